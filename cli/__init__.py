@@ -1,0 +1,1 @@
+"""What `lt.py` does for each verb: one module a verb, light to import, and the only rooms that print."""

@@ -1,0 +1,64 @@
+"""Run the command line: parse, call the verb, print what went wrong in a sentence, choose the exit code."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from cli import runs
+from cli.terminal import talk
+from recording.errors import LoadTestError, UsageError
+
+HELD, MISSED, USAGE, UNDECIDED, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""Exit codes. Verbs return one of the first and the fourth; errors become the others here."""
+
+app = typer.Typer(
+    name="lt",
+    help="Load-test a model service and be told whether it held, where p95 spiked, and why.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _verb(function: Callable[..., int]) -> Callable[..., None]:
+    """Return `function` as a command: its number becomes the exit code."""
+
+    @functools.wraps(function)
+    def command(*words: Any, **options: Any) -> None:
+        raise typer.Exit(function(*words, **options))
+
+    return command
+
+
+app.command("runs")(_verb(runs.list_recorded))
+
+
+@app.callback()
+def _every_verb(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, not only its sentence.")
+    ] = False,
+) -> None:
+    del debug  # read from the words themselves in `main`, so that it holds for errors of the parser too
+
+
+def main() -> None:
+    """Run one verb and exit with its code."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except LoadTestError as error:
+        if debug:
+            raise
+        talk.print(str(error), markup=False)
+        sys.exit(USAGE if isinstance(error, UsageError) else UNUSABLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Name every error this project raises on purpose.
+
+    LoadTestError
+    ├── UsageError               the words of the command are off: nothing was started        exit 2
+    │   ├── UnknownRunError      no run of that name, or several
+    │   └── ObjectiveError       an objective that cannot be parsed; points at the column
+    └── UnusableError            the tool, the machine or the target could not be used        exit 4
+        ├── TargetError          the service under test does not answer, or not as a service
+        ├── FleetError           the Locust processes could not be started or kept
+        ├── EmulatorError        the local Cloud Run could not be started or kept
+        ├── CloudError           Google's APIs refused or did not answer
+        └── RunFolderError       a run folder that cannot be read or written
+            └── FormatVersionError   written by another version of the format
+
+Every message says what, the value, and the way out, in a sentence that can be printed as it is. Program flow
+reads the class and never the text. Only `lt.py` prints them, and only `lt.py` turns a class into an exit code.
+"""
+
+from __future__ import annotations
+
+
+class LoadTestError(Exception):
+    """Anything this project raises on purpose; its text is a sentence for the person at the terminal."""
+
+
+class UsageError(LoadTestError):
+    """The words of the command are off; nothing was started."""
+
+
+class UnknownRunError(UsageError):
+    """No recorded run of that name, or more than one."""
+
+
+class ObjectiveError(UsageError):
+    """An objective that cannot be parsed."""
+
+
+class UnusableError(LoadTestError):
+    """The tool, the machine or the target could not be used."""
+
+
+class TargetError(UnusableError):
+    """The service under test does not answer, or not as a service."""
+
+
+class FleetError(UnusableError):
+    """The Locust processes could not be started or kept."""
+
+
+class EmulatorError(UnusableError):
+    """The local Cloud Run could not be started or kept."""
+
+
+class CloudError(UnusableError):
+    """Google's APIs refused or did not answer."""
+
+
+class RunFolderError(UnusableError):
+    """A run folder that cannot be read or written."""
+
+
+class FormatVersionError(RunFolderError):
+    """A run folder written by another version of the format."""

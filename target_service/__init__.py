@@ -1,0 +1,1 @@
+"""The thing under test: a loan-default model behind HTTP. Knows nothing of load testing."""
