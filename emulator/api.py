@@ -9,6 +9,12 @@ Two seams, both asyncio, both only for the emulator's own event loop (no call bl
 
 A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
 FAILED. That is the shape of a long-running operation.
+
+emulator/door.py opens the one local port, tells HTTP/2 (gRPC) from HTTP/1 by its first bytes, and mounts
+
+    emulator.surfaces.grpc_server.start(emulator: Emulator, address: str) -> grpc.aio.Server    async; started,
+        listening on `address` (`unix:PATH`); the door stops it
+    emulator.surfaces.knative.routes(emulator: Emulator) -> list[starlette.routing.BaseRoute]   beside /state
 """
 
 from __future__ import annotations
