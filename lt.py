@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import runs
+from cli import runs, serve
 from cli.terminal import talk
 from recording.errors import LoadTestError, UsageError
 
@@ -36,6 +36,7 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
     return command
 
 
+app.command("serve")(_verb(serve.serve_here))
 app.command("runs")(_verb(runs.list_recorded))
 
 

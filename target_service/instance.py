@@ -1,0 +1,80 @@
+"""Count what this instance answers, and stamp each answer with who gave it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from target_service.logs import AccessLog
+
+UNCOUNTED = frozenset({"/stats", "/healthz"})
+"""Paths that watch the service instead of using it; they appear in no count."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the service itself saw since it started; `/stats` answers with it.
+
+    `requests` are the answers sent, whatever their status, to any path outside `UNCOUNTED`; `predictions` the
+    probabilities given (a batch counts each of its own); `in_flight_max` the most requests, of any path, that were
+    between their head being read and their answer being complete at one moment.
+    """
+
+    requests: int = 0
+    predictions: int = 0
+    in_flight_max: int = 0
+
+
+class Instance:
+    """The outermost ASGI layer: counts, `x-instance-id`, `x-instance-age-ms`, and the access log when there is one."""
+
+    def __init__(self, app: ASGIApp, counts: Counts, *, access_log: AccessLog | None = None) -> None:
+        self._app = app
+        self._counts = counts
+        self._access_log = access_log
+        self._id_header = (b"x-instance-id", secrets.token_hex(8).encode())
+        self._ready_at_s = time.monotonic()
+        self._requests_open: Collection[object] = ()
+
+    def watch(self, requests_open: Collection[object]) -> None:
+        """Take the server's own set of open requests: it knows those that wait for their turn on the event loop."""
+        self._requests_open = requests_open
+
+    def ready(self) -> None:
+        """Say that the instance can serve from now on: its age counts from here."""
+        self._ready_at_s = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.monotonic()
+        counts = self._counts
+        counts.in_flight_max = max(counts.in_flight_max, len(self._requests_open), 1)
+        counted = scope["path"] not in UNCOUNTED
+        status = 0
+        size_bytes = 0
+
+        async def stamp(message: Message) -> None:
+            nonlocal status, size_bytes
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                age_ms = int((time.monotonic() - self._ready_at_s) * 1000)
+                headers = [*message.get("headers", ()), self._id_header, (b"x-instance-age-ms", b"%d" % age_ms)]
+                message = {**message, "headers": headers}
+                if counted:
+                    counts.requests += 1
+            else:
+                size_bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, stamp)
+        finally:
+            if self._access_log is not None and counted:
+                self._access_log.note(scope, status or 500, size_bytes, time.monotonic() - began_s)

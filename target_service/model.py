@@ -1,0 +1,62 @@
+"""Answer how likely a loan is to default, with CatBoost and without pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from target_service.schema import EXAMPLES, FIELDS, LoanApplication, Row, as_row
+
+if TYPE_CHECKING:
+    from catboost import CatBoostClassifier
+
+MODEL_FILE = Path(__file__).with_name("loan_default.cbm")
+"""The trained model; `python -m target_service.train` makes it."""
+
+
+class ModelError(Exception):
+    """The model is not there, or is not one of these 18 columns."""
+
+
+class Model:
+    """A trained model, ready to answer: loaded, checked and warm."""
+
+    def __init__(self, classifier: CatBoostClassifier) -> None:
+        self._classifier = classifier
+
+    def predict(self, rows: Sequence[Row]) -> list[float]:
+        """Return the probability of default of each row, in order.
+
+        The same to the last bit as `predict_proba` on a pandas DataFrame of these rows (a test proves it), at about a
+        tenth of the CPU for one row. One thread: handing 60 µs of work to a second one costs more than it saves.
+        """
+        answers: list[float] = self._classifier.predict_proba(rows, thread_count=1)[:, 1].tolist()
+        return answers
+
+
+def load_model(path: Path = MODEL_FILE) -> Model:
+    """Return the model of `path` after one prediction, so that the first request finds it warm.
+
+    Raises:
+        ModelError: There is no such file, it is not a CatBoost model, or its columns are not `FIELDS`.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no model at {path}: `python -m target_service.train` makes it in a minute.")
+    from catboost import CatBoostClassifier, CatBoostError
+
+    classifier = CatBoostClassifier()
+    try:
+        classifier.load_model(str(path))
+    except CatBoostError as error:
+        raise ModelError(
+            f"{path} is not a CatBoost model ({error}): `python -m target_service.train` makes it again."
+        ) from error
+    if tuple(classifier.feature_names_) != FIELDS:
+        raise ModelError(
+            f"{path} was trained on other columns ({', '.join(classifier.feature_names_)}): "
+            "`python -m target_service.train` makes it again."
+        )
+    model = Model(classifier)
+    model.predict([as_row(LoanApplication(**EXAMPLES[0]))])
+    return model

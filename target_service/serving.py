@@ -1,0 +1,94 @@
+"""Run one instance until it is told to stop: bind, load, warm up, open the port, serve, drain."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from target_service.app import create_instance
+from target_service.logs import AccessLog, configure_logging
+from target_service.model import load_model
+
+DRAIN_S = 9
+"""Cloud Run kills an instance 10 s after SIGTERM; requests still in flight get all but the last of them."""
+
+
+class PortError(Exception):
+    """The address cannot be listened on."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when the port is open."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        logging.getLogger("target_service").info("Serving on port %d", (sockets or [])[0].getsockname()[1])
+
+
+def serve(*, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, finish the requests in flight, and return.
+
+    The address is taken first, so that a busy port is known at once; it refuses connections until the model has
+    answered once, because nothing listens on it before. `ACCESS_LOG=1` in the environment writes a line for each
+    request.
+
+    Raises:
+        PortError: Another process listens on the port, or it may not be had.
+        ModelError: See `load_model`.
+    """
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, _leave)  # while loading; uvicorn drains on both, then calls this one
+    listener = _bind(host, port)
+    configure_logging()
+    access_log = AccessLog() if os.environ.get("ACCESS_LOG") == "1" else None
+    instance = create_instance(load_model(), access_log=access_log)
+    config = uvicorn.Config(
+        instance,
+        interface="asgi3",
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=620,  # longer than a load balancer's 600 s, or it reuses a connection we just closed
+        timeout_graceful_shutdown=DRAIN_S,
+        backlog=2048,
+    )
+    server = _Server(config)
+    instance.watch(server.server_state.tasks)
+    if access_log is not None:
+        access_log.startup()
+    instance.ready()
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as stop:
+        if stop.code:
+            raise
+    finally:
+        if access_log is not None:
+            access_log.shutdown()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise PortError(
+            f"Port {port} on {host} cannot be used ({error}): give another one, or stop the process that has it."
+        ) from error
+    return listener
