@@ -67,7 +67,7 @@ def call(
         maximum=5.0,
         timeout=patience.retry_s,
     )
-    attempt = ConstantTimeout(patience.attempt_s)
+    attempt = ConstantTimeout(patience.attempt_s)  # type: ignore[no-untyped-call]  # api_core ships no types here
     try:
         return rpc(request, retry=retry, timeout=attempt, **more)
     except NotFound:

@@ -1,0 +1,187 @@
+"""Say what a Cloud Run service is: its URL, the revision that gets the traffic, that revision's limits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from cloudrun.calls import RUN_API, Patience, Purpose, call, explained
+from cloudrun.clients import LOCAL_REGION, Clients
+from cloudrun.settings import parse_cpu, parse_memory
+from recording.errors import CloudError, UsageError
+from recording.run import Limits, TargetRecord
+
+if TYPE_CHECKING:
+    from google.cloud.run_v2 import Service
+
+DETERMINISTIC_URL = re.compile(r"(?P<service>[a-z][a-z0-9-]*)-\d+\.(?P<region>[a-z]+-[a-z]+\d+)\.run\.app")
+"""`SERVICE-PROJECTNUMBER.REGION.run.app`; the older `SERVICE-HASH-CODE.a.run.app` does not tell its region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A service and what a run or a doctor asks of it.
+
+    Attributes:
+        target: the record for `run.json`.
+        public: whether everyone may call it; None when this machine may not read that.
+        probe: kind of the startup probe: `http`, `grpc` or `tcp` (Cloud Run's default).
+        ready: whether its latest revision is ready.
+        message: the service's own word when it is not.
+    """
+
+    target: TargetRecord
+    public: bool | None
+    probe: str
+    ready: bool
+    message: str
+
+
+def resolve(
+    service: str,
+    *,
+    project: str | None = None,
+    region: str | None = None,
+    endpoint: str | None = None,
+    patience: Patience | None = None,
+) -> TargetRecord:
+    """Return the record of the service that `service` names (a name or a `run.app` URL) as it is now.
+
+    Raises:
+        UsageError: neither the words nor this machine's credentials name the project or the region.
+        CloudError: Google refused, did not answer, or there is no such service.
+    """
+    return describe(service, project=project, region=region, endpoint=endpoint, patience=patience).target
+
+
+def describe(
+    service: str,
+    *,
+    project: str | None = None,
+    region: str | None = None,
+    endpoint: str | None = None,
+    patience: Patience | None = None,
+) -> Described:
+    """Return what the service is now. Arguments and errors are those of `resolve`."""
+    clients = Clients(endpoint)
+    project, region = place_of(service, project=project, region=region, clients=clients)
+    purpose = Purpose(
+        doing=f"describing service {service} ({region})",
+        api=RUN_API,
+        project=project,
+        role="roles/run.viewer",
+        look=f"gcloud run services list --project {project}",
+    )
+    found = _find(clients, service, project=project, region=region, purpose=purpose, patience=patience)
+    revision = _serving(found)
+    template: Any = found.template
+    if revision and revision != _last(found.latest_created_revision):
+        from google.cloud.run_v2 import GetRevisionRequest
+
+        request = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
+        template = call(clients.revisions.get_revision, request, purpose=purpose, patience=patience)
+    target = TargetRecord(
+        kind="emulator" if endpoint else "cloud",
+        url=found.uri,
+        service=_last(found.name),
+        project=project,
+        region=region,
+        revision=revision,
+        limits=_limits(found, template),
+    )
+    container = template.containers[0]
+    probe = "http" if container.startup_probe.http_get.path else "grpc" if container.startup_probe.grpc.port else "tcp"
+    condition = found.terminal_condition
+    return Described(
+        target=target,
+        public=_is_public(clients, found, purpose=purpose, patience=patience),
+        probe=probe,
+        ready=condition.state.name == "CONDITION_SUCCEEDED",
+        message=condition.message,
+    )
+
+
+def place_of(service: str, *, project: str | None, region: str | None, clients: Clients) -> tuple[str, str]:
+    """Return project and region: as given, from the URL, from the credentials; a local endpoint has its own.
+
+    Raises:
+        UsageError: one of them is nowhere to be found; says how to give it.
+    """
+    from_url = DETERMINISTIC_URL.fullmatch(urlsplit(service).netloc)
+    region = region or (from_url["region"] if from_url else None) or (LOCAL_REGION if clients.endpoint else None)
+    if not region:
+        raise UsageError("Give the service's `--region`: neither the words nor its URL say it.")
+    project = project or clients.project
+    if not project:
+        raise UsageError("Give `--project`: this machine's credentials name none (`gcloud config set project ID`).")
+    return project, region
+
+
+def _find(
+    clients: Clients, service: str, *, project: str, region: str, purpose: Purpose, patience: Patience | None
+) -> Service:
+    from google.api_core.exceptions import NotFound
+    from google.cloud.run_v2 import GetServiceRequest, ListServicesRequest
+
+    parent = f"projects/{project}/locations/{region}"
+    try:
+        if "://" not in service:
+            request = GetServiceRequest(name=f"{parent}/services/{service}")
+            return call(clients.services.get_service, request, purpose=purpose, patience=patience)
+        wanted = service.rstrip("/")
+        listing = ListServicesRequest(parent=parent)
+        while True:
+            page = call(clients.services.list_services, listing, purpose=purpose, patience=patience)
+            for found in page.services:
+                if wanted in (found.uri, *found.urls):
+                    return found
+            if not page.next_page_token:
+                break
+            listing.page_token = page.next_page_token
+    except NotFound as error:
+        raise CloudError(explained(error, purpose=purpose, patience=patience)) from error
+    raise CloudError(
+        f"No service of project {project} in {region} has the URL {service}. See what is there: `{purpose.look}`."
+    )
+
+
+def _serving(service: Service) -> str | None:
+    """Return the revision with the largest share of the traffic; the latest ready one when none is pinned."""
+    latest = _last(service.latest_ready_revision) or None
+    shares = [(status.percent, status.revision or latest) for status in service.traffic_statuses]
+    return max(shares, key=lambda share: share[0])[1] if shares else latest
+
+
+def _limits(service: Service, template: Any) -> Limits:
+    given = template.containers[0].resources
+    most = [count for count in (template.scaling.max_instance_count, service.scaling.max_instance_count) if count > 0]
+    cpu, memory = given.limits.get("cpu"), given.limits.get("memory")
+    return Limits(
+        cpu=parse_cpu(cpu) if cpu else None,
+        memory_mib=parse_memory(memory) if memory else None,
+        concurrency=template.max_instance_request_concurrency or None,
+        min_instances=max(template.scaling.min_instance_count, service.scaling.min_instance_count),
+        max_instances=min(most, default=None),
+        timeout_s=template.timeout.total_seconds() or None,
+        cpu_boost=given.startup_cpu_boost,
+    )
+
+
+def _is_public(clients: Clients, service: Service, *, purpose: Purpose, patience: Patience | None) -> bool | None:
+    """Return whether everyone may call the service; reads its policy, not the service, so that it starts nothing."""
+    from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest
+
+    if service.invoker_iam_disabled:
+        return True
+    request = GetIamPolicyRequest(resource=service.name)
+    try:
+        policy = call(clients.services.get_iam_policy, request, purpose=purpose, patience=patience)
+    except CloudError:
+        return None
+    return any("allUsers" in binding.members for binding in policy.bindings if binding.role == "roles/run.invoker")
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
