@@ -1,0 +1,129 @@
+"""Write numbers the way a person reads them: with a unit, rounded to what they can bear, "–" when not known."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+ABSENT = "–"
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thousands separators."""
+    return ABSENT if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None) -> str:
+    """Return a number with about three significant digits."""
+    if value is None:
+        return ABSENT
+    size = abs(value)
+    return f"{value:,.{0 if size >= 100 or size == 0 else 1 if size >= 10 else 2}f}"
+
+
+def ms(value: float | None) -> str:
+    """Return milliseconds with their unit; 10 s and more in seconds."""
+    if value is None:
+        return ABSENT
+    return f"{value / 1000:,.1f} s" if abs(value) >= 10_000 else f"{decimal(value)} ms"
+
+
+def at_least(value: float | None) -> str:
+    """Return a censored latency: it took this long or longer."""
+    return ABSENT if value is None else f"≥ {ms(value)}"
+
+
+def interval_ms(low: float | None, high: float | None) -> str:
+    """Return an interval in ms without its unit; without an upper end it is a "≥"."""
+    if low is None:
+        return ABSENT
+    return f"≥ {decimal(low)}" if high is None else f"{decimal(low)} … {decimal(high)}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration: 0.42 s, 45 s, 2 min, 1 h 5 min."""
+    if value is None:
+        return ABSENT
+    if value < 10:
+        return f"{value:.2f}".rstrip("0").rstrip(".") + " s"
+    whole = round(value)
+    if whole < 120:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min {left} s" if left else f"{minutes} min"
+
+
+def elapsed(value: float | None) -> str:
+    """Return a moment after load start as m:ss, or h:mm:ss."""
+    if value is None:
+        return ABSENT
+    whole = round(abs(value))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    text = f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+    return f"−{text}" if value <= -0.5 else text
+
+
+def utc(start: datetime, after_s: float | None = 0.0) -> str:
+    """Return the UTC time of day that is `after_s` after `start`."""
+    return ABSENT if after_s is None else f"{start + timedelta(seconds=after_s):%H:%M:%S}"
+
+
+def day(start: datetime) -> str:
+    """Return the UTC date and minute."""
+    return f"{start:%Y-%m-%d %H:%M} UTC"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a share: 0 %, 0.02 %, 1.5 %, 12 %."""
+    if ratio is None:
+        return ABSENT
+    value = 100 * ratio
+    if 0 < value < 0.01:
+        return "< 0.01 %"
+    return f"{value:.{0 if value in (0, 100) else 2 if value < 1 or 99 < value < 100 else 1}f} %"
+
+
+def change(ratio: float | None) -> str:
+    """Return a relative difference with its sign: +12 %, −3.4 %."""
+    if ratio is None:
+        return ABSENT
+    value = 100 * ratio
+    text = f"{abs(value):.{0 if abs(value) >= 10 else 1}f} %"
+    return ("+" if value >= 0 else "−") + text
+
+
+def change_interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a relative difference."""
+    return ABSENT if low is None or high is None else f"{change(low)} … {change(high)}"
+
+
+def times(ratio: float | None) -> str:
+    """Return a factor: × 1.8."""
+    return ABSENT if ratio is None else f"× {ratio:,.1f}"
+
+
+def money(value: float | None, currency: str) -> str:
+    """Return an amount with two digits that count, however small it is."""
+    if value is None:
+        return ABSENT
+    digits = 2 if value == 0 or abs(value) >= 0.1 else min(8, 1 - math.floor(math.log10(abs(value))))
+    return f"{'$' if currency == 'USD' else currency + ' '}{value:,.{digits}f}"
+
+
+def quantile(q_ratio: float) -> str:
+    """Return the name of a percentile: p50, p99.9, max."""
+    return "max" if q_ratio >= 1 else f"p{100 * q_ratio:.6g}"
+
+
+def plural(number: float, one: str, many: str = "") -> str:
+    """Return "1 spike", "2 spikes"."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def listing(words: list[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

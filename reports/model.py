@@ -1,0 +1,339 @@
+"""Describe `summary.json`: everything a report says, as numbers, words and series, versioned.
+
+Every rendering (page, text, Markdown, JSON, JUnit) is made from a `Report` alone. docs/report.md is made from the
+descriptions here. Times `*_s` count from the run's load start; a latency is of successful requests unless it says
+otherwise; None means not known, never zero.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SUMMARY_FORMAT = 1
+"""The version of summary.json that this code writes; a reader of another version asks for the report again."""
+
+
+class Part(BaseModel):
+    """A piece of the summary: immutable, and no key beside the documented ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Quantile(Part):
+    """One percentile of a population of latencies, with its 95 % order-statistic interval."""
+
+    q_ratio: Annotated[float, Field(description="0.95 for p95; 1 for the maximum")]
+    value_ms: Annotated[float | None, Field(description="None when nothing was measured")]
+    low_ms: Annotated[float | None, Field(description="lower end of the interval")] = None
+    high_ms: Annotated[float | None, Field(description="upper end; None: too few requests for one, read as ≥")] = None
+    enough: Annotated[bool, Field(description="whether there are enough requests to trust it")] = True
+
+
+class Phase(Part):
+    """One phase of a run: warm-up, ramp, steady or drain."""
+
+    name: Annotated[str, Field(description="warmup, ramp, steady or drain")]
+    start_s: float
+    end_s: float
+    requests: int
+    failures: int
+    rate_per_s: Annotated[float | None, Field(description="ended requests per second")]
+    latency: Annotated[list[Quantile], Field(description="p50, p95, p99 of successful requests")]
+
+
+class Objective(Part):
+    """One objective and how it was judged."""
+
+    text: Annotated[str, Field(description="as written")]
+    verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="no data is undecided, never held")]
+    value: Annotated[float | None, Field(description="what was measured, in `unit`")]
+    limit: Annotated[float, Field(description="the limit, in `unit`")]
+    unit: Annotated[str, Field(description="ms, ratio or per_s")]
+    why: Annotated[str, Field(description="one sentence with the numbers")]
+
+
+class Spike(Part):
+    """One rise of p95 above its surroundings, on successful requests, and why it happened."""
+
+    onset_s: float
+    end_s: float
+    peak_s: Annotated[float, Field(description="where the highest window begins")]
+    peak_ms: float
+    peak_low_ms: float
+    peak_high_ms: Annotated[float | None, Field(description="None: too few requests for an upper end, read as ≥")]
+    baseline_ms: float
+    ratio: Annotated[float, Field(description="peak / baseline")]
+    requests: Annotated[int, Field(description="successful requests inside")]
+    extra_waiting_request_s: Annotated[float, Field(description="Σ latency − n × calm mean, in request-seconds")]
+    cause: Annotated[str, Field(description="one of the causes of docs/terms.md, unexplained among them")]
+    confidence: Annotated[str, Field(description="high, medium or low")]
+    evidence: Annotated[list[str], Field(description="sentences with the numbers the cause rests on")]
+
+
+class SlowFirst(Part):
+    """Slow first requests on new instances: too few to be a percentile spike."""
+
+    requests: int
+    instances: int
+    worst_ms: float
+    text: str
+
+
+class Series(Part):
+    """What happened second by second (or per `step_s` of a long run). A None is a gap."""
+
+    from_s: Annotated[float, Field(description="time of the first point")]
+    step_s: float
+    columns: Annotated[
+        dict[str, list[float | None]],
+        Field(
+            description="p50_ms, p95_ms, p99_ms, response_p95_ms, ok_per_s, failed_per_s.KIND, planned_users, users, "
+            "in_flight, instances_active, instances_idle, container_cpu_ratio, container_concurrency, "
+            "generator_cpu_ratio, loop_lag_ms; those the run has"
+        ),
+    ]
+
+
+class Span(Part):
+    """A stretch of time."""
+
+    from_s: float
+    to_s: float
+
+
+class CurvePoint(Part):
+    """One point of the latency-by-percentile curve."""
+
+    q_ratio: float
+    value_ms: float
+
+
+class Warmup(Part):
+    """How a run began: the numbers behind "compare the warm-up"."""
+
+    first_answer_s: Annotated[float | None, Field(description="from load start to the first successful answer")]
+    settled_s: Annotated[float | None, Field(description="until p95 stays within 1.15 × steady; None: it did not")]
+    extra_waiting_request_s: float | None
+    young_requests: Annotated[
+        int | None, Field(description="requests on an instance younger than 10 s; None: the service sends no age")
+    ]
+    peak_p95_ms: float | None
+    steady_p95_ms: float | None
+
+
+class CapacityPoint(Part):
+    """One window of a run: how many requests were in flight, what came out, how long it took."""
+
+    in_flight: float
+    throughput_per_s: float
+    p95_ms: float | None
+
+
+class Capacity(Part):
+    """Where throughput stops growing with load, or that the run did not get there."""
+
+    reached: bool
+    in_flight_at_knee: float | None
+    throughput_max_per_s: float | None
+    per_instance: Annotated[bool, Field(description="whether the numbers are per active instance")]
+    text: str
+    points: list[CapacityPoint]
+
+
+class Suggestion(Part):
+    """One setting that the run suggests, with the arithmetic."""
+
+    option: Annotated[str, Field(description="as the deploy command has it, e.g. --min-instances")]
+    value: str
+    why: str
+    arithmetic: str
+    cost: Annotated[str | None, Field(description="what choosing it costs")] = None
+
+
+class Endpoint(Part):
+    """One endpoint of one run."""
+
+    method: str
+    name: str
+    requests: int
+    failures: int
+    rate_per_s: float | None
+    latency: list[Quantile]
+
+
+class Failure(Part):
+    """Failures of one kind and message."""
+
+    kind: str
+    status: int | None
+    message: str
+    count: int
+    first_s: float | None
+    last_s: float | None
+
+
+class Instance(Part):
+    """One instance of the service, as its own response headers name it."""
+
+    name: str
+    first_seen_s: float
+    last_seen_s: float | None
+    requests: int
+    first_latency_ms: float | None
+    median_ms: float | None
+
+
+class Cost(Part):
+    """What the run cost, or would have cost, with the assumptions."""
+
+    currency: str
+    run: float
+    per_1000_predictions: float | None
+    assumptions: list[str]
+
+
+class Worker(Part):
+    """One load-generating process."""
+
+    name: str
+    host: str
+    clock_offset_ms: float | None
+    clock_uncertainty_ms: float | None
+    rows_sent: int | None
+    rows_received: int
+    rows_missing_at_most: int | None
+    lost: str | None
+
+
+class CloudSeries(Part):
+    """One fetched cloud series: how dense it is, and how late its points came."""
+
+    metric: str
+    points: int
+    interval_s: float | None
+    lateness_s: float | None
+
+
+class Measured(Part):
+    """How the numbers came to be."""
+
+    command: str
+    versions: dict[str, str]
+    host: dict[str, str]
+    git_commit: str | None
+    options: dict[str, str]
+    workers: list[Worker]
+    saturated_s: Annotated[float, Field(description="seconds in which the generator was saturated")]
+    saturated: list[Span]
+    refused: Annotated[int, Field(description="open-loop arrivals refused by the bound on requests in flight")]
+    late_p99_ms: Annotated[float | None, Field(description="how late requests started against their schedule, p99")]
+    clock_text: str = ""
+    cloud_series: list[CloudSeries]
+    missing: Annotated[list[str], Field(description="what could not be said, and why")]
+
+
+class Totals(Part):
+    """The whole run in numbers."""
+
+    requests: int
+    ok: int
+    failures: dict[str, int]
+    timeouts: int
+    timeout_at_least_ms: Annotated[float | None, Field(description="the shortest timed-out request: read as ≥")]
+    throttled: Annotated[dict[str, int], Field(description="answers 429 and 503, by status")]
+    error_ratio: float | None
+    rate_per_s: Annotated[float | None, Field(description="ended requests per second, whole run")]
+    peak_users: float | None
+
+
+class RunSummary(Part):
+    """One run."""
+
+    id: str
+    name: Annotated[str, Field(description="what the report calls it: its label, or its target, made unique")]
+    folder: str
+    label: str | None
+    scenario: str
+    description: str
+    target: Annotated[str, Field(description="local, emulator, cloud or url")]
+    url: str
+    service: str | None
+    region: str | None
+    revision: str | None
+    limits: dict[str, str]
+    load_model: Annotated[str, Field(description="closed, open or unknown")]
+    start: datetime
+    load_start: Annotated[datetime, Field(description="t = 0 of every `*_s`")]
+    duration_s: float
+    outcome: str
+    reasons: list[str]
+    totals: Totals
+    latency: Annotated[list[Quantile], Field(description="service time: sending to last byte; p50 … p99.9, max")]
+    response: Annotated[
+        list[Quantile] | None, Field(description="open loop only: service time plus how late the request was sent")
+    ]
+    failed_latency: Annotated[list[Quantile], Field(description="of failed requests that were answered")]
+    curve: list[CurvePoint]
+    phases: list[Phase]
+    objectives: list[Objective]
+    spikes: list[Spike]
+    slow_first: SlowFirst | None
+    series: Series
+    warmup: Warmup
+    capacity: Capacity | None
+    advice: list[Suggestion]
+    endpoints: list[Endpoint]
+    failures: list[Failure]
+    instances: list[Instance]
+    cost: Cost | None
+    measured: Measured
+
+
+class Difference(Part):
+    """One way in which two runs are not alike."""
+
+    what: str
+    a: str
+    b: str
+    matters: Annotated[bool, Field(description="whether it makes the comparison unfair")]
+
+
+class ComparedLine(Part):
+    """One statistic in two runs (or two sides of several runs)."""
+
+    scope: Annotated[str, Field(description="a phase, `all`, or an endpoint")]
+    statistic: Annotated[str, Field(description="p50, p95 or p99")]
+    a_ms: float | None
+    b_ms: float | None
+    difference_ratio: Annotated[float | None, Field(description="b / a − 1")]
+    low_ratio: float | None
+    high_ratio: float | None
+    verdict: Annotated[str, Field(description="slower, faster, equivalent or inconclusive, against ±5 %")]
+    needed_s: Annotated[float | None, Field(description="how long a run would be needed when inconclusive")] = None
+
+
+class Comparison(Part):
+    """Two sides: the first is what the second is measured against."""
+
+    a: list[str]
+    b: list[str]
+    a_name: str
+    b_name: str
+    comparable: bool
+    differences: list[Difference]
+    lines: list[ComparedLine]
+    notes: list[str]
+
+
+class Report(Part):
+    """Everything a report says."""
+
+    format: Literal[1] = SUMMARY_FORMAT
+    made_by: str
+    made_at: datetime
+    notes: Annotated[list[str], Field(description="what the reader should know first, e.g. that a run is missing")]
+    runs: Annotated[list[RunSummary], Field(min_length=1)]
+    comparison: Comparison | None = None

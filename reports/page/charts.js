@@ -1,0 +1,381 @@
+// Draw the charts of one report from the data embedded in the page. Nothing is fetched; text goes in as text only.
+(async () => {
+  "use strict";
+  const byId = (id) => document.getElementById(id);
+  const page = JSON.parse(byId("data").textContent);
+  const root = document.documentElement;
+
+  // ---- data: one gzip of 32-bit deltas, split into byte planes; the smallest integer stands for "no value"
+  const unpack = async ({ packed, length, scales }) => {
+    const bytes = Uint8Array.from(atob(packed), (char) => char.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const raw = new Uint8Array(await new Response(stream).arrayBuffer());
+    return scales.map((scale, index) => {
+      const from = 4 * length * index;
+      const values = new Array(length);
+      let sum = 0;
+      for (let i = 0; i < length; i++) {
+        const delta = raw[from + i] | (raw[from + length + i] << 8)
+          | (raw[from + 2 * length + i] << 16) | (raw[from + 3 * length + i] << 24);
+        sum = (sum + delta) | 0;
+        values[i] = sum === -2147483648 ? null : sum / scale;
+      }
+      return values;
+    });
+  };
+  const columns = await unpack(page.time);
+  const step = page.time.step_s;
+  const times = Array.from({ length: page.time.length }, (_, i) => page.time.from_s + i * step);
+  const first = times[0] ?? 0;
+  const last = times.length ? times[times.length - 1] : 1;
+
+  // ---- words
+  const two = (n) => String(n).padStart(2, "0");
+  const elapsed = (s) => {
+    const whole = Math.round(Math.abs(s));
+    const hours = Math.floor(whole / 3600);
+    const minutes = Math.floor(whole / 60) % 60;
+    return (s < 0 ? "−" : "") + (hours ? `${hours}:${two(minutes)}` : minutes) + ":" + two(whole % 60);
+  };
+  const utc = (s, run) => new Date(page.runs[run].load_start_ms + 1000 * s).toISOString().slice(11, 19);
+  let clock = "elapsed";
+  const onClock = (s) => (clock === "utc" ? utc(s, 0) : elapsed(s));
+  const number = (value, unit) => {
+    if (value == null) return "–";
+    const size = Math.abs(value);
+    const digits = unit === "%" ? 1 : Number.isInteger(value) ? 0 : size < 10 ? 2 : size < 100 ? 1 : 0;
+    return value.toLocaleString("en", { maximumFractionDigits: digits }) + (unit === "%" ? " %" : unit ? " " + unit : "");
+  };
+
+  // ---- colours live in the style sheet; a probe resolves them for the theme in force
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.hidden = true;
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
+
+  const element = (kind, words, attributes = {}) => {
+    const made = document.createElement(kind);
+    if (words != null) made.textContent = words;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  };
+  const swatch = (series) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    for (const [k, v] of Object.entries({ width: 26, height: 8, "aria-hidden": "true" })) svg.setAttribute(k, v);
+    for (const [k, v] of Object.entries({ x1: 0, y1: 4, x2: 26, y2: 4, "stroke-width": 2.5 })) line.setAttribute(k, v);
+    line.setAttribute("stroke-dasharray", dashes[series.run % dashes.length].join(" "));
+    line.style.stroke = `var(${series.colour})`;
+    svg.append(line);
+    return svg;
+  };
+
+  // ---- a chart and its legend
+  const charts = []; // {host, spec, plot, legend, shown, at}
+  let range = [first, last];
+  let linking = false;
+  let logLatency = false;
+
+  const axis = () => ({ stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 },
+    ticks: { stroke: colour("--grid"), width: 1 }, font: "12px system-ui, sans-serif" });
+  const lonely = (plot, index) => { // a value between two gaps has no line: it is drawn as a point
+    const values = plot.data[index];
+    const [from, to] = plot.series[0].idxs ?? [0, values.length - 1];
+    const found = [];
+    for (let i = from; i <= to; i++)
+      if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
+    return found;
+  };
+  const bands = (chart) => (plot) => {
+    const { ctx, bbox } = plot;
+    const pixel = devicePixelRatio;
+    const span = (from, to) => {
+      const left = plot.valToPos(from, "x", true);
+      return [left, Math.max(2 * pixel, plot.valToPos(to, "x", true) - left)];
+    };
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const mark of page.saturated) {
+      ctx.fillStyle = colour("--busy");
+      const [left, width] = span(mark.from_s, mark.to_s);
+      ctx.fillRect(left, bbox.top, width, bbox.height);
+    }
+    for (const spike of page.spikes) {
+      const [left, width] = span(spike.from_s, spike.to_s);
+      ctx.fillStyle = colour("--band");
+      ctx.fillRect(left, bbox.top, width, bbox.height);
+      ctx.fillStyle = colour("--band-edge");
+      ctx.fillRect(left, bbox.top, pixel, bbox.height);
+      if (chart.spec.labels) {
+        ctx.fillStyle = colour("--bad");
+        ctx.font = `600 ${11 * pixel}px system-ui, sans-serif`;
+        ctx.textAlign = "left";
+        ctx.fillText(spike.label, left + 4 * pixel, bbox.top + 13 * pixel);
+      }
+    }
+    ctx.restore();
+  };
+  const marks = (chart) => (plot) => {
+    const { ctx, bbox } = plot;
+    const pixel = devicePixelRatio;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const limit of chart.spec.limits ?? []) {
+      const y = plot.valToPos(limit.y, "y", true);
+      ctx.strokeStyle = ctx.fillStyle = colour("--bad");
+      ctx.setLineDash([6 * pixel, 4 * pixel]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.font = `${11 * pixel}px system-ui, sans-serif`;
+      ctx.textAlign = "right";
+      ctx.fillText(limit.label, bbox.left + bbox.width - 4 * pixel, y - 4 * pixel);
+    }
+    ctx.setLineDash([]);
+    for (const born of chart.spec.born ?? []) { // an instance's first answer: a tick that points up from the axis
+      const x = plot.valToPos(born.at_s, "x", true);
+      ctx.fillStyle = colour(born.colour);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top + bbox.height - 9 * pixel);
+      ctx.lineTo(x - 4 * pixel, bbox.top + bbox.height);
+      ctx.lineTo(x + 4 * pixel, bbox.top + bbox.height);
+      ctx.fill();
+    }
+    ctx.restore();
+  };
+  const fits = (chart) => (plot, low, high) => { // from zero, with room for a limit that is near
+    if (high == null) return [0, 1];
+    let top = high;
+    for (const limit of chart.spec.limits ?? []) if (limit.y < 4 * high) top = Math.max(top, 1.15 * limit.y);
+    return [0, Math.max(top * 1.06, chart.spec.least ?? 0) || 1];
+  };
+
+  const timeChart = (chart) => {
+    const { spec, host } = chart;
+    const logarithmic = spec.log && logLatency;
+    const plot = new uPlot({
+      width: host.clientWidth, height: spec.height, legend: { show: false },
+      scales: { x: { time: false, min: range[0], max: range[1] },
+        y: logarithmic ? { distr: 3 } : { range: fits(chart) } },
+      cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
+      hooks: {
+        drawClear: [bands(chart)], draw: [marks(chart)],
+        setScale: [(self, key) => { if (key === "x") follow(self); }],
+        setCursor: [(self) => read(chart, self.cursor.idx)],
+      },
+      axes: [
+        { ...axis(), values: (self, ticks) => ticks.map(onClock), space: 70 },
+        { ...axis(), size: 58, values: (self, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, ""))) },
+      ],
+      series: [{}].concat(spec.series.map((series, index) => ({
+        label: series.name, stroke: colour(series.colour), width: series.strong ? 2 : 1.25,
+        dash: dashes[series.run % dashes.length], show: chart.shown[index],
+        paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
+        points: { size: 4, fill: colour(series.colour), filter: (self, i, show) => (show ? null : lonely(self, i)) },
+      }))),
+    }, [times, ...spec.series.map((series) => columns[series.column])], host);
+    return plot;
+  };
+  const follow = (from) => { // linked zoom; setScale of the others calls back here, so guard
+    if (linking) return;
+    linking = true;
+    range = [from.scales.x.min, from.scales.x.max];
+    for (const { plot } of charts) if (plot && plot !== from) plot.setScale("x", { min: range[0], max: range[1] });
+    linking = false;
+    const whole = range[0] <= first && range[1] >= last;
+    byId("range").textContent = whole ? `whole run, ${elapsed(last - Math.min(0, first))}`
+      : `${onClock(range[0])} to ${onClock(range[1])}`;
+    byId("whole").disabled = whole;
+  };
+  const zoom = (from, to) => {
+    const low = Math.max(first, Math.min(from, to));
+    const high = Math.min(last, Math.max(from, to));
+    if (charts.length && high - low >= 2 * step) charts[0].plot.setScale("x", { min: low, max: high });
+  };
+  const read = (chart, index) => {
+    chart.values.forEach((value, i) => {
+      value.textContent = index == null ? "" : number(columns[chart.spec.series[i].column][index], chart.spec.unit);
+    });
+    byId("at").textContent = index == null ? "" : `${elapsed(times[index])} after the load began · `
+      + page.runs.map((run, i) => `${utc(times[index], i)} UTC${page.runs.length > 1 ? ` (${run.name})` : ""}`).join(" · ");
+  };
+  const say = (chart, index) => {
+    byId("spoken").textContent = `${elapsed(times[index])}: ` + chart.spec.series
+      .map((series, i) => (chart.shown[i] ? `${series.name} ${number(columns[series.column][index], chart.spec.unit)}` : ""))
+      .filter(Boolean).join(", ");
+  };
+
+  const legendOf = (chart, unitOf) => {
+    const legend = element("div", null, { class: "legend", role: "group", "aria-label": `${chart.spec.title}: lines` });
+    chart.values = chart.spec.series.map((series, index) => {
+      const button = element("button", null, { type: "button", "aria-pressed": String(chart.shown[index]) });
+      const value = element("b", "");
+      button.append(swatch(series), element("span", series.name), value);
+      button.addEventListener("click", () => {
+        chart.shown[index] = !chart.shown[index];
+        button.setAttribute("aria-pressed", String(chart.shown[index]));
+        chart.plot.setSeries(index + 1, { show: chart.shown[index] });
+      });
+      legend.append(button);
+      return value;
+    });
+    chart.host.before(legend);
+  };
+  const tableOf = (box, heads, rows) => {
+    const table = element("table");
+    const line = table.createTHead().insertRow();
+    for (const head of heads) line.append(element("th", head, { scope: "col", class: "n" }));
+    const body = table.createTBody();
+    for (const row of rows) {
+      const tr = body.insertRow();
+      for (const cell of row) tr.append(element("td", cell, { class: "n" }));
+    }
+    box.append(table);
+  };
+  const onOpen = (spec, fill) => {
+    const details = byId(`${spec.id}-table`);
+    details.addEventListener("toggle", () => {
+      const box = details.querySelector(".scroll");
+      if (details.open && !box.firstChild) fill(box);
+    });
+  };
+
+  const keys = (chart) => (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { plot } = chart;
+    const [low, high] = range;
+    const middle = chart.at == null ? (low + high) / 2 : times[chart.at];
+    const moves = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 };
+    if (event.key in moves || event.key === "Home" || event.key === "End") {
+      const from = Math.max(0, Math.ceil((low - first) / step));
+      const to = Math.min(times.length - 1, Math.floor((high - first) / step));
+      const stride = moves[event.key] * (event.shiftKey ? 10 : 1);
+      const start = chart.at ?? (event.key === "ArrowLeft" ? to + 1 : from - 1);
+      const next = event.key === "Home" ? from : event.key === "End" ? to : start + stride;
+      chart.at = Math.min(to, Math.max(from, next));
+      plot.setCursor({ left: plot.valToPos(times[chart.at], "x"), top: plot.over.clientHeight / 2 }, true, true);
+      say(chart, chart.at);
+    } else if (event.key === "+" || event.key === "=") zoom(middle - (middle - low) / 2, middle + (high - middle) / 2);
+    else if (event.key === "-") zoom(middle - (middle - low) * 2, middle + (high - middle) * 2);
+    else if (event.key === "0" || event.key === "Escape") zoom(first, last);
+    else return;
+    event.preventDefault();
+  };
+
+  // ---- the charts whose horizontal axis is not time: latency by percentile, throughput and p95 by requests in flight
+  const nines = (x) => `${(100 * (1 - 10 ** -x)).toFixed(Math.max(0, Math.ceil(x - 1e-9) - 2))} %`;
+  const plane = (chart) => {
+    const { spec, host } = chart;
+    const data = uPlot.join(spec.series.map((series) => [series.x, series.y]));
+    const percentiles = spec.kind === "percentiles";
+    return new uPlot({
+      width: host.clientWidth, height: spec.height, legend: { show: false },
+      scales: { x: { time: false }, y: percentiles ? { distr: 3 } : { range: fits(chart) } },
+      cursor: { drag: { x: false, y: false }, points: { size: 6 } },
+      hooks: { draw: [marks(chart)], setCursor: [(self) => {
+        const index = self.cursor.idx;
+        const here = index == null ? "" : percentiles ? nines(data[0][index]) : `${number(data[0][index], "")} ${spec.x_unit}`;
+        byId(`${spec.id}-at`).textContent = here;
+        chart.values.forEach((value, i) => {
+          value.textContent = index == null || data[i + 1][index] == null ? "" : number(data[i + 1][index], spec.unit);
+        });
+      }] },
+      axes: [
+        percentiles
+          ? { ...axis(), splits: () => [0, 0.301, 1, 2, 3, 4, 5], values: (self, ticks) => ticks.map(nines) }
+          : { ...axis(), values: (self, ticks) => ticks.map((tick) => number(tick, "")) },
+        { ...axis(), size: 58, values: (self, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, ""))) },
+      ],
+      series: [{}].concat(spec.series.map((series, index) => ({
+        label: series.name, stroke: colour(series.colour), width: 2, dash: dashes[series.run % dashes.length],
+        show: chart.shown[index], spanGaps: true,
+        ...(percentiles ? { points: { show: false } }
+          : { paths: () => null, points: { show: true, size: 5, fill: colour(series.colour) } }),
+      }))),
+    }, data, host);
+  };
+
+  const planes = [];
+  const draw = () => {
+    for (const chart of charts.concat(planes)) {
+      chart.plot?.destroy();
+      chart.plot = null;
+    }
+    for (const chart of charts) chart.plot = timeChart(chart);
+    for (const chart of planes) chart.plot = plane(chart);
+    if (charts.length) follow(charts[0].plot);
+  };
+  for (const spec of page.charts) {
+    const chart = { spec, host: byId(spec.id), plot: null, at: null, values: [], shown: spec.series.map((s) => !s.hidden) };
+    (spec.kind === "time" ? charts : planes).push(chart);
+    legendOf(chart);
+    if (spec.kind !== "time") continue;
+    chart.host.addEventListener("keydown", keys(chart));
+    const names = ["elapsed", "UTC", ...spec.series.map((series) => `${series.name}${spec.unit ? `, ${spec.unit}` : ""}`)];
+    onOpen(spec, (box) => tableOf(box, names, times.map((t, i) =>
+      [elapsed(t), utc(t, 0), ...spec.series.map((series) => number(columns[series.column][i], ""))])));
+  }
+  for (const { spec } of planes.filter((chart) => chart.spec.kind === "plane"))
+    onOpen(spec, (box) => tableOf(box, ["line", spec.x_unit, spec.unit],
+      spec.series.flatMap((series) => series.x.map((x, i) => [series.name, number(x, ""), number(series.y[i], "")]))));
+
+  // ---- the controls
+  draw();
+  for (const control of document.querySelectorAll("[data-from]"))
+    control.addEventListener("click", () => {
+      const [from, to] = [Number(control.dataset.from), Number(control.dataset.to)];
+      const room = "tight" in control.dataset ? 0 : Math.max(10, 0.75 * (to - from));
+      zoom(from - room, to + room);
+      if (!("tight" in control.dataset)) byId("over-time").scrollIntoView({ block: "start" });
+    });
+  byId("whole").addEventListener("click", () => zoom(first, last));
+  byId("log").addEventListener("click", (event) => {
+    logLatency = !logLatency;
+    event.currentTarget.setAttribute("aria-pressed", String(logLatency));
+    draw();
+  });
+  byId("clock").addEventListener("click", (event) => {
+    clock = clock === "utc" ? "elapsed" : "utc";
+    event.currentTarget.setAttribute("aria-pressed", String(clock === "utc"));
+    draw();
+  });
+  const themes = ["auto", "light", "dark"];
+  byId("theme").addEventListener("click", (event) => {
+    const next = themes[(themes.indexOf(root.dataset.theme ?? "auto") + 1) % themes.length];
+    if (next === "auto") delete root.dataset.theme;
+    else root.dataset.theme = next;
+    event.currentTarget.textContent = `Theme: ${next}`;
+    draw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  let waiting;
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return; // a phone's address bar changes the height only
+    width = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(draw, 120);
+  });
+  let opened = [];
+  addEventListener("beforeprint", () => { // paper: light, its own width, everything short opened
+    root.classList.add("paper");
+    opened = [...document.querySelectorAll("details:not(.data, [open])")];
+    for (const details of opened) details.open = true;
+    draw();
+  });
+  addEventListener("afterprint", () => {
+    root.classList.remove("paper");
+    for (const details of opened) details.open = false;
+    draw();
+  });
+  matchMedia("print").addEventListener("change", draw);
+  root.dataset.ready = "yes";
+})();
