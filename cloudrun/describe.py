@@ -129,7 +129,8 @@ def _find(
     try:
         if "://" not in service:
             request = GetServiceRequest(name=f"{parent}/services/{service}")
-            return call(clients.services.get_service, request, purpose=purpose, patience=patience)
+            named: Service = call(clients.services.get_service, request, purpose=purpose, patience=patience)
+            return named
         wanted = service.rstrip("/")
         listing = ListServicesRequest(parent=parent)
         while True:

@@ -179,10 +179,7 @@ class _Question:
             name=f"projects/{self._target.project}", filter=f'metric.type = starts_with("{PREFIX}")'
         )
         try:
-            return {
-                descriptor.type
-                for descriptor in self._pages(self._api.list_metric_descriptors, request, "metric_descriptors")
-            }
+            descriptors = self._pages(self._api.list_metric_descriptors, request, "metric_descriptors")
         except NotFound as error:
             raise CloudError(explained(error, purpose=self._purpose, patience=self._patience)) from error
         return {descriptor.type for descriptor in descriptors}
