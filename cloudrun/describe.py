@@ -135,9 +135,9 @@ def _find(
         listing = ListServicesRequest(parent=parent)
         while True:
             page = call(clients.services.list_services, listing, purpose=purpose, patience=patience)
-            for found in page.services:
-                if wanted in (found.uri, *found.urls):
-                    return found
+            listed: list[Service] = [found for found in page.services if wanted in (found.uri, *found.urls)]
+            if listed:
+                return listed[0]
             if not page.next_page_token:
                 break
             listing.page_token = page.next_page_token
