@@ -11,6 +11,7 @@ from cloudrun.calls import RUN_API, Patience, Purpose, call, explained
 from cloudrun.clients import Clients
 from cloudrun.operations import Step, wait
 from recording.errors import CloudError, UsageError
+from recording.quantities import cpu_text
 
 if TYPE_CHECKING:
     from google.cloud.run_v2 import Service
@@ -165,7 +166,7 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     container.ports = [ContainerPort(container_port=settings.port)]
     container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
     container.resources = ResourceRequirements(
-        limits={"cpu": f"{settings.cpu:g}", "memory": f"{settings.memory_mib:g}Mi"},
+        limits={"cpu": cpu_text(settings.cpu), "memory": f"{settings.memory_mib:g}Mi"},
         cpu_idle=True,
         startup_cpu_boost=settings.cpu_boost,
     )

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from cloudrun.calls import RUN_API, Patience, Purpose, call, explained
 from cloudrun.clients import LOCAL_REGION, Clients
-from cloudrun.settings import parse_cpu, parse_memory
 from recording.errors import CloudError, UsageError
+from recording.quantities import cpu_of, memory_bytes_of
 from recording.run import Limits, TargetRecord
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ def _limits(service: Service, template: Any) -> Limits:
     most = [count for count in (template.scaling.max_instance_count, service.scaling.max_instance_count) if count > 0]
     cpu, memory = given.limits.get("cpu"), given.limits.get("memory")
     return Limits(
-        cpu=parse_cpu(cpu) if cpu else None,
-        memory_mib=parse_memory(memory) if memory else None,
+        cpu=cpu_of(cpu) if cpu else None,
+        memory_mib=memory_bytes_of(memory) / 2**20 if memory else None,
         concurrency=template.max_instance_request_concurrency or None,
         min_instances=max(template.scaling.min_instance_count, service.scaling.min_instance_count),
         max_instances=min(most, default=None),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recording.errors import UsageError
+from recording.quantities import cpu_of, memory_bytes_of
 
 DEFAULT_MAX_INSTANCES = 20
 """Set when nothing was said: enough for the 300 users of ramp300 on 1 vCPU, and a bound on what a mistake costs."""
 
-_MIB = {"": 1 / 2**20, "k": 1e3 / 2**20, "M": 1e6 / 2**20, "G": 1e9 / 2**20, "Ki": 1 / 2**10, "Mi": 1.0, "Gi": 2.0**10}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -57,11 +57,10 @@ def parse_cpu(text: str) -> float:
     Raises:
         UsageError: it is no such text, or not above 0.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text.strip())
-    cpu = float(match[1]) / (1000 if match[2] else 1) if match else 0.0
-    if cpu <= 0:
-        raise UsageError(f"`--cpu {text}`: must be a number of vCPUs above 0, as 1, 0.5 or 500m.")
-    return cpu
+    try:
+        return cpu_of(text)
+    except ValueError as error:
+        raise UsageError(f"`--cpu {text}`: {error}.") from None
 
 
 def parse_memory(text: str) -> float:
@@ -70,11 +69,10 @@ def parse_memory(text: str) -> float:
     Raises:
         UsageError: it is no such text, or not above 0.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|k|M|G|)", text.strip())
-    memory_mib = float(match[1]) * _MIB[match[2]] if match else 0.0
-    if memory_mib <= 0:
-        raise UsageError(f"`--memory {text}`: must be an amount with its unit, as 512Mi or 4Gi.")
-    return memory_mib
+    try:
+        return memory_bytes_of(text) / 2**20
+    except ValueError as error:
+        raise UsageError(f"`--memory {text}`: {error}.") from None
 
 
 def parse_timeout(text: str) -> float:
