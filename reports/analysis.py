@@ -1,0 +1,142 @@
+"""Gather everything that one run says: numbers, phases, spikes with causes, warm-up, capacity, objectives, advice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recording.folder import RunFolder
+from recording.objectives import parse_objective
+from recording.prices import Prices, prices_for
+from recording.run import Run
+from reports.advice import Suggestion, suggest
+from reports.capacity import Capacity, capacity
+from reports.causes import Explanation, explain
+from reports.cloud import CloudSeries, InstanceGauge, instance_gauge, read_cloud
+from reports.cost import Cost, cost_of
+from reports.exact import Distribution, Measure, Population, Who, distributions
+from reports.load import Load, read_load
+from reports.objectives import Judgement, judge
+from reports.phases import Phase, PhaseName, phases, steady_window
+from reports.series import Series, read_series
+from reports.spikes import SlowFirst, Spike, find_spikes, slow_first_requests
+from reports.warmup import Warmup, warm_up
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A spike with its cause."""
+
+    spike: Spike
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Exact latencies of one run; every Distribution knows its population.
+
+    Attributes:
+        service: successful requests of the whole run, from sending to the last byte.
+        response: the same from the scheduled start; None for closed-loop runs.
+        failed: answered, but not successful.
+        timeouts: how long the timed-out waited: bounds, not latencies.
+        by_phase: successful requests per phase, in the order of `Analysis.phases`.
+        by_endpoint: successful requests per endpoint, in the order of `Series.endpoints`.
+    """
+
+    service: Distribution
+    response: Distribution | None
+    failed: Distribution
+    timeouts: Distribution
+    by_phase: tuple[Distribution, ...]
+    by_endpoint: tuple[Distribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything one run says. `cloud` is None when no series were fetched, `gauge` when no instance count was."""
+
+    folder: RunFolder
+    run: Run
+    series: Series
+    load: Load
+    cloud: tuple[CloudSeries, ...] | None
+    gauge: InstanceGauge | None
+    phases: tuple[Phase, ...]
+    latencies: Latencies
+    spikes: tuple[Explained, ...]
+    slow_first: SlowFirst | None
+    warmup: Warmup
+    capacity: Capacity
+    judgements: tuple[Judgement, ...]
+    advice: tuple[Suggestion, ...]
+    cost: Cost | None
+
+    def phase(self, name: PhaseName) -> Phase | None:
+        """Return the phase of that name, or None when the run has none."""
+        return next((phase for phase in self.phases if phase.name is name), None)
+
+
+def analyse(folder: RunFolder, run: Run, *, prices: Prices | None = None) -> Analysis:
+    """Return what a sealed run says. Seals nothing, writes nothing.
+
+    Args:
+        folder: a run folder with `requests.parquet`.
+        run: its record.
+        prices: instead of the list prices of the run's region.
+
+    Raises:
+        RunFolderError: the folder's rows or series cannot be read.
+        ObjectiveError: an objective of the run cannot be parsed.
+    """
+    objectives = [parse_objective(text) for text in run.objectives]
+    prices = prices or prices_for(run.target.region)
+    series = read_series(folder, run)
+    load = read_load(folder, run, series)
+    cloud = read_cloud(folder, series)
+    gauge = instance_gauge(cloud)
+    steady, _ = steady_window(series, load, run)
+    spikes = find_spikes(series)
+    explained = tuple(Explained(spike, explain(spike, series, load, gauge, run)) for spike in spikes)
+    warmup = warm_up(series, steady)
+    parts = phases(series, load, run, settled_s=warmup.settled_s)
+    latencies = _latencies(folder, series, parts)
+    limits = capacity(series, load, gauge)
+    return Analysis(
+        folder=folder,
+        run=run,
+        series=series,
+        load=load,
+        cloud=cloud,
+        gauge=gauge,
+        phases=parts,
+        latencies=latencies,
+        spikes=explained,
+        slow_first=slow_first_requests(series, spikes),
+        warmup=warmup,
+        capacity=limits,
+        judgements=tuple(judge(objective, series, parts, latencies.by_phase) for objective in objectives),
+        advice=suggest(run, series, parts, [one.explanation.cause for one in explained], prices),
+        cost=cost_of(run, series, cloud, prices),
+    )
+
+
+def _latencies(folder: RunFolder, series: Series, parts: tuple[Phase, ...]) -> Latencies:
+    end = series.seconds
+    populations = [
+        Population(0, end),
+        Population(0, end, measure=Measure.RESPONSE),
+        Population(0, end, who=Who.FAILED),
+        Population(0, end, who=Who.TIMEOUT),
+        *(Population(phase.window.start_s, phase.window.end_s) for phase in parts),
+        *(Population(0, end, endpoint=at) for at in range(len(series.endpoints))),
+    ]
+    found = distributions(folder, series, populations)
+    first_endpoint = 4 + len(parts)
+    return Latencies(
+        service=found[0],
+        response=found[1] if series.open_loop else None,
+        failed=found[2],
+        timeouts=found[3],
+        by_phase=tuple(found[4:first_endpoint]),
+        by_endpoint=tuple(found[first_endpoint:]),
+    )
