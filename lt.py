@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import runs, serve
+from cli import run, runs, scenarios, serve
 from cli.terminal import talk
 from recording.errors import LoadTestError, UsageError
 
@@ -36,7 +36,9 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
     return command
 
 
+app.command("scenarios")(_verb(scenarios.list_scenarios))
 app.command("serve")(_verb(serve.serve_here))
+app.command("run")(_verb(run.run))
 app.command("runs")(_verb(runs.list_recorded))
 
 

@@ -1,15 +1,34 @@
-"""Collect one worker's rows in arrays until they are taken as a frame."""
+"""Collect one worker's rows until they are taken as a frame."""
 
 from __future__ import annotations
 
+import struct
 from array import array
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from recording.frames import COLUMNS, Frame, encode_frame
+
+if TYPE_CHECKING:  # importing locust patches the whole process
+    from locust.env import Environment
 
 MAX_STRINGS = 65_536
 """Distinct names, errors and instances kept apart by one process; what comes after is recorded as OTHER."""
 
 OTHER = "(other)"
+
+TEXT_COLUMNS = ("name", "method", "error", "instance")
+
+ROW = struct.Struct("<" + "".join(COLUMNS.values()))
+"""One row as packed bytes: the fastest way to keep one (0.24 µs against 0.77 for an `array` per column)."""
+
+ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
+"""The same row for numpy; packed rows are an array of it as they are."""
+
+PackedRows = npt.NDArray[Any]
 
 
 class RowBuffer:
@@ -17,19 +36,27 @@ class RowBuffer:
 
     Strings are kept once for the life of the process and rows hold their index: `text_id` gives it. A frame
     carries only the strings its own rows use.
+
+    Attributes:
+        worker: the worker's name.
+        in_flight: requests that await an answer; None until a client that counts them says.
+        refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
+        before_take: called at the beginning of every `take`, so that whoever still holds rows hands them over.
     """
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
         self.seq = 0
         self.rows_sent = 0
+        self.in_flight: int | None = None
+        self.refused = 0
+        self.before_take: Callable[[], object] | None = None
         self._strings = [""]
         self._ids = {"": 0}
-        self._columns = {name: array(code) for name, code in COLUMNS.items()}
-        self._appends = tuple(column.append for column in self._columns.values())
+        self._rows = bytearray()
 
     def __len__(self) -> int:
-        return len(self._columns["start"])
+        return len(self._rows) // ROW.size
 
     def text_id(self, text: str) -> int:
         """Return the index of `text` in this buffer's strings; 0 for ""."""
@@ -45,33 +72,59 @@ class RowBuffer:
         self._ids[text] = len(self._strings) - 1
         return self._ids[text]
 
+    def text(self, index: int) -> str:
+        """Return the string of that index."""
+        return self._strings[index]
+
     def add(self, *row: int) -> None:
         """Append one row: the values of COLUMNS in their order."""
-        for append, value in zip(self._appends, row, strict=True):
-            append(value)
+        self._rows += ROW.pack(*row)
+
+    def extend(self, rows: PackedRows) -> None:
+        """Append rows of ROW_TYPE whose texts are this buffer's."""
+        self._rows += rows.tobytes()
 
     def take(self) -> bytes | None:
         """Return the rows since the last call as an encoded frame, or None when there are none."""
-        rows = len(self)
-        if not rows:
+        if self.before_take is not None:
+            self.before_take()
+        if not self._rows:
             return None
-        columns, self._columns = self._columns, {name: array(code) for name, code in COLUMNS.items()}
-        self._appends = tuple(column.append for column in self._columns.values())
-        used = {0}
-        for name in ("name", "method", "error", "instance"):
-            used.update(columns[name])
-        order = sorted(used)
-        place = {index: at for at, index in enumerate(order)}
-        for name in ("name", "method", "error", "instance"):
-            columns[name] = array("I", map(place.__getitem__, columns[name]))
+        packed, self._rows = self._rows, bytearray()
+        rows = np.frombuffer(packed, ROW_TYPE)
+        used = np.unique(np.concatenate([[0], *(rows[name] for name in TEXT_COLUMNS)]))
+        place = np.zeros(len(self._strings), np.uint32)
+        place[used] = np.arange(len(used))
+        columns = {}
+        for name, code in COLUMNS.items():
+            values = place[rows[name]] if name in TEXT_COLUMNS else rows[name]
+            columns[name] = array(code)
+            columns[name].frombytes(values.tobytes())
         frame = Frame(
             worker=self.worker,
             seq=self.seq,
-            rows=rows,
+            rows=len(rows),
             rows_before=self.rows_sent,
-            strings=tuple(self._strings[index] for index in order),
+            strings=tuple(self._strings[index] for index in used),
             columns=columns,
         )
         self.seq += 1
-        self.rows_sent += rows
+        self.rows_sent += len(rows)
         return encode_frame(frame)
+
+
+RECORDED_KEY = "lt_recorded"
+"""In a request event's context: its row is in the buffer already."""
+
+_ATTRIBUTE = "lt_row_buffer"
+
+
+def attach(environment: Environment, buffer: RowBuffer) -> None:
+    """Make `buffer` the one that clients of this environment append to."""
+    setattr(environment, _ATTRIBUTE, buffer)
+
+
+def buffer_of(environment: Environment) -> RowBuffer | None:
+    """Return the environment's buffer, or None where nothing records (bare `locust`)."""
+    buffer: RowBuffer | None = getattr(environment, _ATTRIBUTE, None)
+    return buffer

@@ -1,0 +1,78 @@
+"""Show how a run is doing: one live line on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.live import Live
+from rich.text import Text
+
+from cli.terminal import talk
+from loadtest.progress import Glance
+
+PLAIN_EVERY_S = 10.0
+
+
+class ProgressLine:
+    """The line, for as long as the `with` block lasts."""
+
+    def __init__(self, planned_s: float | None) -> None:
+        self.planned_s = planned_s
+        self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
+        self._last_plain_s = time.monotonic()
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> ProgressLine:
+        """Begin."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the live line away."""
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, glance: Glance, *, ending: bool = False) -> None:
+        """Show the state; each warning is printed once."""
+        for warning in glance.saturated:
+            kind = warning.split(" was ")[0].split(" uses ")[0]
+            if kind not in self._warned:
+                self._warned.add(kind)
+                talk.print(f"[yellow]![/] load generator: {warning}")
+        line = self._line(glance, ending=ending)
+        if self._live is not None:
+            self._live.update(Text.from_markup(line))
+        elif time.monotonic() - self._last_plain_s >= PLAIN_EVERY_S:
+            self._last_plain_s = time.monotonic()
+            talk.print(line)
+
+    def _line(self, glance: Glance, *, ending: bool) -> str:
+        if glance.elapsed_s is None:
+            return "starting the load generators …"
+        planned = "" if self.planned_s is None else f" / {_clock(self.planned_s)}"
+        parts = [
+            f"{_clock(glance.elapsed_s)}{planned}",
+            f"{'–' if glance.users is None else glance.users} users",
+            f"{glance.requests_per_s:.0f} requests/s",
+            f"p50 {_ms(glance.p50_ms)}",
+            f"p95 {_ms(glance.p95_ms)}",
+            f"[red]{glance.failed} failed[/]" if glance.failed else "0 failed",
+        ]
+        if ending:
+            parts.append("stopping: users finish what they began")
+        return " · ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"

@@ -1,0 +1,23 @@
+"""Name what the processes of a fleet tell each other beside Locust's own: environment variables and messages."""
+
+from __future__ import annotations
+
+FOLDER_VARIABLE = "LT_RUN_FOLDER"
+"""Names the run folder to the master."""
+
+PARENT_VARIABLE = "LT_PARENT_PID"
+"""Names the process that started this one, to one that has to end with it."""
+
+REPORT_KEY = "lt"
+"""Where a worker's report carries its frame and health."""
+
+HELLO = "lt_hello"  # worker → master: name, host, pid, versions
+CLOCK = "lt_clock"  # master → worker and back: sent_ns (master), worker_ns
+DRAIN = "lt_drain"  # master → worker: stop the users, then send what is left
+DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own count of rows
+
+REPORT_INTERVAL_S = 1.0
+"""How often a worker reports: a killed one loses no more than this much."""
+
+SILENCE_S = 5.0
+"""A worker that has not heard the master for so long stops its users: load that nobody records is no measurement."""

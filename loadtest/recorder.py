@@ -1,0 +1,29 @@
+"""Record every request of a Locust fleet: the plugin that each of its processes loads as a second locustfile."""
+
+from __future__ import annotations
+
+import os
+
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtest.messages import FOLDER_VARIABLE, PARENT_VARIABLE
+
+
+@events.init.add_listener
+def _take_side(environment: Environment, **_: object) -> None:
+    parent = int(os.environ[PARENT_VARIABLE]) if PARENT_VARIABLE in os.environ else None
+    if isinstance(environment.runner, WorkerRunner):
+        from loadtest.sender import Sender
+
+        Sender(environment, environment.runner, parent_pid=parent).startup()
+    elif isinstance(environment.runner, MasterRunner) and FOLDER_VARIABLE in os.environ:
+        from pathlib import Path
+
+        from loadtest.collector import Collector
+        from recording.folder import RunFolder
+
+        Collector(
+            environment, environment.runner, RunFolder(Path(os.environ[FOLDER_VARIABLE])), parent_pid=parent
+        ).startup()

@@ -1,0 +1,19 @@
+"""No traffic for 10 s, then 50 arrivals/s for 50 s, open loop: what the first ones of a service at zero wait for."""
+
+from __future__ import annotations
+
+from loadtest.schedule import OpenLoopUser
+from loadtest.shapes import Burst, PlannedShape
+from scenarios.loan.borrower import Borrower
+
+
+class Arrival(OpenLoopUser, Borrower):
+    """One arrival a second, on an evenly spread grid."""
+
+    wait_time = OpenLoopUser.wait_time
+
+
+class Shape(PlannedShape):
+    """0, then 50 at once."""
+
+    plan = Burst(idle_users=0, users=50, spawn_rate=50, duration_s=60, idle_ratio=1 / 6)

@@ -1,0 +1,1 @@
+"""What the bundled scenarios share: loan applications, and the user who sends them."""

@@ -1,0 +1,77 @@
+"""Draw loan applications from a seed, for every scenario of the bundled service."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from locust import User, events
+from locust.argument_parser import LocustArgumentParser
+
+STATES = ("NC", "IN", "CA", "SD", "TX", "NY", "FL", "OH", "IL", "WA", "GA", "AZ")
+BANKS = (
+    ("BBCN BANK", "CA"),
+    ("WELLS FARGO BANK NATL ASSOC", "SD"),
+    ("BANK OF AMERICA NATL ASSOC", "NC"),
+    ("JPMORGAN CHASE BANK NATL ASSOC", "IL"),
+    ("U.S. BANK NATIONAL ASSOCIATION", "OH"),
+    ("Other", "Other"),
+)
+SECTORS = ("11", "23", "31", "42", "44", "45", "48", "51", "54", "56", "62", "71", "72", "81", "0")
+
+
+@events.init_command_line_parser.add_listener
+def _add_seed(parser: LocustArgumentParser) -> None:
+    parser.add_argument(
+        "--seed", type=int, default=1, env_var="LT_SEED", help="Seed of the applications that are sent."
+    )
+
+
+def draw_for(user: User) -> random.Random:
+    """Return the stream of random numbers of this user: the same seed sends the same applications again.
+
+    Worker and number on the worker are part of it, so that no two users send the same sequence.
+    """
+    seed = getattr(user.environment.parsed_options, "seed", 1)
+    worker = max(0, getattr(user.environment.runner, "worker_index", 0))
+    number = getattr(user.environment, "loans_drawn", 0)
+    setattr(user.environment, "loans_drawn", number + 1)  # noqa: B010 - Locust's environment is where a process keeps state
+    return random.Random(f"{seed}/{worker}/{number}")
+
+
+def application(draw: random.Random) -> dict[str, Any]:
+    """Return one loan application with the 18 fields of the service's schema, in its order; money in cents.
+
+    One in four has its two flags as the strings "True" and "False", the others as JSON booleans: both are sent in
+    the wild, and the service takes both.
+    """
+    bank, bank_state = draw.choice(BANKS)
+    state = draw.choice(STATES)
+    employees = min(int(draw.lognormvariate(1.5, 1.2)) + 1, 5000)
+    created = draw.choice((0, 0, 0, draw.randint(1, 20)))
+    approved = round(draw.lognormvariate(11.5, 1.1), 0) * 100
+    text_flags = draw.random() < 0.25
+
+    def flag(value: bool) -> bool | str:
+        return str(value) if text_flags else value
+
+    return {
+        "Term": draw.choice((12, 36, 60, 84, 84, 84, 120, 180, 240, 300)),
+        "NoEmp": employees,
+        "CreateJob": created,
+        "RetainedJob": draw.randint(0, employees),
+        "longitude": round(draw.uniform(-124.0, -67.0), 4),
+        "latitude": round(draw.uniform(25.0, 49.0), 4),
+        "GrAppv": approved,
+        "SBA_Appv": round(approved * draw.choice((0.5, 0.75, 0.85, 0.9)), 0),
+        "is_new": flag(draw.random() < 0.3),
+        "FranchiseCode": draw.choice(("0", "1", "1", "Other")),
+        "UrbanRural": draw.choice((0, 1, 1, 2)),
+        "City": "Other",
+        "State": state,
+        "Bank": bank,
+        "BankState": bank_state,
+        "RevLineCr": draw.choice(("N", "Y", "Other")),
+        "naics_first_two": draw.choice(SECTORS),
+        "same_state": flag(state == bank_state),
+    }

@@ -1,0 +1,26 @@
+"""Send loan applications and check the answers: the user of the bundled scenarios."""
+
+from __future__ import annotations
+
+from locust import FastHttpUser, constant_throughput, task
+
+from scenarios.loan.application import application, draw_for
+
+
+class Borrower(FastHttpUser):
+    """Asks for one prediction a second, and finds an answer wrong that is not a probability."""
+
+    abstract = True
+    requests_per_s = 1.0
+    wait_time = constant_throughput(requests_per_s)
+
+    def on_start(self) -> None:
+        """Begin this user's own stream of applications."""
+        self.draw = draw_for(self)
+
+    @task
+    def predict(self) -> None:
+        """Send one application."""
+        with self.client.post("/predict", json=application(self.draw), catch_response=True) as answer:
+            if answer.status_code == 200 and not 0 <= answer.json()["default_probability"] <= 1:
+                answer.failure("default_probability is not between 0 and 1")

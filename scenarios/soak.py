@@ -1,0 +1,16 @@
+"""Hold 100 users for an hour: leaks, drift and what happens once in a thousand seconds."""
+
+from __future__ import annotations
+
+from loadtest.shapes import PlannedShape, Ramp
+from scenarios.loan.borrower import Borrower
+
+
+class Applicant(Borrower):
+    """One prediction a second."""
+
+
+class Shape(PlannedShape):
+    """100 users after 20 s."""
+
+    plan = Ramp(users=100, spawn_rate=5, duration_s=3600)

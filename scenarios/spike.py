@@ -1,0 +1,16 @@
+"""Idle for a minute, then a burst of 200 users for a minute: what a cold start does to those who come first."""
+
+from __future__ import annotations
+
+from loadtest.shapes import Burst, PlannedShape
+from scenarios.loan.borrower import Borrower
+
+
+class Applicant(Borrower):
+    """One prediction a second."""
+
+
+class Shape(PlannedShape):
+    """2 users keep an eye on the service, then 200 come within 4 s."""
+
+    plan = Burst(idle_users=2, users=200, spawn_rate=50, duration_s=120, idle_ratio=0.5)

@@ -1,0 +1,16 @@
+"""Climb a staircase of 10 steps to 500 users in 5 min: where throughput stops growing is the capacity."""
+
+from __future__ import annotations
+
+from loadtest.shapes import PlannedShape, Staircase
+from scenarios.loan.borrower import Borrower
+
+
+class Applicant(Borrower):
+    """One prediction a second."""
+
+
+class Shape(PlannedShape):
+    """50 more users every half minute."""
+
+    plan = Staircase(users=500, spawn_rate=50, duration_s=300, steps=10)
