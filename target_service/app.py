@@ -19,6 +19,9 @@ from target_service.schema import Batch, BatchPrediction, LoanApplication, Predi
 
 _JSON = "application/json"
 
+_MAX_BODY_BYTES = 1 << 20
+"""A full batch is a quarter of it."""
+
 
 def create_app(model: Model, counts: Counts) -> FastAPI:
     """Return the service without its outermost layer, ready for any ASGI server."""
@@ -26,6 +29,8 @@ def create_app(model: Model, counts: Counts) -> FastAPI:
         title="Loan default probability",
         description="How likely a loan guaranteed by the US Small Business Administration is not to be paid back.",
         version="1",
+        max_body_size=_MAX_BODY_BYTES,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked of the environment at every request
     )
     app.add_exception_handler(RequestValidationError, _refuse)
 
@@ -69,6 +74,7 @@ def create_app(model: Model, counts: Counts) -> FastAPI:
         ("/predict/batch", predict_batch, answer_batch),
     ):
         app.router.add_api_route(path, documented, methods=["POST"], route_class_override=_straight(answer))
+        app.router.routes.insert(0, app.router.routes.pop())  # asked first: seven routes that do not match cost 20 µs
     return app
 
 

@@ -51,8 +51,8 @@ EXAMPLES: list[Any] = [
 ]
 """The two applications of the tutorial's own load test, one in each form that its clients send booleans in."""
 
-MAX_BATCH = 1000
-"""Applications one `/predict/batch` may hold. Two thousand would keep every other request waiting twice as long."""
+MAX_BATCH = 256
+"""Applications one `/predict/batch` may hold: about 4 ms of work, and every other request waits for its end."""
 
 Flag = StrictBool | Literal["True", "False"]
 """A JSON boolean, or the word the training data has for it. pydantic 1 turned one into the other by itself."""
