@@ -16,7 +16,7 @@ RESOURCE_LABELS = ("project_id", "service_name", "location", "revision_name", "c
 _FIELD = r"(?P<field>metric\.type|resource\.type|(?:metric|resource)\.labels?\.[a-z_]+)"
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _CLAUSE = re.compile(
-    rf"\s*{_FIELD}\s*(?P<sign>!=|=|:)\s*(?P<call>[a-z_.]+\s*\()?\s*(?P<words>{_STRING}(?:\s*,\s*{_STRING})*)\s*(?P<end>\))?"
+    rf"\s*{_FIELD}\s*(?P<sign>!=|=|:)\s*(?P<call>[a-z_.]+\s*\()?\s*(?P<words>{_STRING}(?:\s*,\s*{_STRING})*)(?:\s*(?P<end>\)))?"
 )
 _AND = re.compile(r"\s+AND\s+|\s+")
 

@@ -11,18 +11,23 @@ from emulator.surfaces.policies import Policies
 from emulator.surfaces.run_admin import RunAdmin
 
 
-async def start(emulator: Emulator, address: str, policies: Policies | None = None) -> grpc.aio.Server:
-    """Return a started server on `address` (`unix:PATH` or `HOST:PORT`); the caller stops it.
+def build(emulator: Emulator, policies: Policies | None = None) -> grpc.aio.Server:
+    """Return a server with every surface on it, listening nowhere yet; call it on the loop it is to run on.
 
     Args:
         emulator: what stands behind; the server calls it on the running loop only.
-        address: where to listen, in plain text.
         policies: shared with the REST form when given, so that both tell the same.
     """
     operations = Operations()
     admin = RunAdmin(emulator, operations, policies or Policies())
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((*admin.handlers(), operations.handler(), Monitoring(emulator).handler()))
+    return server
+
+
+async def start(emulator: Emulator, address: str, policies: Policies | None = None) -> grpc.aio.Server:
+    """Return a started server on `address` (`unix:PATH` or `HOST:PORT`, in plain text); the caller stops it."""
+    server = build(emulator, policies)
     server.add_insecure_port(address)
     await server.start()
     return server

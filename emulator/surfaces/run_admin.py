@@ -95,7 +95,9 @@ class RunAdmin:
         """Return the services of a location, a page at a time."""
         there = [status for status in self._emulator.services() if _parent(status.key) == request.parent]
         page, token = page_of(there, size=request.page_size, token=request.page_token)
-        return service_types.ListServicesResponse(services=map(service_message, page), next_page_token=token)
+        return service_types.ListServicesResponse(
+            services=[service_message(status) for status in page], next_page_token=token
+        )
 
     async def revision(self, request: revision_types.GetRevisionRequest) -> run_v2.Revision:
         """Return one revision."""

@@ -1,0 +1,48 @@
+"""Serve the surfaces of an emulator from a thread, for clients that block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from emulator.api import Emulator
+from emulator.surfaces import grpc_server
+
+
+class LoopThread:
+    """An event loop in a thread; `run` gives it a coroutine and waits for what comes back."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(timeout=10)
+        self.loop.close()
+
+
+@contextmanager
+def grpc_endpoint(emulator: Emulator) -> Iterator[str]:
+    """Yield the HOST:PORT on which the emulator's gRPC surfaces answer."""
+    thread = LoopThread()
+
+    async def start() -> tuple[Any, int]:
+        server = grpc_server.build(emulator)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return server, port
+
+    server, port = thread.run(start())
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        thread.run(server.stop(None))
+        thread.stop()
