@@ -106,12 +106,12 @@ def times(ratio: float | None) -> str:
     return ABSENT if ratio is None else f"× {ratio:,.1f}"
 
 
-def money(value: float | None, currency: str) -> str:
-    """Return an amount with two digits that count, however small it is."""
+def usd(value: float | None) -> str:
+    """Return an amount in US dollars with two digits that count, however small it is."""
     if value is None:
         return ABSENT
     digits = 2 if value == 0 or abs(value) >= 0.1 else min(8, 1 - math.floor(math.log10(abs(value))))
-    return f"{'$' if currency == 'USD' else currency + ' '}{value:,.{digits}f}"
+    return f"${value:,.{digits}f}"
 
 
 def quantile(q_ratio: float) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SUMMARY_FORMAT = 1
+SUMMARY_FORMAT: Literal[1] = 1
 """The version of summary.json that this code writes; a reader of another version asks for the report again."""
 
 
@@ -33,14 +33,15 @@ class Quantile(Part):
 
 
 class Phase(Part):
-    """One phase of a run: warm-up, ramp, steady or drain."""
+    """One phase of a run: all of it, warm-up, ramp, steady or drain."""
 
-    name: Annotated[str, Field(description="warmup, ramp, steady or drain")]
+    name: Annotated[str, Field(description="all, warmup, ramp, steady or drain; only those the run has")]
+    why: Annotated[str, Field(description="why it lies where it does")]
     start_s: float
     end_s: float
     requests: int
     failures: int
-    rate_per_s: Annotated[float | None, Field(description="ended requests per second")]
+    throughput_per_s: Annotated[float | None, Field(description="successful answers per second")]
     latency: Annotated[list[Quantile], Field(description="p50, p95, p99 of successful requests")]
 
 
@@ -68,6 +69,7 @@ class Spike(Part):
     ratio: Annotated[float, Field(description="peak / baseline")]
     requests: Annotated[int, Field(description="successful requests inside")]
     extra_waiting_request_s: Annotated[float, Field(description="Σ latency − n × calm mean, in request-seconds")]
+    cut: Annotated[bool, Field(description="whether the run ended before the spike did")] = False
     cause: Annotated[str, Field(description="one of the causes of docs/terms.md, unexplained among them")]
     confidence: Annotated[str, Field(description="high, medium or low")]
     evidence: Annotated[list[str], Field(description="sentences with the numbers the cause rests on")]
@@ -90,9 +92,10 @@ class Series(Part):
     columns: Annotated[
         dict[str, list[float | None]],
         Field(
-            description="p50_ms, p95_ms, p99_ms, response_p95_ms, ok_per_s, failed_per_s.KIND, planned_users, users, "
-            "in_flight, instances_active, instances_idle, container_cpu_ratio, container_concurrency, "
-            "generator_cpu_ratio, loop_lag_ms; those the run has"
+            description="p50_ms, p95_ms, p99_ms (response time in an open loop), ok_per_s, failed_per_s.KIND, "
+            "status_per_s.429, status_per_s.503, planned_users, users, in_flight, instances_answering, "
+            "instances_active, instances_idle, container_cpu_ratio, container_concurrency, generator_cpu_ratio, "
+            "loop_lag_ms; those the run has"
         ),
     ]
 
@@ -127,6 +130,7 @@ class Warmup(Part):
 class CapacityPoint(Part):
     """One window of a run: how many requests were in flight, what came out, how long it took."""
 
+    at_s: float
     in_flight: float
     throughput_per_s: float
     p95_ms: float | None
@@ -150,6 +154,7 @@ class Suggestion(Part):
     value: str
     why: str
     arithmetic: str
+    assumptions: list[str]
     cost: Annotated[str | None, Field(description="what choosing it costs")] = None
 
 
@@ -160,7 +165,7 @@ class Endpoint(Part):
     name: str
     requests: int
     failures: int
-    rate_per_s: float | None
+    throughput_per_s: float | None
     latency: list[Quantile]
 
 
@@ -179,19 +184,20 @@ class Instance(Part):
     """One instance of the service, as its own response headers name it."""
 
     name: str
-    first_seen_s: float
-    last_seen_s: float | None
+    first_seen_s: Annotated[float, Field(description="when its first answer came")]
+    last_seen_s: float
+    ready_s: Annotated[float | None, Field(description="when it became able to serve; None: it sends no age")]
     requests: int
     first_latency_ms: float | None
-    median_ms: float | None
+    median_ms: float
 
 
 class Cost(Part):
     """What the run cost, or would have cost, with the assumptions."""
 
-    currency: str
-    run: float
-    per_1000_predictions: float | None
+    run_usd: float
+    per_1000_predictions_usd: float | None
+    instance_s: Annotated[float, Field(description="billed instance-seconds")]
     assumptions: list[str]
 
 
@@ -214,7 +220,7 @@ class CloudSeries(Part):
     metric: str
     points: int
     interval_s: float | None
-    lateness_s: float | None
+    ends_s: Annotated[float | None, Field(description="when its last point ends")]
 
 
 class Measured(Part):
@@ -229,8 +235,6 @@ class Measured(Part):
     saturated_s: Annotated[float, Field(description="seconds in which the generator was saturated")]
     saturated: list[Span]
     refused: Annotated[int, Field(description="open-loop arrivals refused by the bound on requests in flight")]
-    late_p99_ms: Annotated[float | None, Field(description="how late requests started against their schedule, p99")]
-    clock_text: str = ""
     cloud_series: list[CloudSeries]
     missing: Annotated[list[str], Field(description="what could not be said, and why")]
 
@@ -245,7 +249,7 @@ class Totals(Part):
     timeout_at_least_ms: Annotated[float | None, Field(description="the shortest timed-out request: read as ≥")]
     throttled: Annotated[dict[str, int], Field(description="answers 429 and 503, by status")]
     error_ratio: float | None
-    rate_per_s: Annotated[float | None, Field(description="ended requests per second, whole run")]
+    throughput_per_s: Annotated[float | None, Field(description="successful answers per second, whole run")]
     peak_users: float | None
 
 
@@ -313,12 +317,13 @@ class ComparedLine(Part):
     high_ratio: float | None
     verdict: Annotated[str, Field(description="slower, faster, equivalent or inconclusive, against ±5 %")]
     needed_s: Annotated[float | None, Field(description="how long a run would be needed when inconclusive")] = None
+    why: Annotated[str, Field(description="why there is no interval, when there is none")] = ""
 
 
 class Comparison(Part):
-    """Two sides: the first is what the second is measured against."""
+    """Two sides of one or more runs each: the first is what the second is measured against."""
 
-    a: list[str]
+    a: Annotated[list[str], Field(description="names of its runs")]
     b: list[str]
     a_name: str
     b_name: str
@@ -336,4 +341,6 @@ class Report(Part):
     made_at: datetime
     notes: Annotated[list[str], Field(description="what the reader should know first, e.g. that a run is missing")]
     runs: Annotated[list[RunSummary], Field(min_length=1)]
-    comparison: Comparison | None = None
+    comparisons: Annotated[
+        list[Comparison], Field(description="the first side against each other one; empty for a single run")
+    ]

@@ -1,0 +1,118 @@
+"""Build the report of run folders: read each, analyse it, compare the sides."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recording.folder import RunFolder
+from reports import comparison, formats, model
+from reports.analysis import Analysis, analyse
+from reports.columns import step_for
+from reports.summary import run_summary
+
+
+def summarise(folder: Path) -> model.Report:
+    """Return the report of one run.
+
+    Raises:
+        RunFolderError: it is still running, or cannot be read.
+        ObjectiveError: an objective of the run cannot be parsed.
+    """
+    return build_report([folder])
+
+
+def build_report(folders: Sequence[Path], *, notes: Sequence[str] = ()) -> model.Report:
+    """Return the report of one run, or of several compared: the first one's side against each other side.
+
+    Runs of one label (or, without labels, of one target) are one side and are resampled whole.
+
+    Args:
+        folders: of the runs, the one to compare against first.
+        notes: sentences that the reader should see first.
+
+    Raises:
+        RunFolderError: a run is still running, or cannot be read.
+        ObjectiveError: an objective of a run cannot be parsed.
+    """
+    found = [_analysed(RunFolder(folder)) for folder in folders]
+    names = run_names(found)
+    step_s = max(step_for(one.series.seconds) for one in found)
+    return model.Report(
+        made_by=f"lt {importlib.metadata.version('lt')}",
+        made_at=datetime.now(UTC).replace(microsecond=0),
+        notes=list(notes),
+        runs=[run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)],
+        comparisons=_comparisons(found, names),
+    )
+
+
+def write_summary(folder: Path, report: model.Report) -> None:
+    """Write `summary.json` of a single run's report into its folder.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    home = RunFolder(folder)
+    home.write_derived(home.summary, report.model_dump_json() + "\n")
+
+
+def run_names(found: Sequence[Analysis]) -> list[str]:
+    """Return what the report calls each run: its side, with its time of day where the side has several."""
+    sides = [_side(one) for one in found]
+    times = [f"{side} {formats.utc(one.run.start)}" for side, one in zip(sides, found, strict=True)]
+    names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
+    repeated = Counter(names)
+    return [name if repeated[name] == 1 else f"{name} ({one.run.id})" for name, one in zip(names, found, strict=True)]
+
+
+def _analysed(folder: RunFolder) -> Analysis:
+    return analyse(folder, folder.ensure_sealed())
+
+
+def _side(found: Analysis) -> str:
+    return found.run.label or found.run.target.kind
+
+
+def _comparisons(found: Sequence[Analysis], names: Sequence[str]) -> list[model.Comparison]:
+    sides: dict[str, list[int]] = {}
+    for at, one in enumerate(found):
+        sides.setdefault(_side(one), []).append(at)
+    if len(sides) == 1 and len(found) > 1:  # one label throughout: the first run against each other run
+        sides = {name: [at] for at, name in enumerate(names)}
+    (first, its), *others = sides.items()
+    return [_comparison(found, names, {first: its, other: theirs}) for other, theirs in others]
+
+
+def _comparison(found: Sequence[Analysis], names: Sequence[str], sides: Mapping[str, list[int]]) -> model.Comparison:
+    (a_name, a), (b_name, b) = sides.items()
+    told = comparison.compare([found[at] for at in a], [found[at] for at in b])
+    return model.Comparison(
+        a=[names[at] for at in a],
+        b=[names[at] for at in b],
+        a_name=a_name,
+        b_name=b_name,
+        comparable=told.comparable,
+        differences=[
+            model.Difference(what=one.what, a=one.a, b=one.b, matters=one.matters) for one in told.differences
+        ],
+        lines=[
+            model.ComparedLine(
+                scope=line.scope,
+                statistic=formats.quantile(line.p),
+                a_ms=line.a_ms,
+                b_ms=line.b_ms,
+                difference_ratio=line.difference_ratio,
+                low_ratio=line.low_ratio,
+                high_ratio=line.high_ratio,
+                verdict=line.verdict.value,
+                needed_s=line.needed_s,
+                why=line.why,
+            )
+            for line in told.lines
+        ],
+        notes=list(told.notes),
+    )
