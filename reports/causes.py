@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from recording.run import Run
+from reports import rules
 from reports.cloud import InstanceGauge
+from reports.facts import Facts, facts_of
 from reports.load import Load
 from reports.series import Series
 from reports.spikes import Spike
@@ -42,7 +45,115 @@ class Explanation:
     evidence: tuple[str, ...]
 
 
-def explain(spike: Spike, series: Series, load: Load, gauge: InstanceGauge | None, run: Run) -> Explanation:
-    """Return why a spike happened; `unexplained` is an answer."""
-    del spike, series, load, gauge, run
-    return Explanation(Cause.UNEXPLAINED, Confidence.LOW, ("not looked at",))
+def explain(
+    spike: Spike, spikes: Sequence[Spike], series: Series, load: Load, gauge: InstanceGauge | None, run: Run
+) -> Explanation:
+    """Return why one of the run's `spikes` happened; `unexplained` is an answer."""
+    return decide(facts_of(spike, spikes, series, load, gauge, run))
+
+
+def decide(facts: Facts) -> Explanation:
+    """Return the cause that the facts of one spike speak for: the first rule that holds, in this order.
+
+    The generator's own trouble comes first, as nothing measured in it can be held against the server.
+    """
+    for rule in (_generator, _errors, _cold_start, _not_known, _added, _saturated):
+        found = rule(facts)
+        if found:
+            cause, confidence, evidence = found
+            return Explanation(cause, confidence, (*evidence, *facts.sentences))
+    sentence = "no new level of demand, no new instance, no errors: look at the model, its host, or what it depends on"
+    if facts.slower_ratio is not None and facts.slower_ratio < rules.WHOLE_RATIO:
+        sentence = f"only a part of the requests slowed; {sentence}"
+    return Explanation(Cause.UNEXPLAINED, Confidence.LOW, (sentence, *facts.sentences))
+
+
+_Found = tuple[Cause, Confidence, tuple[str, ...]] | None
+
+
+def _generator(facts: Facts) -> _Found:
+    if facts.saturated_s == 0 or facts.saturated_ratio < rules.GENERATOR_SHARE:
+        return None
+    worst = []
+    if facts.cpu_ratio is not None and facts.cpu_ratio >= rules.GENERATOR_CPU_RATIO:
+        worst.append(f"a worker used {facts.cpu_ratio:.0%} of a core")
+    if facts.loop_lag_ms is not None and facts.loop_lag_ms > rules.GENERATOR_LAG_MS:
+        worst.append(f"a worker's event loop was {facts.loop_lag_ms:.0f} ms late")
+    sentence = (
+        f"the load generator was saturated in {facts.saturated_s} s of the spike's {facts.length_s} s "
+        f"({', '.join(worst)}): it may have measured itself; use more workers and run again"
+    )
+    return Cause.GENERATOR, Confidence.HIGH, (sentence,)
+
+
+def _errors(facts: Facts) -> _Found:
+    if facts.error_ratio < rules.ERROR_RATIO or facts.error_ratio <= rules.ERROR_FACTOR * facts.error_ratio_outside:
+        return None
+    if facts.error_chance >= rules.ERROR_CHANCE:
+        return None
+    sentence = f"{facts.error_ratio:.1%} of the requests inside failed, {facts.error_ratio_outside:.2%} outside"
+    return Cause.ERRORS, Confidence.HIGH, (sentence,)
+
+
+def _cold_start(facts: Facts) -> _Found:
+    if not facts.at_start:
+        return None
+    if facts.headers:
+        return _cold_by_headers(facts)
+    if not facts.slow_first_answer or (facts.gauge_before or 0) > 0:
+        return None
+    answer = f", and nothing was answered before {facts.first_answer_s or 0:.1f} s"
+    if facts.gauge_before == 0:
+        return Cause.COLD_START, Confidence.MEDIUM, (f"the gauge showed no instance at the start{answer}",)
+    if facts.local:
+        return None
+    return Cause.COLD_START, Confidence.LOW, (f"the spike begins with the load{answer}; instance data is missing",)
+
+
+def _cold_by_headers(facts: Facts) -> _Found:
+    if not facts.first_is_new or facts.first_ready_s is None:
+        return None
+    sentence = (
+        f"the spike begins with the load and its first instance {facts.first_words} at {facts.first_ready_s:.1f} s"
+    )
+    return Cause.COLD_START, Confidence.HIGH, (sentence,)
+
+
+def _not_known(facts: Facts) -> _Found:
+    """Without instance data the causes that need it cannot be told apart."""
+    if facts.scaling_known:
+        return None
+    missing = f"instance data {facts.scaling_missing}: whether instances were added cannot be said"
+    if facts.whole and facts.new_demand:
+        return Cause.SATURATION_UNSEEN, Confidence.LOW, (facts.demand_words, facts.slower_words, missing)
+    if not facts.whole:
+        return Cause.UNEXPLAINED, Confidence.LOW, (f"{facts.slower_words}, as when an instance starts", missing)
+    return Cause.UNEXPLAINED, Confidence.LOW, (f"{facts.slower_words} without new demand", missing)
+
+
+def _added(facts: Facts) -> _Found:
+    if not facts.added:
+        return None
+    if facts.whole and facts.new_demand:
+        sure = Confidence.HIGH if facts.headers else Confidence.MEDIUM
+        return Cause.SCALE_OUT, sure, (facts.demand_words, facts.slower_words, facts.added_words)
+    if facts.whole and facts.new_demand is None:
+        return Cause.SCALE_OUT, Confidence.LOW, (facts.slower_words, facts.added_words, "users are not known")
+    if facts.whole:
+        sentence = "nearly all requests slowed, which one new instance does not explain by itself"
+        return Cause.ADDED_INSTANCE, Confidence.LOW, (facts.added_words, sentence, facts.demand_words)
+    sure = Confidence.HIGH if facts.headers else Confidence.MEDIUM
+    return Cause.ADDED_INSTANCE, sure, (facts.added_words, f"{facts.slower_words}: the others kept their latency")
+
+
+def _saturated(facts: Facts) -> _Found:
+    if not facts.whole or not facts.new_demand:
+        return None
+    at_max = facts.max_instances is not None and facts.instances is not None and facts.instances >= facts.max_instances
+    sure = Confidence.HIGH if facts.headers else Confidence.MEDIUM
+    none_added = (
+        f"all {facts.max_instances} instances that max instances allows were serving"
+        if at_max
+        else "no instance was added"
+    )
+    return Cause.SATURATION, sure, (facts.demand_words, facts.slower_words, none_added)

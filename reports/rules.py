@@ -64,6 +64,15 @@ HOT_SECOND_RATIO = 0.2
 MIN_SLOW_REQUESTS = 4
 """Fewer slow requests than this are told one by one ("slow first requests"), not as a percentile."""
 
+START_SLOW_REQUESTS = 8
+"""…and in the first two seconds no fewer than this: 5 users/s open their connections there, each once…"""
+
+LATE_ANSWER_S = 1.0
+"""…unless the first answer of all took longer than this, which no connection does: then it is a start."""
+
+CALM_SECONDS = 3
+"""After a cold start so many calm seconds in a row end it, even when the next spike follows within the minute."""
+
 # Causes.
 ERROR_RATIO, ERROR_FACTOR, ERROR_CHANCE = 0.02, 5.0, 1e-3
 """Errors explain a spike when 2 % fail, five times as many as outside, and chance (Poisson) does not."""
@@ -82,6 +91,24 @@ RISING_DEMAND = 1.15
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = 0.9, 50.0
 """docs/run-folder.md: a worker in such a second may measure itself."""
+
+GENERATOR_SHARE = 0.25
+"""Of a spike's seconds: fewer saturated ones are what a spike does to a client, not what made it."""
+
+GENERATOR_LAG_SHARE = 0.1
+"""Of the rise of p95: a loop 60 ms late does not make requests 3 s late."""
+
+GAUGE_LATE_S = 60.0
+"""Cloud Run samples once a minute: without a point so soon after a spike's end the gauge cannot say."""
+
+AROUND_BEFORE_S, AROUND_AFTER_S = 30.0, 15.0
+"""An instance that became ready so long before a spike's onset or after its end belongs to it."""
+
+BEFORE_S, BEFORE_GAP_S = 120, 5
+"""What a spike is compared with: the 2 min before it, but for the last 5 s, in which it may have begun."""
+
+BEFORE_REQUESTS = 30
+"""…if they hold so many requests; else everything outside the spike."""
 
 YOUNG_S = 10.0
 """An instance younger than this is new: caches, lazy imports and just-in-time work settle within seconds."""

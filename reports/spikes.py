@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from reports import rules
+from reports.histogram import Bools, Ints
+from reports.levels import Levels, Windows, measure, tell_apart
+from reports.load import Load
+from reports.numbers import extra_waiting_request_s
 from reports.series import Series
+from reports.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +68,188 @@ class SlowFirst:
     text: str
 
 
-def find_spikes(series: Series) -> tuple[Spike, ...]:
-    """Return the spikes in time order (rules and constants: reports/rules.py)."""
-    del series
-    return ()
+def find_spikes(series: Series, load: Load) -> tuple[Spike, ...]:
+    """Return the spikes in time order.
+
+    Windows are told apart by reports/levels.py; a stretch of hot ones becomes a spike whose ends are refined to the
+    second. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a minute must double p95.
+    """
+    windows = measure(series)
+    levels = tell_apart(windows, load)
+    stretches = [
+        part
+        for first, last in _stretches(windows, levels)
+        for part in _at_the_start(series, windows, levels, _refined(series, windows, levels, first, last))
+    ]
+    calm = np.ones(series.seconds, dtype=np.bool_)
+    for stretch in stretches:
+        calm[stretch.window.start_s : stretch.window.end_s] = False
+    answered = series.ok[calm].sum()
+    calm_mean_ms = float(series.ok_response_us[calm].sum() / answered / 1000) if answered else 0.0
+    found = (_spike(series, windows, levels, stretch, calm_mean_ms) for stretch in stretches)
+    return tuple(spike for spike in found if spike is not None)
 
 
-def slow_first_requests(series: Series, spikes: Sequence[Spike]) -> SlowFirst | None:
-    """Return the slow first requests that no spike contains; None when there are none."""
-    del series, spikes
-    return None
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Hot seconds, the windows (first, last) they came from, and what counts as slow in them."""
+
+    window: Window
+    first: int
+    last: int
+    limit_us: float
+
+
+def _stretches(windows: Windows, levels: Levels) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) window of each stretch: from the windows that are certain out to where p95 is calm again."""
+    count, begun, last = len(levels.hot), -1, -1
+    at = 0
+    while at < count:
+        if not levels.hot[at]:
+            at += 1
+            continue
+        first = at
+        while first > max(0, at - rules.LOOK_BACK_WINDOWS) and first - 1 > last and levels.raised[first - 1]:
+            first -= 1
+        end, quiet, ahead = at, 0, at + 1
+        while ahead < count and quiet < rules.OFF_WINDOWS:
+            if levels.hot[ahead] or levels.raised[ahead]:
+                end, quiet = ahead, 0
+            else:
+                quiet += 1
+            ahead += 1
+        if begun >= 0 and first > last + 1:
+            yield begun, last
+            begun = first
+        elif begun < 0:
+            begun = first
+        last, at = end, end + 1
+    if begun >= 0:
+        yield begun, last
+
+
+def _refined(series: Series, windows: Windows, levels: Levels, first: int, last: int) -> _Stretch:
+    """Return the stretch with its ends moved to its first and last second with many slow requests."""
+    width = rules.WINDOW_S
+    limit_us = float(np.exp(levels.on[first]))
+    begin = max(0, (first + 1) * width - int(windows.width_s[first]))
+    end = min(series.seconds, (last + 1) * width)
+    slow, there = _slow(series, begin, end, limit_us)
+    seconds = np.flatnonzero(_hot_seconds(slow, there))
+    if len(seconds):
+        begin, end = begin + int(seconds[0]), begin + int(seconds[-1]) + 1
+    return _Stretch(Window(begin, end), first, last, limit_us)
+
+
+def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, Ints]:
+    """Return successful requests above the limit, and all successful ones, per second."""
+    grid = series.cells.grid(begin, end)
+    return grid.above(limit_us), grid.requests()
+
+
+def _hot_seconds(slow: Ints, there: Ints) -> Bools:
+    """Return which seconds belong to a spike: a fifth of their requests slow, or half of its own usual share."""
+    share = slow.sum() / max(1, there.sum())
+    needed = np.maximum(1, np.minimum(rules.HOT_SECOND_RATIO, share / 2) * there)
+    return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
+
+
+def _at_the_start(series: Series, windows: Windows, levels: Levels, stretch: _Stretch) -> list[_Stretch]:
+    """Return a stretch that begins with the load as one or two: its cold start, and what came right after it.
+
+    In a ramp of a minute a service can start, serve calmly for a few seconds and then saturate, all within
+    neighbouring 10-s windows; seconds tell the two apart.
+    """
+    whole = stretch.window
+    if whole.start_s > rules.START_S:
+        return [stretch]
+    slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
+    hot = _hot_seconds(slow, there)
+    quiet = 0
+    for at in range(len(hot)):
+        quiet = 0 if hot[at] or not there[at] else quiet + 1
+        if quiet < rules.CALM_SECONDS:
+            continue
+        rest = np.flatnonzero(hot[at:])
+        again = whole.start_s + at + int(rest[0]) if len(rest) else whole.end_s
+        if slow[again - whole.start_s :].sum() < rules.START_SLOW_REQUESTS:
+            break
+        early = Window(whole.start_s, whole.start_s + at + 1 - quiet)
+        cut = min(again // rules.WINDOW_S, stretch.last)
+        return [
+            _Stretch(early, stretch.first, min(early.end_s // rules.WINDOW_S, stretch.last), stretch.limit_us),
+            _Stretch(Window(again, whole.end_s), cut, stretch.last, stretch.limit_us),
+        ]
+    return [stretch]
+
+
+def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Spike | None:
+    """Return the stretch as a spike; None when too few requests were slow to call it one."""
+    window = stretch.window
+    slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
+    opening = window.start_s <= 1 and (series.first_ok_us or 0) < rules.LATE_ANSWER_S * 1e6
+    if slow < (rules.START_SLOW_REQUESTS if opening else rules.MIN_SLOW_REQUESTS):
+        return None
+    peak = stretch.first + int(np.nanargmax(windows.p95_us[stretch.first : stretch.last + 1]))
+    high = float(windows.high_us[peak])
+    baseline = float(np.exp(levels.baseline[peak]))
+    return Spike(
+        onset_s=window.start_s,
+        end_s=window.end_s,
+        peak_s=peak * rules.WINDOW_S,
+        peak_ms=float(windows.p95_us[peak]) / 1000,
+        peak_low_ms=float(windows.low_us[peak]) / 1000,
+        peak_high_ms=high / 1000 if np.isfinite(high) else None,
+        baseline_ms=baseline / 1000,
+        ratio=float(windows.p95_us[peak]) / baseline,
+        limit_ms=stretch.limit_us / 1000,
+        requests=window.sum(series.ok),
+        slow=slow,
+        extra_waiting_request_s=extra_waiting_request_s(series, window, calm_mean_ms),
+        cut=window.end_s >= series.seconds - rules.WINDOW_S,
+    )
+
+
+def slow_first_requests(series: Series, load: Load, spikes: Sequence[Spike]) -> SlowFirst | None:
+    """Return the slow first requests on new instances that no spike contains; None when there are none.
+
+    Slow is beyond the limit of its moment's baseline. Without instance headers only the first seconds of the run can
+    be looked at.
+    """
+    levels = tell_apart(measure(series), load)
+
+    def limit_ms(at_s: float) -> float:
+        return float(np.exp(levels.on[min(len(levels.on) - 1, max(0, int(at_s) // rules.WINDOW_S))])) / 1000
+
+    def inside(at_s: float) -> bool:
+        return any(spike.onset_s - 1 <= at_s <= spike.end_s for spike in spikes)
+
+    if not series.instances:
+        grid = series.cells.grid(0, min(2, series.seconds))
+        slow = int(grid.above(limit_ms(0) * 1000).sum())
+        if not slow or inside(0):
+            return None
+        worst = float(np.nanmax(grid.quantile(1.0))) / 1000
+        return SlowFirst(
+            slow, 0, worst, f"{slow} slow first request(s) in the first 2 s of the load, up to {worst:.0f} ms"
+        )
+    late = [
+        [ms for ms in one.first_ms if ms > limit_ms(one.first_start_s)]
+        for one in series.instances
+        if not inside(one.first_start_s) and not inside(one.first_answer_s) and _new(one.ready_s)
+    ]
+    slow_on = [times for times in late if times]
+    if not slow_on:
+        return None
+    count, worst = sum(len(times) for times in slow_on), max(max(times) for times in slow_on)
+    return SlowFirst(
+        count,
+        len(slow_on),
+        worst,
+        f"{count} slow first request(s) on {len(slow_on)} new instance(s), up to {worst:.0f} ms",
+    )
+
+
+def _new(ready_s: float | None) -> bool:
+    """Whether an instance became ready during the run, as far as its age tells."""
+    return ready_s is None or ready_s > -rules.YOUNG_S
