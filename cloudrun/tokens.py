@@ -170,7 +170,7 @@ def fetch_id_token(audience: str) -> str:
         ) from None
     if done.returncode != 0 or not done.stdout.strip():
         raise CloudError(
-            f"{audience} is private and gcloud gave no ID token: run `gcloud auth login`. ({done.stderr.strip()[-300:]})"
+            f"{audience} is private and gcloud gave no ID token: `gcloud auth login`. ({done.stderr.strip()[-300:]})"
         )
     return done.stdout.strip()
 

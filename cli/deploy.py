@@ -1,0 +1,178 @@
+"""The verb `deploy`: make the target service run on Cloud Run, or on the local one, or take it away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from cloudrun.settings import ServiceSettings
+
+ROOT = Path(__file__).parent.parent
+
+ProjectOption = Annotated[
+    str | None,
+    typer.Option("--project", help="Google Cloud project. [default: the credentials' own]", show_default=False),
+]
+RegionOption = Annotated[
+    str | None, typer.Option("--region", help="Cloud Run region, as europe-west2.", show_default=False)
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        metavar="HOST:PORT",
+        help="Speak to a local Cloud Run (`lt emulate` prints its address) instead of Google.",
+        show_default=False,
+    ),
+]
+
+
+def deploy(
+    service: Annotated[str, typer.Option("--service", help="The service's name.")] = "default-service",
+    project: ProjectOption = None,
+    region: RegionOption = None,
+    image: Annotated[
+        str | None, typer.Option("--image", help="Deploy this image. [default: build ours]", show_default=False)
+    ] = None,
+    build: Annotated[
+        Literal["local", "cloud"], typer.Option("--build", help="Build with this machine's docker, or Cloud Build.")
+    ] = "local",
+    command: Annotated[
+        str | None,
+        typer.Option("--command", help="Run this instead of the image's own command.", show_default=False),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests an instance is given at once.")] = 80,
+    cpu: Annotated[str, typer.Option(help="vCPU of an instance: 1, 0.5, 500m.")] = "1",
+    memory: Annotated[str, typer.Option(help="Memory of an instance: 512Mi, 4Gi.")] = "512Mi",
+    min_instances: Annotated[int, typer.Option(help="Instances kept with no traffic.")] = 0,
+    max_instances: Annotated[str, typer.Option(help="Most instances at a time, or `none`.")] = "20",
+    timeout: Annotated[str, typer.Option(help="After which a request is answered 504: 300, 5m.")] = "300",
+    cpu_boost: Annotated[bool, typer.Option(help="Give a starting instance more CPU.")] = True,
+    port: Annotated[int, typer.Option(help="The port the container is told to listen on.")] = 8080,
+    public: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-unauthenticated/--no-allow-unauthenticated",
+            help="Let everyone call it. [default: as it is; private when new]",
+            show_default=False,
+        ),
+    ] = None,
+    env: Annotated[list[str] | None, typer.Option("--env", metavar="K=V", help="Set a variable; repeatable.")] = None,
+    revision_suffix: Annotated[
+        str | None, typer.Option(help="Name of the revision after the service's.", show_default=False)
+    ] = None,
+    no_traffic: Annotated[bool, typer.Option("--no-traffic", help="Leave the traffic where it is.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Take the service away instead.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, change nothing.")] = False,
+    endpoint: EndpointOption = None,
+) -> int:
+    """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
+
+    Prints the service's URL. Deploying the same again changes nothing.
+
+    Examples:
+        python lt.py deploy --project my-project --region europe-west2 --dry-run
+
+        python lt.py deploy --endpoint 127.0.0.1:8901 --concurrency 8
+
+        python lt.py deploy --delete --project my-project --region europe-west2
+    """
+    import shlex
+
+    from cli.terminal import talk
+    from cloudrun import settings as settings_of
+
+    project, region = _place(project, region, endpoint=endpoint, dry_run=dry_run)
+    asked = settings_of.ServiceSettings(
+        service=service,
+        project=project,
+        region=region,
+        image=image or _image(project, region, service, endpoint=endpoint),
+        concurrency=concurrency,
+        cpu=settings_of.parse_cpu(cpu),
+        memory_mib=settings_of.parse_memory(memory),
+        min_instances=min_instances,
+        max_instances=settings_of.parse_max_instances(max_instances),
+        timeout_s=settings_of.parse_timeout(timeout),
+        cpu_boost=cpu_boost,
+        port=port,
+        public=public,
+        env=settings_of.parse_env(env or ()),
+        command=tuple(shlex.split(command or "")),
+        revision_suffix=revision_suffix,
+        takes_traffic=not no_traffic,
+    )
+    settings = settings_of.validated(asked, local=endpoint is not None)
+    if settings.max_instances is None and not delete:
+        talk.print(
+            "[yellow]![/] `--max-instances none`: a mistake in a load test may start, and bill, as many instances as "
+            "the project allows. Give a number."
+        )
+    if delete:
+        return _delete(settings, endpoint=endpoint, dry_run=dry_run)
+    return _deploy(settings, endpoint=endpoint, dry_run=dry_run, build=None if image or endpoint else build)
+
+
+def _deploy(settings: ServiceSettings, *, endpoint: str | None, dry_run: bool, build: str | None) -> int:
+    from cli.terminal import out, talk
+    from cloudrun.build import build_commands, deploy_command, run_all
+    from cloudrun.deploy import deploy as deploy_service
+
+    commands = (
+        build_commands(settings.image, project=settings.project, region=settings.region, how=build) if build else []
+    )
+    if dry_run:
+        for command in (*commands, deploy_command(settings)):
+            out.print(str(command), markup=False)
+        return 0
+    run_all(commands, folder=ROOT, on_start=lambda command: talk.print(f"$ {command}", markup=False))
+    talk.print(f"$ {deploy_command(settings)}   (through the API)", markup=False)
+    with talk.status("deploying") as line:
+        deployed = deploy_service(
+            settings,
+            endpoint=endpoint,
+            on_progress=lambda step: line.update(f"deploying, {step.elapsed_s:.0f} s {step.message}"),
+        )
+    word = "created" if deployed.is_new else "serves"
+    talk.print(f"[green]✓[/] {settings.service} {word} revision {deployed.revision}")
+    out.print(deployed.url, markup=False)
+    return 0
+
+
+def _delete(settings: ServiceSettings, *, endpoint: str | None, dry_run: bool) -> int:
+    from cli.terminal import out, talk
+    from cloudrun.build import delete_command
+    from cloudrun.deploy import delete as delete_service
+
+    if dry_run:
+        out.print(str(delete_command(settings)), markup=False)
+        return 0
+    with talk.status("deleting"):
+        was_there = delete_service(settings, endpoint=endpoint)
+    word = "is gone" if was_there else "was not there"
+    talk.print(f"[green]✓[/] {settings.service} {word} ({settings.region}, project {settings.project})")
+    return 0
+
+
+def _place(project: str | None, region: str | None, *, endpoint: str | None, dry_run: bool) -> tuple[str, str]:
+    """Return project and region; a dry run needs no credentials and prints a place-holder where none was given."""
+    from cloudrun.clients import Clients
+    from cloudrun.describe import place_of
+
+    if dry_run and not endpoint:
+        return project or "PROJECT", region or "REGION"
+    return place_of("", project=project, region=region, clients=Clients(endpoint))
+
+
+def _image(project: str, region: str, service: str, *, endpoint: str | None) -> str:
+    """Return the name of the image that will be built; a local Cloud Run runs the project's own service instead."""
+    from datetime import UTC, datetime
+
+    from cloudrun.build import image_name
+
+    if endpoint:
+        return "target_service"
+    return image_name(project=project, region=region, service=service, tag=datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))

@@ -1,0 +1,121 @@
+"""Build the service's image and push it to Artifact Registry, by the commands a person would type."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudrun.settings import ServiceSettings
+from recording.errors import CloudError
+
+REPOSITORY = "lt"
+"""The Artifact Registry repository that holds the images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of a build: its words, and the command whose success makes it needless."""
+
+    words: tuple[str, ...]
+    unless: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        line = shlex.join(self.words)
+        return f"{shlex.join(self.unless)} || {line}" if self.unless else line
+
+
+def image_name(*, project: str, region: str, service: str, tag: str) -> str:
+    """Return where the image of a service is kept."""
+    return f"{region}-docker.pkg.dev/{project}/{REPOSITORY}/{service}:{tag}"
+
+
+def build_commands(image: str, *, project: str, region: str, how: str) -> list[Command]:
+    """Return the commands that make the Dockerfile's `service` target into `image`; run them in the project's folder.
+
+    Args:
+        image: its full name in Artifact Registry.
+        project: that pays for it.
+        region: of the repository.
+        how: `local` builds with this machine's docker, `cloud` with Cloud Build.
+    """
+    place = ("--project", project, "--location", region)
+    repositories = ("gcloud", "artifacts", "repositories")
+    commands = [
+        Command(
+            (*repositories, "create", REPOSITORY, "--repository-format", "docker", *place),
+            unless=(*repositories, "describe", REPOSITORY, *place),
+        )
+    ]
+    if how == "cloud":
+        submit = ("gcloud", "builds", "submit", "--config", "deploy/cloudbuild.yaml")
+        return [*commands, Command((*submit, "--substitutions", f"_IMAGE={image}", "--project", project, "."))]
+    return [
+        *commands,
+        Command(("gcloud", "auth", "configure-docker", f"{region}-docker.pkg.dev", "--quiet")),
+        # Cloud Run runs amd64 only; on an arm64 laptop docker would build for itself.
+        Command(("docker", "build", "--platform", "linux/amd64", "--target", "service", "--tag", image, ".")),
+        Command(("docker", "push", image)),
+    ]
+
+
+def deploy_command(settings: ServiceSettings) -> Command:
+    """Return what a person would type to make the service be as `settings` say."""
+    words = [
+        *("gcloud", "run", "deploy", settings.service, "--image", settings.image),
+        *("--project", settings.project, "--region", settings.region),
+        *("--concurrency", str(settings.concurrency), "--cpu", f"{settings.cpu:g}"),
+        *("--memory", f"{settings.memory_mib:g}Mi", "--min-instances", str(settings.min_instances)),
+        *("--max-instances", "default" if settings.max_instances is None else str(settings.max_instances)),
+        *("--timeout", f"{settings.timeout_s:g}", "--port", str(settings.port)),
+        "--cpu-boost" if settings.cpu_boost else "--no-cpu-boost",
+    ]
+    if settings.public is not None:
+        words.append("--allow-unauthenticated" if settings.public else "--no-allow-unauthenticated")
+    if settings.env:
+        # ^;^ makes ; the separator, so that a value may hold commas (gcloud topic escaping).
+        words += ["--set-env-vars", "^;^" + ";".join(f"{name}={value}" for name, value in settings.env)]
+    if settings.command:
+        words.append(f"--command=^;^{';'.join(settings.command)}")
+    if settings.revision_suffix:
+        words += ["--revision-suffix", settings.revision_suffix]
+    if not settings.takes_traffic:
+        words.append("--no-traffic")
+    return Command(tuple(words))
+
+
+def delete_command(settings: ServiceSettings) -> Command:
+    """Return what a person would type to take the service away."""
+    place = ("--project", settings.project, "--region", settings.region)
+    return Command(("gcloud", "run", "services", "delete", settings.service, *place))
+
+
+def run_all(commands: list[Command], *, folder: Path, on_start: Callable[[Command], None]) -> None:
+    """Run the commands one after the other in `folder`; what they say goes to stderr.
+
+    Raises:
+        CloudError: one is not installed, or failed; the ones after it were not run.
+    """
+    for command in commands:
+        on_start(command)
+        if command.unless and _run(command.unless, folder, quiet=True) == 0:
+            continue
+        status = _run(command.words, folder, quiet=False)
+        if status != 0:
+            raise CloudError(f"`{shlex.join(command.words)}` ended with status {status}; its own words stand above.")
+
+
+def _run(words: tuple[str, ...], folder: Path, *, quiet: bool) -> int:
+    if shutil.which(words[0]) is None:
+        cure = (
+            "install Docker, or build with Cloud Build: `--build cloud`"
+            if words[0] == "docker"
+            else "install it: https://cloud.google.com/sdk/docs/install"
+        )
+        raise CloudError(f"`{words[0]}` was not found, and is needed for `{shlex.join(words)}`: {cure}.")
+    said = subprocess.DEVNULL if quiet else sys.stderr
+    return subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False).returncode
