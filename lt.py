@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import run, runs, scenarios, serve
+from cli import report, run, runs, scenarios, serve
 from cli.terminal import talk
 from recording.errors import LoadTestError, UsageError
 
@@ -40,6 +40,7 @@ app.command("scenarios")(_verb(scenarios.list_scenarios))
 app.command("serve")(_verb(serve.serve_here))
 app.command("run")(_verb(run.run))
 app.command("runs")(_verb(runs.list_recorded))
+app.command("report")(_verb(report.report))
 
 
 @app.callback()

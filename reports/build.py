@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from recording.folder import RunFolder
 from reports import comparison, formats, model
 from reports.analysis import Analysis, analyse
 from reports.columns import step_for
+from reports.html import render_html
 from reports.summary import run_summary
 
 
@@ -50,14 +52,32 @@ def build_report(folders: Sequence[Path], *, notes: Sequence[str] = ()) -> model
     )
 
 
-def write_summary(folder: Path, report: model.Report) -> None:
-    """Write `summary.json` of a single run's report into its folder.
+def write_report(folders: Sequence[Path], report: model.Report) -> Path:
+    """Write the page and return its path: of a single run into its folder, of several beside the first.
+
+    A single run's `summary.json` is written with it.
 
     Raises:
         RunFolderError: the folder cannot be written.
+        UnusableError: no installed package carries the chart script.
     """
-    home = RunFolder(folder)
-    home.write_derived(home.summary, report.model_dump_json() + "\n")
+    page = render_html(report)
+    home = RunFolder(folders[0])
+    if len(folders) == 1:
+        home.write_derived(home.summary, report.model_dump_json() + "\n")
+        home.write_derived(home.report, page)
+        return home.report
+    path = home.path.parent / f"compare-{comparison_name([folder.name for folder in folders])}.html"
+    home.write_derived(path, page)
+    return path
+
+
+def comparison_name(ids: Sequence[str]) -> str:
+    """Return a file name's stem for a comparison: both ids of a pair, else the first and a digest of all."""
+    if len(ids) == 2:
+        return f"{ids[0]}-with-{ids[1]}"
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]
+    return f"{ids[0]}-with-{len(ids) - 1}-others-{digest}"
 
 
 def run_names(found: Sequence[Analysis]) -> list[str]:

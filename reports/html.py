@@ -49,9 +49,9 @@ def render_html(report: Report) -> str:
     """
     uplot = chart_script()
     data = charts.payload(report)
-    style = f"{uplot.style}\n{_page_file('report.css')}"
-    scripts = [uplot.script, _page_file("charts.js")]
-    return _template("report.html.j2").render(
+    style = f"{uplot.style}\n{page_file('report.css')}"
+    scripts = [uplot.script, page_file("charts.js")]
+    return template("report.html.j2").render(
         report=report,
         title=sentences.title(report),
         headline=sentences.headline(report),
@@ -66,7 +66,7 @@ def render_html(report: Report) -> str:
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         uplot_version=uplot.version,
-        uplot_notice=_page_file("uplot-notice.txt"),
+        uplot_notice=page_file("uplot-notice.txt"),
     )
 
 
@@ -80,7 +80,7 @@ def embedded_json(data: object) -> Markup:
 
 def content_security_policy(scripts: list[str], style: str) -> str:
     """Return a policy under which only these scripts and this style run, and nothing is fetched."""
-    allowed = " ".join(_sha256_source(script) for script in scripts)
+    allowed = " ".join(_sha256_source(script) for script in scripts) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src {_sha256_source(style)}; "
         "base-uri 'none'; form-action 'none'"
@@ -92,16 +92,18 @@ def _sha256_source(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _page_file(name: str) -> str:
+def page_file(name: str) -> str:
+    """Return one of the files of reports/page."""
     return importlib.resources.files("reports").joinpath("page", name).read_text(encoding="utf-8")
 
 
 @functools.cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of reports/page that knows FILTERS, escapes every text and fails on a missing name."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_page_file),
+        loader=jinja2.FunctionLoader(page_file),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -62,7 +62,10 @@ def _table(report: Report, heads: Sequence[str], rows: Sequence[tuple[str, ...]]
 
 
 def _in_short(report: Report) -> tuple[str, ...]:
-    cards = [f"{card.title}: {card.value}. {' '.join(card.lines)}" for card in sentences.cards(report)]
+    cards = [
+        f"{card.title}{'' if card.title.endswith('?') else ':'} {card.value}. {' '.join(card.lines)}"
+        for card in sentences.cards(report)
+    ]
     left = [
         f"{run.name} is {run.outcome}: {'. '.join(run.reasons)}." for run in report.runs if run.outcome != "complete"
     ]

@@ -132,7 +132,7 @@ def objective_lines(report: Report) -> list[str]:
         for one in run.objectives:
             of = f" {run.name}" if len(report.runs) > 1 else ""
             told.setdefault(one.text, []).append(f"{MARKS[one.verdict]}{of} {measured(one)}")
-    return [f"{text}: {', '.join(found)}" for text, found in told.items()]
+    return [f"{text}: {', '.join(found)}." for text, found in told.items()]
 
 
 def measured(objective: Objective) -> str:

@@ -18,9 +18,9 @@ def quantiles(p50: float, *, requests: int = 30_000) -> list[dict[str, Any]]:
         {
             "q_ratio": q,
             "value_ms": round(p50 * factor, 3),
-            "low_ms": round(p50 * factor * 0.97, 3),
+            "low_ms": round(p50 * factor * 0.97, 3) if q < 1 else None,
             "high_ms": None if q >= 0.999 else round(p50 * factor * 1.04, 3),
-            "enough": requests * (1 - q) >= 10,
+            "enough": q == 1 or requests * (1 - q) >= 10,
         }
         for q, factor in ((0.5, 1), (0.75, 1.3), (0.9, 1.9), (0.95, 2.6), (0.99, 6.2), (0.999, 18), (1.0, 44))
     ]
