@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import sys
 
-from target_service.model import ModelError
-from target_service.serving import PortError, serve
-
 
 def main() -> None:
     """Serve until told to stop; exit with 0 then, with 4 and a sentence when it cannot."""
+    word = os.environ.get("PORT", "8080")
+    if not word.isdecimal():
+        sys.exit(_cannot(f"PORT={word} in the environment is not a number: for example PORT=8080."))
+    from target_service.model import ModelError
+    from target_service.serving import PortError, serve
+
     try:
-        serve(host=os.environ.get("HOST", "127.0.0.1"), port=int(os.environ.get("PORT", "8080")))
+        serve(host=os.environ.get("HOST", "127.0.0.1"), port=int(word))
     except (ModelError, PortError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(4)
+        sys.exit(_cannot(str(error)))
+
+
+def _cannot(why: str) -> int:
+    print(why, file=sys.stderr)
+    return 4
 
 
 if __name__ == "__main__":

@@ -116,14 +116,14 @@ def _answer(content: dict[str, Any], took_ms: float) -> Response:
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
-    """Answer 422 and say which field, what was wrong and what came; whole objects that came are not sent back."""
+    """Answer 422 and say which field, what was wrong and what came; whole bodies that came are not sent back."""
     assert isinstance(error, RequestValidationError)
     detail = [
         {
             "loc": ["body", *problem["loc"]],
             "msg": problem["msg"],
             "type": problem["type"],
-            **({} if isinstance(problem["input"], dict | list) else {"input": problem["input"]}),
+            **({"input": problem["input"]} if isinstance(problem["input"], str | float | int | None) else {}),
         }
         for problem in error.errors()
     ]

@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import socket
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -24,11 +25,17 @@ class PortError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, telling when the port is open."""
+    """uvicorn, leaving signals to `serve` and telling when the port is open."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: uvicorn's own would raise the signal again after draining, and the process end by it."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port."""
         await super().startup(sockets)
-        logging.getLogger("target_service").info("Serving on port %d", (sockets or [])[0].getsockname()[1])
+        logging.getLogger(__name__).info("Serving on port %d", (sockets or [])[0].getsockname()[1])
 
 
 def serve(*, host: str, port: int) -> None:
@@ -42,8 +49,7 @@ def serve(*, host: str, port: int) -> None:
         PortError: Another process listens on the port, or it may not be had.
         ModelError: See `load_model`.
     """
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, _leave)  # while loading; uvicorn drains on both, then calls this one
+    leave_at_once_on_signals()
     listener = _bind(host, port)
     configure_logging()
     access_log = AccessLog() if os.environ.get("ACCESS_LOG") == "1" else None
@@ -66,19 +72,26 @@ def serve(*, host: str, port: int) -> None:
     instance.watch(server.server_state.tasks)
     if access_log is not None:
         access_log.startup()
+    _on_signals(server.handle_exit)
     instance.ready()
     try:
         server.run(sockets=[listener])
-    except SystemExit as stop:
-        if stop.code:
-            raise
     finally:
         if access_log is not None:
             access_log.shutdown()
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+def leave_at_once_on_signals() -> None:
+    """End the process with 0 on SIGTERM and SIGINT: while it loads it has nothing to finish.
+
+    Not by an exception: one raised while CatBoost is imported is swallowed there, and the process would live on.
+    """
+    _on_signals(lambda _number, _frame: os._exit(0))
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def _bind(host: str, port: int) -> socket.socket:
