@@ -444,9 +444,11 @@ class EmulatorOptions:
         autoscaler: `cloudrun` or `knative`.
         idle_s: how long an idle instance is kept (Cloud Run: at most 15 min).
         api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
+        command: what a template without a command runs; empty: this project's own target service.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"
     idle_s: float = 900.0
     sampling: Sampling = field(default_factory=Sampling)
     api_port: int = 0
+    command: tuple[str, ...] = ()

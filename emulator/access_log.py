@@ -1,0 +1,97 @@
+"""Read HAProxy's access log from a pipe, line by line as it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PIPE_BYTES = 1024 * 1024
+"""Room for about 25,000 lines that nobody has read yet; an unprivileged process may have no more."""
+
+_F_SETPIPE_SZ = 1031  # fcntl.h; Linux only
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One request that ended.
+
+    Attributes:
+        status: what the client was told.
+        slot: of the instance that had it; None when it reached none (429, or the client left before).
+        pending_ms: in the queue.
+        total_ms: from the request's first byte to the answer's last.
+        in_flight: of that instance when it ended, itself not counted.
+        by_instance: whether the instance itself answered.
+    """
+
+    status: int
+    slot: int | None
+    pending_ms: int
+    total_ms: int
+    in_flight: int
+    by_instance: bool
+
+
+def parse_line(line: str) -> Answered | None:
+    """Return what a line of our log format says; None for HAProxy's own notices."""
+    fields = line.split()
+    if len(fields) != 7 or not fields[0].lstrip("-").isdigit():
+        return None
+    status, ended, pending_ms, total_ms, server, in_flight, answered = fields
+    by_instance = answered == "1"
+    code = int(status)
+    slot = int(server[1:]) if server[0] == "i" and server[1:].isdigit() else None
+    if not by_instance and code == 502:
+        code = 503
+    elif not by_instance and code == 503 and slot is None and ended.startswith("s"):
+        code = 429
+    return Answered(
+        status=max(code, 0),
+        slot=slot,
+        pending_ms=max(int(pending_ms), 0),
+        total_ms=max(int(total_ms), 0),
+        in_flight=int(in_flight),
+        by_instance=by_instance,
+    )
+
+
+class AccessLog:
+    """The pipe and its reader; `note` is called with each request, in the order of their ends."""
+
+    def __init__(self, note: Callable[[Answered], None]) -> None:
+        self._note = note
+        self._rest = b""
+        self._read_fd, self.write_fd = os.pipe()
+
+    def startup(self) -> None:
+        """Read from now on."""
+        with contextlib.suppress(OSError):  # macOS has 64 KiB, and no such call
+            fcntl.fcntl(self.write_fd, _F_SETPIPE_SZ, PIPE_BYTES)
+        os.set_blocking(self._read_fd, False)
+        asyncio.get_running_loop().add_reader(self._read_fd, self.read)
+
+    def read(self) -> None:
+        """Note everything that is there now."""
+        while True:
+            try:
+                chunk = os.read(self._read_fd, PIPE_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                return
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                answered = parse_line(line.decode(errors="replace"))
+                if answered is not None:
+                    self._note(answered)
+
+    def shutdown(self) -> None:
+        """Note what is left and close the pipe."""
+        asyncio.get_running_loop().remove_reader(self._read_fd)
+        self.read()
+        os.close(self._read_fd)
+        os.close(self.write_fd)

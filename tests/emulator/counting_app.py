@@ -1,0 +1,66 @@
+"""A service of a few lines that honours $PORT and counts its own requests in flight.
+
+GET /?ms=20 answers after that long · /burn?ms=5 uses that much CPU · /max answers the most it had at once · /crash
+ends the process · /fill?mib=300 takes memory · /who answers its revision and pid.
+START_S delays the port; EXIT_WITH ends it at once with a last word; STUBBORN ignores SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from urllib.parse import parse_qs, urlsplit
+
+in_flight = most = 0
+held: list[bytearray] = []
+
+
+async def answer(path: str, query: dict[str, list[str]]) -> str:
+    seconds = float(query.get("ms", ["0"])[0]) / 1000
+    if path == "/crash":
+        os._exit(3)
+    if path == "/fill":
+        held.append(bytearray(os.urandom(1) * (int(query["mib"][0]) * 2**20)))
+    if path == "/burn":
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
+    elif seconds:
+        await asyncio.sleep(seconds)
+    if path == "/who":
+        return (
+            f"{os.environ.get('K_REVISION')} {os.getpid()} {os.environ.get('K_SERVICE')} {os.environ.get('GREETING')}"
+        )
+    return str(most)
+
+
+async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    global in_flight, most
+    while line := await reader.readline():
+        while (await reader.readline()).strip():
+            pass
+        parts = urlsplit(line.split()[1].decode())
+        in_flight += 1
+        most = max(most, in_flight)
+        body = (await answer(parts.path, parse_qs(parts.query))).encode()
+        in_flight -= 1  # before the last byte: after it the next request may be here already
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    writer.close()
+
+
+async def main() -> None:
+    if "EXIT_WITH" in os.environ:
+        print("last words before the end", flush=True)
+        sys.exit(int(os.environ["EXIT_WITH"]))
+    if "STUBBORN" in os.environ:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(float(os.environ.get("START_S", "0")))
+    server = await asyncio.start_server(handle, "127.0.0.1", int(os.environ["PORT"]), backlog=4096)
+    async with server:
+        await server.serve_forever()
+
+
+asyncio.run(main())
