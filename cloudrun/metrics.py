@@ -124,6 +124,16 @@ def fetch(
     return table_of(points)
 
 
+def known_metrics(clients: Clients, target: TargetRecord, *, patience: Patience | None = None) -> set[str]:
+    """Return the types of Cloud Run's metrics that the target's project has.
+
+    Raises:
+        UsageError: the target names no service, project or region.
+        CloudError: Google refused or did not answer.
+    """
+    return _Question(clients, target, patience or Patience()).known()
+
+
 def _wait(
     asked: _Question, start: datetime, end: datetime, *, on_progress: Callable[[Ingestion], None], clock: Clock
 ) -> None:

@@ -75,7 +75,7 @@ def parse_memory(text: str) -> float:
         raise UsageError(f"`--memory {text}`: {error}.") from None
 
 
-def parse_timeout(text: str) -> float:
+def parse_timeout(text: str, *, option: str = "--timeout") -> float:
     """Return seconds from `300`, `300s`, `5m` or `1h`.
 
     Raises:
@@ -83,7 +83,7 @@ def parse_timeout(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match:
-        raise UsageError(f"`--timeout {text}`: must be a time, as 300, 300s or 5m.")
+        raise UsageError(f"`{option} {text}`: must be a time, as 300, 300s or 5m.")
     return float(match[1]) * _SECONDS[match[2]]
 
 
