@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from datetime import UTC, datetime
 from typing import IO, Any
 
 import gevent
+from gevent.event import Event
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner
@@ -50,6 +52,7 @@ class Collector:
         self.load_start: datetime | None = None
         self.start_s: float | None = None
         self.draining = False
+        self.all_drained = Event()
         self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open for as long as the process
         self.sound_bytes = self.spool.tell()
 
@@ -62,6 +65,8 @@ class Collector:
         self.runner.register_message(HELLO, self._greeted)
         self.runner.register_message(CLOCK, self._clocked)
         self.runner.register_message(DRAINED, self._drained)
+        # Locust handles SIGTERM only after a shape has ended: until then it would die of it, rows and all.
+        gevent.signal_handler(signal.SIGTERM, gevent.spawn, self.runner.quit)
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
@@ -181,7 +186,10 @@ class Collector:
 
     def _stopping(self, **_: object) -> None:
         """Ask every worker for its last frame and wait for the answers, not for a fixed time."""
-        if self.draining or self.start_s is None:
+        if self.start_s is None:
+            return
+        if self.draining:  # a second stop while the first is under way: Locust would cut the workers off meanwhile
+            self.all_drained.wait()
             return
         self._look_for_lost_workers()
         self.draining = True
@@ -198,6 +206,7 @@ class Collector:
         for worker in sorted(set(living.values()) - self.drained):
             self.ledger.lost(worker, at=datetime.now(UTC), why="it did not send its last rows when asked")
         self._write_run()
+        self.all_drained.set()
 
     def _drained(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment

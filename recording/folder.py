@@ -118,6 +118,11 @@ class RunFolder:
         folder = cls(runs / run.id)
         try:
             runs.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise RunFolderError(f"{runs} is a file, not a folder: choose another with --runs DIR.") from None
+        except OSError as error:
+            raise _unwritable(runs, error) from error
+        try:
             folder.path.mkdir()
         except FileExistsError:
             raise RunFolderError(

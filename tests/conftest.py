@@ -1,0 +1,106 @@
+"""Give tests their small real things: a deadline to poll against, a server that counts, the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+T = TypeVar("T")
+Until = Callable[..., object]
+
+
+@pytest.fixture(scope="session")
+def until() -> Until:
+    """Return `until(condition, what, timeout_s=30)`: poll a condition to its first true value, or fail saying what."""
+
+    def poll(condition: Callable[[], T], what: str, timeout_s: float = 30.0) -> T:
+        give_up_s = time.monotonic() + timeout_s
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > give_up_s:
+                pytest.fail(f"waited {timeout_s:g} s for {what}")
+            time.sleep(0.02)
+
+    return poll
+
+
+@dataclass(frozen=True)
+class CountingServer:
+    """A running `tests/counting_server.py`."""
+
+    url: str
+
+    def count(self) -> int:
+        """Return how many requests it has read."""
+        with urllib.request.urlopen(self.url + "/stats", timeout=10) as answer:
+            return int(json.load(answer)["requests"])
+
+
+@contextmanager
+def counting_server(**script: object) -> Iterator[CountingServer]:
+    """Run the server with a script of its answers."""
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "counting_server.py"), json.dumps(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        yield CountingServer(f"http://127.0.0.1:{int(server.stdout.readline())}")
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def lt(*words: str, timeout_s: float = 90.0) -> Done:
+    """Run `python lt.py WORDS` to its end."""
+    with started(*words) as process:
+        out, err = process.communicate(timeout=timeout_s)
+    return Done(process.returncode, out, err)
+
+
+@contextmanager
+def started(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "lt.py"), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

@@ -1,0 +1,134 @@
+"""The main job, end to end: real Locust processes, a real server that counts, and the rows held against its count."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recording.folder import RunFolder, find_run
+from tests.conftest import ROOT, Until, counting_server, lt, started
+
+
+def recorded(runs: Path) -> RunFolder:
+    return find_run(runs, "latest")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        (str(ROOT / "tests/wild/http_user.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
+        (str(ROOT / "tests/wild/sequential_fast.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
+        (str(ROOT / "tests/wild/custom_shape.py"), []),
+        ("ramp300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
+        ("arrival300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
+        ("tutorial", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
+    ],
+    ids=lambda value: Path(value).stem if isinstance(value, str) else "",
+)
+def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Path) -> None:
+    """The rows of a run are as many as the requests that the server itself has read."""
+    with counting_server(delay_ms=[1, 3, 30]) as server:
+        done = lt("run", "-s", scenario, "-t", server.url, "--workers", "2", "--runs", str(tmp_path), *words)
+        assert done.code == 0, done.err
+        assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 30
+
+
+def test_a_failed_check_and_an_error_status_are_told_apart(tmp_path: Path) -> None:
+    """A status of 400 or more is http_error; an answer the scenario rejects is check_failed; latency stays with each."""
+    scenario = str(ROOT / "tests/wild/sequential_fast.py")
+    words = ["--users", "4", "--spawn-rate", "4", "--duration", "3s"]
+    with counting_server(status=503, every=5) as server:
+        lt("run", "-s", scenario, "-t", server.url, "--workers", "1", "--runs", str(tmp_path), *words)
+    rows = recorded(tmp_path).read_rows()
+    assert set(rows[rows.status == 503].outcome) == {"http_error"}
+    bought = rows[(rows.status == 200) & (rows.name == "/predict")]
+    assert set(bought.outcome) == {"check_failed"}
+    assert set(bought.error) == {"CatchResponseError('too low')"} or set(bought.error) == {"too low"}
+
+
+def test_a_scenario_runs_with_locust_alone() -> None:
+    """`locust -f scenarios/ramp300.py` works without the recorder, and its options override the plan."""
+    with counting_server() as server:
+        words = ["-f", "scenarios/ramp300.py", "--headless", "--host", server.url, "-u", "5", "-r", "5", "-t", "3s"]
+        done = subprocess.run(
+            [sys.executable, "-m", "locust", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert 5 <= server.count() <= 25  # 5 users, at most one request/s each and 3 s, and the ticks' rounding
+    assert "/predict" in done.stderr + done.stdout
+
+
+def test_ctrl_c_keeps_and_reports_what_there_is(tmp_path: Path, until: Until) -> None:
+    """One Ctrl-C ends the run early: exit 130, outcome interrupted, every request still a row, no process left."""
+    with counting_server() as server:
+        words = ["-t", server.url, "--users", "10", "--spawn-rate", "10", "--duration", "60s", "--runs", str(tmp_path)]
+        with started("run", "-s", "ramp300", *words) as process:
+            until(lambda: server.count() > 20, "load to flow")
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        folder = recorded(tmp_path)
+        assert process.returncode == 130, err
+        assert folder.read_run().outcome.value == "interrupted"
+        assert len(folder.read_rows(["start"])) == server.count()
+        assert str(folder.path) in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["run", "-s", "nosuch"], 2, "there is no such scenario or file. Bundled:"),
+        (["run", "-s", "ramp300", "-t", "http://127.0.0.1:9"], 4, "nothing answers there"),
+        (["run", "-s", "ramp300", "-t", "ftp://x"], 2, "give local, emulator, cloud, or a URL"),
+        (["run", "-s", "ramp300", "--workers", "0"], 2, "must be at least 1"),
+        (["run", "-s", "ramp300", "--users", "0"], 2, "must be at least 1"),
+        (["run", "-s", "ramp300", "--duration", "soon"], 2, "give a length such as 90s"),
+        (["run", "-s", "ramp300", "-t", "http://example.com"], 2, "is not this machine"),
+        (["report", "nosuch"], 2, "No run is recorded"),
+    ],
+)
+def test_a_wrong_word_gets_a_sentence_with_the_way_out(
+    words: list[str], code: int, sentence: str, tmp_path: Path
+) -> None:
+    """Bad input: the exit code of the design, one sentence, no traceback, nothing written."""
+    done = lt(*words, "--runs", str(tmp_path / "runs"))
+    assert (done.code, "Traceback" in done.err) == (code, False), done.err
+    assert sentence in " ".join(done.err.split())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unwritable_runs_folder_is_said_before_load_is_sent(tmp_path: Path) -> None:
+    """A file stands where the runs folder should be: exit 4, and the server saw no prediction."""
+    (tmp_path / "runs").write_text("in the way")
+    with counting_server() as server:
+        done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "3s", "--runs", str(tmp_path / "runs"))
+        assert done.code == 4
+        assert "--runs DIR" in done.err
+        assert server.count() == 0
+
+
+def test_a_locustfile_that_cannot_be_imported_says_where(tmp_path: Path) -> None:
+    """The sentence has the error, the file and the line."""
+    (tmp_path / "broken.py").write_text("from locust import User\n\nraise ValueError('half done')\n")
+    done = lt("run", "-s", str(tmp_path / "broken.py"), "--runs", str(tmp_path / "runs"))
+    assert done.code == 2
+    assert "ValueError: half done" in done.err
+    assert "line 3" in done.err
+
+
+def test_help_imports_neither_locust_nor_catboost() -> None:
+    """`lt.py --help` and `lt.py report --help` stay light."""
+    for words in (["--help"], ["report", "--help"], ["run", "--help"]):
+        code = (
+            "import sys, runpy; sys.argv = ['lt.py', *%r]\n"
+            "try: runpy.run_path('lt.py', run_name='__main__')\n"
+            "except SystemExit: pass\n"
+            "heavy = {'locust', 'gevent', 'catboost', 'grpc', 'pandas', 'pyarrow', 'numpy', 'fastapi'} & set(sys.modules)\n"
+            "assert not heavy, heavy" % words
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
