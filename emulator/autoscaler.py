@@ -105,8 +105,9 @@ class CloudRun:
         limits = observed.limits
         wanted: int = limits.min_instances
         driver: Driver = "min" if wanted else "none"
-        reason = f"at least {wanted} asked for" if wanted else "no request for a minute"
         recently = observed.last_request_ago_s is not None and observed.last_request_ago_s < WINDOW_S
+        idle = "nothing to do" if recently else "no request for a minute"
+        reason = f"at least {wanted} asked for" if wanted else idle
         if recently and observed.cpu_vcpu is not None:
             need = math.ceil(observed.cpu_vcpu / (self.target_ratio * limits.cpu) - _EPSILON)
             if need > wanted:
@@ -231,6 +232,23 @@ class Window:
         if now_s > start_s:
             return area / (now_s - start_s)
         return self._values[-1][1] if self._values else 0.0
+
+
+class Peak:
+    """The largest of the values of the last seconds."""
+
+    def __init__(self, length_s: float) -> None:
+        self._length_s = length_s
+        self._values: deque[tuple[float, int]] = deque()
+
+    def add(self, now_s: float, value: int) -> int:
+        """Take one more value and return the largest."""
+        while self._values and (self._values[0][0] <= now_s - self._length_s):
+            self._values.popleft()
+        while self._values and self._values[-1][1] <= value:
+            self._values.pop()
+        self._values.append((now_s, value))
+        return self._values[0][1]
 
 
 class Rate:

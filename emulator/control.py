@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from emulator import cgroups, children
 from emulator.api import (
@@ -94,6 +95,11 @@ class LocalCloudRun:
         await asyncio.gather(*self._deleting.values())
         self.slices.shutdown()
         self._children.shutdown()
+
+    @property
+    def room(self) -> Path:
+        """Its folder, for sockets; gone after `shutdown`."""
+        return self._children.room
 
     def tell(self, text: str) -> None:
         """Note something worth a line."""

@@ -44,6 +44,9 @@ defaults
   option redispatch 1
   retries 3
   retry-on conn-failure {too_early}
+  http-error status 502 content-type text/plain string "The connection to the instance had an error."
+  http-error status 503 content-type text/plain string "There was no available instance."
+  http-error status 504 content-type text/plain string "upstream request timeout"
 frontend fe
   bind fd@{listen_fd}
   log global
@@ -67,7 +70,10 @@ backend be
   http-request set-timeout server 24d if {{ fe_name plug }}
   use-server hold if {{ fe_name plug }}
   server hold unix@{directory}/hold.sock maxconn 1
-  server-template i 1-{slots} 127.0.0.1:1 maxconn {concurrency} disabled
+  # The first refused connection takes a dead instance out, before the emulator has noticed; what was refused goes
+  # elsewhere or waits. Health checks run only while one is out (an instance that is only slow to accept comes back).
+  server-template i 1-{slots} 127.0.0.1:1 maxconn {concurrency} check inter 1d downinter 500ms fall 1 rise 1 \
+observe layer4 error-limit 1 on-error mark-down disabled
 """
 
 

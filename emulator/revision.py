@@ -20,6 +20,7 @@ from emulator.autoscaler import (
     Idle,
     Limits,
     Observed,
+    Peak,
     Policy,
     Rate,
     Window,
@@ -95,6 +96,7 @@ class Revision:
         self._started = 0
         self._failed_starts, self._not_before_s = 0, 0.0
         self._concurrency, self._panic = Window(WINDOW_S), Window(PANIC_WINDOW_S)
+        self._peak = Peak(min(WINDOW_S, ground.idle_s))
         self._last_request_s: float | None = None
         self._haproxy: HAProxy | None = None
         self._plug: Plug | None = None
@@ -273,12 +275,13 @@ class Revision:
     async def _apply(self, now_s: float, wanted: int, haproxy: HAProxy) -> None:
         """Bring instances into rotation or start them; park what is not needed; stop what was idle too long.
 
-        The last warm instance stays in rotation while it lives, so that a request after a pause need not wait for
-        the next look.
+        An instance is parked only after a minute (or the idle time, when that is shorter) in which fewer were wanted.
+        The last warm one stays in rotation while it lives, so that a request after a pause need not wait for a look.
         """
         states = {state: [one for one in self._watched.values() if one.instance.state is state] for state in State}
         serving, parked = states[State.SERVING], states[State.PARKED]
-        rotation = max(wanted, 1 if serving or parked else 0)
+        peak = self._peak.add(now_s, wanted) if self.serving else wanted
+        rotation = max(peak, 1 if serving or parked else 0)
         for one in parked[: max(0, rotation - len(serving))]:
             await haproxy.undrain(one.instance.slot)
             one.instance.state = State.SERVING

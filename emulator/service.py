@@ -40,8 +40,7 @@ def check_template(template: RevisionTemplate) -> None:
         (template.min_instances >= 0, f"min instances {template.min_instances}: must be at least 0."),
         (
             1 <= template.max_instances <= 1000 and template.max_instances >= template.min_instances,
-            f"max instances {template.max_instances}: must be 1 to 1000, and at least min instances "
-            f"({template.min_instances}).",
+            f"max instances {template.max_instances}: must be 1 to 1000, at least min ({template.min_instances}).",
         ),
         (0 < template.timeout_s <= 3600, f"timeout {template.timeout_s:g} s: must be above 0 and at most 3600 s."),
     )

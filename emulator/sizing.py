@@ -38,7 +38,7 @@ class Size:
 async def choose_cpu(port: int, cpu_used_s: Callable[[], float]) -> Size:
     """Return the vCPU with which the instance on `port` serves 30 requests/s at 60 % CPU.
 
-    The request is the first documented POST example of its OpenAPI page, else `GET /`; 200 of them are sent, a new
+    The request is the POST example of its OpenAPI page with the shortest path, else `GET /`; 200 of them are sent, a new
     connection each, as the emulator's data plane does. The instance must have no CPU limit meanwhile.
 
     Raises:
@@ -67,7 +67,7 @@ async def choose_cpu(port: int, cpu_used_s: Callable[[], float]) -> Size:
 
 
 async def find_sample(port: int) -> Sample:
-    """Return the first POST with a documented JSON example, else `GET /`."""
+    """Return the POST example of the OpenAPI page, else `GET /`."""
     status, body = await _send(port, Sample("GET", "/openapi.json"))
     if status == 200:
         try:
@@ -78,9 +78,12 @@ async def find_sample(port: int) -> Sample:
 
 
 def sample_of(openapi: Mapping[str, Any]) -> Sample | None:
-    """Return the first POST with a JSON example in an OpenAPI document; None when there is none."""
+    """Return the POST with a JSON example and the shortest path in an OpenAPI document; None when there is none.
+
+    The shortest, because what stands below a path (`/predict/batch`) is a special case of it.
+    """
     schemas = openapi.get("components", {}).get("schemas", {})
-    for path, operations in openapi.get("paths", {}).items():
+    for path, operations in sorted(openapi.get("paths", {}).items(), key=lambda item: len(item[0])):
         content = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
         schema = content.get("schema", {})
         schema = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)

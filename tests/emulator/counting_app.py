@@ -14,7 +14,7 @@ import sys
 import time
 from urllib.parse import parse_qs, urlsplit
 
-in_flight = most = 0
+at_once = {"now": 0, "most": 0}
 held: list[bytearray] = []
 
 
@@ -34,19 +34,18 @@ async def answer(path: str, query: dict[str, list[str]]) -> str:
         return (
             f"{os.environ.get('K_REVISION')} {os.getpid()} {os.environ.get('K_SERVICE')} {os.environ.get('GREETING')}"
         )
-    return str(most)
+    return str(at_once["most"])
 
 
 async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    global in_flight, most
     while line := await reader.readline():
         while (await reader.readline()).strip():
             pass
         parts = urlsplit(line.split()[1].decode())
-        in_flight += 1
-        most = max(most, in_flight)
+        at_once["now"] += 1
+        at_once["most"] = max(at_once.values())
         body = (await answer(parts.path, parse_qs(parts.query))).encode()
-        in_flight -= 1  # before the last byte: after it the next request may be here already
+        at_once["now"] -= 1  # before the last byte: after it the next request may be here already
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
     writer.close()
 

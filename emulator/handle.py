@@ -1,0 +1,153 @@
+"""Start, read and stop an emulator from a synchronous process; it runs as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from emulator.api import EmulatorOptions, RevisionTemplate, ServiceKey
+from recording.errors import EmulatorError
+
+STOP_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an emulator process is to do.
+
+    Attributes:
+        front_port: where the service answers on 127.0.0.1; 0: a free port.
+    """
+
+    template: RevisionTemplate = field(default_factory=RevisionTemplate)
+    key: ServiceKey = field(default_factory=lambda: ServiceKey("target-service"))
+    options: EmulatorOptions = field(default_factory=EmulatorOptions)
+    front_port: int = 0
+
+    def to_json(self) -> str:
+        """Return it as one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Order:
+        """Return what `to_json` wrote."""
+        return TypeAdapter(Order).validate_json(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What it answers: where it is, or why it failed."""
+
+    url: str = ""
+    api_port: int = 0
+    pid: int = 0
+    failed: str = ""
+
+    def to_json(self) -> str:
+        """Return it as one line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Answer:
+        """Return what `to_json` wrote."""
+        return TypeAdapter(Answer).validate_json(line)
+
+
+class EmulatorHandle:
+    """A running emulator; a context manager that stops it.
+
+        with EmulatorHandle.start(Order(RevisionTemplate(cpu=None)), log=folder / "emulator.log") as emulator:
+            ...  # load emulator.url; read metrics from emulator.api_endpoint
+            state = emulator.state()
+
+    Attributes:
+        url: where the service answers.
+        api_port: of Google's surfaces and the state, on 127.0.0.1.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], answer: Answer) -> None:
+        self._process = process
+        self.url = answer.url
+        self.api_port = answer.api_port
+
+    @classmethod
+    def start(cls, order: Order, *, log: Path | None = None) -> EmulatorHandle:
+        """Start one and return once its service is READY, scaled to its minimum (zero by default).
+
+        Args:
+            order: what to do.
+            log: where its events go; None: nowhere.
+
+        Raises:
+            EmulatorError: it cannot start or the deployment failed, with the process's last lines; nothing is left.
+        """
+        with (log or Path(os.devnull)).open("ab") as events:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "emulator"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=events,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for whoever started it; that one stops it in its own time
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(order.to_json() + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BaseException:
+            cls(process, Answer()).stop()
+            raise
+        answer = Answer.from_json(line) if line else Answer(failed=f"the emulator's process ended; see {log}")
+        handle = cls(process, answer)
+        if answer.failed:
+            handle.stop()
+            raise EmulatorError(f"The emulator could not deploy the service: {answer.failed}")
+        return handle
+
+    @property
+    def api_endpoint(self) -> str:
+        """Where Google's clients are to be pointed."""
+        return f"127.0.0.1:{self.api_port}"
+
+    def state(self) -> dict[str, Any]:
+        """Return its state as it is now; docs/emulator.md lists the keys.
+
+        Raises:
+            EmulatorError: it does not answer.
+        """
+        try:
+            with urllib.request.urlopen(f"http://{self.api_endpoint}/state", timeout=10) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except (OSError, ValueError) as error:
+            raise EmulatorError(f"The emulator at {self.api_endpoint} does not tell its state: {error}.") from error
+
+    def stop(self) -> None:
+        """Stop everything; returns once nothing is left. A second call does nothing."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None and not pipe.closed:
+                pipe.close()  # the end of its stdin is its word to stop
+        try:
+            self._process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its children die with it; the next emulator removes its cgroups
+            self._process.wait()
+
+    def __enter__(self) -> EmulatorHandle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
