@@ -1,0 +1,92 @@
+"""Whatever way Google fails, a call ends in bounded time with a sentence that names the cure."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+
+from cloudrun.calls import Patience
+from cloudrun.deploy import deploy
+from cloudrun.describe import resolve
+from cloudrun.metrics import fetch
+from cloudrun.settings import ServiceSettings
+from recording.errors import CloudError, UsageError
+from recording.run import TargetRecord
+from tests.cloudrun.faulty import faulty_endpoint
+
+IMPATIENT = Patience(attempt_s=0.5, retry_s=0.6)
+START = datetime(2026, 8, 17, 10, 0, tzinfo=UTC)
+TARGET = TargetRecord(kind="cloud", url="https://ml.run.app", service="ml", project="demo", region="europe-west2")
+SETTINGS = ServiceSettings(service="ml", project="demo", region="europe-west2", image="img")
+
+CURES = [
+    (grpc.StatusCode.UNAVAILABLE, "", "status.cloud.google.com"),
+    (grpc.StatusCode.RESOURCE_EXHAUSTED, "", "quotas?project=demo"),
+    (grpc.StatusCode.PERMISSION_DENIED, "", "gcloud projects add-iam-policy-binding demo"),
+    (grpc.StatusCode.PERMISSION_DENIED, "SERVICE_DISABLED", "gcloud services enable"),
+    (grpc.StatusCode.NOT_FOUND, "", "gcloud "),
+    (grpc.StatusCode.UNAUTHENTICATED, "", "gcloud auth application-default login"),
+    (grpc.StatusCode.DEADLINE_EXCEEDED, "", "did not answer within 0.5 s"),
+    (grpc.StatusCode.INTERNAL, "", "INTERNAL: injected"),
+    (None, "", "did not answer within 0.5 s"),
+]
+
+
+@pytest.mark.parametrize(("code", "reason", "cure"), CURES)
+def test_fetching_metrics_ends_with_the_cure(code: grpc.StatusCode | None, reason: str, cure: str) -> None:
+    with faulty_endpoint(code, reason=reason) as (_, endpoint), pytest.raises(CloudError) as caught:
+        fetch(TARGET, START, START + timedelta(minutes=2), endpoint=endpoint, patience=IMPATIENT)
+    assert cure in str(caught.value)
+    assert "demo" in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "reason", "cure"), CURES)
+def test_resolving_a_service_ends_with_the_cure(code: grpc.StatusCode | None, reason: str, cure: str) -> None:
+    with faulty_endpoint(code, reason=reason) as (_, endpoint), pytest.raises(CloudError) as caught:
+        resolve("ml", project="demo", region="europe-west2", endpoint=endpoint, patience=IMPATIENT)
+    assert cure in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "reason", "cure"), CURES)
+def test_deploying_ends_with_the_cure(code: grpc.StatusCode | None, reason: str, cure: str) -> None:
+    with faulty_endpoint(code, reason=reason) as (_, endpoint), pytest.raises(CloudError) as caught:
+        deploy(SETTINGS, endpoint=endpoint, patience=IMPATIENT)
+    assert cure in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+def test_what_passes_is_tried_again(code: grpc.StatusCode) -> None:
+    with faulty_endpoint(code) as (faulty, endpoint), pytest.raises(CloudError):
+        resolve("ml", project="demo", region="r", endpoint=endpoint, patience=Patience(attempt_s=5, retry_s=3))
+    assert faulty.calls > 1
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED])
+def test_what_does_not_pass_is_tried_once(code: grpc.StatusCode) -> None:
+    with faulty_endpoint(code) as (faulty, endpoint), pytest.raises(CloudError):
+        resolve("ml", project="demo", region="r", endpoint=endpoint, patience=IMPATIENT)
+    assert faulty.calls == 1
+
+
+def test_a_port_that_nothing_listens_on_is_unavailable() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
+        with pytest.raises(CloudError, match=r"could not be reached for 0\.6 s"):
+            resolve("ml", project="demo", region="r", endpoint=endpoint, patience=IMPATIENT)
+
+
+@pytest.mark.parametrize("endpoint", ["run.googleapis.com:443", "127.0.0.1", "10.0.0.1:80", "localhost:0"])
+def test_an_endpoint_is_on_loopback_with_a_port(endpoint: str) -> None:
+    with pytest.raises(UsageError, match="--endpoint"):
+        resolve("ml", project="demo", region="r", endpoint=endpoint)
+
+
+def test_a_machine_without_credentials_is_told_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(CloudError, match="gcloud auth application-default login"):
+        resolve("ml", project="demo", region="europe-west2")
