@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import deploy, doctor, metrics, report, run, runs, scenarios, serve
+from cli import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve
 from cli.terminal import talk
 from recording.errors import LoadTestError, UsageError
 
@@ -38,6 +38,7 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 
 app.command("scenarios")(_verb(scenarios.list_scenarios))
 app.command("serve")(_verb(serve.serve_here))
+app.command("emulate")(_verb(emulate.emulate))
 app.command("deploy")(_verb(deploy.deploy))
 app.command("run")(_verb(run.run))
 app.command("metrics")(_verb(metrics.metrics))

@@ -38,8 +38,8 @@ class Size:
 async def choose_cpu(port: int, cpu_used_s: Callable[[], float]) -> Size:
     """Return the vCPU with which the instance on `port` serves 30 requests/s at 60 % CPU.
 
-    The request is the POST example of its OpenAPI page with the shortest path, else `GET /`; 200 of them are sent, a new
-    connection each, as the emulator's data plane does. The instance must have no CPU limit meanwhile.
+    The request is the POST example of its OpenAPI page with the shortest path, else `GET /`; 200 of them are sent,
+    a new connection each, as the emulator's data plane does. The instance must have no CPU limit meanwhile.
 
     Raises:
         EmulatorError: the request is not answered with success.
