@@ -115,6 +115,7 @@ CHARTS = (
         "%",
         (Line("container_cpu_ratio", "CPU", 2, factor=100),),
         height=100,
+        least=100,
     ),
     Chart(
         "concurrency",
@@ -287,7 +288,7 @@ def _percentiles(report: Report) -> dict[str, object] | None:
     ]
     if not series:
         return None
-    title = "Latency by percentile"
+    title = "Latency at each percentile"
     return {
         "kind": "percentiles",
         "id": "curve",

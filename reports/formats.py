@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
 
 ABSENT = "–"
@@ -112,6 +113,16 @@ def usd(value: float | None) -> str:
         return ABSENT
     digits = 2 if value == 0 or abs(value) >= 0.1 else min(8, 1 - math.floor(math.log10(abs(value))))
     return f"${value:,.{digits}f}"
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, without what would move a terminal's cursor: error messages come from anywhere."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def unbroken(text: str) -> str:
+    """Return the text with a number kept on one line with its unit or its sign."""
+    return re.sub(r"(?<=\d) (?=(?:ms|s|min|h|request-s)\b|%)|(?<=[×≥±✓✗?]) (?=\S)", "\u00a0", text)
 
 
 def quantile(q_ratio: float) -> str:

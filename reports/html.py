@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import jinja2
 
 FILTERS = (
-    formats.at_least,
     formats.change,
     formats.change_interval,
     formats.count,
@@ -27,6 +26,7 @@ FILTERS = (
     formats.decimal,
     formats.elapsed,
     formats.interval_ms,
+    formats.unbroken,
     formats.usd,
     formats.ms,
     formats.percent,
@@ -60,6 +60,7 @@ def render_html(report: Report) -> str:
         spikes=charts.spikes(report),
         load_models=sentences.load_models(report),
         rows=sentences.rows(report),
+        timeouts=sentences.timeouts(report),
         marks=sentences.MARKS,
         policy=content_security_policy(scripts, style),
         data=embedded_json(data),

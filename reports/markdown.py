@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports import sentences
+from reports import formats, sentences
 from reports.model import Report
 from reports.outline import Table, outline
 
@@ -22,8 +22,7 @@ def render_markdown(report: Report) -> str:
 
 def escaped(text: str) -> str:
     """Return text in which nothing is read as Markdown or HTML, on one line."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return "".join(f"\\{char}" if char in SPECIAL else char for char in plain)
+    return "".join(f"\\{char}" if char in SPECIAL else char for char in formats.printable(text))
 
 
 def _table(table: Table) -> str:

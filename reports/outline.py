@@ -128,7 +128,7 @@ def _compared(pair: Comparison) -> tuple[str | Table, ...]:
         )
         for line in pair.lines
     )
-    heads = ("where", "", pair.a_name, pair.b_name, "difference", "95 % interval", "verdict (±5 %)")
+    heads = ("where", "statistic", pair.a_name, pair.b_name, "difference", "95 % interval", "verdict (±5 %)")
     unlike = [
         f"{'Unfair' if one.matters else 'Different'}: {one.what}: {one.a} against {one.b}." for one in pair.differences
     ]
@@ -143,7 +143,7 @@ def _cell(quantile: Quantile | None) -> str:
 
 
 def _percentiles(report: Report) -> tuple[str | Table, ...]:
-    heads = [""]
+    heads = ["percentile"]
     for run in report.runs:
         name = f"{run.name}: " if len(report.runs) > 1 else ""
         heads += (

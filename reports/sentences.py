@@ -154,7 +154,6 @@ def _spikes(report: Report) -> Card:
     lines = (
         f"Worst: {f.ms(worst.peak_ms)}, {f.times(worst.ratio)} the calm level, {f.elapsed(worst.onset_s)} in{of}.",
         f"Cause: {worst.cause} ({worst.confidence} confidence).",
-        *slow,
     )
     return Card("p95 spikes", f.plural(len(found), "spike"), "bad", lines)
 

@@ -21,13 +21,14 @@ def render_text(report: Report, *, brief: bool = False) -> str:
         report: what to render.
         brief: only what belongs at the end of a run: the answers, the spikes, the phases, the failures.
     """
-    title = sentences.title(report)
+    title = formats.printable(sentences.title(report))
     parts = [f"{title}\n{'=' * len(title)}"]
     for section in outline(report):
         if brief and not section.short:
             continue
+        heading = formats.printable(section.heading)
         blocks = [_block(block) for block in section.blocks]
-        parts.append("\n".join([section.heading, "-" * len(section.heading), *blocks]))
+        parts.append("\n".join([heading, "-" * len(heading), *blocks]))
         if section.heading == "In short":
             parts += [line for run in report.runs if (line := p95_over_time(run))]
     return "\n\n".join(parts) + "\n"
@@ -43,17 +44,19 @@ def p95_over_time(run: RunSummary) -> str:
     if not top:
         return ""
     blocks = (" " if value is None else BLOCKS[min(7, int(8 * value / top))] for value in highest)
-    return f"p95 of {run.name}, 0 to {formats.ms(top)}: {''.join(blocks)}"
+    return f"p95 of {formats.printable(run.name)}, 0 to {formats.ms(top)}: {''.join(blocks)}"
 
 
 def _block(block: str | Table) -> str:
     return (
-        _aligned(block) if isinstance(block, Table) else textwrap.fill(_one_line(block), WIDTH, subsequent_indent="  ")
+        _aligned(block)
+        if isinstance(block, Table)
+        else textwrap.fill(formats.printable(block), WIDTH, subsequent_indent="  ")
     )
 
 
 def _aligned(table: Table) -> str:
-    rows = [tuple(_one_line(cell) for cell in row) for row in (table.heads, *table.rows)]
+    rows = [tuple(formats.printable(cell) for cell in row) for row in (table.heads, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(_line(row, widths, table.numbers) for row in rows)
 
@@ -64,8 +67,3 @@ def _line(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int]) ->
         for at, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()
-
-
-def _one_line(text: str) -> str:
-    """Return the text without what would move a terminal's cursor: error messages come from anywhere."""
-    return "".join(char if char.isprintable() else " " for char in text)

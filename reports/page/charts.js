@@ -37,7 +37,7 @@
     const minutes = Math.floor(whole / 60) % 60;
     return (s < 0 ? "−" : "") + (hours ? `${hours}:${two(minutes)}` : minutes) + ":" + two(whole % 60);
   };
-  const utc = (s, run) => new Date(page.runs[run].load_start_ms + 1000 * s).toISOString().slice(11, 19);
+  const utc = (s, run) => new Date(page.runs[run].load_start_ms + 1000 * Math.round(s)).toISOString().slice(11, 19);
   let clock = "elapsed";
   const onClock = (s) => (clock === "utc" ? utc(s, 0) : elapsed(s));
   const number = (value, unit) => {
@@ -172,8 +172,8 @@
         setCursor: [(self) => read(chart, self.cursor.idx)],
       },
       axes: [
-        { ...axis(), values: (self, ticks) => ticks.map(onClock), space: 70 },
-        { ...axis(), size: 58, values: (self, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, ""))) },
+        { ...axis(), values: (self, ticks) => ticks.map(onClock), space: 70, size: 30 },
+        { ...axis(), size: 58, space: 22, values: (self, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, ""))) },
       ],
       series: [{}].concat(spec.series.map((series, index) => ({
         label: series.name, stroke: colour(series.colour), width: series.strong ? 2 : 1.25,
@@ -191,7 +191,7 @@
     for (const { plot } of charts) if (plot && plot !== from) plot.setScale("x", { min: range[0], max: range[1] });
     linking = false;
     const whole = range[0] <= first && range[1] >= last;
-    byId("range").textContent = whole ? `whole run, ${elapsed(last - Math.min(0, first))}`
+    byId("range").textContent = whole ? `the whole run, ${elapsed(last + step - Math.min(0, first))}`
       : `${onClock(range[0])} to ${onClock(range[1])}`;
     byId("whole").disabled = whole;
   };

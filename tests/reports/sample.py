@@ -338,3 +338,14 @@ def report(*runs: dict[str, Any], **changes: Any) -> Report:
         base["runs"] = [run("local", p50=16.0, cloud=False), run("emulator")]
         base["comparisons"] = [comparison()]
     return Report.model_validate(base | changes)
+
+
+def hostile() -> Report:
+    """A report in which every text that comes from outside tries to be something else."""
+    made = run("emulator")
+    made["endpoints"][0]["name"] = made["failures"][0]["message"] = made["instances"][0]["name"] = HOSTILE
+    made["spikes"][0]["evidence"] = [HOSTILE, HOSTILE * 20]
+    made["measured"]["command"] = HOSTILE
+    made["measured"]["options"] = {HOSTILE: HOSTILE}
+    changed = {"name": HOSTILE, "label": HOSTILE, "scenario": HOSTILE, "url": HOSTILE * 5, "reasons": [HOSTILE]}
+    return report(run("local", cloud=False), made | changed | {"outcome": "degraded"}, notes=[HOSTILE])

@@ -1,0 +1,139 @@
+"""The page as text: what it embeds, what it lets run, what it says."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recording.errors import UnusableError
+from reports import charts
+from reports.html import embedded_json, page_file, render_html
+from reports.model import Report
+from reports.uplot import CARRIERS, Carrier, chart_script
+from tests.reports import sample
+
+
+def unpacked(payload: dict[str, Any], column: int) -> list[float | None]:
+    """Decode a column the way the page's script does."""
+    time = payload["time"]
+    raw = np.frombuffer(gzip.decompress(base64.b64decode(time["packed"])), np.uint8)
+    planes = raw.reshape(-1, 4, time["length"])[column]
+    whole = np.cumsum(np.ascontiguousarray(planes.T).view("<u4")[:, 0], dtype=np.uint32).view(np.int32)
+    return [None if value == charts.NO_VALUE else value / time["scales"][column] for value in whole.tolist()]
+
+
+def test_packed_numbers_come_back_within_a_pixel_and_gaps_as_gaps() -> None:
+    """Five digits of the largest value are kept: an axis of 1,200 px shows three."""
+    report = sample.report(sample.run())
+    payload = charts.payload(report)
+    latency = next(chart for chart in payload["charts"] if chart["id"] == "latency")
+    for line, name in zip(latency["series"], ("p50_ms", "p95_ms", "p99_ms"), strict=True):
+        truth = report.runs[0].series.columns[name]
+        back = unpacked(payload, line["column"])
+        assert [value is None for value in back] == [value is None for value in truth]
+        known = [(a, b) for a, b in zip(back, truth, strict=True) if a is not None and b is not None]
+        worst = max(abs(a - b) for a, b in known)
+        assert 0 < worst < max(b for _, b in known) * 1e-4
+
+
+def test_runs_of_different_length_share_one_grid_of_times() -> None:
+    """t = 0 is each run's own load start; a shorter run simply ends."""
+    long, short = sample.run("local", cloud=False), sample.run("emulator")
+    short["series"] = sample.series(40, 20.0, cloud=True)
+    payload = charts.payload(sample.report(long, short))
+    users = [line for line in payload["charts"][2]["series"] if line["name"].startswith("users")]
+    assert payload["time"]["length"] == 120
+    assert [unpacked(payload, line["column"])[39:41] for line in users] == [[195.0, 200.0], [195.0, None]]
+
+
+def test_runs_are_told_apart_by_more_than_colour() -> None:
+    """Each line carries its run's number, which is its dash, and its run's name."""
+    payload = charts.payload(sample.report())
+    for chart in payload["charts"]:
+        for line in chart["series"]:
+            assert line["run"] == {"local": 0, "emulator": 1}[line["name"].split(" · ")[-1]]
+
+
+def test_embedded_json_cannot_leave_its_element() -> None:
+    text = str(embedded_json({"name": sample.HOSTILE}))
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text)["name"] == sample.HOSTILE
+
+
+def test_only_the_scripts_and_the_style_of_the_page_are_allowed() -> None:
+    """The policy names the digest of each inline script and of the style, and nothing else."""
+    page = render_html(sample.report())
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy
+    inline = re.findall(r"<script>(.*?)</script>", page, re.S) + re.findall(r"<style>(.*?)</style>", page, re.S)
+    digests = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inline}
+    assert set(re.findall(r"sha256-([^&']+)", policy[1])) == digests
+    assert "unsafe" not in policy[1]
+    assert policy[1].startswith("default-src &#39;none&#39;")
+
+
+def test_no_text_of_a_run_becomes_markup() -> None:
+    page = render_html(sample.hostile())
+    assert "<img" not in page
+    assert page.count("</script>") == 3
+
+
+def test_the_page_is_small() -> None:
+    """An hour in seconds of two runs, 3,600 points a line, stays below 400 KB."""
+    runs = [sample.run(name, cloud=name == "emulator") for name in ("local", "emulator")]
+    for run in runs:
+        run["series"] = sample.series(3600, 20.0, cloud=run["name"] == "emulator")
+    assert len(render_html(sample.report(*runs)).encode()) < 400_000
+
+
+def test_the_template_formats_and_computes_nothing() -> None:
+    """No arithmetic between the braces: numbers come from the model, words from filters."""
+    for name in ("report.html.j2", "index.html.j2"):
+        for inside in re.findall(r"\{[{%](.*?)[%}]\}", page_file(name), re.S):
+            assert not re.search(r"[\w)\]] [-+*/] [\w(]|\*\*|//|\| *(round|sum|int|float)\b", inside), inside
+
+
+def test_a_page_is_made_from_the_json_alone() -> None:
+    report = sample.report()
+    assert render_html(Report.model_validate_json(report.model_dump_json())) == render_html(report)
+
+
+def test_the_notice_of_the_chart_script_is_printed() -> None:
+    page = render_html(sample.report())
+    assert "Leon Sorokin" in page
+    assert "Permission is hereby granted, free of charge" in page
+    assert f"uPlot {CARRIERS[0].version}" in page
+
+
+def test_a_closed_loop_is_named_with_what_it_hides() -> None:
+    assert "understate what independent callers would have waited" in render_html(sample.report(sample.run()))
+
+
+def test_an_open_loop_shows_service_and_response_time_side_by_side() -> None:
+    run = sample.run(load_model="open", response=sample.quantiles(200.0))
+    page = render_html(sample.report(run))
+    heads = page[page.index('aria-label="Percentiles"') :]
+    assert heads.index("Service time") < heads.index("Response time") < heads.index("p50")
+    assert "Open-loop load" in page
+
+
+def test_a_time_out_is_a_bound() -> None:
+    assert "12\u00a0time-outs" in render_html(sample.report(sample.run())).replace("12 time", "12\u00a0time")
+    assert "≥\u00a010.0\u00a0s" in render_html(sample.report(sample.run()))
+
+
+def test_a_changed_chart_script_is_refused_with_the_way_out() -> None:
+    """The first carrier's digest no longer fits and the second is not installed."""
+    one = CARRIERS[0]
+    changed = Carrier(**{name: getattr(one, name) for name in one.__slots__} | {"script_sha256": "0" * 64})
+    absent = Carrier(**{name: getattr(one, name) for name in one.__slots__} | {"package": "no_such_package"})
+    with pytest.raises(UnusableError, match=r"not those of youplot==1\.0\.0.*no_such_package.*pip install youplot"):
+        chart_script([changed, absent])
+    assert chart_script([changed, one]).version == one.version
