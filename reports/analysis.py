@@ -8,12 +8,14 @@ from recording.folder import RunFolder
 from recording.objectives import parse_objective
 from recording.prices import Prices, prices_for
 from recording.run import Run
+from reports import rules
 from reports.advice import Suggestion, suggest
 from reports.capacity import Capacity, capacity
 from reports.causes import Explanation, explain
 from reports.cloud import CloudSeries, InstanceGauge, instance_gauge, read_cloud
 from reports.cost import Cost, cost_of
 from reports.exact import Distribution, Measure, Population, Who, distributions
+from reports.levels import measure, tell_apart
 from reports.load import Load, read_load
 from reports.objectives import Judgement, judge
 from reports.phases import Phase, PhaseName, phases, steady_window
@@ -95,10 +97,13 @@ def analyse(folder: RunFolder, run: Run, *, prices: Prices | None = None) -> Ana
     cloud = read_cloud(folder, series)
     gauge = instance_gauge(cloud)
     steady, _ = steady_window(series, load, run)
-    spikes = find_spikes(series, load)
+    windows = measure(series)
+    levels = tell_apart(windows, load)
+    spikes = find_spikes(series, windows, levels)
     explained = tuple(Explained(spike, explain(spike, spikes, series, load, gauge, run)) for spike in spikes)
-    warmup = warm_up(series, steady)
-    parts = phases(series, load, run, settled_s=warmup.settled_s)
+    warmup = warm_up(series, windows, levels, steady)
+    slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
+    parts = phases(series, load, run, settled_s=(warmup.settled_s or series.seconds) if slow_start else None)
     latencies = _latencies(folder, series, parts)
     limits = capacity(series, load, gauge)
     return Analysis(
@@ -111,7 +116,7 @@ def analyse(folder: RunFolder, run: Run, *, prices: Prices | None = None) -> Ana
         phases=parts,
         latencies=latencies,
         spikes=explained,
-        slow_first=slow_first_requests(series, load, spikes),
+        slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,
         capacity=limits,
         judgements=tuple(judge(objective, series, parts, latencies.by_phase) for objective in objectives),

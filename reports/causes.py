@@ -128,7 +128,8 @@ def _not_known(facts: Facts) -> _Found:
         return Cause.SATURATION_UNSEEN, Confidence.LOW, (facts.demand_words, facts.slower_words, missing)
     if not facts.whole:
         return Cause.UNEXPLAINED, Confidence.LOW, (f"{facts.slower_words}, as when an instance starts", missing)
-    return Cause.UNEXPLAINED, Confidence.LOW, (f"{facts.slower_words} without new demand", missing)
+    demand = "users are not known" if facts.new_demand is None else "demand was not new"
+    return Cause.UNEXPLAINED, Confidence.LOW, (facts.slower_words, demand, missing)
 
 
 def _added(facts: Facts) -> _Found:

@@ -130,7 +130,7 @@ def facts_of(
     known, missing = _scaling_known(spike, headers=headers, gauge=gauge)
     calm_ms = spike.baseline_ms
     answer_s = None if series.first_ok_us is None else series.first_ok_us / 1e6
-    slow_answer = answer_s is not None and answer_s * 1000 > max(500.0, 2 * calm_ms)
+    slow_answer = answer_s is not None and answer_s * 1000 > max(500.0, 2 * calm_ms) and spike.onset_s <= answer_s
     aged = first is not None and first.ready_s is not None
     return Facts(
         length_s=spike.end_s - spike.onset_s,
@@ -152,7 +152,9 @@ def facts_of(
         added=added,
         added_at_s=added_at,
         first_ready_s=ready,
-        first_is_new=ready is not None and (ready > -1.0 if aged else slow_answer) and ready <= spike.end_s + 1,
+        first_is_new=ready is not None
+        and (ready > -1.0 if aged else slow_answer)
+        and spike.onset_s <= ready <= spike.end_s + spike.peak_ms / 1000 + 1,
         first_words="was ready" if aged else "was first seen",
         first_answer_s=answer_s,
         slow_first_answer=slow_answer,
@@ -230,7 +232,7 @@ def _instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats:
         first = np.sort([one.first_answer_s for one in series.instances])
         last = np.sort([one.last_answer_s for one in series.instances])
         counted = np.searchsorted(first, second, side="right") - np.searchsorted(last, second, side="left")
-        return np.maximum(counted, 1).astype(np.float64)
+        return np.asarray(np.maximum(counted, 1), dtype=np.float64)
     if gauge is None:
         return np.ones(series.seconds)
     at = np.searchsorted(gauge.at_s, second, side="right") - 1
@@ -248,12 +250,13 @@ def _demand(
     usual = float(np.nanmean(before)) if len(before) and not np.isnan(before).all() else float("nan")
     if np.isnan(usual):
         usual = float(users[0])
+    usual = max(usual, 1.0)  # a ramp begins at nobody
     peak = float(np.nanmax(inside)) if not np.isnan(inside).all() else float("nan")
-    demand_ratio = peak / usual if usual > 0 and not np.isnan(peak) else None
+    demand_ratio = None if np.isnan(peak) or np.isnan(usual) else peak / usual
     per_instance = users / instances
     calm = np.ones(len(users), dtype=np.bool_)
     for one in spikes:
-        before_s, after_s = (90, 60) if one is spike else (10, 10)
+        before_s, after_s = (90, 60) if one is spike else (60, 30)
         calm[max(0, one.onset_s - before_s) : one.end_s + after_s] = False
     calm &= ~np.isnan(per_instance)
     early = per_instance[spike.onset_s : max(spike.onset_s + 1, (spike.onset_s + spike.end_s) // 2)]
@@ -268,7 +271,9 @@ def _is_new(demand_ratio: float | None, load_ratio: float | None) -> bool | None
         return None
     beyond = load_ratio is not None and load_ratio >= rules.NEW_DEMAND
     rising = demand_ratio is not None and demand_ratio >= rules.RISING_DEMAND
-    return beyond or (rising and not (load_ratio is not None and load_ratio < 0.9))
+    served_before = load_ratio is not None and load_ratio < rules.SERVED_BEFORE
+    steep = demand_ratio is not None and demand_ratio >= rules.STEEP_DEMAND
+    return beyond or (rising and (steep or not served_before))
 
 
 def _added(spike: Spike, series: Series, gauge: InstanceGauge | None) -> tuple[int, tuple[float, ...], int | None]:
@@ -281,8 +286,9 @@ def _added(spike: Spike, series: Series, gauge: InstanceGauge | None) -> tuple[i
         return len(added), added, max(1, sum(at <= spike.onset_s for at in seen))
     if gauge is None:
         return 0, (), None
-    earlier = gauge.total[gauge.at_s <= spike.onset_s]
-    later = gauge.total[(gauge.at_s > spike.onset_s) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
+    begun = spike.onset_s - rules.GAUGE_BEFORE_S
+    earlier = gauge.total[gauge.at_s <= begun]
+    later = gauge.total[(gauge.at_s > begun) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
     if not len(earlier) or not len(later):
         return 0, (), int(earlier[-1]) if len(earlier) else None
     return max(0, int(later.max() - earlier[-1])), (), int(earlier[-1])

@@ -110,20 +110,24 @@ def _hot(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats,
 
 
 def _calm_level(level: Floats, known: Bools, windows: Windows, load: Load) -> float:
-    """Return the log p95 of a healthy moment: the run's lower quartile, or what the ramp saw at light load if lower.
+    """Return the log p95 of a healthy moment: the run's lower quartile, or light load's if much lower.
 
     A service that saturates at a third of a short ramp and stays so would otherwise be its own reference.
     """
     if not known.any():
         return 0.0
-    quartile = float(np.percentile(level[known], 25))
+    short = len(level) * rules.WINDOW_S < rules.SHORT_RUN_S
+    quartile = float(np.percentile(level[known], rules.CALM_PERCENTILE_SHORT if short else rules.CALM_PERCENTILE))
     demand = load.demand
     if np.isnan(demand).all():
         return quartile
     edges = np.arange(0, len(demand), rules.WINDOW_S)
     users = np.maximum.reduceat(np.nan_to_num(demand), edges)
     light = known & (users <= 0.5 * users.max()) & (windows.narrow_requests >= rules.NEIGHBOUR_REQUESTS)
-    return min(quartile, float(np.median(level[light]))) if light.sum() >= 3 else quartile
+    if light.sum() < 3:
+        return quartile
+    lightly = float(np.median(level[light]))
+    return lightly if lightly < quartile - np.log(rules.ON_RATIO) else quartile
 
 
 def _median_around(level: Floats, calm: Bools, otherwise: float) -> Floats:

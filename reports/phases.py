@@ -67,14 +67,14 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
 def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[Phase, ...]:
     """Return the phases in time order, `all` first; parts that do not exist are left out.
 
-    Warm-up lasts from t = 0 until p95 has settled (see reports/warmup.py), at the latest until steady begins, or
-    for a load that begins at its full height a quarter of the run. Ramp is from there to steady, drain what follows.
+    A run has a warm-up when a spike begins with its load; it lasts until p95 has settled (see reports/warmup.py), at
+    the latest until steady begins, or for a load that begins at its full height a quarter of the run. Ramp is from there to steady, drain what follows.
 
     Args:
         series: the run.
         load: its users.
         run: its record.
-        settled_s: when p95 first stayed within its margin of steady; None when there was no slow start to settle.
+        settled_s: when p95 first stayed within its margin of steady; None when no spike began with the load.
     """
     end = series.seconds
     steady, why = steady_window(series, load, run)

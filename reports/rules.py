@@ -23,7 +23,10 @@ BASELINE_HALF_S = 300
 """The calm level of a window is the median of its calm neighbours within 5 min: drift over minutes is not a spike."""
 
 BASELINE_CAP = 1.6
-"""× the run's lower quartile: a plateau of 20 min must not become its own baseline."""
+"""× the run's calm level (its lower quartile): a plateau of 20 min must not become its own baseline."""
+
+CALM_PERCENTILE, CALM_PERCENTILE_SHORT, SHORT_RUN_S = 25, 10, 600
+"""That quartile; in a run shorter than 10 min a ramp and its scaling fill most of it: there the lowest tenth."""
 
 BASELINE_PASSES = 3
 """Flagged windows leave the baseline and it is taken again: the second pass settles it, the third is for safety."""
@@ -70,8 +73,11 @@ START_SLOW_REQUESTS = 8
 LATE_ANSWER_S = 1.0
 """…unless the first answer of all took longer than this, which no connection does: then it is a start."""
 
-CALM_SECONDS = 3
-"""After a cold start so many calm seconds in a row end it, even when the next spike follows within the minute."""
+UNANSWERED_REQUESTS, UNANSWERED_RATIO = 3, 0.8
+"""Three requests, and four fifths of all, that waited from the load's start for the first answer: a cold start."""
+
+VALLEY_WITHIN_S, VALLEY_DEPTH = 20, 2.0
+"""A cold start ends where, within 20 s of the first answer, a second's median is half of what lies on either side."""
 
 # Causes.
 ERROR_RATIO, ERROR_FACTOR, ERROR_CHANCE = 0.02, 5.0, 1e-3
@@ -87,7 +93,10 @@ NEW_DEMAND = 1.03
 """Users per instance beyond the highest that was served at normal latency elsewhere in the run."""
 
 RISING_DEMAND = 1.15
-"""Users against the 2 min before."""
+"""Users against the 2 min before…"""
+
+SERVED_BEFORE, STEEP_DEMAND = 0.9, 1.3
+"""…unless such users per instance were clearly served before, and the climb is not a steep one."""
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = 0.9, 50.0
 """docs/run-folder.md: a worker in such a second may measure itself."""
@@ -100,6 +109,9 @@ GENERATOR_LAG_SHARE = 0.1
 
 GAUGE_LATE_S = 60.0
 """Cloud Run samples once a minute: without a point so soon after a spike's end the gauge cannot say."""
+
+GAUGE_BEFORE_S = 15.0
+"""A sample so shortly before an onset may already count the instance whose start is the spike."""
 
 AROUND_BEFORE_S, AROUND_AFTER_S = 30.0, 15.0
 """An instance that became ready so long before a spike's onset or after its end belongs to it."""
@@ -120,6 +132,12 @@ FIRST_REQUESTS = 5
 SETTLED_RATIO = 1.15
 """Warm: p95 stays within 15 % of the steady p95, the same margin at which a spike is over."""
 
+SETTLED_MS = 2.0
+"""…or within 2 ms: at a p95 of 4 ms, 15 % are less than a scheduler's tick."""
+
+SETTLED_WINDOWS = 6
+"""Stays: for six windows in a row, a minute."""
+
 # Comparison.
 MARGIN = 0.05
 """Differences within ± 5 % are called equivalent: less than what one deploy to the next varies on shared machines."""
@@ -129,3 +147,18 @@ BLOCK_SHARE = 0.1
 
 RESAMPLES = 400
 """Bootstrap resamples: the standard error of a standard error is then 3.5 %."""
+
+BLOCK_AT_LEAST_S = 10
+"""A shorter block would cut what drifts over 10 s."""
+
+COMPARED_AT_LEAST_S = 60
+"""Six such blocks: fewer give no spread to speak of."""
+
+BEYOND_AT_LEAST = 5
+"""Requests beyond a quantile: p95 needs 100 in all, p99 500; with fewer it is nearly the maximum."""
+
+CELLS = 600
+"""Seconds are gathered into at most about so many cells before blocks are drawn: more change nothing but time."""
+
+GAP_AT_LEAST = 0.005
+"""A difference within 0.5 % of the margin cannot be decided by running longer."""

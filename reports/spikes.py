@@ -9,8 +9,7 @@ import numpy as np
 
 from reports import rules
 from reports.histogram import Bools, Ints
-from reports.levels import Levels, Windows, measure, tell_apart
-from reports.load import Load
+from reports.levels import Levels, Windows
 from reports.numbers import extra_waiting_request_s
 from reports.series import Series
 from reports.window import Window
@@ -68,19 +67,20 @@ class SlowFirst:
     text: str
 
 
-def find_spikes(series: Series, load: Load) -> tuple[Spike, ...]:
+def find_spikes(series: Series, windows: Windows, levels: Levels) -> tuple[Spike, ...]:
     """Return the spikes in time order.
 
     Windows are told apart by reports/levels.py; a stretch of hot ones becomes a spike whose ends are refined to the
     second. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a minute must double p95.
     """
-    windows = measure(series)
-    levels = tell_apart(windows, load)
     stretches = [
         part
         for first, last in _stretches(windows, levels)
-        for part in _at_the_start(series, windows, levels, _refined(series, windows, levels, first, last))
+        for part in _at_the_start(series, _refined(series, windows, levels, first, last))
     ]
+    start = _unanswered(series, levels)
+    if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
+        stretches.insert(0, start)
     calm = np.ones(series.seconds, dtype=np.bool_)
     for stretch in stretches:
         calm[stretch.window.start_s : stretch.window.end_s] = False
@@ -154,41 +154,66 @@ def _hot_seconds(slow: Ints, there: Ints) -> Bools:
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
 
 
-def _at_the_start(series: Series, windows: Windows, levels: Levels, stretch: _Stretch) -> list[_Stretch]:
+def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
     """Return a stretch that begins with the load as one or two: its cold start, and what came right after it.
 
-    In a ramp of a minute a service can start, serve calmly for a few seconds and then saturate, all within
-    neighbouring 10-s windows; seconds tell the two apart.
+    In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within
+    neighbouring 10-s windows. Seconds tell the two apart: after the first answer the median falls into a valley
+    between two hills, each at least rules.VALLEY_DEPTH as high.
     """
     whole = stretch.window
-    if whole.start_s > rules.START_S:
+    if whole.start_s > rules.START_S or series.first_ok_us is None:
+        return [stretch]
+    median = series.cells.grid(whole.start_s, whole.end_s).quantile(0.5)
+    begin = max(0, series.first_ok_us // 1_000_000 - whole.start_s)
+    near = median[begin : begin + rules.VALLEY_WITHIN_S]
+    if len(near) < 2 or np.isnan(near).all():
+        return [stretch]
+    valley = begin + int(np.nanargmin(near))
+    before, after = median[: valley + 1], median[valley:]
+    if min(np.nanmax(before), np.nanmax(after)) < rules.VALLEY_DEPTH * median[valley]:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
     hot = _hot_seconds(slow, there)
-    quiet = 0
-    for at in range(len(hot)):
-        quiet = 0 if hot[at] or not there[at] else quiet + 1
-        if quiet < rules.CALM_SECONDS:
-            continue
-        rest = np.flatnonzero(hot[at:])
-        again = whole.start_s + at + int(rest[0]) if len(rest) else whole.end_s
-        if slow[again - whole.start_s :].sum() < rules.START_SLOW_REQUESTS:
-            break
-        early = Window(whole.start_s, whole.start_s + at + 1 - quiet)
-        cut = min(again // rules.WINDOW_S, stretch.last)
-        return [
-            _Stretch(early, stretch.first, min(early.end_s // rules.WINDOW_S, stretch.last), stretch.limit_us),
-            _Stretch(Window(again, whole.end_s), cut, stretch.last, stretch.limit_us),
-        ]
-    return [stretch]
+    early = np.flatnonzero(hot[: valley + 1])
+    late = valley + 1 + np.flatnonzero(hot[valley + 1 :])
+    if not len(early) or slow[valley + 1 :].sum() < rules.START_SLOW_REQUESTS or not len(late):
+        return [stretch]
+    first = Window(whole.start_s, whole.start_s + int(early[-1]) + 1)
+    second = Window(max(first.end_s, whole.start_s + int(late[0])), whole.end_s)
+    return [
+        _Stretch(first, stretch.first, min(first.end_s // rules.WINDOW_S, stretch.last), stretch.limit_us),
+        _Stretch(second, min(second.start_s // rules.WINDOW_S, stretch.last), stretch.last, stretch.limit_us),
+    ]
+
+
+def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
+    """Return the load's first seconds as a stretch when everybody in them had to wait for the first answer of all.
+
+    At the foot of a ramp a 10-s window may hold three such requests among twenty: too few for the bound of a
+    percentile, yet no chance either.
+    """
+    if series.first_ok_us is None or series.first_ok_us < rules.LATE_ANSWER_S * 1e6:
+        return None
+    first_answer_s = series.first_ok_us // 1_000_000
+    limit_us = float(np.exp(levels.on[0]))
+    slow, there = _slow(series, 0, max(1, first_answer_s), limit_us)
+    if slow.sum() < rules.UNANSWERED_REQUESTS or slow.sum() < rules.UNANSWERED_RATIO * there.sum():
+        return None
+    begin = int(np.flatnonzero(slow)[0])
+    last = min(first_answer_s // rules.WINDOW_S, len(levels.hot) - 1)
+    return _Stretch(Window(begin, first_answer_s + 1), 0, last, limit_us)
 
 
 def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Spike | None:
     """Return the stretch as a spike; None when too few requests were slow to call it one."""
     window = stretch.window
     slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
-    opening = window.start_s <= 1 and (series.first_ok_us or 0) < rules.LATE_ANSWER_S * 1e6
-    if slow < (rules.START_SLOW_REQUESTS if opening else rules.MIN_SLOW_REQUESTS):
+    late_answer = (series.first_ok_us or 0) >= rules.LATE_ANSWER_S * 1e6
+    needed = rules.MIN_SLOW_REQUESTS
+    if window.start_s <= rules.START_S:
+        needed = rules.UNANSWERED_REQUESTS if late_answer else rules.START_SLOW_REQUESTS
+    if slow < needed:
         return None
     peak = stretch.first + int(np.nanargmax(windows.p95_us[stretch.first : stretch.last + 1]))
     high = float(windows.high_us[peak])
@@ -210,13 +235,12 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
     )
 
 
-def slow_first_requests(series: Series, load: Load, spikes: Sequence[Spike]) -> SlowFirst | None:
+def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Spike]) -> SlowFirst | None:
     """Return the slow first requests on new instances that no spike contains; None when there are none.
 
     Slow is beyond the limit of its moment's baseline. Without instance headers only the first seconds of the run can
     be looked at.
     """
-    levels = tell_apart(measure(series), load)
 
     def limit_ms(at_s: float) -> float:
         return float(np.exp(levels.on[min(len(levels.on) - 1, max(0, int(at_s) // rules.WINDOW_S))])) / 1000
