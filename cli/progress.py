@@ -17,8 +17,9 @@ PLAIN_EVERY_S = 10.0
 class ProgressLine:
     """The line, for as long as the `with` block lasts."""
 
-    def __init__(self, planned_s: float | None) -> None:
+    def __init__(self, planned_s: float | None, *, expect_workers: int) -> None:
         self.planned_s = planned_s
+        self.expect_workers = expect_workers
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
         self._last_plain_s = time.monotonic()
         self._warned: set[str] = set()
@@ -36,6 +37,10 @@ class ProgressLine:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the line."""
+        talk.print(sentence, markup=False)
+
     def show(self, glance: Glance, *, ending: bool = False) -> None:
         """Show the state; each warning is printed once."""
         for warning in glance.saturated:
@@ -52,7 +57,7 @@ class ProgressLine:
 
     def _line(self, glance: Glance, *, ending: bool) -> str:
         if glance.elapsed_s is None:
-            return "starting the load generators …"
+            return f"{glance.workers} of {self.expect_workers} load generators are ready …"
         planned = "" if self.planned_s is None else f" / {_clock(self.planned_s)}"
         parts = [
             f"{_clock(glance.elapsed_s)}{planned}",

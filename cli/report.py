@@ -61,14 +61,13 @@ def report(
     """
     from cli.terminal import out, talk
     from reports.build import build_report
-    from reports.sentences import verdict
 
     folders, notes = _chosen(runs, run or [])
     for note in notes:
         talk.print(note, markup=False)
     made = build_report([folder.path for folder in folders], notes=notes)
     if format is Format.HTML:
-        path = _write_page(made, folders, out_file)
+        path = write_page(made, folders, out_file)
         out.print(str(path), markup=False)
         if open_it:
             typer.launch(path.resolve().as_uri())
@@ -77,7 +76,14 @@ def report(
         out.print(str(out_file), markup=False)
     else:
         typer.echo(_rendered(made, format), nl=False)
-    return EXIT_CODES[verdict(made)]
+    return exit_code(made)
+
+
+def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
+    """Return what the objectives of the reported runs came to; a degraded run is undecided unless it is allowed."""
+    from reports.sentences import verdict
+
+    return EXIT_CODES[verdict(made, allow_degraded=allow_degraded)]
 
 
 def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:
@@ -107,7 +113,7 @@ def _rendered(made: Report, format: Format) -> str:
     return made.model_dump_json(indent=2) + "\n"
 
 
-def _write_page(made: Report, folders: list[RunFolder], out_file: Path | None) -> Path:
+def write_page(made: Report, folders: list[RunFolder], out_file: Path | None = None) -> Path:
     """Write the page, and what derives from it: a single run's summary.json, and the index of all runs."""
     from reports.build import write_report
     from reports.html import render_html

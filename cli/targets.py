@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,18 +12,24 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+from cli.terminal import talk
 from loadtest.fleet import LOOPBACK, free_port
 from loadtest.options import RunOptions
-from recording.errors import TargetError
+from loadtest.scenario import Scenario
+from recording.errors import LoadTestError, TargetError, UsageError
 from recording.folder import RunFolder
-from recording.run import TargetRecord
+from recording.run import Run, TargetRecord
 
 START_S = 60.0
 """How long the service may take to start: importing CatBoost on a busy machine has taken 10 s."""
+
+SAMPLE_S = 5.0
+"""How often the local Cloud Run samples during a run: Google's 60 s would leave two points of a 2-min ramp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,48 @@ class Target:
     Attributes:
         record: what `run.json` keeps of it.
         environment: variables that the Locust processes need to reach it.
-        collect: called with the run folder after the load, while the target still is up.
+        collect: called with the closed run while the target still is up: fetches what it has measured itself.
     """
 
     record: TargetRecord
     environment: Mapping[str, str] = field(default_factory=dict)
-    collect: Callable[[RunFolder], None] = lambda folder: None
+    collect: Callable[[RunFolder, Run], None] = lambda folder, run: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """The words about the target as they were given; None: not given."""
+
+    concurrency: int | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    min_instances: int | None = None
+    max_instances: int | None = None
+    autoscaler: str = "cloudrun"
+    command: str | None = None
+    service: str | None = None
+    project: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+
+
+@contextmanager
+def open_target(options: RunOptions, plan: Scenario, wishes: Wishes) -> Iterator[Target]:
+    """Make the target ready for as long as the block lasts.
+
+    Raises:
+        UsageError: a word about it is off.
+        UnusableError: it cannot be started or reached.
+    """
+    with ExitStack() as stack:
+        if options.kind == "local":
+            yield stack.enter_context(local_service())
+        elif options.kind == "emulator":
+            yield stack.enter_context(local_cloud_run(plan, wishes))
+        elif options.kind == "cloud":
+            yield stack.enter_context(cloud_run(wishes))
+        else:
+            yield given_url(options)
 
 
 @contextmanager
@@ -56,6 +100,7 @@ def local_service() -> Iterator[Target]:
             stdout=words,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has one thread, and the call is one system call
         )
         try:
             url = f"http://{LOOPBACK}:{port}"
@@ -70,39 +115,134 @@ def local_service() -> Iterator[Target]:
                 service.wait()
 
 
-def _wait_for(url: str, service: subprocess.Popen[bytes], words: object) -> None:
+def _end_with_parent() -> None:
+    """In the child, before it becomes the service: let it be told to stop when this process dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def _wait_for(url: str, service: subprocess.Popen[bytes], words: IO[bytes]) -> None:
     give_up_s = time.monotonic() + START_S
     while time.monotonic() < give_up_s:
         if service.poll() is not None:
             raise TargetError(f"The target service ended with status {service.returncode}: {_last(words)}")
-        if answers(url + "/healthz", timeout_s=1.0) is None:
+        if no_answer(url + "/healthz", timeout_s=1.0) is None:
             return
         time.sleep(0.05)
     raise TargetError(f"The target service did not answer within {START_S:.0f} s: {_last(words)}")
 
 
-def _last(words: object) -> str:
-    words.seek(0)  # type: ignore[attr-defined]
-    text = words.read().decode(errors="replace").strip()  # type: ignore[attr-defined]
+def _last(words: IO[bytes]) -> str:
+    words.seek(0)
+    text = words.read().decode(errors="replace").strip()
     return text.splitlines()[-1] if text else "it said nothing"
 
 
 @contextmanager
-def given_url(options: RunOptions) -> Iterator[Target]:
-    """Take the URL the user named, after making sure that something answers there.
+def local_cloud_run(plan: Scenario, wishes: Wishes) -> Iterator[Target]:
+    """Run a local Cloud Run in front of the service, scaled to zero, for as long as the block lasts.
+
+    Limits come from the command line, else from the scenario's `limits`, else Cloud Run's defaults with as much CPU
+    as serves 30 requests/s, so that a laptop shows what a cloud would.
+
+    Raises:
+        EmulatorError: it cannot be started, or its service not deployed.
+    """
+    import shlex
+
+    from emulator.api import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
+    from emulator.handle import EmulatorHandle, Order
+    from recording.quantities import cpu_of, memory_bytes_of
+
+    def word(name: str, default: str) -> str:
+        given = getattr(wishes, name)
+        return str(given if given is not None else plan.limits.get(name, default))
+
+    if wishes.autoscaler not in ("cloudrun", "knative"):
+        raise UsageError(f"`--autoscaler {wishes.autoscaler}`: give cloudrun or knative.")
+    cpu = word("cpu", "auto")
+    template = RevisionTemplate(
+        command=tuple(shlex.split(wishes.command)) if wishes.command else (),
+        cpu=None if cpu == "auto" else cpu_of(cpu),
+        memory_bytes=memory_bytes_of(word("memory", "512Mi")),
+        concurrency=int(word("concurrency", "80")),
+        min_instances=int(word("min_instances", "0")),
+        max_instances=int(word("max_instances", "20")),
+    )
+    order = Order(
+        template=template,
+        key=ServiceKey(wishes.service or "target-service"),
+        options=EmulatorOptions(
+            autoscaler="knative" if wishes.autoscaler == "knative" else "cloudrun", sampling=Sampling(period_s=SAMPLE_S)
+        ),
+    )
+    with talk.status("deploying to the local Cloud Run"):
+        emulator = EmulatorHandle.start(order)
+    with emulator:
+        from cloudrun.describe import resolve
+
+        record = resolve(
+            order.key.name, project=order.key.project, region=order.key.location, endpoint=emulator.api_endpoint
+        )
+        record.kind, record.url = "emulator", emulator.url
+        yield Target(record, collect=_fetching(emulator.api_endpoint))
+
+
+@contextmanager
+def cloud_run(wishes: Wishes) -> Iterator[Target]:
+    """Resolve a Cloud Run service, with a token served to the Locust processes when it is private.
+
+    Raises:
+        UsageError: the service is not named.
+        CloudError: Google refused, did not answer, or there is no such service.
+    """
+    from cloudrun.describe import describe
+    from cloudrun.tokens import IdTokens, TokenServer
+
+    if wishes.service is None:
+        raise UsageError("`--target cloud`: name the service with --service NAME (or its run.app URL) and --region.")
+    with talk.status(f"looking up {wishes.service}"):
+        found = describe(wishes.service, project=wishes.project, region=wishes.region, endpoint=wishes.endpoint)
+    collect = _fetching(wishes.endpoint)
+    if found.public is not False:
+        yield Target(found.target, collect=collect)
+        return
+    with TokenServer(IdTokens(found.target.url)) as tokens:
+        yield Target(found.target, environment=tokens.environment, collect=collect)
+
+
+def _fetching(endpoint: str | None) -> Callable[[RunFolder, Run], None]:
+    """Return a `collect` that fetches the series; what stands against it is said, and the run is kept without."""
+
+    def collect(folder: RunFolder, run: Run) -> None:
+        from cli.metrics import fetch_into
+
+        try:
+            fetch_into(folder, run, endpoint=endpoint)
+        except LoadTestError as error:
+            talk.print(f"[yellow]![/] no cloud series: {error}")
+            talk.print(f"The rows are kept; fetch the series later: python lt.py metrics {run.id}", markup=False)
+        except KeyboardInterrupt:
+            talk.print(f"The rows are kept; fetch the series later: python lt.py metrics {run.id}", markup=False)
+
+    return collect
+
+
+def given_url(options: RunOptions) -> Target:
+    """Return the URL the user named as a target, after making sure that something answers there.
 
     Raises:
         TargetError: nothing answers.
     """
     assert options.url is not None
-    why = answers(options.url + "/", timeout_s=10.0)
+    why = no_answer(options.url + "/", timeout_s=10.0)
     if why is not None:
         raise TargetError(f"`--target {options.url}`: nothing answers there ({why}). Is the service running?")
-    yield Target(TargetRecord(kind="url", url=options.url))
+    return Target(TargetRecord(kind="url", url=options.url))
 
 
-def answers(url: str, *, timeout_s: float) -> str | None:
-    """Return None when anything answers at `url`, whatever its status; else why not."""
+def no_answer(url: str, *, timeout_s: float) -> str | None:
+    """Return why nothing answers at `url`; None when anything does, whatever its status."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url), timeout=timeout_s):
             return None

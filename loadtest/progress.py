@@ -28,6 +28,7 @@ class Glance:
         requests, failed: since the start.
         requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; percentiles of successful latency, None without any.
         users: running now; None before the first report.
+        workers: that have joined.
         elapsed_s: since load began; None before it.
         saturated: workers busy with themselves in their last report, with why.
     """
@@ -38,6 +39,7 @@ class Glance:
     p50_ms: float | None
     p95_ms: float | None
     users: int | None
+    workers: int
     elapsed_s: float | None
     saturated: tuple[str, ...]
 
@@ -62,6 +64,7 @@ class Follower:
         self._spool = SpoolReader(folder.spool)
         self._load_offset = 0
         self._load_start: datetime | None = None
+        self._joined = 0
         self._recent: deque[Recent] = deque()
         self._workers: dict[str, dict[str, str]] = {}
 
@@ -71,6 +74,7 @@ class Follower:
         self._read_load()
         while self._recent and self._recent[0].read_s < now_s - WINDOW_S:
             self._recent.popleft()
+        elapsed_s = self._elapsed_s()
         ok = [recent.latency_us[recent.outcome == 0] for recent in self._recent]
         latency_us = np.concatenate(ok) if ok else np.empty(0, np.int64)
         p50_us, p95_us = np.percentile(latency_us, (50, 95)) if latency_us.size else (None, None)
@@ -81,7 +85,8 @@ class Follower:
             p50_ms=None if p50_us is None else float(p50_us) / 1000,
             p95_ms=None if p95_us is None else float(p95_us) / 1000,
             users=sum(int(line["users"]) for line in self._workers.values()) if self._workers else None,
-            elapsed_s=self._elapsed_s(),
+            workers=self._joined,
+            elapsed_s=elapsed_s,
             saturated=tuple(self._saturated()),
         )
         return glance, new
@@ -109,8 +114,9 @@ class Follower:
                 self._workers[line["worker"]] = line
 
     def _elapsed_s(self) -> float | None:
-        if self._load_start is None and self.folder.load.exists():
-            self._load_start = self.folder.read_run().load_start
+        if self._load_start is None:
+            run = self.folder.read_run()
+            self._load_start, self._joined = run.load_start, len(run.workers)
         return None if self._load_start is None else (datetime.now(UTC) - self._load_start).total_seconds()
 
     def _saturated(self) -> list[str]:

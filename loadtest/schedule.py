@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 import time
@@ -16,14 +15,12 @@ from locust import User
 from locust.env import Environment
 
 from loadtest.buffer import buffer_of
+from loadtest.pacing import number_user, phase_of, worker_of
 
 log = logging.getLogger(__name__)
 
 DUE = "lt_due_s"
 """The attribute of an arrival's greenlet that holds when it was due (`time.perf_counter()` s)."""
-
-GOLDEN = 0.6180339887498949
-"""Multiples of it, modulo 1, stay evenly spread whatever their number (Weyl's sequence): the users' phases."""
 
 
 def take_lateness_us(sent_s: float) -> int:
@@ -62,14 +59,11 @@ class OpenLoopUser(User):
     max_in_flight: ClassVar[int] = 60
     seed: ClassVar[int] = 1
 
-    _numbers: ClassVar[Callable[[], int]] = itertools.count().__next__
-
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        number = type(self)._numbers()
-        index = max(0, getattr(environment.runner, "worker_index", 0))
-        self._phase = ((number + index * 0.5) * GOLDEN) % 1.0
-        self._random = random.Random(f"{self.seed}/{index}/{number}")
+        number, worker = number_user(environment), worker_of(environment)
+        self._phase = phase_of(number, worker)
+        self._random = random.Random(f"{self.seed}/{worker}/{number}")
         self._due_s: float | None = None
         self._arrivals = Group()
         self.tasks = [partial(self._arrive, _callable(task)) for task in type(self).tasks]

@@ -52,7 +52,7 @@ class Card:
     lines: tuple[str, ...]
 
 
-def verdict(report: Report) -> Verdict:
+def verdict(report: Report, *, allow_degraded: bool = False) -> Verdict:
     """Return what the objectives of all runs come to: a missed one, else an undecided one or a degraded run, else held.
 
     `unjudged` means that no objective was set and nothing was lost.
@@ -60,7 +60,7 @@ def verdict(report: Report) -> Verdict:
     judged = [objective.verdict for run in report.runs for objective in run.objectives]
     if "missed" in judged:
         return "missed"
-    if "undecided" in judged or any(run.outcome == "degraded" for run in report.runs):
+    if "undecided" in judged or (not allow_degraded and any(run.outcome == "degraded" for run in report.runs)):
         return "undecided"
     return "held" if judged else "unjudged"
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from locust import FastHttpUser, constant_throughput, task
+from locust import task
 
+from loadtest.user import FastUser, spread_throughput
 from scenarios.loan.application import application, draw_for
 
 
-class Borrower(FastHttpUser):
+class Borrower(FastUser):
     """Asks for one prediction a second, and finds an answer wrong that is not a probability."""
 
     abstract = True
     requests_per_s = 1.0
-    wait_time = constant_throughput(requests_per_s)
+    wait_time = spread_throughput(requests_per_s)
 
     def on_start(self) -> None:
         """Begin this user's own stream of applications."""
