@@ -128,6 +128,10 @@ class Knative:
         policy = json_format.ParseDict(given, Policy(), ignore_unknown_fields=True)
         return _policy_form(self._policies.set(self._emulator.service(_key(request)).key, policy))
 
+    async def test_permissions(self, request: Request) -> dict[str, Any]:
+        """Return that the caller may do everything, as it may."""
+        return {"permissions": json.loads(await request.body()).get("permissions", [])}
+
     async def api_enabled(self, request: Request) -> dict[str, Any]:
         """Return that Cloud Run's API is enabled: gcloud asks Service Usage before it deploys."""
         project, api = request.path_params["project"], request.path_params["api"]
@@ -142,6 +146,7 @@ class Knative:
             for verb, method, answer in (
                 ("getIamPolicy", "GET", self.get_policy),
                 ("setIamPolicy", "POST", self.set_policy),
+                ("testIamPermissions", "POST", self.test_permissions),
             )
         ]
         return [

