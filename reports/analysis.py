@@ -11,7 +11,7 @@ from recording.run import Run
 from reports import rules
 from reports.advice import Suggestion, suggest
 from reports.capacity import Capacity, capacity
-from reports.causes import Explanation, explain
+from reports.causes import Explained, explain
 from reports.cloud import CloudSeries, InstanceGauge, instance_gauge, read_cloud
 from reports.cost import Cost, cost_of
 from reports.exact import Distribution, Measure, Population, Who, distributions
@@ -20,16 +20,8 @@ from reports.load import Load, read_load
 from reports.objectives import Judgement, judge
 from reports.phases import Phase, PhaseName, phases, steady_window
 from reports.series import Series, read_series
-from reports.spikes import SlowFirst, Spike, find_spikes, slow_first_requests
+from reports.spikes import SlowFirst, find_spikes, slow_first_requests
 from reports.warmup import Warmup, warm_up
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A spike with its cause."""
-
-    spike: Spike
-    explanation: Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +97,7 @@ def analyse(folder: RunFolder, run: Run, *, prices: Prices | None = None) -> Ana
     slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
     parts = phases(series, load, run, settled_s=(warmup.settled_s or series.seconds) if slow_start else None)
     latencies = _latencies(folder, series, parts)
-    limits = capacity(series, load, gauge)
+    limits = capacity(series, load, gauge, explained)
     return Analysis(
         folder=folder,
         run=run,
@@ -120,8 +112,8 @@ def analyse(folder: RunFolder, run: Run, *, prices: Prices | None = None) -> Ana
         warmup=warmup,
         capacity=limits,
         judgements=tuple(judge(objective, series, parts, latencies.by_phase) for objective in objectives),
-        advice=suggest(run, series, parts, [one.explanation.cause for one in explained], prices),
-        cost=cost_of(run, series, cloud, prices),
+        advice=suggest(run, series, gauge, parts, explained, limits, prices),
+        cost=cost_of(run, series, cloud, gauge, prices),
     )
 
 

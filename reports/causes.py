@@ -28,6 +28,10 @@ class Cause(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
+SATURATIONS = frozenset({Cause.SCALE_OUT, Cause.SATURATION, Cause.SATURATION_UNSEEN})
+"""The causes that load itself makes."""
+
+
 class Confidence(StrEnum):
     """How much the evidence leaves open."""
 
@@ -43,6 +47,14 @@ class Explanation:
     cause: Cause
     confidence: Confidence
     evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A spike with its cause."""
+
+    spike: Spike
+    explanation: Explanation
 
 
 def explain(

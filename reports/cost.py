@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from recording.prices import Prices
 from recording.run import Run
-from reports.cloud import CloudSeries
+from reports import rules
+from reports.cloud import CloudSeries, InstanceGauge
+from reports.numbers import requests
 from reports.series import Series
+from reports.serving import instances_per_s
+from reports.window import Window
 
 BILLABLE = "run.googleapis.com/container/billable_instance_time"
+
+LATE_S = 60.0
+"""A billed series that ends a minute before the run does is not all of it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,58 @@ class Cost:
     assumptions: tuple[str, ...]
 
 
-def cost_of(run: Run, series: Series, cloud: tuple[CloudSeries, ...] | None, prices: Prices) -> Cost | None:
-    """Return the cost of a cloud run, or what an emulator run would have cost; None when neither can be known."""
-    del run, series, cloud, prices
-    return None
+def cost_of(
+    run: Run, series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None, prices: Prices
+) -> Cost | None:
+    """Return the cost of a cloud run, or what an emulator run would have cost; None when neither can be known.
+
+    Formula: instance-seconds × (vCPU + GiB at list price) + requests. Population: every request of the run.
+    """
+    if run.target.kind == "local":
+        return None
+    instance_s, source = _instance_s(series, cloud, gauge)
+    if instance_s is None:
+        return None
+    limits = run.target.limits
+    vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
+    gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
+    sent = requests(series, Window(0, series.seconds))
+    run_usd = prices.active_usd(instance_s, vcpu=vcpu, memory_gib=gib) + prices.requests_usd(sent)
+    ok = int(series.ok.sum())
+    unknown = limits.cpu is None or limits.memory_mib is None
+    return Cost(
+        run_usd=run_usd,
+        per_1000_usd=run_usd / ok * 1000 if ok else None,
+        instance_s=instance_s,
+        assumptions=(
+            f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
+            f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
+            f"list prices of {prices.as_of:%Y-%m}, tier {prices.tier}"
+            + ("" if run.target.region else " (region not known)"),
+            "no free tier, discount, tax, network or build",
+            *(
+                ("what Cloud Run would have charged: an emulator costs nothing",)
+                if run.target.kind == "emulator"
+                else ()
+            ),
+        ),
+    )
+
+
+def _instance_s(
+    series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None
+) -> tuple[float | None, str]:
+    """Return billed instance-seconds and where they come from; the cloud's own figure where it covers the run."""
+    billed = [one for one in cloud or () if one.metric == BILLABLE]
+    if billed:
+        total = sum(float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)])) for one in billed)
+        last = max(float(one.end_s.max()) for one in billed)
+        if last >= series.seconds - LATE_S:
+            return total, "as Cloud Monitoring billed them"
+    if series.instances:
+        seconds = sum(one.last_answer_s - max(0.0, one.ready_s or one.first_start_s) for one in series.instances)
+        return float(seconds), "from each instance's first to last answer (lower than what is billed)"
+    if gauge is not None:
+        counted = instances_per_s(series, gauge)
+        return (None if counted is None else float(counted.sum())), "from the instance count, held between samples"
+    return None, ""

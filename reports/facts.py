@@ -13,6 +13,7 @@ from reports.cloud import InstanceGauge
 from reports.histogram import Floats
 from reports.load import Load
 from reports.series import Series
+from reports.serving import instances_per_s
 from reports.spikes import Spike
 
 
@@ -121,7 +122,8 @@ def facts_of(
     inside = slice(spike.onset_s, spike.end_s)
     error_ratio, outside, chance = _errors(spike, series)
     slower, p50_ratio = _slower(spike, series)
-    counted = _instances_per_s(series, gauge)
+    counted = instances_per_s(series, gauge)
+    counted = np.ones(series.seconds) if counted is None else counted
     demand_ratio, load_ratio = _demand(spike, spikes, _users(series, load, run), counted)
     headers = bool(series.instances)
     added, added_at, before = _added(spike, series, gauge)
@@ -223,20 +225,6 @@ def _users(series: Series, load: Load, run: Run) -> Floats | None:
         smooth = np.convolve(series.started, np.ones(10) / 10, mode="same")
         return np.asarray(smooth, dtype=np.float64)
     return None
-
-
-def _instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats:
-    """Return how many instances served at each second: by headers, else by the gauge's last sample, else one."""
-    second = np.arange(series.seconds)
-    if series.instances:
-        first = np.sort([one.first_answer_s for one in series.instances])
-        last = np.sort([one.last_answer_s for one in series.instances])
-        counted = np.searchsorted(first, second, side="right") - np.searchsorted(last, second, side="left")
-        return np.asarray(np.maximum(counted, 1), dtype=np.float64)
-    if gauge is None:
-        return np.ones(series.seconds)
-    at = np.searchsorted(gauge.at_s, second, side="right") - 1
-    return np.asarray(np.maximum(gauge.total[np.maximum(at, 0)], 1.0), dtype=np.float64)
 
 
 def _demand(

@@ -69,9 +69,8 @@ class InstanceBook:
         names = column.dictionary.to_pylist()
         index = np.array([self._number(name) for name in names] or [-1], dtype=np.int64)
         at = column.indices
-        mask = np.asarray(at.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
-        places = np.asarray(at.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
-        return np.where(mask, index[places], -1)
+        places = np.from_dlpack(at.fill_null(-1))  # to_numpy would import pandas
+        return np.where(places >= 0, index[places], -1)
 
     def _number(self, name: str | None) -> int:
         if not name:

@@ -68,7 +68,8 @@ def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> 
     """Return the phases in time order, `all` first; parts that do not exist are left out.
 
     A run has a warm-up when a spike begins with its load; it lasts until p95 has settled (see reports/warmup.py), at
-    the latest until steady begins, or for a load that begins at its full height a quarter of the run. Ramp is from there to steady, drain what follows.
+    the latest until steady begins, or for a load that begins at its full height a quarter of the run. Ramp is from
+    there to steady, drain what follows.
 
     Args:
         series: the run.

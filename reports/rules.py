@@ -162,3 +162,23 @@ CELLS = 600
 
 GAP_AT_LEAST = 0.005
 """A difference within 0.5 % of the margin cannot be decided by running longer."""
+
+# Capacity.
+KNEE_POINTS, PLATEAU_POINTS = 6, 3
+"""Windows: a minute in all, and half of that on the plateau."""
+
+LIGHT_POINTS = 3
+"""The windows with the shortest response times: half a minute of light load, however long the rest was."""
+
+PLATEAU = 0.9
+"""Of the highest throughput: counts of 10 s at 30 requests/s scatter by 6 %."""
+
+KNEE_SLOWER = 2.0
+"""Past the knee requests take twice as long for the same throughput; drift alone does not double them."""
+
+# Advice.
+HEADROOM = 1.5
+"""× the peak that was tested: for an uneven spread over instances, and for one being replaced."""
+
+ASSUMED_VCPU, ASSUMED_GIB = 1.0, 0.5
+"""Cloud Run's defaults, for a run whose limits are not recorded."""
