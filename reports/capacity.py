@@ -11,7 +11,7 @@ import numpy as np
 from reports import rules
 from reports.causes import SATURATIONS, Explained
 from reports.cloud import InstanceGauge
-from reports.histogram import Floats
+from reports.histogram import Bools, Floats
 from reports.load import Load
 from reports.series import Series
 from reports.serving import instances_per_s
@@ -19,12 +19,17 @@ from reports.serving import instances_per_s
 
 @dataclass(frozen=True, slots=True)
 class CapacityPoint:
-    """One window: requests in flight (mean), successful answers per second, and their p95; per instance or not."""
+    """One window: requests in flight (mean), successful answers per second, and their p95; per instance or not.
+
+    `answered_ratio` is answers per user and second, or per arrival for an open load: it falls where the service no
+    longer gives what is asked of it. None when users are not known.
+    """
 
     at_s: int
     in_flight: float
     throughput_per_s: float
     p95_ms: float | None
+    answered_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
 
     In flight is Σ response time / length of the window (Little's law); the knee is where the light-load line
     N = X · R_light meets the plateau. It counts as reached only when, where throughput is within rules.PLATEAU of its
-    highest, requests take rules.KNEE_SLOWER times as long as at light load: from below the knee its place cannot be
-    told (at 60 % of it, one estimate in ten is more than six times off).
+    highest, requests take rules.KNEE_SLOWER times as long as at light load and users get fewer answers: from below
+    the knee its place cannot be told (at 60 % of it, one estimate in ten is more than six times off).
     """
     instances = instances_per_s(series, gauge)
     per_instance = instances is not None and float(instances.max()) > 1
@@ -68,7 +73,7 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     light_s = float(np.median(np.sort(response_s)[: rules.LIGHT_POINTS]))
     top = throughput >= rules.PLATEAU * np.percentile(throughput, 95)
     slower = float(np.median(response_s[top])) / light_s
-    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER:
+    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER or _still_answered(points, response_s, top):
         text = (
             f"not reached: the most seen was {throughput.max():.1f}/s{unit}, and this run does not show where "
             "throughput stops growing"
@@ -86,6 +91,18 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     return Capacity(True, knee, plateau, per_instance, text, points)
 
 
+def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools) -> bool:
+    """Whether users on the plateau got as many answers as at light load: then the load ended there, not the service.
+
+    Without users known, only a response time many times the light one counts as the service's own limit.
+    """
+    ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
+    light = ratios[np.argsort(response_s)[: rules.LIGHT_POINTS]]
+    if np.isnan(ratios[top]).any() or np.isnan(light).any():
+        return float(np.median(response_s[top])) < rules.KNEE_SLOWER_ALONE * float(np.min(response_s))
+    return float(np.median(ratios[top])) >= rules.PLATEAU * float(np.median(light))
+
+
 def _points(
     series: Series, load: Load, spikes: Sequence[Explained], instances: Floats | None
 ) -> tuple[CapacityPoint, ...]:
@@ -93,6 +110,7 @@ def _points(
     for one in spikes:
         if one.explanation.cause not in SATURATIONS:
             usable[one.spike.onset_s : one.spike.end_s] = False
+    asked = series.started.astype(np.float64) if series.open_loop else load.demand
     p95_us = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S).quantile(0.95)
     found = []
     for at in range(0, series.seconds - rules.WINDOW_S + 1, rules.WINDOW_S):
@@ -109,9 +127,14 @@ def _points(
                 in_flight=waited_s / rules.WINDOW_S / share,
                 throughput_per_s=answered / rules.WINDOW_S / share,
                 p95_ms=None if math.isnan(p95) else p95,
+                answered_ratio=_ratio(answered / rules.WINDOW_S, float(np.mean(asked[window]))),
             )
         )
     return tuple(point for point in found if point.in_flight > 0)
+
+
+def _ratio(answers_per_s: float, asked: float) -> float | None:
+    return None if math.isnan(asked) or asked <= 0 else answers_per_s / asked
 
 
 def _falls_beyond(in_flight: Floats, throughput: Floats) -> float | None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from recording.folder import RunFolder
 from recording.frames import OUTCOMES
+from reports.arrays import integers
 from reports.binomial import rank_interval
 from reports.histogram import BINS, MAX_US, Bools, Ints, Tally, bin_of
 from reports.rules import QUANTILES
-from reports.series import Series, integers, seconds_of
+from reports.series import Series, seconds_of
 
 
 class Measure(StrEnum):
@@ -90,18 +91,19 @@ def distributions(
     counts = np.zeros((len(populations), BINS), dtype=np.int64)
     sums = np.zeros(len(populations))
     extremes = np.tile(np.array([MAX_US, 0], dtype=np.int64), (len(populations), 1))  # fastest, slowest
-    for at, us in _members(folder, series, populations):
-        counts[at] += np.bincount(bin_of(us), minlength=BINS)
+    for at, us, bins in _members(folder, series, populations):
+        counts[at] += np.bincount(bins, minlength=BINS)
         sums[at] += us.sum()
         extremes[at] = min(extremes[at, 0], us.min()), max(extremes[at, 1], us.max())
     wanted = [_ranks(int(row.sum()), quantiles) for row in counts]
     cumulated = np.cumsum(counts, axis=1)
     chosen = [np.unique(np.searchsorted(row, ranks)) for row, ranks in zip(cumulated, wanted, strict=True)]
     tallies = [Tally() for _ in populations]
-    for at, us in _members(folder, series, populations):
-        mask = np.zeros(BINS, dtype=np.bool_)
-        mask[chosen[at][chosen[at] < BINS]] = True
-        tallies[at].add(us[mask[bin_of(us)]])
+    masks = np.zeros((len(populations), BINS), dtype=np.bool_)
+    for mask, bins in zip(masks, chosen, strict=True):
+        mask[bins[bins < BINS]] = True
+    for at, us, bins in _members(folder, series, populations):
+        tallies[at].add(us[masks[at][bins]])
     found = []
     for at, population in enumerate(populations):
         requests = int(cumulated[at, -1])
@@ -119,8 +121,8 @@ def distributions(
     return found
 
 
-def _members(folder: RunFolder, series: Series, populations: Sequence[Population]) -> Iterator[tuple[int, Ints]]:
-    """Yield, batch by batch, each population's number with the durations in µs of its members (never empty)."""
+def _members(folder: RunFolder, series: Series, populations: Sequence[Population]) -> Iterator[tuple[int, Ints, Ints]]:
+    """Yield, batch by batch, each population's number with the µs of its members (never empty) and their bins."""
     index = {(endpoint.name, endpoint.method): at for at, endpoint in enumerate(series.endpoints)}
     for batch in folder.row_batches(("start", "latency_us", "late_us", "name", "method", "outcome")):
         if not batch.num_rows:
@@ -138,12 +140,16 @@ def _members(folder: RunFolder, series: Series, populations: Sequence[Population
         ]
         place = integers(name.indices, 0) * len(method.dictionary) + integers(method.indices, 0)
         endpoint = np.array(pairs, dtype=np.int64)[place]
+        measured = {Measure.SERVICE: (service, bin_of(service))}
+        if series.open_loop:
+            measured[Measure.RESPONSE] = (response, bin_of(response))
         for at, population in enumerate(populations):
             member = (second >= population.start_s) & (second < population.end_s) & _is(population.who, outcome)
             if population.endpoint is not None:
                 member &= endpoint == population.endpoint
             if member.any():
-                yield at, (service if population.measure is Measure.SERVICE else response)[member]
+                us, bins = measured.get(population.measure, measured[Measure.SERVICE])
+                yield at, us[member], bins[member]
 
 
 def _is(who: Who, outcome: Ints) -> Bools:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from reports.arrays import integers
 from reports.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally
 from reports.rules import FIRST_REQUESTS, YOUNG_S
 
@@ -69,7 +70,7 @@ class InstanceBook:
         names = column.dictionary.to_pylist()
         index = np.array([self._number(name) for name in names] or [-1], dtype=np.int64)
         at = column.indices
-        places = np.from_dlpack(at.fill_null(-1))  # to_numpy would import pandas
+        places = integers(at, -1)
         return np.where(places >= 0, index[places], -1)
 
     def _number(self, name: str | None) -> int:

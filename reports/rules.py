@@ -176,6 +176,9 @@ PLATEAU = 0.9
 KNEE_SLOWER = 2.0
 """Past the knee requests take twice as long for the same throughput; drift alone does not double them."""
 
+KNEE_SLOWER_ALONE = 5.0
+"""…and five times when users are not known, who would tell whether they were kept waiting."""
+
 # Advice.
 HEADROOM = 1.5
 """× the peak that was tested: for an uneven spread over instances, and for one being replaced."""

@@ -12,6 +12,7 @@ from recording.errors import RunFolderError
 from recording.folder import RunFolder
 from recording.frames import OUTCOMES
 from recording.run import Run
+from reports.arrays import integers
 from reports.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
 from reports.instances import Instance, InstanceBook
 
@@ -204,13 +205,6 @@ def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
     return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
 
 
-def integers(column: pa.Array, absent: int) -> Ints:
-    """Return a column as int64, with `absent` where it is null."""
-    plain = column.cast(pa.int64()) if column.type != pa.int64() else column
-    filled = plain.fill_null(absent) if plain.null_count else plain
-    return np.from_dlpack(filled)  # to_numpy would import pandas, which costs half a second and 60 MB
-
-
 def _first_pass(folder: RunFolder, run: Run) -> tuple[Span, InstanceBook]:
     first: int | None = None
     last_end = 0
@@ -267,7 +261,7 @@ class _Counting:
         return np.zeros(self.span.seconds, dtype=np.int64)
 
     def _count(self, seconds: Ints) -> Ints:
-        return np.bincount(seconds, minlength=self.span.seconds)
+        return np.asarray(np.bincount(seconds, minlength=self.span.seconds), dtype=np.int64)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count a batch of rows in COLUMNS."""
