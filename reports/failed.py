@@ -6,12 +6,11 @@ import csv
 from collections.abc import Iterator
 from datetime import datetime
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 
 from recording.folder import RunFolder
 from reports import model
-from reports.series import integers
+from reports.arrays import integers
 
 MAX_MESSAGES = 200
 """What a reader can take in; the rest stand in one line."""
@@ -74,15 +73,18 @@ def _moment(text: str | None, t0_ns: int) -> float | None:
 def _counted(folder: RunFolder, t0_ns: int) -> list[model.Failure]:
     seen: dict[tuple[str, int, str], tuple[int, int, int]] = {}
     for batch in folder.row_batches(("start", "latency_us", "status", "outcome", "error")):
-        plain = [batch.column(name).cast(pa.string()) for name in ("outcome", "error")]
-        failed = pc.not_equal(plain[0], "ok")
-        chosen = [column.filter(failed) for column in (*plain, batch.column("status"))]
-        start = integers(batch.column("start").filter(failed), 0)
-        end = start + integers(batch.column("latency_us").filter(failed), 0) * 1000
-        kinds, messages, statuses = (column.to_pylist() for column in chosen)
-        for kind, message, status, at in zip(kinds, messages, statuses, end.tolist(), strict=True):
-            count, first, last = seen.get((kind, status or 0, message or ""), (0, at, at))
-            seen[kind, status or 0, message or ""] = (count + 1, min(first, at), max(last, at))
+        outcomes = batch.column("outcome").dictionary.to_pylist()
+        outcome = integers(batch.column("outcome").indices, 0)
+        failed = np.flatnonzero(np.array([name != "ok" for name in outcomes])[outcome])
+        messages = ["", *batch.column("error").dictionary.to_pylist()]
+        error = integers(batch.column("error").indices, -1)[failed] + 1
+        status = integers(batch.column("status"), 0)[failed]
+        end = (integers(batch.column("start"), 0) + integers(batch.column("latency_us"), 0) * 1000)[failed]
+        rows = zip(outcome[failed].tolist(), error.tolist(), status.tolist(), end.tolist(), strict=True)
+        for code, place, number, at in rows:
+            key = (outcomes[code], number, messages[place] or "")
+            count, first, last = seen.get(key, (0, at, at))
+            seen[key] = (count + 1, min(first, at), max(last, at))
     return [
         model.Failure(
             kind=kind,
