@@ -1,0 +1,128 @@
+"""The small parts keep their promises: log lines, quotas, cgroup trees, quantities, samples of a service's work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cli.quantities import cpu_of, memory_of
+from emulator.access_log import Answered, parse_line
+from emulator.cgroups import Slices, quota_us
+from emulator.children import is_alive, owner_name
+from emulator.haproxy import Queue, parse_queue
+from emulator.sizing import Sample, sample_of
+from recording.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "slot"),
+    [
+        ("200 -- 501 512 i1 0 1", 200, 1),
+        ("429 sQ 2003 2003 <NOSRV> 0 -", 429, None),
+        ("503 sQ 2003 2003 <NOSRV> 0 -", 429, None),  # as some versions log what was sent as 429
+        ("502 SH 0 7 i3 0 -", 503, 3),
+        ("502 -- 0 7 i3 0 1", 502, 3),  # the service's own 502 stays what it is
+        ("504 sH 0 5002 i1 0 -", 504, 1),
+        ("503 SC 0 9 i2 0 -", 503, 2),
+    ],
+)
+def test_a_log_line_says_what_the_client_was_told(line: str, status: int, slot: int | None) -> None:
+    found = parse_line(line)
+    assert found is not None
+    assert (found.status, found.slot) == (status, slot)
+
+
+def test_haproxy_s_own_notices_are_no_requests() -> None:
+    assert parse_line("Paused frontend fe.") is None
+    assert parse_line("200 -- 0 1 hold 0 1") == Answered(200, None, 0, 1, 0, True)
+
+
+def test_stat_lines_without_the_plug_are_the_queue() -> None:
+    lines = ("# pxname,svname", "be,hold,0,1,1,1,,1,2", "be,i1,0,0,3,8,,40,2", "be,i2,0,0,0,0,,0,2")
+    assert parse_queue("\n".join((*lines, "be,BACKEND,17,20,4,9,400,60,2"))) == Queue(
+        pending=17, in_flight={1: 3}, served={1: 40}
+    )
+
+
+@pytest.mark.parametrize("cpu", [0.001, 0.025, 0.07, 0.5, 1.0, 2.0])
+def test_the_quota_is_the_cpu_asked_for_and_no_less_than_the_kernel_s_least(cpu: float) -> None:
+    quota, period = quota_us(cpu)
+    assert quota >= 1000
+    assert 1000 <= period <= 1_000_000
+    assert quota / period == pytest.approx(cpu, rel=0.01)
+
+
+def test_a_small_slice_has_the_shortest_period_that_admits_it() -> None:
+    assert quota_us(0.025) == (1000, 40_000)
+
+
+def fake_tree(root: Path, controllers: str = "cpu memory") -> Path:
+    (root / "cgroup.controllers").write_text(controllers)
+    (root / "cgroup.subtree_control").write_text(controllers)
+    return root
+
+
+def test_version_2_limits_are_written_as_the_kernel_reads_them(tmp_path: Path) -> None:
+    slices = Slices(fake_tree(tmp_path))
+    name = "lt-emulator-" + owner_name()
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "cgroup.subtree_control").write_text("cpu memory")
+    slices.startup()
+    assert slices.why_not == ""
+    one = slices.create("i1")
+    one.limit_cpu(0.05)
+    one.limit_memory(64 * 2**20)
+    one.weigh("starting")
+    folder = tmp_path / name / "i1"
+    assert (folder / "cpu.max").read_text() == "1000 20000"
+    assert (folder / "memory.max").read_text() == str(64 * 2**20)
+    assert (folder / "cpu.weight").read_text() == "10"
+    one.limit_cpu(None)
+    assert (folder / "cpu.max").read_text() == "max 100000"
+    (folder / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
+    (folder / "memory.events").write_text("low 0\noom_kill 2\n")
+    assert (one.cpu_used_s(), one.oom_kills()) == (2.5, 2)
+
+
+def test_without_cgroups_there_is_no_limit_and_a_sentence_says_so(tmp_path: Path) -> None:
+    slices = Slices(tmp_path)
+    slices.startup()
+    assert "No limit on cpu and memory" in slices.why_not
+    one = slices.create("i1")
+    one.limit_cpu(0.1)
+    one.limit_memory(1)
+    one.watch(os.getpid())
+    assert one.cpu_used_s() > 0  # counted all the same, from /proc
+    assert one.memory_bytes() > 0
+    assert one.join_files == ()
+
+
+def test_a_process_is_known_by_its_pid_and_its_start() -> None:
+    assert is_alive(owner_name())
+    assert not is_alive(f"{os.getpid()}-1")
+    assert not is_alive("nonsense")
+
+
+def test_quantities_are_read_as_cloud_run_writes_them() -> None:
+    assert memory_of("512Mi") == 512 * 2**20
+    assert memory_of("4Gi") == 4 * 2**30
+    assert cpu_of("500m") == 0.5
+    assert cpu_of("auto") is None
+    for wrong in ("much", "-1Mi", "12 apples"):
+        with pytest.raises(UsageError, match="512Mi"):
+            memory_of(wrong)
+    with pytest.raises(UsageError, match="auto"):
+        cpu_of("0")
+
+
+def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:
+    schema = {"$ref": "#/components/schemas/Loan"}
+    body = {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+    openapi = {
+        "paths": {"/predict/batch": {"post": body}, "/predict": {"post": body}, "/": {"get": {}}},
+        "components": {"schemas": {"Loan": {"examples": [{"Term": 84}]}}},
+    }
+    assert sample_of(openapi) == Sample("POST", "/predict", b'{"Term": 84}')
+    assert sample_of({"paths": {"/": {"get": {}}}}) is None
