@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 65_536
+BODILESS = (204, 304)
 MAX_CHUNK_LINE_BYTES = 4_096
 MAX_KNOWN_HEADS = 2_048
 MAX_INSTANCE_CHARS = 200
@@ -15,6 +16,10 @@ MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: more than a few is a 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\Z")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_AGE = re.compile(rb"(?i)\r\nx-instance-age-ms:[ \t]*")
+_PREDICT = re.compile(rb"(?i)\r\nserver-timing:[ \t]*predict;dur=")
+_LIMIT = 2**53
+_NEAR_BYTES = 16  # how far a mark moves when the values before it grow shorter
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -34,35 +39,35 @@ class ClosedEarlyError(ProtocolError):
         self.silent = silent
 
 
-class Head(NamedTuple):
-    """What a request's row and the framing of its body need of an answer's head.
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What framing a body and recording a request need of an answer's head, but for what differs in every answer.
 
     Attributes:
+        whole_length: bytes of the body where nothing but them follows and the connection stays open; else −1.
         status: 100…999.
         length: bytes of the body; −1 when the head does not say.
         chunked: the body comes in chunks.
         close: the server closes the connection behind this answer.
         instance: `x-instance-id`, "" when the service sends none.
-        age_ms: `x-instance-age-ms`, −1 when the service sends none.
-        server_us: `Server-Timing: predict;dur=`, −1 when the service sends none.
     """
 
+    whole_length: int
     status: int
     length: int
     chunked: bool
     close: bool
     instance: str
-    age_ms: int
-    server_us: int
 
 
-class Answer(NamedTuple):
-    """One whole answer: its head, the body as it came (never decoded), the head's bytes, and what is left to do."""
+Reading = tuple[Head, int, int]
+"""A head, the instance's age in ms (`x-instance-age-ms`) and the server's own time in µs (`Server-Timing: predict`);
+−1 where the service sends none."""
 
-    head: Head
-    body: bytes
-    raw_head: bytes
-    reusable: bool
+
+Answer = tuple[Reading, bytes, bytes, bool]
+"""One whole answer: what its head says, the body as it came (never decoded), the head's bytes, and whether the
+connection is fit for another. A plain tuple: making a named one costs 0.3 µs, a tenth of an exchange."""
 
 
 def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:
@@ -80,7 +85,7 @@ def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def parse_head(raw_head: bytes) -> Head:
+def parse_head(raw_head: bytes) -> Reading:
     """Return what `raw_head` (status line and fields, without the blank line) says.
 
     Raises:
@@ -104,11 +109,12 @@ def parse_head(raw_head: bytes) -> Head:
             close = b"close" in options or (close and b"keep-alive" not in options)
         elif name == b"x-instance-id":
             instance = value[:MAX_INSTANCE_CHARS].decode("latin-1")
-        elif name == b"x-instance-age-ms":
-            age_ms = _whole(value)
-        elif name == b"server-timing":
+        elif name == b"x-instance-age-ms" and age_ms < 0:
+            age_ms = _age_ms(value)
+        elif name == b"server-timing" and server_us < 0:
             server_us = predict_us(value)
-    return Head(status, length, chunked, close, instance, age_ms, server_us)
+    whole = not (chunked or close or status < 200 or status in BODILESS)
+    return Head(length if whole else -1, status, length, chunked, close, instance), age_ms, server_us
 
 
 def _agreed_length(before: int, value: bytes) -> int:
@@ -120,13 +126,17 @@ def _agreed_length(before: int, value: bytes) -> int:
     return length
 
 
-def _whole(value: bytes, factor: int = 1) -> int:
-    """Return the number × factor, rounded; −1 when it is none, is negative, or fits no column."""
+def _age_ms(value: bytes) -> int:
+    """Return the age, rounded; −1 when it is no number, is negative, or fits no column."""
     try:
-        number = round(float(value) * factor)
+        number = int(float(value) + 0.5)
     except (ValueError, OverflowError):
         return -1
-    return number if 0 <= number < 2**53 else -1
+    return number if 0 <= number < _LIMIT else -1
+
+
+def _us_of_ms(value: bytes) -> int:
+    return int(float(value) * 1000 + 0.5)
 
 
 def predict_us(value: bytes) -> int:
@@ -138,26 +148,86 @@ def predict_us(value: bytes) -> int:
         for parameter in parameters.split(b";"):
             key, _, number = parameter.partition(b"=")
             if key.strip() == b"dur":
-                return _whole(number.strip(b' \t"'), 1000)
+                try:
+                    duration_us = _us_of_ms(number.strip(b' \t"'))
+                except (ValueError, OverflowError):
+                    return -1
+                return duration_us if 0 <= duration_us < _LIMIT else -1
     return -1
 
 
+class _Mark:
+    """Where the heads of one service say a number that differs in every answer."""
+
+    def __init__(self, text: bytes, read: Callable[[bytes], int]) -> None:
+        self._text = text
+        self._size = len(text)
+        self._read = read
+        self._near = 0
+
+    def cut(self, raw_head: bytes) -> tuple[bytes, int]:
+        """Return the head without the number, and the number; the head as it is and −1 where there is none."""
+        begin = raw_head.find(self._text, self._near)
+        if begin < 0:
+            begin = raw_head.find(self._text)
+            if begin < 0:
+                return raw_head, -1
+            self._near = max(0, begin - _NEAR_BYTES)
+        begin += self._size
+        end = raw_head.find(b"\r", begin)
+        if end < 0:
+            end = len(raw_head)
+        try:
+            number = self._read(raw_head[begin:end])
+        except (ValueError, OverflowError):
+            return raw_head, -1
+        return (raw_head[:begin] + raw_head[end:], number) if 0 <= number < _LIMIT else (raw_head, -1)
+
+
 class KnownHeads:
-    """Heads seen before, so that a server that repeats itself is parsed once a second (its Date) and not per answer."""
+    """Heads seen before, so that a server that repeats itself is parsed once a second (its Date) and not per answer.
+
+    A service that tells its age and its time says something new in every answer. Those two numbers are cut out where
+    they were found the last time, and the rest is looked up: about 1 µs, where parsing takes 15.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
-        self.get = self._known.get
+        self._known: dict[bytes, Reading] = {}
+        self._age: _Mark | None = None
+        self._predict: _Mark | None = None
 
-    def read(self, raw_head: bytes) -> Head:
-        """Return the parsed head, from memory where its exact bytes were seen before."""
-        head = self._known.get(raw_head)
-        if head is None:
-            head = parse_head(raw_head)
-            if len(self._known) >= MAX_KNOWN_HEADS:
-                self._known.clear()
-            self._known[raw_head] = head
-        return head
+    def read(self, raw_head: bytes) -> Reading:
+        """Return what the head says, from memory where its bytes were seen before.
+
+        Raises:
+            ProtocolError: as `parse_head`.
+        """
+        rest, age_ms, server_us = raw_head, -1, -1
+        if self._age is not None:
+            rest, age_ms = self._age.cut(rest)
+        if self._predict is not None:
+            rest, server_us = self._predict.cut(rest)
+        known = self._known.get(rest)
+        if known is None:
+            return self._learn(raw_head)
+        if age_ms < 0 and server_us < 0:
+            return known
+        return known[0], age_ms if age_ms >= 0 else known[1], server_us if server_us >= 0 else known[2]
+
+    def _learn(self, raw_head: bytes) -> Reading:
+        reading = parse_head(raw_head)
+        if self._age is None and (match := _AGE.search(raw_head)):
+            self._age = _Mark(match[0], int)
+        if self._predict is None and (match := _PREDICT.search(raw_head)):
+            self._predict = _Mark(match[0], _us_of_ms)
+        rest = raw_head
+        for mark in (self._age, self._predict):
+            if mark is not None:
+                rest, _ = mark.cut(rest)
+        if len(self._known) >= MAX_KNOWN_HEADS:
+            self._known.clear()
+        self._known[rest] = reading
+        return reading
 
 
 class _Pieces:
@@ -217,7 +287,8 @@ def read_answer(first: bytes, receive: Callable[[], bytes], heads: KnownHeads, *
     pieces = _Pieces(first, receive)
     for _ in range(MAX_INTERIM_ANSWERS):
         raw_head = pieces.line(b"\r\n\r\n", MAX_HEAD_BYTES, "the answer's head")
-        head = heads.read(raw_head)
+        reading = heads.read(raw_head)
+        head = reading[0]
         if head.status == 101:
             raise ProtocolError("the server switched protocols (101) without being asked")
         if head.status >= 200:
@@ -225,7 +296,7 @@ def read_answer(first: bytes, receive: Callable[[], bytes], heads: KnownHeads, *
     else:
         raise ProtocolError(f"{MAX_INTERIM_ANSWERS} interim answers (1xx) and no final one")
     close = head.close
-    if bodiless or head.status in (204, 304):
+    if bodiless or head.status in BODILESS:
         body = b""
     elif head.chunked:
         body = _chunks(pieces)
@@ -234,7 +305,7 @@ def read_answer(first: bytes, receive: Callable[[], bytes], heads: KnownHeads, *
     else:
         body, close = pieces.until_closed(), True
     # Bytes behind the answer belong to nothing that was asked: the answer stands, the connection does not.
-    return Answer(head, body, raw_head, not close and not pieces.bytes)
+    return reading, body, raw_head, not close and not pieces.bytes
 
 
 def _chunks(pieces: _Pieces) -> bytes:

@@ -22,8 +22,10 @@ OTHER = "(other)"
 
 TEXT_COLUMNS = ("name", "method", "error", "instance")
 
-ROW = struct.Struct("<" + "".join(COLUMNS.values()))
-"""One row as packed bytes: the fastest way to keep one (0.24 µs against 0.77 for an `array` per column)."""
+_ROW = struct.Struct("<" + "".join(COLUMNS.values()))
+
+pack_row = _ROW.pack
+"""Return one row, the values of COLUMNS in their order, as bytes: 0.24 µs, against 0.77 for an `array` per column."""
 
 ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
 """The same row for numpy; packed rows are an array of it as they are."""
@@ -56,7 +58,7 @@ class RowBuffer:
         self._rows = bytearray()
 
     def __len__(self) -> int:
-        return len(self._rows) // ROW.size
+        return len(self._rows) // _ROW.size
 
     def text_id(self, text: str) -> int:
         """Return the index of `text` in this buffer's strings; 0 for ""."""
@@ -78,7 +80,7 @@ class RowBuffer:
 
     def add(self, *row: int) -> None:
         """Append one row: the values of COLUMNS in their order."""
-        self._rows += ROW.pack(*row)
+        self._rows += pack_row(*row)
 
     def extend(self, rows: PackedRows) -> None:
         """Append rows of ROW_TYPE whose texts are this buffer's."""

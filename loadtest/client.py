@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from loadtest.answer import Head, KnownHeads
-from loadtest.buffer import RECORDED_KEY, ROW
+from loadtest.answer import Head, KnownHeads, Reading
+from loadtest.buffer import RECORDED_KEY, pack_row
 from loadtest.connection import Connection, Deadlines, Endpoint
-from loadtest.outcomes import error_text, outcome_of
+from loadtest.outcomes import OK, error_text, outcome_of
 from loadtest.response import BadStatusError, CaughtResponse, RedirectError, Response
 from loadtest.tally import Tally
 from loadtest.tls import client_context
@@ -38,7 +39,11 @@ _KIND_HEADERS: tuple[dict[str, str], ...] = (
     {},
 )
 
-_NO_ANSWER = Head(0, 0, False, True, "", -1, -1)
+_NO_ANSWER: tuple[Reading, bytes, bytes] = ((Head(-1, 0, 0, False, True, ""), -1, -1), b"", b"")
+
+PlanKey = tuple[str, str, int, tuple[tuple[str, str], ...] | None]
+"""Method, URL, kind of body, headers of the request itself."""
+
 _ATTRIBUTE = "lt_commons"
 
 
@@ -60,7 +65,8 @@ def commons_of(environment: Environment) -> Commons:
     return commons
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What the requests of one method, address and kind of body have in common, encoded once.
 
     Attributes:
@@ -77,19 +83,6 @@ class Plan(NamedTuple):
     method_id: int
     replayable: bool
     bodiless: bool
-
-
-class Sent(NamedTuple):
-    """A request that has ended, as far as its record needs it; moments are `time.perf_counter_ns()`."""
-
-    plan: Plan
-    name: str
-    name_id: int
-    started_ns: int
-    ended_ns: int
-    late_us: int
-    head: Head
-    context: Mapping[str, Any] | None
 
 
 class ClientHeaders(MutableMapping[str, str]):
@@ -138,8 +131,6 @@ class FastClient:
 
     Attributes:
         headers: sent with every request; assign to change, such as a bearer token that is renewed.
-        network_timeout: seconds until the last byte of the answer; per request: `timeout=`. Seconds, and named so,
-            because FastHttpUser does.
         answered: how many answers have come.
     """
 
@@ -158,7 +149,7 @@ class FastClient:
     ) -> None:
         url = _split(base_url)
         self.base_url = base_url.rstrip("/")
-        self.network_timeout = network_timeout
+        self._timeout_ns = int(network_timeout * 1e9)
         self._prefix = url.path.rstrip("/")
         self._origin = f"{url.scheme}://{url.netloc}".lower()
         self._host_header = encode_header("Host", url.netloc)
@@ -166,6 +157,7 @@ class FastClient:
         self._commons = commons_of(environment)
         self._tally = self._commons.tally
         self._tally.in_flight_of.add(self)
+        self._text_id = self._tally.buffer.text_id
         self._fire = environment.events.request.fire
         self._context = context
         self._lateness = lateness
@@ -180,7 +172,7 @@ class FastClient:
         self._idle: list[Connection] = []
         self._connections = 0
         self.answered = 0
-        self._plans: dict[tuple[str, str, int], Plan] = {}
+        self._plans: dict[PlanKey, Plan] = {}
         self.headers = ClientHeaders(self._plans.clear)
         self.headers.update({"User-Agent": "lt", "Accept": "*/*", **(headers or {})})
 
@@ -194,33 +186,79 @@ class FastClient:
         for connection in self._idle:
             connection.close()
 
-    def get(self, url: str, **options: Any) -> CaughtResponse:
-        """Send a GET; `options` as in `request`."""
-        return self.request("GET", url, **options)
+    def get(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        catch_response: bool = False,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> CaughtResponse:
+        """Send a GET; the options of `request`."""
+        if options:
+            return self.request(
+                "GET",
+                url,
+                name=name,
+                headers=headers,
+                params=params,
+                catch_response=catch_response,
+                timeout=timeout,
+                **options,
+            )
+        return self._perform("GET", url, None, None, name, headers, params, catch_response, timeout, None, True)
+
+    def post(
+        self,
+        url: str,
+        data: str | bytes | Mapping[str, Any] | None = None,
+        json: Any = None,
+        *,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        catch_response: bool = False,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> CaughtResponse:
+        """Send a POST; the options of `request`."""
+        if options:
+            return self.request(
+                "POST",
+                url,
+                data,
+                json,
+                name=name,
+                headers=headers,
+                params=params,
+                catch_response=catch_response,
+                timeout=timeout,
+                **options,
+            )
+        return self._perform("POST", url, data, json, name, headers, params, catch_response, timeout, None, True)
+
+    def put(self, url: str, data: Any = None, json: Any = None, **options: Any) -> CaughtResponse:
+        """Send a PUT; the options of `request`."""
+        return self.request("PUT", url, data, json, **options)
+
+    def patch(self, url: str, data: Any = None, json: Any = None, **options: Any) -> CaughtResponse:
+        """Send a PATCH; the options of `request`."""
+        return self.request("PATCH", url, data, json, **options)
+
+    def delete(self, url: str, **options: Any) -> CaughtResponse:
+        """Send a DELETE; the options of `request`."""
+        return self.request("DELETE", url, **options)
 
     def head(self, url: str, **options: Any) -> CaughtResponse:
-        """Send a HEAD; `options` as in `request`."""
+        """Send a HEAD; the options of `request`."""
         return self.request("HEAD", url, **options)
 
     def options(self, url: str, **options: Any) -> CaughtResponse:
-        """Send an OPTIONS; `options` as in `request`."""
+        """Send an OPTIONS; the options of `request`."""
         return self.request("OPTIONS", url, **options)
-
-    def delete(self, url: str, **options: Any) -> CaughtResponse:
-        """Send a DELETE; `options` as in `request`."""
-        return self.request("DELETE", url, **options)
-
-    def put(self, url: str, data: Any = None, **options: Any) -> CaughtResponse:
-        """Send a PUT; `options` as in `request`."""
-        return self.request("PUT", url, data, **options)
-
-    def patch(self, url: str, data: Any = None, **options: Any) -> CaughtResponse:
-        """Send a PATCH; `options` as in `request`."""
-        return self.request("PATCH", url, data, **options)
-
-    def post(self, url: str, data: Any = None, json: Any = None, **options: Any) -> CaughtResponse:
-        """Send a POST; `options` as in `request`."""
-        return self.request("POST", url, data, json, **options)
 
     def request(
         self,
@@ -264,76 +302,97 @@ class FastClient:
                 f"{', '.join(f'{option}=' for option in unsupported)}: not supported by this client (docs/users.md); "
                 "locust.FastHttpUser and HttpUser have it"
             )
-        body, kind = (encode_json(json), JSON) if json is not None and not data else encode_body(data)
-        plan = self._plans.get((method, url, kind)) if headers is None and params is None else None
-        if plan is None:
-            plan = self._make_plan(method, url, kind, headers, params)
-        wire = b"%b%d\r\n\r\n%b" % (plan.head, len(body), body) if body or not plan.bare else plan.bare
-        timeout_s = self.network_timeout if timeout is None else timeout
-        if self._idle:
-            connection = self._idle.pop()
+        return self._perform(
+            method, url, data, json, name, headers, params, catch_response, timeout, context, allow_redirects
+        )
+
+    def _perform(
+        self,
+        method: str,
+        url: str,
+        data: str | bytes | Mapping[str, Any] | None,
+        json: Any,
+        name: str | None,
+        headers: Mapping[str, str] | None,
+        params: Mapping[str, Any] | None,
+        catch_response: bool,
+        timeout: float | None,
+        context: Mapping[str, Any] | None,
+        allow_redirects: bool,
+    ) -> CaughtResponse:
+        """Do what `request` promises."""
+        if json is not None and not data:
+            body, kind = encode_json(json), JSON
         else:
-            connection = self._new_connection()
-            self._connections += 1
+            body, kind = encode_body(data)
+        if params is not None:
+            plan = self._make_plan(method, url, kind, headers, params)
+        else:
+            key = (method, url, kind, None if headers is None else tuple(headers.items()))
+            plan = self._plans.get(key) or self._keep_plan(key, headers)
+        wire = b"%b%d\r\n\r\n%b" % (plan.head, len(body), body) if body or not plan.bare else plan.bare
         error: Exception | None = None
-        started_ns = time.perf_counter_ns()
+        connection = self._idle.pop() if self._idle else self._connect()
+        started_ns = perf_counter_ns()
         late_us = -1 if self._lateness is None else self._lateness(started_ns / 1e9)
+        deadline_ns = started_ns + (self._timeout_ns if timeout is None else int(timeout * 1e9))
         try:
-            head, content, raw_head, _ = connection.exchange(
-                wire, started_ns + int(timeout_s * 1e9), replayable=plan.replayable, bodiless=plan.bodiless
-            )
+            reading, content, raw_head, _ = connection.exchange(wire, deadline_ns, plan.replayable, plan.bodiless)
         except OSError as failure:
-            head, content, raw_head, error = _NO_ANSWER, b"", b"", _worded(failure, timeout_s)
+            reading, content, raw_head = _NO_ANSWER
+            error = _worded(failure, (deadline_ns - started_ns) / 1e9)
         finally:
             self._idle.append(connection)
-        ended_ns = time.perf_counter_ns()
-        self.answered += error is None
-        if head.status >= 300:
-            error = _status_error(head.status, allow_redirects=allow_redirects)
-        name, name_id = (plan.name, plan.name_id) if name is None else (name, self._tally.buffer.text_id(name))
-        sent = Sent(plan, name, name_id, started_ns, ended_ns, late_us, head, context)
-        response = CaughtResponse(head.status, content, raw_head, url, ended_ns - started_ns, error)
-        if catch_response:
-            return response.begin(partial(self._record, sent))
-        self._record(sent, response, error)
+        ended_ns = perf_counter_ns()
+        status = reading[0].status
+        if status >= 300:
+            error = _status_error(status, allow_redirects)
+        self.answered += status > 0
+        named = None if name is None else (name, self._text_id(name))
+        sent = (plan, url, named, started_ns, ended_ns, late_us, reading, context)
+        response = CaughtResponse(self, status, content, raw_head, error, sent)
+        if not catch_response:
+            self.record(response, error)
         return response
 
-    def _record(self, sent: Sent, response: Response, error: Exception | None) -> None:
+    def record(self, response: Response, error: Exception | None) -> None:
         """Make the request one row and one of Locust's totals; see Tally for the two ways."""
-        plan, name, name_id, started_ns, ended_ns, late_us, head, context = sent
+        plan, url, named, started_ns, ended_ns, late_us, (head, age_ms, server_us), context = response.sent
         tally = self._tally
-        buffer = tally.buffer
         row = (
             started_ns,
             ended_ns,
             late_us,
-            name_id,
+            plan.name_id if named is None else named[1],
             plan.method_id,
             head.status,
-            outcome_of(head.status, error),
-            buffer.text_id(error_text(error)) if error is not None else 0,
+            OK if error is None else outcome_of(head.status, error),
+            0 if error is None else self._text_id(error_text(error)),
             len(response.content),
-            buffer.text_id(head.instance),
-            head.age_ms,
-            head.server_us,
+            self._text_id(head.instance) if head.instance else 0,
+            age_ms,
+            server_us,
         )
-        quiet = error is None and (len(tally.listeners) == tally.quiet_listeners or not tally.somebody_else_listens())
-        if quiet:
-            tally.append(ROW.pack(*row))
+        if error is None and (len(tally.listeners) == tally.quiet_listeners or not tally.somebody_else_listens()):
+            tally.append(pack_row(*row))
             return
         tally.add_fired(*row)
-        duration_ns = ended_ns - started_ns
         self._fire(
             request_type=plan.method,
-            name=name,
-            response_time=duration_ns / 1e6,
+            name=plan.name if named is None else named[0],
+            response_time=(ended_ns - started_ns) / 1e6,
             response_length=len(response.content),
             response=response,
             context={**self._context(), **(context or {}), RECORDED_KEY: True},
             exception=error,
-            start_time=time.time() - (time.perf_counter_ns() - started_ns) / 1e9,
-            url=self._origin + self._prefix + response.url,
+            start_time=time.time() - (perf_counter_ns() - started_ns) / 1e9,
+            url=self._origin + self._prefix + self._path_of(url),
         )
+
+    def _connect(self) -> Connection:
+        """Return one more connection, which opens at its first use."""
+        self._connections += 1
+        return self._new_connection()
 
     def _make_plan(
         self, method: str, url: str, kind: int, headers: Mapping[str, str] | None, params: Mapping[str, Any] | None
@@ -345,21 +404,21 @@ class FastClient:
         fields |= {name.lower(): encode_header(name, value) for name, value in (headers or {}).items()}
         line = f"{method} {self._prefix}{target} HTTP/1.1\r\n".encode("ascii")
         head = line + fields.pop("host", self._host_header) + b"".join(fields.values())
-        text_id = self._tally.buffer.text_id
-        plan = Plan(
+        return Plan(
             head=head + b"Content-Length: ",
             bare=head + b"\r\n" if method in NEVER_A_BODY else b"",
             method=method,
             name=path,
-            name_id=text_id(path),
-            method_id=text_id(method),
+            name_id=self._text_id(path),
+            method_id=self._text_id(method),
             replayable=method in IDEMPOTENT,
             bodiless=method == "HEAD",
         )
-        if headers is None and params is None:
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
-            self._plans[(method, url, kind)] = plan
+
+    def _keep_plan(self, key: PlanKey, headers: Mapping[str, str] | None) -> Plan:
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        plan = self._plans[key] = self._make_plan(key[0], key[1], key[2], headers, None)
         return plan
 
     def _path_of(self, url: str) -> str:
@@ -413,7 +472,7 @@ def _worded(failure: OSError, timeout_s: float) -> Exception:
     return failure
 
 
-def _status_error(status: int, *, allow_redirects: bool) -> Exception | None:
+def _status_error(status: int, allow_redirects: bool) -> Exception | None:
     if status >= 400:
         return BadStatusError(f"HTTP {status}")
     if status in REDIRECTS and allow_redirects:

@@ -10,7 +10,7 @@ from weakref import WeakSet
 import gevent
 import numpy as np
 
-from loadtest.buffer import ROW, ROW_TYPE, PackedRows, RowBuffer, buffer_of
+from loadtest.buffer import ROW_TYPE, PackedRows, RowBuffer, buffer_of, pack_row
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
@@ -35,7 +35,7 @@ class Tally:
 
     Attributes:
         buffer: the recorder's row buffer, or one of its own for the texts when nothing records.
-        append: takes one packed ROW whose `start` and `latency_us` are both moments (`time.perf_counter_ns()`), of
+        append: takes one packed row whose `start` and `latency_us` are both moments (`time.perf_counter_ns()`), of
             sending and of the last byte; the flush makes wall time and a duration of them.
     """
 
@@ -74,7 +74,7 @@ class Tally:
     def add_fired(self, *row: int) -> None:
         """Keep the row of a request whose event is about to be fired; moments as in `append`."""
         if self._records:
-            self.buffer.extend(_with_wall_times(np.frombuffer(ROW.pack(*row), ROW_TYPE).copy()))
+            self.buffer.extend(_with_wall_times(np.frombuffer(pack_row(*row), ROW_TYPE).copy()))
 
     def flush(self) -> None:
         """Bring Locust's totals and the row buffer up to this moment."""

@@ -8,7 +8,13 @@ from typing import Any
 import gevent
 from locust import TaskSet, User
 from locust.env import Environment
-from locust.exception import StopTest
+from locust.exception import StopTest, StopUser
+from locust.user.task import (
+    LOCUST_STATE_RUNNING,
+    LOCUST_STATE_STOPPING,
+    LOCUST_STATE_WAITING,
+    DefaultTaskSet,
+)
 from locust.user.users import RestMixin
 
 from loadtest.client import FastClient
@@ -43,7 +49,6 @@ class FastUser(User, RestMixin[Any]):
         host = self.host or environment.host
         if host is None:
             raise StopTest("No host to load: set `host` in the user class, or pass --host http://127.0.0.1:8080.")
-        self._rested_at = 0
         open_loop = bool(getattr(self, "open_loop", False))
         self.client = FastClient(
             environment,
@@ -59,24 +64,47 @@ class FastUser(User, RestMixin[Any]):
 
     @property
     def _taskset_instance(self) -> TaskSet | None:
-        """Locust's root task set of this user; `User.run` assigns it."""
+        """The root of this user's tasks; Locust's `User.run` assigns its own kind, and gets ours."""
         return self._root_tasks
 
     @_taskset_instance.setter
     def _taskset_instance(self, tasks: TaskSet | None) -> None:
-        self._root_tasks = tasks
-        if tasks is None:
-            return
-        if not getattr(self, "open_loop", False):
-            tasks._sleep = self._rest  # type: ignore[method-assign]  # the hook TaskSet.wait has
-        if getattr(type(self).wait_time, "lt_spread", False):
-            tasks.on_start = tasks.wait  # type: ignore[method-assign]  # the first task waits for its point, too
+        self._root_tasks = FastTasks(self) if type(tasks) is DefaultTaskSet else tasks
 
-    def _rest(self, seconds: float) -> None:
-        """Sleep, but not for 0 s after a request that let the others run anyway: that costs a round of the loop."""
-        answered = self.client.answered
-        if seconds > 0 or answered == self._rested_at:
+
+class FastTasks(DefaultTaskSet):
+    """Locust's root of a user's tasks with less between two of them (1 µs of its 2)."""
+
+    def __init__(self, user: FastUser) -> None:
+        super().__init__(user)
+        self._fast_user = user
+        self._client = user.client
+        self._open_loop = bool(getattr(user, "open_loop", False))
+        self._rested_at = 0
+
+    def on_start(self) -> None:
+        """Have also the first task of a spread user wait for its point."""
+        if getattr(type(self._fast_user).wait_time, "lt_spread", False):
+            self.wait()
+
+    def get_next_task(self) -> Any:
+        """Return the only task, or one as Locust draws it."""
+        tasks = self._fast_user.tasks
+        return tasks[0] if len(tasks) == 1 else super().get_next_task()
+
+    def wait(self) -> None:
+        """Wait as Locust does, but not for 0 s after a request, which let the others run anyway."""
+        user = self._fast_user
+        if user._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        seconds = user.wait_time()
+        answered = self._client.answered
+        if seconds > 0 or answered == self._rested_at or self._open_loop:
+            user._state = LOCUST_STATE_WAITING
             gevent.sleep(seconds)
+            if user._state == LOCUST_STATE_STOPPING:
+                raise StopUser
+            user._state = LOCUST_STATE_RUNNING
         self._rested_at = answered
 
 
