@@ -14,6 +14,12 @@ Answer = TypeVar("Answer")
 RUN_API = "run.googleapis.com"
 MONITORING_API = "monitoring.googleapis.com"
 
+ROLES = {
+    "iam.serviceaccounts.actAs": "roles/iam.serviceAccountUser",
+    "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
+}
+"""What grants a permission that a call's own role does not: a deploy acts as an account, and reads an image."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -85,9 +91,10 @@ def explained(error: Exception, *, purpose: Purpose, patience: Patience | None =
     from google.auth.exceptions import GoogleAuthError
 
     patience = patience or Patience()
-    words = "{api} refused {on}: {name}: {said}."
+    words, role = "{api} refused {on}: {name}: {said}.", purpose.role
     if isinstance(error, google.PermissionDenied):
         words = _DISABLED if error.reason == "SERVICE_DISABLED" else _DENIED
+        role = ROLES.get((error.metadata or {}).get("permission", ""), role)
     for kind, sentence in (
         (google.NotFound, _NOT_FOUND),
         (google.Unauthenticated, _UNAUTHENTICATED),
@@ -107,7 +114,7 @@ def explained(error: Exception, *, purpose: Purpose, patience: Patience | None =
         login=LOGIN,
         api=purpose.api,
         project=purpose.project,
-        role=purpose.role,
+        role=role,
         look=purpose.look,
     )
 

@@ -16,9 +16,10 @@ from grpc_status import rpc_status
 class Faulty(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
     """Answers any method with `code` (and `reason` in its details), or with nothing until it is closed."""
 
-    def __init__(self, code: grpc.StatusCode | None, *, reason: str = "") -> None:
+    def __init__(self, code: grpc.StatusCode | None, *, reason: str = "", permission: str = "") -> None:
         self.code = code
         self.reason = reason
+        self.permission = permission
         self.calls = 0
         self.closed = threading.Event()
 
@@ -32,15 +33,19 @@ class Faulty(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no typ
             return b""
         status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), message="injected")
         if self.reason:
-            status.details.add().Pack(error_details_pb2.ErrorInfo(reason=self.reason, domain="googleapis.com"))
+            info = error_details_pb2.ErrorInfo(reason=self.reason, domain="googleapis.com")
+            info.metadata["permission"] = self.permission
+            status.details.add().Pack(info)
         context.abort_with_status(rpc_status.to_status(status))
         raise AssertionError("abort raises")
 
 
 @contextmanager
-def faulty_endpoint(code: grpc.StatusCode | None, *, reason: str = "") -> Iterator[tuple[Faulty, str]]:
+def faulty_endpoint(
+    code: grpc.StatusCode | None, *, reason: str = "", permission: str = ""
+) -> Iterator[tuple[Faulty, str]]:
     """Yield the handler and the HOST:PORT on which it answers."""
-    faulty = Faulty(code, reason=reason)
+    faulty = Faulty(code, reason=reason, permission=permission)
     server = grpc.server(futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((faulty,))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -10,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 
 from cloudrun.checks import Asked, Mark, check_service
@@ -22,8 +26,12 @@ from emulator.api import EmulatorOptions, RevisionTemplate, Sampling
 from emulator.handle import EmulatorHandle, Order
 from emulator.haproxy import find_haproxy
 from recording.errors import CloudError, EmulatorError
+from recording.folder import RunFolder
+from recording.run import Outcome, Run, ScenarioRecord
+from tests.cloudrun.faulty import faulty_endpoint
 
-APP = str(Path(__file__).parent.parent / "emulator" / "counting_app.py")
+ROOT = Path(__file__).parents[2]
+APP = str(ROOT / "tests" / "emulator" / "counting_app.py")
 COMMAND = (sys.executable, APP)
 OVER_TWO_SAMPLES = timedelta(seconds=2.5)
 """Long enough for the instance count, sampled once a second here, to have seen the instance serve."""
@@ -129,3 +137,62 @@ def test_the_doctor_looks_at_the_service_there(emulator: EmulatorHandle) -> None
     assert {"Cloud Run API", "Monitoring API", "service", "round trip", "payload", "startup probe"} <= set(found)
     assert found["min instances"].mark is Mark.RISKY
     assert "--min-instances 1" in found["min instances"].cure
+
+
+def lt(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "lt.py"), *words],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+def test_the_verbs_do_the_same(emulator: EmulatorHandle, tmp_path: Path) -> None:
+    place = ("--service", "by-verb", "--project", "demo", "--region", "europe-west2")
+    there = (*place, "--endpoint", emulator.api_endpoint)
+    made = lt("deploy", *there, "--command", shlex.join(COMMAND), "--concurrency", "4")
+    assert made.returncode == 0, made.stderr
+    url = made.stdout.strip()
+
+    target = resolve("by-verb", project="demo", region="europe-west2", endpoint=emulator.api_endpoint)
+    assert target.url == url
+    start = datetime.now(UTC)
+    get(f"{url}/who")
+    run = Run(
+        id="20260817T100000Z-steady-emulator",
+        scenario=ScenarioRecord(name="steady"),
+        target=target,
+        start=start,
+        end=datetime.now(UTC),
+        outcome=Outcome.COMPLETE,
+    )
+    folder = RunFolder.create(tmp_path, run)
+    folder.seal()
+    # A fetch that fails leaves the run as it was, and can be made again later.
+    with faulty_endpoint(grpc.StatusCode.PERMISSION_DENIED) as (_, faulty):
+        refused = lt("metrics", run.id, "--runs", str(tmp_path), "--endpoint", faulty)
+    assert (refused.returncode, folder.read_metrics()) == (4, None)
+    assert "--role=roles/monitoring.viewer" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    fetched = lt("metrics", run.id, "--runs", str(tmp_path), "--endpoint", emulator.api_endpoint)
+    assert fetched.returncode == 0, fetched.stderr
+    stored = folder.read_metrics()
+    assert stored is not None
+    assert stored[stored.metric == REQUEST_COUNT].value.sum() == 1
+
+    gone = lt("deploy", "--delete", *there)
+    assert (gone.returncode, "is gone" in gone.stderr) == (0, True)
+    again = lt("deploy", "--delete", *there)
+    assert (again.returncode, "was not there" in again.stderr) == (0, True)
+
+
+def test_a_dry_run_needs_no_account_and_prints_every_command() -> None:
+    shown = lt("deploy", "--dry-run", "--project", "demo", "--region", "europe-west2", "--max-instances", "none")
+    assert shown.returncode == 0, shown.stderr
+    commands = shown.stdout.splitlines()
+    assert [line.split()[0] for line in commands] == ["gcloud", "gcloud", "docker", "docker", "gcloud"]
+    assert commands[-1].startswith("gcloud run deploy default-service --image europe-west2-docker.pkg.dev/demo/lt/")
+    assert "`--max-instances none`" in shown.stderr

@@ -58,6 +58,17 @@ def test_deploying_ends_with_the_cure(code: grpc.StatusCode | None, reason: str,
     assert cure in str(caught.value)
 
 
+def test_the_role_that_is_missing_is_the_one_that_is_named() -> None:
+    denied = grpc.StatusCode.PERMISSION_DENIED
+    lacking = {"reason": "IAM_PERMISSION_DENIED", "permission": "iam.serviceaccounts.actAs"}
+    with faulty_endpoint(denied, **lacking) as (_, endpoint), pytest.raises(CloudError) as caught:
+        deploy(SETTINGS, endpoint=endpoint, patience=IMPATIENT)
+    assert "--role=roles/iam.serviceAccountUser" in str(caught.value)
+    with faulty_endpoint(denied) as (_, endpoint), pytest.raises(CloudError) as caught:
+        deploy(SETTINGS, endpoint=endpoint, patience=IMPATIENT)
+    assert "--role=roles/run.developer" in str(caught.value)
+
+
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
 def test_what_passes_is_tried_again(code: grpc.StatusCode) -> None:
     with faulty_endpoint(code) as (faulty, endpoint), pytest.raises(CloudError):
