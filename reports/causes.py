@@ -73,11 +73,15 @@ def decide(facts: Facts) -> Explanation:
         found = rule(facts)
         if found:
             cause, confidence, evidence = found
-            return Explanation(cause, confidence, (*evidence, *facts.sentences))
+            return Explanation(cause, confidence, _sentences(*evidence, *facts.sentences))
     sentence = "no new level of demand, no new instance, no errors: look at the model, its host, or what it depends on"
     if facts.slower_ratio is not None and facts.slower_ratio < rules.WHOLE_RATIO:
         sentence = f"only a part of the requests slowed; {sentence}"
-    return Explanation(Cause.UNEXPLAINED, Confidence.LOW, (sentence, *facts.sentences))
+    return Explanation(Cause.UNEXPLAINED, Confidence.LOW, _sentences(sentence, *facts.sentences))
+
+
+def _sentences(*clauses: str) -> tuple[str, ...]:
+    return tuple(f"{clause[0].upper()}{clause[1:]}." for clause in clauses)
 
 
 _Found = tuple[Cause, Confidence, tuple[str, ...]] | None

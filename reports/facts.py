@@ -31,7 +31,8 @@ class Facts:
         error_chance: probability of so many failures at the outside ratio (Poisson).
         slower_ratio: share of requests above the median of before (0.5 = unchanged).
         whole: whether nearly all slowed.
-        demand_ratio: highest users inside against the mean of the 2 min before.
+        users: the most inside.
+        demand_ratio: those against the mean of the 2 min before (at least 1).
         load_ratio: highest users per instance early in the spike against what was served calmly elsewhere.
         new_demand: whether users reached a level that had not been served calmly; None when users are not known.
         headers: whether the service names its instances.
@@ -62,6 +63,7 @@ class Facts:
     error_chance: float
     slower_ratio: float | None
     whole: bool
+    users: float | None
     demand_ratio: float | None
     load_ratio: float | None
     new_demand: bool | None
@@ -86,7 +88,7 @@ class Facts:
         """Demand as a sentence."""
         parts = []
         if self.demand_ratio is not None:
-            parts.append(f"users × {self.demand_ratio:.2f} of the 2 min before")
+            parts.append(f"{self.users:.0f} users, × {self.demand_ratio:.2f} of the 2 min before")
         if self.load_ratio is not None:
             parts.append(f"users per instance × {self.load_ratio:.2f} of the most served calmly elsewhere")
         return ", ".join(parts) or "users are not known"
@@ -111,7 +113,7 @@ class Facts:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What every explanation ends with."""
-        return () if self.p50_ratio is None else (f"p50 × {self.p50_ratio:.1f} against before",)
+        return () if self.p50_ratio is None else (f"the median was × {self.p50_ratio:.1f} of what it was before",)
 
 
 def facts_of(
@@ -124,7 +126,8 @@ def facts_of(
     slower, p50_ratio = _slower(spike, series)
     counted = instances_per_s(series, gauge)
     counted = np.ones(series.seconds) if counted is None else counted
-    demand_ratio, load_ratio = _demand(spike, spikes, _users(series, load, run), counted)
+    users = _users(series, load, run)
+    demand_ratio, load_ratio = _demand(spike, spikes, users, counted)
     headers = bool(series.instances)
     added, added_at, before = _added(spike, series, gauge)
     first = min(series.instances, key=lambda one: one.first_answer_s) if headers else None
@@ -146,6 +149,7 @@ def facts_of(
         error_chance=chance,
         slower_ratio=slower,
         whole=slower is not None and slower >= rules.WHOLE_RATIO,
+        users=None if users is None else _worst(users[inside]),
         demand_ratio=demand_ratio,
         load_ratio=load_ratio,
         new_demand=_is_new(demand_ratio, load_ratio),
