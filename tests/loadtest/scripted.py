@@ -1,0 +1,112 @@
+"""A server that sends exactly the bytes it is told, plain or TLS, in a thread of its own: none of it is gevent's."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+
+import trustme
+
+Script = Callable[["Peer"], None]
+
+
+@cache
+def authority() -> trustme.CA:
+    """Return a certificate authority for this test process."""
+    return trustme.CA()
+
+
+def client_tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority().configure_trust(context)
+    return context
+
+
+@dataclass
+class Peer:
+    """The server's end of one connection."""
+
+    socket: socket.socket
+    number: int  # 0 for the first connection
+    requests: list[bytes] = field(default_factory=list)
+
+    def read(self) -> bytes:
+        """Return the next whole request; b"" when the client has closed."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = self.socket.recv(65536)
+            if not piece:
+                return b""
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+        while len(body) < length:
+            body += self.socket.recv(1 << 20)
+        self.requests.append(head + b"\r\n\r\n" + body)
+        return self.requests[-1]
+
+    def send(self, *pieces: bytes) -> None:
+        """Send the pieces one by one, each in a segment of its own."""
+        for piece in pieces:
+            self.socket.sendall(piece)
+            if len(pieces) > 1:
+                time.sleep(0.003)  # so that they are separate segments; nothing waits for it
+
+
+@dataclass
+class Scripted:
+    """A running server."""
+
+    port: int
+    peers: list[Peer]
+
+
+@contextmanager
+def scripted(script: Script, *, tls: bool = False, family: int = socket.AF_INET) -> Iterator[Scripted]:
+    """Run `script` for every connection, in a thread; the connection is closed when it returns."""
+    listener = socket.create_server(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
+    server = Scripted(listener.getsockname()[1], [])
+
+    def serve(accepted: socket.socket, number: int) -> None:
+        try:
+            with context.wrap_socket(accepted, server_side=True) if tls else accepted as connected:
+                peer = Peer(connected, number)
+                server.peers.append(peer)
+                script(peer)
+        except OSError:
+            pass  # the client went away: what it makes of it is what is tested
+
+    def accept() -> None:
+        number = 0
+        while True:
+            try:
+                accepted, _ = listener.accept()
+            except OSError:
+                return
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=serve, args=(accepted, number), daemon=True).start()
+            number += 1
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield server
+    finally:
+        listener.close()
+
+
+def always(*pieces: bytes) -> Script:
+    """Answer every request of a connection with the same pieces."""
+
+    def script(peer: Peer) -> None:
+        while peer.read():
+            peer.send(*pieces)
+
+    return script
