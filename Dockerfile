@@ -1,0 +1,64 @@
+# Two images from one file:
+#   docker build --target service -t loan-default .    the model service, for Cloud Run
+#   docker build --target loadgen -t loadgen .         a Locust worker that joins a master (docs/distributed.md)
+#
+# PYTHON_IMAGE may be pinned further, to a digest: --build-arg PYTHON_IMAGE=python@sha256:…
+# The tests build both targets without Docker, on a Debian base that offers the same python3.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# ---- base: a user, and nothing else -------------------------------------------------------------------------------
+FROM ${PYTHON_IMAGE} AS base
+RUN useradd --create-home --uid 10001 app
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+
+# ---- tools: uv, which reads uv.lock; stays behind -----------------------------------------------------------------
+FROM base AS tools
+RUN python3 -m venv /uv && /uv/bin/pip install --no-cache-dir uv==0.13.9
+ENV UV_PROJECT_ENVIRONMENT=/venv \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_NO_CACHE=1
+COPY pyproject.toml uv.lock ./
+
+# ---- service ------------------------------------------------------------------------------------------------------
+# The lines that change least come first: what is installed is installed again only when pyproject.toml or uv.lock
+# changes. CatBoost asks for plotting and DataFrame packages that serving never imports (target_service/lean.py).
+FROM tools AS service-packages
+RUN unused="pandas scipy matplotlib contourpy cycler fonttools kiwisolver pillow pyparsing plotly narwhals graphviz" \
+ && /uv/bin/uv sync --frozen --only-group service --no-install-project \
+      $(for package in $unused; do echo "--no-install-package $package"; done)
+COPY target_service ./target_service
+RUN python3 -m compileall -q target_service
+
+FROM base AS service
+COPY --from=service-packages /venv /venv
+COPY --from=service-packages /app/target_service ./target_service
+USER app
+ENV HOST=0.0.0.0 PORT=8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=2s --start-period=10s \
+    CMD ["python3", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=2)"]
+CMD ["python3", "-m", "target_service"]
+
+# ---- loadgen ------------------------------------------------------------------------------------------------------
+FROM tools AS loadgen-packages
+RUN /uv/bin/uv sync --frozen --only-group loadgen --no-install-project
+COPY recording ./recording
+COPY loadtest ./loadtest
+COPY scenarios ./scenarios
+RUN python3 -m compileall -q recording loadtest scenarios
+
+FROM base AS loadgen
+COPY --from=loadgen-packages /venv /venv
+COPY --from=loadgen-packages /app/recording ./recording
+COPY --from=loadgen-packages /app/loadtest ./loadtest
+COPY --from=loadgen-packages /app/scenarios ./scenarios
+USER app
+ENV PYTHONPATH=/app
+# What follows the image's name goes to Locust: -f scenarios/ramp300.py,loadtest/recorder.py --worker --master-host …
+ENTRYPOINT ["locust"]
+CMD ["--help"]

@@ -1,0 +1,204 @@
+"""Both images of the Dockerfile, built and run for real: without Docker, by buildah on a Debian base."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from target_service.schema import EXAMPLES
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+BASE = "localhost/python:3.11-slim-bookworm"
+
+MISSING = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
+needs_builder = pytest.mark.skipif(
+    bool(MISSING) or os.geteuid() != 0,
+    reason=f"building images needs root and {' and '.join(MISSING) or 'buildah'}: apt-get install buildah mmdebstrap",
+)
+
+
+def stage(name: str) -> str:
+    """Return the lines of one stage of the Dockerfile."""
+    (text,) = re.findall(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, flags=re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+@pytest.mark.parametrize("target", ["service", "loadgen"])
+def test_an_image_runs_as_a_user_and_brings_no_build_tools(target: str) -> None:
+    assert re.search(r"^USER app$", stage(target), flags=re.MULTILINE)
+    assert not re.search(r"^RUN ", stage(target), flags=re.MULTILINE), "what is run belongs in the -packages stage"
+
+
+@pytest.mark.parametrize("target", ["service", "loadgen"])
+def test_packages_are_installed_before_the_code_is_copied(target: str) -> None:
+    """Changing a line of code then rebuilds the last layers only."""
+    text = stage(f"{target}-packages")
+    assert text.index("uv sync --frozen") < text.index("COPY ")
+
+
+def test_nothing_is_sent_to_the_build_but_what_is_copied() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, flags=re.MULTILINE)
+        for word in line.split()[:-1]
+    }
+    assert allowed == copied
+
+
+@dataclass(frozen=True)
+class Builder:
+    """buildah with a store of its own, that ends with the test."""
+
+    folder: Path
+
+    def __call__(self, *words: str) -> str:
+        """Run one command of buildah and return what it printed."""
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"buildah {' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout.strip()
+
+    def command(self, *words: str) -> list[str]:
+        store = ["--storage-driver", "vfs", "--root", str(self.folder / "store"), "--runroot", str(self.folder / "run")]
+        return ["buildah", *store, *words]
+
+    def build(self, target: str) -> dict[str, Any]:
+        """Build a target of the Dockerfile and return its configuration."""
+        certificates = "/etc/ssl/certs:/etc/ssl/certs:ro"
+        trust = self.folder / "uv.toml"
+        trust.write_text("native-tls = true\n")  # the machine's certificates: it may sit behind a proxy with its own
+        options = ["--isolation", "chroot", "--pull-never", "--layers=false", "--format", "docker"]
+        mounts = ["-v", certificates, "-v", f"{trust}:/etc/uv/uv.toml:ro"]
+        if Path("/etc/pip.conf").exists():
+            mounts += ["-v", "/etc/pip.conf:/etc/pip.conf:ro"]
+        self(
+            "bud", *options, *mounts, "--build-arg", f"PYTHON_IMAGE={BASE}", "--target", target, "-t", target, str(ROOT)
+        )
+        image: dict[str, Any] = json.loads(self("inspect", "--type", "image", target))
+        config: dict[str, Any] = image["Docker"]["config"]
+        return config
+
+    def run(self, container: str, *words: str) -> str:
+        """Run a command in a container, as its user, and return what it printed."""
+        return self("run", "--isolation", "chroot", container, "--", *words)
+
+    def fails(self, container: str, *words: str) -> str:
+        """Run a command that must fail, and return what it said."""
+        command = self.command("run", "--isolation", "chroot", container, "--", *words)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
+    folder = tmp_path_factory.mktemp("images")
+    packages = "--include=ca-certificates,python3,python3-pip,python3-venv"
+    base = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(folder / "base.tar")]
+    subprocess.run(base, check=True, capture_output=True)
+    (folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+    builder = Builder(folder)
+    builder("bud", "--isolation", "chroot", "-t", BASE, str(folder))
+    (folder / "base.tar").unlink()
+    yield builder
+    shutil.rmtree(folder, ignore_errors=True)  # vfs keeps a whole copy for each layer: gigabytes
+
+
+@pytest.fixture(scope="module")
+def service(buildah: Builder) -> Iterator[tuple[dict[str, Any], str, int, subprocess.Popen[bytes]]]:
+    """The service image running: its configuration, its container, its port, and the process that holds it."""
+    config = buildah.build("service")
+    container = buildah("from", "service")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = buildah.command("run", "--isolation", "chroot", "--env", f"PORT={port}", container, "--", *config["Cmd"])
+    process = subprocess.Popen(running)
+    until_s = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < until_s:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz").close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield config, container, port, process
+    if process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+    process.wait()
+
+
+def stats(port: int) -> dict[str, int]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as answer:
+        counted: dict[str, int] = json.load(answer)
+    return counted
+
+
+Running = tuple[dict[str, Any], str, int, "subprocess.Popen[bytes]"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@needs_builder
+def test_the_service_image_answers_on_the_port_it_is_given(buildah: Builder, service: Running) -> None:
+    config, container, port, _ = service
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/predict", json.dumps(EXAMPLES[0]).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert 0 < json.load(answer)["default_probability"] < 1
+    assert config["User"] == "app"
+    assert buildah.run(container, "id", "-u") != "0"
+    test, *check = config["Healthcheck"]["Test"]
+    assert test == "CMD"
+    command = ["env", f"PORT={port}", *check]
+    buildah.run(container, *command)
+    assert "refused" in buildah.fails(container, "env", "PORT=1", *check)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@needs_builder
+def test_the_service_image_holds_what_serving_needs_and_its_byte_code(buildah: Builder, service: Running) -> None:
+    _, container, _, _ = service
+    for unwanted in ("locust", "gevent", "pandas", "scipy", "matplotlib", "pip", "uv"):
+        assert "No module named" in buildah.fails(container, "/venv/bin/python3", "-Ic", f"import {unwanted}")
+    sources = buildah.run(container, "find", "/app", "/venv/lib", "-name", "app.py", "-path", "*target_service*")
+    assert sources == "/app/target_service/app.py"
+    assert buildah.run(container, "find", "/app/target_service/__pycache__", "-name", "app.*.pyc")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@needs_builder
+def test_the_loadgen_image_loads_the_service_image_which_then_drains(buildah: Builder, service: Running) -> None:
+    config = buildah.build("loadgen")
+    container = buildah("from", "loadgen")
+    assert config["User"] == "app"
+    assert buildah.run(container, "id", "-u") != "0"
+    for unwanted in ("catboost", "fastapi", "pandas", "pip", "uv"):
+        assert "No module named" in buildah.fails(container, "/venv/bin/python3", "-Ic", f"import {unwanted}")
+    _, _, port, process = service
+    before = stats(port)["predictions"]
+    words = ["-f", "scenarios/steady.py,loadtest/recorder.py", "--headless", "-t", "3s"]
+    buildah.run(container, *config["Entrypoint"], *words, "--host", f"http://127.0.0.1:{port}")
+    assert stats(port)["predictions"] > before
+    inside = [one for one in psutil.Process(process.pid).children(recursive=True) if "target_service" in one.cmdline()]
+    inside[-1].send_signal(signal.SIGTERM)  # the first ones are buildah's own, naming the command they hold
+    assert process.wait(timeout=30) == 0
