@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, int, bytes, bool]:
     elif framing == "chunked":
         fields.append("Transfer-Encoding: chunked")
         cuts = sorted({draw(st.integers(0, len(body))) for _ in range(3)} | {0, len(body)})
-        chunks = [body[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        chunks = [body[a:b] for a, b in pairwise(cuts)]
         extension = draw(st.sampled_from(["", ";a=b", " ;x"]))
         wire = b"".join(b"%x%b\r\n%b\r\n" % (len(chunk), extension.encode(), chunk) for chunk in chunks)
         wire += b"0\r\n" + draw(st.sampled_from([b"", b"T: 1\r\n"])) + b"\r\n"
