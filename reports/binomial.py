@@ -36,4 +36,4 @@ def _inverse(probability: float, requests: npt.NDArray[Any], p: float) -> Ints:
     n = np.maximum(np.asarray(requests, dtype=np.float64), 1.0)
     k = np.ceil(bdtrik(probability, n, p))
     one_less = np.maximum(k - 1, 0)
-    return np.asarray(np.where(bdtr(one_less, n, p) >= probability, one_less, k), dtype=np.int64)
+    return np.asarray(np.where(bdtr(one_less, n.astype(np.int64), p) >= probability, one_less, k), dtype=np.int64)

@@ -159,6 +159,9 @@ def _added(facts: Facts) -> _Found:
     if facts.whole:
         sentence = "nearly all requests slowed, which one new instance does not explain by itself"
         return Cause.ADDED_INSTANCE, Confidence.LOW, (facts.added_words, sentence, facts.demand_words)
+    if facts.relieved:
+        sentence = "the spike ended when they came: they relieved it and did not make it"
+        return Cause.SCALE_OUT, Confidence.LOW, (facts.added_words, sentence, facts.demand_words)
     sure = Confidence.HIGH if facts.headers else Confidence.MEDIUM
     return Cause.ADDED_INSTANCE, sure, (facts.added_words, f"{facts.slower_words}: the others kept their latency")
 

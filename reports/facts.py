@@ -39,6 +39,7 @@ class Facts:
         instances: serving when the spike began.
         added: how many became ready around it.
         added_at_s: when.
+        relieved: whether all of them came only in the last third of a spike that had lasted for half a minute.
         first_ready_s: when the run's first instance could serve (by its age; else its first answer).
         first_is_new: whether it started after the load.
         first_words: "was ready" or "was first seen".
@@ -71,6 +72,7 @@ class Facts:
     instances: int | None
     added: int
     added_at_s: tuple[float, ...]
+    relieved: bool
     first_ready_s: float | None
     first_is_new: bool
     first_words: str
@@ -137,8 +139,9 @@ def facts_of(
     answer_s = None if series.first_ok_us is None else series.first_ok_us / 1e6
     slow_answer = answer_s is not None and answer_s * 1000 > max(500.0, 2 * calm_ms) and spike.onset_s <= answer_s
     aged = first is not None and first.ready_s is not None
+    length_s = spike.end_s - spike.onset_s
     return Facts(
-        length_s=spike.end_s - spike.onset_s,
+        length_s=length_s,
         at_start=spike.onset_s <= rules.START_S,
         saturated_s=int(saturated.sum()),
         saturated_ratio=float(saturated.mean()) if len(saturated) else 0.0,
@@ -157,6 +160,7 @@ def facts_of(
         instances=before,
         added=added,
         added_at_s=added_at,
+        relieved=bool(added_at) and added_at[0] > spike.onset_s + max(rules.RELIEF_S, rules.RELIEF_SHARE * length_s),
         first_ready_s=ready,
         first_is_new=ready is not None
         and (ready > -1.0 if aged else slow_answer)

@@ -116,6 +116,9 @@ GAUGE_BEFORE_S = 15.0
 AROUND_BEFORE_S, AROUND_AFTER_S = 30.0, 15.0
 """An instance that became ready so long before a spike's onset or after its end belongs to it."""
 
+RELIEF_S, RELIEF_SHARE = 30.0, 2 / 3
+"""An instance that comes so late in a spike did not make it: a start shows in latency while it lasts."""
+
 BEFORE_S, BEFORE_GAP_S = 120, 5
 """What a spike is compared with: the 2 min before it, but for the last 5 s, in which it may have begun."""
 

@@ -1,0 +1,77 @@
+"""Two sides are told apart when they differ, and not when they do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reports.analysis import Analysis, analyse
+from reports.comparison import Compared, Comparison, Verdict, compare
+from tests.simulator import Story, simulate
+
+STORY = Story(seconds=600, users=40, drift=0.10, gauge="none")
+
+
+def told(path: Path, seed: int, story: Story = STORY) -> Analysis:
+    folder = simulate(path / f"run{seed}", story, seed)
+    return analyse(folder, folder.read_run())
+
+
+def line(comparison: Comparison, p: float = 0.95, scope: str = "all") -> Compared:
+    return next(one for one in comparison.lines if (one.scope, one.p) == (scope, p))
+
+
+def test_a_run_against_one_like_it_is_never_called_slower_or_faster(tmp_path: Path) -> None:
+    for seed in range(4):
+        found = compare([told(tmp_path, 2 * seed)], [told(tmp_path, 2 * seed + 1)])
+        assert found.comparable
+        assert {one.verdict for one in found.lines} <= {Verdict.EQUIVALENT, Verdict.INCONCLUSIVE}
+
+
+def test_a_fifth_more_is_called_slower_and_its_interval_holds_the_truth(tmp_path: Path) -> None:
+    for seed in range(3):
+        slower = told(tmp_path, 100 + 2 * seed, replace(STORY, shift=1.2))
+        found = line(compare([told(tmp_path, 101 + 2 * seed)], [slower]))
+        assert found.verdict is Verdict.SLOWER
+        assert found.low_ratio is not None
+        assert found.high_ratio is not None
+        assert found.low_ratio <= 0.2 <= found.high_ratio
+        assert found.a_ms is not None  # exact: numpy's own value of the phase
+
+
+def test_an_inconclusive_difference_says_how_long_a_run_would_decide(tmp_path: Path) -> None:
+    found = line(compare([told(tmp_path, 1)], [told(tmp_path, 3, replace(STORY, shift=1.0))]))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.needed_s is None or found.needed_s > 600
+
+
+def test_several_runs_a_side_are_units_of_their_own(tmp_path: Path) -> None:
+    base = [told(tmp_path, seed) for seed in (11, 12, 13)]
+    slow = [told(tmp_path, seed, replace(STORY, shift=1.5)) for seed in (14, 15, 16)]
+    found = compare(base, slow)
+    assert line(found).verdict is Verdict.SLOWER
+    assert not any("One run on each side" in note for note in found.notes)
+
+
+def test_too_short_a_phase_gives_values_but_no_verdict(tmp_path: Path) -> None:
+    short = replace(STORY, seconds=40)
+    found = line(compare([told(tmp_path, 1, short)], [told(tmp_path, 2, short)]))
+    assert (found.verdict, found.low_ratio) == (Verdict.INCONCLUSIVE, None)
+    assert "too short" in found.why
+    assert found.difference_ratio is not None
+
+
+def test_unlike_runs_are_said_to_be_unlike(tmp_path: Path) -> None:
+    found = compare([told(tmp_path, 1)], [told(tmp_path, 2, replace(STORY, users=80.0, open_loop=True))])
+    assert not found.comparable
+    matters = {difference.what for difference in found.differences if difference.matters}
+    assert matters == {"load model", "peak users"}
+    assert any("not run alike" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.95, 0.99])
+def test_the_same_run_twice_is_no_difference(tmp_path: Path, p: float) -> None:
+    one = told(tmp_path, 5)
+    assert line(compare([one], [one]), p).difference_ratio == 0

@@ -1,0 +1,107 @@
+"""A run's rows become seconds, whatever their order and whatever columns are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recording.errors import RunFolderError
+from reports.histogram import BINS, MIDDLE_US, bin_of, lower_us
+from reports.instances import Instance
+from reports.series import Series, read_series
+from tests.reports.folders import T0, run_record, write_rows
+
+
+def series(path: Path, **rows: object) -> Series:
+    folder = write_rows(path, **rows)  # type: ignore[arg-type] # the columns of the test
+    return read_series(folder, folder.read_run())
+
+
+def test_a_bin_is_at_most_a_hundredth_wide_and_its_middle_within_half_a_percent() -> None:
+    us = np.unique(np.geomspace(1, 4e9, 20_000).astype(np.int64))
+    assert (np.abs(MIDDLE_US[bin_of(us)] / us - 1) <= 0.004).all()
+    assert (np.diff(bin_of(us)) >= 0).all()
+    assert bin_of(np.array([0, 255, 2**40])).tolist() == [0, 255, BINS - 1]
+    bins = np.arange(BINS)
+    assert (bin_of(lower_us(bins)) == bins).all()
+
+
+def test_requests_count_in_the_second_they_started_and_answers_in_the_one_they_ended(tmp_path: Path) -> None:
+    found = series(tmp_path, start_s=[2.5, 0.1, 0.9], latency_us=[100_000, 1_200_000, 50_000])
+    assert found.started.tolist() == [2, 0, 1]
+    assert found.ok_ended.tolist() == [1, 1, 1]
+    assert found.in_flight.tolist() == [1, 0, 0]
+    assert found.first_ok_us == 950_000
+
+
+def test_a_gap_is_a_gap_and_not_a_zero_latency(tmp_path: Path) -> None:
+    found = series(tmp_path, start_s=[0.1, 5.1], latency_us=[1000, 1000])
+    p95 = found.cells.grid(0, found.seconds).quantile(0.95)
+    assert np.isnan(p95).tolist() == [False, True, True, True, True, False]
+
+
+def test_without_load_start_the_first_row_is_time_zero(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, start_s=[40.0, 41.5], latency_us=[1000, 1000], record={"load_start": None})
+    found = read_series(folder, folder.read_run())
+    assert found.t0_ns == int(T0.timestamp() * 1e9) + 40 * 10**9
+    assert found.started.tolist() == [1, 1]
+
+
+def test_what_came_before_time_zero_counts_in_its_first_second(tmp_path: Path) -> None:
+    assert series(tmp_path, start_s=[-0.002, 0.5], latency_us=[1000, 1000]).started.tolist() == [2]
+
+
+def test_failures_are_apart_by_outcome_status_and_endpoint(tmp_path: Path) -> None:
+    found = series(
+        tmp_path,
+        latency_us=[1000] * 5,
+        outcome=["ok", "http_error", "http_error", "timeout", "ok"],
+        status=[200, 429, 503, None, 200],
+        name=["/a", "/a", "/a", "/b", "/b"],
+    )
+    assert {status: counts.sum() for status, counts in found.by_status.items()} == {0: 1, 200: 2, 429: 1, 503: 1}
+    assert found.by_endpoint.sum(axis=1).tolist() == [3, 2]
+    assert found.failed_by_endpoint.sum(axis=1).tolist() == [2, 1]
+    assert found.timeout_at_least_us == 1000
+
+
+def test_optional_columns_that_are_missing_are_not_known(tmp_path: Path) -> None:
+    found = series(tmp_path, latency_us=[1000])
+    assert (found.instances, found.young, found.server_us, found.open_loop) == ((), None, None, False)
+
+
+def test_instances_are_followed_by_their_headers(tmp_path: Path) -> None:
+    found = series(
+        tmp_path,
+        start_s=[0.0, 4.0, 20.0, 30.0],
+        latency_us=[4_000_000, 50_000, 60_000, 2_000_000],
+        instance=["a", "a", "a", "b"],
+        instance_age_ms=[500, 550, 16_560, 100],
+    )
+    assert found.young is not None
+    assert found.young.sum() == 3  # all but the one of an instance aged 16.6 s
+    a, b = found.instances
+    assert (a.name, a.requests, a.first_ms[0], b.first_ms) == ("a", 3, 4000.0, (2000.0,))
+    assert a.ready_s == pytest.approx(3.5)  # answered at 4.0 s, aged 0.5 s
+    assert isinstance(b, Instance)
+    assert b.first_answer_s == pytest.approx(32.0)
+
+
+def test_open_loop_response_time_counts_the_lateness(tmp_path: Path) -> None:
+    found = series(tmp_path, latency_us=[10_000, 10_000], late_us=[0, 990_000])
+    assert found.open_loop
+    assert found.cells.grid(0, 1).quantile(1.0)[0] == pytest.approx(1_000_000, rel=0.004)
+
+
+def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
+    found = series(tmp_path, latency_us=[1000] * 500, name=[f"/item/{at}" for at in range(500)])
+    assert len(found.endpoints) == 64
+    assert found.by_endpoint.sum() == 500
+
+
+def test_a_row_weeks_away_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path, start_s=[0.0, 40 * 86400.0], latency_us=[1000, 1000])
+    with pytest.raises(RunFolderError, match="40 days"):
+        read_series(folder, run_record("run"))
