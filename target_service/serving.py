@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -72,6 +73,7 @@ def serve(*, host: str, port: int) -> None:
     instance.watch(server.server_state.tasks)
     if access_log is not None:
         access_log.startup()
+    gc.freeze()  # a full collection would walk 60,000 objects that never die: 60 ms in which nobody is answered
     _on_signals(server.handle_exit)
     instance.ready()
     try:
