@@ -1,0 +1,91 @@
+"""Objectives are judged held, missed or undecided, with their numbers; missing data is never a pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports.analysis import analyse
+from reports.objectives import Judged, Judgement
+from tests.reports.folders import plan, write_rows
+
+
+def judged(path: Path, text: str, **rows: object) -> Judgement:
+    record = {"objectives": [text], **rows.pop("record", {})}  # type: ignore[dict-item] # a mapping of run.json's keys
+    folder = write_rows(path, record=record, **rows)  # type: ignore[arg-type] # the columns of the test
+    return analyse(folder, folder.read_run()).judgements[0]
+
+
+FLAT = {"start_s": [at * 0.1 for at in range(600)], "latency_us": [100_000] * 600}
+"""60 s at 10 requests/s of 100 ms."""
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "value"),
+    [
+        ("p95 < 101ms", Judged.HELD, 100.0),
+        ("p95 < 100ms", Judged.MISSED, 100.0),
+        ("p95 <= 100ms", Judged.HELD, 100.0),
+        ("p95 > 1s", Judged.MISSED, 100.0),
+        ("error_rate < 1%", Judged.HELD, 0.0),
+        ("throughput >= 9.9/s", Judged.HELD, 10.0),
+        ("throughput >= 10.1/s", Judged.MISSED, 10.0),
+        ("p99 < 1s for 10s", Judged.HELD, 100.0),
+        ("throughput >= 9/s for 5s", Judged.HELD, 9.8),
+        ("p95(drain) < 1s", Judged.UNDECIDED, None),
+        ("p99 < 1s for 90s", Judged.UNDECIDED, None),
+    ],
+)
+def test_a_flat_run(tmp_path: Path, text: str, verdict: Judged, value: float | None) -> None:
+    found = judged(tmp_path, text, **FLAT)
+    assert found.verdict is verdict
+    assert found.value == (None if value is None else pytest.approx(value, rel=0.02))
+    assert found.why
+
+
+def test_a_windowed_objective_is_missed_by_its_worst_stretch_alone(tmp_path: Path) -> None:
+    start = [at * 0.1 for at in range(600)]
+    slow = {"start_s": start, "latency_us": [2_000_000 if 30 <= at < 40 else 100_000 for at in start]}
+    assert judged(tmp_path / "a", "p50 < 1s", **slow).verdict is Judged.HELD
+    worst = judged(tmp_path / "b", "p50 < 1s for 10s", **slow)
+    assert worst.verdict is Judged.MISSED
+    assert worst.value == pytest.approx(2000, rel=0.01)
+    assert judged(tmp_path / "c", "p50 < 1s for 30s", **slow).verdict is Judged.HELD
+
+
+def test_a_gap_in_a_windowed_objective_is_undecided(tmp_path: Path) -> None:
+    start = [at * 0.1 for at in range(600) if not 20 <= at * 0.1 < 40]
+    found = judged(tmp_path, "p95 < 1s for 5s", start_s=start, latency_us=[100_000] * len(start))
+    assert found.verdict is Judged.UNDECIDED
+    assert "no data" in found.why
+
+
+def test_a_phase_is_judged_by_its_own_requests(tmp_path: Path) -> None:
+    start = [at * 0.1 for at in range(600)]
+    rows = {"start_s": start, "latency_us": [900_000 if at < 20 else 100_000 for at in start]}
+    record = {"scenario": plan((0, 0), (20, 50), (60, 50))}
+    assert judged(tmp_path / "a", "p95(steady) < 300ms", record=record, **rows).verdict is Judged.HELD
+    assert judged(tmp_path / "b", "p95 < 300ms", record=record, **rows).verdict is Judged.MISSED
+
+
+def test_a_run_without_a_success_decides_no_latency(tmp_path: Path) -> None:
+    rows = {"latency_us": [1000] * 10, "outcome": ["connection"] * 10}
+    assert judged(tmp_path / "a", "p95 < 1s", **rows).verdict is Judged.UNDECIDED
+    assert judged(tmp_path / "b", "error_rate < 1%", **rows).verdict is Judged.MISSED
+    assert judged(tmp_path / "c", "throughput >= 1/s", **rows).verdict is Judged.MISSED
+
+
+def test_time_outs_never_help_a_percentile(tmp_path: Path) -> None:
+    # One in ten gave up after 1 s: of the successful p95 is 100 ms, of all it is at least 1 s.
+    rows = {
+        "latency_us": [1_000_000 if at % 10 == 0 else 100_000 for at in range(600)],
+        "outcome": ["timeout" if at % 10 == 0 else "ok" for at in range(600)],
+        "start_s": FLAT["start_s"],
+    }
+    missed = judged(tmp_path / "a", "p95 < 1s", **rows)
+    assert missed.verdict is Judged.MISSED
+    assert "≥ 1000 ms" in missed.why
+    assert judged(tmp_path / "b", "p95 < 5s", **rows).verdict is Judged.UNDECIDED
+    assert judged(tmp_path / "c", "p50 < 200ms", **rows).verdict is Judged.HELD
+    assert judged(tmp_path / "d", "p95 < 1s for 10s", **rows).verdict is Judged.MISSED
