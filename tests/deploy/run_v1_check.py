@@ -1,0 +1,20 @@
+"""Run as a process of its own: say which fields of the manifests Cloud Run's v1 API, as gcloud ships it, does not know.
+
+argv: gcloud's root, then files of JSON. One line per unknown field.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+root = sys.argv[1]
+sys.path[:0] = [f"{root}/lib", f"{root}/lib/third_party"]
+
+from apitools.base.py import encoding  # noqa: E402 — only there once the path is set
+from googlecloudsdk.generated_clients.apis.run.v1 import run_v1_messages  # noqa: E402
+
+for name in sys.argv[2:]:
+    manifest = json.loads(Path(name).read_text())
+    message = encoding.DictToMessage(manifest, getattr(run_v1_messages, manifest["kind"]))
+    for edges, unknown in encoding.UnrecognizedFieldIter(message):
+        print(manifest["kind"], ".".join(str(edge) for edge in edges), unknown)
