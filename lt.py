@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve
+from cli import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve, worker
 from cli.terminal import talk
 from recording.errors import LoadTestError, UsageError
 
@@ -41,6 +41,7 @@ app.command("serve")(_verb(serve.serve_here))
 app.command("emulate")(_verb(emulate.emulate))
 app.command("deploy")(_verb(deploy.deploy))
 app.command("run")(_verb(run.run))
+app.command("worker")(_verb(worker.join))
 app.command("metrics")(_verb(metrics.metrics))
 app.command("runs")(_verb(runs.list_recorded))
 app.command("report")(_verb(report.report))

@@ -13,6 +13,9 @@ from recording.errors import UsageError
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
+DEFAULT_PORT = 5557
+"""Locust's own, where workers of other machines look for the master."""
+
 KINDS = ("local", "emulator", "cloud")
 
 
@@ -92,7 +95,7 @@ def parse_options(
         workers=local,
         expect_workers=total,
         bind=bind,
-        port=port,
+        port=port or (DEFAULT_PORT if total > local else 0),
         join_timeout_s=parse_duration(join_timeout, option="--join-timeout"),
         label=label,
         ui_port=ui_port,
@@ -111,6 +114,22 @@ def parse_duration(text: str, *, option: str) -> float:
     if seconds <= 0:
         raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m.")
     return seconds
+
+
+def parse_address(text: str, *, option: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:
+    """Return host and port of `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.path or parts.username:
+        raise UsageError(f"`{option} {text}`: give a host and perhaps a port, such as 10.0.0.2:5557.")
+    return host, default_port if port is None else port
 
 
 def _target(text: str) -> tuple[str, str | None]:

@@ -50,6 +50,11 @@ class CountingServer:
         with urllib.request.urlopen(self.url + "/stats", timeout=10) as answer:
             return int(json.load(answer)["requests"])
 
+    def latencies_ms(self) -> list[float]:
+        """Return how long it took from reading each request to writing its answer."""
+        with urllib.request.urlopen(self.url + "/latencies", timeout=10) as answer:
+            return [float(value) for value in json.load(answer)]
+
 
 @contextmanager
 def counting_server(**script: object) -> Iterator[CountingServer]:

@@ -5,7 +5,9 @@ Run as `python tests/counting_server.py SCRIPT`; prints its port. SCRIPT is JSON
     {"stall_s": 1, "every_s": 5}          answer nothing during the first second of every five
     {"status": 500, "every": 3}           every third answer has this status
     {"deaf": true}                        accept and never answer
-`GET /stats` answers {"requests": n}, counted when a request has been read whole.
+    {"host": "0.0.0.0"}                   listen there and not on loopback
+`GET /stats` answers {"requests": n}, counted when a request has been read whole; `GET /latencies` the ms from there
+to the answer's writing, of every one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ class Service(asyncio.Protocol):
     script: dict[str, object] = {}  # noqa: RUF012 - set once, before the server listens
     requests = 0
     begin_s = 0.0
+    latencies_ms: list[float] = []  # noqa: RUF012 - of all connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -39,6 +42,8 @@ class Service(asyncio.Protocol):
             self.data = self.data[end + 4 + length :]
             if path == b"/stats":
                 self.answer(200, json.dumps({"requests": Service.requests}).encode())
+            elif path == b"/latencies":
+                self.answer(200, json.dumps(Service.latencies_ms).encode())
             elif path == b"/":
                 self.answer(200, b"{}")
             else:
@@ -59,9 +64,13 @@ class Service(asyncio.Protocol):
             into_s = (time.monotonic() - Service.begin_s) % every_s
             delay_s += max(0.0, stall_s - into_s)
         if delay_s:
-            asyncio.get_running_loop().call_later(delay_s, self.answer, status, b'{"default_probability":0.5}')
+            asyncio.get_running_loop().call_later(delay_s, self.predicted, status, time.monotonic())
         else:
-            self.answer(status, b'{"default_probability":0.5}')
+            self.predicted(status, time.monotonic())
+
+    def predicted(self, status: int, read_s: float) -> None:
+        Service.latencies_ms.append((time.monotonic() - read_s) * 1000)
+        self.answer(status, b'{"default_probability":0.5}')
 
     def answer(self, status: int, body: bytes) -> None:
         if not self.transport.is_closing():
@@ -72,7 +81,8 @@ class Service(asyncio.Protocol):
 
 async def main(script: dict[str, object]) -> None:
     Service.script, Service.begin_s = script, time.monotonic()
-    server = await asyncio.get_running_loop().create_server(Service, "127.0.0.1", 0)
+    host = str(script.get("host", "127.0.0.1"))
+    server = await asyncio.get_running_loop().create_server(Service, host, 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
