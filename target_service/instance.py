@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,14 +13,16 @@ from target_service.logs import AccessLog
 UNCOUNTED = frozenset({"/stats", "/healthz"})
 """Paths that watch the service instead of using it; they appear in no count."""
 
+_OPENED = "target_service.opened"
+
 
 @dataclass(slots=True)
 class Counts:
     """What the service itself saw since it started; `/stats` answers with it.
 
     `requests` are the answers sent, whatever their status, to any path outside `UNCOUNTED`; `predictions` the
-    probabilities given (a batch counts each of its own); `in_flight_max` the most requests, of any path, that were
-    between their head being read and their answer being complete at one moment.
+    probabilities given (a batch counts each of its own); `in_flight_max` the most of these requests that were between
+    their head being read and their answer being complete at one moment.
     """
 
     requests: int = 0
@@ -38,15 +39,22 @@ class Instance:
         self._access_log = access_log
         self._id_header = (b"x-instance-id", secrets.token_hex(8).encode())
         self._ready_at_s = time.monotonic()
-        self._requests_open: Collection[object] = ()
-
-    def watch(self, requests_open: Collection[object]) -> None:
-        """Take the server's own set of open requests: it knows those that wait for their turn on the event loop."""
-        self._requests_open = requests_open
+        self._in_flight = 0
 
     def ready(self) -> None:
         """Say that the instance can serve from now on: its age counts from here."""
         self._ready_at_s = time.monotonic()
+
+    def opened(self, scope: Scope) -> None:
+        """Take a request for in flight from now on.
+
+        The server calls this as soon as it has read a head: from `__call__` alone, requests that wait for each other
+        on the event loop would all seem to have been alone.
+        """
+        scope[_OPENED] = True
+        if scope["path"] not in UNCOUNTED:
+            self._in_flight += 1
+            self._counts.in_flight_max = max(self._counts.in_flight_max, self._in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -54,8 +62,8 @@ class Instance:
             await self._app(scope, receive, send)
             return
         began_s = time.monotonic()
-        counts = self._counts
-        counts.in_flight_max = max(counts.in_flight_max, len(self._requests_open), 1)
+        if _OPENED not in scope:
+            self.opened(scope)
         counted = scope["path"] not in UNCOUNTED
         status = 0
         size_bytes = 0
@@ -68,7 +76,7 @@ class Instance:
                 headers = [*message.get("headers", ()), self._id_header, (b"x-instance-age-ms", b"%d" % age_ms)]
                 message = {**message, "headers": headers}
                 if counted:
-                    counts.requests += 1
+                    self._counts.requests += 1
             else:
                 size_bytes += len(message.get("body", b""))
             await send(message)
@@ -76,5 +84,7 @@ class Instance:
         try:
             await self._app(scope, receive, stamp)
         finally:
+            if counted:
+                self._in_flight -= 1
             if self._access_log is not None and counted:
                 self._access_log.note(scope, status or 500, size_bytes, time.monotonic() - began_s)
