@@ -220,7 +220,7 @@ def _side(runs: Sequence[_Resampled], at: int) -> _Side:
 def _line(scope: _Scope, p: float, a: _Side, b: _Side) -> Compared:
     a_ms, b_ms = _value_ms(scope.a, p, a), _value_ms(scope.b, p, b)
     lacking = a.lacking or b.lacking
-    change = None if a_ms is None or b_ms is None else b_ms / a_ms - 1
+    change = b_ms / a_ms - 1 if a_ms and b_ms else None  # 0 ms is a clock without resolution
     if lacking or change is None:
         return Compared(scope.name, p, a_ms, b_ms, change, None, None, Verdict.INCONCLUSIVE, None, lacking)
     from scipy.special import stdtrit

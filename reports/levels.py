@@ -76,8 +76,8 @@ def tell_apart(windows: Windows, load: Load) -> Levels:
     All on log p95: a rise is a ratio. Hot windows leave the baseline, which is then taken again.
     """
     known = windows.requests >= 3
-    level = np.log(np.where(known, windows.p95_us, 1.0))
-    low = np.log(np.where(known, windows.low_us, 1.0))
+    level = np.log(np.where(known, np.maximum(windows.p95_us, 1.0), 1.0))
+    low = np.log(np.where(known, np.maximum(windows.low_us, 1.0), 1.0))
     calm_level = _calm_level(level, known, windows, load)
     hot: Bools = known & (level > calm_level + np.log(rules.BASELINE_CAP))  # provisional: these may be spikes
     baseline = on = off = level
@@ -101,7 +101,7 @@ def tell_apart(windows: Windows, load: Load) -> Levels:
 
 def _hot(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats, off: Floats) -> Bools:
     certain = known & (low > on)
-    narrow = np.log(np.where(windows.narrow_requests >= 3, windows.narrow_low_us, 1.0))
+    narrow = np.log(np.where(windows.narrow_requests >= 3, np.maximum(windows.narrow_low_us, 1.0), 1.0))
     certain |= narrow > on + np.log(rules.UNWIDENED_FACTOR)
     likely = known & (level > on) & (low > off) & (windows.width_s == rules.WINDOW_S)
     likely &= windows.requests >= rules.NEIGHBOUR_REQUESTS

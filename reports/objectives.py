@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ import numpy as np
 
 from recording.objectives import Objective, Unit
 from reports.exact import Distribution
-from reports.histogram import MIDDLE_US, Floats, Ints
+from reports.histogram import BINS, MIDDLE_US, Floats, Ints
 from reports.numbers import error_ratio, throughput_per_s, time_out_at_least_ms
 from reports.phases import Phase
 from reports.series import Series
@@ -136,31 +137,33 @@ def rolling(objective: Objective, series: Series, window: Window) -> Floats:
         return np.where(sent > 0, failed / np.maximum(sent, 1), np.nan)
     if objective.unit is Unit.PER_S:
         return _moving(series.ok_ended[inside], width) / width
-    grid = series.cells.grid(window.start_s, window.end_s)
     timed_out = _moving(series.by_outcome["timeout"][inside], width)
-    bound_us = float(series.timeout_at_least_us or 0)
     found = np.full(len(sent), np.nan)
-    held = np.zeros(grid.counts.shape[1], dtype=np.int64)
+    cells = series.cells
+    edges = cells.edges[window.start_s : window.end_s + 1]
+    held = np.zeros(BINS, dtype=np.int64)
     for at in range(window.length_s):
-        held += grid.counts[at]
+        a, b = edges[at], edges[at + 1]
+        np.add.at(held, cells.bin[a:b], cells.count[a:b])
         begin = at - width + 1
         if begin < 0:
             continue
-        found[begin] = (
-            _ranked_us(held, int(timed_out[begin]), objective.quantile or 0.0, grid.first_bin, bound_us) / 1000
-        )
-        held -= grid.counts[begin]
+        found[begin] = _ranked_ms(objective, held, int(timed_out[begin]), time_out_at_least_ms(series))
+        a, b = edges[begin], edges[begin + 1]
+        np.subtract.at(held, cells.bin[a:b], cells.count[a:b])
     return found
 
 
-def _ranked_us(held: Ints, timed_out: int, p: float, first_bin: int, bound_us: float) -> float:
+def _ranked_ms(objective: Objective, held: Ints, timed_out: int, bound_ms: float | None) -> float:
+    """Return the percentile of successful requests and time-outs; of the latter only a bound that decides counts."""
     succeeded = int(held.sum())
     if not succeeded + timed_out:
-        return float("nan")
-    rank = max(1, int(np.ceil(p * (succeeded + timed_out) - 1e-9)))
-    if rank > succeeded:
-        return bound_us
-    return float(MIDDLE_US[first_bin + int(np.searchsorted(np.cumsum(held), rank))])
+        return math.nan
+    rank = max(1, math.ceil((objective.quantile or 0.0) * (succeeded + timed_out) - 1e-9))
+    if rank <= succeeded:
+        return float(MIDDLE_US[np.searchsorted(np.cumsum(held), rank)]) / 1000
+    decides = bound_ms is not None and objective.met_by(bound_ms) != objective.upper
+    return bound_ms if decides and bound_ms is not None else math.nan
 
 
 def _moving(counts: Ints, width: int) -> Ints:
