@@ -270,7 +270,8 @@ class RunFolder:
 
         wanted = [SCHEMA.field(name) for name in (columns or SCHEMA.names)]
         try:
-            with pq.ParquetFile(self.rows) as file:
+            # Pre-buffering keeps every column chunk until the file is closed: 150 MB at 10 M rows.
+            with pq.ParquetFile(self.rows, pre_buffer=False) as file:
                 there = set(file.schema_arrow.names)
                 missing = [field.name for field in wanted if field.name not in there and not field.nullable]
                 if missing:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from recording.errors import RunFolderError
@@ -23,6 +25,12 @@ MAX_ENDPOINTS = 64
 """Endpoints kept apart; the rest stand under OTHER, as a URL with an id in it makes one of each request."""
 
 OTHER = "(other endpoints)"
+
+SECONDS_AT_ONCE = 512
+"""Expanding the cells of so many seconds needs a few MB, whatever the length of the run."""
+
+WINDOWS_AT_ONCE = 256
+"""256 windows of 3,000 bins are 6 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,38 +72,72 @@ class Grid:
 class Cells:
     """Response times of successful requests, counted per second, endpoint and bin; ascending by second.
 
+    There are about half as many cells as requests, so they are kept in 7 bytes each.
+
     Attributes:
-        second: since t = 0, of the request's start.
-        endpoint: index into `Series.endpoints`.
-        young: whether the instance that answered was younger than rules.YOUNG_S.
+        edges: cells edges[s] up to edges[s + 1] are those of the second s of the request's start.
+        who: 2 × index into `Series.endpoints`, + 1 when the instance that answered was younger than rules.YOUNG_S.
         bin: see reports/histogram.py.
         count: requests.
     """
 
-    second: Ints
-    endpoint: Ints
-    young: Bools
-    bin: Ints
-    count: Ints
+    edges: Ints
+    who: npt.NDArray[np.uint8]
+    bin: npt.NDArray[np.int16]
+    count: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tally: Tally, seconds: int) -> Cells:
+        """Return the cells of a tally of keys (second × 2 MAX_ENDPOINTS + who) × BINS + bin; the tally is used up."""
+        most = tally.held
+        who, bin_, count = np.empty(most, np.uint8), np.empty(most, np.int16), np.empty(most, np.int32)
+        cells = np.zeros(seconds, dtype=np.int64)
+        end = 0
+        for keys, counts in tally.pieces():
+            piece = slice(end, end + len(keys))
+            rest, bin_[piece] = np.divmod(keys, BINS)
+            second, who[piece] = np.divmod(rest, 2 * MAX_ENDPOINTS)
+            cells += np.bincount(second, minlength=seconds)
+            count[piece] = counts
+            end = piece.stop
+        return cls(np.r_[0, np.cumsum(cells)], who[:end], bin_[:end], count[:end])
 
     def grid(
         self, start_s: int, end_s: int, *, width_s: int = 1, endpoint: int | None = None, young: bool | None = None
     ) -> Grid:
         """Return the counts from `start_s` up to `end_s` (not in it) in windows of `width_s`; the last may be cut."""
-        a, b = np.searchsorted(self.second, [start_s, end_s])
-        chosen = np.ones(b - a, dtype=np.bool_)
-        if endpoint is not None:
-            chosen &= self.endpoint[a:b] == endpoint
-        if young is not None:
-            chosen &= self.young[a:b] == young
-        bins = self.bin[a:b][chosen]
         windows = max(0, -(-(end_s - start_s) // width_s))
-        if not len(bins) or not windows:
+        start_s, last_s = (min(max(at, 0), len(self.edges) - 1) for at in (start_s, end_s))
+        whole = slice(self.edges[start_s], self.edges[last_s])
+        if whole.start >= whole.stop or not windows:
             return Grid(np.zeros((windows, 1), dtype=np.int64), 0)
-        first, columns = int(bins.min()), int(bins.max() - bins.min()) + 1
-        at = (self.second[a:b][chosen] - start_s) // width_s * columns + (bins - first)
-        counts = np.bincount(at, weights=self.count[a:b][chosen], minlength=windows * columns)
-        return Grid(counts.astype(np.int64).reshape(windows, columns), first)
+        first, columns = int(self.bin[whole].min()), int(np.ptp(self.bin[whole])) + 1
+        counts = np.zeros(windows * columns, dtype=np.int64)
+        for at in range(start_s, last_s, SECONDS_AT_ONCE):
+            edges = self.edges[at : min(last_s, at + SECONDS_AT_ONCE) + 1]
+            part = slice(edges[0], edges[-1])
+            window = (np.repeat(np.arange(len(edges) - 1), np.diff(edges)) + at - start_s) // width_s
+            chosen = np.ones(len(window), dtype=np.bool_)
+            if endpoint is not None:
+                chosen &= self.who[part] >> 1 == endpoint
+            if young is not None:
+                chosen &= self.who[part] & 1 == young
+            place = window * columns + (self.bin[part] - first)
+            np.add.at(counts, place[chosen], self.count[part][chosen])
+        return Grid(counts.reshape(windows, columns), first)
+
+    def quantiles(
+        self, wanted: Sequence[float], end_s: int, *, width_s: int = 1, endpoint: int | None = None
+    ) -> list[Floats]:
+        """Return quantiles in µs of each window from t = 0 up to `end_s`, expanding a few windows at a time."""
+        windows = -(-end_s // width_s)
+        found = [np.full(windows, np.nan) for _ in wanted]
+        for first in range(0, windows, WINDOWS_AT_ONCE):
+            last = min(windows, first + WINDOWS_AT_ONCE)
+            grid = self.grid(first * width_s, min(end_s, last * width_s), width_s=width_s, endpoint=endpoint)
+            for values, p in zip(found, wanted, strict=True):
+                values[first:last] = grid.quantile(p)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +375,6 @@ class _Counting:
 
     def series(self) -> Series:
         """Return what was counted."""
-        keys, counts = self.tally.result()
-        rest, bins = np.divmod(keys, BINS)
-        second, who = np.divmod(rest, 2 * MAX_ENDPOINTS)
-        cells = Cells(second=second, endpoint=who >> 1, young=(who & 1).astype(np.bool_), bin=bins, count=counts)
         per_endpoint = np.zeros((max(1, len(self.endpoints)) * 2, self.span.seconds), dtype=np.int64)
         where, number = self.per_endpoint.result()
         per_endpoint[where // MAX_SECONDS, where % MAX_SECONDS] = number
@@ -354,7 +392,7 @@ class _Counting:
             failed_by_endpoint=failed,
             ok_response_us=self.sums["ok_response_us"],
             young=self.sums["young"] if self.any_age else None,
-            cells=cells,
+            cells=Cells.of(self.tally, self.span.seconds),
             instances=self.book.instances(),
             timeout_at_least_us=self.timeout_at_least_us,
             first_ok_us=self.first_ok_us,
