@@ -104,3 +104,16 @@ def test_the_masters_image_is_sent_what_it_copies() -> None:
     ignore = (DEPLOY / "master.Dockerfile.dockerignore").read_text().splitlines()
     assert {line[1:] for line in ignore if line.startswith("!")} == copied
     assert all((ROOT / word).exists() for word in copied)
+
+
+def test_the_guide_shows_the_sizes_that_the_benchmark_kept() -> None:
+    kept = (ROOT / "benchmarks" / "results" / "sizing.md").read_text().strip()
+    guide = (ROOT / "docs" / "distributed.md").read_text()
+    assert kept.partition("\n\n")[2] in guide
+
+
+def test_the_guide_names_only_files_that_are_there() -> None:
+    guide = (ROOT / "docs" / "distributed.md").read_text()
+    named = set(re.findall(r"(?:deploy|cloudrun)/[\w/.-]+\.(?:yaml|py|Dockerfile)", guide))
+    assert named
+    assert all((ROOT / name).exists() for name in named)

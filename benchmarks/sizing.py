@@ -1,0 +1,288 @@
+"""Compute how many workers, cores, bytes and megabits a rate of requests needs: `python -m benchmarks.sizing`.
+
+Measured here: what a report of a worker costs the master (Locust's own statistics, decoding and checking the frame,
+appending it), and the bytes of a row on the wire, in the spool and in Parquet. Taken as inputs: the generator's CPU per
+request (from benchmarks/results/generator.md, made by `python -m benchmarks.generator`, or --request-us) and how
+much of a core a worker may use. The table follows from these by the arithmetic below, nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.machine import RESULTS, keep, where
+from loadtest.buffer import RowBuffer
+from recording.folder import RunFolder
+from recording.frames import decode_frame
+from recording.run import Run, ScenarioRecord, TargetRecord
+from target_service.schema import EXAMPLES
+
+GUIDE = Path(__file__).parents[1] / "docs" / "distributed.md"
+BEGIN, END = "<!-- sizing: made by `python -m benchmarks.sizing` -->", "<!-- end of sizing -->"
+
+RATES_PER_S = (300, 3_000, 30_000, 100_000, 300_000, 1_000_000)
+WORKER_CORE_RATIO = 0.6
+"""Of a core: beyond it a worker's own queueing shows in what it measures; from 0.9 on it counts as saturated."""
+MASTER_CORE_RATIO = 0.7
+"""Of the one core a master has: it is one process."""
+LINK_GBIT_S = 10.0
+"""Of the machine that the master runs on."""
+HTTP_HEAD_BYTES = 160 + 260
+"""Request and answer heads of the bundled service, with its instance and timing headers."""
+ANSWER_BYTES = 43
+PACKET_RATIO = 1.1
+"""TCP, IP and TLS framing and acknowledgements on top of the payload of such small messages."""
+ASSUMED_REQUEST_US = 15.4
+"""When nothing was measured on this machine: the design's prototype of the fast user."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one request, row or report costs; see the module's first lines for where each comes from."""
+
+    request_us: float
+    report_us: float
+    row_us: float
+    row_wire_bytes: float
+    row_spool_bytes: float
+    row_parquet_bytes: float
+
+
+@dataclass(frozen=True)
+class Size:
+    """One line of the table."""
+
+    rate_per_s: int
+    workers: int
+    master_core_ratio: float
+    load_gbit_s: float
+    master_gbit_s: float
+    spool_bytes_per_hour: float
+    parquet_bytes_per_hour: float
+
+    def bottleneck(self) -> str:
+        """Return what gives first at this rate."""
+        if self.master_core_ratio > MASTER_CORE_RATIO:
+            shards = math.ceil(self.master_core_ratio / MASTER_CORE_RATIO)
+            return f"the master's one core: {shards} runs side by side, each with its own master"
+        if self.master_gbit_s > LINK_GBIT_S * 0.7:
+            return "the master's link"
+        if self.load_gbit_s > LINK_GBIT_S * 0.7:
+            return f"the service's front: {self.load_gbit_s:.0f} Gbit/s of requests and answers"
+        if self.workers > 1:
+            return "the workers' cores: add workers"
+        return "none: one worker does it"
+
+
+def size(rate_per_s: int, costs: Costs) -> Size:
+    """Return what a rate needs."""
+    workers = max(1, math.ceil(rate_per_s * costs.request_us / 1e6 / WORKER_CORE_RATIO))
+    request_bytes = len(json.dumps(EXAMPLES[0])) + HTTP_HEAD_BYTES + ANSWER_BYTES
+    return Size(
+        rate_per_s=rate_per_s,
+        workers=workers,
+        master_core_ratio=(workers * costs.report_us + rate_per_s * costs.row_us) / 1e6,
+        load_gbit_s=rate_per_s * request_bytes * PACKET_RATIO * 8 / 1e9,
+        master_gbit_s=rate_per_s * costs.row_wire_bytes * PACKET_RATIO * 8 / 1e9,
+        spool_bytes_per_hour=rate_per_s * 3600 * costs.row_spool_bytes,
+        parquet_bytes_per_hour=rate_per_s * 3600 * costs.row_parquet_bytes,
+    )
+
+
+def fill(buffer: RowBuffer, rows: int, seed: int) -> None:
+    """Add rows as a steady run against twelve instances leaves them."""
+    chance = random.Random(seed)
+    start_ns = 1_786_960_800 * 10**9 + seed * 10**9
+    name, method = buffer.text_id("/predict"), buffer.text_id("POST")
+    instances = [buffer.text_id(f"{chance.getrandbits(128):032x}") for _ in range(12)]
+    for row in range(rows):
+        server_us = round(chance.lognormvariate(math.log(900), 0.3))
+        latency_us = server_us + round(chance.lognormvariate(math.log(1500), 0.4))
+        at_ns = start_ns + row * 10**9 // rows + chance.randrange(1000)
+        which = chance.choice(instances)
+        buffer.add(at_ns, latency_us, -1, name, method, 200, 0, 0, 43, which, at_ns // 10**6 % 10**7, server_us)
+
+
+def report_of(rows: int, seed: int) -> bytes:
+    """Return a worker's report of one second as it goes over the wire."""
+    import msgpack
+    from locust.env import Environment
+    from locust.stats import setup_distributed_stats_event_listeners
+
+    environment = Environment()
+    setup_distributed_stats_event_listeners(environment.events, environment.stats)
+    chance = random.Random(seed)
+    for _ in range(rows):
+        environment.stats.log_request("POST", "/predict", chance.lognormvariate(1, 0.5), 43)
+    data: dict[str, object] = {}
+    environment.events.report_to_master.fire(client_id="worker", data=data)
+    buffer = RowBuffer("host-1")
+    fill(buffer, rows, seed)
+    data["lt"] = {"worker": "host-1", "users": rows, "in_flight": 1, "frame": buffer.take()}
+    packed: bytes = msgpack.packb(("stats", data, "worker"))
+    return packed
+
+
+def master_cost_us(rows: int, *, rounds: int = 7) -> tuple[float, int]:
+    """Return the master's CPU for one report of that many rows (median of rounds), and the report's bytes."""
+    import msgpack
+    from locust.env import Environment
+    from locust.stats import setup_distributed_stats_event_listeners
+
+    environment = Environment()
+    setup_distributed_stats_event_listeners(environment.events, environment.stats)
+    wire = report_of(rows, seed=1)
+    took = []
+    with tempfile.TemporaryFile(buffering=0) as spool:
+        for _ in range(rounds):
+            begun = time.process_time()
+            for _ in range(5):
+                _, data, client = msgpack.unpackb(wire, strict_map_key=False)
+                parcel = data.pop("lt")
+                environment.events.worker_report.fire(client_id=client, data=data)
+                decode_frame(parcel["frame"])
+                spool.write(parcel["frame"])
+            took.append((time.process_time() - begun) / 5 * 1e6)
+    return statistics.median(took), len(wire)
+
+
+def bytes_per_row(rows_per_s: int = 300, seconds: int = 200) -> tuple[float, float]:
+    """Return the bytes of a row in the spool and in Parquet, of a run sealed for real."""
+    with tempfile.TemporaryDirectory() as place:
+        run = Run(
+            id="sizing",
+            scenario=ScenarioRecord(name="sizing"),
+            target=TargetRecord(kind="url", url="http://127.0.0.1"),
+            start=datetime.now(UTC),
+        )
+        folder = RunFolder.create(Path(place), run)
+        buffer = RowBuffer("host-1")
+        with folder.spool.open("wb") as spool:
+            for second in range(seconds):
+                fill(buffer, rows_per_s, second)
+                spool.write(buffer.take() or b"")
+        spool_bytes = folder.spool.stat().st_size
+        folder.seal()
+        rows = rows_per_s * seconds
+        return spool_bytes / rows, folder.rows.stat().st_size / rows
+
+
+def measured_request_us() -> tuple[float, str]:
+    """Return the fast user's CPU per request from the generator's results, and where it is from."""
+    path = RESULTS / "generator.md"
+    if path.exists():
+        for line in path.read_text().splitlines():
+            found = re.match(r"\|\s*\**FastUser, JSON \+ check, rows\**\s*\|\s*\**([\d,]+)", line)
+            if found:
+                per_cpu_s = float(found[1].replace(",", ""))
+                return 1e6 / per_cpu_s, "benchmarks/results/generator.md"
+    return ASSUMED_REQUEST_US, "assumed: benchmarks/results/generator.md is not there"
+
+
+def table(costs: Costs) -> str:
+    """Return the sizes as a Markdown table."""
+    heads = (
+        "requests/s",
+        "workers (a core each)",
+        "master, of a core",
+        "load, Gbit/s",
+        "rows to the master, Gbit/s",
+        "rows an hour",
+        "spool an hour",
+        "Parquet an hour",
+        "what gives first",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for rate in RATES_PER_S:
+        one = size(rate, costs)
+        cells = (
+            f"{rate:,}",
+            f"{one.workers}",
+            f"{one.master_core_ratio:.3f}",
+            f"{one.load_gbit_s:.3f}",
+            f"{one.master_gbit_s:.3f}",
+            f"{rate * 3600:,}",
+            _amount(one.spool_bytes_per_hour),
+            _amount(one.parquet_bytes_per_hour),
+            one.bottleneck(),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def section(costs: Costs, source: str) -> str:
+    """Return the results as a section of Markdown: the sizes, the costs they follow from, the machine."""
+    lines = [
+        "## Sizing",
+        "",
+        f"`python -m benchmarks.sizing`; a worker uses at most {WORKER_CORE_RATIO:.0%} of its core.",
+        "",
+        table(costs),
+        "",
+        "| cost | value | from |",
+        "|---|---|---|",
+        f"| generator, CPU of a request | {costs.request_us:.1f} µs | {source} |",
+        f"| master, CPU of a worker's report (one a second) | {costs.report_us:.0f} µs | measured |",
+        f"| master, CPU of a row | {costs.row_us:.2f} µs | measured |",
+        f"| a row on the wire | {costs.row_wire_bytes:.0f} B | measured |",
+        f"| a row in the spool | {costs.row_spool_bytes:.0f} B | measured |",
+        f"| a row in Parquet | {costs.row_parquet_bytes:.1f} B | measured |",
+        "",
+        where("locust", "msgpack", "pyarrow"),
+    ]
+    return "\n".join(lines)
+
+
+def into_guide(text: str) -> None:
+    """Replace the section between the marks of docs/distributed.md."""
+    guide = GUIDE.read_text()
+    before, _, rest = guide.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    GUIDE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def _amount(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
+def measure(request_us: float, write: Callable[[str], None]) -> Costs:
+    """Return the costs measured on this machine."""
+    write("the master's share …")
+    small, large = 1_000, 20_000
+    (small_us, small_bytes), (large_us, large_bytes) = master_cost_us(small), master_cost_us(large)
+    row_us = max(0.0, (large_us - small_us) / (large - small))
+    write("the bytes of a row …")
+    spool_bytes, parquet_bytes = bytes_per_row()
+    return Costs(
+        request_us=request_us,
+        report_us=max(0.0, small_us - row_us * small),
+        row_us=row_us,
+        row_wire_bytes=(large_bytes - small_bytes) / (large - small),
+        row_spool_bytes=spool_bytes,
+        row_parquet_bytes=parquet_bytes,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--request-us", type=float, help="the generator's CPU of one request, in place of its results")
+    given = parser.parse_args().request_us
+    request_us, source = (given, "--request-us") if given else measured_request_us()
+    text = section(measure(request_us, print), source)
+    keep("sizing", text)
+    into_guide(text.partition("\n\n")[2])  # the guide has a heading of its own
+
+
+if __name__ == "__main__":
+    main()
