@@ -1,0 +1,73 @@
+"""Capacity has a number only where the run went past the knee; settings come with their arithmetic and price."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports.analysis import Analysis, analyse
+from tests.queueing import Queue, simulate_queue
+from tests.simulator import Event, Kind, Story, simulate
+
+
+def queued(path: Path, queue: Queue) -> Analysis:
+    folder = simulate_queue(path / "run", queue, seed=1)
+    return analyse(folder, folder.read_run())
+
+
+@pytest.mark.parametrize("seconds", [150, 400])
+def test_a_service_that_saturates_has_its_plateau_and_knee(tmp_path: Path, seconds: int) -> None:
+    # One process that needs 5.5 ms (× exp(0.3²/2) for the mean of a lognormal) a request gives 174/s at the most.
+    found = queued(tmp_path, Queue(300, 5, seconds, [-60.0], service_ms=5.5, kind="local")).capacity
+    assert found.reached
+    assert found.throughput_max_per_s == pytest.approx(174, rel=0.02)
+    assert found.in_flight_at_knee is not None
+    assert 1 <= found.in_flight_at_knee <= 20
+    assert "174" in found.text
+
+
+def test_a_service_with_room_left_has_no_number(tmp_path: Path) -> None:
+    found = queued(tmp_path, Queue(100, 5, 150, [-60.0], service_ms=3, kind="local")).capacity
+    assert not found.reached
+    assert (found.throughput_max_per_s, found.in_flight_at_knee) == (None, None)
+    assert "not reached" in found.text
+
+
+def test_a_slow_dependency_is_no_knee(tmp_path: Path) -> None:
+    story = Story(events=[Event(Kind.DEPENDENCY, 200, 120, factor=4)], base_ms=50, drift=0.02)
+    folder = simulate(tmp_path / "run", story, 1)
+    assert not analyse(folder, folder.read_run()).capacity.reached
+
+
+def test_under_autoscaling_capacity_is_per_instance(tmp_path: Path) -> None:
+    found = queued(tmp_path, Queue(300, 5, 150, [-60.0] * 7, service_ms=40)).capacity
+    assert found.per_instance
+    assert found.reached
+    # 1 / (40 ms × exp(0.3²/2)) = 23.9/s for each of the seven
+    assert found.throughput_max_per_s == pytest.approx(23.9, rel=0.03)
+
+
+def test_a_cold_start_suggests_a_warm_instance_and_names_its_price(tmp_path: Path) -> None:
+    advice = {one.option: one for one in queued(tmp_path, Queue(60, 5, 120, [4.0, 4.0], service_ms=10)).advice}
+    warm = advice["--min-instances"]
+    # 1 vCPU and 0.5 GiB: 730 × 3600 s × ($0.0000025 + 0.5 × $0.0000025) = $9.86
+    assert (warm.value, warm.cost) == ("1", "+ $9.86 a month")
+    assert "730 h × 3600 s" in warm.arithmetic
+
+
+def test_the_ceiling_follows_from_what_one_instance_served(tmp_path: Path) -> None:
+    advice = {one.option: one for one in queued(tmp_path, Queue(100, 5, 120, [-60.0] * 5, service_ms=10)).advice}
+    # 100/s on 5 instances is 20/s each; 100/s × 1.5 ÷ 20/s = 7.5
+    assert advice["--max-instances"].value == "8"
+    assert "--min-instances" not in advice
+
+
+def test_a_cloud_run_is_priced_and_a_local_one_is_not(tmp_path: Path) -> None:
+    cost = queued(tmp_path / "a", Queue(50, 50, 100, [-60.0] * 2, service_ms=10)).cost
+    assert cost is not None
+    # two instances for 100 s at 1 vCPU and 0.5 GiB, and 50 requests a second
+    assert cost.instance_s == pytest.approx(200, rel=0.02)
+    assert cost.run_usd == pytest.approx(200 * (0.000024 + 0.5 * 0.0000025) + 5000 / 1e6 * 0.40, rel=0.03)
+    assert any("emulator costs nothing" in sentence for sentence in cost.assumptions)
+    assert queued(tmp_path / "b", Queue(50, 50, 60, [-60.0], service_ms=5, kind="local")).cost is None
