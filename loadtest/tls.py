@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import ssl
 
-_READ_BYTES = 65_536
+_READ_BYTES = 16_384  # a record holds no more
 
 
 @functools.cache
