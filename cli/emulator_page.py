@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ async def _watch(order: Order) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
     emulator = LocalCloudRun(order.options, on_event=_plain_line)
-    async with AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         starting = asyncio.create_task(
             stack.enter_async_context(hosted(emulator, order.key, order.template, front_port=order.front_port))
         )
@@ -71,10 +71,9 @@ async def _show(emulator: LocalCloudRun, host: Host, stop: asyncio.Event) -> Non
     with Live(console=talk, auto_refresh=False, transient=True) as live:
         while not stop.is_set():
             live.update(page(await state_of(emulator), url=host.url), refresh=True)
-            try:
-                await asyncio.wait_for(stop.wait(), EVERY_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await stop.wait()
 
 
 def _plain_line(event: Event) -> None:

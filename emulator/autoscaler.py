@@ -119,7 +119,7 @@ class CloudRun:
                 wanted, driver = need, "concurrency"
                 reason = f"{observed.concurrency:.3g} requests at once / ({self.target_ratio:g} × {limits.concurrency})"
         on_demand, why = needed_on_demand(observed)
-        if on_demand > wanted:
+        if on_demand and on_demand >= wanted:
             wanted, driver, reason = on_demand, "on demand", why
         if wanted > limits.max_instances:
             reason = f"{wanted} wanted ({driver}: {reason}), at most {limits.max_instances} allowed"

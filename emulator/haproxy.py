@@ -208,8 +208,8 @@ class HAProxy:
         await self.command(f"set server be/i{slot} state drain")
 
     async def undrain(self, slot: int) -> None:
-        """Give it requests again."""
-        await self.command(f"set server be/i{slot} state ready")
+        """Give it requests again; by way of `maint`, for HAProxy looks into the queue only when a server comes up."""
+        await self.command(f"set server be/i{slot} state maint; set server be/i{slot} state ready")
 
     async def disable(self, slot: int) -> None:
         """Take the slot out: nothing is sent there until it is enabled."""

@@ -157,7 +157,8 @@ class Instance:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await self._gone.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await self._gone.wait()
@@ -169,14 +170,16 @@ class Instance:
     async def _answers(self) -> bool:
         probe = self._run.probe
         try:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", self.port), probe.timeout_s)
+            async with asyncio.timeout(probe.timeout_s):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except (OSError, TimeoutError):
             return False
         try:
             if probe.kind == "tcp":
                 return self.state is not State.GONE
             writer.write(f"GET {probe.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-            line = await asyncio.wait_for(reader.readline(), probe.timeout_s)
+            async with asyncio.timeout(probe.timeout_s):
+                line = await reader.readline()
             return line.split(b" ")[1:2] != [] and 200 <= int(line.split(b" ")[1]) < 400
         except (OSError, TimeoutError, ValueError):
             return False

@@ -201,8 +201,9 @@ class Revision:
                 self._wake.clear()
                 await self._decide(now_s, haproxy)
                 decide_s = now_s + DECIDE_EVERY_S
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+            with contextlib.suppress(TimeoutError):  # not wait_for: before 3.12 it can swallow a cancellation
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
         await self._close()
 
     def _data_plane(self) -> HAProxy:
@@ -264,9 +265,10 @@ class Revision:
             parked=len(by_state[State.PARKED]),
             pending=self.pending,
             in_flight=sum(one.in_flight for one in by_state[State.SERVING]),
-            cpu_vcpu=sum(known) if known else None,
-            concurrency=self._concurrency.average(now_s),
-            panic_concurrency=self._panic.average(now_s),
+            # A revision without traffic needs no more than what its last requests need; the past minute is no guide.
+            cpu_vcpu=sum(known) if known and self.serving else None,
+            concurrency=self._concurrency.average(now_s) if self.serving else 0.0,
+            panic_concurrency=self._panic.average(now_s) if self.serving else 0.0,
             last_request_ago_s=None if self._last_request_s is None else now_s - self._last_request_s,
             panic_since_s=self.decision.panic_since_s,
             panic_wanted=self.decision.panic_wanted,
@@ -405,6 +407,12 @@ class Revision:
             self._watched[first.slot] = _Watched(first)
             self._do(self._serve(first, self._haproxy))
         self._loop = asyncio.create_task(self.main_loop())
+        self._loop.add_done_callback(self._say_why)
+
+    def _say_why(self, loop: asyncio.Task[None]) -> None:
+        if not loop.cancelled() and loop.exception() is not None:
+            self.message = f"{self.name} is no longer looked after: {loop.exception()}"
+            self._ground.tell(self.message)
 
     def _note(self, answered: Answered) -> None:
         watched = self._watched.get(answered.slot) if answered.slot is not None else None

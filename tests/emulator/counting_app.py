@@ -1,7 +1,8 @@
 """A service of a few lines that honours $PORT and counts its own requests in flight.
 
 GET /?ms=20 answers after that long · /burn?ms=5 uses that much CPU · /max answers the most it had at once · /crash
-ends the process · /fill?mib=300 takes memory · /who answers its revision and pid.
+ends the process · /fill?mib=300 takes memory · /who answers its pid and names ·
+/missing answers 404.
 START_S delays the port; EXIT_WITH ends it at once with a last word; STUBBORN ignores SIGTERM.
 """
 
@@ -31,9 +32,8 @@ async def answer(path: str, query: dict[str, list[str]]) -> str:
     elif seconds:
         await asyncio.sleep(seconds)
     if path == "/who":
-        return (
-            f"{os.environ.get('K_REVISION')} {os.getpid()} {os.environ.get('K_SERVICE')} {os.environ.get('GREETING')}"
-        )
+        names = ("K_REVISION", "K_SERVICE", "K_CONFIGURATION", "GREETING")
+        return " ".join([str(os.getpid()), *(os.environ.get(name, "-") for name in names)])
     return str(at_once["most"])
 
 
@@ -46,7 +46,8 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         at_once["most"] = max(at_once.values())
         body = (await answer(parts.path, parse_qs(parts.query))).encode()
         at_once["now"] -= 1  # before the last byte: after it the next request may be here already
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        status = 404 if parts.path == "/missing" else 200
+        writer.write(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
     writer.close()
 
 

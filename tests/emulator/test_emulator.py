@@ -1,0 +1,264 @@
+"""The emulator keeps Cloud Run's promises with real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from emulator.api import PREFIX, EmulatorOptions, Phase, RevisionTemplate, Sampling, StartupProbe, TemplateError
+from emulator.cgroups import Slices
+from emulator.control import LocalCloudRun
+from emulator.instance import State
+from tests.emulator.local import APP, KEY, Answer, deployed, eventually, get, local_cloud_run, told
+
+SECONDS = Sampling(1.0)
+
+
+def instances(emulator: LocalCloudRun, state: State = State.SERVING) -> list[int]:
+    """Return the pids of the service's instances in a state, of all its revisions."""
+    return [
+        one.pid
+        for revision in emulator.find(KEY).revisions
+        for one, _, _ in revision.instances()
+        if one.state is state and one.pid is not None
+    ]
+
+
+def limited() -> bool:
+    slices = Slices()
+    slices.startup()
+    slices.shutdown()
+    return not slices.why_not
+
+
+needs_cgroups = pytest.mark.skipif(not limited(), reason="cgroups cannot be written here, so nothing is limited")
+
+
+def test_a_deployed_service_starts_at_zero_and_answers_the_first_request_through_the_queue() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP, env=(("GREETING", "hello"),)))
+            assert instances(emulator) == []
+            pid, *names = (await get(url, "/who")).text.split()
+            assert names == [emulator.service(KEY).latest_ready_revision, "counting", "counting", "hello"]
+            assert instances(emulator) == [int(pid)]
+            assert told(emulator, "1 wanted by on demand: 1 pending")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 80])
+def test_an_instance_is_never_given_more_than_its_concurrency(concurrency: int) -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP, concurrency=concurrency, max_instances=1))
+            answers = await asyncio.gather(*(get(url, "/?ms=20") for _ in range(concurrency * 3 + 10)))
+            assert {one.status for one in answers} == {200}
+            assert max(int(one.text) for one in answers) == concurrency  # the service's own count
+
+    asyncio.run(story())
+
+
+def test_a_crashed_instance_is_answered_503_and_replaced() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP, min_instances=1))
+            assert (await get(url, "/crash")).status == 503
+            assert (await get(url, "/who")).status == 200
+            assert told(emulator, "Container called exit(3).")
+
+    asyncio.run(story())
+
+
+@needs_cgroups
+def test_an_instance_beyond_its_memory_is_killed_in_cloud_run_s_words() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            template = RevisionTemplate(command=APP, memory_bytes=64 * 2**20, min_instances=1)
+            url = await deployed(emulator, template)
+            assert (await get(url, "/fill?mib=200")).status == 503
+            await eventually(
+                lambda: told(emulator, "Memory limit of 64 MiB exceeded with 64 MiB used. Consider increasing"),
+                "the sentence about the memory limit",
+            )
+
+    asyncio.run(story())
+
+
+@needs_cgroups
+def test_an_instance_uses_no_more_cpu_than_its_slice() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP, cpu=0.1, min_instances=1))
+            (revision,) = emulator.find(KEY).revisions
+            ((instance, _, _),) = revision.instances()
+            before_s, began_s = instance.cpu_used_s(), time.monotonic()
+            await get(url, "/burn?ms=100")
+            used_s, took_s = instance.cpu_used_s() - before_s, time.monotonic() - began_s
+            assert used_s >= 0.1
+            assert used_s / took_s <= 0.13  # 10 %, and a period's rounding at either end
+
+    asyncio.run(story())
+
+
+def test_what_is_idle_for_its_idle_time_is_stopped_and_the_minimum_stays() -> None:
+    async def story() -> None:
+        async with local_cloud_run(EmulatorOptions(idle_s=1.0, sampling=SECONDS)) as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP, concurrency=1, min_instances=1))
+            await asyncio.gather(*(get(url, "/?ms=300") for _ in range(4)))
+            most = len(instances(emulator))
+            assert most > 1
+            await eventually(lambda: told(emulator, "stopped after its idle time"), "an idle instance to be stopped")
+            await eventually(lambda: not instances(emulator, State.PARKED), "the surplus to be gone")
+            assert 1 <= len(instances(emulator)) < most
+            assert (await get(url)).status == 200
+
+    asyncio.run(story())
+
+
+def test_an_instance_that_ignores_sigterm_is_killed() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            await deployed(emulator, RevisionTemplate(command=APP, env=(("STUBBORN", "1"),), min_instances=1))
+            (revision,) = emulator.find(KEY).revisions
+            ((instance, _, _),) = revision.instances()
+            pid = instance.pid
+            assert pid is not None
+            await instance.stop(grace_s=0.2)
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("env", "probe", "words"),
+    [
+        ((("EXIT_WITH", "7"),), StartupProbe(), ("Container called exit(7)", "last words before the end")),
+        ((("START_S", "60"),), StartupProbe(period_s=0.5), ("failed to start and listen on the port", "0.5 s")),
+        ((), StartupProbe(kind="http", path="/missing", period_s=0.5), ("failed to start and listen",)),
+    ],
+)
+def test_a_startup_probe_that_never_passes_fails_the_deploy(
+    env: tuple[tuple[str, str], ...], probe: StartupProbe, words: tuple[str, ...]
+) -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            emulator.create_service(KEY, RevisionTemplate(command=APP, env=env, startup_probe=probe))
+            status = await emulator.settled(KEY, 1)
+            assert status.phase is Phase.FAILED
+            assert all(word in status.message for word in words), status.message
+
+    asyncio.run(story())
+
+
+def test_a_failed_update_leaves_the_revision_before_it_serving() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP))
+            emulator.update_service(KEY, RevisionTemplate(command=(*APP,), env=(("EXIT_WITH", "1"),)))
+            status = await emulator.settled(KEY, 2)
+            assert status.phase is Phase.FAILED
+            assert status.latest_ready_revision != status.latest_created_revision
+            assert (await get(url, "/who")).text.split()[1] == status.latest_ready_revision
+
+    asyncio.run(story())
+
+
+def test_a_revision_without_traffic_waits_until_it_is_named() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP))
+            old = emulator.service(KEY).latest_ready_revision
+            template = RevisionTemplate(command=APP, env=(("GREETING", "new"),))
+            emulator.update_service(KEY, template, traffic=old)
+            new = (await emulator.settled(KEY, 2)).latest_ready_revision
+            assert new != old
+            assert (await get(url, "/who")).text.split()[1] == old
+            emulator.update_service(KEY, template, traffic=new)
+            await emulator.settled(KEY, 3)
+            assert (await get(url, "/who")).text.split()[1] == new
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        RevisionTemplate(concurrency=0),
+        RevisionTemplate(cpu=0.0),
+        RevisionTemplate(min_instances=5, max_instances=4),
+        RevisionTemplate(timeout_s=0),
+        RevisionTemplate(memory_bytes=0),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_before_anything_starts(template: RevisionTemplate) -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            with pytest.raises(TemplateError, match="must be"):
+                emulator.create_service(KEY, template)
+            assert emulator.services() == []
+
+    asyncio.run(story())
+
+
+def test_a_thousand_in_flight_survive_scale_in_a_new_revision_and_lose_only_a_killed_instance_s() -> None:
+    """500 clients send two requests, 500 one long one; meanwhile one instance dies and a new revision takes over.
+
+    The old revision's instances are then scaled in under what is left of the load.
+    """
+    concurrency = 100
+
+    async def client(url: str, paths: list[str]) -> list[Answer]:
+        return [await get(url, path, timeout_s=90) for path in paths]
+
+    async def story() -> None:
+        async with local_cloud_run(EmulatorOptions(idle_s=1.0, sampling=SECONDS)) as emulator:
+            template = RevisionTemplate(command=APP, concurrency=concurrency, max_instances=30)
+            url = await deployed(emulator, template)
+            (old,) = emulator.find(KEY).revisions
+            short = [asyncio.create_task(client(url, ["/?ms=2500", "/?ms=1000"])) for _ in range(500)]
+            long = [asyncio.create_task(client(url, ["/?ms=6000"])) for _ in range(500)]
+
+            def in_flight() -> int:
+                return sum(count for _, count, _ in old.instances())
+
+            await eventually(lambda: in_flight() == 1000 and not old.pending, "1,000 requests at instances")
+            victim = max(old.instances(), key=lambda one: one[1])[0]
+            assert victim.pid is not None
+            os.kill(victim.pid, signal.SIGKILL)
+            emulator.update_service(KEY, RevisionTemplate(command=APP, concurrency=concurrency, cpu=0.5))
+            status = await emulator.settled(KEY, 2)
+            assert status.phase is Phase.READY
+            answers = [one for answers in await asyncio.gather(*short, *long) for one in answers]
+            failed = [one for one in answers if one.status != 200]
+            assert len(answers) == 1500
+            assert {one.status for one in failed} == {503}
+            assert len(failed) <= concurrency
+            assert told(emulator, "Uncaught signal: 9")
+            await eventually(lambda: not old.instances(), "the old revision's instances to be gone")
+            counts = [revision.record.by_code for revision in emulator.find(KEY).revisions]
+            assert sum(count.get(503, 0) for count in counts) == len(failed)  # its own metrics tell the same
+            assert sum(sum(count.values()) for count in counts) == 1500
+            assert counts[1].get(503, 0) == 0  # the new revision lost nothing
+
+    asyncio.run(story())
+
+
+def test_what_is_recorded_is_what_was_answered() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP, concurrency=10))
+            await asyncio.gather(*(get(url, "/?ms=10") for _ in range(60)))
+
+            def counted() -> float:
+                found = emulator.series(PREFIX + "request_count", start_s=0, end_s=time.time())
+                return sum(point.value for series in found for point in series.points if isinstance(point.value, int))
+
+            await eventually(lambda: counted() == 60, "all 60 in the metrics")
+
+    asyncio.run(story())
