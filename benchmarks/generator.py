@@ -221,9 +221,9 @@ def main() -> None:
                 print(f"round {turn + 1}: {one.name}: {samples[one.name][-1].per_cpu_s:,.0f}", file=sys.stderr)
     missing = [one.name for one in every if one not in found]
     how = (
-        f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B answered with a small JSON, {USERS} connections, "
-        f"closed loop; requests counted by nginx, CPU of the generator from the kernel, over {options.seconds:g} s each; "
-        f"medians of {options.rounds} rounds that alternate. *Rows*: every request recorded as in a run."
+        f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B, small JSON answer, {USERS} connections, closed loop; "
+        f"requests counted by nginx, CPU of the generator from the kernel, over {options.seconds:g} s each; medians of "
+        f"{options.rounds} rounds that alternate. *Rows*: every request recorded as in a run."
     )
     text = [
         "## Load generators side by side",

@@ -1,0 +1,201 @@
+"""Hold what the load generator measures against what is known: latencies, pacing, a stall.
+
+    python -m benchmarks.accuracy [--rounds 3] [--seconds 6]
+
+Known latencies: a server of blocking threads sleeps for given times and says in Server-Timing how long each request
+really took; the difference to what is measured, request by request, is the network's and the generator's. Pacing: 500
+requests/s from 50 users, in lockstep and evenly spread. Stall: a server that answers in 1 ms and stalls 1 s every 5 s,
+200 arrivals/s; the truth follows from the schedule of stalls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.machine import keep, where
+from recording.frames import SpoolReader
+from recording.rows import rows_of
+
+ROOT = Path(__file__).parent.parent
+PEERS = ROOT / "benchmarks" / "peers"
+DELAYS_MS = (1, 1, 1, 1, 1, 1, 2, 2, 5, 20)
+RATE, USERS = 500, 50
+WARM_S = 2.0
+SLACK_S = 5.0  # Locust's --run-time counts from before it has started
+KINDS = {
+    "spread": "FastUser, `spread_throughput`",
+    "lockstep": "FastUser, `constant_throughput`",
+    "stock": "FastHttpUser, `constant_throughput`",
+}
+
+
+@contextmanager
+def serving(script: Path, *words: str) -> Iterator[str]:
+    """Run a server of ours that prints its port, until the block ends; gives its URL."""
+    process = subprocess.Popen([sys.executable, str(script), *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.DataFrame:
+    """Run Locust headless with users of that kind and return the rows of `seconds`, after WARM_S."""
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Path(folder) / "rows"
+        words = [
+            "-m",
+            "locust",
+            "-f",
+            str(PEERS / "pacing_locustfile.py"),
+            "--headless",
+            "--only-summary",
+            "-L",
+            "ERROR",
+        ]
+        words += [
+            "-u",
+            str(users),
+            "-r",
+            str(users),
+            "-t",
+            f"{seconds + WARM_S + SLACK_S:.0f}",
+            "-s",
+            "5",
+            "--host",
+            url,
+        ]
+        env = {"KIND": kind, "RATE": str(rate), "USERS": str(users), "ROWS_FILE": str(spool), "PYTHONPATH": str(ROOT)}
+        quiet = subprocess.DEVNULL
+        subprocess.run([sys.executable, *words], env={**os.environ, **env}, check=False, stdout=quiet, stderr=quiet)
+        table = pd.concat([rows_of(frame).to_pandas() for frame in SpoolReader(spool)])
+    begin = table.start.min() + pd.Timedelta(seconds=WARM_S)
+    return table[(table.start >= begin) & (table.start < begin + pd.Timedelta(seconds=seconds))]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What one round of one kind of user found; times in ms, over those of the server itself where it says them."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    over_p50_ms: float
+    over_p99_ms: float
+
+
+def pace(kind: str, seconds: float) -> Pace:
+    """Measure a second's worth of users against the server that sleeps 1 ms."""
+    with serving(PEERS / "delaying_server.py", "1") as url:
+        found = rows(kind, url, rate=RATE, users=USERS, seconds=seconds)
+    span_s = (found.start.max() - found.start.min()).total_seconds()
+    server_us = found.server_us.astype(float)
+    p50, p99 = np.percentile(found.latency_us, (50, 99)) / 1000
+    own50, own99 = np.nanpercentile(server_us, (50, 99)) / 1000 if server_us.notna().any() else (np.nan, np.nan)
+    return Pace(len(found) / span_s, p50, p99, p50 - own50, p99 - own99)
+
+
+def pacing_lines(rounds: int, seconds: float) -> list[str]:
+    """Return the table of pacing."""
+    found: dict[str, list[Pace]] = {kind: [] for kind in KINDS}
+    for _ in range(rounds):
+        for kind, label in KINDS.items():
+            found[kind].append(pace(kind, seconds))
+            print(label, found[kind][-1], file=sys.stderr)
+    lines = [
+        "| 500 requests/s of 50 users, server sleeps 1 ms | requests/s | p50 ms | p99 ms | p99 above the server's own |"
+    ]
+    lines.append("|---|---|---|---|---|")
+    for kind, of in found.items():
+        middle = {name: statistics.median(getattr(one, name) for one in of) for name in Pace.__slots__}
+        over = [one.over_p99_ms for one in of]
+        shown = (
+            ""
+            if np.isnan(over).any()
+            else f"{middle['over_p99_ms']:.2f} ms (rounds {min(over):.2f} to {max(over):.2f})"
+        )
+        lines.append(
+            f"| {KINDS[kind]} | {middle['per_s']:.0f} | {middle['p50_ms']:.2f} | {middle['p99_ms']:.2f} | {shown} |"
+        )
+    return lines
+
+
+def known_lines(seconds: float) -> list[str]:
+    """Return the comparison with known latencies."""
+    with serving(PEERS / "delaying_server.py", *map(str, DELAYS_MS)) as url:
+        found = rows("spread", url, rate=200, users=40, seconds=seconds)
+    lines = [f"| server sleeps {'/'.join(map(str, DELAYS_MS))} ms in turn, 200 requests/s | p50 ms | p95 ms | p99 ms |"]
+    lines.append("|---|---|---|---|")
+    for label, column in (("as the server timed itself", found.server_us), ("as recorded", found.latency_us)):
+        percentiles = np.percentile(column.astype(float), (50, 95, 99)) / 1000
+        lines.append(f"| {label} | " + " | ".join(f"{value:.2f}" for value in percentiles) + " |")
+    over = (found.latency_us - found.server_us.astype(float)) / 1000
+    lines.append("")
+    lines.append(
+        f"Request by request, recorded less the server's own: median {over.median():.2f} ms, least {over.min():.2f} ms."
+    )
+    return lines
+
+
+def stall_lines() -> list[str]:
+    """Return the comparison under a stall of 1 s in every 5."""
+    script = json.dumps({"delay_ms": [1], "stall_s": 1, "every_s": 5})
+    arrivals_s = np.arange(0, 5, 1 / 200)
+    truth = np.percentile(np.maximum(1 - arrivals_s, 0) * 1000 + 1, (50, 95, 99))
+    lines = [
+        "| server stalls 1 s every 5 s, 200 arrivals/s for 20 s | requests | p50 ms | p95 ms | p99 ms |",
+        "|---|---|---|---|---|",
+    ]
+    lines.append(
+        "| truth, from the schedule of stalls | 4000 | " + " | ".join(f"{value:.0f}" for value in truth) + " |"
+    )
+    for kind, users, label in (
+        ("open", 20, "open loop (`OpenLoopUser`, `FastUser`)"),
+        ("stock", 20, "closed loop: FastHttpUser, `constant_throughput`, 20 users"),
+    ):
+        with serving(ROOT / "tests" / "counting_server.py", script) as url:
+            found = rows(kind, url, rate=200, users=users, seconds=20)
+        response_us = found.latency_us + found.late_us.fillna(0).astype(float)
+        percentiles = np.percentile(response_us, (50, 95, 99)) / 1000
+        lines.append(f"| {label} | {len(found)} | " + " | ".join(f"{value:.0f}" for value in percentiles) + " |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each run but the stall's")
+    options = parser.parse_args()
+    text = [
+        "## What is measured, beside what is known",
+        "",
+        f"`python -m benchmarks.accuracy`: loopback, medians of {options.rounds} rounds that alternate.",
+        "",
+        *pacing_lines(options.rounds, options.seconds),
+        "",
+        *known_lines(options.seconds),
+        "",
+        *stall_lines(),
+        "",
+        where("locust", "gevent", "numpy"),
+    ]
+    keep("accuracy", "\n".join(text))
+
+
+if __name__ == "__main__":
+    main()

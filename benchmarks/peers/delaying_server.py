@@ -1,0 +1,45 @@
+"""Answer each request after a known delay, and say in Server-Timing how long it really took; prints its port.
+
+Run as `python delaying_server.py 1 1 1 20`: these delays in ms, in turn. A thread per connection, blocking calls: what
+it measures is its own sleep and nothing of an event loop's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import sys
+import threading
+import time
+
+
+def serve(connected: socket.socket, delays_s: itertools.cycle[float]) -> None:
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connected:
+        while True:
+            data = b""
+            while b"\r\n\r\n" not in data or len(data.partition(b"\r\n\r\n")[2]) < _length(data):
+                try:
+                    piece = connected.recv(65536)
+                except ConnectionResetError:  # the generator was ended
+                    return
+                if not piece:
+                    return
+                data += piece
+            began_s = time.perf_counter()
+            time.sleep(next(delays_s))
+            took_ms = (time.perf_counter() - began_s) * 1000
+            head = f"HTTP/1.1 200 OK\r\nServer-Timing: predict;dur={took_ms:.3f}\r\nContent-Length: 2\r\n\r\n{{}}"
+            connected.sendall(head.encode())
+
+
+def _length(data: bytes) -> int:
+    return int(data.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+
+
+if __name__ == "__main__":
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    print(listener.getsockname()[1], flush=True)
+    delays = itertools.cycle([float(word) / 1000 for word in sys.argv[1:]])
+    while True:
+        threading.Thread(target=serve, args=(listener.accept()[0], delays), daemon=True).start()

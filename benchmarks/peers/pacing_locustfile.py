@@ -1,0 +1,58 @@
+"""The same rate from users of several kinds: KIND says which, RATE how many requests/s in all, ROWS_FILE where to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import FastHttpUser, constant_throughput, events, task
+from locust.env import Environment
+
+from loadtest.buffer import RECORDED_KEY, RowBuffer, attach
+from loadtest.schedule import OpenLoopUser
+from loadtest.user import FastUser, spread_throughput
+
+BODY = Path(__file__).with_name("payload.json").read_bytes()
+KIND, RATE, USERS = os.environ["KIND"], float(os.environ["RATE"]), int(os.environ["USERS"])
+
+
+class Mixed(OpenLoopUser, FastUser):
+    abstract = True
+
+
+class Applicant({"open": Mixed, "stock": FastHttpUser}.get(KIND, FastUser)):  # type: ignore[misc]
+    arrivals_per_s = RATE / USERS
+    max_in_flight = 100_000
+    if KIND != "open":
+        wait_time = spread_throughput(RATE / USERS) if KIND == "spread" else constant_throughput(RATE / USERS)
+
+    @task
+    def predict(self) -> None:
+        self.client.post("/predict", data=BODY)
+
+
+@events.init.add_listener
+def _record(environment: Environment, **_: object) -> None:
+    buffer = RowBuffer("benchmark")
+    attach(environment, buffer)
+
+    def stock(response_time: float, start_time: float, context: dict[str, Any], **_: object) -> None:
+        if RECORDED_KEY not in context:
+            buffer.add(int(start_time * 1e9), round(response_time * 1000), -1, 0, 0, 200, 0, 0, 0, 0, -1, -1)
+
+    if KIND == "stock":
+        environment.events.request.add_listener(stock)
+
+    def flush() -> None:
+        with Path(os.environ["ROWS_FILE"]).open("ab") as file:
+            file.write(buffer.take() or b"")
+
+    def every_second() -> None:
+        while True:
+            gevent.sleep(1)
+            flush()
+
+    gevent.spawn(every_second)
+    environment.events.quit.add_listener(lambda **_: flush())
