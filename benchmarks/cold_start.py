@@ -72,11 +72,16 @@ def parts_ms(name: str) -> dict[str, float]:
     return found
 
 
-def first_answer(name: str) -> dict[str, float]:
-    """Return the time to the first answer, how long it took itself, and the memory then held."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+def first_answer(name: str) -> dict[str, float]:
+    """Return the time to the first answer, how long it took itself, and the memory then held."""
+    port = free_port()
     command = [sys.executable, *(word.format(port=port) for word in COMMANDS[name])]
     began_s = time.monotonic()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

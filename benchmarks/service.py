@@ -12,7 +12,6 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.cold_start import free_port
 from benchmarks.machine import keep, where
 from target_service.schema import EXAMPLES, LoanApplication, as_row
 
@@ -75,9 +75,7 @@ class Service:
 
 
 def start(name: str) -> Service:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, *(word.format(port=port) for word in COMMANDS[name])]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PORT": str(port)}, stdout=subprocess.DEVNULL)
     until_s = time.monotonic() + 60

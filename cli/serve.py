@@ -13,7 +13,15 @@ def serve_here(
         "127.0.0.1"
     ),
 ) -> int:
-    """Run the target service here until Ctrl-C."""
+    """Run the target service here until Ctrl-C.
+
+    Its log is JSON, a line each; `ACCESS_LOG=1` in the environment adds a line for each request.
+
+    Examples:
+        python lt.py serve
+
+        python lt.py serve --port 8090 --host 0.0.0.0
+    """
     from recording.errors import UnusableError
     from target_service.model import ModelError
     from target_service.serving import PortError, serve

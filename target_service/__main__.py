@@ -1,4 +1,7 @@
-"""Run the service as its image does: `HOST` (127.0.0.1) and `PORT` (8080) come from the environment."""
+"""Run the service as its image does: `python -m target_service`.
+
+The environment says how: `HOST` (127.0.0.1), `PORT` (8080), and `ACCESS_LOG=1` for a line of JSON for each request.
+"""
 
 from __future__ import annotations
 

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from target_service.schema import EXAMPLES
+from tests.images import ROOT, Builder, builder, cannot_build
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-BASE = "localhost/python:3.11-slim-bookworm"
-
-MISSING = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
-needs_builder = pytest.mark.skipif(
-    bool(MISSING) or os.geteuid() != 0,
-    reason=f"building images needs root and {' and '.join(MISSING) or 'buildah'}: apt-get install buildah mmdebstrap",
-)
+needs_builder = pytest.mark.skipif(cannot_build() is not None, reason=str(cannot_build()))
 
 
 def stage(name: str) -> str:
@@ -61,62 +51,10 @@ def test_nothing_is_sent_to_the_build_but_what_is_copied() -> None:
     assert allowed == copied
 
 
-@dataclass(frozen=True)
-class Builder:
-    """buildah with a store of its own, that ends with the test."""
-
-    folder: Path
-
-    def __call__(self, *words: str) -> str:
-        """Run one command of buildah and return what it printed."""
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"buildah {' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        return done.stdout.strip()
-
-    def command(self, *words: str) -> list[str]:
-        store = ["--storage-driver", "vfs", "--root", str(self.folder / "store"), "--runroot", str(self.folder / "run")]
-        return ["buildah", *store, *words]
-
-    def build(self, target: str) -> dict[str, Any]:
-        """Build a target of the Dockerfile and return its configuration."""
-        certificates = "/etc/ssl/certs:/etc/ssl/certs:ro"
-        trust = self.folder / "uv.toml"
-        trust.write_text("native-tls = true\n")  # the machine's certificates: it may sit behind a proxy with its own
-        options = ["--isolation", "chroot", "--pull-never", "--layers=false", "--format", "docker"]
-        mounts = ["-v", certificates, "-v", f"{trust}:/etc/uv/uv.toml:ro"]
-        if Path("/etc/pip.conf").exists():
-            mounts += ["-v", "/etc/pip.conf:/etc/pip.conf:ro"]
-        self(
-            "bud", *options, *mounts, "--build-arg", f"PYTHON_IMAGE={BASE}", "--target", target, "-t", target, str(ROOT)
-        )
-        image: dict[str, Any] = json.loads(self("inspect", "--type", "image", target))
-        config: dict[str, Any] = image["Docker"]["config"]
-        return config
-
-    def run(self, container: str, *words: str) -> str:
-        """Run a command in a container, as its user, and return what it printed."""
-        return self("run", "--isolation", "chroot", container, "--", *words)
-
-    def fails(self, container: str, *words: str) -> str:
-        """Run a command that must fail, and return what it said."""
-        command = self.command("run", "--isolation", "chroot", container, "--", *words)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode != 0
-        return done.stderr
-
-
 @pytest.fixture(scope="module")
 def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
-    folder = tmp_path_factory.mktemp("images")
-    packages = "--include=ca-certificates,python3,python3-pip,python3-venv"
-    base = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(folder / "base.tar")]
-    subprocess.run(base, check=True, capture_output=True)
-    (folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
-    builder = Builder(folder)
-    builder("bud", "--isolation", "chroot", "-t", BASE, str(folder))
-    (folder / "base.tar").unlink()
-    yield builder
-    shutil.rmtree(folder, ignore_errors=True)  # vfs keeps a whole copy for each layer: gigabytes
+    with builder(tmp_path_factory.mktemp("images")) as ready:
+        yield ready
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from target_service.places import STATE_CENTRES
 from target_service.preparation import read_loans
 from target_service.schema import FIELDS, LoanApplication, as_row
 from target_service.synthetic import draw_loans
-from tests.target_service.conftest import ROOT
+from target_service.train import main
 
 HEAD = (
     "LoanNr_ChkDgt,Name,City,State,Zip,Bank,BankState,NAICS,ApprovalDate,ApprovalFY,Term,NoEmp,NewExist,CreateJob,"
@@ -48,8 +46,8 @@ def csv(tmp_path: Path) -> Path:
 
 
 def trained(*words: str, out: Path) -> tuple[Path, dict[str, object]]:
-    command = [sys.executable, "-m", "target_service.train", "--out", str(out), *words]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    """Run the command in this process: another would spend most of its time importing."""
+    main(["--out", str(out), *words])
     return out, json.loads(out.with_suffix(".json").read_text())
 
 
@@ -148,3 +146,10 @@ def test_real_data_trains_a_model_the_service_takes(tmp_path: Path) -> None:
     )
     chances = load_model(out).predict([paid, charged_off])
     assert chances[0] < 0.5 < chances[1]
+
+
+def test_a_data_file_that_is_not_there_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--data", "nowhere.csv"])
+    assert stopped.value.code == 2
+    assert "there is no file nowhere.csv" in capsys.readouterr().err

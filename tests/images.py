@@ -1,0 +1,96 @@
+"""Build images of the Dockerfile without Docker: buildah, on a Debian base that mmdebstrap makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = "localhost/python:3.11-slim-bookworm"
+
+
+def cannot_build() -> str | None:
+    """Return why images cannot be built on this machine, or None where they can."""
+    missing = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
+    if missing:
+        return f"building images needs {' and '.join(missing)}: apt-get install buildah mmdebstrap"
+    return None if os.geteuid() == 0 else "building images with chroot isolation needs root"
+
+
+@dataclass(frozen=True)
+class Builder:
+    """buildah with a store of its own, that ends with the test."""
+
+    folder: Path
+    driver: str
+
+    def __call__(self, *words: str) -> str:
+        """Run one command of buildah and return what it printed."""
+        done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"buildah {' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout.strip()
+
+    def command(self, *words: str) -> list[str]:
+        store = [
+            "--storage-driver",
+            self.driver,
+            "--root",
+            str(self.folder / "store"),
+            "--runroot",
+            str(self.folder / "run"),
+        ]
+        return ["buildah", *store, *words]
+
+    def build(self, target: str) -> dict[str, Any]:
+        """Build a target of the Dockerfile and return its configuration."""
+        certificates = "/etc/ssl/certs:/etc/ssl/certs:ro"
+        trust = self.folder / "uv.toml"
+        trust.write_text("native-tls = true\n")  # the machine's certificates: it may sit behind a proxy with its own
+        # vfs, for machines without overlay, copies everything for each layer: 14 GB with a cache of them.
+        cached = str(self.driver == "overlay").lower()
+        options = ["--isolation", "chroot", "--pull-never", f"--layers={cached}", "--format", "docker"]
+        mounts = ["-v", certificates, "-v", f"{trust}:/etc/uv/uv.toml:ro"]
+        if Path("/etc/pip.conf").exists():
+            mounts += ["-v", "/etc/pip.conf:/etc/pip.conf:ro"]
+        self(
+            "bud", *options, *mounts, "--build-arg", f"PYTHON_IMAGE={BASE}", "--target", target, "-t", target, str(ROOT)
+        )
+        image: dict[str, Any] = json.loads(self("inspect", "--type", "image", target))
+        config: dict[str, Any] = image["Docker"]["config"]
+        return config
+
+    def run(self, container: str, *words: str) -> str:
+        """Run a command in a container, as its user, and return what it printed."""
+        return self("run", "--isolation", "chroot", container, "--", *words)
+
+    def fails(self, container: str, *words: str) -> str:
+        """Run a command that must fail, and return what it said."""
+        command = self.command("run", "--isolation", "chroot", container, "--", *words)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        return done.stderr
+
+
+@contextmanager
+def builder(folder: Path) -> Iterator[Builder]:
+    """Give a builder that has the base image; everything it made goes when it ends."""
+    packages = "--include=ca-certificates,python3,python3-pip,python3-venv"
+    base = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(folder / "base.tar")]
+    subprocess.run(base, check=True, capture_output=True)
+    (folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+    overlay = Builder(folder, "overlay")
+    works = subprocess.run(overlay.command("info"), capture_output=True, check=False).returncode == 0
+    ready = overlay if works else Builder(folder, "vfs")
+    ready("bud", "--isolation", "chroot", "-t", BASE, str(folder))
+    (folder / "base.tar").unlink()
+    try:
+        yield ready
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # gigabytes
