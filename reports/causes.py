@@ -132,7 +132,8 @@ def _cold_by_headers(facts: Facts) -> _Found:
     sentence = (
         f"the spike begins with the load and its first instance {facts.first_words} at {facts.first_ready_s:.1f} s"
     )
-    return Cause.COLD_START, Confidence.HIGH, (sentence,)
+    sure = Confidence.HIGH if facts.slow_first_answer else Confidence.MEDIUM
+    return Cause.COLD_START, sure, (sentence,)
 
 
 def _not_known(facts: Facts) -> _Found:

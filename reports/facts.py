@@ -163,8 +163,9 @@ def facts_of(
         relieved=bool(added_at) and added_at[0] > spike.onset_s + max(rules.RELIEF_S, rules.RELIEF_SHARE * length_s),
         first_ready_s=ready,
         first_is_new=ready is not None
-        and (ready > -1.0 if aged else slow_answer)
-        and spike.onset_s <= ready <= spike.end_s + spike.peak_ms / 1000 + 1,
+        and (ready > -1.0 or not aged)
+        and spike.onset_s - rules.START_NEAR_S <= ready <= spike.end_s + spike.peak_ms / 1000 + 1
+        and not any(one.onset_s < spike.onset_s for one in spikes),
         first_words="was ready" if aged else "was first seen",
         first_answer_s=answer_s,
         slow_first_answer=slow_answer,

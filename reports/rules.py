@@ -86,6 +86,9 @@ ERROR_RATIO, ERROR_FACTOR, ERROR_CHANCE = 0.02, 5.0, 1e-3
 START_S = 15.0
 """A spike that begins within 15 s of the load began with it."""
 
+START_NEAR_S = 3.0
+"""…and the first instance became able to serve inside it, give or take a few seconds of thin traffic."""
+
 WHOLE_RATIO = 0.85
 """Nearly all slower: this share of requests above the median before (0.5 = unchanged; a cold start slows a part)."""
 
@@ -104,7 +107,7 @@ GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = 0.9, 50.0
 GENERATOR_SHARE = 0.25
 """Of a spike's seconds: fewer saturated ones are what a spike does to a client, not what made it."""
 
-GENERATOR_LAG_SHARE = 0.1
+GENERATOR_LAG_SHARE = 0.05
 """Of the rise of p95: a loop 60 ms late does not make requests 3 s late."""
 
 GAUGE_LATE_S = 60.0

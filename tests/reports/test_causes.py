@@ -47,7 +47,7 @@ QUIET = Facts(
 
 GENERATOR = {"saturated_s": 60, "saturated_ratio": 1.0, "cpu_ratio": 0.97}
 ERRORS = {"error_ratio": 0.1, "error_chance": 1e-9}
-START = {"at_start": True, "first_ready_s": 4.0, "first_is_new": True}
+START = {"at_start": True, "first_ready_s": 4.0, "first_is_new": True, "slow_first_answer": True}
 ADDED = {"added": 2, "added_at_s": (320.0, 330.0)}
 DEMAND = {"new_demand": True, "demand_ratio": 1.6, "load_ratio": 1.5}
 PART = {"whole": False, "slower_ratio": 0.6}
@@ -68,6 +68,7 @@ UNSEEN = {"headers": False, "scaling_known": False, "scaling_missing": "is missi
         (DEMAND | ADDED | START, Cause.COLD_START, Confidence.HIGH),
         (DEMAND | ADDED | START | ERRORS, Cause.ERRORS, Confidence.HIGH),
         (DEMAND | ADDED | START | ERRORS | GENERATOR, Cause.GENERATOR, Confidence.HIGH),
+        (START | {"slow_first_answer": False}, Cause.COLD_START, Confidence.MEDIUM),
         (START | {"first_is_new": False}, Cause.UNEXPLAINED, Confidence.LOW),
         (DEMAND | {"headers": False}, Cause.SATURATION, Confidence.MEDIUM),
         (DEMAND | ADDED | {"headers": False}, Cause.SCALE_OUT, Confidence.MEDIUM),
