@@ -111,7 +111,4 @@ def _access_line(ended: float, scope: Scope, status: int, size_bytes: int, took_
             "protocol": f"HTTP/{scope['http_version']}",
         },
     }
-    trace, _, _ = headers.get(b"traceparent", b"").decode("latin-1").removeprefix("00-").partition("-")
-    if trace:
-        line["logging.googleapis.com/trace"] = trace
     return orjson.dumps(line)
