@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 65_536
 BODILESS = (204, 304)
@@ -195,6 +198,7 @@ class KnownHeads:
         self._known: dict[bytes, Reading] = {}
         self._age: _Mark | None = None
         self._predict: _Mark | None = None
+        self._warned = False
 
     def read(self, raw_head: bytes) -> Reading:
         """Return what the head says, from memory where its bytes were seen before.
@@ -216,6 +220,9 @@ class KnownHeads:
 
     def _learn(self, raw_head: bytes) -> Reading:
         reading = parse_head(raw_head)
+        if not self._warned and b"\r\nset-cookie:" in raw_head.lower():
+            self._warned = True
+            log.warning("The service sets cookies, which this client does not keep: docs/users.md says what to do.")
         if self._age is None and (match := _AGE.search(raw_head)):
             self._age = _Mark(match[0], int)
         if self._predict is None and (match := _PREDICT.search(raw_head)):
