@@ -1,0 +1,182 @@
+"""An emulator as a process of its own answers, tells its state, and leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from emulator import cgroups, children
+from emulator.api import PREFIX, EmulatorOptions, RevisionTemplate, Sampling
+from emulator.handle import EmulatorHandle, Order
+from recording.errors import EmulatorError
+from tests.conftest import ROOT, Until, lt, started
+from tests.emulator.local import APP
+
+SECONDS = EmulatorOptions(sampling=Sampling(1.0))
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def leftovers(pids: list[int]) -> list[str]:
+    """Return what is still there of these processes, and of cgroups and folders without a living owner."""
+    found = [f"process {pid}" for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    rooms = [room for room in children.emulators_room().glob("*-*") if not children.is_alive(room.name)]
+    places = {
+        place for _, bases in cgroups.candidates(Path("/sys/fs/cgroup")) for tries in bases.values() for place in tries
+    }
+    slices = [
+        group
+        for place in places
+        for group in place.glob(cgroups.PREFIX + "*")
+        if not children.is_alive(group.name.removeprefix(cgroups.PREFIX))
+    ]
+    return [*found, *map(str, rooms), *map(str, slices)]
+
+
+def family(pid: int) -> list[int]:
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+
+
+def test_a_synchronous_process_starts_reads_and_stops_one(tmp_path: Path) -> None:
+    log = tmp_path / "emulator.log"
+    order = Order(RevisionTemplate(command=APP, concurrency=8), options=SECONDS)
+    with EmulatorHandle.start(order, log=log) as emulator:
+        pid = int(get(emulator.url + "/who").split()[0])
+        state = emulator.state()
+        (service,) = state["services"]
+        (revision,) = service["revisions"]
+        assert (service["url"], service["phase"], revision["concurrency"]) == (emulator.url, "ready", 8)
+        assert [one["pid"] for one in revision["instances"]] == [pid]
+        assert revision["decision"]["reason"]
+        pids = family(state["emulator"]["pid"])
+        assert pid in pids
+    assert leftovers(pids) == []
+    assert "serves after" in log.read_text()
+
+
+def test_a_deploy_that_fails_is_an_error_with_the_last_lines_and_leaves_nothing() -> None:
+    with pytest.raises(EmulatorError, match="last words before the end"):
+        EmulatorHandle.start(Order(RevisionTemplate(command=APP, env=(("EXIT_WITH", "5"),))))
+    assert leftovers([]) == []
+
+
+def test_when_whoever_started_it_is_killed_it_stops_everything_itself(until: Until) -> None:
+    """A parent that is killed with -9 closes the pipe, and the end of its stdin is the emulator's word to stop."""
+    script = (
+        "import sys, time\n"
+        "from emulator.api import RevisionTemplate\n"
+        "from emulator.handle import EmulatorHandle, Order\n"
+        f"emulator = EmulatorHandle.start(Order(RevisionTemplate(command={APP!r}, min_instances=2)))\n"
+        "print(emulator.state()['emulator']['pid'], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert parent.stdout is not None
+    pids = family(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: leftovers(pids) == [], "everything to be gone")
+
+
+def test_after_kill_9_its_children_die_and_the_next_start_removes_the_rest(until: Until) -> None:
+    order = Order(RevisionTemplate(command=APP, min_instances=2))
+    emulator = EmulatorHandle.start(order)
+    pid = emulator.state()["emulator"]["pid"]
+    pids = family(pid)
+    assert len(pids) >= 4  # itself, HAProxy, two instances
+    os.kill(pid, signal.SIGKILL)
+    emulator.stop()
+    until(lambda: not [one for one in leftovers(pids) if one.startswith("process")], "its children to die")
+    with EmulatorHandle.start(order):
+        assert leftovers(pids) == []
+
+
+def test_ctrl_c_stops_the_verb_and_everything_it_started() -> None:
+    words = (sys.executable, APP[1])
+    with started("emulate", "--port", "0", "--min-instances", "1", "--command", " ".join(words)) as process:
+        assert process.stdout is not None
+        service, state = (process.stdout.readline().split()[-1] for _ in range(2))
+        assert get(service + "/?ms=1") == "1"
+        pids = family(json.loads(get(state))["emulator"]["pid"])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert leftovers(pids) == []
+
+
+def test_wrong_words_are_refused_in_a_sentence() -> None:
+    done = lt("emulate", "--memory", "lots")
+    assert (done.code, "512Mi" in done.err) == (2, True)
+    done = lt("emulate", "--max-instances", "0", "--port", "0")
+    assert (done.code, "max instances 0: must be 1 to 1000" in done.err) == (2, True)
+
+
+def test_a_busy_port_is_a_sentence_with_the_way_out() -> None:
+    order = Order(RevisionTemplate(command=APP))
+    with EmulatorHandle.start(order) as first:
+        port = int(first.url.rpartition(":")[2])
+        with pytest.raises(EmulatorError, match="give another --port"):
+            EmulatorHandle.start(Order(RevisionTemplate(command=APP), front_port=port))
+
+
+@pytest.mark.parametrize("tool", ["wrk", "hey"])
+def test_a_load_tool_at_zero_gets_every_answer_and_the_official_client_counts_the_same(tool: str, until: Until) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed (apt-get install {tool})")
+    import grpc
+    from google.cloud.monitoring_v3 import MetricServiceClient
+    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+
+    template = RevisionTemplate(command=APP, concurrency=8, max_instances=5)
+    with EmulatorHandle.start(Order(template, options=SECONDS)) as emulator:
+        assert emulator.state()["services"][0]["revisions"][0]["instances"] == []  # at zero
+        if tool == "hey":
+            words = ["hey", "-n", "600", "-c", "60", "-t", "60", emulator.url + "/?ms=5"]
+        else:
+            words = ["wrk", "-t1", "-c60", "-d2s", "--timeout", "60s", emulator.url + "/?ms=5"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=90, check=True)
+        if tool == "hey":
+            answered = sum(int(count) for count in re.findall(r"\[200\]\s+(\d+) responses", done.stdout))
+            assert answered == 600, done.stdout
+            slack = 0
+        else:
+            found = re.search(r"(\d+) requests in", done.stdout)
+            assert found is not None
+            answered, slack = int(found[1]), 60  # wrk walks away from what is in flight when its time is over
+        assert "Non-2xx" not in done.stdout
+        assert "Socket errors" not in done.stdout
+        channel = grpc.insecure_channel(emulator.api_endpoint)
+        client = MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
+
+        def counted() -> int:
+            now_s = int(time.time())
+            request = {
+                "name": "projects/local",
+                "filter": f'metric.type="{PREFIX}request_count"',
+                "interval": {"start_time": {"seconds": now_s - 300}, "end_time": {"seconds": now_s}},
+            }
+            return sum(
+                point.value.int64_value
+                for series in client.list_time_series(request=request)
+                for point in series.points
+                if series.metric.labels["response_code"] == "200"
+            )
+
+        until(lambda: answered <= counted() <= answered + slack, f"the metrics to count {answered}")
+        assert emulator.state()["services"][0]["revisions"][0]["lost_log_lines"] == 0
+        channel.close()
