@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,6 @@ PEERS = ROOT / "benchmarks" / "peers"
 DELAYS_MS = (1, 1, 1, 1, 1, 1, 2, 2, 5, 20)
 RATE, USERS = 500, 50
 WARM_S = 2.0
-SLACK_S = 5.0  # Locust's --run-time counts from before it has started
 KINDS = {
     "spread": "FastUser, `spread_throughput`",
     "lockstep": "FastUser, `constant_throughput`",
@@ -58,31 +58,21 @@ def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.
     """Run Locust headless with users of that kind and return the rows of `seconds`, after WARM_S."""
     with tempfile.TemporaryDirectory() as folder:
         spool = Path(folder) / "rows"
-        words = [
-            "-m",
-            "locust",
-            "-f",
-            str(PEERS / "pacing_locustfile.py"),
-            "--headless",
-            "--only-summary",
-            "-L",
-            "ERROR",
-        ]
-        words += [
-            "-u",
-            str(users),
-            "-r",
-            str(users),
-            "-t",
-            f"{seconds + WARM_S + SLACK_S:.0f}",
-            "-s",
-            "5",
-            "--host",
-            url,
-        ]
+        # No --run-time: Locust counts it from before it has started, which on a busy machine is seconds ago.
+        words = f"-m locust -f {PEERS / 'pacing_locustfile.py'} --headless --only-summary -L ERROR -s 5".split()
+        words += f"-u {users} -r {users} --host {url}".split()
         env = {"KIND": kind, "RATE": str(rate), "USERS": str(users), "ROWS_FILE": str(spool), "PYTHONPATH": str(ROOT)}
-        quiet = subprocess.DEVNULL
-        subprocess.run([sys.executable, *words], env={**os.environ, **env}, check=False, stdout=quiet, stderr=quiet)
+        running = subprocess.Popen(
+            [sys.executable, *words], env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        give_up_s = time.monotonic() + 60
+        while not (spool.exists() and spool.stat().st_size):
+            if time.monotonic() > give_up_s:
+                raise SystemExit(f"{kind}: no request within a minute")
+            time.sleep(0.1)
+        time.sleep(seconds + WARM_S)
+        running.terminate()
+        running.wait()
         table = pd.concat([rows_of(frame).to_pandas() for frame in SpoolReader(spool)])
     begin = table.start.min() + pd.Timedelta(seconds=WARM_S)
     return table[(table.start >= begin) & (table.start < begin + pd.Timedelta(seconds=seconds))]
