@@ -91,7 +91,7 @@ def check_service(asked: Asked, *, patience: Patience | None = None) -> Iterator
     yield check
     yield _round_trip(found.target.url)
     if check.mark is not Mark.BAD:
-        yield _payload(found.target.url + asked.path, asked.payload, token)
+        yield check_payload(found.target.url + asked.path, asked.payload, token)
 
 
 def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
@@ -178,7 +178,8 @@ def _round_trip(url: str) -> Check:
     return Check(Mark.RISKY, "round trip", said, "run the generator in the service's region (docs/distributed.md)")
 
 
-def _payload(url: str, payload: object, token: str | None) -> Check:
+def check_payload(url: str, payload: object, token: str | None) -> Check:
+    """Post one real request, which starts an instance where there is none, and say how it was answered."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     request = urllib.request.Request(url, json.dumps(payload).encode(), headers)
     shown = f"curl -i -X POST {url} -H 'Content-Type: application/json' -d @payload.json"

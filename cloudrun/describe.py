@@ -65,6 +65,9 @@ def describe(
     patience: Patience | None = None,
 ) -> Described:
     """Return what the service is now. Arguments and errors are those of `resolve`."""
+    from google.api_core.exceptions import NotFound
+    from google.cloud.run_v2 import GetRevisionRequest
+
     clients = Clients(endpoint)
     project, region = place_of(service, project=project, region=region, clients=clients)
     purpose = Purpose(
@@ -74,14 +77,15 @@ def describe(
         role="roles/run.viewer",
         look=f"gcloud run services list --project {project}",
     )
-    found = _find(clients, service, project=project, region=region, purpose=purpose, patience=patience)
-    revision = _serving(found)
-    template: Any = found.template
-    if revision and revision != _last(found.latest_created_revision):
-        from google.cloud.run_v2 import GetRevisionRequest
-
-        request = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
-        template = call(clients.revisions.get_revision, request, purpose=purpose, patience=patience)
+    try:
+        found = _find(clients, service, project=project, region=region, purpose=purpose, patience=patience)
+        revision = _serving(found)
+        template: Any = found.template
+        if revision and revision != _last(found.latest_created_revision):
+            asked = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
+            template = call(clients.revisions.get_revision, asked, purpose=purpose, patience=patience)
+    except NotFound as error:
+        raise CloudError(explained(error, purpose=purpose, patience=patience)) from error
     target = TargetRecord(
         kind="emulator" if endpoint else "cloud",
         url=found.uri,
@@ -122,27 +126,23 @@ def place_of(service: str, *, project: str | None, region: str | None, clients: 
 def _find(
     clients: Clients, service: str, *, project: str, region: str, purpose: Purpose, patience: Patience | None
 ) -> Service:
-    from google.api_core.exceptions import NotFound
     from google.cloud.run_v2 import GetServiceRequest, ListServicesRequest
 
     parent = f"projects/{project}/locations/{region}"
-    try:
-        if "://" not in service:
-            request = GetServiceRequest(name=f"{parent}/services/{service}")
-            named: Service = call(clients.services.get_service, request, purpose=purpose, patience=patience)
-            return named
-        wanted = service.rstrip("/")
-        listing = ListServicesRequest(parent=parent)
-        while True:
-            page = call(clients.services.list_services, listing, purpose=purpose, patience=patience)
-            listed: list[Service] = [found for found in page.services if wanted in (found.uri, *found.urls)]
-            if listed:
-                return listed[0]
-            if not page.next_page_token:
-                break
-            listing.page_token = page.next_page_token
-    except NotFound as error:
-        raise CloudError(explained(error, purpose=purpose, patience=patience)) from error
+    if "://" not in service:
+        request = GetServiceRequest(name=f"{parent}/services/{service}")
+        named: Service = call(clients.services.get_service, request, purpose=purpose, patience=patience)
+        return named
+    wanted = service.rstrip("/")
+    listing = ListServicesRequest(parent=parent)
+    while True:
+        page = call(clients.services.list_services, listing, purpose=purpose, patience=patience)
+        listed: list[Service] = [found for found in page.services if wanted in (found.uri, *found.urls)]
+        if listed:
+            return listed[0]
+        if not page.next_page_token:
+            break
+        listing.page_token = page.next_page_token
     raise CloudError(
         f"No service of project {project} in {region} has the URL {service}. See what is there: `{purpose.look}`."
     )
@@ -151,7 +151,7 @@ def _find(
 def _serving(service: Service) -> str | None:
     """Return the revision with the largest share of the traffic; the latest ready one when none is pinned."""
     latest = _last(service.latest_ready_revision) or None
-    shares = [(status.percent, status.revision or latest) for status in service.traffic_statuses]
+    shares = [(status.percent, _last(status.revision) or latest) for status in service.traffic_statuses]
     return max(shares, key=lambda share: share[0])[1] if shares else latest
 
 
@@ -172,6 +172,7 @@ def _limits(service: Service, template: Any) -> Limits:
 
 def _is_public(clients: Clients, service: Service, *, purpose: Purpose, patience: Patience | None) -> bool | None:
     """Return whether everyone may call the service; reads its policy, not the service, so that it starts nothing."""
+    from google.api_core.exceptions import NotFound
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest
 
     if service.invoker_iam_disabled:
@@ -179,7 +180,7 @@ def _is_public(clients: Clients, service: Service, *, purpose: Purpose, patience
     request = GetIamPolicyRequest(resource=service.name)
     try:
         policy = call(clients.services.get_iam_policy, request, purpose=purpose, patience=patience)
-    except CloudError:
+    except (CloudError, NotFound):
         return None
     return any("allUsers" in binding.members for binding in policy.bindings if binding.role == "roles/run.invoker")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from cloudrun.calls import Patience
-from cloudrun.checks import Asked, Check, Mark, check_limits, check_service
+from cloudrun.checks import Asked, Check, Mark, check_limits, check_payload, check_service
 from cloudrun.describe import Described
 from recording.run import Limits, TargetRecord
 from tests.cloudrun.faulty import faulty_endpoint
@@ -58,3 +61,37 @@ def test_what_google_refuses_ends_the_doctor_with_the_command_that_grants_it() -
         *_, last = check_service(asked, patience=Patience(attempt_s=1, retry_s=1))
     assert (last.mark, last.name) == (Mark.BAD, "Cloud Run API")
     assert last.cure.startswith("gcloud projects add-iam-policy-binding demo")
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A service that answers 403 to who brings no token, and 422 to everyone else."""
+
+    def do_POST(self) -> None:
+        self.send_response(422 if self.headers["Authorization"] == "Bearer good" else 403)
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        del words
+
+
+def test_a_payload_that_is_refused_is_bad_and_says_what_to_try() -> None:
+    server = HTTPServer(("127.0.0.1", 0), Refusing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/predict"
+    try:
+        private, wrong = check_payload(url, {}, None), check_payload(url, {}, "good")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert (private.mark, "run.invoker" in private.cure) == (Mark.BAD, True)
+    assert (wrong.mark, wrong.finding[:12]) == (Mark.BAD, "answered 422")
+    assert wrong.cure.startswith(f"curl -i -X POST {url}")
+    gone = check_payload(url, {}, None)
+    assert (gone.mark, gone.finding[:9]) == (Mark.BAD, "no answer")
+
+
+def test_a_token_never_reaches_a_finding() -> None:
+    check = check_payload("http://127.0.0.1:1/", {}, "secret-token")
+    assert "secret-token" not in f"{check.finding} {check.cure}"

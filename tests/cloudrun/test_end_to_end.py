@@ -31,7 +31,7 @@ from recording.run import Outcome, Run, ScenarioRecord
 from tests.cloudrun.faulty import faulty_endpoint
 
 ROOT = Path(__file__).parents[2]
-APP = str(ROOT / "tests" / "emulator" / "counting_app.py")
+APP = str(Path(__file__).with_name("who_app.py"))
 COMMAND = (sys.executable, APP)
 OVER_TWO_SAMPLES = timedelta(seconds=2.5)
 """Long enough for the instance count, sampled once a second here, to have seen the instance serve."""
@@ -83,7 +83,7 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
         sent += 1
     end = datetime.now(UTC)
     assert {answer.split()[0] for answer in answers} == {deployed.revision}
-    assert {tuple(answer.split()[2:]) for answer in answers} == {("ml", "hello")}
+    assert {tuple(answer.split()[1:]) for answer in answers} == {("ml", "hello")}
 
     table = fetch(target, start, end, endpoint=endpoint)
     rows = table.to_pylist()
@@ -182,6 +182,10 @@ def test_the_verbs_do_the_same(emulator: EmulatorHandle, tmp_path: Path) -> None
     stored = folder.read_metrics()
     assert stored is not None
     assert stored[stored.metric == REQUEST_COUNT].value.sum() == 1
+
+    looked = lt("doctor", *there, "--path", "/", "--runs", str(tmp_path))
+    assert looked.returncode == 0, looked.stdout
+    assert "✓ payload: answered 200" in looked.stdout
 
     gone = lt("deploy", "--delete", *there)
     assert (gone.returncode, "is gone" in gone.stderr) == (0, True)

@@ -22,7 +22,7 @@ from emulator.handle import EmulatorHandle, Order
 from emulator.haproxy import find_haproxy
 from recording.errors import EmulatorError
 
-APP = str(Path(__file__).parent / "counting_app.py")
+APP = str(Path(__file__).parents[1] / "cloudrun" / "who_app.py")
 Gcloud = Callable[..., Any]
 
 
@@ -49,7 +49,7 @@ def emulator() -> Iterator[EmulatorHandle]:
 
 @pytest.fixture
 def gcloud(emulator: EmulatorHandle, tmp_path: Path) -> Gcloud:
-    """Return what runs gcloud against the emulator and gives back its JSON; docs/emulator.md has the same variables."""
+    """Return what runs gcloud there and gives back its JSON; docs/google-surfaces.md has the same variables."""
     token = tmp_path / "token"
     token.write_text("any token will do")
     environment = {
@@ -94,7 +94,7 @@ def test_deploy_describe_update_delete(gcloud: Gcloud, emulator: EmulatorHandle)
         *("--set-env-vars", "GREETING=hello", "--allow-unauthenticated"),
     )
     assert shown["status"]["conditions"][0] == {**shown["status"]["conditions"][0], "type": "Ready", "status": "True"}
-    revision, _, service, greeting = get(f"{shown['status']['url']}/who").split()
+    revision, service, greeting = get(f"{shown['status']['url']}/who").split()
     assert (revision, service, greeting) == (shown["status"]["latestReadyRevisionName"], "ml", "hello")
 
     target = resolve("ml", project="demo", region="europe-west2", endpoint=emulator.api_endpoint)
