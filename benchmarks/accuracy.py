@@ -112,7 +112,7 @@ def pacing_lines(rounds: int, seconds: float) -> list[str]:
     ]
     lines.append("|---|---|---|---|---|")
     for kind, of in found.items():
-        middle = {name: statistics.median(getattr(one, name) for one in of) for name in Pace.__slots__}
+        middle = {name: statistics.median(getattr(one, name) for one in of) for name in Pace.__dataclass_fields__}
         over = [one.over_p99_ms for one in of]
         shown = (
             ""

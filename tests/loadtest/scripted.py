@@ -99,6 +99,7 @@ def scripted(script: Script, *, tls: bool = False, family: int = socket.AF_INET)
     try:
         yield server
     finally:
+        listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave the port open to the thread in accept()
         listener.close()
 
 
