@@ -76,6 +76,7 @@ async def _revision(revision: Revision) -> dict[str, Any]:
             {
                 "name": instance.name,
                 "pid": instance.pid,
+                "port": instance.port,
                 "state": instance.state.value,
                 "in_flight": in_flight,
                 "cpu_ratio": cpu_ratio,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from emulator.api import PREFIX, EmulatorOptions, Phase, RevisionTemplate, Sampl
 from emulator.cgroups import Slices
 from emulator.control import LocalCloudRun
 from emulator.instance import State
+from recording.errors import EmulatorError
 from tests.emulator.local import APP, KEY, Answer, deployed, eventually, get, local_cloud_run, told
 
 SECONDS = Sampling(1.0)
@@ -202,6 +204,16 @@ def test_a_template_that_cannot_work_is_refused_before_anything_starts(template:
             with pytest.raises(TemplateError, match="must be"):
                 emulator.create_service(KEY, template)
             assert emulator.services() == []
+
+    asyncio.run(story())
+
+
+def test_a_busy_port_is_refused_with_the_way_out() -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with local_cloud_run() as emulator:
+                with pytest.raises(EmulatorError, match="give another --port"):
+                    emulator.create_service(KEY, RevisionTemplate(command=APP), front_port=taken.getsockname()[1])
 
     asyncio.run(story())
 
