@@ -51,6 +51,7 @@ class Chart:
     limits: bool = False
     born: bool = False
     least: float = 0.0
+    generator: bool = False
 
 
 CHARTS = (
@@ -128,11 +129,12 @@ CHARTS = (
     Chart(
         "generator",
         "Load generator",
-        "CPU of its busiest worker; grey bands are seconds in which it was saturated and measured itself",
+        "CPU of its busiest worker; grey marks seconds in which it was saturated and may have measured itself",
         "%",
         (Line("generator_cpu_ratio", "CPU of a core", 2, factor=100),),
         height=100,
         least=100,
+        generator=True,
     ),
     Chart(
         "lag",
@@ -142,6 +144,7 @@ CHARTS = (
         (Line("loop_lag_ms", "lag", 2),),
         height=100,
         least=10,
+        generator=True,
     ),
 )
 
@@ -160,15 +163,24 @@ def payload(report: Report) -> dict[str, Any]:
             {"from_s": spike.onset_s, "to_s": spike.end_s, "label": f"{number} {spike.cause}"}
             for number, (_, spike) in enumerate(spikes(report), 1)
         ],
-        "saturated": [
-            {"from_s": span.from_s, "to_s": span.to_s} for run in report.runs for span in run.measured.saturated
-        ],
+        "saturated": _saturated(report),
     }
 
 
 def spikes(report: Report) -> list[tuple[RunSummary, Spike]]:
     """Return every spike of every run with its run, in the order of the spike table."""
     return [(run, spike) for run in report.runs for spike in run.spikes]
+
+
+def _saturated(report: Report) -> list[dict[str, float]]:
+    """Return when a generator was saturated, in whichever run, as stretches that do not overlap."""
+    joined: list[dict[str, float]] = []
+    for span in sorted((s for run in report.runs for s in run.measured.saturated), key=lambda span: span.from_s):
+        if joined and span.from_s <= joined[-1]["to_s"]:
+            joined[-1]["to_s"] = max(joined[-1]["to_s"], span.to_s)
+        else:
+            joined.append({"from_s": span.from_s, "to_s": span.to_s})
+    return joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +269,7 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
         "log": chart.log,
         "labels": chart.id == "latency",
         "least": chart.least,
+        "generator": chart.generator,
         "series": series,
         "limits": _limits(report) if chart.limits else [],
         "born": [

@@ -89,9 +89,11 @@ def percent(ratio: float | None) -> str:
 
 
 def change(ratio: float | None) -> str:
-    """Return a relative difference with its sign: +12 %, −3.4 %."""
+    """Return a relative difference with its sign: +12 %, −3.4 %; twice as much and more as a factor: × 2.5."""
     if ratio is None:
         return ABSENT
+    if ratio >= 1:
+        return times(1 + ratio)
     value = 100 * ratio
     text = f"{abs(value):.{0 if abs(value) >= 10 else 1}f} %"
     return ("+" if value >= 0 else "−") + text

@@ -166,13 +166,15 @@ def _difference(report: Report) -> Card:
     line = main_line(comparison)
     if line is None or line.difference_ratio is None:
         return Card(heading, "No p95 to compare", "unsure", tuple(comparison.notes[:1]))
-    lines = [
-        f"{phase(line.scope)}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}.",
-        f"95 % interval {f.change_interval(line.low_ratio, line.high_ratio)}.",
-        verdict_sentence(line, comparison),
-    ]
-    if not comparison.comparable:
-        lines.append("The runs differ in what they did: see How measured.")
+    lines = [f"{phase(line.scope).capitalize()}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}."]
+    if line.low_ratio is None:
+        lines.append(f"No interval: {line.why or 'there is too little to make one'}")
+    else:
+        lines.append(f"95 % interval {f.change_interval(line.low_ratio, line.high_ratio)}.")
+        lines.append(verdict_sentence(line, comparison))
+    unfair = [f"{one.what} {one.a} against {one.b}" for one in comparison.differences if one.matters]
+    if unfair:
+        lines.append(f"Not a fair comparison: {'; '.join(unfair)}.")
     tones: dict[str, Literal["good", "bad", "unsure"]] = {"slower": "bad", "faster": "good", "equivalent": "good"}
     return Card(heading, f"p95 {f.change(line.difference_ratio)}", tones.get(line.verdict, "unsure"), tuple(lines))
 

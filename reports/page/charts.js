@@ -79,6 +79,8 @@
   let linking = false;
   let logLatency = false;
 
+  const paperWidth = 690; // A4 and Letter less their margins; the layout of paper comes after the drawing for it
+  const widthOf = (host) => (root.classList.contains("paper") ? paperWidth : host.clientWidth);
   const axis = () => ({ stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 },
     ticks: { stroke: colour("--grid"), width: 1 }, font: "12px system-ui, sans-serif" });
   const lonely = (plot, index) => { // a value between two gaps has no line: it is drawn as a point
@@ -100,10 +102,10 @@
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
-    for (const mark of page.saturated) {
+    for (const mark of page.saturated) { // a strip along the top; in the charts of the generator itself a band
       ctx.fillStyle = colour("--busy");
       const [left, width] = span(mark.from_s, mark.to_s);
-      ctx.fillRect(left, bbox.top, width, bbox.height);
+      ctx.fillRect(left, bbox.top, width, chart.spec.generator ? bbox.height : 5 * pixel);
     }
     for (const spike of page.spikes) {
       const [left, width] = span(spike.from_s, spike.to_s);
@@ -162,7 +164,7 @@
     const { spec, host } = chart;
     const logarithmic = spec.log && logLatency;
     const plot = new uPlot({
-      width: host.clientWidth, height: spec.height, legend: { show: false },
+      width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false, min: range[0], max: range[1] },
         y: logarithmic ? { distr: 3 } : { range: fits(chart) } },
       cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
@@ -277,7 +279,7 @@
     const data = uPlot.join(spec.series.map((series) => [series.x, series.y]));
     const percentiles = spec.kind === "percentiles";
     return new uPlot({
-      width: host.clientWidth, height: spec.height, legend: { show: false },
+      width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false }, y: percentiles ? { distr: 3 } : { range: fits(chart) } },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       hooks: { draw: [marks(chart)], setCursor: [(self) => {

@@ -117,6 +117,7 @@ def test_junit_counts_missed_as_failures_and_undecided_as_errors() -> None:
         (formats.percent(0.000001), "< 0.01 %"),
         (formats.change(-0.034), "−3.4 %"),
         (formats.change(0.0), "+0.0 %"),
+        (formats.change(1.5), "× 2.5"),
         (formats.usd(0.000783), "$0.00078"),
         (formats.usd(0.0), "$0.00"),
         (formats.quantile(0.999), "p99.9"),
