@@ -85,6 +85,14 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
     assert {answer.split()[0] for answer in answers} == {deployed.revision}
     assert {tuple(answer.split()[1:]) for answer in answers} == {("ml", "hello")}
 
+    # The same port answers HTTP/1: the form that gcloud speaks tells of the same revision.
+    rest = urllib.request.Request(
+        f"http://{endpoint}/apis/serving.knative.dev/v1/namespaces/demo/services/ml",
+        headers={"Host": "europe-west2-run.local"},
+    )
+    with urllib.request.urlopen(rest, timeout=30) as answer:
+        assert json.load(answer)["status"]["latestReadyRevisionName"] == deployed.revision
+
     table = fetch(target, start, end, endpoint=endpoint)
     rows = table.to_pylist()
     counted = sum(row["value"] for row in rows if row["metric"] == REQUEST_COUNT)

@@ -72,7 +72,7 @@ def test_the_role_that_is_missing_is_the_one_that_is_named() -> None:
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
 def test_what_passes_is_tried_again(code: grpc.StatusCode) -> None:
     with faulty_endpoint(code) as (faulty, endpoint), pytest.raises(CloudError):
-        resolve("ml", project="demo", region="r", endpoint=endpoint, patience=Patience(attempt_s=5, retry_s=3))
+        resolve("ml", project="demo", region="r", endpoint=endpoint, patience=Patience(attempt_s=5, retry_s=1.5))
     assert faulty.calls > 1
 
 
