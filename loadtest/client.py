@@ -15,7 +15,7 @@ import orjson
 
 from loadtest.answer import Head, KnownHeads, Reading
 from loadtest.buffer import RECORDED_KEY, pack_row
-from loadtest.connection import Connection, Deadlines, Endpoint
+from loadtest.connection import EXPIRED, Connection, Deadlines, Endpoint
 from loadtest.outcomes import OK, error_text, outcome_of
 from loadtest.response import BadStatusError, CaughtResponse, RedirectError, Response
 from loadtest.tally import Tally
@@ -467,7 +467,7 @@ def encode_body(data: str | bytes | Mapping[str, Any] | None) -> tuple[bytes, in
 
 def _worded(failure: OSError, timeout_s: float) -> Exception:
     """Return the failure with a text that says the bound, where there was one, and no address that varies."""
-    if type(failure) is TimeoutError and not failure.args[0].startswith("no connection"):
+    if failure.args == (EXPIRED,):
         return TimeoutError(f"no whole answer within {timeout_s:g} s")
     return failure
 

@@ -25,6 +25,8 @@ RECEIVE_BYTES = 65_536
 SWEEP_S = 0.05
 """How often deadlines are looked at: a time-out comes at most this much late."""
 
+EXPIRED = "no whole answer in time"
+
 _READABLE, _WRITABLE = 1, 2
 
 
@@ -200,7 +202,7 @@ class Connection:
         """End the wait with a TimeoutError in the greenlet that waits. For the hub, which alone may call it."""
         greenlet, self.waiting = self.waiting, None
         if greenlet is not None:
-            greenlet.throw(TimeoutError("no whole answer in time"))
+            greenlet.throw(TimeoutError(EXPIRED))
 
     def _read_last(self, first: bytes, bodiless: bool) -> Answer:
         """Return the answer that came before the request was sent whole: nothing can follow it."""

@@ -369,4 +369,4 @@ def test_a_certificate_nobody_signed_is_refused() -> None:
 def test_a_plain_server_asked_in_tls_is_an_error() -> None:
     """Not a hang, not garbage in a body."""
     with scripted(always(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises(OSError):
-        ask(connect(server, tls=True), timeout_s=3)
+        ask(connect(server, tls=True), timeout_s=0.5)
