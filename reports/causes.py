@@ -67,9 +67,10 @@ def explain(
 def decide(facts: Facts) -> Explanation:
     """Return the cause that the facts of one spike speak for: the first rule that holds, in this order.
 
-    The generator's own trouble comes first, as nothing measured in it can be held against the server.
+    The generator's own trouble comes first, as nothing measured in it can be held against the server. A loop that was
+    late by much less than the rise speaks only where nothing else does.
     """
-    for rule in (_generator, _errors, _cold_start, _not_known, _added, _saturated):
+    for rule in (_generator, _errors, _cold_start, _late_loop, _not_known, _added, _saturated):
         found = rule(facts)
         if found:
             cause, confidence, evidence = found
@@ -88,8 +89,27 @@ _Found = tuple[Cause, Confidence, tuple[str, ...]] | None
 
 
 def _generator(facts: Facts) -> _Found:
-    if facts.saturated_s == 0 or facts.saturated_ratio < rules.GENERATOR_SHARE:
+    if facts.saturated_ratio < rules.GENERATOR_SHARE:
         return None
+    if facts.busy_ratio < rules.GENERATOR_SHARE and (facts.lag_ratio < rules.LAG_EXPLAINS or _surely_cold(facts)):
+        return None
+    return _measured_itself(facts)
+
+
+def _late_loop(facts: Facts) -> _Found:
+    """A late event loop that could have made the rise, where no instance or demand could have."""
+    if facts.saturated_ratio < rules.GENERATOR_SHARE or facts.added or (facts.whole and facts.new_demand):
+        return None
+    return _measured_itself(facts)
+
+
+def _surely_cold(facts: Facts) -> bool:
+    """Whether the first requests waited for an instance far longer than the event loop was late."""
+    waited_ms = (facts.first_answer_s or 0.0) * 1000
+    return facts.at_start and facts.first_is_new and facts.slow_first_answer and facts.lag_before_ms < waited_ms / 2
+
+
+def _measured_itself(facts: Facts) -> _Found:
     worst = []
     if facts.cpu_ratio is not None and facts.cpu_ratio >= rules.GENERATOR_CPU_RATIO:
         worst.append(f"a worker used {facts.cpu_ratio:.0%} of a core")

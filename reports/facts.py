@@ -10,9 +10,9 @@ import numpy as np
 from recording.run import LoadModel, Run
 from reports import rules
 from reports.cloud import InstanceGauge
-from reports.histogram import Floats
+from reports.histogram import Bools, Floats
 from reports.load import Load
-from reports.series import Series
+from reports.series import Grid, Series
 from reports.serving import instances_per_s
 from reports.spikes import Spike
 
@@ -26,6 +26,9 @@ class Facts:
         at_start: whether it began with the load.
         saturated_s: seconds inside in which the generator was so busy that it could have made the rise.
         saturated_ratio: the same as a share of its seconds.
+        busy_ratio: share of its seconds in which a worker's core was full.
+        lag_ratio: the usual lag of the worst worker's event loop inside, against the rise of p95.
+        lag_before_ms: its worst lag until the run's first answer.
         cpu_ratio, loop_lag_ms: the worst worker inside.
         error_ratio, error_ratio_outside: failed requests of all, inside and outside.
         error_chance: probability of so many failures at the outside ratio (Poisson).
@@ -57,6 +60,9 @@ class Facts:
     at_start: bool
     saturated_s: int
     saturated_ratio: float
+    busy_ratio: float
+    lag_ratio: float
+    lag_before_ms: float
     cpu_ratio: float | None
     loop_lag_ms: float | None
     error_ratio: float
@@ -125,7 +131,7 @@ def facts_of(
     saturated = _saturated(spike, load)
     inside = slice(spike.onset_s, spike.end_s)
     error_ratio, outside, chance = _errors(spike, series)
-    slower, p50_ratio = _slower(spike, series)
+    slower, p50_ratio = _slower(spike, spikes, series)
     counted = instances_per_s(series, gauge)
     counted = np.ones(series.seconds) if counted is None else counted
     users = _users(series, load, run)
@@ -145,6 +151,9 @@ def facts_of(
         at_start=spike.onset_s <= rules.START_S,
         saturated_s=int(saturated.sum()),
         saturated_ratio=float(saturated.mean()) if len(saturated) else 0.0,
+        busy_ratio=float(np.mean(np.nan_to_num(load.cpu_ratio[inside]) >= rules.GENERATOR_CPU_RATIO)),
+        lag_ratio=float(np.median(np.nan_to_num(load.loop_lag_ms[inside]))) / max(spike.peak_ms - calm_ms, 1e-9),
+        lag_before_ms=_worst(load.loop_lag_ms[: 1 + int(answer_s or 0)]) or 0.0,
         cpu_ratio=_worst(load.cpu_ratio[inside]),
         loop_lag_ms=_worst(load.loop_lag_ms[inside]),
         error_ratio=error_ratio,
@@ -204,26 +213,34 @@ def _errors(spike: Spike, series: Series) -> tuple[float, float, float]:
     return failed / max(1, sent), outside, chance
 
 
-def _slower(spike: Spike, series: Series) -> tuple[float | None, float | None]:
+def _slower(spike: Spike, spikes: Sequence[Spike], series: Series) -> tuple[float | None, float | None]:
     """Return the share of requests above the median of before, and the median's own ratio.
 
-    The first and last tenth of the spike are left out: their seconds may be calm ones.
+    Other spikes are left out of before, and the first and last tenth of the spike out of it: those seconds may be
+    calm ones.
     """
-    before = series.cells.grid(
-        max(0, spike.onset_s - rules.BEFORE_S), max(0, spike.onset_s - rules.BEFORE_GAP_S), width_s=rules.BEFORE_S
-    )
-    if before.requests().sum() < rules.BEFORE_REQUESTS:
-        before = series.cells.grid(spike.end_s, series.seconds, width_s=max(1, series.seconds - spike.end_s))
-    if before.requests().sum() < rules.BEFORE_REQUESTS:
-        return None, None
-    median = float(before.quantile(0.5)[0])
+    calm = np.ones(series.seconds, dtype=np.bool_)
+    for one in spikes:
+        calm[one.onset_s : one.end_s] = False
+    before = _median_us(series, calm, spike.onset_s - rules.BEFORE_S, spike.onset_s - rules.BEFORE_GAP_S)
+    median = before or _median_us(series, calm, spike.end_s, series.seconds)
     length = spike.end_s - spike.onset_s
     edge = length // 10
     core = series.cells.grid(spike.onset_s + edge, spike.end_s - edge, width_s=max(1, length))
     there = int(core.requests().sum())
-    if not there:
+    if median is None or not there:
         return None, None
     return int(core.above(median).sum()) / there, float(core.quantile(0.5)[0]) / median
+
+
+def _median_us(series: Series, calm: Bools, start_s: int, end_s: int) -> float | None:
+    """Return the median of the calm seconds of a stretch; None when they hold too few requests."""
+    start_s, end_s = max(0, start_s), max(0, end_s)
+    grid = series.cells.grid(start_s, end_s)
+    counts = grid.counts[calm[start_s:end_s]].sum(axis=0, keepdims=True)
+    if counts.sum() < rules.BEFORE_REQUESTS:
+        return None
+    return float(Grid(counts, grid.first_bin).quantile(0.5)[0]) or None
 
 
 def _users(series: Series, load: Load, run: Run) -> Floats | None:
@@ -280,6 +297,9 @@ def _added(spike: Spike, series: Series, gauge: InstanceGauge | None) -> tuple[i
         seen = sorted(one.first_answer_s for one in series.instances)
         begin, end = spike.onset_s - rules.AROUND_BEFORE_S, spike.end_s + rules.AROUND_AFTER_S
         added = tuple(at for at in ready if max(begin, ready[0] + 1.0, 0.0) < at <= end)
+        earlier_only = bool(added) and added[-1] < spike.onset_s - rules.GROWN_S
+        if earlier_only and series.young is not None and _young_share(spike, series) < rules.YOUNG_SHARE:
+            added = ()  # started before, and not where the slow requests were
         return len(added), added, max(1, sum(at <= spike.onset_s for at in seen))
     if gauge is None:
         return 0, (), None
@@ -289,6 +309,16 @@ def _added(spike: Spike, series: Series, gauge: InstanceGauge | None) -> tuple[i
     if not len(earlier) or not len(later):
         return 0, (), int(earlier[-1]) if len(earlier) else None
     return max(0, int(later.max() - earlier[-1])), (), int(earlier[-1])
+
+
+def _young_share(spike: Spike, series: Series) -> float:
+    """Return the share of the slow requests that young instances answered."""
+    width_s = max(1, spike.end_s - spike.onset_s)
+    slow, young = (
+        series.cells.grid(spike.onset_s, spike.end_s, width_s=width_s, young=only).above(spike.limit_ms * 1000).sum()
+        for only in (None, True)
+    )
+    return float(young) / max(1.0, float(slow))
 
 
 def _scaling_known(spike: Spike, *, headers: bool, gauge: InstanceGauge | None) -> tuple[bool, str]:

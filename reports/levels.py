@@ -58,14 +58,14 @@ def measure(series: Series) -> Windows:
     """Return the run's windows; the last one may be cut short by the run's end."""
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
     wide, width_s = _reach_back(narrow)
-    p95_us, low_us, high_us = _interval(wide)
+    p95_us, low_us, high_us = interval(wide)
     return Windows(
         p95_us=p95_us,
         low_us=low_us,
         high_us=high_us,
         requests=wide.requests(),
         width_s=width_s,
-        narrow_low_us=_interval(narrow)[1],
+        narrow_low_us=interval(narrow)[1],
         narrow_requests=narrow.requests(),
     )
 
@@ -157,7 +157,7 @@ def _reach_back(narrow: Grid) -> tuple[Grid, Ints]:
     return Grid(counts, narrow.first_bin), width
 
 
-def _interval(grid: Grid) -> tuple[Floats, Floats, Floats]:
+def interval(grid: Grid) -> tuple[Floats, Floats, Floats]:
     """Return p95 of each window with its interval: NaN without requests, inf where there is no upper end."""
     requests = grid.requests()
     low, high = rank_intervals(requests, P, rules.ON_CONFIDENCE)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports import rules
-from reports.histogram import Bools, Ints
-from reports.levels import Levels, Windows
+from reports.histogram import Bools, Floats, Ints
+from reports.levels import Levels, Windows, interval
 from reports.numbers import extra_waiting_request_s
 from reports.series import Series
 from reports.window import Window
@@ -23,7 +23,7 @@ class Spike:
         onset_s: the first second in it.
         end_s: the first second after it.
         peak_s: where the highest window begins.
-        peak_ms: p95 of the highest window.
+        peak_ms: p95 of the highest window; of the spike itself when it is shorter than a window.
         peak_low_ms: lower end of that p95's interval.
         peak_high_ms: its upper end; None when the window holds too few requests for one ("≥").
         baseline_ms: the calm p95 around it.
@@ -166,12 +166,8 @@ def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
         return [stretch]
     median = series.cells.grid(whole.start_s, whole.end_s).quantile(0.5)
     begin = max(0, series.first_ok_us // 1_000_000 - whole.start_s)
-    near = median[begin : begin + rules.VALLEY_WITHIN_S]
-    if len(near) < 2 or np.isnan(near).all():
-        return [stretch]
-    valley = begin + int(np.nanargmin(near))
-    before, after = median[: valley + 1], median[valley:]
-    if min(np.nanmax(before), np.nanmax(after)) < rules.VALLEY_DEPTH * median[valley]:
+    valley = _valley(median, begin)
+    if valley is None:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
     hot = _hot_seconds(slow, there)
@@ -185,6 +181,16 @@ def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
         _Stretch(first, stretch.first, min(first.end_s // rules.WINDOW_S, stretch.last), stretch.limit_us),
         _Stretch(second, min(second.start_s // rules.WINDOW_S, stretch.last), stretch.last, stretch.limit_us),
     ]
+
+
+def _valley(median: Floats, begin: int) -> int | None:
+    """Return the first second from `begin` on that lies between two hills; None when there is none soon enough."""
+    filled = np.nan_to_num(median)
+    for at in range(begin, min(begin + rules.VALLEY_WITHIN_S, len(filled) - 1)):
+        hills = min(filled[: at + 1].max(), filled[at:].max())
+        if not np.isnan(median[at]) and hills >= rules.VALLEY_DEPTH * median[at]:
+            return at
+    return None
 
 
 def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
@@ -216,17 +222,23 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
     if slow < needed:
         return None
     peak = stretch.first + int(np.nanargmax(windows.p95_us[stretch.first : stretch.last + 1]))
-    high = float(windows.high_us[peak])
+    peak_s, (top, low, high) = (
+        peak * rules.WINDOW_S,
+        (windows.p95_us[peak], windows.low_us[peak], windows.high_us[peak]),
+    )
+    if window.length_s < rules.WINDOW_S:  # calm seconds of its window would dilute it
+        own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
+        peak_s, (top, low, high) = window.start_s, (one[0] for one in own)
     baseline = float(np.exp(levels.baseline[peak]))
     return Spike(
         onset_s=window.start_s,
         end_s=window.end_s,
-        peak_s=peak * rules.WINDOW_S,
-        peak_ms=float(windows.p95_us[peak]) / 1000,
-        peak_low_ms=float(windows.low_us[peak]) / 1000,
-        peak_high_ms=high / 1000 if np.isfinite(high) else None,
+        peak_s=peak_s,
+        peak_ms=float(top) / 1000,
+        peak_low_ms=float(low) / 1000,
+        peak_high_ms=float(high) / 1000 if np.isfinite(high) else None,
         baseline_ms=baseline / 1000,
-        ratio=float(windows.p95_us[peak]) / baseline,
+        ratio=float(top) / baseline,
         limit_ms=stretch.limit_us / 1000,
         requests=window.sum(series.ok),
         slow=slow,

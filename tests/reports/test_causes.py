@@ -15,6 +15,9 @@ QUIET = Facts(
     at_start=False,
     saturated_s=0,
     saturated_ratio=0.0,
+    busy_ratio=0.0,
+    lag_ratio=0.01,
+    lag_before_ms=2.0,
     cpu_ratio=0.2,
     loop_lag_ms=2.0,
     error_ratio=0.0,
@@ -45,7 +48,8 @@ QUIET = Facts(
 )
 """A spike of a minute on two known instances that nothing explains."""
 
-GENERATOR = {"saturated_s": 60, "saturated_ratio": 1.0, "cpu_ratio": 0.97}
+GENERATOR = {"saturated_s": 60, "saturated_ratio": 1.0, "busy_ratio": 1.0, "cpu_ratio": 0.97}
+LATE = {"saturated_s": 60, "saturated_ratio": 1.0, "loop_lag_ms": 300.0, "lag_ratio": 0.5}
 ERRORS = {"error_ratio": 0.1, "error_chance": 1e-9}
 START = {"at_start": True, "first_ready_s": 4.0, "first_is_new": True, "slow_first_answer": True}
 ADDED = {"added": 2, "added_at_s": (320.0, 330.0)}
@@ -68,6 +72,11 @@ UNSEEN = {"headers": False, "scaling_known": False, "scaling_missing": "is missi
         (DEMAND | ADDED | START, Cause.COLD_START, Confidence.HIGH),
         (DEMAND | ADDED | START | ERRORS, Cause.ERRORS, Confidence.HIGH),
         (DEMAND | ADDED | START | ERRORS | GENERATOR, Cause.GENERATOR, Confidence.HIGH),
+        (LATE | DEMAND | ADDED, Cause.GENERATOR, Confidence.HIGH),
+        (LATE | {"lag_ratio": 0.1}, Cause.GENERATOR, Confidence.HIGH),
+        (LATE | {"lag_ratio": 0.1} | DEMAND | ADDED, Cause.SCALE_OUT, Confidence.HIGH),
+        (LATE | START | {"first_answer_s": 4.0, "lag_before_ms": 300.0}, Cause.COLD_START, Confidence.HIGH),
+        (LATE | START | {"first_answer_s": 4.0, "lag_before_ms": 3000.0}, Cause.GENERATOR, Confidence.HIGH),
         (START | {"slow_first_answer": False}, Cause.COLD_START, Confidence.MEDIUM),
         (START | {"first_is_new": False}, Cause.UNEXPLAINED, Confidence.LOW),
         (DEMAND | {"headers": False}, Cause.SATURATION, Confidence.MEDIUM),
