@@ -7,13 +7,14 @@ the CPU boost in annotations of the template.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from emulator.api import Labels, Phase, RevisionStatus, RevisionTemplate, ServiceStatus, StartupProbe
-from emulator.surfaces.messages import DEFAULT, DEFAULT_PROBE, MessageError
+from emulator.surfaces.messages import DEFAULT, DEFAULT_PROBE, MessageError, told_template
 from recording.quantities import cpu_of, cpu_text, memory_bytes_of, memory_text
 
 API_VERSION = "serving.knative.dev/v1"
@@ -196,7 +197,7 @@ def labels_of(given: dict[str, str]) -> Labels:
 
 def service_form(status: ServiceStatus) -> dict[str, Any]:
     """Return the service as gcloud reads it."""
-    key, template = status.key, status.template
+    key, template = status.key, told_template(status)
     serving = next((revision.name for revision in status.revisions if revision.serving), None)
     ready = _STATUS.get(status.phase, "Unknown")
     pinned = {"revisionName": status.traffic} if status.traffic else {"latestRevision": True}
@@ -234,7 +235,7 @@ def service_form(status: ServiceStatus) -> dict[str, Any]:
 
 def revision_form(status: ServiceStatus, revision: RevisionStatus) -> dict[str, Any]:
     """Return one revision as gcloud reads it."""
-    template = _template_form(revision.template)
+    template = _template_form(replace(revision.template, cpu=revision.template.cpu or revision.cpu))
     ready = _STATUS.get(revision.phase, "Unknown")
     conditions = [
         _condition(kind, ready, revision.message, revision.created_s)

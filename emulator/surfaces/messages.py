@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -115,6 +116,12 @@ def traffic_of(service: run_v2.Service) -> str | None:
     return wanted[0].revision.rpartition("/")[2] or None if wanted else None
 
 
+def told_template(status: ServiceStatus) -> RevisionTemplate:
+    """Return the service's template with the CPU that was chosen for it, where it left the choice open."""
+    newest = next((each for each in status.revisions if each.name == status.latest_created_revision), None)
+    return replace(status.template, cpu=status.template.cpu or (newest.cpu if newest else None))
+
+
 def service_message(status: ServiceStatus) -> run_v2.Service:
     """Return the service as Cloud Run describes it."""
     name = full_name(status.key)
@@ -132,7 +139,7 @@ def service_message(status: ServiceStatus) -> run_v2.Service:
         update_time=changed,
         launch_stage="GA",
         ingress=run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL,
-        template=_template_message(status.template),
+        template=_template_message(told_template(status)),
         traffic=[
             run_v2.TrafficTarget(
                 type_=allocation.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
@@ -166,7 +173,7 @@ def service_message(status: ServiceStatus) -> run_v2.Service:
 def revision_message(status: ServiceStatus, revision: RevisionStatus) -> run_v2.Revision:
     """Return one revision of the service as Cloud Run describes it."""
     name = full_name(status.key)
-    template = _template_message(revision.template)
+    template = _template_message(replace(revision.template, cpu=revision.template.cpu or revision.cpu))
     state = STATES[revision.phase]
     return run_v2.Revision(
         name=_revision_name(name, revision.name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +17,7 @@ from google.cloud.run_v2.services.services.transports import ServicesGrpcTranspo
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from emulator.api import METRICS, Distribution, Labels, Point, Sampling, Series, ServiceKey
+from emulator.api import METRICS, Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
 from emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 
@@ -274,6 +275,16 @@ class TestRunAdmin:
         api = run_v2.RevisionsClient(transport=RevisionsGrpcTransport(channel=channel))
         (listed,) = api.list_revisions(parent=NAME)
         assert api.get_revision(name=listed.name).containers[0].image == "img"
+
+    def test_a_cpu_that_the_emulator_chose_is_told(self, fresh: tuple[FakeEmulator, grpc.Channel]) -> None:
+        fake, channel = fresh
+        fake.create_service(KEY, RevisionTemplate(cpu=None))
+        asyncio.run(fake.settled(KEY, 1))  # the fake chooses 1 vCPU
+        found = services_of(channel).get_service(name=NAME)
+        assert found.template.containers[0].resources.limits["cpu"] == "1"
+        api = run_v2.RevisionsClient(transport=RevisionsGrpcTransport(channel=channel))
+        revision = api.get_revision(name=found.latest_ready_revision)
+        assert revision.containers[0].resources.limits["cpu"] == "1"
 
     def test_a_policy_is_remembered(self, fresh: tuple[FakeEmulator, grpc.Channel]) -> None:
         _, channel = fresh
