@@ -36,7 +36,10 @@ def emulate(
     autoscaler: Annotated[
         Literal["cloudrun", "knative"], typer.Option(help="Whose rules decide how many instances there are.")
     ] = "cloudrun",
-    idle_time: Annotated[float, typer.Option(metavar="SECONDS", help="How long an idle instance is kept.")] = 900,
+    idle_time: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long an idle instance is kept. Default: 900; 30 with knative."),
+    ] = None,
     sample_period: Annotated[float, typer.Option(metavar="SECONDS", help="Of the metrics; Cloud Run has 60.")] = 60,
     service: Annotated[str, typer.Option(help="The service's name.")] = "target-service",
 ) -> int:
@@ -53,8 +56,8 @@ def emulate(
     from emulator.handle import Order
     from recording.errors import UsageError
 
-    if sample_period <= 0 or idle_time < 0:
-        raise UsageError(f"--sample-period {sample_period:g}, --idle-time {idle_time:g}: must be positive seconds.")
+    if sample_period <= 0 or (idle_time is not None and idle_time <= 0):
+        raise UsageError(f"--sample-period {sample_period:g}, --idle-time {idle_time}: must be above 0 s.")
     template = RevisionTemplate(
         cpu=cpu_of(cpu),
         memory_bytes=memory_of(memory),

@@ -442,13 +442,13 @@ class EmulatorOptions:
 
     Attributes:
         autoscaler: `cloudrun` or `knative`.
-        idle_s: how long an idle instance is kept (Cloud Run: at most 15 min).
+        idle_s: how long an idle instance is kept; None: the autoscaler's own (Cloud Run 15 min, Knative 30 s).
         api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
         command: what a template without a command runs; empty: this project's own target service.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"
-    idle_s: float = 900.0
+    idle_s: float | None = None
     sampling: Sampling = field(default_factory=Sampling)
     api_port: int = 0
     command: tuple[str, ...] = ()

@@ -83,7 +83,14 @@ class Decision:
 
 
 class Policy(Protocol):
-    """A way to decide."""
+    """A way to decide.
+
+    Attributes:
+        idle_s: how long it keeps an instance that has nothing to do.
+    """
+
+    @property
+    def idle_s(self) -> float: ...  # noqa: D102  # said above
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
         """Return what is wanted now; `now_s` on a monotonic clock."""
@@ -98,6 +105,7 @@ class CloudRun:
     """
 
     target_ratio: float = 0.60
+    idle_s: float = 900.0
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
         """Return what is wanted now."""
@@ -156,6 +164,7 @@ class Knative:
     panic_ratio: float = 2.0
     max_up: float = 1000.0
     max_down: float = 2.0
+    idle_s: float = 30.0  # its scale-to-zero grace period; on the way down it keeps nothing, here as long
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
         """Return what is wanted now."""

@@ -23,7 +23,7 @@ from emulator.api import (
     ServiceNotFoundError,
     ServiceStatus,
 )
-from emulator.autoscaler import CloudRun, Knative
+from emulator.autoscaler import CloudRun, Knative, Policy
 from emulator.cgroups import Slices
 from emulator.children import Children
 from emulator.haproxy import find_haproxy
@@ -54,6 +54,8 @@ class LocalCloudRun:
         self.slices = Slices()
         self._on_event = on_event
         self._told = 0
+        self._policy: Policy = Knative() if self.options.autoscaler == "knative" else CloudRun()
+        self.idle_s = self._policy.idle_s if self.options.idle_s is None else self.options.idle_s
         self._children = Children()
         self._recorder = Recorder(self.options.sampling, clock=time.time)
         self._services: dict[ServiceKey, Service] = {}
@@ -78,13 +80,12 @@ class LocalCloudRun:
         self.slices.startup()
         if self.slices.why_not:
             self.tell(self.slices.why_not)
-        knative = self.options.autoscaler == "knative"
         self._ground = Ground(
             children=self._children,
             slices=self.slices,
             haproxy=haproxy,
-            policy=Knative() if knative else CloudRun(),
-            idle_s=self.options.idle_s,
+            policy=self._policy,
+            idle_s=self.idle_s,
             tell=self.tell,
         )
 

@@ -158,6 +158,7 @@ class Service:
             message = ""
             try:
                 if revision.phase is Phase.DEPLOYING:
+                    self._ground.tell(f"{revision.name}: deploying, its first instance starts")
                     await revision.deploy()
                 if revision.phase is Phase.READY:
                     self.latest_ready = revision

@@ -21,7 +21,7 @@ async def state_of(emulator: LocalCloudRun) -> dict[str, Any]:
             "pid": os.getpid(),
             "now_s": time.time(),
             "autoscaler": options.autoscaler,
-            "idle_s": options.idle_s,
+            "idle_s": emulator.idle_s,
             "sample_period_s": options.sampling.period_s,
             "ingest_delay_s": options.sampling.ingest_delay_s,
             "not_limited": emulator.slices.why_not,

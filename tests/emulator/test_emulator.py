@@ -8,12 +8,14 @@ import signal
 import socket
 import time
 
+import psutil
 import pytest
 
 from emulator.api import PREFIX, EmulatorOptions, Phase, RevisionTemplate, Sampling, StartupProbe, TemplateError
 from emulator.cgroups import Slices
+from emulator.children import Children
 from emulator.control import LocalCloudRun
-from emulator.instance import State
+from emulator.instance import Instance, Run, State
 from recording.errors import EmulatorError
 from tests.emulator.local import APP, KEY, Answer, deployed, eventually, get, local_cloud_run, told
 
@@ -124,15 +126,19 @@ def test_what_is_idle_for_its_idle_time_is_stopped_and_the_minimum_stays() -> No
 
 def test_an_instance_that_ignores_sigterm_is_killed() -> None:
     async def story() -> None:
-        async with local_cloud_run() as emulator:
-            await deployed(emulator, RevisionTemplate(command=APP, env=(("STUBBORN", "1"),), min_instances=1))
-            (revision,) = emulator.find(KEY).revisions
-            ((instance, _, _),) = revision.instances()
-            pid = instance.pid
-            assert pid is not None
-            await instance.stop(grace_s=0.2)
-            with pytest.raises(ProcessLookupError):
-                os.kill(pid, 0)
+        children, slices = Children(), Slices()
+        children.startup()
+        slices.startup()
+        run = Run(APP, (("STUBBORN", "1"),), cpu=1.0, memory_bytes=2**29, cpu_boost=True, probe=StartupProbe())
+        instance = Instance("stubborn", 1, run, children=children, slices=slices)
+        await instance.start()
+        pid = instance.pid
+        assert pid is not None
+        await instance.stop(grace_s=0.2)
+        assert not psutil.pid_exists(pid)
+        assert instance.why_gone == ""  # it was asked to go
+        slices.shutdown()
+        children.shutdown()
 
     asyncio.run(story())
 
