@@ -89,6 +89,8 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
     p95 = quantile_of(steady.latency if steady else run.latency, 0.95)
     when = "once steady" if steady else "over the whole run"
     latency = f", p95 {f.ms(p95.value_ms)} {when}" if p95 and p95.value_ms is not None else ""
+    if not totals.ok:
+        return f"{who} took {f.plural(totals.requests, 'request')}{users}: every one failed."
     spikes = f.plural(len(run.spikes), "p95 spike") if run.spikes else "no p95 spike"
     causes = [spike.cause for spike in run.spikes]
     because = f" ({'; '.join(dict.fromkeys(causes))})" if causes else ""
@@ -147,6 +149,8 @@ def measured(objective: Objective) -> str:
 def _spikes(report: Report) -> Card:
     found = [(run, spike) for run in report.runs for spike in run.spikes]
     slow = tuple(run.slow_first.text for run in report.runs if run.slow_first)
+    if not found and not any(run.totals.ok for run in report.runs):
+        return Card("p95 spikes", "Not known", "unsure", ("No successful request to look at.",))
     if not found:
         return Card("p95 spikes", "None", "good", ("p95 never rose above about 1.3 × its surroundings.", *slow))
     run, worst = max(found, key=lambda pair: pair[1].peak_ms)

@@ -65,6 +65,14 @@ def test_the_line_of_blocks_leaves_a_gap_where_nothing_was_measured() -> None:
     assert "█" in line
 
 
+def test_a_run_in_which_nothing_succeeded_is_not_called_calm() -> None:
+    totals = sample.run()["totals"] | {"ok": 0}
+    text = render_text(sample.report(sample.run(totals=totals, spikes=[], slow_first=None)))
+    assert "p95 spikes: Not known." in text
+    assert "every one failed" in text
+    assert "no p95 spike" not in text
+
+
 @pytest.mark.parametrize(
     ("verdicts", "outcome", "expected"),
     [
