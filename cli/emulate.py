@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.quantities import cpu_of, memory_of
-
 if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
     pass
 
@@ -55,12 +53,17 @@ def emulate(
     from emulator.api import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
     from emulator.handle import Order
     from recording.errors import UsageError
+    from recording.quantities import cpu_of, memory_bytes_of
 
     if sample_period <= 0 or (idle_time is not None and idle_time <= 0):
         raise UsageError(f"--sample-period {sample_period:g}, --idle-time {idle_time}: must be above 0 s.")
+    try:
+        vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
+    except ValueError as error:
+        raise UsageError(f"--cpu {cpu} --memory {memory}: {error}; --cpu also takes `auto`.") from error
     template = RevisionTemplate(
-        cpu=cpu_of(cpu),
-        memory_bytes=memory_of(memory),
+        cpu=vcpu,
+        memory_bytes=memory_bytes,
         concurrency=concurrency,
         min_instances=min_instances,
         max_instances=max_instances,

@@ -1,4 +1,4 @@
-"""The small parts keep their promises: log lines, quotas, cgroup trees, quantities, samples of a service's work."""
+"""The small parts keep their promises: log lines, quotas, cgroup trees, samples of a service's work."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.quantities import cpu_of, memory_of
 from emulator.access_log import Answered, parse_line
 from emulator.cgroups import Slices, quota_us
 from emulator.children import is_alive, owner_name
 from emulator.haproxy import Queue, parse_queue
 from emulator.sizing import Sample, sample_of
-from recording.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -103,18 +101,6 @@ def test_a_process_is_known_by_its_pid_and_its_start() -> None:
     assert is_alive(owner_name())
     assert not is_alive(f"{os.getpid()}-1")
     assert not is_alive("nonsense")
-
-
-def test_quantities_are_read_as_cloud_run_writes_them() -> None:
-    assert memory_of("512Mi") == 512 * 2**20
-    assert memory_of("4Gi") == 4 * 2**30
-    assert cpu_of("500m") == 0.5
-    assert cpu_of("auto") is None
-    for wrong in ("much", "-1Mi", "12 apples"):
-        with pytest.raises(UsageError, match="512Mi"):
-            memory_of(wrong)
-    with pytest.raises(UsageError, match="auto"):
-        cpu_of("0")
 
 
 def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:
