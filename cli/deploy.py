@@ -71,7 +71,7 @@ def deploy(
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
 
-    Prints the service's URL. Deploying the same again changes nothing.
+    Prints the service's URL. The same image with the same settings again changes nothing.
 
     Examples:
         python lt.py deploy --project my-project --region europe-west2 --dry-run
@@ -164,7 +164,11 @@ def _place(project: str | None, region: str | None, *, endpoint: str | None, dry
 
     if dry_run and not endpoint:
         return project or "PROJECT", region or "REGION"
-    return place_of("", project=project, region=region, clients=Clients(endpoint))
+    clients = Clients(endpoint)
+    place = place_of("", project=project, region=region, clients=clients)
+    if not endpoint:
+        _ = clients.credentials  # missing ones are said now, not after minutes of building
+    return place
 
 
 def _image(project: str, region: str, service: str, *, endpoint: str | None) -> str:

@@ -71,9 +71,12 @@ class Asked:
 def check_service(asked: Asked, *, patience: Patience | None = None) -> Iterator[Check]:
     """Yield a line for each thing that a run against the service needs; ends early where the rest cannot be known."""
     clients = Clients(asked.endpoint)
+    if asked.endpoint is None:
+        check = _credentials(clients)
+        yield check
+        if check.mark is Mark.BAD:
+            return
     try:
-        if asked.endpoint is None:
-            yield Check(Mark.GOOD, "credentials", f"{type(clients.credentials).__name__}")
         project, region = place_of(asked.service, project=asked.project, region=asked.region, clients=clients)
         yield Check(Mark.GOOD, "project", f"{project}, region {region}")
         found = describe(asked.service, project=project, region=region, endpoint=asked.endpoint, patience=patience)
@@ -123,6 +126,13 @@ def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
         yield Check(Mark.RISKY, "startup probe", said, _probe_cure(found))
     else:
         yield Check(Mark.GOOD, "startup probe", f"{found.probe}: the service itself says when it is ready")
+
+
+def _credentials(clients: Clients) -> Check:
+    try:
+        return Check(Mark.GOOD, "credentials", type(clients.credentials).__name__)
+    except CloudError as error:
+        return Check(Mark.BAD, "credentials", str(error), _command_in(str(error)))
 
 
 def _metrics(found: Described, clients: Clients, patience: Patience | None) -> Check:

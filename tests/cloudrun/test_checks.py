@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,15 @@ def test_what_google_refuses_ends_the_doctor_with_the_command_that_grants_it() -
         *_, last = check_service(asked, patience=Patience(attempt_s=1, retry_s=1))
     assert (last.mark, last.name) == (Mark.BAD, "Cloud Run API")
     assert last.cure.startswith("gcloud projects add-iam-policy-binding demo")
+
+
+def test_a_machine_without_credentials_is_told_so_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    asked = Asked(service="ml", project="demo", region="r", endpoint=None, run_s=60, path="/", payload={})
+    (only,) = check_service(asked)
+    assert (only.mark, only.name, only.cure) == (Mark.BAD, "credentials", "gcloud auth application-default login")
 
 
 class Refusing(BaseHTTPRequestHandler):
