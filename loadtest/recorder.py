@@ -15,9 +15,12 @@ from loadtest.messages import FOLDER_VARIABLE, PARENT_VARIABLE
 def _take_side(environment: Environment, **_: object) -> None:
     parent = int(os.environ[PARENT_VARIABLE]) if PARENT_VARIABLE in os.environ else None
     if isinstance(environment.runner, WorkerRunner):
+        from loadtest.authorize import authorize
         from loadtest.sender import Sender
 
+        # The master may order users from now on, and whatever waits lets that order through: listen first.
         Sender(environment, environment.runner, parent_pid=parent).startup()
+        authorize(environment)
     elif isinstance(environment.runner, MasterRunner) and FOLDER_VARIABLE in os.environ:
         from pathlib import Path
 

@@ -4,6 +4,7 @@ Run as `python tests/counting_server.py SCRIPT`; prints its port. SCRIPT is JSON
     {"delay_ms": [5, 5, 20]}              answer after these delays, in turn
     {"stall_s": 1, "every_s": 5}          answer nothing during the first second of every five
     {"status": 500, "every": 3}           every third answer has this status
+    {"bearer": "…"}                       401 to every prediction without this bearer token
     {"deaf": true}                        accept and never answer
     {"host": "0.0.0.0"}                   listen there and not on loopback
 `GET /stats` answers {"requests": n}, counted when a request has been read whole; `GET /latencies` the ms from there
@@ -34,8 +35,8 @@ class Service(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.data += data
         while (end := self.data.find(b"\r\n\r\n")) >= 0:
-            head = self.data[:end].lower()
-            length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+            head = self.data[:end]
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
             if len(self.data) < end + 4 + length:
                 return
             path = self.data.split(b" ", 2)[1]
@@ -48,15 +49,17 @@ class Service(asyncio.Protocol):
                 self.answer(200, b"{}")
             else:
                 Service.requests += 1
-                self.predict(Service.requests)
+                self.predict(Service.requests, head)
 
-    def predict(self, number: int) -> None:
+    def predict(self, number: int, head: bytes) -> None:
         script = Service.script
         if script.get("deaf"):
             return
         status = 200
         if "status" in script and number % int(str(script.get("every", 1))) == 0:
             status = int(str(script["status"]))
+        if "bearer" in script and f"Authorization: Bearer {script['bearer']}".encode() not in head:
+            status = 401
         delays = script.get("delay_ms")
         delay_s = delays[(number - 1) % len(delays)] / 1000 if isinstance(delays, list) else 0.0
         if "stall_s" in script:
