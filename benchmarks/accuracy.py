@@ -182,7 +182,7 @@ def main() -> None:
         "",
         *stall_lines(),
         "",
-        where("locust", "gevent", "numpy"),
+        where("locust", "gevent", "numpy") + f" · load average {os.getloadavg()[0]:.1f} (ours included)",
     ]
     keep("accuracy", "\n".join(text))
 

@@ -232,7 +232,8 @@ def main() -> None:
         "",
         *table(samples, missing),
         "",
-        where("locust", "gevent", "orjson", "geventhttpclient", "requests"),
+        where("locust", "gevent", "orjson", "geventhttpclient", "requests")
+        + f" · load average {os.getloadavg()[0]:.1f} (ours included)",
     ]
     keep("generator", "\n".join(text)) if not options.only else print("\n".join(text))
 
