@@ -110,6 +110,11 @@ def _clause(match: re.Match[str]) -> Clause:
 
 def _test(call: str, words: list[str]) -> Callable[[str], bool]:
     first = words[0]
+    if call == "monitoring.regex.full_match":
+        try:
+            re.compile(first)
+        except re.error as error:
+            raise FilterError(f"{first!r} is not a regular expression: {error}.") from None
     tests: dict[str, Callable[[str], bool]] = {
         "": lambda text: text == first,
         "starts_with": lambda text: text.startswith(first),

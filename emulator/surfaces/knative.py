@@ -124,13 +124,16 @@ class Knative:
 
     async def set_policy(self, request: Request) -> dict[str, Any]:
         """Remember who may call the service."""
-        given = json.loads(await request.body()).get("policy", {})
-        policy = json_format.ParseDict(given, Policy(), ignore_unknown_fields=True)
+        given = (await _json(request)).get("policy", {})
+        try:
+            policy = json_format.ParseDict(given, Policy(), ignore_unknown_fields=True)
+        except json_format.ParseError as error:
+            raise MessageError(f"policy: {error}.") from None
         return _policy_form(self._policies.set(self._emulator.service(_key(request)).key, policy))
 
     async def test_permissions(self, request: Request) -> dict[str, Any]:
         """Return that the caller may do everything, as it may."""
-        return {"permissions": json.loads(await request.body()).get("permissions", [])}
+        return {"permissions": (await _json(request)).get("permissions", [])}
 
     async def api_enabled(self, request: Request) -> dict[str, Any]:
         """Return that Cloud Run's API is enabled: gcloud asks Service Usage before it deploys."""
@@ -185,6 +188,16 @@ def _route(path: str, method: str, answer: Answer) -> Route:
             return JSONResponse({"error": {"code": status, "message": str(error), "status": code.name}}, status)
 
     return Route(path, endpoint, methods=[method])
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.body())
+    except ValueError as error:
+        raise MessageError(f"The body is not JSON: {error}.") from None
+    if not isinstance(body, dict):
+        raise MessageError("The body is not a JSON object.")
+    return body
 
 
 def _place(request: Request) -> tuple[str, str]:

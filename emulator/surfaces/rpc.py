@@ -45,10 +45,12 @@ def page_of(items: Sequence[Any], *, size: int, token: str) -> tuple[Sequence[An
     """Return one page of at most `size` items (0: 1000) and the token of the next one; "" at the end.
 
     Raises:
-        RefusedError: the token is not one of ours.
+        RefusedError: the token is not one of ours, or the size is negative.
     """
     if token and not token.isdecimal():
         raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"page_token {token!r} is not one that was given out.")
+    if size < 0:
+        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"page_size {size}: must not be negative.")
     begin = int(token or 0)
     end = begin + (size or 1000)
     return items[begin:end], str(end) if end < len(items) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +17,12 @@ from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcTrans
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.api import METRICS, Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
 from emulator.fake import FakeEmulator
+from emulator.surfaces.filters import FilterError, parse_series_filter
 from tests.emulator.surface_server import grpc_endpoint
 
 T0 = datetime(2026, 8, 17, 10, 0, tzinfo=UTC)
@@ -179,6 +183,13 @@ class TestMonitoring:
         [
             ('metric.type = "run.googleapis.com/no_such"', {}, google.NotFound),
             ('resource.type = "cloud_run_revision"', {}, google.InvalidArgument),
+            (
+                f'metric.type = "{COUNT}" AND metric.labels.x = monitoring.regex.full_match("(")',
+                {},
+                google.InvalidArgument,
+            ),
+            (f'metric.type = "{COUNT}" AND metric.labels.x = no_such("a")', {}, google.InvalidArgument),
+            (f'metric.type = "{COUNT}', {}, google.InvalidArgument),
             (f'metric.type = "{COUNT}" OR metric.type = "{INSTANCES}"', {}, google.InvalidArgument),
             (f'metric.type = "{COUNT}" AND resource.type = "gce_instance"', {}, google.InvalidArgument),
             (f'metric.type = "{LATENCIES}"', {"per_series_aligner": "ALIGN_MAX"}, google.InvalidArgument),
@@ -319,3 +330,9 @@ class TestRunAdmin:
         api.create_service(parent=PARENT, service=service(), service_id="ml").result(timeout=10)
         with pytest.raises(google.AlreadyExists):
             api.create_service(parent=PARENT, service=service(), service_id="ml")
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_filter_s_reader(text: str) -> None:
+    with contextlib.suppress(FilterError):
+        assert parse_series_filter(text).metric

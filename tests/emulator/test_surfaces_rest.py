@@ -162,3 +162,10 @@ def test_what_is_not_there_is_refused_by_name(ask: Ask, path: str, value: object
 def test_making_it_twice_is_a_conflict(ask: Ask) -> None:
     ask("POST", f"{BASE}/services", SERVICE)
     assert ask("POST", f"{BASE}/services", SERVICE).status_code == 409
+
+
+@pytest.mark.parametrize("body", ["text", {"policy": {"bindings": 3}}])
+def test_a_policy_that_is_none_is_refused(ask: Ask, body: object) -> None:
+    ask("POST", f"{BASE}/services", SERVICE)
+    answer = ask("POST", f"{BASE}/services/ml:setIamPolicy", body)
+    assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"
