@@ -38,13 +38,17 @@ MATTERS = {
 """What is looked at, and whether a difference in it makes a comparison unfair. Targets are meant to differ."""
 
 
+TOLERANCE = {"peak users": 0.03, "length": 0.1}
+"""A fleet counts 299 of 300 users at times, and the last answer of a run may take a while."""
+
+
 def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> tuple[Difference, ...]:
     """Return what is not alike, what matters first; what is not recorded on a side is not compared."""
     ours, theirs = (_described(side) for side in (a, b))
     found = [
         Difference(what, ours[what], theirs[what], matters)
         for what, matters in MATTERS.items()
-        if ours[what] != theirs[what] and "" not in (ours[what], theirs[what])
+        if "" not in (ours[what], theirs[what]) and not _alike(ours[what], theirs[what], TOLERANCE.get(what, 0.0))
     ]
     return tuple(sorted(found, key=lambda difference: not difference.matters))
 
@@ -69,7 +73,7 @@ def _one(analysis: Analysis) -> dict[str, str]:
         "payload": str(run.options.get("payload") or ""),
         "format": str(run.format),
         "endpoints": "; ".join(sorted(f"{one.method} {one.name}" for one in analysis.series.endpoints)),
-        "length": _length(analysis.series.seconds),
+        "length": f"{analysis.series.seconds / 60:.1f} min",
         "outcome": run.outcome.value,
         "workers": str(len(run.workers) or ""),
         "target": run.target.kind,
@@ -78,8 +82,11 @@ def _one(analysis: Analysis) -> dict[str, str]:
     }
 
 
-def _length(seconds: int) -> str:
-    """Return the length in steps of about a fifth: two runs of one plan end within seconds of each other."""
-    step = 10 ** (len(str(seconds)) - 1)
-    steps = max(1, round(seconds / step * 2))
-    return f"about {steps * step / 2 / 60:.1f} min"
+def _alike(a: str, b: str, tolerance: float) -> bool:
+    """Whether two sides say the same, or numbers that differ by no more than `tolerance` of the larger."""
+    if a == b:
+        return True
+    if not tolerance or "," in a + b:
+        return False
+    one, other = (float(text.split()[0]) for text in (a, b))
+    return abs(one - other) <= tolerance * max(one, other)
