@@ -40,7 +40,7 @@ async def _watch(order: Order) -> int:
     from emulator.hosting import hosted
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
     emulator = LocalCloudRun(order.options, on_event=_plain_line)
     async with contextlib.AsyncExitStack() as stack:

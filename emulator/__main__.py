@@ -33,7 +33,7 @@ async def _serve(order: Order) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     emulator = LocalCloudRun(order.options, on_event=_write)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
