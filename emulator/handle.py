@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from emulator.api import EmulatorOptions, RevisionTemplate, ServiceKey
 from recording.errors import EmulatorError
 
 STOP_WITHIN_S = 20.0
+_LAST_WORDS = 2000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,12 @@ class EmulatorHandle:
 
         Args:
             order: what to do.
-            log: where its events go; None: nowhere.
+            log: where its events go; None: nowhere that stays.
 
         Raises:
             EmulatorError: it cannot start or the deployment failed, with the process's last lines; nothing is left.
         """
-        with (log or Path(os.devnull)).open("ab") as events:
+        with log.open("a+b") if log else tempfile.TemporaryFile() as events:
             process = subprocess.Popen(
                 [sys.executable, "-m", "emulator"],
                 stdin=subprocess.PIPE,
@@ -99,16 +100,20 @@ class EmulatorHandle:
                 text=True,
                 start_new_session=True,  # Ctrl-C is for whoever started it; that one stops it in its own time
             )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(order.to_json() + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BaseException:
-            cls(process, Answer()).stop()
-            raise
-        answer = Answer.from_json(line) if line else Answer(failed=f"the emulator's process ended; see {log}")
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(order.to_json() + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except BaseException:
+                cls(process, Answer()).stop()
+                raise
+            if line:
+                answer = Answer.from_json(line)
+            else:
+                events.seek(0)
+                answer = Answer(failed=f"its process ended: {events.read().decode(errors='replace')[-_LAST_WORDS:]}")
         handle = cls(process, answer)
         if answer.failed:
             handle.stop()
