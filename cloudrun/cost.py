@@ -251,16 +251,18 @@ def _usd(
 
 
 def _sum(metrics: pa.Table, metric: str, start: datetime, end: datetime) -> float | None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = pa.timestamp("ns", tz="UTC")
-    wanted = pc.and_(
-        pc.equal(metrics["metric"], metric),
-        pc.and_(pc.greater(metrics["end"], pa.scalar(start, kind)), pc.less(metrics["start"], pa.scalar(end, kind))),
-    )
-    total = pc.sum(metrics.filter(wanted)["value"]).as_py()
-    return None if total is None else float(total)
+    """Return the sum of a metric's points that overlap the run; None when there is none."""
+    start_ns, end_ns = round(start.timestamp() * 1e9), round(end.timestamp() * 1e9)
+    # As integers: pyarrow makes a pandas object, and imports pandas, for each time in nanoseconds.
+    times = (metrics[name].cast("int64").to_pylist() for name in ("start", "end"))
+    values = [
+        value
+        for name, since_ns, until_ns, value in zip(
+            metrics["metric"].to_pylist(), *times, metrics["value"].to_pylist(), strict=True
+        )
+        if name == metric and since_ns < end_ns and until_ns > start_ns and value is not None
+    ]
+    return sum(values) if values else None
 
 
 def _price_words(prices: Prices, region: str | None) -> str:
