@@ -22,6 +22,7 @@ from recording.rows import METRICS_SCHEMA
 from recording.run import Limits, PlanPoint
 
 T0 = datetime(2026, 8, 17, 10, 0, tzinfo=UTC)
+T0_NS = round(T0.timestamp()) * 10**9
 STEADY = [PlanPoint(at_s=0, users=300), PlanPoint(at_s=100, users=300)]
 LIMITS = Limits(cpu=1, memory_mib=512, concurrency=80, max_instances=20)
 
@@ -34,8 +35,8 @@ def series(*points: tuple[str, float, float]) -> pa.Table:
             "kind": "DELTA",
             "unit": "1",
             "labels": "{}",
-            "start": T0 + timedelta(minutes=minute),
-            "end": T0 + timedelta(minutes=minute + 1),
+            "start": T0_NS + round(minute * 60e9),
+            "end": T0_NS + round((minute + 1) * 60e9),
             "value": value,
         }
         for metric, minute, value in points
