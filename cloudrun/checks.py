@@ -100,7 +100,8 @@ def check_service(asked: Asked, *, patience: Patience | None = None) -> Iterator
 def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
     """Yield a line on each of the service's limits, with a sentence on the risky ones."""
     again = f"python lt.py deploy --service {found.target.service} --project {found.target.project} "
-    again += f"--region {found.target.region} --image IMAGE"
+    again += f"--region {found.target.region} "
+    again += "--endpoint HOST:PORT" if found.target.kind == "emulator" else "--image IMAGE"
     if limits.min_instances:
         yield Check(Mark.GOOD, "min instances", f"{limits.min_instances}: no cold start at first, billed while idle")
     else:
