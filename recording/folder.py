@@ -31,8 +31,10 @@ LOAD = "load.csv"
 METRICS = "metrics.parquet"
 FAILURES = "failures.csv"
 LOG = "locust.log"
+EMULATOR_LOG = "emulator.log"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+RESERVE = ".reserve"
 
 LOAD_COLUMNS = (
     "time_s",  # UTC epoch second
@@ -44,9 +46,13 @@ LOAD_COLUMNS = (
     "loop_lag_ms",  # worst delay of the worker's event loop in this second
     "refused",  # open-loop arrivals this second that found the bound on requests in flight reached
 )
-FAILURE_COLUMNS = ("kind", "status", "message", "first", "last", "count")
 
 ROW_GROUP_ROWS = 128 * 1024
+WAITING_FRAMES = 4096
+"""A frame costs some 10 kB beside its rows: a quiet run of many hours is written in smaller groups than that."""
+
+RESERVE_BYTES = 64 * 1024
+"""Kept aside while a run is recorded, so that on a full disk `run.json` can still say why it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,11 @@ class RunFolder:
         return self.path / LOG
 
     @property
+    def emulator_log(self) -> Path:
+        """What the local Cloud Run said: starts, ends and every change of a decision, with its driver and numbers."""
+        return self.path / EMULATOR_LOG
+
+    @property
     def summary(self) -> Path:
         """The report's numbers; derived."""
         return self.path / SUMMARY
@@ -148,7 +159,7 @@ class RunFolder:
             raise RunFolderError(f"{self.path} is not a run folder: it has no {RUN_JSON}.") from None
         except OSError as error:
             raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunFolderError(
                 f"{path} is not a run's record ({error!r}); the rows beside it are untouched."
             ) from error
@@ -198,43 +209,98 @@ class RunFolder:
         Raises:
             RunFolderError: there is neither a spool nor rows, or they cannot be written.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from recording.rows import SCHEMA, rows_of
+        from recording.failures import Failures
+        from recording.rows import SCHEMA
 
+        self.release()
         if self.rows.exists():
-            return Sealed(rows=int(pq.read_metadata(self.rows).num_rows), stopped_why="")
-        run = self.read_run()
-        offsets = {worker.name: worker.clock_offset_us or 0.0 for worker in run.workers}
+            return Sealed(rows=self.sealed_rows() or 0, stopped_why="")
         reader = SpoolReader(self.spool)
-        failures = _Failures()
+        failures = Failures()
         beside = self.rows.with_name(f".{ROWS}.{os.getpid()}")
         count = 0
-        waiting: list[pa.RecordBatch] = []
         try:
-            with pq.ParquetWriter(beside, SCHEMA, compression="zstd") as writer:
-
-                def flush() -> None:
-                    table = pa.Table.from_batches(waiting, SCHEMA).unify_dictionaries()
+            # A flipped bit inside a page would be a wrong number without its checksum.
+            with pq.ParquetWriter(beside, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+                for table in self._spooled(reader):
                     failures.add(table)
                     writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-                    waiting.clear()
-
-                for frame in reader if self.spool.exists() else ():
-                    waiting.append(rows_of(frame, clock_offset_us=offsets.get(frame.worker, 0.0)))
-                    count += frame.rows
-                    if sum(batch.num_rows for batch in waiting) >= ROW_GROUP_ROWS:
-                        flush()
-                flush()
+                    count += table.num_rows
+            if not self.spool.exists() and self.rows.exists():  # another reader sealed it meanwhile, and took the spool
+                beside.unlink()
+                return Sealed(rows=self.sealed_rows() or 0, stopped_why="")
             self.write_derived(self.failures, failures.csv())
             beside.replace(self.rows)
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise _unwritable(self.rows, error) from error
+        except RunFolderError:
+            beside.unlink(missing_ok=True)
+            raise
         if not reader.stopped_why and not keep_spool:
             self.spool.unlink(missing_ok=True)
         return Sealed(rows=count, stopped_why=reader.stopped_why)
+
+    def _spooled(self, reader: SpoolReader) -> Iterator[pa.Table]:
+        """Yield the spool's sound rows, clock offsets applied, in tables of about ROW_GROUP_ROWS; none without a spool.
+
+        Raises:
+            RunFolderError: `run.json` (it has the offsets) or the spool cannot be read.
+        """
+        import pyarrow as pa
+
+        from recording.rows import SCHEMA, rows_of
+
+        offsets = {worker.name: worker.clock_offset_us or 0.0 for worker in self.read_run().workers}
+        waiting: list[pa.RecordBatch] = []
+        rows = 0
+        try:
+            for frame in reader:
+                waiting.append(rows_of(frame, clock_offset_us=offsets.get(frame.worker, 0.0)))
+                rows += frame.rows
+                if rows >= ROW_GROUP_ROWS or len(waiting) >= WAITING_FRAMES:
+                    yield pa.Table.from_batches(waiting, SCHEMA).unify_dictionaries()
+                    waiting.clear()
+                    rows = 0
+        except FileNotFoundError:
+            return
+        if waiting:
+            yield pa.Table.from_batches(waiting, SCHEMA).unify_dictionaries()
+
+    def sealed_rows(self) -> int | None:
+        """Return how many rows `requests.parquet` has, from its footer alone; None when there is no such file.
+
+        Raises:
+            RunFolderError: it cannot be read.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return int(pq.read_metadata(self.rows).num_rows)
+        except FileNotFoundError:
+            return None
+        except (OSError, pa.ArrowException) as error:
+            raise RunFolderError(f"{self.rows} cannot be read: {error}.") from error
+
+    def reserve(self) -> None:
+        """Keep RESERVE_BYTES of the disk aside for the record of how the run ends.
+
+        Raises:
+            RunFolderError: there is no room for that.
+        """
+        path = self.path / RESERVE
+        try:
+            path.write_bytes(os.urandom(RESERVE_BYTES))  # random: a file system may store zeros in no room at all
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise _unwritable(path, error) from error
+
+    def release(self) -> None:
+        """Give back what `reserve` kept aside."""
+        (self.path / RESERVE).unlink(missing_ok=True)
 
     def ensure_sealed(self) -> Run:
         """Return the run's record, sealing it first if it was left unsealed by a process that is gone.
@@ -271,7 +337,7 @@ class RunFolder:
         wanted = [SCHEMA.field(name) for name in (columns or SCHEMA.names)]
         try:
             # Pre-buffering keeps every column chunk until the file is closed: 150 MB at 10 M rows.
-            with pq.ParquetFile(self.rows, pre_buffer=False) as file:
+            with pq.ParquetFile(self.rows, pre_buffer=False, page_checksum_verification=True) as file:
                 there = set(file.schema_arrow.names)
                 missing = [field.name for field in wanted if field.name not in there and not field.nullable]
                 if missing:
@@ -383,7 +449,7 @@ def find_run(runs: Path, name: str) -> RunFolder:
     Raises:
         UnknownRunError: none or several; the text lists what is there.
     """
-    if (Path(name) / RUN_JSON).exists():
+    if name and os.path.exists(Path(name) / RUN_JSON):  # noqa: PTH110 - Path.exists raises for a name too long
         return RunFolder(Path(name))
     known = list_runs(runs)
     if not known:
@@ -443,46 +509,3 @@ def _unwritable(path: Path, error: OSError) -> RunFolderError:
         errno.EPERM: "choose another folder with --runs DIR",
     }.get(error.errno or 0, "choose another folder with --runs DIR")
     return RunFolderError(f"{path} cannot be written ({error.strerror}): {cure}.")
-
-
-class _Failures:
-    """Count failures by kind, status and message while rows stream past; at most LIMIT kinds are kept apart."""
-
-    LIMIT = 1000
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[str, int | None, str], tuple[int, int, int]] = {}
-
-    def add(self, table: pa.Table) -> None:
-        import pyarrow.compute as pc
-
-        plain = table.select(["start", "status", "outcome", "error"])
-        failed = plain.filter(pc.not_equal(plain.column("outcome").cast("string"), "ok"))
-        if not failed.num_rows:
-            return
-        failed = failed.set_column(2, "outcome", failed.column("outcome").cast("string"))
-        failed = failed.set_column(3, "error", pc.fill_null(failed.column("error").cast("string"), ""))
-        grouped = failed.group_by(["outcome", "status", "error"]).aggregate(
-            [("start", "min"), ("start", "max"), ("start", "count")]
-        )
-        for line in grouped.to_pylist():
-            key = (line["outcome"], line["status"], line["error"])
-            if key not in self._seen and len(self._seen) >= self.LIMIT:
-                key = (line["outcome"], line["status"], "(other messages)")
-            first, last, count = line["start_min"].value, line["start_max"].value, line["start_count"]
-            old = self._seen.get(key)
-            self._seen[key] = (
-                (first, last, count) if old is None else (min(first, old[0]), max(last, old[1]), count + old[2])
-            )
-
-    def csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(FAILURE_COLUMNS)
-        for (kind, status, message), (first, last, count) in sorted(self._seen.items(), key=lambda item: -item[1][2]):
-            writer.writerow((kind, "" if status is None else status, message, _utc(first), _utc(last), count))
-        return text.getvalue()
-
-
-def _utc(ns: int) -> str:
-    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,6 +7,7 @@ Imported by Locust's processes: standard library and msgpack only.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from array import array
@@ -74,7 +75,8 @@ def encode_frame(frame: Frame) -> bytes:
             "rows_before": frame.rows_before,
             "strings": list(frame.strings),
             "columns": {name: column.tobytes() for name, column in frame.columns.items()},
-        }
+        },
+        unicode_errors="replace",  # a path in an error's text may hold half characters; its row is not lost for that
     )
     return HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + bytes(payload)
 
@@ -93,7 +95,7 @@ def decode_frame(data: bytes) -> Frame:
         raise RunFolderError("a frame's magic, length or checksum does not fit its content")
     try:
         return _frame_of(msgpack.unpackb(payload))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RunFolderError(f"a frame's checksum is right but its content is not a frame: {error!r}") from error
 
 
@@ -125,7 +127,8 @@ class SpoolReader:
     """Iterate over the sound frames of a spool file, from `offset`, stopping at the first that is not.
 
     After the iteration `offset` is where it stopped and `stopped_why` is "" at a clean end of file. A file that
-    is still being written ends in the middle of a frame now and then: iterate again later and it goes on.
+    is still being written ends in the middle of a frame now and then: iterate again later and it goes on. Memory is
+    one frame's, whatever length a damaged header claims.
     """
 
     path: Path
@@ -133,8 +136,21 @@ class SpoolReader:
     stopped_why: str = ""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the end of the file or the first unsound byte."""
+        """Yield frames until the end of the file or the first unsound byte.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            RunFolderError: it cannot be read.
+        """
         self.stopped_why = ""
+        try:
+            yield from self._frames()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be read: {error.strerror}.") from error
+
+    def _frames(self) -> Iterator[Frame]:
         with self.path.open("rb") as file:
             file.seek(self.offset)
             while True:
@@ -148,7 +164,9 @@ class SpoolReader:
                 if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
                     self.stopped_why = f"no frame at byte {self.offset}"
                     return
-                payload = file.read(length)
+                # Looked up before reading: a read reserves what it is asked for, 256 MB for four flipped bits.
+                there = os.fstat(file.fileno()).st_size - self.offset - HEADER.size
+                payload = file.read(length) if length <= there else b""
                 if len(payload) < length:
                     self.stopped_why = f"half a frame at byte {self.offset}"
                     return

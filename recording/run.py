@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.functional_validators import AfterValidator
 
 FORMAT_VERSION = 1
 """The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
@@ -28,10 +30,25 @@ class LoadModel(StrEnum):
     UNKNOWN = "unknown"
 
 
+def _measurable(moment: datetime) -> datetime:
+    if not _FIRST_MOMENT <= moment <= _LAST_MOMENT:
+        raise ValueError(f"{moment.isoformat()} is not a time that a run can have")
+    return moment
+
+
+_FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
+"""A time with its zone; nanoseconds since 1970 in 64 bits end in 2262."""
+
+MAX_OFFSET_US = 10 * 365 * 86_400e6
+"""Ten years: a clock further off is damage in the file."""
+
+
 class _Record(BaseModel):
     """Keys that a reader does not know are kept, so that a rewrite by an older minor version loses nothing."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
 class PlanPoint(_Record):
@@ -86,11 +103,11 @@ class WorkerRecord(_Record):
     name: str
     host: str = ""
     pid: int | None = None
-    clock_offset_us: float | None = None
+    clock_offset_us: float | None = Field(default=None, ge=-MAX_OFFSET_US, le=MAX_OFFSET_US)
     clock_uncertainty_us: float | None = None
     rows_sent: int | None = None
     rows_received: int = 0
-    lost_at: datetime | None = None
+    lost_at: Moment | None = None
     lost_why: str | None = None
     rows_missing_at_most: int | None = None
 
@@ -117,9 +134,9 @@ class Run(_Record):
     host: dict[str, object] = Field(default_factory=dict)
     git_commit: str | None = None
     command: list[str] = Field(default_factory=list)
-    start: datetime
-    load_start: datetime | None = None
-    end: datetime | None = None
+    start: Moment
+    load_start: Moment | None = None
+    end: Moment | None = None
     workers: list[WorkerRecord] = Field(default_factory=list)
     outcome: Outcome = Outcome.RUNNING
     reasons: list[str] = Field(default_factory=list)
