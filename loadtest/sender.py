@@ -15,6 +15,7 @@ from locust import runners
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import WorkerRunner
+from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from loadtest import buffer as row_buffers
 from loadtest.buffer import RowBuffer
@@ -137,9 +138,23 @@ class Sender:
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
         """Stop the users (they finish what they began, up to the stop time-out), then send the rest and the count."""
         del environment, msg
+        self._stop_who_waits()
         self.runner.stop()
         parcel = self._parcel()
         self.runner.send_message(DRAINED, {**parcel, "rows_sent": self.buffer.rows_sent})
+
+    def _stop_who_waits(self) -> None:
+        """Stop the users that wait for their next task, so that none begins one while it is being stopped.
+
+        Locust kills them one by one; a user whose wait ends before its turn sends a request and is killed in the
+        middle of it, and nobody records that (6 of 150,000 requests at 500 users). Marked as stopping, it ends by
+        itself when its wait does.
+        """
+        for greenlet in list(self.runner.user_greenlets):
+            user = greenlet.args[0] if greenlet.args else None
+            if user is not None and user._state == LOCUST_STATE_WAITING:
+                user._state = LOCUST_STATE_STOPPING
+                greenlet.kill(block=False)
 
 
 def _number(text: str | None) -> int:
