@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -52,9 +53,11 @@ class Collector:
         self.load_start: datetime | None = None
         self.start_s: float | None = None
         self.draining = False
+        self.full = False
         self.all_drained = Event()
         self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open for as long as the process
         self.sound_bytes = self.spool.tell()
+        folder.reserve()
 
     def startup(self) -> None:
         """Register every listener and start the greenlets; returns at once."""
@@ -135,25 +138,41 @@ class Collector:
         worker = parcel["worker"]
         self.ledger.reported(worker, users=parcel["users"], in_flight=parcel["in_flight"])
         try:
-            if parcel["frame"] and self.ledger.received(decode_frame(parcel["frame"])):
-                self._append(parcel["frame"])
-            if self.start_s is not None and not self.draining:
+            if parcel["frame"]:
+                self._keep(parcel["frame"])
+            if self.start_s is not None and not self.draining and not self.full:
                 self.folder.append_load([self._load_line(parcel)])
         except RunFolderError as error:
             self._degrade(f"a frame of worker {worker} was refused: {error}")
         except OSError as error:
-            self._give_up(f"{self.folder.path} cannot be written any more ({error.strerror}): the run was stopped")
+            self._fill_up(error)
 
-    def _append(self, frame: bytes) -> None:
-        """Append a whole frame or nothing: half of one would hide every frame after it."""
+    def _keep(self, data: bytes) -> None:
+        """Append a frame to the spool unless it is there already, whole or not at all.
+
+        Half of one would hide every frame after it.
+        """
+        frame = decode_frame(data)
+        if not self.ledger.received(frame):
+            return
         try:
-            written = self.spool.write(frame)
-            if written != len(frame):
-                raise OSError(28, f"only {written} of {len(frame)} bytes could be written")
+            if self.full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = self.spool.write(data)
+            if written != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
+            self.ledger.unwritten(frame)
             self.spool.truncate(self.sound_bytes)
             raise
-        self.sound_bytes += len(frame)
+        self.sound_bytes += len(data)
+
+    def _fill_up(self, error: OSError) -> None:
+        """Stop the run on a disk that takes no more; what was kept aside for this makes room for the reason."""
+        if not self.full:
+            self.full = True
+            self.folder.release()
+            self._give_up(f"{self.folder.path} cannot be written any more ({error.strerror}): the run was stopped")
 
     def _load_line(self, parcel: dict[str, Any]) -> dict[str, object]:
         assert self.start_s is not None
@@ -171,7 +190,7 @@ class Collector:
 
     def _look_for_lost_workers(self) -> None:
         """Compare the workers that greeted with those that Locust still hears."""
-        for client_id, worker in self.names.items():
+        for client_id, worker in list(self.names.items()):
             account = self.ledger.accounts[worker]
             node = self.runner.clients.get(client_id)
             gone = node is None or node.state == STATE_MISSING

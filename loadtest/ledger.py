@@ -55,6 +55,12 @@ class Ledger:
         account.densest_flush = max(account.densest_flush, frame.rows)
         return True
 
+    def unwritten(self, frame: Frame) -> None:
+        """Note that a frame that was entered could not be kept after all."""
+        account = self.accounts[frame.worker]
+        account.received -= frame.rows
+        account.gap_rows += frame.rows
+
     def reported(self, worker: str, *, users: int, in_flight: int | None) -> None:
         """Note how many users the worker runs, and how many requests await an answer when it knows."""
         account = self.accounts.setdefault(worker, _Account())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loadtest.options import RunOptions
 from loadtest.scenario import Scenario
+from recording.errors import RunFolderError
 from recording.folder import RunFolder
 from recording.run import Outcome, ProcessRecord, Run, TargetRecord
 
@@ -64,19 +65,25 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
     """Seal the rows and write how the run ended: interrupted, degraded when anything is missing, else complete.
 
     Raises:
-        RunFolderError: the folder cannot be written any more; what is in it stays.
+        RunFolderError: the rows cannot be written (a full disk): the run's record says so, its rows stay in the
+            spool, and the next reader seals them.
     """
-    sealed = folder.seal()
     run = folder.read_run()
     run.end = datetime.now(UTC)
-    run.reasons = list(dict.fromkeys([*run.reasons, *reasons]))
-    if sealed.stopped_why:
-        run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
-    if sealed.rows == 0 and not interrupted:
-        run.reasons.append("no request was recorded")
-    run.outcome = Outcome.INTERRUPTED if interrupted else Outcome.DEGRADED if run.reasons else Outcome.COMPLETE
     run.process = None
-    folder.write_run(run)
+    run.reasons = list(dict.fromkeys([*run.reasons, *reasons]))
+    try:
+        sealed = folder.seal()
+        if sealed.stopped_why:
+            run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
+        if sealed.rows == 0 and not interrupted:
+            run.reasons.append("no request was recorded")
+    except RunFolderError as error:
+        run.reasons.append(f"the rows were not sealed at the end of the run: {error}")
+        raise
+    finally:
+        run.outcome = Outcome.INTERRUPTED if interrupted else Outcome.DEGRADED if run.reasons else Outcome.COMPLETE
+        folder.write_run(run)
     return run
 
 
