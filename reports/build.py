@@ -12,6 +12,7 @@ from pathlib import Path
 from recording.folder import RunFolder
 from reports import comparison, formats, model
 from reports.analysis import Analysis, analyse
+from reports.arrays import give_back_large_blocks
 from reports.columns import step_for
 from reports.html import render_html
 from reports.summary import run_summary
@@ -40,6 +41,7 @@ def build_report(folders: Sequence[Path], *, notes: Sequence[str] = ()) -> model
         RunFolderError: a run is still running, or cannot be read.
         ObjectiveError: an objective of a run cannot be parsed.
     """
+    give_back_large_blocks()
     found = [_analysed(RunFolder(folder)) for folder in folders]
     names = run_names(found)
     step_s = max(step_for(one.series.seconds) for one in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int32]
-_Run = tuple[Ints, Counts]
+_Counted = tuple[Ints, Counts]
 
 MANTISSA_BITS = 7
 """128 bins for each power of two: a bin is at most 1/128 = 0.8 % wide, its middle at most 0.4 % off."""
@@ -64,7 +65,7 @@ class Tally:
     PIECE = 1 << 17
 
     def __init__(self) -> None:
-        self._fresh: list[_Run] = []
+        self._fresh: list[_Counted] = []
         self._runs: list[_Run] = []
 
     def add(self, keys: Ints) -> None:
@@ -73,52 +74,81 @@ class Tally:
             return
         distinct, counts = np.unique(keys, return_counts=True)
         self._fresh.append((distinct, counts.astype(np.int32)))
-        if sum(len(run[0]) for run in self._fresh) > self.BUFFERED:
+        if sum(len(keys) for keys, _ in self._fresh) > self.BUFFERED:
             self._settle()
 
     def _settle(self) -> None:
-        """Make one run of the fresh ones, and of it and earlier ones that hold much the same keys and are no larger."""
+        """Make one run of the fresh keys, and of it and earlier runs that hold much the same keys and are no larger."""
         if self._fresh:
-            self._runs.append(_merged(self._fresh))
+            self._runs.append(_Run.of(_merged(self._fresh)))
             self._fresh = []
-        while (
-            len(self._runs) > 1 and _overlap(*self._runs[-2:]) and len(self._runs[-2][0]) <= 2 * len(self._runs[-1][0])
-        ):
-            self._runs[-2:] = [_merged(self._runs[-2:])]
+        while len(self._runs) > 1:
+            earlier, latest = self._runs[-2:]
+            if len(earlier.counts) > 2 * len(latest.counts) or not earlier.overlaps(latest):
+                break
+            self._runs[-2:] = [_Run.of(_merged([earlier.within(), latest.within()]))]
 
     @property
     def held(self) -> int:
         """How many keys are held: at least the distinct ones."""
-        return sum(len(run[0]) for run in (*self._fresh, *self._runs))
+        return sum(len(keys) for keys, _ in self._fresh) + sum(len(run.counts) for run in self._runs)
 
-    def pieces(self) -> Iterator[tuple[Ints, Counts]]:
+    def pieces(self) -> Iterator[_Counted]:
         """Yield the distinct keys in ascending order and how often each was counted, a piece at a time.
 
         Runs are let go as they are used up, so that what is made of the pieces takes their place in memory.
         """
         self._settle()
-        samples = np.sort(np.concatenate([run[0][:: self.PIECE // 4] for run in self._runs] or [np.empty(0, np.int64)]))
-        cuts = [*samples[::4].tolist(), np.iinfo(np.int64).max]
+        samples = [run.offsets[:: self.PIECE // 4].astype(np.int64) + run.first for run in self._runs]
+        cuts = [*np.sort(np.concatenate(samples))[::4].tolist(), LAST_KEY] if samples else []
         for low, high in itertools.pairwise(cuts):
-            bounds = [np.searchsorted(keys, [low, high]).tolist() for keys, _ in self._runs]
-            runs = zip(self._runs, bounds, strict=True)
-            yield _merged([(keys[a:b], counts[a:b]) for (keys, counts), (a, b) in runs])
-            self._runs = [run for run in self._runs if run[0][-1] >= high]
+            yield _merged([run.within(low, high) for run in self._runs])
+            self._runs = [run for run in self._runs if run.last >= high]
 
-    def result(self) -> tuple[Ints, Counts]:
-        """Return the distinct keys in ascending order and how often each was counted."""
+    def result(self) -> _Counted:
+        """Return the distinct keys in ascending order and how often each was counted; the tally is used up."""
         pieces = list(self.pieces()) or [(np.empty(0, np.int64), np.empty(0, np.int32))]
-        return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
+        return np.concatenate([keys for keys, _ in pieces]), np.concatenate([counts for _, counts in pieces])
 
 
-def _overlap(one: _Run, other: _Run) -> bool:
-    """Whether half of the smaller run lies within the range of the other."""
-    small, large = sorted((one[0], other[0]), key=len)
-    inside = np.diff(np.searchsorted(small, [large[0], large[-1]]))[0]
-    return bool(inside > len(small) / 2)
+LAST_KEY = np.iinfo(np.int64).max
 
 
-def _merged(runs: Sequence[_Run]) -> _Run:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Distinct keys in ascending order, as offsets from the first (in 4 bytes where they fit), and their counts."""
+
+    first: int
+    offsets: npt.NDArray[Any]
+    counts: Counts
+
+    @classmethod
+    def of(cls, counted: _Counted) -> _Run:
+        keys, counts = counted
+        offsets = keys - keys[0]
+        return cls(int(keys[0]), offsets.astype(np.uint32) if offsets[-1] < 2**32 else offsets, counts)
+
+    @property
+    def last(self) -> int:
+        return self.first + int(self.offsets[-1])
+
+    def _places(self, low: int, high: int) -> slice:
+        keys = [min(max(key - self.first, 0), self.last - self.first + 1) for key in (low, high)]
+        return slice(*np.searchsorted(self.offsets, np.array(keys)).tolist())
+
+    def within(self, low: int = 0, high: int = LAST_KEY) -> _Counted:
+        """Return the keys from `low` up to `high` (not in it) and their counts."""
+        part = self._places(low, high)
+        return self.offsets[part].astype(np.int64) + self.first, self.counts[part]
+
+    def overlaps(self, other: _Run) -> bool:
+        """Whether half of the smaller run lies within the range of the other."""
+        small, large = sorted((self, other), key=lambda run: len(run.counts))
+        inside = small._places(large.first, large.last)
+        return bool(inside.stop - inside.start > len(small.counts) / 2)
+
+
+def _merged(runs: Sequence[_Counted]) -> _Counted:
     if len(runs) == 1:
         return runs[0]
     keys = np.concatenate([run[0] for run in runs])
