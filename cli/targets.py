@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from cli.terminal import talk
 from loadtest.fleet import LOOPBACK, free_port
@@ -24,6 +24,9 @@ from loadtest.scenario import Scenario
 from recording.errors import LoadTestError, TargetError, UsageError
 from recording.folder import RunFolder
 from recording.run import Run, TargetRecord
+
+if TYPE_CHECKING:  # imported where an emulator is wanted
+    from emulator.handle import EmulatorHandle, Order
 
 START_S = 60.0
 """How long the service may take to start: importing CatBoost on a busy machine has taken 10 s."""
@@ -176,16 +179,38 @@ def local_cloud_run(plan: Scenario, wishes: Wishes) -> Iterator[Target]:
             autoscaler="knative" if wishes.autoscaler == "knative" else "cloudrun", sampling=Sampling(period_s=SAMPLE_S)
         ),
     )
-    with talk.status("deploying to the local Cloud Run"):
-        emulator = EmulatorHandle.start(order)
-    with emulator:
-        from cloudrun.describe import resolve
+    with tempfile.TemporaryDirectory(prefix="lt-") as room:
+        log = Path(room) / "events"
+        with talk.status("deploying to the local Cloud Run"):
+            emulator = EmulatorHandle.start(order, log=log)
+        with emulator:
+            yield _emulated(emulator, order, log)
 
-        record = resolve(
-            order.key.name, project=order.key.project, region=order.key.location, endpoint=emulator.api_endpoint
+
+def _emulated(emulator: EmulatorHandle, order: Order, log: Path) -> Target:
+    """Return a running emulator as a target that leaves its series, its log and how it worked with the run."""
+    from cloudrun.describe import resolve
+
+    place = order.key
+    record = resolve(place.name, project=place.project, region=place.location, endpoint=emulator.api_endpoint)
+    record.kind, record.url = "emulator", emulator.url
+    fetch = _fetching(emulator.api_endpoint)
+    not_limited = emulator.state()["emulator"]["not_limited"]
+    if not_limited:
+        talk.print(f"[yellow]![/] the instances' CPU and memory are not limited: {not_limited}")
+
+    def collect(folder: RunFolder, run: Run) -> None:
+        fetch(folder, run)
+        state = emulator.state()
+        (revision,) = [each for each in state["services"][0]["revisions"] if each["serving"]]
+        told = ("cpu_why", "startup_s", "by_code", "lost_log_lines")
+        run.target = run.target.model_copy(
+            update={"emulator": {**{name: revision[name] for name in told}, "not_limited": not_limited}}
         )
-        record.kind, record.url = "emulator", emulator.url
-        yield Target(record, collect=_fetching(emulator.api_endpoint))
+        folder.write_run(run)
+        folder.write_derived(folder.emulator_log, log.read_text(encoding="utf-8", errors="replace"))
+
+    return Target(record, collect=collect)
 
 
 @contextmanager
@@ -204,7 +229,7 @@ def cloud_run(wishes: Wishes) -> Iterator[Target]:
     with talk.status(f"looking up {wishes.service}"):
         found = describe(wishes.service, project=wishes.project, region=wishes.region, endpoint=wishes.endpoint)
     collect = _fetching(wishes.endpoint)
-    if found.public is not False:
+    if found.public:  # where it may not be read, a token does no harm, and a private service needs it
         yield Target(found.target, collect=collect)
         return
     with TokenServer(IdTokens(found.target.url)) as tokens:
