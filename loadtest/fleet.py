@@ -111,7 +111,7 @@ class Fleet:
             ("--spawn-rate", plan.spawn_rate),
             ("--run-time", plan.duration_s),
         ):
-            master += [] if value is None else [option, f"{value:g}"]
+            master += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust wants digits
         if plan.ui_port is None:
             master += ["--headless"]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -82,8 +83,11 @@ def parse_options(
         raise UsageError(f"`--expect-workers {total}`: counts the {local} of this machine too; give at least {local}.")
     if users is not None and users < 1:
         raise UsageError(f"`--users {users}`: must be at least 1.")
-    if spawn_rate is not None and spawn_rate <= 0:
+    if spawn_rate is not None and not 0 < spawn_rate < math.inf:
         raise UsageError(f"`--spawn-rate {spawn_rate:g}`: must be above 0 users/s.")
+    for option, number in (("--port", port), ("--ui", ui_port or 0)):
+        if not 0 <= number <= 65_535:
+            raise UsageError(f"`{option} {number}`: a port is a number from 1 to 65535.")
     return RunOptions(
         locustfile=path,
         kind=kind,
@@ -103,16 +107,16 @@ def parse_options(
 
 
 def parse_duration(text: str, *, option: str) -> float:
-    """Return seconds: `90`, `90s`, `2m`, `1h30m`.
+    """Return whole seconds, as Locust takes no others: `90`, `90s`, `2m`, `1h30m`, `1.5m`.
 
     Raises:
         UsageError: it is none of these, or not above 0.
     """
     match = _DURATION.fullmatch(text.strip())
     parts = [float(part) if part else 0.0 for part in match.groups()] if match else []
-    seconds = parts[0] * 3600 + parts[1] * 60 + parts[2] if parts else 0.0
-    if seconds <= 0:
-        raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m.")
+    seconds = round(parts[0] * 3600 + parts[1] * 60 + parts[2], 6) if parts else 0.0  # 1.1 × 60 is 66.00000000000001
+    if seconds <= 0 or seconds % 1:
+        raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds.")
     return seconds
 
 

@@ -10,7 +10,17 @@ OK, HTTP_ERROR, TIMEOUT, CONNECTION, CHECK_FAILED = range(len(OUTCOMES))
 
 MAX_ERROR_CHARS = 500
 
-_SECRET = re.compile(r"(?i)(bearer\s+|authorization['\"]?\s*[:=]\s*['\"]?|(?:access_|id_)?token=)[^\s'\"&]+")
+_SECRET = re.compile(
+    r"""(?ix)
+    ( (?:bearer|basic) \s+
+    | (?:authorization | cookie | [\w-]*token | [\w-]*api[_-]?key | password | passwd | [\w-]*secret)
+      ['"]? \s* [:=] \s* ['"]? (?:(?:bearer|basic) \s+)?
+    | :// [^\s/@:]* : (?=[^\s/@]*@)
+    )
+    [^\s'"&@]+
+    """
+)
+"""What leads up to a secret (kept), and the secret (left out). An error's text often quotes the request."""
 
 
 def outcome_of(status: int | None, exception: BaseException | None) -> int:
@@ -34,10 +44,12 @@ def error_text(exception: BaseException) -> str:
 
 def _is_timeout(exception: BaseException) -> bool:
     """Whether it, or what caused it, is a time-out: every HTTP library has a class of its own, named alike."""
-    seen: BaseException | None = exception
-    while seen is not None:
-        if isinstance(seen, TimeoutError) or "timeout" in type(seen).__name__.lower():
+    seen: list[BaseException] = []  # an exception may be its own cause, by way of others
+    now: BaseException | None = exception
+    while now is not None and now not in seen:
+        if isinstance(now, TimeoutError) or "timeout" in type(now).__name__.lower():
             return True
-        inner = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
-        seen = inner or seen.__cause__
+        seen.append(now)
+        inner = now.args[0] if now.args and isinstance(now.args[0], BaseException) else None
+        now = inner or now.__cause__
     return False
