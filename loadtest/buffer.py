@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.ma  # noqa: F401 - np.unique imports it at its first call: 70 ms in the loop that measures
+import numpy.ma  # np.unique imports it at its first call: 70 ms in the loop that measures
 import numpy.typing as npt
 
 from recording.frames import COLUMNS, Frame, encode_frame
