@@ -407,24 +407,43 @@ class RunFolder:
 
         beside = self.metrics.with_name(f".{METRICS}.{os.getpid()}")
         try:
-            pq.write_table(table, beside, compression="zstd")
+            pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
             beside.replace(self.metrics)
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise _unwritable(self.metrics, error) from error
 
     def read_metrics(self) -> pd.DataFrame | None:
-        """Return the cloud series in METRICS_SCHEMA's columns, or None when none were fetched."""
+        """Return `metrics_table` as a DataFrame."""
+        table = self.metrics_table()
+        return None if table is None else table.to_pandas()
+
+    def metrics_table(self) -> pa.Table | None:
+        """Return the cloud series in METRICS_SCHEMA, or None when none were fetched.
+
+        Raises:
+            RunFolderError: the file is truncated, damaged or not in the documented schema.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
+
+        from recording.rows import METRICS_SCHEMA
 
         if not self.metrics.exists():
             return None
         try:
-            frame: pd.DataFrame = pq.read_table(self.metrics).to_pandas()
-        except (OSError, pa.ArrowException) as error:
-            raise RunFolderError(f"{self.metrics} cannot be read: {error}.") from error
-        return frame
+            with pq.ParquetFile(self.metrics, page_checksum_verification=True) as file:
+                table = file.read(METRICS_SCHEMA.names).select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
+            table.validate(full=True)  # texts that are no UTF-8
+            for name in ("labels", "distribution"):
+                for text in table.column(name).unique().drop_null().to_pylist():
+                    if not isinstance(json.loads(text), dict):
+                        raise ValueError(f"{name} is no JSON object: {text[:80]}")
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(
+                f"{self.metrics} cannot be read: {error} (docs/run-folder.md has its form)."
+            ) from error
+        return table
 
 
 def list_runs(runs: Path) -> list[tuple[RunFolder, Run | None, str]]:
