@@ -9,11 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from recording.errors import RunFolderError
 from recording.folder import RunFolder
-from recording.rows import METRICS_SCHEMA
 from reports.histogram import Floats
 from reports.series import Series
 
@@ -64,12 +61,9 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[CloudSeries, ...] | N
     Raises:
         RunFolderError: the file is there and cannot be read.
     """
-    if not folder.metrics.exists():
+    table = folder.metrics_table()
+    if table is None:
         return None
-    try:
-        table = pq.read_table(folder.metrics).select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise RunFolderError(f"{folder.metrics} cannot be read: {error}.") from error
     plain = {name: table.column(name).to_pylist() for name in ("metric", "kind", "unit", "labels", "value")}
     distribution = [json.loads(text) if text else None for text in table.column("distribution").to_pylist()]
     start, end = (
