@@ -1,0 +1,160 @@
+"""Write the generated pages: `python -m docs.generate` makes docs/cli.md and the output blocks of the README anew.
+
+A block of output in a page stands between two markers, which stay; what is between them is replaced:
+
+    <!-- output: python lt.py scenarios -->
+    <!-- end -->
+
+Only commands in DETERMINISTIC are run: their output is the same on every machine, so that a test can hold the pages
+against it. Blocks of other commands are left as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args
+
+from docs import schema
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+CLI = DOCS / "cli.md"
+README = ROOT / "README.md"
+
+DETERMINISTIC = re.compile(r"python lt\.py (scenarios|(\w+ )?--help)")
+
+_BLOCK = re.compile(r"(?P<begin><!-- output: (?P<command>[^>]+?) -->)\n.*?(?P<end><!-- end -->)", re.DOTALL)
+
+COLUMNS = 120
+
+EXIT_CODES = (
+    "Exit codes: 0 held · 1 an objective was missed · 2 wrong usage · 3 undecided (an objective had no data, or the "
+    "run is degraded) · 4 the tool or the target could not be used · 130 interrupted. `--debug` before the verb shows "
+    "the traceback of an error. Data goes to stdout, talk to stderr."
+)
+
+
+def output(command: str) -> str:
+    """Return what `python lt.py …` prints on a plain terminal of COLUMNS characters."""
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "COLUMNS": str(COLUMNS),
+            "TERMINAL_WIDTH": str(COLUMNS),
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+            "PYTHONUTF8": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+
+
+def with_outputs(page: str) -> str:
+    """Return the page with the output of every deterministic command between its markers made anew."""
+
+    def renewed(block: re.Match[str]) -> str:
+        command = block["command"]
+        if not DETERMINISTIC.fullmatch(command):
+            return block[0]
+        return f"{block['begin']}\n```console\n$ {command}\n{output(command)}\n```\n{block['end']}"
+
+    return _BLOCK.sub(renewed, page)
+
+
+def cli_page() -> str:
+    """Return docs/cli.md: every verb in the order data flows, with its help, options, defaults and examples."""
+    import typer
+
+    from lt import app
+
+    group: Any = typer.main.get_command(app)
+    lines = [
+        "# The command line",
+        "",
+        "<!-- made by `python -m docs.generate` from the verbs' own help -->",
+        "",
+        f"{group.help} `python lt.py VERB …`, or `lt VERB …` where it is installed.",
+        "",
+        "| verb | does |",
+        "|---|---|",
+        *(f"| [`{name}`](#{name}) | {_first_sentence(verb.help)} |" for name, verb in group.commands.items()),
+        "",
+        EXIT_CODES,
+    ]
+    for name, verb in group.commands.items():
+        lines += ["", *_verb(name, verb)]
+    return "\n".join(lines) + "\n"
+
+
+def _verb(name: str, verb: Any) -> Iterator[str]:
+    told, _, examples = (verb.help or "").partition("Examples:")
+    yield f"## {name}"
+    yield ""
+    yield " ".join(part if part else "\n\n" for part in told.strip().splitlines()).replace(" \n\n ", "\n\n")
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    commands = [part for line in lines for part in (re.findall("`([^`]+)`", line) or [line])]
+    if commands:
+        yield from ("", "```sh", *commands, "```")
+    options = [option for option in verb.params if option.name != "help" and not getattr(option, "hidden", False)]
+    if options:
+        yield from ("", "| option | what | default |", "|---|---|---|")
+        yield from (_option(option) for option in options)
+
+
+def _option(option: Any) -> str:
+    help_text, _, told_default = (option.help or "").partition("[default: ")
+    names = " ".join([option.metavar or option.name.upper()] if option.param_type_name == "argument" else option.opts)
+    takes = "" if option.param_type_name == "argument" or option.is_flag else f" {option.metavar or _kind(option)}"
+    default = told_default.rstrip("] ") or _default(option)
+    cells = (f"`{names.replace(' ', ', ')}{takes}`", help_text.strip(), "required" if option.required else default)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _kind(option: Any) -> str:
+    kind = option.type_descriptor.annotation
+    kind = next(iter(get_args(kind)), kind)  # the element of a list
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(str(member.value) for member in kind)
+    return {int: "N", float: "X", Path: "PATH"}.get(kind, "TEXT")
+
+
+def _default(option: Any) -> str:
+    value = getattr(option.default, "value", option.default)
+    if option.param_type_name != "argument" and option.is_flag:
+        return "on" if value else "off"
+    return "" if value in (None, "", []) else f"`{value}`"
+
+
+def _first_sentence(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page as it should be, by path."""
+    return {
+        CLI: cli_page(),
+        README: with_outputs(README.read_text(encoding="utf-8")),
+        schema.PAGE: schema.written(schema.PAGE.read_text(encoding="utf-8")),
+    }
+
+
+def main() -> None:
+    """Write them."""
+    for path, page in pages().items():
+        path.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

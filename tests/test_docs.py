@@ -1,0 +1,46 @@
+"""The generated pages are what the code says now, and the glossary has every word of the code's vocabularies."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from docs.generate import ROOT, pages, with_outputs
+from recording.frames import OUTCOMES
+from recording.objectives import PHASES
+from recording.run import Outcome
+from reports.causes import Cause
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    """`make docs` would change nothing: docs/cli.md, docs/report.md, and the README's blocks of output."""
+    stale = [str(path.relative_to(ROOT)) for path, page in pages().items() if path.read_text("utf-8") != page]
+    assert not stale, f"run `make docs`: {', '.join(stale)}"
+
+
+def test_only_blocks_whose_output_is_the_same_everywhere_are_made_anew() -> None:
+    """A deterministic command's block gets its output, once and for all; another's stays as it was written."""
+    page = "before\n<!-- output: {} -->\nold\n<!-- end -->\nafter\n"
+    made = with_outputs(page.format("python lt.py worker --help"))
+    assert "old" not in made
+    assert "Usage: lt.py worker [OPTIONS]" in made
+    assert made.startswith("before\n<!-- output: python lt.py worker --help -->\n```console\n$ python lt.py worker")
+    assert made.endswith("```\n<!-- end -->\nafter\n")
+    assert with_outputs(made) == made
+    measured = page.format("python lt.py run --scenario ramp300")
+    assert with_outputs(measured) == measured
+
+
+@pytest.mark.parametrize("word", [*OUTCOMES, *PHASES, *Cause, *Outcome])
+def test_the_glossary_has_every_word_of_the_code(word: str) -> None:
+    """Outcomes, phases, causes and how a run ended stand in docs/terms.md, one line each."""
+    terms = (ROOT / "docs" / "terms.md").read_text("utf-8")
+    assert len(re.findall(rf"^\| `?{re.escape(word)}`? \|", terms, re.MULTILINE)) == 1
+
+
+def test_the_glossary_names_rooms_that_are_there() -> None:
+    """The last column of every line is a file or folder of the project."""
+    lines = (ROOT / "docs" / "terms.md").read_text("utf-8").splitlines()
+    rooms = {line.split("|")[-2].strip() for line in lines if line.startswith("| ") and "| room |" not in line}
+    assert [room for room in sorted(rooms) if not (ROOT / room.strip("`")).exists()] == []
