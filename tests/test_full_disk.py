@@ -1,0 +1,70 @@
+"""A run whose disk fills up: it ends by itself, says why, and keeps every row that was written whole."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recording.folder import find_run
+from recording.run import Outcome
+from tests.conftest import counting_server, lt, started
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"`mount` is needed: {error}")
+    if done.returncode:
+        pytest.skip(f"a file system of its own needs root: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_ends_the_run_and_says_why(small_disk: Path) -> None:
+    """Planned for 2 min, the run ends once the disk is full: degraded, with the reason, readable when there is room."""
+    begin_s = time.monotonic()
+    plan = ["--users", "40", "--spawn-rate", "40", "--duration", "2m", "--workers", "1", "--runs", str(small_disk)]
+    ballast = small_disk / "ballast"
+    with counting_server() as server:
+        with started("run", "-s", "ramp300", "-t", server.url, *plan) as process:
+            while server.count() < 100:
+                assert time.monotonic() - begin_s < 60, "waited 60 s for load to flow"
+                time.sleep(0.05)
+            with ballast.open("wb", buffering=0) as file:
+                while True:
+                    try:
+                        file.write(bytes(4096))
+                    except OSError:
+                        break
+            _, err = process.communicate(timeout=100)
+        counted = server.count()
+    assert time.monotonic() - begin_s < 115
+    assert process.returncode == 4
+    assert "No space left on device" in err
+    assert "Traceback" not in err
+    folder = find_run(small_disk, "latest")
+    run = folder.read_run()
+    assert run.outcome is Outcome.DEGRADED
+    assert any(
+        "cannot be written any more (No space left on device): the run was stopped" in why for why in run.reasons
+    )
+    (worker,) = run.workers
+    ballast.unlink()
+    done = lt("report", folder.path.name, "--runs", str(small_disk), "--format", "text")
+    assert done.code == 3, done.err
+    assert worker.rows_sent == counted
+    assert folder.sealed_rows() == worker.rows_received < counted
+    assert worker.rows_missing_at_most == counted - worker.rows_received
