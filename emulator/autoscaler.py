@@ -45,8 +45,8 @@ class Observed:
         parked: instances that are warm and given none.
         pending: requests that wait for an instance, now.
         in_flight: requests at instances, now.
-        cpu_vcpu: CPU use of all instances together, averaged over the last minute or since each could serve;
-            None before the first measurement.
+        cpu_vcpu: CPU use of all instances together, averaged over the last minute, also over the part of it in which
+            there were fewer or none; None when the revision gets no traffic.
         concurrency: requests at instances and waiting, averaged over the last minute.
         panic_concurrency: the same over the last 6 s.
         last_request_ago_s: since a request was there; None: there was none.
@@ -258,24 +258,3 @@ class Peak:
             self._values.pop()
         self._values.append((now_s, value))
         return self._values[0][1]
-
-
-class Rate:
-    """The growth per second of a counter over the last seconds, from its first value on."""
-
-    def __init__(self, length_s: float) -> None:
-        self._length_s = length_s
-        self._values: deque[tuple[float, float]] = deque()
-
-    def add(self, now_s: float, total: float) -> None:
-        """Take the counter's value at `now_s`."""
-        self._values.append((now_s, total))
-        while len(self._values) > 2 and self._values[1][0] <= now_s - self._length_s:
-            self._values.popleft()
-
-    def per_s(self) -> float | None:
-        """Return it; None before two values."""
-        if len(self._values) < 2:
-            return None
-        (start_s, start), (end_s, end) = self._values[0], self._values[-1]
-        return (end - start) / (end_s - start_s) if end_s > start_s else None

@@ -22,7 +22,6 @@ from emulator.autoscaler import (
     Observed,
     Peak,
     Policy,
-    Rate,
     Window,
     to_stop,
 )
@@ -61,7 +60,6 @@ class _Watched:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.cpu = Rate(WINDOW_S)
         self.busy_s = time.monotonic()  # when it last had a request, or could serve
         self.in_flight = 0
         self.cpu_ratio: float | None = None  # since the last sample
@@ -95,7 +93,7 @@ class Revision:
         self._free_slots = deque(range(1, template.max_instances + SPARE_SLOTS + 1))
         self._started = 0
         self._failed_starts, self._not_before_s = 0, 0.0
-        self._concurrency, self._panic = Window(WINDOW_S), Window(PANIC_WINDOW_S)
+        self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
         self._peak = Peak(min(WINDOW_S, ground.idle_s))
         self._last_request_s: float | None = None
         self._haproxy: HAProxy | None = None
@@ -214,7 +212,7 @@ class Revision:
     async def _sample(self, now_s: float, haproxy: HAProxy) -> None:
         queue = await haproxy.queue()
         self.pending = queue.pending
-        samples = []
+        samples, all_vcpu = [], 0.0
         for slot, one in self._watched.items():
             one.in_flight = queue.in_flight.get(slot, 0)
             if one.in_flight:
@@ -223,15 +221,17 @@ class Revision:
                 continue
             one.instance.end_if_out_of_memory()
             used_s = one.instance.cpu_used_s()
-            one.cpu.add(now_s, used_s)
             if one.last_cpu is not None and self.cpu is not None and now_s > one.last_cpu[0]:
-                one.cpu_ratio = (used_s - one.last_cpu[1]) / (now_s - one.last_cpu[0]) / self.cpu
+                vcpu = (used_s - one.last_cpu[1]) / (now_s - one.last_cpu[0])
+                all_vcpu += vcpu
+                one.cpu_ratio = vcpu / self.cpu
             one.last_cpu = (now_s, used_s)
             memory_ratio = one.instance.memory_bytes() / self.template.memory_bytes
             samples.append(InstanceSample(one.instance.name, one.in_flight, one.cpu_ratio, memory_ratio))
         if self.pending:
             self._last_request_s = now_s
         at_once = self.pending + sum(queue.in_flight.values())
+        self._cpu.add(now_s, all_vcpu)
         self._concurrency.add(now_s, at_once)
         self._panic.add(now_s, at_once)
         self.record.sample(time.time(), samples)
@@ -250,8 +250,6 @@ class Revision:
 
     def _observe(self, now_s: float) -> Observed:
         by_state = {state: [one for one in self._watched.values() if one.instance.state is state] for state in State}
-        rates = [one.cpu.per_s() for one in (*by_state[State.SERVING], *by_state[State.PARKED])]
-        known = [rate for rate in rates if rate is not None]
         template = self.template
         return Observed(
             limits=Limits(
@@ -266,7 +264,7 @@ class Revision:
             pending=self.pending,
             in_flight=sum(one.in_flight for one in by_state[State.SERVING]),
             # A revision without traffic needs no more than what its last requests need; the past minute is no guide.
-            cpu_vcpu=sum(known) if known and self.serving else None,
+            cpu_vcpu=self._cpu.average(now_s) if self.serving else None,
             concurrency=self._concurrency.average(now_s) if self.serving else 0.0,
             panic_concurrency=self._panic.average(now_s) if self.serving else 0.0,
             last_request_ago_s=None if self._last_request_s is None else now_s - self._last_request_s,

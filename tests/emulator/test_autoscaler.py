@@ -19,7 +19,6 @@ from emulator.autoscaler import (
     Observed,
     Peak,
     Policy,
-    Rate,
     Window,
     to_stop,
 )
@@ -108,14 +107,6 @@ def test_window_that_is_not_full_averages_what_there_is() -> None:
     window = Window(60)
     window.add(0, 4)
     assert window.average(2) == pytest.approx(4)
-
-
-def test_rate_is_the_growth_over_the_window() -> None:
-    rate = Rate(60)
-    assert rate.per_s() is None
-    for second in range(0, 121, 10):
-        rate.add(second, 0.5 * max(0, second - 60))
-    assert rate.per_s() == pytest.approx(0.5)
 
 
 def test_peak_holds_the_largest_value_of_its_time() -> None:
