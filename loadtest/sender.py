@@ -15,7 +15,7 @@ import locust
 from locust import argument_parser, runners
 from locust.env import Environment
 from locust.rpc import Message
-from locust.runners import WorkerRunner
+from locust.runners import Runner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from loadtest import buffer as row_buffers
@@ -144,23 +144,29 @@ class Sender:
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
         """Stop the users (they finish what they began, up to the stop time-out), then send the rest and the count."""
         del environment, msg
-        self._stop_who_waits()
+        stop_who_waits(self.runner)
         self.runner.stop()
         parcel = self._parcel()
         self.runner.send_message(DRAINED, {**parcel, "rows_sent": self.buffer.rows_sent})
 
-    def _stop_who_waits(self) -> None:
-        """Stop the users that wait for their next task, so that none begins one while it is being stopped.
 
-        Locust kills them one by one; a user whose wait ends before its turn sends a request and is killed in the
-        middle of it, and nobody records that (6 of 150,000 requests at 500 users). Marked as stopping, it ends by
-        itself when its wait does.
-        """
-        for greenlet in list(self.runner.user_greenlets):
-            user = greenlet.args[0] if greenlet.args else None
-            if user is not None and user._state == LOCUST_STATE_WAITING:
-                user._state = LOCUST_STATE_STOPPING
-                greenlet.kill(block=False)
+def stop_who_waits(runner: Runner) -> None:
+    """Stop the users that wait for their next task, so that none begins one while it is being stopped.
+
+    Locust kills them one by one; a user whose wait ends between the order and the kill would send a request and be
+    killed in the middle of it, unrecorded. Marked as stopping, it ends by itself when its wait does. (Before this, one
+    run of 500 users was 6 rows of 150,000 short of the server's count; after it, none.)
+    """
+    waiting = []
+    for greenlet in list(runner.user_greenlets):
+        user = greenlet.args[0] if greenlet.args else None
+        if user is not None and user._state == LOCUST_STATE_WAITING:
+            user._state = LOCUST_STATE_STOPPING
+            waiting.append(greenlet)
+    for greenlet in waiting:
+        greenlet.kill(block=False)
+    # Locust must not meet the dead: it complains of each. Who has more to do in `on_stop` is waited for by Locust.
+    gevent.joinall(waiting, timeout=0.2)
 
 
 def _number(text: str | None) -> int:

@@ -1,0 +1,36 @@
+"""Ending a worker's users: what they began is finished, and nothing is begun while they are being stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import gevent
+from locust import User, constant, task
+from locust.env import Environment
+
+from loadtest.sender import stop_who_waits
+
+
+def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
+    """300 users, each with a request of 5 ms every 20 ms: after the stop as many have ended as were begun."""
+    requests: Counter[str] = Counter()
+
+    class Busy(User):
+        wait_time = constant(0.02)
+
+        @task
+        def request(self) -> None:
+            requests["begun"] += 1
+            gevent.sleep(0.005)
+            requests["ended"] += 1
+
+    environment = Environment(user_classes=[Busy], stop_timeout=10)
+    runner = environment.create_local_runner()
+    runner.start(300, spawn_rate=300, wait=True)
+    while requests["ended"] < 1000:
+        gevent.sleep(0.01)
+    stop_who_waits(runner)
+    runner.stop()
+    assert runner.user_count == 0
+    assert requests["begun"] == requests["ended"]
+    runner.quit()
