@@ -174,7 +174,7 @@ def _added(facts: Facts) -> _Found:
         return None
     if facts.whole and facts.new_demand:
         sure = Confidence.HIGH if facts.headers else Confidence.MEDIUM
-        return Cause.SCALE_OUT, sure, (facts.demand_words, facts.slower_words, facts.added_words)
+        return Cause.SCALE_OUT, sure, (facts.added_words, facts.slower_words, facts.demand_words)
     if facts.whole and facts.new_demand is None:
         return Cause.SCALE_OUT, Confidence.LOW, (facts.slower_words, facts.added_words, "users are not known")
     if facts.whole:

@@ -107,6 +107,7 @@
       const [left, width] = span(mark.from_s, mark.to_s);
       ctx.fillRect(left, bbox.top, width, chart.spec.generator ? bbox.height : 5 * pixel);
     }
+    const written = []; // where each line of labels ends: a label that would meet the one before it goes below
     for (const spike of page.spikes) {
       const [left, width] = span(spike.from_s, spike.to_s);
       ctx.fillStyle = colour("--band");
@@ -117,7 +118,10 @@
         ctx.fillStyle = colour("--bad");
         ctx.font = `600 ${11 * pixel}px system-ui, sans-serif`;
         ctx.textAlign = "left";
-        ctx.fillText(spike.label, left + 4 * pixel, bbox.top + 13 * pixel);
+        let line = written.findIndex((end) => end <= left);
+        if (line < 0) line = written.length;
+        written[line] = left + ctx.measureText(spike.label).width + 12 * pixel;
+        ctx.fillText(spike.label, left + 4 * pixel, bbox.top + (13 + 14 * line) * pixel);
       }
     }
     ctx.restore();
