@@ -70,6 +70,7 @@ def run(
     from loadtest.scenario import describe_one
     from loadtest.stop import StopOn
     from recording.objectives import parse_objective
+    from recording.run import TargetRecord
 
     options = parse_options(
         scenario=scenario,
@@ -104,8 +105,11 @@ def run(
         region=region,
         endpoint=endpoint,
     )
+    if options.url is not None:  # asked before anything is sent there, were it only to see whether it answers
+        confirm_leaving(TargetRecord(kind="url", url=options.url), plan, yes=yes, max_cost=None, prices=None)
     with open_target(options, plan, wishes) as there:
-        confirm_leaving(there.record, plan, yes=yes, max_cost=max_cost, prices=prices)
+        if options.url is None:
+            confirm_leaving(there.record, plan, yes=yes, max_cost=max_cost, prices=prices)
         if there.record.kind == "cloud" and max_cost is not None:
             brakes.append(CostGuard(plan, there.record, max_cost=max_cost, prices=prices))
         folder = open_record(runs, options, plan, there.record, objectives=objectives)
