@@ -123,6 +123,7 @@ def run(
 
 def _drive(options: RunOptions, plan: Scenario, target: Target, folder: RunFolder, brakes: tuple[Brake, ...]) -> End:
     """Run the fleet to its end, showing how it does."""
+    from cli.terminal import talk
     from cli.watch import watch
     from loadtest.fleet import Fleet, FleetPlan
 
@@ -145,6 +146,8 @@ def _drive(options: RunOptions, plan: Scenario, target: Target, folder: RunFolde
     with Fleet(fleet_plan, folder) as fleet:
         if options.expect_workers > options.workers:
             _invite(options, fleet.port)
+        if options.ui_port is not None:
+            talk.print(f"Locust's own page: http://127.0.0.1:{options.ui_port}", markup=False)
         return watch(fleet, folder, plan.duration_s, brakes)
 
 

@@ -95,6 +95,9 @@ class Fleet:
             FleetError: a process could not be started.
         """
         plan = self.plan
+        require_free(plan.bind, self.port, option="--port")
+        if plan.ui_port is not None:
+            require_free(LOOPBACK, plan.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
         common = ["-f", f"{plan.locustfile},{RECORDER}", "--loglevel", "INFO"]
         master = [*common, "--master", "--master-bind-host", plan.bind, "--master-bind-port", str(self.port)]
@@ -205,3 +208,19 @@ def free_port(host: str = LOOPBACK) -> int:
             raise FleetError(f"`--bind {host}`: this machine has no such address ({error.strerror}).") from error
         port: int = probe.getsockname()[1]
         return port
+
+
+def require_free(host: str, port: int, *, option: str) -> None:
+    """Return when this process could listen on the port.
+
+    Raises:
+        FleetError: another process does; the text names the option to change.
+    """
+    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise FleetError(
+                f"`{option} {port}`: cannot listen there ({error.strerror}). Choose another port."
+            ) from error

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from loadtest.fleet import free_port
 from recording.folder import RunFolder, find_run
 from tests.conftest import ROOT, Until, counting_server, lt, started
 
@@ -132,3 +134,35 @@ def test_help_imports_neither_locust_nor_catboost() -> None:
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Until) -> None:
+    """`--ui PORT` serves Locust's web page on loopback, the run ends by itself, and its rows are as always."""
+    port = free_port()
+    plan = ["--users", "5", "--spawn-rate", "5", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path)]
+    with counting_server() as server:
+        with started("run", "-s", "ramp300", "-t", server.url, "--ui", str(port), *plan) as process:
+            page = until(lambda: page_at(f"http://127.0.0.1:{port}/"), "Locust's page")
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "locust" in str(page).lower()
+        assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 0
+
+
+def test_a_busy_port_is_a_sentence_with_the_way_out(tmp_path: Path) -> None:
+    """Another process listens on the port of `--ui`: exit 4, the option named, no load sent."""
+    with counting_server() as server:
+        port = server.url.rsplit(":", 1)[1]
+        done = lt("run", "-s", "ramp300", "-t", server.url, "--ui", port, "--duration", "3s", "--runs", str(tmp_path))
+        assert done.code == 4
+        assert f"`--ui {port}`" in done.err
+        assert server.count() == 0
+
+
+def page_at(url: str) -> str | None:
+    """Return what is served there; None while nothing is."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return None
