@@ -24,6 +24,7 @@ def endpoint() -> Iterator[str]:
         yield emulator.api_endpoint
 
 
+@pytest.mark.slow
 def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None:
     """What is deployed is what the run records, the series are there for the report, and nothing is left after."""
     limits = ("--concurrency", "8", "--max-instances", "3", "--cpu", "1", "--image", "local")

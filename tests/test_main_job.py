@@ -20,15 +20,19 @@ def recorded(runs: Path) -> RunFolder:
     return find_run(runs, "latest")
 
 
+def slow(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
         (str(ROOT / "tests/wild/http_user.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
-        (str(ROOT / "tests/wild/sequential_fast.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
-        (str(ROOT / "tests/wild/custom_shape.py"), []),
+        slow(str(ROOT / "tests/wild/sequential_fast.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
+        slow(str(ROOT / "tests/wild/custom_shape.py"), []),
         ("ramp300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
         ("arrival300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
-        ("tutorial", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
+        slow("tutorial", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
     ],
     ids=lambda value: Path(value).stem if isinstance(value, str) else "",
 )
@@ -40,6 +44,7 @@ def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Pat
         assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 30
 
 
+@pytest.mark.slow
 def test_a_failed_check_and_an_error_status_are_told_apart(tmp_path: Path) -> None:
     """A status of 400 or more is http_error; an answer that the scenario rejects is check_failed."""
     scenario = str(ROOT / "tests/wild/sequential_fast.py")

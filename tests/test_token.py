@@ -21,7 +21,14 @@ def token_lasting(seconds: float) -> str:
     return f"e30.{payload}.c2lnbmVk"
 
 
-@pytest.mark.parametrize("scenario", ["ramp300", "tests/wild/http_user.py", "tests/wild/sequential_fast.py"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "ramp300",
+        pytest.param("tests/wild/http_user.py", marks=pytest.mark.slow),
+        pytest.param("tests/wild/sequential_fast.py", marks=pytest.mark.slow),
+    ],
+)
 def test_every_request_carries_the_token_and_no_file_does(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def words(url: str, runs: Path, *, duration: str, workers: int = 2) -> list[str]
     return ["run", "-s", "ramp300", "-t", url, "--workers", str(workers), "--runs", str(runs), *plan]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tmp_path: Path, until: Until) -> None:
     """kill -9 of one of two: exit 3, `degraded`, all users back within 10 s, missing rows within the stated bound."""
     with counting_server() as server:
@@ -66,7 +67,7 @@ def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tm
     assert (alive[alive.users == USERS].time_s.min() - killed_s) < 10
 
 
-@pytest.mark.parametrize("victim", ["master", "parent"])
+@pytest.mark.parametrize("victim", [pytest.param("master", marks=pytest.mark.slow), "parent"])
 def test_a_killed_run_is_reportable_up_to_its_last_frame(victim: str, tmp_path: Path, until: Until) -> None:
     """kill -9 of the master or of `lt` itself: no process stays, and the last row is within 2 s of the kill."""
     with counting_server() as server:
@@ -91,6 +92,7 @@ def test_a_killed_run_is_reportable_up_to_its_last_frame(victim: str, tmp_path: 
     assert 4 * USERS - USERS <= rows <= counted
 
 
+@pytest.mark.slow
 def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
     """`--stop-on` fires on a server that fails: exit 1, long before the planned end, with the numbers."""
     with counting_server(status=500) as server:
@@ -101,6 +103,7 @@ def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
     assert "it was 100.0%" in " ".join(find_run(tmp_path, "latest").read_run().reasons)
 
 
+@pytest.mark.slow
 def test_a_missed_objective_is_exit_1_and_one_without_data_is_exit_3(tmp_path: Path) -> None:
     """The exit code says what the objectives came to; no data never passes."""
     with counting_server(delay_ms=[20]) as server:
