@@ -38,8 +38,8 @@ def metrics(
     """
     from cli.terminal import talk
     from cloudrun.clients import Clients
+    from recording.catalogue import find_run
     from recording.errors import UsageError
-    from recording.folder import find_run
 
     folder = find_run(runs, run)
     record = folder.ensure_sealed()

@@ -88,7 +88,7 @@ def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
 
 def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:
     """Return the runs that are meant, and what to say about the choice."""
-    from recording.folder import find_run
+    from recording.catalogue import find_run
     from reports.choice import newest_pair
 
     if not names:

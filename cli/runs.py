@@ -31,7 +31,7 @@ def list_recorded(runs: RunsOption = Path("runs")) -> int:
     from rich.table import Table
 
     from cli.terminal import out, talk
-    from recording.folder import list_runs
+    from recording.catalogue import list_runs
 
     found = list_runs(runs)
     if not found:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from recording.folder import find_run
+from recording.catalogue import find_run
 from reports.build import build_report
 from reports.choice import newest_pair
 from reports.html import render_html

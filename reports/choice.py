@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recording.catalogue import list_runs
 from recording.errors import UnknownRunError
-from recording.folder import RunFolder, list_runs
+from recording.folder import RunFolder
 from recording.run import Outcome, Run
 
 REMOTE = ("cloud", "emulator")

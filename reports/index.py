@@ -10,7 +10,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 from pydantic import ValidationError
 
-from recording.folder import REPORT, RunFolder, list_runs
+from recording.catalogue import list_runs
+from recording.folder import REPORT, RunFolder
 from recording.run import Run
 from reports import formats, sentences
 from reports.html import content_security_policy, page_file, template

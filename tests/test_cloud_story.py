@@ -10,7 +10,7 @@ import pytest
 
 from emulator.api import EmulatorOptions, RevisionTemplate, Sampling
 from emulator.handle import EmulatorHandle, Order
-from recording.folder import find_run
+from recording.catalogue import find_run
 from tests.conftest import lt
 
 PLACE = ("--project", "demo", "--region", "europe-west2", "--service", "loans")

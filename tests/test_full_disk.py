@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recording.folder import find_run
+from recording.catalogue import find_run
 from recording.run import Outcome
 from tests.conftest import counting_server, lt, started
 

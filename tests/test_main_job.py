@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.fleet import free_port
-from recording.folder import RunFolder, find_run
+from recording.catalogue import find_run
+from recording.folder import RunFolder
 from tests.conftest import ROOT, Until, counting_server, lt, started
 
 

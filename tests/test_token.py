@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloudrun.tokens import IdTokens, TokenServer
-from recording.folder import find_run
+from recording.catalogue import find_run
 from tests.conftest import ROOT, counting_server, lt
 
 

@@ -16,7 +16,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from recording.folder import RunFolder, find_run
+from recording.catalogue import find_run
+from recording.folder import RunFolder
 from recording.run import Outcome
 from tests.conftest import ROOT, Until, counting_server, lt, started
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from recording.catalogue import find_run, list_runs
 from recording.errors import FormatVersionError, RunFolderError, UnknownRunError
-from recording.folder import RunFolder, find_run, list_runs
+from recording.folder import RunFolder
 from recording.frames import encode_frame
 from recording.run import Outcome, ProcessRecord, WorkerRecord
 from tests.recording.frames import T0_NS, frames, record, spooled
