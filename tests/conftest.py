@@ -89,6 +89,11 @@ def lt(*words: str, timeout_s: float = 90.0) -> Done:
     return Done(process.returncode, out, err)
 
 
+def _heed_ctrl_c() -> None:
+    """In the child: SIGINT as at a terminal, also where the tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(*words: str) -> Iterator[subprocess.Popen[str]]:
     """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block."""
@@ -99,6 +104,7 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - one system call, and pytest has one thread
     )
     try:
         yield process
