@@ -142,6 +142,7 @@ def test_help_imports_neither_locust_nor_catboost() -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Until) -> None:
     """`--ui PORT` serves Locust's web page on loopback, the run ends by itself, and its rows are as always."""
     port = free_port()
