@@ -68,7 +68,8 @@ def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tm
     assert (alive[alive.users == USERS].time_s.min() - killed_s) < 10
 
 
-@pytest.mark.parametrize("victim", [pytest.param("master", marks=pytest.mark.slow), "parent"])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["master", "parent"])
 def test_a_killed_run_is_reportable_up_to_its_last_frame(victim: str, tmp_path: Path, until: Until) -> None:
     """kill -9 of the master or of `lt` itself: no process stays, and the last row is within 2 s of the kill."""
     with counting_server() as server:

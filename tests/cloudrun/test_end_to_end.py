@@ -158,6 +158,7 @@ def lt(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_verbs_do_the_same(emulator: EmulatorHandle, tmp_path: Path) -> None:
     place = ("--service", "by-verb", "--project", "demo", "--region", "europe-west2")
     there = (*place, "--endpoint", emulator.api_endpoint)
