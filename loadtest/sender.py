@@ -165,8 +165,9 @@ def stop_who_waits(runner: Runner) -> None:
             waiting.append(greenlet)
     for greenlet in waiting:
         greenlet.kill(block=False)
-    # Locust must not meet the dead: it complains of each. Who has more to do in `on_stop` is waited for by Locust.
-    gevent.joinall(waiting, timeout=0.2)
+    # gevent takes a killed greenlet's arguments away, by which Locust knows its users: it would not wait for those
+    # that have more to do in `on_stop`, such as arrivals under way. So they are waited for here, just as long.
+    gevent.joinall(waiting, timeout=runner.environment.stop_timeout)
 
 
 def _number(text: str | None) -> int:

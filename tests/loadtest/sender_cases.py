@@ -8,6 +8,7 @@ import gevent
 from locust import User, constant, task
 from locust.env import Environment
 
+from loadtest.schedule import OpenLoopUser
 from loadtest.sender import stop_who_waits
 
 
@@ -33,4 +34,27 @@ def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
     runner.stop()
     assert runner.user_count == 0
     assert requests["begun"] == requests["ended"]
+    runner.quit()
+
+
+def test_arrivals_under_way_end_before_the_worker_says_its_count() -> None:
+    """Open-loop users with answers of 0.3 s: what had arrived at the stop is finished, however long it takes them."""
+    requests: Counter[str] = Counter()
+
+    class Arriving(OpenLoopUser):
+        @task
+        def request(self) -> None:
+            requests["begun"] += 1
+            gevent.sleep(0.3)
+            requests["ended"] += 1
+
+    environment = Environment(user_classes=[Arriving], stop_timeout=10)
+    runner = environment.create_local_runner()
+    runner.start(100, spawn_rate=100, wait=True)
+    while requests["begun"] - requests["ended"] < 20:
+        gevent.sleep(0.01)
+    stop_who_waits(runner)
+    runner.stop()
+    assert runner.user_count == 0
+    assert requests["begun"] == requests["ended"] >= 20
     runner.quit()
