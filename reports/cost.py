@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from recording.prices import Prices
-from recording.run import Run
+from recording.run import Run, TargetRecord
 from reports import rules
 from reports.cloud import CloudSeries, InstanceGauge
 from reports.numbers import requests
@@ -45,7 +46,7 @@ def cost_of(
 
     Formula: instance-seconds × (vCPU + GiB at list price) + requests. Population: every request of the run.
     """
-    if run.target.kind == "local":
+    if not _is_priced(run.target):
         return None
     instance_s, source = _instance_s(series, cloud, gauge)
     if instance_s is None:
@@ -93,3 +94,9 @@ def _instance_s(
         counted = instances_per_s(series, gauge)
         return (None if counted is None else float(counted.sum())), "from the instance count, held between samples"
     return None, ""
+
+
+def _is_priced(target: TargetRecord) -> bool:
+    """Whether Cloud Run's price list applies: to Cloud Run itself, by name or by URL, and to its emulator."""
+    by_url = target.kind == "url" and (urlsplit(target.url).hostname or "").endswith(".run.app")
+    return target.kind in ("cloud", "emulator") or by_url
