@@ -169,7 +169,7 @@ class _Mark:
         self._near = 0
 
     def cut(self, raw_head: bytes) -> tuple[bytes, int]:
-        """Return the head without the number, and the number; the head as it is and −1 where there is none."""
+        """Return the head with the number cut out, and the number; the head as it is and −1 where there is none."""
         begin = raw_head.find(self._text, self._near)
         if begin < 0:
             begin = raw_head.find(self._text)
@@ -184,7 +184,10 @@ class _Mark:
             number = self._read(raw_head[begin:end])
         except (ValueError, OverflowError):
             return raw_head, -1
-        return (raw_head[:begin] + raw_head[end:], number) if 0 <= number < _LIMIT else (raw_head, -1)
+        if not 0 <= number < _LIMIT:
+            return raw_head, -1
+        # An empty line stands for the number: no head has one, so none is ever taken for a head that was cut.
+        return raw_head[:begin] + b"\r\n" + raw_head[end:], number
 
 
 class KnownHeads:

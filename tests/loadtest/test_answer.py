@@ -136,6 +136,14 @@ def test_a_known_head_says_what_parsing_it_says(seen: list[bytes]) -> None:
         assert known.read(raw_head) == parse_head(raw_head)
 
 
+def test_an_absent_number_is_not_taken_for_one_that_was_cut_out() -> None:
+    """A head with an age, then the same head without its digits: the second has no age."""
+    known = KnownHeads()
+    for age in (b"0", b"5", b"", b"7", b""):
+        raw_head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-instance-age-ms: " + age
+        assert known.read(raw_head) == parse_head(raw_head)
+
+
 def test_server_timing_is_read_in_microseconds() -> None:
     """`predict;dur=` is in ms, may stand anywhere in the list, and may be quoted or absent."""
     assert predict_us(b"predict;dur=1.2345") == 1235
