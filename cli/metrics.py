@@ -11,6 +11,7 @@ from cli.deploy import EndpointOption, ProjectOption, RegionOption
 from cli.runs import RunsOption
 
 if TYPE_CHECKING:
+    from cloudrun.calls import Patience
     from recording.folder import RunFolder
     from recording.run import Run
 
@@ -57,8 +58,10 @@ def metrics(
     return 0
 
 
-def fetch_into(folder: RunFolder, record: Run, *, endpoint: str | None) -> None:
+def fetch_into(folder: RunFolder, record: Run, *, endpoint: str | None, patience: Patience | None = None) -> None:
     """Fetch the series of the run's window with a progress line, store them in its folder, and say what came.
+
+    `patience` bounds each call.
 
     Raises:
         UsageError: the record names no service, project or region, or the run never ended.
@@ -79,7 +82,14 @@ def fetch_into(folder: RunFolder, record: Run, *, endpoint: str | None) -> None:
                 f"({ingestion.waited_s:.0f} s of at most {ingestion.limit_s:.0f} s)"
             )
 
-        table = fetch(record.target, record.load_start or record.start, record.end, endpoint=endpoint, on_progress=show)
+        table = fetch(
+            record.target,
+            record.load_start or record.start,
+            record.end,
+            endpoint=endpoint,
+            on_progress=show,
+            patience=patience,
+        )
     folder.write_metrics(table)
     series = len(set(zip(table["metric"].to_pylist(), table["labels"].to_pylist(), strict=True)))
     talk.print(f"{table.num_rows} points of {series} series of {record.target.service}")

@@ -51,6 +51,17 @@ class Purpose:
     look: str
 
 
+def on_service(doing: str, service: str, *, project: str, region: str, role: str = "roles/run.developer") -> Purpose:
+    """Return the words for a call that does this to a service; `role` is what grants it."""
+    return Purpose(
+        doing=f"{doing} service {service} ({region})",
+        api=RUN_API,
+        project=project,
+        role=role,
+        look=f"gcloud run services list --project {project} --region {region}",
+    )
+
+
 def call(
     rpc: Callable[..., Answer], request: object, *, purpose: Purpose, patience: Patience | None = None, **more: Any
 ) -> Answer:

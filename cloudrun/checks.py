@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cloudrun.calls import call, on_service
 from cloudrun.clients import Clients
 from cloudrun.describe import Described, describe, place_of
 from cloudrun.tokens import REFRESH_BEFORE_S, IdTokens
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
 
 FAR_MS = 20.0
 """A round trip above this is of another region or a slow line: it adds to every latency that is measured."""
+
+
+INVOKE = "run.routes.invoke"
+
+PERMISSIONS = {
+    INVOKE: "roles/run.invoker",
+    "run.services.get": "roles/run.viewer",
+    "run.services.getIamPolicy": "roles/run.viewer",
+}
+"""What a run needs of the service itself, and what grants it (https://cloud.google.com/run/docs/reference/iam/roles).
+The series need roles/monitoring.viewer on the project; they are asked for."""
 
 
 class Mark(StrEnum):
@@ -87,6 +99,7 @@ def check_service(asked: Asked, *, patience: Patience | None = None) -> Iterator
         yield Check(Mark.BAD, "Cloud Run API", str(error), _command_in(str(error)))
         return
     yield Check(Mark.GOOD, "Cloud Run API", f"describes {found.target.service}, revision {found.target.revision}")
+    yield check_permissions(found, clients, patience=patience)
     yield _metrics(found, clients, patience)
     yield _ready(found)
     yield from check_limits(found.target.limits, found)
@@ -95,6 +108,29 @@ def check_service(asked: Asked, *, patience: Patience | None = None) -> Iterator
     yield _round_trip(found.target.url)
     if check.mark is not Mark.BAD:
         yield check_payload(found.target.url + asked.path, asked.payload, token)
+
+
+def check_permissions(found: Described, clients: Clients, *, patience: Patience | None = None) -> Check:
+    """Ask which of PERMISSIONS this machine's credentials hold on the service."""
+    from google.api_core.exceptions import NotFound
+    from google.iam.v1.iam_policy_pb2 import TestIamPermissionsRequest
+
+    service, project, region = str(found.target.service), str(found.target.project), str(found.target.region)
+    purpose = on_service(
+        "asking about permissions on", service, project=project, region=region, role="roles/run.viewer"
+    )
+    name = f"projects/{project}/locations/{region}/services/{service}"
+    request = TestIamPermissionsRequest(resource=name, permissions=list(PERMISSIONS))
+    try:
+        held = call(clients.services.test_iam_permissions, request, purpose=purpose, patience=patience).permissions
+    except (CloudError, NotFound) as error:
+        return Check(Mark.BAD, "permissions", str(error), _command_in(str(error)))
+    missing = [one for one in PERMISSIONS if one not in held and not (one == INVOKE and found.public)]
+    if not missing:
+        return Check(Mark.GOOD, "permissions", f"has what a run needs: {', '.join(PERMISSIONS)}")
+    grant = f"gcloud run services add-iam-policy-binding {service} --project {project} --region {region} "
+    grant += f"--member=user:YOU --role={PERMISSIONS[missing[0]]}"
+    return Check(Mark.BAD if INVOKE in missing else Mark.RISKY, "permissions", f"lacks {', '.join(missing)}", grant)
 
 
 def check_limits(limits: Limits, found: Described) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloudrun.calls import RUN_API, Patience, Purpose, call, explained
+from cloudrun.calls import Patience, Purpose, call, explained, on_service
 from cloudrun.clients import Clients
 from cloudrun.operations import Step, wait
 from recording.errors import CloudError, UsageError
@@ -52,7 +52,7 @@ def deploy(
 
     clients = Clients(endpoint)
     api = clients.services
-    purpose = purpose_of("deploying", settings)
+    purpose = _purpose("deploying", settings)
     try:
         found = call(api.get_service, GetServiceRequest(name=settings.name), purpose=purpose, patience=patience)
     except NotFound:
@@ -83,7 +83,7 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None, patience: 
     from google.cloud.run_v2 import DeleteServiceRequest
 
     api = Clients(endpoint).services
-    purpose = purpose_of("deleting", settings)
+    purpose = _purpose("deleting", settings)
     try:
         future = call(api.delete_service, DeleteServiceRequest(name=settings.name), purpose=purpose, patience=patience)
     except NotFound:
@@ -102,7 +102,7 @@ def set_public(clients: Clients, settings: ServiceSettings, *, patience: Patienc
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest, SetIamPolicyRequest
     from google.iam.v1.policy_pb2 import Binding
 
-    purpose = purpose_of("setting who may call", settings, role="roles/run.admin")
+    purpose = _purpose("setting who may call", settings, role="roles/run.admin")
     api = clients.services
     try:
         policy = call(
@@ -122,15 +122,8 @@ def set_public(clients: Clients, settings: ServiceSettings, *, patience: Patienc
         raise CloudError(explained(error, purpose=purpose)) from error
 
 
-def purpose_of(doing: str, settings: ServiceSettings, *, role: str = "roles/run.developer") -> Purpose:
-    """Return the words for a call on this service."""
-    return Purpose(
-        doing=f"{doing} service {settings.service} ({settings.region})",
-        api=RUN_API,
-        project=settings.project,
-        role=role,
-        look=f"gcloud run services list --project {settings.project} --region {settings.region}",
-    )
+def _purpose(doing: str, settings: ServiceSettings, **role: str) -> Purpose:
+    return on_service(doing, settings.service, project=settings.project, region=settings.region, **role)
 
 
 def _wanted(settings: ServiceSettings, found: Service | None) -> Service:

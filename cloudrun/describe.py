@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cloudrun.calls import RUN_API, Patience, Purpose, call, explained
+from cloudrun.calls import Patience, Purpose, call, explained, on_service
 from cloudrun.clients import LOCAL_REGION, Clients
 from recording.errors import CloudError, UsageError
 from recording.quantities import cpu_of, memory_bytes_of
@@ -70,13 +70,7 @@ def describe(
 
     clients = Clients(endpoint)
     project, region = place_of(service, project=project, region=region, clients=clients)
-    purpose = Purpose(
-        doing=f"describing service {service} ({region})",
-        api=RUN_API,
-        project=project,
-        role="roles/run.viewer",
-        look=f"gcloud run services list --project {project}",
-    )
+    purpose = on_service("describing", service, project=project, region=region, role="roles/run.viewer")
     try:
         found = _find(clients, service, project=project, region=region, purpose=purpose, patience=patience)
         revision = _serving(found)

@@ -5,7 +5,7 @@ Two seams, both asyncio, both only for the emulator's own event loop (no call bl
     Control   create, update and delete services; say how they are        implemented by emulator/control.py
     Readings  the points of a metric in an interval                       implemented by emulator/record.py
 
-`Emulator` is both. `emulator/fake.py` is the fake of the same shape, for tests of what stands on top.
+`Emulator` is both. `tests/emulator/fake.py` is a fake of the same shape, for tests of what stands on top.
 
 A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
 FAILED. That is the shape of a long-running operation.

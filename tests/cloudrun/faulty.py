@@ -46,12 +46,21 @@ def faulty_endpoint(
 ) -> Iterator[tuple[Faulty, str]]:
     """Yield the handler and the HOST:PORT on which it answers."""
     faulty = Faulty(code, reason=reason, permission=permission)
+    with serving(faulty) as endpoint:
+        try:
+            yield faulty, endpoint
+        finally:
+            faulty.closed.set()
+
+
+@contextmanager
+def serving(handler: grpc.GenericRpcHandler) -> Iterator[str]:
+    """Yield the HOST:PORT on which `handler` answers."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers((faulty,))
+    server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield faulty, f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}"
     finally:
-        faulty.closed.set()
         server.stop(None).wait()

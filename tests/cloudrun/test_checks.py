@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from google.iam.v1 import iam_policy_pb2
 
 from cloudrun.calls import Patience
-from cloudrun.checks import Asked, Check, Mark, check_limits, check_payload, check_service
+from cloudrun.checks import Asked, Check, Mark, check_limits, check_payload, check_permissions, check_service
+from cloudrun.clients import Clients
 from cloudrun.describe import Described
 from recording.run import Limits, TargetRecord
-from tests.cloudrun.faulty import faulty_endpoint
-
-grpc = pytest.importorskip("grpc")
+from tests.cloudrun.faulty import faulty_endpoint, serving
 
 
 def described(limits: Limits, *, probe: str = "http") -> Described:
@@ -62,6 +65,41 @@ def test_what_google_refuses_ends_the_doctor_with_the_command_that_grants_it() -
         *_, last = check_service(asked, patience=Patience(attempt_s=1, retry_s=1))
     assert (last.mark, last.name) == (Mark.BAD, "Cloud Run API")
     assert last.cure.startswith("gcloud projects add-iam-policy-binding demo")
+
+
+class Holding(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
+    """Google, as far as it says which of the permissions asked for the caller holds."""
+
+    def __init__(self, *lacks: str) -> None:
+        self.lacks = lacks
+
+    def service(self, details: Any) -> grpc.RpcMethodHandler:
+        assert details.method == "/google.cloud.run.v2.Services/TestIamPermissions"
+        kinds = iam_policy_pb2.TestIamPermissionsRequest, iam_policy_pb2.TestIamPermissionsResponse
+        return grpc.unary_unary_rpc_method_handler(self.answer, kinds[0].FromString, kinds[1].SerializeToString)
+
+    def answer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        held = [one for one in request.permissions if one not in self.lacks]
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "public", "mark", "role"),
+    [
+        ("", False, Mark.GOOD, ""),
+        ("run.routes.invoke", False, Mark.BAD, "roles/run.invoker"),
+        ("run.routes.invoke", True, Mark.GOOD, ""),
+        ("run.services.getIamPolicy", False, Mark.RISKY, "roles/run.viewer"),
+    ],
+)
+def test_a_permission_that_a_run_needs_and_lacks_is_named(lacks: str, public: bool, mark: Mark, role: str) -> None:
+    with serving(Holding(lacks)) as endpoint:
+        found = dataclasses.replace(described(Limits()), public=public)
+        check = check_permissions(found, Clients(endpoint), patience=Patience(attempt_s=5, retry_s=5))
+    assert check.mark is mark
+    assert (lacks in check.finding) or mark is Mark.GOOD
+    assert check.cure.endswith(f"--role={role}" if role else "")
+    assert check.cure.startswith("gcloud run services add-iam-policy-binding ml --project demo" if role else "")
 
 
 def test_a_machine_without_credentials_is_told_so_and_nothing_else(

@@ -12,9 +12,9 @@ from cloudrun.deploy import delete, deploy
 from cloudrun.describe import describe, resolve
 from cloudrun.settings import ServiceSettings
 from emulator.api import ServiceKey
-from emulator.fake import FakeEmulator
 from recording.errors import CloudError, UsageError
 from recording.run import Limits
+from tests.emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 
 KEY = ServiceKey("ml", "demo", "europe-west2")
@@ -119,6 +119,16 @@ def test_deleting_says_whether_there_was_one(endpoint: str) -> None:
     assert delete(SETTINGS, endpoint=endpoint) is False
     with pytest.raises(CloudError, match="Not found: describing service ml"):
         find(endpoint)
+
+
+def test_a_url_is_looked_for_on_every_page(fake: FakeEmulator, endpoint: str) -> None:
+    deploy(SETTINGS, endpoint=endpoint)
+    template = fake.service(KEY).template
+    for number in range(1_001):
+        fake.create_service(ServiceKey(f"other-{number}", "demo", "europe-west2"), template)
+    last = ServiceKey("last", "demo", "europe-west2")
+    fake.create_service(last, template)
+    assert resolve(fake.service(last).url, project="demo", region="europe-west2", endpoint=endpoint).service == "last"
 
 
 def test_a_url_that_no_service_has_is_not_found(endpoint: str) -> None:

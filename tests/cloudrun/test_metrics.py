@@ -13,10 +13,10 @@ from google.cloud.monitoring_v3.types import metric as metric_types
 from cloudrun.metrics import MAX_WAIT_S, Clock, Ingestion, fetch
 from cloudrun.series import points_of, table_of
 from emulator.api import Distribution, Labels, Point, Series, ServiceKey
-from emulator.fake import FakeEmulator
 from recording.errors import CloudError, UsageError
 from recording.rows import METRICS_SCHEMA
 from recording.run import TargetRecord
+from tests.emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 
 T0 = datetime(2026, 8, 17, 10, 0, tzinfo=UTC)
@@ -90,6 +90,15 @@ def test_another_service_another_region_and_another_time_stay_out() -> None:
     with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded)) as endpoint:
         table = fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END).clock())
     assert table.num_rows == 4
+
+
+def test_every_page_is_fetched() -> None:
+    """Google gives a thousand series a page, at most; a service that was deployed often has more."""
+    recorded = [gauge(END, revision=f"ml-{number:05}-abc") for number in range(1, 1_202)]
+    with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded)) as endpoint:
+        table = fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END).clock())
+    assert len(set(table["labels"].to_pylist())) == 1_201
+    assert table.num_rows == 4 * 1_201
 
 
 def test_it_waits_until_the_series_cover_the_runs_end() -> None:

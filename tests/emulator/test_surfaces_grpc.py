@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.api import METRICS, Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
-from emulator.fake import FakeEmulator
 from emulator.surfaces.filters import FilterError, parse_series_filter
+from tests.emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 
 T0 = datetime(2026, 8, 17, 10, 0, tzinfo=UTC)

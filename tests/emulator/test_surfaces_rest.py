@@ -13,8 +13,8 @@ import pytest
 from starlette.applications import Starlette
 
 from emulator.api import ServiceKey
-from emulator.fake import FakeEmulator
 from emulator.surfaces.knative import routes
+from tests.emulator.fake import FakeEmulator
 
 BASE = "/apis/serving.knative.dev/v1/namespaces/demo"
 HOST = "europe-west2-run.local"
