@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cloudrun.metrics import BILLABLE_TIME, REQUEST_COUNT
 from recording.errors import UsageError
+from recording.plan import users_at
 from recording.prices import Prices, prices_for
 
 if TYPE_CHECKING:
@@ -50,6 +50,20 @@ class Load:
     duration_s: float
     requests_per_user_s: float = 1.0
     service_s: float | None = None
+
+    def users_at(self, at_s: float) -> float:
+        """Return the planned users at a time: those of the last corner after it, 0 without a plan."""
+        corners = [(point.at_s, point.users) for point in self.plan]
+        if not corners:
+            return 0.0
+        return users_at([*corners, (math.inf, corners[-1][1])], at_s) or 0.0
+
+    def user_seconds(self, until_s: float) -> float:
+        """Return the area under the plan from 0 to `until_s`, by its value in the middle of each second."""
+        seconds = range(math.ceil(until_s))
+        return sum(
+            self.users_at((second + min(second + 1, until_s)) / 2) * min(1.0, until_s - second) for second in seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +133,7 @@ def estimate(
     requests, serving_s, busiest = 0.0, 0.0, limits.min_instances or 0
     for second in range(math.ceil(load.duration_s)):
         share = min(1.0, load.duration_s - second)
-        per_s = users_at(load.plan, second + share / 2) * load.requests_per_user_s
+        per_s = load.users_at(second + share / 2) * load.requests_per_user_s
         wanted = _instances(per_s, service_s, cpu=cpu, concurrency=limits.concurrency or DEFAULT_CONCURRENCY)
         instances = min(max(wanted, limits.min_instances or 0), most)
         busiest = max(busiest, instances)
@@ -150,7 +164,7 @@ def projected(
     load: Load, limits: Limits, *, elapsed_s: float, requests: int, region: str | None, prices: Prices | None = None
 ) -> Estimate:
     """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
-    planned = users_seconds(load.plan, elapsed_s) * load.requests_per_user_s
+    planned = load.user_seconds(elapsed_s) * load.requests_per_user_s
     corrected = load.requests_per_user_s * (requests / planned if planned else 1.0)
     return estimate(dataclasses.replace(load, requests_per_user_s=corrected), limits, region=region, prices=prices)
 
@@ -210,26 +224,6 @@ def prices_from(path: Path, region: str | None) -> Prices:
         raise UsageError(
             f"`--prices {path}`: must be a JSON object of any of {', '.join(sorted(known))} ({error})."
         ) from error
-
-
-def users_at(plan: Sequence[PlanPoint], at_s: float) -> float:
-    """Return the planned users at a time: on the line between its corners, flat outside them; 0 without a plan."""
-    if not plan:
-        return 0.0
-    if at_s <= plan[0].at_s:
-        return plan[0].users
-    for before, after in itertools.pairwise(plan):
-        if at_s <= after.at_s:
-            span_s = after.at_s - before.at_s
-            return before.users + (after.users - before.users) * ((at_s - before.at_s) / span_s if span_s else 1.0)
-    return plan[-1].users
-
-
-def users_seconds(plan: Sequence[PlanPoint], until_s: float) -> float:
-    """Return the area under the plan from 0 to `until_s`, by its value in the middle of each second."""
-    whole = math.floor(until_s)
-    area = sum(users_at(plan, second + 0.5) for second in range(whole))
-    return area + users_at(plan, (whole + until_s) / 2) * (until_s - whole)
 
 
 def _instances(per_s: float, service_s: float, *, cpu: float, concurrency: int) -> int:

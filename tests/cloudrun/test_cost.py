@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from cloudrun.cost import Load, estimate, of_run, prices_from, projected, users_at, users_seconds
+from cloudrun.cost import Load, estimate, of_run, prices_from, projected
 from cloudrun.metrics import BILLABLE_TIME, REQUEST_COUNT
 from recording.errors import UsageError
 from recording.prices import TIER_1
@@ -132,7 +132,8 @@ def test_a_price_list_of_ones_own_overrides_what_it_names(tmp_path: Path) -> Non
 
 def test_users_lie_on_the_lines_of_the_plan() -> None:
     ramp = [PlanPoint(at_s=0, users=0), PlanPoint(at_s=60, users=300), PlanPoint(at_s=120, users=300)]
-    assert [users_at(ramp, at) for at in (-5, 30, 60, 90, 500)] == [0, 150, 300, 300, 300]
-    # a triangle of 60 s and a rectangle of 30 s
-    assert users_seconds(ramp, 90) == pytest.approx(300 * 60 / 2 + 300 * 30)
-    assert users_seconds([], 90) == 0
+    load = Load(plan=ramp, duration_s=120)
+    assert [load.users_at(at) for at in (0, 30, 60, 90, 500)] == [0, 150, 300, 300, 300]
+    # a triangle of 60 s and a rectangle of 30.5 s
+    assert load.user_seconds(90.5) == pytest.approx(300 * 60 / 2 + 300 * 30.5)
+    assert Load(plan=[], duration_s=120).user_seconds(90) == 0
