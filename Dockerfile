@@ -2,9 +2,10 @@
 #   docker build --target service -t loan-default .    the model service, for Cloud Run
 #   docker build --target loadgen -t loadgen .         a Locust worker that joins a master (docs/distributed.md)
 #
-# PYTHON_IMAGE may be pinned further, to a digest: --build-arg PYTHON_IMAGE=python@sha256:…
-# The tests build both targets without Docker, on a Debian base that offers the same python3.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# The base is pinned to the digest of its index (amd64 and arm64), of September 2026. To renew it:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm
+# The tests build both targets without it, on a Debian base that offers the same python3.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # ---- base: a user, and nothing else -------------------------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS base
