@@ -168,7 +168,12 @@ class Connection:
             if end > 0:
                 raw_head = data[:end]
                 reading = self._read_head(raw_head)
-                if reading[0].whole_length == len(data) - end - 4 and not bodiless:
+                missing = reading[0].whole_length - len(data) + end + 4
+                if missing > 0 and not bodiless:  # uvicorn and others send head and body apart
+                    rest = self._receive()
+                    data += rest
+                    missing -= len(rest)
+                if not missing and not bodiless:
                     return reading, data[end + 4 :], raw_head, True
             answer = read_answer(data, self._receive, self._heads, bodiless=bodiless)
             if not answer[3]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import gevent
+from gevent.hub import get_hub
 
 PROBE_S = 0.02
 """How often the loop is asked to come back. A busy loop of 50 ms is seen with certainty, one of 20 ms mostly."""
@@ -25,18 +25,26 @@ class HealthSample:
 
 
 class HealthProbe:
-    """A greenlet that sleeps PROBE_S again and again and notes how late it wakes."""
+    """A timer of the event loop, every PROBE_S, that notes how late it is called.
+
+    A bare timer, for a greenlet that sleeps costs twice as much: half the CPU of a worker without users.
+    """
 
     def __init__(self) -> None:
         self._worst_s = 0.0
         self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+        self._last_s = 0.0
+        self._timer = get_hub().loop.timer(PROBE_S, PROBE_S, ref=False)
 
-    def main_loop(self) -> None:
-        """Run for ever; spawn it as a greenlet."""
-        while True:
-            due_s = time.perf_counter() + PROBE_S
-            gevent.sleep(PROBE_S)
-            self._worst_s = max(self._worst_s, time.perf_counter() - due_s)
+    def startup(self) -> None:
+        """Begin to measure, on the event loop of this thread."""
+        self._last_s = time.perf_counter()
+        self._timer.start(self._tick)
+
+    def _tick(self) -> None:
+        now_s = time.perf_counter()
+        self._worst_s = max(self._worst_s, now_s - self._last_s - PROBE_S)
+        self._last_s = now_s
 
     def take(self) -> HealthSample:
         """Return the sample since the last call, and begin the next."""

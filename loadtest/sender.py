@@ -55,7 +55,7 @@ class Sender:
         events.heartbeat_received.add_listener(self._heard)
         self.runner.register_message(CLOCK, self._answer_clock)
         self.runner.register_message(DRAIN, self._drain, concurrent=True)
-        gevent.spawn(self.health.main_loop)
+        self.health.startup()
         gevent.spawn(self.main_loop)
         self.runner.send_message(
             HELLO,

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import Scope
@@ -64,7 +64,7 @@ def serve(*, host: str, port: int) -> None:
         instance,
         interface="asgi3",
         loop="uvloop",
-        http=_counting_protocol(instance),
+        http=_protocol(instance),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -96,16 +96,54 @@ def leave_at_once_on_signals() -> None:
     _on_signals(lambda _number, _frame: os._exit(0))
 
 
-def _counting_protocol(instance: Instance) -> type[asyncio.Protocol]:
-    """Return uvicorn's httptools protocol, telling the instance of each head it has read."""
+class OnePiece:
+    """A transport that holds a write back until the next one, or until the loop's next turn, and sends both as one.
 
-    class CountingProtocol(HttpToolsProtocol):
+    uvicorn writes an answer's head and its body apart: two system calls, and two segments that wake the client twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Send `data` with what was held, or hold it."""
+        if self._held:
+            self._transport.write(self._held + data)
+            self._held = b""
+        elif data:
+            self._held = data
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held and not self._transport.is_closing():
+            self._transport.write(self._held)
+        self._held = b""
+
+    def close(self) -> None:
+        """Close after what is held has been sent."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the transport in everything else."""
+        return getattr(self._transport, name)
+
+
+def _protocol(instance: Instance) -> type[asyncio.Protocol]:
+    """Return uvicorn's httptools protocol, sending in one piece and telling the instance of each head it has read."""
+
+    class InstanceProtocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(cast(asyncio.Transport, OnePiece(transport)))
+
         def on_headers_complete(self) -> None:
             super().on_headers_complete()
             if not self.pipeline:  # a pipelined request waits for the one before it, and is in flight after it
                 instance.opened(cast(Scope, self.scope))
 
-    return CountingProtocol
+    return InstanceProtocol
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:

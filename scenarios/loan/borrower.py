@@ -5,7 +5,7 @@ from __future__ import annotations
 from locust import task
 
 from loadtest.user import FastUser, spread_throughput
-from scenarios.loan.application import application, draw_for
+from scenarios.loan.application import applications_of
 
 
 class Borrower(FastUser):
@@ -17,11 +17,11 @@ class Borrower(FastUser):
 
     def on_start(self) -> None:
         """Begin this user's own stream of applications."""
-        self.draw = draw_for(self)
+        self.applications = applications_of(self)
 
     @task
     def predict(self) -> None:
         """Send one application."""
-        with self.client.post("/predict", json=application(self.draw), catch_response=True) as answer:
+        with self.client.post("/predict", json=next(self.applications), catch_response=True) as answer:
             if answer.status_code == 200 and not 0 <= answer.json()["default_probability"] <= 1:
                 answer.failure("default_probability is not between 0 and 1")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import gevent
+import pytest
 from locust import User, constant, task
 from locust.env import Environment
 
+from loadtest.health import HealthProbe
 from loadtest.schedule import OpenLoopUser
 from loadtest.sender import stop_who_waits
 
@@ -58,3 +61,19 @@ def test_arrivals_under_way_end_before_the_worker_says_its_count() -> None:
     assert runner.user_count == 0
     assert requests["begun"] == requests["ended"] >= 20
     runner.quit()
+
+
+@pytest.mark.parametrize("busy_s", [0.06, 0.2])
+def test_a_task_that_does_not_let_go_shows_as_loop_lag_and_as_cpu(busy_s: float) -> None:
+    probe = HealthProbe()
+    probe.startup()
+    gevent.sleep(0.1)
+    until_s = time.perf_counter() + busy_s
+    while time.perf_counter() < until_s:
+        pass
+    gevent.sleep(0.05)
+    sample = probe.take()
+    assert sample.loop_lag_ms >= busy_s * 1000 - 21  # it may begin right after a tick
+    assert sample.cpu_ratio > 0
+    gevent.sleep(0.05)
+    assert probe.take().loop_lag_ms < sample.loop_lag_ms

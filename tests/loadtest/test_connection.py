@@ -50,6 +50,8 @@ def settle(condition: Callable[[], bool]) -> None:
 ANSWERS = {
     "whole": ([OK], 200, b"ok"),
     "split": ([b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 10\r\n\r", b"\nhello", b"world"], 200, b"helloworld"),
+    "head and body apart": ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"ok"], 200, b"ok"),
+    "head, and the body in two": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"o", b"kay"], 200, b"okay"),
     "chunked": (
         [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"],
         200,
@@ -122,9 +124,10 @@ def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(case: str, 
         assert len(server.peers) == 2
 
 
-def test_bytes_behind_an_answer_end_the_connection_but_not_the_answer(tls: bool) -> None:
+@pytest.mark.parametrize("pieces", [[OK + OK], [OK[:-2], OK[-2:] + OK]], ids=["at once", "head and body apart"])
+def test_bytes_behind_an_answer_end_the_connection_but_not_the_answer(pieces: list[bytes], tls: bool) -> None:
     """What nobody asked for cannot become the next answer."""
-    with scripted(always(OK + OK), tls=tls) as server:
+    with scripted(always(*pieces), tls=tls) as server:
         connection = connect(server, tls=tls)
         for _ in range(2):
             assert ask(connection)[1] == b"ok"
