@@ -95,9 +95,12 @@ class RowBuffer:
             return None
         packed, self._rows = self._rows, bytearray()
         rows = np.frombuffer(packed, ROW_TYPE)
-        used = np.unique(np.concatenate([[0], *(rows[name] for name in TEXT_COLUMNS)]))
-        place = np.zeros(len(self._strings), np.uint32)
-        place[used] = np.arange(len(used))
+        is_used = np.zeros(len(self._strings), bool)
+        is_used[0] = True
+        for name in TEXT_COLUMNS:
+            is_used[rows[name]] = True
+        used = np.flatnonzero(is_used)
+        place = np.cumsum(is_used, dtype=np.uint32) - 1
         columns = {}
         for name, code in COLUMNS.items():
             values = place[rows[name]] if name in TEXT_COLUMNS else rows[name]

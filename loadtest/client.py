@@ -14,11 +14,11 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from loadtest.answer import Head, KnownHeads, Reading
-from loadtest.buffer import RECORDED_KEY, pack_row
+from loadtest.buffer import RECORDED_KEY
 from loadtest.connection import EXPIRED, Connection, Deadlines, Endpoint
 from loadtest.outcomes import OK, error_text, outcome_of
 from loadtest.response import BadStatusError, CaughtResponse, RedirectError, Response
-from loadtest.tally import Tally
+from loadtest.tally import Tally, pack_timed
 from loadtest.tls import client_context
 
 if TYPE_CHECKING:  # importing locust patches the whole process
@@ -322,7 +322,11 @@ class FastClient:
     ) -> CaughtResponse:
         """Do what `request` promises."""
         if json is not None and not data:
-            body, kind = encode_json(json), JSON
+            kind = JSON
+            try:
+                body = orjson.dumps(json)
+            except TypeError:  # what it does not take, such as integers beyond 64 bits, goes the standard library's way
+                body = json_module.dumps(json).encode()
         else:
             body, kind = encode_body(data)
         if params is not None:
@@ -349,7 +353,9 @@ class FastClient:
             error = _status_error(status, allow_redirects)
         self.answered += status > 0
         named = None if name is None else (name, self._text_id(name))
-        sent = (plan, url, named, started_ns, ended_ns, late_us, reading, context)
+        stamps = connection.stamps
+        stamp = stamps[0][2] if stamps else b""
+        sent = (plan, url, named, started_ns, ended_ns, late_us, reading, context, stamp)
         response = CaughtResponse(self, status, content, raw_head, error, sent)
         if not catch_response:
             self.record(response, error)
@@ -357,9 +363,9 @@ class FastClient:
 
     def record(self, response: Response, error: Exception | None) -> None:
         """Make the request one row and one of Locust's totals; see Tally for the two ways."""
-        plan, url, named, started_ns, ended_ns, late_us, (head, age_ms, server_us), context = response.sent
+        plan, url, named, started_ns, ended_ns, late_us, (head, age_ms, server_us), context, stamp = response.sent
         tally = self._tally
-        row = (
+        row = pack_timed(
             started_ns,
             ended_ns,
             late_us,
@@ -372,11 +378,12 @@ class FastClient:
             self._text_id(head.instance) if head.instance else 0,
             age_ms,
             server_us,
+            stamp,
         )
         if error is None and (len(tally.listeners) == tally.quiet_listeners or not tally.somebody_else_listens()):
-            tally.append(pack_row(*row))
+            tally.append(row)
             return
-        tally.add_fired(*row)
+        tally.add_fired(row)
         self._fire(
             request_type=plan.method,
             name=plan.name if named is None else named[0],
@@ -444,14 +451,6 @@ def _split(base_url: str) -> Any:
     if url.username is not None:
         raise ValueError("host: credentials in the URL are not used; set client.headers['Authorization'] instead")
     return url
-
-
-def encode_json(value: Any) -> bytes:
-    """Return `value` as JSON; what orjson does not take (integers beyond 64 bits) goes the standard library's way."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return json_module.dumps(value).encode()
 
 
 def encode_body(data: str | bytes | Mapping[str, Any] | None) -> tuple[bytes, int]:

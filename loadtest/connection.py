@@ -19,9 +19,13 @@ from gevent import getcurrent, monkey, socket
 from gevent.hub import get_hub
 
 from loadtest.answer import Answer, ClosedEarlyError, KnownHeads, read_answer
+from loadtest.arrival import ANCILLARY_BYTES, Stamps, ask_for_stamps
 from loadtest.tls import TlsLayer
 
 RECEIVE_BYTES = 65_536
+FIRST_BYTES = 8_192
+"""What most answers fit into; a smaller buffer is cheaper to be given."""
+
 SWEEP_S = 0.05
 """How often deadlines are looked at: a time-out comes at most this much late."""
 
@@ -95,6 +99,7 @@ class Connection:
     Attributes:
         waiting: the greenlet that waits for this connection, or None.
         deadline_ns: when its wait ends (`time.perf_counter_ns()`).
+        stamps: what came with the bytes read last: when the kernel had them (arrival.py), or nothing.
     """
 
     def __init__(
@@ -112,15 +117,16 @@ class Connection:
         self._socket: Any = None
         self._tls: TlsLayer | None = None
         self._watcher: Any = None
+        self.stamps: Stamps = []
         self._send: Callable[[Any], int] = _not_open
-        self._recv: Callable[[int], bytes] = _not_open
+        self._recvmsg: Callable[[int, int], tuple[bytes, Stamps, int, Any]] = _not_open
 
     @property
     def is_open(self) -> bool:
         """Whether there is a socket; the server may have closed its end without our knowing yet."""
         return self._socket is not None
 
-    def exchange(  # noqa: PLR0912 - one function, because a call costs 0.1 µs and this is the inmost loop
+    def exchange(  # noqa: PLR0912, PLR0915 - one function, because a call costs 0.1 µs and this is the inmost loop
         self, request: bytes, deadline_ns: int, replayable: bool, bodiless: bool
     ) -> Answer:
         """Send `request` and return its answer; opens the connection first where there is none.
@@ -157,7 +163,10 @@ class Connection:
             self.waiting = getcurrent()
             self._hub_switch()
             try:
-                data = self._recv(RECEIVE_BYTES) if tls is None else self._receive()
+                if tls is None:
+                    data, self.stamps, _, _ = self._recvmsg(FIRST_BYTES, ANCILLARY_BYTES)
+                else:
+                    data = self._receive()
             except BlockingIOError:
                 data = self._receive()
             except ConnectionError as error:
@@ -201,7 +210,7 @@ class Connection:
             self._deadlines.connections.discard(self)
             self._socket.close()
             self._socket, self._tls = None, None
-            self._send = self._recv = _not_open
+            self._send = self._recvmsg = _not_open
 
     def expire(self) -> None:
         """End the wait with a TimeoutError in the greenlet that waits. For the hub, which alone may call it."""
@@ -239,6 +248,11 @@ class Connection:
         except OSError:
             pass  # reset, or a broken record: closed all the same
         self.close()
+
+    def _recv(self, most_bytes: int) -> bytes:
+        """Return what is there to read, b"" once the server has closed; BlockingIOError says that there is nothing."""
+        data, self.stamps, _, _ = self._recvmsg(most_bytes, ANCILLARY_BYTES)
+        return data
 
     def _receive(self) -> bytes:
         """Return the next plain bytes, waiting as long as the deadline allows; b"" once the server has closed."""
@@ -327,7 +341,7 @@ class Connection:
         self._socket = monkey.get_original("socket", "socket")(family, kind, protocol)
         self._socket.setblocking(False)
         self._deadlines.connections.add(self)
-        self._send, self._recv = self._socket.send, self._socket.recv
+        self._send, self._recvmsg = self._socket.send, self._socket.recvmsg
         error = self._socket.connect_ex(where)
         if error == EINPROGRESS:
             writable = self._loop.io(self._socket.fileno(), _WRITABLE)
@@ -341,6 +355,7 @@ class Connection:
         if error:
             raise OSError(error, os.strerror(error))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ask_for_stamps(self._socket)
         self._watcher = self._loop.io(self._socket.fileno(), _READABLE)
         self._watcher.start(self._on_ready)
         if self.endpoint.tls is not None:
@@ -360,5 +375,5 @@ class Connection:
         self._tls = layer
 
 
-def _not_open(_: Any) -> NoReturn:
+def _not_open(*_: Any) -> NoReturn:
     raise ConnectionError("this connection is not open")

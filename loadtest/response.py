@@ -16,9 +16,10 @@ if TYPE_CHECKING:  # the client makes responses; they only hand themselves back 
 _ASK_FIRST = "pass catch_response=True and use the answer in a with block to decide whether it is a success"
 
 
-Sent = tuple["Plan", str, tuple[str, int] | None, int, int, int, Reading, Mapping[str, Any] | None]
-"""A request that has ended: its plan, the URL as given, `name=` with its text id, the moments of sending and of the
-last byte (`time.perf_counter_ns()`), how late it was (µs, −1), what the answer's head said, `context=`."""
+Sent = tuple["Plan", str, tuple[str, int] | None, int, int, int, Reading, Mapping[str, Any] | None, bytes]
+"""A request that has ended: its plan, the URL as given, `name=` with its text id, the moments of sending and of having
+read the last byte (`time.perf_counter_ns()`), how late it was (µs, −1), what the answer's head said, `context=`, when
+the kernel had the last byte (arrival.py; b"" for not told)."""
 
 
 class BadStatusError(Exception):

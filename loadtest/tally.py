@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -10,13 +10,24 @@ from weakref import WeakSet
 import gevent
 import numpy as np
 
-from loadtest.buffer import ROW_TYPE, PackedRows, RowBuffer, buffer_of, pack_row
+from loadtest.arrival import STAMP_BYTES, STAMP_TYPE, arrivals, wall_clock_ahead_ns
+from loadtest.buffer import ROW_TYPE, PackedRows, RowBuffer, buffer_of
+from recording.frames import COLUMNS
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
     from locust.stats import StatsEntry
 
 FLUSH_S = 1.0
+
+_TIMED = struct.Struct(f"<{''.join(COLUMNS.values())}{STAMP_BYTES}s")
+
+pack_timed = _TIMED.pack
+"""Return one row as bytes, with the kernel's stamp behind it (arrival.py; b"" for none). Its `start` and `latency_us`
+are moments (`time.perf_counter_ns()`), of sending and of having read the last byte: what they come to is worked out
+for a second's rows at once."""
+
+TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
 
 QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.sender"})
 """Modules whose request listeners need no event for a counted row: Locust's own totals, and the recorder."""
@@ -35,8 +46,7 @@ class Tally:
 
     Attributes:
         buffer: the recorder's row buffer, or one of its own for the texts when nothing records.
-        append: takes one packed row whose `start` and `latency_us` are both moments (`time.perf_counter_ns()`), of
-            sending and of the last byte; the flush makes wall time and a duration of them.
+        append: takes one row of `pack_timed`.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -71,19 +81,18 @@ class Tally:
         self.quiet_listeners = -1 if others else len(self.listeners)
         return others
 
-    def add_fired(self, *row: int) -> None:
-        """Keep the row of a request whose event is about to be fired; moments as in `append`."""
+    def add_fired(self, timed: bytes) -> None:
+        """Keep a row of `pack_timed` of a request whose event is about to be fired."""
         if self._records:
-            self.buffer.extend(_with_wall_times(np.frombuffer(pack_row(*row), ROW_TYPE).copy()))
+            self.buffer.extend(_with_wall_times(timed))
 
     def flush(self) -> None:
         """Bring Locust's totals and the row buffer up to this moment."""
         self.buffer.in_flight = sum(client.in_flight for client in self.in_flight_of)
         if not self._rows:
             return
-        rows = np.frombuffer(bytes(self._rows), ROW_TYPE).copy()
+        rows = _with_wall_times(bytes(self._rows))
         self._rows.clear()
-        rows = _with_wall_times(rows)
         stats = self._environment.stats
         for name, method, of_entry in self._by_entry(rows):
             _count(stats.entries[(name, method)], of_entry)
@@ -93,20 +102,26 @@ class Tally:
 
     def _by_entry(self, rows: PackedRows) -> Iterator[tuple[str, str, PackedRows]]:
         pairs = rows["name"].astype(np.uint64) << np.uint64(32) | rows["method"]
-        for pair in np.unique(pairs):
-            of_entry = rows[pairs == pair]
+        one = bool((pairs == pairs[0]).all())
+        for pair in pairs[:1] if one else np.unique(pairs):
+            of_entry = rows if one else rows[pairs == pair]
             yield self.buffer.text(int(of_entry["name"][0])), self.buffer.text(int(of_entry["method"][0])), of_entry
 
 
-def _with_wall_times(rows: PackedRows) -> PackedRows:
-    """Turn the two moments of each row into its start (UTC ns) and latency (µs), in place.
+def _with_wall_times(timed: bytes) -> PackedRows:
+    """Return rows of `pack_timed` with their start (UTC ns) and latency (µs) in place of the moments.
 
     The clock of the moments and the wall clock run at the same rate (the kernel slews both), so their distance now
-    was their distance a second ago; only a step of the wall clock would show, in the rows of that one second.
+    was their distance a second ago; only a step of the wall clock would show, in the starts of that one second.
     """
-    latency_ns = rows["latency_us"] - rows["start"]
-    rows["start"] += time.time_ns() - time.perf_counter_ns()
-    rows["latency_us"] = (latency_ns + 500) // 1000
+    moments = np.frombuffer(timed, TIMED_TYPE)
+    rows = np.empty(len(moments), ROW_TYPE)
+    for name in COLUMNS:
+        rows[name] = moments[name]
+    ahead_ns = wall_clock_ahead_ns()
+    arrived = arrivals(moments, ahead_ns, sent=moments["start"], read=moments["latency_us"])
+    rows["latency_us"] = (arrived - moments["start"] + 500) // 1000
+    rows["start"] += ahead_ns
     return rows
 
 
@@ -121,8 +136,10 @@ def _count(entry: StatsEntry, rows: PackedRows) -> None:
     entry.num_requests += len(rows)
     entry.total_content_length += int(rows["bytes"].sum())
     entry.last_request_timestamp = max(entry.last_request_timestamp or 0.0, last_s)
-    for second, count in zip(*np.unique(ends_s, return_counts=True), strict=True):
-        entry.num_reqs_per_sec[int(second)] += int(count)
+    first_s = int(ends_s.min())
+    for second, count in enumerate(np.bincount(ends_s - first_s).tolist(), start=first_s):
+        if count:
+            entry.num_reqs_per_sec[second] += count
     latency_us, counts = np.unique(rows["latency_us"], return_counts=True)
     entry.total_response_time += float(latency_us @ counts) / 1000  # type: ignore[assignment]  # Locust says int, adds floats
     lowest_ms, highest_ms = latency_us[0] / 1000, latency_us[-1] / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from types import FunctionType
 from typing import Any
 
 import gevent
@@ -73,28 +74,38 @@ class FastUser(User, RestMixin[Any]):
 
 
 class FastTasks(DefaultTaskSet):
-    """Locust's root of a user's tasks with less between two of them (1 µs of its 2)."""
+    """Locust's root of a user's tasks with less between two of them (1.3 µs of its 2)."""
+
+    user: Any = None  # Locust's is a property; here each set of tasks has its own
 
     def __init__(self, user: FastUser) -> None:
+        self.user = user
         super().__init__(user)
-        self._fast_user = user
         self._client = user.client
         self._open_loop = bool(getattr(user, "open_loop", False))
         self._rested_at = 0
 
     def on_start(self) -> None:
         """Have also the first task of a spread user wait for its point."""
-        if getattr(type(self._fast_user).wait_time, "lt_spread", False):
+        if getattr(type(self.user).wait_time, "lt_spread", False):
             self.wait()
 
     def get_next_task(self) -> Any:
         """Return the only task, or one as Locust draws it."""
-        tasks = self._fast_user.tasks
+        tasks = self.user.tasks
         return tasks[0] if len(tasks) == 1 else super().get_next_task()
+
+    def execute_next_task(self) -> None:
+        """Do the next task."""
+        task = self._task_queue.popleft()
+        if type(task) is FunctionType:
+            task(self.user)
+        else:
+            self.execute_task(task)
 
     def wait(self) -> None:
         """Wait as Locust does, but not for 0 s after a request, which let the others run anyway."""
-        user = self._fast_user
+        user = self.user
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser
         seconds = user.wait_time()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
 import locust  # noqa: F401 - first: it patches sockets and threads
+import numpy as np
 import pytest
 from gevent.event import Event
 from locust import constant, task
@@ -14,6 +19,7 @@ from locust.env import Environment
 from locust.exception import CatchResponseError, StopUser
 from locust.user.task import DefaultTaskSet
 
+from loadtest.arrival import AVAILABLE, STAMP_TYPE, arrivals
 from loadtest.buffer import RECORDED_KEY, RowBuffer, attach
 from loadtest.client import FastClient, commons_of
 from loadtest.pacing import next_point, phase_of, spread_throughput
@@ -383,3 +389,31 @@ def test_a_spread_user_keeps_its_points_and_skips_what_it_missed() -> None:
     assert next_point(10.42, point, 0.5, 0.1) == (104, pytest.approx(0.03))
     with pytest.raises(ValueError, match="above 0"):
         spread_throughput(0)
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="this kernel does not stamp what it receives")
+def test_an_answer_that_waits_for_the_event_loop_is_not_the_servers_delay(
+    environment: Environment, buffer: RowBuffer
+) -> None:
+    """The loop is busy for 0.2 s while the answer comes: the row has when it came, not when it was read."""
+    serving = [sys.executable, str(Path(__file__).parents[1] / "counting_server.py"), '{"delay_ms": [1]}']
+    with subprocess.Popen(serving, stdout=subprocess.PIPE) as server:  # a thread here would be a greenlet of the loop
+        assert server.stdout is not None
+        client = FastClient(environment, f"http://127.0.0.1:{int(server.stdout.readline())}")
+        client.get("/warm")  # connected, and the kernel has begun to stamp
+        asking = gevent.spawn(client.get, "/late")
+        gevent.sleep(0)  # it is sent
+        until_s = time.perf_counter() + 0.2
+        while time.perf_counter() < until_s:
+            pass
+        assert asking.get().elapsed_ms >= 190
+        server.kill()
+    commons_of(environment).tally.flush()
+    *_, late = rows_of(buffer)
+    assert late["latency_us"] < 100_000
+
+
+def test_a_stamp_is_believed_only_between_the_sending_and_the_reading() -> None:
+    stamps = np.array([(5, 250), (5, 50), (5, 950), (0, 0)], STAMP_TYPE)
+    sent, read = np.full(4, 100), np.full(4, 900)
+    assert arrivals(stamps, 5_000_000_000, sent=sent, read=read).tolist() == [250, 900, 900, 900]
