@@ -10,6 +10,7 @@ from pathlib import Path
 
 ORDER = (
     "generator",
+    "recorder",
     "accuracy",
     "service",
     "cold_start",

@@ -1,0 +1,65 @@
+"""Measure what recording costs per request, on top of the client that sends it.
+
+    python -m benchmarks.recorder
+
+A row is packed and appended for each request; once a second the rows are timed, added to Locust's totals in bulk and
+encoded as a frame. Both parts are timed over 20,000 rows, with the recorder and with Locust's totals alone; the least
+of 15 rounds. Microseconds of this machine; what is worth comparing is their smallness beside benchmarks/generator.py.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+from locust.env import Environment  # before anything else: it patches sockets and threads
+
+from benchmarks.machine import keep, where
+from loadtest.buffer import RowBuffer, attach
+from loadtest.tally import Tally, pack_timed
+
+ROWS, ROUNDS = 20_000, 15
+
+
+def cost_us(*, record: bool) -> tuple[float, float]:
+    """Return the µs of CPU per row for appending it, and for the flush of a second's rows."""
+    environment = Environment(user_classes=[])
+    environment.create_local_runner()
+    if record:
+        attach(environment, RowBuffer("benchmark"))
+    tally = Tally(environment)
+    name, method = tally.buffer.text_id("/predict"), tally.buffer.text_id("POST")
+    stamp = struct.pack("qq", int(time.time()), 5)
+    append_s, flush_s = float("inf"), float("inf")
+    for _ in range(ROUNDS):
+        sent_ns = time.perf_counter_ns()
+        begun_s = time.process_time()
+        for number in range(ROWS):
+            read_ns = sent_ns + number * 1000 + 1_200_000
+            tally.append(pack_timed(sent_ns, read_ns, -1, name, method, 200, 0, 0, 29, 0, -1, -1, stamp))
+        appended_s = time.process_time()
+        tally.flush()
+        if record:
+            tally.buffer.take()
+        append_s = min(append_s, appended_s - begun_s)
+        flush_s = min(flush_s, time.process_time() - appended_s)
+    return append_s / ROWS * 1e6, flush_s / ROWS * 1e6
+
+
+def main() -> None:
+    lines = [
+        "## What recording costs per request",
+        "",
+        "`python -m benchmarks.recorder`: µs of CPU per request, the loop that counts them included.",
+        "",
+        "| | append | flush | together |",
+        "|---|---|---|---|",
+    ]
+    for label, record in (("rows and Locust's totals", True), ("Locust's totals alone", False)):
+        append_us, flush_us = cost_us(record=record)
+        lines.append(f"| {label} | {append_us:.2f} | {flush_us:.2f} | {append_us + flush_us:.2f} |")
+    keep("recorder", "\n".join([*lines, "", where("locust", "numpy", "msgpack")]))
+
+
+if __name__ == "__main__":
+    main()
