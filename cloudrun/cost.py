@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cloudrun.metrics import BILLABLE_TIME, REQUEST_COUNT
 from recording.errors import UsageError
-from recording.plan import users_at
+from recording.plan import Corner, user_seconds, users_at
 from recording.prices import Prices, prices_for
 
 if TYPE_CHECKING:
@@ -51,19 +51,10 @@ class Load:
     requests_per_user_s: float = 1.0
     service_s: float | None = None
 
-    def users_at(self, at_s: float) -> float:
-        """Return the planned users at a time: those of the last corner after it, 0 without a plan."""
-        corners = [(point.at_s, point.users) for point in self.plan]
-        if not corners:
-            return 0.0
-        return users_at([*corners, (math.inf, corners[-1][1])], at_s) or 0.0
-
-    def user_seconds(self, until_s: float) -> float:
-        """Return the area under the plan from 0 to `until_s`, by its value in the middle of each second."""
-        seconds = range(math.ceil(until_s))
-        return sum(
-            self.users_at((second + min(second + 1, until_s)) / 2) * min(1.0, until_s - second) for second in seconds
-        )
+    def corners(self) -> list[Corner]:
+        """Return the plan's corners, and one far behind them: the last one's users stay; nobody without a plan."""
+        corners = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
+        return [*corners, (math.inf, corners[-1][1])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +121,11 @@ def estimate(
     cpu = limits.cpu or DEFAULT_CPU
     memory_gib = (limits.memory_mib or DEFAULT_MEMORY_MIB) / 1024
     most = limits.max_instances or DEFAULT_MAX_INSTANCES
+    corners = load.corners()
     requests, serving_s, busiest = 0.0, 0.0, limits.min_instances or 0
     for second in range(math.ceil(load.duration_s)):
         share = min(1.0, load.duration_s - second)
-        per_s = load.users_at(second + share / 2) * load.requests_per_user_s
+        per_s = (users_at(corners, second + share / 2) or 0.0) * load.requests_per_user_s
         wanted = _instances(per_s, service_s, cpu=cpu, concurrency=limits.concurrency or DEFAULT_CONCURRENCY)
         instances = min(max(wanted, limits.min_instances or 0), most)
         busiest = max(busiest, instances)
@@ -164,7 +156,10 @@ def projected(
     load: Load, limits: Limits, *, elapsed_s: float, requests: int, region: str | None, prices: Prices | None = None
 ) -> Estimate:
     """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
-    planned = load.user_seconds(elapsed_s) * load.requests_per_user_s
+    corners = load.corners()
+    until = [corner for corner in corners if corner[0] < elapsed_s]
+    area = user_seconds([*until, (elapsed_s, users_at(corners, elapsed_s) or 0.0)])
+    planned = area * load.requests_per_user_s
     corrected = load.requests_per_user_s * (requests / planned if planned else 1.0)
     return estimate(dataclasses.replace(load, requests_per_user_s=corrected), limits, region=region, prices=prices)
 

@@ -240,7 +240,7 @@ class Connection:
     def _on_idle_readable(self) -> None:
         """Close what the server closed, or where it speaks unasked; TLS's own messages are not speech."""
         try:
-            data = self._recv(RECEIVE_BYTES)
+            data = self._recv()
             if data and self._tls is not None and not self._tls.decrypt(data) and not self._tls.closed:
                 return
         except BlockingIOError:
@@ -249,16 +249,16 @@ class Connection:
             pass  # reset, or a broken record: closed all the same
         self.close()
 
-    def _recv(self, most_bytes: int) -> bytes:
+    def _recv(self) -> bytes:
         """Return what is there to read, b"" once the server has closed; BlockingIOError says that there is nothing."""
-        data, self.stamps, _, _ = self._recvmsg(most_bytes, ANCILLARY_BYTES)
+        data, self.stamps, _, _ = self._recvmsg(RECEIVE_BYTES, ANCILLARY_BYTES)
         return data
 
     def _receive(self) -> bytes:
         """Return the next plain bytes, waiting as long as the deadline allows; b"" once the server has closed."""
         while True:
             try:
-                data = self._recv(RECEIVE_BYTES)
+                data = self._recv()
             except BlockingIOError:
                 self._wait()
                 continue
@@ -299,7 +299,7 @@ class Connection:
             ClosedEarlyError: the server closed the connection.
         """
         try:
-            data = self._recv(RECEIVE_BYTES)
+            data = self._recv()
         except BlockingIOError:
             return b""
         if data and self._tls is not None:

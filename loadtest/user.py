@@ -74,7 +74,7 @@ class FastUser(User, RestMixin[Any]):
 
 
 class FastTasks(DefaultTaskSet):
-    """Locust's root of a user's tasks with less between two of them (1.3 µs of its 2)."""
+    """Locust's root of a user's tasks with less between two of them (1 µs of its 2)."""
 
     user: Any = None  # Locust's is a property; here each set of tasks has its own
 

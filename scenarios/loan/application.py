@@ -36,7 +36,7 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
     """Return this user's endless stream of applications; the same seed sends the same ones again.
 
     The users of a worker walk through one pool of POOL_SIZE, drawn when the first of them starts, each from a place of
-    its own. To draw one for each request took a quarter of the CPU that a request costs the worker at 300 users.
+    its own. None is drawn while requests are timed.
     """
     environment: Any = user.environment
     if not hasattr(environment, "loan_pool"):  # Locust's environment is where a process keeps state

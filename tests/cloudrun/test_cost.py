@@ -17,6 +17,7 @@ import pytest
 from cloudrun.cost import Load, estimate, of_run, prices_from, projected
 from cloudrun.metrics import BILLABLE_TIME, REQUEST_COUNT
 from recording.errors import UsageError
+from recording.plan import users_at
 from recording.prices import TIER_1
 from recording.rows import METRICS_SCHEMA
 from recording.run import Limits, PlanPoint
@@ -132,8 +133,11 @@ def test_a_price_list_of_ones_own_overrides_what_it_names(tmp_path: Path) -> Non
 
 def test_users_lie_on_the_lines_of_the_plan() -> None:
     ramp = [PlanPoint(at_s=0, users=0), PlanPoint(at_s=60, users=300), PlanPoint(at_s=120, users=300)]
-    load = Load(plan=ramp, duration_s=120)
-    assert [load.users_at(at) for at in (0, 30, 60, 90, 500)] == [0, 150, 300, 300, 300]
-    # a triangle of 60 s and a rectangle of 30.5 s
-    assert load.user_seconds(90.5) == pytest.approx(300 * 60 / 2 + 300 * 30.5)
-    assert Load(plan=[], duration_s=120).user_seconds(90) == 0
+    load = Load(plan=ramp, duration_s=500)
+    assert [users_at(load.corners(), at) for at in (0, 30, 60, 90, 500)] == [0, 150, 300, 300, 300]
+    # a triangle of 60 s and a rectangle of 440 s; by 90.5 s a rectangle of 30.5 s
+    assert estimate(load, LIMITS).requests == pytest.approx(300 * 60 / 2 + 300 * 440)
+    half = projected(load, LIMITS, elapsed_s=90.5, requests=(300 * 60 // 2 + 9_150) // 2, region=None)
+    assert half.requests == pytest.approx((300 * 60 / 2 + 300 * 440) / 2)
+    nobody = Load(plan=[], duration_s=120)
+    assert projected(nobody, LIMITS, elapsed_s=90, requests=0, region=None).requests == 0

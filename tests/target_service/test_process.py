@@ -43,7 +43,7 @@ def test_it_answers_from_the_moment_its_port_opens_and_counts_what_it_answers(st
 
 
 def test_an_answer_comes_in_one_piece(start: Start) -> None:
-    """Head and body apart would wake the client twice: an eighth of what 300 users cost the load generator."""
+    """Head and body apart would wake the client twice."""
     service = start()
     service.wait_until_open()
     for _ in range(20):
