@@ -60,7 +60,10 @@ def deploy(
             show_default=False,
         ),
     ] = None,
-    env: Annotated[list[str] | None, typer.Option("--env", metavar="K=V", help="Set a variable; repeatable.")] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="K=V", help="Set a variable, repeatable; those given replace the service's."),
+    ] = None,
     revision_suffix: Annotated[
         str | None, typer.Option(help="Name of the revision after the service's.", show_default=False)
     ] = None,

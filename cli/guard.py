@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -12,7 +14,8 @@ from cloudrun import cost
 from loadtest.options import is_loopback
 from loadtest.progress import Glance, Recent
 from loadtest.scenario import Scenario
-from recording.errors import UsageError
+from recording.catalogue import list_runs
+from recording.errors import RunFolderError, UsageError
 from recording.prices import Prices
 from recording.run import TargetRecord
 
@@ -20,20 +23,80 @@ PROJECT_EVERY_REQUESTS = 500
 """A projection from fewer says little, and is not made again before as many more have been sent."""
 
 
-def confirm_leaving(
-    target: TargetRecord, plan: Scenario, *, yes: bool, max_cost: float | None, prices: Path | None
-) -> None:
-    """Say what a run against another machine will send and cost, and ask; nothing for one on loopback.
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run against Cloud Run may cost, and what it is reckoned with.
+
+    Attributes:
+        target: the service.
+        load: what will be sent; its plan is empty where the scenario's cannot be foretold.
+        prices: of its region, or the user's own.
+        max_usd: None: no limit.
+    """
+
+    target: TargetRecord
+    load: cost.Load
+    prices: Prices
+    max_usd: float | None
+
+    def estimate(self, load: cost.Load) -> cost.Estimate:
+        """Return what `load` costs on the target."""
+        return cost.estimate(load, self.target.limits, region=self.target.region, prices=self.prices)
+
+
+def budget_of(plan: Scenario, target: TargetRecord, prices: Prices, *, max_usd: float | None, runs: Path) -> Budget:
+    """Return the budget of a run; its service time is that of the newest run against the service, if it tells."""
+    service_s, service_from = measured_service(runs, target)
+    corners = plan.record().plan if plan.duration_s is not None else []
+    load = cost.Load(
+        plan=corners,
+        duration_s=plan.duration_s or 0.0,
+        requests_per_user_s=plan.requests_per_user_s,
+        service_s=service_s,
+        service_from=service_from,
+    )
+    return Budget(target, load, prices, max_usd)
+
+
+def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, str]:
+    """Return the mean server time, in s, of the newest run against the service, and words on where it is from.
+
+    None where that run's answers carry no server time, or there is no such run.
+    """
+    from reports.numbers import mean_server_ms
+    from reports.series import read_series
+
+    def place(of: TargetRecord) -> tuple[str | None, ...]:
+        return of.kind, of.project, of.region, of.service
+
+    for folder, run, _ in reversed(list_runs(runs)):
+        if run is None or place(run.target) != place(target):
+            continue
+        try:
+            found_ms = mean_server_ms(read_series(folder, folder.ensure_sealed()))
+        except RunFolderError:  # still running, or damaged
+            continue
+        return (None, "") if found_ms is None else (found_ms / 1000, f"measured: the mean server time of {run.id}")
+    return None, ""
+
+
+def confirm_leaving(target: TargetRecord, plan: Scenario, *, yes: bool, budget: Budget | None = None) -> None:
+    """Say what a run will send and cost, and ask before it leaves this machine; one on loopback is not asked about.
 
     Raises:
         UsageError: it costs more than allowed, was not wanted, or nobody is there to be asked.
     """
-    if is_loopback(target.url):
-        return
     requests = plan.request_budget()
     amount = "an unknown number of requests" if requests is None else f"up to {requests:,.0f} requests"
-    if target.kind == "cloud":
-        amount += _estimated(target, plan, max_cost=max_cost, prices=prices)
+    if budget is not None:
+        amount += _estimated(budget)
+    if is_loopback(target.url):
+        return
+    if budget is None and target.has_run_app_url:
+        talk.print(
+            f"[yellow]![/] by its URL alone a Cloud Run service tells no instances, limits or cost: `--target cloud "
+            f"--service {target.url}` records them."
+        )
     if yes:
         talk.print(f"sending {amount} to {target.url}", markup=False)
         return
@@ -43,54 +106,57 @@ def confirm_leaving(
         raise UsageError("Nothing was sent.")
 
 
-def _estimated(target: TargetRecord, plan: Scenario, *, max_cost: float | None, prices: Path | None) -> str:
-    found = cost.estimate(load_of(plan), target.limits, region=target.region, prices=_prices(prices, target))
+def _estimated(budget: Budget) -> str:
+    if not budget.load.plan:
+        hour = budget.estimate(dataclasses.replace(budget.load, duration_s=3600.0))
+        talk.print(
+            "[yellow]![/] the cost cannot be estimated: the scenario has a load shape of its own, whose length and "
+            f"users are not known before it runs. At the very most ${hour.most_usd:.2f} an hour for the instances."
+        )
+        return " for an unknown price"
+    found = budget.estimate(budget.load)
     talk.print(f"estimated cost: ${found.usd:.2f}, at the very most ${found.most_usd:.2f}", markup=False)
     for assumption in found.assumptions:
         talk.print(f"  {assumption}", markup=False)
-    if max_cost is not None and found.usd > max_cost:
+    if budget.max_usd is not None and found.usd > budget.max_usd:
         raise UsageError(
-            f"`--max-cost {max_cost:g}`: the run is estimated at ${found.usd:.2f}. Shorten it with --duration, "
+            f"`--max-cost {budget.max_usd:g}`: the run is estimated at ${found.usd:.2f}. Shorten it with --duration, "
             "lower it with --users, or allow more."
         )
     return f" for about ${found.usd:.2f}"
 
 
-def _prices(path: Path | None, target: TargetRecord) -> Prices | None:
-    return None if path is None else cost.prices_from(path, target.region)
-
-
-def load_of(plan: Scenario) -> cost.Load:
-    """Return what the scenario will send, for an estimate."""
-    return cost.Load(
-        plan=plan.record().plan, duration_s=plan.duration_s or 0.0, requests_per_user_s=plan.requests_per_user_s or 1.0
-    )
-
-
 class CostGuard:
-    """A brake: ends the run when its projected cost passes what is allowed."""
+    """A brake: ends the run when its projected cost passes what is allowed.
 
-    def __init__(self, plan: Scenario, target: TargetRecord, *, max_cost: float, prices: Path | None) -> None:
-        self.load = load_of(plan)
-        self.target = target
-        self.max_cost = max_cost
-        self.prices = _prices(prices, target)
+    Where the scenario's plan is not known, nothing can be projected, and what was spent so far counts.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._next = PROJECT_EVERY_REQUESTS
 
     def __call__(self, glance: Glance, new: tuple[Recent, ...]) -> str | None:
         """Return why the run is to end, or None."""
         del new
-        if glance.elapsed_s is None or glance.requests < self._next:
+        limit = self._budget.max_usd
+        if limit is None or not glance.elapsed_s or glance.requests < self._next:
             return None
         self._next = glance.requests + PROJECT_EVERY_REQUESTS
+        usd, words = self._reckoned(glance.requests, glance.elapsed_s)
+        return None if usd <= limit else f"`--max-cost {limit:g}`: the run {words} ${usd:.2f}"
+
+    def _reckoned(self, requests: int, elapsed_s: float) -> tuple[float, str]:
+        load, target = self._budget.load, self._budget.target
+        if not load.plan:
+            spent = cost.Load.steady(requests, elapsed_s, service_s=load.service_s, service_from=load.service_from)
+            return self._budget.estimate(spent).usd, "has cost about"
         found = cost.projected(
-            self.load,
-            self.target.limits,
-            elapsed_s=glance.elapsed_s,
-            requests=glance.requests,
-            region=self.target.region,
-            prices=self.prices,
+            load,
+            target.limits,
+            elapsed_s=elapsed_s,
+            requests=requests,
+            region=target.region,
+            prices=self._budget.prices,
         )
-        if found.usd <= self.max_cost:
-            return None
-        return f"`--max-cost {self.max_cost:g}`: the run is now projected at ${found.usd:.2f}"
+        return found.usd, "is now projected at"

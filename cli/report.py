@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import words
 from cli.runs import RunsOption
 
 if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-sized packages do not delay --help
@@ -46,6 +47,8 @@ def report(
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write it here instead; prints the path.")
     ] = None,
+    prices: words.Prices = None,
+    free_tier: words.FreeTier = False,
 ) -> int:
     """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
 
@@ -59,13 +62,15 @@ def report(
 
         python lt.py report 20260817T101500Z-ramp300-local 20260817T103000Z-ramp300-cloud --open
     """
+    from cli.prices import overrides
     from cli.terminal import out, talk
     from reports.build import build_report
 
+    priced = overrides(prices, free_tier=free_tier)
     folders, notes = _chosen(runs, run or [])
     for note in notes:
         talk.print(note, markup=False)
-    made = build_report([folder.path for folder in folders], notes=notes)
+    made = build_report([folder.path for folder in folders], notes=notes, prices=priced)
     if format is Format.HTML:
         path = write_page(made, folders, out_file)
         out.print(str(path), markup=False)

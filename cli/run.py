@@ -50,6 +50,7 @@ def run(
     endpoint: words.Endpoint = None,
     max_cost: words.MaxCost = None,
     prices: words.Prices = None,
+    free_tier: words.FreeTier = False,
 ) -> int:
     """Run a scenario, record every request, print the summary and write the report.
 
@@ -62,14 +63,17 @@ def run(
 
         python lt.py run --scenario my_locustfile.py --target http://127.0.0.1:8080 --users 50 --duration 2m
     """
-    from cli.guard import CostGuard, confirm_leaving
+    from cli.guard import CostGuard, budget_of, confirm_leaving
+    from cli.prices import overrides
     from cli.targets import Wishes, open_target
     from cli.terminal import talk
     from loadtest.options import parse_options
     from loadtest.record import close_record, open_record
     from loadtest.scenario import describe_one
     from loadtest.stop import StopOn
+    from recording.errors import UsageError
     from recording.objectives import parse_objective
+    from recording.prices import prices_for
     from recording.run import TargetRecord
 
     options = parse_options(
@@ -105,14 +109,20 @@ def run(
         region=region,
         endpoint=endpoint,
     )
+    priced = overrides(prices, free_tier=free_tier)
+    if max_cost is not None and options.kind != "cloud":
+        raise UsageError(
+            f"`--max-cost {max_cost:g}`: only what runs against `--target cloud` costs is known beforehand."
+        )
     if options.url is not None:  # asked before anything is sent there, were it only to see whether it answers
-        confirm_leaving(TargetRecord(kind="url", url=options.url), plan, yes=yes, max_cost=None, prices=None)
+        confirm_leaving(TargetRecord(kind="url", url=options.url), plan, yes=yes)
     with open_target(options, plan, wishes) as there:
-        if options.url is None:
-            confirm_leaving(there.record, plan, yes=yes, max_cost=max_cost, prices=prices)
-        if there.record.kind == "cloud" and max_cost is not None:
-            brakes.append(CostGuard(plan, there.record, max_cost=max_cost, prices=prices))
-        folder = open_record(runs, options, plan, there.record, objectives=objectives)
+        if options.kind == "cloud":
+            of_region = prices_for(there.record.region, priced)
+            budget = budget_of(plan, there.record, of_region, max_usd=max_cost, runs=runs)
+            confirm_leaving(there.record, plan, yes=yes, budget=budget)
+            brakes.append(CostGuard(budget))
+        folder = open_record(runs, options, plan, there.record, objectives=objectives, prices=priced)
         talk.print(f"{plan.name} → {there.record.url}, recorded in {folder.path}", markup=False)
         end = _drive(options, plan, there, folder, tuple(brakes))
         closed = close_record(folder, interrupted=end.interrupted or end.braked, reasons=end.reasons)

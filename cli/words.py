@@ -171,6 +171,13 @@ MaxCost = Annotated[
 Prices = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Prices in place of the dated built-in ones.", show_default=False, rich_help_panel=_CLOUD
+        metavar="FILE",
+        help="JSON with prices in place of the dated built-in ones (docs/run-folder.md).",
+        show_default=False,
+        rich_help_panel=_CLOUD,
     ),
+]
+FreeTier = Annotated[
+    bool,
+    typer.Option("--free-tier", help="Take the month's free amounts off every cost.", rich_help_panel=_CLOUD),
 ]

@@ -155,9 +155,11 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
         template.containers = [Container()]
     container = template.containers[0]
     container.image = settings.image
-    container.command = list(settings.command)
     container.ports = [ContainerPort(container_port=settings.port)]
-    container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
+    if settings.command:
+        container.command = list(settings.command)
+    if settings.env:
+        container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
     container.resources = ResourceRequirements(
         limits={"cpu": cpu_text(settings.cpu), "memory": f"{settings.memory_mib:g}Mi"},
         cpu_idle=True,

@@ -19,7 +19,8 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 class ServiceSettings:
     """What the service shall be. `max_instances` None means no limit of ours; `public` None leaves it as it is.
 
-    `command` is the process to run instead of the image's own; a local Cloud Run runs it as it stands.
+    `command` is the process to run instead of the image's own; a local Cloud Run runs it as it stands. An empty
+    `command` or `env` leaves what the service has, as gcloud does.
     """
 
     service: str

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,13 @@ PACKAGES = ("lt", "locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi",
 
 
 def open_record(
-    runs: Path, options: RunOptions, scenario: Scenario, target: TargetRecord, *, objectives: tuple[str, ...]
+    runs: Path,
+    options: RunOptions,
+    scenario: Scenario,
+    target: TargetRecord,
+    *,
+    objectives: tuple[str, ...],
+    prices: Mapping[str, object],
 ) -> RunFolder:
     """Make the run's folder with its `run.json`, outcome `running`.
 
@@ -45,6 +52,7 @@ def open_record(
             "workers": options.expect_workers,
         },
         objectives=list(objectives),
+        prices=dict(prices),
         versions={"python": platform.python_version(), **_versions()},
         host={
             "name": socket.gethostname(),

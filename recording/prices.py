@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 TIER_2_REGIONS = frozenset(
     {
@@ -38,6 +43,8 @@ TIER_2_REGIONS = frozenset(
 SECONDS_PER_MONTH = 730 * 3600
 """Google's own price sheets count 730 hours a month."""
 
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
@@ -51,33 +58,59 @@ class Prices:
         idle_vcpu_usd_per_s: a vCPU of an idle instance kept by min-instances.
         idle_memory_usd_per_gib_s: a GiB of such an instance.
         requests_usd_per_million: for each million requests.
-        free_vcpu_s: free vCPU-seconds a month; not taken off unless a caller asks for it.
+        free_vcpu_s: free vCPU-seconds a month.
         free_gib_s: free GiB-seconds a month.
         free_requests: free requests a month.
+        free_tier: whether the free amounts are taken off, as if nothing else used them.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     as_of: date
     tier: int
-    vcpu_usd_per_s: float
-    memory_usd_per_gib_s: float
-    idle_vcpu_usd_per_s: float
-    idle_memory_usd_per_gib_s: float
-    requests_usd_per_million: float = 0.40
-    free_vcpu_s: float = 180_000.0
-    free_gib_s: float = 360_000.0
-    free_requests: float = 2_000_000.0
+    vcpu_usd_per_s: Amount
+    memory_usd_per_gib_s: Amount
+    idle_vcpu_usd_per_s: Amount
+    idle_memory_usd_per_gib_s: Amount
+    requests_usd_per_million: Amount = 0.40
+    free_vcpu_s: Amount = 180_000.0
+    free_gib_s: Amount = 360_000.0
+    free_requests: Amount = 2_000_000.0
+    free_tier: bool = False
+
+    def run_usd(self, instance_s: float, requests: float, *, vcpu: float, memory_gib: float) -> float:
+        """Return the price of a run: `instance_s` seconds of instances that start or serve, and its requests.
+
+        It does not include network, build, logs, nor what min-instances cost while nothing is sent.
+        """
+        vcpu_s, gib_s = instance_s * vcpu, instance_s * memory_gib
+        if self.free_tier:
+            vcpu_s = max(0.0, vcpu_s - self.free_vcpu_s)
+            gib_s = max(0.0, gib_s - self.free_gib_s)
+            requests = max(0.0, requests - self.free_requests)
+        return (
+            vcpu_s * self.vcpu_usd_per_s
+            + gib_s * self.memory_usd_per_gib_s
+            + requests / 1e6 * self.requests_usd_per_million
+        )
 
     def active_usd(self, instance_s: float, *, vcpu: float, memory_gib: float) -> float:
-        """Return the price of `instance_s` seconds of instances that start or serve; requests come on top."""
+        """Return the price of `instance_s` seconds of instances that serve; nothing free, and no requests."""
         return instance_s * (vcpu * self.vcpu_usd_per_s + memory_gib * self.memory_usd_per_gib_s)
 
     def idle_usd(self, instance_s: float, *, vcpu: float, memory_gib: float) -> float:
         """Return the price of `instance_s` seconds of idle instances that min-instances keeps."""
         return instance_s * (vcpu * self.idle_vcpu_usd_per_s + memory_gib * self.idle_memory_usd_per_gib_s)
 
-    def requests_usd(self, requests: float) -> float:
-        """Return the price of the requests themselves."""
-        return requests / 1e6 * self.requests_usd_per_million
+    def words(self, region: str | None) -> tuple[str, str]:
+        """Return the assumptions that every amount made of these prices rests on: which list, and what is free."""
+        where = region or "region not known"
+        return (
+            f"list prices of {self.as_of.isoformat()}, tier {self.tier} ({where}), request-based billing",
+            "the monthly free tier taken off, as if nothing else used it"
+            if self.free_tier
+            else "free tier not counted",
+        )
 
 
 TIER_1 = Prices(
@@ -99,6 +132,18 @@ TIER_2 = Prices(
 )
 
 
-def prices_for(region: str | None) -> Prices:
-    """Return the list prices of `region`; tier 1 when the region is not known (say so where it is printed)."""
-    return TIER_2 if region in TIER_2_REGIONS else TIER_1
+def prices_for(region: str | None, given: Mapping[str, object] | None = None) -> Prices:
+    """Return the list prices of `region` (tier 1 when it is not known) with the fields that `given` overrides.
+
+    Raises:
+        ValueError: `given` names a field that there is not, or a value that is no price.
+    """
+    listed = TIER_2 if region in TIER_2_REGIONS else TIER_1
+    if not given:
+        return listed
+    try:
+        return TypeAdapter(Prices).validate_python(dataclasses.asdict(listed) | dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        known = ", ".join(field.name for field in dataclasses.fields(Prices))
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; there is {known}") from error

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
+
+from recording.prices import prices_for
 
 FORMAT_VERSION = 1
 """The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
@@ -43,6 +46,11 @@ Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
 
 MAX_OFFSET_US = 10 * 365 * 86_400e6
 """Ten years: a clock further off is damage in the file."""
+
+
+def _overriding(given: dict[str, object]) -> dict[str, object]:
+    prices_for(None, given)  # ValueError where it is no price
+    return given
 
 
 class _Record(BaseModel):
@@ -92,6 +100,11 @@ class TargetRecord(_Record):
     revision: str | None = None
     limits: Limits = Field(default_factory=Limits)
 
+    @property
+    def has_run_app_url(self) -> bool:
+        """Whether its URL is one that Cloud Run gives out."""
+        return (urlsplit(self.url).hostname or "").endswith(".run.app")
+
 
 class WorkerRecord(_Record):
     """One load-generating process and what is known of its rows and its clock.
@@ -130,6 +143,7 @@ class Run(_Record):
     target: TargetRecord
     options: dict[str, object] = Field(default_factory=dict)
     objectives: list[str] = Field(default_factory=list)
+    prices: Annotated[dict[str, object], AfterValidator(_overriding)] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     host: dict[str, object] = Field(default_factory=dict)
     git_commit: str | None = None

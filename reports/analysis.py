@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from recording.folder import RunFolder
 from recording.objectives import parse_objective
-from recording.prices import Prices, prices_for
+from recording.prices import prices_for
 from recording.run import Run
 from reports import rules
 from reports.advice import Suggestion, suggest
@@ -70,20 +70,19 @@ class Analysis:
         return next((phase for phase in self.phases if phase.name is name), None)
 
 
-def analyse(folder: RunFolder, run: Run, *, prices: Prices | None = None) -> Analysis:
+def analyse(folder: RunFolder, run: Run) -> Analysis:
     """Return what a sealed run says. Seals nothing, writes nothing.
 
     Args:
         folder: a run folder with `requests.parquet`.
         run: its record.
-        prices: instead of the list prices of the run's region.
 
     Raises:
         RunFolderError: the folder's rows or series cannot be read.
         ObjectiveError: an objective of the run cannot be parsed.
     """
     objectives = [parse_objective(text) for text in run.objectives]
-    prices = prices or prices_for(run.target.region)
+    prices = prices_for(run.target.region, run.prices)
     series = read_series(folder, run)
     load = read_load(folder, run, series)
     cloud = read_cloud(folder, series)

@@ -28,7 +28,9 @@ def summarise(folder: Path) -> model.Report:
     return build_report([folder])
 
 
-def build_report(folders: Sequence[Path], *, notes: Sequence[str] = ()) -> model.Report:
+def build_report(
+    folders: Sequence[Path], *, notes: Sequence[str] = (), prices: Mapping[str, object] | None = None
+) -> model.Report:
     """Return the report of one run, or of several compared: the first one's side against each other side.
 
     Runs of one label (or, without labels, of one target) are one side and are resampled whole.
@@ -36,13 +38,14 @@ def build_report(folders: Sequence[Path], *, notes: Sequence[str] = ()) -> model
     Args:
         folders: of the runs, the one to compare against first.
         notes: sentences that the reader should see first.
+        prices: fields of `recording.prices.Prices` in place of the listed ones, and of those that a run was made with.
 
     Raises:
         RunFolderError: a run is still running, or cannot be read.
         ObjectiveError: an objective of a run cannot be parsed.
     """
     give_back_large_blocks()
-    found = [_analysed(RunFolder(folder)) for folder in folders]
+    found = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
     names = run_names(found)
     step_s = max(step_for(one.series.seconds) for one in found)
     return model.Report(
@@ -91,8 +94,9 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
     return [name if repeated[name] == 1 else f"{name} ({one.run.id})" for name, one in zip(names, found, strict=True)]
 
 
-def _analysed(folder: RunFolder) -> Analysis:
-    return analyse(folder, folder.ensure_sealed())
+def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> Analysis:
+    run = folder.ensure_sealed()
+    return analyse(folder, run.model_copy(update={"prices": {**run.prices, **prices}}))
 
 
 def _side(found: Analysis) -> str:

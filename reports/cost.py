@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -55,9 +54,10 @@ def cost_of(
     vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
     gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
     sent = requests(series, Window(0, series.seconds))
-    run_usd = prices.active_usd(instance_s, vcpu=vcpu, memory_gib=gib) + prices.requests_usd(sent)
+    run_usd = prices.run_usd(instance_s, sent, vcpu=vcpu, memory_gib=gib)
     ok = int(series.ok.sum())
     unknown = limits.cpu is None or limits.memory_mib is None
+    listed, free = prices.words(run.target.region)
     return Cost(
         run_usd=run_usd,
         per_1000_usd=run_usd / ok * 1000 if ok else None,
@@ -65,9 +65,9 @@ def cost_of(
         assumptions=(
             f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
             f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
-            f"list prices of {prices.as_of:%Y-%m}, tier {prices.tier}"
-            + ("" if run.target.region else " (region not known)"),
-            "no free tier, discount, tax, network or build",
+            listed,
+            free,
+            "no discount, tax, network or build",
             *(
                 ("what Cloud Run would have charged: an emulator costs nothing",)
                 if run.target.kind == "emulator"
@@ -98,5 +98,4 @@ def _instance_s(
 
 def _is_priced(target: TargetRecord) -> bool:
     """Whether Cloud Run's price list applies: to Cloud Run itself, by name or by URL, and to its emulator."""
-    by_url = target.kind == "url" and (urlsplit(target.url).hostname or "").endswith(".run.app")
-    return target.kind in ("cloud", "emulator") or by_url
+    return target.kind in ("cloud", "emulator") or (target.kind == "url" and target.has_run_app_url)

@@ -15,6 +15,21 @@ from tests.conftest import lt
 
 PLACE = ("--project", "demo", "--region", "europe-west2", "--service", "loans")
 
+SHAPE_OF_ITS_OWN = """
+from locust import FastHttpUser, LoadTestShape, task
+
+
+class Asker(FastHttpUser):
+    @task
+    def ask(self):
+        self.client.get("/")
+
+
+class AMinute(LoadTestShape):
+    def tick(self):
+        return (10, 10) if self.get_run_time() < 60 else None
+"""
+
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
@@ -53,6 +68,15 @@ def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None
     assert report.code == 0, report.err
     (told,) = json.loads(report.out)["runs"]
     assert told["totals"]["requests"] == counted
+
+    of_their_own = tmp_path / "of_their_own.py"
+    of_their_own.write_text(SHAPE_OF_ITS_OWN)
+    cents = ("--max-cost", "0.0001", "--label", "braked")
+    braked = lt("run", "-s", str(of_their_own), "-t", "cloud", *PLACE, *there, *runs, *cents)
+    assert (braked.code, "the cost cannot be estimated" in braked.err) == (1, True), braked.err
+    stopped = find_run(tmp_path, "braked").read_run()
+    assert stopped.outcome == "interrupted"
+    assert stopped.reasons[0].startswith("`--max-cost 0.0001`: the run has cost about $0.")
 
     assert lt("deploy", "--delete", *PLACE, *there).code == 0
     gone = lt("run", "-s", "ramp300", "-t", "cloud", *PLACE, *there, *plan, *runs)

@@ -7,42 +7,17 @@ free a month: 180,000 vCPU-seconds, 360,000 GiB-seconds, 2 million requests.
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+import dataclasses
 
-import pyarrow as pa
 import pytest
 
-from cloudrun.cost import Load, estimate, of_run, prices_from, projected
-from cloudrun.metrics import BILLABLE_TIME, REQUEST_COUNT
-from recording.errors import UsageError
+from cloudrun.cost import Load, estimate, projected
 from recording.plan import users_at
 from recording.prices import TIER_1
-from recording.rows import METRICS_SCHEMA
 from recording.run import Limits, PlanPoint
 
-T0 = datetime(2026, 8, 17, 10, 0, tzinfo=UTC)
-T0_NS = round(T0.timestamp()) * 10**9
 STEADY = [PlanPoint(at_s=0, users=300), PlanPoint(at_s=100, users=300)]
 LIMITS = Limits(cpu=1, memory_mib=512, concurrency=80, max_instances=20)
-
-
-def series(*points: tuple[str, float, float]) -> pa.Table:
-    """Rows of (metric, minute since T0, value), each a minute long."""
-    rows = [
-        {
-            "metric": metric,
-            "kind": "DELTA",
-            "unit": "1",
-            "labels": "{}",
-            "start": T0_NS + round(minute * 60e9),
-            "end": T0_NS + round((minute + 1) * 60e9),
-            "value": value,
-        }
-        for metric, minute, value in points
-    ]
-    return pa.Table.from_pylist(rows, METRICS_SCHEMA)
 
 
 def test_300_users_at_24_ms_fill_12_instances() -> None:
@@ -71,9 +46,15 @@ def test_the_limits_bound_the_instances() -> None:
     assert (kept.most_instances, kept.instance_s) == (2, 200)
 
 
-def test_an_unmeasured_service_time_is_called_assumed() -> None:
+def test_what_is_assumed_is_called_assumed() -> None:
     cost = estimate(Load(plan=STEADY, duration_s=100), LIMITS)
     assert "24 ms of CPU per request (assumed)" in cost.assumptions
+    assert "1 request/s of each user (assumed)" in cost.assumptions
+    known = Load(plan=STEADY, duration_s=100, requests_per_user_s=2, service_s=0.001, service_from="measured: run x")
+    known_cost = estimate(known, LIMITS)
+    assert known_cost.requests == 60_000
+    assert "1 ms of CPU per request (measured: run x)" in known_cost.assumptions
+    assert not [text for text in known_cost.assumptions if "assumed" in text]
     assert any("region not known" in text for text in cost.assumptions)
 
 
@@ -85,7 +66,7 @@ def test_concurrency_one_scales_by_concurrency() -> None:
 
 def test_the_free_tier_is_taken_off_only_when_asked() -> None:
     load = Load(plan=STEADY, duration_s=100, service_s=0.024)
-    assert estimate(load, LIMITS, free_tier=True).usd == 0.0
+    assert estimate(load, LIMITS, prices=dataclasses.replace(TIER_1, free_tier=True)).usd == 0.0
     assert "free tier not counted" in estimate(load, LIMITS).assumptions
 
 
@@ -94,41 +75,6 @@ def test_a_run_that_sends_half_of_what_was_planned_is_projected_to_half() -> Non
     now = projected(load, LIMITS, elapsed_s=50, requests=7_500, region="us-central1")
     assert now.requests == pytest.approx(15_000)
     assert now.most_instances == 6
-
-
-def test_the_cost_of_a_run_is_what_cloud_run_counted() -> None:
-    metrics = series(
-        (BILLABLE_TIME, -3, 50.0),  # before the run: not its
-        (BILLABLE_TIME, 0, 800.0),
-        (BILLABLE_TIME, 1, 1200.0),
-        (REQUEST_COUNT, 0, 12_000),
-        (REQUEST_COUNT, 1, 24_000),
-    )
-    cost = of_run(metrics, LIMITS, T0 + timedelta(seconds=10), T0 + timedelta(seconds=100), region="us-central1")
-    assert cost is not None
-    assert (cost.instance_s, cost.requests) == (2000, 36_000)
-    # 2000 × (0.000024 + 0.5 × 0.0000025) + 36,000 × 0.40 / 10⁶ = 0.0505 + 0.0144
-    assert cost.usd == pytest.approx(0.0649)
-    assert cost.per_1000_usd == pytest.approx(0.0649 / 36)
-
-
-def test_missing_series_are_not_a_cost_of_zero() -> None:
-    only_requests = series((REQUEST_COUNT, 0, 5))
-    assert of_run(only_requests, LIMITS, T0, T0 + timedelta(minutes=1)) is None
-    only_time = of_run(series((BILLABLE_TIME, 0, 5.0)), LIMITS, T0, T0 + timedelta(minutes=1))
-    assert only_time is not None
-    assert only_time.per_1000_usd is None
-
-
-def test_a_price_list_of_ones_own_overrides_what_it_names(tmp_path: Path) -> None:
-    path = tmp_path / "prices.json"
-    path.write_text(json.dumps({"as_of": "2027-01-01", "vcpu_usd_per_s": 0.00003}))
-    prices = prices_from(path, "us-central1")
-    assert (prices.as_of, prices.vcpu_usd_per_s) == (date(2027, 1, 1), 0.00003)
-    assert prices.memory_usd_per_gib_s == TIER_1.memory_usd_per_gib_s
-    path.write_text('{"gpu": 1}')
-    with pytest.raises(UsageError, match="vcpu_usd_per_s"):
-        prices_from(path, None)
 
 
 def test_users_lie_on_the_lines_of_the_plan() -> None:

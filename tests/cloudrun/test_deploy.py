@@ -67,6 +67,16 @@ def test_the_same_again_makes_no_new_revision(fake: FakeEmulator, endpoint: str)
     assert changed.revision == "ml-00002-abc"
 
 
+def test_what_is_not_spoken_of_stays_as_it_is(fake: FakeEmulator, endpoint: str) -> None:
+    """A new image alone must not take a service's variables away: gcloud, whose command is shown, keeps them too."""
+    deploy(SETTINGS, endpoint=endpoint)
+    deploy(dataclasses.replace(SETTINGS, image="img:2", env=(), command=()), endpoint=endpoint)
+    template = fake.service(KEY).template
+    assert (template.image, template.command, template.env) == ("img:2", ("python", "-m", "app"), (("A", "1,2"),))
+    deploy(dataclasses.replace(SETTINGS, env=(("B", "2"),)), endpoint=endpoint)
+    assert fake.service(KEY).template.env == (("B", "2"),)
+
+
 def test_what_is_resolved_is_what_was_deployed(endpoint: str) -> None:
     deployed = deploy(SETTINGS, endpoint=endpoint)
     target = resolve("ml", project="demo", region="europe-west2", endpoint=endpoint)

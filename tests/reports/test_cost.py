@@ -1,11 +1,91 @@
-"""What a run cost: only where Cloud Run's price list applies."""
+"""What a run cost, by examples worked by hand, and only where Cloud Run's price list applies.
+
+https://cloud.google.com/run/pricing, request-based billing, read 2026-08: tier 1: $0.000024 a vCPU-second, $0.0000025 a
+GiB-second; $0.40 a million requests; free a month: 180,000 vCPU-seconds, 360,000 GiB-seconds, 2 million requests.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
 import pytest
 
-from recording.run import TargetRecord
-from reports.cost import _is_priced
+from recording.folder import RunFolder
+from recording.rows import METRICS_SCHEMA
+from recording.run import Limits, TargetRecord
+from reports import model
+from reports.build import build_report
+from reports.cost import BILLABLE, _is_priced
+from tests.reports.folders import T0_NS, write_rows
+
+LIMITS = Limits(cpu=1, memory_mib=512)
+
+
+def cloud_run_of(path: Path, *, ok: int, failed: int, prices: Mapping[str, object]) -> RunFolder:
+    """A run of two minutes against Cloud Run in tier 1."""
+    target = TargetRecord(kind="cloud", url="https://ml.run.app", service="ml", region="us-central1", limits=LIMITS)
+    count = ok + failed
+    return write_rows(
+        path,
+        latency_us=[1000] * count,
+        start_s=[at * 119.5 / count for at in range(count)],
+        outcome=["ok"] * ok + ["http_error"] * failed,
+        record={"target": target, "prices": dict(prices)},
+    )
+
+
+def billed(folder: RunFolder, *minutes: tuple[float, float]) -> None:
+    """Store billable instance-seconds: (minute after the load's start at which the point's minute began, seconds)."""
+    rows = [
+        {
+            "metric": BILLABLE,
+            "kind": "DELTA",
+            "unit": "s",
+            "labels": "{}",
+            "start": T0_NS + round(minute * 60e9),
+            "end": T0_NS + round((minute + 1) * 60e9),
+            "value": value,
+        }
+        for minute, value in minutes
+    ]
+    folder.write_metrics(pa.Table.from_pylist(rows, METRICS_SCHEMA))
+
+
+def cost_of(folder: RunFolder, prices: Mapping[str, object] | None = None) -> model.Cost | None:
+    return build_report([folder.path], prices=prices).runs[0].cost
+
+
+def test_a_run_costs_the_minutes_that_were_billed_and_its_requests(tmp_path: Path) -> None:
+    folder = cloud_run_of(tmp_path, ok=1_800, failed=200, prices={})
+    billed(folder, (-3, 50.0), (0, 800.0), (1, 1200.0))  # the first minute ended before the run: not its
+    cost = cost_of(folder)
+    assert cost is not None
+    assert cost.instance_s == 2000
+    # 2000 × (0.000024 + 0.5 × 0.0000025) + 2,000 × 0.40 / 10⁶ = 0.0505 + 0.0008
+    assert cost.run_usd == pytest.approx(0.0513)
+    assert cost.per_1000_predictions_usd == pytest.approx(0.0513 / 1.8)
+    assert "list prices of 2026-08-01, tier 1 (us-central1), request-based billing" in cost.assumptions
+    assert "free tier not counted" in cost.assumptions
+
+
+def test_the_prices_that_a_run_was_made_with_price_its_report_and_others_may_be_given(tmp_path: Path) -> None:
+    folder = cloud_run_of(tmp_path, ok=1_000, failed=0, prices={"vcpu_usd_per_s": 0.001, "memory_usd_per_gib_s": 0})
+    billed(folder, (0, 100.0), (1, 100.0))
+    dear, half = cost_of(folder), cost_of(folder, {"vcpu_usd_per_s": 0.0005})
+    assert dear is not None
+    assert half is not None
+    assert dear.run_usd == pytest.approx(200 * 0.001 + 1_000 * 0.40 / 1e6)
+    assert half.run_usd == pytest.approx(200 * 0.0005 + 1_000 * 0.40 / 1e6)
+    free = cost_of(folder, {"free_tier": True})
+    assert free is not None
+    assert free.run_usd == 0
+
+
+def test_a_run_of_which_nothing_is_known_has_no_cost(tmp_path: Path) -> None:
+    """Missing series are not a cost of zero."""
+    assert cost_of(cloud_run_of(tmp_path, ok=100, failed=0, prices={})) is None
 
 
 @pytest.mark.parametrize(
