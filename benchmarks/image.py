@@ -21,7 +21,7 @@ import psutil
 from benchmarks.cold_start import free_port
 from benchmarks.machine import keep, where
 from target_service.schema import EXAMPLES
-from tests.images import BASE, Builder, builder, cannot_build
+from tests.buildah import BASE, Builder, builder, cannot_build
 
 STARTS = 5
 

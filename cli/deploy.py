@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from cloudrun.build import Command
     from cloudrun.settings import ServiceSettings
 
 ROOT = Path(__file__).parent.parent
@@ -38,8 +39,19 @@ def deploy(
         str | None, typer.Option("--image", help="Deploy this image. [default: build ours]", show_default=False)
     ] = None,
     build: Annotated[
-        Literal["local", "cloud"], typer.Option("--build", help="Build with this machine's docker, or Cloud Build.")
-    ] = "local",
+        Literal["local", "cloud"] | None,
+        typer.Option(
+            "--build",
+            help="Build with this machine's docker, or Cloud Build. [default: local; with --endpoint: nothing]",
+            show_default=False,
+        ),
+    ] = None,
+    base_image: Annotated[
+        str | None,
+        typer.Option(
+            help="Build on this image, as of a mirror. [default: the Dockerfile's python]", show_default=False
+        ),
+    ] = None,
     command: Annotated[
         str | None,
         typer.Option("--command", help="Run this instead of the image's own command.", show_default=False),
@@ -74,7 +86,7 @@ def deploy(
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
 
-    Prints the service's URL. The same image with the same settings again changes nothing.
+    Prints the service's URL. The same sources (or image) with the same settings again change nothing.
 
     Examples:
         python lt.py deploy --project my-project --region europe-west2 --dry-run
@@ -87,13 +99,23 @@ def deploy(
 
     from cli.terminal import talk
     from cloudrun import settings as settings_of
+    from cloudrun.build import build_commands, image_name, source_tag
+    from recording.errors import UsageError
 
+    if image and (build or base_image):
+        raise UsageError(f"`--image {image}`: names what is there already; leave `--build` and `--base-image` out.")
+    how = build or (None if image or endpoint or delete else "local")
+    if base_image and how is None:
+        raise UsageError(f"`--base-image {base_image}`: nothing is built here; add `--build local` or `--build cloud`.")
     project, region = _place(project, region, endpoint=endpoint, dry_run=dry_run)
+    if how:
+        tag = source_tag(ROOT, base=base_image)
+        image = image_name(project=project, region=region, service=service, tag=tag)
     asked = settings_of.ServiceSettings(
         service=service,
         project=project,
         region=region,
-        image=image or _image(project, region, service, endpoint=endpoint),
+        image=image or "target_service",  # a local Cloud Run runs the project's own service
         concurrency=concurrency,
         cpu=settings_of.parse_cpu(cpu),
         memory_mib=settings_of.parse_memory(memory),
@@ -116,17 +138,15 @@ def deploy(
         )
     if delete:
         return _delete(settings, endpoint=endpoint, dry_run=dry_run)
-    return _deploy(settings, endpoint=endpoint, dry_run=dry_run, build=None if image or endpoint else build)
+    commands = build_commands(settings.image, project=project, region=region, how=how, base=base_image) if how else []
+    return _deploy(settings, commands, endpoint=endpoint, dry_run=dry_run)
 
 
-def _deploy(settings: ServiceSettings, *, endpoint: str | None, dry_run: bool, build: str | None) -> int:
+def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str | None, dry_run: bool) -> int:
     from cli.terminal import out, talk
-    from cloudrun.build import build_commands, deploy_command, run_all
+    from cloudrun.build import deploy_command, run_all
     from cloudrun.deploy import deploy as deploy_service
 
-    commands = (
-        build_commands(settings.image, project=settings.project, region=settings.region, how=build) if build else []
-    )
     if dry_run:
         for command in (*commands, deploy_command(settings)):
             out.print(str(command), markup=False)
@@ -172,14 +192,3 @@ def _place(project: str | None, region: str | None, *, endpoint: str | None, dry
     if not endpoint:
         _ = clients.credentials  # missing ones are said now, not after minutes of building
     return place
-
-
-def _image(project: str, region: str, service: str, *, endpoint: str | None) -> str:
-    """Return the name of the image that will be built; a local Cloud Run runs the project's own service instead."""
-    from datetime import UTC, datetime
-
-    from cloudrun.build import image_name
-
-    if endpoint:
-        return "target_service"
-    return image_name(project=project, region=region, service=service, tag=datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudrun.settings import ServiceSettings
-from recording.errors import CloudError
+from recording.errors import CloudError, UsageError
 
 REPOSITORY = "lt"
 """The Artifact Registry repository that holds the images."""
@@ -34,7 +35,26 @@ def image_name(*, project: str, region: str, service: str, tag: str) -> str:
     return f"{region}-docker.pkg.dev/{project}/{REPOSITORY}/{service}:{tag}"
 
 
-def build_commands(image: str, *, project: str, region: str, how: str) -> list[Command]:
+def source_tag(folder: Path, *, base: str | None = None) -> str:
+    """Return a tag that is the same for the same sources of the `service` target, in 16 hex digits of their SHA-256.
+
+    So a second deploy of what is there already names the same image, and makes no new revision.
+
+    Raises:
+        UsageError: the folder holds no Dockerfile.
+    """
+    if not (folder / "Dockerfile").exists():
+        raise UsageError(f"{folder} holds no Dockerfile to build: use a checkout of the project, or give `--image`.")
+    files = [folder / name for name in ("Dockerfile", "pyproject.toml", "uv.lock")]
+    files += sorted(path for path in (folder / "target_service").rglob("*") if "__pycache__" not in path.parts)
+    digest = hashlib.sha256((base or "").encode())
+    for path in files:
+        if path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest() + str(path.relative_to(folder)).encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def build_commands(image: str, *, project: str, region: str, how: str, base: str | None = None) -> list[Command]:
     """Return the commands that make the Dockerfile's `service` target into `image`; run them in the project's folder.
 
     Args:
@@ -42,7 +62,9 @@ def build_commands(image: str, *, project: str, region: str, how: str) -> list[C
         project: that pays for it.
         region: of the repository.
         how: `local` builds with this machine's docker, `cloud` with Cloud Build.
+        base: the image to build on in place of the one that the Dockerfile names.
     """
+    options = ("--build-arg", f"PYTHON_IMAGE={base}") if base else ()
     place = ("--project", project, "--location", region)
     repositories = ("gcloud", "artifacts", "repositories")
     commands = [
@@ -52,13 +74,14 @@ def build_commands(image: str, *, project: str, region: str, how: str) -> list[C
         )
     ]
     if how == "cloud":
-        submit = ("gcloud", "builds", "submit", "--config", "deploy/cloudbuild.yaml")
-        return [*commands, Command((*submit, "--substitutions", f"_IMAGE={image}", "--project", project, "."))]
+        submit = ("gcloud", "builds", "submit", "--config", "deploy/cloudbuild.yaml", "--project", project)
+        filled = f"_IMAGE={image}" + (f",_OPTIONS={shlex.join(options)}" if options else "")
+        return [*commands, Command((*submit, "--substitutions", filled, "."))]
     return [
         *commands,
         Command(("gcloud", "auth", "configure-docker", f"{region}-docker.pkg.dev", "--quiet")),
         # Cloud Run runs amd64 only; on an arm64 laptop docker would build for itself.
-        Command(("docker", "build", "--platform", "linux/amd64", "--target", "service", "--tag", image, ".")),
+        Command(("docker", "build", "--platform", "linux/amd64", "--target", "service", "--tag", image, *options, ".")),
         Command(("docker", "push", image)),
     ]
 

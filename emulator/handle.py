@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
 import tempfile
-import urllib.request
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -131,12 +132,13 @@ class EmulatorHandle:
         Raises:
             EmulatorError: it does not answer.
         """
-        try:
-            with urllib.request.urlopen(f"http://{self.api_endpoint}/state", timeout=10) as answer:
-                found: dict[str, Any] = json.load(answer)
+        with closing(http.client.HTTPConnection(self.api_endpoint, timeout=10)) as connection:
+            try:
+                connection.request("GET", "/state")
+                found: dict[str, Any] = json.load(connection.getresponse())
                 return found
-        except (OSError, ValueError) as error:
-            raise EmulatorError(f"The emulator at {self.api_endpoint} does not tell its state: {error}.") from error
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                raise EmulatorError(f"The emulator at {self.api_endpoint} does not tell its state: {error}.") from error
 
     def stop(self) -> None:
         """Stop everything; returns once nothing is left. A second call does nothing."""

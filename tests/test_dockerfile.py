@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from target_service.schema import EXAMPLES
-from tests.images import ROOT, Builder, builder, cannot_build
+from tests.buildah import ROOT, Builder, builder, cannot_build
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 needs_builder = pytest.mark.skipif(cannot_build() is not None, reason=str(cannot_build()))

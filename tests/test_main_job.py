@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -43,6 +44,23 @@ def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Pat
         done = lt("run", "-s", scenario, "-t", server.url, "--workers", "2", "--runs", str(tmp_path), *words)
         assert done.code == 0, done.err
         assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 30
+
+
+@pytest.mark.parametrize("target", ["local", slow("emulator")])
+def test_a_company_s_proxy_does_not_stand_between_this_machine_and_itself(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many machines name a proxy and except nothing; the one here answers nobody. The load goes directly, too."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        plan = ("--users", "5", "--spawn-rate", "5", "--duration", "3s")
+        done = lt("run", "-s", "ramp300", "-t", target, *plan, "--runs", str(tmp_path))
+    assert done.code == 0, done.err
+    assert set(recorded(tmp_path).read_rows(["outcome"]).outcome) == {"ok"}
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudrun.build import build_commands, delete_command, deploy_command, image_name, run_all
+from cloudrun.build import build_commands, delete_command, deploy_command, image_name, run_all, source_tag
 from cloudrun.settings import ServiceSettings
-from recording.errors import CloudError
+from recording.errors import CloudError, UsageError
+from tests.conftest import lt
 
 IMAGE = image_name(project="demo", region="europe-west2", service="ml", tag="1")
 SETTINGS = ServiceSettings(service="ml", project="demo", region="europe-west2", image=IMAGE, max_instances=5)
@@ -57,7 +58,7 @@ def test_a_cloud_build_submits_the_service_target(tools: Path) -> None:
     )
     assert typed(tools)[-1] == "gcloud builds submit --config"
     config = Path(__file__).parents[2] / "deploy" / "cloudbuild.yaml"
-    assert '"--target", "service"' in config.read_text()
+    assert "docker build --target service " in config.read_text()
 
 
 def test_a_step_that_fails_ends_the_build_and_is_named(tools: Path) -> None:
@@ -74,6 +75,40 @@ def test_a_missing_docker_is_told_with_the_way_round_it(tools: Path, monkeypatch
         run_all(
             build_commands(IMAGE, project="demo", region="r", how="local")[2:], folder=tools, on_start=lambda _: None
         )
+
+
+def test_another_base_reaches_both_ways_of_building() -> None:
+    local, cloud = (
+        [command.words for command in build_commands(IMAGE, project="demo", region="r", how=how, base="mirror/py:1")]
+        for how in ("local", "cloud")
+    )
+    assert local[2][-3:-1] == ("--build-arg", "PYTHON_IMAGE=mirror/py:1")
+    assert f"_IMAGE={IMAGE},_OPTIONS=--build-arg PYTHON_IMAGE=mirror/py:1" in cloud[1]
+
+
+def test_the_tag_is_the_same_for_the_same_sources(tmp_path: Path) -> None:
+    """So a second deploy names the same image; the byte code that running leaves behind is no source."""
+    (tmp_path / "target_service" / "__pycache__").mkdir(parents=True)
+    for name in ("Dockerfile", "pyproject.toml", "uv.lock", "target_service/app.py"):
+        (tmp_path / name).write_text(name)
+    first = source_tag(tmp_path)
+    (tmp_path / "target_service" / "__pycache__" / "app.pyc").write_text("compiled")
+    (tmp_path / "README.md").write_text("not in the image")
+    assert source_tag(tmp_path) == first
+    assert source_tag(tmp_path, base="mirror/py:1") != first
+    (tmp_path / "target_service" / "app.py").write_text("changed")
+    assert source_tag(tmp_path) != first
+    (tmp_path / "Dockerfile").unlink()
+    with pytest.raises(UsageError, match="no Dockerfile"):
+        source_tag(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words", [("--image", "a:1", "--build", "cloud"), ("--endpoint", "127.0.0.1:9", "--base-image", "b:1")]
+)
+def test_words_that_contradict_each_other_are_refused(words: tuple[str, ...]) -> None:
+    done = lt("deploy", *words)
+    assert (done.code, words[-2] in done.err) == (2, True)
 
 
 def test_the_deploy_is_shown_as_gcloud_would_be_typed() -> None:

