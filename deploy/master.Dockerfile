@@ -21,7 +21,7 @@ COPY scenarios ./scenarios
 RUN python3 -m compileall -q lt.py cli cloudrun emulator loadtest recording reports scenarios
 
 FROM ${PYTHON_IMAGE}
-RUN useradd --create-home --uid 10001 app
+RUN useradd --create-home --uid 10001 app && install -d -o app /runs
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=packages /venv /venv
 COPY --from=packages /app /app

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from loadtest.options import RunOptions
 from loadtest.scenario import Scenario
+from recording import __version__
 from recording.errors import RunFolderError
 from recording.folder import RunFolder
 from recording.run import Outcome, ProcessRecord, Run, TargetRecord
 
-PACKAGES = ("lt", "locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
+PACKAGES = ("locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
 
 
 def open_record(
@@ -53,7 +54,7 @@ def open_record(
         },
         objectives=list(objectives),
         prices=dict(prices),
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), "lt": __version__, **_versions()},
         host={
             "name": socket.gethostname(),
             "os": platform.platform(),

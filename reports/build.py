@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recording import __version__
 from recording.folder import RunFolder
 from reports import comparison, formats, model
 from reports.analysis import Analysis, analyse
@@ -49,7 +49,7 @@ def build_report(
     names = run_names(found)
     step_s = max(step_for(one.series.seconds) for one in found)
     return model.Report(
-        made_by=f"lt {importlib.metadata.version('lt')}",
+        made_by=f"lt {__version__}",
         made_at=datetime.now(UTC).replace(microsecond=0),
         notes=list(notes),
         runs=[run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)],

@@ -1,4 +1,4 @@
-"""`lt deploy` builds and pushes for real: by docker and by Cloud Build, with the unmodified gcloud beside it.
+"""Images are built, pushed and run by a real engine: `lt deploy` with the unmodified gcloud, a fleet of containers.
 
 The engine, the registry (TLS, with a password) and the base image are this test's own (tests/engine.py); what gcloud
 asks of Google is answered on loopback (tests/cloudrun/build_apis.py), and the service runs on the emulator.
@@ -7,15 +7,18 @@ asks of Google is answered on loopback (tests/cloudrun/build_apis.py), and the s
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cloudrun.build import source_tag
 from emulator.api import RevisionTemplate
 from emulator.handle import EmulatorHandle, Order
+from recording.catalogue import find_run
 from target_service.schema import EXAMPLES
 from tests.cloudrun.build_apis import BuildApis, build_apis
 from tests.conftest import ROOT, Until, lt
@@ -29,8 +32,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(cannot_run() is not None, reason=str(cannot_run())),
-    pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs gcloud on PATH"),
 ]
+needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs gcloud on PATH")
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +64,20 @@ def deployed(endpoint: str, *words: str) -> tuple[int, str]:
     return done.code, done.err
 
 
-def predict(running: Engine, container: str) -> float:
-    """Ask the service inside the container, with its own Python."""
-    body = json.dumps(EXAMPLES[0]).encode()
+def asked(running: Engine, container: str, port: int, path: str, body: object = None) -> dict[str, float]:
+    """Ask the service inside a container, with its own Python; a body is posted."""
+    given = None if body is None else json.dumps(body).encode()
+    method = "GET" if given is None else "POST"
     code = (
-        "import http.client; c = http.client.HTTPConnection('127.0.0.1', 9000, timeout=10); "
-        f"c.request('POST', '/predict', {body!r}, {{'Content-Type': 'application/json'}}); "
+        f"import http.client; c = http.client.HTTPConnection('127.0.0.1', {port}, timeout=10); "
+        f"c.request({method!r}, {path!r}, {given!r}, {{'Content-Type': 'application/json'}}); "
         "print(c.getresponse().read().decode())"
     )
-    return float(json.loads(running.docker("exec", container, "python3", "-c", code))["default_probability"])
+    answer: dict[str, float] = json.loads(running.docker("exec", container, "python3", "-c", code))
+    return answer
 
 
+@needs_gcloud
 def test_an_image_that_may_not_be_pushed_is_not_deployed(
     running: Engine, google: BuildApis, endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -85,6 +91,7 @@ def test_an_image_that_may_not_be_pushed_is_not_deployed(
     assert "through the API" not in said
 
 
+@needs_gcloud
 def test_docker_builds_and_pushes_what_is_deployed(
     running: Engine, google: BuildApis, endpoint: str, until: Until
 ) -> None:
@@ -99,7 +106,7 @@ def test_docker_builds_and_pushes_what_is_deployed(
     try:
         look = ("inspect", "--format", "{{.State.Health.Status}}", container)
         until(lambda: running.docker(*look) == "healthy", "the image's own health check", timeout_s=60)
-        assert 0 < predict(running, container) < 1
+        assert 0 < asked(running, container, 9000, "/predict", EXAMPLES[0])["default_probability"] < 1
         assert running.docker("exec", container, "id", "-un") == "app"
     finally:
         running.docker("rm", "--force", container)
@@ -108,6 +115,7 @@ def test_docker_builds_and_pushes_what_is_deployed(
     assert (code, "serves revision loans-00001" in said) == (0, True), "the same sources make no new revision"
 
 
+@needs_gcloud
 def test_cloud_build_gets_all_that_it_needs(running: Engine, google: BuildApis, endpoint: str) -> None:
     other = f"{IMAGE.replace('loans', 'by-cloud-build')}"
     code, said = deployed(endpoint, "--service", "by-cloud-build", "--build", "cloud")
@@ -120,6 +128,7 @@ def test_cloud_build_gets_all_that_it_needs(running: Engine, google: BuildApis, 
     assert (told["User"], told["Cmd"]) == ("app", ["python3", "-m", "target_service"])
 
 
+@needs_gcloud
 def test_a_cloud_build_that_fails_ends_the_deploy(google: BuildApis, endpoint: str) -> None:
     done = lt(
         *("deploy", "--project", "demo", "--region", REGION, "--service", "never", "--endpoint", endpoint),
@@ -128,3 +137,60 @@ def test_a_cloud_build_that_fails_ends_the_deploy(google: BuildApis, endpoint: s
     assert done.code == 4
     assert "gcloud builds submit" in done.err
     assert "through the API" not in done.err
+
+
+def words_of(manifest: str, kind: str, **given: str) -> list[str]:
+    """Return the arguments of the one container in a manifest under deploy/, its place-holders filled."""
+    (document,) = (one for one in yaml.safe_load_all((ROOT / "deploy" / manifest).read_text()) if one["kind"] == kind)
+    spec = document["spec"]["template"]["spec"]
+    (container,) = spec.get("template", {}).get("spec", spec)["containers"]
+    words: list[str] = container["args"]
+    for name, value in given.items():
+        words = [word.replace(name, value) for word in words]
+    return words
+
+
+def test_the_manifests_run_a_master_and_workers_that_load_a_service(
+    running: Engine, tmp_path: Path, until: Until
+) -> None:
+    """What deploy/ says to Kubernetes and Cloud Run is said to docker: as many rows as the service has answered."""
+    context = tmp_path / "context"  # a legacy builder knows one .dockerignore, and the master has its own
+    kept = (ROOT / "deploy" / "master.Dockerfile.dockerignore").read_text()
+    sent = [line[1:] for line in kept.splitlines() if line.startswith("!")]
+    for name in sent:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            context.mkdir(exist_ok=True)
+            shutil.copy(source, context / name)
+    shutil.copy(ROOT / "deploy" / "master.Dockerfile", context / "Dockerfile")
+    base = ("--build-arg", f"PYTHON_IMAGE={BASE}")
+    for target in ("service", "loadgen"):
+        running.docker("build", "--target", target, "--tag", target, *base, str(ROOT))
+    running.docker("build", "--tag", "lt-master", *base, str(context))
+
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    os.chown(runs, 10001, 10001)  # as fsGroup does
+    bare = ("--network", "fleet", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001")
+    running.docker("network", "create", "fleet")
+    running.docker("run", "--detach", *bare, "--name", "service", "service")
+    workers = [
+        words_of("kubernetes/workers.yaml", "Deployment"),
+        words_of("cloudrun/job.yaml", "Job", MASTER_ADDRESS="lt-master"),
+    ]
+    for words in workers:
+        running.docker("run", "--detach", *bare, "loadgen", *words)
+    master = words_of("kubernetes/master.yaml", "Job", TARGET_URL="http://service:8080")
+    master = [f"--expect-workers={len(workers)}" if "--expect-workers" in word else word for word in master]
+    plan = ("--users", "20", "--spawn-rate", "20", "--duration", "6s")
+    told = running.docker("run", *bare, "--name", "lt-master", "--volume", f"{runs}:/runs", "lt-master", *master, *plan)
+
+    folder = find_run(runs, "latest")
+    rows = folder.read_rows(["worker", "outcome"])
+    assert len(rows) == asked(running, "service", 8080, "/stats")["predictions"] > 50
+    assert (set(rows.outcome), rows.worker.nunique()) == ({"ok"}, len(workers))
+    assert folder.read_run().outcome == "complete"
+    assert f"report: /runs/{folder.path.name}/report.html" in told
+    assert folder.report.exists()
