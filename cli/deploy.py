@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from cloudrun.settings import ServiceSettings
 
 ROOT = Path(__file__).parent.parent
+UNUSABLE = 4
 
 ProjectOption = Annotated[
     str | None,
@@ -56,14 +58,36 @@ def deploy(
         str | None,
         typer.Option("--command", help="Run this instead of the image's own command.", show_default=False),
     ] = None,
-    concurrency: Annotated[int, typer.Option(help="Requests an instance is given at once.")] = 80,
-    cpu: Annotated[str, typer.Option(help="vCPU of an instance: 1, 0.5, 500m.")] = "1",
-    memory: Annotated[str, typer.Option(help="Memory of an instance: 512Mi, 4Gi.")] = "512Mi",
-    min_instances: Annotated[int, typer.Option(help="Instances kept with no traffic.")] = 0,
-    max_instances: Annotated[str, typer.Option(help="Most instances at a time, or `none`.")] = "20",
-    timeout: Annotated[str, typer.Option(help="After which a request is answered 504: 300, 5m.")] = "300",
-    cpu_boost: Annotated[bool, typer.Option(help="Give a starting instance more CPU.")] = True,
-    port: Annotated[int, typer.Option(help="The port the container is told to listen on.")] = 8080,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Requests an instance is given at once. [new: 80]", show_default=False)
+    ] = None,
+    cpu: Annotated[
+        str | None, typer.Option(help="vCPU of an instance: 1, 0.5, 500m. [new: 1]", show_default=False)
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of an instance: 512Mi, 4Gi. [new: 512Mi]", show_default=False)
+    ] = None,
+    min_instances: Annotated[
+        int | None, typer.Option(help="Instances kept with no traffic. [new: 0]", show_default=False)
+    ] = None,
+    max_instances: Annotated[
+        str | None,
+        typer.Option(help="Most instances at a time, or `none`. [new, or without any: 20]", show_default=False),
+    ] = None,
+    timeout: Annotated[
+        str | None,
+        typer.Option(help="After which a request is answered 504: 300, 5m. [new: 300]", show_default=False),
+    ] = None,
+    cpu_boost: Annotated[
+        bool | None,
+        typer.Option(
+            "--cpu-boost/--no-cpu-boost", help="Give a starting instance more CPU. [new: yes]", show_default=False
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port the container is told to listen on. [new: 8080]", show_default=False),
+    ] = None,
     public: Annotated[
         bool | None,
         typer.Option(
@@ -86,7 +110,8 @@ def deploy(
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
 
-    Prints the service's URL. The same sources (or image) with the same settings again change nothing.
+    Prints the service's URL. What is not said stays as it is on the service; a new one gets the values after "new". The
+    same sources (or image) with the same settings again change nothing.
 
     Examples:
         python lt.py deploy --project my-project --region europe-west2 --dry-run
@@ -117,11 +142,11 @@ def deploy(
         region=region,
         image=image or "target_service",  # a local Cloud Run runs the project's own service
         concurrency=concurrency,
-        cpu=settings_of.parse_cpu(cpu),
-        memory_mib=settings_of.parse_memory(memory),
+        cpu=None if cpu is None else settings_of.parse_cpu(cpu),
+        memory_mib=None if memory is None else settings_of.parse_memory(memory),
         min_instances=min_instances,
-        max_instances=settings_of.parse_max_instances(max_instances),
-        timeout_s=settings_of.parse_timeout(timeout),
+        max_instances=None if max_instances is None else settings_of.parse_max_instances(max_instances),
+        timeout_s=None if timeout is None else settings_of.parse_timeout(timeout),
         cpu_boost=cpu_boost,
         port=port,
         public=public,
@@ -131,7 +156,7 @@ def deploy(
         takes_traffic=not no_traffic,
     )
     settings = settings_of.validated(asked, local=endpoint is not None)
-    if settings.max_instances is None and not delete:
+    if settings.max_instances == 0 and not delete:
         talk.print(
             "[yellow]![/] `--max-instances none`: a mistake in a load test may start, and bill, as many instances as "
             "the project allows. Give a number."
@@ -148,20 +173,33 @@ def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str
     from cloudrun.deploy import deploy as deploy_service
 
     if dry_run:
-        for command in (*commands, deploy_command(settings)):
+        for command in (*commands, deploy_command(settings.when_new())):
             out.print(str(command), markup=False)
         return 0
     run_all(commands, folder=ROOT, on_start=lambda command: talk.print(f"$ {command}", markup=False))
-    talk.print(f"$ {deploy_command(settings)}   (through the API)", markup=False)
+
+    def show(asked: ServiceSettings) -> None:
+        told = dataclasses.replace(asked, env=tuple((name, "…") for name, _ in asked.env))  # values may be secrets
+        talk.print(f"$ {deploy_command(told)}   (through the API)", markup=False)
+
     with talk.status("deploying") as line:
         deployed = deploy_service(
             settings,
             endpoint=endpoint,
+            on_start=show,
             on_progress=lambda step: line.update(f"deploying, {step.elapsed_s:.0f} s {step.message}"),
         )
-    word = "created" if deployed.is_new else "serves"
-    talk.print(f"[green]✓[/] {settings.service} {word} revision {deployed.revision}")
+    word = "created with" if deployed.is_new else "has"
+    gets = "" if deployed.traffic_percent is None else f", with {deployed.traffic_percent} % of the traffic"
+    talk.print(f"[green]✓[/] {settings.service} {word} revision {deployed.revision}{gets}")
+    if deployed.traffic_percent == 0:
+        place = f"--project {settings.project} --region {settings.region}"
+        move = f"gcloud run services update-traffic {settings.service} {place} --to-latest"
+        talk.print(f"Give it all of it: {move}", markup=False)
     out.print(deployed.url, markup=False)
+    if deployed.not_set:
+        talk.print(f"Deployed, but who may call it stays as it was: {deployed.not_set}", markup=False)
+        return UNUSABLE
     return 0
 
 

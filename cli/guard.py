@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from cli.terminal import talk
@@ -19,8 +20,8 @@ from recording.errors import RunFolderError, UsageError
 from recording.prices import Prices
 from recording.run import TargetRecord
 
-PROJECT_EVERY_REQUESTS = 500
-"""A projection from fewer says little, and is not made again before as many more have been sent."""
+PROJECT_EVERY_S = 5.0
+"""How often what a run will cost is projected; from the first seconds little can be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +130,33 @@ def _estimated(budget: Budget) -> str:
 class CostGuard:
     """A brake: ends the run when its projected cost passes what is allowed.
 
-    Where the scenario's plan is not known, nothing can be projected, and what was spent so far counts.
+    The projection takes what the run has shown so far: how many requests a user sends, how long the server says that it
+    works on one, and how long one takes. A service that is slower than was thought costs more although it gets fewer
+    requests. Where the scenario's plan is not known nothing can be projected, and what was spent so far counts.
     """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._next = PROJECT_EVERY_REQUESTS
+        self._next_s = PROJECT_EVERY_S
+        self._latency, self._server = _Mean(), _Mean()
 
     def __call__(self, glance: Glance, new: tuple[Recent, ...]) -> str | None:
         """Return why the run is to end, or None."""
-        del new
         limit = self._budget.max_usd
-        if limit is None or not glance.elapsed_s or glance.requests < self._next:
+        for recent in new:
+            self._latency.add(recent.latency_us)
+            self._server.add(recent.server_us[recent.server_us >= 0])
+        if limit is None or glance.elapsed_s is None or glance.elapsed_s < self._next_s or not glance.requests:
             return None
-        self._next = glance.requests + PROJECT_EVERY_REQUESTS
+        self._next_s = glance.elapsed_s + PROJECT_EVERY_S
         usd, words = self._reckoned(glance.requests, glance.elapsed_s)
         return None if usd <= limit else f"`--max-cost {limit:g}`: the run {words} ${usd:.2f}"
 
     def _reckoned(self, requests: int, elapsed_s: float) -> tuple[float, str]:
         load, target = self._budget.load, self._budget.target
+        load = dataclasses.replace(load, held_s=self._latency.value_s, service_s=self._server.value_s or load.service_s)
         if not load.plan:
-            spent = cost.Load.steady(requests, elapsed_s, service_s=load.service_s, service_from=load.service_from)
-            return self._budget.estimate(spent).usd, "has cost about"
+            return self._budget.estimate(load.sent(requests, elapsed_s)).usd, "has cost about"
         found = cost.projected(
             load,
             target.limits,
@@ -160,3 +166,18 @@ class CostGuard:
             prices=self._budget.prices,
         )
         return found.usd, "is now projected at"
+
+
+class _Mean:
+    """The mean of what was added so far, in s; None before anything was."""
+
+    def __init__(self) -> None:
+        self._sum_us, self._count = 0, 0
+
+    def add(self, values_us: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        self._sum_us += int(values_us.sum())
+        self._count += values_us.size
+
+    @property
+    def value_s(self) -> float | None:
+        return self._sum_us / self._count / 1e6 if self._count else None

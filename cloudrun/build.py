@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,27 +88,37 @@ def build_commands(image: str, *, project: str, region: str, how: str, base: str
 
 def deploy_command(settings: ServiceSettings) -> Command:
     """Return what a person would type to make the service be as `settings` say."""
-    words = [
-        *("gcloud", "run", "deploy", settings.service, "--image", settings.image),
-        *("--project", settings.project, "--region", settings.region),
-        *("--concurrency", str(settings.concurrency), "--cpu", f"{settings.cpu:g}"),
-        *("--memory", f"{settings.memory_mib:g}Mi", "--min-instances", str(settings.min_instances)),
-        *("--max-instances", "default" if settings.max_instances is None else str(settings.max_instances)),
-        *("--timeout", f"{settings.timeout_s:g}", "--port", str(settings.port)),
-        "--cpu-boost" if settings.cpu_boost else "--no-cpu-boost",
-    ]
-    if settings.public is not None:
-        words.append("--allow-unauthenticated" if settings.public else "--no-allow-unauthenticated")
+    words = ["gcloud", "run", "deploy", settings.service, "--image", settings.image]
+    words += ["--project", settings.project, "--region", settings.region]
+    for option, value, form in (
+        ("--concurrency", settings.concurrency, "{}"),
+        ("--cpu", settings.cpu, "{:g}"),
+        ("--memory", settings.memory_mib, "{:g}Mi"),
+        ("--min-instances", settings.min_instances, "{}"),
+        ("--max-instances", settings.max_instances, "{}" if settings.max_instances else "default"),
+        ("--timeout", settings.timeout_s, "{:g}"),
+        ("--port", settings.port, "{}"),
+    ):
+        if value is not None:
+            words += [option, form.format(value)]
+    for option, wanted in (("cpu-boost", settings.cpu_boost), ("allow-unauthenticated", settings.public)):
+        if wanted is not None:
+            words.append(f"--{option}" if wanted else f"--no-{option}")
     if settings.env:
-        # ^;^ makes ; the separator, so that a value may hold commas (gcloud topic escaping).
-        words += ["--set-env-vars", "^;^" + ";".join(f"{name}={value}" for name, value in settings.env)]
+        words += ["--set-env-vars", _listed([f"{name}={value}" for name, value in settings.env])]
     if settings.command:
-        words.append(f"--command=^;^{';'.join(settings.command)}")
+        words.append(f"--command={_listed(settings.command)}")
     if settings.revision_suffix:
         words += ["--revision-suffix", settings.revision_suffix]
     if not settings.takes_traffic:
         words.append("--no-traffic")
     return Command(tuple(words))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Return the parts as gcloud takes a list of them: ^X^ makes X the separator (gcloud topic escaping)."""
+    separator = next(mark for mark in ";|~#@%&\x1f" if not any(mark in part for part in parts))
+    return f"^{separator}^" + separator.join(parts)
 
 
 def delete_command(settings: ServiceSettings) -> Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cloudrun.clients import LOGIN
 from recording.errors import CloudError
@@ -63,13 +63,19 @@ def on_service(doing: str, service: str, *, project: str, region: str, role: str
 
 
 def call(
-    rpc: Callable[..., Answer], request: object, *, purpose: Purpose, patience: Patience | None = None, **more: Any
+    rpc: Callable[..., Answer],
+    request: object,
+    *,
+    purpose: Purpose,
+    patience: Patience | None = None,
+    passed: tuple[type[Exception], ...] = (),
 ) -> Answer:
     """Return what `rpc` answers, retrying UNAVAILABLE and RESOURCE_EXHAUSTED until `patience` ends.
 
     Raises:
         CloudError: every other failure, and these two once patience ended.
-        google.api_core.exceptions.NotFound: as it came; what is missing may be an answer. `explained` words it.
+        google.api_core.exceptions.NotFound: as it came; what is missing may be an answer. `explained` words it. So do
+            the classes in `passed`.
     """
     from google.api_core.exceptions import GoogleAPICallError, NotFound, ResourceExhausted, RetryError
     from google.api_core.exceptions import ServiceUnavailable as Unavailable
@@ -86,7 +92,9 @@ def call(
     )
     attempt = ConstantTimeout(patience.attempt_s)  # type: ignore[no-untyped-call]  # api_core ships no types here
     try:
-        return rpc(request, retry=retry, timeout=attempt, **more)
+        return rpc(request, retry=retry, timeout=attempt)
+    except passed:
+        raise
     except NotFound:
         raise
     except RetryError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ if TYPE_CHECKING:  # a second of imports that only a verb on the cloud pays
 
 LOCAL_PROJECT, LOCAL_REGION = "local", "local"
 """What a local endpoint is asked for when no project and region were named."""
+
+RENEW_WITHIN_S = 20.0
 
 LOGIN = "gcloud auth application-default login"
 
@@ -61,12 +64,30 @@ class Clients:
 
     @cached_property
     def credentials(self) -> Any:
-        """What the stock clients authenticate with.
+        """What the stock clients authenticate with: credentials that Google has just accepted.
+
+        gRPC words a login that has ended as UNAVAILABLE, which would be tried again for a minute and then blamed on the
+        network; so they are renewed once here.
 
         Raises:
-            CloudError: this machine has no credentials; the text says how to get some.
+            CloudError: this machine has none, or they have ended, or Google cannot be reached; the text has the cure.
         """
-        return self._credentials.own
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.auth.transport.requests import Request
+
+        own = self._credentials.own
+        try:
+            own.refresh(functools.partial(Request(), timeout=RENEW_WITHIN_S))
+        except TransportError as error:
+            raise CloudError(
+                f"Google could not be reached to renew this machine's credentials ({error}). Check the network, and "
+                "the proxy if there is one."
+            ) from error
+        except GoogleAuthError as error:
+            raise CloudError(
+                f"Google no longer accepts this machine's credentials: run `{LOGIN}`. ({error})"
+            ) from error
+        return own
 
     @cached_property
     def _credentials(self) -> _Credentials:

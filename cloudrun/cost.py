@@ -42,6 +42,7 @@ class Load:
         requests_per_user_s: of one user; None: not known, ASSUMED_REQUESTS_PER_USER_S, and the estimate says so.
         service_s: how long an instance works on one request; None: ASSUMED_SERVICE_S, and the estimate says so.
         service_from: how `service_s` is known, as words behind it.
+        held_s: how long a request takes of an instance's concurrency, its waiting included; None: `service_s`.
     """
 
     plan: Sequence[PlanPoint]
@@ -49,14 +50,12 @@ class Load:
     requests_per_user_s: float | None = None
     service_s: float | None = None
     service_from: str = "measured"
+    held_s: float | None = None
 
-    @classmethod
-    def steady(cls, requests: int, duration_s: float, *, service_s: float | None, service_from: str) -> Load:
-        """Return a load that has sent `requests` evenly over `duration_s`."""
+    def sent(self, requests: int, duration_s: float) -> Load:
+        """Return this load as one that has sent `requests` evenly over `duration_s`."""
         plan = [PlanPoint(at_s=0.0, users=requests / duration_s)]
-        return cls(
-            plan=plan, duration_s=duration_s, requests_per_user_s=1.0, service_s=service_s, service_from=service_from
-        )
+        return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
 
     def corners(self) -> list[Corner]:
         """Return the plan's corners, and one far behind them: the last one's users stay; nobody without a plan."""
@@ -73,6 +72,7 @@ class Estimate:
         most_usd: if every allowed instance served for the whole length.
         requests: planned.
         instance_s: seconds of instances that start or serve.
+        idle_s: seconds of instances that min-instances keep.
         most_instances: at once, expected.
         assumptions: sentences.
     """
@@ -81,6 +81,7 @@ class Estimate:
     most_usd: float
     requests: float
     instance_s: float
+    idle_s: float
     most_instances: int
     assumptions: tuple[str, ...]
 
@@ -89,9 +90,9 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
     """Return what `load` will cost on a service with these limits.
 
     Per second of the plan the instances wanted are the larger of Cloud Run's two drivers, between the limits:
-    ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × service_s / (0.60 × concurrency)); each is billed
-    for that second, and for ASSUMED_STARTUP_S when it is new. It does not include network, build, logs, or what
-    min-instances cost outside the run.
+    ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × held_s / (0.60 × concurrency)); each is billed
+    for that second, and for ASSUMED_STARTUP_S when it is new. What min-instances keep beyond them is billed as idle. It
+    does not include network, build, logs, or what min-instances cost outside the run.
     """
     prices = prices or prices_for(region)
     service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s
@@ -99,17 +100,23 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
     cpu = limits.cpu or DEFAULT_CPU
     memory_gib = (limits.memory_mib or DEFAULT_MEMORY_MIB) / 1024
     most = limits.max_instances or DEFAULT_MAX_INSTANCES
-    corners = load.corners()
-    requests, serving_s, busiest = 0.0, 0.0, limits.min_instances or 0
+    held_s = service_s if load.held_s is None else max(service_s, load.held_s)
+    corners, kept = load.corners(), limits.min_instances or 0
+    requests, serving_s, idle_s, busiest = 0.0, 0.0, 0.0, kept
     for second in range(math.ceil(load.duration_s)):
         share = min(1.0, load.duration_s - second)
         per_s = (users_at(corners, second + share / 2) or 0.0) * rate
-        wanted = _instances(per_s, service_s, cpu=cpu, concurrency=limits.concurrency or DEFAULT_CONCURRENCY)
-        instances = min(max(wanted, limits.min_instances or 0), most)
-        busiest = max(busiest, instances)
+        busy = max(
+            per_s * service_s / (CPU_TARGET_RATIO * cpu),
+            per_s * held_s / (CONCURRENCY_TARGET_RATIO * (limits.concurrency or DEFAULT_CONCURRENCY)),
+        )
+        # 1e-9: a rate that fills 12 instances exactly must not round up to 13 because of a float's last bit.
+        wanted = min(math.ceil(busy - 1e-9), most)
+        busiest = max(busiest, wanted)
         requests += per_s * share
-        serving_s += instances * share
-    instance_s = serving_s + (busiest - (limits.min_instances or 0)) * ASSUMED_STARTUP_S
+        serving_s += wanted * share
+        idle_s += max(0, kept - wanted) * share
+    instance_s = serving_s + (busiest - kept) * ASSUMED_STARTUP_S
     most_s = most * (load.duration_s + ASSUMED_STARTUP_S)
     listed, free = prices.words(region)
     assumptions = (
@@ -123,10 +130,11 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
         free,
     )
     return Estimate(
-        usd=prices.run_usd(instance_s, requests, vcpu=cpu, memory_gib=memory_gib),
+        usd=prices.run_usd(instance_s, requests, vcpu=cpu, memory_gib=memory_gib, idle_s=idle_s),
         most_usd=prices.run_usd(most_s, requests, vcpu=cpu, memory_gib=memory_gib),
         requests=requests,
         instance_s=instance_s,
+        idle_s=idle_s,
         most_instances=busiest,
         assumptions=assumptions,
     )
@@ -141,10 +149,3 @@ def projected(
     planned_user_s = user_seconds([*until, (elapsed_s, users_at(corners, elapsed_s) or 0.0)])
     seen = requests / planned_user_s if planned_user_s else load.requests_per_user_s
     return estimate(dataclasses.replace(load, requests_per_user_s=seen), limits, region=region, prices=prices)
-
-
-def _instances(per_s: float, service_s: float, *, cpu: float, concurrency: int) -> int:
-    by_cpu = per_s * service_s / (CPU_TARGET_RATIO * cpu)
-    by_concurrency = per_s * service_s / (CONCURRENCY_TARGET_RATIO * concurrency)
-    # 1e-9: a rate that fills 12 instances exactly must not round up to 13 because of a float's last bit.
-    return math.ceil(max(by_cpu, by_concurrency) - 1e-9)

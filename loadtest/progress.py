@@ -46,12 +46,16 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The requests that ended in one frame: when it was read, and latency and outcome per request."""
+    """The requests that ended in one frame: when it was read, and per request latency, outcome, end and server time.
+
+    `server_us` is -1 where the answer carried none.
+    """
 
     read_s: float
     latency_us: np.ndarray[tuple[int], np.dtype[np.int64]]
     outcome: np.ndarray[tuple[int], np.dtype[np.uint8]]
     end_ns: np.ndarray[tuple[int], np.dtype[np.int64]]
+    server_us: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class Follower:
@@ -137,4 +141,5 @@ def _recent(frame: Frame, now_s: float) -> Recent:
         latency_us=latency_us,
         outcome=np.frombuffer(frame.columns["outcome"], np.uint8),
         end_ns=start_ns + latency_us * 1000,
+        server_us=np.frombuffer(frame.columns["server_us"], np.int64),
     )

@@ -28,7 +28,6 @@ TIER_2_REGIONS = frozenset(
         "europe-west12",
         "me-central1",
         "me-central2",
-        "me-west1",
         "northamerica-northeast1",
         "northamerica-northeast2",
         "southamerica-east1",
@@ -78,21 +77,23 @@ class Prices:
     free_requests: Amount = 2_000_000.0
     free_tier: bool = False
 
-    def run_usd(self, instance_s: float, requests: float, *, vcpu: float, memory_gib: float) -> float:
-        """Return the price of a run: `instance_s` seconds of instances that start or serve, and its requests.
+    def run_usd(
+        self, instance_s: float, requests: float, *, vcpu: float, memory_gib: float, idle_s: float = 0.0
+    ) -> float:
+        """Return the price of a run: its requests, and seconds of instances that start or serve, or that idle.
 
-        It does not include network, build, logs, nor what min-instances cost while nothing is sent.
+        Idle ones are those that min-instances keep; others idle for nothing. It does not include network, build, logs,
+        nor what min-instances cost before and after the run.
         """
-        vcpu_s, gib_s = instance_s * vcpu, instance_s * memory_gib
-        if self.free_tier:
-            vcpu_s = max(0.0, vcpu_s - self.free_vcpu_s)
-            gib_s = max(0.0, gib_s - self.free_gib_s)
-            requests = max(0.0, requests - self.free_requests)
-        return (
-            vcpu_s * self.vcpu_usd_per_s
-            + gib_s * self.memory_usd_per_gib_s
-            + requests / 1e6 * self.requests_usd_per_million
+        busy = (
+            (instance_s * vcpu, self.vcpu_usd_per_s, self.free_vcpu_s, TIER_1.vcpu_usd_per_s),
+            (instance_s * memory_gib, self.memory_usd_per_gib_s, self.free_gib_s, TIER_1.memory_usd_per_gib_s),
+            (requests, self.requests_usd_per_million / 1e6, self.free_requests, TIER_1.requests_usd_per_million / 1e6),
         )
+        usd = self.idle_usd(idle_s, vcpu=vcpu, memory_gib=memory_gib)
+        for amount, price, free, free_price in busy:  # the free amounts are a discount at the prices of tier 1
+            usd += max(0.0, amount * price - (free * free_price if self.free_tier else 0.0))
+        return usd
 
     def active_usd(self, instance_s: float, *, vcpu: float, memory_gib: float) -> float:
         """Return the price of `instance_s` seconds of instances that serve; nothing free, and no requests."""

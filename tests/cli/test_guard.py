@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cli.guard import PROJECT_EVERY_REQUESTS, Budget, CostGuard, budget_of, confirm_leaving
-from loadtest.progress import Glance
+from cli.guard import PROJECT_EVERY_S, Budget, CostGuard, budget_of, confirm_leaving
+from loadtest.progress import Glance, Recent
 from loadtest.scenario import Scenario
 from recording.errors import UsageError
 from recording.prices import TIER_1
@@ -94,13 +95,35 @@ def test_a_service_named_by_its_url_alone_is_told_of_the_better_way(capsys: pyte
     assert f"sending up to 30,000 requests to {PUBLIC.url}" in said
 
 
+def took(latency_s: float, *, server_s: float | None = None, count: int = 10) -> tuple[Recent, ...]:
+    latency_us = np.full(count, round(latency_s * 1e6), np.int64)
+    server_us = np.full(count, -1 if server_s is None else round(server_s * 1e6), np.int64)
+    return (Recent(0.0, latency_us, np.zeros(count, np.uint8), latency_us, server_us),)
+
+
 def test_a_run_is_ended_once_its_projection_passes_the_limit(tmp_path: Path) -> None:
     guard = CostGuard(budget(scenario(), tmp_path, max_usd=0.05))
-    assert guard(at(PROJECT_EVERY_REQUESTS - 1, 0.01), ()) is None, "too few to say anything"
-    assert guard(at(3_000, 10.0), ()) is None, "as planned"
+    assert guard(at(9_000, PROJECT_EVERY_S - 0.1), took(0.05)) is None, "too soon to say anything"
+    assert guard(at(3_000, 10.0), took(0.05)) is None, "as planned"
+    assert guard(at(12_000, 12.0), took(0.05)) is None, "looked at every 5 s only"
     # Twice as many as planned in 20 s: 24 instances are wanted and 20 allowed, 20 × 110 s and 60,000 requests.
     usd = 20 * 110 * 0.00002525 + 60_000 * 0.40 / 1e6
-    assert guard(at(12_000, 20.0), ()) == f"`--max-cost 0.05`: the run is now projected at ${usd:.2f}"
+    assert guard(at(12_000, 20.0), took(0.05)) == f"`--max-cost 0.05`: the run is now projected at ${usd:.2f}"
+
+
+def test_a_service_that_is_slower_than_thought_is_not_projected_to_cost_less(tmp_path: Path) -> None:
+    """One request at a time, and each takes 2 s: 300 users send 45 a second, which want 150 instances, not 12."""
+    narrow = PUBLIC.model_copy(update={"limits": Limits(cpu=1, memory_mib=512, concurrency=1, max_instances=100)})
+    guard = CostGuard(budget(scenario(), tmp_path, target=narrow, max_usd=0.10))
+    # 100 instances for 110 s and 4,500 requests: $0.2796; by the plan's 24 ms it would be 2 instances and $0.005
+    assert guard(at(450, 10.0), took(2.0)) == "`--max-cost 0.1`: the run is now projected at $0.28"
+
+
+def test_the_servers_own_time_replaces_the_assumed_one(tmp_path: Path) -> None:
+    guard = CostGuard(budget(scenario(), tmp_path, max_usd=0.02))
+    # 0.3 ms of the server's time: 1 instance, 110 s, and 30,000 requests: $0.0148, where 24 ms would be $0.0453
+    assert guard(at(3_000, 10.0), took(0.05, server_s=0.0003)) is None
+    assert guard(at(6_000, 20.0), took(0.05, server_s=0.1, count=1_000)) is not None
 
 
 def test_a_load_that_cannot_be_foretold_is_not_free_and_is_braked_by_what_it_spent(
@@ -114,6 +137,7 @@ def test_a_load_that_cannot_be_foretold_is_not_free_and_is_braked_by_what_it_spe
     assert "for an unknown price" in said
     guard = CostGuard(found)
     assert guard(at(600, 2.0), ()) is None
+    assert guard(at(0, 6.0), ()) is None
     # 300 requests/s for 100 s are the 30,000 of the worked example
     assert guard(at(30_000, 100.0), ()) == "`--max-cost 0.01`: the run has cost about $0.05"
 

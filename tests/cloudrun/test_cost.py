@@ -43,7 +43,23 @@ def test_the_limits_bound_the_instances() -> None:
     few = estimate(Load(plan=STEADY, duration_s=100, service_s=0.024), Limits(cpu=1, max_instances=5))
     assert few.most_instances == 5
     kept = estimate(Load(plan=[PlanPoint(at_s=0, users=0)], duration_s=100), Limits(min_instances=2, max_instances=5))
-    assert (kept.most_instances, kept.instance_s) == (2, 200)
+    assert (kept.most_instances, kept.instance_s, kept.idle_s) == (2, 0, 200)
+
+
+def test_instances_that_are_kept_and_not_needed_are_priced_as_idle() -> None:
+    one_user = [PlanPoint(at_s=0, users=1), PlanPoint(at_s=600, users=1)]
+    limits = Limits(cpu=1, memory_mib=512, min_instances=10, max_instances=20)
+    cost = estimate(Load(plan=one_user, duration_s=600, service_s=0.024), limits, region="us-central1")
+    # 600 s of one that serves, 5,400 s of nine that idle at $0.0000025 × 1.5, and 600 requests
+    assert (cost.instance_s, cost.idle_s) == (600, 5_400)
+    assert cost.usd == pytest.approx(600 * 0.00002525 + 5_400 * 0.00000375 + 600 * 0.40 / 1e6)
+
+
+def test_requests_that_wait_hold_a_place_without_using_cpu() -> None:
+    """300/s that take 2 s each are 600 at a time: 13 instances of 80 at 60 %; their CPU alone would fill 12."""
+    held = Load(plan=STEADY, duration_s=100, service_s=0.024, held_s=2.0)
+    assert estimate(held, LIMITS).most_instances == 13
+    assert estimate(held, Limits(cpu=1, concurrency=1, max_instances=20)).most_instances == 20
 
 
 def test_what_is_assumed_is_called_assumed() -> None:

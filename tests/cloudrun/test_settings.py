@@ -25,7 +25,7 @@ def test_amounts_are_read_as_cloud_run_spells_them() -> None:
     assert [parse_cpu(text) for text in ("1", "0.5", "500m", "27.5m")] == [1.0, 0.5, 0.5, 0.0275]
     assert [parse_memory(text) for text in ("512Mi", "4Gi", "1048576")] == [512, 4096, 1]
     assert [parse_timeout(text) for text in ("300", "300s", "5m", "1h")] == [300, 300, 300, 3600]
-    assert [parse_max_instances(text) for text in ("7", "none")] == [7, None]
+    assert [parse_max_instances(text) for text in ("7", "none")] == [7, 0]
     assert parse_env(["A=1", "B=x=y"]) == (("A", "1"), ("B", "x=y"))
 
 

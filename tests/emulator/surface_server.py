@@ -10,6 +10,7 @@ from typing import Any
 
 from emulator.api import Emulator
 from emulator.surfaces import grpc_server
+from emulator.surfaces.policies import Policies
 
 
 class LoopThread:
@@ -30,12 +31,12 @@ class LoopThread:
 
 
 @contextmanager
-def grpc_endpoint(emulator: Emulator) -> Iterator[str]:
+def grpc_endpoint(emulator: Emulator, policies: Policies | None = None) -> Iterator[str]:
     """Yield the HOST:PORT on which the emulator's gRPC surfaces answer."""
     thread = LoopThread()
 
     async def start() -> tuple[Any, int]:
-        server = grpc_server.build(emulator)
+        server = grpc_server.build(emulator, policies)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port

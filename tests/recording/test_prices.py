@@ -13,6 +13,7 @@ from recording.prices import SECONDS_PER_MONTH, TIER_1, TIER_2, prices_for
 def test_london_is_tier_2_and_an_unknown_region_tier_1() -> None:
     assert prices_for("europe-west2") is TIER_2
     assert prices_for("europe-west1") is TIER_1
+    assert prices_for("me-west1") is TIER_1
     assert prices_for(None) is TIER_1
 
 
@@ -35,6 +36,9 @@ def test_the_free_tier_is_taken_off_each_of_the_three_amounts() -> None:
     free = dataclasses.replace(TIER_1, free_tier=True)
     # 190,000 vCPU-s − 180,000 free, 95,000 GiB-s − 360,000, 3 M requests − 2 M: 10,000 × $0.000024 + 0 + $0.40
     assert free.run_usd(190_000, 3_000_000, vcpu=1, memory_gib=0.5) == pytest.approx(0.24 + 0.40)
+    # The discount is at the prices of tier 1 wherever the service runs: 190,000 × $0.0000336 − 180,000 × $0.000024
+    dear = dataclasses.replace(TIER_2, free_tier=True)
+    assert dear.run_usd(190_000, 0, vcpu=1, memory_gib=0) == pytest.approx(6.384 - 4.32)
     assert "taken off" in free.words("us-central1")[1]
     assert TIER_1.words("us-central1")[1] == "free tier not counted"
 
