@@ -35,7 +35,7 @@ def doctor(
 ) -> int:
     """Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that cures it.
 
-    Looking at the cloud sends one request to the service. Ends with 4 when something is missing.
+    Looking at the cloud sends four requests to the service. Ends with 4 when something is missing.
 
     Examples:
         python lt.py doctor

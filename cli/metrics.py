@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,7 +69,7 @@ def fetch_into(folder: RunFolder, record: Run, *, endpoint: str | None, patience
         CloudError: Google refused, did not answer, or has no point; what was stored before is as it was.
     """
     from cli.terminal import talk
-    from cloudrun.metrics import Ingestion, fetch
+    from cloudrun.metrics import EITHER_SIDE, Ingestion, fetch
     from recording.errors import UsageError
 
     if record.end is None:
@@ -86,10 +87,27 @@ def fetch_into(folder: RunFolder, record: Run, *, endpoint: str | None, patience
             record.target,
             record.load_start or record.start,
             record.end,
+            served_until=_last_answer(folder),
             endpoint=endpoint,
             on_progress=show,
             patience=patience,
         )
     folder.write_metrics(table)
+    if endpoint is None and datetime.now(UTC) < record.end + EITHER_SIDE:
+        after = f"what came after the run is there in 5 min: python lt.py metrics {record.id}"
+        talk.print(after, markup=False)
     series = len(set(zip(table["metric"].to_pylist(), table["labels"].to_pylist(), strict=True)))
     talk.print(f"{table.num_rows} points of {series} series of {record.target.service}")
+
+
+def _last_answer(folder: RunFolder) -> datetime | None:
+    """Return when the run's last request was answered, but for 429: those never reach an instance, nor its series."""
+    import pyarrow.compute as pc
+
+    last_ns = 0
+    for batch in folder.row_batches(["start", "latency_us", "status"]):
+        served = batch.filter(pc.and_kleene(pc.is_valid(batch["status"]), pc.not_equal(batch["status"], 429)))
+        if served.num_rows:
+            took_ns = pc.multiply(served["latency_us"], 1000)
+            last_ns = max(last_ns, pc.max(pc.add(served["start"].cast("int64"), took_ns)).as_py())
+    return datetime.fromtimestamp(last_ns / 1e9, UTC) if last_ns else None

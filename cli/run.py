@@ -122,6 +122,11 @@ def run(
             budget = budget_of(plan, there.record, of_region, max_usd=max_cost, runs=runs)
             confirm_leaving(there.record, plan, yes=yes, budget=budget)
             brakes.append(CostGuard(budget))
+        if there.environment and options.expect_workers > options.workers:
+            talk.print(
+                "[yellow]![/] the service is private, and workers of other machines get no token from here: start them "
+                "with LT_TOKEN_AUDIENCE where they have a service account, or they are refused (docs/distributed.md)."
+            )
         folder = open_record(runs, options, plan, there.record, objectives=objectives, prices=priced)
         talk.print(f"{plan.name} → {there.record.url}, recorded in {folder.path}", markup=False)
         end = _drive(options, plan, there, folder, tuple(brakes))

@@ -21,11 +21,12 @@ from cli.terminal import talk
 from loadtest.fleet import LOOPBACK, free_port
 from loadtest.options import RunOptions
 from loadtest.scenario import Scenario
-from recording.errors import LoadTestError, TargetError, UsageError
+from recording.errors import CloudError, LoadTestError, TargetError, UsageError
 from recording.folder import RunFolder
 from recording.run import Run, TargetRecord
 
-if TYPE_CHECKING:  # imported where an emulator is wanted
+if TYPE_CHECKING:  # imported where it is wanted
+    from cloudrun.describe import Described
     from emulator.handle import EmulatorHandle, Order
 
 START_S = 60.0
@@ -222,18 +223,42 @@ def cloud_run(wishes: Wishes) -> Iterator[Target]:
         CloudError: Google refused, did not answer, or there is no such service.
     """
     from cloudrun.describe import describe
-    from cloudrun.tokens import IdTokens, TokenServer
 
     if wishes.service is None:
         raise UsageError("`--target cloud`: name the service with --service NAME (or its run.app URL) and --region.")
     with talk.status(f"looking up {wishes.service}"):
         found = describe(wishes.service, project=wishes.project, region=wishes.region, endpoint=wishes.endpoint)
     collect = _fetching(wishes.endpoint)
-    if found.public:  # where it may not be read, a token does no harm, and a private service needs it
-        yield Target(found.target, collect=collect)
+    with admitted(found) as environment:
+        yield Target(found.target, environment=environment, collect=collect)
+
+
+@contextmanager
+def admitted(found: Described) -> Iterator[Mapping[str, str]]:
+    """Give the variables with which the Locust processes get an ID token for a private service; else none.
+
+    A local Cloud Run lets everyone in. Where it may not be read who is let in, a token does no harm, and its want is
+    said.
+
+    Raises:
+        CloudError: the service is private, and no token could be had.
+    """
+    from cloudrun.tokens import IdTokens, TokenServer
+
+    if found.public or found.target.kind == "emulator":
+        yield {}
         return
-    with TokenServer(IdTokens(found.target.url)) as tokens:
-        yield Target(found.target, environment=tokens.environment, collect=collect)
+    with ExitStack() as stack:
+        try:
+            environment = stack.enter_context(TokenServer(IdTokens(found.audience))).environment
+        except CloudError as error:
+            if found.public is False:
+                raise
+            talk.print(
+                f"[yellow]![/] nobody here may read who may call the service; it is called without a token: {error}"
+            )
+            environment = {}
+        yield environment
 
 
 def _fetching(endpoint: str | None) -> Callable[[RunFolder, Run], None]:

@@ -120,6 +120,7 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
     most_s = most * (load.duration_s + ASSUMED_STARTUP_S)
     listed, free = prices.words(region)
     assumptions = (
+        *limits.unpriced(),
         listed,
         f"{service_s * 1000:.3g} ms of CPU per request ({'assumed' if load.service_s is None else load.service_from})",
         *((f"{rate:g} request/s of each user (assumed)",) if load.requests_per_user_s is None else ()),

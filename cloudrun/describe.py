@@ -30,6 +30,7 @@ class Described:
         probe: kind of the startup probe: `http`, `grpc` or `tcp` (Cloud Run's default).
         ready: whether its latest revision is ready.
         message: the service's own word when it is not.
+        audience: whom an ID token for it is for: the service's own URL, also where a tag's is called.
     """
 
     target: TargetRecord
@@ -37,6 +38,7 @@ class Described:
     probe: str
     ready: bool
     message: str
+    audience: str
 
 
 def resolve(
@@ -73,7 +75,8 @@ def describe(
     purpose = on_service("describing", service, project=project, region=region, role="roles/run.viewer")
     try:
         found = _find(clients, service, project=project, region=region, purpose=purpose, patience=patience)
-        revision = _serving(found)
+        tagged = next((one for one in found.traffic_statuses if one.uri and one.uri == service.rstrip("/")), None)
+        revision = (_last(tagged.revision) if tagged else "") or _serving(found)
         template: Any = found.template
         if revision and revision != _last(found.latest_created_revision):
             asked = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
@@ -82,7 +85,7 @@ def describe(
         raise CloudError(explained(error, purpose=purpose, patience=patience)) from error
     target = TargetRecord(
         kind="emulator" if endpoint else "cloud",
-        url=found.uri,
+        url=service.rstrip("/") if "://" in service else found.uri,
         service=_last(found.name),
         project=project,
         region=region,
@@ -98,6 +101,7 @@ def describe(
         probe=probe,
         ready=condition.state.name == "CONDITION_SUCCEEDED",
         message=condition.message,
+        audience=found.uri,
     )
 
 
@@ -131,7 +135,7 @@ def _find(
     listing = ListServicesRequest(parent=parent)
     while True:
         page = call(clients.services.list_services, listing, purpose=purpose, patience=patience)
-        listed: list[Service] = [found for found in page.services if wanted in (found.uri, *found.urls)]
+        listed: list[Service] = [found for found in page.services if wanted in _urls(found)]
         if listed:
             return listed[0]
         if not page.next_page_token:
@@ -140,6 +144,11 @@ def _find(
     raise CloudError(
         f"No service of project {project} in {region} has the URL {service}. See what is there: `{purpose.look}`."
     )
+
+
+def _urls(service: Service) -> set[str]:
+    """Return every URL of a service: its own two, and those of its traffic tags."""
+    return {service.uri, *service.urls, *(one.uri for one in service.traffic_statuses if one.uri)}
 
 
 def _serving(service: Service) -> str | None:
@@ -161,6 +170,9 @@ def _limits(service: Service, template: Any) -> Limits:
         max_instances=min(most, default=None),
         timeout_s=template.timeout.total_seconds() or None,
         cpu_boost=given.startup_cpu_boost,
+        instance_billing=not given.cpu_idle,
+        gpu=given.limits.get("nvidia.com/gpu"),
+        manual_instances=service.scaling.manual_instance_count or None,
     )
 
 

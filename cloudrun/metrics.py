@@ -53,7 +53,7 @@ class Ingestion:
 
     Attributes:
         covered_until: end of the newest point; None while there is none.
-        wanted_until: the run's end.
+        wanted_until: what is waited for: the run's end, or the last answer.
         waited_s: since the first question.
         limit_s: when waiting ends whatever is there.
     """
@@ -77,6 +77,7 @@ def fetch(
     start: datetime,
     end: datetime,
     *,
+    served_until: datetime | None = None,
     endpoint: str | None = None,
     on_progress: Callable[[Ingestion], None] = lambda _: None,
     patience: Patience | None = None,
@@ -84,15 +85,17 @@ def fetch(
 ) -> pa.Table:
     """Return every series of METRICS for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
 
-    Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and at most until
-    MAX_WAIT_S after `end`; then returns what is there, which may stop before `end`. Metrics that this project has
-    never had (a beta one, a service that never started) are left out of the table. Values are as Cloud Monitoring
-    has them: unaligned, unreduced, one row per point.
+    Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
+    billed reaches `served_until`; at most until MAX_WAIT_S after `end`. Then returns what is there, which may stop
+    before. What comes after `end` may be there later only. Metrics that this project has never had (a beta one, a
+    service that never started) are left out of the table. Values are as Cloud Monitoring has them: unaligned,
+    unreduced, one row per point.
 
     Args:
         target: its project, region and service name the series.
         start: of the run, UTC.
         end: of the run, UTC.
+        served_until: when an instance last answered, UTC; None: not known, or it never did.
         endpoint: a local server instead of Google.
         on_progress: called with each question that was answered "not yet".
         patience: for one call.
@@ -107,7 +110,10 @@ def fetch(
     asked = _Question(Clients(endpoint), target, patience or Patience())
     clock = clock or Clock()
     known = asked.known()
-    _wait(asked, start, end, on_progress=on_progress, clock=clock)
+    wanted = {INSTANCE_COUNT: end}
+    if served_until is not None:  # each metric is ingested by itself: the last minute's bill may come after its gauge
+        wanted |= dict.fromkeys(known & {REQUEST_COUNT, BILLABLE_TIME}, served_until)
+    _wait(asked, start, wanted, limit=end + timedelta(seconds=MAX_WAIT_S), on_progress=on_progress, clock=clock)
     until = min(end + EITHER_SIDE, clock.now())
     points: list[Point] = []
     for metric in METRICS:
@@ -135,24 +141,33 @@ def known_metrics(clients: Clients, target: TargetRecord, *, patience: Patience 
 
 
 def _wait(
-    asked: _Question, start: datetime, end: datetime, *, on_progress: Callable[[Ingestion], None], clock: Clock
+    asked: _Question,
+    start: datetime,
+    wanted: dict[str, datetime],
+    *,
+    limit: datetime,
+    on_progress: Callable[[Ingestion], None],
+    clock: Clock,
 ) -> None:
+    """Wait until the newest point of each metric has reached its time, at most until `limit`."""
     begun = clock.now()
-    limit = end + timedelta(seconds=MAX_WAIT_S)
-    while True:
-        now = clock.now()
-        newest = asked.newest(INSTANCE_COUNT, start, max(now, end)) if now > start else None
-        if (newest is not None and newest >= end) or now >= limit:
-            return
-        on_progress(
-            Ingestion(
-                covered_until=newest,
-                wanted_until=end,
-                waited_s=(now - begun).total_seconds(),
-                limit_s=(limit - begun).total_seconds(),
+    for metric, until in wanted.items():
+        while True:
+            now = clock.now()
+            newest = asked.newest(metric, start, max(now, until)) if now > start else None
+            if newest is not None and newest >= until:
+                break
+            if now >= limit:
+                return
+            on_progress(
+                Ingestion(
+                    covered_until=newest,
+                    wanted_until=until,
+                    waited_s=(now - begun).total_seconds(),
+                    limit_s=(limit - begun).total_seconds(),
+                )
             )
-        )
-        clock.sleep(min(ASK_EVERY_S, max((limit - now).total_seconds(), 0.1)))
+            clock.sleep(min(ASK_EVERY_S, max((limit - now).total_seconds(), 0.1)))
 
 
 class _Question:

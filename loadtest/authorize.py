@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -17,6 +17,7 @@ import gevent
 import requests
 from gevent.event import Event
 from locust import User
+from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 
 from recording.errors import TargetError
@@ -26,16 +27,29 @@ log = logging.getLogger(__name__)
 SOCKET_VARIABLE = "LT_TOKEN_SOCKET"
 """Names the Unix socket on which the process that started the run serves the token (see `docs/distributed.md`)."""
 
+AUDIENCE_VARIABLE = "LT_TOKEN_AUDIENCE"
+"""Names the service for which a worker on Google's machines asks its own metadata server for a token."""
+
+METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.internal"
+"""As Google's own libraries have them (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
+
+ASK_AGAIN_S = 300.0
+"""The metadata server renews a token by itself some minutes before its end; asked this often, a new one is met."""
+
 REFRESH_BEFORE_S = 300.0
 RETRY_S = 10.0
+
+
+Source = Callable[[], tuple[str, float]]
+"""Gives a token and the Unix time at which it ends; TargetError when there is none."""
 
 
 class Authorizer:
     """Asks for the token and sets it in the clients of all users, present and to come."""
 
-    def __init__(self, environment: Environment, path: str) -> None:
+    def __init__(self, environment: Environment, source: Source) -> None:
         self.environment = environment
-        self.path = path
+        self.source = source
         self.bearer = ""
         self.expires_s = 0.0
         self._first = Event()
@@ -69,18 +83,8 @@ class Authorizer:
                 self._dress(user)
 
     def _ask(self) -> None:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-                server.settimeout(60)
-                server.connect(self.path)
-                answer = json.loads(b"".join(iter(lambda: server.recv(65536), b"")))
-        except (OSError, ValueError) as error:
-            raise TargetError(
-                f"No token came from the process that started the run ({error}): is it still there?"
-            ) from error
-        if "error" in answer:
-            raise TargetError(str(answer["error"]))
-        self.bearer, self.expires_s = f"Bearer {answer['token']}", float(answer["expires_s"])
+        token, self.expires_s = self.source()
+        self.bearer = f"Bearer {token}"
 
     def _dressing(self, original: Any) -> Any:
         @functools.wraps(original)
@@ -98,12 +102,29 @@ class Authorizer:
         if isinstance(client, requests.Session):
             client.auth = _BearerFor(urlsplit(user.host or "").netloc, self.bearer)
             return
-        inner = getattr(client, "client", None)  # of Locust's FastHttpSession
-        headers = getattr(inner, "default_headers", None) if inner is not None else getattr(client, "headers", None)
+        if isinstance(client, FastHttpSession):
+            self._dress_agent(client.client, urlsplit(user.host or "").netloc)
+            return
+        headers = getattr(client, "headers", None)  # of our own, which refuses to go to another host
         if isinstance(headers, MutableMapping):
             headers["Authorization"] = self.bearer
         else:
             log.warning("%s has no client that takes a token; its requests go without.", type(user).__name__)
+
+    def _dress_agent(self, agent: Any, netloc: str) -> None:
+        """Let the agent send the token of the moment to the user's host, and to no other that a scenario names."""
+        original = agent.urlopen
+        if getattr(original, "dressed", False):
+            return
+
+        @functools.wraps(original)
+        def urlopen(url: str, method: str = "GET", headers: Any = None, **more: Any) -> Any:
+            if urlsplit(url).netloc == netloc:
+                headers = {"Authorization": self.bearer, **(headers or {})}
+            return original(url, method=method, headers=headers, **more)
+
+        urlopen.dressed = True  # type: ignore[attr-defined]  # a mark of ours
+        agent.urlopen = urlopen
 
 
 class _BearerFor(requests.auth.AuthBase):
@@ -120,13 +141,58 @@ class _BearerFor(requests.auth.AuthBase):
         return request
 
 
+def from_socket(path: str) -> tuple[str, float]:
+    """Return the token, and when it ends, from the process that started the run.
+
+    Raises:
+        TargetError: it is gone, or has none.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+            server.settimeout(60)
+            server.connect(path)
+            answer = json.loads(b"".join(iter(lambda: server.recv(65536), b"")))
+    except (OSError, ValueError) as error:
+        raise TargetError(
+            f"No token came from the process that started the run ({error}): is it still there?"
+        ) from error
+    if "error" in answer:
+        raise TargetError(str(answer["error"]))
+    return str(answer["token"]), float(answer["expires_s"])
+
+
+def from_metadata(audience: str) -> tuple[str, float]:
+    """Return the token of this machine's service account, and when to ask again, from Google's metadata server.
+
+    Raises:
+        TargetError: there is no such server, or no service account.
+    """
+    host = os.environ.get(METADATA_HOST_VARIABLE, METADATA_HOST)
+    url = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/identity"
+    with requests.Session() as direct:
+        direct.trust_env = False  # no proxy knows this address
+        try:
+            answer = direct.get(url, params={"audience": audience}, headers={"Metadata-Flavor": "Google"}, timeout=10)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise TargetError(
+                f"{AUDIENCE_VARIABLE}={audience}, but the metadata server gave no ID token ({error}): this works on "
+                "Google's machines, with a service account that may call the service (roles/run.invoker)."
+            ) from error
+    return answer.text.strip(), time.time() + REFRESH_BEFORE_S + ASK_AGAIN_S
+
+
 def authorize(environment: Environment) -> None:
-    """Start an authorizer where the environment names a token's socket; ends the process when no token can be had."""
-    path = os.environ.get(SOCKET_VARIABLE)
-    if path is None:
+    """Start an authorizer where the process's environment names a source of tokens; end when no token can be had."""
+    path, audience = os.environ.get(SOCKET_VARIABLE), os.environ.get(AUDIENCE_VARIABLE)
+    if path:
+        source: Source = functools.partial(from_socket, path)
+    elif audience:
+        source = functools.partial(from_metadata, audience)
+    else:
         return
     try:
-        Authorizer(environment, path).startup()
+        Authorizer(environment, source).startup()
     except TargetError as error:
         log.error("%s", error)
         raise SystemExit(4) from error

@@ -87,6 +87,21 @@ class Limits(_Record):
     max_instances: int | None = None
     timeout_s: float | None = None
     cpu_boost: bool | None = None
+    instance_billing: bool | None = None
+    gpu: str | None = None
+    manual_instances: int | None = None
+
+    def unpriced(self) -> tuple[str, ...]:
+        """Return what makes the service cost something else than our prices say, as sentences."""
+        told = (
+            (self.instance_billing, "NOT ITS PRICES: the service is billed for instances (CPU always allocated)"),
+            (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
+            (
+                self.manual_instances,
+                f"NOT SCALED: {self.manual_instances} instances are set by hand, and always billed",
+            ),
+        )
+        return tuple(sentence for holds, sentence in told if holds)
 
 
 class TargetRecord(_Record):

@@ -17,9 +17,6 @@ from reports.window import Window
 
 BILLABLE = "run.googleapis.com/container/billable_instance_time"
 
-LATE_S = 60.0
-"""A billed series that ends a minute before the run does is not all of it yet."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -63,6 +60,7 @@ def cost_of(
         per_1000_usd=run_usd / ok * 1000 if ok else None,
         instance_s=instance_s,
         assumptions=(
+            *limits.unpriced(),
             f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
             f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
             listed,
@@ -80,19 +78,26 @@ def cost_of(
 def _instance_s(
     series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None
 ) -> tuple[float | None, str]:
-    """Return billed instance-seconds and where they come from; the cloud's own figure where it covers the run."""
+    """Return billed instance-seconds and where they come from; the cloud's own figure where it is whole.
+
+    It is when it reaches the last successful answer: the last minute of a ramp is its dearest.
+    """
     billed = [one for one in cloud or () if one.metric == BILLABLE]
+    late = ""
     if billed:
         total = sum(float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)])) for one in billed)
-        last = max(float(one.end_s.max()) for one in billed)
-        if last >= series.seconds - LATE_S:
+        last_s = max(float(one.end_s.max()) for one in billed)
+        answered = np.flatnonzero(series.ok_ended)
+        if not answered.size or last_s >= answered[-1]:
             return total, "as Cloud Monitoring billed them"
+        late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
     if series.instances:
         seconds = sum(one.last_answer_s - max(0.0, one.ready_s or one.first_start_s) for one in series.instances)
-        return float(seconds), "from each instance's first to last answer (lower than what is billed)"
+        return float(seconds), f"from each instance's first to last answer (lower than what is billed){late}"
     if gauge is not None:
         counted = instances_per_s(series, gauge)
-        return (None if counted is None else float(counted.sum())), "from the instance count, held between samples"
+        held = None if counted is None else float(counted.sum())
+        return held, f"from the instance count, held between samples{late}"
     return None, ""
 
 

@@ -5,20 +5,103 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from cloudrun.tokens import IdTokens, TokenServer
+from loadtest.fleet import free_port
 from recording.catalogue import find_run
-from tests.conftest import ROOT, counting_server, lt
+from tests.conftest import ROOT, counting_server, lt, started
 
 
 def token_lasting(seconds: float) -> str:
     """Return a JWT that ends in so many seconds."""
     payload = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + seconds}).encode()).rstrip(b"=").decode()
     return f"e30.{payload}.c2lnbmVk"
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """Google's metadata server, as far as it gives ID tokens."""
+
+    token = token_lasting(3600)
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        known = path == "/computeMetadata/v1/instance/service-accounts/default/identity"
+        asked = known and self.headers["Metadata-Flavor"] == "Google" and query == "audience=https%3A%2F%2Fx.run.app"
+        self.send_response(200 if asked else 403)
+        self.end_headers()
+        self.wfile.write(self.token.encode() if asked else b"")
+
+    def log_message(self, *words: object) -> None:
+        del words
+
+
+@pytest.mark.slow
+def test_a_worker_on_googles_machines_gets_a_token_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The master has none to give; the worker's machine names the service, and its metadata server the token."""
+    metadata = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=metadata.serve_forever, daemon=True).start()
+    port = free_port()
+    plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path)]
+    apart = ["--expect-workers", "1", "--port", str(port)]
+    with counting_server(bearer=Metadata.token) as server:
+        with started("run", "-s", "ramp300", "-t", server.url, *plan, *apart) as master:
+            monkeypatch.setenv("LT_TOKEN_AUDIENCE", "https://x.run.app")
+            monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{metadata.server_port}")
+            with started("worker", "--master", f"127.0.0.1:{port}", "--processes", "1"):
+                _, said = master.communicate(timeout=60)
+        metadata.shutdown()
+        metadata.server_close()
+        rows = find_run(tmp_path, "latest").read_rows(["status"])
+        assert (set(rows.status), len(rows) > 5) == ({200}, True), said
+
+
+ELSEWHERE = """
+from locust import FastHttpUser, HttpUser, constant_throughput, task
+
+
+class Fast(FastHttpUser):
+    wait_time = constant_throughput(2)
+
+    @task
+    def both(self):
+        self.client.get("/own")
+        self.client.get("{other}/others")
+
+
+class Plain(HttpUser):
+    wait_time = constant_throughput(2)
+
+    @task
+    def both(self):
+        self.client.get("/own")
+        self.client.get("{other}/others")
+"""
+
+
+@pytest.mark.slow
+def test_another_host_that_a_scenario_calls_never_sees_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other server here asks for the token too: every one of its answers must be a refusal."""
+    token = token_lasting(3600)
+    tokens = IdTokens("https://x.run.app", fetch=lambda audience: token)
+    plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path), "--workers", "1"]
+    with TokenServer(tokens) as served, counting_server(bearer=token) as own, counting_server(bearer=token) as other:
+        scenario = tmp_path / "elsewhere.py"
+        scenario.write_text(ELSEWHERE.replace("{other}", other.url))
+        for name, value in served.environment.items():
+            monkeypatch.setenv(name, value)
+        lt("run", "-s", str(scenario), "-t", own.url, *plan)
+    rows = find_run(tmp_path, "latest").read_rows(["name", "status"])
+    assert set(rows[rows.name == "/own"].status) == {200}
+    others = rows[rows.name.str.endswith("/others")].status
+    assert (set(others), len(others) > 5) == ({401}, True)
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import pytest
 from google.iam.v1 import iam_policy_pb2
 
 from cloudrun.calls import Patience
-from cloudrun.checks import Asked, Check, Mark, check_limits, check_payload, check_permissions, check_service
+from cloudrun.checks import (
+    Asked,
+    Check,
+    Mark,
+    _round_trip,
+    check_answers,
+    check_limits,
+    check_permissions,
+    check_service,
+)
 from cloudrun.clients import Clients
+from cloudrun.cost import Load, estimate
 from cloudrun.describe import Described
 from recording.run import Limits, TargetRecord
 from tests.cloudrun.faulty import faulty_endpoint, serving
@@ -24,7 +37,7 @@ def described(limits: Limits, *, probe: str = "http") -> Described:
     target = TargetRecord(
         kind="cloud", url="https://x", service="ml", project="demo", region="europe-west2", limits=limits
     )
-    return Described(target=target, public=True, probe=probe, ready=True, message="")
+    return Described(target=target, public=True, probe=probe, ready=True, message="", audience="https://x")
 
 
 def marks(limits: Limits, *, probe: str = "http") -> dict[str, Check]:
@@ -49,8 +62,21 @@ def test_a_careful_service_is_all_good() -> None:
 def test_each_risky_limit_has_a_sentence_and_a_command(limits: Limits, name: str, cure: str) -> None:
     check = marks(limits)[name]
     assert check.mark is Mark.RISKY
-    assert check.cure.startswith("python lt.py deploy --service ml --project demo --region europe-west2")
-    assert check.cure.endswith(cure)
+    # gcloud's update changes this one thing; a deploy of ours needs an image
+    assert check.cure == f"gcloud run services update ml --project demo --region europe-west2 {cure}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(instance_billing=True), "billed for instances"),
+        (Limits(gpu="1"), "GPUs (1 an instance)"),
+        (Limits(manual_instances=3), "3 instances are set by hand"),
+    ],
+)
+def test_what_our_prices_do_not_cover_is_said(limits: Limits, said: str) -> None:
+    assert said in marks(limits)["price"].finding
+    assert any(said in text for text in estimate(Load(plan=[], duration_s=60), limits).assumptions)
 
 
 def test_a_tcp_probe_is_told_apart() -> None:
@@ -111,35 +137,85 @@ def test_a_machine_without_credentials_is_told_so_and_nothing_else(
     assert (only.mark, only.name, only.cure) == (Mark.BAD, "credentials", "gcloud auth application-default login")
 
 
-class Refusing(BaseHTTPRequestHandler):
-    """A service that answers 403 to who brings no token, and 422 to everyone else."""
+class Answering(BaseHTTPRequestHandler):
+    """A service that answers `status`, with 403 to who brings no token where it wants one; tells its own time."""
+
+    protocol_version = "HTTP/1.1"
+    status, wants, server_timing = 200, "", "predict;dur=0.4"
+    seen: ClassVar[list[str | None]] = []
 
     def do_POST(self) -> None:
-        self.send_response(422 if self.headers["Authorization"] == "Bearer good" else 403)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        token = self.headers["Authorization"]
+        self.seen.append(token)
+        self.send_response(403 if self.wants and token != f"Bearer {self.wants}" else self.status)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        if self.server_timing:
+            self.send_header("Server-Timing", self.server_timing)
         self.end_headers()
 
     def log_message(self, *words: object) -> None:
         del words
 
 
-def test_a_payload_that_is_refused_is_bad_and_says_what_to_try() -> None:
-    server = HTTPServer(("127.0.0.1", 0), Refusing)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}/predict"
+@contextmanager
+def answering(**how: object) -> Iterator[tuple[str, list[str | None]]]:
+    kind = type("Handler", (Answering,), {**how, "seen": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        private, wrong = check_payload(url, {}, None), check_payload(url, {}, "good")
+        yield f"http://127.0.0.1:{server.server_port}/predict", kind.seen  # type: ignore[attr-defined]
     finally:
         server.shutdown()
-        thread.join()
         server.server_close()
-    assert (private.mark, "run.invoker" in private.cure) == (Mark.BAD, True)
+
+
+def answers(url: str, token: str | None = None) -> dict[str, Check]:
+    return {check.name: check for check in check_answers(url, {}, token, cure="let me in")}
+
+
+def test_a_payload_that_is_refused_is_bad_and_says_what_to_try() -> None:
+    with answering(wants="good", status=422) as (url, _):
+        private, wrong = answers(url)["payload"], answers(url, "good")["payload"]
+    assert (private.mark, private.cure) == (Mark.BAD, "let me in")
     assert (wrong.mark, wrong.finding[:12]) == (Mark.BAD, "answered 422")
     assert wrong.cure.startswith(f"curl -i -X POST {url}")
-    gone = check_payload(url, {}, None)
+    gone = answers(url)["payload"]
     assert (gone.mark, gone.finding[:9]) == (Mark.BAD, "no answer")
 
 
+def test_a_redirect_is_told_and_the_token_not_carried_on() -> None:
+    with answering(status=307) as (url, seen):
+        (payload,) = answers(url, "good").values()
+    assert (payload.mark, payload.finding[:12]) == (Mark.BAD, "answered 307")
+    assert seen == ["Bearer good"]
+
+
+def test_the_way_to_the_service_is_what_its_own_time_leaves_over() -> None:
+    with answering() as (url, seen):
+        found = answers(url)
+    assert {check.mark for check in found.values()} == {Mark.GOOD}
+    assert "stands near" in found["round trip"].finding
+    assert len(seen) == 4
+    assert _round_trip(130.0, told=True).mark is Mark.RISKY
+    assert "at most 130 ms" in _round_trip(130.0, told=False).finding
+
+
+def test_a_server_that_speaks_no_http_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            client.recv(65_536)
+            client.sendall(b"SSH-2.0-what\r\n")
+            client.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        (payload,) = answers(f"http://127.0.0.1:{server.getsockname()[1]}/").values()
+    assert (payload.mark, payload.finding[:9]) == (Mark.BAD, "no answer")
+
+
 def test_a_token_never_reaches_a_finding() -> None:
-    check = check_payload("http://127.0.0.1:1/", {}, "secret-token")
+    (check,) = answers("http://127.0.0.1:1/", "secret-token").values()
     assert "secret-token" not in f"{check.finding} {check.cure}"

@@ -18,6 +18,7 @@ from emulator.surfaces.policies import Policies
 from emulator.surfaces.rpc import RefusedError
 from recording.errors import CloudError, UsageError
 from recording.run import Limits
+from tests.cloudrun.faulty import serving
 from tests.emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 
@@ -88,7 +89,14 @@ def test_what_is_resolved_is_what_was_deployed(endpoint: str) -> None:
     assert (target.kind, target.url, target.service) == ("emulator", deployed.url, "ml")
     assert (target.project, target.region, target.revision) == ("demo", "europe-west2", "ml-00001-abc")
     assert target.limits == Limits(
-        cpu=0.5, memory_mib=1024, concurrency=8, min_instances=1, max_instances=7, timeout_s=60, cpu_boost=True
+        cpu=0.5,
+        memory_mib=1024,
+        concurrency=8,
+        min_instances=1,
+        max_instances=7,
+        timeout_s=60,
+        cpu_boost=True,
+        instance_billing=False,
     )
     assert find(endpoint, deployed.url) == target
 
@@ -281,6 +289,43 @@ def test_a_url_is_looked_for_on_every_page(fake: FakeEmulator, endpoint: str) ->
     last = ServiceKey("last", "demo", "europe-west2")
     fake.create_service(last, template)
     assert resolve(fake.service(last).url, project="demo", region="europe-west2", endpoint=endpoint).service == "last"
+
+
+class Tagged(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
+    """Google with one service, whose revision `ml-2` has no traffic and a tag's URL of its own."""
+
+    def service(self, details: Any) -> grpc.RpcMethodHandler:
+        from google.cloud.run_v2 import ListServicesResponse, Revision, Service
+
+        name = "projects/demo/locations/europe-west2/services/ml"
+        container = {"image": "img", "resources": {"limits": {"cpu": "4"}, "cpu_idle": False}}
+        service = Service(
+            name=name,
+            uri="https://ml-x.a.run.app",
+            template={"containers": [{"image": "img", "resources": {"limits": {"cpu": "1"}, "cpu_idle": True}}]},
+            latest_created_revision=f"{name}/revisions/ml-1",
+            latest_ready_revision=f"{name}/revisions/ml-1",
+            traffic_statuses=[
+                {"revision": "ml-1", "percent": 100},
+                {"revision": "ml-2", "tag": "canary", "uri": "https://canary---ml-x.a.run.app"},
+            ],
+        )
+        method = details.method.rpartition("/")[2]
+        answers = {
+            "ListServices": ListServicesResponse.serialize(ListServicesResponse(services=[service])),
+            "GetRevision": Revision.serialize(Revision(name=f"{name}/revisions/ml-2", containers=[container])),
+            "GetIamPolicy": b"",
+        }
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: answers[method])
+
+
+def test_a_tags_url_is_called_itself_and_its_token_is_for_the_service() -> None:
+    """The way to load a revision that has no traffic yet; its limits are its own."""
+    with serving(Tagged()) as endpoint:
+        url = "https://canary---ml-x.a.run.app"
+        found = describe(url, project="demo", region="europe-west2", endpoint=endpoint)
+    assert (found.target.url, found.target.revision, found.audience) == (url, "ml-2", "https://ml-x.a.run.app")
+    assert (found.target.limits.cpu, found.target.limits.instance_billing) == (4.0, True)
 
 
 def test_a_url_that_no_service_has_is_not_found(endpoint: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cli.metrics import fetch_into
 from cloudrun.calls import Patience
@@ -138,6 +143,50 @@ def test_a_port_that_nothing_listens_on_is_unavailable() -> None:
 def test_an_endpoint_is_on_loopback_with_a_port(endpoint: str) -> None:
     with pytest.raises(UsageError, match="--endpoint"):
         resolve("ml", project="demo", region="r", endpoint=endpoint)
+
+
+class Revoked(BaseHTTPRequestHandler):
+    """Where Google renews tokens: this login has ended."""
+
+    def do_POST(self) -> None:
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"error": "invalid_grant", "error_description": "Token has been expired or revoked."}')
+
+    def log_message(self, *words: object) -> None:
+        del words
+
+
+def account(path: Path, port: int) -> Path:
+    """Write the key of a service account whose tokens are renewed at a port of this machine."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    told = {
+        "type": "service_account",
+        "project_id": "demo",
+        "client_email": "lt@demo.iam.gserviceaccount.com",
+        "private_key": pem,
+        "token_uri": f"http://127.0.0.1:{port}/token",
+    }
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_a_login_that_has_ended_is_told_at_once_and_not_as_the_networks_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC says UNAVAILABLE of it, and would be asked again for a minute."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Revoked)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    key = account(tmp_path / "key.json", server.server_port)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    with pytest.raises(CloudError, match=r"no longer accepts .* run `gcloud auth application-default login`.*revoked"):
+        resolve("ml", project="demo", region="europe-west2")
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(CloudError, match="Google could not be reached to renew"):
+        resolve("ml", project="demo", region="europe-west2")
 
 
 def test_a_machine_without_credentials_is_told_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

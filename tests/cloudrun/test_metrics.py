@@ -10,7 +10,7 @@ import pytest
 from google.api import distribution_pb2, metric_pb2
 from google.cloud.monitoring_v3.types import metric as metric_types
 
-from cloudrun.metrics import MAX_WAIT_S, Clock, Ingestion, fetch
+from cloudrun.metrics import BILLABLE_TIME, MAX_WAIT_S, Clock, Ingestion, fetch
 from cloudrun.series import points_of, table_of
 from emulator.api import Distribution, Labels, Point, Series, ServiceKey
 from recording.errors import CloudError, UsageError
@@ -116,6 +116,33 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
     assert END + timedelta(seconds=150) <= times.now < END + timedelta(seconds=160)
     assert seen[0].covered_until == END - timedelta(minutes=2)
     assert (seen[0].wanted_until, seen[0].limit_s) == (END, MAX_WAIT_S)
+
+
+def test_it_waits_for_the_last_minutes_bill_too() -> None:
+    """Each metric is ingested by itself; the last minute of a ramp is its dearest."""
+    whole = [deltas(BILLABLE_TIME, 10, 20, 30, 40), deltas(COUNT, 1, 2, 3, 4)]
+    fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), whole[1]])
+
+    def arrive(now: datetime) -> None:
+        if now >= END + timedelta(seconds=60):
+            fake.recorded = [gauge(END), *whole]
+
+    times = Times(END, arrive)
+    with grpc_endpoint(fake) as endpoint:
+        served = END - timedelta(seconds=1)
+        table = fetch(TARGET, T0, END, served_until=served, endpoint=endpoint, clock=times.clock())
+    assert sum(row["value"] for row in table.to_pylist() if row["metric"] == BILLABLE_TIME) == 100
+    assert END + timedelta(seconds=60) <= times.now < END + timedelta(seconds=70)
+
+
+def test_a_quiet_end_is_not_waited_for() -> None:
+    """Nothing is counted and billed after the last answer: the third minute's points are the last there are."""
+    recorded = [gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), deltas(COUNT, 1, 2, 3)]
+    times = Times(END)
+    with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded)) as endpoint:
+        served = T0 + timedelta(minutes=2, seconds=30)
+        fetch(TARGET, T0, END, served_until=served, endpoint=endpoint, clock=times.clock())
+    assert times.now == END
 
 
 def test_it_gives_up_waiting_after_six_minutes_and_keeps_what_there_is() -> None:

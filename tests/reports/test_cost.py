@@ -6,7 +6,7 @@ GiB-second; $0.40 a million requests; free a month: 180,000 vCPU-seconds, 360,00
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +23,9 @@ from tests.reports.folders import T0_NS, write_rows
 LIMITS = Limits(cpu=1, memory_mib=512)
 
 
-def cloud_run_of(path: Path, *, ok: int, failed: int, prices: Mapping[str, object]) -> RunFolder:
+def cloud_run_of(
+    path: Path, *, ok: int, failed: int, prices: Mapping[str, object], **columns: Sequence[object]
+) -> RunFolder:
     """A run of two minutes against Cloud Run in tier 1."""
     target = TargetRecord(kind="cloud", url="https://ml.run.app", service="ml", region="us-central1", limits=LIMITS)
     count = ok + failed
@@ -33,6 +35,7 @@ def cloud_run_of(path: Path, *, ok: int, failed: int, prices: Mapping[str, objec
         start_s=[at * 119.5 / count for at in range(count)],
         outcome=["ok"] * ok + ["http_error"] * failed,
         record={"target": target, "prices": dict(prices)},
+        **columns,
     )
 
 
@@ -68,6 +71,16 @@ def test_a_run_costs_the_minutes_that_were_billed_and_its_requests(tmp_path: Pat
     assert cost.per_1000_predictions_usd == pytest.approx(0.0513 / 1.8)
     assert "list prices of 2026-08-01, tier 1 (us-central1), request-based billing" in cost.assumptions
     assert "free tier not counted" in cost.assumptions
+
+
+def test_a_bill_without_its_last_minute_is_not_taken_for_all_of_it(tmp_path: Path) -> None:
+    folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={}, instance=["a"] * 2_000)
+    billed(folder, (0, 800.0))
+    cost = cost_of(folder)
+    assert cost is not None
+    # From the one instance's first answer to its last: 119.44 s after it (2,000 requests, evenly over 119.5 s).
+    assert cost.instance_s == pytest.approx(119.44, abs=0.01)
+    assert "known up to 60 s only: fetch it again with `lt metrics`" in cost.assumptions[0]
 
 
 def test_the_prices_that_a_run_was_made_with_price_its_report_and_others_may_be_given(tmp_path: Path) -> None:

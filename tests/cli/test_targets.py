@@ -1,0 +1,63 @@
+"""A private service gets its token, a public one none, and where it is not known the want of one is said."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.targets import admitted
+from cloudrun.describe import Described
+from recording.errors import CloudError
+from recording.run import TargetRecord
+
+TOKEN = "head." + base64.urlsafe_b64encode(json.dumps({"exp": time.time() + 3600}).encode()).decode() + ".signed"
+
+
+def service(*, public: bool | None, kind: str = "cloud") -> Described:
+    target = TargetRecord(kind=kind, url="https://canary---ml.run.app", service="ml")
+    return Described(target=target, public=public, probe="http", ready=True, message="", audience="https://ml.run.app")
+
+
+@pytest.fixture
+def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A gcloud that gives TOKEN as long as the file `in` is there; this machine has no other credentials."""
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text(f"#!/bin/sh\n[ -e {tmp_path}/in ] && echo {TOKEN} || {{ echo not logged in >&2; exit 1; }}\n")
+    gcloud.chmod(0o755)
+    (tmp_path / "in").touch()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    return tmp_path / "in"
+
+
+def test_a_private_service_gets_a_token_by_a_socket_that_ends_with_the_run(logged_in: Path) -> None:
+    with admitted(service(public=False)) as environment:
+        (path,) = environment.values()
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(path)
+            assert json.load(asked.makefile())["token"] == TOKEN
+    assert not Path(path).exists()
+
+
+@pytest.mark.parametrize(("public", "kind"), [(True, "cloud"), (None, "emulator"), (False, "emulator")])
+def test_who_lets_everyone_in_is_sent_no_token(logged_in: Path, public: bool | None, kind: str) -> None:
+    """A local Cloud Run does, whatever its policy says; a real token has no business there."""
+    with admitted(service(public=public, kind=kind)) as environment:
+        assert environment == {}
+
+
+def test_the_want_of_a_token_ends_a_run_only_where_one_is_needed_for_certain(
+    logged_in: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged_in.unlink()
+    with pytest.raises(CloudError, match="not logged in"), admitted(service(public=False)):
+        pass
+    with admitted(service(public=None)) as environment:
+        assert environment == {}
+    assert "called without a token" in " ".join(capsys.readouterr().err.split())
