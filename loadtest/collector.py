@@ -132,6 +132,9 @@ class Collector:
             return  # a worker without the recorder: its rows cannot be known
         self.names.setdefault(client_id, parcel["worker"])
         self._take(parcel)
+        if parcel["worker"] in self.drained and parcel["frame"]:  # it had said that nothing more would come
+            self.ledger.finished(parcel["worker"], rows_sent=parcel["rows_sent"])
+            self._write_run()
 
     def _take(self, parcel: dict[str, Any]) -> None:
         """Write a worker's frame and its line of `load.csv`."""

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from loadtest.fleet import free_port
@@ -44,6 +45,37 @@ def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Pat
         done = lt("run", "-s", scenario, "-t", server.url, "--workers", "2", "--runs", str(tmp_path), *words)
         assert done.code == 0, done.err
         assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 30
+
+
+SHAPELESS = """
+from locust import FastHttpUser, between, task
+
+
+class Visitor(FastHttpUser):
+    wait_time = between(0.5, 1.5)
+
+    @task
+    def visit(self):
+        self.client.get("/hit")
+"""
+
+
+def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_path: Path) -> None:
+    """Locust's master goes on starting users while the workers stop theirs: nobody may be replaced meanwhile."""
+    scenario = tmp_path / "shapeless.py"
+    scenario.write_text(SHAPELESS)
+    plan = ("--users", "100", "--spawn-rate", "10", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path))
+    with counting_server() as server:
+        done = lt("run", "-s", str(scenario), "-t", server.url, *plan)
+        assert done.code == 0, done.err
+        folder = recorded(tmp_path)
+        rows = folder.read_rows(["start"])
+        assert len(rows) == server.count()
+    (worker,) = folder.read_run().workers
+    assert worker.rows_sent == worker.rows_received == len(rows)
+    # About 40 users that wait 1 s between two requests: 40 a second, 4 in a tenth, and 10 new ones once a second.
+    last_100_ms = (rows.start > rows.start.max() - pd.Timedelta("100ms")).sum()
+    assert last_100_ms < 25
 
 
 @pytest.mark.parametrize("target", ["local", slow("emulator")])

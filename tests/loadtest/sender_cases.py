@@ -12,7 +12,7 @@ from locust.env import Environment
 
 from loadtest.health import HealthProbe
 from loadtest.schedule import OpenLoopUser
-from loadtest.sender import stop_who_waits
+from loadtest.sender import stop_users
 
 
 def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
@@ -33,7 +33,7 @@ def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
     runner.start(300, spawn_rate=300, wait=True)
     while requests["ended"] < 1000:
         gevent.sleep(0.01)
-    stop_who_waits(runner)
+    stop_users(runner)
     runner.stop()
     assert runner.user_count == 0
     assert requests["begun"] == requests["ended"]
@@ -56,7 +56,7 @@ def test_arrivals_under_way_end_before_the_worker_says_its_count() -> None:
     runner.start(100, spawn_rate=100, wait=True)
     while requests["begun"] - requests["ended"] < 20:
         gevent.sleep(0.01)
-    stop_who_waits(runner)
+    stop_users(runner)
     runner.stop()
     assert runner.user_count == 0
     assert requests["begun"] == requests["ended"] >= 20
