@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    print(
+        f"`typer` is not installed for {sys.executable}: run `make demo` (or `make .venv/.ready`) once, then "
+        "`. .venv/bin/activate`; or `pip install -e .`",
+        file=sys.stderr,
+    )
+    sys.exit(4)
 
 from cli import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve, worker
 from cli.terminal import talk
@@ -60,6 +69,7 @@ def _every_verb(
 def main() -> None:
     """Run one verb and exit with its code."""
     debug = "--debug" in sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: whatever was recorded is kept
     try:
         app()
     except LoadTestError as error:

@@ -110,6 +110,12 @@ def run(
         endpoint=endpoint,
     )
     priced = overrides(prices, free_tier=free_tier)
+    limits = {"concurrency": concurrency, "cpu": cpu, "memory": memory, "command": command}
+    limits |= {"min-instances": min_instances, "max-instances": max_instances}
+    if options.kind != "emulator" and (given := [name for name, value in limits.items() if value is not None]):
+        raise UsageError(
+            f"`--{given[0]} {limits[given[0]]}`: only `--target emulator` takes it; a service has its own."
+        )
     if max_cost is not None and options.kind != "cloud":
         raise UsageError(
             f"`--max-cost {max_cost:g}`: only what runs against `--target cloud` costs is known beforehand."

@@ -164,11 +164,15 @@ def local_cloud_run(plan: Scenario, wishes: Wishes) -> Iterator[Target]:
 
     if wishes.autoscaler not in ("cloudrun", "knative"):
         raise UsageError(f"`--autoscaler {wishes.autoscaler}`: give cloudrun or knative.")
-    cpu = word("cpu", "auto")
+    cpu, memory = word("cpu", "auto"), word("memory", "512Mi")
+    try:
+        vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
+    except ValueError as error:
+        raise UsageError(f"`--cpu {cpu} --memory {memory}`: {error}; --cpu also takes `auto`.") from error
     template = RevisionTemplate(
         command=tuple(shlex.split(wishes.command)) if wishes.command else (),
-        cpu=None if cpu == "auto" else cpu_of(cpu),
-        memory_bytes=memory_bytes_of(word("memory", "512Mi")),
+        cpu=vcpu,
+        memory_bytes=memory_bytes,
         concurrency=int(word("concurrency", "80")),
         min_instances=int(word("min_instances", "0")),
         max_instances=int(word("max_instances", "20")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import socket
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,14 @@ class Clients:
     def _channel(self) -> Any:
         import grpc
 
+        host, _, port = str(self.endpoint).rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except OSError as error:
+            raise CloudError(
+                f"`--endpoint {self.endpoint}`: nothing listens there ({error.strerror}). Start a local Cloud Run with "
+                "`python lt.py emulate`, which prints its address; or leave it out to speak to Google."
+            ) from error
         # gRPC would ask the proxy that `http_proxy` names for this machine's own ports.
         return grpc.insecure_channel(self.endpoint, options=[("grpc.enable_http_proxy", 0)])
 

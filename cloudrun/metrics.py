@@ -41,6 +41,9 @@ METRICS = (
 EITHER_SIDE = timedelta(minutes=5)
 """Fetched before and after the run too: what was there before it, and what it left behind."""
 
+SAMPLED_WITHIN = timedelta(minutes=1)
+"""A sample of the run ends at most this long after it; what is later alone is of something else."""
+
 MAX_WAIT_S = 360.0
 """After the run's end. The documentation says 60 s of sampling + 120 s; people report 3 to 5 minutes."""
 
@@ -103,7 +106,7 @@ def fetch(
 
     Raises:
         UsageError: the target names no service, project or region.
-        CloudError: Google refused or did not answer, or has no point at all.
+        CloudError: Google refused or did not answer, or has no point of the run.
     """
     from cloudrun.series import points_of, table_of
 
@@ -121,7 +124,8 @@ def fetch(
             continue
         for series in asked.series(metric, start - EITHER_SIDE, until):
             points += points_of(series)
-    if not points:
+    first_ns, last_ns = start.timestamp() * 1e9, (end + SAMPLED_WITHIN).timestamp() * 1e9
+    if not any(first_ns < int(str(point["end"])) <= last_ns for point in points):
         raise CloudError(
             f"Cloud Monitoring has no point of service {target.service} ({target.region}, project {target.project}) "
             f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points come up to 5 minutes late and stay for "

@@ -67,7 +67,9 @@ def _in_short(report: Report) -> tuple[str, ...]:
         for card in sentences.cards(report)
     ]
     left = [
-        f"{run.name} is {run.outcome}: {'. '.join(run.reasons)}." for run in report.runs if run.outcome != "complete"
+        f"{run.name} is {run.outcome}{': ' * bool(run.reasons)}{'. '.join(run.reasons)}."
+        for run in report.runs
+        if run.outcome != "complete"
     ]
     return (*report.notes, sentences.headline(report), *cards, *left)
 

@@ -169,6 +169,16 @@ def test_no_point_at_all_is_said_not_stored() -> None:
         fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END).clock())
 
 
+def test_what_was_measured_after_the_run_alone_is_not_taken_for_its_series() -> None:
+    """As of another emulator, whose service and project have the same names: what was stored before stays."""
+    later = Series(COUNT, KEY, "ml-00001-abc", (), (Point(END.timestamp() + 180, END.timestamp() + 240, 9),))
+    with (
+        grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=[later])) as endpoint,
+        pytest.raises(CloudError, match="has no point of service ml"),
+    ):
+        fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END + timedelta(hours=1)).clock())
+
+
 def test_a_run_without_a_service_is_told_what_to_give() -> None:
     with pytest.raises(UsageError, match="no service and no project and no region"):
         fetch(TargetRecord(kind="url", url="http://x"), T0, END, endpoint="127.0.0.1:1")
