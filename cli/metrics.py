@@ -48,8 +48,8 @@ def metrics(
     target = record.target
     if target.kind == "emulator" and endpoint is None:
         raise UsageError(
-            f"{record.id} ran on a local Cloud Run that is gone with the run; its series were fetched then. Give "
-            "`--endpoint HOST:PORT` if it still is there."
+            f"{record.id} ran on a local Cloud Run; its series were fetched with it. Give `--endpoint HOST:PORT` to "
+            "fetch them again, where it still is there."
         )
     target.service = service or target.service
     target.region = region or target.region
