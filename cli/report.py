@@ -70,8 +70,7 @@ def report(
     folders, notes = _chosen(runs, run or [])
     for note in notes:
         talk.print(note, markup=False)
-    told = notes if len(folders) > 1 else []  # that there was nothing to compare with is not for the run's own page
-    made = build_report([folder.path for folder in folders], notes=told, prices=priced)
+    made = build_report([folder.path for folder in folders], notes=notes, prices=priced)
     if format is Format.HTML:
         path = write_page(made, folders, out_file)
         out.print(str(path), markup=False)
