@@ -98,7 +98,7 @@ def test_docker_builds_and_pushes_what_is_deployed(
     code, said = deployed(endpoint, "--build", "local")
     assert code == 0, said
     assert list(google.repositories) == [f"projects/demo/locations/{REGION}/repositories/lt"]
-    assert "created revision loans-00001" in said
+    assert "created with revision loans-00001" in said
 
     running.docker("rmi", "--force", IMAGE)  # what is run now comes from the registry
     running.docker("pull", IMAGE)
@@ -112,7 +112,7 @@ def test_docker_builds_and_pushes_what_is_deployed(
         running.docker("rm", "--force", container)
 
     code, said = deployed(endpoint, "--build", "local")
-    assert (code, "serves revision loans-00001" in said) == (0, True), "the same sources make no new revision"
+    assert (code, "has revision loans-00001" in said) == (0, True), "the same sources make no new revision"
 
 
 @needs_gcloud
