@@ -48,18 +48,16 @@ CMD ["python3", "-m", "target_service"]
 # ---- loadgen ------------------------------------------------------------------------------------------------------
 FROM tools AS loadgen-packages
 RUN /uv/bin/uv sync --frozen --only-group loadgen --no-install-project
-COPY recording ./recording
 COPY loadtest ./loadtest
 COPY scenarios ./scenarios
-RUN python3 -m compileall -q recording loadtest scenarios
+RUN python3 -m compileall -q loadtest scenarios
 
 FROM base AS loadgen
 COPY --from=loadgen-packages /venv /venv
-COPY --from=loadgen-packages /app/recording ./recording
 COPY --from=loadgen-packages /app/loadtest ./loadtest
 COPY --from=loadgen-packages /app/scenarios ./scenarios
 USER app
 ENV PYTHONPATH=/app
-# What follows the image's name goes to Locust: -f scenarios/ramp300.py,loadtest/recorder.py --worker --master-host …
+# What follows the image's name goes to Locust: -f scenarios/ramp300.py,loadtest/recorder/plugin.py --worker --master-host …
 ENTRYPOINT ["locust"]
 CMD ["--help"]

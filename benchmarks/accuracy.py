@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.machine import keep, where
-from recording.frames import SpoolReader
-from recording.rows import rows_of
+from loadtest.recording.frames import SpoolReader
+from loadtest.recording.rows import rows_of
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "benchmarks" / "peers"

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import keep, where
-from recording.folder import RunFolder
-from reports.analysis import Analysis, analyse
-from reports.causes import Confidence, Explained
-from reports.comparison import compare
+from loadtest.recording.folder import RunFolder
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.comparison import compare
+from reports.spikes.causes import Confidence, Explained
 from tests.simulator import Event, Story, random_story, simulate
 
 HELD_OUT = 50_000

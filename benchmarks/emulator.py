@@ -18,10 +18,10 @@ import time
 import urllib.request
 
 from benchmarks.machine import keep, where
-from emulator.api import RevisionTemplate
-from emulator.handle import EmulatorHandle, Order
-from emulator.haproxy import find_haproxy
-from emulator.sizing import sample_of
+from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
+from loadtest.emulator.haproxy import find_haproxy
+from loadtest.emulator.model import RevisionTemplate
+from loadtest.emulator.sizing import sample_of
 
 WARM = 200
 LIMIT_MS = 0.5
@@ -47,7 +47,7 @@ class Client:
 def measure(pairs: int) -> tuple[list[float], list[float]]:
     """Return the latencies in ms: straight, and through the emulator."""
     template = RevisionTemplate(cpu=2.0, min_instances=1)
-    with EmulatorHandle.start(Order(template)) as emulator:
+    with EmulatorHandle.start(EmulatorConfig(template)) as emulator:
         (instance,) = emulator.state()["services"][0]["revisions"][0]["instances"]
         with urllib.request.urlopen(f"{emulator.url}/openapi.json", timeout=30) as answer:
             sample = sample_of(json.load(answer))

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.machine import keep, where
-from recording.catalogue import find_run
+from loadtest.recording.catalogue import find_run
 from tests.conftest import ROOT, counting_server
 
 REQUESTS_PER_S = 500

@@ -15,8 +15,8 @@ import time
 from locust.env import Environment  # before anything else: it patches sockets and threads
 
 from benchmarks.machine import keep, where
-from loadtest.buffer import RowBuffer, attach
-from loadtest.tally import Tally, pack_timed
+from loadtest.recording.buffer import RowBuffer, attach
+from loadtest.users.totals import Tally, pack_timed
 
 ROWS, ROUNDS = 20_000, 15
 

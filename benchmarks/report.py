@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import keep, where
-from recording.folder import ROW_GROUP_ROWS, RunFolder
-from recording.rows import SCHEMA
-from recording.run import LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
+from loadtest.recording.folder import ROW_GROUP_ROWS, RunFolder
+from loadtest.recording.rows import SCHEMA
+from loadtest.recording.run import LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
 
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)

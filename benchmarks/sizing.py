@@ -22,10 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.machine import RESULTS, keep, where
-from loadtest.buffer import RowBuffer
-from recording.folder import RunFolder
-from recording.frames import decode_frame
-from recording.run import Run, ScenarioRecord, TargetRecord
+from loadtest.recording.buffer import RowBuffer
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import decode_frame
+from loadtest.recording.run import Run, ScenarioRecord, TargetRecord
 from target_service.schema import EXAMPLES
 
 GUIDE = Path(__file__).parents[1] / "docs" / "distributed.md"

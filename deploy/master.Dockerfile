@@ -11,14 +11,10 @@ COPY pyproject.toml uv.lock ./
 RUN /uv/bin/uv sync --frozen --no-dev --no-install-project \
       $(for package in catboost matplotlib plotly graphviz; do echo "--no-install-package $package"; done)
 COPY lt.py ./
-COPY cli ./cli
-COPY cloudrun ./cloudrun
-COPY emulator ./emulator
 COPY loadtest ./loadtest
-COPY recording ./recording
 COPY reports ./reports
 COPY scenarios ./scenarios
-RUN python3 -m compileall -q lt.py cli cloudrun emulator loadtest recording reports scenarios
+RUN python3 -m compileall -q lt.py loadtest reports scenarios
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --create-home --uid 10001 app && install -d -o app /runs

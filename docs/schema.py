@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.schema import reference
+from reports.summary.schema import reference
 
 PAGE = Path(__file__).with_name("report.md")
-BEGIN = "<!-- made by `python -m docs.schema` from reports/model.py -->"
+BEGIN = "<!-- made by `python -m docs.schema` from reports/summary/model.py -->"
 END = "<!-- end of what is made -->"
 
 

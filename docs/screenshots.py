@@ -12,10 +12,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from recording.catalogue import find_run
-from reports.build import build_report
-from reports.choice import newest_pair
-from reports.html import render_html
+from loadtest.recording.catalogue import find_run
+from loadtest.recording.choice import newest_pair
+from reports.render.html import render_html
+from reports.summary.build import build_report
 from tests.reports.browser import launch
 
 RUNS = Path("runs")

@@ -1,109 +1,16 @@
-"""Start requests on a schedule, whatever the server does: open-loop users, and how late each request was."""
+"""Keep the old import path `loadtest.schedule` working for one minor version."""
 
 from __future__ import annotations
 
-import logging
-import random
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any, ClassVar
+import warnings
+from typing import Any
 
-import gevent
-from gevent.pool import Group
-from locust import User
-from locust.env import Environment
+from .users import open_loop as _moved
 
-from loadtest.buffer import buffer_of
-from loadtest.pacing import number_user, phase_of, worker_of
-
-log = logging.getLogger(__name__)
-
-DUE = "lt_due_s"
-"""The attribute of an arrival's greenlet that holds when it was due (`time.perf_counter()` s)."""
+warnings.warn(
+    "`loadtest.schedule` is now `loadtest.users.open_loop`, and goes in 0.3", DeprecationWarning, stacklevel=2
+)
 
 
-def take_lateness_us(sent_s: float) -> int:
-    """Return how late the current arrival's first request was sent, in µs; −1 for anything not on a schedule.
-
-    Later requests of the same arrival follow from the first one's answer and have no schedule: −1 too.
-    """
-    greenlet = gevent.getcurrent()
-    due_s = getattr(greenlet, DUE, None)
-    if due_s is None:
-        return -1
-    setattr(greenlet, DUE, None)
-    late_us: int = max(0, round((sent_s - due_s) * 1e6))
-    return late_us
-
-
-class OpenLoopUser(User):
-    """A user that begins its task `arrivals_per_s` times a second, each time in a greenlet of its own.
-
-    300 users are 300 arrivals/s: any shape that plans users plans arrivals. Where a closed-loop user waits for
-    the answer before it goes on (and so slows down with the server), arrivals here keep coming, and the lateness
-    of each is recorded. Mix it into a user with a client: `class Borrower(OpenLoopUser, FastUser)`.
-
-    Attributes:
-        arrivals_per_s: of one user.
-        poisson: exponential gaps (many such users together are a Poisson process) instead of equal ones; equal
-            gaps of all users together stand on an evenly spread grid.
-        max_in_flight: arrivals of one user that may be unanswered at once; one more is refused and counted.
-        seed: of the gaps; every user draws its own stream from it.
-    """
-
-    abstract = True
-    open_loop: ClassVar[bool] = True
-    arrivals_per_s: ClassVar[float] = 1.0
-    poisson: ClassVar[bool] = False
-    max_in_flight: ClassVar[int] = 60
-    seed: ClassVar[int] = 1
-
-    def __init__(self, environment: Environment) -> None:
-        super().__init__(environment)
-        number, worker = number_user(environment), worker_of(environment)
-        self._phase = phase_of(number, worker)
-        self._random = random.Random(f"{self.seed}/{worker}/{number}")
-        self._due_s: float | None = None
-        self._arrivals = Group()
-        self.tasks = [partial(self._arrive, _callable(task)) for task in type(self).tasks]
-
-    def wait_time(self) -> float:
-        """Return how long to wait until the next arrival is due; 0 when it is overdue."""
-        gap_s = self._random.expovariate(self.arrivals_per_s) if self.poisson else 1.0 / self.arrivals_per_s
-        assert self._due_s is not None  # the first arrival set it
-        self._due_s += gap_s
-        return max(0.0, self._due_s - time.perf_counter())
-
-    def on_stop(self) -> None:
-        """Let arrivals that are under way end, for as long as Locust's stop time-out."""
-        self._arrivals.join(timeout=self.environment.stop_timeout)
-        self._arrivals.kill(block=True, timeout=1)
-
-    def _arrive(self, task: Callable[..., Any], _: User) -> None:
-        if self._due_s is None:
-            self._due_s = time.perf_counter() + self._phase / self.arrivals_per_s
-            gevent.sleep(self._phase / self.arrivals_per_s)
-        if len(self._arrivals) >= self.max_in_flight:
-            buffer = buffer_of(self.environment)
-            if buffer is not None:
-                buffer.refused += 1
-            return
-        arrival = gevent.Greenlet(self._run_arrival, task)
-        setattr(arrival, DUE, self._due_s)
-        self._arrivals.start(arrival)
-
-    def _run_arrival(self, task: Callable[..., Any]) -> None:
-        try:
-            task(self)
-        except Exception as error:  # a scenario's task may raise anything, and Locust's own loop survives it too
-            self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
-            log.exception("An arrival's task raised")
-
-
-def _callable(task: object) -> Callable[..., Any]:
-    if isinstance(task, type) or not callable(task):
-        raise TypeError(
-            f"{task!r}: an open-loop user's tasks are functions; a TaskSet goes on by answers, not by a clock."
-        )
-    return task
+def __getattr__(name: str) -> Any:
+    return getattr(_moved, name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from loadtest.schedule import OpenLoopUser
-from loadtest.shapes import Burst, PlannedShape
+from loadtest.users.open_loop import OpenLoopUser
+from loadtest.users.shapes import Burst, PlannedShape
 from scenarios.loan.borrower import Borrower
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadtest.shapes import Burst, PlannedShape
+from loadtest.users.shapes import Burst, PlannedShape
 from scenarios.loan.borrower import Borrower
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadtest.shapes import PlannedShape, Staircase
+from loadtest.users.shapes import PlannedShape, Staircase
 from scenarios.loan.borrower import Borrower
 
 

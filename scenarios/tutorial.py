@@ -6,7 +6,7 @@ import random
 
 from locust import HttpUser, constant_throughput, task
 
-from loadtest.shapes import PlannedShape, Ramp
+from loadtest.users.shapes import PlannedShape, Ramp
 
 PAYLOADS = [
     {

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recording.folder import RunFolder
-from recording.rows import SCHEMA
-from recording.run import Limits, LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.rows import SCHEMA
+from loadtest.recording.run import Limits, LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
 from tests.simulator import T0, T0_NS
 
 

@@ -14,9 +14,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recording.folder import RunFolder
-from recording.rows import METRICS_SCHEMA, SCHEMA
-from recording.run import Limits, LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord, WorkerRecord
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.rows import METRICS_SCHEMA, SCHEMA
+from loadtest.recording.run import (
+    Limits,
+    LoadModel,
+    Outcome,
+    PlanPoint,
+    Run,
+    ScenarioRecord,
+    TargetRecord,
+    WorkerRecord,
+)
 
 T0 = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 T0_NS = int(T0.timestamp()) * 10**9

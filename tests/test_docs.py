@@ -7,10 +7,10 @@ import re
 import pytest
 
 from docs.generate import ROOT, pages, with_outputs
-from recording.frames import OUTCOMES
-from recording.objectives import PHASES
-from recording.run import Outcome
-from reports.causes import Cause
+from loadtest.core.objectives import PHASES
+from loadtest.recording.frames import OUTCOMES
+from loadtest.recording.run import Outcome
+from reports.spikes.causes import Cause
 
 
 def test_generated_pages_are_up_to_date() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recording.catalogue import find_run
-from recording.run import Outcome
+from loadtest.recording.catalogue import find_run
+from loadtest.recording.run import Outcome
 from tests.conftest import counting_server, lt, started
 
 

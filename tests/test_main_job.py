@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from loadtest.fleet import free_port
-from recording.catalogue import find_run
-from recording.folder import RunFolder
+from loadtest.fleet.fleet import free_port
+from loadtest.recording.catalogue import find_run
+from loadtest.recording.folder import RunFolder
 from tests.conftest import ROOT, Until, counting_server, lt, started
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cloudrun.tokens import IdTokens, TokenServer
-from loadtest.fleet import free_port
-from recording.catalogue import find_run
+from loadtest.fleet.fleet import free_port
+from loadtest.platforms.cloudrun.tokens import IdTokens, TokenServer
+from loadtest.recording.catalogue import find_run
 from tests.conftest import ROOT, counting_server, lt, started
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from recording.catalogue import find_run
-from recording.folder import RunFolder
-from recording.run import Outcome
+from loadtest.recording.catalogue import find_run
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.run import Outcome
 from tests.conftest import ROOT, Until, counting_server, lt, started
 
 USERS = 40

@@ -10,7 +10,7 @@ from typing import Any
 from locust import FastHttpUser, HttpUser, constant, events, task
 from locust.env import Environment
 
-from loadtest.user import FastUser
+from loadtest.users.fast_user import FastUser
 
 BODY = Path(__file__).with_name("payload.json").read_bytes().strip()
 PAYLOAD = json.loads(BODY)
@@ -48,7 +48,7 @@ def _record_rows(environment: Environment, **_: object) -> None:
         return
     import gevent
 
-    from loadtest.buffer import RowBuffer, attach
+    from loadtest.recording.buffer import RowBuffer, attach
 
     buffer = RowBuffer("benchmark")
     attach(environment, buffer)

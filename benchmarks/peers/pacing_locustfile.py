@@ -10,9 +10,9 @@ import gevent
 from locust import FastHttpUser, constant_throughput, events, task
 from locust.env import Environment
 
-from loadtest.buffer import RECORDED_KEY, RowBuffer, attach
-from loadtest.schedule import OpenLoopUser
-from loadtest.user import FastUser, spread_throughput
+from loadtest.recording.buffer import RECORDED_KEY, RowBuffer, attach
+from loadtest.users.fast_user import FastUser, spread_throughput
+from loadtest.users.open_loop import OpenLoopUser
 
 BODY = Path(__file__).with_name("payload.json").read_bytes()
 KIND, RATE, USERS = os.environ["KIND"], float(os.environ["RATE"]), int(os.environ["USERS"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from locust import task
 
-from loadtest.user import FastUser, spread_throughput
+from loadtest.users.fast_user import FastUser, spread_throughput
 from scenarios.loan.application import applications_of
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from cli.machine import check_cpu, check_disk, check_files, check_load, check_machine, check_port, check_python
-from cloudrun.checks import Mark
+from loadtest.cli.machine import check_cpu, check_disk, check_files, check_load, check_machine, check_port, check_python
+from loadtest.platforms.cloudrun.checks import Mark
 
 
 def test_every_line_that_is_not_good_has_a_command(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from recording.run import Outcome
+from loadtest.recording.run import Outcome
 from tests.conftest import lt
 from tests.recording.frames import T0, frames, record, spooled
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.targets import admitted
-from cloudrun.describe import Described
-from recording.errors import CloudError
-from recording.run import TargetRecord
+from loadtest.cli.targets import admitted
+from loadtest.core.errors import CloudError
+from loadtest.platforms.cloudrun.describe import Described
+from loadtest.recording.run import TargetRecord
 
 TOKEN = "head." + base64.urlsafe_b64encode(json.dumps({"exp": time.time() + 3600}).encode()).decode() + ".signed"
 

@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from cli import run as run_verb
+from loadtest.cli import run as run_verb
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -114,6 +114,6 @@ def test_the_guide_shows_the_sizes_that_the_benchmark_kept() -> None:
 
 def test_the_guide_names_only_files_that_are_there() -> None:
     guide = (ROOT / "docs" / "distributed.md").read_text()
-    named = set(re.findall(r"(?:deploy|cloudrun)/[\w/.-]+\.(?:yaml|py|Dockerfile)", guide))
+    named = set(re.findall(r"(?:deploy|loadtest)/[\w/.-]+\.(?:yaml|py|Dockerfile)", guide))
     assert named
     assert all((ROOT / name).exists() for name in named)

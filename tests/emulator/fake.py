@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from emulator.api import (
+from loadtest.emulator.model import (
     Labels,
     Phase,
     RevisionStatus,
@@ -21,7 +21,7 @@ from emulator.api import (
 
 
 class FakeEmulator:
-    """An `emulator.api.Emulator` in memory.
+    """An `loadtest.emulator.model.Emulator` in memory.
 
     Args:
         clock: Unix time now, in s.

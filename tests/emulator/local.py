@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.api import EmulatorOptions, Phase, RevisionTemplate, Sampling, ServiceKey
-from emulator.control import LocalCloudRun
+from loadtest.emulator.control import LocalCloudRun
+from loadtest.emulator.model import EmulatorOptions, Phase, RevisionTemplate, Sampling, ServiceKey
 
 APP = (sys.executable, str(Path(__file__).parent / "counting_app.py"))
 KEY = ServiceKey("counting")

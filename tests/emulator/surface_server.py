@@ -8,9 +8,9 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from emulator.api import Emulator
-from emulator.surfaces import grpc_server
-from emulator.surfaces.policies import Policies
+from loadtest.emulator.google_api import grpc_server
+from loadtest.emulator.google_api.policies import Policies
+from loadtest.emulator.model import Emulator
 
 
 class LoopThread:

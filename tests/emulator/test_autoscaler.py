@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from emulator.autoscaler import (
+from loadtest.emulator.autoscaler import (
     DECIDE_EVERY_S,
     PANIC_WINDOW_S,
     WINDOW_S,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from emulator.access_log import AccessLog, Answered
-from emulator.children import Children
-from emulator.haproxy import FrontOptions, HAProxy, find_haproxy
-from emulator.plug import Plug
-from recording.errors import EmulatorError
+from loadtest.core.errors import EmulatorError
+from loadtest.emulator.access_log import AccessLog, Answered
+from loadtest.emulator.haproxy import FrontOptions, HAProxy, find_haproxy
+from loadtest.emulator.process_supervisor import ProcessSupervisor
+from loadtest.emulator.queue_holder import Plug
 from tests.emulator.local import eventually, get
 
 
@@ -29,7 +29,7 @@ class Front:
 
 @asynccontextmanager
 async def front(*, pending_limit_s: float = 30, timeout_s: float = 30, concurrency: int = 8) -> AsyncIterator[Front]:
-    children = Children()
+    children = ProcessSupervisor()
     children.startup()
     log: list[Answered] = []
     access_log, plug = AccessLog(log.append), Plug(children.room)

@@ -11,12 +11,20 @@ import time
 import psutil
 import pytest
 
-from emulator.api import PREFIX, EmulatorOptions, Phase, RevisionTemplate, Sampling, StartupProbe, TemplateError
-from emulator.cgroups import Slices
-from emulator.children import Children
-from emulator.control import LocalCloudRun
-from emulator.instance import Instance, Run, State
-from recording.errors import EmulatorError
+from loadtest.core.errors import EmulatorError
+from loadtest.emulator.cgroups import CgroupManager
+from loadtest.emulator.control import LocalCloudRun
+from loadtest.emulator.instance import Instance, Run, State
+from loadtest.emulator.model import (
+    PREFIX,
+    EmulatorOptions,
+    Phase,
+    RevisionTemplate,
+    Sampling,
+    StartupProbe,
+    TemplateError,
+)
+from loadtest.emulator.process_supervisor import ProcessSupervisor
 from tests.emulator.local import APP, KEY, Answer, deployed, eventually, get, local_cloud_run, told
 
 SECONDS = Sampling(1.0)
@@ -33,7 +41,7 @@ def instances(emulator: LocalCloudRun, state: State = State.SERVING) -> list[int
 
 
 def limited() -> bool:
-    slices = Slices()
+    slices = CgroupManager()
     slices.startup()
     slices.shutdown()
     return not slices.why_not
@@ -126,7 +134,7 @@ def test_what_is_idle_for_its_idle_time_is_stopped_and_the_minimum_stays() -> No
 
 def test_an_instance_that_ignores_sigterm_is_killed() -> None:
     async def story() -> None:
-        children, slices = Children(), Slices()
+        children, slices = ProcessSupervisor(), CgroupManager()
         children.startup()
         slices.startup()
         run = Run(APP, (("STUBBORN", "1"),), cpu=1.0, memory_bytes=2**29, cpu_boost=True, probe=StartupProbe())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from emulator.access_log import Answered, parse_line
-from emulator.cgroups import Slices, quota_us
-from emulator.children import is_alive, owner_name
-from emulator.haproxy import Queue, parse_queue
-from emulator.sizing import Sample, sample_of
+from loadtest.emulator.access_log import Answered, parse_line
+from loadtest.emulator.cgroups import CgroupManager, quota_us
+from loadtest.emulator.haproxy import Queue, parse_queue
+from loadtest.emulator.process_supervisor import is_alive, owner_name
+from loadtest.emulator.sizing import Sample, sample_of
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def fake_tree(root: Path, controllers: str = "cpu memory") -> Path:
 
 
 def test_version_2_limits_are_written_as_the_kernel_reads_them(tmp_path: Path) -> None:
-    slices = Slices(fake_tree(tmp_path))
+    slices = CgroupManager(fake_tree(tmp_path))
     name = "lt-emulator-" + owner_name()
     (tmp_path / name).mkdir()
     (tmp_path / name / "cgroup.subtree_control").write_text("cpu memory")
@@ -85,7 +85,7 @@ def test_version_2_limits_are_written_as_the_kernel_reads_them(tmp_path: Path) -
 
 
 def test_without_cgroups_there_is_no_limit_and_a_sentence_says_so(tmp_path: Path) -> None:
-    slices = Slices(tmp_path)
+    slices = CgroupManager(tmp_path)
     slices.startup()
     assert "No limit on cpu and memory" in slices.why_not
     one = slices.create("i1")

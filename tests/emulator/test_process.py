@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emulator import cgroups, children
-from emulator.api import PREFIX, EmulatorOptions, RevisionTemplate, Sampling
-from emulator.handle import EmulatorHandle, Order
-from recording.errors import EmulatorError
+from loadtest.core.errors import EmulatorError
+from loadtest.emulator import cgroups
+from loadtest.emulator import process_supervisor as children
+from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
+from loadtest.emulator.model import PREFIX, EmulatorOptions, RevisionTemplate, Sampling
 from tests.conftest import ROOT, Until, lt, started
 from tests.emulator.local import APP
 
@@ -54,7 +55,7 @@ def family(pid: int) -> list[int]:
 
 def test_a_synchronous_process_starts_reads_and_stops_one(tmp_path: Path) -> None:
     log = tmp_path / "emulator.log"
-    order = Order(RevisionTemplate(command=APP, concurrency=8), options=SECONDS)
+    order = EmulatorConfig(RevisionTemplate(command=APP, concurrency=8), options=SECONDS)
     with EmulatorHandle.start(order, log=log) as emulator:
         pid = int(get(emulator.url + "/who").split()[0])
         state = emulator.state()
@@ -71,7 +72,7 @@ def test_a_synchronous_process_starts_reads_and_stops_one(tmp_path: Path) -> Non
 
 def test_a_deploy_that_fails_is_an_error_with_the_last_lines_and_leaves_nothing() -> None:
     with pytest.raises(EmulatorError, match="last words before the end"):
-        EmulatorHandle.start(Order(RevisionTemplate(command=APP, env=(("EXIT_WITH", "5"),))))
+        EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=APP, env=(("EXIT_WITH", "5"),))))
     assert leftovers([]) == []
 
 
@@ -79,9 +80,9 @@ def test_when_whoever_started_it_is_killed_it_stops_everything_itself(until: Unt
     """A parent that is killed with -9 closes the pipe, and the end of its stdin is the emulator's word to stop."""
     script = (
         "import sys, time\n"
-        "from emulator.api import RevisionTemplate\n"
-        "from emulator.handle import EmulatorHandle, Order\n"
-        f"emulator = EmulatorHandle.start(Order(RevisionTemplate(command={APP!r}, min_instances=2)))\n"
+        "from loadtest.emulator.model import RevisionTemplate\n"
+        "from loadtest.emulator.handle import EmulatorHandle, EmulatorConfig\n"
+        f"emulator = EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command={APP!r}, min_instances=2)))\n"
         "print(emulator.state()['emulator']['pid'], flush=True)\n"
         "time.sleep(600)\n"
     )
@@ -95,7 +96,7 @@ def test_when_whoever_started_it_is_killed_it_stops_everything_itself(until: Unt
 
 
 def test_after_kill_9_its_children_die_and_the_next_start_removes_the_rest(until: Until) -> None:
-    order = Order(RevisionTemplate(command=APP, min_instances=2))
+    order = EmulatorConfig(RevisionTemplate(command=APP, min_instances=2))
     emulator = EmulatorHandle.start(order)
     pid = emulator.state()["emulator"]["pid"]
     pids = family(pid)
@@ -133,7 +134,7 @@ def test_load_tools_at_zero_get_every_answer_and_the_official_client_counts_the_
     from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
     template = RevisionTemplate(command=APP, concurrency=8, max_instances=5)
-    with EmulatorHandle.start(Order(template, options=SECONDS)) as emulator:
+    with EmulatorHandle.start(EmulatorConfig(template, options=SECONDS)) as emulator:
         assert emulator.state()["services"][0]["revisions"][0]["instances"] == []  # at zero
         answered, slack = load(emulator.url + "/?ms=5")
         channel = grpc.insecure_channel(emulator.api_endpoint)

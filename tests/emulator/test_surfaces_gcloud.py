@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from cloudrun.deploy import deploy
-from cloudrun.describe import resolve
-from cloudrun.settings import ServiceSettings
-from emulator.api import RevisionTemplate
-from emulator.handle import EmulatorHandle, Order
-from emulator.haproxy import find_haproxy
-from recording.errors import EmulatorError
+from loadtest.core.errors import EmulatorError
+from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
+from loadtest.emulator.haproxy import find_haproxy
+from loadtest.emulator.model import RevisionTemplate
+from loadtest.platforms.cloudrun.deploy import deploy
+from loadtest.platforms.cloudrun.describe import resolve
+from loadtest.platforms.cloudrun.settings import ServiceSettings
 
-APP = str(Path(__file__).parents[1] / "cloudrun" / "who_app.py")
+APP = str(Path(__file__).parents[1] / "platforms" / "cloudrun" / "who_app.py")
 Gcloud = Callable[..., Any]
 
 
@@ -43,7 +43,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorHandle]:
-    with EmulatorHandle.start(Order(RevisionTemplate(command=(sys.executable, APP)))) as handle:
+    with EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=(sys.executable, APP)))) as handle:
         yield handle
 
 

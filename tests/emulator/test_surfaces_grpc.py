@@ -20,8 +20,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.api import METRICS, Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
-from emulator.surfaces.filters import FilterError, parse_series_filter
+from loadtest.emulator.google_api.filters import FilterError, parse_series_filter
+from loadtest.emulator.model import METRICS, Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
 from tests.emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 

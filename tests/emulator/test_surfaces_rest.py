@@ -12,8 +12,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from emulator.api import ServiceKey
-from emulator.surfaces.knative import routes
+from loadtest.emulator.google_api.knative import routes
+from loadtest.emulator.model import ServiceKey
 from tests.emulator.fake import FakeEmulator
 
 BASE = "/apis/serving.knative.dev/v1/namespaces/demo"

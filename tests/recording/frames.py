@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recording.folder import RunFolder
-from recording.frames import COLUMNS, Frame, encode_frame
-from recording.run import Outcome, Run, ScenarioRecord, TargetRecord, WorkerRecord
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import COLUMNS, Frame, encode_frame
+from loadtest.recording.run import Outcome, Run, ScenarioRecord, TargetRecord, WorkerRecord
 
 T0 = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 T0_NS = int(T0.timestamp()) * 10**9

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from recording.errors import LoadTestError
-from recording.folder import RunFolder
-from recording.rows import METRICS_SCHEMA
-from recording.run import PlanPoint, ScenarioRecord
-from reports.build import build_report
+from loadtest.core.errors import LoadTestError
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.rows import METRICS_SCHEMA
+from loadtest.recording.run import PlanPoint, ScenarioRecord
+from reports.summary.build import build_report
 from tests.recording.frames import T0, T0_NS, frames, record, spooled
 
 ROWS = 600

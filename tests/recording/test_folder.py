@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recording.catalogue import find_run, list_runs
-from recording.errors import FormatVersionError, RunFolderError, UnknownRunError
-from recording.folder import RunFolder
-from recording.frames import encode_frame
-from recording.run import Outcome, ProcessRecord, WorkerRecord
+from loadtest.core.errors import FormatVersionError, RunFolderError, UnknownRunError
+from loadtest.recording.catalogue import find_run, list_runs
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import encode_frame
+from loadtest.recording.run import Outcome, ProcessRecord, WorkerRecord
 from tests.recording.frames import T0_NS, frames, record, spooled
 
 

@@ -13,9 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recording.errors import RunFolderError
-from recording.frames import COLUMNS, HEADER, MAGIC, MAX_PAYLOAD_BYTES, OUTCOMES, Frame, SpoolReader, decode_frame
-from recording.frames import encode_frame as encode
+from loadtest.core.errors import RunFolderError
+from loadtest.recording.frames import (
+    COLUMNS,
+    HEADER,
+    MAGIC,
+    MAX_PAYLOAD_BYTES,
+    OUTCOMES,
+    Frame,
+    SpoolReader,
+    decode_frame,
+)
+from loadtest.recording.frames import encode_frame as encode
 from tests.recording.frames import frame, frames
 
 LIMITS = {"q": (-(2**63), 2**63 - 1), "h": (-(2**15), 2**15 - 1)}

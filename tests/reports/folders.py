@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recording.folder import RunFolder
-from recording.run import LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.run import LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
 
 T0 = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 T0_NS = int(T0.timestamp()) * 10**9

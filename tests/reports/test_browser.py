@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reports.html import render_html
-from reports.index import render_index
+from reports.render.html import render_html
+from reports.render.index import render_index
 from tests.reports import sample
 from tests.reports.browser import AXE, CHROMIUM, launch
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.report import Format, report
-from recording.errors import RunFolderError, UnknownRunError, UnusableError
-from recording.folder import RunFolder
-from recording.run import Outcome
-from reports.build import build_report, comparison_name, summarise
-from reports.choice import newest_pair
-from reports.columns import MAX_POINTS, step_for
-from reports.index import write_index
-from reports.model import Report
+from loadtest.cli.report import Format, report
+from loadtest.core.errors import RunFolderError, UnknownRunError, UnusableError
+from loadtest.recording.choice import newest_pair
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.run import Outcome
+from reports.render.index import write_index
+from reports.summary.build import build_report, comparison_name, summarise
+from reports.summary.columns import MAX_POINTS, step_for
+from reports.summary.model import Report
 from tests.simulator import Event, Kind, Story, simulate
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.analysis import Analysis, analyse
+from reports.analysis.analysis import Analysis, analyse
 from tests.queueing import Queue, simulate_queue
 from tests.simulator import Event, Kind, Story, simulate
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reports.causes import Cause, Confidence, decide
-from reports.facts import Facts
+from reports.spikes.causes import Cause, Confidence, decide
+from reports.spikes.evidence import Evidence
 
-QUIET = Facts(
+QUIET = Evidence(
     length_s=60,
     at_start=False,
     saturated_s=0,

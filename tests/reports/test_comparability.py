@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.analysis import Analysis, analyse
-from reports.comparability import differences
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.comparability import differences
 from tests.reports.folders import plan, write_rows
 
 

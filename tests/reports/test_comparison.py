@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.analysis import Analysis, analyse
-from reports.comparison import Compared, Comparison, Verdict, compare
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.comparison import Compared, Comparison, Verdict, compare
 from tests.simulator import Story, simulate
 
 STORY = Story(seconds=600, users=40, drift=0.10, gauge="none")

@@ -12,12 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from recording.folder import RunFolder
-from recording.rows import METRICS_SCHEMA
-from recording.run import Limits, TargetRecord
-from reports import model
-from reports.build import build_report
-from reports.cost import BILLABLE, _is_priced
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.rows import METRICS_SCHEMA
+from loadtest.recording.run import Limits, TargetRecord
+from reports.analysis.cost import BILLABLE, _is_priced
+from reports.summary import model
+from reports.summary.build import build_report
 from tests.reports.folders import T0_NS, write_rows
 
 LIMITS = Limits(cpu=1, memory_mib=512)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recording.folder import RunFolder
-from reports.exact import Distribution, Population, Who, distributions
-from reports.series import read_series
+from loadtest.recording.folder import RunFolder
+from reports.data.exact import Distribution, Population, Who, distributions
+from reports.data.series import read_series
 from tests.reports.folders import write_rows
 
 WHOLE = Population(0, 10**6)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recording.errors import UnusableError
-from reports import charts
-from reports.html import embedded_json, page_file, render_html
-from reports.model import Report
-from reports.uplot import CARRIERS, Carrier, chart_script
+from loadtest.core.errors import UnusableError
+from reports.render import charts
+from reports.render.html import embedded_json, page_file, render_html
+from reports.render.uplot import CARRIERS, Carrier, chart_script
+from reports.summary.model import Report
 from tests.reports import sample
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recording.errors import RunFolderError
-from recording.folder import RunFolder
-from recording.rows import METRICS_SCHEMA
-from reports.cloud import instance_gauge, read_cloud
-from reports.load import Load, read_load
-from reports.series import read_series
+from loadtest.core.errors import RunFolderError
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.rows import METRICS_SCHEMA
+from reports.data.cloud import instance_gauge, read_cloud
+from reports.data.load import Load, read_load
+from reports.data.series import read_series
 from tests.reports.folders import T0_NS, plan, write_rows
 
 T0_S = T0_NS // 10**9

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.analysis import analyse
-from reports.objectives import Judged, Judgement
+from reports.analysis.analysis import analyse
+from reports.analysis.objectives import Judged, Judgement
 from tests.reports.folders import plan, write_rows
 
 

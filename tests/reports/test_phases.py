@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.analysis import Analysis, analyse
-from reports.phases import PhaseName
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.phases import PhaseName
 from tests.queueing import Queue, simulate_queue
 from tests.reports.folders import plan, write_rows
 

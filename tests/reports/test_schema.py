@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from docs.schema import PAGE, written
-from reports.model import SUMMARY_FORMAT, Report
-from reports.schema import parts
+from reports.summary.model import SUMMARY_FORMAT, Report
+from reports.summary.schema import parts
 from tests.reports import sample
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recording.errors import RunFolderError
-from reports.histogram import BINS, MIDDLE_US, bin_of, lower_us
-from reports.instances import Instance
-from reports.series import Series, read_series
+from loadtest.core.errors import RunFolderError
+from reports.data.histogram import BINS, MIDDLE_US, bin_of, lower_us
+from reports.data.instances import Instance
+from reports.data.series import Series, read_series
 from tests.reports.folders import T0, run_record, write_rows
 
 

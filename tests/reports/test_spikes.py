@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.analysis import Analysis, analyse
-from reports.causes import Cause, Confidence
+from reports.analysis.analysis import Analysis, analyse
+from reports.spikes.causes import Cause, Confidence
 from tests.queueing import Queue, simulate_queue
 from tests.simulator import Event, Kind, Story, simulate
 

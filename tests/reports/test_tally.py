@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.histogram import Tally
+from reports.data.histogram import Tally
 
 
 class SmallTally(Tally):

@@ -7,10 +7,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from reports import formats, sentences
-from reports.junit import render_junit
-from reports.markdown import render_markdown
-from reports.text import p95_over_time, render_text
+from reports.data import formats
+from reports.render import sentences
+from reports.render.junit import render_junit
+from reports.render.markdown import render_markdown
+from reports.render.text import p95_over_time, render_text
 from tests.reports import sample
 
 PARTS = (

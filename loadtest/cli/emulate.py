@@ -1,0 +1,80 @@
+"""The verb `emulate`: run a local Cloud Run until Ctrl-C."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
+    pass
+
+Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU limit while an instance starts.")]
+
+
+def emulate(
+    command: Annotated[
+        str,
+        typer.Option(metavar="WORDS", help="What an instance runs, listening on $PORT. Default: this service."),
+    ] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the service answers; 0 takes a free one.")] = 8080,
+    api_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of Google's APIs and of /state; 0 takes a free one.")
+    ] = 0,
+    concurrency: Annotated[int, typer.Option(help="Requests given to an instance at once at most.")] = 80,
+    cpu: Annotated[
+        str, typer.Option(help="vCPU of an instance; `auto`: so that one serves 30 requests/s at 60 % CPU.")
+    ] = "1",
+    memory: Annotated[str, typer.Option(help="Memory of an instance, such as 512Mi or 4Gi.")] = "512Mi",
+    min_instances: Annotated[int, typer.Option(help="Instances that are always kept.")] = 0,
+    max_instances: Annotated[int, typer.Option(help="Instances at most.")] = 100,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="A request without an answer gets 504.")] = 300,
+    cpu_boost: Boost = True,
+    autoscaler: Annotated[
+        Literal["cloudrun", "knative"], typer.Option(help="Whose rules decide how many instances there are.")
+    ] = "cloudrun",
+    idle_time: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long an idle instance is kept. Default: 900; 30 with knative."),
+    ] = None,
+    sample_period: Annotated[float, typer.Option(metavar="SECONDS", help="Of the metrics; Cloud Run has 60.")] = 60,
+    service: Annotated[str, typer.Option(help="The service's name.")] = "target-service",
+) -> int:
+    """Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C.
+
+    Requests queue while no instance is up, instances start and stop with the load, and Google's own API clients
+    can ask what happened.
+
+    Examples:
+    `python lt.py emulate --cpu auto` · `python lt.py emulate --command "node server.js" --concurrency 10 --cpu 0.5`
+    """
+    from ..core.errors import UsageError
+    from ..core.quantities import cpu_of, memory_bytes_of
+    from ..emulator.handle import EmulatorConfig
+    from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
+    from .emulator_page import watch
+
+    if sample_period <= 0 or (idle_time is not None and idle_time <= 0):
+        raise UsageError(f"--sample-period {sample_period:g}, --idle-time {idle_time}: must be above 0 s.")
+    try:
+        vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
+    except ValueError as error:
+        raise UsageError(f"--cpu {cpu} --memory {memory}: {error}; --cpu also takes `auto`.") from error
+    template = RevisionTemplate(
+        cpu=vcpu,
+        memory_bytes=memory_bytes,
+        concurrency=concurrency,
+        min_instances=min_instances,
+        max_instances=max_instances,
+        timeout_s=timeout,
+        cpu_boost=cpu_boost,
+    )
+    options = EmulatorOptions(
+        autoscaler=autoscaler,
+        idle_s=idle_time,
+        sampling=Sampling(period_s=sample_period),
+        api_port=api_port,
+        command=tuple(shlex.split(command)),
+    )
+    return watch(EmulatorConfig(template=template, key=ServiceKey(service), options=options, front_port=port))

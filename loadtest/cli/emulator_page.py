@@ -1,0 +1,117 @@
+"""Show a running emulator: a live page on a terminal, its events as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from .terminal import out, talk
+
+if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
+    from ..emulator.control import Event, LocalCloudRun
+    from ..emulator.handle import EmulatorConfig
+    from ..emulator.hosting import Host
+
+EVERY_S = 0.5
+EVENTS_SHOWN = 8
+
+
+def watch(order: EmulatorConfig) -> int:
+    """Run an emulator in this process and show it until Ctrl-C.
+
+    Raises:
+        EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
+    """
+    return asyncio.run(_watch(order))
+
+
+async def _watch(order: EmulatorConfig) -> int:
+    from ..emulator.control import LocalCloudRun
+    from ..emulator.hosting import hosted
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
+    emulator = LocalCloudRun(order.options, on_event=_plain_line)
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.create_task(
+            stack.enter_async_context(hosted(emulator, order.key, order.template, front_port=order.front_port))
+        )
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait((starting,))
+            return 130
+        host = starting.result()
+        out.print(f"service  {host.url}")
+        out.print(f"state    http://127.0.0.1:{host.api_port}/state")
+        out.print(f"Google's APIs (gRPC and REST)  127.0.0.1:{host.api_port}")
+        await _show(emulator, host, stop)
+        talk.print("Stopping every instance (again Ctrl-C: at once).")
+    return 0
+
+
+async def _show(emulator: LocalCloudRun, host: Host, stop: asyncio.Event) -> None:
+    if not talk.is_terminal:
+        await stop.wait()
+        return
+    from ..emulator.state import state_of
+
+    with Live(console=talk, auto_refresh=False, transient=True) as live:
+        while not stop.is_set():
+            live.update(page(await state_of(emulator), url=host.url), refresh=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await stop.wait()
+
+
+def _plain_line(event: Event) -> None:
+    if not talk.is_terminal:
+        talk.print(f"{datetime.fromtimestamp(event.at_s):%H:%M:%S}  {event.text}", markup=False)
+
+
+def page(state: Mapping[str, Any], *, url: str) -> RenderableType:
+    """Return the page of a state (`loadtest.emulator.state.state_of`)."""
+    parts: list[RenderableType] = []
+    for service in state["services"]:
+        for revision in service["revisions"]:
+            if revision["serving"] or revision["instances"]:
+                parts.extend(_revision(service, revision))
+    if state["emulator"]["not_limited"]:
+        parts.append(Text(state["emulator"]["not_limited"], style="bold red"))
+    for event in state["events"][-EVENTS_SHOWN:]:
+        parts.append(Text(f"{datetime.fromtimestamp(event['at_s']):%H:%M:%S}  {event['text']}", style="dim"))
+    parts.append(Text(f"{url} · Ctrl-C stops it", style="dim"))
+    return Group(*parts)
+
+
+def _revision(service: Mapping[str, Any], revision: Mapping[str, Any]) -> list[RenderableType]:
+    codes = ", ".join(f"{code}: {count:,}" for code, count in revision["by_code"].items()) or "none yet"
+    decision = revision["decision"]
+    lines: list[RenderableType] = [
+        Text(f"{service['name']} · {revision['name']} · {revision['cpu'] or 0:g} vCPU", style="bold"),
+        Text(f"answered {codes} · pending {revision['pending']:,}"),
+        Text(f"{decision['wanted']} wanted by {decision['driver']}: {decision['reason']}"),
+    ]
+    table = Table("instance", "state", "in flight", "CPU", "memory", "started in", box=None, pad_edge=False)
+    for one in revision["instances"]:
+        table.add_row(
+            one["name"],
+            one["state"],
+            f"{one['in_flight']}",
+            "–" if one["cpu_ratio"] is None else f"{one['cpu_ratio']:.0%}",
+            f"{one['memory_bytes'] / 2**20:.0f} MiB",
+            "–" if one["startup_s"] is None else f"{one['startup_s']:.1f} s",
+        )
+    return [*lines, table] if revision["instances"] else lines

@@ -1,0 +1,25 @@
+"""Read what the words say about prices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..core.errors import UsageError
+from ..core.prices import prices_for
+
+
+def overrides(path: Path | None, *, free_tier: bool) -> dict[str, object]:
+    """Return the fields of `core.prices.Prices` that `--prices` and `--free-tier` put in place of the listed ones.
+
+    Raises:
+        UsageError: the file cannot be read, or holds anything but prices; the text lists what there is.
+    """
+    given: dict[str, object] = {}
+    if path is not None:
+        try:
+            given = dict(json.loads(path.read_text(encoding="utf-8")))
+            prices_for(None, given)
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(f"`--prices {path}`: must be a JSON object of prices ({error}).") from error
+    return given | ({"free_tier": True} if free_tier else {})

@@ -1,0 +1,36 @@
+"""The verb `serve`: run the target service here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def serve_here(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one of this machine.")] = (
+        "127.0.0.1"
+    ),
+) -> int:
+    """Run the target service here until Ctrl-C.
+
+    Its log is JSON, a line each; `ACCESS_LOG=1` in the environment adds a line for each request.
+
+    Examples:
+        python lt.py serve
+
+        python lt.py serve --port 8090 --host 0.0.0.0
+    """
+    from target_service.model import ModelError
+    from target_service.serving import PortError, serve
+
+    from ..core.errors import UnusableError
+
+    try:
+        serve(host=host, port=port)
+    except PortError as error:
+        raise UnusableError(f"{error} For example: python lt.py serve --port {port + 1}") from error
+    except ModelError as error:
+        raise UnusableError(str(error)) from error
+    return 0

@@ -1,0 +1,46 @@
+"""The verb `worker`: join a master on another machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def join(
+    master: Annotated[
+        str, typer.Option("--master", metavar="HOST[:PORT]", help="Where `lt run --expect-workers` waits; port 5557.")
+    ],
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Load-generating processes. [default: cores − 1]", show_default=False),
+    ] = None,
+    join_timeout: Annotated[str, typer.Option(help="How long to wait for the master.")] = "5m",
+) -> int:
+    """Join a run on another machine: take the scenario from its master and send load until it ends.
+
+    Locust's protocol has no authentication: do this inside a private network only (docs/distributed.md).
+
+    Examples:
+        python lt.py worker --master 10.0.0.2:5557
+    """
+    import os
+
+    from ..core.errors import UsageError
+    from ..fleet.worker_pool import WorkerPool
+    from ..runs.options import parse_address, parse_duration
+    from .terminal import talk
+
+    host, port = parse_address(master, option="--master")
+    count = max(1, (os.cpu_count() or 2) - 1) if processes is None else processes
+    if count < 1:
+        raise UsageError(f"`--processes {count}`: must be at least 1.")
+    pool = WorkerPool(host, port, count)
+    with talk.status(f"waiting for the master at {host}:{port}"):
+        pool.wait_for_master(parse_duration(join_timeout, option="--join-timeout"))
+    talk.print(f"{count} worker(s) joined {host}:{port}; they end with the run", markup=False)
+    try:
+        code = pool.run()
+    except KeyboardInterrupt:
+        return 130
+    return 4 if code else 0

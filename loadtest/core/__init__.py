@@ -1,0 +1,1 @@
+"""Hold what every room knows: errors, objectives, quantities, durations, prices and plans."""

@@ -1,0 +1,260 @@
+"""Decide how many instances a revision needs.
+
+Pure: time and everything observed come in, a decision with its reason comes out; `revision.py` applies it.
+
+Two policies stand side by side. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance-
+autoscaling, read 2026): the larger of two drivers, each averaged over a minute and aimed at 60 %. How Cloud Run starts
+instances from zero and in bursts is not published: `on demand` is our model of it. `Knative` is the pod autoscaler of
+knative.dev/docs/serving/autoscaling (KPA) with its default settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+DECIDE_EVERY_S = 2.0
+WINDOW_S = 60.0
+PANIC_WINDOW_S = 6.0
+
+Driver = Literal["min", "cpu", "concurrency", "on demand", "max", "panic", "none"]
+_EPSILON = 1e-9  # so that 6 instances at exactly 60 % stay 6
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a revision was deployed with; `cpu` in vCPU of one instance."""
+
+    cpu: float
+    concurrency: int
+    min_instances: int
+    max_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a policy may know.
+
+    Attributes:
+        limits: of the revision.
+        starting: instances that do not serve yet.
+        serving: instances that are given requests.
+        parked: instances that are warm and given none.
+        pending: requests that wait for an instance, now.
+        in_flight: requests at instances, now.
+        cpu_vcpu: CPU use of all instances together, averaged over the last minute, also over the part of it in which
+            there were fewer or none; None when the revision gets no traffic.
+        concurrency: requests at instances and waiting, averaged over the last minute.
+        panic_concurrency: the same over the last 6 s.
+        last_request_ago_s: since a request was there; None: there was none.
+        panic_since_s: as the last decision said.
+        panic_wanted: as the last decision said.
+    """
+
+    limits: Limits
+    starting: int = 0
+    serving: int = 0
+    parked: int = 0
+    pending: int = 0
+    in_flight: int = 0
+    cpu_vcpu: float | None = None
+    concurrency: float = 0.0
+    panic_concurrency: float = 0.0
+    last_request_ago_s: float | None = None
+    panic_since_s: float | None = None
+    panic_wanted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many instances are wanted, what drove it, and why in words with the numbers.
+
+    `panic_since_s` and `panic_wanted` are Knative's memory, to be handed back with the next observation.
+    """
+
+    wanted: int
+    driver: Driver
+    reason: str
+    panic_since_s: float | None = None
+    panic_wanted: int = 0
+
+
+class Policy(Protocol):
+    """A way to decide.
+
+    Attributes:
+        idle_s: how long it keeps an instance that has nothing to do.
+    """
+
+    @property
+    def idle_s(self) -> float: ...  # noqa: D102  # said above
+
+    def decide(self, now_s: float, observed: Observed) -> Decision:
+        """Return what is wanted now; `now_s` on a monotonic clock."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRun:
+    """Google Cloud Run: max(CPU driver, concurrency driver, on demand), between min and max instances.
+
+    A minute without any request wants the minimum, whatever an idle process burns.
+    """
+
+    target_ratio: float = 0.60
+    idle_s: float = 900.0
+
+    def decide(self, now_s: float, observed: Observed) -> Decision:
+        """Return what is wanted now."""
+        del now_s  # all windows are in what was observed
+        limits = observed.limits
+        wanted: int = limits.min_instances
+        driver: Driver = "min" if wanted else "none"
+        recently = observed.last_request_ago_s is not None and observed.last_request_ago_s < WINDOW_S
+        idle = "nothing to do" if recently else "no request for a minute"
+        reason = f"at least {wanted} asked for" if wanted else idle
+        if recently and observed.cpu_vcpu is not None:
+            need = math.ceil(observed.cpu_vcpu / (self.target_ratio * limits.cpu) - _EPSILON)
+            if need > wanted:
+                wanted, driver = need, "cpu"
+                reason = f"{observed.cpu_vcpu:.3g} vCPU used / ({self.target_ratio:g} × {limits.cpu:.3g} vCPU)"
+        if recently:
+            need = math.ceil(observed.concurrency / (self.target_ratio * limits.concurrency) - _EPSILON)
+            if need > wanted:
+                wanted, driver = need, "concurrency"
+                reason = f"{observed.concurrency:.3g} requests at once / ({self.target_ratio:g} × {limits.concurrency})"
+        on_demand, why = needed_on_demand(observed)
+        if on_demand and on_demand >= wanted:
+            wanted, driver, reason = on_demand, "on demand", why
+        if wanted > limits.max_instances:
+            reason = f"{wanted} wanted ({driver}: {reason}), at most {limits.max_instances} allowed"
+            wanted, driver = limits.max_instances, "max"
+        return Decision(wanted, driver, reason)
+
+
+def needed_on_demand(observed: Observed) -> tuple[int, str]:
+    """Return how many instances the pending queue asks for, and why; 0 when it fits what is there and on its way.
+
+    Our model: requests that find no free place now or on a starting (or parked) instance get instances at once, one
+    for each `concurrency` of them.
+    """
+    if not observed.pending:
+        return 0, ""
+    concurrency = observed.limits.concurrency
+    there = observed.serving + observed.starting + observed.parked
+    free = max(0, observed.serving * concurrency - observed.in_flight)
+    coming = (observed.starting + observed.parked) * concurrency
+    short = observed.pending - free - coming
+    if short <= 0:
+        return observed.serving + observed.starting + math.ceil(
+            max(0, observed.pending - free - observed.starting * concurrency) / concurrency
+        ), f"{observed.pending} pending fit {free} free and {coming} coming places"
+    more = math.ceil(short / concurrency)
+    return there + more, f"{observed.pending} pending − {free} free − {coming} coming places, {concurrency} an instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Knative:
+    """Knative's KPA on concurrency: 70 % target, 60 s stable and 6 s panic window, panic at 200 %."""
+
+    target_ratio: float = 0.70
+    panic_ratio: float = 2.0
+    max_up: float = 1000.0
+    max_down: float = 2.0
+    idle_s: float = 30.0  # its scale-to-zero grace period; on the way down it keeps nothing, here as long
+
+    def decide(self, now_s: float, observed: Observed) -> Decision:
+        """Return what is wanted now."""
+        limits = observed.limits
+        target = self.target_ratio * limits.concurrency
+        ready = max(1, observed.serving)
+        ceiling = math.ceil(self.max_up * ready)
+        floor = math.floor(ready / self.max_down)
+        stable = min(max(math.ceil(observed.concurrency / target - _EPSILON), floor), ceiling)
+        panic = min(max(math.ceil(observed.panic_concurrency / target - _EPSILON), floor), ceiling)
+        if observed.concurrency == 0 and observed.pending == 0:
+            stable = 0
+        since_s, most = observed.panic_since_s, observed.panic_wanted
+        driver: Driver
+        if panic / ready >= self.panic_ratio:
+            since_s = now_s
+        elif since_s is not None and now_s - since_s >= WINDOW_S:
+            since_s, most = None, 0
+        if since_s is not None:
+            most = max(most, panic, observed.serving)
+            wanted, driver = most, "panic"
+            reason = f"{observed.panic_concurrency:.3g} requests at once over 6 s / {target:.3g}; no way down in panic"
+        else:
+            wanted, driver = stable, "concurrency" if stable else "none"
+            reason = f"{observed.concurrency:.3g} requests at once over 60 s / {target:.3g}"
+        if observed.pending and wanted == 0:
+            wanted, driver, reason = 1, "on demand", f"{observed.pending} pending at zero (the activator's part)"
+        if wanted < limits.min_instances:
+            wanted, driver, reason = limits.min_instances, "min", f"at least {limits.min_instances} asked for"
+        if wanted > limits.max_instances:
+            reason = f"{wanted} wanted ({driver}: {reason}), at most {limits.max_instances} allowed"
+            wanted, driver = limits.max_instances, "max"
+        return Decision(wanted, driver, reason, panic_since_s=since_s, panic_wanted=most)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An instance that may go: its name, and since when it has had nothing to do."""
+
+    name: str
+    idle_s: float
+
+
+def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[str]:
+    """Return the instances whose idle time is over, longest idle first, at most `may_go` of them."""
+    over = sorted((one for one in idle if one.idle_s >= idle_limit_s), key=lambda one: -one.idle_s)
+    return [one.name for one in over[: max(0, may_go)]]
+
+
+class Window:
+    """The average of a quantity over the last seconds, each value holding until the next.
+
+    Before the window is full the average is over what there is.
+    """
+
+    def __init__(self, length_s: float) -> None:
+        self._length_s = length_s
+        self._values: deque[tuple[float, float]] = deque()
+
+    def add(self, now_s: float, value: float) -> None:
+        """Take the value from `now_s` on."""
+        self._values.append((now_s, value))
+        while len(self._values) > 1 and self._values[1][0] <= now_s - self._length_s:
+            self._values.popleft()
+
+    def average(self, now_s: float) -> float:
+        """Return the average over the window that ends now; 0 without values."""
+        area, until_s = 0.0, now_s
+        start_s = max(now_s - self._length_s, self._values[0][0]) if self._values else now_s
+        for at_s, value in reversed(self._values):
+            since_s = max(at_s, start_s)
+            area += value * (until_s - since_s)
+            until_s = since_s
+        if now_s > start_s:
+            return area / (now_s - start_s)
+        return self._values[-1][1] if self._values else 0.0
+
+
+class Peak:
+    """The largest of the values of the last seconds."""
+
+    def __init__(self, length_s: float) -> None:
+        self._length_s = length_s
+        self._values: deque[tuple[float, int]] = deque()
+
+    def add(self, now_s: float, value: int) -> int:
+        """Take one more value and return the largest."""
+        while self._values and (self._values[0][0] <= now_s - self._length_s):
+            self._values.popleft()
+        while self._values and self._values[-1][1] <= value:
+            self._values.pop()
+        self._values.append((now_s, value))
+        return self._values[0][1]

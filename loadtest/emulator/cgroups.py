@@ -1,0 +1,276 @@
+"""Give each instance a slice of this machine: CPU and memory limits through Linux cgroups, version 2 or 1.
+
+Source: kernel documentation, admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst, cgroup-v1/memory.rst. Where cgroups
+may not be written, instances run without limits and `CgroupManager.why_not` says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from .process_supervisor import is_alive, owner_name
+
+PREFIX = "lt-emulator-"
+_V1 = ("cpu", "cpuacct", "memory")
+_CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.weight, v1 cpu.shares
+
+
+def quota_us(cpu: float) -> tuple[int, int]:
+    """Return (quota, period) in µs for `cpu` vCPU: the shortest period that admits the kernel's least quota, 1 ms.
+
+    An instance that used up its quota stands still for the rest of the period, so a long one adds latency of its own:
+    0.025 vCPU are 1 ms in 40 ms. From 0.1 vCPU on the period is 10 ms; shorter ones cost more than they give.
+    """
+    period = min(1_000_000, max(10_000, math.ceil(1000 / cpu)))
+    return max(1000, round(cpu * period)), period
+
+
+class Slice:
+    """The limits and the counters of one instance. Without cgroups: no limits, and counters from /proc."""
+
+    def __init__(self, directories: Mapping[str, Path], *, version: int) -> None:
+        self._directories = directories
+        self._version = version
+        self._process: psutil.Process | None = None
+        self._memory_limit_bytes: int | None = None
+
+    @property
+    def join_files(self) -> tuple[Path, ...]:
+        """The files to write a process into."""
+        return tuple(path / "cgroup.procs" for path in dict.fromkeys(self._directories.values()))
+
+    def watch(self, pid: int) -> None:
+        """Take the counters from this process and its children where there is no cgroup."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process = psutil.Process(pid)
+
+    def limit_memory(self, limit_bytes: int) -> None:
+        """Kill what needs more; swap does not help."""
+        path = self._directories.get("memory")
+        if path is None:
+            return
+        self._memory_limit_bytes = limit_bytes
+        if self._version == 2:
+            (path / "memory.max").write_text(str(limit_bytes))
+            _try_write(path / "memory.swap.max", "0")
+        else:
+            (path / "memory.limit_in_bytes").write_text(str(limit_bytes))
+            _try_write(path / "memory.memsw.limit_in_bytes", str(limit_bytes))
+
+    def limit_cpu(self, cpu: float | None) -> None:
+        """Admit `cpu` vCPU; None: all there is."""
+        path = self._directories.get("cpu")
+        if path is None:
+            return
+        quota, period = quota_us(cpu) if cpu is not None else (-1, 100_000)
+        if self._version == 2:
+            (path / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {period}")
+        else:
+            (path / "cpu.cfs_quota_us").write_text("-1")  # first, or the kernel may refuse the pair in between
+            (path / "cpu.cfs_period_us").write_text(str(period))
+            (path / "cpu.cfs_quota_us").write_text(str(quota))
+
+    def weigh(self, what: str) -> None:
+        """Let a `starting` instance leave the CPU to the `serving` ones."""
+        path = self._directories.get("cpu")
+        if path is not None:
+            weight, shares = _CPU_WEIGHT[what]
+            name, value = ("cpu.weight", weight) if self._version == 2 else ("cpu.shares", shares)
+            (path / name).write_text(str(value))
+
+    def cpu_used_s(self) -> float:
+        """Return the CPU time used so far, in s."""
+        try:
+            if "cpuacct" in self._directories:
+                return int((self._directories["cpuacct"] / "cpuacct.usage").read_text()) / 1e9
+            if self._version == 2 and "cpu" in self._directories:
+                return _field(self._directories["cpu"] / "cpu.stat", "usage_usec") / 1e6
+            return sum(sum(process.cpu_times()[:2]) for process in self._tree())
+        except (OSError, psutil.Error):
+            return 0.0
+
+    def memory_bytes(self) -> int:
+        """Return the memory in use."""
+        try:
+            if "memory" in self._directories:
+                name = "memory.current" if self._version == 2 else "memory.usage_in_bytes"
+                return int((self._directories["memory"] / name).read_text())
+            return sum(process.memory_info().rss for process in self._tree())
+        except (OSError, psutil.Error):
+            return 0
+
+    def memory_peak_bytes(self) -> int:
+        """Return the most memory that was in use; what is in use now where the kernel does not tell."""
+        name = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
+        try:
+            return int((self._directories["memory"] / name).read_text())
+        except (OSError, KeyError):
+            return self.memory_bytes()
+
+    def oom_kills(self) -> int:
+        """Return how many processes the memory limit has killed."""
+        try:
+            name = "memory.events" if self._version == 2 else "memory.oom_control"
+            return _field(self._directories["memory"] / name, "oom_kill")
+        except (OSError, KeyError):
+            return 0
+
+    def remove(self) -> None:
+        """Kill whatever is left inside and remove it."""
+        for path in dict.fromkeys(self._directories.values()):
+            _remove(path)
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)] if self._process is not None else []
+
+
+class CgroupManager:
+    """The slices of one emulator.
+
+    Attributes:
+        why_not: what is not limited and why, as a sentence; "" when CPU and memory are.
+    """
+
+    def __init__(self, root: Path = Path("/sys/fs/cgroup")) -> None:
+        self.why_not = ""
+        self._root = root
+        self._parents: dict[str, Path] = {}
+        self._version = 0
+
+    def startup(self) -> None:
+        """Find out which cgroups can be written, and make a parent for the slices in each."""
+        name = PREFIX + owner_name()
+        problems = []
+        for version, bases in candidates(self._root):
+            try:
+                self._parents = _make_parents(version, bases, name)
+                self._version = version
+                break
+            except OSError as error:
+                problems.append(f"cgroup v{version}: {error.strerror} ({error.filename})")
+        missing = [what for what in ("cpu", "memory") if what not in self._parents]
+        if missing:
+            why = "; ".join(problems) or "this machine has no cgroups"
+            self.why_not = f"No limit on {' and '.join(missing)}: {why}. Run as root, or in a delegated cgroup."
+
+    def create(self, name: str) -> Slice:
+        """Return a new slice without limits."""
+        directories = {}
+        for controller, parent in self._parents.items():
+            directories[controller] = parent / name
+            (parent / name).mkdir(exist_ok=True)
+        return Slice(directories, version=self._version)
+
+    def shutdown(self) -> None:
+        """Remove every slice with what is inside."""
+        for parent in dict.fromkeys(self._parents.values()):
+            _remove_tree(parent)
+        self._parents = {}
+
+
+def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
+    """Return where slices could be made: (version, controller → folders to try, best first)."""
+    found: list[tuple[int, dict[str, list[Path]]]] = []
+    with contextlib.suppress(OSError):
+        if "cpu" in (root / "cgroup.controllers").read_text().split():
+            own = root / _own_v2_path().lstrip("/")
+            # Processes may only live in leaves, so beside our own cgroup, or at the top where that rule does not hold.
+            tries = [root] if own == root else [own.parent, root]
+            found.append((2, {"cpu": tries, "memory": tries}))
+    v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}
+    if "cpu" in v1:
+        found.append((1, v1))
+    return found
+
+
+def sweep(root: Path = Path("/sys/fs/cgroup")) -> list[str]:
+    """Remove the slices of emulators that are gone, with what is inside, and return a sentence for each."""
+    found = []
+    places = {place for _, bases in candidates(root) for tries in bases.values() for place in tries}
+    for place in sorted(places):
+        for parent in sorted(place.glob(PREFIX + "*")):
+            if not is_alive(parent.name.removeprefix(PREFIX)):
+                _remove_tree(parent)
+                found.append(f"removed cgroup {parent} of an emulator that is gone")
+    return found
+
+
+def _make_parents(version: int, bases: Mapping[str, list[Path]], name: str) -> dict[str, Path]:
+    made: dict[str, Path] = {}
+    if version == 1:
+        for controller, (base, *_) in bases.items():
+            made[controller] = base / name
+            made[controller].mkdir(exist_ok=True)
+        (made["cpu"] / "cpu.shares").write_text("2048")  # all instances together, against all else on the machine
+        return made
+    for base in bases["cpu"]:
+        parent = base / name
+        try:
+            for controller in ("cpu", "memory"):
+                _write_if_missing(base / "cgroup.subtree_control", controller)
+            parent.mkdir(exist_ok=True)
+            for controller in ("cpu", "memory"):
+                _write_if_missing(parent / "cgroup.subtree_control", controller)
+            return {"cpu": parent, "memory": parent}
+        except OSError:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+            if base == bases["cpu"][-1]:
+                raise
+    return made
+
+
+def _write_if_missing(path: Path, controller: str) -> None:
+    if controller not in path.read_text().split():
+        path.write_text(f"+{controller}")
+
+
+def _own_v2_path() -> str:
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        if line.startswith("0::"):
+            return line[3:]
+    return "/"
+
+
+def _field(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def _try_write(path: Path, text: str) -> None:
+    with contextlib.suppress(OSError):
+        path.write_text(text)
+
+
+def _remove_tree(parent: Path) -> None:
+    with contextlib.suppress(OSError):
+        for child in parent.iterdir():
+            if child.is_dir():
+                _remove(child)
+    _remove(parent)
+
+
+def _remove(path: Path) -> None:
+    for _ in range(200):  # a killed process leaves its cgroup a moment after it was killed
+        try:
+            path.rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            with contextlib.suppress(OSError):
+                for pid in (path / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.005)

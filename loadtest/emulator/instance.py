@@ -1,0 +1,240 @@
+"""Run one instance: a process of the service's own command, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..core.errors import EmulatorError
+from .cgroups import CgroupManager, Slice
+from .model import StartupProbe
+from .process_supervisor import ProcessSupervisor
+
+TERM_S = 10.0
+"""From SIGTERM to SIGKILL, as on Cloud Run."""
+
+LAST_LINES = 40
+_LINE_BYTES = 2000
+_PROBE_EVERY_S = 0.05
+_PORTS = (12_000, 30_000)  # below the ports that the kernel gives to outgoing connections (32768 and up)
+
+
+class StartError(EmulatorError):
+    """An instance did not start; with its last lines."""
+
+
+class State(StrEnum):
+    """What an instance does. `parked` is ready and kept warm, but is given no requests."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    PARKED = "parked"
+    STOPPING = "stopping"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an instance runs."""
+
+    argv: Sequence[str]
+    env: Sequence[tuple[str, str]]
+    cpu: float | None
+    memory_bytes: int
+    cpu_boost: bool
+    probe: StartupProbe
+
+
+class Instance:
+    """One process, its slice and its last words.
+
+    Attributes:
+        startup_s: from start to passed probe; None until then.
+        why_gone: what ended it, as Cloud Run words it; "" while it lives and after a stop that was asked for.
+    """
+
+    def __init__(self, name: str, slot: int, run: Run, *, children: ProcessSupervisor, slices: CgroupManager) -> None:
+        self.name = name
+        self.slot = slot
+        self.port = 0
+        self.state = State.STARTING
+        self.startup_s: float | None = None
+        self.why_gone = ""
+        self.started_s = time.monotonic()
+        self.lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._run = run
+        self._children = children
+        self._slices = slices
+        self._slice: Slice | None = None
+        self._process: Process | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+
+    async def start(self) -> None:
+        """Return once the startup probe has passed.
+
+        Raises:
+            StartError: it ended or the probe did not pass in its time; nothing of it is left.
+        """
+        run, probe = self._run, self._run.probe
+        self.port = free_port()
+        self._slice = self._slices.create(self.name)
+        self._slice.limit_memory(run.memory_bytes)
+        self._slice.weigh("starting")
+        if not run.cpu_boost:
+            self._slice.limit_cpu(run.cpu)
+        env = {**os.environ, **dict(run.env), "PORT": str(self.port)}
+        try:
+            self._process = await self._children.start(
+                run.argv, stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=self._slice.join_files
+            )
+        except OSError as error:
+            await self._end(error.strerror or str(error))
+            raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
+        self._slice.watch(self._process.pid)
+        self._watching = asyncio.create_task(self._watch(self._process))
+        limit_s = probe.initial_delay_s + probe.period_s * probe.failure_threshold
+        await asyncio.sleep(probe.initial_delay_s)
+        while not await self._answers():
+            waited_s = time.monotonic() - self.started_s
+            if self.state is State.GONE or waited_s > limit_s:
+                why = self.why_gone or (
+                    f"The container failed to start and listen on the port defined by the PORT={self.port} environment "
+                    f"variable within the allocated timeout ({limit_s:g} s)."
+                )
+                await self.stop(grace_s=0)
+                raise StartError(f"{why} Its last lines:\n{self.last_words()}")
+            await asyncio.sleep(_PROBE_EVERY_S)
+        self.startup_s = time.monotonic() - self.started_s
+        self._slice.weigh("serving")
+
+    def admit_cpu(self, cpu: float | None) -> None:
+        """Hold it to `cpu` vCPU from now on."""
+        if self._slice is not None:
+            self._slice.limit_cpu(cpu)
+
+    def cpu_used_s(self) -> float:
+        """Return the CPU time used so far, in s."""
+        return self._slice.cpu_used_s() if self._slice is not None else 0.0
+
+    def memory_bytes(self) -> int:
+        """Return the memory in use."""
+        return self._slice.memory_bytes() if self._slice is not None else 0
+
+    def end_if_out_of_memory(self) -> None:
+        """End all of it when the memory limit has killed a part of it, as Cloud Run ends the container."""
+        if self._slice is not None and self._process is not None and self._slice.oom_kills():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while there is one."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    def last_words(self) -> str:
+        """Return its last lines."""
+        return "\n".join(self.lines) or "(it wrote nothing)"
+
+    async def stop(self, *, grace_s: float = TERM_S) -> None:
+        """Return once it is gone: SIGTERM, `grace_s`, SIGKILL."""
+        if self.state is not State.GONE:
+            self.state = State.STOPPING
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._gone.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await self._gone.wait()
+
+    async def wait_gone(self) -> None:
+        """Return once it is gone, whoever ended it."""
+        await self._gone.wait()
+
+    async def _answers(self) -> bool:
+        probe = self._run.probe
+        try:
+            async with asyncio.timeout(probe.timeout_s):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except (OSError, TimeoutError):
+            return False
+        try:
+            if probe.kind == "tcp":
+                return self.state is not State.GONE
+            writer.write(f"GET {probe.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            async with asyncio.timeout(probe.timeout_s):
+                line = await reader.readline()
+            return line.split(b" ")[1:2] != [] and 200 <= int(line.split(b" ")[1]) < 400
+        except (OSError, TimeoutError, ValueError):
+            return False
+        finally:
+            writer.close()
+
+    async def _read(self, process: Process) -> None:
+        assert process.stdout is not None
+        rest = b""
+        while chunk := await process.stdout.read(65536):
+            *lines, rest = (rest + chunk).split(b"\n")
+            rest = rest[-_LINE_BYTES:]
+            self.lines.extend(line[:_LINE_BYTES].decode(errors="replace") for line in lines)
+        if rest:
+            self.lines.append(rest.decode(errors="replace"))
+
+    async def _watch(self, process: Process) -> None:
+        reading = asyncio.create_task(self._read(process))
+        code = await self._children.wait(process)
+        await asyncio.wait([reading], timeout=1.0)  # a grandchild outside the session may hold the pipe open
+        reading.cancel()
+        await self._end(self._why(code))
+
+    def _why(self, code: int) -> str:
+        if self._slice is not None and self._slice.oom_kills():
+            limit_mib, used_mib = (
+                round(size / 2**20) for size in (self._run.memory_bytes, self._slice.memory_peak_bytes())
+            )
+            return (
+                f"Memory limit of {limit_mib} MiB exceeded with {max(used_mib, limit_mib)} MiB used. "
+                "Consider increasing the memory limit, see https://cloud.google.com/run/docs/configuring/memory-limits"
+            )
+        if self.state is State.STOPPING:
+            return ""
+        if code < 0:
+            return f"Uncaught signal: {-code} ({signal.strsignal(-code)})."
+        return f"Container called exit({code})."
+
+    async def _end(self, why: str) -> None:
+        self.why_gone = why
+        self.state = State.GONE
+        if self._slice is not None:
+            await asyncio.to_thread(self._slice.remove)
+            self._slice = None
+        self._gone.set()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on and that no outgoing connection takes by chance."""
+    for _ in range(200):
+        port = random.randrange(*_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise EmulatorError(f"No free port between {_PORTS[0]} and {_PORTS[1]}: stop what listens there.")

@@ -1,0 +1,212 @@
+"""Keep what happened as Cloud Run's metrics tell it: one bucket a period, a revision and a set of labels."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .model import METRICS, PREFIX, Distribution, Labels, Point, Sampling, Series, ServiceKey
+
+KEEP_PERIODS = 10_000
+"""Of each revision: 7 days of minutes, or 2.8 hours of seconds; then the oldest go."""
+
+BILLED_SLOT_S = 0.1
+"""Cloud Run bills in steps of 100 ms."""
+
+MS_BOUNDS = (0.0, *(1.15**i for i in range(97)))  # 1 ms … 11 min, each 15 % above the one before
+RATIO_BOUNDS = tuple(i / 100 for i in range(201))
+COUNT_BOUNDS = (*(float(i) for i in range(20)), *(20 * 1.1**i for i in range(42)))
+
+_COUNT = PREFIX + "request_count"
+_LATENCY = PREFIX + "request_latencies"
+_E2E = PREFIX + "request_latency/e2e_latencies"
+_PENDING = PREFIX + "request_latency/pending"
+_STARTUP = PREFIX + "container/startup_latencies"
+_INSTANCES = PREFIX + "container/instance_count"
+_CONCURRENCY = PREFIX + "container/max_request_concurrencies"
+_CPU = PREFIX + "container/cpu/utilizations"
+_MEMORY = PREFIX + "container/memory/utilizations"
+_BILLABLE = PREFIX + "container/billable_instance_time"
+_GAUGES = {metric.type for metric in METRICS if metric.kind == "GAUGE"}
+
+
+class Spread:
+    """A distribution that grows."""
+
+    __slots__ = ("bounds", "count", "counts", "squares", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.count = 0
+        self.total = 0.0
+        self.squares = 0.0
+
+    def add(self, value: float) -> None:
+        """Take one more value."""
+        self.counts[bisect.bisect_right(self.bounds, value)] += 1
+        self.count += 1
+        self.total += value
+        self.squares += value * value
+
+    def told(self) -> Distribution:
+        """Return it as it is now."""
+        mean = self.total / self.count if self.count else 0.0
+        deviation = max(0.0, self.squares - self.count * mean * mean)
+        return Distribution(self.count, mean, deviation, self.bounds, tuple(self.counts))
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSample:
+    """One instance that can serve, at one moment; ratios of its vCPU since the last sample and of its memory limit."""
+
+    name: str
+    in_flight: int
+    cpu_ratio: float | None
+    memory_ratio: float
+
+
+@dataclass(slots=True)
+class _Period:
+    numbers: dict[tuple[str, Labels], float] = field(default_factory=lambda: defaultdict(float))
+    spreads: dict[tuple[str, Labels], Spread] = field(default_factory=dict)
+    present: tuple[str, ...] | None = None  # at its last sample
+    most: dict[str, int] = field(default_factory=dict)  # requests at once, of each instance seen
+
+    def spread(self, metric: str, labels: Labels, bounds: tuple[float, ...], value: float) -> None:
+        key = (metric, labels)
+        if key not in self.spreads:
+            self.spreads[key] = Spread(bounds)
+        self.spreads[key].add(value)
+
+
+class RevisionRecord:
+    """What happened to one revision. Times are Unix times; wall time only labels what was measured otherwise."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._periods: dict[int, _Period] = {}
+        self._order: deque[int] = deque()
+        self._billed: dict[str, int] = {}  # the last step billed, of each instance
+        self._busy_at_s: dict[str, float] = {}  # the last sample, if it had requests then
+        self.requests = 0
+        self.refused = 0
+        self.by_code: dict[int, int] = defaultdict(int)
+        self.last_request_s: float | None = None
+
+    def request(
+        self, now_s: float, *, code: int, instance: str | None, pending_ms: float, total_ms: float, in_flight: int
+    ) -> None:
+        """Note a request that ended now. One that reached no instance is only counted as refused."""
+        self.last_request_s = now_s
+        self.by_code[code] += 1
+        if instance is None:
+            self.refused += 1
+            return
+        self.requests += 1
+        period = self._at(now_s)
+        labels: Labels = (("response_code", str(code)), ("response_code_class", f"{code // 100}xx"))
+        service_ms = max(0.0, total_ms - pending_ms)
+        period.numbers[_COUNT, labels] += 1
+        period.spread(_LATENCY, labels, MS_BOUNDS, service_ms)
+        period.spread(_E2E, labels, MS_BOUNDS, total_ms)
+        period.spread(_PENDING, labels, MS_BOUNDS, pending_ms)
+        period.most[instance] = max(period.most.get(instance, 0), in_flight)
+        self._bill(period, instance, now_s - service_ms / 1000, now_s)
+
+    def started(self, now_s: float, *, instance: str, startup_s: float) -> None:
+        """Note an instance whose startup probe passed now."""
+        period = self._at(now_s)
+        period.spread(_STARTUP, (), MS_BOUNDS, startup_s * 1000)
+        self._bill(period, instance, now_s - startup_s, now_s)
+
+    def sample(self, now_s: float, instances: Sequence[InstanceSample]) -> None:
+        """Note the instances that can serve now; to be called about once a second."""
+        period = self._at(now_s)
+        period.present = tuple(one.name for one in instances)
+        for one in instances:
+            period.most[one.name] = max(period.most.get(one.name, 0), one.in_flight)
+            if one.cpu_ratio is not None:
+                period.spread(_CPU, (), RATIO_BOUNDS, one.cpu_ratio)
+            period.spread(_MEMORY, (), RATIO_BOUNDS, one.memory_ratio)
+            if one.in_flight:
+                self._bill(period, one.name, self._busy_at_s.get(one.name, now_s), now_s)
+                self._busy_at_s[one.name] = now_s
+            else:
+                self._busy_at_s.pop(one.name, None)
+
+    def points(self, metric: str, *, start_s: float, end_s: float, seen_until_s: float) -> dict[Labels, list[Point]]:
+        """Return the points of a metric by labels, oldest first: of periods that were over at `seen_until_s`."""
+        found: dict[Labels, list[Point]] = defaultdict(list)
+        for index in sorted(self._periods):
+            begin_s, over_s = index * self._period_s, (index + 1) * self._period_s
+            if start_s < over_s <= end_s and over_s <= seen_until_s:
+                if metric in _GAUGES:
+                    begin_s = over_s
+                for labels, value in _values(self._periods[index], metric):
+                    found[labels].append(Point(begin_s, over_s, value))
+        return found
+
+    def _at(self, now_s: float) -> _Period:
+        index = math.floor(now_s / self._period_s)
+        if index not in self._periods:
+            self._periods[index] = _Period()
+            self._order.append(index)
+            if len(self._order) > KEEP_PERIODS:
+                del self._periods[self._order.popleft()]
+        return self._periods[index]
+
+    def _bill(self, period: _Period, instance: str, start_s: float, end_s: float) -> None:
+        """Add the steps of 100 ms in which the instance worked and that were not billed yet.
+
+        Intervals come in the order of their ends, so what is billed ends at the last one. A long request is billed
+        by the samples while it runs: at two samples in a row with requests, all between them counts.
+        """
+        first, last = math.floor(start_s / BILLED_SLOT_S), math.floor(end_s / BILLED_SLOT_S)
+        first = max(first, self._billed.get(instance, -1) + 1)
+        if last >= first:
+            period.numbers[_BILLABLE, ()] += (last - first + 1) * BILLED_SLOT_S
+            self._billed[instance] = last
+
+
+def _values(period: _Period, metric: str) -> list[tuple[Labels, int | float | Distribution]]:
+    if metric == _INSTANCES:
+        if period.present is None:
+            return []
+        active = sum(period.most.get(name, 0) > 0 for name in period.present)
+        return [((("state", "active"),), active), ((("state", "idle"),), len(period.present) - active)]
+    if metric == _CONCURRENCY:
+        spreads: dict[str, Spread] = {}
+        for most in period.most.values():
+            spreads.setdefault("active" if most else "idle", Spread(COUNT_BOUNDS)).add(most)
+        return [((("state", state),), spread.told()) for state, spread in sorted(spreads.items())]
+    whole = metric == _COUNT
+    numbers = [
+        (labels, int(value) if whole else value) for (name, labels), value in period.numbers.items() if name == metric
+    ]
+    return [*numbers, *((labels, spread.told()) for (name, labels), spread in period.spreads.items() if name == metric)]
+
+
+class Recorder:
+    """The records of every revision there was: `loadtest.emulator.model.Readings`."""
+
+    def __init__(self, sampling: Sampling, *, clock: Callable[[], float]) -> None:
+        self.sampling = sampling
+        self._clock = clock
+        self._records: dict[tuple[ServiceKey, str], RevisionRecord] = {}
+
+    def of(self, service: ServiceKey, revision: str) -> RevisionRecord:
+        """Return the record of a revision, a new one the first time."""
+        return self._records.setdefault((service, revision), RevisionRecord(self.sampling.period_s))
+
+    def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:
+        """See `loadtest.emulator.model.Readings`."""
+        seen_until_s = self._clock() - self.sampling.ingest_delay_s
+        return [
+            Series(metric, service, revision, labels, tuple(points))
+            for (service, revision), record in self._records.items()
+            for labels, points in record.points(metric, start_s=start_s, end_s=end_s, seen_until_s=seen_until_s).items()
+        ]

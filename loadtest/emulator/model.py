@@ -1,0 +1,454 @@
+"""Define what the emulator offers to whoever deploys to it and reads what it recorded.
+
+Two seams, both asyncio, both only for the emulator's own event loop (no call blocks, none is thread-safe):
+
+    Control   create, update and delete services; say how they are        implemented by control.py
+    Readings  the points of a metric in an interval                       implemented by metrics_store.py
+
+`Emulator` is both. `tests/emulator/fake.py` is a fake of the same shape, for tests of what stands on top.
+
+A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
+FAILED. That is the shape of a long-running operation.
+
+api_listener.py opens the one local port, tells HTTP/2 (gRPC) from HTTP/1 by its first bytes, and mounts
+
+    google_api.grpc_server.start(emulator: Emulator, address: str) -> grpc.aio.Server    async; started,
+        listening on `address` (`unix:PATH`); the door stops it
+    google_api.knative.routes(emulator: Emulator) -> list[starlette.routing.BaseRoute]   beside /state
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from ..core.errors import EmulatorError, UsageError
+
+Labels = tuple[tuple[str, str], ...]
+"""Label names with their values, sorted by name: hashable, unlike a dict."""
+
+
+class ServiceExistsError(EmulatorError):
+    """A service of that name is there already."""
+
+
+class ServiceNotFoundError(EmulatorError):
+    """No service of that name."""
+
+
+class TemplateError(EmulatorError, UsageError):
+    """A revision cannot be made from these words; the service is as it was."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceKey:
+    """What names a service: `projects/PROJECT/locations/LOCATION/services/NAME`."""
+
+    name: str
+    project: str = "local"
+    location: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class StartupProbe:
+    """When an instance counts as started. The default is Cloud Run's: TCP, for at most 240 s.
+
+    Attributes:
+        kind: `tcp` (the port accepts) or `http` (GET `path` answers 200…399).
+        initial_delay_s: before the first try.
+        period_s: between two tries as declared; with `failure_threshold` it bounds the start. The emulator looks
+            every 50 ms, as Cloud Run's default probe in effect does, and gives up after
+            `initial_delay_s + period_s * failure_threshold`.
+        timeout_s: of one HTTP try.
+    """
+
+    kind: Literal["tcp", "http"] = "tcp"
+    path: str = "/"
+    initial_delay_s: float = 0.0
+    period_s: float = 240.0
+    timeout_s: float = 1.0
+    failure_threshold: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionTemplate:
+    """What a revision runs and within which limits, named as Cloud Run names them.
+
+    Attributes:
+        command: argv of the process; empty: this project's own target service. Run in the emulator's directory.
+        args: appended to `command` (or to the default command).
+        env: variables on top of the emulator's own environment. PORT, K_SERVICE, K_REVISION and K_CONFIGURATION
+            are always set by the emulator and win.
+        port: the container port as declared; only reported. Each instance gets a free port of this machine in $PORT.
+        image: as declared; only reported. The emulator runs `command`, never an image.
+        cpu: vCPU of one instance; None: chosen at deploy so that one instance serves about 30 requests/s at the
+            60 % target (RevisionStatus.cpu says what it became).
+        memory_bytes: of one instance.
+        concurrency: requests an instance is given at once at most.
+        timeout_s: after which a request is answered 504.
+        revision_name: full name of the revision to make; None: `SERVICE-00001-abc` and so on.
+    """
+
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Labels = ()
+    port: int = 8080
+    image: str = ""
+    cpu: float | None = 1.0
+    memory_bytes: int = 512 * 1024 * 1024
+    concurrency: int = 80
+    min_instances: int = 0
+    max_instances: int = 100
+    timeout_s: float = 300.0
+    cpu_boost: bool = True
+    startup_probe: StartupProbe = StartupProbe()
+    revision_name: str | None = None
+
+
+class Phase(StrEnum):
+    """Where a service or a revision stands."""
+
+    DEPLOYING = "deploying"
+    READY = "ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionStatus:
+    """One revision as it is now.
+
+    Attributes:
+        created_s: Unix time.
+        message: why it failed, with the process's own last lines; "" otherwise.
+        cpu: vCPU in effect, also where the template left the choice open; None until chosen.
+        startup_s: how long its first instance took from start to a passed probe; None until measured.
+        pending_limit_s: how long a request waits for an instance before it is answered 429; None until known.
+        serving: whether it gets the service's traffic.
+        active, idle, starting: instances by state, now.
+    """
+
+    name: str
+    template: RevisionTemplate
+    created_s: float
+    phase: Phase
+    message: str = ""
+    cpu: float | None = None
+    startup_s: float | None = None
+    pending_limit_s: float | None = None
+    serving: bool = False
+    active: int = 0
+    idle: int = 0
+    starting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service as it is now.
+
+    Attributes:
+        uid: unique to this creation of it.
+        url: where it answers, `http://127.0.0.1:PORT`; the same for its whole life.
+        generation: 1 at creation, one more with every update.
+        observed_generation: the newest generation that is READY or FAILED.
+        created_s, updated_s: Unix time.
+        template: of the newest generation.
+        traffic: the revision that is to get all traffic; None: the latest ready one.
+        revisions: oldest first; deleted with the service only.
+        phase: of the newest generation. A service whose update FAILED goes on serving the revision before it.
+        message: why it failed; "" otherwise.
+    """
+
+    key: ServiceKey
+    uid: str
+    url: str
+    generation: int
+    observed_generation: int
+    created_s: float
+    updated_s: float
+    labels: Labels
+    annotations: Labels
+    template: RevisionTemplate
+    traffic: str | None
+    revisions: tuple[RevisionStatus, ...]
+    latest_created_revision: str | None
+    latest_ready_revision: str | None
+    phase: Phase
+    message: str = ""
+
+
+class Control(Protocol):
+    """Deploys to a local Cloud Run."""
+
+    def create_service(
+        self,
+        key: ServiceKey,
+        template: RevisionTemplate,
+        *,
+        labels: Labels = (),
+        annotations: Labels = (),
+        traffic: str | None = None,
+        front_port: int = 0,
+    ) -> ServiceStatus:
+        """Start deploying a new service and return it, DEPLOYING.
+
+        Args:
+            key: its name.
+            template: of its first revision.
+            labels: remembered, not used.
+            annotations: remembered, not used.
+            traffic: as in ServiceStatus.
+            front_port: where it is to answer on 127.0.0.1; 0: a free port.
+
+        Raises:
+            ServiceExistsError: there is one of that key.
+            TemplateError: the template cannot work on any machine; names the field, the value and the way out.
+            EmulatorError: the port is taken.
+        """
+        ...
+
+    def update_service(
+        self,
+        key: ServiceKey,
+        template: RevisionTemplate,
+        *,
+        labels: Labels | None = None,
+        annotations: Labels | None = None,
+        traffic: str | None = None,
+    ) -> ServiceStatus:
+        """Start replacing the service's template and return it.
+
+        A template equal to the present one makes no new revision. None for labels and annotations keeps them.
+
+        Raises:
+            ServiceNotFoundError: there is none.
+            TemplateError: as in `create_service`; also a `traffic` that names no revision of this service.
+        """
+        ...
+
+    def delete_service(self, key: ServiceKey) -> ServiceStatus:
+        """Start stopping the service and return it, DELETING; its name is free once `deleted` returns.
+
+        Raises:
+            ServiceNotFoundError: there is none.
+        """
+        ...
+
+    async def settled(self, key: ServiceKey, generation: int) -> ServiceStatus:
+        """Return the service as soon as `generation` is READY or FAILED (or a newer one has replaced it).
+
+        Raises:
+            ServiceNotFoundError: there is none, or it was deleted meanwhile.
+        """
+        ...
+
+    async def deleted(self, key: ServiceKey) -> None:
+        """Return once nothing of the service is left; at once if there is no such service."""
+        ...
+
+    def service(self, key: ServiceKey) -> ServiceStatus:
+        """Return the service as it is now.
+
+        Raises:
+            ServiceNotFoundError: there is none.
+        """
+        ...
+
+    def services(self) -> Sequence[ServiceStatus]:
+        """Return every service, by key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How values spread over buckets, as Cloud Monitoring tells it.
+
+    Attributes:
+        bounds: ascending; bucket i holds values in [bounds[i-1], bounds[i]).
+        counts: one more than bounds.
+    """
+
+    count: int
+    mean: float
+    sum_of_squared_deviation: float
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One sample. A GAUGE has `start_s == end_s`, a DELTA covers `[start_s, end_s)`; Unix times, whole periods."""
+
+    start_s: float
+    end_s: float
+    value: int | float | Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The points of one metric, one revision, one set of metric labels; oldest point first.
+
+    A revision without anything to tell in a period has no point for it: missing is not zero. Only complete periods
+    are told, and only once the ingest delay has passed.
+    """
+
+    metric: str
+    service: ServiceKey
+    revision: str
+    labels: Labels
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric is, as in `ListMetricDescriptors`."""
+
+    type: str
+    kind: Literal["GAUGE", "DELTA"]
+    value_type: Literal["INT64", "DOUBLE", "DISTRIBUTION"]
+    unit: str
+    labels: tuple[str, ...]
+    description: str
+    stage: Literal["GA", "BETA"] = "GA"
+
+
+PREFIX = "run.googleapis.com/"
+_CODE = ("response_code", "response_code_class")
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        PREFIX + "container/instance_count",
+        "GAUGE",
+        "INT64",
+        "1",
+        ("state",),
+        "Container instances by state: active had a request in the period, idle had none.",
+    ),
+    Metric(
+        PREFIX + "request_count",
+        "DELTA",
+        "INT64",
+        "1",
+        _CODE,
+        "Requests that reached a container; the 429s of the pending queue did not.",
+    ),
+    Metric(
+        PREFIX + "request_latencies",
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        _CODE,
+        "Time at the container, without queueing and container start.",
+    ),
+    Metric(
+        PREFIX + "request_latency/e2e_latencies",
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        _CODE,
+        "Time from the whole request read to the last byte of the answer, queueing included.",
+        "BETA",
+    ),
+    Metric(
+        PREFIX + "request_latency/pending",
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        _CODE,
+        "Time in the pending queue.",
+        "BETA",
+    ),
+    Metric(
+        PREFIX + "container/startup_latencies",
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        (),
+        "Time from starting an instance to its passed startup probe.",
+        "BETA",
+    ),
+    Metric(
+        PREFIX + "container/max_request_concurrencies",
+        "DELTA",
+        "DISTRIBUTION",
+        "1",
+        ("state",),
+        "The most requests each instance had at once in the period.",
+    ),
+    Metric(
+        PREFIX + "container/cpu/utilizations",
+        "DELTA",
+        "DISTRIBUTION",
+        "10^2.%",
+        (),
+        "CPU use of each instance over its vCPU, a ratio.",
+    ),
+    Metric(
+        PREFIX + "container/memory/utilizations",
+        "DELTA",
+        "DISTRIBUTION",
+        "10^2.%",
+        (),
+        "Memory of each instance over its limit, a ratio.",
+    ),
+    Metric(
+        PREFIX + "container/billable_instance_time",
+        "DELTA",
+        "DOUBLE",
+        "s",
+        (),
+        "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
+    ),
+)
+"""Every metric of `cloud_run_revision` that the emulator can know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the recorded points come: their period, and how long after it they can be seen."""
+
+    period_s: float = 60.0
+    ingest_delay_s: float = 0.0
+
+
+class Readings(Protocol):
+    """Tells what was recorded, of services that were deleted too."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the points come."""
+        ...
+
+    def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:
+        """Return every series of a metric type with its points whose end is in `(start_s, end_s]`.
+
+        Args:
+            metric: a type in METRICS; any other has no series.
+            start_s: Unix time.
+            end_s: Unix time.
+        """
+        ...
+
+
+class Emulator(Control, Readings, Protocol):
+    """A local Cloud Run: deploy to it, read what it recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatorOptions:
+    """How one emulator works, the same for all its services.
+
+    Attributes:
+        autoscaler: `cloudrun` or `knative`.
+        idle_s: how long an idle instance is kept; None: the autoscaler's own (Cloud Run 15 min, Knative 30 s).
+        api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
+        command: what a template without a command runs; empty: this project's own target service.
+    """
+
+    autoscaler: Literal["cloudrun", "knative"] = "cloudrun"
+    idle_s: float | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    api_port: int = 0
+    command: tuple[str, ...] = ()

@@ -1,0 +1,223 @@
+"""Keep one service: its port, its revisions, and which of them gets the traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from ..core.errors import EmulatorError
+from .metrics_store import RevisionRecord
+from .model import Labels, Phase, RevisionTemplate, ServiceKey, ServiceNotFoundError, ServiceStatus, TemplateError
+from .revision import Revision, SharedResources
+
+BACKLOG = 4096
+_LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels no word comes out by chance
+
+
+def check_template(template: RevisionTemplate) -> None:
+    """Refuse what cannot work on any machine.
+
+    Raises:
+        TemplateError: names the field, the value and the way out.
+    """
+    rules = (
+        (template.cpu is None or 0 < template.cpu <= 8, f"cpu {template.cpu}: must be above 0 and at most 8 vCPU."),
+        (template.memory_bytes >= 2**20, f"memory {template.memory_bytes} bytes: must be at least 1 MiB, e.g. 512Mi."),
+        (1 <= template.concurrency <= 1000, f"concurrency {template.concurrency}: must be 1 to 1000."),
+        (template.min_instances >= 0, f"min instances {template.min_instances}: must be at least 0."),
+        (
+            1 <= template.max_instances <= 1000 and template.max_instances >= template.min_instances,
+            f"max instances {template.max_instances}: must be 1 to 1000, at least min ({template.min_instances}).",
+        ),
+        (0 < template.timeout_s <= 3600, f"timeout {template.timeout_s:g} s: must be above 0 and at most 3600 s."),
+    )
+    for holds, sentence in rules:
+        if not holds:
+            raise TemplateError(sentence)
+
+
+class Service:
+    """One service."""
+
+    def __init__(
+        self,
+        key: ServiceKey,
+        *,
+        labels: Labels,
+        annotations: Labels,
+        front_port: int,
+        room: Path,
+        default_argv: tuple[str, ...],
+        ground: SharedResources,
+        record_of: Callable[[str], RevisionRecord],
+    ) -> None:
+        self.key = key
+        self.labels, self.annotations = labels, annotations
+        self.generation = self.observed_generation = 0
+        self.uid = secrets.token_hex(16)
+        self.created_s = self.updated_s = time.time()
+        self.template = RevisionTemplate()
+        self.traffic: str | None = None
+        self.phase, self.message = Phase.DEPLOYING, ""
+        self.revisions: list[Revision] = []
+        self.latest_ready: Revision | None = None
+        self._room, self._ground, self._record_of = room, ground, record_of
+        self._default_argv = default_argv or (sys.executable, "-m", "target_service")
+        self._changed = asyncio.Condition()
+        self._in_turn = asyncio.Lock()
+        self._listening = False
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._socket = _bound(front_port)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def deploy(self, template: RevisionTemplate, *, traffic: str | None) -> None:
+        """Start bringing `template` and `traffic` into force.
+
+        Raises:
+            TemplateError: it cannot be; nothing has changed.
+        """
+        check_template(template)
+        names = {revision.name for revision in self.revisions}
+        new = not self.revisions or template != self.template
+        name = template.revision_name or self._next_name()
+        if new and name in names:
+            raise TemplateError(f"revision name {name}: {self.key.name} has one already; give another, or none.")
+        if traffic is not None and traffic not in names | ({name} if new else set()):
+            raise TemplateError(f"traffic to {traffic}: {self.key.name} has no such revision.")
+        revision = self._new_revision(name, template) if new else self.revisions[-1]
+        self.template, self.traffic = template, traffic
+        self.generation += 1
+        self.updated_s = time.time()
+        self.phase, self.message = Phase.DEPLOYING, ""
+        self._do(self._bring(revision, self.generation, traffic))
+
+    async def settled(self, generation: int) -> ServiceStatus:
+        """Return it once `generation` or a newer one is READY or FAILED.
+
+        Raises:
+            ServiceNotFoundError: it was deleted meanwhile.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.observed_generation >= generation or self.phase is Phase.DELETING)
+        if self.phase is Phase.DELETING:
+            raise ServiceNotFoundError(f"Service {self.key.name} was deleted.")
+        return self.status()
+
+    async def shutdown(self) -> None:
+        """Stop all of it."""
+        self.phase = Phase.DELETING
+        async with self._changed:
+            self._changed.notify_all()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*(revision.shutdown() for revision in self.revisions))
+        self._socket.close()
+
+    def status(self) -> ServiceStatus:
+        """Return how it is now."""
+        return ServiceStatus(
+            key=self.key,
+            uid=self.uid,
+            url=self.url,
+            generation=self.generation,
+            observed_generation=self.observed_generation,
+            created_s=self.created_s,
+            updated_s=self.updated_s,
+            labels=self.labels,
+            annotations=self.annotations,
+            template=self.template,
+            traffic=self.traffic,
+            revisions=tuple(revision.status() for revision in self.revisions),
+            latest_created_revision=self.revisions[-1].name if self.revisions else None,
+            latest_ready_revision=self.latest_ready.name if self.latest_ready else None,
+            phase=self.phase,
+            message=self.message,
+        )
+
+    async def _bring(self, revision: Revision, generation: int, traffic: str | None) -> None:
+        """Deploy a revision and move the traffic; generations one after the other."""
+        async with self._in_turn:
+            message = ""
+            try:
+                if revision.phase is Phase.DEPLOYING:
+                    self._ground.tell(f"{revision.name}: deploying, its first instance starts")
+                    await revision.deploy()
+                if revision.phase is Phase.READY:
+                    self.latest_ready = revision
+                    await self._move_traffic(traffic, revision)
+                else:
+                    message = f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.message}"
+            except (EmulatorError, OSError) as error:
+                message = str(error)
+            async with self._changed:
+                self.observed_generation = generation
+                if generation == self.generation and self.phase is not Phase.DELETING:
+                    self.phase, self.message = (Phase.FAILED if message else Phase.READY), message
+                self._changed.notify_all()
+        if message:
+            self._ground.tell(f"{self.key.name}: {message}")
+
+    async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
+        """Let the revision that `traffic` names (None: the newest) accept, then let the one before it leave.
+
+        A service that had no traffic yet starts at zero instances unless a minimum is asked for: the instance of the
+        deployment check ends. (Cloud Run keeps it for a while; here every run starts alike.)
+        """
+        goal = next((one for one in self.revisions if one.name == traffic), newest)
+        before = [one for one in self.revisions if one.serving and one is not goal]
+        if not goal.serving:
+            if not before and goal.template.min_instances == 0:
+                await goal.stop_first()
+            if not self._listening:
+                self._socket.listen(BACKLOG)
+                self._listening = True
+            await goal.take_traffic(listen_fd=self._socket.fileno(), room=self._room / str(self.revisions.index(goal)))
+        for one in before:
+            await one.leave_traffic()
+        if goal is not newest:
+            await newest.stop_first()
+
+    def _new_revision(self, name: str, template: RevisionTemplate) -> Revision:
+        revision = Revision(
+            self.key,
+            name,
+            template,
+            argv=[*(template.command or self._default_argv), *template.args],
+            ground=self._ground,
+            record=self._record_of(name),
+        )
+        self.revisions.append(revision)
+        return revision
+
+    def _next_name(self) -> str:
+        letters = "".join(secrets.choice(_LETTERS) for _ in range(3))
+        return f"{self.key.name}-{len(self.revisions) + 1:05d}-{letters}"
+
+    def _do(self, job: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket bound to 127.0.0.1:`port`, not listening yet: a service that is not ready refuses."""
+    found = socket.socket()
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind(("127.0.0.1", port))
+    except OSError as error:
+        found.close()
+        raise EmulatorError(
+            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --port, or stop what has it."
+        ) from error
+    return found

@@ -1,0 +1,65 @@
+"""Decide during a run whether a condition such as `error_rate > 50% for 10s` is so."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from ..core.objectives import Objective, Unit
+from .progress import ProgressSnapshot, Recent
+
+DEFAULT_WINDOW_S = 10
+"""What a condition without "for" looks at: long enough that one slow answer does not end a run."""
+
+
+class StopOn:
+    """Called at every look at a run; returns the sentence that ends it once the condition has been so.
+
+    The window is counted in the requests' own time of ending. It must have passed once since the load began, and
+    hold at least one request (for a percentile, a successful one): no data stops nothing.
+    """
+
+    def __init__(self, condition: Objective) -> None:
+        self.condition = condition
+        self.window_ns = (condition.window_s or DEFAULT_WINDOW_S) * 1_000_000_000
+        self._recent: deque[Recent] = deque()
+        self._first_ns: int | None = None
+
+    def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
+        """Return why the run is to end, or None."""
+        del snapshot
+        self._recent.extend(recent for recent in new if recent.end_ns.size)
+        if not self._recent:
+            return None
+        newest_ns = max(int(recent.end_ns.max()) for recent in self._recent)
+        while int(self._recent[0].end_ns.max()) < newest_ns - self.window_ns:
+            self._recent.popleft()
+        if self._first_ns is None:
+            self._first_ns = int(self._recent[0].end_ns.min())
+        if newest_ns - self._first_ns < self.window_ns:
+            return None
+        value = self._value(newest_ns)
+        if value is None or not self.condition.met_by(value):
+            return None
+        return f"`--stop-on {self.condition.text}`: it was {_worded(value, self.condition.unit)}"
+
+    def _value(self, newest_ns: int) -> float | None:
+        inside = [recent.end_ns >= newest_ns - self.window_ns for recent in self._recent]
+        outcome = np.concatenate([recent.outcome[at] for recent, at in zip(self._recent, inside, strict=True)])
+        if not outcome.size:
+            return None
+        if self.condition.unit is Unit.RATIO:
+            return float((outcome != 0).mean())
+        if self.condition.unit is Unit.PER_S:
+            return float((outcome == 0).sum() / (self.window_ns / 1e9))
+        latency_us = np.concatenate([recent.latency_us[at] for recent, at in zip(self._recent, inside, strict=True)])
+        successful = latency_us[outcome == 0]
+        assert self.condition.quantile is not None
+        return float(np.quantile(successful, self.condition.quantile) / 1000) if successful.size else None
+
+
+def _worded(value: float, unit: Unit) -> str:
+    if unit is Unit.RATIO:
+        return f"{value:.1%}"
+    return f"{value:.1f} ms" if unit is Unit.MS else f"{value:.1f}/s"

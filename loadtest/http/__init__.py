@@ -1,0 +1,1 @@
+"""Speak HTTP/1.1 over gevent sockets."""

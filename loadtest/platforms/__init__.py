@@ -1,0 +1,1 @@
+"""Offer the places that can be put under load."""

@@ -1,0 +1,161 @@
+"""Make one call to Google in bounded time, and turn each way it fails into a sentence with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ...core.errors import CloudError
+from .clients import LOGIN
+
+Answer = TypeVar("Answer")
+
+RUN_API = "run.googleapis.com"
+MONITORING_API = "monitoring.googleapis.com"
+
+ROLES = {
+    "iam.serviceaccounts.actAs": "roles/iam.serviceAccountUser",
+    "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
+}
+"""What grants a permission that a call's own role does not: a deploy acts as an account, and reads an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long one call may take: `attempt_s` for one answer, `retry_s` for all attempts together.
+
+    The stock clients retry a dead server for 90 s whatever `timeout` says; hence both are always given.
+    """
+
+    attempt_s: float = 20.0
+    retry_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What a call is for: the words of the sentence when it fails.
+
+    Attributes:
+        doing: a noun phrase, as "reading the metrics of `ml`".
+        api: the API that must be enabled.
+        project: where.
+        role: what grants the permission.
+        look: the command that shows what is there, for NOT_FOUND.
+    """
+
+    doing: str
+    api: str
+    project: str
+    role: str
+    look: str
+
+
+def on_service(
+    doing: str, service: str, *, project: str, region: str, role: str = "roles/run.developer"
+) -> CallContext:
+    """Return the words for a call that does this to a service; `role` is what grants it."""
+    return CallContext(
+        doing=f"{doing} service {service} ({region})",
+        api=RUN_API,
+        project=project,
+        role=role,
+        look=f"gcloud run services list --project {project} --region {region}",
+    )
+
+
+def call(
+    rpc: Callable[..., Answer],
+    request: object,
+    *,
+    purpose: CallContext,
+    retry_policy: RetryPolicy | None = None,
+    passed: tuple[type[Exception], ...] = (),
+) -> Answer:
+    """Return what `rpc` answers, retrying UNAVAILABLE and RESOURCE_EXHAUSTED until `retry_policy` ends.
+
+    Raises:
+        CloudError: every other failure, and these two once retry_policy ended.
+        google.api_core.exceptions.NotFound: as it came; what is missing may be an answer. `explained` words it. So do
+            the classes in `passed`.
+    """
+    from google.api_core.exceptions import GoogleAPICallError, NotFound, ResourceExhausted, RetryError
+    from google.api_core.exceptions import ServiceUnavailable as Unavailable
+    from google.api_core.retry import Retry, if_exception_type
+    from google.api_core.timeout import ConstantTimeout
+    from google.auth.exceptions import GoogleAuthError
+
+    retry_policy = retry_policy or RetryPolicy()
+    retry = Retry(
+        predicate=if_exception_type(Unavailable, ResourceExhausted),
+        initial=0.25,
+        maximum=5.0,
+        timeout=retry_policy.retry_s,
+    )
+    attempt = ConstantTimeout(retry_policy.attempt_s)
+    try:
+        return rpc(request, retry=retry, timeout=attempt)
+    except passed:
+        raise
+    except NotFound:
+        raise
+    except RetryError as error:
+        cause = error.cause if isinstance(error.cause, GoogleAPICallError) else None
+        raise CloudError(explained(cause or error, purpose=purpose, retry_policy=retry_policy)) from error
+    except (GoogleAPICallError, GoogleAuthError) as error:
+        raise CloudError(explained(error, purpose=purpose, retry_policy=retry_policy)) from error
+
+
+def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPolicy | None = None) -> str:
+    """Return one sentence on what failed, with what was said and what cures it."""
+    from google.api_core import exceptions as google
+    from google.auth.exceptions import GoogleAuthError
+
+    retry_policy = retry_policy or RetryPolicy()
+    words, role = "{api} refused {on}: {name}: {said}.", purpose.role
+    if isinstance(error, google.PermissionDenied):
+        words = _DISABLED if error.reason == "SERVICE_DISABLED" else _DENIED
+        role = ROLES.get((error.metadata or {}).get("permission", ""), role)
+    for kind, sentence in (
+        (google.NotFound, _NOT_FOUND),
+        (google.Unauthenticated, _UNAUTHENTICATED),
+        (GoogleAuthError, _UNAUTHENTICATED),
+        (google.ResourceExhausted, _EXHAUSTED),
+        (google.DeadlineExceeded, _LATE),
+        (google.ServiceUnavailable, _UNAVAILABLE),
+    ):
+        if isinstance(error, kind):
+            words = sentence
+    return words.format(
+        on=f"{purpose.doing} in project {purpose.project}",
+        said=(getattr(error, "message", None) or str(error) or type(error).__name__).rstrip("."),
+        name=getattr(getattr(error, "grpc_status_code", None), "name", type(error).__name__),
+        attempt_s=f"{retry_policy.attempt_s:g}",
+        retry_s=f"{retry_policy.retry_s:g}",
+        login=LOGIN,
+        api=purpose.api,
+        project=purpose.project,
+        role=role,
+        look=purpose.look,
+    )
+
+
+_DENIED = (
+    "No permission for {on} ({said}), or no such project. Who may grant it runs: "
+    "`gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}`."
+)
+_DISABLED = "{api} is not enabled for {on}. Enable it: `gcloud services enable {api} --project {project}`."
+_NOT_FOUND = "Not found: {on} ({said}). See what is there: `{look}`."
+_UNAUTHENTICATED = "Google does not accept this machine's credentials for {on} ({said}). Run `{login}`."
+_EXHAUSTED = (
+    "The quota of {api} stayed used up for {retry_s} s while {on} ({said}). Wait a minute and try again, or ask for "
+    "more: https://console.cloud.google.com/apis/api/{api}/quotas?project={project}"
+)
+_LATE = (
+    "{api} did not answer within {attempt_s} s: {on} ({said}). Check that this machine reaches it (proxy, firewall, "
+    "`curl -I https://{api}`), then try again."
+)
+_UNAVAILABLE = (
+    "{api} could not be reached for {retry_s} s: {on} ({said}). Check the network and https://status.cloud.google.com, "
+    "then try again."
+)

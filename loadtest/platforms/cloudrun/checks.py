@@ -1,0 +1,307 @@
+"""Say what is missing or risky about a Cloud Run service before a long run, each with the command that cures it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ...core.errors import CloudError, UsageError
+from .calls import call, on_service
+from .clients import Clients
+from .describe import Described, describe, place_of
+from .tokens import REFRESH_BEFORE_S, IdTokens
+
+if TYPE_CHECKING:
+    from ...recording.run import Limits
+    from .calls import RetryPolicy
+
+FAR_MS = 20.0
+"""A round trip above this is of another region or a slow line: it adds to every latency that is measured."""
+
+ROUND_TRIPS = 3
+ANSWER_WITHIN_S = 60.0
+
+LOOK_AT_PRICES = "python lt.py run --prices FILE …, with the prices of https://cloud.google.com/run/pricing"
+
+INVOKE = "run.routes.invoke"
+
+PERMISSIONS = {
+    INVOKE: "roles/run.invoker",
+    "run.services.get": "roles/run.viewer",
+    "run.services.getIamPolicy": "roles/run.viewer",
+}
+"""What a run needs of the service itself, and what grants it (https://cloud.google.com/run/docs/reference/iam/roles).
+The series need roles/monitoring.viewer on the project; they are asked for."""
+
+
+class Mark(StrEnum):
+    """How a check came out."""
+
+    GOOD = "✓"
+    RISKY = "!"
+    BAD = "✗"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor: what was looked at, what was found, and the command that cures it ("" when good)."""
+
+    mark: Mark
+    name: str
+    finding: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCheckRequest:
+    """What to look at.
+
+    Attributes:
+        service: name or URL.
+        project: None: the credentials' own.
+        region: None: from the URL.
+        endpoint: a local Cloud Run instead of Google.
+        run_s: planned length of the run.
+        path: where the payload is posted.
+        payload: one real request's body.
+    """
+
+    service: str
+    project: str | None
+    region: str | None
+    endpoint: str | None
+    run_s: float
+    path: str
+    payload: object
+
+
+def check_service(asked: ServiceCheckRequest, *, retry_policy: RetryPolicy | None = None) -> Iterator[Check]:
+    """Yield a line for each thing that a run against the service needs; ends early where the rest cannot be known."""
+    clients = Clients(asked.endpoint)
+    if asked.endpoint is None:
+        check = _credentials(clients)
+        yield check
+        if check.mark is Mark.BAD:
+            return
+    try:
+        project, region = place_of(asked.service, project=asked.project, region=asked.region, clients=clients)
+        yield Check(Mark.GOOD, "project", f"{project}, region {region}")
+        found = describe(
+            asked.service, project=project, region=region, endpoint=asked.endpoint, retry_policy=retry_policy
+        )
+    except UsageError as error:
+        yield Check(Mark.BAD, "project", str(error), "gcloud config set project PROJECT; add --region REGION")
+        return
+    except CloudError as error:
+        yield Check(Mark.BAD, "Cloud Run API", str(error), _command_in(str(error)))
+        return
+    yield Check(Mark.GOOD, "Cloud Run API", f"describes {found.target.service}, revision {found.target.revision}")
+    yield check_permissions(found, clients, retry_policy=retry_policy)
+    yield _metrics(found, clients, retry_policy)
+    yield _ready(found)
+    yield from check_limits(found.target.limits, found)
+    token, check = _token(found, asked.run_s)
+    yield check
+    if check.mark is not Mark.BAD:
+        yield from check_answers(found.target.url + asked.path, asked.payload, token, cure=_invoker(found))
+
+
+def check_permissions(found: Described, clients: Clients, *, retry_policy: RetryPolicy | None = None) -> Check:
+    """Ask which of PERMISSIONS this machine's credentials hold on the service."""
+    from google.api_core.exceptions import NotFound
+    from google.iam.v1.iam_policy_pb2 import TestIamPermissionsRequest
+
+    service, project, region = str(found.target.service), str(found.target.project), str(found.target.region)
+    purpose = on_service(
+        "asking about permissions on", service, project=project, region=region, role="roles/run.viewer"
+    )
+    name = f"projects/{project}/locations/{region}/services/{service}"
+    request = TestIamPermissionsRequest(resource=name, permissions=list(PERMISSIONS))
+    try:
+        held = call(
+            clients.services.test_iam_permissions, request, purpose=purpose, retry_policy=retry_policy
+        ).permissions
+    except (CloudError, NotFound) as error:
+        return Check(Mark.BAD, "permissions", str(error), _command_in(str(error)))
+    missing = [one for one in PERMISSIONS if one not in held and not (one == INVOKE and found.public)]
+    if not missing:
+        return Check(Mark.GOOD, "permissions", f"has what a run needs: {', '.join(PERMISSIONS)}")
+    grant = _invoker(found).replace(PERMISSIONS[INVOKE], PERMISSIONS[missing[0]])
+    return Check(Mark.BAD if INVOKE in missing else Mark.RISKY, "permissions", f"lacks {', '.join(missing)}", grant)
+
+
+def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
+    """Yield a line on each of the service's limits, with a sentence on the risky ones."""
+    again = f"gcloud run services update {found.target.service} {_place(found)}"
+    if found.target.kind == "emulator":
+        again = f"python lt.py deploy --service {found.target.service} {_place(found)} --endpoint HOST:PORT"
+    if limits.min_instances:
+        yield Check(Mark.GOOD, "min instances", f"{limits.min_instances}: no cold start at first, billed while idle")
+    else:
+        said = "0: after a quiet quarter of an hour the first requests wait for an instance to start"
+        yield Check(Mark.RISKY, "min instances", said, f"{again} --min-instances 1")
+    if limits.max_instances is None:
+        said = "none set: a mistake in the load may start as many as the project allows, and bill them"
+        yield Check(Mark.RISKY, "max instances", said, f"{again} --max-instances 20")
+    else:
+        yield Check(Mark.GOOD, "max instances", f"{limits.max_instances}: beyond them requests queue, then get 429")
+    cpu, concurrency = limits.cpu or 1.0, limits.concurrency or 80
+    if concurrency > 20 * cpu:
+        said = f"{concurrency} on {cpu:g} vCPU: a service that computes queues inside the instance before it scales out"
+        yield Check(Mark.RISKY, "concurrency", said, f"{again} --concurrency {max(1, round(8 * cpu))}")
+    else:
+        yield Check(Mark.GOOD, "concurrency", f"{concurrency} on {cpu:g} vCPU")
+    if limits.cpu_boost:
+        yield Check(Mark.GOOD, "CPU boost", "on: a starting instance gets more CPU")
+    else:
+        yield Check(Mark.RISKY, "CPU boost", "off: every cold start takes longer", f"{again} --cpu-boost")
+    for sentence in limits.unpriced():
+        yield Check(Mark.RISKY, "price", f"{sentence}; an estimate is of other prices", LOOK_AT_PRICES)
+    if found.probe == "tcp":
+        said = "TCP: passes as soon as the port opens, so the service must load its model before it listens"
+        yield Check(Mark.RISKY, "startup probe", said, _probe_cure(found))
+    else:
+        yield Check(Mark.GOOD, "startup probe", f"{found.probe}: the service itself says when it is ready")
+
+
+def _credentials(clients: Clients) -> Check:
+    try:
+        return Check(Mark.GOOD, "credentials", type(clients.credentials).__name__)
+    except CloudError as error:
+        return Check(Mark.BAD, "credentials", str(error), _command_in(str(error)))
+
+
+def _metrics(found: Described, clients: Clients, retry_policy: RetryPolicy | None) -> Check:
+    from .metrics import known_metrics
+
+    try:
+        known = known_metrics(clients, found.target, retry_policy=retry_policy)
+    except CloudError as error:
+        return Check(Mark.BAD, "Monitoring API", str(error), _command_in(str(error)))
+    return Check(Mark.GOOD, "Monitoring API", f"{len(known)} metrics of Cloud Run can be read")
+
+
+def _ready(found: Described) -> Check:
+    if found.ready:
+        return Check(Mark.GOOD, "service", f"ready at {found.target.url}")
+    said = f"its latest revision is not ready: {found.message or 'no reason given'}"
+    return Check(Mark.BAD, "service", said, f"gcloud run services logs read {found.target.service} {_place(found)}")
+
+
+def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
+    if found.public or found.target.kind == "emulator":
+        return None, Check(Mark.GOOD, "ID token", "not needed: everyone may call the service")
+    try:
+        token = IdTokens(found.audience).token()
+    except CloudError as error:
+        return None, Check(Mark.BAD, "ID token", str(error), "gcloud auth login")
+    left_s = token.expires_s - time.time()
+    if left_s >= run_s:
+        return token.text, Check(Mark.GOOD, "ID token", f"lives {left_s / 60:.0f} min, the run {run_s / 60:.0f} min")
+    said = (
+        f"lives {left_s / 60:.0f} min of the run's {run_s / 60:.0f}: refreshed {REFRESH_BEFORE_S / 60:.0f} min before"
+    )
+    return token.text, Check(Mark.GOOD, "ID token", said)
+
+
+def check_answers(url: str, payload: object, token: str | None, *, cure: str) -> Iterator[Check]:
+    """Post real requests over one connection, and yield how they were answered and how far away the service is.
+
+    They go directly, whatever proxies the environment names, because the load does; a redirect is not followed. The
+    first may start an instance. How far it is (the round trip) is the least time of the others without the server's own
+    (`Server-Timing`): what connects is Google's nearest edge, which is near wherever the service runs.
+
+    Args:
+        url: where to post.
+        payload: one real request's body.
+        token: of a private service.
+        cure: the command that lets this machine's user call the service.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    shown = f"curl -i -X POST {url} -H 'Content-Type: application/json' -d @payload.json"
+    trips_ms: list[float] = []
+    told = False
+    with closing(kind(parts.netloc, timeout=ANSWER_WITHIN_S)) as connection:
+        try:
+            for number in range(1 + ROUND_TRIPS):
+                answer = _post(connection, parts.path or "/", payload, token)
+                if number == 0:
+                    yield _payload(answer, cure if answer.status in (401, 403) else shown)
+                    if not answer.is_ok:
+                        return
+                else:
+                    trips_ms.append(answer.took_ms - (answer.server_ms or 0.0))
+                    told = answer.server_ms is not None
+        except (OSError, http.client.HTTPException) as error:
+            if not trips_ms:
+                yield Check(Mark.BAD, "payload", f"no answer: {error or type(error).__name__}", shown)
+                return
+    yield _round_trip(min(trips_ms), told=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    took_ms: float
+    server_ms: float | None
+    body: str
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+def _post(connection: http.client.HTTPConnection, path: str, payload: object, token: str | None) -> _Answer:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    begun_s = time.perf_counter()
+    connection.request("POST", path, json.dumps(payload).encode(), headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    took_ms = (time.perf_counter() - begun_s) * 1000
+    timing = re.search(r"dur=([\d.]+)", answer.headers.get("Server-Timing", ""))
+    return _Answer(answer.status, took_ms, float(timing[1]) if timing else None, body[:200].decode(errors="replace"))
+
+
+def _payload(answer: _Answer, cure: str) -> Check:
+    if answer.is_ok:
+        return Check(Mark.GOOD, "payload", f"answered {answer.status} in {answer.took_ms / 1000:.2f} s")
+    return Check(Mark.BAD, "payload", f"answered {answer.status}: {answer.body}", cure)
+
+
+def _round_trip(least_ms: float, *, told: bool) -> Check:
+    if least_ms <= FAR_MS:
+        return Check(Mark.GOOD, "round trip", f"{least_ms:.1f} ms: the generator stands near the service")
+    if not told:
+        said = f"at most {least_ms:.0f} ms: the service's own time is in it, which its answers do not tell"
+        return Check(Mark.GOOD, "round trip", said)
+    said = f"{least_ms:.0f} ms: the generator stands far from the service, and every latency includes it"
+    return Check(Mark.RISKY, "round trip", said, "run the generator in the service's region (docs/distributed.md)")
+
+
+def _invoker(found: Described) -> str:
+    """Return the command that lets somebody call the service."""
+    binding = f"gcloud run services add-iam-policy-binding {found.target.service} {_place(found)}"
+    return f"{binding} --member=user:YOU --role={PERMISSIONS[INVOKE]}"
+
+
+def _probe_cure(found: Described) -> str:
+    return f"gcloud run services update {found.target.service} {_place(found)} --startup-probe httpGet.path=/healthz"
+
+
+def _place(found: Described) -> str:
+    return f"--project {found.target.project} --region {found.target.region}"
+
+
+def _command_in(sentence: str) -> str:
+    """Return the command that an error's sentence quotes last; "" when it quotes none."""
+    quoted = sentence.split("`")[1::2]
+    return quoted[-1] if quoted else ""

@@ -1,0 +1,153 @@
+"""Make Google's own clients, for Google or for a local endpoint that speaks their protocol."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import CloudError, UsageError
+
+if TYPE_CHECKING:  # a second of imports that only a verb on the cloud pays
+    from google.cloud.monitoring_v3 import MetricServiceClient
+    from google.cloud.run_v2 import RevisionsClient, ServicesClient
+
+LOCAL_PROJECT, LOCAL_REGION = "local", "local"
+"""What a local endpoint is asked for when no project and region were named."""
+
+RENEW_WITHIN_S = 20.0
+
+LOGIN = "gcloud auth application-default login"
+
+
+class Clients:
+    """Google's clients for one endpoint; each is made when it is first used.
+
+    With `endpoint` (`HOST:PORT` on loopback) they speak plain text to it and carry no credentials: the clients'
+    own `api_endpoint` option always insists on TLS. Without, they are the stock clients with the credentials of
+    this machine (Application Default Credentials).
+    """
+
+    def __init__(self, endpoint: str | None = None) -> None:
+        self.endpoint = _loopback(endpoint) if endpoint else None
+
+    @cached_property
+    def services(self) -> ServicesClient:
+        """google.cloud.run.v2.Services."""
+        from google.cloud.run_v2 import ServicesClient
+        from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
+
+        return ServicesClient(**self._how(ServicesGrpcTransport))
+
+    @cached_property
+    def revisions(self) -> RevisionsClient:
+        """google.cloud.run.v2.Revisions."""
+        from google.cloud.run_v2 import RevisionsClient
+        from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcTransport
+
+        return RevisionsClient(**self._how(RevisionsGrpcTransport))
+
+    @cached_property
+    def metrics(self) -> MetricServiceClient:
+        """google.monitoring.v3.MetricService."""
+        from google.cloud.monitoring_v3 import MetricServiceClient
+        from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+
+        return MetricServiceClient(**self._how(MetricServiceGrpcTransport))
+
+    @cached_property
+    def project(self) -> str | None:
+        """The project of this machine's credentials; None when they name none."""
+        return LOCAL_PROJECT if self.endpoint else self._credentials.project
+
+    @cached_property
+    def credentials(self) -> Any:
+        """What the stock clients authenticate with: credentials that Google has just accepted.
+
+        gRPC words a login that has ended as UNAVAILABLE, which would be tried again for a minute and then blamed on the
+        network; so they are renewed once here.
+
+        Raises:
+            CloudError: this machine has none, or they have ended, or Google cannot be reached; the text has the cure.
+        """
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.auth.transport.requests import Request
+
+        own = self._credentials.own
+        try:
+            own.refresh(functools.partial(Request(), timeout=RENEW_WITHIN_S))
+        except TransportError as error:
+            raise CloudError(
+                f"Google could not be reached to renew this machine's credentials ({error}). Check the network, and "
+                "the proxy if there is one."
+            ) from error
+        except GoogleAuthError as error:
+            raise CloudError(
+                f"Google no longer accepts this machine's credentials: run `{LOGIN}`. ({error})"
+            ) from error
+        return own
+
+    @cached_property
+    def _credentials(self) -> _Credentials:
+        import google.auth
+        from google.auth.exceptions import DefaultCredentialsError
+
+        try:
+            own, project = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        except DefaultCredentialsError as error:
+            raise CloudError(f"This machine has no Google credentials: run `{LOGIN}`. ({error})") from error
+        return _Credentials(own, project)
+
+    @cached_property
+    def _channel(self) -> Any:
+        import grpc
+
+        host, _, port = str(self.endpoint).rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except OSError as error:
+            raise CloudError(
+                f"`--endpoint {self.endpoint}`: nothing listens there ({error.strerror}). Start a local Cloud Run with "
+                "`python lt.py emulate`, which prints its address; or leave it out to speak to Google."
+            ) from error
+        # gRPC would ask the proxy that `http_proxy` names for this machine's own ports.
+        return grpc.insecure_channel(self.endpoint, options=[("grpc.enable_http_proxy", 0)])
+
+    def _how(self, transport: Any) -> dict[str, Any]:
+        if self.endpoint:
+            return {"transport": transport(channel=self._channel)}
+        return {"credentials": self.credentials}
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    own: Any
+    project: str | None
+
+
+def _loopback(endpoint: str) -> str:
+    """Return `endpoint` as HOST:PORT.
+
+    Raises:
+        UsageError: it is not on loopback (the channel would carry everything in plain text), or has no port.
+    """
+    bare = endpoint.removeprefix("http://").rstrip("/")
+    host, _, port = bare.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"`--endpoint {endpoint}`: must be HOST:PORT, as `lt.py emulate` prints it.")
+    if host != "localhost" and not _is_loopback(host.strip("[]")):
+        raise UsageError(
+            f"`--endpoint {endpoint}`: must be on loopback (127.0.0.1, ::1, localhost), for it is spoken to in plain "
+            "text. Leave it out to speak to Google."
+        )
+    return bare
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,152 @@
+"""Estimate what a run will cost on Cloud Run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...core.plan import Corner, user_seconds, users_at
+from ...core.prices import Prices, prices_for
+from ...recording.run import PlanPoint
+
+if TYPE_CHECKING:
+    from ...recording.run import Limits
+
+CPU_TARGET_RATIO = 0.60
+CONCURRENCY_TARGET_RATIO = 0.60
+"""At which share of CPU and of concurrency Cloud Run adds an instance (docs/emulator.md)."""
+
+ASSUMED_SERVICE_S = 0.024
+"""CPU of one request when nothing was measured: 300 requests/s on 12 instances of 1 vCPU at the 60 % target."""
+
+ASSUMED_REQUESTS_PER_USER_S = 1.0
+"""Of a user whose scenario does not say; the bundled ones send as many."""
+
+ASSUMED_STARTUP_S = 10.0
+"""Billed while an instance starts, once per instance."""
+
+DEFAULT_CPU, DEFAULT_MEMORY_MIB, DEFAULT_CONCURRENCY, DEFAULT_MAX_INSTANCES = 1.0, 512.0, 80, 100
+"""Cloud Run's own, where the service's limits are not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What will be sent.
+
+    Attributes:
+        plan: corners of the planned users, straight lines between them.
+        duration_s: after the last corner its users stay until then.
+        requests_per_user_s: of one user; None: not known, ASSUMED_REQUESTS_PER_USER_S, and the estimate says so.
+        service_s: how long an instance works on one request; None: ASSUMED_SERVICE_S, and the estimate says so.
+        service_from: how `service_s` is known, as words behind it.
+        held_s: how long a request takes of an instance's concurrency, its waiting included; None: `service_s`.
+    """
+
+    plan: Sequence[PlanPoint]
+    duration_s: float
+    requests_per_user_s: float | None = None
+    service_s: float | None = None
+    service_from: str = "measured"
+    held_s: float | None = None
+
+    def sent(self, requests: int, duration_s: float) -> Load:
+        """Return this load as one that has sent `requests` evenly over `duration_s`."""
+        plan = [PlanPoint(at_s=0.0, users=requests / duration_s)]
+        return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
+
+    def corners(self) -> list[Corner]:
+        """Return the plan's corners, and one far behind them: the last one's users stay; nobody without a plan."""
+        corners = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
+        return [*corners, (math.inf, corners[-1][1])]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will cost.
+
+    Attributes:
+        usd: expected.
+        most_usd: if every allowed instance served for the whole length.
+        requests: planned.
+        instance_s: seconds of instances that start or serve.
+        idle_s: seconds of instances that min-instances keep.
+        most_instances: at once, expected.
+        assumptions: sentences.
+    """
+
+    usd: float
+    most_usd: float
+    requests: float
+    instance_s: float
+    idle_s: float
+    most_instances: int
+    assumptions: tuple[str, ...]
+
+
+def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: Prices | None = None) -> Estimate:
+    """Return what `load` will cost on a service with these limits.
+
+    Per second of the plan the instances wanted are the larger of Cloud Run's two drivers, between the limits:
+    ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × held_s / (0.60 × concurrency)); each is billed
+    for that second, and for ASSUMED_STARTUP_S when it is new. What min-instances keep beyond them is billed as idle. It
+    does not include network, build, logs, or what min-instances cost outside the run.
+    """
+    prices = prices or prices_for(region)
+    service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s
+    rate = ASSUMED_REQUESTS_PER_USER_S if load.requests_per_user_s is None else load.requests_per_user_s
+    cpu = limits.cpu or DEFAULT_CPU
+    memory_gib = (limits.memory_mib or DEFAULT_MEMORY_MIB) / 1024
+    most = limits.max_instances or DEFAULT_MAX_INSTANCES
+    held_s = service_s if load.held_s is None else max(service_s, load.held_s)
+    corners, kept = load.corners(), limits.min_instances or 0
+    requests, serving_s, idle_s, busiest = 0.0, 0.0, 0.0, kept
+    for second in range(math.ceil(load.duration_s)):
+        share = min(1.0, load.duration_s - second)
+        per_s = (users_at(corners, second + share / 2) or 0.0) * rate
+        busy = max(
+            per_s * service_s / (CPU_TARGET_RATIO * cpu),
+            per_s * held_s / (CONCURRENCY_TARGET_RATIO * (limits.concurrency or DEFAULT_CONCURRENCY)),
+        )
+        # 1e-9: a rate that fills 12 instances exactly must not round up to 13 because of a float's last bit.
+        wanted = min(math.ceil(busy - 1e-9), most)
+        busiest = max(busiest, wanted)
+        requests += per_s * share
+        serving_s += wanted * share
+        idle_s += max(0, kept - wanted) * share
+    instance_s = serving_s + (busiest - kept) * ASSUMED_STARTUP_S
+    most_s = most * (load.duration_s + ASSUMED_STARTUP_S)
+    listed, free = prices.words(region)
+    assumptions = (
+        *limits.unpriced(),
+        listed,
+        f"{service_s * 1000:.3g} ms of CPU per request ({'assumed' if load.service_s is None else load.service_from})",
+        *((f"{rate:g} request/s of each user (assumed)",) if load.requests_per_user_s is None else ()),
+        f"instances at {CPU_TARGET_RATIO:.0%} of {cpu:g} vCPU, at most {most}"
+        + ("" if limits.max_instances else " (Cloud Run's own maximum: the service sets none)"),
+        f"{ASSUMED_STARTUP_S:g} s billed for each start",
+        "no network, build or log charges",
+        free,
+    )
+    return Estimate(
+        usd=prices.run_usd(instance_s, requests, vcpu=cpu, memory_gib=memory_gib, idle_s=idle_s),
+        most_usd=prices.run_usd(most_s, requests, vcpu=cpu, memory_gib=memory_gib),
+        requests=requests,
+        instance_s=instance_s,
+        idle_s=idle_s,
+        most_instances=busiest,
+        assumptions=assumptions,
+    )
+
+
+def projected(
+    load: Load, limits: Limits, *, elapsed_s: float, requests: int, region: str | None, prices: Prices | None = None
+) -> Estimate:
+    """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
+    corners = load.corners()
+    until = [corner for corner in corners if corner[0] < elapsed_s]
+    planned_user_s = user_seconds([*until, (elapsed_s, users_at(corners, elapsed_s) or 0.0)])
+    seen = requests / planned_user_s if planned_user_s else load.requests_per_user_s
+    return estimate(dataclasses.replace(load, requests_per_user_s=seen), limits, region=region, prices=prices)

@@ -1,0 +1,279 @@
+"""Make a Cloud Run service be what its settings say, or take it away."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import CloudError, UsageError
+from ...core.quantities import cpu_text
+from .calls import CallContext, RetryPolicy, call, explained, on_service
+from .clients import Clients
+from .operations import Step, wait
+from .settings import DEFAULT_MAX_INSTANCES
+
+if TYPE_CHECKING:
+    from google.cloud.run_v2 import Service
+    from google.cloud.run_v2.types import RevisionTemplate
+
+    from .settings import ServiceSettings
+
+INVOKER, EVERYONE = "roles/run.invoker", "allUsers"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What a deploy left behind.
+
+    Attributes:
+        url: of the service.
+        revision: the newest one, which is ready.
+        is_new: whether the service is.
+        traffic_percent: which share of the requests the revision gets; None where the service does not say.
+        not_set: why who may call the service could not be set; "" when it was, or was not asked for.
+    """
+
+    url: str
+    revision: str
+    is_new: bool
+    traffic_percent: int | None = None
+    not_set: str = ""
+
+
+def deploy(
+    settings: ServiceSettings,
+    *,
+    endpoint: str | None = None,
+    on_start: Callable[[ServiceSettings], None] = lambda _: None,
+    on_progress: Callable[[Step], None] = lambda _: None,
+    retry_policy: RetryPolicy | None = None,
+) -> Deployed:
+    """Create or update the service, wait until its revision is ready, and set who may call it.
+
+    Sending the same settings again makes no new revision: Cloud Run makes one when the template changes. What the
+    settings do not speak of (limits, traffic between revisions, service account, VPC, labels, …) stays as it is on the
+    service; a new one gets `ServiceSettings.when_new`, and one without a maximum of instances gets ours.
+
+    `on_start` is called with what will be sent, once it is known whether the service is there.
+
+    Raises:
+        UsageError: `takes_traffic` is off and there is no revision yet that could have it.
+        CloudError: Google refused, did not answer, or the revision did not become ready.
+    """
+    from google.api_core.exceptions import Aborted, AlreadyExists, NotFound
+    from google.cloud.run_v2 import Service
+
+    clients = Clients(endpoint)
+    api = clients.services
+    purpose = _purpose("deploying", settings)
+    found = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
+    asked = _completed(settings, found)
+    on_start(asked)
+    try:
+        try:
+            future = _send(clients, asked, found, purpose=purpose, retry_policy=retry_policy)
+        except (AlreadyExists, Aborted):
+            # What was tried again because no answer came may have been done at first; or somebody else was quicker.
+            now = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
+            future = _send(clients, asked, now, purpose=purpose, retry_policy=retry_policy)
+    except (NotFound, AlreadyExists, Aborted) as error:  # not found: the project, or the image
+        raise CloudError(explained(error, purpose=purpose)) from error
+    done = Service.pb(Service())
+    wait(future, api.transport, purpose=purpose, retry_policy=retry_policy, on_progress=on_progress).Unpack(done)
+    not_set = ""
+    if settings.public is not None:
+        try:
+            set_public(clients, settings, retry_policy=retry_policy)
+        except CloudError as error:  # the revision serves all the same
+            not_set = (
+                f"{error} Where an organisation lets nobody in unnamed, leave it `--no-allow-unauthenticated` and name "
+                f"who may call: `gcloud run services add-iam-policy-binding {settings.service} --project "
+                f"{settings.project} --region {settings.region} --member=user:NAME --role={INVOKER}`."
+            )
+    revision = _last(done.latest_created_revision)
+    return Deployed(
+        url=done.uri,
+        revision=revision,
+        is_new=found is None,
+        traffic_percent=_share(done, revision),
+        not_set=not_set,
+    )
+
+
+def _share(service: Any, revision: str) -> int | None:
+    """Return the percentage of the traffic that goes to a revision; None where the service does not say."""
+    latest = _last(service.latest_ready_revision)
+    shares = [(_last(one.revision) or latest, one.percent) for one in service.traffic_statuses]
+    return sum(percent for name, percent in shares if name == revision) if shares else None
+
+
+def _found(
+    clients: Clients, settings: ServiceSettings, *, purpose: CallContext, retry_policy: RetryPolicy | None
+) -> Any:
+    """Return the service as it is, or None."""
+    from google.api_core.exceptions import NotFound
+    from google.cloud.run_v2 import GetServiceRequest
+
+    request = GetServiceRequest(name=settings.name)
+    try:
+        return call(clients.services.get_service, request, purpose=purpose, retry_policy=retry_policy)
+    except NotFound:
+        return None
+
+
+def _completed(settings: ServiceSettings, found: Service | None) -> ServiceSettings:
+    """Return the settings as they will be sent: complete for a new service, with a maximum for one that has none."""
+    if found is None:
+        return settings.when_new()
+    has_maximum = found.template.scaling.max_instance_count or found.scaling.max_instance_count
+    if settings.max_instances is None and not has_maximum:
+        return dataclasses.replace(settings, max_instances=DEFAULT_MAX_INSTANCES)
+    return settings
+
+
+def _send(
+    clients: Clients,
+    settings: ServiceSettings,
+    found: Service | None,
+    *,
+    purpose: CallContext,
+    retry_policy: RetryPolicy | None,
+) -> Any:
+    """Ask for the service to be created, or updated; return the operation."""
+    from google.api_core.exceptions import Aborted, AlreadyExists
+    from google.cloud.run_v2 import CreateServiceRequest, UpdateServiceRequest
+
+    api = clients.services
+    wanted = _wanted(settings, found)
+    passed = (AlreadyExists, Aborted)
+    if found is not None:
+        update = UpdateServiceRequest(service=wanted)
+        return call(api.update_service, update, purpose=purpose, retry_policy=retry_policy, passed=passed)
+    create = CreateServiceRequest(parent=settings.parent, service=wanted, service_id=settings.service)
+    return call(api.create_service, create, purpose=purpose, retry_policy=retry_policy, passed=passed)
+
+
+def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_policy: RetryPolicy | None = None) -> bool:
+    """Take the service away and wait until it is gone; return whether there was one.
+
+    Raises:
+        CloudError: Google refused or did not answer.
+    """
+    from google.api_core.exceptions import NotFound
+    from google.cloud.run_v2 import DeleteServiceRequest
+
+    api = Clients(endpoint).services
+    purpose = _purpose("deleting", settings)
+    try:
+        future = call(
+            api.delete_service, DeleteServiceRequest(name=settings.name), purpose=purpose, retry_policy=retry_policy
+        )
+    except NotFound:
+        return False
+    wait(future, api.transport, purpose=purpose, retry_policy=retry_policy)
+    return True
+
+
+def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: RetryPolicy | None = None) -> None:
+    """Let everyone call the service, or only who is named in its policy, as `settings.public` says.
+
+    Raises:
+        CloudError: Google refused or did not answer.
+    """
+    from google.api_core.exceptions import NotFound
+    from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest, SetIamPolicyRequest
+    from google.iam.v1.policy_pb2 import Binding
+
+    purpose = _purpose("setting who may call", settings, role="roles/run.admin")
+    api = clients.services
+    try:
+        asked = GetIamPolicyRequest(resource=settings.name)
+        asked.options.requested_policy_version = 3  # the first in which a binding may have a condition
+        policy = call(api.get_iam_policy, asked, purpose=purpose, retry_policy=retry_policy)
+        plain = [one for one in policy.bindings if one.role == INVOKER and not one.condition.expression]
+        others = [one for one in policy.bindings if one not in plain]
+        members = {member for one in plain for member in one.members}
+        if settings.public == (EVERYONE in members):
+            return
+        members ^= {EVERYONE}
+        del policy.bindings[:]
+        policy.bindings.extend(others)
+        if members:  # a binding without a member is refused
+            policy.bindings.append(Binding(role=INVOKER, members=sorted(members)))
+        request = SetIamPolicyRequest(resource=settings.name, policy=policy)
+        call(api.set_iam_policy, request, purpose=purpose, retry_policy=retry_policy)
+    except NotFound as error:
+        raise CloudError(explained(error, purpose=purpose)) from error
+
+
+def _purpose(doing: str, settings: ServiceSettings, **role: str) -> CallContext:
+    return on_service(doing, settings.service, project=settings.project, region=settings.region, **role)
+
+
+def _wanted(settings: ServiceSettings, found: Service | None) -> Service:
+    from google.cloud.run_v2 import Service
+    from google.cloud.run_v2.types import TrafficTarget, TrafficTargetAllocationType
+
+    wanted = Service() if found is None else Service(found)
+    latest: Any = TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
+    pinned: Any = TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
+    if not wanted.traffic:
+        wanted.traffic = [TrafficTarget(type_=latest, percent=100)]
+    if not settings.takes_traffic:
+        if found is None or not found.latest_ready_revision:
+            raise UsageError(
+                f"`--no-traffic`: service {settings.service} has no revision yet that could keep the traffic. Leave "
+                "it out for the first deploy."
+            )
+        for target in wanted.traffic:
+            if target.type_ == latest:  # what goes to the latest one now goes to that one by name
+                target.type_ = pinned
+                target.revision = _last(found.latest_ready_revision)
+    wanted.client = "lt"
+    if settings.public is False:
+        wanted.invoker_iam_disabled = False  # else nobody asks the policy who may call
+    _fill(wanted.template, settings)
+    return wanted
+
+
+def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
+    """Write into the template what the settings say, and leave the rest of it alone."""
+    from google.cloud.run_v2.types import Container, ContainerPort, EnvVar
+
+    is_new = not template.containers
+    if is_new:
+        template.containers = [Container()]
+    container = template.containers[0]
+    container.image = settings.image
+    if settings.command:
+        container.command = list(settings.command)
+    if settings.env:
+        container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
+    if settings.port is not None:
+        name = container.ports[0].name if container.ports else ""  # h2c is one
+        container.ports = [ContainerPort(name=name, container_port=settings.port)]
+    if settings.cpu is not None:
+        container.resources.limits["cpu"] = cpu_text(settings.cpu)
+    if settings.memory_mib is not None:
+        container.resources.limits["memory"] = f"{settings.memory_mib:g}Mi"
+    if settings.cpu_boost is not None:
+        container.resources.startup_cpu_boost = settings.cpu_boost
+    if is_new:
+        container.resources.cpu_idle = True
+    template.revision = f"{settings.service}-{settings.revision_suffix}" if settings.revision_suffix else ""
+    if settings.concurrency is not None:
+        template.max_instance_request_concurrency = settings.concurrency
+    if settings.timeout_s is not None:
+        template.timeout = datetime.timedelta(seconds=settings.timeout_s)
+    if settings.min_instances is not None:
+        template.scaling.min_instance_count = settings.min_instances
+    if settings.max_instances is not None:
+        # Zero stands for "no limit of ours" in the API; it then applies the project's own (100 unless raised).
+        template.scaling.max_instance_count = settings.max_instances
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]

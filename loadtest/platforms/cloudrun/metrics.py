@@ -1,0 +1,255 @@
+"""Fetch what Cloud Run's autoscaler did during a run, as Cloud Monitoring recorded it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import CloudError, UsageError
+from .calls import MONITORING_API, CallContext, RetryPolicy, call, explained
+from .clients import Clients
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ...recording.run import TargetRecord
+    from .series import Point
+
+RESOURCE = "cloud_run_revision"
+PREFIX = "run.googleapis.com/"
+
+INSTANCE_COUNT = PREFIX + "container/instance_count"
+REQUEST_COUNT = PREFIX + "request_count"
+BILLABLE_TIME = PREFIX + "container/billable_instance_time"
+METRICS = (
+    INSTANCE_COUNT,
+    REQUEST_COUNT,
+    PREFIX + "request_latencies",
+    PREFIX + "request_latency/e2e_latencies",
+    PREFIX + "request_latency/pending",
+    PREFIX + "container/startup_latencies",
+    PREFIX + "container/max_request_concurrencies",
+    PREFIX + "container/cpu/utilizations",
+    PREFIX + "container/memory/utilizations",
+    BILLABLE_TIME,
+)
+"""Every series that is fetched. Names: https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run."""
+
+EITHER_SIDE = timedelta(minutes=5)
+"""Fetched before and after the run too: what was there before it, and what it left behind."""
+
+SAMPLED_WITHIN = timedelta(minutes=1)
+"""A sample of the run ends at most this long after it; what is later alone is of something else."""
+
+MAX_WAIT_S = 360.0
+"""After the run's end. The documentation says 60 s of sampling + 120 s; people report 3 to 5 minutes."""
+
+ASK_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """How far Cloud Monitoring has come: for a progress line.
+
+    Attributes:
+        covered_until: end of the newest point; None while there is none.
+        wanted_until: what is waited for: the run's end, or the last answer.
+        waited_s: since the first question.
+        limit_s: when waiting ends whatever is there.
+    """
+
+    covered_until: datetime | None
+    wanted_until: datetime
+    waited_s: float
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What time is read and passed with; tests give another one."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+
+def fetch(
+    target: TargetRecord,
+    start: datetime,
+    end: datetime,
+    *,
+    served_until: datetime | None = None,
+    endpoint: str | None = None,
+    on_progress: Callable[[Ingestion], None] = lambda _: None,
+    retry_policy: RetryPolicy | None = None,
+    clock: Clock | None = None,
+) -> pa.Table:
+    """Return every series of METRICS for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
+
+    Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
+    billed reaches `served_until`; at most until MAX_WAIT_S after `end`. Then returns what is there, which may stop
+    before. What comes after `end` may be there later only. Metrics that this project has never had (a beta one, a
+    service that never started) are left out of the table. Values are as Cloud Monitoring has them: unaligned,
+    unreduced, one row per point.
+
+    Args:
+        target: its project, region and service name the series.
+        start: of the run, UTC.
+        end: of the run, UTC.
+        served_until: when an instance last answered, UTC; None: not known, or it never did.
+        endpoint: a local server instead of Google.
+        on_progress: called with each question that was answered "not yet".
+        retry_policy: for one call.
+        clock: what to wait with.
+
+    Raises:
+        UsageError: the target names no service, project or region.
+        CloudError: Google refused or did not answer, or has no point of the run.
+    """
+    from .series import points_of, table_of
+
+    asked = _Question(Clients(endpoint), target, retry_policy or RetryPolicy())
+    clock = clock or Clock()
+    known = asked.known()
+    wanted = {INSTANCE_COUNT: end}
+    if served_until is not None:  # each metric is ingested by itself: the last minute's bill may come after its gauge
+        wanted |= dict.fromkeys(known & {REQUEST_COUNT, BILLABLE_TIME}, served_until)
+    _wait(asked, start, wanted, limit=end + timedelta(seconds=MAX_WAIT_S), on_progress=on_progress, clock=clock)
+    until = min(end + EITHER_SIDE, clock.now())
+    points: list[Point] = []
+    for metric in METRICS:
+        if metric not in known:
+            continue
+        for series in asked.series(metric, start - EITHER_SIDE, until):
+            points += points_of(series)
+    first_ns, last_ns = start.timestamp() * 1e9, (end + SAMPLED_WITHIN).timestamp() * 1e9
+    if not any(first_ns < int(str(point["end"])) <= last_ns for point in points):
+        raise CloudError(
+            f"Cloud Monitoring has no point of service {target.service} ({target.region}, project {target.project}) "
+            f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points come up to 5 minutes late and stay for "
+            f"6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`."
+        )
+    return table_of(points)
+
+
+def known_metrics(clients: Clients, target: TargetRecord, *, retry_policy: RetryPolicy | None = None) -> set[str]:
+    """Return the types of Cloud Run's metrics that the target's project has.
+
+    Raises:
+        UsageError: the target names no service, project or region.
+        CloudError: Google refused or did not answer.
+    """
+    return _Question(clients, target, retry_policy or RetryPolicy()).known()
+
+
+def _wait(
+    asked: _Question,
+    start: datetime,
+    wanted: dict[str, datetime],
+    *,
+    limit: datetime,
+    on_progress: Callable[[Ingestion], None],
+    clock: Clock,
+) -> None:
+    """Wait until the newest point of each metric has reached its time, at most until `limit`."""
+    begun = clock.now()
+    for metric, until in wanted.items():
+        while True:
+            now = clock.now()
+            newest = asked.newest(metric, start, max(now, until)) if now > start else None
+            if newest is not None and newest >= until:
+                break
+            if now >= limit:
+                return
+            on_progress(
+                Ingestion(
+                    covered_until=newest,
+                    wanted_until=until,
+                    waited_s=(now - begun).total_seconds(),
+                    limit_s=(limit - begun).total_seconds(),
+                )
+            )
+            clock.sleep(min(ASK_EVERY_S, max((limit - now).total_seconds(), 0.1)))
+
+
+class _Question:
+    """Asks for the series of one service."""
+
+    def __init__(self, clients: Clients, target: TargetRecord, retry_policy: RetryPolicy) -> None:
+        missing = [name for name in ("service", "project", "region") if not getattr(target, name)]
+        if missing:
+            raise UsageError(
+                f"The run's target ({target.kind}, {target.url}) names no {' and no '.join(missing)}, so there is "
+                "nothing to ask Cloud Monitoring for. Give `--service`, `--project` and `--region`."
+            )
+        self._api = clients.metrics
+        self._target = target
+        self._patience = retry_policy
+        self._purpose = CallContext(
+            doing=f"reading the metrics of service {target.service} ({target.region})",
+            api=MONITORING_API,
+            project=str(target.project),
+            role="roles/monitoring.viewer",
+            look="gcloud projects list",
+        )
+
+    def known(self) -> set[str]:
+        """Return which of Cloud Run's metrics this project has.
+
+        Raises:
+            CloudError: Google refused or did not answer, or there is no such project.
+        """
+        from google.api_core.exceptions import NotFound
+        from google.cloud.monitoring_v3 import ListMetricDescriptorsRequest
+
+        request = ListMetricDescriptorsRequest(
+            name=f"projects/{self._target.project}", filter=f'metric.type = starts_with("{PREFIX}")'
+        )
+        try:
+            descriptors = self._pages(self._api.list_metric_descriptors, request, "metric_descriptors")
+        except NotFound as error:
+            raise CloudError(explained(error, purpose=self._purpose, retry_policy=self._patience)) from error
+        return {descriptor.type for descriptor in descriptors}
+
+    def series(self, metric: str, start: datetime, end: datetime) -> list[Any]:
+        """Return the series of one metric, all pages, in pieces as they came; none when there is no such series.
+
+        Raises:
+            CloudError: Google refused or did not answer.
+        """
+        from google.api_core.exceptions import NotFound
+        from google.cloud.monitoring_v3 import ListTimeSeriesRequest, TimeInterval
+
+        conditions = {
+            "metric.type": metric,
+            "resource.type": RESOURCE,
+            "resource.labels.service_name": self._target.service,
+            "resource.labels.location": self._target.region,
+        }
+        request = ListTimeSeriesRequest(
+            name=f"projects/{self._target.project}",
+            filter=" AND ".join(f'{name} = "{value}"' for name, value in conditions.items()),
+            interval=TimeInterval(start_time=start, end_time=end),
+            view=ListTimeSeriesRequest.TimeSeriesView.FULL,
+        )
+        try:
+            return self._pages(self._api.list_time_series, request, "time_series")
+        except NotFound:
+            return []
+
+    def newest(self, metric: str, start: datetime, end: datetime) -> datetime | None:
+        """Return the end of the newest point of any of the metric's series; None when there is no point."""
+        ends = [point.interval.end_time for series in self.series(metric, start, end) for point in series.points]
+        return max(ends, default=None)
+
+    def _pages(self, rpc: Callable[..., Any], request: Any, items: str) -> list[Any]:
+        """Return what stands under `items` on all pages, each page asked for with the whole retry_policy."""
+        found: list[Any] = []
+        while True:
+            page = call(rpc, request, purpose=self._purpose, retry_policy=self._patience)
+            found += getattr(page, items)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token

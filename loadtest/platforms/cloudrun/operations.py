@@ -1,0 +1,82 @@
+"""Wait for one of Cloud Run's long-running operations, in bounded time and with progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.errors import CloudError
+from .calls import CallContext, RetryPolicy, call, explained
+
+POLL_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a progress line shows: seconds since the operation began, and the service's own word on it."""
+
+    elapsed_s: float
+    message: str
+
+
+def wait(
+    future: Any,
+    transport: Any,
+    *,
+    purpose: CallContext,
+    limit_s: float = 900.0,
+    retry_policy: RetryPolicy | None = None,
+    on_progress: Callable[[Step], None] = lambda _: None,
+) -> Any:
+    """Return the operation's result message once it is done.
+
+    Asks `GetOperation` itself once a second, because the client's own waiting retries each question for 600 s.
+
+    Args:
+        future: what the client's method returned.
+        transport: of the client that made it; carries the operations' API.
+        purpose: the words of the sentence when it fails.
+        limit_s: for the whole operation.
+        retry_policy: for one question.
+        on_progress: called after each question that was answered "not yet".
+
+    Raises:
+        CloudError: the operation failed (with its own message), or did not end in time.
+    """
+    from google.api_core.exceptions import NotFound
+
+    begun = time.monotonic()
+    operation = future.operation
+    while not operation.done:
+        elapsed_s = time.monotonic() - begun
+        if elapsed_s > limit_s:
+            raise CloudError(
+                f"{purpose.api} had not finished {purpose.doing} after {limit_s:g} s; it goes on there. "
+                f"See how it stands: `{purpose.look}`."
+            )
+        on_progress(Step(elapsed_s, _word(operation)))
+        time.sleep(POLL_EVERY_S if elapsed_s > POLL_EVERY_S else 0.1)
+        try:
+            operation = call(
+                transport.operations_client.get_operation, operation.name, purpose=purpose, retry_policy=retry_policy
+            )
+        except NotFound as error:
+            raise CloudError(explained(error, purpose=purpose, retry_policy=retry_policy)) from error
+    if operation.HasField("error"):
+        raise CloudError(
+            f"{purpose.api} failed at {purpose.doing} in project {purpose.project}: "
+            f"{operation.error.message.rstrip('.')}. See why: `{purpose.look}`."
+        )
+    return operation.response
+
+
+def _word(operation: Any) -> str:
+    """Return the message of the condition that is still pending; "" when the operation carries none."""
+    from google.cloud.run_v2 import Service
+
+    service = Service.pb(Service())
+    if not operation.metadata.Unpack(service):
+        return ""
+    return str(service.terminal_condition.message)

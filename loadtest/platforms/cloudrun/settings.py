@@ -1,0 +1,194 @@
+"""Hold what a deploy asks for: defaults, parsing, normalising and validating of a service's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.errors import UsageError
+from ...core.quantities import cpu_of, memory_bytes_of
+
+DEFAULT_MAX_INSTANCES = 20
+"""Set when nothing was said: enough for the 300 users of ramp300 on 1 vCPU, and a bound on what a mistake costs."""
+
+DEFAULTS: dict[str, Any] = {
+    "concurrency": 80,
+    "cpu": 1.0,
+    "memory_mib": 512.0,
+    "min_instances": 0,
+    "max_instances": DEFAULT_MAX_INSTANCES,
+    "timeout_s": 300.0,
+    "cpu_boost": True,
+    "port": 8080,
+}
+"""Of a new service: Cloud Run's own, but for the maximum."""
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What the service shall be. None, and an empty `command` or `env`, leave what the service has, as gcloud does.
+
+    Attributes:
+        max_instances: 0: no limit of ours.
+        public: whether everyone may call it.
+        command: the process to run instead of the image's own; a local Cloud Run runs it as it stands.
+        takes_traffic: False: the new revision gets none of it.
+    """
+
+    service: str
+    project: str
+    region: str
+    image: str
+    concurrency: int | None = None
+    cpu: float | None = None
+    memory_mib: float | None = None
+    min_instances: int | None = None
+    max_instances: int | None = None
+    timeout_s: float | None = None
+    cpu_boost: bool | None = None
+    port: int | None = None
+    public: bool | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    command: tuple[str, ...] = ()
+    revision_suffix: str | None = None
+    takes_traffic: bool = True
+
+    def when_new(self) -> ServiceSettings:
+        """Return the settings with Cloud Run's own defaults, and our maximum, where nothing was said."""
+        silent = {name: value for name, value in DEFAULTS.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **silent)
+
+    @property
+    def parent(self) -> str:
+        """The location as the API names it."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+    @property
+    def name(self) -> str:
+        """The service as the API names it."""
+        return f"{self.parent}/services/{self.service}"
+
+
+def parse_cpu(text: str) -> float:
+    """Return vCPUs from `2`, `0.5` or `500m`.
+
+    Raises:
+        UsageError: it is no such text, or not above 0.
+    """
+    try:
+        return cpu_of(text)
+    except ValueError as error:
+        raise UsageError(f"`--cpu {text}`: {error}.") from None
+
+
+def parse_memory(text: str) -> float:
+    """Return MiB from `512Mi`, `4Gi` or `1G`.
+
+    Raises:
+        UsageError: it is no such text, or not above 0.
+    """
+    try:
+        return memory_bytes_of(text) / 2**20
+    except ValueError as error:
+        raise UsageError(f"`--memory {text}`: {error}.") from None
+
+
+def parse_timeout(text: str, *, option: str = "--timeout") -> float:
+    """Return seconds from `300`, `300s`, `5m` or `1h`.
+
+    Raises:
+        UsageError: it is no such text.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not match:
+        raise UsageError(f"`{option} {text}`: must be a time, as 300, 300s or 5m.")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_max_instances(text: str) -> int:
+    """Return the number, or 0 for `none`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text == "none":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"`--max-instances {text}`: must be a number from 1, or `none`.")
+    return int(text)
+
+
+def parse_env(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the variables of `K=V` texts, in their order.
+
+    Raises:
+        UsageError: one has no `=`, or sets a name that Cloud Run keeps for itself.
+    """
+    found = []
+    for pair in pairs:
+        name, is_there, value = pair.partition("=")
+        if not is_there or not name:
+            raise UsageError(f"`--env {name}`: must be NAME=VALUE.")
+        if name in ("PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"):
+            raise UsageError(f"`--env {name}=…`: Cloud Run sets {name} itself; for the port use `--port`.")
+        found.append((name, value))
+    return tuple(found)
+
+
+def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
+    """Return `asked` when Cloud Run would take it; a `local` Cloud Run takes any slice of a CPU.
+
+    What was not said is taken to be as on a new service. The limits are those of
+    https://cloud.google.com/run/docs/configuring (cpu, memory-limits, concurrency, request-timeout), read 2026-08.
+
+    Raises:
+        UsageError: the first setting it would refuse, with what it takes.
+    """
+    suffix = asked.revision_suffix
+    longest = len(asked.service) + len(suffix or "") + 1
+    whole: Any = asked.when_new()  # nothing in it is None: the type checker cannot know
+    rules = (
+        (
+            _is_name(asked.service, 49),
+            f"`--service {asked.service}`: must be 1 to 49 of a-z, 0-9, -, from a letter on.",
+        ),
+        (
+            suffix is None or (bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", suffix)) and longest <= 63),
+            f"`--revision-suffix {suffix}`: must be a-z, 0-9, -; at most 63 together with the service's name.",
+        ),
+        (bool(asked.image), "`--image`: must name an image."),
+        (1 <= whole.concurrency <= 1000, f"`--concurrency {whole.concurrency}`: must be 1 to 1000."),
+        (
+            local or whole.cpu >= 1 or whole.concurrency == 1,
+            f"`--cpu {whole.cpu:g}`: below 1 vCPU Cloud Run wants `--concurrency 1`, not {whole.concurrency}.",
+        ),
+        (
+            local or whole.cpu < 1 or whole.cpu in (1, 2, 4, 6, 8),
+            f"`--cpu {whole.cpu:g}`: must be below 1, or 1, 2, 4, 6 or 8.",
+        ),
+        (local or whole.cpu >= 0.08, f"`--cpu {whole.cpu:g}`: must be at least 0.08."),
+        (
+            local or 128 <= whole.memory_mib <= 32 * 1024,
+            f"`--memory {whole.memory_mib:g}Mi`: must be 128Mi to 32Gi.",
+        ),
+        (whole.min_instances >= 0, f"`--min-instances {whole.min_instances}`: must be at least 0."),
+        (
+            not whole.max_instances or whole.max_instances >= whole.min_instances,
+            f"`--max-instances {whole.max_instances}`: must be at least {whole.min_instances}, the minimum.",
+        ),
+        (1 <= whole.timeout_s <= 3600, f"`--timeout {whole.timeout_s:g}`: must be 1 to 3600 s."),
+        (1 <= whole.port <= 65535, f"`--port {whole.port}`: must be 1 to 65535."),
+    )
+    for holds, sentence in rules:
+        if not holds:
+            raise UsageError(sentence)
+    return asked
+
+
+def _is_name(text: str, longest: int) -> bool:
+    return len(text) <= longest and bool(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", text))

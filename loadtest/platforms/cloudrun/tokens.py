@@ -1,0 +1,190 @@
+"""Keep an ID token for a private service fresh, and hand it to the Locust processes without writing it anywhere.
+
+The parent process (never patched by gevent) holds the only copy that lasts, in memory. It serves it on a Unix socket
+in a folder that only this user may enter; the socket's path, which is no secret, reaches the Locust processes in the
+environment variable of SOCKET_VARIABLE. The protocol: connect, read to the end, get one JSON object:
+
+    {"token": "eyJ…", "expires_s": 1786960800.0}     Unix time at which the token ends
+    {"error": "a sentence"}
+
+A process asks at its start and again REFRESH_BEFORE_S before `expires_s`. Nothing is ever on a command line, in the
+environment or on disk: command lines and environments can be read by others, and a file would outlive a kill -9.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from ...core.errors import CloudError
+
+SOCKET_VARIABLE = "LT_TOKEN_SOCKET"
+REFRESH_BEFORE_S = 600.0
+"""A token lives an hour; a new one is taken ten minutes before its end, so that a slow refresh is never late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and the Unix time at which it ends. Its text is kept out of `repr`, hence out of logs and tracebacks."""
+
+    text: str = field(repr=False)
+    expires_s: float
+
+
+class IdTokens:
+    """The ID token for one audience; refreshed when it is asked for near its end. Safe to share between threads.
+
+    Args:
+        audience: the service's URL.
+        fetch: gets a new token for an audience.
+        now: Unix time.
+    """
+
+    def __init__(
+        self, audience: str, *, fetch: Callable[[str], str] | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        self._audience = audience
+        self._fetch = fetch or fetch_id_token
+        self._now = now
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+
+    def token(self) -> Token:
+        """Return a token with at least REFRESH_BEFORE_S to live, if a new one has that.
+
+        A refresh that fails while the present token is still good gives the present one: the next call tries again.
+
+        Raises:
+            CloudError: there is no token and none could be had.
+        """
+        with self._lock:
+            now_s = self._now()
+            if self._token is not None and self._token.expires_s - now_s >= REFRESH_BEFORE_S:
+                return self._token
+            try:
+                text = self._fetch(self._audience)
+                self._token = Token(text, expiry_s(text))
+            except CloudError:
+                if self._token is None or self._token.expires_s <= now_s:
+                    raise
+            return self._token
+
+
+class TokenServer:
+    """Serves tokens on a Unix socket while it is entered as a context; `environment` is for the Locust processes."""
+
+    def __init__(self, tokens: IdTokens) -> None:
+        self._tokens = tokens
+        self._folder = Path()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._thread = threading.Thread(target=self._serve, name="lt-tokens", daemon=True)
+
+    @property
+    def path(self) -> Path:
+        """Where it listens."""
+        return self._folder / "tokens.sock"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to add to the environment of a process that may ask."""
+        return {SOCKET_VARIABLE: str(self.path)}
+
+    def __enter__(self) -> TokenServer:
+        """Get the first token, so that what is missing is said before the run, then listen.
+
+        Raises:
+            CloudError: no token could be had.
+        """
+        self._tokens.token()
+        self._folder = Path(tempfile.mkdtemp(prefix="lt-"))  # made with mode 0700
+        self._socket.bind(str(self.path))
+        self._socket.listen(64)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(timeout=5)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # closed by __exit__
+                return
+            with connection:
+                try:
+                    connection.sendall(self._answer())
+                except OSError:  # whoever asked is gone
+                    continue
+
+    def _answer(self) -> bytes:
+        try:
+            token = self._tokens.token()
+        except CloudError as error:
+            return json.dumps({"error": str(error)}).encode()
+        return json.dumps({"token": token.text, "expires_s": token.expires_s}).encode()
+
+
+def fetch_id_token(audience: str) -> str:
+    """Return a new ID token: the service account's or metadata server's, else of the person logged in to gcloud.
+
+    Raises:
+        CloudError: there is neither; the text says how to get one.
+    """
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import Request
+    from google.oauth2 import id_token
+
+    try:
+        return str(id_token.fetch_id_token(Request(), audience))
+    except GoogleAuthError as error:
+        why = str(error)
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        raise CloudError(
+            f"{audience} is private and no ID token can be had: neither a service account ({why}) nor gcloud is here. "
+            "Install gcloud and run `gcloud auth login`, or point GOOGLE_APPLICATION_CREDENTIALS to a service account."
+        )
+    try:
+        done = subprocess.run(
+            [gcloud, "auth", "print-identity-token"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CloudError(
+            "`gcloud auth print-identity-token` did not end within 60 s: run it by hand to see why."
+        ) from None
+    if done.returncode != 0 or not done.stdout.strip():
+        raise CloudError(
+            f"{audience} is private and gcloud gave no ID token: `gcloud auth login`. ({done.stderr.strip()[-300:]})"
+        )
+    return done.stdout.strip()
+
+
+def expiry_s(token: str) -> float:
+    """Return the Unix time at which a JWT ends (its `exp`); its signature is the service's business.
+
+    Raises:
+        CloudError: it is no JWT with an `exp`. The text does not quote it.
+    """
+    try:
+        payload = token.split(".")[1]
+        return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        raise CloudError(
+            "What was given as an ID token is none: it has no readable end (`exp`). Log in again."
+        ) from None

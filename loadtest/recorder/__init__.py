@@ -1,0 +1,1 @@
+"""Record every request of a Locust fleet: the plug-in of its processes."""

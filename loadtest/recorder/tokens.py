@@ -1,0 +1,198 @@
+"""Give every user's client a bearer token, and a new one before it ends, without the token ever being written."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+import gevent
+import requests
+from gevent.event import Event
+from locust import User
+from locust.contrib.fasthttp import FastHttpSession
+from locust.env import Environment
+
+from ..core.errors import TargetError
+
+log = logging.getLogger(__name__)
+
+SOCKET_VARIABLE = "LT_TOKEN_SOCKET"
+"""Names the Unix socket on which the process that started the run serves the token (see `docs/distributed.md`)."""
+
+AUDIENCE_VARIABLE = "LT_TOKEN_AUDIENCE"
+"""Names the service for which a worker on Google's machines asks its own metadata server for a token."""
+
+METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.internal"
+"""As Google's own libraries have them (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
+
+ASK_AGAIN_S = 300.0
+"""The metadata server renews a token by itself some minutes before its end; asked this often, a new one is met."""
+
+REFRESH_BEFORE_S = 300.0
+RETRY_S = 10.0
+
+
+Source = Callable[[], tuple[str, float]]
+"""Gives a token and the Unix time at which it ends; TargetError when there is none."""
+
+
+class Authorizer:
+    """Asks for the token and sets it in the clients of all users, present and to come."""
+
+    def __init__(self, environment: Environment, source: Source) -> None:
+        self.environment = environment
+        self.source = source
+        self.bearer = ""
+        self.expires_s = 0.0
+        self._first = Event()
+        self._users: WeakSet[User] = WeakSet()
+
+    def startup(self) -> None:
+        """See to it that users carry the token, get the first one, and start the renewing greenlet.
+
+        Asking lets other greenlets run, and the master's order to start users may be among them: the classes are
+        changed first, and users that are made meanwhile wait for the token.
+
+        Raises:
+            TargetError: no token could be had.
+        """
+        for user_class in self.environment.user_classes:
+            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign]  # on the class
+        self._ask()
+        self._first.set()
+        gevent.spawn(self.main_loop)
+
+    def main_loop(self) -> None:
+        """Renew the token for ever; a failure is logged and tried again while the old one lasts."""
+        while True:
+            gevent.sleep(max(RETRY_S, self.expires_s - REFRESH_BEFORE_S - time.time()))
+            try:
+                self._ask()
+            except TargetError as error:
+                log.error("%s", error)
+                continue
+            for user in list(self._users):
+                self._dress(user)
+
+    def _ask(self) -> None:
+        token, self.expires_s = self.source()
+        self.bearer = f"Bearer {token}"
+
+    def _dressing(self, original: Any) -> Any:
+        @functools.wraps(original)
+        def initialise(user: User, *words: Any, **options: Any) -> None:
+            self._first.wait()
+            original(user, *words, **options)
+            self._users.add(user)
+            self._dress(user)
+
+        return initialise
+
+    def _dress(self, user: User) -> None:
+        """Set the token in the user's client: requests' by its hook for one host, others' among their headers."""
+        client = getattr(user, "client", None)
+        if isinstance(client, requests.Session):
+            client.auth = _BearerFor(urlsplit(user.host or "").netloc, self.bearer)
+            return
+        if isinstance(client, FastHttpSession):
+            self._dress_agent(client.client, urlsplit(user.host or "").netloc)
+            return
+        headers = getattr(client, "headers", None)  # of our own, which refuses to go to another host
+        if isinstance(headers, MutableMapping):
+            headers["Authorization"] = self.bearer
+        else:
+            log.warning("%s has no client that takes a token; its requests go without.", type(user).__name__)
+
+    def _dress_agent(self, agent: Any, netloc: str) -> None:
+        """Let the agent send the token of the moment to the user's host, and to no other that a scenario names."""
+        original = agent.urlopen
+        if getattr(original, "dressed", False):
+            return
+
+        @functools.wraps(original)
+        def urlopen(url: str, method: str = "GET", headers: Any = None, **more: Any) -> Any:
+            if urlsplit(url).netloc == netloc:
+                headers = {"Authorization": self.bearer, **(headers or {})}
+            return original(url, method=method, headers=headers, **more)
+
+        urlopen.dressed = True  # type: ignore[attr-defined]  # a mark of ours
+        agent.urlopen = urlopen
+
+
+class _BearerFor(requests.auth.AuthBase):
+    """Adds the token to requests for one host and to no other."""
+
+    def __init__(self, netloc: str, bearer: str) -> None:
+        self.netloc = netloc
+        self.bearer = bearer
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return the request with the token, when it is for the host."""
+        if urlsplit(request.url or "").netloc == self.netloc:
+            request.headers["Authorization"] = self.bearer
+        return request
+
+
+def from_socket(path: str) -> tuple[str, float]:
+    """Return the token, and when it ends, from the process that started the run.
+
+    Raises:
+        TargetError: it is gone, or has none.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+            server.settimeout(60)
+            server.connect(path)
+            answer = json.loads(b"".join(iter(lambda: server.recv(65536), b"")))
+    except (OSError, ValueError) as error:
+        raise TargetError(
+            f"No token came from the process that started the run ({error}): is it still there?"
+        ) from error
+    if "error" in answer:
+        raise TargetError(str(answer["error"]))
+    return str(answer["token"]), float(answer["expires_s"])
+
+
+def from_metadata(audience: str) -> tuple[str, float]:
+    """Return the token of this machine's service account, and when to ask again, from Google's metadata server.
+
+    Raises:
+        TargetError: there is no such server, or no service account.
+    """
+    host = os.environ.get(METADATA_HOST_VARIABLE, METADATA_HOST)
+    url = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/identity"
+    with requests.Session() as direct:
+        direct.trust_env = False  # no proxy knows this address
+        try:
+            answer = direct.get(url, params={"audience": audience}, headers={"Metadata-Flavor": "Google"}, timeout=10)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise TargetError(
+                f"{AUDIENCE_VARIABLE}={audience}, but the metadata server gave no ID token ({error}): this works on "
+                "Google's machines, with a service account that may call the service (roles/run.invoker)."
+            ) from error
+    return answer.text.strip(), time.time() + REFRESH_BEFORE_S + ASK_AGAIN_S
+
+
+def authorize(environment: Environment) -> None:
+    """Start an authorizer where the process's environment names a source of tokens; end when no token can be had."""
+    path, audience = os.environ.get(SOCKET_VARIABLE), os.environ.get(AUDIENCE_VARIABLE)
+    if path:
+        source: Source = functools.partial(from_socket, path)
+    elif audience:
+        source = functools.partial(from_metadata, audience)
+    else:
+        return
+    try:
+        Authorizer(environment, source).startup()
+    except TargetError as error:
+        log.error("%s", error)
+        raise SystemExit(4) from error

@@ -1,0 +1,179 @@
+"""Encode the rows of one worker and one flush as a frame, the unit the spool is made of.
+
+A frame is 12 bytes of header (magic, payload length, CRC-32 of the payload; little-endian) and a msgpack map.
+It stands alone: its strings are in it, so frames can be appended, cut off and read without any other.
+Imported by Locust's processes: standard library and msgpack only.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from ..core.errors import RunFolderError
+
+MAGIC = b"LTF1"
+HEADER = struct.Struct("<4sII")
+MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # a length beyond this is damage, not data: 1 s of 1 M requests/s is 70 MB
+
+OUTCOMES = ("ok", "http_error", "timeout", "connection", "check_failed")
+"""What became of a request. `ok`: answered below 400 and no check failed it. The order is the code in a frame."""
+
+COLUMNS: Mapping[str, str] = {
+    "start": "q",  # UTC ns on the worker's clock, before the offset is applied
+    "latency_us": "q",
+    "late_us": "q",  # -1: a closed-loop user has no schedule to be late against
+    "name": "I",  # index into the frame's strings, as are method, error and instance; 0: none
+    "method": "I",
+    "status": "h",  # 0: no answer
+    "outcome": "B",  # index into OUTCOMES
+    "error": "I",
+    "bytes": "q",
+    "instance": "I",
+    "instance_age_ms": "q",  # -1: the service sends none
+    "server_us": "q",  # -1: the service sends none
+}
+"""The columns of a frame and the `array` type code each is packed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Rows of one worker, in the order they ended.
+
+    Attributes:
+        worker: the worker's name, unique in the run.
+        seq: 0, 1, 2, … per worker; a gap is a lost frame.
+        rows: how many rows are in it.
+        rows_before: rows this worker had put into earlier frames, so that a gap says how many were lost.
+        strings: what the index columns point into; `strings[0]` is "" and stands for none.
+        columns: one `array` per name in COLUMNS, each `rows` long.
+    """
+
+    worker: str
+    seq: int
+    rows: int
+    rows_before: int
+    strings: tuple[str, ...]
+    columns: Mapping[str, array[int]]
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return the frame as bytes, header included."""
+    payload = msgpack.packb(
+        {
+            "worker": frame.worker,
+            "seq": frame.seq,
+            "rows": frame.rows,
+            "rows_before": frame.rows_before,
+            "strings": list(frame.strings),
+            "columns": {name: column.tobytes() for name, column in frame.columns.items()},
+        },
+        unicode_errors="replace",  # a path in an error's text may hold half characters; its row is not lost for that
+    )
+    return HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + bytes(payload)
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Return the one frame that `data` is, header included.
+
+    Raises:
+        RunFolderError: `data` is not exactly one sound frame; the text says what is wrong with it.
+    """
+    if len(data) < HEADER.size:
+        raise RunFolderError(f"a frame's header is {HEADER.size} bytes; only {len(data)} are here")
+    magic, length, crc = HEADER.unpack_from(data)
+    payload = data[HEADER.size :]
+    if magic != MAGIC or length != len(payload) or zlib.crc32(payload) != crc:
+        raise RunFolderError("a frame's magic, length or checksum does not fit its content")
+    try:
+        return _frame_of(msgpack.unpackb(payload))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RunFolderError(f"a frame's checksum is right but its content is not a frame: {error!r}") from error
+
+
+def _frame_of(fields: dict[str, Any]) -> Frame:
+    columns: dict[str, array[int]] = {}
+    for name, code in COLUMNS.items():
+        columns[name] = array(code)
+        columns[name].frombytes(fields["columns"][name])
+        if len(columns[name]) != fields["rows"]:
+            raise ValueError(f"column {name} has {len(columns[name])} values for {fields['rows']} rows")
+    strings = tuple(str(text) for text in fields["strings"])
+    for name in ("name", "method", "error", "instance"):
+        if columns[name] and max(columns[name]) >= len(strings):
+            raise ValueError(f"column {name} points past the frame's {len(strings)} strings")
+    if columns["outcome"] and max(columns["outcome"]) >= len(OUTCOMES):
+        raise ValueError(f"an outcome code is not below {len(OUTCOMES)}")
+    return Frame(
+        worker=str(fields["worker"]),
+        seq=int(fields["seq"]),
+        rows=int(fields["rows"]),
+        rows_before=int(fields["rows_before"]),
+        strings=strings,
+        columns=columns,
+    )
+
+
+@dataclass(slots=True)
+class SpoolReader:
+    """Iterate over the sound frames of a spool file, from `offset`, stopping at the first that is not.
+
+    After the iteration `offset` is where it stopped and `stopped_why` is "" at a clean end of file. A file that
+    is still being written ends in the middle of a frame now and then: iterate again later and it goes on. Memory is
+    one frame's, whatever length a damaged header claims.
+    """
+
+    path: Path
+    offset: int = 0
+    stopped_why: str = ""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the end of the file or the first unsound byte.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            RunFolderError: it cannot be read.
+        """
+        self.stopped_why = ""
+        try:
+            yield from self._frames()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be read: {error.strerror}.") from error
+
+    def _frames(self) -> Iterator[Frame]:
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while True:
+                header = file.read(HEADER.size)
+                if not header:
+                    return
+                if len(header) < HEADER.size:
+                    self.stopped_why = f"half a frame header at byte {self.offset}"
+                    return
+                magic, length, _crc = HEADER.unpack(header)
+                if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
+                    self.stopped_why = f"no frame at byte {self.offset}"
+                    return
+                # Looked up before reading: a read reserves what it is asked for, 256 MB for four flipped bits.
+                there = os.fstat(file.fileno()).st_size - self.offset - HEADER.size
+                payload = file.read(length) if length <= there else b""
+                if len(payload) < length:
+                    self.stopped_why = f"half a frame at byte {self.offset}"
+                    return
+                try:
+                    frame = decode_frame(header + payload)
+                except RunFolderError as error:
+                    self.stopped_why = f"damaged frame at byte {self.offset}: {error}"
+                    return
+                self.offset += HEADER.size + length
+                yield frame

@@ -1,0 +1,88 @@
+"""Turn frames into the rows of `requests.parquet`: its schema, and the conversion."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from .frames import OUTCOMES, Frame
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+
+SCHEMA = pa.schema(
+    [
+        pa.field("start", pa.timestamp("ns", tz="UTC"), nullable=False),
+        pa.field("latency_us", pa.int64(), nullable=False),
+        pa.field("late_us", pa.int64()),
+        pa.field("name", _TEXT, nullable=False),
+        pa.field("method", _TEXT, nullable=False),
+        pa.field("status", pa.int16()),
+        pa.field("outcome", _TEXT, nullable=False),
+        pa.field("error", _TEXT),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("instance", _TEXT),
+        pa.field("instance_age_ms", pa.int64()),
+        pa.field("server_us", pa.int64()),
+        pa.field("worker", _TEXT, nullable=False),
+    ]
+)
+"""One row per request. Null means not known, never zero."""
+
+METRICS_SCHEMA = pa.schema(
+    [
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # GAUGE or DELTA
+        pa.field("unit", pa.string()),
+        pa.field("labels", pa.string(), nullable=False),  # JSON object: the metric's own labels, `revision_name` too
+        pa.field("start", pa.timestamp("ns", tz="UTC"), nullable=False),
+        pa.field("end", pa.timestamp("ns", tz="UTC"), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("distribution", pa.string()),  # JSON object: count, mean, bounds, counts (len(bounds) + 1)
+    ]
+)
+"""One row per point of a cloud series; either `value` or `distribution` is null."""
+
+
+def rows_of(frame: Frame, *, clock_offset_us: float = 0.0) -> pa.RecordBatch:
+    """Return the frame's rows in SCHEMA, with `start` moved onto the master's clock."""
+    column = {name: _numpy(values) for name, values in frame.columns.items()}
+    strings = pa.array(frame.strings, pa.string())
+    start = column["start"] + round(clock_offset_us * 1000)
+
+    def text(name: str) -> pa.Array:
+        index = column[name].astype(np.int32)
+        return pa.DictionaryArray.from_arrays(pa.array(index, mask=index == 0), strings)
+
+    def optional(name: str, absent: int, kind: pa.DataType) -> pa.Array:
+        return pa.array(column[name], kind, mask=column[name] == absent)
+
+    def required(name: str) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(pa.array(column[name].astype(np.int32)), strings)
+
+    constant = pa.DictionaryArray.from_arrays(pa.array(np.zeros(frame.rows, np.int32)), pa.array([frame.worker]))
+    outcomes = pa.DictionaryArray.from_arrays(pa.array(column["outcome"].astype(np.int32)), pa.array(list(OUTCOMES)))
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(start).cast(SCHEMA.field("start").type),
+            pa.array(column["latency_us"]),
+            optional("late_us", -1, pa.int64()),
+            required("name"),
+            required("method"),
+            optional("status", 0, pa.int16()),
+            outcomes,
+            text("error"),
+            pa.array(column["bytes"]),
+            text("instance"),
+            optional("instance_age_ms", -1, pa.int64()),
+            optional("server_us", -1, pa.int64()),
+            constant,
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _numpy(values: array[int]) -> npt.NDArray[np.int64]:
+    return np.frombuffer(values, dtype=np.dtype(values.typecode))

@@ -1,0 +1,172 @@
+"""Describe one run: the record that `run.json` holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.functional_validators import AfterValidator
+
+from ..core.prices import prices_for
+
+FORMAT_VERSION = 1
+"""The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
+
+
+class Outcome(StrEnum):
+    """How a run ended. `running` on disk with no living process behind it reads as `interrupted`."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    DEGRADED = "degraded"
+
+
+class LoadModel(StrEnum):
+    """Who decides when a request starts: the answer before it (closed), a schedule (open), or not known."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+
+
+def _measurable(moment: datetime) -> datetime:
+    if not _FIRST_MOMENT <= moment <= _LAST_MOMENT:
+        raise ValueError(f"{moment.isoformat()} is not a time that a run can have")
+    return moment
+
+
+_FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
+"""A time with its zone; nanoseconds since 1970 in 64 bits end in 2262."""
+
+MAX_OFFSET_US = 10 * 365 * 86_400e6
+"""Ten years: a clock further off is damage in the file."""
+
+
+def _overriding(given: dict[str, object]) -> dict[str, object]:
+    prices_for(None, given)  # ValueError where it is no price
+    return given
+
+
+class _Record(BaseModel):
+    """Keys that a reader does not know are kept, so that a rewrite by an older minor version loses nothing."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class PlanPoint(_Record):
+    """A corner of the planned users; between two corners the plan is a straight line."""
+
+    at_s: float
+    users: float
+
+
+class ScenarioRecord(_Record):
+    """What was run: the locustfile, and the plan it announced (empty when its shape could not be drawn)."""
+
+    name: str
+    path: str = ""
+    sha256: str = ""
+    description: str = ""
+    load_model: LoadModel = LoadModel.UNKNOWN
+    plan: list[PlanPoint] = Field(default_factory=list)
+
+
+class Limits(_Record):
+    """The service's limits as Cloud Run names them; None where not known or not limited."""
+
+    cpu: float | None = None
+    memory_mib: float | None = None
+    concurrency: int | None = None
+    min_instances: int | None = None
+    max_instances: int | None = None
+    timeout_s: float | None = None
+    cpu_boost: bool | None = None
+    instance_billing: bool | None = None
+    gpu: str | None = None
+    manual_instances: int | None = None
+
+    def unpriced(self) -> tuple[str, ...]:
+        """Return what makes the service cost something else than our prices say, as sentences."""
+        told = (
+            (self.instance_billing, "NOT ITS PRICES: the service is billed for instances (CPU always allocated)"),
+            (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
+            (
+                self.manual_instances,
+                f"NOT SCALED: {self.manual_instances} instances are set by hand, and always billed",
+            ),
+        )
+        return tuple(sentence for holds, sentence in told if holds)
+
+
+class TargetRecord(_Record):
+    """What was tested. `kind` is local, emulator, cloud or url."""
+
+    kind: str
+    url: str
+    service: str | None = None
+    project: str | None = None
+    region: str | None = None
+    revision: str | None = None
+    limits: Limits = Field(default_factory=Limits)
+
+    @property
+    def has_run_app_url(self) -> bool:
+        """Whether its URL is one that Cloud Run gives out."""
+        return (urlsplit(self.url).hostname or "").endswith(".run.app")
+
+
+class WorkerRecord(_Record):
+    """One load-generating process and what is known of its rows and its clock.
+
+    `clock_offset_us` is added to the worker's own clock to get the master's; ± `clock_uncertainty_us`.
+    `rows_sent` is None when the worker ended without saying; then `rows_missing_at_most` bounds what it took along.
+    """
+
+    name: str
+    host: str = ""
+    pid: int | None = None
+    clock_offset_us: float | None = Field(default=None, ge=-MAX_OFFSET_US, le=MAX_OFFSET_US)
+    clock_uncertainty_us: float | None = None
+    rows_sent: int | None = None
+    rows_received: int = 0
+    lost_at: Moment | None = None
+    lost_why: str | None = None
+    rows_missing_at_most: int | None = None
+
+
+class ProcessRecord(_Record):
+    """The process that owns a running run; the pair of pid and start time is unique on its host."""
+
+    host: str
+    pid: int
+    started_s: float
+
+
+class Run(_Record):
+    """Everything about a run that is not a row."""
+
+    format: int = FORMAT_VERSION
+    id: str
+    label: str | None = None
+    scenario: ScenarioRecord
+    target: TargetRecord
+    options: dict[str, object] = Field(default_factory=dict)
+    objectives: list[str] = Field(default_factory=list)
+    prices: Annotated[dict[str, object], AfterValidator(_overriding)] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    host: dict[str, object] = Field(default_factory=dict)
+    git_commit: str | None = None
+    command: list[str] = Field(default_factory=list)
+    start: Moment
+    load_start: Moment | None = None
+    end: Moment | None = None
+    workers: list[WorkerRecord] = Field(default_factory=list)
+    outcome: Outcome = Outcome.RUNNING
+    reasons: list[str] = Field(default_factory=list)
+    process: ProcessRecord | None = None

@@ -1,0 +1,1 @@
+"""Run a scenario from its options to a closed run folder."""

@@ -1,0 +1,133 @@
+"""Open and close the record of a run: what it is at its start, how it ended."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import __version__
+from ..core.errors import RunFolderError
+from ..fleet.scenario import Scenario
+from ..recording.folder import RunFolder
+from ..recording.run import Outcome, ProcessRecord, Run, TargetRecord
+from .options import RunOptions
+
+PACKAGES = ("locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
+
+
+def open_record(
+    runs: Path,
+    options: RunOptions,
+    scenario: Scenario,
+    target: TargetRecord,
+    *,
+    objectives: tuple[str, ...],
+    prices: Mapping[str, object],
+) -> RunFolder:
+    """Make the run's folder with its `run.json`, outcome `running`.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    import psutil
+
+    now = datetime.now(UTC)
+    run = Run(
+        id=f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{_slug(scenario.name)}-{target.kind}",
+        label=options.label,
+        scenario=scenario.record(),
+        target=target,
+        options={
+            "users": scenario.users,
+            "spawn_rate": scenario.spawn_rate,
+            "duration_s": scenario.duration_s,
+            "seed": options.seed,
+            "workers": options.expect_workers,
+        },
+        objectives=list(objectives),
+        prices=dict(prices),
+        versions={"python": platform.python_version(), "lt": __version__, **_versions()},
+        host={
+            "name": socket.gethostname(),
+            "os": platform.platform(),
+            "cpu_count": os.cpu_count(),
+            "cpu_model": _cpu_model(),
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        git_commit=_git_commit(),
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        start=now,
+        process=ProcessRecord(host=socket.gethostname(), pid=os.getpid(), started_s=psutil.Process().create_time()),
+    )
+    return RunFolder.create(runs, run)
+
+
+def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ...]) -> Run:
+    """Seal the rows and write how the run ended: interrupted, degraded when anything is missing, else complete.
+
+    Raises:
+        RunFolderError: the rows cannot be written (a full disk): the run's record says so, its rows stay in the
+            spool, and the next reader seals them.
+    """
+    run = folder.read_run()
+    run.end = datetime.now(UTC)
+    run.process = None
+    run.reasons = list(dict.fromkeys([*run.reasons, *reasons]))
+    try:
+        sealed = folder.seal()
+        if sealed.stopped_why:
+            run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
+        if sealed.rows == 0 and not interrupted:
+            run.reasons.append("no request was recorded")
+    except RunFolderError as error:
+        run.reasons.append(f"the rows were not sealed at the end of the run: {error}")
+        raise
+    finally:
+        run.outcome = Outcome.INTERRUPTED if interrupted else Outcome.DEGRADED if run.reasons else Outcome.COMPLETE
+        folder.write_run(run)
+    return run
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.") or "scenario"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_model() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+
+
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,78 @@
+"""Watch a run to its end: show it, stop it when a condition says so, pass on Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..cli.progress import ProgressLine
+from ..core.errors import FleetError
+from ..fleet.progress import Follower, ProgressSnapshot, Recent
+
+if TYPE_CHECKING:
+    from ..fleet.fleet import Fleet
+    from ..recording.folder import RunFolder
+
+LOOK_EVERY_S = 0.25
+
+AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
+"""Called at every look with how the run is doing and what came in since; a sentence ends the run early and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a fleet ended.
+
+    Attributes:
+        interrupted: cut short by the user.
+        aborted: cut short by a condition.
+        reasons: why the run is not complete, as sentences.
+    """
+
+    interrupted: bool = False
+    aborted: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+def watch(
+    fleet: Fleet, folder: RunFolder, planned_s: float | None, abort_conditions: tuple[AbortCondition, ...]
+) -> End:
+    """Watch the fleet to its end; Ctrl-C asks it to end early, a second one forces it.
+
+    Raises:
+        FleetError: it ended before the first request; the text has its last words.
+    """
+    follower = Follower(folder)
+    interrupted, aborted = False, ""
+    with ProgressLine(planned_s, expect_workers=fleet.plan.expect_workers) as line:
+        while True:
+            try:
+                while fleet.running():
+                    snapshot, new = follower.look(time.monotonic())
+                    line.show(snapshot, ending=interrupted or bool(aborted))
+                    if not aborted and (
+                        why := next(
+                            filter(None, (abort_condition(snapshot, new) for abort_condition in abort_conditions)), None
+                        )
+                    ):
+                        aborted = why
+                        line.say(why)
+                        fleet.stop()
+                    time.sleep(LOOK_EVERY_S)
+                code = fleet.finish()
+                break
+            except KeyboardInterrupt:
+                if interrupted:
+                    return End(
+                        interrupted=True, reasons=("a second Ctrl-C forced the end: the last rows may be missing",)
+                    )
+                interrupted = True
+                fleet.stop()
+    if code != 0 and not interrupted and follower.look(time.monotonic())[0].requests == 0:
+        raise FleetError(f"Locust ended with status {code} before the first request:\n{fleet.last_words()}")
+    reasons = [aborted] if aborted else []
+    if code:
+        reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
+    return End(interrupted=interrupted, aborted=bool(aborted), reasons=tuple(reasons))

@@ -1,0 +1,1 @@
+"""Offer the Locust users and load shapes that scenarios import."""

@@ -1,0 +1,74 @@
+"""Spread the tasks of closed-loop users evenly over time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # importing locust patches the whole process
+    from locust.env import Environment
+
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+_ATTRIBUTE = "lt_user_numbers"
+
+
+def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
+    """Return a `wait_time` that runs a user's task so many times a second, all users evenly spread.
+
+    Every user has a grid of its own: points `1 / task_runs_per_second` apart on the clock, from a phase that is
+    the user's number times the golden ratio. However many users there are, and while they still become more, the
+    grids lie evenly between each other. Locust's `constant_throughput` counts from each user's start instead, and
+    users are started in batches: they fire in lockstep, and what is then measured is a queue of their own making.
+
+    It is a closed loop: a user whose request outlasts the interval skips the points it missed, so a slow server is
+    asked less. Use an open-loop user to keep up the pressure. The first task also waits for its point.
+
+    Raises:
+        ValueError: the rate is not above 0.
+    """
+    if not task_runs_per_second > 0:
+        raise ValueError(
+            f"spread_throughput({task_runs_per_second}): must be above 0, in task runs per second and user"
+        )
+    interval_s = 1 / task_runs_per_second
+
+    def wait_time(user: Any) -> float:
+        now_s = time.perf_counter()
+        point = user.__dict__.get("lt_point")
+        if point is None:
+            user.lt_phase = phase_of(number_user(user.environment), worker_of(user.environment))
+            point = -math.inf
+        user.lt_point, wait_s = next_point(now_s, point, user.lt_phase, interval_s)
+        return wait_s
+
+    wait_time.lt_spread = True  # type: ignore[attr-defined]  # read by FastUser: the first task waits too
+    return wait_time
+
+
+def next_point(now_s: float, last_point: float, phase: float, interval_s: float) -> tuple[float, float]:
+    """Return the number of the first point of the grid not before `now_s` and after the last one, and the wait in s."""
+    point = max(math.ceil(now_s / interval_s - phase), last_point + 1)
+    return point, max(0.0, (point + phase) * interval_s - now_s)
+
+
+def phase_of(number: int, worker: int) -> float:
+    """Return the phase (0…1) of a worker's user of that number: evenly spread for any number of users."""
+    return (number + worker / 2) * GOLDEN_RATIO % 1.0
+
+
+def number_user(environment: Environment) -> int:
+    """Return 0, 1, 2, … for the users of this process in the order in which they ask."""
+    numbers = getattr(environment, _ATTRIBUTE, None)
+    if numbers is None:
+        numbers = itertools.count()
+        setattr(environment, _ATTRIBUTE, numbers)
+    return next(numbers)
+
+
+def worker_of(environment: Environment) -> int:
+    """Return which of the fleet's workers this process is; 0 where there is no fleet."""
+    return max(0, getattr(environment.runner, "worker_index", 0))

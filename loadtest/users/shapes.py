@@ -1,0 +1,143 @@
+"""Say how many users there are at any time: plans as pure functions of elapsed time, and Locust's shape around one."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from locust import LoadTestShape, events
+from locust.env import Environment
+
+from ..core.plan import Corner, users_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(ABC):
+    """Planned users over time, from 0 s to `duration_s`.
+
+    The three fields are the ones a command line may override; each plan says what they mean for it.
+
+    Attributes:
+        users: the most users at any time.
+        spawn_rate: users started per second where the plan rises.
+        duration_s: length in seconds.
+    """
+
+    users: int
+    spawn_rate: float
+    duration_s: float
+
+    @abstractmethod
+    def corners(self) -> tuple[Corner, ...]:
+        """Return the corners, in ascending time, the first at 0 s and the last at `duration_s`."""
+
+    def users_at(self, elapsed_s: float) -> float | None:
+        """Return the planned users, or None before the start and from the end on."""
+        return users_at(self.corners(), elapsed_s)
+
+    def overridden(
+        self, *, users: int | None = None, spawn_rate: float | None = None, duration_s: float | None = None
+    ) -> Plan:
+        """Return the plan with the given fields in place of its own."""
+        return dataclasses.replace(
+            self,
+            users=self.users if users is None else users,
+            spawn_rate=self.spawn_rate if spawn_rate is None else spawn_rate,
+            duration_s=self.duration_s if duration_s is None else duration_s,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ramp(Plan):
+    """Rise from 0 to `users` at `spawn_rate`, then hold to the end."""
+
+    def corners(self) -> tuple[Corner, ...]:
+        """Return the foot, the knee and the end."""
+        knee_s = self.users / self.spawn_rate
+        if knee_s >= self.duration_s:
+            return ((0.0, 0.0), (self.duration_s, self.spawn_rate * self.duration_s))
+        return ((0.0, 0.0), (knee_s, float(self.users)), (self.duration_s, float(self.users)))
+
+
+SHAPELESS = Ramp(users=10, spawn_rate=1, duration_s=60)
+"""What a locustfile without a shape is run with where the command line says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst(Plan):
+    """Stay at `idle_users` for `idle_ratio` of the time, rise to `users` at `spawn_rate`, hold; `times` over."""
+
+    idle_users: int = 0
+    idle_ratio: float = 0.5
+    times: int = 1
+
+    def corners(self) -> tuple[Corner, ...]:
+        """Return four corners a burst: idle, foot, knee, end."""
+        corners: list[Corner] = []
+        cycle_s = self.duration_s / self.times
+        for turn in range(self.times):
+            begin_s = turn * cycle_s
+            foot_s = begin_s + self.idle_ratio * cycle_s
+            end_s = begin_s + cycle_s
+            knee_s = min(foot_s + max(self.users - self.idle_users, 0) / self.spawn_rate, end_s)
+            top = self.idle_users + self.spawn_rate * (knee_s - foot_s)
+            corners += [(begin_s, self.idle_users), (foot_s, self.idle_users), (knee_s, top), (end_s, top)]
+        return tuple(corners)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staircase(Plan):
+    """Climb to `users` in `steps` equal steps of equal length, each rise at `spawn_rate`."""
+
+    steps: int = 10
+
+    def corners(self) -> tuple[Corner, ...]:
+        """Return the foot, the knee and the end of every step."""
+        step_s = self.duration_s / self.steps
+        step_users = self.users / self.steps
+        rise_s = min(step_users / self.spawn_rate, step_s)
+        corners: list[Corner] = [(0.0, 0.0)]
+        for step in range(self.steps):
+            corners += [
+                (step * step_s + rise_s, (step + 1) * step_users),
+                ((step + 1) * step_s, (step + 1) * step_users),
+            ]
+        return tuple(corners)
+
+
+class PlannedShape(LoadTestShape):
+    """Locust's shape around a plan; a scenario subclasses it and sets `plan`.
+
+    Locust's own `--users`, `--spawn-rate` and `--run-time` override the plan's fields, under bare `locust` too.
+    """
+
+    abstract = True
+    use_common_options = True
+    plan: Plan
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Locust sets its defaults (1 user, 1/s) into the same options just before the start: read them while they
+        # still say what the command line said.
+        events.init.add_listener(self._override)
+
+    def _override(self, environment: Environment, **_: object) -> None:
+        options = environment.parsed_options
+        if options is not None:
+            self.plan = self.plan.overridden(
+                users=options.num_users, spawn_rate=options.spawn_rate, duration_s=options.run_time
+            )
+
+    def tick(self) -> tuple[int, float] | None:
+        """Return (users, spawn rate) for the second that begins now; None ends the run.
+
+        A tick stands for the second after it, so it takes the plan in that second's middle. The rate is whatever
+        reaches it in one step: the slope is the plan's, and Locust would block for the length of a slower one.
+        """
+        plan = self.plan
+        elapsed_s = self.get_run_time()
+        if elapsed_s >= plan.duration_s:
+            return None
+        planned = plan.users_at(min(elapsed_s + 0.5, plan.duration_s - 1e-9)) or 0.0
+        return round(planned), max(1.0, abs(round(planned) - self.get_current_user_count()))

@@ -1,0 +1,149 @@
+"""Count the fast client's requests into Locust's own totals, in bulk, and hand their rows to the recorder."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import gevent
+import numpy as np
+
+from ..http.receive_timestamps import STAMP_BYTES, STAMP_TYPE, arrivals, wall_clock_ahead_ns
+from ..recording.buffer import ROW_TYPE, PackedRows, RowBuffer, buffer_of
+from ..recording.frames import COLUMNS
+
+if TYPE_CHECKING:  # importing locust patches the whole process
+    from locust.env import Environment
+    from locust.stats import StatsEntry
+
+FLUSH_S = 1.0
+
+_TIMED = struct.Struct(f"<{''.join(COLUMNS.values())}{STAMP_BYTES}s")
+
+pack_timed = _TIMED.pack
+"""Return one row as bytes, with the kernel's stamp behind it (arrival.py; b"" for none). Its `start` and `latency_us`
+are moments (`time.perf_counter_ns()`), of sending and of having read the last byte: what they come to is worked out
+for a second's rows at once."""
+
+TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
+
+QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
+"""Modules whose request listeners need no event for a counted row: Locust's own totals, and the recorder."""
+
+
+class Tally:
+    """What the fast clients of one process have done since the last flush.
+
+    A request takes one of two ways, and is one row and one request in Locust's totals in either:
+
+    * quiet: it succeeded and nobody but Locust's totals and the recorder listens to `events.request`. Its packed
+      row waits here; once a second, and before anything reads them, the rows are added to `environment.stats`
+      in bulk and go to the row buffer.
+    * fired: it failed, or somebody else listens. The event is fired, so that Locust counts it and every listener
+      sees it; the row goes to the buffer at once, and RECORDED_KEY in the event's context tells the recorder.
+
+    Attributes:
+        buffer: the recorder's row buffer, or one of its own for the texts when nothing records.
+        append: takes one row of `pack_timed`.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        attached = buffer_of(environment)
+        self._records = attached is not None
+        self.buffer = RowBuffer("nowhere") if attached is None else attached
+        self.buffer.before_take = self.flush
+        self.in_flight_of: WeakSet[Any] = WeakSet()
+        self._rows = bytearray()
+        self.append: Callable[[bytes], None] = self._rows.extend
+        self.listeners: list[Any] = environment.events.request._handlers
+        self.quiet_listeners = -1
+        self._greenlet = gevent.spawn(self.main_loop)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Flush before Locust reads, resets or sends its totals: hence at the head of each event's listeners."""
+        events = self._environment.events
+        for event in (events.report_to_master, events.spawning_complete, events.test_stop, events.quitting):
+            event._handlers.insert(0, lambda **_: self.flush())
+
+    def main_loop(self) -> None:
+        """Flush once a second, for ever."""
+        while True:
+            gevent.sleep(FLUSH_S)
+            self.flush()
+
+    def somebody_else_listens(self) -> bool:
+        """Whether a request event would be news to anybody; to be asked when `listeners` has changed its length."""
+        others = any(getattr(listener, "__module__", "") not in QUIET_LISTENERS for listener in self.listeners)
+        self.quiet_listeners = -1 if others else len(self.listeners)
+        return others
+
+    def add_fired(self, timed: bytes) -> None:
+        """Keep a row of `pack_timed` of a request whose event is about to be fired."""
+        if self._records:
+            self.buffer.extend(_with_wall_times(timed))
+
+    def flush(self) -> None:
+        """Bring Locust's totals and the row buffer up to this moment."""
+        self.buffer.in_flight = sum(client.in_flight for client in self.in_flight_of)
+        if not self._rows:
+            return
+        rows = _with_wall_times(bytes(self._rows))
+        self._rows.clear()
+        stats = self._environment.stats
+        for name, method, of_entry in self._by_entry(rows):
+            _count(stats.entries[(name, method)], of_entry)
+        _count(stats.total, rows)
+        if self._records:
+            self.buffer.extend(rows)
+
+    def _by_entry(self, rows: PackedRows) -> Iterator[tuple[str, str, PackedRows]]:
+        pairs = rows["name"].astype(np.uint64) << np.uint64(32) | rows["method"]
+        one = bool((pairs == pairs[0]).all())
+        for pair in pairs[:1] if one else np.unique(pairs):
+            of_entry = rows if one else rows[pairs == pair]
+            yield self.buffer.text(int(of_entry["name"][0])), self.buffer.text(int(of_entry["method"][0])), of_entry
+
+
+def _with_wall_times(timed: bytes) -> PackedRows:
+    """Return rows of `pack_timed` with their start (UTC ns) and latency (µs) in place of the moments.
+
+    The clock of the moments and the wall clock run at the same rate (the kernel slews both), so their distance now
+    was their distance a second ago; only a step of the wall clock would show, in the starts of that one second.
+    """
+    moments = np.frombuffer(timed, TIMED_TYPE)
+    rows = np.empty(len(moments), ROW_TYPE)
+    for name in COLUMNS:
+        rows[name] = moments[name]
+    ahead_ns = wall_clock_ahead_ns()
+    arrived = arrivals(moments, ahead_ns, sent=moments["start"], read=moments["latency_us"])
+    rows["latency_us"] = (arrived - moments["start"] + 500) // 1000
+    rows["start"] += ahead_ns
+    return rows
+
+
+def _count(entry: StatsEntry, rows: PackedRows) -> None:
+    """Add answered, successful requests to Locust's entry, as its own `StatsEntry.log` would have one by one."""
+    from locust import stats
+
+    ends_s = (rows["start"] + rows["latency_us"] * 1000) // 1_000_000_000
+    last_s = float(ends_s.max())
+    if entry.use_response_times_cache and entry.last_request_timestamp and last_s > int(entry.last_request_timestamp):
+        entry._cache_response_times(int(last_s) - 1)
+    entry.num_requests += len(rows)
+    entry.total_content_length += int(rows["bytes"].sum())
+    entry.last_request_timestamp = max(entry.last_request_timestamp or 0.0, last_s)
+    first_s = int(ends_s.min())
+    for second, count in enumerate(np.bincount(ends_s - first_s).tolist(), start=first_s):
+        if count:
+            entry.num_reqs_per_sec[second] += count
+    latency_us, counts = np.unique(rows["latency_us"], return_counts=True)
+    entry.total_response_time += float(latency_us @ counts) / 1000  # type: ignore[assignment]  # Locust says int, adds floats
+    lowest_ms, highest_ms = latency_us[0] / 1000, latency_us[-1] / 1000
+    entry.min_response_time = min(entry.min_response_time or lowest_ms, lowest_ms)
+    entry.max_response_time = max(entry.max_response_time, highest_ms)
+    for one_us, count in zip(latency_us.tolist(), counts.tolist(), strict=True):
+        entry.response_times[stats.bucket_response_time(one_us / 1000)] += count

@@ -1,0 +1,138 @@
+"""Gather everything that one run says: numbers, phases, spikes with causes, warm-up, capacity, objectives, advice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loadtest.core.objectives import parse_objective
+from loadtest.core.prices import prices_for
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.run import Run
+from reports.analysis.capacity import Capacity, capacity
+from reports.analysis.cost import Cost, cost_of
+from reports.analysis.objectives import Judgement, judge
+from reports.analysis.phases import Phase, PhaseName, phases, steady_window
+from reports.analysis.recommendations import Suggestion, suggest
+from reports.analysis.warmup import Warmup, warm_up
+from reports.data import rules
+from reports.data.cloud import CloudSeries, InstanceGauge, instance_gauge, read_cloud
+from reports.data.exact import Distribution, Measure, Population, Who, distributions
+from reports.data.load import Load, read_load
+from reports.data.series import Series, read_series
+from reports.spikes.baseline import measure, tell_apart
+from reports.spikes.causes import Explained, explain
+from reports.spikes.detection import SlowFirst, find_spikes, slow_first_requests
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Exact latencies of one run; every Distribution knows its population.
+
+    Attributes:
+        service: successful requests of the whole run, from sending to the last byte.
+        response: the same from the scheduled start; None for closed-loop runs.
+        failed: answered, but not successful.
+        timeouts: how long the timed-out waited: bounds, not latencies.
+        by_phase: successful requests per phase, in the order of `Analysis.phases`.
+        by_endpoint: successful requests per endpoint, in the order of `Series.endpoints`.
+    """
+
+    service: Distribution
+    response: Distribution | None
+    failed: Distribution
+    timeouts: Distribution
+    by_phase: tuple[Distribution, ...]
+    by_endpoint: tuple[Distribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything one run says. `cloud` is None when no series were fetched, `gauge` when no instance count was."""
+
+    folder: RunFolder
+    run: Run
+    series: Series
+    load: Load
+    cloud: tuple[CloudSeries, ...] | None
+    gauge: InstanceGauge | None
+    phases: tuple[Phase, ...]
+    latencies: Latencies
+    spikes: tuple[Explained, ...]
+    slow_first: SlowFirst | None
+    warmup: Warmup
+    capacity: Capacity
+    judgements: tuple[Judgement, ...]
+    advice: tuple[Suggestion, ...]
+    cost: Cost | None
+
+    def phase(self, name: PhaseName) -> Phase | None:
+        """Return the phase of that name, or None when the run has none."""
+        return next((phase for phase in self.phases if phase.name is name), None)
+
+
+def analyse(folder: RunFolder, run: Run) -> Analysis:
+    """Return what a sealed run says. Seals nothing, writes nothing.
+
+    Args:
+        folder: a run folder with `requests.parquet`.
+        run: its record.
+
+    Raises:
+        RunFolderError: the folder's rows or series cannot be read.
+        ObjectiveError: an objective of the run cannot be parsed.
+    """
+    objectives = [parse_objective(text) for text in run.objectives]
+    prices = prices_for(run.target.region, run.prices)
+    series = read_series(folder, run)
+    load = read_load(folder, run, series)
+    cloud = read_cloud(folder, series)
+    gauge = instance_gauge(cloud)
+    steady, _ = steady_window(series, load, run)
+    windows = measure(series)
+    levels = tell_apart(windows, load)
+    spikes = find_spikes(series, windows, levels)
+    explained = tuple(Explained(spike, explain(spike, spikes, series, load, gauge, run)) for spike in spikes)
+    warmup = warm_up(series, windows, levels, steady)
+    slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
+    parts = phases(series, load, run, settled_s=(warmup.settled_s or series.seconds) if slow_start else None)
+    latencies = _latencies(folder, series, parts)
+    limits = capacity(series, load, gauge, explained)
+    return Analysis(
+        folder=folder,
+        run=run,
+        series=series,
+        load=load,
+        cloud=cloud,
+        gauge=gauge,
+        phases=parts,
+        latencies=latencies,
+        spikes=explained,
+        slow_first=slow_first_requests(series, levels, spikes),
+        warmup=warmup,
+        capacity=limits,
+        judgements=tuple(judge(objective, series, parts, latencies.by_phase) for objective in objectives),
+        advice=suggest(run, series, gauge, parts, explained, limits, prices),
+        cost=cost_of(run, series, cloud, gauge, prices),
+    )
+
+
+def _latencies(folder: RunFolder, series: Series, parts: tuple[Phase, ...]) -> Latencies:
+    end = series.seconds
+    populations = [
+        Population(0, end),
+        Population(0, end, measure=Measure.RESPONSE),
+        Population(0, end, who=Who.FAILED),
+        Population(0, end, who=Who.TIMEOUT),
+        *(Population(phase.window.start_s, phase.window.end_s) for phase in parts),
+        *(Population(0, end, endpoint=at) for at in range(len(series.endpoints))),
+    ]
+    found = distributions(folder, series, populations)
+    first_endpoint = 4 + len(parts)
+    return Latencies(
+        service=found[0],
+        response=found[1] if series.open_loop else None,
+        failed=found[2],
+        timeouts=found[3],
+        by_phase=tuple(found[4:first_endpoint]),
+        by_endpoint=tuple(found[first_endpoint:]),
+    )

@@ -1,0 +1,92 @@
+"""List the ways in which two sides of runs are not alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.analysis.analysis import Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One way in which two sides are not alike, and whether that makes the comparison unfair."""
+
+    what: str
+    a: str
+    b: str
+    matters: bool
+
+
+MATTERS = {
+    "scenario": True,
+    "scenario file": True,
+    "load model": True,
+    "peak users": True,
+    "payload": True,
+    "format": True,
+    "endpoints": True,
+    "length": True,
+    "outcome": True,
+    "workers": False,
+    "target": False,
+    "limits": False,
+    "locust": False,
+}
+"""What is looked at, and whether a difference in it makes a comparison unfair. Targets are meant to differ."""
+
+
+TOLERANCE = {"peak users": 0.03, "length": 0.1}
+"""A fleet counts 299 of 300 users at times, and the last answer of a run may take a while."""
+
+
+def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> tuple[Difference, ...]:
+    """Return what is not alike, what matters first; what is not recorded on a side is not compared."""
+    ours, theirs = (_described(side) for side in (a, b))
+    found = [
+        Difference(what, ours[what], theirs[what], matters)
+        for what, matters in MATTERS.items()
+        if "" not in (ours[what], theirs[what]) and not _alike(ours[what], theirs[what], TOLERANCE.get(what, 0.0))
+    ]
+    return tuple(sorted(found, key=lambda difference: not difference.matters))
+
+
+def _described(side: Sequence[Analysis]) -> dict[str, str]:
+    return {what: _joined(_one(each)[what] for each in side) for what in MATTERS}
+
+
+def _joined(words: object) -> str:
+    return ", ".join(sorted({word for word in words if word}))  # type: ignore[attr-defined] # an iterable of str
+
+
+def _one(analysis: Analysis) -> dict[str, str]:
+    run = analysis.run
+    users = analysis.load.demand
+    limits = run.target.limits.model_dump(exclude_none=True)
+    return {
+        "scenario": run.scenario.name,
+        "scenario file": run.scenario.sha256[:12],
+        "load model": run.scenario.load_model.value,
+        "peak users": "" if np.isnan(users).all() else f"{np.nanmax(users):.0f}",
+        "payload": str(run.options.get("payload") or ""),
+        "format": str(run.format),
+        "endpoints": "; ".join(sorted(f"{one.method} {one.name}" for one in analysis.series.endpoints)),
+        "length": f"{analysis.series.seconds / 60:.1f} min",
+        "outcome": run.outcome.value,
+        "workers": str(len(run.workers) or ""),
+        "target": run.target.kind,
+        "limits": ", ".join(f"{key} {value}" for key, value in sorted(limits.items())),
+        "locust": run.versions.get("locust", ""),
+    }
+
+
+def _alike(a: str, b: str, tolerance: float) -> bool:
+    """Whether two sides say the same, or numbers that differ by no more than `tolerance` of the larger."""
+    if a == b:
+        return True
+    if not tolerance or "," in a + b:
+        return False
+    one, other = (float(text.split()[0]) for text in (a, b))
+    return abs(one - other) <= tolerance * max(one, other)

@@ -1,0 +1,106 @@
+"""Price a run from what the cloud billed, or from what its instances did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loadtest.core.prices import Prices
+from loadtest.recording.run import Run, TargetRecord
+from reports.data import rules
+from reports.data.cloud import CloudSeries, InstanceGauge
+from reports.data.numbers import requests
+from reports.data.series import Series
+from reports.data.serving import instances_per_s
+from reports.data.window import Window
+
+BILLABLE = "run.googleapis.com/container/billable_instance_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run cost at list price, in US dollars.
+
+    Attributes:
+        run_usd: instances and requests together.
+        per_1000_usd: for each thousand successful requests; None without any.
+        instance_s: billed instance-seconds.
+        assumptions: sentences: where the seconds come from, prices with their date and tier, what is left out.
+    """
+
+    run_usd: float
+    per_1000_usd: float | None
+    instance_s: float
+    assumptions: tuple[str, ...]
+
+
+def cost_of(
+    run: Run, series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None, prices: Prices
+) -> Cost | None:
+    """Return the cost of a cloud run, or what an emulator run would have cost; None when neither can be known.
+
+    Formula: instance-seconds × (vCPU + GiB at list price) + requests. Population: every request of the run.
+    """
+    if not _is_priced(run.target):
+        return None
+    instance_s, source = _instance_s(series, cloud, gauge)
+    if instance_s is None:
+        return None
+    limits = run.target.limits
+    vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
+    gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
+    sent = requests(series, Window(0, series.seconds))
+    run_usd = prices.run_usd(instance_s, sent, vcpu=vcpu, memory_gib=gib)
+    ok = int(series.ok.sum())
+    unknown = limits.cpu is None or limits.memory_mib is None
+    listed, free = prices.words(run.target.region)
+    return Cost(
+        run_usd=run_usd,
+        per_1000_usd=run_usd / ok * 1000 if ok else None,
+        instance_s=instance_s,
+        assumptions=(
+            *limits.unpriced(),
+            f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
+            f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
+            listed,
+            free,
+            "no discount, tax, network or build",
+            *(
+                ("what Cloud Run would have charged: an emulator costs nothing",)
+                if run.target.kind == "emulator"
+                else ()
+            ),
+        ),
+    )
+
+
+def _instance_s(
+    series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None
+) -> tuple[float | None, str]:
+    """Return billed instance-seconds and where they come from; the cloud's own figure where it is whole.
+
+    It is when it reaches the last successful answer: the last minute of a ramp is its dearest.
+    """
+    billed = [one for one in cloud or () if one.metric == BILLABLE]
+    late = ""
+    if billed:
+        total = sum(float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)])) for one in billed)
+        last_s = max(float(one.end_s.max()) for one in billed)
+        answered = np.flatnonzero(series.ok_ended)
+        if not answered.size or last_s >= answered[-1]:
+            return total, "as Cloud Monitoring billed them"
+        late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
+    if series.instances:
+        seconds = sum(one.last_answer_s - max(0.0, one.ready_s or one.first_start_s) for one in series.instances)
+        return float(seconds), f"from each instance's first to last answer (lower than what is billed){late}"
+    if gauge is not None:
+        counted = instances_per_s(series, gauge)
+        held = None if counted is None else float(counted.sum())
+        return held, f"from the instance count, held between samples{late}"
+    return None, ""
+
+
+def _is_priced(target: TargetRecord) -> bool:
+    """Whether Cloud Run's price list applies: to Cloud Run itself, by name or by URL, and to its emulator."""
+    return target.kind in ("cloud", "emulator") or (target.kind == "url" and target.has_run_app_url)

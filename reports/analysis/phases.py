@@ -1,0 +1,111 @@
+"""Divide a run into warm-up, ramp, steady and drain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from loadtest.recording.run import LoadModel, Run
+from reports.data.histogram import Bools, Floats
+from reports.data.load import Load
+from reports.data.series import Series
+from reports.data.window import Window
+
+FULL_RATIO = 0.95
+"""Steady is where the load stands at 95 % of its highest: a shape that counts in whole users reaches 299 of 300."""
+
+UNPLANNED_RATIO = 0.8
+"""…or, without any users known, where the smoothed rate is 80 % of its usual level: Poisson noise moves it 10 %."""
+
+SMOOTHING_S = 15
+"""For a rate without a plan: at 5 requests/s 15 s hold 75, and their noise is 12 %."""
+
+STEADY_AT_LEAST_S = 5
+"""A plateau shorter than this is the top of a ramp."""
+
+
+class PhaseName(StrEnum):
+    """The parts of a run in the order in which they come; any but `all` may be missing."""
+
+    ALL = "all"
+    WARM_UP = "warmup"
+    RAMP = "ramp"
+    STEADY = "steady"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One part of a run and the sentence that says why it ends where it does."""
+
+    name: PhaseName
+    window: Window
+    why: str
+
+
+def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, str]:
+    """Return the steady part by what was planned or run, and how it was found.
+
+    The longest stretch at FULL_RATIO of the highest planned users; without a plan, of the running users; without
+    either, of the request rate (which falls when a closed loop's server slows: the plan is the better source).
+    """
+    for level, source in ((load.planned_users, "planned users"), (load.users, "running users")):
+        if not np.isnan(level).all() and np.nanmax(level) > 0:
+            full = np.nan_to_num(_filled(level)) >= FULL_RATIO * np.nanmax(level)
+            return _longest(full), f"{source} at ≥ {FULL_RATIO:.0%} of their highest, {np.nanmax(level):.0f}"
+    window = min(SMOOTHING_S, series.seconds)
+    rate = np.convolve(series.started, np.ones(window) / window, mode="same")
+    covered = np.convolve(np.ones(series.seconds), np.ones(window) / window, mode="same")
+    smooth = rate / covered
+    usual = float(np.percentile(smooth, 75))
+    kind = "arrivals" if run.scenario.load_model is LoadModel.OPEN else "requests"
+    return _longest(smooth >= UNPLANNED_RATIO * usual), f"no users known; {kind} at ≥ {UNPLANNED_RATIO:.0%} of usual"
+
+
+def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[Phase, ...]:
+    """Return the phases in time order, `all` first; parts that do not exist are left out.
+
+    A run has a warm-up when a spike begins with its load; it lasts until p95 has settled (see warmup.py), at
+    the latest until steady begins, or for a load that begins at its full height a quarter of the run. Ramp is from
+    there to steady, drain what follows.
+
+    Args:
+        series: the run.
+        load: its users.
+        run: its record.
+        settled_s: when p95 first stayed within its margin of steady; None when no spike began with the load.
+    """
+    end = series.seconds
+    steady, why = steady_window(series, load, run)
+    found = [Phase(PhaseName.ALL, Window(0, end), "from the start of the load to the last answer")]
+    top = steady.start_s if steady else end
+    latest = top if top > STEADY_AT_LEAST_S else end // 4
+    warm = min(round(settled_s), latest) if settled_s else 0
+    if warm > 0:
+        found.append(Phase(PhaseName.WARM_UP, Window(0, warm), "until p95 stayed near its steady level"))
+    if top > warm:
+        found.append(Phase(PhaseName.RAMP, Window(warm, top), "until the load stood at its height"))
+    if steady:
+        begin = max(steady.start_s, warm)
+        found.append(Phase(PhaseName.STEADY, Window(begin, steady.end_s), why))
+        if end > steady.end_s:
+            found.append(Phase(PhaseName.DRAIN, Window(steady.end_s, end), "after the load left its height"))
+    return tuple(found)
+
+
+def _filled(level: Floats) -> Floats:
+    """Return `level` with each unknown second as the one before it."""
+    known = np.where(~np.isnan(level), np.arange(len(level)), -1)
+    at = np.maximum.accumulate(known)
+    return np.where(at >= 0, level[np.maximum(at, 0)], np.nan)
+
+
+def _longest(full: Bools) -> Window | None:
+    edges = np.flatnonzero(np.diff(np.r_[False, full, False].astype(np.int8)))
+    stretches = [(int(b - a), int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    if not stretches:
+        return None
+    length, start, end = max(stretches, key=lambda stretch: stretch[0])
+    return Window(start, end) if length >= min(STEADY_AT_LEAST_S, len(full)) else None

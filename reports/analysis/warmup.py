@@ -1,0 +1,85 @@
+"""Measure how a run began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.data import rules
+from reports.data.histogram import Bools
+from reports.data.numbers import extra_waiting_request_s, mean_response_ms, time_to_first_answer_s, young_requests
+from reports.data.series import Series
+from reports.data.window import Window
+from reports.spikes.baseline import Levels, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Warmup:
+    """The beginning of a run. Times are seconds after t = 0; None is not known (or: it never happened).
+
+    Attributes:
+        first_answer_s: see numbers.time_to_first_answer_s.
+        settled_s: from when p95 stays within rules.SETTLED_RATIO of its steady level for a minute (or as long as a
+            shorter run lasts); 0.0 when it was there from the start; None when it never stayed.
+        peak_p95_ms: the highest p95 of a window until then.
+        steady_p95_ms: the level it is measured against: the median of the calm windows' p95 in the steady phase.
+        extra_waiting_request_s: waiting until `settled_s` beyond the calm mean.
+        young_requests: see numbers.young_requests, over the whole run.
+    """
+
+    first_answer_s: float | None
+    settled_s: float | None
+    peak_p95_ms: float | None
+    steady_p95_ms: float | None
+    extra_waiting_request_s: float | None
+    young_requests: int | None
+
+
+def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | None) -> Warmup:
+    """Return how the run began, against its own steady window (the whole run when there is none)."""
+    width = rules.WINDOW_S
+    known = windows.requests > 0
+    within = np.zeros(len(known), dtype=np.bool_)
+    place = steady or Window(0, series.seconds)
+    within[place.start_s // width : -(-place.end_s // width)] = True
+    calm = known & within & ~levels.hot
+    chosen = calm if calm.any() else known & within
+    first = time_to_first_answer_s(series)
+    young = young_requests(series, Window(0, series.seconds))
+    if not chosen.any():
+        return Warmup(first, None, None, None, None, young)
+    level_us = float(np.median(windows.p95_us[chosen]))
+    limit_us = max(level_us * rules.SETTLED_RATIO, level_us + rules.SETTLED_MS * 1000)
+    settled_s = _settled(windows, known, limit_us, first)
+    until = Window(0, series.seconds if settled_s is None else round(settled_s))
+    early = known[: -(-until.end_s // width)]
+    peak = float(np.max(windows.p95_us[: len(early)][early])) if early.any() else None
+    calm_mean = mean_response_ms(series, place)
+    extra = None if calm_mean is None else extra_waiting_request_s(series, until, calm_mean)
+    return Warmup(
+        first_answer_s=first,
+        settled_s=settled_s,
+        peak_p95_ms=None if peak is None else peak / 1000,
+        steady_p95_ms=level_us / 1000,
+        extra_waiting_request_s=extra,
+        young_requests=young,
+    )
+
+
+def _settled(windows: Windows, known: Bools, limit_us: float, first_answer_s: float | None) -> float | None:
+    """Return when the first row of rules.SETTLED_WINDOWS calm windows begins, or one that lasts to the run's end.
+
+    A window counts as calm when the lower end of its p95's interval is within the limit: a single window of few
+    requests that lies above by chance does not undo a warm-up.
+    """
+    calm = known & (np.where(known, windows.low_us, np.inf) <= limit_us)
+    places = np.flatnonzero(known)
+    flags = calm[places]
+    edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(np.int8)))
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        to_the_end = end == len(places) and end - begin >= rules.OFF_WINDOWS
+        if end - begin >= rules.SETTLED_WINDOWS or to_the_end or end - begin == len(places):
+            late = first_answer_s is not None and first_answer_s >= rules.LATE_ANSWER_S
+            return first_answer_s if begin == 0 and late else float(places[begin] * rules.WINDOW_S)
+    return None

@@ -1,0 +1,1 @@
+"""Read a run folder into series, histograms and exact percentiles."""

@@ -1,0 +1,141 @@
+"""Follow each instance of the service through the rows it answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from reports.data.arrays import integers
+from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally
+from reports.data.rules import FIRST_REQUESTS, YOUNG_S
+
+MAX_INSTANCES = 1000
+"""Cloud Run's own default ceiling; further ones are not followed one by one."""
+
+UNSEEN = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance as its answers showed it. Times are seconds after t = 0; only successful requests count.
+
+    Attributes:
+        name: its `x-instance-id`.
+        first_start_s: when the first request that it answered was sent (it may have waited in a queue).
+        first_answer_s: when the first answer came.
+        last_answer_s: when the last answer came.
+        ready_s: when it became able to serve, from its age; None when the service sends no age.
+        requests: answered.
+        first_ms: response times of its first requests in the order they were sent, at most rules.FIRST_REQUESTS.
+        median_ms: of all its requests, within 0.4 %.
+    """
+
+    name: str
+    first_start_s: float
+    first_answer_s: float
+    last_answer_s: float
+    ready_s: float | None
+    requests: int
+    first_ms: tuple[float, ...]
+    median_ms: float
+
+
+class InstanceTracker:
+    """Number the instances as they are met, and keep what an Instance needs."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._first_start = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)
+        self._first_answer = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)
+        self._last_answer = np.zeros(MAX_INSTANCES, dtype=np.int64)
+        self._ready = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)
+        self._tally = Tally()
+        self._firsts: tuple[Ints, Ints, Ints] = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
+        self._t0_ns = 0
+
+    def see(self, column: pa.Array, start: Ints) -> None:
+        """Note when each instance was first asked; the whole run is seen before `young` can answer."""
+        number = self.numbers(column)
+        known = number >= 0
+        np.minimum.at(self._first_start, number[known], start[known])
+
+    def close(self, t0_ns: int) -> None:
+        """Fix t = 0."""
+        self._t0_ns = t0_ns
+
+    def numbers(self, column: pa.Array) -> Ints:
+        """Return the number of the instance of each row; -1 where none is named (or there are too many)."""
+        names = column.dictionary.to_pylist()
+        index = np.array([self._number(name) for name in names] or [-1], dtype=np.int64)
+        at = column.indices
+        places = integers(at, -1)
+        return np.where(places >= 0, index[places], -1)
+
+    def _number(self, name: str | None) -> int:
+        if not name:
+            return -1
+        if name not in self._numbers and len(self._numbers) >= MAX_INSTANCES:
+            return -1
+        return self._numbers.setdefault(name, len(self._numbers))
+
+    def young(self, number: Ints, start: Ints, age_ms: Ints) -> Bools:
+        """Return whether the instance was younger than rules.YOUNG_S, by its age or else by when it was first seen."""
+        since = np.where(number >= 0, start - self._first_start[np.maximum(number, 0)], UNSEEN)
+        return np.where(age_ms >= 0, age_ms < YOUNG_S * 1000, since < YOUNG_S * 1e9)
+
+    def add(self, number: Ints, start: Ints, latency_us: Ints, age_ms: Ints, bins: Ints) -> None:
+        """Count successful requests: their instance, start (UTC ns), latency, the instance's age, latency bin."""
+        known = number >= 0
+        if not known.any():
+            return
+        number, start, latency_us, age_ms, bins = (
+            values[known] for values in (number, start, latency_us, age_ms, bins)
+        )
+        end = start + latency_us * 1000
+        np.minimum.at(self._first_answer, number, end)
+        np.maximum.at(self._last_answer, number, end)
+        aged = age_ms >= 0
+        np.minimum.at(self._ready, number[aged], end[aged] - age_ms[aged] * 1_000_000)
+        self._tally.add(number * BINS + bins)
+        kept = tuple(np.concatenate(pair) for pair in zip(self._firsts, (number, start, latency_us), strict=True))
+        order = np.lexsort((kept[1], kept[0]))
+        ordered = [values[order] for values in kept]
+        begins = np.flatnonzero(np.r_[True, ordered[0][1:] != ordered[0][:-1]])
+        place = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
+        self._firsts = (
+            ordered[0][place < FIRST_REQUESTS],
+            ordered[1][place < FIRST_REQUESTS],
+            ordered[2][place < FIRST_REQUESTS],
+        )
+
+    def _seconds(self, ns: int) -> float:
+        return (ns - self._t0_ns) / 1e9
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Return the instances that answered, by the time of their first answer."""
+        keys, counts = self._tally.result()
+        who = keys // BINS
+        found = []
+        for name, number in self._numbers.items():
+            mine = slice(*np.searchsorted(who, [number, number + 1]))
+            requests = int(counts[mine].sum())
+            if not requests:
+                continue
+            middle: Floats = MIDDLE_US[keys[mine] % BINS]
+            median = middle[np.searchsorted(np.cumsum(counts[mine]), (requests + 1) // 2)]
+            ready = int(self._ready[number])
+            found.append(
+                Instance(
+                    name=name,
+                    first_start_s=self._seconds(int(self._first_start[number])),
+                    first_answer_s=self._seconds(int(self._first_answer[number])),
+                    last_answer_s=self._seconds(int(self._last_answer[number])),
+                    ready_s=None if ready == UNSEEN else self._seconds(ready),
+                    requests=requests,
+                    first_ms=tuple((self._firsts[2][self._firsts[0] == number] / 1000).tolist()),
+                    median_ms=float(median) / 1000,
+                )
+            )
+        return tuple(sorted(found, key=lambda instance: instance.first_answer_s))

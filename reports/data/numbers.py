@@ -1,0 +1,146 @@
+"""Compute each published number of a run: one function each, defined by its docstring."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reports.data.histogram import Floats
+from reports.data.series import Series
+from reports.data.window import Window
+
+
+def requests(series: Series, window: Window) -> int:
+    """Return how many requests started in the window.
+
+    Formula: count of rows. Population: every request. Unit: requests. Cannot tell: requests that a lost worker
+    never reported, or that were still in flight when the run was cut.
+    """
+    return window.sum(series.started)
+
+
+def failures(series: Series, window: Window) -> int:
+    """Return how many requests started in the window and did not succeed.
+
+    Formula: count of rows whose outcome is not `ok`. Population: every request. Unit: requests. Cannot tell: wrong
+    answers that no check of the scenario looks for.
+    """
+    return window.sum(series.failed)
+
+
+def error_ratio(series: Series, window: Window) -> float | None:
+    """Return the share of requests that did not succeed; None when there were none.
+
+    Formula: failures / requests. Population: every request started in the window. Unit: ratio, 0…1. Cannot tell:
+    whose fault it was: time-outs, refusals (429) and failed checks count alike.
+    """
+    sent = requests(series, window)
+    return failures(series, window) / sent if sent else None
+
+
+def offered_per_s(series: Series, window: Window) -> float | None:
+    """Return the requests started per second; None for an empty window.
+
+    Formula: requests / length of the window. Population: every request. Unit: 1/s. Cannot tell: what closed-loop
+    users would have sent to a faster service; they wait for their answers.
+    """
+    return requests(series, window) / window.length_s if window.length_s else None
+
+
+def throughput_per_s(series: Series, window: Window) -> float | None:
+    """Return the successful answers per second; None for an empty window.
+
+    Formula: successful requests that ended in the window / length of the window. Population: outcome `ok`. Unit:
+    1/s. Cannot tell: capacity; a load that asked for less gets less.
+    """
+    return window.sum(series.ok_ended) / window.length_s if window.length_s else None
+
+
+def mean_response_ms(series: Series, window: Window) -> float | None:
+    """Return the mean response time; None without successful requests.
+
+    Formula: Σ response time / n. Population: outcome `ok`, started in the window. Unit: ms. Cannot tell: the shape;
+    it is for Little's law and waiting sums, not for judging a service.
+    """
+    ok = window.sum(series.ok)
+    total_us = float(series.ok_response_us[window.start_s : window.end_s].sum())
+    return total_us / ok / 1000 if ok else None
+
+
+def mean_in_flight(series: Series, window: Window) -> float | None:
+    """Return the mean number of requests awaiting an answer; None for an empty window.
+
+    Formula: mean over seconds of (started − ended so far), at the end of each. Population: every request. Unit:
+    requests. Cannot tell: requests that never ended before the run was cut.
+    """
+    if not window.length_s:
+        return None
+    return float(series.in_flight[window.start_s : window.end_s].mean())
+
+
+def percentile_series_ms(series: Series, p: float, *, step_s: int = 1, endpoint: int | None = None) -> Floats:
+    """Return the percentile of each step of `step_s` seconds from t = 0, NaN where no request succeeded.
+
+    Formula: nearest rank over bins at most 0.8 % wide, the bin's middle: within 0.4 %. Population: outcome `ok`,
+    by the second of their start. Unit: ms of response time. Cannot tell: a percentile of few requests is hardly
+    more than their maximum; tables use exact values.
+    """
+    return series.cells.quantiles([p], series.seconds, width_s=step_s, endpoint=endpoint)[0] / 1000
+
+
+def time_to_first_answer_s(series: Series) -> float | None:
+    """Return when the first successful answer had come; None without one.
+
+    Formula: min(start + latency) − t0. Population: outcome `ok`. Unit: s after the start of the load. Cannot tell:
+    how long the deploy took before it.
+    """
+    return None if series.first_ok_us is None else series.first_ok_us / 1e6
+
+
+def young_requests(series: Series, window: Window) -> int | None:
+    """Return how many requests an instance younger than 10 s answered; None when the service tells no age.
+
+    Formula: count of rows with `instance_age_ms` < 10,000. Population: requests that name an age. Unit: requests.
+    Cannot tell: requests that were refused or timed out before an instance took them.
+    """
+    return None if series.young is None else window.sum(series.young)
+
+
+def mean_server_ms(series: Series) -> float | None:
+    """Return the mean time the service itself says it needed; None when it says nothing.
+
+    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Cannot tell: queueing before the service
+    began to count.
+    """
+    if series.server_us is None:
+        return None
+    return series.server_us[0] / series.server_us[1] / 1000
+
+
+def extra_waiting_request_s(series: Series, window: Window, calm_mean_ms: float) -> float:
+    """Return the waiting that the window cost beyond calm seconds.
+
+    Formula: Σ response time − n × calm mean. Population: outcome `ok`, started in the window. Unit: request-seconds
+    (10 requests that each waited 2 s longer are 20). Cannot tell: the waiting of requests that failed.
+    """
+    total_s = float(series.ok_response_us[window.start_s : window.end_s].sum()) / 1e6
+    return total_s - window.sum(series.ok) * calm_mean_ms / 1000
+
+
+def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:
+    """Return how many answers per second had this HTTP status, in steps of `step_s`; NaN never, 0 where none.
+
+    Formula: count / step. Population: requests by the second of their start; status 0 is no answer. Unit: 1/s.
+    Cannot tell: who answered; 429 and 503 come from the platform as well as from the service.
+    """
+    counts = series.by_status.get(status, np.zeros(series.seconds, dtype=np.int64))
+    edges = np.arange(0, series.seconds, step_s)
+    return np.asarray(np.add.reduceat(counts, edges) / np.diff(np.r_[edges, series.seconds]), dtype=np.float64)
+
+
+def time_out_at_least_ms(series: Series) -> float | None:
+    """Return the bound to print for time-outs ("≥ 1,000 ms"); None without any.
+
+    Formula: min latency. Population: outcome `timeout`. Unit: ms. Cannot tell: how long an answer would have taken;
+    a time-out is a lower bound and enters no mean and no percentile of successes.
+    """
+    return None if series.timeout_at_least_us is None else series.timeout_at_least_us / 1000

@@ -1,0 +1,402 @@
+"""Stream a run's rows once into per-second counts and latency histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from loadtest.core.errors import RunFolderError
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import OUTCOMES
+from loadtest.recording.run import Run
+from reports.data.arrays import integers
+from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
+from reports.data.instances import Instance, InstanceTracker
+
+MAX_SECONDS = 14 * 24 * 3600
+"""A row two weeks after the load began is damage: refused in a sentence, not given memory."""
+
+MAX_ENDPOINTS = 64
+"""Endpoints kept apart; the rest stand under OTHER, as a URL with an id in it makes one of each request."""
+
+OTHER = "(other endpoints)"
+
+SECONDS_AT_ONCE = 512
+"""Expanding the cells of so many seconds needs a few MB, whatever the length of the run."""
+
+WINDOWS_AT_ONCE = 256
+"""256 windows of 3,000 bins are 6 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One name and method of the scenario."""
+
+    name: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Latency counts per window: `counts` is windows × bins, its first column being bin `first_bin`."""
+
+    counts: Ints
+    first_bin: int
+
+    def requests(self) -> Ints:
+        """Return how many requests each window holds."""
+        return np.asarray(self.counts.sum(axis=1), dtype=np.int64)
+
+    def at_rank(self, ranks: Ints) -> Floats:
+        """Return the latency in µs of the request of that rank (1 = the fastest) in each window."""
+        return MIDDLE_US[self.first_bin + ranked(self.counts, ranks)]
+
+    def quantile(self, p: float) -> Floats:
+        """Return the nearest-rank quantile of each window in µs, within 0.4 %; NaN where it holds no request."""
+        requests = self.requests()
+        value = self.at_rank(np.maximum(1, np.ceil(p * requests - 1e-9)).astype(np.int64))
+        return np.where(requests > 0, value, np.nan)
+
+    def above(self, us: float) -> Ints:
+        """Return how many requests of each window lie in a bin above the one that holds `us`."""
+        column = int(bin_of(np.array([us]))[0]) + 1 - self.first_bin
+        return np.asarray(self.counts[:, max(column, 0) :].sum(axis=1), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Response times of successful requests, counted per second, endpoint and bin; ascending by second.
+
+    There are about half as many cells as requests, so they are kept in 7 bytes each.
+
+    Attributes:
+        edges: cells edges[s] up to edges[s + 1] are those of the second s of the request's start.
+        who: 2 × index into `Series.endpoints`, + 1 when the instance that answered was younger than rules.YOUNG_S.
+        bin: see reports/data/histogram.py.
+        count: requests.
+    """
+
+    edges: Ints
+    who: npt.NDArray[np.uint8]
+    bin: npt.NDArray[np.int16]
+    count: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tally: Tally, seconds: int) -> Cells:
+        """Return the cells of a tally of keys (second × 2 MAX_ENDPOINTS + who) × BINS + bin; the tally is used up."""
+        most = tally.held
+        who, bin_, count = np.empty(most, np.uint8), np.empty(most, np.int16), np.empty(most, np.int32)
+        cells = np.zeros(seconds, dtype=np.int64)
+        end = 0
+        for keys, counts in tally.pieces():
+            piece = slice(end, end + len(keys))
+            rest, bin_[piece] = np.divmod(keys, BINS)
+            second, who[piece] = np.divmod(rest, 2 * MAX_ENDPOINTS)
+            cells += np.bincount(second, minlength=seconds)
+            count[piece] = counts
+            end = piece.stop
+        return cls(np.r_[0, np.cumsum(cells)], who[:end], bin_[:end], count[:end])
+
+    def grid(
+        self, start_s: int, end_s: int, *, width_s: int = 1, endpoint: int | None = None, young: bool | None = None
+    ) -> Grid:
+        """Return the counts from `start_s` up to `end_s` (not in it) in windows of `width_s`; the last may be cut."""
+        windows = max(0, -(-(end_s - start_s) // width_s))
+        start_s, last_s = (min(max(at, 0), len(self.edges) - 1) for at in (start_s, end_s))
+        whole = slice(self.edges[start_s], self.edges[last_s])
+        if whole.start >= whole.stop or not windows:
+            return Grid(np.zeros((windows, 1), dtype=np.int64), 0)
+        first, columns = int(self.bin[whole].min()), int(np.ptp(self.bin[whole])) + 1
+        counts = np.zeros(windows * columns, dtype=np.int64)
+        for at in range(start_s, last_s, SECONDS_AT_ONCE):
+            edges = self.edges[at : min(last_s, at + SECONDS_AT_ONCE) + 1]
+            part = slice(edges[0], edges[-1])
+            window = (np.repeat(np.arange(len(edges) - 1), np.diff(edges)) + at - start_s) // width_s
+            chosen = np.ones(len(window), dtype=np.bool_)
+            if endpoint is not None:
+                chosen &= self.who[part] >> 1 == endpoint
+            if young is not None:
+                chosen &= self.who[part] & 1 == young
+            place = window * columns + (self.bin[part] - first)
+            np.add.at(counts, place[chosen], self.count[part][chosen])
+        return Grid(counts.reshape(windows, columns), first)
+
+    def quantiles(
+        self, wanted: Sequence[float], end_s: int, *, width_s: int = 1, endpoint: int | None = None
+    ) -> list[Floats]:
+        """Return quantiles in µs of each window from t = 0 up to `end_s`, expanding a few windows at a time."""
+        windows = -(-end_s // width_s)
+        found = [np.full(windows, np.nan) for _ in wanted]
+        for first in range(0, windows, WINDOWS_AT_ONCE):
+            last = min(windows, first + WINDOWS_AT_ONCE)
+            grid = self.grid(first * width_s, min(end_s, last * width_s), width_s=width_s, endpoint=endpoint)
+            for values, p in zip(found, wanted, strict=True):
+                values[first:last] = grid.quantile(p)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A run reduced to seconds. Index i is the second [i, i + 1) after t = 0; every array is `seconds` long.
+
+    Requests are counted in the second in which they started, unless a name says `ended`. Response time is
+    `latency_us` + `late_us` where the load had a schedule, else `latency_us`.
+
+    Attributes:
+        t0_ns: UTC ns of t = 0 (`run.load_start`, else the first row's start).
+        seconds: up to the second in which the last request ended.
+        endpoints: in order of first appearance.
+        started: requests.
+        ended: requests by the second of their end, however they ended.
+        ok_ended: successful requests by the second of their end.
+        by_outcome: requests per outcome.
+        by_status: requests per HTTP status; key 0 has no answer. Only statuses that occurred.
+        by_endpoint: requests per endpoint (endpoints × seconds).
+        failed_by_endpoint: of these, not ok.
+        ok_response_us: sum of the response times of the successful.
+        young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
+        cells: response times of the successful.
+        instances: by first appearance; empty when the service names none.
+        timeout_at_least_us: the shortest wait among time-outs: each "≥" of the report; None without time-outs.
+        first_ok_us: the end of the first successful request after t = 0; None without one.
+        open_loop: whether any row has a schedule (`late_us`).
+        server_us: sum and number of server times, when the service sends them.
+        bytes: of all answers.
+    """
+
+    t0_ns: int
+    seconds: int
+    endpoints: tuple[Endpoint, ...]
+    started: Ints
+    ended: Ints
+    ok_ended: Ints
+    by_outcome: dict[str, Ints]
+    by_status: dict[int, Ints]
+    by_endpoint: Ints
+    failed_by_endpoint: Ints
+    ok_response_us: Floats
+    young: Ints | None
+    cells: Cells
+    instances: tuple[Instance, ...]
+    timeout_at_least_us: int | None
+    first_ok_us: int | None
+    open_loop: bool
+    server_us: tuple[int, int] | None
+    bytes: int
+
+    @property
+    def ok(self) -> Ints:
+        """Successful requests."""
+        return self.by_outcome["ok"]
+
+    @property
+    def failed(self) -> Ints:
+        """Requests that did not succeed."""
+        return self.started - self.ok
+
+    @property
+    def in_flight(self) -> Ints:
+        """Requests awaiting an answer at the end of each second, counted from the rows themselves."""
+        return np.cumsum(self.started) - np.cumsum(self.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a run's rows lie in time: UTC ns of t = 0, and the seconds up to the last end."""
+
+    t0_ns: int
+    seconds: int
+
+
+COLUMNS = (
+    "start",
+    "latency_us",
+    "late_us",
+    "name",
+    "method",
+    "status",
+    "outcome",
+    "bytes",
+    "instance",
+    "instance_age_ms",
+    "server_us",
+)
+
+
+def read_series(folder: RunFolder, run: Run) -> Series:
+    """Return the run's rows as seconds. Memory grows with seconds and endpoints, not with rows.
+
+    Raises:
+        RunFolderError: there are no rows to read, or they lie weeks apart.
+    """
+    span, book = _first_pass(folder, run)
+    counting = _Counting(span, book)
+    for batch in folder.row_batches(COLUMNS):
+        if batch.num_rows:
+            counting.add(batch)
+    return counting.series()
+
+
+def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
+    """Return the second after t = 0 in which each start lies; what came before t = 0 counts as its first second."""
+    return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
+
+
+def _first_pass(folder: RunFolder, run: Run) -> tuple[Span, InstanceTracker]:
+    first: int | None = None
+    last_end = 0
+    book = InstanceTracker()
+    for batch in folder.row_batches(("start", "latency_us", "instance")):
+        if not batch.num_rows:
+            continue
+        start = integers(batch.column("start"), 0)
+        first = int(start.min()) if first is None else min(first, int(start.min()))
+        last_end = max(last_end, int((start + integers(batch.column("latency_us"), 0) * 1000).max()))
+        book.see(batch.column("instance"), start)
+    t0_ns = round(run.load_start.timestamp() * 1e6) * 1000 if run.load_start else first
+    if t0_ns is None:
+        t0_ns = round(run.start.timestamp() * 1e6) * 1000
+    seconds = max(1, -(-(last_end - t0_ns) // 1_000_000_000))
+    if seconds > MAX_SECONDS or (first is not None and t0_ns - first > MAX_SECONDS * 1_000_000_000):
+        days = max(seconds, (t0_ns - (first or t0_ns)) // 1_000_000_000) / 86400
+        raise RunFolderError(
+            f"{folder.rows}: a row lies {days:.0f} days from the start of the load; its clock or `load_start` in "
+            "run.json is wrong. Correct it, or drop that row."
+        )
+    book.close(t0_ns)
+    return Span(t0_ns, int(seconds)), book
+
+
+@dataclass(slots=True)
+class _Counting:
+    """The sums that one pass over the rows keeps."""
+
+    span: Span
+    book: InstanceTracker
+    endpoints: dict[tuple[str, str], int] = field(default_factory=dict)
+    by_outcome: dict[str, Ints] = field(default_factory=dict)
+    by_status: dict[int, Ints] = field(default_factory=dict)
+    timeout_at_least_us: int | None = None
+    first_ok_us: int | None = None
+    open_loop: bool = False
+    any_age: bool = False
+    server_sum: int = 0
+    server_count: int = 0
+    bytes: int = 0
+    tally: Tally = field(default_factory=Tally)
+    per_endpoint: Tally = field(default_factory=Tally)
+    sums: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for outcome in OUTCOMES:
+            self.by_outcome[outcome] = self._zeros()
+        for name in ("ended", "ok_ended", "young"):
+            self.sums[name] = self._zeros()
+        self.sums["ok_response_us"] = np.zeros(self.span.seconds)
+
+    def _zeros(self) -> Ints:
+        return np.zeros(self.span.seconds, dtype=np.int64)
+
+    def _count(self, seconds: Ints) -> Ints:
+        return np.asarray(np.bincount(seconds, minlength=self.span.seconds), dtype=np.int64)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count a batch of rows in COLUMNS."""
+        start = integers(batch.column("start"), 0)
+        latency = np.maximum(integers(batch.column("latency_us"), 0), 0)
+        late = integers(batch.column("late_us"), -1)
+        self.open_loop = self.open_loop or bool((late >= 0).any())
+        response = latency + np.maximum(late, 0)
+        second = np.minimum(seconds_of(start, self.span.t0_ns), self.span.seconds - 1)
+        end_us = (start - self.span.t0_ns) // 1000 + latency
+        ended = np.clip(end_us // 1_000_000, 0, self.span.seconds - 1)
+        outcome = self._outcomes(batch.column("outcome"))
+        ok = outcome == 0
+        for code, name in enumerate(OUTCOMES):
+            self.by_outcome[name] += self._count(second[outcome == code])
+        self._statuses(integers(batch.column("status"), 0), second)
+        self.sums["ended"] += self._count(ended)
+        self.sums["ok_ended"] += self._count(ended[ok])
+        self.sums["ok_response_us"] += np.bincount(second[ok], weights=response[ok], minlength=self.span.seconds)
+        self._extremes(outcome, ok, latency, end_us)
+        server = integers(batch.column("server_us"), -1)
+        self.server_sum += int(server[server >= 0].sum())
+        self.server_count += int((server >= 0).sum())
+        self.bytes += int(integers(batch.column("bytes"), 0).sum())
+        age = integers(batch.column("instance_age_ms"), -1)
+        self.any_age = self.any_age or bool((age >= 0).any())
+        number = self.book.numbers(batch.column("instance"))
+        young = self.book.young(number, start, age)
+        self.sums["young"] += self._count(second[young])
+        endpoint = self._endpoint(batch.column("name"), batch.column("method"))
+        self.per_endpoint.add((endpoint * 2 + ~ok) * MAX_SECONDS + second)
+        bins = bin_of(response)
+        cell = (second * (2 * MAX_ENDPOINTS) + endpoint * 2 + young) * BINS + bins
+        self.tally.add(cell[ok])
+        self.book.add(number[ok], start[ok], latency[ok], age[ok], bins[ok])
+
+    def _outcomes(self, column: pa.Array) -> Ints:
+        known = {name: code for code, name in enumerate(OUTCOMES)}
+        unknown = sorted({name for name in column.dictionary.to_pylist() if name is not None} - set(known))
+        if unknown:
+            raise RunFolderError(f"requests.parquet has an outcome {unknown[0]!r}; known are {', '.join(OUTCOMES)}.")
+        codes = np.array([known[name] for name in column.dictionary.to_pylist()], dtype=np.int64)
+        return codes[integers(column.indices, 0)]
+
+    def _statuses(self, status: Ints, second: Ints) -> None:
+        for value in np.unique(status).tolist():
+            counts = self.by_status.setdefault(value, self._zeros())
+            counts += self._count(second[status == value])
+
+    def _extremes(self, outcome: Ints, ok: Bools, latency: Ints, end_us: Ints) -> None:
+        timed_out = latency[outcome == OUTCOMES.index("timeout")]
+        if len(timed_out):
+            self.timeout_at_least_us = min(int(timed_out.min()), self.timeout_at_least_us or int(timed_out.min()))
+        if ok.any():
+            first = int(end_us[ok].min())
+            self.first_ok_us = first if self.first_ok_us is None else min(first, self.first_ok_us)
+
+    def _endpoint(self, name: pa.Array, method: pa.Array) -> Ints:
+        names, methods = name.dictionary.to_pylist(), method.dictionary.to_pylist()
+        pair = integers(name.indices, 0) * len(methods) + integers(method.indices, 0)
+        distinct, inverse = np.unique(pair, return_inverse=True)
+        index = [self._index((names[at // len(methods)], methods[at % len(methods)])) for at in distinct.tolist()]
+        return np.array(index, dtype=np.int64)[inverse]
+
+    def _index(self, pair: tuple[str, str]) -> int:
+        if pair not in self.endpoints and len(self.endpoints) >= MAX_ENDPOINTS - 1:
+            pair = (OTHER, "")
+        return self.endpoints.setdefault(pair, len(self.endpoints))
+
+    def series(self) -> Series:
+        """Return what was counted."""
+        per_endpoint = np.zeros((max(1, len(self.endpoints)) * 2, self.span.seconds), dtype=np.int64)
+        where, number = self.per_endpoint.result()
+        per_endpoint[where // MAX_SECONDS, where % MAX_SECONDS] = number
+        failed = per_endpoint[1::2]
+        return Series(
+            t0_ns=self.span.t0_ns,
+            seconds=self.span.seconds,
+            endpoints=tuple(Endpoint(*pair) for pair in self.endpoints),
+            started=np.sum(list(self.by_outcome.values()), axis=0),
+            ended=self.sums["ended"],
+            ok_ended=self.sums["ok_ended"],
+            by_outcome=self.by_outcome,
+            by_status=self.by_status,
+            by_endpoint=per_endpoint[0::2] + failed,
+            failed_by_endpoint=failed,
+            ok_response_us=self.sums["ok_response_us"],
+            young=self.sums["young"] if self.any_age else None,
+            cells=Cells.of(self.tally, self.span.seconds),
+            instances=self.book.instances(),
+            timeout_at_least_us=self.timeout_at_least_us,
+            first_ok_us=self.first_ok_us,
+            open_loop=self.open_loop,
+            server_us=(self.server_sum, self.server_count) if self.server_count else None,
+            bytes=self.bytes,
+        )

@@ -1,0 +1,27 @@
+"""Count how many instances served at each second."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reports.data.cloud import InstanceGauge
+from reports.data.histogram import Floats
+from reports.data.series import Series
+
+
+def instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats | None:
+    """Return instances serving at each second after t = 0, at least 1; None when nothing names or counts them.
+
+    By headers an instance serves from its first answer to its last. By the gauge its last sample holds; before the
+    first sample that one does.
+    """
+    second = np.arange(series.seconds)
+    if series.instances:
+        first = np.sort([one.first_answer_s for one in series.instances])
+        last = np.sort([one.last_answer_s for one in series.instances])
+        counted = np.searchsorted(first, second, side="right") - np.searchsorted(last, second, side="left")
+        return np.asarray(np.maximum(counted, 1), dtype=np.float64)
+    if gauge is None:
+        return None
+    at = np.searchsorted(gauge.at_s, second, side="right") - 1
+    return np.asarray(np.maximum(gauge.total[np.maximum(at, 0)], 1.0), dtype=np.float64)

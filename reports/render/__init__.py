@@ -1,0 +1,1 @@
+"""Render a report as HTML, text, Markdown or JUnit."""

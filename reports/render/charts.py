@@ -1,0 +1,344 @@
+"""Lay out the charts of a page: which lines, in which colours, and their numbers packed small.
+
+Lines of the time charts share one grid of times. A number is stored as an integer (value × scale), each column as
+differences from one point to the next, split into byte planes and compressed as one gzip: 3,600 points of a smooth
+line are about 3 kB. The smallest 32-bit integer stands for "no value".
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.data import formats as f
+from reports.summary.model import Report, RunSummary, Spike
+
+NO_VALUE = np.iinfo(np.int32).min
+DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
+COLOURS = 4
+"""Runs beyond these share colours; their dashes and names still tell them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of line: a column of the series, what the legend calls it, and which shade of the run's colour."""
+
+    column: str
+    name: str
+    shade: int = 2
+    step: bool = False
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart over time."""
+
+    id: str
+    title: str
+    explained: str
+    unit: str
+    lines: tuple[Line, ...]
+    height: int = 120
+    log: bool = False
+    limits: bool = False
+    born: bool = False
+    least: float = 0.0
+    generator: bool = False
+
+
+CHARTS = (
+    Chart(
+        "latency",
+        "Latency",
+        "of successful requests, by when they were due or sent",
+        "ms",
+        (
+            Line("p50_ms", "p50", 1),
+            Line("p95_ms", "p95", 2),
+            Line("p99_ms", "p99", 3),
+        ),
+        height=230,
+        log=True,
+        limits=True,
+        born=True,
+    ),
+    Chart(
+        "throughput", "Throughput", "successful requests per second", "/s", (Line("ok_per_s", "answered", 2),), least=1
+    ),
+    Chart(
+        "load",
+        "Load",
+        "users planned and running, and requests that await an answer",
+        "",
+        (Line("planned_users", "planned users", 1), Line("users", "users", 2), Line("in_flight", "in flight", 3)),
+        least=1,
+    ),
+    Chart(
+        "failed",
+        "Failures",
+        "per second, by kind",
+        "/s",
+        (
+            Line("failed_per_s.http_error", "HTTP error", 2),
+            Line("failed_per_s.timeout", "time-out", 3),
+            Line("failed_per_s.connection", "no connection", 1),
+            Line("failed_per_s.check_failed", "failed check", 4),
+            Line("status_per_s.429", "of these 429", 1),
+            Line("status_per_s.503", "of these 503", 3),
+        ),
+        least=1,
+    ),
+    Chart(
+        "instances-chart",
+        "Instances",
+        "of the service, by the platform's own count and by the answers; a triangle is an instance's first answer",
+        "",
+        (
+            Line("instances_answering", "answering", 3, step=True),
+            Line("instances_active", "active", 2, step=True),
+            Line("instances_idle", "idle", 1, step=True),
+        ),
+        born=True,
+        least=2,
+    ),
+    Chart(
+        "container",
+        "Container CPU",
+        "share of the limit in use, as the platform reports it",
+        "%",
+        (Line("container_cpu_ratio", "CPU", 2, factor=100),),
+        height=100,
+        least=100,
+    ),
+    Chart(
+        "concurrency",
+        "Container concurrency",
+        "requests at a time in one instance, as the platform reports it",
+        "",
+        (Line("container_concurrency", "requests at a time", 2),),
+        height=100,
+    ),
+    Chart(
+        "generator",
+        "Load generator",
+        "CPU of its busiest worker; grey marks seconds in which it was saturated and may have measured itself",
+        "%",
+        (Line("generator_cpu_ratio", "CPU of a core", 2, factor=100),),
+        height=100,
+        least=100,
+        generator=True,
+    ),
+    Chart(
+        "lag",
+        "Load generator's lag",
+        "the worst delay of its event loop in a second; above 50 ms it measures itself",
+        "ms",
+        (Line("loop_lag_ms", "lag", 2),),
+        height=100,
+        least=10,
+        generator=True,
+    ),
+)
+
+
+def payload(report: Report) -> dict[str, Any]:
+    """Return everything the page's script needs, ready for JSON."""
+    grid = _grid(report.runs)
+    packer = _Packer(grid)
+    specs = [spec for chart in CHARTS if (spec := _time_chart(chart, report, packer)) is not None]
+    specs += [spec for spec in (_percentiles(report), *_capacity(report)) if spec is not None]
+    return {
+        "runs": [{"name": run.name, "load_start_ms": run.load_start.timestamp() * 1000} for run in report.runs],
+        "time": {"from_s": grid.from_s, "step_s": grid.step_s, "length": grid.length, **packer.packed()},
+        "charts": specs,
+        "spikes": [
+            {"from_s": spike.onset_s, "to_s": spike.end_s, "label": f"{number} {spike.cause}"}
+            for number, (_, spike) in enumerate(spikes(report), 1)
+        ],
+        "saturated": _saturated(report),
+    }
+
+
+def spikes(report: Report) -> list[tuple[RunSummary, Spike]]:
+    """Return every spike of every run with its run, in the order of the spike table."""
+    return [(run, spike) for run in report.runs for spike in run.spikes]
+
+
+def _saturated(report: Report) -> list[dict[str, float]]:
+    """Return when a generator was saturated, in whichever run, as stretches that do not overlap."""
+    joined: list[dict[str, float]] = []
+    for span in sorted((s for run in report.runs for s in run.measured.saturated), key=lambda span: span.from_s):
+        if joined and span.from_s <= joined[-1]["to_s"]:
+            joined[-1]["to_s"] = max(joined[-1]["to_s"], span.to_s)
+        else:
+            joined.append({"from_s": span.from_s, "to_s": span.to_s})
+    return joined
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The times that all lines share: `length` points from `from_s`, `step_s` apart."""
+
+    from_s: float
+    step_s: float
+    length: int
+
+    def place(self, run: RunSummary, column: str, factor: float) -> npt.NDArray[np.float64]:
+        placed = np.full(self.length, np.nan)
+        values = np.array([math.nan if v is None else v for v in run.series.columns[column]], dtype=np.float64)
+        times = run.series.from_s + run.series.step_s * np.arange(len(values))
+        at = np.rint((times - self.from_s) / self.step_s).astype(np.int64)
+        placed[at] = values * factor
+        return placed
+
+
+def _grid(runs: Sequence[RunSummary]) -> _Grid:
+    step_s = max(run.series.step_s for run in runs)
+    from_s = min(run.series.from_s for run in runs)
+    ends = [
+        run.series.from_s + run.series.step_s * (max(map(len, run.series.columns.values()), default=0) - 1)
+        for run in runs
+    ]
+    return _Grid(from_s, step_s, max(1, 1 + round((max(ends) - from_s) / step_s)))
+
+
+class _Packer:
+    """Collects columns and packs them together."""
+
+    def __init__(self, grid: _Grid) -> None:
+        self.grid = grid
+        self._columns: list[npt.NDArray[np.float64]] = []
+
+    def add(self, values: npt.NDArray[np.float64]) -> int:
+        self._columns.append(values)
+        return len(self._columns) - 1
+
+    def packed(self) -> dict[str, object]:
+        planes: list[bytes] = []
+        scales: list[float] = []
+        for values in self._columns:
+            largest = float(np.nanmax(np.abs(values), initial=0.0))
+            scale = 1.0 if largest == 0 else 10.0 ** (DIGITS_KEPT - 1 - math.floor(math.log10(largest)))
+            there = np.isfinite(values)
+            whole = np.full(len(values), NO_VALUE, dtype=np.int32)
+            whole[there] = np.rint(values[there] * scale).astype(np.int32)
+            deltas = np.diff(whole.view(np.uint32), prepend=np.uint32(0)).astype(
+                "<u4"
+            )  # wraps around, as the script does
+            planes.append(deltas.view(np.uint8).reshape(-1, 4).T.tobytes())
+            scales.append(scale)
+        return {"packed": base64.b64encode(gzip.compress(b"".join(planes), mtime=0)).decode(), "scales": scales}
+
+
+def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, object] | None:
+    several = len(report.runs) > 1
+    series: list[dict[str, object]] = []
+    for number, run in enumerate(report.runs):
+        for line in chart.lines:
+            values = run.series.columns.get(line.column)
+            if values is None or all(not v if chart.id == "failed" else v is None for v in values):
+                continue
+            series.append(
+                {
+                    "column": packer.add(packer.grid.place(run, line.column, line.factor)),
+                    "name": f"{line.name} · {run.name}" if several else line.name,
+                    "colour": colour(number, line.shade),
+                    "run": number,
+                    "step": line.step,
+                    "strong": line.column == "p95_ms" or len(chart.lines) == 1,
+                    "hidden": len(report.runs) > 2 and chart.id == "latency" and line.column != "p95_ms",
+                }
+            )
+    if not series:
+        return None
+    return {
+        "kind": "time",
+        "id": chart.id,
+        "title": chart.title,
+        "explained": chart.explained,
+        "unit": chart.unit,
+        "height": chart.height,
+        "log": chart.log,
+        "labels": chart.id == "latency",
+        "least": chart.least,
+        "generator": chart.generator,
+        "series": series,
+        "limits": _limits(report) if chart.limits else [],
+        "born": [
+            {"at_s": instance.first_seen_s, "colour": colour(number, 2)}
+            for number, run in enumerate(report.runs)
+            for instance in run.instances
+        ]
+        if chart.born
+        else [],
+    }
+
+
+def _limits(report: Report) -> list[dict[str, object]]:
+    told = {(o.limit, o.text) for run in report.runs for o in run.objectives if o.unit == "ms"}
+    return [{"y": limit, "label": text} for limit, text in sorted(told)]
+
+
+def _percentiles(report: Report) -> dict[str, object] | None:
+    series = [
+        {
+            "name": run.name,
+            "colour": colour(number, 2),
+            "run": number,
+            "x": [round(-math.log10(1 - point.q_ratio), 4) for point in run.curve if point.q_ratio < 1],
+            "y": [point.value_ms for point in run.curve if point.q_ratio < 1],
+        }
+        for number, run in enumerate(report.runs)
+        if run.curve
+    ]
+    if not series:
+        return None
+    title = "Latency at each percentile"
+    return {
+        "kind": "percentiles",
+        "id": "curve",
+        "title": title,
+        "explained": "",
+        "unit": "ms",
+        "height": 280,
+        "series": series,
+    }
+
+
+def _capacity(report: Report) -> Iterator[dict[str, object]]:
+    per = (
+        "in flight per instance"
+        if any(run.capacity and run.capacity.per_instance for run in report.runs)
+        else "in flight"
+    )
+    for identity, title, unit in (("capacity-rate", "Throughput", "/s"), ("capacity-p95", "p95", "ms")):
+        series = []
+        for number, run in enumerate(report.runs):
+            points = sorted(run.capacity.points, key=lambda point: point.in_flight) if run.capacity else []
+            xy = [(p.in_flight, p.throughput_per_s if unit == "/s" else p.p95_ms) for p in points]
+            xy = [(x, y) for x, y in xy if y is not None]
+            if xy:
+                line = {"name": run.name, "colour": colour(number, 2), "run": number}
+                series.append({**line, "x": [round(x, 3) for x, _ in xy], "y": [round(y or 0, 3) for _, y in xy]})
+        if series:
+            heading = f"{title} by requests {per}"
+            plane = {"kind": "plane", "id": identity, "title": heading, "explained": "", "unit": unit, "x_unit": per}
+            yield {**plane, "height": 220, "series": series, "least": 1}
+
+
+def colour(run: int, shade: int) -> str:
+    """Return the CSS variable of a run's colour; shade 1 is the faintest, 2 the run's own."""
+    return f"--run{run % COLOURS + 1}-{shade}"
+
+
+def day_of(report: Report) -> str:
+    """Return when the newest run of the report began."""
+    return f.day(max(run.start for run in report.runs))

@@ -1,0 +1,135 @@
+"""List all runs on one page, with their headline numbers and the trend of p95 per scenario and target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from loadtest.recording.catalogue import list_runs
+from loadtest.recording.folder import REPORT, RunFolder
+from loadtest.recording.run import Run
+from reports.data import formats
+from reports.render import sentences
+from reports.render.html import content_security_policy, page_file, template
+from reports.summary.model import Quantile, Report
+
+INDEX = "index.html"
+TREND_WIDTH, TREND_HEIGHT, TREND_ROOM = 320, 56, 8
+"""Of a trend's drawing, in px; the room keeps its outermost dots inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of the list. Numbers are None until its report was made.
+
+    Attributes:
+        id: the folder's name.
+        link: to its report, relative to the index; "" without one.
+        day: when it began.
+        requests, error_ratio: of the whole run.
+        p95: of the steady phase, else of the whole run.
+        spikes: how many.
+        verdict: what its objectives came to; "" without a report.
+        why: why the run cannot be read, else "".
+    """
+
+    id: str
+    label: str
+    link: str
+    day: str
+    scenario: str
+    target: str
+    outcome: str
+    requests: int | None = None
+    error_ratio: float | None = None
+    p95: Quantile | None = None
+    spikes: int | None = None
+    verdict: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """p95 of one scenario on one target, oldest run first, with the points of its line in px."""
+
+    scenario: str
+    target: str
+    first_ms: float
+    last_ms: float
+    highest_ms: float
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def line(self) -> str:
+        """The points as SVG wants them."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+
+
+def write_index(runs: Path) -> Path:
+    """Write `index.html` of a folder of runs and return its path. Runs without a report are listed without numbers.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    path = runs / INDEX
+    RunFolder(runs).write_derived(path, render_index([entry(*found) for found in list_runs(runs)]))
+    return path
+
+
+def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
+    """Return what the list says of a run, from its record and its `summary.json` (of this format, or none)."""
+    name = folder.path.name
+    if run is None:
+        return Entry(name, "", "", "", "", "", "", why=why)
+    link = f"{quote(name)}/{REPORT}" if folder.report.exists() else ""
+    told = (name, run.label or "", link, formats.day(run.start), run.scenario.name, run.target.kind, run.outcome.value)
+    try:
+        report = Report.model_validate_json(folder.summary.read_bytes())
+    except (OSError, ValidationError):
+        return Entry(*told)
+    summary = report.runs[0]
+    steady = sentences.phase_of(summary, "steady")
+    return Entry(
+        *told,
+        requests=summary.totals.requests,
+        error_ratio=summary.totals.error_ratio,
+        p95=sentences.quantile_of(steady.latency if steady else summary.latency, 0.95),
+        spikes=len(summary.spikes),
+        verdict=sentences.verdict(report),
+    )
+
+
+def trends(entries: Sequence[Entry]) -> list[Trend]:
+    """Return the trend of each scenario and target that has two runs with a p95 or more."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for one in entries:
+        if one.p95 and one.p95.value_ms is not None:
+            values.setdefault((one.scenario, one.target), []).append(one.p95.value_ms)
+    return [_trend(scenario, target, p95) for (scenario, target), p95 in sorted(values.items()) if len(p95) > 1]
+
+
+def _trend(scenario: str, target: str, p95_ms: list[float]) -> Trend:
+    top = max(p95_ms) or 1.0
+    across = (TREND_WIDTH - 2 * TREND_ROOM) / (len(p95_ms) - 1)
+    up = TREND_HEIGHT - 2 * TREND_ROOM
+    points = tuple((TREND_ROOM + at * across, TREND_ROOM + up * (1 - ms / top)) for at, ms in enumerate(p95_ms))
+    return Trend(scenario, target, p95_ms[0], p95_ms[-1], max(p95_ms), points)
+
+
+def render_index(entries: Sequence[Entry]) -> str:
+    """Return the page, newest run first."""
+    style = page_file("report.css")
+    return template("index.html.j2").render(
+        entries=list(reversed(entries)),
+        trends=trends(entries),
+        width=TREND_WIDTH,
+        height=TREND_HEIGHT,
+        marks=sentences.MARKS,
+        policy=content_security_policy([], style),
+        style=Markup(style),
+    )

@@ -1,0 +1,62 @@
+"""Render a report as JUnit XML, so that a CI server shows each objective as a test."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from reports.summary.model import Objective, Report, RunSummary
+
+
+def render_junit(report: Report) -> str:
+    """Return JUnit XML: a suite per run, a case per objective and one for the run's own outcome.
+
+    A missed objective is a failure; an undecided one and a degraded run are errors, which no CI server takes for a
+    pass. A run without objectives has the one case about its outcome.
+    """
+    suites = ET.Element("testsuites", name="lt")
+    for run in report.runs:
+        suites.append(_suite(run))
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(run: RunSummary) -> ET.Element:
+    name = f"{clean(run.scenario)} on {clean(run.name)}"
+    verdicts = [objective.verdict for objective in run.objectives]
+    degraded = run.outcome == "degraded"
+    suite = ET.Element(
+        "testsuite",
+        name=name,
+        timestamp=f"{run.start:%Y-%m-%dT%H:%M:%S}",
+        time=f"{run.duration_s:.0f}",
+        tests=str(len(verdicts) + 1),
+        failures=str(verdicts.count("missed")),
+        errors=str(verdicts.count("undecided") + degraded),
+    )
+    case = ET.SubElement(suite, "testcase", classname=name, name="the run is complete")
+    if degraded:
+        ET.SubElement(case, "error", message=clean(". ".join(run.reasons) or "degraded"))
+    elif run.reasons:
+        ET.SubElement(case, "system-out").text = clean(f"{run.outcome}: {'. '.join(run.reasons)}")
+    for objective in run.objectives:
+        suite.append(_case(objective, name))
+    return suite
+
+
+def _case(objective: Objective, suite: str) -> ET.Element:
+    case = ET.Element("testcase", classname=suite, name=clean(objective.text))
+    if objective.verdict == "held":
+        ET.SubElement(case, "system-out").text = clean(objective.why)
+    else:
+        kind = "failure" if objective.verdict == "missed" else "error"
+        ET.SubElement(case, kind, type=objective.verdict, message=clean(objective.why))
+    return case
+
+
+def clean(text: str) -> str:
+    """Return the text without the characters that XML 1.0 cannot hold."""
+    return (
+        "".join(char if char in "\t\n" or (char >= " " and not "\ud800" <= char <= "\udfff") else " " for char in text)
+        .replace("\ufffe", " ")
+        .replace("\uffff", " ")
+    )

@@ -1,0 +1,102 @@
+"""Find the chart script that the page carries, in an installed package, and check that it is the one that was tried.
+
+uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository: packages on the index carry it.
+A page runs whatever stands in that file, so its digest is checked before a single byte of it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtest.core.errors import UnusableError
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A package that carries uPlot, and the files of it that were tried with this page.
+
+    Attributes:
+        package: the name to import.
+        install: what to give to pip.
+        version: of uPlot, not of the package.
+        script, script_sha256: path inside the package, and the digest of its bytes.
+        style, style_sha256: the same for the style sheet.
+    """
+
+    package: str
+    install: str
+    version: str
+    script: str
+    script_sha256: str
+    style: str
+    style_sha256: str
+
+
+CARRIERS = (
+    Carrier(
+        package="youplot",
+        install="youplot==1.0.0",
+        version="1.6.31",
+        script="vendor/uplot.iife.min.js",
+        script_sha256="2d27e8ad3d228164525ce213f9dc716f39b4e3aee0cc773fb3491c96cf4921a2",
+        style="vendor/uplot.min.css",
+        style_sha256="df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+    ),
+    Carrier(
+        package="uplot",
+        install="uplot-python==1.1.1",
+        version="1.6.16",
+        script="static/uPlot.iife.js",
+        script_sha256="655bc8aa33781e8721c5af6b59f1699c03c9bda951aa74a6ab518ac20cc4326d",
+        style="static/uPlot.min.css",
+        style_sha256="3f121cd4a997b634e07a887658850018e475c26f0bddd874109a8d382c19de87",
+    ),
+)
+"""The first is a declared dependency; the others are tried so that one vanished package breaks nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartScript:
+    """uPlot as text, digest checked.
+
+    Attributes:
+        version: of uPlot.
+        script: JavaScript that defines `uPlot`.
+        style: its CSS.
+    """
+
+    version: str
+    script: str
+    style: str
+
+
+def chart_script(carriers: Sequence[Carrier] = CARRIERS) -> ChartScript:
+    """Return uPlot from the first carrier that is installed with the files that were tried.
+
+    Raises:
+        UnusableError: no carrier is installed, or none has the known files; the text says what was found.
+    """
+    found: list[str] = []
+    for carrier in carriers:
+        try:
+            package = importlib.resources.files(carrier.package)
+            script = package.joinpath(carrier.script).read_bytes()
+            style = package.joinpath(carrier.style).read_bytes()
+        except (ImportError, OSError) as error:
+            found.append(f"{carrier.package}: {error}")
+            continue
+        if (_sha256(script), _sha256(style)) != (carrier.script_sha256, carrier.style_sha256):
+            found.append(f"{carrier.package}: its files are not those of {carrier.install}")
+            continue
+        return ChartScript(version=carrier.version, script=script.decode(), style=style.decode())
+    raise UnusableError(
+        f"The page's charts need uPlot, which no installed package carries as it was tried ({'; '.join(found)}): "
+        f"pip install {carriers[0].install}, or ask for `--format text`."
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,1 @@
+"""Find p95 spikes and name their causes."""

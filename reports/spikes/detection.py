@@ -1,0 +1,291 @@
+"""Find where p95 rose above its surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.data import rules
+from reports.data.histogram import Bools, Floats, Ints
+from reports.data.numbers import extra_waiting_request_s
+from reports.data.series import Series
+from reports.data.window import Window
+from reports.spikes.baseline import Levels, Windows, interval
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """One rise of the p95 of successful response times. Times are seconds after t = 0, to the second.
+
+    Attributes:
+        onset_s: the first second in it.
+        end_s: the first second after it.
+        peak_s: where the highest window begins.
+        peak_ms: p95 of the highest window; of the spike itself when it is shorter than a window.
+        peak_low_ms: lower end of that p95's interval.
+        peak_high_ms: its upper end; None when the window holds too few requests for one ("≥").
+        baseline_ms: the calm p95 around it.
+        ratio: peak_ms / baseline_ms.
+        limit_ms: a request slower than this counts as slow.
+        requests: successful requests started inside.
+        slow: of these, slower than `limit_ms`.
+        extra_waiting_request_s: see numbers.extra_waiting_request_s.
+        cut: whether the run ended before the spike did.
+    """
+
+    onset_s: int
+    end_s: int
+    peak_s: int
+    peak_ms: float
+    peak_low_ms: float
+    peak_high_ms: float | None
+    baseline_ms: float
+    ratio: float
+    limit_ms: float
+    requests: int
+    slow: int
+    extra_waiting_request_s: float
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlowFirst:
+    """Slow first requests on new instances: real waiting, but too few requests to move a percentile.
+
+    Attributes:
+        requests: how many.
+        instances: on how many instances.
+        worst_ms: the slowest.
+        text: one sentence.
+    """
+
+    requests: int
+    instances: int
+    worst_ms: float
+    text: str
+
+
+def find_spikes(series: Series, windows: Windows, levels: Levels) -> tuple[Spike, ...]:
+    """Return the spikes in time order.
+
+    Windows are told apart by baseline.py; a stretch of hot ones becomes a spike whose ends are refined to the
+    second. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a minute must double p95.
+    """
+    stretches = [
+        part
+        for first, last in _stretches(windows, levels)
+        for part in _at_the_start(series, _refined(series, windows, levels, first, last))
+    ]
+    start = _unanswered(series, levels)
+    if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
+        stretches.insert(0, start)
+    calm = np.ones(series.seconds, dtype=np.bool_)
+    for stretch in stretches:
+        calm[stretch.window.start_s : stretch.window.end_s] = False
+    answered = series.ok[calm].sum()
+    calm_mean_ms = float(series.ok_response_us[calm].sum() / answered / 1000) if answered else 0.0
+    found = (_spike(series, windows, levels, stretch, calm_mean_ms) for stretch in stretches)
+    return tuple(spike for spike in found if spike is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Hot seconds, the windows (first, last) they came from, and what counts as slow in them."""
+
+    window: Window
+    first: int
+    last: int
+    limit_us: float
+
+
+def _stretches(windows: Windows, levels: Levels) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) window of each stretch: from the windows that are certain out to where p95 is calm again."""
+    count, begun, last = len(levels.hot), -1, -1
+    at = 0
+    while at < count:
+        if not levels.hot[at]:
+            at += 1
+            continue
+        first = at
+        while first > max(0, at - rules.LOOK_BACK_WINDOWS) and first - 1 > last and levels.raised[first - 1]:
+            first -= 1
+        end, quiet, ahead = at, 0, at + 1
+        while ahead < count and quiet < rules.OFF_WINDOWS:
+            if levels.hot[ahead] or levels.raised[ahead]:
+                end, quiet = ahead, 0
+            else:
+                quiet += 1
+            ahead += 1
+        if begun >= 0 and first > last + 1:
+            yield begun, last
+            begun = first
+        elif begun < 0:
+            begun = first
+        last, at = end, end + 1
+    if begun >= 0:
+        yield begun, last
+
+
+def _refined(series: Series, windows: Windows, levels: Levels, first: int, last: int) -> _Stretch:
+    """Return the stretch with its ends moved to its first and last second with many slow requests."""
+    width = rules.WINDOW_S
+    limit_us = float(np.exp(levels.on[first]))
+    begin = max(0, (first + 1) * width - int(windows.width_s[first]))
+    end = min(series.seconds, (last + 1) * width)
+    slow, there = _slow(series, begin, end, limit_us)
+    seconds = np.flatnonzero(_hot_seconds(slow, there))
+    if len(seconds):
+        begin, end = begin + int(seconds[0]), begin + int(seconds[-1]) + 1
+    return _Stretch(Window(begin, end), first, last, limit_us)
+
+
+def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, Ints]:
+    """Return successful requests above the limit, and all successful ones, per second."""
+    grid = series.cells.grid(begin, end)
+    return grid.above(limit_us), grid.requests()
+
+
+def _hot_seconds(slow: Ints, there: Ints) -> Bools:
+    """Return which seconds belong to a spike: a fifth of their requests slow, or half of its own usual share."""
+    share = slow.sum() / max(1, there.sum())
+    needed = np.maximum(1, np.minimum(rules.HOT_SECOND_RATIO, share / 2) * there)
+    return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
+
+
+def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
+    """Return a stretch that begins with the load as one or two: its cold start, and what came right after it.
+
+    In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within
+    neighbouring 10-s windows. Seconds tell the two apart: after the first answer the median falls into a valley
+    between two hills, each at least rules.VALLEY_DEPTH as high.
+    """
+    whole = stretch.window
+    if whole.start_s > rules.START_S or series.first_ok_us is None:
+        return [stretch]
+    median = series.cells.grid(whole.start_s, whole.end_s).quantile(0.5)
+    begin = max(0, series.first_ok_us // 1_000_000 - whole.start_s)
+    valley = _valley(median, begin)
+    if valley is None:
+        return [stretch]
+    slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
+    hot = _hot_seconds(slow, there)
+    early = np.flatnonzero(hot[: valley + 1])
+    late = valley + 1 + np.flatnonzero(hot[valley + 1 :])
+    if not len(early) or slow[valley + 1 :].sum() < rules.START_SLOW_REQUESTS or not len(late):
+        return [stretch]
+    first = Window(whole.start_s, whole.start_s + int(early[-1]) + 1)
+    second = Window(max(first.end_s, whole.start_s + int(late[0])), whole.end_s)
+    return [
+        _Stretch(first, stretch.first, min(first.end_s // rules.WINDOW_S, stretch.last), stretch.limit_us),
+        _Stretch(second, min(second.start_s // rules.WINDOW_S, stretch.last), stretch.last, stretch.limit_us),
+    ]
+
+
+def _valley(median: Floats, begin: int) -> int | None:
+    """Return the first second from `begin` on that lies between two hills; None when there is none soon enough."""
+    filled = np.nan_to_num(median)
+    for at in range(begin, min(begin + rules.VALLEY_WITHIN_S, len(filled) - 1)):
+        hills = min(filled[: at + 1].max(), filled[at:].max())
+        if not np.isnan(median[at]) and hills >= rules.VALLEY_DEPTH * median[at]:
+            return at
+    return None
+
+
+def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
+    """Return the load's first seconds as a stretch when everybody in them had to wait for the first answer of all.
+
+    At the foot of a ramp a 10-s window may hold three such requests among twenty: too few for the bound of a
+    percentile, yet no chance either.
+    """
+    if series.first_ok_us is None or series.first_ok_us < rules.LATE_ANSWER_S * 1e6:
+        return None
+    first_answer_s = series.first_ok_us // 1_000_000
+    limit_us = float(np.exp(levels.on[0]))
+    slow, there = _slow(series, 0, max(1, first_answer_s), limit_us)
+    if slow.sum() < rules.UNANSWERED_REQUESTS or slow.sum() < rules.UNANSWERED_RATIO * there.sum():
+        return None
+    begin = int(np.flatnonzero(slow)[0])
+    last = min(first_answer_s // rules.WINDOW_S, len(levels.hot) - 1)
+    return _Stretch(Window(begin, first_answer_s + 1), 0, last, limit_us)
+
+
+def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Spike | None:
+    """Return the stretch as a spike; None when too few requests were slow to call it one."""
+    window = stretch.window
+    slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
+    late_answer = (series.first_ok_us or 0) >= rules.LATE_ANSWER_S * 1e6
+    needed = rules.MIN_SLOW_REQUESTS
+    if window.start_s <= rules.START_S:
+        needed = rules.UNANSWERED_REQUESTS if late_answer else rules.START_SLOW_REQUESTS
+    if slow < needed:
+        return None
+    peak = stretch.first + int(np.nanargmax(windows.p95_us[stretch.first : stretch.last + 1]))
+    peak_s, (top, low, high) = (
+        peak * rules.WINDOW_S,
+        (windows.p95_us[peak], windows.low_us[peak], windows.high_us[peak]),
+    )
+    if window.length_s < rules.WINDOW_S:  # calm seconds of its window would dilute it
+        own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
+        peak_s, (top, low, high) = window.start_s, (one[0] for one in own)
+    baseline = float(np.exp(levels.baseline[peak]))
+    return Spike(
+        onset_s=window.start_s,
+        end_s=window.end_s,
+        peak_s=peak_s,
+        peak_ms=float(top) / 1000,
+        peak_low_ms=float(low) / 1000,
+        peak_high_ms=float(high) / 1000 if np.isfinite(high) else None,
+        baseline_ms=baseline / 1000,
+        ratio=float(top) / baseline,
+        limit_ms=stretch.limit_us / 1000,
+        requests=window.sum(series.ok),
+        slow=slow,
+        extra_waiting_request_s=extra_waiting_request_s(series, window, calm_mean_ms),
+        cut=window.end_s >= series.seconds - rules.WINDOW_S,
+    )
+
+
+def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Spike]) -> SlowFirst | None:
+    """Return the slow first requests on new instances that no spike contains; None when there are none.
+
+    Slow is beyond the limit of its moment's baseline. Without instance headers only the first seconds of the run can
+    be looked at.
+    """
+
+    def limit_ms(at_s: float) -> float:
+        return float(np.exp(levels.on[min(len(levels.on) - 1, max(0, int(at_s) // rules.WINDOW_S))])) / 1000
+
+    def inside(at_s: float) -> bool:
+        return any(spike.onset_s - 1 <= at_s <= spike.end_s for spike in spikes)
+
+    if not series.instances:
+        grid = series.cells.grid(0, min(2, series.seconds))
+        slow = int(grid.above(limit_ms(0) * 1000).sum())
+        if not slow or inside(0):
+            return None
+        worst = float(np.nanmax(grid.quantile(1.0))) / 1000
+        return SlowFirst(
+            slow, 0, worst, f"{slow} slow first request(s) in the first 2 s of the load, up to {worst:.0f} ms"
+        )
+    late = [
+        [ms for ms in one.first_ms if ms > limit_ms(one.first_start_s)]
+        for one in series.instances
+        if not inside(one.first_start_s) and not inside(one.first_answer_s) and _new(one.ready_s)
+    ]
+    slow_on = [times for times in late if times]
+    if not slow_on:
+        return None
+    count, worst = sum(len(times) for times in slow_on), max(max(times) for times in slow_on)
+    return SlowFirst(
+        count,
+        len(slow_on),
+        worst,
+        f"{count} slow first request(s) on {len(slow_on)} new instance(s), up to {worst:.0f} ms",
+    )
+
+
+def _new(ready_s: float | None) -> bool:
+    """Whether an instance became ready during the run, as far as its age tells."""
+    return ready_s is None or ready_s > -rules.YOUNG_S

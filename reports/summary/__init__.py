@@ -1,0 +1,1 @@
+"""Define the documented summary of a report and fill it."""

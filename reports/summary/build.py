@@ -1,0 +1,146 @@
+"""Build the report of run folders: read each, analyse it, compare the sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtest import __version__
+from loadtest.recording.folder import RunFolder
+from reports.analysis import comparison
+from reports.analysis.analysis import Analysis, analyse
+from reports.data import formats
+from reports.data.arrays import give_back_large_blocks
+from reports.render.html import render_html
+from reports.summary import model
+from reports.summary.columns import step_for
+from reports.summary.summary import run_summary
+
+
+def summarise(folder: Path) -> model.Report:
+    """Return the report of one run.
+
+    Raises:
+        RunFolderError: it is still running, or cannot be read.
+        ObjectiveError: an objective of the run cannot be parsed.
+    """
+    return build_report([folder])
+
+
+def build_report(
+    folders: Sequence[Path], *, notes: Sequence[str] = (), prices: Mapping[str, object] | None = None
+) -> model.Report:
+    """Return the report of one run, or of several compared: the first one's side against each other side.
+
+    Runs of one label (or, without labels, of one target) are one side and are resampled whole.
+
+    Args:
+        folders: of the runs, the one to compare against first.
+        notes: sentences that the reader should see first.
+        prices: fields of `core.prices.Prices` in place of the listed ones, and of those that a run was made with.
+
+    Raises:
+        RunFolderError: a run is still running, or cannot be read.
+        ObjectiveError: an objective of a run cannot be parsed.
+    """
+    give_back_large_blocks()
+    found = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
+    names = run_names(found)
+    step_s = max(step_for(one.series.seconds) for one in found)
+    return model.Report(
+        made_by=f"lt {__version__}",
+        made_at=datetime.now(UTC).replace(microsecond=0),
+        notes=list(notes),
+        runs=[run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)],
+        comparisons=_comparisons(found, names),
+    )
+
+
+def write_report(folders: Sequence[Path], report: model.Report) -> Path:
+    """Write the page and return its path: of a single run into its folder, of several beside the first.
+
+    A single run's `summary.json` is written with it.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+        UnusableError: no installed package carries the chart script.
+    """
+    page = render_html(report)
+    home = RunFolder(folders[0])
+    if len(folders) == 1:
+        home.write_derived(home.summary, report.model_dump_json() + "\n")
+        home.write_derived(home.report, page)
+        return home.report
+    path = home.path.parent / f"compare-{comparison_name([folder.name for folder in folders])}.html"
+    home.write_derived(path, page)
+    return path
+
+
+def comparison_name(ids: Sequence[str]) -> str:
+    """Return a file name's stem for a comparison: both ids of a pair, else the first and a digest of all."""
+    if len(ids) == 2:
+        return f"{ids[0]}-with-{ids[1]}"
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]
+    return f"{ids[0]}-with-{len(ids) - 1}-others-{digest}"
+
+
+def run_names(found: Sequence[Analysis]) -> list[str]:
+    """Return what the report calls each run: its side, with its time of day where the side has several."""
+    sides = [_side(one) for one in found]
+    times = [f"{side} {formats.utc(one.run.start)}" for side, one in zip(sides, found, strict=True)]
+    names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
+    repeated = Counter(names)
+    return [name if repeated[name] == 1 else f"{name} ({one.run.id})" for name, one in zip(names, found, strict=True)]
+
+
+def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> Analysis:
+    run = folder.ensure_sealed()
+    return analyse(folder, run.model_copy(update={"prices": {**run.prices, **prices}}))
+
+
+def _side(found: Analysis) -> str:
+    return found.run.label or found.run.target.kind
+
+
+def _comparisons(found: Sequence[Analysis], names: Sequence[str]) -> list[model.Comparison]:
+    sides: dict[str, list[int]] = {}
+    for at, one in enumerate(found):
+        sides.setdefault(_side(one), []).append(at)
+    if len(sides) == 1 and len(found) > 1:  # one label throughout: the first run against each other run
+        sides = {name: [at] for at, name in enumerate(names)}
+    (first, its), *others = sides.items()
+    return [_comparison(found, names, {first: its, other: theirs}) for other, theirs in others]
+
+
+def _comparison(found: Sequence[Analysis], names: Sequence[str], sides: Mapping[str, list[int]]) -> model.Comparison:
+    (a_name, a), (b_name, b) = sides.items()
+    told = comparison.compare([found[at] for at in a], [found[at] for at in b])
+    return model.Comparison(
+        a=[names[at] for at in a],
+        b=[names[at] for at in b],
+        a_name=a_name,
+        b_name=b_name,
+        comparable=told.comparable,
+        differences=[
+            model.Difference(what=one.what, a=one.a, b=one.b, matters=one.matters) for one in told.differences
+        ],
+        lines=[
+            model.ComparedLine(
+                scope=line.scope,
+                statistic=formats.quantile(line.p),
+                a_ms=line.a_ms,
+                b_ms=line.b_ms,
+                difference_ratio=line.difference_ratio,
+                low_ratio=line.low_ratio,
+                high_ratio=line.high_ratio,
+                verdict=line.verdict.value,
+                needed_s=line.needed_s,
+                why=line.why,
+            )
+            for line in told.lines
+        ],
+        notes=list(told.notes),
+    )

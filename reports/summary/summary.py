@@ -1,0 +1,349 @@
+"""Turn the analysis of one run into its part of the report."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from loadtest.recording.run import Run
+from reports.analysis.analysis import Analysis
+from reports.data.exact import Distribution
+from reports.data.failed import failures_of
+from reports.data.histogram import Bools, Floats
+from reports.data.numbers import error_ratio, failures, requests, throughput_per_s, time_out_at_least_ms
+from reports.data.window import Window
+from reports.summary import model
+from reports.summary.columns import THROTTLING, series_of
+
+CURVE_POINTS_PER_NINE = 24
+PHASE_QUANTILES = (0.5, 0.95, 0.99)
+MAX_INSTANCES_LISTED = 200
+"""Cloud Run's usual ceiling is 100; what the page cannot list it says."""
+
+
+def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
+    """Return everything the report says of one run, called `name` in it, its lines in steps of `step_s`."""
+    run, series = found.run, found.series
+    return model.RunSummary(
+        id=run.id,
+        name=name,
+        folder=found.folder.path.name,
+        label=run.label,
+        scenario=run.scenario.name,
+        description=run.scenario.description,
+        target=run.target.kind,
+        url=run.target.url,
+        service=run.target.service,
+        region=run.target.region,
+        revision=run.target.revision,
+        limits=_limits(run),
+        load_model="open" if series.open_loop else run.scenario.load_model.value,
+        start=run.start,
+        load_start=datetime.fromtimestamp(series.t0_ns / 1e9, UTC),
+        duration_s=float(series.seconds),
+        outcome=run.outcome.value,
+        reasons=run.reasons,
+        totals=_totals(found),
+        latency=_quantiles(found.latencies.service),
+        response=None if found.latencies.response is None else _quantiles(found.latencies.response),
+        failed_latency=_chosen(found.latencies.failed),
+        curve=_curve(found),
+        phases=_phases(found),
+        objectives=_objectives(found),
+        spikes=_spikes(found),
+        slow_first=_slow_first(found),
+        series=series_of(found, step_s),
+        warmup=_warmup(found),
+        capacity=_capacity(found),
+        advice=_advice(found),
+        endpoints=_endpoints(found),
+        failures=failures_of(found.folder, series.t0_ns),
+        instances=_instances(found),
+        cost=_cost(found),
+        measured=_measured(found),
+    )
+
+
+def _totals(found: Analysis) -> model.Totals:
+    series, whole = found.series, Window(0, found.series.seconds)
+    users = found.load.demand
+    return model.Totals(
+        requests=requests(series, whole),
+        ok=requests(series, whole) - failures(series, whole),
+        failures={kind: int(counts.sum()) for kind, counts in series.by_outcome.items() if kind != "ok"},
+        timeouts=int(series.by_outcome["timeout"].sum()),
+        timeout_at_least_ms=time_out_at_least_ms(series),
+        throttled={str(s): int(series.by_status[s].sum()) for s in THROTTLING if s in series.by_status},
+        error_ratio=error_ratio(series, whole),
+        throughput_per_s=throughput_per_s(series, whole),
+        peak_users=None if np.isnan(users).all() else float(np.nanmax(users)),
+    )
+
+
+def _quantiles(of: Distribution) -> list[model.Quantile]:
+    """Return the distribution's quantiles and its maximum; without an upper end they are not to be relied on."""
+    listed = [
+        model.Quantile(
+            q_ratio=q.p, value_ms=q.value_ms, low_ms=q.low_ms, high_ms=q.high_ms, enough=q.high_ms is not None
+        )
+        for q in of.quantiles
+    ]
+    return [*listed, model.Quantile(q_ratio=1.0, value_ms=of.max_ms)] if listed else []
+
+
+def _chosen(of: Distribution) -> list[model.Quantile]:
+    return [q for q in _quantiles(of) if q.q_ratio in PHASE_QUANTILES]
+
+
+def _curve(found: Analysis) -> list[model.CurvePoint]:
+    """Return latency by percentile, evenly spread over nines, up to 1 − 1/n: beyond it there is no request."""
+    counts = found.series.cells.grid(0, found.series.seconds, width_s=found.series.seconds)
+    total = int(counts.requests().sum())
+    if not total:
+        return []
+    last = math.log10(total)
+    nines = np.arange(0, math.floor(last * CURVE_POINTS_PER_NINE) + 1) / CURVE_POINTS_PER_NINE
+    q = 1 - 10.0**-nines
+    return [model.CurvePoint(q_ratio=float(p), value_ms=round(float(counts.quantile(p)[0]) / 1000, 3)) for p in q]
+
+
+def _phases(found: Analysis) -> list[model.Phase]:
+    return [
+        model.Phase(
+            name=phase.name.value,
+            why=phase.why,
+            start_s=float(phase.window.start_s),
+            end_s=float(phase.window.end_s),
+            requests=requests(found.series, phase.window),
+            failures=failures(found.series, phase.window),
+            throughput_per_s=throughput_per_s(found.series, phase.window),
+            latency=_chosen(latency),
+        )
+        for phase, latency in zip(found.phases, found.latencies.by_phase, strict=True)
+    ]
+
+
+def _objectives(found: Analysis) -> list[model.Objective]:
+    return [
+        model.Objective(
+            text=judged.objective.text,
+            verdict=judged.verdict.value,
+            value=judged.value,
+            limit=judged.objective.limit,
+            unit=judged.objective.unit.value,
+            why=judged.why,
+        )
+        for judged in found.judgements
+    ]
+
+
+def _spikes(found: Analysis) -> list[model.Spike]:
+    return [
+        model.Spike(
+            onset_s=float(one.spike.onset_s),
+            end_s=float(one.spike.end_s),
+            peak_s=float(one.spike.peak_s),
+            peak_ms=one.spike.peak_ms,
+            peak_low_ms=one.spike.peak_low_ms,
+            peak_high_ms=one.spike.peak_high_ms,
+            baseline_ms=one.spike.baseline_ms,
+            ratio=one.spike.ratio,
+            requests=one.spike.requests,
+            extra_waiting_request_s=one.spike.extra_waiting_request_s,
+            cut=one.spike.cut,
+            cause=one.explanation.cause.value,
+            confidence=one.explanation.confidence.value,
+            evidence=list(one.explanation.evidence),
+        )
+        for one in found.spikes
+    ]
+
+
+def _slow_first(found: Analysis) -> model.SlowFirst | None:
+    slow = found.slow_first
+    if slow is None:
+        return None
+    return model.SlowFirst(requests=slow.requests, instances=slow.instances, worst_ms=slow.worst_ms, text=slow.text)
+
+
+def _warmup(found: Analysis) -> model.Warmup:
+    warm = found.warmup
+    return model.Warmup(
+        first_answer_s=warm.first_answer_s,
+        settled_s=warm.settled_s,
+        extra_waiting_request_s=warm.extra_waiting_request_s,
+        young_requests=warm.young_requests,
+        peak_p95_ms=warm.peak_p95_ms,
+        steady_p95_ms=warm.steady_p95_ms,
+    )
+
+
+def _capacity(found: Analysis) -> model.Capacity:
+    limits = found.capacity
+    return model.Capacity(
+        reached=limits.reached,
+        in_flight_at_knee=limits.in_flight_at_knee,
+        throughput_max_per_s=limits.throughput_max_per_s,
+        per_instance=limits.per_instance,
+        text=limits.text,
+        points=[
+            model.CapacityPoint(
+                at_s=float(point.at_s),
+                in_flight=point.in_flight,
+                throughput_per_s=point.throughput_per_s,
+                p95_ms=point.p95_ms,
+            )
+            for point in limits.points
+        ],
+    )
+
+
+def _advice(found: Analysis) -> list[model.Suggestion]:
+    return [
+        model.Suggestion(
+            option=one.option,
+            value=one.value,
+            why=one.why,
+            arithmetic=one.arithmetic,
+            assumptions=list(one.assumptions),
+            cost=one.cost,
+        )
+        for one in found.advice
+    ]
+
+
+def _endpoints(found: Analysis) -> list[model.Endpoint]:
+    series = found.series
+    sent = series.by_endpoint.sum(axis=1).tolist()
+    failed = series.failed_by_endpoint.sum(axis=1).tolist()
+    return [
+        model.Endpoint(
+            method=endpoint.method,
+            name=endpoint.name,
+            requests=int(sent[at]),
+            failures=int(failed[at]),
+            throughput_per_s=(sent[at] - failed[at]) / series.seconds,
+            latency=_chosen(latency),
+        )
+        for at, (endpoint, latency) in enumerate(zip(series.endpoints, found.latencies.by_endpoint, strict=True))
+    ]
+
+
+def _instances(found: Analysis) -> list[model.Instance]:
+    return [
+        model.Instance(
+            name=one.name,
+            first_seen_s=one.first_answer_s,
+            last_seen_s=one.last_answer_s,
+            ready_s=one.ready_s,
+            requests=one.requests,
+            first_latency_ms=one.first_ms[0] if one.first_ms else None,
+            median_ms=one.median_ms,
+        )
+        for one in found.series.instances[:MAX_INSTANCES_LISTED]
+    ]
+
+
+def _cost(found: Analysis) -> model.Cost | None:
+    cost = found.cost
+    if cost is None:
+        return None
+    return model.Cost(
+        run_usd=cost.run_usd,
+        per_1000_predictions_usd=cost.per_1000_usd,
+        instance_s=cost.instance_s,
+        assumptions=list(cost.assumptions),
+    )
+
+
+def _measured(found: Analysis) -> model.Measured:
+    run, load = found.run, found.load
+    return model.Measured(
+        command=shlex.join(run.command),
+        versions=run.versions,
+        host=_host(run),
+        git_commit=run.git_commit,
+        options={name: str(value) for name, value in run.options.items() if value is not None},
+        workers=_workers(run),
+        saturated_s=float(load.saturated.sum()),
+        saturated=_spans(load.saturated),
+        refused=int(np.nansum(load.refused)),
+        cloud_series=_cloud_series(found),
+        missing=_missing(found),
+    )
+
+
+def _host(run: Run) -> dict[str, str]:
+    told = dict(run.host)
+    memory = told.pop("memory_bytes", None)
+    words = {name: str(value) for name, value in told.items() if value is not None}
+    return words | ({"memory": f"{memory / 2**30:.1f} GiB"} if isinstance(memory, int | float) else {})
+
+
+def _limits(run: Run) -> dict[str, str]:
+    known = run.target.limits.model_dump(exclude_none=True)
+    return {
+        name.replace("_", " "): f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in known.items()
+    }
+
+
+def _workers(run: Run) -> list[model.Worker]:
+    return [
+        model.Worker(
+            name=worker.name,
+            host=worker.host,
+            clock_offset_ms=None if worker.clock_offset_us is None else worker.clock_offset_us / 1000,
+            clock_uncertainty_ms=None if worker.clock_uncertainty_us is None else worker.clock_uncertainty_us / 1000,
+            rows_sent=worker.rows_sent,
+            rows_received=worker.rows_received,
+            rows_missing_at_most=worker.rows_missing_at_most,
+            lost=f"{worker.lost_at:%H:%M:%S} UTC: {worker.lost_why or 'no reason known'}" if worker.lost_at else None,
+        )
+        for worker in run.workers
+    ]
+
+
+def _spans(flags: Bools) -> list[model.Span]:
+    edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(np.int8))).tolist()
+    return [model.Span(from_s=float(a), to_s=float(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _cloud_series(found: Analysis) -> list[model.CloudSeries]:
+    return [
+        model.CloudSeries(
+            metric=one.metric + (f" ({_words(list(one.labels.values()))})" if one.labels else ""),
+            points=len(one.end_s),
+            interval_s=_median(np.diff(one.end_s)),
+            ends_s=float(one.end_s[-1]) if len(one.end_s) else None,
+        )
+        for one in found.cloud or ()
+    ]
+
+
+def _words(values: Sequence[object]) -> str:
+    return ", ".join(str(value) for value in values if value)
+
+
+def _median(values: Floats) -> float | None:
+    return float(np.median(values)) if len(values) else None
+
+
+def _missing(found: Analysis) -> list[str]:
+    """Return what the folder could not say, a sentence each."""
+    said = []
+    if not found.load.recorded:
+        said.append("Users and the generator's own health: the run has no load.csv.")
+    if not found.series.instances:
+        said.append("Instances: the service sends no x-instance-id header.")
+    elif found.series.young is None:
+        said.append("The age of instances: the service sends no x-instance-age-ms header.")
+    elif len(found.series.instances) > MAX_INSTANCES_LISTED:
+        said.append(f"Only the first {MAX_INSTANCES_LISTED} of {len(found.series.instances)} instances are listed.")
+    if found.cloud is None and found.run.target.kind in ("cloud", "emulator"):
+        said.append(f"What the platform did: no series were fetched; `lt metrics {found.run.id}` fetches them.")
+    return said

@@ -1,0 +1,59 @@
+"""Following a run from outside: what was written since the last look, and no more memory than its window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loadtest.fleet.progress import WINDOW_S, Follower
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import encode_frame
+from loadtest.recording.run import Outcome
+from tests.recording.frames import T0, frames, record
+
+LINE = {"planned_users": "", "in_flight": "", "cpu_ratio": "0.100", "loop_lag_ms": "0.3", "refused": 0}
+
+
+def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
+    """Half a frame waits for its other half; requests and failures count up; the window forgets, the totals do not."""
+    folder = RunFolder.create(tmp_path, record(load_start=None, outcome=Outcome.COMPLETE))
+    follower = Follower(folder)
+    snapshot, new = follower.look(0.0)
+    assert (snapshot.requests, snapshot.users, snapshot.p95_ms, snapshot.elapsed_s, new) == (0, None, None, None, ())
+
+    encoded = [encode_frame(one) for one in frames(3, failed=2)]
+    with folder.spool.open("ab", buffering=0) as spool:
+        spool.write(encoded[0] + encoded[1][:20])
+        snapshot, new = follower.look(1.0)
+        assert (snapshot.requests, snapshot.failed, len(new)) == (10, 2, 1)
+        assert snapshot.p50_ms == 6.5  # of the successful 3 … 10 ms
+        spool.write(encoded[1][20:] + encoded[2])
+        snapshot, new = follower.look(2.0)
+        assert (snapshot.requests, snapshot.failed, len(new)) == (30, 6, 2)
+        assert snapshot.requests_per_s == 30 / WINDOW_S
+    snapshot, new = follower.look(2.5 + WINDOW_S)
+    assert (snapshot.requests, snapshot.requests_per_s, snapshot.p50_ms, new) == (30, 0.0, None, ())
+    assert not follower._recent
+
+
+def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
+    """The newest line of each worker counts; above 0.9 of a core or 50 ms of lag the worker is named."""
+    folder = RunFolder.create(tmp_path, record(load_start=T0))
+    follower = Follower(folder)
+    follower.look(0.0)
+    folder.append_load([LINE | {"time_s": 1, "worker": "w1", "users": 5}])
+    assert follower.look(1.0)[0].users == 5
+    folder.append_load(
+        [
+            LINE | {"time_s": 2, "worker": "w1", "users": 7, "cpu_ratio": "0.950"},
+            LINE | {"time_s": 2, "worker": "w2", "users": 4, "loop_lag_ms": "80.0"},
+        ]
+    )
+    with folder.load.open("a", encoding="utf-8") as file:
+        file.write("3,w1,,9")  # a line that is being written
+    snapshot = follower.look(2.0)[0]
+    assert snapshot.users == 11
+    assert snapshot.elapsed_s is not None
+    assert [text.split(":")[0] for text in snapshot.saturated] == [
+        "worker w1 uses 95% of a core",
+        "worker w2 was 80 ms late",
+    ]

@@ -1,0 +1,375 @@
+"""The cases a connection must survive, each against a server that sends exactly these bytes, plain and TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+import gevent
+import pytest
+
+from loadtest.http.connection import Connection, Deadlines, Endpoint, StaleConnectionError
+from loadtest.http.response_parser import Answer, ClosedEarlyError, KnownHeads, ProtocolError
+from tests.http.scripted import Peer, Scripted, always, client_tls, scripted
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "tls")
+
+
+def connect(server: Scripted, *, tls: bool, host: str = "localhost", timeout_s: float = 5.0) -> Connection:
+    endpoint = Endpoint(host, server.port, client_tls() if tls else None)
+    return Connection(endpoint, Deadlines(), KnownHeads(), connect_timeout_s=timeout_s)
+
+
+def ask(
+    connection: Connection,
+    request: bytes = GET,
+    *,
+    timeout_s: float = 10.0,
+    replayable: bool = True,
+    head: bool = False,
+) -> Answer:
+    return connection.exchange(request, time.perf_counter_ns() + int(timeout_s * 1e9), replayable, head)
+
+
+def settle(condition: Callable[[], bool]) -> None:
+    """Let the hub run until the condition holds."""
+    give_up_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < give_up_s
+        gevent.sleep(0.002)
+
+
+ANSWERS = {
+    "whole": ([OK], 200, b"ok"),
+    "split": ([b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 10\r\n\r", b"\nhello", b"world"], 200, b"helloworld"),
+    "head and body apart": ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"ok"], 200, b"ok"),
+    "head, and the body in two": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"o", b"kay"], 200, b"okay"),
+    "chunked": (
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"],
+        200,
+        b"hello world",
+    ),
+    "chunked with trailers, in pieces": (
+        [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"5\r\nhel",
+            b"lo\r\n6;a=b\r",
+            b"\n world\r\n0",
+            b"\r\nX-T: 1\r\n",
+            b"\r\n",
+        ],
+        200,
+        b"hello world",
+    ),
+    "100 before it": (
+        [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok"],
+        201,
+        b"ok",
+    ),
+    "100 apart": ([b"HTTP/1.1 100 Continue\r\n\r\n", OK], 200, b"ok"),
+    "103 hints": ([b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK], 200, b"ok"),
+    "204": ([b"HTTP/1.1 204 No Content\r\n\r\n"], 204, b""),
+    "304": ([b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"], 304, b""),
+    "500": ([b"HTTP/1.1 500 X\r\nContent-Length: 3\r\n\r\nerr"], 500, b"err"),
+    "no reason phrase": ([b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"], 200, b"ok"),
+    "empty": ([b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], 200, b""),
+    "same length twice": ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nok"], 200, b"ok"),
+    "3 MB": ([b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000], 200, b"x" * 3_000_000),
+    "HTTP/1.0 kept alive": ([b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"], 200, b"ok"),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_an_answer_is_read_and_the_connection_used_again(case: str, tls: bool) -> None:
+    """Status and body come back whatever the framing and the pieces, twice over one connection."""
+    pieces, status, body = ANSWERS[case]
+    with scripted(always(*pieces), tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(3):
+            (head, _, _), content, _, reusable = ask(connection)
+            assert (head.status, content, reusable) == (status, body, True)
+        assert len(server.peers) == 1
+        connection.close()
+
+
+CLOSING = {
+    "until closed": (b"HTTP/1.1 200 OK\r\n\r\nuntil-close", b"until-close"),
+    "Connection: close": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+}
+
+
+@pytest.mark.parametrize("case", CLOSING)
+def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(case: str, tls: bool) -> None:
+    """A close announced by the server costs no request: the next one opens a connection."""
+    answer, body = CLOSING[case]
+
+    def once(peer: Peer) -> None:
+        peer.read()
+        peer.send(answer)
+
+    with scripted(once, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(2):
+            assert ask(connection, replayable=False)[1] == body
+            assert not connection.is_open
+        assert len(server.peers) == 2
+
+
+@pytest.mark.parametrize("pieces", [[OK + OK], [OK[:-2], OK[-2:] + OK]], ids=["at once", "head and body apart"])
+def test_bytes_behind_an_answer_end_the_connection_but_not_the_answer(pieces: list[bytes], tls: bool) -> None:
+    """What nobody asked for cannot become the next answer."""
+    with scripted(always(*pieces), tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(2):
+            assert ask(connection)[1] == b"ok"
+        assert len(server.peers) == 2
+
+
+def test_the_answer_to_head_has_no_body(tls: bool) -> None:
+    """A HEAD's content-length describes a body that does not come."""
+    with scripted(always(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"), tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(2):
+            assert ask(connection, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", head=True)[1] == b""
+        assert len(server.peers) == 1
+        connection.close()
+
+
+BROKEN = {
+    "garbage": b"SSH-2.0-x\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
+    "length no number": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+    "unknown coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    "no chunk size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+    "chunk too long": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n",
+    "folded line": b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+    "endless head": b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000,
+    "protocols switched": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_no_answer_is_refused_and_the_connection_dropped(case: str, tls: bool) -> None:
+    """Anything that cannot be framed is a ProtocolError, and the next request starts afresh."""
+
+    def script(peer: Peer) -> None:
+        while peer.read():
+            peer.send(BROKEN[case] if peer.number == 0 else OK)
+
+    with scripted(script, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        with pytest.raises(ProtocolError):
+            ask(connection)
+        assert not connection.is_open
+        assert ask(connection)[1] == b"ok"
+        connection.close()
+
+
+CUT_OFF = {
+    "no byte": b"",
+    "in the head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "in the body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+    "in a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhello",
+    "before the trailers' end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n",
+}
+
+
+@pytest.mark.parametrize("case", CUT_OFF)
+def test_an_answer_cut_off_is_an_error_and_never_sent_again(case: str, tls: bool) -> None:
+    """A fresh connection that ends early is a failure of the request: it is not tried twice."""
+
+    def once(peer: Peer) -> None:
+        peer.read()
+        peer.send(CUT_OFF[case])
+
+    with scripted(once, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        with pytest.raises((ClosedEarlyError, ConnectionResetError)):
+            ask(connection)
+        assert len(server.peers) == 1
+        assert not connection.is_open
+
+
+def test_an_idle_connection_closed_by_the_server_costs_no_request(tls: bool) -> None:
+    """The close is noticed while idle; the next request, even one that must not be repeated, opens a new one."""
+
+    def one_each(peer: Peer) -> None:
+        peer.read()
+        peer.send(OK)
+
+    with scripted(one_each, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(3):
+            assert ask(connection, replayable=False)[1] == b"ok"
+            settle(lambda: not connection.is_open)
+        assert len(server.peers) == 3
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_a_request_that_crossed_the_servers_close_is_repeated_only_if_that_is_safe(tls: bool, replayable: bool) -> None:
+    """Taken and not answered on a used connection: sent once more when idempotent, else an error and one request."""
+
+    def second_unanswered(peer: Peer) -> None:
+        peer.read()
+        peer.send(OK)
+        if peer.number == 0:
+            peer.read()  # and close without a word
+        else:
+            peer.read()
+
+    with scripted(second_unanswered, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        ask(connection)
+        if replayable:
+            assert ask(connection, replayable=True)[1] == b"ok"
+            assert [len(peer.requests) for peer in server.peers] == [2, 1]
+        else:
+            with pytest.raises((StaleConnectionError, ConnectionResetError)):
+                ask(connection, replayable=False)
+            assert [len(peer.requests) for peer in server.peers] == [2]
+        connection.close()
+
+
+def test_a_silent_server_is_a_timeout_and_the_next_request_works(tls: bool) -> None:
+    """The deadline ends the wait, twice in a row, and the connection can be used afterwards."""
+
+    def deaf_at_first(peer: Peer) -> None:
+        while peer.read():
+            if peer.number >= 2:
+                peer.send(OK)
+
+    with scripted(deaf_at_first, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(2):
+            began_s = time.perf_counter()
+            with pytest.raises(TimeoutError):
+                ask(connection, timeout_s=0.3)
+            assert time.perf_counter() - began_s >= 0.3
+        assert ask(connection)[1] == b"ok"
+        connection.close()
+
+
+def test_a_server_that_trickles_is_a_timeout_too() -> None:
+    """The deadline is the whole answer's: bytes now and then do not prolong it."""
+
+    def trickle(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            peer.send(b"x")
+            time.sleep(0.02)
+
+    with scripted(trickle) as server, pytest.raises(TimeoutError):
+        ask(connect(server, tls=False), timeout_s=0.3)
+
+
+def test_a_greenlet_killed_while_it_waits_leaves_a_usable_connection(tls: bool) -> None:
+    """Locust kills users in the middle of a request."""
+
+    def deaf_at_first(peer: Peer) -> None:
+        while peer.read():
+            if peer.number > 0:
+                peer.send(OK)
+
+    with scripted(deaf_at_first, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        waiting = gevent.spawn(ask, connection)
+        settle(lambda: bool(server.peers and server.peers[0].requests))
+        waiting.kill()
+        assert not connection.is_open
+        assert ask(connection)[1] == b"ok"
+        connection.close()
+
+
+def test_a_request_larger_than_the_sockets_buffer_arrives_whole(tls: bool) -> None:
+    """A send that is taken in parts is finished."""
+    body = bytes(range(256)) * 40_000  # 10 MB
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    def late(peer: Peer) -> None:
+        while peer.read():
+            peer.send(OK)
+
+    with scripted(late, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        for _ in range(2):
+            assert ask(connection, request, timeout_s=60, replayable=False)[1] == b"ok"
+        assert [got == request for got in server.peers[0].requests] == [True, True]
+        connection.close()
+
+
+def test_an_answer_that_comes_before_the_request_is_sent_is_taken(tls: bool) -> None:
+    """A server that says 413 after the head is heard, and the half-sent connection is not used again."""
+
+    def too_large(peer: Peer) -> None:
+        peer.socket.recv(1000)
+        peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        peer.socket.recv(1000)
+        time.sleep(0.2)  # holds the connection open until the client has read; nothing is timed by it
+
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n" + b"x" * 40_000_000
+    with scripted(too_large, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        (head, _, _), body, _, _ = ask(connection, request, timeout_s=60, replayable=False)
+        assert (head.status, body) == (413, b"big")
+        assert not connection.is_open
+
+
+def test_ipv6_and_a_name_with_several_addresses_are_reached(tls: bool) -> None:
+    """::1 works, and a name whose first address refuses is tried at the next."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        with scripted(always(OK), tls=tls, family=socket.AF_INET6) as server:
+            assert ask(connect(server, tls=tls, host="::1"))[1] == b"ok"
+            connection = connect(server, tls=tls, host="::1")
+            found = connection.endpoint.addresses(5)
+            refused = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
+            connection.endpoint._addresses.insert(0, refused)
+            assert ask(connection)[1] == b"ok"
+            assert connection.endpoint.addresses(5) == [*found, refused]
+    except OSError as error:
+        pytest.skip(f"no IPv6 loopback here: {error}")
+
+
+def test_nobody_listening_is_a_refused_connection() -> None:
+    """The system's own error comes through."""
+    with scripted(always(OK)) as server:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        ask(connect(server, tls=False, host="127.0.0.1"))
+
+
+def test_a_tls_server_that_never_shakes_hands_is_a_connect_timeout() -> None:
+    """A port that takes connections and says nothing does not hold a user for ever."""
+
+    def mute(peer: Peer) -> None:
+        peer.socket.recv(1)
+        time.sleep(5)
+
+    with scripted(mute) as server, pytest.raises(TimeoutError, match="no connection"):
+        ask(connect(server, tls=True, timeout_s=0.3))
+
+
+def test_a_certificate_nobody_signed_is_refused() -> None:
+    """Verification is on unless the user turned it off."""
+    with scripted(always(OK), tls=True) as server:
+        endpoint = Endpoint("localhost", server.port, ssl.create_default_context())
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask(Connection(endpoint, Deadlines(), KnownHeads(), connect_timeout_s=5))
+
+
+def test_a_plain_server_asked_in_tls_is_an_error() -> None:
+    """Not a hang, not garbage in a body."""
+    with scripted(always(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises(OSError):
+        ask(connect(server, tls=True), timeout_s=0.5)

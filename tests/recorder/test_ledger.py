@@ -1,0 +1,98 @@
+"""The account of rows: what is missing is exact where a worker said its count, and bounded where it could not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from loadtest.recorder.ledger import Ledger
+from tests.recording.frames import T0, frame, frames
+
+
+def test_rows_that_all_arrived_give_no_reason() -> None:
+    """Three frames of 10 and a final count of 30: nothing is missing."""
+    ledger = Ledger()
+    ledger.joined("w1", host="here", pid=7)
+    assert all(ledger.received(one) for one in frames(3))
+    ledger.finished("w1", rows_sent=30)
+    (account,) = ledger.records()
+    assert (account.rows_sent, account.rows_received, account.rows_missing_at_most) == (30, 30, 0)
+    assert (account.host, account.pid) == ("here", 7)
+    assert ledger.reasons(start=T0) == []
+
+
+def test_a_frame_is_entered_once() -> None:
+    """The same frame again, or one from before, is refused and counts nothing."""
+    ledger = Ledger()
+    first, second = frames(2)
+    assert [ledger.received(one) for one in (first, second, second, first)] == [True, True, False, False]
+    assert ledger.records()[0].rows_received == 20
+
+
+@pytest.mark.parametrize("lost", [{1}, {0}, {1, 2}, {0, 2}])
+def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
+    """A later frame tells by `rows_before` what the lost ones held, before the worker's own count does."""
+    ledger = Ledger()
+    for one in frames(4):
+        if one.seq not in lost:
+            ledger.received(one)
+    assert ledger.records()[0].rows_missing_at_most == 10 * len(lost)
+    assert ledger.reasons(start=T0) == [f"{10 * len(lost)} rows of worker w1 did not arrive"]
+    ledger.finished("w1", rows_sent=40)
+    assert ledger.records()[0].rows_missing_at_most == 10 * len(lost)
+
+
+def test_a_lost_last_frame_is_known_from_the_final_count() -> None:
+    """No later frame tells of it; the count does."""
+    ledger = Ledger()
+    ledger.received(frame(rows=10))
+    ledger.finished("w1", rows_sent=17)
+    assert ledger.records()[0].rows_missing_at_most == 7
+
+
+def test_a_frame_that_could_not_be_written_is_missing() -> None:
+    """A frame entered and then refused by the disk counts among the missing, not among the received."""
+    ledger = Ledger()
+    first, second = frames(2)
+    ledger.received(first)
+    ledger.received(second)
+    ledger.unwritten(second)
+    assert ledger.records()[0].rows_received == 10
+    assert ledger.records()[0].rows_missing_at_most == 10
+    ledger.finished("w1", rows_sent=20)
+    assert ledger.reasons(start=T0) == ["10 rows of worker w1 did not arrive"]
+
+
+@pytest.mark.parametrize(("in_flight", "least"), [(None, 30), (12, 30), (80, 80)])
+def test_a_lost_worker_is_bounded_by_two_flushes_and_what_was_in_flight(in_flight: int | None, least: int) -> None:
+    """Densest flush 25 twice (one being filled, one on its way) and one request per user (30) or those in flight."""
+    ledger = Ledger()
+    ledger.received(frame(rows=25))
+    ledger.received(frame(seq=1, rows=5, rows_before=25))
+    ledger.reported("w1", users=30, in_flight=in_flight)
+    ledger.lost("w1", at=T0 + timedelta(seconds=42), why="it ended")
+    assert ledger.records()[0].rows_missing_at_most == 2 * 25 + least
+    (reason,) = ledger.reasons(start=T0)
+    assert reason == f"worker w1 was lost at 42 s (it ended): at most {50 + least} of its rows are missing"
+
+
+def test_the_first_moment_of_a_loss_stays_and_a_found_worker_is_not_lost() -> None:
+    """A second look at a lost worker changes nothing; being heard again takes the loss back."""
+    ledger = Ledger()
+    ledger.joined("w1", host="here", pid=7)
+    ledger.lost("w1", at=T0, why="no sign of life for 3 s")
+    ledger.lost("w1", at=T0 + timedelta(seconds=9), why="it ended")
+    assert (ledger.records()[0].lost_at, ledger.records()[0].lost_why) == (T0, "no sign of life for 3 s")
+    ledger.found("w1")
+    ledger.finished("w1", rows_sent=0)
+    assert ledger.reasons(start=T0) == []
+
+
+def test_the_shortest_round_trip_tells_the_clock() -> None:
+    """The measurement with the smallest uncertainty is kept, whatever came after it."""
+    ledger = Ledger()
+    for offset_us, uncertainty_us in [(100.0, 50.0), (-20.0, 5.0), (400.0, 300.0)]:
+        ledger.clock("w1", offset_us=offset_us, uncertainty_us=uncertainty_us)
+    account = ledger.records()[0]
+    assert (account.clock_offset_us, account.clock_uncertainty_us) == (-20.0, 5.0)

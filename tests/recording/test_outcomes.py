@@ -1,0 +1,85 @@
+"""What becomes of a request: its outcome from status and exception, its error without secrets."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtest.recording.outcomes import (
+    CHECK_FAILED,
+    CONNECTION,
+    HTTP_ERROR,
+    MAX_ERROR_CHARS,
+    OK,
+    TIMEOUT,
+    error_text,
+    outcome_of,
+)
+
+
+class ReadTimeout(Exception):  # as requests, httpx and geventhttpclient name theirs
+    pass
+
+
+def caused_by(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("status", "exception", "outcome"),
+    [
+        (200, None, OK),
+        (503, None, OK),  # the scenario said `success()`
+        (503, ValueError("503"), HTTP_ERROR),
+        (400, ValueError("400"), HTTP_ERROR),
+        (200, ValueError("the answer was wrong"), CHECK_FAILED),
+        (None, TimeoutError(), TIMEOUT),
+        (None, ReadTimeout("1 s"), TIMEOUT),
+        (None, OSError(ReadTimeout("1 s")), TIMEOUT),
+        (None, caused_by(ValueError("no answer"), ReadTimeout()), TIMEOUT),
+        (0, ConnectionResetError(), CONNECTION),
+    ],
+)
+def test_an_outcome_follows_from_status_and_exception(
+    status: int | None, exception: BaseException | None, outcome: int
+) -> None:
+    """Answered below 400 and not objected to is ok; no answer is a time-out by the exception's class, or connection."""
+    assert outcome_of(status, exception) == outcome
+
+
+def test_exceptions_that_cause_each_other_are_looked_at_once() -> None:
+    """A circle of causes ends."""
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert outcome_of(None, one) == CONNECTION
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "Authorization: Bearer SECRET",
+        "{'Authorization': 'Bearer SECRET', 'accept': '*/*'}",
+        '{"authorization": "Basic SECRET"}',
+        "the server says Bearer SECRET is too old",
+        "GET /predict?access_token=SECRET&n=1 failed",
+        "token: SECRET",
+        "x-api-key: SECRET",
+        "Cookie: SECRET",
+        "client_secret=SECRET",
+        "could not reach http://me:SECRET@example.com/predict",
+    ],
+)
+def test_secrets_are_not_recorded(quoted: str) -> None:
+    """Whatever request an error's text quotes, what authenticates it is left out and the rest is kept."""
+    text = error_text(ValueError(quoted))
+    assert "SECRET" not in text
+    assert "[not recorded]" in text
+
+
+def test_an_error_is_one_line_of_bounded_length() -> None:
+    """Line breaks become spaces, length is cut, and an exception without words shows its class."""
+    assert error_text(ValueError("a\n  b\tc")) == "a b c"
+    assert len(error_text(ValueError("x" * 10_000))) == MAX_ERROR_CHARS
+    assert error_text(ValueError()) == "ValueError()"
+    plain = "http://127.0.0.1:8080/predict: connection refused"
+    assert error_text(ValueError(plain)) == plain

@@ -1,0 +1,156 @@
+"""Open-loop arrivals: when each is due, how late it was, and what the bound on requests in flight refuses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import gevent
+import pytest
+from gevent.event import Event
+from locust import task
+from locust.env import Environment
+
+from loadtest.recording.buffer import RowBuffer, attach
+from loadtest.users.open_loop import DUE, OpenLoopUser, take_lateness_us
+
+
+@pytest.fixture
+def environment() -> Iterator[Environment]:
+    made = Environment(user_classes=[])
+    made.create_local_runner()
+    attach(made, RowBuffer("worker"))
+    yield made
+    made.runner.quit()
+
+
+class Even(OpenLoopUser):
+    arrivals_per_s = 2.0
+
+    @task
+    def arrive(self) -> None: ...
+
+
+class Poisson(Even):
+    poisson = True
+
+
+def gaps_of(user: OpenLoopUser, count: int) -> list[float]:
+    """Return the times between a user's arrivals, from the schedule itself."""
+    user._due_s = time.perf_counter()
+    dues = [user._due_s]
+    for _ in range(count):
+        user.wait_time()
+        dues.append(user._due_s)
+    return [after - before for before, after in pairwise(dues)]
+
+
+def test_even_arrivals_are_one_gap_apart_however_late_the_user_is(environment: Environment) -> None:
+    """2 arrivals/s are due 0.5 s apart: the schedule goes on from the due time, not from now."""
+    assert gaps_of(Even(environment), 50) == pytest.approx([0.5] * 50)
+
+
+def test_even_users_together_stand_on_an_evenly_spread_grid(environment: Environment) -> None:
+    """The phases of n users leave no gap above 2.7 times the mean, whatever n."""
+    users = [Even(environment) for _ in range(40)]
+    for count in (2, 3, 5, 10, 40):
+        phases = sorted(user._phase for user in users[:count])
+        gaps = [after - before for before, after in zip(phases, [*phases[1:], phases[0] + 1], strict=True)]
+        assert max(gaps) < 2.7 / count
+
+
+def test_poisson_gaps_have_the_mean_and_variance_of_exponential_ones(environment: Environment) -> None:
+    """Rate λ = 2/s: mean 1/λ = 0.5 s and variance 1/λ² = 0.25; 20,000 seeded gaps are within 5 % of both."""
+    gaps = gaps_of(Poisson(environment), 20_000)
+    mean = sum(gaps) / len(gaps)
+    assert mean == pytest.approx(0.5, rel=0.05)
+    assert sum((gap - mean) ** 2 for gap in gaps) / len(gaps) == pytest.approx(0.25, rel=0.05)
+
+
+def test_users_draw_streams_of_their_own_and_the_same_ones_each_time() -> None:
+    """Two users of one seed differ; the same user of another run with the seed does not."""
+    runs = []
+    for _ in range(2):
+        made = Environment(user_classes=[])
+        runs.append([gaps_of(Poisson(made), 5) for _ in range(2)])
+    assert runs[0][0] == pytest.approx(runs[1][0])
+    assert runs[0][0] != pytest.approx(runs[0][1])
+
+
+def test_an_arrival_that_is_overdue_waits_for_nothing(environment: Environment) -> None:
+    """A user that is 10 s behind catches up arrival by arrival."""
+    user = Even(environment)
+    user._due_s = time.perf_counter() - 10
+    assert [user.wait_time() for _ in range(19)] == [0.0] * 19
+
+
+def test_what_the_bound_refuses_is_counted(environment: Environment) -> None:
+    """Two may be in flight: of five arrivals whose answers do not come three are refused, and none waits."""
+    answer = Event()
+
+    class Bounded(OpenLoopUser):
+        max_in_flight = 2
+
+        @task
+        def arrive(self) -> None:
+            answer.wait()
+
+    user = Bounded(environment)
+    user._due_s = time.perf_counter()
+    for _ in range(5):
+        user.tasks[0](user)
+    buffer = environment.lt_row_buffer
+    assert (len(user._arrivals), buffer.refused) == (2, 3)
+    answer.set()
+    user._arrivals.join()
+    user.tasks[0](user)
+    assert buffer.refused == 3
+    user._arrivals.join()
+
+
+def test_lateness_is_taken_once_per_arrival_and_never_below_zero() -> None:
+    """The first request of an arrival has a schedule, its second has not; outside an arrival there is none."""
+    taken: list[int] = []
+
+    def arrival() -> None:
+        taken.extend(take_lateness_us(sent_s) for sent_s in (100.25, 100.5))
+
+    late, early = gevent.Greenlet(arrival), gevent.Greenlet(arrival)
+    setattr(late, DUE, 100.0)
+    setattr(early, DUE, 100.3)
+    for greenlet in (late, early):
+        greenlet.start()
+        greenlet.join()
+    assert taken == [250_000, -1, 0, -1]
+    assert take_lateness_us(100.0) == -1
+
+
+def test_a_task_that_raises_ends_its_own_arrival_alone(environment: Environment) -> None:
+    """The error is told to Locust, and the user goes on."""
+    told: list[BaseException] = []
+    environment.events.user_error.add_listener(lambda exception, **_: told.append(exception))
+
+    class Broken(OpenLoopUser):
+        @task
+        def arrive(self) -> None:
+            raise ZeroDivisionError
+
+    user = Broken(environment)
+    user._due_s = time.perf_counter()
+    user.tasks[0](user)
+    user._arrivals.join()
+    assert isinstance(told[0], ZeroDivisionError)
+
+
+def test_a_task_set_is_refused(environment: Environment) -> None:
+    """Its steps follow from answers, and have no schedule."""
+    from locust import SequentialTaskSet
+
+    class Steps(OpenLoopUser):
+        @task
+        class InOrder(SequentialTaskSet):
+            pass
+
+    with pytest.raises(TypeError, match="an open-loop user's tasks are functions"):
+        Steps(environment)

@@ -1,0 +1,79 @@
+"""Ending a worker's users: what they began is finished, and nothing is begun while they are being stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import gevent
+import pytest
+from locust import User, constant, task
+from locust.env import Environment
+
+from loadtest.recorder.health import HealthProbe
+from loadtest.recorder.worker import stop_users
+from loadtest.users.open_loop import OpenLoopUser
+
+
+def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
+    """300 users, each with a request of 5 ms every 20 ms: after the stop as many have ended as were begun."""
+    requests: Counter[str] = Counter()
+
+    class Busy(User):
+        wait_time = constant(0.02)
+
+        @task
+        def request(self) -> None:
+            requests["begun"] += 1
+            gevent.sleep(0.005)
+            requests["ended"] += 1
+
+    environment = Environment(user_classes=[Busy], stop_timeout=10)
+    runner = environment.create_local_runner()
+    runner.start(300, spawn_rate=300, wait=True)
+    while requests["ended"] < 1000:
+        gevent.sleep(0.01)
+    stop_users(runner)
+    runner.stop()
+    assert runner.user_count == 0
+    assert requests["begun"] == requests["ended"]
+    runner.quit()
+
+
+def test_arrivals_under_way_end_before_the_worker_says_its_count() -> None:
+    """Open-loop users with answers of 0.3 s: what had arrived at the stop is finished, however long it takes them."""
+    requests: Counter[str] = Counter()
+
+    class Arriving(OpenLoopUser):
+        @task
+        def request(self) -> None:
+            requests["begun"] += 1
+            gevent.sleep(0.3)
+            requests["ended"] += 1
+
+    environment = Environment(user_classes=[Arriving], stop_timeout=10)
+    runner = environment.create_local_runner()
+    runner.start(100, spawn_rate=100, wait=True)
+    while requests["begun"] - requests["ended"] < 20:
+        gevent.sleep(0.01)
+    stop_users(runner)
+    runner.stop()
+    assert runner.user_count == 0
+    assert requests["begun"] == requests["ended"] >= 20
+    runner.quit()
+
+
+@pytest.mark.parametrize("busy_s", [0.06, 0.2])
+def test_a_task_that_does_not_let_go_shows_as_loop_lag_and_as_cpu(busy_s: float) -> None:
+    probe = HealthProbe()
+    probe.startup()
+    gevent.sleep(0.1)
+    until_s = time.perf_counter() + busy_s
+    while time.perf_counter() < until_s:
+        pass
+    gevent.sleep(0.05)
+    sample = probe.take()
+    assert sample.loop_lag_ms >= busy_s * 1000 - 21  # it may begin right after a tick
+    assert sample.cpu_ratio > 0
+    gevent.sleep(0.05)
+    assert probe.take().loop_lag_ms < sample.loop_lag_ms
