@@ -2,12 +2,16 @@
 PY := .venv/bin/python
 READY := .venv/.ready
 
-.PHONY: demo test slow lint types story docs clean
+.PHONY: help demo test slow story check fix lint types docs coverage clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
+
 
 demo: $(READY)  ## the main job: 300 users against the bundled service, recorded and reported
 	$(PY) lt.py run --scenario ramp300
 
-test: $(READY)  ## every test that is not slow
+test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
 	$(PY) -m pytest -m "not slow"
 
 slow: $(READY)  ## the tests that take minutes or need extra tools
@@ -18,14 +22,26 @@ story: $(READY)  ## the same ramp against this machine and against the local Clo
 	$(PY) lt.py run --scenario ramp300 --target emulator --cpu auto
 	$(PY) lt.py report
 
-lint: $(READY)
+check: lint types  ## what CI runs first, in under a minute: format, lint, types, import arrow, generated pages
+	$(PY) -m pytest tests/test_arrow.py tests/test_docs.py
+
+fix: $(READY)  ## format the code, fix what the linter can, renew the generated pages
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+	$(PY) -m docs.generate
+
+lint: $(READY)  ## format and lint, changing nothing
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 
-types: $(READY)
+types: $(READY)  ## mypy strict over the packages
 	$(PY) -m mypy
 
-docs: $(READY)  ## the generated pages
+coverage: $(READY)  ## branch coverage of loadtest/ and reports/ by the fast tests
+	$(PY) -m coverage run --branch --source loadtest,reports -m pytest -m "not slow"
+	$(PY) -m coverage report --skip-covered
+
+docs: $(READY)  ## the generated pages: docs/cli.md, docs/report.md, the README's output blocks
 	$(PY) -m docs.generate
 
 # uv when it is there; else the interpreter's own venv and pip bring a uv that reads the same lock.
@@ -37,5 +53,5 @@ $(READY): pyproject.toml uv.lock
 	fi
 	@touch $(READY)
 
-clean:
+clean:  ## remove the virtual environment
 	rm -rf .venv
