@@ -35,6 +35,13 @@ DRAIN_S = 5.0
 """How long after the stop time-out the master waits for the last frames."""
 
 
+MACHINE_COLUMNS = ("machine_cpu_ratio", "machine_steal_ratio", "memory_pressure_ratio")
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 class Collector:
     """The recording half of the master: one writer of the spool, of `load.csv` and of the workers' accounts."""
 
@@ -189,7 +196,7 @@ class Collector:
             "cpu_ratio": f"{parcel['cpu_ratio']:.3f}",
             "loop_lag_ms": f"{parcel['loop_lag_ms']:.1f}",
             "refused": parcel["refused"],
-        }
+        } | {name: _ratio(parcel.get(name)) for name in MACHINE_COLUMNS}
 
     def _look_for_lost_workers(self) -> None:
         """Compare the workers that greeted with those that Locust still hears."""

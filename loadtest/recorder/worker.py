@@ -24,6 +24,7 @@ from ..recording.buffer import RowBuffer
 from ..recording.outcomes import error_text, outcome_of
 from ..users.open_loop import take_lateness_us
 from .health import HealthProbe
+from .machine import MachineProbe
 from .messages import CLOCK, DRAIN, DRAINED, HELLO, REPORT_INTERVAL_S, REPORT_KEY, SILENCE_S
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Sender:
         self.parent_pid = parent_pid
         self.buffer = RowBuffer(f"{socket.gethostname()}-{runner.worker_index}")
         self.health = HealthProbe()
+        self.machine = MachineProbe()
         self.heard_s = time.monotonic()
         self.silenced = False
 
@@ -125,7 +127,7 @@ class Sender:
         data[REPORT_KEY] = self._parcel()
 
     def _parcel(self) -> dict[str, Any]:
-        sample = self.health.take()
+        sample, machine = self.health.take(), self.machine.take()
         refused, self.buffer.refused = self.buffer.refused, 0
         return {
             "worker": self.buffer.worker,
@@ -136,6 +138,9 @@ class Sender:
             "in_flight": self.buffer.in_flight,
             "cpu_ratio": sample.cpu_ratio,
             "loop_lag_ms": sample.loop_lag_ms,
+            "machine_cpu_ratio": machine.cpu_ratio,
+            "machine_steal_ratio": machine.steal_ratio,
+            "memory_pressure_ratio": machine.memory_pressure_ratio,
             "refused": refused,
         }
 

@@ -42,8 +42,12 @@ LOAD_COLUMNS = (
     "planned_users",  # of the whole fleet, the same on every worker's line of a second; empty: no plan known
     "users",  # running on this worker
     "in_flight",  # requests of this worker awaiting an answer
+    "oldest_s",  # how long the oldest of them has waited
     "cpu_ratio",  # of one core, this worker's process
     "loop_lag_ms",  # worst delay of the worker's event loop in this second
+    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, every process on it included
+    "machine_steal_ratio",  # CPU that the hypervisor gave to other machines
+    "memory_pressure_ratio",  # share of the second in which some process waited for memory
     "refused",  # open-loop arrivals this second that found the bound on requests in flight reached
 )
 

@@ -24,8 +24,26 @@ MAGIC = b"LTF1"
 HEADER = struct.Struct("<4sII")
 MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # a length beyond this is damage, not data: 1 s of 1 M requests/s is 70 MB
 
-OUTCOMES = ("ok", "http_error", "timeout", "connection", "check_failed")
-"""What became of a request. `ok`: answered below 400 and no check failed it. The order is the code in a frame."""
+OUTCOMES = (
+    "ok",
+    "http_error",
+    "timeout",
+    "connection",
+    "check_failed",
+    "unanswered",
+    "generator",
+    "wrong_answer",
+)
+"""What became of a request; docs/terms.md defines each. The order is the code in a frame: append, never insert."""
+
+CENSORED = frozenset({"timeout", "unanswered"})
+"""Outcomes whose latency is a lower bound ("≥"): no answer came until then, and nobody knows when one would have."""
+
+NOT_THE_SERVICE = frozenset({"generator"})
+"""Outcomes that say nothing about the service: marked and counted apart, never held against it."""
+
+FAILED = frozenset(OUTCOMES) - {"ok"} - NOT_THE_SERVICE
+"""Outcomes that count as failed in every rate, objective and verdict."""
 
 COLUMNS: Mapping[str, str] = {
     "start": "q",  # UTC ns on the worker's clock, before the offset is applied
@@ -53,6 +71,8 @@ class Frame:
         seq: 0, 1, 2, … per worker; a gap is a lost frame.
         rows: how many rows are in it.
         rows_before: rows this worker had put into earlier frames, so that a gap says how many were lost.
+        begun: requests that this worker had begun when the frame was made, ended or not; None in runs recorded
+            before this was counted.
         strings: what the index columns point into; `strings[0]` is "" and stands for none.
         columns: one `array` per name in COLUMNS, each `rows` long.
     """
@@ -63,6 +83,7 @@ class Frame:
     rows_before: int
     strings: tuple[str, ...]
     columns: Mapping[str, array[int]]
+    begun: int | None = None
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -73,6 +94,7 @@ def encode_frame(frame: Frame) -> bytes:
             "seq": frame.seq,
             "rows": frame.rows,
             "rows_before": frame.rows_before,
+            "begun": frame.begun,
             "strings": list(frame.strings),
             "columns": {name: column.tobytes() for name, column in frame.columns.items()},
         },
@@ -119,6 +141,7 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
         rows_before=int(fields["rows_before"]),
         strings=strings,
         columns=columns,
+        begun=None if fields.get("begun") is None else int(fields["begun"]),
     )
 
 

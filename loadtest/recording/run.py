@@ -126,6 +126,8 @@ class WorkerRecord(_Record):
 
     `clock_offset_us` is added to the worker's own clock to get the master's; ± `clock_uncertainty_us`.
     `rows_sent` is None when the worker ended without saying; then `rows_missing_at_most` bounds what it took along.
+    `begun` counts the requests that it began, as its last frame or its good-bye said: every one of them is a row, or
+    is among those missing. None in runs recorded before this was counted.
     """
 
     name: str
@@ -138,6 +140,90 @@ class WorkerRecord(_Record):
     lost_at: Moment | None = None
     lost_why: str | None = None
     rows_missing_at_most: int | None = None
+    begun: int | None = None
+
+
+class TaskErrorRecord(_Record):
+    """One kind of exception that the scenario's own code raised, which Locust survives and a request's row never shows.
+
+    Attributes:
+        where: `task`, `on_start`, `on_stop`, `listener`, `init` (of a worker), or `exit` (`sys.exit` in a task).
+        exception: the exception's class.
+        message: its text, redacted, at most 500 characters, ids in it replaced by a template.
+        user_class, task: whose code it was; "" where not known (a listener has neither).
+        count: how often it was raised, over all workers.
+        traceback: of the first one, redacted, the innermost 4,000 characters.
+        worker: where the first one was raised.
+    """
+
+    where: str
+    exception: str
+    message: str = ""
+    user_class: str = ""
+    task: str = ""
+    count: int = 0
+    traceback: str = ""
+    worker: str = ""
+
+
+class RefusalRecord(_Record):
+    """Something the recorder was given and could not record as it came.
+
+    Attributes:
+        name: what was refused, such as `response_time is not a number` or `frame: bounds`.
+        count: how often.
+        lost: whether a row is missing for it (then the run is degraded), or only the value was left out of its row.
+        example: the first one, shortened and redacted.
+        worker: where it first came from.
+    """
+
+    name: str
+    count: int
+    lost: bool = False
+    example: str = ""
+    worker: str = ""
+
+
+class TotalsDifferenceRecord(_Record):
+    """An endpoint for which Locust's own totals and the rows differ.
+
+    `rows` and `rows_failed` are this recorder's; `locust` and `locust_failed` Locust's.
+    """
+
+    name: str
+    method: str
+    rows: int
+    locust: int
+    rows_failed: int = 0
+    locust_failed: int = 0
+
+
+class ClockJumpRecord(_Record):
+    """A step of a process's wall clock during the run. Rows do not follow it; load.csv's seconds do not either."""
+
+    process: str
+    at: Moment
+    by_s: float
+
+
+class PauseRecord(_Record):
+    """A stretch in which a process of the fleet stood still (stopped, or starved of CPU)."""
+
+    process: str
+    at: Moment
+    for_s: float
+
+
+class UnrecordedWorkerRecord(_Record):
+    """A process that joined the master and whose requests are not, or not wholly, in the rows.
+
+    `requests` is what it told Locust's own totals; None where it told nothing.
+    """
+
+    name: str
+    why: str
+    users: int = 0
+    requests: int | None = None
 
 
 class ProcessRecord(_Record):
@@ -169,4 +255,11 @@ class Run(_Record):
     workers: list[WorkerRecord] = Field(default_factory=list)
     outcome: Outcome = Outcome.RUNNING
     reasons: list[str] = Field(default_factory=list)
+    task_errors: list[TaskErrorRecord] = Field(default_factory=list)
+    refusals: list[RefusalRecord] = Field(default_factory=list)
+    totals_differences: list[TotalsDifferenceRecord] = Field(default_factory=list)
+    clock_jumps: list[ClockJumpRecord] = Field(default_factory=list)
+    pauses: list[PauseRecord] = Field(default_factory=list)
+    unrecorded_workers: list[UnrecordedWorkerRecord] = Field(default_factory=list)
+    starts_not_known: list[str] = Field(default_factory=list)
     process: ProcessRecord | None = None
