@@ -13,14 +13,22 @@
             └── FormatVersionError   written by another version of the format
 
 Every message says what, the value, and the way out, in a sentence that can be printed as it is. Program flow
-reads the class and never the text. Only `lt.py` prints them, and only `lt.py` turns a class into an exit code.
+reads the class and `cure`, never the text. Only `lt.py` prints them, and only it turns a class into an exit code.
 """
 
 from __future__ import annotations
 
 
 class LoadTestError(Exception):
-    """Anything this project raises on purpose; its text is a sentence for the person at the terminal."""
+    """Anything this project raises on purpose; its text is a sentence for the person at the terminal.
+
+    Attributes:
+        cure: the command that puts it right, for whoever shows it apart from the sentence; "" when there is none.
+    """
+
+    def __init__(self, text: str = "", *, cure: str = "") -> None:
+        super().__init__(text)
+        self.cure = cure
 
 
 class UsageError(LoadTestError):

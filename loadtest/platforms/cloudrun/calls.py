@@ -101,22 +101,22 @@ def call(
         raise
     except RetryError as error:
         cause = error.cause if isinstance(error.cause, GoogleAPICallError) else None
-        raise CloudError(explained(cause or error, purpose=purpose, retry_policy=retry_policy)) from error
+        raise explained(cause or error, purpose=purpose, retry_policy=retry_policy) from error
     except (GoogleAPICallError, GoogleAuthError) as error:
-        raise CloudError(explained(error, purpose=purpose, retry_policy=retry_policy)) from error
+        raise explained(error, purpose=purpose, retry_policy=retry_policy) from error
 
 
-def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPolicy | None = None) -> str:
-    """Return one sentence on what failed, with what was said and what cures it."""
+def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPolicy | None = None) -> CloudError:
+    """Return the error to raise: one sentence on what failed, with what was said, and the command that cures it."""
     from google.api_core import exceptions as google
     from google.auth.exceptions import GoogleAuthError
 
     retry_policy = retry_policy or RetryPolicy()
-    words, role = "{api} refused {on}: {name}: {said}.", purpose.role
+    reason, role = _Reason("{api} refused {on}: {name}: {said}."), purpose.role
     if isinstance(error, google.PermissionDenied):
-        words = _DISABLED if error.reason == "SERVICE_DISABLED" else _DENIED
+        reason = _DISABLED if error.reason == "SERVICE_DISABLED" else _DENIED
         role = ROLES.get((error.metadata or {}).get("permission", ""), role)
-    for kind, sentence in (
+    for kind, known in (
         (google.NotFound, _NOT_FOUND),
         (google.Unauthenticated, _UNAUTHENTICATED),
         (GoogleAuthError, _UNAUTHENTICATED),
@@ -125,37 +125,52 @@ def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPoli
         (google.ServiceUnavailable, _UNAVAILABLE),
     ):
         if isinstance(error, kind):
-            words = sentence
-    return words.format(
-        on=f"{purpose.doing} in project {purpose.project}",
-        said=(getattr(error, "message", None) or str(error) or type(error).__name__).rstrip("."),
-        name=getattr(getattr(error, "grpc_status_code", None), "name", type(error).__name__),
-        attempt_s=f"{retry_policy.attempt_s:g}",
-        retry_s=f"{retry_policy.retry_s:g}",
-        login=LOGIN,
-        api=purpose.api,
-        project=purpose.project,
-        role=role,
-        look=purpose.look,
-    )
+            reason = known
+    values = {
+        "on": f"{purpose.doing} in project {purpose.project}",
+        "said": (getattr(error, "message", None) or str(error) or type(error).__name__).rstrip("."),
+        "name": getattr(getattr(error, "grpc_status_code", None), "name", type(error).__name__),
+        "attempt_s": f"{retry_policy.attempt_s:g}",
+        "retry_s": f"{retry_policy.retry_s:g}",
+        "login": LOGIN,
+        "api": purpose.api,
+        "project": purpose.project,
+        "role": role,
+        "look": purpose.look,
+    }
+    cure = reason.cure.format(**values)
+    return CloudError(reason.sentence.format(**values, cure=cure), cure=cure)
 
 
-_DENIED = (
-    "No permission for {on} ({said}), or no such project. Who may grant it runs: "
-    "`gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}`."
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """Why a call failed: a sentence, and the command that cures it; both with place-holders."""
+
+    sentence: str
+    cure: str = ""
+
+
+_DENIED = _Reason(
+    "No permission for {on} ({said}), or no such project. Who may grant it runs: `{cure}`.",
+    "gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}",
 )
-_DISABLED = "{api} is not enabled for {on}. Enable it: `gcloud services enable {api} --project {project}`."
-_NOT_FOUND = "Not found: {on} ({said}). See what is there: `{look}`."
-_UNAUTHENTICATED = "Google does not accept this machine's credentials for {on} ({said}). Run `{login}`."
-_EXHAUSTED = (
+_DISABLED = _Reason(
+    "{api} is not enabled for {on}. Enable it: `{cure}`.", "gcloud services enable {api} --project {project}"
+)
+_NOT_FOUND = _Reason("Not found: {on} ({said}). See what is there: `{cure}`.", "{look}")
+_UNAUTHENTICATED = _Reason(
+    "Google does not accept this machine's credentials for {on} ({said}). Run `{cure}`.", "{login}"
+)
+_EXHAUSTED = _Reason(
     "The quota of {api} stayed used up for {retry_s} s while {on} ({said}). Wait a minute and try again, or ask for "
     "more: https://console.cloud.google.com/apis/api/{api}/quotas?project={project}"
 )
-_LATE = (
+_LATE = _Reason(
     "{api} did not answer within {attempt_s} s: {on} ({said}). Check that this machine reaches it (proxy, firewall, "
-    "`curl -I https://{api}`), then try again."
+    "`{cure}`), then try again.",
+    "curl -I https://{api}",
 )
-_UNAVAILABLE = (
+_UNAVAILABLE = _Reason(
     "{api} could not be reached for {retry_s} s: {on} ({said}). Check the network and https://status.cloud.google.com, "
     "then try again."
 )

@@ -101,7 +101,7 @@ def check_service(asked: ServiceCheckRequest, *, retry_policy: RetryPolicy | Non
         yield Check(Mark.BAD, "project", str(error), "gcloud config set project PROJECT; add --region REGION")
         return
     except CloudError as error:
-        yield Check(Mark.BAD, "Cloud Run API", str(error), _command_in(str(error)))
+        yield Check(Mark.BAD, "Cloud Run API", str(error), error.cure)
         return
     yield Check(Mark.GOOD, "Cloud Run API", f"describes {found.target.service}, revision {found.target.revision}")
     yield check_permissions(found, clients, retry_policy=retry_policy)
@@ -129,8 +129,10 @@ def check_permissions(found: Described, clients: Clients, *, retry_policy: Retry
         held = call(
             clients.services.test_iam_permissions, request, purpose=purpose, retry_policy=retry_policy
         ).permissions
-    except (CloudError, NotFound) as error:
-        return Check(Mark.BAD, "permissions", str(error), _command_in(str(error)))
+    except NotFound as error:
+        return Check(Mark.BAD, "permissions", str(error), purpose.look)
+    except CloudError as error:
+        return Check(Mark.BAD, "permissions", str(error), error.cure)
     missing = [one for one in PERMISSIONS if one not in held and not (one == INVOKE and found.public)]
     if not missing:
         return Check(Mark.GOOD, "permissions", f"has what a run needs: {', '.join(PERMISSIONS)}")
@@ -176,7 +178,7 @@ def _credentials(clients: Clients) -> Check:
     try:
         return Check(Mark.GOOD, "credentials", type(clients.credentials).__name__)
     except CloudError as error:
-        return Check(Mark.BAD, "credentials", str(error), _command_in(str(error)))
+        return Check(Mark.BAD, "credentials", str(error), error.cure)
 
 
 def _metrics(found: Described, clients: Clients, retry_policy: RetryPolicy | None) -> Check:
@@ -185,7 +187,7 @@ def _metrics(found: Described, clients: Clients, retry_policy: RetryPolicy | Non
     try:
         known = known_metrics(clients, found.target, retry_policy=retry_policy)
     except CloudError as error:
-        return Check(Mark.BAD, "Monitoring API", str(error), _command_in(str(error)))
+        return Check(Mark.BAD, "Monitoring API", str(error), error.cure)
     return Check(Mark.GOOD, "Monitoring API", f"{len(known)} metrics of Cloud Run can be read")
 
 
@@ -299,9 +301,3 @@ def _probe_cure(found: Described) -> str:
 
 def _place(found: Described) -> str:
     return f"--project {found.target.project} --region {found.target.region}"
-
-
-def _command_in(sentence: str) -> str:
-    """Return the command that an error's sentence quotes last; "" when it quotes none."""
-    quoted = sentence.split("`")[1::2]
-    return quoted[-1] if quoted else ""

@@ -86,7 +86,7 @@ class Clients:
             ) from error
         except GoogleAuthError as error:
             raise CloudError(
-                f"Google no longer accepts this machine's credentials: run `{LOGIN}`. ({error})"
+                f"Google no longer accepts this machine's credentials: run `{LOGIN}`. ({error})", cure=LOGIN
             ) from error
         return own
 
@@ -98,7 +98,7 @@ class Clients:
         try:
             own, project = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
         except DefaultCredentialsError as error:
-            raise CloudError(f"This machine has no Google credentials: run `{LOGIN}`. ({error})") from error
+            raise CloudError(f"This machine has no Google credentials: run `{LOGIN}`. ({error})", cure=LOGIN) from error
         return _Credentials(own, project)
 
     @cached_property
@@ -111,7 +111,8 @@ class Clients:
         except OSError as error:
             raise CloudError(
                 f"`--endpoint {self.endpoint}`: nothing listens there ({error.strerror}). Start a local Cloud Run with "
-                "`python lt.py emulate`, which prints its address; or leave it out to speak to Google."
+                "`python lt.py emulate`, which prints its address; or leave it out to speak to Google.",
+                cure="python lt.py emulate",
             ) from error
         # gRPC would ask the proxy that `http_proxy` names for this machine's own ports.
         return grpc.insecure_channel(self.endpoint, options=[("grpc.enable_http_proxy", 0)])

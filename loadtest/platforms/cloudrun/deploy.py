@@ -80,7 +80,7 @@ def deploy(
             now = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
             future = _send(clients, asked, now, purpose=purpose, retry_policy=retry_policy)
     except (NotFound, AlreadyExists, Aborted) as error:  # not found: the project, or the image
-        raise CloudError(explained(error, purpose=purpose)) from error
+        raise explained(error, purpose=purpose) from error
     done = Service.pb(Service())
     wait(future, api.transport, purpose=purpose, retry_policy=retry_policy, on_progress=on_progress).Unpack(done)
     not_set = ""
@@ -206,7 +206,7 @@ def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: Ret
         request = SetIamPolicyRequest(resource=settings.name, policy=policy)
         call(api.set_iam_policy, request, purpose=purpose, retry_policy=retry_policy)
     except NotFound as error:
-        raise CloudError(explained(error, purpose=purpose)) from error
+        raise explained(error, purpose=purpose) from error
 
 
 def _purpose(doing: str, settings: ServiceSettings, **role: str) -> CallContext:

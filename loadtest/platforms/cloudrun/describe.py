@@ -82,7 +82,7 @@ def describe(
             asked = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
             template = call(clients.revisions.get_revision, asked, purpose=purpose, retry_policy=retry_policy)
     except NotFound as error:
-        raise CloudError(explained(error, purpose=purpose, retry_policy=retry_policy)) from error
+        raise explained(error, purpose=purpose, retry_policy=retry_policy) from error
     target = TargetRecord(
         kind="emulator" if endpoint else "cloud",
         url=service.rstrip("/") if "://" in service else found.uri,
@@ -142,7 +142,8 @@ def _find(
             break
         listing.page_token = page.next_page_token
     raise CloudError(
-        f"No service of project {project} in {region} has the URL {service}. See what is there: `{purpose.look}`."
+        f"No service of project {project} in {region} has the URL {service}. See what is there: `{purpose.look}`.",
+        cure=purpose.look,
     )
 
 

@@ -129,7 +129,8 @@ def fetch(
         raise CloudError(
             f"Cloud Monitoring has no point of service {target.service} ({target.region}, project {target.project}) "
             f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points come up to 5 minutes late and stay for "
-            f"6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`."
+            f"6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`.",
+            cure=f"gcloud run services list --project {target.project}",
         )
     return table_of(points)
 
@@ -210,7 +211,7 @@ class _Question:
         try:
             descriptors = self._pages(self._api.list_metric_descriptors, request, "metric_descriptors")
         except NotFound as error:
-            raise CloudError(explained(error, purpose=self._purpose, retry_policy=self._patience)) from error
+            raise explained(error, purpose=self._purpose, retry_policy=self._patience) from error
         return {descriptor.type for descriptor in descriptors}
 
     def series(self, metric: str, start: datetime, end: datetime) -> list[Any]:

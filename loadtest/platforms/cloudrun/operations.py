@@ -54,7 +54,8 @@ def wait(
         if elapsed_s > limit_s:
             raise CloudError(
                 f"{purpose.api} had not finished {purpose.doing} after {limit_s:g} s; it goes on there. "
-                f"See how it stands: `{purpose.look}`."
+                f"See how it stands: `{purpose.look}`.",
+                cure=purpose.look,
             )
         on_progress(Step(elapsed_s, _word(operation)))
         time.sleep(POLL_EVERY_S if elapsed_s > POLL_EVERY_S else 0.1)
@@ -63,11 +64,12 @@ def wait(
                 transport.operations_client.get_operation, operation.name, purpose=purpose, retry_policy=retry_policy
             )
         except NotFound as error:
-            raise CloudError(explained(error, purpose=purpose, retry_policy=retry_policy)) from error
+            raise explained(error, purpose=purpose, retry_policy=retry_policy) from error
     if operation.HasField("error"):
         raise CloudError(
             f"{purpose.api} failed at {purpose.doing} in project {purpose.project}: "
-            f"{operation.error.message.rstrip('.')}. See why: `{purpose.look}`."
+            f"{operation.error.message.rstrip('.')}. See why: `{purpose.look}`.",
+            cure=purpose.look,
         )
     return operation.response
 

@@ -158,7 +158,8 @@ def fetch_id_token(audience: str) -> str:
     if gcloud is None:
         raise CloudError(
             f"{audience} is private and no ID token can be had: neither a service account ({why}) nor gcloud is here. "
-            "Install gcloud and run `gcloud auth login`, or point GOOGLE_APPLICATION_CREDENTIALS to a service account."
+            "Install gcloud and run `gcloud auth login`, or point GOOGLE_APPLICATION_CREDENTIALS to a service account.",
+            cure="gcloud auth login",
         )
     try:
         done = subprocess.run(
@@ -166,11 +167,13 @@ def fetch_id_token(audience: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise CloudError(
-            "`gcloud auth print-identity-token` did not end within 60 s: run it by hand to see why."
+            "`gcloud auth print-identity-token` did not end within 60 s: run it by hand to see why.",
+            cure="gcloud auth print-identity-token",
         ) from None
     if done.returncode != 0 or not done.stdout.strip():
         raise CloudError(
-            f"{audience} is private and gcloud gave no ID token: `gcloud auth login`. ({done.stderr.strip()[-300:]})"
+            f"{audience} is private and gcloud gave no ID token: `gcloud auth login`. ({done.stderr.strip()[-300:]})",
+            cure="gcloud auth login",
         )
     return done.stdout.strip()
 
@@ -185,6 +188,4 @@ def expiry_s(token: str) -> float:
         payload = token.split(".")[1]
         return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
     except (IndexError, ValueError, KeyError, TypeError):
-        raise CloudError(
-            "What was given as an ID token is none: it has no readable end (`exp`). Log in again."
-        ) from None
+        raise CloudError("Invalid ID token: no readable `exp` claim. Log in again.", cure="gcloud auth login") from None
