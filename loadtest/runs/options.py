@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..core.durations import parse_duration_s
 from ..core.errors import UsageError
 from ..fleet.scenario import locate
-
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 DEFAULT_PORT = 5557
 """Locust's own, where workers of other machines look for the master."""
@@ -112,9 +110,10 @@ def parse_duration(text: str, *, option: str) -> float:
     Raises:
         UsageError: it is none of these, or not above 0.
     """
-    match = _DURATION.fullmatch(text.strip())
-    parts = [float(part) if part else 0.0 for part in match.groups()] if match else []
-    seconds = round(parts[0] * 3600 + parts[1] * 60 + parts[2], 6) if parts else 0.0  # 1.1 × 60 is 66.00000000000001
+    try:
+        seconds = parse_duration_s(text)
+    except ValueError:
+        seconds = 0.0
     if seconds <= 0 or seconds % 1:
         raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds.")
     return seconds

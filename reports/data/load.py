@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadtest.recording.folder import RunFolder
+from loadtest.recording.folder import LOAD_COLUMNS, RunFolder
 from loadtest.recording.run import Run
 from reports.data.histogram import Bools, Floats
 from reports.data.rules import GENERATOR_CPU_RATIO, GENERATOR_LAG_MS
@@ -26,7 +26,11 @@ class Load:
         in_flight: awaiting an answer at the end of the second, on all workers.
         cpu_ratio: of the busiest worker, 1 = one core.
         loop_lag_ms: of the slowest worker.
+        oldest_s: how long the request that has waited longest has waited.
         refused: open-loop arrivals that found the bound on requests in flight reached.
+        machine_cpu_ratio: CPU in use on the busiest load-generating machine, by whatever process, 1 = all its cores.
+        machine_steal_ratio: of the same, given to other machines by the hypervisor.
+        memory_pressure_ratio: share of the second in which some process of such a machine waited for memory.
         saturated: seconds in which a worker's CPU or event loop was so busy that it may have measured itself.
     """
 
@@ -36,7 +40,11 @@ class Load:
     in_flight: Floats
     cpu_ratio: Floats
     loop_lag_ms: Floats
+    oldest_s: Floats
     refused: Floats
+    machine_cpu_ratio: Floats
+    machine_steal_ratio: Floats
+    memory_pressure_ratio: Floats
     saturated: Bools
 
     @property
@@ -48,7 +56,7 @@ class Load:
 def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     """Return `load.csv` on the run's seconds; all NaN without one. Lines cut short or garbled are left out."""
     seconds = series.seconds
-    names = ("planned_users", "users", "in_flight", "cpu_ratio", "loop_lag_ms", "refused")
+    names = [name for name in LOAD_COLUMNS if name not in ("time_s", "worker")]
     columns = {name: np.full(seconds, math.nan) for name in names}
     recorded = False
     if folder.load.exists():
@@ -65,16 +73,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     if np.isnan(planned).all() and plan:
         planned = np.interp(np.arange(seconds), [at.at_s for at in plan], [at.users for at in plan])
     saturated = (columns["cpu_ratio"] >= GENERATOR_CPU_RATIO) | (columns["loop_lag_ms"] > GENERATOR_LAG_MS)
-    return Load(
-        recorded=recorded,
-        planned_users=planned,
-        users=columns["users"],
-        in_flight=columns["in_flight"],
-        cpu_ratio=columns["cpu_ratio"],
-        loop_lag_ms=columns["loop_lag_ms"],
-        refused=columns["refused"],
-        saturated=saturated,
-    )
+    return Load(recorded=recorded, saturated=saturated, **{**columns, "planned_users": planned})
 
 
 _SUMMED = frozenset({"users", "in_flight", "refused"})
