@@ -18,8 +18,9 @@ from typing import Any
 from benchmarks.machine import keep, where
 from loadtest.recording.folder import RunFolder
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparison import compare
-from reports.spikes.causes import Confidence, Explained
+from reports.analysis.comparison import Side, compare
+from reports.model import Spike
+from reports.spikes.causes import Confidence
 from tests.simulator import Event, Story, random_story, simulate
 
 HELD_OUT = 50_000
@@ -62,13 +63,13 @@ class Tally:
                 continue
             self.found, self.fast_found = self.found + 1, self.fast_found + fast
             left = [one for one in left if one not in hits]
-            worst = max(hits, key=lambda one: one.spike.extra_waiting_request_s)
-            self.onset_off_s.append(abs(worst.spike.onset_s - event.at_s))
-            named = worst.explanation.cause.value
+            worst = max(hits, key=lambda one: one.extra_waiting_request_s)
+            self.onset_off_s.append(abs(worst.onset_s - event.at_s))
+            named = worst.cause
             self.matrix[event.kind.value, named] += 1
             right = named == event.kind.value
             self.right, self.wrong = self.right + right, self.wrong + (not right)
-            self.wrong_but_sure += not right and worst.explanation.confidence is not Confidence.LOW
+            self.wrong_but_sure += not right and worst.confidence != Confidence.LOW
         self.invented += len(left)
 
     def row(self, name: str) -> str:
@@ -84,9 +85,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part}/{whole} ({part / whole:.1%})" if whole else "–"
 
 
-def _meets(one: Explained, event: Event) -> bool:
+def _meets(one: Spike, event: Event) -> bool:
     begin, end = event.at_s - NEAR_S, event.at_s + event.length_s + NEAR_S
-    return one.spike.onset_s < end and one.spike.end_s > begin
+    return one.onset_s < end and one.end_s > begin
 
 
 def told(folder: RunFolder) -> Analysis:
@@ -130,7 +131,11 @@ def comparisons(pairs: int, scratch: Path) -> list[str]:
             seed = HELD_OUT + 20_000 + number * 1000 + 2 * at
             a = told(simulate(scratch / f"a{seed}", base, seed))
             b = told(simulate(scratch / f"b{seed}", replace(base, shift=shift), seed + 1))
-            line = next(one for one in compare([a], [b]).lines if (one.scope, one.p) == ("all", 0.95))
+            line = next(
+                one
+                for one in compare(Side("a", {"a": a}), Side("b", {"b": b})).lines
+                if (one.scope, one.statistic) == ("all", "p95")
+            )
             verdicts[line.verdict.value] += 1
             covered += (line.low_ratio or 0) <= shift - 1 <= (line.high_ratio or 0)
         each = " | ".join(f"{verdicts[name]}/{pairs}" for name in ("slower", "faster", "equivalent", "inconclusive"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from reports.summary.schema import reference
 
 PAGE = Path(__file__).with_name("report.md")
-BEGIN = "<!-- made by `python -m docs.schema` from reports/summary/model.py -->"
+BEGIN = "<!-- made by `python -m docs.schema` from reports/model.py -->"
 END = "<!-- end of what is made -->"
 
 

@@ -12,7 +12,7 @@ from . import options as words
 from .runs import RunsOption
 
 if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-sized packages do not delay --help
-    from reports.summary.model import Report
+    from reports.model import Report
 
     from ..recording.folder import RunFolder
 

@@ -8,20 +8,21 @@ from loadtest.core.objectives import parse_objective
 from loadtest.core.prices import prices_for
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Run
-from reports.analysis.capacity import Capacity, capacity
-from reports.analysis.cost import Cost, cost_of
+from reports.analysis.capacity import capacity
+from reports.analysis.cost import cost_of
 from reports.analysis.objectives import Judgement, judge
-from reports.analysis.phases import Phase, PhaseName, phases, steady_window
-from reports.analysis.recommendations import Suggestion, suggest
-from reports.analysis.warmup import Warmup, warm_up
+from reports.analysis.phases import PhaseName, PhaseWindow, phases, steady_window
+from reports.analysis.recommendations import suggest
+from reports.analysis.warmup import warm_up
 from reports.data import rules
-from reports.data.cloud import CloudSeries, InstanceGauge, instance_gauge, read_cloud
+from reports.data.cloud import InstanceGauge, MetricSeries, instance_gauge, read_cloud
 from reports.data.exact import Distribution, Measure, Population, Who, distributions
 from reports.data.load import Load, read_load
 from reports.data.series import Series, read_series
+from reports.model import Capacity, Cost, SlowFirst, Spike, Suggestion, Warmup
 from reports.spikes.baseline import measure, tell_apart
-from reports.spikes.causes import Explained, explain
-from reports.spikes.detection import SlowFirst, find_spikes, slow_first_requests
+from reports.spikes.causes import explain
+from reports.spikes.detection import find_spikes, slow_first_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ class Analysis:
     run: Run
     series: Series
     load: Load
-    cloud: tuple[CloudSeries, ...] | None
+    cloud: tuple[MetricSeries, ...] | None
     gauge: InstanceGauge | None
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseWindow, ...]
     latencies: Latencies
-    spikes: tuple[Explained, ...]
+    spikes: tuple[Spike, ...]
     slow_first: SlowFirst | None
     warmup: Warmup
     capacity: Capacity
@@ -65,7 +66,7 @@ class Analysis:
     advice: tuple[Suggestion, ...]
     cost: Cost | None
 
-    def phase(self, name: PhaseName) -> Phase | None:
+    def phase(self, name: PhaseName) -> PhaseWindow | None:
         """Return the phase of that name, or None when the run has none."""
         return next((phase for phase in self.phases if phase.name is name), None)
 
@@ -90,13 +91,13 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
     steady, _ = steady_window(series, load, run)
     windows = measure(series)
     levels = tell_apart(windows, load)
-    spikes = find_spikes(series, windows, levels)
-    explained = tuple(Explained(spike, explain(spike, spikes, series, load, gauge, run)) for spike in spikes)
+    rises = find_spikes(series, windows, levels)
+    spikes = tuple(explain(rise, rises, series, load, gauge, run) for rise in rises)
     warmup = warm_up(series, windows, levels, steady)
     slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
     parts = phases(series, load, run, settled_s=(warmup.settled_s or series.seconds) if slow_start else None)
     latencies = _latencies(folder, series, parts)
-    limits = capacity(series, load, gauge, explained)
+    limits = capacity(series, load, gauge, spikes)
     return Analysis(
         folder=folder,
         run=run,
@@ -106,17 +107,17 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         gauge=gauge,
         phases=parts,
         latencies=latencies,
-        spikes=explained,
+        spikes=spikes,
         slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,
         capacity=limits,
         judgements=tuple(judge(objective, series, parts, latencies.by_phase) for objective in objectives),
-        advice=suggest(run, series, gauge, parts, explained, limits, prices),
+        advice=suggest(run, series, gauge, parts, spikes, limits, prices),
         cost=cost_of(run, series, cloud, gauge, prices),
     )
 
 
-def _latencies(folder: RunFolder, series: Series, parts: tuple[Phase, ...]) -> Latencies:
+def _latencies(folder: RunFolder, series: Series, parts: tuple[PhaseWindow, ...]) -> Latencies:
     end = series.seconds
     populations = [
         Population(0, end),

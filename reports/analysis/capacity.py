@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,46 +13,11 @@ from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
 from reports.data.series import Series
 from reports.data.serving import instances_per_s
-from reports.spikes.causes import SATURATIONS, Explained
+from reports.model import Capacity, CapacityPoint, Spike
+from reports.spikes.causes import SATURATIONS
 
 
-@dataclass(frozen=True, slots=True)
-class CapacityPoint:
-    """One window: requests in flight (mean), successful answers per second, and their p95; per instance or not.
-
-    `answered_ratio` is answers per user and second, or per arrival for an open load: it falls where the service no
-    longer gives what is asked of it. None when users are not known.
-    """
-
-    at_s: int
-    in_flight: float
-    throughput_per_s: float
-    p95_ms: float | None
-    answered_ratio: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The knee, or why there is none.
-
-    Attributes:
-        reached: whether the run went past its knee; if not, the two numbers are None.
-        in_flight_at_knee: requests in flight where the light-load line meets the plateau.
-        throughput_max_per_s: highest sustained throughput.
-        per_instance: whether all numbers are per serving instance.
-        text: one sentence that says it.
-        points: what it was read from.
-    """
-
-    reached: bool
-    in_flight_at_knee: float | None
-    throughput_max_per_s: float | None
-    per_instance: bool
-    text: str
-    points: tuple[CapacityPoint, ...]
-
-
-def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Sequence[Explained] = ()) -> Capacity:
+def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Sequence[Spike] = ()) -> Capacity:
     """Return what the run says about capacity.
 
     In flight is Σ response time / length of the window (Little's law); the knee is where the light-load line
@@ -66,7 +30,7 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     points = _points(series, load, spikes, instances if instances is not None and per_instance else None)
     unit = " per instance" if per_instance else ""
     if len(points) < rules.KNEE_POINTS:
-        return Capacity(False, None, None, per_instance, "not reached: the run is too short to say", points)
+        return _not_reached("not reached: the run is too short to say", points, per_instance=per_instance)
     in_flight = np.array([point.in_flight for point in points])
     throughput = np.array([point.throughput_per_s for point in points])
     response_s = in_flight / throughput
@@ -78,7 +42,7 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
             f"not reached: the most seen was {throughput.max():.1f}/s{unit}, and this run does not show where "
             "throughput stops growing"
         )
-        return Capacity(False, None, None, per_instance, text, points)
+        return _not_reached(text, points, per_instance=per_instance)
     plateau = float(np.median(throughput[top]))
     knee = plateau * light_s
     text = (
@@ -88,7 +52,25 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     beyond = _falls_beyond(in_flight, throughput)
     if beyond is not None:
         text += f"; beyond {beyond:.0f} in flight throughput falls again (Universal Scalability Law)"
-    return Capacity(True, knee, plateau, per_instance, text, points)
+    return Capacity(
+        reached=True,
+        in_flight_at_knee=knee,
+        throughput_max_per_s=plateau,
+        per_instance=per_instance,
+        text=text,
+        points=points,
+    )
+
+
+def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) -> Capacity:
+    return Capacity(
+        reached=False,
+        in_flight_at_knee=None,
+        throughput_max_per_s=None,
+        per_instance=per_instance,
+        text=text,
+        points=points,
+    )
 
 
 def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools) -> bool:
@@ -103,13 +85,11 @@ def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bo
     return float(np.median(ratios[top])) >= rules.PLATEAU * float(np.median(light))
 
 
-def _points(
-    series: Series, load: Load, spikes: Sequence[Explained], instances: Floats | None
-) -> tuple[CapacityPoint, ...]:
+def _points(series: Series, load: Load, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
     usable = ~load.saturated
     for one in spikes:
-        if one.explanation.cause not in SATURATIONS:
-            usable[one.spike.onset_s : one.spike.end_s] = False
+        if one.cause not in SATURATIONS:
+            usable[one.onset_s : one.end_s] = False
     asked = series.started.astype(np.float64) if series.open_loop else load.demand
     p95_us = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S).quantile(0.95)
     found = []
@@ -130,7 +110,7 @@ def _points(
                 answered_ratio=_ratio(answered / rules.WINDOW_S, float(np.mean(asked[window]))),
             )
         )
-    return tuple(point for point in found if point.in_flight > 0)
+    return [point for point in found if point.in_flight > 0]
 
 
 def _ratio(answers_per_s: float, asked: float) -> float | None:

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from reports.analysis.analysis import Analysis
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One way in which two sides are not alike, and whether that makes the comparison unfair."""
-
-    what: str
-    a: str
-    b: str
-    matters: bool
-
+from reports.model import Difference
 
 MATTERS = {
     "scenario": True,
@@ -42,15 +31,15 @@ TOLERANCE = {"peak users": 0.03, "length": 0.1}
 """A fleet counts 299 of 300 users at times, and the last answer of a run may take a while."""
 
 
-def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> tuple[Difference, ...]:
+def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> list[Difference]:
     """Return what is not alike, what matters first; what is not recorded on a side is not compared."""
     ours, theirs = (_described(side) for side in (a, b))
     found = [
-        Difference(what, ours[what], theirs[what], matters)
+        Difference(what=what, a=ours[what], b=theirs[what], matters=matters)
         for what, matters in MATTERS.items()
         if "" not in (ours[what], theirs[what]) and not _alike(ours[what], theirs[what], TOLERANCE.get(what, 0.0))
     ]
-    return tuple(sorted(found, key=lambda difference: not difference.matters))
+    return sorted(found, key=lambda difference: not difference.matters)
 
 
 def _described(side: Sequence[Analysis]) -> dict[str, str]:

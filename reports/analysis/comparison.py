@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from reports.analysis.analysis import Analysis
-from reports.analysis.comparability import Difference, differences
+from reports.analysis.comparability import differences
 from reports.analysis.phases import PhaseName
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.histogram import BINS, MIDDLE_US, Floats
 from reports.data.window import Window
+from reports.model import ComparedLine, Comparison
 
 
 class Verdict(StrEnum):
@@ -27,51 +29,22 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One quantile of one phase or endpoint on two sides.
+class Side:
+    """One side of a comparison: what it is called, and its runs by name."""
 
-    Attributes:
-        scope: a phase's name (`all` among them), or `METHOD name` of an endpoint in the steady phase (the whole run
-            where either side has none).
-        p: the quantile, 0…1.
-        a_ms, b_ms: on each side; None when a side has no successful request there.
-        difference_ratio: b / a − 1.
-        low_ratio, high_ratio: its 95 % interval; None when there is too little to make one.
-        verdict: against ± rules.MARGIN.
-        needed_s: length of run per side at which this spread would decide; only when inconclusive and computable.
-        why: one sentence when there is no interval, else "".
-    """
-
-    scope: str
-    p: float
-    a_ms: float | None
-    b_ms: float | None
-    difference_ratio: float | None
-    low_ratio: float | None
-    high_ratio: float | None
-    verdict: Verdict
-    needed_s: float | None
-    why: str
+    name: str
+    runs: Mapping[str, Analysis]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two sides of one or more runs; the second is measured against the first."""
-
-    comparable: bool
-    differences: tuple[Difference, ...]
-    lines: tuple[Compared, ...]
-    notes: tuple[str, ...]
-
-
-def compare(a: Sequence[Analysis], b: Sequence[Analysis], *, seed: int = 0) -> Comparison:
-    """Return whether side `b` is slower or faster than side `a`, phase by phase and endpoint by endpoint.
+def compare(first: Side, second: Side, *, seed: int = 0) -> Comparison:
+    """Return whether the second side is slower or faster than the first, phase by phase and endpoint by endpoint.
 
     Requests close in time are alike, so whole blocks of a tenth of the window are resampled (moving block bootstrap,
     Künsch 1989), and the interval is the log ratio ± t(k − 1) · se · √(k / (k − 1)) for the k blocks of the shorter
     side. With several runs on a side their own spread takes that place: whole runs are the units.
     """
     rng = np.random.default_rng(seed)
+    a, b = list(first.runs.values()), list(second.runs.values())
     unlike = differences(a, b)
     lines = [line for scope in _scopes(a, b) for line in _lines(scope, rng)]
     notes = []
@@ -80,10 +53,14 @@ def compare(a: Sequence[Analysis], b: Sequence[Analysis], *, seed: int = 0) -> C
     if any(difference.matters for difference in unlike):
         notes.append("The two sides were not run alike: what differs may be that and not the service.")
     return Comparison(
+        a=list(first.runs),
+        b=list(second.runs),
+        a_name=first.name,
+        b_name=second.name,
         comparable=not any(difference.matters for difference in unlike),
         differences=unlike,
-        lines=tuple(lines),
-        notes=tuple(notes),
+        lines=lines,
+        notes=notes,
     )
 
 
@@ -108,7 +85,7 @@ class _Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class _Estimate:
     """One quantile on one side: its logarithm, the variance of that, degrees of freedom, and what is too little."""
 
     log_us: float
@@ -142,7 +119,7 @@ def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] 
     return tuple(found)
 
 
-def _lines(scope: _Scope, rng: np.random.Generator) -> Iterator[Compared]:
+def _lines(scope: _Scope, rng: np.random.Generator) -> Iterator[ComparedLine]:
     a, b = ([_resampled(part, rng) for part in side] for side in (scope.a, scope.b))
     for at, p in enumerate(QUANTILES):
         yield _line(scope, p, _side(a, at), _side(b, at))
@@ -203,37 +180,51 @@ def _log_quantiles(counts: Floats, first_bin: int) -> Floats:
     return found
 
 
-def _side(runs: Sequence[_Resampled], at: int) -> _Side:
+def _side(runs: Sequence[_Resampled], at: int) -> _Estimate:
     """Return one quantile of a side: of one run by its blocks, of several by their spread, whichever is wider."""
     logs = np.array([run.log_us[at] for run in runs])
     lacking = next((run.lacking[at] for run in runs if run.lacking[at]), "")
     if lacking or np.isnan(logs).any():
-        return _Side(float(np.mean(logs)), math.nan, 0.0, lacking or "no request succeeded")
+        return _Estimate(float(np.mean(logs)), math.nan, 0.0, lacking or "no request succeeded")
     blocks = min(run.blocks for run in runs)
     within = float(np.mean([run.variance[at] * run.blocks / (run.blocks - 1) for run in runs])) / len(runs)
     if len(runs) == 1:
-        return _Side(float(logs[0]), within, blocks - 1, "")
+        return _Estimate(float(logs[0]), within, blocks - 1, "")
     between = float(np.var(logs, ddof=1)) / len(runs)
-    return _Side(float(np.mean(logs)), max(between, within), float(len(runs) - 1), "")
+    return _Estimate(float(np.mean(logs)), max(between, within), float(len(runs) - 1), "")
 
 
-def _line(scope: _Scope, p: float, a: _Side, b: _Side) -> Compared:
+def _line(scope: _Scope, p: float, a: _Estimate, b: _Estimate) -> ComparedLine:
     a_ms, b_ms = _value_ms(scope.a, p, a), _value_ms(scope.b, p, b)
     lacking = a.lacking or b.lacking
     change = b_ms / a_ms - 1 if a_ms and b_ms else None  # 0 ms is a clock without resolution
+    line: dict[str, Any] = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
     if lacking or change is None:
-        return Compared(scope.name, p, a_ms, b_ms, change, None, None, Verdict.INCONCLUSIVE, None, lacking)
+        return ComparedLine(
+            **line,
+            difference_ratio=change,
+            low_ratio=None,
+            high_ratio=None,
+            verdict=Verdict.INCONCLUSIVE.value,
+            why=lacking,
+        )
     from scipy.special import stdtrit
 
     half = float(stdtrit(min(a.freedom, b.freedom), (1 + rules.CONFIDENCE) / 2)) * math.sqrt(a.variance + b.variance)
     middle = math.log1p(change)
     low, high = math.expm1(middle - half), math.expm1(middle + half)
     verdict = _verdict(low, high)
-    needed = _needed_s(scope, middle, half) if verdict is Verdict.INCONCLUSIVE else None
-    return Compared(scope.name, p, a_ms, b_ms, change, low, high, verdict, needed, "")
+    return ComparedLine(
+        **line,
+        difference_ratio=change,
+        low_ratio=low,
+        high_ratio=high,
+        verdict=verdict.value,
+        needed_s=_needed_s(scope, middle, half) if verdict is Verdict.INCONCLUSIVE else None,
+    )
 
 
-def _value_ms(parts: tuple[_Part, ...], p: float, side: _Side) -> float | None:
+def _value_ms(parts: tuple[_Part, ...], p: float, side: _Estimate) -> float | None:
     """Return the exact quantile of one closed-loop run's phase; else the geometric mean over runs, within 0.4 %."""
     if math.isnan(side.log_us):
         return None

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from loadtest.core.prices import Prices
 from loadtest.recording.run import Run, TargetRecord
 from reports.data import rules
-from reports.data.cloud import CloudSeries, InstanceGauge
+from reports.data.cloud import InstanceGauge, MetricSeries
 from reports.data.numbers import requests
 from reports.data.series import Series
 from reports.data.serving import instances_per_s
 from reports.data.window import Window
+from reports.model import Cost
 
 BILLABLE = "run.googleapis.com/container/billable_instance_time"
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a run cost at list price, in US dollars.
-
-    Attributes:
-        run_usd: instances and requests together.
-        per_1000_usd: for each thousand successful requests; None without any.
-        instance_s: billed instance-seconds.
-        assumptions: sentences: where the seconds come from, prices with their date and tier, what is left out.
-    """
-
-    run_usd: float
-    per_1000_usd: float | None
-    instance_s: float
-    assumptions: tuple[str, ...]
-
-
 def cost_of(
-    run: Run, series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None, prices: Prices
+    run: Run, series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None, prices: Prices
 ) -> Cost | None:
     """Return the cost of a cloud run, or what an emulator run would have cost; None when neither can be known.
 
@@ -57,9 +39,9 @@ def cost_of(
     listed, free = prices.words(run.target.region)
     return Cost(
         run_usd=run_usd,
-        per_1000_usd=run_usd / ok * 1000 if ok else None,
+        per_1000_predictions_usd=run_usd / ok * 1000 if ok else None,
         instance_s=instance_s,
-        assumptions=(
+        assumptions=[
             *limits.unpriced(),
             f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
             f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
@@ -71,12 +53,12 @@ def cost_of(
                 if run.target.kind == "emulator"
                 else ()
             ),
-        ),
+        ],
     )
 
 
 def _instance_s(
-    series: Series, cloud: tuple[CloudSeries, ...] | None, gauge: InstanceGauge | None
+    series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None
 ) -> tuple[float | None, str]:
     """Return billed instance-seconds and where they come from; the cloud's own figure where it is whole.
 
@@ -92,7 +74,7 @@ def _instance_s(
             return total, "as Cloud Monitoring billed them"
         late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
     if series.instances:
-        seconds = sum(one.last_answer_s - max(0.0, one.ready_s or one.first_start_s) for one in series.instances)
+        seconds = sum(one.last_seen_s - max(0.0, one.ready_s or one.first_start_s or 0.0) for one in series.instances)
         return float(seconds), f"from each instance's first to last answer (lower than what is billed){late}"
     if gauge is not None:
         counted = instances_per_s(series, gauge)

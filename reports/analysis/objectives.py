@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from loadtest.core.objectives import Objective, Unit
-from reports.analysis.phases import Phase
+from reports.analysis.phases import PhaseWindow
 from reports.data.exact import Distribution
 from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints
 from reports.data.numbers import error_ratio, throughput_per_s, time_out_at_least_ms
@@ -43,7 +43,9 @@ class Judgement:
     why: str
 
 
-def judge(objective: Objective, series: Series, parts: Sequence[Phase], by_phase: Sequence[Distribution]) -> Judgement:
+def judge(
+    objective: Objective, series: Series, parts: Sequence[PhaseWindow], by_phase: Sequence[Distribution]
+) -> Judgement:
     """Return whether the run held an objective.
 
     Latency is that of successful requests; a percentile that would lie among the time-outs if they were counted is
@@ -77,7 +79,7 @@ def _percentile(objective: Objective, series: Series, window: Window, exact: Dis
     found = exact.at(p)
     timed_out = window.sum(series.by_outcome["timeout"])
     bound_ms = time_out_at_least_ms(series)
-    if found is None:
+    if found is None or found.value_ms is None:
         if not timed_out or bound_ms is None:
             return _undecided(objective, "no request succeeded in it")
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) or not objective.upper else Judged.MISSED

@@ -37,7 +37,7 @@ class PhaseName(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class PhaseWindow:
     """One part of a run and the sentence that says why it ends where it does."""
 
     name: PhaseName
@@ -64,7 +64,7 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
     return _longest(smooth >= UNPLANNED_RATIO * usual), f"no users known; {kind} at ≥ {UNPLANNED_RATIO:.0%} of usual"
 
 
-def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[Phase, ...]:
+def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[PhaseWindow, ...]:
     """Return the phases in time order, `all` first; parts that do not exist are left out.
 
     A run has a warm-up when a spike begins with its load; it lasts until p95 has settled (see warmup.py), at
@@ -79,19 +79,19 @@ def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> 
     """
     end = series.seconds
     steady, why = steady_window(series, load, run)
-    found = [Phase(PhaseName.ALL, Window(0, end), "from the start of the load to the last answer")]
+    found = [PhaseWindow(PhaseName.ALL, Window(0, end), "from the start of the load to the last answer")]
     top = steady.start_s if steady else end
     latest = top if top > STEADY_AT_LEAST_S else end // 4
     warm = min(round(settled_s), latest) if settled_s else 0
     if warm > 0:
-        found.append(Phase(PhaseName.WARM_UP, Window(0, warm), "until p95 stayed near its steady level"))
+        found.append(PhaseWindow(PhaseName.WARM_UP, Window(0, warm), "until p95 stayed near its steady level"))
     if top > warm:
-        found.append(Phase(PhaseName.RAMP, Window(warm, top), "until the load stood at its height"))
+        found.append(PhaseWindow(PhaseName.RAMP, Window(warm, top), "until the load stood at its height"))
     if steady:
         begin = max(steady.start_s, warm)
-        found.append(Phase(PhaseName.STEADY, Window(begin, steady.end_s), why))
+        found.append(PhaseWindow(PhaseName.STEADY, Window(begin, steady.end_s), why))
         if end > steady.end_s:
-            found.append(Phase(PhaseName.DRAIN, Window(steady.end_s, end), "after the load left its height"))
+            found.append(PhaseWindow(PhaseName.DRAIN, Window(steady.end_s, end), "after the load left its height"))
     return tuple(found)
 
 

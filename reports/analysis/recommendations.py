@@ -10,43 +10,22 @@ import numpy as np
 
 from loadtest.core.prices import SECONDS_PER_MONTH, Prices
 from loadtest.recording.run import Run
-from reports.analysis.capacity import Capacity
-from reports.analysis.phases import Phase, PhaseName
+from reports.analysis.phases import PhaseName, PhaseWindow
 from reports.data import rules
 from reports.data.cloud import InstanceGauge
 from reports.data.numbers import throughput_per_s
 from reports.data.series import Series
 from reports.data.serving import instances_per_s
-from reports.spikes.causes import SATURATIONS, Cause, Explained
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """One setting.
-
-    Attributes:
-        option: as the deploy command has it, e.g. `--min-instances`.
-        value: to give it.
-        why: one sentence.
-        arithmetic: with the run's own numbers in it.
-        assumptions: what must hold for it to be right.
-        cost: what choosing it costs (or saves); None when it costs nothing that is known.
-    """
-
-    option: str
-    value: str
-    why: str
-    arithmetic: str
-    assumptions: tuple[str, ...]
-    cost: str | None
+from reports.model import Capacity, Spike, Suggestion
+from reports.spikes.causes import SATURATIONS, Cause
 
 
 def suggest(
     run: Run,
     series: Series,
     gauge: InstanceGauge | None,
-    parts: Sequence[Phase],
-    spikes: Sequence[Explained],
+    parts: Sequence[PhaseWindow],
+    spikes: Sequence[Spike],
     limits: Capacity,
     prices: Prices,
 ) -> tuple[Suggestion, ...]:
@@ -89,7 +68,9 @@ def _size(run: Run) -> _Size:
     return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, as the run's record names no other",))
 
 
-def _served(series: Series, gauge: InstanceGauge | None, parts: Sequence[Phase], *, local: bool) -> _Served | None:
+def _served(
+    series: Series, gauge: InstanceGauge | None, parts: Sequence[PhaseWindow], *, local: bool
+) -> _Served | None:
     steady = next((part for part in parts if part.name is PhaseName.STEADY), parts[0])
     counted = instances_per_s(series, gauge)
     if counted is None and not local:
@@ -103,8 +84,8 @@ def _served(series: Series, gauge: InstanceGauge | None, parts: Sequence[Phase],
     return _Served(throughput, float(per_s[inside].mean()), waited_s / steady.window.length_s, steady.name.value)
 
 
-def _min_instances(spikes: Sequence[Explained], prices: Prices, size: _Size) -> Suggestion | None:
-    cold = next((one.spike for one in spikes if one.explanation.cause is Cause.COLD_START), None)
+def _min_instances(spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
+    cold = next((one for one in spikes if one.cause == Cause.COLD_START), None)
     if cold is None:
         return None
     month = prices.idle_usd(SECONDS_PER_MONTH, vcpu=size.vcpu, memory_gib=size.gib)
@@ -117,11 +98,11 @@ def _min_instances(spikes: Sequence[Explained], prices: Prices, size: _Size) -> 
             f"the spike cost {cold.extra_waiting_request_s:.0f} request-seconds over {cold.requests} requests "
             f"(p95 {cold.peak_ms:.0f} ms); 730 h × 3600 s × ${per_s:.8f}/s = ${month:.2f}"
         ),
-        assumptions=(
+        assumptions=[
             f"the instance idles all month, at list prices of {prices.as_of:%Y-%m}, tier {prices.tier}",
             "one instance carries the load until others have started",
             *size.assumed,
-        ),
+        ],
         cost=f"+ ${month:.2f} a month",
     )
 
@@ -143,12 +124,12 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
             f"{served.throughput_per_s:.1f}/s × {rules.HEADROOM:g} ÷ {each:.1f}/s per instance, from {source} "
             f"= {served.throughput_per_s * rules.HEADROOM / each:.1f}, rounded up"
         ),
-        assumptions=("the tested load is the peak to plan for", "instances share it evenly", *size.assumed),
+        assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
         cost=f"at most ${hour:.2f} an hour, were all of them busy",
     )
 
 
-def _concurrency(run: Run, served: _Served | None, limits: Capacity, spikes: Sequence[Explained]) -> Suggestion | None:
+def _concurrency(run: Run, served: _Served | None, limits: Capacity, spikes: Sequence[Spike]) -> Suggestion | None:
     if served is None:
         return None
     if limits.reached and limits.in_flight_at_knee is not None:
@@ -157,7 +138,7 @@ def _concurrency(run: Run, served: _Served | None, limits: Capacity, spikes: Seq
         arithmetic = (
             f"{limits.throughput_max_per_s or 0:.1f}/s × light-load time = {limits.in_flight_at_knee:.1f} in flight"
         )
-    elif any(one.explanation.cause in SATURATIONS for one in spikes):
+    elif any(one.cause in SATURATIONS for one in spikes):
         return None  # what was in flight is the queue, and the knee that would tell is not known
     else:
         each = served.in_flight / served.instances
@@ -174,6 +155,6 @@ def _concurrency(run: Run, served: _Served | None, limits: Capacity, spikes: Seq
         value=str(min(value, 1000)),
         why=why,
         arithmetic=arithmetic + (f"; now {now}" if now is not None else ""),
-        assumptions=("requests are alike in cost", "the knee was seen" if limits.reached else "the knee was not seen"),
+        assumptions=["requests are alike in cost", "the knee was seen" if limits.reached else "the knee was not seen"],
         cost="more instances at the same load where this is less than now, each billed while it serves",
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from reports.data import rules
@@ -11,29 +9,8 @@ from reports.data.histogram import Bools
 from reports.data.numbers import extra_waiting_request_s, mean_response_ms, time_to_first_answer_s, young_requests
 from reports.data.series import Series
 from reports.data.window import Window
+from reports.model import Warmup
 from reports.spikes.baseline import Levels, Windows
-
-
-@dataclass(frozen=True, slots=True)
-class Warmup:
-    """The beginning of a run. Times are seconds after t = 0; None is not known (or: it never happened).
-
-    Attributes:
-        first_answer_s: see numbers.time_to_first_answer_s.
-        settled_s: from when p95 stays within rules.SETTLED_RATIO of its steady level for a minute (or as long as a
-            shorter run lasts); 0.0 when it was there from the start; None when it never stayed.
-        peak_p95_ms: the highest p95 of a window until then.
-        steady_p95_ms: the level it is measured against: the median of the calm windows' p95 in the steady phase.
-        extra_waiting_request_s: waiting until `settled_s` beyond the calm mean.
-        young_requests: see numbers.young_requests, over the whole run.
-    """
-
-    first_answer_s: float | None
-    settled_s: float | None
-    peak_p95_ms: float | None
-    steady_p95_ms: float | None
-    extra_waiting_request_s: float | None
-    young_requests: int | None
 
 
 def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | None) -> Warmup:
@@ -48,7 +25,14 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
     first = time_to_first_answer_s(series)
     young = young_requests(series, Window(0, series.seconds))
     if not chosen.any():
-        return Warmup(first, None, None, None, None, young)
+        return Warmup(
+            first_answer_s=first,
+            settled_s=None,
+            extra_waiting_request_s=None,
+            young_requests=young,
+            peak_p95_ms=None,
+            steady_p95_ms=None,
+        )
     level_us = float(np.median(windows.p95_us[chosen]))
     limit_us = max(level_us * rules.SETTLED_RATIO, level_us + rules.SETTLED_MS * 1000)
     settled_s = _settled(windows, known, limit_us, first)

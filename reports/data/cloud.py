@@ -18,7 +18,7 @@ INSTANCE_COUNT = "run.googleapis.com/container/instance_count"
 
 
 @dataclass(frozen=True, slots=True)
-class CloudSeries:
+class MetricSeries:
     """One metric with one set of labels, oldest point first; times are seconds after t = 0.
 
     Attributes:
@@ -55,7 +55,7 @@ class InstanceGauge:
         return self.active + self.idle
 
 
-def read_cloud(folder: RunFolder, series: Series) -> tuple[CloudSeries, ...] | None:
+def read_cloud(folder: RunFolder, series: Series) -> tuple[MetricSeries, ...] | None:
     """Return the fetched series, by metric and labels; None when none were fetched.
 
     Raises:
@@ -76,7 +76,7 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[CloudSeries, ...] | N
     for (metric, labels), places in sorted(groups.items()):
         order = sorted(places, key=lambda at: end[at])
         found.append(
-            CloudSeries(
+            MetricSeries(
                 metric=metric,
                 kind=plain["kind"][order[0]],
                 unit=plain["unit"][order[0]],
@@ -90,7 +90,7 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[CloudSeries, ...] | N
     return tuple(found)
 
 
-def instance_gauge(cloud: tuple[CloudSeries, ...] | None) -> InstanceGauge | None:
+def instance_gauge(cloud: tuple[MetricSeries, ...] | None) -> InstanceGauge | None:
     """Return the instance count, the states and revisions of one moment summed; None when it was not fetched."""
     states: dict[float, list[float]] = {}
     for one in cloud or ():

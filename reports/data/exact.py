@@ -16,6 +16,7 @@ from reports.data.binomial import rank_interval
 from reports.data.histogram import BINS, MAX_US, Bools, Ints, Tally, bin_of
 from reports.data.rules import QUANTILES
 from reports.data.series import Series, seconds_of
+from reports.model import Quantile
 
 
 class Measure(StrEnum):
@@ -48,24 +49,6 @@ class Population:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantile:
-    """One quantile of a population.
-
-    Attributes:
-        p: 0…1.
-        value_ms: numpy's and pandas' default method (linear between the two order statistics around (n − 1)·p).
-        low_ms: lower end of its distribution-free 95 % interval (binomial ranks; takes requests as independent,
-            which neighbours in time are not: it is narrower than the truth in a drifting run).
-        high_ms: upper end; None when there are too few requests for one ("≥ low").
-    """
-
-    p: float
-    value_ms: float
-    low_ms: float
-    high_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Distribution:
     """A population's latencies: how many, the quantiles, the extremes and the mean. All None or empty without any."""
 
@@ -78,7 +61,7 @@ class Distribution:
 
     def at(self, p: float) -> Quantile | None:
         """Return the quantile `p`, or None when there are no requests."""
-        return next((quantile for quantile in self.quantiles if quantile.p == p), None)
+        return next((quantile for quantile in self.quantiles if quantile.q_ratio == p), None)
 
 
 def distributions(
@@ -185,13 +168,19 @@ def _values(ranks: Ints, cumulated: Ints, tally: Tally) -> dict[int, int]:
 
 
 def _quantile(p: float, requests: int, exact: dict[int, int]) -> Quantile:
+    """Return one quantile, linear between the two order statistics around (n − 1)·p: numpy's and pandas' default.
+
+    Its 95 % interval is distribution-free (binomial ranks). It takes requests as independent, which neighbours in
+    time are not: in a drifting run it is narrower than the truth. Without an upper end there are too few requests.
+    """
     at = (requests - 1) * p
     below = math.floor(at)
     one, next_one = exact[below + 1], exact[min(below + 2, requests)]
     low, high = rank_interval(requests, p)
     return Quantile(
-        p=p,
+        q_ratio=p,
         value_ms=(one + (next_one - one) * (at - below)) / 1000,
         low_ms=exact[low] / 1000,
         high_ms=None if high is None else exact[high] / 1000,
+        enough=high is not None,
     )

@@ -9,8 +9,8 @@ from datetime import datetime
 import numpy as np
 
 from loadtest.recording.folder import RunFolder
+from reports import model
 from reports.data.arrays import integers
-from reports.summary import model
 
 MAX_MESSAGES = 200
 """What a reader can take in; the rest stand in one line."""

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 
 from reports.data.arrays import integers
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally
 from reports.data.rules import FIRST_REQUESTS, YOUNG_S
+from reports.model import Instance
 
 MAX_INSTANCES = 1000
 """Cloud Run's own default ceiling; further ones are not followed one by one."""
 
 UNSEEN = np.iinfo(np.int64).max
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One instance as its answers showed it. Times are seconds after t = 0; only successful requests count.
-
-    Attributes:
-        name: its `x-instance-id`.
-        first_start_s: when the first request that it answered was sent (it may have waited in a queue).
-        first_answer_s: when the first answer came.
-        last_answer_s: when the last answer came.
-        ready_s: when it became able to serve, from its age; None when the service sends no age.
-        requests: answered.
-        first_ms: response times of its first requests in the order they were sent, at most rules.FIRST_REQUESTS.
-        median_ms: of all its requests, within 0.4 %.
-    """
-
-    name: str
-    first_start_s: float
-    first_answer_s: float
-    last_answer_s: float
-    ready_s: float | None
-    requests: int
-    first_ms: tuple[float, ...]
-    median_ms: float
 
 
 class InstanceTracker:
@@ -126,16 +100,18 @@ class InstanceTracker:
             middle: Floats = MIDDLE_US[keys[mine] % BINS]
             median = middle[np.searchsorted(np.cumsum(counts[mine]), (requests + 1) // 2)]
             ready = int(self._ready[number])
+            first_ms = (self._firsts[2][self._firsts[0] == number] / 1000).tolist()
             found.append(
                 Instance(
                     name=name,
                     first_start_s=self._seconds(int(self._first_start[number])),
-                    first_answer_s=self._seconds(int(self._first_answer[number])),
-                    last_answer_s=self._seconds(int(self._last_answer[number])),
+                    first_seen_s=self._seconds(int(self._first_answer[number])),
+                    last_seen_s=self._seconds(int(self._last_answer[number])),
                     ready_s=None if ready == UNSEEN else self._seconds(ready),
                     requests=requests,
-                    first_ms=tuple((self._firsts[2][self._firsts[0] == number] / 1000).tolist()),
+                    first_latency_ms=first_ms[0] if first_ms else None,
+                    first_ms=first_ms,
                     median_ms=float(median) / 1000,
                 )
             )
-        return tuple(sorted(found, key=lambda instance: instance.first_answer_s))
+        return tuple(sorted(found, key=lambda instance: instance.first_seen_s))

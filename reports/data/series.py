@@ -16,7 +16,8 @@ from loadtest.recording.frames import OUTCOMES
 from loadtest.recording.run import Run
 from reports.data.arrays import integers
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
-from reports.data.instances import Instance, InstanceTracker
+from reports.data.instances import InstanceTracker
+from reports.model import Instance
 
 MAX_SECONDS = 14 * 24 * 3600
 """A row two weeks after the load began is damage: refused in a sentence, not given memory."""
@@ -34,7 +35,7 @@ WINDOWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EndpointKey:
     """One name and method of the scenario."""
 
     name: str
@@ -171,7 +172,7 @@ class Series:
 
     t0_ns: int
     seconds: int
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[EndpointKey, ...]
     started: Ints
     ended: Ints
     ok_ended: Ints
@@ -206,7 +207,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Extent:
     """Where a run's rows lie in time: UTC ns of t = 0, and the seconds up to the last end."""
 
     t0_ns: int
@@ -247,7 +248,7 @@ def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
     return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
 
 
-def _first_pass(folder: RunFolder, run: Run) -> tuple[Span, InstanceTracker]:
+def _first_pass(folder: RunFolder, run: Run) -> tuple[Extent, InstanceTracker]:
     first: int | None = None
     last_end = 0
     book = InstanceTracker()
@@ -269,14 +270,14 @@ def _first_pass(folder: RunFolder, run: Run) -> tuple[Span, InstanceTracker]:
             "run.json is wrong. Correct it, or drop that row."
         )
     book.close(t0_ns)
-    return Span(t0_ns, int(seconds)), book
+    return Extent(t0_ns, int(seconds)), book
 
 
 @dataclass(slots=True)
 class _Counting:
     """The sums that one pass over the rows keeps."""
 
-    span: Span
+    span: Extent
     book: InstanceTracker
     endpoints: dict[tuple[str, str], int] = field(default_factory=dict)
     by_outcome: dict[str, Ints] = field(default_factory=dict)
@@ -382,7 +383,7 @@ class _Counting:
         return Series(
             t0_ns=self.span.t0_ns,
             seconds=self.span.seconds,
-            endpoints=tuple(Endpoint(*pair) for pair in self.endpoints),
+            endpoints=tuple(EndpointKey(*pair) for pair in self.endpoints),
             started=np.sum(list(self.by_outcome.values()), axis=0),
             ended=self.sums["ended"],
             ok_ended=self.sums["ok_ended"],

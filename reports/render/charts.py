@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.data import formats as f
-from reports.summary.model import Report, RunSummary, Spike
+from reports.model import Report, RunSummary, Spike
 
 NO_VALUE = np.iinfo(np.int32).min
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from reports.data import formats
+from reports.model import Report
 from reports.render import charts, sentences
 from reports.render.uplot import chart_script
-from reports.summary.model import Report
 
 if TYPE_CHECKING:
     import jinja2

@@ -14,9 +14,9 @@ from loadtest.recording.catalogue import list_runs
 from loadtest.recording.folder import REPORT, RunFolder
 from loadtest.recording.run import Run
 from reports.data import formats
+from reports.model import Quantile, Report
 from reports.render import sentences
 from reports.render.html import content_security_policy, page_file, template
-from reports.summary.model import Quantile, Report
 
 INDEX = "index.html"
 TREND_WIDTH, TREND_HEIGHT, TREND_ROOM = 320, 56, 8

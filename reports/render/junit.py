@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from reports.summary.model import Objective, Report, RunSummary
+from reports.model import Objective, Report, RunSummary
 
 
 def render_junit(report: Report) -> str:

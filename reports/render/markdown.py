@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.data import formats
+from reports.model import Report
 from reports.render import sentences
 from reports.render.sections import Table, outline
-from reports.summary.model import Report
 
 SPECIAL = "\\`*_{}[]<>#|~&"
 

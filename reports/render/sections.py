@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reports.data import formats as f
+from reports.model import Comparison, Phase, Quantile, Report, RunSummary, Warmup
 from reports.render import sentences
-from reports.summary.model import Comparison, Phase, Quantile, Report, RunSummary, Warmup
 
 SHOWN = (0.5, 0.95, 0.99)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.data import formats as f
-from reports.summary.model import ComparedLine, Comparison, Objective, Phase, Quantile, Report, RunSummary
+from reports.model import ComparedLine, Comparison, Objective, Phase, Quantile, Report, RunSummary
 
 Verdict = Literal["held", "missed", "undecided", "unjudged"]
 

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Sequence
 
 from reports.data import formats
+from reports.model import Report, RunSummary
 from reports.render import sentences
 from reports.render.sections import Table, outline
-from reports.summary.model import Report, RunSummary
 
 WIDTH = 100
 BLOCKS = "▁▂▃▄▅▆▇█"

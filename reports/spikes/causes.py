@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from loadtest.recording.run import Run
@@ -11,7 +10,7 @@ from reports.data import rules
 from reports.data.cloud import InstanceGauge
 from reports.data.load import Load
 from reports.data.series import Series
-from reports.spikes.detection import Spike
+from reports.model import Explanation, Rise, Spike
 from reports.spikes.evidence import Evidence, evidence_of
 
 
@@ -40,28 +39,12 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A cause, how sure it is, and the sentences with numbers that it rests on (at least one)."""
-
-    cause: Cause
-    confidence: Confidence
-    evidence: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A spike with its cause."""
-
-    spike: Spike
-    explanation: Explanation
-
-
 def explain(
-    spike: Spike, spikes: Sequence[Spike], series: Series, load: Load, gauge: InstanceGauge | None, run: Run
-) -> Explanation:
-    """Return why one of the run's `spikes` happened; `unexplained` is an answer."""
-    return decide(evidence_of(spike, spikes, series, load, gauge, run))
+    rise: Rise, rises: Sequence[Rise], series: Series, load: Load, gauge: InstanceGauge | None, run: Run
+) -> Spike:
+    """Return one of the run's `rises` with why it happened; `unexplained` is an answer."""
+    found = decide(evidence_of(rise, rises, series, load, gauge, run))
+    return Spike(**dict(rise), **dict(found))
 
 
 def decide(facts: Evidence) -> Explanation:
@@ -74,15 +57,16 @@ def decide(facts: Evidence) -> Explanation:
         found = rule(facts)
         if found:
             cause, confidence, evidence = found
-            return Explanation(cause, confidence, _sentences(*evidence, *facts.sentences))
+            return _explained(cause, confidence, *evidence, *facts.sentences)
     sentence = "no new level of demand, no new instance, no errors: look at the model, its host, or what it depends on"
     if facts.slower_ratio is not None and facts.slower_ratio < rules.WHOLE_RATIO:
         sentence = f"only a part of the requests slowed; {sentence}"
-    return Explanation(Cause.UNEXPLAINED, Confidence.LOW, _sentences(sentence, *facts.sentences))
+    return _explained(Cause.UNEXPLAINED, Confidence.LOW, sentence, *facts.sentences)
 
 
-def _sentences(*clauses: str) -> tuple[str, ...]:
-    return tuple(f"{clause[0].upper()}{clause[1:]}." for clause in clauses)
+def _explained(cause: Cause, confidence: Confidence, *clauses: str) -> Explanation:
+    sentences = [f"{clause[0].upper()}{clause[1:]}." for clause in clauses]
+    return Explanation(cause=cause.value, confidence=confidence.value, evidence=sentences)
 
 
 _Found = tuple[Cause, Confidence, tuple[str, ...]] | None

@@ -12,62 +12,11 @@ from reports.data.histogram import Bools, Floats, Ints
 from reports.data.numbers import extra_waiting_request_s
 from reports.data.series import Series
 from reports.data.window import Window
+from reports.model import Rise, SlowFirst
 from reports.spikes.baseline import Levels, Windows, interval
 
 
-@dataclass(frozen=True, slots=True)
-class Spike:
-    """One rise of the p95 of successful response times. Times are seconds after t = 0, to the second.
-
-    Attributes:
-        onset_s: the first second in it.
-        end_s: the first second after it.
-        peak_s: where the highest window begins.
-        peak_ms: p95 of the highest window; of the spike itself when it is shorter than a window.
-        peak_low_ms: lower end of that p95's interval.
-        peak_high_ms: its upper end; None when the window holds too few requests for one ("≥").
-        baseline_ms: the calm p95 around it.
-        ratio: peak_ms / baseline_ms.
-        limit_ms: a request slower than this counts as slow.
-        requests: successful requests started inside.
-        slow: of these, slower than `limit_ms`.
-        extra_waiting_request_s: see numbers.extra_waiting_request_s.
-        cut: whether the run ended before the spike did.
-    """
-
-    onset_s: int
-    end_s: int
-    peak_s: int
-    peak_ms: float
-    peak_low_ms: float
-    peak_high_ms: float | None
-    baseline_ms: float
-    ratio: float
-    limit_ms: float
-    requests: int
-    slow: int
-    extra_waiting_request_s: float
-    cut: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SlowFirst:
-    """Slow first requests on new instances: real waiting, but too few requests to move a percentile.
-
-    Attributes:
-        requests: how many.
-        instances: on how many instances.
-        worst_ms: the slowest.
-        text: one sentence.
-    """
-
-    requests: int
-    instances: int
-    worst_ms: float
-    text: str
-
-
-def find_spikes(series: Series, windows: Windows, levels: Levels) -> tuple[Spike, ...]:
+def find_spikes(series: Series, windows: Windows, levels: Levels) -> tuple[Rise, ...]:
     """Return the spikes in time order.
 
     Windows are told apart by baseline.py; a stretch of hot ones becomes a spike whose ends are refined to the
@@ -211,7 +160,7 @@ def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
     return _Stretch(Window(begin, first_answer_s + 1), 0, last, limit_us)
 
 
-def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Spike | None:
+def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Rise | None:
     """Return the stretch as a spike; None when too few requests were slow to call it one."""
     window = stretch.window
     slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
@@ -230,7 +179,7 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
         peak_s, (top, low, high) = window.start_s, (one[0] for one in own)
     baseline = float(np.exp(levels.baseline[peak]))
-    return Spike(
+    return Rise(
         onset_s=window.start_s,
         end_s=window.end_s,
         peak_s=peak_s,
@@ -247,7 +196,7 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
     )
 
 
-def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Spike]) -> SlowFirst | None:
+def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) -> SlowFirst | None:
     """Return the slow first requests on new instances that no spike contains; None when there are none.
 
     Slow is beyond the limit of its moment's baseline. Without instance headers only the first seconds of the run can
@@ -267,22 +216,25 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Spike])
             return None
         worst = float(np.nanmax(grid.quantile(1.0))) / 1000
         return SlowFirst(
-            slow, 0, worst, f"{slow} slow first request(s) in the first 2 s of the load, up to {worst:.0f} ms"
+            requests=slow,
+            instances=0,
+            worst_ms=worst,
+            text=f"{slow} slow first request(s) in the first 2 s of the load, up to {worst:.0f} ms",
         )
     late = [
-        [ms for ms in one.first_ms if ms > limit_ms(one.first_start_s)]
+        [ms for ms in one.first_ms if ms > limit_ms(one.first_start_s or 0.0)]
         for one in series.instances
-        if not inside(one.first_start_s) and not inside(one.first_answer_s) and _new(one.ready_s)
+        if not inside(one.first_start_s or 0.0) and not inside(one.first_seen_s) and _new(one.ready_s)
     ]
     slow_on = [times for times in late if times]
     if not slow_on:
         return None
     count, worst = sum(len(times) for times in slow_on), max(max(times) for times in slow_on)
     return SlowFirst(
-        count,
-        len(slow_on),
-        worst,
-        f"{count} slow first request(s) on {len(slow_on)} new instance(s), up to {worst:.0f} ms",
+        requests=count,
+        instances=len(slow_on),
+        worst_ms=worst,
+        text=f"{count} slow first request(s) on {len(slow_on)} new instance(s), up to {worst:.0f} ms",
     )
 
 

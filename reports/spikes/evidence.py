@@ -14,7 +14,7 @@ from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
 from reports.data.series import Grid, Series
 from reports.data.serving import instances_per_s
-from reports.spikes.detection import Spike
+from reports.model import Rise
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Evidence:
 
 
 def evidence_of(
-    spike: Spike, spikes: Sequence[Spike], series: Series, load: Load, gauge: InstanceGauge | None, run: Run
+    spike: Rise, spikes: Sequence[Rise], series: Series, load: Load, gauge: InstanceGauge | None, run: Run
 ) -> Evidence:
     """Return the facts about one of the run's `spikes`."""
     saturated = _saturated(spike, load)
@@ -138,8 +138,8 @@ def evidence_of(
     demand_ratio, load_ratio = _demand(spike, spikes, users, counted)
     headers = bool(series.instances)
     added, added_at, before = _added(spike, series, gauge)
-    first = min(series.instances, key=lambda one: one.first_answer_s) if headers else None
-    ready = None if first is None else (first.first_answer_s if first.ready_s is None else first.ready_s)
+    first = min(series.instances, key=lambda one: one.first_seen_s) if headers else None
+    ready = None if first is None else (first.first_seen_s if first.ready_s is None else first.ready_s)
     known, missing = _scaling_known(spike, headers=headers, gauge=gauge)
     calm_ms = spike.baseline_ms
     answer_s = None if series.first_ok_us is None else series.first_ok_us / 1e6
@@ -192,7 +192,7 @@ def _worst(values: Floats) -> float | None:
     return float(known.max()) if len(known) else None
 
 
-def _saturated(spike: Spike, load: Load) -> Floats:
+def _saturated(spike: Rise, load: Load) -> Floats:
     """Return, per second inside, 1 where the generator was busy enough to have made the rise itself."""
     inside = slice(spike.onset_s, spike.end_s)
     rise_ms = spike.peak_ms - spike.baseline_ms
@@ -202,7 +202,7 @@ def _saturated(spike: Spike, load: Load) -> Floats:
     return np.asarray(busy | late, dtype=np.float64)
 
 
-def _errors(spike: Spike, series: Series) -> tuple[float, float, float]:
+def _errors(spike: Rise, series: Series) -> tuple[float, float, float]:
     from scipy.special import pdtrc
 
     inside = slice(spike.onset_s, spike.end_s)
@@ -213,7 +213,7 @@ def _errors(spike: Spike, series: Series) -> tuple[float, float, float]:
     return failed / max(1, sent), outside, chance
 
 
-def _slower(spike: Spike, spikes: Sequence[Spike], series: Series) -> tuple[float | None, float | None]:
+def _slower(spike: Rise, spikes: Sequence[Rise], series: Series) -> tuple[float | None, float | None]:
     """Return the share of requests above the median of before, and the median's own ratio.
 
     Other spikes are left out of before, and the first and last tenth of the spike out of it: those seconds may be
@@ -254,7 +254,7 @@ def _users(series: Series, load: Load, run: Run) -> Floats | None:
 
 
 def _demand(
-    spike: Spike, spikes: Sequence[Spike], users: Floats | None, instances: Floats
+    spike: Rise, spikes: Sequence[Rise], users: Floats | None, instances: Floats
 ) -> tuple[float | None, float | None]:
     """Return users inside against before, and users per instance against what was served calmly elsewhere."""
     if users is None:
@@ -290,11 +290,11 @@ def _is_new(demand_ratio: float | None, load_ratio: float | None) -> bool | None
     return beyond or (rising and (steep or not served_before))
 
 
-def _added(spike: Spike, series: Series, gauge: InstanceGauge | None) -> tuple[int, tuple[float, ...], int | None]:
+def _added(spike: Rise, series: Series, gauge: InstanceGauge | None) -> tuple[int, tuple[float, ...], int | None]:
     """Return how many instances were added around the spike, when each was ready, and how many served before."""
     if series.instances:
-        ready = sorted(one.first_answer_s if one.ready_s is None else one.ready_s for one in series.instances)
-        seen = sorted(one.first_answer_s for one in series.instances)
+        ready = sorted(one.first_seen_s if one.ready_s is None else one.ready_s for one in series.instances)
+        seen = sorted(one.first_seen_s for one in series.instances)
         begin, end = spike.onset_s - rules.AROUND_BEFORE_S, spike.end_s + rules.AROUND_AFTER_S
         added = tuple(at for at in ready if max(begin, ready[0] + 1.0, 0.0) < at <= end)
         earlier_only = bool(added) and added[-1] < spike.onset_s - rules.GROWN_S
@@ -311,17 +311,18 @@ def _added(spike: Spike, series: Series, gauge: InstanceGauge | None) -> tuple[i
     return max(0, int(later.max() - earlier[-1])), (), int(earlier[-1])
 
 
-def _young_share(spike: Spike, series: Series) -> float:
+def _young_share(spike: Rise, series: Series) -> float:
     """Return the share of the slow requests that young instances answered."""
     width_s = max(1, spike.end_s - spike.onset_s)
+    limit_us = (spike.limit_ms or spike.baseline_ms) * 1000
     slow, young = (
-        series.cells.grid(spike.onset_s, spike.end_s, width_s=width_s, young=only).above(spike.limit_ms * 1000).sum()
+        series.cells.grid(spike.onset_s, spike.end_s, width_s=width_s, young=only).above(limit_us).sum()
         for only in (None, True)
     )
     return float(young) / max(1.0, float(slow))
 
 
-def _scaling_known(spike: Spike, *, headers: bool, gauge: InstanceGauge | None) -> tuple[bool, str]:
+def _scaling_known(spike: Rise, *, headers: bool, gauge: InstanceGauge | None) -> tuple[bool, str]:
     if headers:
         return True, ""
     if gauge is None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from loadtest import __version__
 from loadtest.recording.folder import RunFolder
-from reports.analysis import comparison
+from reports import model
 from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.comparison import Side, compare
 from reports.data import formats
 from reports.data.arrays import give_back_large_blocks
 from reports.render.html import render_html
-from reports.summary import model
 from reports.summary.columns import step_for
 from reports.summary.summary import run_summary
 
@@ -111,36 +111,5 @@ def _comparisons(found: Sequence[Analysis], names: Sequence[str]) -> list[model.
         sides.setdefault(_side(one), []).append(at)
     if len(sides) == 1 and len(found) > 1:  # one label throughout: the first run against each other run
         sides = {name: [at] for at, name in enumerate(names)}
-    (first, its), *others = sides.items()
-    return [_comparison(found, names, {first: its, other: theirs}) for other, theirs in others]
-
-
-def _comparison(found: Sequence[Analysis], names: Sequence[str], sides: Mapping[str, list[int]]) -> model.Comparison:
-    (a_name, a), (b_name, b) = sides.items()
-    told = comparison.compare([found[at] for at in a], [found[at] for at in b])
-    return model.Comparison(
-        a=[names[at] for at in a],
-        b=[names[at] for at in b],
-        a_name=a_name,
-        b_name=b_name,
-        comparable=told.comparable,
-        differences=[
-            model.Difference(what=one.what, a=one.a, b=one.b, matters=one.matters) for one in told.differences
-        ],
-        lines=[
-            model.ComparedLine(
-                scope=line.scope,
-                statistic=formats.quantile(line.p),
-                a_ms=line.a_ms,
-                b_ms=line.b_ms,
-                difference_ratio=line.difference_ratio,
-                low_ratio=line.low_ratio,
-                high_ratio=line.high_ratio,
-                verdict=line.verdict.value,
-                needed_s=line.needed_s,
-                why=line.why,
-            )
-            for line in told.lines
-        ],
-        notes=list(told.notes),
-    )
+    first, *others = (Side(name, {names[at]: found[at] for at in places}) for name, places in sides.items())
+    return [compare(first, other) for other in others]

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from reports import model
 from reports.analysis.analysis import Analysis
 from reports.data.histogram import Floats
 from reports.data.numbers import status_per_s
-from reports.summary import model
 
 MAX_POINTS = 4000
 """A chart is at most about 1,200 pixels wide: an hour in seconds can still be zoomed threefold without loss."""
@@ -36,7 +36,7 @@ def step_for(seconds: int) -> int:
     return next((step for step in STEPS_S if seconds / step <= MAX_POINTS), STEPS_S[-1])
 
 
-def series_of(found: Analysis, step_s: int) -> model.Series:
+def series_of(found: Analysis, step_s: int) -> model.Timeline:
     """Return the run's lines in steps of `step_s`; a line without a single value is left out."""
     columns = _latencies(found, step_s)
     series, load = found.series, found.load
@@ -55,7 +55,7 @@ def series_of(found: Analysis, step_s: int) -> model.Series:
     columns["loop_lag_ms"] = _highest(load.loop_lag_ms, step_s)
     columns |= _instances(found, step_s) | _gauges(found, step_s)
     known = {name: _listed(values) for name, values in columns.items() if not np.isnan(values).all()}
-    return model.Series(from_s=0.0, step_s=float(step_s), columns=known)
+    return model.Timeline(from_s=0.0, step_s=float(step_s), columns=known)
 
 
 def _latencies(found: Analysis, step_s: int) -> dict[str, Floats]:
@@ -69,7 +69,7 @@ def _instances(found: Analysis, step_s: int) -> dict[str, Floats]:
     columns: dict[str, Floats] = {}
     if found.series.instances:
         columns["instances_answering"] = np.sum(
-            [(i.first_answer_s < moments + step_s) & (i.last_answer_s >= moments) for i in found.series.instances],
+            [(i.first_seen_s < moments + step_s) & (i.last_seen_s >= moments) for i in found.series.instances],
             axis=0,
         ).astype(np.float64)
     if found.gauge is not None:

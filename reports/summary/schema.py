@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterator
 from datetime import datetime
 
-from reports.summary.model import Part, Report
+from reports.model import Part, Report
 
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", datetime: "time, ISO 8601 in UTC"}
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from loadtest.recording.run import Run
+from reports import model
 from reports.analysis.analysis import Analysis
 from reports.data.exact import Distribution
 from reports.data.failed import failures_of
 from reports.data.histogram import Bools, Floats
 from reports.data.numbers import error_ratio, failures, requests, throughput_per_s, time_out_at_least_ms
 from reports.data.window import Window
-from reports.summary import model
 from reports.summary.columns import THROTTLING, series_of
 
 CURVE_POINTS_PER_NINE = 24
@@ -54,16 +54,16 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         curve=_curve(found),
         phases=_phases(found),
         objectives=_objectives(found),
-        spikes=_spikes(found),
-        slow_first=_slow_first(found),
+        spikes=list(found.spikes),
+        slow_first=found.slow_first,
         series=series_of(found, step_s),
-        warmup=_warmup(found),
-        capacity=_capacity(found),
-        advice=_advice(found),
+        warmup=found.warmup,
+        capacity=found.capacity,
+        advice=list(found.advice),
         endpoints=_endpoints(found),
         failures=failures_of(found.folder, series.t0_ns),
-        instances=_instances(found),
-        cost=_cost(found),
+        instances=list(series.instances[:MAX_INSTANCES_LISTED]),
+        cost=found.cost,
         measured=_measured(found),
     )
 
@@ -85,14 +85,8 @@ def _totals(found: Analysis) -> model.Totals:
 
 
 def _quantiles(of: Distribution) -> list[model.Quantile]:
-    """Return the distribution's quantiles and its maximum; without an upper end they are not to be relied on."""
-    listed = [
-        model.Quantile(
-            q_ratio=q.p, value_ms=q.value_ms, low_ms=q.low_ms, high_ms=q.high_ms, enough=q.high_ms is not None
-        )
-        for q in of.quantiles
-    ]
-    return [*listed, model.Quantile(q_ratio=1.0, value_ms=of.max_ms)] if listed else []
+    """Return the distribution's quantiles and its maximum."""
+    return [*of.quantiles, model.Quantile(q_ratio=1.0, value_ms=of.max_ms)] if of.quantiles else []
 
 
 def _chosen(of: Distribution) -> list[model.Quantile]:
@@ -141,81 +135,6 @@ def _objectives(found: Analysis) -> list[model.Objective]:
     ]
 
 
-def _spikes(found: Analysis) -> list[model.Spike]:
-    return [
-        model.Spike(
-            onset_s=float(one.spike.onset_s),
-            end_s=float(one.spike.end_s),
-            peak_s=float(one.spike.peak_s),
-            peak_ms=one.spike.peak_ms,
-            peak_low_ms=one.spike.peak_low_ms,
-            peak_high_ms=one.spike.peak_high_ms,
-            baseline_ms=one.spike.baseline_ms,
-            ratio=one.spike.ratio,
-            requests=one.spike.requests,
-            extra_waiting_request_s=one.spike.extra_waiting_request_s,
-            cut=one.spike.cut,
-            cause=one.explanation.cause.value,
-            confidence=one.explanation.confidence.value,
-            evidence=list(one.explanation.evidence),
-        )
-        for one in found.spikes
-    ]
-
-
-def _slow_first(found: Analysis) -> model.SlowFirst | None:
-    slow = found.slow_first
-    if slow is None:
-        return None
-    return model.SlowFirst(requests=slow.requests, instances=slow.instances, worst_ms=slow.worst_ms, text=slow.text)
-
-
-def _warmup(found: Analysis) -> model.Warmup:
-    warm = found.warmup
-    return model.Warmup(
-        first_answer_s=warm.first_answer_s,
-        settled_s=warm.settled_s,
-        extra_waiting_request_s=warm.extra_waiting_request_s,
-        young_requests=warm.young_requests,
-        peak_p95_ms=warm.peak_p95_ms,
-        steady_p95_ms=warm.steady_p95_ms,
-    )
-
-
-def _capacity(found: Analysis) -> model.Capacity:
-    limits = found.capacity
-    return model.Capacity(
-        reached=limits.reached,
-        in_flight_at_knee=limits.in_flight_at_knee,
-        throughput_max_per_s=limits.throughput_max_per_s,
-        per_instance=limits.per_instance,
-        text=limits.text,
-        points=[
-            model.CapacityPoint(
-                at_s=float(point.at_s),
-                in_flight=point.in_flight,
-                throughput_per_s=point.throughput_per_s,
-                p95_ms=point.p95_ms,
-            )
-            for point in limits.points
-        ],
-    )
-
-
-def _advice(found: Analysis) -> list[model.Suggestion]:
-    return [
-        model.Suggestion(
-            option=one.option,
-            value=one.value,
-            why=one.why,
-            arithmetic=one.arithmetic,
-            assumptions=list(one.assumptions),
-            cost=one.cost,
-        )
-        for one in found.advice
-    ]
-
-
 def _endpoints(found: Analysis) -> list[model.Endpoint]:
     series = found.series
     sent = series.by_endpoint.sum(axis=1).tolist()
@@ -231,33 +150,6 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
         )
         for at, (endpoint, latency) in enumerate(zip(series.endpoints, found.latencies.by_endpoint, strict=True))
     ]
-
-
-def _instances(found: Analysis) -> list[model.Instance]:
-    return [
-        model.Instance(
-            name=one.name,
-            first_seen_s=one.first_answer_s,
-            last_seen_s=one.last_answer_s,
-            ready_s=one.ready_s,
-            requests=one.requests,
-            first_latency_ms=one.first_ms[0] if one.first_ms else None,
-            median_ms=one.median_ms,
-        )
-        for one in found.series.instances[:MAX_INSTANCES_LISTED]
-    ]
-
-
-def _cost(found: Analysis) -> model.Cost | None:
-    cost = found.cost
-    if cost is None:
-        return None
-    return model.Cost(
-        run_usd=cost.run_usd,
-        per_1000_predictions_usd=cost.per_1000_usd,
-        instance_s=cost.instance_s,
-        assumptions=list(cost.assumptions),
-    )
 
 
 def _measured(found: Analysis) -> model.Measured:

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from reports.summary.model import Report
+from reports.model import Report
 
 START = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&amp;<!--"

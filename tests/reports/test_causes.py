@@ -121,5 +121,5 @@ def test_evidence_carries_the_numbers() -> None:
 
 def test_missing_instance_data_is_said_and_never_taken_for_no_scale_out() -> None:
     found = decide(replace(QUIET, **(DEMAND | UNSEEN)))
-    assert "without scale-out" not in found.cause.value
+    assert "without scale-out" not in found.cause
     assert any("Instance data is missing" in sentence for sentence in found.evidence)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparison import Compared, Comparison, Verdict, compare
+from reports.analysis.comparison import Side, Verdict
+from reports.analysis.comparison import compare as compare_sides
+from reports.model import ComparedLine, Comparison
 from tests.simulator import Story, simulate
 
 STORY = Story(seconds=600, users=40, drift=0.10, gauge="none")
@@ -19,8 +21,14 @@ def told(path: Path, seed: int, story: Story = STORY) -> Analysis:
     return analyse(folder, folder.read_run())
 
 
-def line(comparison: Comparison, p: float = 0.95, scope: str = "all") -> Compared:
-    return next(one for one in comparison.lines if (one.scope, one.p) == (scope, p))
+def compare(a: list[Analysis], b: list[Analysis]) -> Comparison:
+    return compare_sides(
+        *(Side(name, {f"{name} {at}": one for at, one in enumerate(side)}) for name, side in (("a", a), ("b", b)))
+    )
+
+
+def line(comparison: Comparison, statistic: str = "p95", scope: str = "all") -> ComparedLine:
+    return next(one for one in comparison.lines if (one.scope, one.statistic) == (scope, statistic))
 
 
 def test_a_run_against_one_like_it_is_never_called_slower_or_faster(tmp_path: Path) -> None:
@@ -34,7 +42,7 @@ def test_a_fifth_more_is_called_slower_and_its_interval_holds_the_truth(tmp_path
     for seed in range(3):
         slower = told(tmp_path, 100 + 2 * seed, replace(STORY, shift=1.2))
         found = line(compare([told(tmp_path, 101 + 2 * seed)], [slower]))
-        assert found.verdict is Verdict.SLOWER
+        assert found.verdict == Verdict.SLOWER
         assert found.low_ratio is not None
         assert found.high_ratio is not None
         assert found.low_ratio <= 0.2 <= found.high_ratio
@@ -43,7 +51,7 @@ def test_a_fifth_more_is_called_slower_and_its_interval_holds_the_truth(tmp_path
 
 def test_an_inconclusive_difference_says_how_long_a_run_would_decide(tmp_path: Path) -> None:
     found = line(compare([told(tmp_path, 1)], [told(tmp_path, 3, replace(STORY, shift=1.0))]))
-    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.verdict == Verdict.INCONCLUSIVE
     assert found.needed_s is None or found.needed_s > 600
 
 
@@ -51,7 +59,7 @@ def test_several_runs_a_side_are_units_of_their_own(tmp_path: Path) -> None:
     base = [told(tmp_path, seed) for seed in (11, 12, 13)]
     slow = [told(tmp_path, seed, replace(STORY, shift=1.5)) for seed in (14, 15, 16)]
     found = compare(base, slow)
-    assert line(found).verdict is Verdict.SLOWER
+    assert line(found).verdict == Verdict.SLOWER
     assert not any("One run on each side" in note for note in found.notes)
 
 
@@ -71,7 +79,7 @@ def test_unlike_runs_are_said_to_be_unlike(tmp_path: Path) -> None:
     assert any("not run alike" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("p", [0.5, 0.95, 0.99])
-def test_the_same_run_twice_is_no_difference(tmp_path: Path, p: float) -> None:
+@pytest.mark.parametrize("statistic", ["p50", "p95", "p99"])
+def test_the_same_run_twice_is_no_difference(tmp_path: Path, statistic: str) -> None:
     one = told(tmp_path, 5)
-    assert line(compare([one], [one]), p).difference_ratio == 0
+    assert line(compare([one], [one]), statistic).difference_ratio == 0

@@ -15,8 +15,8 @@ import pytest
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Limits, TargetRecord
+from reports import model
 from reports.analysis.cost import BILLABLE, _is_priced
-from reports.summary import model
 from reports.summary.build import build_report
 from tests.reports.folders import T0_NS, write_rows
 

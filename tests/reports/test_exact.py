@@ -29,7 +29,7 @@ def test_percentiles_equal_numpys_default_method(
     folder = write_rows(tmp_path_factory.mktemp("run"), latency_us=latencies)
     found = exact(folder)
     for quantile in found.quantiles:
-        assert quantile.value_ms * 1000 == pytest.approx(np.quantile(latencies, quantile.p), abs=1e-3)
+        assert quantile.value_ms * 1000 == pytest.approx(np.quantile(latencies, quantile.q_ratio), abs=1e-3)
     assert (found.min_ms, found.max_ms) == (min(latencies) / 1000, max(latencies) / 1000)
     assert found.mean_ms == pytest.approx(np.mean(latencies) / 1000)
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from loadtest.core.errors import UnusableError
+from reports.model import Report
 from reports.render import charts
 from reports.render.html import embedded_json, page_file, render_html
 from reports.render.uplot import CARRIERS, Carrier, chart_script
-from reports.summary.model import Report
 from tests.reports import sample
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from docs.schema import PAGE, written
-from reports.summary.model import SUMMARY_FORMAT, Report
+from reports.model import SUMMARY_FORMAT, Report
 from reports.summary.schema import parts
 from tests.reports import sample
 

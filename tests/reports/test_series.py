@@ -83,10 +83,10 @@ def test_instances_are_followed_by_their_headers(tmp_path: Path) -> None:
     assert found.young is not None
     assert found.young.sum() == 3  # all but the one of an instance aged 16.6 s
     a, b = found.instances
-    assert (a.name, a.requests, a.first_ms[0], b.first_ms) == ("a", 3, 4000.0, (2000.0,))
+    assert (a.name, a.requests, a.first_ms[0], b.first_ms) == ("a", 3, 4000.0, [2000.0])
     assert a.ready_s == pytest.approx(3.5)  # answered at 4.0 s, aged 0.5 s
     assert isinstance(b, Instance)
-    assert b.first_answer_s == pytest.approx(32.0)
+    assert b.first_seen_s == pytest.approx(32.0)
 
 
 def test_open_loop_response_time_counts_the_lateness(tmp_path: Path) -> None:

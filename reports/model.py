@@ -56,35 +56,46 @@ class Objective(Part):
     why: Annotated[str, Field(description="one sentence with the numbers")]
 
 
-class Spike(Part):
-    """One rise of p95 above its surroundings, on successful requests, and why it happened."""
+class Rise(Part):
+    """One rise of p95 above its surroundings, on successful requests. Times are to the second."""
 
-    onset_s: float
-    end_s: float
-    peak_s: Annotated[float, Field(description="where the highest window begins")]
-    peak_ms: float
-    peak_low_ms: float
+    onset_s: Annotated[int, Field(description="the first second in it")]
+    end_s: Annotated[int, Field(description="the first second after it")]
+    peak_s: Annotated[int, Field(description="where the highest window begins")]
+    peak_ms: Annotated[float, Field(description="p95 of the highest window; of the spike itself when it is shorter")]
+    peak_low_ms: Annotated[float, Field(description="lower end of the interval of that p95")]
     peak_high_ms: Annotated[float | None, Field(description="None: too few requests for an upper end, read as ≥")]
-    baseline_ms: float
+    baseline_ms: Annotated[float, Field(description="the usual p95 around it")]
     ratio: Annotated[float, Field(description="peak / baseline")]
-    requests: Annotated[int, Field(description="successful requests inside")]
-    extra_waiting_request_s: Annotated[float, Field(description="Σ latency − n × calm mean, in request-seconds")]
+    limit_ms: Annotated[float | None, Field(description="a request slower than this counts as slow")] = None
+    requests: Annotated[int, Field(description="successful requests started inside")]
+    slow: Annotated[int | None, Field(description="of these, slower than `limit_ms`")] = None
+    extra_waiting_request_s: Annotated[float, Field(description="Σ latency − n × baseline mean, in request-seconds")]
     cut: Annotated[bool, Field(description="whether the run ended before the spike did")] = False
+
+
+class Explanation(Part):
+    """Why a spike happened: a cause, how sure it is, and what it rests on."""
+
     cause: Annotated[str, Field(description="one of the causes of docs/terms.md, unexplained among them")]
     confidence: Annotated[str, Field(description="high, medium or low")]
     evidence: Annotated[list[str], Field(description="sentences with the numbers the cause rests on")]
+
+
+class Spike(Rise, Explanation):
+    """One rise of p95 above its surroundings, on successful requests, and why it happened."""
 
 
 class SlowFirst(Part):
     """Slow first requests on new instances: too few to be a percentile spike."""
 
     requests: int
-    instances: int
+    instances: Annotated[int, Field(description="on how many instances; 0: the service does not name them")]
     worst_ms: float
     text: str
 
 
-class Series(Part):
+class Timeline(Part):
     """What happened second by second (or per `step_s` of a long run). A None is a gap."""
 
     from_s: Annotated[float, Field(description="time of the first point")]
@@ -134,6 +145,9 @@ class CapacityPoint(Part):
     in_flight: float
     throughput_per_s: float
     p95_ms: float | None
+    answered_ratio: Annotated[
+        float | None, Field(description="answers per user and second (open loop: per arrival); falls past the knee")
+    ] = None
 
 
 class Capacity(Part):
@@ -188,8 +202,12 @@ class Instance(Part):
     last_seen_s: float
     ready_s: Annotated[float | None, Field(description="when it became able to serve; None: it sends no age")]
     requests: int
-    first_latency_ms: float | None
-    median_ms: float
+    first_latency_ms: Annotated[float | None, Field(description="response time of its first request")]
+    median_ms: Annotated[float, Field(description="of all its requests, within 0.4 %")]
+    first_start_s: Annotated[float | None, Field(description="when the first request it answered was sent")] = None
+    first_ms: Annotated[
+        list[float], Field(description="response times of its first requests, in order of sending")
+    ] = []
 
 
 class Cost(Part):
@@ -285,7 +303,7 @@ class RunSummary(Part):
     objectives: list[Objective]
     spikes: list[Spike]
     slow_first: SlowFirst | None
-    series: Series
+    series: Timeline
     warmup: Warmup
     capacity: Capacity | None
     advice: list[Suggestion]
