@@ -28,6 +28,7 @@ ALLOWED = {
         "loadtest.emulator",
         "loadtest.fleet",
         *CORE,
+        "reports.model",
         "reports.render",
         "reports.summary",
         "target_service",
