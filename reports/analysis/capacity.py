@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.cloud import InstanceGauge
 from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
@@ -30,7 +30,7 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     points = _points(series, load, spikes, instances if instances is not None and per_instance else None)
     unit = " per instance" if per_instance else ""
     if len(points) < rules.KNEE_POINTS:
-        return _not_reached("not reached: the run is too short to say", points, per_instance=per_instance)
+        return _not_reached("Not known: the run is too short to say.", points, per_instance=per_instance)
     in_flight = np.array([point.in_flight for point in points])
     throughput = np.array([point.throughput_per_s for point in points])
     response_s = in_flight / throughput
@@ -38,20 +38,20 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     top = throughput >= rules.PLATEAU * np.percentile(throughput, 95)
     slower = float(np.median(response_s[top])) / light_s
     if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER or _still_answered(points, response_s, top):
-        text = (
-            f"not reached: the most seen was {throughput.max():.1f}/s{unit}, and this run does not show where "
-            "throughput stops growing"
-        )
+        most = f"{formats.decimal(float(throughput.max()))} requests/s{unit}"
+        text = f"Not known: this run does not show where throughput stops growing. The most seen was {most}."
+        if _still_answered(points, response_s, top):
+            text = f"Capacity was not reached: the service kept up with all {most}."
         return _not_reached(text, points, per_instance=per_instance)
     plateau = float(np.median(throughput[top]))
     knee = plateau * light_s
     text = (
-        f"reached: {plateau:.1f}/s{unit} with about {knee:.1f} requests in flight{unit}; beyond that they only wait "
-        f"(plateau {plateau:.1f}/s × {light_s * 1000:.1f} ms at light load)"
+        f"Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)} in "
+        f"flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light_s * 1000)} at light load). More only wait."
     )
     beyond = _falls_beyond(in_flight, throughput)
     if beyond is not None:
-        text += f"; beyond {beyond:.0f} in flight throughput falls again (Universal Scalability Law)"
+        text += f" Above {beyond:.0f} requests at once{unit} it gets slower."
     return Capacity(
         reached=True,
         in_flight_at_knee=knee,

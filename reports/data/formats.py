@@ -109,6 +109,15 @@ def times(ratio: float | None) -> str:
     return ABSENT if ratio is None else f"× {ratio:,.1f}"
 
 
+def moved(ratio: float) -> str:
+    """Return how a level changed, as a verb: "rose 84-fold", "rose by 45 %", "fell by 20 %", "did not change"."""
+    if ratio >= 2:
+        return f"rose {ratio:,.{0 if ratio >= 10 else 1}f}-fold"
+    if abs(ratio - 1) < 0.005:
+        return "did not change"
+    return f"{'rose' if ratio > 1 else 'fell'} by {abs(100 * (ratio - 1)):.0f} %"
+
+
 def usd(value: float | None) -> str:
     """Return an amount in US dollars with two digits that count, however small it is."""
     if value is None:

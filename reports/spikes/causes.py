@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from loadtest.recording.run import Run
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.cloud import InstanceGauge
 from reports.data.load import Load
 from reports.data.series import Series
@@ -111,7 +111,10 @@ def _errors(facts: Evidence) -> _Found:
         return None
     if facts.error_chance >= rules.ERROR_CHANCE:
         return None
-    sentence = f"{facts.error_ratio:.1%} of the requests inside failed, {facts.error_ratio_outside:.2%} outside"
+    sentence = (
+        f"{formats.percent(facts.error_ratio)} of the requests inside it failed, "
+        f"{formats.percent(facts.error_ratio_outside)} outside"
+    )
     return Cause.ERRORS, Confidence.HIGH, (sentence,)
 
 
@@ -149,7 +152,7 @@ def _not_known(facts: Evidence) -> _Found:
         return Cause.SATURATION_UNSEEN, Confidence.LOW, (facts.demand_words, facts.slower_words, missing)
     if not facts.whole:
         return Cause.UNEXPLAINED, Confidence.LOW, (f"{facts.slower_words}, as when an instance starts", missing)
-    demand = "users are not known" if facts.new_demand is None else "demand was not new"
+    demand = "the number of users is not known" if facts.new_demand is None else "the number of users had not changed"
     return Cause.UNEXPLAINED, Confidence.LOW, (facts.slower_words, demand, missing)
 
 
@@ -160,7 +163,11 @@ def _added(facts: Evidence) -> _Found:
         sure = Confidence.HIGH if facts.headers else Confidence.MEDIUM
         return Cause.SCALE_OUT, sure, (facts.added_words, facts.slower_words, facts.demand_words)
     if facts.whole and facts.new_demand is None:
-        return Cause.SCALE_OUT, Confidence.LOW, (facts.slower_words, facts.added_words, "users are not known")
+        return (
+            Cause.SCALE_OUT,
+            Confidence.LOW,
+            (facts.slower_words, facts.added_words, "the number of users is not known"),
+        )
     if facts.whole:
         sentence = "nearly all requests slowed, which one new instance does not explain by itself"
         return Cause.ADDED_INSTANCE, Confidence.LOW, (facts.added_words, sentence, facts.demand_words)

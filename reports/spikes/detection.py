@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.data import rules
+from reports.data.formats import ms, plural
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.numbers import extra_waiting_request_s
 from reports.data.series import Series
@@ -219,10 +220,10 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
             requests=slow,
             instances=0,
             worst_ms=worst,
-            text=f"{slow} slow first request(s) in the first 2 s of the load, up to {worst:.0f} ms",
+            text=f"{plural(slow, 'slow first request')} in the first 2 s of the load, up to {ms(worst)}.",
         )
     late = [
-        [ms for ms in one.first_ms if ms > limit_ms(one.first_start_s or 0.0)]
+        [first for first in one.first_ms if first > limit_ms(one.first_start_s or 0.0)]
         for one in series.instances
         if not inside(one.first_start_s or 0.0) and not inside(one.first_seen_s) and _new(one.ready_s)
     ]
@@ -230,11 +231,12 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
     if not slow_on:
         return None
     count, worst = sum(len(times) for times in slow_on), max(max(times) for times in slow_on)
+    new = "a new instance" if len(slow_on) == 1 else f"{len(slow_on)} new instances"
     return SlowFirst(
         requests=count,
         instances=len(slow_on),
         worst_ms=worst,
-        text=f"{count} slow first request(s) on {len(slow_on)} new instance(s), up to {worst:.0f} ms",
+        text=f"{plural(count, 'slow first request')} on {new}, up to {ms(worst)}.",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadtest.recording.run import LoadModel, Run
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.cloud import InstanceGauge
 from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
@@ -95,18 +95,22 @@ class Evidence:
     def demand_words(self) -> str:
         """Demand as a sentence."""
         parts = []
-        if self.demand_ratio is not None:
-            parts.append(f"{self.users:.0f} users, × {self.demand_ratio:.2f} of the 2 min before")
+        if self.demand_ratio is not None and self.users is not None:
+            before = f"the average over the {rules.BEFORE_S // 60} min before was {self.users / self.demand_ratio:.0f}"
+            rose = "rose to" if self.demand_ratio >= rules.RISING_DEMAND else "were"
+            parts.append(f"users {rose} {self.users:.0f}; {before}")
         if self.load_ratio is not None:
-            parts.append(f"users per instance × {self.load_ratio:.2f} of the most served calmly elsewhere")
-        return ", ".join(parts) or "users are not known"
+            parts.append(f"users per instance reached {self.load_ratio:.2f} × the most served normally elsewhere")
+        return "; ".join(parts) or "the number of users is not known"
 
     @property
     def slower_words(self) -> str:
         """How much of the traffic slowed, as a sentence."""
         if self.slower_ratio is None:
-            return "there is no calm time to compare with"
-        return f"{self.slower_ratio:.0%} of the requests were slower than the median before (50 % = unchanged)"
+            return "there is no normal stretch of time to compare with"
+        if self.slower_ratio >= 0.995:
+            return "every request was slower than the earlier median"
+        return f"{formats.percent(self.slower_ratio)} of the requests were slower than the earlier median"
 
     @property
     def added_words(self) -> str:
@@ -121,7 +125,7 @@ class Evidence:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What every explanation ends with."""
-        return () if self.p50_ratio is None else (f"the median was × {self.p50_ratio:.1f} of what it was before",)
+        return () if self.p50_ratio is None else (f"the median {formats.moved(self.p50_ratio)}",)
 
 
 def evidence_of(
