@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.ma  # np.unique imports it at its first call: 70 ms in the loop that measures
@@ -30,16 +30,48 @@ ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in 
 
 PackedRows = npt.NDArray[Any]
 
+MAX_UNJUDGED = 100_000
+"""Answers that wait for their `with` block; a scenario that never opens one has the oldest recorded as they came."""
+
+
+class OpenRequest(Hashable, Protocol):
+    """A request that was begun and has no row yet, as its client knows it. Compared and hashed by identity.
+
+    Attributes:
+        started_ns: when it was begun, on `time.perf_counter_ns()`.
+    """
+
+    started_ns: int
+
+    def close(self) -> None:
+        """Append its row now: `unanswered` with its age where no answer has come, else what its answer says.
+
+        Called once, when its user or the run has ended; the buffer has forgotten the request before.
+        """
+
 
 class RowBuffer:
     """Rows since the last flush. One per Locust process; greenlets append, one flusher takes.
+
+    A client accounts for every request so that none is ever without a row (0.2 µs a request in all):
+
+        buffer.begin(request)                # before anything is sent: counts it, and makes it known as in flight
+        …
+        if buffer.end(request):              # it has ended: append its row (or `extend`, in bulk, later)
+            buffer.add(…)                    # False: the run ended meanwhile, and its row is `unanswered` already
+
+    Where an answer has come and the scenario is to judge it in a `with` block, call `answered(request)` in between: it
+    is in flight no more. Where its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or
+    `timeout` for a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
 
     Strings are kept once for the life of the process and rows hold their index: `text_id` gives it. A frame
     carries only the strings its own rows use.
 
     Attributes:
         worker: the worker's name.
-        in_flight: requests that await an answer; None until a client that counts them says.
+        begun: requests begun so far.
+        open: requests that await an answer, the oldest first.
+        unjudged: requests whose answer has come and waits for the scenario's verdict.
         refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
         before_take: called at the beginning of every `take`, so that whoever still holds rows hands them over.
     """
@@ -48,15 +80,55 @@ class RowBuffer:
         self.worker = worker
         self.seq = 0
         self.rows_sent = 0
-        self.in_flight: int | None = None
+        self.begun = 0
+        self.open: dict[OpenRequest, None] = {}
+        self.unjudged: dict[OpenRequest, None] = {}
         self.refused = 0
         self.before_take: Callable[[], object] | None = None
         self._strings = [""]
         self._ids = {"": 0}
         self._rows = bytearray()
+        self._begun_told = 0
 
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
+
+    def begin(self, request: OpenRequest) -> None:
+        """Count a request, and know it as in flight."""
+        self.begun += 1
+        self.open[request] = None
+
+    def answered(self, request: OpenRequest) -> None:
+        """Note that the answer has come; its row follows when the scenario has judged it."""
+        if self.open.pop(request, 0) is None:
+            self.unjudged[request] = None
+            if len(self.unjudged) > MAX_UNJUDGED:
+                oldest = next(iter(self.unjudged))
+                del self.unjudged[oldest]
+                oldest.close()
+
+    def end(self, request: OpenRequest) -> bool:
+        """Forget the request, whose row is appended by the caller; False: it has one, since the run ended before."""
+        return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
+
+    def close_open(self) -> int:
+        """Append the rows of all requests that have none yet, at the end of the run; return how many."""
+        left = [*self.unjudged, *self.open]
+        self.unjudged.clear()
+        self.open.clear()
+        for request in left:
+            request.close()
+        return len(left)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests await an answer now."""
+        return len(self.open)
+
+    def oldest_s(self, now_ns: int) -> float:
+        """Return how long the oldest request in flight has waited by `now_ns` (`time.perf_counter_ns()`); else 0."""
+        oldest = next(iter(self.open), None)
+        return 0.0 if oldest is None else max(0.0, (now_ns - oldest.started_ns) / 1e9)
 
     def text_id(self, text: str) -> int:
         """Return the index of `text` in this buffer's strings; 0 for ""."""
@@ -85,11 +157,15 @@ class RowBuffer:
         self._rows += rows.tobytes()
 
     def take(self) -> bytes | None:
-        """Return the rows since the last call as an encoded frame, or None when there are none."""
+        """Return the rows since the last call as an encoded frame; None when nothing has happened since.
+
+        A frame without rows says that requests have begun: a service that answers nothing is seen by it.
+        """
         if self.before_take is not None:
             self.before_take()
-        if not self._rows:
+        if not self._rows and self.begun == self._begun_told:
             return None
+        self._begun_told = self.begun
         packed, self._rows = self._rows, bytearray()
         rows = np.frombuffer(packed, ROW_TYPE)
         is_used = np.zeros(len(self._strings), bool)
@@ -110,6 +186,7 @@ class RowBuffer:
             rows_before=self.rows_sent,
             strings=tuple(self._strings[index] for index in used),
             columns=columns,
+            begun=self.begun,
         )
         self.seq += 1
         self.rows_sent += len(rows)

@@ -36,6 +36,16 @@ def outcome_of(status: int | None, exception: BaseException | None) -> int:
     return TIMEOUT if _is_timeout(exception) else CONNECTION
 
 
+NO_ANSWER_BY_THE_END = "no answer by the end of the run"
+
+
+def interruption_text(interruption: BaseException) -> str:
+    """Return the error of a request whose greenlet was interrupted while it waited for the answer."""
+    if type(interruption).__name__ == "GreenletExit":
+        return "no answer when its user was stopped"
+    return f"no answer when it was interrupted: {error_text(interruption)}"
+
+
 def error_text(exception: BaseException) -> str:
     """Return the exception as one line of at most MAX_ERROR_CHARS, with anything that looks like a token left out."""
     text = " ".join((str(exception) or repr(exception)).split())

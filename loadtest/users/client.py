@@ -19,7 +19,7 @@ from ..http.tls import client_context
 from ..recording.buffer import RECORDED_KEY
 from ..recording.outcomes import OK, error_text, outcome_of
 from .response import BadStatusError, CaughtResponse, RedirectError, Response
-from .totals import Tally, pack_timed
+from .totals import BegunRequest, Tally, pack_timed
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     import ssl
@@ -156,8 +156,8 @@ class FastClient:
         tls = (ssl_context or client_context(insecure=insecure)) if url.scheme == "https" else None
         self._commons = commons_of(environment)
         self._tally = self._commons.tally
-        self._tally.in_flight_of.add(self)
-        self._text_id = self._tally.buffer.text_id
+        self._buffer = self._tally.buffer
+        self._text_id = self._buffer.text_id
         self._fire = environment.events.request.fire
         self._context = context
         self._lateness = lateness
@@ -336,15 +336,23 @@ class FastClient:
             plan = self._plans.get(key) or self._keep_plan(key, headers)
         wire = b"%b%d\r\n\r\n%b" % (plan.head, len(body), body) if body or not plan.bare else plan.bare
         error: Exception | None = None
+        named = None if name is None else (name, self._text_id(name))
         connection = self._idle.pop() if self._idle else self._connect()
         started_ns = perf_counter_ns()
         late_us = -1 if self._lateness is None else self._lateness(started_ns / 1e9)
+        begun = BegunRequest(
+            self._tally, plan.name_id if named is None else named[1], plan.method_id, started_ns, late_us
+        )
+        self._buffer.begin(begun)
         deadline_ns = started_ns + (self._timeout_ns if timeout is None else int(timeout * 1e9))
         try:
             reading, content, raw_head, _ = connection.exchange(wire, deadline_ns, plan.replayable, plan.bodiless)
         except OSError as failure:
             reading, content, raw_head = _NO_ANSWER
             error = _worded(failure, (deadline_ns - started_ns) / 1e9)
+        except BaseException as interruption:  # its user is stopped, or a `gevent.Timeout` of the scenario's own
+            begun.interrupted(interruption)
+            raise
         finally:
             self._idle.append(connection)
         ended_ns = perf_counter_ns()
@@ -352,18 +360,23 @@ class FastClient:
         if status >= 300:
             error = _status_error(status, allow_redirects)
         self.answered += status > 0
-        named = None if name is None else (name, self._text_id(name))
         stamps = connection.stamps
         stamp = stamps[0][2] if stamps else b""
-        sent = (plan, url, named, started_ns, ended_ns, late_us, reading, context, stamp)
+        sent = (plan, url, named, started_ns, ended_ns, late_us, reading, context, stamp, begun)
         response = CaughtResponse(self, status, content, raw_head, error, sent)
-        if not catch_response:
+        if catch_response:
+            begun.answered(ended_ns, status, error, len(content))
+        else:
             self.record(response, error)
         return response
 
     def record(self, response: Response, error: Exception | None) -> None:
         """Make the request one row and one of Locust's totals; see Tally for the two ways."""
-        plan, url, named, started_ns, ended_ns, late_us, (head, age_ms, server_us), context, stamp = response.sent
+        plan, url, named, started_ns, ended_ns, late_us, (head, age_ms, server_us), context, stamp, begun = (
+            response.sent
+        )
+        if not self._buffer.end(begun):
+            return  # the run ended before, and the request has its row
         tally = self._tally
         row = pack_timed(
             started_ns,

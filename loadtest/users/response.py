@@ -12,14 +12,17 @@ from ..http.response_parser import ParsedHead, fields_of
 
 if TYPE_CHECKING:  # the client makes responses; they only hand themselves back to it
     from .client import FastClient, Plan
+    from .totals import BegunRequest
 
 _ASK_FIRST = "pass catch_response=True and use the answer in a with block to decide whether it is a success"
 
 
-Sent = tuple["Plan", str, tuple[str, int] | None, int, int, int, ParsedHead, Mapping[str, Any] | None, bytes]
+Sent = tuple[
+    "Plan", str, tuple[str, int] | None, int, int, int, ParsedHead, Mapping[str, Any] | None, bytes, "BegunRequest"
+]
 """A request that has ended: its plan, the URL as given, `name=` with its text id, the moments of sending and of having
 read the last byte (`time.perf_counter_ns()`), how late it was (µs, −1), what the answer's head said, `context=`, when
-the kernel had the last byte (arrival.py; b"" for not told)."""
+the kernel had the last byte (receive_timestamps.py; b"" for not told), what the recorder knows it by."""
 
 
 class BadStatusError(Exception):

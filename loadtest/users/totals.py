@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import gevent
 import numpy as np
 
+from ..core.clock import process_clock
 from ..http.receive_timestamps import STAMP_BYTES, STAMP_TYPE, arrivals, wall_clock_ahead_ns
 from ..recording.buffer import ROW_TYPE, PackedRows, RowBuffer, buffer_of
 from ..recording.frames import COLUMNS
+from ..recording.outcomes import (
+    NO_ANSWER_BY_THE_END,
+    TIMEOUT,
+    UNANSWERED,
+    error_text,
+    interruption_text,
+    outcome_of,
+)
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
@@ -31,6 +40,49 @@ TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
 
 QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
 """Modules whose request listeners need no event for a counted row: Locust's own totals, and the recorder."""
+
+
+class BegunRequest:
+    """A request from its begin until its row is written: what the row needs where no answer comes.
+
+    Attributes:
+        started_ns: `time.perf_counter_ns()`.
+    """
+
+    __slots__ = ("_answer", "_late_us", "_method_id", "_name_id", "_tally", "started_ns")
+
+    def __init__(self, tally: Tally, name_id: int, method_id: int, started_ns: int, late_us: int) -> None:
+        self._tally = tally
+        self._name_id = name_id
+        self._method_id = method_id
+        self.started_ns = started_ns
+        self._late_us = late_us
+        self._answer: tuple[int, int, Exception | None, int] | None = None
+
+    def answered(self, ended_ns: int, status: int, error: Exception | None, size_bytes: int) -> None:
+        """Keep what its row needs should the scenario never judge the answer; it is in flight no more."""
+        self._answer = (ended_ns, status, error, size_bytes)
+        self._tally.buffer.answered(self)
+
+    def interrupted(self, interruption: BaseException) -> None:
+        """Write its row, since its greenlet goes on without waiting for the answer."""
+        if self._tally.buffer.end(self):
+            code = TIMEOUT if outcome_of(None, interruption) == TIMEOUT else UNANSWERED
+            self._write(perf_counter_ns(), 0, code, interruption_text(interruption), 0)
+
+    def close(self) -> None:
+        """Write its row at the end of the run."""
+        if self._answer is None:
+            self._write(perf_counter_ns(), 0, UNANSWERED, NO_ANSWER_BY_THE_END, 0)
+        else:
+            ended_ns, status, error, size_bytes = self._answer
+            text = "" if error is None else error_text(error)
+            self._write(ended_ns, status, outcome_of(status, error), text, size_bytes)
+
+    def _write(self, ended_ns: int, status: int, outcome: int, error: str, size_bytes: int) -> None:
+        error_id = self._tally.buffer.text_id(error)
+        row = (self.started_ns, ended_ns, self._late_us, self._name_id, self._method_id, max(0, status))
+        self._tally.add_fired(pack_timed(*row, outcome, error_id, size_bytes, 0, -1, -1, b""))
 
 
 class Tally:
@@ -55,7 +107,6 @@ class Tally:
         self._records = attached is not None
         self.buffer = RowBuffer("nowhere") if attached is None else attached
         self.buffer.before_take = self.flush
-        self.in_flight_of: WeakSet[Any] = WeakSet()
         self._rows = bytearray()
         self.append: Callable[[bytes], None] = self._rows.extend
         self.listeners: list[Any] = environment.events.request._handlers
@@ -88,7 +139,6 @@ class Tally:
 
     def flush(self) -> None:
         """Bring Locust's totals and the row buffer up to this moment."""
-        self.buffer.in_flight = sum(client.in_flight for client in self.in_flight_of)
         if not self._rows:
             return
         rows = _with_wall_times(bytes(self._rows))
@@ -111,17 +161,16 @@ class Tally:
 def _with_wall_times(timed: bytes) -> PackedRows:
     """Return rows of `pack_timed` with their start (UTC ns) and latency (µs) in place of the moments.
 
-    The clock of the moments and the wall clock run at the same rate (the kernel slews both), so their distance now
-    was their distance a second ago; only a step of the wall clock would show, in the starts of that one second.
+    Starts follow the process's anchored clock: a wall clock that is set moves none. The kernel's stamps follow the wall
+    clock; it and the clock of the moments run at the same rate, so their distance now was their distance a second ago.
     """
     moments = np.frombuffer(timed, TIMED_TYPE)
     rows = np.empty(len(moments), ROW_TYPE)
     for name in COLUMNS:
         rows[name] = moments[name]
-    ahead_ns = wall_clock_ahead_ns()
-    arrived = arrivals(moments, ahead_ns, sent=moments["start"], read=moments["latency_us"])
+    arrived = arrivals(moments, wall_clock_ahead_ns(), sent=moments["start"], read=moments["latency_us"])
     rows["latency_us"] = (arrived - moments["start"] + 500) // 1000
-    rows["start"] += ahead_ns
+    rows["start"] += process_clock().ahead_ns
     return rows
 
 

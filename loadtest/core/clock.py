@@ -1,0 +1,73 @@
+"""Give one process a wall clock that never jumps, and tell when the machine's own does."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LEAST_STEP_S = 0.25
+"""A smaller difference is slewing (at most 0.05 %) or a reading that was interrupted, and changes nothing here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """A step of the machine's wall clock: when (UTC ns, on the clock that does not follow it) and by how much."""
+
+    at_ns: int
+    by_s: float
+
+
+class AnchoredClock:
+    """UTC as it was when the clock was made, carried on by the monotonic clock.
+
+    Every timestamp of a process comes from one of these, so that a wall clock that is set during a run (by hand, by
+    NTP, by a virtual machine that wakes up) moves no row, no rate and no phase.
+
+    Attributes:
+        ahead_ns: UTC ns of this clock minus `monotonic_ns()`: constant.
+    """
+
+    def __init__(
+        self, wall_ns: Callable[[], int] = time.time_ns, monotonic_ns: Callable[[], int] = time.perf_counter_ns
+    ) -> None:
+        self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
+        self.ahead_ns = self._ahead_now_ns()
+        self._stepped_ns = 0
+
+    def now_ns(self) -> int:
+        """Return UTC ns now."""
+        return self._monotonic_ns() + self.ahead_ns
+
+    def now_s(self) -> float:
+        """Return UTC seconds now, as `time.time()` would if it never jumped."""
+        return self.now_ns() / 1e9
+
+    def from_wall_ns(self, wall_ns: int) -> int:
+        """Return what this clock said when the machine's wall clock said `wall_ns`, if that has not stepped since."""
+        return wall_ns - self._ahead_now_ns() + self.ahead_ns
+
+    def take_step(self) -> ClockStep | None:
+        """Return the step of the machine's wall clock since the last call, None when there was none."""
+        moved_ns = self._ahead_now_ns() - self.ahead_ns - self._stepped_ns
+        if abs(moved_ns) < LEAST_STEP_S * 1e9:
+            return None
+        self._stepped_ns += moved_ns
+        return ClockStep(self.now_ns(), moved_ns / 1e9)
+
+    def _ahead_now_ns(self) -> int:
+        """Return by how much the wall clock is ahead of the monotonic one: the least interrupted of three readings."""
+        readings = []
+        for _ in range(3):
+            before_ns = self._monotonic_ns()
+            wall_ns = self._wall_ns()
+            after_ns = self._monotonic_ns()
+            readings.append((after_ns - before_ns, wall_ns - (before_ns + after_ns) // 2))
+        return min(readings)[1]
+
+
+@functools.cache
+def process_clock() -> AnchoredClock:
+    """Return this process's clock, anchored at the first call."""
+    return AnchoredClock()
