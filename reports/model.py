@@ -52,8 +52,33 @@ class Objective(Part):
     verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="no data is undecided, never held")]
     value: Annotated[float | None, Field(description="what was measured, in `unit`")]
     limit: Annotated[float, Field(description="the limit, in `unit`")]
-    unit: Annotated[str, Field(description="ms, ratio or per_s")]
+    unit: Annotated[str, Field(description="ms, ratio, per_s, count or usd")]
     why: Annotated[str, Field(description="one sentence with the numbers")]
+    implied: Annotated[bool, Field(description="whether nobody wrote it: judged where no objective bounds errors")] = (
+        False
+    )
+
+
+class RunVerdict(Part):
+    """What a run comes to, decided in one place (reports/verdict.py) for every format and the exit code."""
+
+    kind: Annotated[
+        Literal["held", "missed", "undecided", "unjudged"],
+        Field(description="unjudged: no objective, and the implied one turned off"),
+    ]
+    why: Annotated[list[str], Field(description="what it rests on, one sentence each")]
+
+
+class TaskError(Part):
+    """One kind of exception that the scenario's own code raised; no request's row shows it."""
+
+    where: Annotated[str, Field(description="task, on_start, on_stop, listener, init (of a worker) or exit")]
+    exception: str
+    message: str
+    user_class: str
+    task: str
+    count: int
+    traceback: Annotated[str, Field(description="of the first one")]
 
 
 class Rise(Part):
@@ -262,13 +287,18 @@ class Totals(Part):
 
     requests: int
     ok: int
-    failures: dict[str, int]
+    failures: Annotated[dict[str, int], Field(description="requests that failed, by outcome")]
     timeouts: int
     timeout_at_least_ms: Annotated[float | None, Field(description="the shortest timed-out request: read as ≥")]
     throttled: Annotated[dict[str, int], Field(description="answers 429 and 503, by status")]
     error_ratio: float | None
     throughput_per_s: Annotated[float | None, Field(description="successful answers per second, whole run")]
     peak_users: float | None
+    failed: Annotated[int | None, Field(description="requests that failed; None in older summaries")] = None
+    generator: Annotated[
+        int, Field(description="requests that the load generator itself could not send: not held against the service")
+    ] = 0
+    task_errors: Annotated[int, Field(description="exceptions of the scenario's own code")] = 0
 
 
 class RunSummary(Part):
@@ -312,6 +342,8 @@ class RunSummary(Part):
     instances: list[Instance]
     cost: Cost | None
     measured: Measured
+    task_errors: list[TaskError] = []
+    verdict: Annotated[RunVerdict | None, Field(description="None in summaries of older versions")] = None
 
 
 class Difference(Part):

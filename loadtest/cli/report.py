@@ -87,10 +87,10 @@ def report(
 
 
 def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
-    """Return what the objectives of the reported runs came to; a degraded run is undecided unless it is allowed."""
-    from reports.render.sentences import verdict
+    """Return what the reported runs came to; a degraded run is undecided unless it is allowed."""
+    from reports.verdict import of_runs
 
-    return EXIT_CODES[verdict(made, allow_degraded=allow_degraded)]
+    return EXIT_CODES[of_runs(made.runs, allow_degraded=allow_degraded).kind]
 
 
 def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from .durations import parse_duration_s
 from .errors import ObjectiveError
 
 
@@ -17,6 +18,8 @@ class Unit(StrEnum):
     MS = "ms"
     RATIO = "ratio"
     PER_S = "per_s"
+    COUNT = "count"
+    USD = "usd"
 
 
 PHASES = ("all", "warmup", "ramp", "steady", "drain")
@@ -27,21 +30,59 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+    "=": operator.eq,
 }
 
-GRAMMAR = "METRIC[(PHASE)] < | <= | > | >= LIMIT [for DURATION]"
-EXAMPLES = ("p95(steady) < 300ms", "error_rate < 1%", "p99 < 1s for 30s", "throughput >= 280/s")
+METRICS: dict[str, Unit] = {
+    "error_rate": Unit.RATIO,
+    "throughput": Unit.PER_S,
+    "instances": Unit.COUNT,
+    "cold_starts": Unit.COUNT,
+    "cost": Unit.USD,
+    "cpu": Unit.RATIO,
+}
+"""Everything that can be judged beside percentiles (`p95`), and what it is measured in."""
+
+PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
+"""What the platform tells: undecided where it tells nothing, and known only after a run."""
+
+IMPLIED = "error_rate < 1%"
+"""Judged in every run that bounds errors nowhere else: a run that fails is no pass."""
+
+GRAMMAR = "METRIC[(PHASE | METHOD NAME[, PHASE])] < | <= | > | >= LIMIT [for DURATION]"
+EXAMPLES = (
+    "p95(steady) < 300ms",
+    "error_rate < 1%",
+    "p99 < 1s for 30s",
+    "throughput >= 280/s",
+    "p95(POST /predict, steady) < 300ms",
+    "cold_starts = 0",
+)
 
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_COMPARISON = re.compile(r"<=|>=|<|>")
+_COMPARISON = re.compile(r"<=|>=|<|>|=")
+_SCOPE_END = re.compile(r"\)\s*(?=[<>=])")
 _SCALE = {
     Unit.MS: {"us": 0.001, "µs": 0.001, "ms": 1.0, "s": 1000.0, "min": 60_000.0},
     Unit.RATIO: {"%": 0.01, "": 1.0},
     Unit.PER_S: {"/s": 1.0, "/min": 1 / 60},
+    Unit.COUNT: {"": 1.0},
+    Unit.USD: {"USD": 1.0, "$": 1.0},
 }
-_DURATION_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointName:
+    """The endpoint that an objective is about; `method` None: every method of that name."""
+
+    method: str | None
+    name: str
+
+    def names(self, name: str, method: str) -> bool:
+        """Whether it is the endpoint of this name and method."""
+        return self.name == name and self.method in (None, method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +91,15 @@ class Objective:
 
     Attributes:
         text: as written, without space around it.
-        metric: `p50`, `p99.9` and so on, `error_rate`, or `throughput`.
+        metric: `p50`, `p99.9` and so on, or one of METRICS.
         quantile: 0…1 when the metric is a percentile of successful response times, else None.
         phase: one of PHASES.
         comparison: one of COMPARISONS.
         limit: in `unit`.
         unit: what `limit` is in.
         window_s: "for" so many seconds: the condition is about every such stretch, not about the phase as a whole.
+        endpoint: the one that it is about; None: all requests.
+        implied: whether nobody wrote it.
     """
 
     text: str
@@ -67,6 +110,13 @@ class Objective:
     limit: float
     unit: Unit
     window_s: int | None
+    endpoint: EndpointName | None = None
+    implied: bool = False
+
+    @property
+    def bounds_errors(self) -> bool:
+        """Whether it limits the errors of the whole run, or of its steady phase, from above."""
+        return self.metric == "error_rate" and self.upper and self.endpoint is None and self.phase in ("all", "steady")
 
     def met_by(self, value: float) -> bool:
         """Whether a measured value (in `unit`) satisfies the condition."""
@@ -76,6 +126,18 @@ class Objective:
     def upper(self) -> bool:
         """Whether the limit bounds from above (`<`, `<=`)."""
         return self.comparison.startswith("<")
+
+
+def with_implied(texts: Iterable[str], *, implied: bool = True) -> tuple[Objective, ...]:
+    """Return the objectives of a run, with IMPLIED last where none of them bounds errors; without it unless `implied`.
+
+    Raises:
+        ObjectiveError: a text is no objective.
+    """
+    found = tuple(parse_objective(text) for text in texts)
+    if not implied or any(objective.bounds_errors for objective in found):
+        return found
+    return (*found, replace(parse_objective(IMPLIED), implied=True))
 
 
 def parse_objective(text: str) -> Objective:
@@ -96,49 +158,79 @@ class _Parser:
 
     def objective(self) -> Objective:
         metric, quantile, unit = self._metric()
-        phase = self._phase()
-        comparison = self._take(_COMPARISON, "expected one of < <= > >=")
+        endpoint, phase = self._scope()
+        if metric in PLATFORM_METRICS and endpoint is not None:
+            raise self._error(f"`{metric}` is the platform's: it is not known by endpoint")
+        comparison = self._comparison(unit)
         limit = self._limit(unit)
         window_s = self._window()
         self._space()
         if self.at < len(self.text):
             raise self._error("expected the end, or `for DURATION`")
-        return Objective(self.text, metric, quantile, phase, comparison, limit, unit, window_s)
+        if window_s is not None and (metric in PLATFORM_METRICS or endpoint is not None):
+            raise self._error("`for DURATION` goes with percentiles, error_rate and throughput of all requests")
+        return Objective(self.text, metric, quantile, phase, comparison, limit, unit, window_s, endpoint)
 
     def _metric(self) -> tuple[str, float | None, Unit]:
         self._space()
         begin = self.at
-        word = self._take(_WORD, "expected a metric: p50, p95, p99.9, error_rate or throughput")
+        known = f"p50, p95, p99.9 (any percentile), {', '.join(METRICS)}"
+        word = self._take(_WORD, f"expected a metric: {known}")
         percent = _QUANTILE.fullmatch(word)
         if percent and float(percent[1]) > 0:
             return word, float(percent[1]) / 100, Unit.MS
-        if word == "error_rate":
-            return word, None, Unit.RATIO
-        if word == "throughput":
-            return word, None, Unit.PER_S
+        if word in METRICS:
+            return word, None, METRICS[word]
         self.at = begin
-        raise self._error(f"`{word}` is no metric: p50, p95, p99.9 (any percentile), error_rate or throughput")
+        raise self._error(f"`{word}` is no metric: {known}")
 
-    def _phase(self) -> str:
+    def _scope(self) -> tuple[EndpointName | None, str]:
+        """Read `(PHASE)`, `(METHOD NAME)` or `(METHOD NAME, PHASE)`; a name may hold parentheses and commas."""
         self._space()
         if not self.text.startswith("(", self.at):
-            return "all"
-        self.at += 1
+            return None, "all"
+        begin = self.at + 1
+        end = _SCOPE_END.search(self.text, begin)
+        if end is None:
+            self.at = self._first_comparison(begin)
+            raise self._error("expected `)`")
+        inside = self.text[begin : end.start()]
+        self.at = end.end()
+        if inside.strip() in PHASES:
+            return None, inside.strip()
+        head, comma, last = inside.rpartition(",")
+        phase = last.strip() if comma and last.strip() in PHASES else "all"
+        endpoint = (head if comma and last.strip() in PHASES else inside).strip()
+        method, space, name = endpoint.partition(" ")
+        if endpoint.startswith("/"):
+            return EndpointName(None, endpoint), phase
+        if space and name.strip():
+            return EndpointName(method, name.strip()), phase
+        self.at = begin + len(inside) - len(inside.lstrip())
+        raise self._error(f"`{endpoint}` is no phase: {', '.join(PHASES)}; an endpoint is written as POST /predict")
+
+    def _first_comparison(self, begin: int) -> int:
+        found = _COMPARISON.search(self.text, begin)
+        return len(self.text) if found is None else found.start()
+
+    def _comparison(self, unit: Unit) -> str:
         self._space()
         begin = self.at
-        word = self._take(_WORD, f"expected a phase: {', '.join(PHASES)}")
-        if word not in PHASES:
+        exact = unit is Unit.COUNT
+        comparison = self._take(_COMPARISON, f"expected one of < <= > >={' =' * exact}")
+        if comparison == "=" and not exact:
             self.at = begin
-            raise self._error(f"`{word}` is no phase: {', '.join(PHASES)}")
-        self._space()
-        if not self.text.startswith(")", self.at):
-            raise self._error("expected `)`")
-        self.at += 1
-        return word
+            raise self._error("expected one of < <= > >=")
+        return comparison
 
     def _limit(self, unit: Unit) -> float:
+        self._space()
+        dollar = unit is Unit.USD and self.text.startswith("$", self.at)
+        self.at += dollar
         number = float(self._take(_NUMBER, "expected a number"))
         begin = self.at
+        if dollar:
+            return number
         self._space()
         suffix = self._suffix(_SCALE[unit])
         if suffix is None:
@@ -148,7 +240,7 @@ class _Parser:
         limit = number * _SCALE[unit][suffix]
         if unit is Unit.RATIO and limit > 1:
             self.at = begin
-            raise self._error("an error_rate is at most 100% (or 1)")
+            raise self._error("a share is at most 100% (or 1)")
         return limit
 
     def _window(self) -> int | None:
@@ -158,14 +250,17 @@ class _Parser:
         self.at += len("for")
         self._space()
         begin = self.at
-        number = float(self._take(_NUMBER, "expected a duration such as 30s"))
-        suffix = self._suffix(_DURATION_S)
-        if suffix is None:
+        written = self.text[begin:].rstrip()
+        if written[-1:].isdigit():
+            self.at = len(self.text)
             raise self._error("expected s, min or h")
-        seconds = number * _DURATION_S[suffix]
+        try:
+            seconds = parse_duration_s(written)
+        except ValueError as error:
+            raise self._error(f"expected a duration such as 30s: {error}") from None
         if seconds < 1 or seconds != round(seconds):
-            self.at = begin
             raise self._error("a window is whole seconds, at least 1s")
+        self.at = len(self.text)
         return round(seconds)
 
     def _suffix(self, scale: dict[str, float]) -> str | None:

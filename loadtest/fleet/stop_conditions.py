@@ -6,7 +6,8 @@ from collections import deque
 
 import numpy as np
 
-from ..core.objectives import Objective, Unit
+from ..core.errors import UsageError
+from ..core.objectives import PLATFORM_METRICS, Objective, Unit
 from .progress import ProgressSnapshot, Recent
 
 DEFAULT_WINDOW_S = 10
@@ -21,6 +22,11 @@ class StopOn:
     """
 
     def __init__(self, condition: Objective) -> None:
+        if condition.endpoint is not None or condition.metric in PLATFORM_METRICS:
+            raise UsageError(
+                f"`--stop-on {condition.text}`: during a run only percentiles, error_rate and throughput of all "
+                "requests are known; set it with --slo, which is judged after it."
+            )
         self.condition = condition
         self.window_ns = (condition.window_s or DEFAULT_WINDOW_S) * 1_000_000_000
         self._recent: deque[Recent] = deque()

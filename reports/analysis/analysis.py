@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadtest.core.objectives import parse_objective
+from loadtest.core.objectives import with_implied
 from loadtest.core.prices import prices_for
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Run
 from reports.analysis.capacity import capacity
 from reports.analysis.cost import cost_of
-from reports.analysis.objectives import Judgement, judge
+from reports.analysis.objectives import Judgement, Observed, judge
+from reports.analysis.observed import endpoint_counts, platform_of
 from reports.analysis.phases import PhaseName, PhaseWindow, phases, steady_window
 from reports.analysis.recommendations import suggest
 from reports.analysis.warmup import warm_up
@@ -35,6 +36,7 @@ class Latencies:
         failed: answered, but not successful.
         timeouts: how long the timed-out waited: bounds, not latencies.
         by_phase: successful requests per phase, in the order of `Analysis.phases`.
+        at_least: the same and those without an answer at the time they waited: bounds for objectives.
         by_endpoint: successful requests per endpoint, in the order of `Series.endpoints`.
     """
 
@@ -43,6 +45,7 @@ class Latencies:
     failed: Distribution
     timeouts: Distribution
     by_phase: tuple[Distribution, ...]
+    at_least: tuple[Distribution, ...]
     by_endpoint: tuple[Distribution, ...]
 
 
@@ -82,7 +85,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         RunFolderError: the folder's rows or series cannot be read.
         ObjectiveError: an objective of the run cannot be parsed.
     """
-    objectives = [parse_objective(text) for text in run.objectives]
+    objectives = with_implied(run.objectives, implied=run.options.get("default_objective") is not False)
     prices = prices_for(run.target.region, run.prices)
     series = read_series(folder, run)
     load = read_load(folder, run, series)
@@ -98,6 +101,16 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
     parts = phases(series, load, run, settled_s=(warmup.settled_s or series.seconds) if slow_start else None)
     latencies = _latencies(folder, series, parts)
     limits = capacity(series, load, gauge, spikes)
+    cost = cost_of(run, series, cloud, gauge, prices)
+    observed = Observed(
+        series=series,
+        parts=parts,
+        by_phase=latencies.by_phase,
+        at_least=latencies.at_least,
+        task_errors=sum(error.count for error in run.task_errors),
+        endpoints=endpoint_counts(folder, series, parts, objectives),
+        platform=platform_of(series, cloud, gauge, cost),
+    )
     return Analysis(
         folder=folder,
         run=run,
@@ -111,29 +124,32 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,
         capacity=limits,
-        judgements=tuple(judge(objective, series, parts, latencies.by_phase) for objective in objectives),
+        judgements=tuple(judge(objective, observed) for objective in objectives),
         advice=suggest(run, series, gauge, parts, spikes, limits, prices),
-        cost=cost_of(run, series, cloud, gauge, prices),
+        cost=cost,
     )
 
 
 def _latencies(folder: RunFolder, series: Series, parts: tuple[PhaseWindow, ...]) -> Latencies:
     end = series.seconds
+    windows = [(phase.window.start_s, phase.window.end_s) for phase in parts]
     populations = [
         Population(0, end),
         Population(0, end, measure=Measure.RESPONSE),
         Population(0, end, who=Who.FAILED),
         Population(0, end, who=Who.TIMEOUT),
-        *(Population(phase.window.start_s, phase.window.end_s) for phase in parts),
-        *(Population(0, end, endpoint=at) for at in range(len(series.endpoints))),
+        *(Population(*window) for window in windows),
     ]
-    found = distributions(folder, series, populations)
-    first_endpoint = 4 + len(parts)
+    if any_censored := bool(series.censored.any()):
+        populations += [Population(*window, who=Who.AT_LEAST) for window in windows]
+    found, by_endpoint = distributions(folder, series, populations)
+    by_phase = tuple(found[4 : 4 + len(parts)])
     return Latencies(
         service=found[0],
         response=found[1] if series.open_loop else None,
         failed=found[2],
         timeouts=found[3],
-        by_phase=tuple(found[4:first_endpoint]),
-        by_endpoint=tuple(found[first_endpoint:]),
+        by_phase=by_phase,
+        at_least=tuple(found[4 + len(parts) :]) if any_censored else by_phase,
+        by_endpoint=tuple(by_endpoint),
     )

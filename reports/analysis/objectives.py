@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
-from loadtest.core.objectives import Objective, Unit
+from loadtest.core.objectives import PLATFORM_METRICS, EndpointName, Objective, Unit
 from reports.analysis.phases import PhaseWindow
 from reports.data.exact import Distribution
+from reports.data.formats import usd
 from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints
-from reports.data.numbers import error_ratio, throughput_per_s, time_out_at_least_ms
+from reports.data.numbers import throughput_per_s
 from reports.data.series import Series
 from reports.data.window import Window
 
@@ -43,66 +44,158 @@ class Judgement:
     why: str
 
 
-def judge(
-    objective: Objective, series: Series, parts: Sequence[PhaseWindow], by_phase: Sequence[Distribution]
-) -> Judgement:
-    """Return whether the run held an objective.
+@dataclass(frozen=True, slots=True)
+class EndpointCounts:
+    """The requests of one endpoint in one phase.
 
-    Latency is that of successful requests; a percentile that would lie among the time-outs if they were counted is
-    never held: a request that was given up on is no fast one.
+    Attributes:
+        ok: latencies of the successful.
+        failed: how many failed.
+        at_least: latencies of the successful and the waits of those without an answer.
+    """
 
-    Args:
-        objective: what was asked.
+    ok: Distribution
+    failed: int
+    at_least: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the platform told of a run; None where it told nothing.
+
+    Attributes:
+        instances: serving at each second after t = 0.
+        became_ready_s: when each instance that names its age became able to serve.
+        cpu: of the containers: (seconds after t = 0, ratio), each ascending in time.
+        cost_usd: of the whole run.
+    """
+
+    instances: Floats | None = None
+    became_ready_s: tuple[float, ...] | None = None
+    cpu: tuple[Floats, Floats] | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What objectives are judged by.
+
+    Attributes:
         series: the run.
         parts: its phases.
         by_phase: exact latencies of the successful, in the order of `parts`.
+        at_least: the same with the waits of those that had no answer: its quantiles bound the true ones from below.
+        task_errors: exceptions of the scenario's own code: requests that it meant to send, or answers it could not use.
+        endpoints: by endpoint and phase, for the objectives that name one; a missing key: it had no request.
+        platform: what the platform told.
     """
-    at = next((at for at, part in enumerate(parts) if part.name.value == objective.phase), None)
+
+    series: Series
+    parts: Sequence[PhaseWindow]
+    by_phase: Sequence[Distribution]
+    at_least: Sequence[Distribution]
+    task_errors: int = 0
+    endpoints: Mapping[tuple[EndpointName, str], EndpointCounts] = field(default_factory=dict)
+    platform: Platform = field(default_factory=Platform)
+
+
+def judge(objective: Objective, observed: Observed) -> Judgement:
+    """Return whether the run held an objective.
+
+    Latency is that of successful requests; a percentile that would lie among the requests without an answer, if they
+    were counted, is never held: a request that was given up on is no fast one.
+    """
+    at = next((at for at, part in enumerate(observed.parts) if part.name.value == objective.phase), None)
     if at is None:
         return _undecided(objective, f"the run has no {objective.phase} phase")
-    window = parts[at].window
+    window = observed.parts[at].window
+    if objective.metric in PLATFORM_METRICS:
+        return _platform(objective, observed.platform, window)
+    if objective.endpoint is not None:
+        return _endpoint(objective, observed.endpoints.get((objective.endpoint, objective.phase)), window)
     if objective.window_s is not None:
-        return _windowed(objective, series, window)
+        return _windowed(objective, observed.series, window)
     if objective.quantile is not None:
-        return _percentile(objective, series, window, by_phase[at])
-    value = _rate(objective, series, window)
-    if value is None:
+        return _percentile(objective, observed.by_phase[at], observed.at_least[at])
+    return _rate(objective, observed, window)
+
+
+def _rate(objective: Objective, observed: Observed, window: Window) -> Judgement:
+    series = observed.series
+    if objective.unit is Unit.RATIO:
+        errors = observed.task_errors if objective.bounds_errors else 0
+        sent = window.sum(series.started) - window.sum(series.generator)
+        return _error_rate(objective, window.sum(series.failed), sent, errors)
+    value = throughput_per_s(series, window)
+    if value is None or not window.sum(series.started):
         return _undecided(objective, "nothing was sent in it")
-    detail = f"{window.sum(series.failed)} of {window.sum(series.started)} requests failed"
-    if objective.unit is Unit.PER_S:
-        detail = f"{window.sum(series.ok_ended)} successful answers in {window.length_s} s"
-    return _decided(objective, value, detail)
+    return _decided(objective, value, f"{window.sum(series.ok_ended)} successful answers in {window.length_s} s")
 
 
-def _percentile(objective: Objective, series: Series, window: Window, exact: Distribution) -> Judgement:
+def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) -> Judgement:
+    """Judge the share of requests that failed; an exception of the scenario's own code counts as one more that did."""
+    if not sent + task_errors:
+        return _undecided(objective, "nothing was sent in it")
+    detail = f"{failed} of {sent} requests failed"
+    if task_errors:
+        detail += f", and the scenario's own code raised {task_errors} {'error' if task_errors == 1 else 'errors'}"
+    return _decided(objective, (failed + task_errors) / (sent + task_errors), detail)
+
+
+def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window) -> Judgement:
+    if found is None:
+        return _undecided(objective, "no request of that endpoint in it (or it is not among those kept apart)")
+    if objective.quantile is not None:
+        return _percentile(objective, found.ok, found.at_least)
+    if objective.unit is Unit.RATIO:
+        return _error_rate(objective, found.failed, found.failed + found.ok.requests, 0)
+    if not window.length_s:
+        return _undecided(objective, "the phase is empty")
+    detail = f"{found.ok.requests} successful answers in {window.length_s} s"
+    return _decided(objective, found.ok.requests / window.length_s, detail)
+
+
+def _platform(objective: Objective, platform: Platform, window: Window) -> Judgement:
+    """Judge what the platform tells: the most instances, starts, the mean CPU, the cost."""
+    inside = slice(window.start_s, window.end_s)
+    if objective.metric == "instances" and platform.instances is not None and window.length_s:
+        return _decided(objective, float(np.max(platform.instances[inside])), "the most at once")
+    if objective.metric == "cold_starts" and platform.became_ready_s is not None:
+        started = [at for at in platform.became_ready_s if window.start_s <= at < window.end_s]
+        return _decided(objective, float(len(started)), "instances that became able to serve during the load")
+    if objective.metric == "cpu" and platform.cpu is not None:
+        at_s, ratio = platform.cpu
+        chosen = ratio[(at_s >= window.start_s) & (at_s <= window.end_s) & ~np.isnan(ratio)]
+        if chosen.size:
+            return _decided(objective, float(chosen.mean()), f"mean of {chosen.size} samples of the containers")
+    if objective.metric == "cost" and platform.cost_usd is not None:
+        if objective.phase != "all":
+            return _undecided(objective, "the cost is known of the whole run only")
+        return _decided(objective, platform.cost_usd, "of the whole run, see Cost")
+    return _undecided(objective, f"the platform tells no {objective.metric.replace('_', ' ')} of this run")
+
+
+def _percentile(objective: Objective, exact: Distribution, at_least: Distribution) -> Judgement:
     p = objective.quantile or 0.0
-    found = exact.at(p)
-    timed_out = window.sum(series.by_outcome["timeout"])
-    bound_ms = time_out_at_least_ms(series)
+    found, bound = exact.at(p), at_least.at(p)
+    censored = at_least.requests - exact.requests
+    bound_ms = None if bound is None else bound.value_ms
     if found is None or found.value_ms is None:
-        if not timed_out or bound_ms is None:
+        if bound_ms is None:
             return _undecided(objective, "no request succeeded in it")
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) or not objective.upper else Judged.MISSED
-        return Judgement(
-            objective, verdict, None, f"no request succeeded, {timed_out} timed out after ≥ {bound_ms:.0f} ms"
-        )
-    detail = f"{exact.requests} successful requests"
-    judged = _decided(objective, found.value_ms, detail)
-    censored = timed_out and p * (exact.requests + timed_out) > exact.requests
-    if judged.verdict is Judged.HELD and objective.upper and censored and bound_ms is not None:
+        why = f"no request succeeded; of the {censored} without an answer, {objective.metric} is ≥ {bound_ms:.0f} ms"
+        return Judgement(objective, verdict, None, why)
+    judged = _decided(objective, found.value_ms, f"{exact.requests} successful requests")
+    among = p * at_least.requests > exact.requests
+    if judged.verdict is Judged.HELD and objective.upper and among and bound_ms is not None:
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) else Judged.MISSED
         why = (
-            f"with the {timed_out} time-outs counted, {objective.metric} is ≥ {bound_ms:.0f} ms "
+            f"with the {censored} requests without an answer counted, {objective.metric} is ≥ {bound_ms:.0f} ms "
             f"(of the successful: {found.value_ms:.1f} ms)"
         )
         return Judgement(objective, verdict, found.value_ms, why)
     return judged
-
-
-def _rate(objective: Objective, series: Series, window: Window) -> float | None:
-    if objective.unit is Unit.RATIO:
-        return error_ratio(series, window)
-    return throughput_per_s(series, window) if window.sum(series.started) else None
 
 
 def _windowed(objective: Objective, series: Series, window: Window) -> Judgement:
@@ -129,17 +222,18 @@ def _windowed(objective: Objective, series: Series, window: Window) -> Judgement
 def rolling(objective: Objective, series: Series, window: Window) -> Floats:
     """Return the objective's value in every stretch of `window_s` inside the window, NaN where one holds no data.
 
-    Percentiles are nearest-rank within 0.4 %, over successful requests and time-outs, these counted as slowest.
+    Percentiles are nearest-rank within 0.4 %, over successful requests and unanswered ones, which count as slowest.
     """
     width = objective.window_s or 1
     inside = slice(window.start_s, window.end_s)
-    sent = _moving(series.started[inside], width)
+    sent = _moving((series.started - series.generator)[inside], width)
     if objective.unit is Unit.RATIO:
         failed = _moving(series.failed[inside], width)
         return np.where(sent > 0, failed / np.maximum(sent, 1), np.nan)
     if objective.unit is Unit.PER_S:
         return _moving(series.ok_ended[inside], width) / width
-    timed_out = _moving(series.by_outcome["timeout"][inside], width)
+    censored = _moving(series.censored[inside], width)
+    bound_ms = None if series.censored_at_least_us is None else series.censored_at_least_us / 1000
     found = np.full(len(sent), np.nan)
     cells = series.cells
     edges = cells.edges[window.start_s : window.end_s + 1]
@@ -150,18 +244,18 @@ def rolling(objective: Objective, series: Series, window: Window) -> Floats:
         begin = at - width + 1
         if begin < 0:
             continue
-        found[begin] = _ranked_ms(objective, held, int(timed_out[begin]), time_out_at_least_ms(series))
+        found[begin] = _ranked_ms(objective, held, int(censored[begin]), bound_ms)
         a, b = edges[begin], edges[begin + 1]
         np.subtract.at(held, cells.bin[a:b], cells.count[a:b])
     return found
 
 
-def _ranked_ms(objective: Objective, held: Ints, timed_out: int, bound_ms: float | None) -> float:
-    """Return the percentile of successful requests and time-outs; of the latter only a bound that decides counts."""
+def _ranked_ms(objective: Objective, held: Ints, censored: int, bound_ms: float | None) -> float:
+    """Return the percentile of answered and unanswered requests; of the latter only a bound that decides counts."""
     succeeded = int(held.sum())
-    if not succeeded + timed_out:
+    if not succeeded + censored:
         return math.nan
-    rank = max(1, math.ceil((objective.quantile or 0.0) * (succeeded + timed_out) - 1e-9))
+    rank = max(1, math.ceil((objective.quantile or 0.0) * (succeeded + censored) - 1e-9))
     if rank <= succeeded:
         return float(MIDDLE_US[np.searchsorted(np.cumsum(held), rank)]) / 1000
     decides = bound_ms is not None and objective.met_by(bound_ms) != objective.upper
@@ -184,7 +278,11 @@ def _undecided(objective: Objective, why: str) -> Judgement:
 
 
 def show(value: float, unit: Unit) -> str:
-    """Return a number with its unit, as text: `312.4 ms`, `1.25 %`, `281.0/s`."""
+    """Return a number with its unit, as text: `312.4 ms`, `1.25 %`, `281.0/s`, `12`, `$0.51`."""
     if unit is Unit.MS:
         return f"{value:.1f} ms"
+    if unit is Unit.COUNT:
+        return f"{value:g}"
+    if unit is Unit.USD:
+        return usd(value)
     return f"{value * 100:.2f} %" if unit is Unit.RATIO else f"{value:.1f}/s"

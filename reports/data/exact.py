@@ -1,4 +1,4 @@
-"""Find exact percentiles of chosen requests in two passes over the rows, whatever their number."""
+"""Find exact percentiles in two passes over the rows, whatever their number."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from enum import StrEnum
 import numpy as np
 
 from loadtest.recording.folder import RunFolder
-from loadtest.recording.frames import OUTCOMES
+from loadtest.recording.frames import CENSORED, FAILED, OUTCOMES
 from reports.data.arrays import integers
 from reports.data.binomial import rank_interval
-from reports.data.histogram import BINS, MAX_US, Bools, Ints, Tally, bin_of
+from reports.data.histogram import BINS, MAX_US, Bools, Counts, Floats, Ints, Tally, bin_of
 from reports.data.rules import QUANTILES
-from reports.data.series import Series, seconds_of
+from reports.data.series import Series, outcome_codes, seconds_of
 from reports.model import Quantile
 
 
@@ -27,14 +27,22 @@ class Measure(StrEnum):
 
 
 class Who(StrEnum):
-    """Which requests by what became of them. Time-outs are no latencies: they are bounds, and stand apart."""
+    """Which requests by what became of them. Those without an answer are bounds, no latencies."""
 
     OK = "ok"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    EVERY_FAILED = "every_failed"
+    AT_LEAST = "at_least"
 
 
-_OUTCOMES_OF = {Who.OK: ("ok",), Who.FAILED: ("http_error", "check_failed"), Who.TIMEOUT: ("timeout",)}
+_OUTCOMES_OF: dict[Who, frozenset[str]] = {
+    Who.OK: frozenset({"ok"}),
+    Who.FAILED: FAILED - CENSORED - {"connection"},
+    Who.TIMEOUT: frozenset({"timeout"}),
+    Who.EVERY_FAILED: FAILED,
+    Who.AT_LEAST: CENSORED | {"ok"},  # its quantiles bound those of the answers that never came from below
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,64 +73,100 @@ class Distribution:
 
 
 def distributions(
-    folder: RunFolder, series: Series, populations: Sequence[Population], quantiles: Sequence[float] = QUANTILES
-) -> list[Distribution]:
-    """Return the exact latencies of each population, in its order; equal to numpy's on the same rows.
+    folder: RunFolder,
+    series: Series,
+    populations: Sequence[Population],
+    quantiles: Sequence[float] = QUANTILES,
+    *,
+    by_endpoint: bool = True,
+) -> tuple[list[Distribution], list[Distribution]]:
+    """Return the exact latencies of each population, in its order, and of the successful requests of each endpoint.
 
-    The first pass counts bins, the second keeps the exact µs in the few bins that hold a wanted rank.
+    Equal to numpy's on the same rows. The first pass counts bins, the second keeps the exact µs in the few bins that
+    hold a wanted rank. Work per row grows with the populations, not with the endpoints.
     """
-    counts = np.zeros((len(populations), BINS), dtype=np.int64)
-    sums = np.zeros(len(populations))
-    extremes = np.tile(np.array([MAX_US, 0], dtype=np.int64), (len(populations), 1))  # fastest, slowest
-    for at, us, bins in _members(folder, series, populations):
-        counts[at] += np.bincount(bins, minlength=BINS)
-        sums[at] += us.sum()
-        extremes[at] = min(extremes[at, 0], us.min()), max(extremes[at, 1], us.max())
-    wanted = [_ranks(int(row.sum()), quantiles) for row in counts]
-    cumulated = np.cumsum(counts, axis=1)
-    chosen = [np.unique(np.searchsorted(row, ranks)) for row, ranks in zip(cumulated, wanted, strict=True)]
-    tallies = [Tally() for _ in populations]
-    masks = np.zeros((len(populations), BINS), dtype=np.bool_)
-    for mask, bins in zip(masks, chosen, strict=True):
+    endpoints = len(series.endpoints) if by_endpoint else 0
+    groups = len(populations) + endpoints
+    sums = _Sums(
+        np.zeros((groups, BINS), np.int64), np.zeros(groups), np.full(groups, MAX_US), np.zeros(groups, np.int64)
+    )
+    for group, us, bins in _members(folder, series, populations, endpoints):
+        sums.add(group, us, bins)
+    wanted = [_ranks(int(row.sum()), quantiles) for row in sums.counts]
+    cumulated = np.cumsum(sums.counts, axis=1, out=sums.counts)
+    masks = np.zeros((groups, BINS), dtype=np.bool_)
+    for mask, row, ranks in zip(masks, cumulated, wanted, strict=True):
+        bins = np.searchsorted(row, ranks)
         mask[bins[bins < BINS]] = True
-    for at, us, bins in _members(folder, series, populations):
-        tallies[at].add(us[masks[at][bins]])
+    tally = Tally()
+    for group, us, bins in _members(folder, series, populations, endpoints):
+        chosen = masks[group, bins]
+        tally.add((np.broadcast_to(group, us.shape)[chosen] << US_BITS) + us[chosen])
+    keys, counts = tally.result()
+    edges = np.searchsorted(keys, np.arange(groups + 1) << US_BITS)
+    asked = [*populations, *(Population(0, series.seconds, endpoint=at) for at in range(endpoints))]
     found = []
-    for at, population in enumerate(populations):
+    for at, population in enumerate(asked):
+        mine = slice(edges[at], edges[at + 1])
         requests = int(cumulated[at, -1])
-        exact = _values(wanted[at], cumulated[at], tallies[at])
+        exact = _values(wanted[at], cumulated[at], keys[mine] & MAX_US, counts[mine])
         found.append(
             Distribution(
                 population=population,
                 requests=requests,
                 quantiles=tuple(_quantile(p, requests, exact) for p in quantiles) if requests else (),
-                min_ms=int(extremes[at, 0]) / 1000 if requests else None,
-                max_ms=int(extremes[at, 1]) / 1000 if requests else None,
-                mean_ms=float(sums[at]) / requests / 1000 if requests else None,
+                min_ms=int(sums.fastest[at]) / 1000 if requests else None,
+                max_ms=int(sums.slowest[at]) / 1000 if requests else None,
+                mean_ms=float(sums.total_us[at]) / requests / 1000 if requests else None,
             )
         )
-    return found
+    return found[: len(populations)], found[len(populations) :]
 
 
-def _members(folder: RunFolder, series: Series, populations: Sequence[Population]) -> Iterator[tuple[int, Ints, Ints]]:
-    """Yield, batch by batch, each population's number with the µs of its members (never empty) and their bins."""
-    index = {(endpoint.name, endpoint.method): at for at, endpoint in enumerate(series.endpoints)}
+US_BITS = 32
+"""A latency fits (MAX_US); what a key holds above it is the number of its population."""
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Per population: requests per bin, and sum, least and most of the µs."""
+
+    counts: Ints
+    total_us: Floats
+    fastest: Ints
+    slowest: Ints
+
+    def add(self, group: Ints, us: Ints, bins: Ints) -> None:
+        """Count members: of one population (`group` has one element), or each of its own."""
+        if len(group) == 1:
+            at = int(group[0])
+            self.counts[at] += np.bincount(bins, minlength=BINS)
+            self.total_us[at] += us.sum()
+            self.fastest[at] = min(self.fastest[at], us.min())
+            self.slowest[at] = max(self.slowest[at], us.max())
+            return
+        keys, counts = np.unique(group * BINS + bins, return_counts=True)
+        self.counts.reshape(-1)[keys] += counts
+        self.total_us += np.bincount(group, weights=us, minlength=len(self.total_us))
+        np.minimum.at(self.fastest, group, us)
+        np.maximum.at(self.slowest, group, us)
+
+
+def _members(
+    folder: RunFolder, series: Series, populations: Sequence[Population], endpoints: int
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Yield, batch by batch, the µs of members and their bins (never empty) with the number of their population.
+
+    That number is one for all of them, or, for the populations per endpoint, one for each.
+    """
     for batch in folder.row_batches(("start", "latency_us", "late_us", "name", "method", "outcome")):
         if not batch.num_rows:
             continue
         second = np.minimum(seconds_of(integers(batch.column("start"), 0), series.t0_ns), series.seconds - 1)
-        service = np.maximum(integers(batch.column("latency_us"), 0), 0)
-        response = service + np.maximum(integers(batch.column("late_us"), 0), 0)
-        codes = np.array([OUTCOMES.index(name) for name in batch.column("outcome").dictionary.to_pylist()])
-        outcome = codes[integers(batch.column("outcome").indices, 0)]
-        name, method = batch.column("name"), batch.column("method")
-        pairs = [
-            index.get((one, other), len(index) - 1)
-            for one in name.dictionary.to_pylist()
-            for other in method.dictionary.to_pylist()
-        ]
-        place = integers(name.indices, 0) * len(method.dictionary) + integers(method.indices, 0)
-        endpoint = np.array(pairs, dtype=np.int64)[place]
+        service = np.minimum(np.maximum(integers(batch.column("latency_us"), 0), 0), MAX_US)
+        response = np.minimum(service + np.maximum(integers(batch.column("late_us"), 0), 0), MAX_US)
+        outcome = outcome_codes(batch.column("outcome"))
+        endpoint = series.index.numbers(batch.column("name"), batch.column("method"))
         measured = {Measure.SERVICE: (service, bin_of(service))}
         if series.open_loop:
             measured[Measure.RESPONSE] = (response, bin_of(response))
@@ -132,7 +176,12 @@ def _members(folder: RunFolder, series: Series, populations: Sequence[Population
                 member &= endpoint == population.endpoint
             if member.any():
                 us, bins = measured.get(population.measure, measured[Measure.SERVICE])
-                yield at, us[member], bins[member]
+                yield np.array([at]), us[member], bins[member]
+        ok = _is(Who.OK, outcome)
+        if endpoints and ok.any():
+            us, bins = measured[Measure.SERVICE]
+            group = len(populations) + endpoint[ok]
+            yield (group if len(group) > 1 else group[:1]), us[ok], bins[ok]
 
 
 def _is(who: Who, outcome: Ints) -> Bools:
@@ -150,9 +199,8 @@ def _ranks(requests: int, quantiles: Sequence[float]) -> Ints:
     return np.array(sorted(ranks), dtype=np.int64)
 
 
-def _values(ranks: Ints, cumulated: Ints, tally: Tally) -> dict[int, int]:
+def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int, int]:
     """Return the latency in µs at each rank, from the exact values kept in the bins that hold them."""
-    us, counts = tally.result()
     if not len(us):
         return {}
     within = np.cumsum(counts)

@@ -19,21 +19,22 @@ def requests(series: Series, window: Window) -> int:
 
 
 def failures(series: Series, window: Window) -> int:
-    """Return how many requests started in the window and did not succeed.
+    """Return how many requests started in the window and failed.
 
-    Formula: count of rows whose outcome is not `ok`. Population: every request. Unit: requests. Cannot tell: wrong
-    answers that no check of the scenario looks for.
+    Formula: count of rows whose outcome is neither `ok` nor `generator`. Population: every request. Unit: requests.
+    Cannot tell: wrong answers that no check of the scenario looks for, and exceptions of the scenario's own code.
     """
     return window.sum(series.failed)
 
 
 def error_ratio(series: Series, window: Window) -> float | None:
-    """Return the share of requests that did not succeed; None when there were none.
+    """Return the share of requests that failed; None when none was sent.
 
-    Formula: failures / requests. Population: every request started in the window. Unit: ratio, 0…1. Cannot tell:
-    whose fault it was: time-outs, refusals (429) and failed checks count alike.
+    Formula: failures / (requests − those that the load generator could not send). Population: every request started
+    in the window. Unit: ratio, 0…1. Cannot tell: whose fault it was: timeouts, refusals (429) and failed checks count
+    alike.
     """
-    sent = requests(series, window)
+    sent = requests(series, window) - window.sum(series.generator)
     return failures(series, window) / sent if sent else None
 
 

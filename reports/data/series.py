@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from loadtest.core.errors import RunFolderError
 from loadtest.recording.folder import RunFolder
-from loadtest.recording.frames import OUTCOMES
+from loadtest.recording.frames import CENSORED, FAILED, NOT_THE_SERVICE, OUTCOMES
 from loadtest.recording.run import Run
 from reports.data.arrays import integers
+from reports.data.endpoints import MAX_ENDPOINTS, EndpointCounter, EndpointIndex, EndpointKey
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
 from reports.data.instances import InstanceTracker
 from reports.model import Instance
@@ -22,24 +23,11 @@ from reports.model import Instance
 MAX_SECONDS = 14 * 24 * 3600
 """A row two weeks after the load began is damage: refused in a sentence, not given memory."""
 
-MAX_ENDPOINTS = 64
-"""Endpoints kept apart; the rest stand under OTHER, as a URL with an id in it makes one of each request."""
-
-OTHER = "(other endpoints)"
-
 SECONDS_AT_ONCE = 512
 """Expanding the cells of so many seconds needs a few MB, whatever the length of the run."""
 
 WINDOWS_AT_ONCE = 256
 """256 windows of 3,000 bins are 6 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointKey:
-    """One name and method of the scenario."""
-
-    name: str
-    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +61,7 @@ class Grid:
 class Cells:
     """Response times of successful requests, counted per second, endpoint and bin; ascending by second.
 
-    There are about half as many cells as requests, so they are kept in 7 bytes each.
+    There are about half as many cells as requests, so they are kept in 7 bytes each (8 with many endpoints).
 
     Attributes:
         edges: cells edges[s] up to edges[s + 1] are those of the second s of the request's start.
@@ -83,15 +71,17 @@ class Cells:
     """
 
     edges: Ints
-    who: npt.NDArray[np.uint8]
+    who: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     bin: npt.NDArray[np.int16]
     count: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, tally: Tally, seconds: int) -> Cells:
+    def of(cls, tally: Tally, seconds: int, endpoints: int) -> Cells:
         """Return the cells of a tally of keys (second × 2 MAX_ENDPOINTS + who) × BINS + bin; the tally is used up."""
         most = tally.held
-        who, bin_, count = np.empty(most, np.uint8), np.empty(most, np.int16), np.empty(most, np.int32)
+        narrow = 2 * endpoints <= np.iinfo(np.uint8).max
+        who = np.empty(most, np.uint8) if narrow else np.empty(most, np.uint16)
+        bin_, count = np.empty(most, np.int16), np.empty(most, np.int32)
         cells = np.zeros(seconds, dtype=np.int64)
         end = 0
         for keys, counts in tally.pieces():
@@ -151,19 +141,21 @@ class Series:
     Attributes:
         t0_ns: UTC ns of t = 0 (`run.load_start`, else the first row's start).
         seconds: up to the second in which the last request ended.
-        endpoints: in order of first appearance.
+        endpoints: those with statistics of their own, by their requests; the last may stand for all others.
+        index: numbers the endpoint of each row.
         started: requests.
         ended: requests by the second of their end, however they ended.
         ok_ended: successful requests by the second of their end.
         by_outcome: requests per outcome.
         by_status: requests per HTTP status; key 0 has no answer. Only statuses that occurred.
-        by_endpoint: requests per endpoint (endpoints × seconds).
-        failed_by_endpoint: of these, not ok.
+        by_endpoint: requests per endpoint.
+        failed_by_endpoint: of these, those that failed.
         ok_response_us: sum of the response times of the successful.
         young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
         cells: response times of the successful.
         instances: by first appearance; empty when the service names none.
         timeout_at_least_us: the shortest wait among time-outs: each "≥" of the report; None without time-outs.
+        censored_at_least_us: the shortest wait among `censored`; None without any.
         first_ok_us: the end of the first successful request after t = 0; None without one.
         open_loop: whether any row has a schedule (`late_us`).
         server_us: sum and number of server times, when the service sends them.
@@ -173,6 +165,7 @@ class Series:
     t0_ns: int
     seconds: int
     endpoints: tuple[EndpointKey, ...]
+    index: EndpointIndex
     started: Ints
     ended: Ints
     ok_ended: Ints
@@ -185,6 +178,7 @@ class Series:
     cells: Cells
     instances: tuple[Instance, ...]
     timeout_at_least_us: int | None
+    censored_at_least_us: int | None
     first_ok_us: int | None
     open_loop: bool
     server_us: tuple[int, int] | None
@@ -195,10 +189,23 @@ class Series:
         """Successful requests."""
         return self.by_outcome["ok"]
 
+    def _of(self, outcomes: Iterable[str]) -> Ints:
+        return np.asarray(np.sum([self.by_outcome[name] for name in outcomes], axis=0), dtype=np.int64)
+
     @property
     def failed(self) -> Ints:
-        """Requests that did not succeed."""
-        return self.started - self.ok
+        """Requests that failed; those that the load generator could not send are not among them."""
+        return self._of(FAILED)
+
+    @property
+    def censored(self) -> Ints:
+        """Requests of which only a lower bound of the latency is known: timed out, or unanswered at the end."""
+        return self._of(CENSORED)
+
+    @property
+    def generator(self) -> Ints:
+        """Requests that failed before they were sent, for lack of the load generator's own resources."""
+        return self._of(NOT_THE_SERVICE)
 
     @property
     def in_flight(self) -> Ints:
@@ -213,6 +220,9 @@ class Extent:
     t0_ns: int
     seconds: int
 
+
+_CENSORED_CODES = [OUTCOMES.index(name) for name in sorted(CENSORED)]
+_FAILED_CODES = [OUTCOMES.index(name) for name in sorted(FAILED)]
 
 COLUMNS = (
     "start",
@@ -235,8 +245,8 @@ def read_series(folder: RunFolder, run: Run) -> Series:
     Raises:
         RunFolderError: there are no rows to read, or they lie weeks apart.
     """
-    span, book = _first_pass(folder, run)
-    counting = _Counting(span, book)
+    span, book, index = _first_pass(folder, run)
+    counting = _Counting(span, book, index)
     for batch in folder.row_batches(COLUMNS):
         if batch.num_rows:
             counting.add(batch)
@@ -248,17 +258,19 @@ def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
     return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
 
 
-def _first_pass(folder: RunFolder, run: Run) -> tuple[Extent, InstanceTracker]:
+def _first_pass(folder: RunFolder, run: Run) -> tuple[Extent, InstanceTracker, EndpointIndex]:
     first: int | None = None
     last_end = 0
-    book = InstanceTracker()
-    for batch in folder.row_batches(("start", "latency_us", "instance")):
+    book, counter = InstanceTracker(), EndpointCounter()
+    for batch in folder.row_batches(("start", "latency_us", "name", "method", "outcome", "instance")):
         if not batch.num_rows:
             continue
         start = integers(batch.column("start"), 0)
         first = int(start.min()) if first is None else min(first, int(start.min()))
         last_end = max(last_end, int((start + integers(batch.column("latency_us"), 0) * 1000).max()))
         book.see(batch.column("instance"), start)
+        failed = np.isin(outcome_codes(batch.column("outcome")), _FAILED_CODES)
+        counter.see(batch.column("name"), batch.column("method"), failed)
     t0_ns = round(run.load_start.timestamp() * 1e6) * 1000 if run.load_start else first
     if t0_ns is None:
         t0_ns = round(run.start.timestamp() * 1e6) * 1000
@@ -270,7 +282,27 @@ def _first_pass(folder: RunFolder, run: Run) -> tuple[Extent, InstanceTracker]:
             "run.json is wrong. Correct it, or drop that row."
         )
     book.close(t0_ns)
-    return Extent(t0_ns, int(seconds)), book
+    return Extent(t0_ns, int(seconds)), book, counter.close()
+
+
+def outcome_codes(column: pa.Array) -> Ints:
+    """Return each row's outcome as its index into OUTCOMES.
+
+    Raises:
+        RunFolderError: one of them is not known to this version.
+    """
+    known = {name: code for code, name in enumerate(OUTCOMES)}
+    names = column.dictionary.to_pylist()
+    unknown = sorted({name for name in names if name is not None} - set(known))
+    if unknown:
+        raise RunFolderError(f"the rows have an outcome {unknown[0]!r}; known are {', '.join(OUTCOMES)}.")
+    return np.array([known.get(name, 0) for name in names], dtype=np.int64)[integers(column.indices, 0)]
+
+
+def _least(before: int | None, values: Ints) -> int | None:
+    if not len(values):
+        return before
+    return int(values.min()) if before is None else min(before, int(values.min()))
 
 
 @dataclass(slots=True)
@@ -279,10 +311,11 @@ class _Counting:
 
     span: Extent
     book: InstanceTracker
-    endpoints: dict[tuple[str, str], int] = field(default_factory=dict)
+    index: EndpointIndex
     by_outcome: dict[str, Ints] = field(default_factory=dict)
     by_status: dict[int, Ints] = field(default_factory=dict)
     timeout_at_least_us: int | None = None
+    censored_at_least_us: int | None = None
     first_ok_us: int | None = None
     open_loop: bool = False
     any_age: bool = False
@@ -290,7 +323,6 @@ class _Counting:
     server_count: int = 0
     bytes: int = 0
     tally: Tally = field(default_factory=Tally)
-    per_endpoint: Tally = field(default_factory=Tally)
     sums: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -298,6 +330,8 @@ class _Counting:
             self.by_outcome[outcome] = self._zeros()
         for name in ("ended", "ok_ended", "young"):
             self.sums[name] = self._zeros()
+        for name in ("by_endpoint", "failed_by_endpoint"):
+            self.sums[name] = np.zeros(max(1, len(self.index.endpoints)), dtype=np.int64)
         self.sums["ok_response_us"] = np.zeros(self.span.seconds)
 
     def _zeros(self) -> Ints:
@@ -316,7 +350,7 @@ class _Counting:
         second = np.minimum(seconds_of(start, self.span.t0_ns), self.span.seconds - 1)
         end_us = (start - self.span.t0_ns) // 1000 + latency
         ended = np.clip(end_us // 1_000_000, 0, self.span.seconds - 1)
-        outcome = self._outcomes(batch.column("outcome"))
+        outcome = outcome_codes(batch.column("outcome"))
         ok = outcome == 0
         for code, name in enumerate(OUTCOMES):
             self.by_outcome[name] += self._count(second[outcome == code])
@@ -334,20 +368,15 @@ class _Counting:
         number = self.book.numbers(batch.column("instance"))
         young = self.book.young(number, start, age)
         self.sums["young"] += self._count(second[young])
-        endpoint = self._endpoint(batch.column("name"), batch.column("method"))
-        self.per_endpoint.add((endpoint * 2 + ~ok) * MAX_SECONDS + second)
+        endpoint = self.index.numbers(batch.column("name"), batch.column("method"))
+        endpoints = len(self.sums["by_endpoint"])
+        self.sums["by_endpoint"] += np.bincount(endpoint, minlength=endpoints)
+        failed = np.isin(outcome, _FAILED_CODES)
+        self.sums["failed_by_endpoint"] += np.bincount(endpoint[failed], minlength=endpoints)
         bins = bin_of(response)
         cell = (second * (2 * MAX_ENDPOINTS) + endpoint * 2 + young) * BINS + bins
         self.tally.add(cell[ok])
         self.book.add(number[ok], start[ok], latency[ok], age[ok], bins[ok])
-
-    def _outcomes(self, column: pa.Array) -> Ints:
-        known = {name: code for code, name in enumerate(OUTCOMES)}
-        unknown = sorted({name for name in column.dictionary.to_pylist() if name is not None} - set(known))
-        if unknown:
-            raise RunFolderError(f"requests.parquet has an outcome {unknown[0]!r}; known are {', '.join(OUTCOMES)}.")
-        codes = np.array([known[name] for name in column.dictionary.to_pylist()], dtype=np.int64)
-        return codes[integers(column.indices, 0)]
 
     def _statuses(self, status: Ints, second: Ints) -> None:
         for value in np.unique(status).tolist():
@@ -355,47 +384,33 @@ class _Counting:
             counts += self._count(second[status == value])
 
     def _extremes(self, outcome: Ints, ok: Bools, latency: Ints, end_us: Ints) -> None:
-        timed_out = latency[outcome == OUTCOMES.index("timeout")]
-        if len(timed_out):
-            self.timeout_at_least_us = min(int(timed_out.min()), self.timeout_at_least_us or int(timed_out.min()))
+        self.timeout_at_least_us = _least(self.timeout_at_least_us, latency[outcome == OUTCOMES.index("timeout")])
+        self.censored_at_least_us = _least(self.censored_at_least_us, latency[np.isin(outcome, _CENSORED_CODES)])
         if ok.any():
             first = int(end_us[ok].min())
             self.first_ok_us = first if self.first_ok_us is None else min(first, self.first_ok_us)
 
-    def _endpoint(self, name: pa.Array, method: pa.Array) -> Ints:
-        names, methods = name.dictionary.to_pylist(), method.dictionary.to_pylist()
-        pair = integers(name.indices, 0) * len(methods) + integers(method.indices, 0)
-        distinct, inverse = np.unique(pair, return_inverse=True)
-        index = [self._index((names[at // len(methods)], methods[at % len(methods)])) for at in distinct.tolist()]
-        return np.array(index, dtype=np.int64)[inverse]
-
-    def _index(self, pair: tuple[str, str]) -> int:
-        if pair not in self.endpoints and len(self.endpoints) >= MAX_ENDPOINTS - 1:
-            pair = (OTHER, "")
-        return self.endpoints.setdefault(pair, len(self.endpoints))
-
     def series(self) -> Series:
         """Return what was counted."""
-        per_endpoint = np.zeros((max(1, len(self.endpoints)) * 2, self.span.seconds), dtype=np.int64)
-        where, number = self.per_endpoint.result()
-        per_endpoint[where // MAX_SECONDS, where % MAX_SECONDS] = number
-        failed = per_endpoint[1::2]
+        endpoints = len(self.index.endpoints)
         return Series(
             t0_ns=self.span.t0_ns,
             seconds=self.span.seconds,
-            endpoints=tuple(EndpointKey(*pair) for pair in self.endpoints),
+            endpoints=self.index.endpoints,
+            index=self.index,
             started=np.sum(list(self.by_outcome.values()), axis=0),
             ended=self.sums["ended"],
             ok_ended=self.sums["ok_ended"],
             by_outcome=self.by_outcome,
             by_status=self.by_status,
-            by_endpoint=per_endpoint[0::2] + failed,
-            failed_by_endpoint=failed,
+            by_endpoint=self.sums["by_endpoint"][:endpoints],
+            failed_by_endpoint=self.sums["failed_by_endpoint"][:endpoints],
             ok_response_us=self.sums["ok_response_us"],
             young=self.sums["young"] if self.any_age else None,
-            cells=Cells.of(self.tally, self.span.seconds),
+            cells=Cells.of(self.tally, self.span.seconds, endpoints),
             instances=self.book.instances(),
             timeout_at_least_us=self.timeout_at_least_us,
+            censored_at_least_us=self.censored_at_least_us,
             first_ok_us=self.first_ok_us,
             open_loop=self.open_loop,
             server_us=(self.server_sum, self.server_count) if self.server_count else None,

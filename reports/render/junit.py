@@ -5,13 +5,14 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from reports.model import Objective, Report, RunSummary
+from reports.verdict import decide, generator_ratio
 
 
 def render_junit(report: Report) -> str:
-    """Return JUnit XML: a suite per run, a case per objective and one for the run's own outcome.
+    """Return JUnit XML: a suite per run, a case per objective (the implied one too) and one for the run's own outcome.
 
-    A missed objective is a failure; an undecided one and a degraded run are errors, which no CI server takes for a
-    pass. A run without objectives has the one case about its outcome.
+    A missed objective is a failure; an undecided one and a run that is not complete are errors, which no CI server
+    takes for a pass.
     """
     suites = ET.Element("testsuites", name="lt")
     for run in report.runs:
@@ -23,7 +24,8 @@ def render_junit(report: Report) -> str:
 def _suite(run: RunSummary) -> ET.Element:
     name = f"{clean(run.scenario)} on {clean(run.name)}"
     verdicts = [objective.verdict for objective in run.objectives]
-    degraded = run.outcome == "degraded"
+    open_points = decide([], outcome=run.outcome, reasons=run.reasons, generator_ratio=generator_ratio(run))
+    incomplete = open_points.kind == "undecided"
     suite = ET.Element(
         "testsuite",
         name=name,
@@ -31,11 +33,11 @@ def _suite(run: RunSummary) -> ET.Element:
         time=f"{run.duration_s:.0f}",
         tests=str(len(verdicts) + 1),
         failures=str(verdicts.count("missed")),
-        errors=str(verdicts.count("undecided") + degraded),
+        errors=str(verdicts.count("undecided") + incomplete),
     )
     case = ET.SubElement(suite, "testcase", classname=name, name="the run is complete")
-    if degraded:
-        ET.SubElement(case, "error", message=clean(". ".join(run.reasons) or "degraded"))
+    if incomplete:
+        ET.SubElement(case, "error", type=run.outcome, message=clean(". ".join(open_points.why)))
     elif run.reasons:
         ET.SubElement(case, "system-out").text = clean(f"{run.outcome}: {'. '.join(run.reasons)}")
     for objective in run.objectives:
@@ -44,7 +46,7 @@ def _suite(run: RunSummary) -> ET.Element:
 
 
 def _case(objective: Objective, suite: str) -> ET.Element:
-    case = ET.Element("testcase", classname=suite, name=clean(objective.text))
+    case = ET.Element("testcase", classname=suite, name=clean(objective.text + " (implied)" * objective.implied))
     if objective.verdict == "held":
         ET.SubElement(case, "system-out").text = clean(objective.why)
     else:

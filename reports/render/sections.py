@@ -71,7 +71,7 @@ def _in_short(report: Report) -> tuple[str, ...]:
         for run in report.runs
         if run.outcome != "complete"
     ]
-    return (*report.notes, sentences.headline(report), *cards, *left)
+    return (*report.notes, sentences.headline(report), *cards, *left, *sentences.task_error_lines(report))
 
 
 def _spikes(report: Report) -> tuple[str | Table, ...]:

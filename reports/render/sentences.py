@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.data import formats as f
-from reports.model import ComparedLine, Comparison, Objective, Phase, Quantile, Report, RunSummary
-
-Verdict = Literal["held", "missed", "undecided", "unjudged"]
+from reports.model import ComparedLine, Comparison, Objective, Phase, Quantile, Report, RunSummary, TaskError
+from reports.verdict import of_runs
 
 MARKS: Mapping[str, str] = {"held": "✓", "missed": "✗", "undecided": "?"}
 
@@ -52,17 +51,15 @@ class Card:
     lines: tuple[str, ...]
 
 
-def verdict(report: Report, *, allow_degraded: bool = False) -> Verdict:
-    """Return what the objectives of all runs come to: a missed one, else an undecided one or a degraded run, else held.
+def verdict(report: Report, *, allow_degraded: bool = False) -> str:
+    """Return what the runs come to together: held, missed, undecided or unjudged (see reports/verdict.py)."""
+    return of_runs(report.runs, allow_degraded=allow_degraded).kind
 
-    `unjudged` means that no objective was set and nothing was lost.
-    """
-    judged = [objective.verdict for run in report.runs for objective in run.objectives]
-    if "missed" in judged:
-        return "missed"
-    if "undecided" in judged or (not allow_degraded and any(run.outcome == "degraded" for run in report.runs)):
-        return "undecided"
-    return "held" if judged else "unjudged"
+
+def failed_of(run: RunSummary) -> int:
+    """Return how many requests failed; in a summary of an older version all that did not succeed."""
+    totals = run.totals
+    return totals.requests - totals.ok - totals.generator if totals.failed is None else totals.failed
 
 
 def title(report: Report) -> str:
@@ -83,13 +80,21 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
     if not totals.requests:
         return f"{who} was sent no request that was recorded."
     users = f" from {f.count(totals.peak_users)} users" if totals.peak_users else ""
-    failed = totals.requests - totals.ok
+    failed = failed_of(run)
     answered = "none failed" if failed == 0 else f"{f.percent(totals.error_ratio)} failed"
+    if totals.generator:
+        answered += f", {f.count(totals.generator)} not sent for lack of the load generator's own resources"
+    if totals.task_errors:
+        answered += f", {f.plural(totals.task_errors, 'error')} in the scenario's own code"
     steady = phase_of(run, "steady")
     p95 = quantile_of(steady.latency if steady else run.latency, 0.95)
     when = "once steady" if steady else "over the whole run"
     latency = f", p95 {f.ms(p95.value_ms)} {when}" if p95 and p95.value_ms is not None else ""
     if not totals.ok:
+        if totals.generator == totals.requests:
+            return (
+                f"{who} was sent nothing: the load generator could not send any of {f.count(totals.requests)} requests."
+            )
         return f"{who} took {f.plural(totals.requests, 'request')}{users}: every one failed."
     spikes = f.plural(len(run.spikes), "p95 spike") if run.spikes else "no p95 spike"
     causes = [spike.cause for spike in run.spikes]
@@ -110,13 +115,13 @@ def _held(report: Report) -> Card:
         f"{run.name if several else 'The run'} is {run.outcome}." for run in report.runs if run.outcome != "complete"
     ]
     if verdicts == "unjudged":
-        failed = sum(run.totals.requests - run.totals.ok for run in report.runs)
+        failed = sum(failed_of(run) for run in report.runs)
         total = sum(run.totals.requests for run in report.runs)
         value = "No failures" if failed == 0 else f"{f.count(failed)} failed"
         lines.insert(
             0, f"{f.percent(failed / total)} of {f.plural(total, 'request')} failed." if total else "No request."
         )
-        lines.append('No objective was set: add --slo "p95(steady) < 300ms".')
+        lines.append(NO_OBJECTIVE)
         return Card("Did it hold?", value, "unsure" if failed or not total else "plain", tuple(lines))
     words: dict[str, tuple[str, Literal["good", "bad", "unsure"]]] = {
         "held": ("Yes", "good"),
@@ -124,7 +129,29 @@ def _held(report: Report) -> Card:
         "undecided": ("Undecided", "unsure"),
     }
     value, tone = words[verdicts]
+    if all(one.implied for run in report.runs for one in run.objectives):
+        lines.append(NO_OBJECTIVE)
     return Card("Did it hold?", value, tone, tuple(lines))
+
+
+NO_OBJECTIVE = 'No other objective was set: add --slo "p95(steady) < 300ms".'
+
+
+def task_error_lines(report: Report) -> list[str]:
+    """Return a sentence for each kind of exception that the scenario's own code raised, most frequent first."""
+    return [
+        f"{f'{run.name}: ' if len(report.runs) > 1 else ''}The scenario's own code raised {one.exception} "
+        f"{f.plural(one.count, 'time')} in {_place(one)}{f': {one.message}' if one.message else ''}."
+        for run in report.runs
+        for one in run.task_errors
+    ]
+
+
+def _place(error: TaskError) -> str:
+    lines = [line.strip() for line in error.traceback.splitlines() if line.strip().startswith("File ")]
+    at = f" ({lines[-1].removeprefix('File ')})" if lines else ""
+    name = ".".join(part for part in (error.user_class, error.task) if part) or error.where
+    return name + at
 
 
 def objective_lines(report: Report) -> list[str]:
@@ -133,7 +160,8 @@ def objective_lines(report: Report) -> list[str]:
     for run in report.runs:
         for one in run.objectives:
             of = f" {run.name}" if len(report.runs) > 1 else ""
-            told.setdefault(one.text, []).append(f"{MARKS[one.verdict]}{of} {measured(one)}")
+            text = f"{one.text} (implied)" if one.implied else one.text
+            told.setdefault(text, []).append(f"{MARKS[one.verdict]}{of} {measured(one)}")
     return [f"{text}: {', '.join(found)}." for text, found in told.items()]
 
 
@@ -143,6 +171,10 @@ def measured(objective: Objective) -> str:
         return "no data"
     if objective.unit == "ms":
         return f.ms(objective.value)
+    if objective.unit == "count":
+        return f.count(objective.value)
+    if objective.unit == "usd":
+        return f.usd(objective.value)
     return f.percent(objective.value) if objective.unit == "ratio" else f"{f.decimal(objective.value)}/s"
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from loadtest.recording.frames import FAILED, OUTCOMES
 from loadtest.recording.run import Run
 from reports import model
 from reports.analysis.analysis import Analysis
@@ -18,6 +19,7 @@ from reports.data.histogram import Bools, Floats
 from reports.data.numbers import error_ratio, failures, requests, throughput_per_s, time_out_at_least_ms
 from reports.data.window import Window
 from reports.summary.columns import THROTTLING, series_of
+from reports.verdict import of_run
 
 CURVE_POINTS_PER_NINE = 24
 PHASE_QUANTILES = (0.5, 0.95, 0.99)
@@ -28,7 +30,7 @@ MAX_INSTANCES_LISTED = 200
 def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
     """Return everything the report says of one run, called `name` in it, its lines in steps of `step_s`."""
     run, series = found.run, found.series
-    return model.RunSummary(
+    made = model.RunSummary(
         id=run.id,
         name=name,
         folder=found.folder.path.name,
@@ -65,7 +67,9 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         instances=list(series.instances[:MAX_INSTANCES_LISTED]),
         cost=found.cost,
         measured=_measured(found),
+        task_errors=_task_errors(run),
     )
+    return made.model_copy(update={"verdict": of_run(made)})
 
 
 def _totals(found: Analysis) -> model.Totals:
@@ -73,8 +77,11 @@ def _totals(found: Analysis) -> model.Totals:
     users = found.load.demand
     return model.Totals(
         requests=requests(series, whole),
-        ok=requests(series, whole) - failures(series, whole),
-        failures={kind: int(counts.sum()) for kind, counts in series.by_outcome.items() if kind != "ok"},
+        ok=int(series.ok.sum()),
+        failures={kind: int(series.by_outcome[kind].sum()) for kind in OUTCOMES if kind in FAILED},
+        failed=failures(series, whole),
+        generator=int(series.generator.sum()),
+        task_errors=sum(error.count for error in found.run.task_errors),
         timeouts=int(series.by_outcome["timeout"].sum()),
         timeout_at_least_ms=time_out_at_least_ms(series),
         throttled={str(s): int(series.by_status[s].sum()) for s in THROTTLING if s in series.by_status},
@@ -130,22 +137,28 @@ def _objectives(found: Analysis) -> list[model.Objective]:
             limit=judged.objective.limit,
             unit=judged.objective.unit.value,
             why=judged.why,
+            implied=judged.objective.implied,
         )
         for judged in found.judgements
     ]
 
 
+def _task_errors(run: Run) -> list[model.TaskError]:
+    errors = sorted(run.task_errors, key=lambda error: -error.count)
+    fields = set(model.TaskError.model_fields)
+    return [model.TaskError.model_validate(error.model_dump(include=fields)) for error in errors]
+
+
 def _endpoints(found: Analysis) -> list[model.Endpoint]:
     series = found.series
-    sent = series.by_endpoint.sum(axis=1).tolist()
-    failed = series.failed_by_endpoint.sum(axis=1).tolist()
+    sent, failed = series.by_endpoint.tolist(), series.failed_by_endpoint.tolist()
     return [
         model.Endpoint(
             method=endpoint.method,
             name=endpoint.name,
             requests=int(sent[at]),
             failures=int(failed[at]),
-            throughput_per_s=(sent[at] - failed[at]) / series.seconds,
+            throughput_per_s=latency.requests / series.seconds,
             latency=_chosen(latency),
         )
         for at, (endpoint, latency) in enumerate(zip(series.endpoints, found.latencies.by_endpoint, strict=True))

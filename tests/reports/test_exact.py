@@ -18,7 +18,7 @@ WHOLE = Population(0, 10**6)
 
 
 def exact(folder: RunFolder, population: Population = WHOLE) -> Distribution:
-    return distributions(folder, read_series(folder, folder.read_run()), [population])[0]
+    return distributions(folder, read_series(folder, folder.read_run()), [population])[0][0]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,6 +41,19 @@ def test_only_successful_requests_count_and_the_failed_have_their_own(tmp_path: 
     failed = exact(folder, Population(0, 100, who=Who.FAILED))
     assert (failed.requests, failed.max_ms) == (20, 2.0)
     assert exact(folder, Population(0, 100, who=Who.TIMEOUT)).min_ms == 9.0
+
+
+def test_each_endpoint_has_the_percentiles_of_its_own_requests(tmp_path: Path) -> None:
+    """Endpoints of three requests each, in any order: the middle one is its median."""
+    names = [f"/{at % 20}" for at in range(60)]
+    latency = [1000 * (at % 20) + 10 * (at // 20) for at in range(60)]
+    folder = write_rows(tmp_path, latency_us=latency, name=names)
+    series = read_series(folder, folder.read_run())
+    _, endpoints = distributions(folder, series, [WHOLE])
+    medians = {one.name: found.at(0.5) for one, found in zip(series.endpoints, endpoints, strict=True)}
+    assert {name: median and median.value_ms for name, median in medians.items()} == {
+        f"/{at}": pytest.approx(at + 0.01) for at in range(20)
+    }
 
 
 def test_a_population_without_requests_has_no_numbers(tmp_path: Path) -> None:

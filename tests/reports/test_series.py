@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from loadtest.core.errors import RunFolderError
+from reports.data.endpoints import MAX_ENDPOINTS
 from reports.data.histogram import BINS, MIDDLE_US, bin_of, lower_us
 from reports.data.instances import Instance
+from reports.data.numbers import error_ratio
 from reports.data.series import Series, read_series
+from reports.data.window import Window
 from tests.reports.folders import T0, run_record, write_rows
 
 
@@ -62,8 +65,8 @@ def test_failures_are_apart_by_outcome_status_and_endpoint(tmp_path: Path) -> No
         name=["/a", "/a", "/a", "/b", "/b"],
     )
     assert {status: counts.sum() for status, counts in found.by_status.items()} == {0: 1, 200: 2, 429: 1, 503: 1}
-    assert found.by_endpoint.sum(axis=1).tolist() == [3, 2]
-    assert found.failed_by_endpoint.sum(axis=1).tolist() == [2, 1]
+    assert found.by_endpoint.tolist() == [3, 2]
+    assert found.failed_by_endpoint.tolist() == [2, 1]
     assert found.timeout_at_least_us == 1000
 
 
@@ -96,9 +99,31 @@ def test_open_loop_response_time_counts_the_lateness(tmp_path: Path) -> None:
 
 
 def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
-    found = series(tmp_path, latency_us=[1000] * 500, name=[f"/item/{at}" for at in range(500)])
-    assert len(found.endpoints) == 64
-    assert found.by_endpoint.sum() == 500
+    """1,000 names that are no ids: the first half is asked twice, the very last always fails, the rest is one line."""
+    words = [f"/{chr(97 + at // 26 // 26)}{chr(97 + at // 26 % 26)}{chr(97 + at % 26)}" for at in range(1000)]
+    names = words + words[:500]
+    outcome = ["http_error" if name == words[-1] else "ok" for name in names]
+    found = series(tmp_path, latency_us=[1000] * 1500, name=names, outcome=outcome)
+    assert len(found.endpoints) == MAX_ENDPOINTS
+    assert found.by_endpoint.sum() == 1500
+    kept = {one.name for one in found.endpoints}
+    assert kept >= {*words[:500], words[-1]}
+    assert found.endpoints[-1].name == f"({1000 - MAX_ENDPOINTS + 1} other endpoints)"
+    assert found.by_endpoint[-1] == 1000 - MAX_ENDPOINTS + 1
+
+
+def test_names_that_differ_in_ids_share_an_endpoint_where_there_are_too_many(tmp_path: Path) -> None:
+    few = [f"step {at}" for at in range(100)]
+    assert len(series(tmp_path / "few", latency_us=[1000] * 100, name=few).endpoints) == 100
+    many = [f"/item/{at}" for at in range(2000)]
+    (only,) = series(tmp_path / "many", latency_us=[1000] * 2000, name=many).endpoints
+    assert only.name == "/item/{id}"
+
+
+def test_what_the_generator_could_not_send_is_no_failure_of_the_service(tmp_path: Path) -> None:
+    found = series(tmp_path, latency_us=[1000] * 4, outcome=["ok", "generator", "unanswered", "wrong_answer"])
+    assert (found.failed.sum(), found.generator.sum(), found.censored.sum()) == (2, 1, 1)
+    assert error_ratio(found, Window(0, found.seconds)) == pytest.approx(2 / 3)
 
 
 def test_a_row_weeks_away_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Gather what an objective is judged by beside the series: one endpoint's requests, and what the platform told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from loadtest.core.objectives import EndpointName, Objective
+from loadtest.recording.folder import RunFolder
+from reports.analysis.objectives import EndpointCounts, Platform
+from reports.analysis.phases import PhaseWindow
+from reports.data.cloud import InstanceGauge, MetricSeries
+from reports.data.exact import Population, Who, distributions
+from reports.data.series import Series
+from reports.data.serving import instances_per_s
+from reports.model import Cost
+
+CPU = "run.googleapis.com/container/cpu/utilizations"
+
+
+def endpoint_counts(
+    folder: RunFolder, series: Series, parts: Sequence[PhaseWindow], objectives: Sequence[Objective]
+) -> dict[tuple[EndpointName, str], EndpointCounts]:
+    """Return the requests of every endpoint and phase that an objective names; costs a pass only where one does.
+
+    Left out are endpoints without a request, those that are not kept apart (series.endpoints), and a name without a
+    method that several methods share.
+    """
+    asked: dict[tuple[EndpointName, str], tuple[int, PhaseWindow]] = {}
+    for objective in objectives:
+        if objective.endpoint is None:
+            continue
+        named = [at for at, one in enumerate(series.endpoints) if objective.endpoint.names(one.name, one.method)]
+        part = next((part for part in parts if part.name.value == objective.phase), None)
+        if len(named) == 1 and part is not None:
+            asked[objective.endpoint, objective.phase] = (named[0], part)
+    if not asked:
+        return {}
+    populations = [
+        Population(part.window.start_s, part.window.end_s, endpoint=at, who=who)
+        for at, part in asked.values()
+        for who in (Who.OK, Who.EVERY_FAILED, Who.AT_LEAST)
+    ]
+    found, _ = distributions(folder, series, populations, by_endpoint=False)
+    triples = zip(found[0::3], found[1::3], found[2::3], strict=True)
+    return {
+        key: EndpointCounts(ok=ok, failed=failed.requests, at_least=at_least)
+        for key, (ok, failed, at_least) in zip(asked, triples, strict=True)
+        if ok.requests + failed.requests
+    }
+
+
+def platform_of(
+    series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None, cost: Cost | None
+) -> Platform:
+    """Return what the platform, or the service by its headers, told of instances, CPU and cost."""
+    ready = [one.ready_s for one in series.instances]
+    points = [one for one in cloud or () if one.metric == CPU]
+    at_s = np.concatenate([one.end_s for one in points]) if points else np.empty(0)
+    ratio = np.concatenate([one.value for one in points]) if points else np.empty(0)
+    order = np.argsort(at_s, kind="stable")
+    return Platform(
+        instances=instances_per_s(series, gauge),
+        became_ready_s=tuple(at for at in ready if at is not None) if ready and None not in ready else None,
+        cpu=(at_s[order], ratio[order]) if points else None,
+        cost_usd=None if cost is None else cost.run_usd,
+    )

@@ -1,0 +1,110 @@
+"""Choose which endpoints get statistics of their own, and number every row's endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from loadtest.core.templates import path_template
+from reports.data.arrays import integers
+from reports.data.histogram import Bools, Ints
+
+MAX_ENDPOINTS = 512
+"""Endpoints with statistics of their own: five hundred fit a table that can be searched; beyond it a remainder."""
+
+BY_FAILURES = 64
+"""Places of these kept for the endpoints with most failures: one with few requests that all fail is worth a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointKey:
+    """One name and method of the scenario."""
+
+    name: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The distinct (name, method) pairs of a batch, and for each row the place of its own."""
+
+    keys: list[EndpointKey]
+    place: Ints
+
+
+def pairs_of(names: pa.Array, methods: pa.Array) -> Pairs:
+    """Return the pairs that occur in two dictionary columns: work grows with rows and distinct pairs only."""
+    name, method = names.dictionary.to_pylist(), methods.dictionary.to_pylist()
+    width = max(len(method), 1)
+    both = integers(names.indices, 0) * width + integers(methods.indices, 0)
+    distinct, place = np.unique(both, return_inverse=True)
+    return Pairs([EndpointKey(name[at // width], method[at % width]) for at in distinct.tolist()], place.ravel())
+
+
+class EndpointCounter:
+    """Count requests and failures per endpoint in a first pass; then say which endpoints are kept apart."""
+
+    def __init__(self) -> None:
+        self._counts: dict[EndpointKey, list[int]] = {}
+
+    def see(self, names: pa.Array, methods: pa.Array, failed: Bools) -> None:
+        """Count a batch of rows."""
+        pairs = pairs_of(names, methods)
+        sent = np.bincount(pairs.place, minlength=len(pairs.keys)).tolist()
+        lost = np.bincount(pairs.place[failed], minlength=len(pairs.keys)).tolist()
+        for key, requests, failures in zip(pairs.keys, sent, lost, strict=True):
+            counts = self._counts.setdefault(key, [0, 0])
+            counts[0] += requests
+            counts[1] += failures
+
+    def close(self) -> EndpointIndex:
+        """Return the choice: all endpoints where they are few enough, in the order of their requests.
+
+        Where they are not, names that differ only in ids share one; where they still are too many, those with most
+        requests and most failures are kept apart and the rest is one endpoint, named after how many it holds.
+        """
+        if len(self._counts) <= MAX_ENDPOINTS:
+            return EndpointIndex(_ranked(self._counts), {}, None)
+        templates = {key: EndpointKey(path_template(key.name), key.method) for key in self._counts}
+        grouped: dict[EndpointKey, list[int]] = {}
+        for key, (requests, failures) in self._counts.items():
+            counts = grouped.setdefault(templates[key], [0, 0])
+            counts[0] += requests
+            counts[1] += failures
+        if len(grouped) <= MAX_ENDPOINTS:
+            return EndpointIndex(_ranked(grouped), templates, None)
+        by_failures = sorted((key for key in grouped if grouped[key][1]), key=lambda key: -grouped[key][1])
+        kept = dict.fromkeys(by_failures[:BY_FAILURES])
+        for key in _ranked(grouped):
+            if len(kept) >= MAX_ENDPOINTS - 1:
+                break
+            kept[key] = None
+        rest = EndpointKey(f"({len(grouped) - len(kept):,} other endpoints)", "")
+        return EndpointIndex([*_ranked({key: grouped[key] for key in kept}), rest], templates, rest)
+
+
+class EndpointIndex:
+    """The endpoints that are kept apart, and the number of each row's."""
+
+    def __init__(
+        self, endpoints: list[EndpointKey], templates: Mapping[EndpointKey, EndpointKey], rest: EndpointKey | None
+    ) -> None:
+        self.endpoints = tuple(endpoints)
+        self.rest = rest
+        self._templates = templates
+        self._numbers = {key: at for at, key in enumerate(endpoints)}
+
+    def numbers(self, names: pa.Array, methods: pa.Array) -> Ints:
+        """Return the index into `endpoints` of each row."""
+        pairs = pairs_of(names, methods)
+        last = len(self.endpoints) - 1
+        number = [self._numbers.get(self._templates.get(key, key), last) for key in pairs.keys]
+        return np.array(number, dtype=np.int64)[pairs.place] if number else np.empty(0, np.int64)
+
+
+def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:
+    """Return endpoints by their requests, most first; of equal ones the one met first."""
+    return sorted(counts, key=lambda key: -counts[key][0])

@@ -1,0 +1,74 @@
+"""Decide whether a run held: the one verdict that every format and the exit code use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.model import Objective, RunSummary, RunVerdict
+
+GENERATOR_MATTERS_RATIO = 0.01
+"""Above 1 % the rest of the load is no longer what was asked for: the share at which errors count by default."""
+
+
+def decide(
+    objectives: Sequence[Objective],
+    *,
+    outcome: str,
+    reasons: Sequence[str] = (),
+    generator_ratio: float = 0.0,
+    allow_degraded: bool = False,
+) -> RunVerdict:
+    """Return what a run comes to: missed, else undecided, else held; unjudged where nothing was asked of it.
+
+    An objective that was missed stays missed however the run ended: what is missing cannot make it better. A run that
+    is not complete decides nothing else, whatever its objectives say about the part of it that is known.
+
+    Args:
+        objectives: of the run, judged, the implied one among them.
+        outcome: `complete`, `degraded`, `interrupted` or `running`.
+        reasons: why it is not complete.
+        generator_ratio: share of its requests that the load generator itself could not send.
+        allow_degraded: whether a degraded run may still hold.
+    """
+    missed = [f"{one.text}: {one.why}" for one in objectives if one.verdict == "missed"]
+    if missed:
+        return RunVerdict(kind="missed", why=missed)
+    open_points = [f"{one.text}: {one.why}" for one in objectives if one.verdict == "undecided"]
+    allowed = ("complete", "degraded") if allow_degraded else ("complete",)
+    if outcome not in allowed:
+        open_points.append(f"the run is {outcome}{': ' * bool(reasons)}{'; '.join(reasons)}")
+    if generator_ratio > GENERATOR_MATTERS_RATIO and not allow_degraded:
+        open_points.append(f"the load generator itself could not send {generator_ratio:.1%} of the requests")
+    if open_points:
+        return RunVerdict(kind="undecided", why=open_points)
+    if not objectives:
+        return RunVerdict(kind="unjudged", why=["no objective was set, and the implied one is off"])
+    return RunVerdict(kind="held", why=[f"{one.text}: {one.why}" for one in objectives])
+
+
+def of_run(run: RunSummary, *, allow_degraded: bool = False) -> RunVerdict:
+    """Return the verdict of a run by its part of the report."""
+    return decide(
+        run.objectives,
+        outcome=run.outcome,
+        reasons=run.reasons,
+        generator_ratio=generator_ratio(run),
+        allow_degraded=allow_degraded,
+    )
+
+
+def generator_ratio(run: RunSummary) -> float:
+    """Return the share of a run's requests that the load generator itself could not send; 0 without any request."""
+    return run.totals.generator / run.totals.requests if run.totals.requests else 0.0
+
+
+def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunVerdict:
+    """Return the verdict of several runs together: the worst of them, held only when each is."""
+    found = [of_run(run, allow_degraded=allow_degraded) for run in runs]
+    for kind in ("missed", "undecided", "unjudged", "held"):
+        those = [(run.name, one) for run, one in zip(runs, found, strict=True) if one.kind == kind]
+        if those:
+            names = len(runs) > 1
+            why = [f"{name}: {said}" if names else said for name, one in those for said in one.why]
+            return those[0][1].model_copy(update={"why": why})
+    raise ValueError("no run to decide about")
