@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loadtest.recording.capabilities import Capabilities, capabilities_of
+
 SUMMARY_FORMAT: Literal[1] = 1
 """The version of summary.json that this code writes; a reader of another version asks for the report again."""
 
@@ -312,6 +314,9 @@ class RunSummary(Part):
     description: str
     target: Annotated[str, Field(description="local, emulator, cloud or url")]
     url: str
+    capabilities: Annotated[Capabilities, Field(description="what the target's platform can do")] = Field(
+        default_factory=lambda known: capabilities_of(known["target"], known["url"])
+    )
     service: str | None
     region: str | None
     revision: str | None

@@ -59,9 +59,6 @@ SHIMS = {"loadtest.user", "loadtest.shapes", "loadtest.schedule", "loadtest.paci
 """Old import paths of users' locustfiles."""
 
 STILL = {
-    ("loadtest.runs.budget", "loadtest.cli"),
-    ("loadtest.runs.budget", "reports.data"),
-    ("loadtest.runs.watch", "loadtest.cli"),
     ("reports.summary.build", "reports.render"),
 }
 """Imports against the arrow that are still to be turned round; the list only shrinks."""

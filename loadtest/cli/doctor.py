@@ -44,16 +44,15 @@ def doctor(
     """
     from target_service.schema import EXAMPLES
 
-    from ..platforms.cloudrun.checks import Check, Mark, ServiceCheckRequest, check_service
+    from ..core.checks import Check, Mark
+    from ..platforms.base import CheckRequest, TargetOptions
     from ..platforms.cloudrun.settings import parse_timeout
+    from ..platforms.registry import platform_of
     from .machine import check_machine
     from .terminal import out
 
-    asked = ServiceCheckRequest(
-        service=service,
-        project=project,
-        region=region,
-        endpoint=endpoint,
+    asked = CheckRequest(
+        options=TargetOptions(service=service, project=project, region=region, endpoint=endpoint),
         run_s=parse_timeout(duration, option="--duration"),
         path=path,
         payload=EXAMPLES[0],
@@ -70,7 +69,6 @@ def doctor(
 
     for check in check_machine(users=users, workers=workers or max(1, (os.cpu_count() or 2) - 1), runs=runs):
         show(check)
-    if target == "cloud" or endpoint is not None:
-        for check in check_service(asked):
-            show(check)
+    for check in platform_of("cloud" if endpoint is not None else target).checks(asked):
+        show(check)
     return UNUSABLE if any(check.mark is Mark.BAD for check in found) else 0

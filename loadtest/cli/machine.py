@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..platforms.cloudrun.checks import Check, Mark
+from ..core.checks import Check, Mark
 
 PORTS = {8080: "lt serve", 5557: "a Locust master that other machines join", 8089: "Locust's own web page (--ui)"}
 LEAST_PYTHON = (3, 11)

@@ -37,11 +37,7 @@ class ProgressLine:
         if self._live is not None:
             self._live.stop()
 
-    def say(self, sentence: str) -> None:
-        """Print a sentence above the line."""
-        talk.print(sentence, markup=False)
-
-    def show(self, snapshot: ProgressSnapshot, *, ending: bool = False) -> None:
+    def show(self, snapshot: ProgressSnapshot, *, ending: bool) -> None:
         """Show the state; each warning is printed once."""
         for warning in snapshot.saturated:
             kind = warning.split(" was ")[0].split(" uses ")[0]

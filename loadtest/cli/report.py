@@ -65,7 +65,7 @@ def report(
     """
     from reports.summary.build import build_report
 
-    from .prices import overrides
+    from ..core.price_overrides import overrides
     from .terminal import out, talk
 
     priced = overrides(prices, free_tier=free_tier)

@@ -26,9 +26,10 @@ def join(
     """
     import os
 
+    from ..core.addresses import parse_address
     from ..core.errors import UsageError
     from ..fleet.worker_pool import WorkerPool
-    from ..runs.options import parse_address, parse_duration
+    from ..runs.options import parse_duration
     from .terminal import talk
 
     host, port = parse_address(master, option="--master")

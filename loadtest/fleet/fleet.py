@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from ..core.addresses import LOOPBACK, free_port
 from ..core.errors import FleetError
 from ..recorder.messages import FOLDER_VARIABLE, PARENT_VARIABLE
 from ..recording.folder import RunFolder
@@ -30,8 +31,6 @@ END_S = STOP_TIMEOUT_S + 15.0
 
 ALONE_S = 5.0
 """A master whose workers have all ended ends by itself, or, when they were killed, is told to after this long."""
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +195,6 @@ class Fleet:
         except OSError:
             return "(no log)"
         return "\n".join(text.strip().splitlines()[-lines:])
-
-
-def free_port(host: str = LOOPBACK) -> int:
-    """Return a TCP port that is free on `host` now."""
-    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, 0))
-        except OSError as error:
-            raise FleetError(f"`--bind {host}`: this machine has no such address ({error.strerror}).") from error
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def require_free(host: str, port: int, *, option: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
 
 from ..core.prices import prices_for
+from .capabilities import Capabilities, capabilities_of
 
 FORMAT_VERSION = 1
 """The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
@@ -105,7 +105,7 @@ class Limits(_Record):
 
 
 class TargetRecord(_Record):
-    """What was tested. `kind` is local, emulator, cloud or url."""
+    """What was tested. `kind` is the word of its `--target`: local, emulator, cloud, url, or a platform of your own."""
 
     kind: str
     url: str
@@ -114,11 +114,7 @@ class TargetRecord(_Record):
     region: str | None = None
     revision: str | None = None
     limits: Limits = Field(default_factory=Limits)
-
-    @property
-    def has_run_app_url(self) -> bool:
-        """Whether its URL is one that Cloud Run gives out."""
-        return (urlsplit(self.url).hostname or "").endswith(".run.app")
+    capabilities: Capabilities = Field(default_factory=lambda known: capabilities_of(known["kind"], known["url"]))
 
 
 class WorkerRecord(_Record):

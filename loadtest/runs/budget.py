@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import typer
 
-from ..cli.terminal import talk
+from ..core.addresses import is_loopback
+from ..core.console import Console
 from ..core.errors import RunFolderError, UsageError
-from ..core.prices import Prices
 from ..fleet.progress import ProgressSnapshot, Recent
 from ..fleet.scenario import Scenario
-from ..platforms.cloudrun import cost
+from ..platforms.costs import CostModel, Load
+from ..recording.capabilities import has_run_app_url
 from ..recording.catalogue import list_runs
 from ..recording.run import TargetRecord
-from .options import is_loopback
+from ..recording.service_time import mean_server_ms
 
 PROJECT_EVERY_S = 5.0
 """How often what a run will cost is projected; from the first seconds little can be said."""
@@ -26,37 +25,30 @@ PROJECT_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run against Cloud Run may cost, and what it is reckoned with.
+    """What a run may cost, and what it is estimated with.
 
     Attributes:
-        target: the service.
-        load: what will be sent; its plan is empty where the scenario's cannot be foretold.
-        prices: of its region, or the user's own.
+        costs: prices a load on the target.
+        load: what will be sent; its plan is empty where the scenario's is not known before it runs.
         max_usd: None: no limit.
     """
 
-    target: TargetRecord
-    load: cost.Load
-    prices: Prices
+    costs: CostModel
+    load: Load
     max_usd: float | None
 
-    def estimate(self, load: cost.Load) -> cost.Estimate:
-        """Return what `load` costs on the target."""
-        return cost.estimate(load, self.target.limits, region=self.target.region, prices=self.prices)
 
-
-def budget_of(plan: Scenario, target: TargetRecord, prices: Prices, *, max_usd: float | None, runs: Path) -> Budget:
+def budget_of(plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path) -> Budget:
     """Return the budget of a run; its service time is that of the newest run against the service, if it tells."""
     service_s, service_from = measured_service(runs, target)
-    corners = plan.record().plan if plan.duration_s is not None else []
-    load = cost.Load(
-        plan=corners,
+    load = Load(
+        plan=plan.record().plan if plan.duration_s is not None else [],
         duration_s=plan.duration_s or 0.0,
         requests_per_user_s=plan.requests_per_user_s,
         service_s=service_s,
         service_from=service_from,
     )
-    return Budget(target, load, prices, max_usd)
+    return Budget(costs, load, max_usd)
 
 
 def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, str]:
@@ -64,8 +56,6 @@ def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, st
 
     None where that run's answers carry no server time, or there is no such run.
     """
-    from reports.data.numbers import mean_server_ms
-    from reports.data.series import read_series
 
     def place(of: TargetRecord) -> tuple[str | None, ...]:
         return of.kind, of.project, of.region, of.service
@@ -74,14 +64,17 @@ def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, st
         if run is None or place(run.target) != place(target):
             continue
         try:
-            found_ms = mean_server_ms(read_series(folder, folder.ensure_sealed()))
+            folder.ensure_sealed()
+            found_ms = mean_server_ms(folder)
         except RunFolderError:  # still running, or damaged
             continue
         return (None, "") if found_ms is None else (found_ms / 1000, f"measured: the mean server time of {run.id}")
     return None, ""
 
 
-def confirm_leaving(target: TargetRecord, plan: Scenario, *, yes: bool, budget: Budget | None = None) -> None:
+def confirm_leaving(
+    target: TargetRecord, plan: Scenario, *, yes: bool, console: Console, budget: Budget | None = None
+) -> None:
     """Say what a run will send and cost, and ask before it leaves this machine; one on loopback is not asked about.
 
     Raises:
@@ -90,35 +83,36 @@ def confirm_leaving(target: TargetRecord, plan: Scenario, *, yes: bool, budget: 
     requests = plan.request_budget()
     amount = "an unknown number of requests" if requests is None else f"up to {requests:,.0f} requests"
     if budget is not None:
-        amount += _estimated(budget)
+        amount += _estimated(budget, console)
     if is_loopback(target.url):
         return
-    if budget is None and target.has_run_app_url:
-        talk.print(
-            f"[yellow]![/] by its URL alone a Cloud Run service tells no instances, limits or cost: `--target cloud "
+    if budget is None and has_run_app_url(target.url):
+        console.warn(
+            f"by its URL alone a Cloud Run service tells no instances, limits or cost: `--target cloud "
             f"--service {target.url}` records them."
         )
     if yes:
-        talk.print(f"sending {amount} to {target.url}", markup=False)
+        console.say(f"sending {amount} to {target.url}")
         return
-    if not sys.stdin.isatty():
+    answer = console.confirm(f"Send {amount} to {target.url}?")
+    if answer is None:
         raise UsageError(f"`--target {target.url}` is not this machine: {amount} would go there. Add --yes to do it.")
-    if not typer.confirm(f"Send {amount} to {target.url}?", err=True):
+    if not answer:
         raise UsageError("Nothing was sent.")
 
 
-def _estimated(budget: Budget) -> str:
+def _estimated(budget: Budget, console: Console) -> str:
     if not budget.load.plan:
-        hour = budget.estimate(dataclasses.replace(budget.load, duration_s=3600.0))
-        talk.print(
-            "[yellow]![/] the cost cannot be estimated: the scenario has a load shape of its own, whose length and "
+        hour = budget.costs.estimate(dataclasses.replace(budget.load, duration_s=3600.0))
+        console.warn(
+            "the cost cannot be estimated: the scenario has a load shape of its own, whose length and "
             f"users are not known before it runs. At the very most ${hour.most_usd:.2f} an hour for the instances."
         )
         return " for an unknown price"
-    found = budget.estimate(budget.load)
-    talk.print(f"estimated cost: ${found.usd:.2f}, at the very most ${found.most_usd:.2f}", markup=False)
+    found = budget.costs.estimate(budget.load)
+    console.say(f"estimated cost: ${found.usd:.2f}, at the very most ${found.most_usd:.2f}")
     for assumption in found.assumptions:
-        talk.print(f"  {assumption}", markup=False)
+        console.say(f"  {assumption}")
     if budget.max_usd is not None and found.usd > budget.max_usd:
         raise UsageError(
             f"`--max-cost {budget.max_usd:g}`: the run is estimated at ${found.usd:.2f}. Shorten it with --duration, "
@@ -128,7 +122,7 @@ def _estimated(budget: Budget) -> str:
 
 
 class CostGuard:
-    """A abort_condition: ends the run when its projected cost passes what is allowed.
+    """An abort condition: ends the run when its projected cost passes what is allowed.
 
     The projection takes what the run has shown so far: how many requests a user sends, how long the server says that it
     works on one, and how long one takes. A service that is slower than was thought costs more although it gets fewer
@@ -149,23 +143,15 @@ class CostGuard:
         if limit is None or snapshot.elapsed_s is None or snapshot.elapsed_s < self._next_s or not snapshot.requests:
             return None
         self._next_s = snapshot.elapsed_s + PROJECT_EVERY_S
-        usd, words = self._reckoned(snapshot.requests, snapshot.elapsed_s)
+        usd, words = self._spent(snapshot.requests, snapshot.elapsed_s)
         return None if usd <= limit else f"`--max-cost {limit:g}`: the run {words} ${usd:.2f}"
 
-    def _reckoned(self, requests: int, elapsed_s: float) -> tuple[float, str]:
-        load, target = self._budget.load, self._budget.target
+    def _spent(self, requests: int, elapsed_s: float) -> tuple[float, str]:
+        load, costs = self._budget.load, self._budget.costs
         load = dataclasses.replace(load, held_s=self._latency.value_s, service_s=self._server.value_s or load.service_s)
         if not load.plan:
-            return self._budget.estimate(load.sent(requests, elapsed_s)).usd, "has cost about"
-        found = cost.projected(
-            load,
-            target.limits,
-            elapsed_s=elapsed_s,
-            requests=requests,
-            region=target.region,
-            prices=self._budget.prices,
-        )
-        return found.usd, "is now projected at"
+            return costs.estimate(load.sent(requests, elapsed_s)).usd, "has cost about"
+        return costs.projected(load, elapsed_s=elapsed_s, requests=requests).usd, "is now projected at"
 
 
 class _Mean:

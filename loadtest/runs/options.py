@@ -1,21 +1,22 @@
-"""Turn the words of `lt run` into one frozen object: defaults, parse, normalise, validate."""
+"""Turn the options of a run into one frozen object: defaults, parse, normalise, validate."""
 
 from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..core.addresses import DEFAULT_MASTER_PORT, LOOPBACK
 from ..core.durations import parse_duration_s
 from ..core.errors import UsageError
+from ..core.objectives import Objective, parse_objective
+from ..core.price_overrides import overrides
 from ..fleet.scenario import locate
-
-DEFAULT_PORT = 5557
-"""Locust's own, where workers of other machines look for the master."""
-
-KINDS = ("local", "emulator", "cloud")
+from ..platforms.base import TargetOptions
+from ..platforms.registry import URL, names, platform_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +24,22 @@ class RunOptions:
     """What a run was asked to be; nothing below checks any of it again.
 
     Attributes:
-        kind: local, emulator, cloud or url.
-        url: the target's base URL where the user named one, without a slash at its end.
+        platform: the kind of the place that is put under load.
+        target: what was said about it.
         users, spawn_rate, duration_s: in place of the scenario's own; None leaves them.
         workers: processes on this machine; `expect_workers` counts those of other machines too.
         port: of the master, for workers; 0 takes a free one.
+        objectives: beside the scenario's own.
+        stop_on: conditions that end the run early.
+        prices: fields of `core.prices.Prices` in place of the listed ones.
+        max_usd: None: no limit.
+        yes: do not ask before load leaves this machine.
+        runs: where the run's folder is made.
     """
 
     locustfile: Path
-    kind: str
-    url: str | None
+    platform: str
+    target: TargetOptions
     users: int | None
     spawn_rate: float | None
     duration_s: float | None
@@ -44,52 +51,63 @@ class RunOptions:
     join_timeout_s: float
     label: str | None
     ui_port: int | None
+    objectives: tuple[Objective, ...] = ()
+    stop_on: tuple[Objective, ...] = ()
+    prices: Mapping[str, object] = field(default_factory=dict)
+    max_usd: float | None = None
+    yes: bool = False
+    runs: Path = Path("runs")
 
 
 def parse_options(
     *,
     scenario: str,
     target: str = "local",
+    label: str | None = None,
+    yes: bool = False,
+    runs: Path = Path("runs"),
     users: int | None = None,
     spawn_rate: float | None = None,
     duration: str | None = None,
     seed: int = 1,
+    slo: Sequence[str] | None = None,
+    stop_on: Sequence[str] | None = None,
     workers: int | None = None,
     expect_workers: int | None = None,
-    bind: str = "127.0.0.1",
+    bind: str = LOOPBACK,
     port: int = 0,
     join_timeout: str = "60s",
-    label: str | None = None,
-    ui_port: int | None = None,
+    ui: int | None = None,
+    max_cost: float | None = None,
+    prices: Path | None = None,
+    free_tier: bool = False,
+    **target_options: object,
 ) -> RunOptions:
-    """Return the options of a run.
+    """Return the options of a run. Names and values are those of `lt run`; `target_options` those of `TargetOptions`.
 
     Raises:
-        UsageError: a word is off; the text names it and the way out.
+        UsageError: an option is wrong; the text names it and the way out.
     """
     path = locate(scenario)
     if "," in str(path):
         raise UsageError(f"`--scenario {path}`: Locust takes a comma for a second file; rename it or its folder.")
-    kind, url = _target(target)
-    local = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
-    total = expect_workers if expect_workers is not None else local
-    if workers is None and expect_workers is not None:
-        local = 0  # who names how many come from elsewhere wants them to do the work
-    if local < 0 or total < 1:
-        raise UsageError(f"`--workers {local}`: must be at least 1, or come from elsewhere with --expect-workers.")
-    if total < local:
-        raise UsageError(f"`--expect-workers {total}`: counts the {local} of this machine too; give at least {local}.")
+    platform, of_target = _target(target, target_options)
+    if max_cost is not None and not platform_of(platform).capabilities.bills:
+        raise UsageError(
+            f"`--max-cost {max_cost:g}`: only a platform that bills (`--target cloud`) has a cost to limit."
+        )
+    local, total = _workers(workers, expect_workers)
     if users is not None and users < 1:
         raise UsageError(f"`--users {users}`: must be at least 1.")
     if spawn_rate is not None and not 0 < spawn_rate < math.inf:
         raise UsageError(f"`--spawn-rate {spawn_rate:g}`: must be above 0 users/s.")
-    for option, number in (("--port", port), ("--ui", ui_port or 0)):
+    for option, number in (("--port", port), ("--ui", ui or 0)):
         if not 0 <= number <= 65_535:
             raise UsageError(f"`{option} {number}`: a port is a number from 1 to 65535.")
     return RunOptions(
         locustfile=path,
-        kind=kind,
-        url=url,
+        platform=platform,
+        target=of_target,
         users=users,
         spawn_rate=spawn_rate,
         duration_s=None if duration is None else parse_duration(duration, option="--duration"),
@@ -97,10 +115,16 @@ def parse_options(
         workers=local,
         expect_workers=total,
         bind=bind,
-        port=port or (DEFAULT_PORT if total > local else 0),
+        port=port or (DEFAULT_MASTER_PORT if total > local else 0),
         join_timeout_s=parse_duration(join_timeout, option="--join-timeout"),
         label=label,
-        ui_port=ui_port,
+        ui_port=ui,
+        objectives=tuple(parse_objective(text) for text in slo or ()),
+        stop_on=tuple(parse_objective(text) for text in stop_on or ()),
+        prices=overrides(prices, free_tier=free_tier),
+        max_usd=max_cost,
+        yes=yes,
+        runs=runs,
     )
 
 
@@ -119,44 +143,39 @@ def parse_duration(text: str, *, option: str) -> float:
     return seconds
 
 
-def parse_address(text: str, *, option: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:
-    """Return host and port of `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or parts.path or parts.username:
-        raise UsageError(f"`{option} {text}`: give a host and perhaps a port, such as 10.0.0.2:5557.")
-    return host, default_port if port is None else port
+def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]:
+    """Return how many workers run here, and how many there are in all."""
+    local = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
+    total = expect_workers if expect_workers is not None else local
+    if workers is None and expect_workers is not None:
+        local = 0  # who names how many come from elsewhere wants them to do the work
+    if local < 0 or total < 1:
+        raise UsageError(f"`--workers {local}`: must be at least 1, or come from elsewhere with --expect-workers.")
+    if total < local:
+        raise UsageError(f"`--expect-workers {total}`: counts the {local} of this machine too; give at least {local}.")
+    return local, total
 
 
-def _target(text: str) -> tuple[str, str | None]:
-    if text in KINDS:
-        return text, None
+def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]:
+    """Return the platform that `--target` names, and the options about it, checked by the platform."""
+    if unknown := given.keys() - {one.name for one in fields(TargetOptions)}:
+        raise UsageError(f"There is no option `{sorted(unknown)[0]}`.")
+    named = text in names()
+    options = TargetOptions(**{**given, "url": None if named else _base_url(text)})  # type: ignore[arg-type] # by name
+    kind = text if named else URL
+    platform_of(kind).check_options(options)
+    return kind, options
+
+
+def _base_url(text: str) -> str:
     url = text if "://" in text else ""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"`--target {text}`: give local, emulator, cloud, or a URL such as http://127.0.0.1:8080.")
+        raise UsageError(f"`--target {text}`: give {', '.join(names())}, or a URL such as http://127.0.0.1:8080.")
     try:
         parts.port  # noqa: B018 - reading it is the check
     except ValueError:
         raise UsageError(f"`--target {text}`: the port must be a number from 0 to 65535.") from None
     if parts.query or parts.fragment or parts.username:
         raise UsageError(f"`--target {text}`: give the base URL alone, without user, query or fragment.")
-    return "url", text.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by name or by address."""
-    import ipaddress
-
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return text.rstrip("/")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from ..cli.progress import ProgressLine
+from ..core.console import Console, LogConsole
 from ..core.errors import FleetError
 from ..fleet.progress import Follower, ProgressSnapshot, Recent
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from ..fleet.fleet import Fleet
     from ..recording.folder import RunFolder
 
@@ -19,6 +22,44 @@ LOOK_EVERY_S = 0.25
 
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
 """Called at every look with how the run is doing and what came in since; a sentence ends the run early and says why."""
+
+
+class ProgressView(Protocol):
+    """Shows how a run is doing."""
+
+    def show(self, snapshot: ProgressSnapshot, *, ending: bool) -> None:
+        """Show the state; called at every look."""
+
+
+class RunConsole(Console, Protocol):
+    """What a run talks to: a console that can show progress too."""
+
+    def progress(self, planned_s: float | None, *, expect_workers: int) -> AbstractContextManager[ProgressView]:
+        """Show a run's progress for as long as the block lasts; `planned_s` is its length where it is known."""
+
+
+class _Unseen:
+    """Shows nothing."""
+
+    def show(self, snapshot: ProgressSnapshot, *, ending: bool) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> _Unseen:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+
+class LogRunConsole(LogConsole):
+    """The console of a program that has none; it shows no progress."""
+
+    def progress(self, planned_s: float | None, *, expect_workers: int) -> AbstractContextManager[ProgressView]:
+        """Show nothing."""
+        del planned_s, expect_workers
+        return _Unseen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +78,11 @@ class End:
 
 
 def watch(
-    fleet: Fleet, folder: RunFolder, planned_s: float | None, abort_conditions: tuple[AbortCondition, ...]
+    fleet: Fleet,
+    folder: RunFolder,
+    planned_s: float | None,
+    abort_conditions: tuple[AbortCondition, ...],
+    console: RunConsole,
 ) -> End:
     """Watch the fleet to its end; Ctrl-C asks it to end early, a second one forces it.
 
@@ -46,19 +91,15 @@ def watch(
     """
     follower = Follower(folder)
     interrupted, aborted = False, ""
-    with ProgressLine(planned_s, expect_workers=fleet.plan.expect_workers) as line:
+    with console.progress(planned_s, expect_workers=fleet.plan.expect_workers) as view:
         while True:
             try:
                 while fleet.running():
                     snapshot, new = follower.look(time.monotonic())
-                    line.show(snapshot, ending=interrupted or bool(aborted))
-                    if not aborted and (
-                        why := next(
-                            filter(None, (abort_condition(snapshot, new) for abort_condition in abort_conditions)), None
-                        )
-                    ):
+                    view.show(snapshot, ending=interrupted or bool(aborted))
+                    if not aborted and (why := _first_reason(abort_conditions, snapshot, new)):
                         aborted = why
-                        line.say(why)
+                        console.say(why)
                         fleet.stop()
                     time.sleep(LOOK_EVERY_S)
                 code = fleet.finish()
@@ -76,3 +117,10 @@ def watch(
     if code:
         reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
     return End(interrupted=interrupted, aborted=bool(aborted), reasons=tuple(reasons))
+
+
+def _first_reason(
+    abort_conditions: tuple[AbortCondition, ...], snapshot: ProgressSnapshot, new: tuple[Recent, ...]
+) -> str | None:
+    """Return the first condition's sentence; each is asked only while none before it holds."""
+    return next(filter(None, (condition(snapshot, new) for condition in abort_conditions)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from loadtest.core.prices import Prices
-from loadtest.recording.run import Run, TargetRecord
+from loadtest.recording.run import Run
 from reports.data import rules
 from reports.data.cloud import InstanceGauge, MetricSeries
 from reports.data.numbers import requests
@@ -24,7 +24,7 @@ def cost_of(
 
     Formula: instance-seconds × (vCPU + GiB at list price) + requests. Population: every request of the run.
     """
-    if not _is_priced(run.target):
+    if not run.target.capabilities.priced:
         return None
     instance_s, source = _instance_s(series, cloud, gauge)
     if instance_s is None:
@@ -50,7 +50,7 @@ def cost_of(
             "no discount, tax, network or build",
             *(
                 ("what Cloud Run would have charged: an emulator costs nothing",)
-                if run.target.kind == "emulator"
+                if not run.target.capabilities.bills and run.target.capabilities.on_this_machine
                 else ()
             ),
         ],
@@ -81,8 +81,3 @@ def _instance_s(
         held = None if counted is None else float(counted.sum())
         return held, f"from the instance count, held between samples{late}"
     return None, ""
-
-
-def _is_priced(target: TargetRecord) -> bool:
-    """Whether Cloud Run's price list applies: to Cloud Run itself, by name or by URL, and to its emulator."""
-    return target.kind in ("cloud", "emulator") or (target.kind == "url" and target.has_run_app_url)

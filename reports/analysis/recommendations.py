@@ -30,7 +30,7 @@ def suggest(
     prices: Prices,
 ) -> tuple[Suggestion, ...]:
     """Return what the run suggests to set on Cloud Run; empty when it says nothing about settings."""
-    served = _served(series, gauge, parts, local=run.target.kind == "local")
+    served = _served(series, gauge, parts, local=run.target.capabilities.single_process)
     size = _size(run)
     found = [
         _min_instances(spikes, prices, size),

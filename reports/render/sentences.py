@@ -257,11 +257,11 @@ def _latency(run: RunSummary) -> Card:
 def _cost(report: Report) -> Card:
     priced = [(run, run.cost) for run in report.runs if run.cost]
     if not priced:
-        local = all(run.target == "local" for run in report.runs)
+        local = all(run.capabilities.on_this_machine for run in report.runs)
         why = "This machine bills nothing per request." if local else "No price is known for this target."
         return Card("Cost", "Not priced", "plain", (why,))
     run, cost = priced[-1]
-    would = "Cloud Run would have billed this" if run.target == "emulator" else "Billed by Cloud Run, estimated"
+    would = "Cloud Run would have billed this" if run.capabilities.on_this_machine else "Billed by Cloud Run, estimated"
     of = f" ({run.name})" if len(report.runs) > 1 else ""
     lines = (
         f"{f.usd(cost.per_1000_predictions_usd)} per 1,000 predictions.",

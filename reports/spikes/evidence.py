@@ -186,7 +186,7 @@ def evidence_of(
         scaling_known=known,
         scaling_missing=missing,
         max_instances=run.target.limits.max_instances,
-        local=run.target.kind == "local",
+        local=run.target.capabilities.single_process,
         p50_ratio=p50_ratio,
     )
 

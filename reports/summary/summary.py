@@ -38,6 +38,7 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         scenario=run.scenario.name,
         description=run.scenario.description,
         target=run.target.kind,
+        capabilities=run.target.capabilities,
         url=run.target.url,
         service=run.target.service,
         region=run.target.region,
@@ -249,6 +250,6 @@ def _missing(found: Analysis) -> list[str]:
         said.append("The age of instances: the service sends no x-instance-age-ms header.")
     elif len(found.series.instances) > MAX_INSTANCES_LISTED:
         said.append(f"Only the first {MAX_INSTANCES_LISTED} of {len(found.series.instances)} instances are listed.")
-    if found.cloud is None and found.run.target.kind in ("cloud", "emulator"):
+    if found.cloud is None and found.run.target.capabilities.has_metrics:
         said.append(f"What the platform did: no series were fetched; `lt metrics {found.run.id}` fetches them.")
     return said

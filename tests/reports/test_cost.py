@@ -16,7 +16,7 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Limits, TargetRecord
 from reports import model
-from reports.analysis.cost import BILLABLE, _is_priced
+from reports.analysis.cost import BILLABLE
 from reports.summary.build import build_report
 from tests.reports.folders import T0_NS, write_rows
 
@@ -114,4 +114,4 @@ def test_a_run_of_which_nothing_is_known_has_no_cost(tmp_path: Path) -> None:
 )
 def test_only_cloud_run_and_its_emulator_have_a_price(kind: str, url: str, priced: bool) -> None:
     """A service that names its instances in headers is not thereby billed by Cloud Run."""
-    assert _is_priced(TargetRecord(kind=kind, url=url)) is priced
+    assert TargetRecord(kind=kind, url=url).capabilities.priced is priced

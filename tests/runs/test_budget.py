@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtest.cli.console import TerminalConsole
 from loadtest.core.errors import UsageError
 from loadtest.core.prices import TIER_1
 from loadtest.fleet.progress import ProgressSnapshot, Recent
 from loadtest.fleet.scenario import Scenario
+from loadtest.platforms.cloudrun.platform import CloudRunCosts
 from loadtest.recording.run import Limits, TargetRecord
 from loadtest.runs.budget import PROJECT_EVERY_S, Budget, CostGuard, budget_of, confirm_leaving
 from tests.reports.folders import write_rows
@@ -49,7 +51,7 @@ def scenario(**changes: object) -> Scenario:
 
 
 def budget(plan: Scenario, runs: Path, *, target: TargetRecord = PUBLIC, max_usd: float | None = None) -> Budget:
-    return budget_of(plan, target, TIER_1, max_usd=max_usd, runs=runs)
+    return budget_of(plan, target, CloudRunCosts(target, TIER_1), max_usd=max_usd, runs=runs)
 
 
 def at(requests: int, elapsed_s: float) -> ProgressSnapshot:
@@ -69,27 +71,29 @@ def at(requests: int, elapsed_s: float) -> ProgressSnapshot:
 def test_a_run_that_is_estimated_above_the_limit_is_refused_even_with_yes(tmp_path: Path) -> None:
     plan = scenario()  # $0.04533: tests/platforms/cloudrun/test_cost.py works it out
     with pytest.raises(UsageError, match=r"`--max-cost 0\.045`: the run is estimated at \$0\.05"):
-        confirm_leaving(PUBLIC, plan, yes=True, budget=budget(plan, tmp_path, max_usd=0.045))
-    confirm_leaving(PUBLIC, plan, yes=True, budget=budget(plan, tmp_path, max_usd=0.046))
+        confirm_leaving(PUBLIC, plan, yes=True, console=TerminalConsole(), budget=budget(plan, tmp_path, max_usd=0.045))
+    confirm_leaving(PUBLIC, plan, yes=True, console=TerminalConsole(), budget=budget(plan, tmp_path, max_usd=0.046))
 
 
 def test_a_rehearsal_on_this_machine_is_priced_and_not_asked_about(tmp_path: Path) -> None:
     plan = scenario()
-    confirm_leaving(LOCAL, plan, yes=False, budget=budget(plan, tmp_path, target=LOCAL))
+    confirm_leaving(LOCAL, plan, yes=False, console=TerminalConsole(), budget=budget(plan, tmp_path, target=LOCAL))
     with pytest.raises(UsageError, match="--max-cost"):
-        confirm_leaving(LOCAL, plan, yes=False, budget=budget(plan, tmp_path, target=LOCAL, max_usd=0.01))
+        confirm_leaving(
+            LOCAL, plan, yes=False, console=TerminalConsole(), budget=budget(plan, tmp_path, target=LOCAL, max_usd=0.01)
+        )
 
 
 def test_without_anybody_to_ask_nothing_leaves_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = scenario()
     with pytest.raises(UsageError, match=r"up to 30,000 requests for about \$0\.05 would go there\. Add --yes"):
-        confirm_leaving(PUBLIC, plan, yes=False, budget=budget(plan, tmp_path))
+        confirm_leaving(PUBLIC, plan, yes=False, console=TerminalConsole(), budget=budget(plan, tmp_path))
     assert "24 ms of CPU per request (assumed)" in capsys.readouterr().err
 
 
 def test_a_service_named_by_its_url_alone_is_told_of_the_better_way(capsys: pytest.CaptureFixture[str]) -> None:
     by_url = TargetRecord(kind="url", url=PUBLIC.url)
-    confirm_leaving(by_url, scenario(), yes=True)
+    confirm_leaving(by_url, scenario(), yes=True, console=TerminalConsole())
     said = " ".join(capsys.readouterr().err.split())
     assert f"`--target cloud --service {PUBLIC.url}` records them" in said
     assert f"sending up to 30,000 requests to {PUBLIC.url}" in said
@@ -131,7 +135,7 @@ def test_a_load_that_cannot_be_foretold_is_not_free_and_is_braked_by_what_it_spe
 ) -> None:
     plan = scenario(shape="TheirOwn", corners=(), duration_s=None, requests_per_user_s=None)
     found = budget(plan, tmp_path, max_usd=0.01)
-    confirm_leaving(PUBLIC, plan, yes=True, budget=found)
+    confirm_leaving(PUBLIC, plan, yes=True, console=TerminalConsole(), budget=found)
     said = capsys.readouterr().err
     assert "the cost cannot be estimated" in said
     assert "for an unknown price" in said
@@ -152,7 +156,7 @@ def test_the_service_time_is_the_one_measured_on_the_newest_run_of_that_service(
     assert load.service_s == pytest.approx(0.012)  # the mean of 10 and 14 ms
     assert load.service_from == "measured: the mean server time of run"
     # half of the assumed 24 ms fills half of the 12 instances
-    assert budget(scenario(), tmp_path).estimate(load).most_instances == 6
+    assert budget(scenario(), tmp_path).costs.estimate(load).most_instances == 6
     silent = PUBLIC.model_copy()
     write_rows(tmp_path / "c", latency_us=[9_000], record={"target": silent}).path.rename(tmp_path / "3")
     assert budget(scenario(), tmp_path).load.service_s is None, "the newest run's service tells no time"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from loadtest.core.addresses import DEFAULT_MASTER_PORT, is_loopback, parse_address
 from loadtest.core.errors import UsageError
-from loadtest.runs.options import DEFAULT_PORT, is_loopback, parse_address, parse_duration, parse_options
+from loadtest.runs.options import parse_duration, parse_options
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from loadtest.runs.options import DEFAULT_PORT, is_loopback, parse_address, pars
         ({"duration": "0.5s"}, "in whole seconds"),
         ({"join_timeout": ""}, "`--join-timeout `: give a length such as 90s"),
         ({"port": 70_000}, "`--port 70000`: a port is a number from 1 to 65535"),
-        ({"ui_port": -1}, "`--ui -1`: a port is a number from 1 to 65535"),
+        ({"ui": -1}, "`--ui -1`: a port is a number from 1 to 65535"),
     ],
 )
 def test_a_word_that_is_off_gets_a_sentence_naming_it(words: dict[str, Any], sentence: str) -> None:
@@ -53,7 +54,7 @@ def test_a_path_with_a_comma_is_refused(tmp_path: Path) -> None:
 def test_defaults_are_one_machine_on_loopback() -> None:
     """No word: the local service, at least one worker here, a free port on loopback."""
     options = parse_options(scenario="ramp300")
-    assert (options.kind, options.url, options.bind, options.port) == ("local", None, "127.0.0.1", 0)
+    assert (options.platform, options.target.url, options.bind, options.port) == ("local", None, "127.0.0.1", 0)
     assert options.workers == options.expect_workers >= 1
     assert (options.users, options.spawn_rate, options.duration_s) == (None, None, None)
 
@@ -61,7 +62,7 @@ def test_defaults_are_one_machine_on_loopback() -> None:
 def test_expected_workers_come_from_elsewhere_unless_some_are_named() -> None:
     """`--expect-workers 2` starts none here, on Locust's own port; with `--workers 1` one of the two is local."""
     elsewhere = parse_options(scenario="ramp300", expect_workers=2)
-    assert (elsewhere.workers, elsewhere.expect_workers, elsewhere.port) == (0, 2, DEFAULT_PORT)
+    assert (elsewhere.workers, elsewhere.expect_workers, elsewhere.port) == (0, 2, DEFAULT_MASTER_PORT)
     mixed = parse_options(scenario="ramp300", workers=1, expect_workers=2, port=7000)
     assert (mixed.workers, mixed.expect_workers, mixed.port) == (1, 2, 7000)
 
@@ -76,7 +77,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "address"),
-    [("10.0.0.2", ("10.0.0.2", DEFAULT_PORT)), ("m:7", ("m", 7)), ("[::1]:7", ("::1", 7))],
+    [("10.0.0.2", ("10.0.0.2", DEFAULT_MASTER_PORT)), ("m:7", ("m", 7)), ("[::1]:7", ("::1", 7))],
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
     """A host, and a port where it is not Locust's own."""

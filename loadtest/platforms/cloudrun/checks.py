@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ...core.checks import Check, Mark
 from ...core.errors import CloudError, UsageError
 from .calls import call, on_service
 from .clients import Clients
@@ -40,24 +40,6 @@ PERMISSIONS = {
 }
 """What a run needs of the service itself, and what grants it (https://cloud.google.com/run/docs/reference/iam/roles).
 The series need roles/monitoring.viewer on the project; they are asked for."""
-
-
-class Mark(StrEnum):
-    """How a check came out."""
-
-    GOOD = "✓"
-    RISKY = "!"
-    BAD = "✗"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the doctor: what was looked at, what was found, and the command that cures it ("" when good)."""
-
-    mark: Mark
-    name: str
-    finding: str
-    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +125,7 @@ def check_permissions(found: Described, clients: Clients, *, retry_policy: Retry
 def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
     """Yield a line on each of the service's limits, with a sentence on the risky ones."""
     again = f"gcloud run services update {found.target.service} {_place(found)}"
-    if found.target.kind == "emulator":
+    if found.target.capabilities.on_this_machine:
         again = f"python lt.py deploy --service {found.target.service} {_place(found)} --endpoint HOST:PORT"
     if limits.min_instances:
         yield Check(Mark.GOOD, "min instances", f"{limits.min_instances}: no cold start at first, billed while idle")
@@ -199,7 +181,7 @@ def _ready(found: Described) -> Check:
 
 
 def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
-    if found.public or found.target.kind == "emulator":
+    if found.public or not found.target.capabilities.needs_token:
         return None, Check(Mark.GOOD, "ID token", "not needed: everyone may call the service")
     try:
         token = IdTokens(found.audience).token()

@@ -17,13 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from loadtest.cli.metrics import fetch_into
+from loadtest.core.console import LogConsole
 from loadtest.core.errors import CloudError, UsageError
 from loadtest.emulator.model import Point, Series, ServiceKey
 from loadtest.platforms.cloudrun.calls import RetryPolicy
 from loadtest.platforms.cloudrun.deploy import deploy
 from loadtest.platforms.cloudrun.describe import resolve
 from loadtest.platforms.cloudrun.metrics import INSTANCE_COUNT
+from loadtest.platforms.cloudrun.platform import fetch_into
 from loadtest.platforms.cloudrun.settings import ServiceSettings
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Outcome, Run, ScenarioRecord, TargetRecord
@@ -82,13 +83,13 @@ def test_a_run_whose_metrics_fail_is_kept_and_gets_them_later(
     folder = RunFolder.create(tmp_path, run)
     folder.seal()
     with failing(code, reason, cure) as endpoint:
-        fetch_into(folder, run, endpoint=endpoint, retry_policy=IMPATIENT)
+        fetch_into(folder, run, endpoint=endpoint, console=LogConsole(), retry_policy=IMPATIENT)
     assert (folder.read_metrics(), folder.ensure_sealed().outcome) == (None, Outcome.COMPLETE)
 
     points = tuple(Point((at := START.timestamp() + 60 * minute), at, 2) for minute in (1, 2))
     recorded = Series(INSTANCE_COUNT, ServiceKey("ml", "demo", "europe-west2"), "ml-1", (("state", "active"),), points)
     with grpc_endpoint(FakeEmulator(clock=START.timestamp, recorded=[recorded])) as endpoint:
-        fetch_into(folder, run, endpoint=endpoint)
+        fetch_into(folder, run, endpoint=endpoint, console=LogConsole())
     stored = folder.read_metrics()
     assert stored is not None
     assert list(stored.value) == [2, 2]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.cli.targets import admitted
+from loadtest.cli.console import TerminalConsole
 from loadtest.core.errors import CloudError
 from loadtest.platforms.cloudrun.describe import Described
+from loadtest.platforms.cloudrun.platform import admitted
 from loadtest.recording.run import TargetRecord
 
 TOKEN = "head." + base64.urlsafe_b64encode(json.dumps({"exp": time.time() + 3600}).encode()).decode() + ".signed"
@@ -37,7 +38,7 @@ def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_private_service_gets_a_token_by_a_socket_that_ends_with_the_run(logged_in: Path) -> None:
-    with admitted(service(public=False)) as environment:
+    with admitted(service(public=False), TerminalConsole()) as environment:
         (path,) = environment.values()
         with socket.socket(socket.AF_UNIX) as asked:
             asked.connect(path)
@@ -48,7 +49,7 @@ def test_a_private_service_gets_a_token_by_a_socket_that_ends_with_the_run(logge
 @pytest.mark.parametrize(("public", "kind"), [(True, "cloud"), (None, "emulator"), (False, "emulator")])
 def test_who_lets_everyone_in_is_sent_no_token(logged_in: Path, public: bool | None, kind: str) -> None:
     """A local Cloud Run does, whatever its policy says; a real token has no business there."""
-    with admitted(service(public=public, kind=kind)) as environment:
+    with admitted(service(public=public, kind=kind), TerminalConsole()) as environment:
         assert environment == {}
 
 
@@ -56,8 +57,8 @@ def test_the_want_of_a_token_ends_a_run_only_where_one_is_needed_for_certain(
     logged_in: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logged_in.unlink()
-    with pytest.raises(CloudError, match="not logged in"), admitted(service(public=False)):
+    with pytest.raises(CloudError, match="not logged in"), admitted(service(public=False), TerminalConsole()):
         pass
-    with admitted(service(public=None)) as environment:
+    with admitted(service(public=None), TerminalConsole()) as environment:
         assert environment == {}
-    assert "called without a token" in " ".join(capsys.readouterr().err.split())
+    assert "there is no token for it; calling without" in " ".join(capsys.readouterr().err.split())

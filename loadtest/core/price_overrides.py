@@ -1,12 +1,12 @@
-"""Read what the words say about prices."""
+"""Parse `--prices` and `--free-tier`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from ..core.errors import UsageError
-from ..core.prices import prices_for
+from .errors import UsageError
+from .prices import prices_for
 
 
 def overrides(path: Path | None, *, free_tier: bool) -> dict[str, object]:

@@ -1,0 +1,150 @@
+"""Define a platform: a place that can be put under load, and what the verbs need of it.
+
+A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It says
+what it can by its `capabilities`, which `run.json` keeps; nothing else in the project asks for a platform's name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
+
+from ..core.checks import Check
+from ..core.console import Console
+from ..core.errors import UsageError
+from ..recording.capabilities import Capabilities
+from ..recording.folder import RunFolder
+from ..recording.run import Run, TargetRecord
+from .costs import CostModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOptions:
+    """The options about the target as they were given; None: not given.
+
+    Attributes:
+        url: the base URL where the user named one, without a slash at its end.
+    """
+
+    url: str | None = None
+    concurrency: int | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    min_instances: int | None = None
+    max_instances: int | None = None
+    autoscaler: str = "cloudrun"
+    command: str | None = None
+    service: str | None = None
+    project: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+
+    def given_limits(self) -> dict[str, object]:
+        """Return the options, by their spelling, that only a platform with `takes_limits` takes, as far as given."""
+        names = ("concurrency", "cpu", "memory", "command", "min_instances", "max_instances")
+        return {
+            one.name.replace("_", "-"): getattr(self, one.name)
+            for one in fields(self)
+            if one.name in names and getattr(self, one.name) is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to send load to.
+
+    Attributes:
+        record: what `run.json` keeps of it.
+        environment: variables that the Locust processes need to reach it.
+        collect: called with the closed run while the target still is up: fetches what it has measured itself.
+    """
+
+    record: TargetRecord
+    environment: Mapping[str, str] = field(default_factory=dict)
+    collect: Callable[[RunFolder, Run], None] = lambda folder, run: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest:
+    """What the doctor is to look at.
+
+    Attributes:
+        options: which service.
+        run_s: planned length of the run.
+        path: where the payload is posted.
+        payload: one real request's body.
+    """
+
+    options: TargetOptions
+    run_s: float
+    path: str
+    payload: object
+
+
+class Platform(ABC):
+    """A place that can be put under load. Instances hold no state; `open` gives what lives as long as a run.
+
+    Attributes:
+        kind: the word of `--target`, and the `kind` that `run.json` keeps.
+        capabilities: what it can; `Url` knows more of each URL, and records that.
+    """
+
+    kind: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def check_options(self, options: TargetOptions) -> None:
+        """Return when the options make sense here; called before anything is started.
+
+        Raises:
+            UsageError: one does not.
+        """
+        if not self.capabilities.takes_limits:
+            for name, value in options.given_limits().items():
+                raise UsageError(
+                    f"`--{name} {value}`: valid only where the run makes the service (`--target emulator`); "
+                    "this service has its own."
+                )
+
+    @abstractmethod
+    def open(
+        self, options: TargetOptions, *, limits: Mapping[str, object], console: Console
+    ) -> AbstractContextManager[Target]:
+        """Make a target ready for as long as the block lasts.
+
+        Args:
+            options: as given, checked by `check_options`.
+            limits: the scenario's own `limits`, for what the options leave open.
+            console: where to say what takes time and what is amiss.
+
+        Raises:
+            UsageError: an option names nothing that is there.
+            UnusableError: it cannot be started or reached.
+        """
+
+    def costs(self, target: TargetRecord, prices: Mapping[str, object]) -> CostModel | None:
+        """Return what prices a load on the target; None where nothing is billed.
+
+        Args:
+            target: as opened.
+            prices: fields of `core.prices.Prices` in place of the listed ones.
+        """
+        del target, prices
+        return None
+
+    def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
+        """Fetch the platform's own series of a recorded run again, and store them in its folder.
+
+        Raises:
+            UsageError: there are none, or the options do not say where.
+            UnusableError: the platform refused or did not answer; what was stored before is as it was.
+        """
+        del folder, options, console
+        raise UsageError(f"{run.id} ran against `{self.kind}`, which keeps no series to fetch.")
+
+    def checks(self, asked: CheckRequest) -> Iterator[Check]:
+        """Yield a line for each thing that a run there needs beyond this machine itself."""
+        del asked
+        return iter(())

@@ -1,0 +1,211 @@
+"""Take a Cloud Run service as the target of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from ...core.checks import Check
+from ...core.console import Console
+from ...core.errors import CloudError, LoadTestError, UsageError
+from ...core.prices import Prices, prices_for
+from ...recording.capabilities import CLOUD_RUN, Capabilities
+from ...recording.folder import RunFolder
+from ...recording.run import Run, TargetRecord
+from ..base import CheckRequest, Platform, Target, TargetOptions
+from ..costs import Estimate, Load
+from . import cost
+
+if TYPE_CHECKING:
+    from .calls import RetryPolicy
+    from .describe import Described
+
+
+class CloudRun(Platform):
+    """A service that is deployed already, on Google's Cloud Run or, with `--endpoint`, on a local one."""
+
+    kind: ClassVar[str] = "cloud"
+    capabilities: ClassVar[Capabilities] = CLOUD_RUN
+
+    def check_options(self, options: TargetOptions) -> None:
+        """Return when a service is named and nothing is given that it decides itself."""
+        super().check_options(options)
+        if options.service is None:
+            raise UsageError(
+                "`--target cloud`: name the service with --service NAME (or its run.app URL) and --region."
+            )
+
+    @contextmanager
+    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+        """Look the service up, and serve tokens for it to the Locust processes when it is private.
+
+        Raises:
+            CloudError: Google refused, did not answer, or there is no such service.
+        """
+        from .describe import describe
+
+        del limits
+        assert options.service is not None
+        with console.status(f"looking up {options.service}"):
+            found = describe(options.service, project=options.project, region=options.region, endpoint=options.endpoint)
+        with admitted(found, console) as environment:
+            yield Target(found.target, environment=environment, collect=collecting(options.endpoint, console))
+
+    def costs(self, target: TargetRecord, prices: Mapping[str, object]) -> CloudRunCosts:
+        """Return Cloud Run's price list for the service, or the user's own prices."""
+        return CloudRunCosts(target, prices_for(target.region, prices))
+
+    def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
+        """Fetch the series from Cloud Monitoring, waiting until they cover the run."""
+        from .clients import Clients
+
+        target = run.target
+        target.service = options.service or target.service
+        target.region = options.region or target.region
+        target.project = options.project or target.project or Clients(options.endpoint).project
+        fetch_into(folder, run, endpoint=options.endpoint, console=console)
+
+    def checks(self, asked: CheckRequest) -> Iterator[Check]:
+        """Yield what a run against the service needs of it and of this machine's credentials."""
+        from .checks import ServiceCheckRequest, check_service
+
+        options = asked.options
+        assert options.service is not None
+        return check_service(
+            ServiceCheckRequest(
+                service=options.service,
+                project=options.project,
+                region=options.region,
+                endpoint=options.endpoint,
+                run_s=asked.run_s,
+                path=asked.path,
+                payload=asked.payload,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRunCosts:
+    """Prices loads on one service, by its limits and its region."""
+
+    target: TargetRecord
+    prices: Prices
+
+    def estimate(self, load: Load) -> Estimate:
+        """Return what `load` will cost."""
+        return cost.estimate(load, self.target.limits, region=self.target.region, prices=self.prices)
+
+    def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
+        """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
+        return cost.projected(
+            load,
+            self.target.limits,
+            elapsed_s=elapsed_s,
+            requests=requests,
+            region=self.target.region,
+            prices=self.prices,
+        )
+
+
+@contextmanager
+def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
+    """Give the variables with which the Locust processes get an ID token for a private service; else none.
+
+    Where the service's policy cannot be read a token is sent if one can be had, and a warning says when not.
+
+    Raises:
+        CloudError: the service is private, and no token could be had.
+    """
+    from .tokens import IdTokens, TokenServer
+
+    if found.public or not found.target.capabilities.needs_token:
+        yield {}
+        return
+    with ExitStack() as stack:
+        try:
+            environment = stack.enter_context(TokenServer(IdTokens(found.audience))).environment
+        except CloudError as error:
+            if found.public is False:
+                raise
+            console.warn(
+                f"cannot read who may call the service, and there is no token for it; calling without: {error}"
+            )
+            environment = {}
+        yield environment
+
+
+def collecting(endpoint: str | None, console: Console) -> Callable[[RunFolder, Run], None]:
+    """Return a `Target.collect` that fetches the series; a failure is told, and the run is kept without them."""
+
+    def collect(folder: RunFolder, run: Run) -> None:
+        later = f"The rows are kept; fetch the series later: python lt.py metrics {run.id}"
+        try:
+            fetch_into(folder, run, endpoint=endpoint, console=console)
+        except LoadTestError as error:
+            console.warn(f"no cloud series: {error}")
+            console.say(later)
+        except KeyboardInterrupt:
+            console.say(later)
+
+    return collect
+
+
+def fetch_into(
+    folder: RunFolder,
+    run: Run,
+    *,
+    endpoint: str | None,
+    console: Console,
+    retry_policy: RetryPolicy | None = None,
+) -> None:
+    """Fetch the series of the run's window, store them in its folder, and say what came.
+
+    `retry_policy` bounds each call.
+
+    Raises:
+        UsageError: the record names no service, project or region, or the run never ended.
+        CloudError: Google refused, did not answer, or has no point; what was stored before is as it was.
+    """
+    from .metrics import EITHER_SIDE, Ingestion, fetch
+
+    if run.end is None:
+        raise UsageError(f"{run.id} has no end yet: stop it first (Ctrl-C in its terminal).")
+    with console.status("asking Cloud Monitoring") as update:
+
+        def show(ingestion: Ingestion) -> None:
+            until = f"{ingestion.covered_until:%H:%M:%S}" if ingestion.covered_until else "nothing yet"
+            update(
+                f"waiting for Cloud Monitoring: has {until}, wanted {ingestion.wanted_until:%H:%M:%S} UTC "
+                f"({ingestion.waited_s:.0f} s of at most {ingestion.limit_s:.0f} s)"
+            )
+
+        table = fetch(
+            run.target,
+            run.load_start or run.start,
+            run.end,
+            served_until=_last_answer(folder),
+            endpoint=endpoint,
+            on_progress=show,
+            retry_policy=retry_policy,
+        )
+    folder.write_metrics(table)
+    if endpoint is None and datetime.now(UTC) < run.end + EITHER_SIDE:
+        console.say(f"what came after the run is there in 5 min: python lt.py metrics {run.id}")
+    series = len(set(zip(table["metric"].to_pylist(), table["labels"].to_pylist(), strict=True)))
+    console.say(f"{table.num_rows} points of {series} series of {run.target.service}")
+
+
+def _last_answer(folder: RunFolder) -> datetime | None:
+    """Return when the run's last request was answered, but for 429: those never reach an instance, nor its series."""
+    import pyarrow.compute as pc
+
+    last_ns = 0
+    for batch in folder.row_batches(["start", "latency_us", "status"]):
+        served = batch.filter(pc.and_kleene(pc.is_valid(batch["status"]), pc.not_equal(batch["status"], 429)))
+        if served.num_rows:
+            took_ns = pc.multiply(served["latency_us"], 1000)
+            last_ns = max(last_ns, pc.max(pc.add(served["start"].cast("int64"), took_ns)).as_py())
+    return datetime.fromtimestamp(last_ns / 1e9, UTC) if last_ns else None

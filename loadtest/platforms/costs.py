@@ -1,0 +1,76 @@
+"""Define what a platform is asked about money: what a load will cost, before a run and while it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core.plan import Corner
+from ..recording.run import PlanPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What will be sent.
+
+    Attributes:
+        plan: corners of the planned users, straight lines between them.
+        duration_s: after the last corner its users stay until then.
+        requests_per_user_s: of one user; None: not known, the platform assumes one, and the estimate says so.
+        service_s: how long an instance works on one request; None: the platform assumes one, and the estimate says so.
+        service_from: how `service_s` is known, as words behind it.
+        held_s: how long a request takes of an instance's concurrency, its waiting included; None: `service_s`.
+    """
+
+    plan: Sequence[PlanPoint]
+    duration_s: float
+    requests_per_user_s: float | None = None
+    service_s: float | None = None
+    service_from: str = "measured"
+    held_s: float | None = None
+
+    def sent(self, requests: int, duration_s: float) -> Load:
+        """Return this load as one that has sent `requests` evenly over `duration_s`."""
+        plan = [PlanPoint(at_s=0.0, users=requests / duration_s)]
+        return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
+
+    def corners(self) -> list[Corner]:
+        """Return the plan's corners, and one far behind them: the last one's users stay; nobody without a plan."""
+        corners = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
+        return [*corners, (math.inf, corners[-1][1])]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will cost.
+
+    Attributes:
+        usd: expected.
+        most_usd: if every allowed instance served for the whole length.
+        requests: planned.
+        instance_s: seconds of instances that start or serve.
+        idle_s: seconds of instances that min-instances keep.
+        most_instances: at once, expected.
+        assumptions: sentences.
+    """
+
+    usd: float
+    most_usd: float
+    requests: float
+    instance_s: float
+    idle_s: float
+    most_instances: int
+    assumptions: tuple[str, ...]
+
+
+class CostModel(Protocol):
+    """Prices loads on one service."""
+
+    def estimate(self, load: Load) -> Estimate:
+        """Return what `load` will cost."""
+
+    def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
+        """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""

@@ -1,0 +1,130 @@
+"""Run a local Cloud Run, with a service of its own, as the target of a run."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ..core.console import Console
+from ..core.errors import UsageError
+from ..core.quantities import cpu_of, memory_bytes_of
+from ..recording.capabilities import EMULATOR, Capabilities
+from ..recording.folder import RunFolder
+from ..recording.run import Run
+from .base import Platform, Target, TargetOptions
+from .cloudrun.platform import CloudRun, collecting
+
+if TYPE_CHECKING:
+    from ..emulator.handle import EmulatorConfig, EmulatorHandle
+
+SAMPLE_S = 5.0
+"""How often the local Cloud Run samples during a run: Google's 60 s would leave two points of a 2-min ramp."""
+
+AUTOSCALERS = ("cloudrun", "knative")
+
+
+class Emulator(Platform):
+    """The local Cloud Run in front of the bundled service, or of `--command`, scaled to zero at first."""
+
+    kind: ClassVar[str] = "emulator"
+    capabilities: ClassVar[Capabilities] = EMULATOR
+
+    def check_options(self, options: TargetOptions) -> None:
+        """Return when the limits can be read, the scenario's own aside."""
+        if options.autoscaler not in AUTOSCALERS:
+            raise UsageError(f"`--autoscaler {options.autoscaler}`: give cloudrun or knative.")
+
+    @contextmanager
+    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+        """Start it, deployed and scaled to zero; it ends with the block.
+
+        Limits come from the options, else from the scenario's `limits`, else Cloud Run's defaults with as much CPU
+        as serves 30 requests/s, so that a laptop shows what a cloud would.
+
+        Raises:
+            UsageError: a limit cannot be read.
+            EmulatorError: it cannot be started, or its service not deployed.
+        """
+        from ..emulator.handle import EmulatorHandle
+
+        config = _config(options, limits)
+        with tempfile.TemporaryDirectory(prefix="lt-") as room:
+            log = Path(room) / "events"
+            with console.status("deploying to the local Cloud Run"):
+                emulator = EmulatorHandle.start(config, log=log)
+            with emulator:
+                yield _target(emulator, config, log, console)
+
+    def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
+        """Fetch the series again from an emulator that still is there.
+
+        Raises:
+            UsageError: the options do not say where.
+        """
+        if options.endpoint is None:
+            raise UsageError(
+                f"{run.id} ran on a local Cloud Run; its series were fetched with it. Give `--endpoint HOST:PORT` to "
+                "fetch them again, where it still is there."
+            )
+        CloudRun().fetch_metrics(folder, run, options, console)
+
+
+def _config(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorConfig:
+    from ..emulator.handle import EmulatorConfig
+    from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
+
+    def value(name: str, default: str) -> str:
+        given = getattr(options, name)
+        return str(given if given is not None else limits.get(name, default))
+
+    cpu, memory = value("cpu", "auto"), value("memory", "512Mi")
+    try:
+        vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
+    except ValueError as error:
+        raise UsageError(f"`--cpu {cpu} --memory {memory}`: {error}; --cpu also takes `auto`.") from error
+    template = RevisionTemplate(
+        command=tuple(shlex.split(options.command)) if options.command else (),
+        cpu=vcpu,
+        memory_bytes=memory_bytes,
+        concurrency=int(value("concurrency", "80")),
+        min_instances=int(value("min_instances", "0")),
+        max_instances=int(value("max_instances", "20")),
+    )
+    return EmulatorConfig(
+        template=template,
+        key=ServiceKey(options.service or "target-service"),
+        options=EmulatorOptions(
+            autoscaler="knative" if options.autoscaler == "knative" else "cloudrun",
+            sampling=Sampling(period_s=SAMPLE_S),
+        ),
+    )
+
+
+def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console: Console) -> Target:
+    """Return a running emulator as a target that leaves its series, its log and how it worked with the run."""
+    from .cloudrun.describe import resolve
+
+    place = config.key
+    record = resolve(place.name, project=place.project, region=place.location, endpoint=emulator.api_endpoint)
+    record.url = emulator.url
+    fetch = collecting(emulator.api_endpoint, console)
+    not_limited = emulator.state()["emulator"]["not_limited"]
+    if not_limited:
+        console.warn(f"the instances' CPU and memory are not limited: {not_limited}")
+
+    def collect(folder: RunFolder, run: Run) -> None:
+        fetch(folder, run)
+        state = emulator.state()
+        (revision,) = [each for each in state["services"][0]["revisions"] if each["serving"]]
+        kept = ("cpu_why", "startup_s", "by_code", "lost_log_lines")
+        run.target = run.target.model_copy(
+            update={"emulator": {**{name: revision[name] for name in kept}, "not_limited": not_limited}}
+        )
+        folder.write_run(run)
+        folder.write_derived(folder.emulator_log, log.read_text(encoding="utf-8", errors="replace"))
+
+    return Target(record, collect=collect)

@@ -1,0 +1,90 @@
+"""Run the bundled service on this machine as the target of a run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, ClassVar
+
+from ..core.addresses import LOOPBACK, free_port
+from ..core.console import Console
+from ..core.errors import TargetError
+from ..recording.capabilities import LOCAL, Capabilities
+from ..recording.run import TargetRecord
+from .base import Platform, Target, TargetOptions
+from .probe import no_answer
+
+START_S = 60.0
+"""How long the service may take to start: importing CatBoost on a busy machine has taken 10 s."""
+
+STOP_S = 10.0
+
+
+class Local(Platform):
+    """One process of the bundled service on a free port of this machine."""
+
+    kind: ClassVar[str] = "local"
+    capabilities: ClassVar[Capabilities] = LOCAL
+
+    @contextmanager
+    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+        """Start the service; it ends with the block.
+
+        Raises:
+            TargetError: it ended or did not answer in time; the text has the last line it printed.
+        """
+        del options, limits, console
+        port = free_port()
+        with tempfile.TemporaryFile() as output:
+            service = subprocess.Popen(
+                [sys.executable, "-m", "target_service"],
+                cwd=Path(__file__).parents[2],
+                env={**os.environ, "PORT": str(port)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, in a process of one thread
+            )
+            try:
+                url = f"http://{LOOPBACK}:{port}"
+                _wait_for(url, service, output)
+                yield Target(TargetRecord(kind=self.kind, url=url, service="target_service"))
+            finally:
+                service.terminate()
+                try:
+                    service.wait(timeout=STOP_S)
+                except subprocess.TimeoutExpired:
+                    service.kill()
+                    service.wait()
+
+
+def _end_with_parent() -> None:
+    """In the child, before it becomes the service: ask to be told to stop when this process dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def _wait_for(url: str, service: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+    give_up_s = time.monotonic() + START_S
+    while time.monotonic() < give_up_s:
+        if service.poll() is not None:
+            raise TargetError(f"The target service ended with status {service.returncode}: {_last_line(output)}")
+        if no_answer(url + "/healthz", timeout_s=1.0) is None:
+            return
+        time.sleep(0.05)
+    raise TargetError(f"The target service did not answer within {START_S:.0f} s: {_last_line(output)}")
+
+
+def _last_line(output: IO[bytes]) -> str:
+    output.seek(0)
+    text = output.read().decode(errors="replace").strip()
+    return text.splitlines()[-1] if text else "it printed nothing"

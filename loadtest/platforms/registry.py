@@ -1,0 +1,46 @@
+"""List the platforms there are; each is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..core.errors import UsageError
+from .base import Platform
+
+_PLATFORMS = {
+    "local": ".local:Local",
+    "emulator": ".emulator:Emulator",
+    "cloud": ".cloudrun.platform:CloudRun",
+    "url": ".url:Url",
+}
+
+URL = "url"
+"""The platform of a target that is named by its URL."""
+
+
+def register(kind: str, where: str) -> None:
+    """Add a platform, or replace one.
+
+    Args:
+        kind: the word of `--target`.
+        where: its class, as `package.module:Class`; a leading dot stands for this package.
+    """
+    _PLATFORMS[kind] = where
+
+
+def names() -> tuple[str, ...]:
+    """Return the words that `--target` takes beside a URL."""
+    return tuple(name for name in _PLATFORMS if name != URL)
+
+
+def platform_of(kind: str) -> Platform:
+    """Return the platform called `kind`.
+
+    Raises:
+        UsageError: there is none of that name here, as for a run that was recorded with another's.
+    """
+    if kind not in _PLATFORMS:
+        raise UsageError(f"There is no platform `{kind}` here; there are {', '.join(_PLATFORMS)}.")
+    module, _, name = _PLATFORMS[kind].partition(":")
+    platform: Platform = getattr(import_module(module, __package__), name)()
+    return platform

@@ -1,0 +1,62 @@
+"""Say what a place to run can do, in words that run.json keeps, so that nobody needs to know the place by name."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from ..core.addresses import is_loopback
+
+
+class Capabilities(BaseModel):
+    """What a place to run can do; a report asks these and never compares the names of places.
+
+    Attributes:
+        on_this_machine: it shares this machine with the load generators.
+        single_process: one process serves everything, so the count of instances is 1 without being told.
+        scales: instances are added and removed with the load.
+        bills: a run there costs money: it is estimated and asked about first, and `--max-cost` watches it.
+        priced: Cloud Run's price list applies to what it did, also where nothing is owed.
+        takes_limits: the run makes the service, and so decides its CPU, memory, concurrency and instances.
+        has_metrics: it keeps series of its own (instances, CPU, billed time), which are fetched with the run.
+        keeps_metrics: those series outlive the run, so that `lt metrics` can fetch them again.
+        needs_token: a service there may be private, and is then called with an ID token.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    on_this_machine: bool = False
+    single_process: bool = False
+    scales: bool = False
+    bills: bool = False
+    priced: bool = False
+    takes_limits: bool = False
+    has_metrics: bool = False
+    keeps_metrics: bool = False
+    needs_token: bool = False
+
+
+LOCAL = Capabilities(on_this_machine=True, single_process=True)
+EMULATOR = Capabilities(on_this_machine=True, scales=True, priced=True, takes_limits=True, has_metrics=True)
+CLOUD_RUN = Capabilities(scales=True, bills=True, priced=True, has_metrics=True, keeps_metrics=True, needs_token=True)
+
+_BEFORE_THEY_WERE_RECORDED = {"local": LOCAL, "emulator": EMULATOR, "cloud": CLOUD_RUN}
+
+
+def capabilities_of(kind: str, url: str) -> Capabilities:
+    """Return the capabilities of a target whose `run.json` has none: one recorded before they were."""
+    return _BEFORE_THEY_WERE_RECORDED.get(kind) or of_url(url)
+
+
+def of_url(url: str) -> Capabilities:
+    """Return what is known of a service by its URL alone: where it is, and whether Cloud Run gave the URL out."""
+    try:
+        return Capabilities(on_this_machine=is_loopback(url), priced=has_run_app_url(url))
+    except ValueError:  # damage in run.json
+        return Capabilities()
+
+
+def has_run_app_url(url: str) -> bool:
+    """Whether a URL is one that Cloud Run gives out."""
+    return (urlsplit(url).hostname or "").endswith(".run.app")

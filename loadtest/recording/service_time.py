@@ -1,0 +1,26 @@
+"""Read how long the service itself said that it needed, from a run's rows."""
+
+from __future__ import annotations
+
+from .folder import RunFolder
+
+
+def mean_server_ms(folder: RunFolder) -> float | None:
+    """Return the mean time the service itself says it needed; None when it says nothing.
+
+    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Cannot tell: queueing before the service
+    began to count.
+
+    Raises:
+        RunFolderError: the rows cannot be read.
+    """
+    import pyarrow.compute as pc
+
+    total_us, count = 0, 0
+    for batch in folder.row_batches(["server_us"]):
+        column = batch["server_us"]
+        told = len(column) - column.null_count
+        if told:
+            total_us += pc.sum(column).as_py()
+            count += told
+    return total_us / count / 1000 if count else None

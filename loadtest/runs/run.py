@@ -1,0 +1,148 @@
+"""Run a scenario against a target and record every request: what the verb `run` calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..fleet.scenario import Scenario, describe_one
+from ..fleet.stop_conditions import StopOn
+from ..platforms.base import Platform, Target
+from ..platforms.registry import platform_of
+from ..recording.folder import RunFolder
+from ..recording.run import Run, TargetRecord
+from .budget import Budget, CostGuard, budget_of, confirm_leaving
+from .options import RunOptions
+from .record import close_record, open_record
+from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
+
+if TYPE_CHECKING:
+    from ..fleet.fleet import FleetPlan
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A recorded run.
+
+    Attributes:
+        folder: where it is.
+        record: what its `run.json` says.
+        interrupted: cut short by the user.
+        aborted: cut short by a condition of its options.
+    """
+
+    folder: RunFolder
+    record: Run
+    interrupted: bool
+    aborted: bool
+
+
+def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
+    """Plan, ask, open the target, record, drive, close and collect; return the recorded run.
+
+    Args:
+        options: from `parse_options`.
+        console: where to talk and ask; without one sentences go to the `loadtest` logger, and load that would leave
+            this machine is refused unless the options say yes.
+
+    Raises:
+        UsageError: the scenario cannot be imported, or sending to the target was not agreed to.
+        UnusableError: the target, the fleet or the run's folder could not be used.
+    """
+    console = console or LogRunConsole()
+    platform = platform_of(options.platform)
+    plan = _planned(options)
+    _ask_before_looking(options, plan, console)
+    with platform.open(options.target, limits=plan.limits, console=console) as target:
+        budget = _agreed(platform, options, plan, target, console)
+        folder = _recorded(options, plan, target.record)
+        console.say(f"{plan.name} → {target.record.url}, recorded in {folder.path}")
+        end = _driven(options, plan, target, folder, budget, console)
+        record = close_record(folder, interrupted=end.interrupted or end.aborted, reasons=end.reasons)
+        target.collect(folder, record)
+    return RunResult(folder, record, interrupted=end.interrupted, aborted=end.aborted)
+
+
+def _planned(options: RunOptions) -> Scenario:
+    """Return what the scenario will do with these options."""
+    return describe_one(
+        options.locustfile, users=options.users, spawn_rate=options.spawn_rate, duration_s=options.duration_s
+    )
+
+
+def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
+    """Ask before anything is sent to a named URL, even the request that sees whether it answers."""
+    if (url := options.target.url) is not None:
+        confirm_leaving(TargetRecord(kind=options.platform, url=url), plan, yes=options.yes, console=console)
+
+
+def _agreed(
+    platform: Platform, options: RunOptions, plan: Scenario, target: Target, console: RunConsole
+) -> Budget | None:
+    """Ask about the load and its cost, unless its URL was asked about already; return the budget, None without one."""
+    costs = platform.costs(target.record, options.prices) if platform.capabilities.bills else None
+    if costs is None:
+        if options.target.url is None:
+            confirm_leaving(target.record, plan, yes=options.yes, console=console)
+        return None
+    budget = budget_of(plan, target.record, costs, max_usd=options.max_usd, runs=options.runs)
+    confirm_leaving(target.record, plan, yes=options.yes, console=console, budget=budget)
+    return budget
+
+
+def _recorded(options: RunOptions, plan: Scenario, target: TargetRecord) -> RunFolder:
+    """Make the run's folder."""
+    objectives = (*plan.objectives, *(objective.text for objective in options.objectives))
+    return open_record(
+        options.runs, options, plan, target, objectives=tuple(dict.fromkeys(objectives)), prices=options.prices
+    )
+
+
+def _driven(
+    options: RunOptions, plan: Scenario, target: Target, folder: RunFolder, budget: Budget | None, console: RunConsole
+) -> End:
+    """Run the fleet to its end, showing how it does."""
+    from ..fleet.fleet import Fleet
+
+    conditions: list[AbortCondition] = [StopOn(condition) for condition in options.stop_on]
+    if budget is not None:
+        conditions.append(CostGuard(budget))
+    with Fleet(_fleet_plan(options, plan, target), folder) as fleet:
+        if options.expect_workers > options.workers:
+            _invite(options, target, fleet.port, console)
+        if options.ui_port is not None:
+            console.say(f"Locust's own page: http://127.0.0.1:{options.ui_port}")
+        return watch(fleet, folder, plan.duration_s, tuple(conditions), console)
+
+
+def _fleet_plan(options: RunOptions, plan: Scenario, target: Target) -> FleetPlan:
+    from ..fleet.fleet import FleetPlan
+
+    shaped = plan.shape is not None  # without a shape Locust needs all three numbers to know when to end
+    return FleetPlan(
+        locustfile=options.locustfile,
+        host=target.record.url,
+        workers=options.workers,
+        expect_workers=options.expect_workers,
+        users=options.users if shaped else plan.users,
+        spawn_rate=options.spawn_rate if shaped else plan.spawn_rate,
+        duration_s=options.duration_s if shaped else plan.duration_s,
+        seed=options.seed,
+        bind=options.bind,
+        port=options.port,
+        join_timeout_s=options.join_timeout_s,
+        ui_port=options.ui_port,
+        environment=target.environment,
+    )
+
+
+def _invite(options: RunOptions, target: Target, port: int, console: RunConsole) -> None:
+    """Say how the other workers join, and what they need that they do not get from here."""
+    if target.environment:
+        console.warn(
+            "the service is private, and workers of other machines get no token from here: start them "
+            "with LT_TOKEN_AUDIENCE where they have a service account, or they are refused (docs/distributed.md)."
+        )
+    missing = options.expect_workers - options.workers
+    host = options.bind if options.bind != "0.0.0.0" else "THIS_MACHINE"
+    console.say(f"waiting for {missing} worker(s); on the other machines: python lt.py worker --master {host}:{port}")

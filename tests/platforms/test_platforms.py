@@ -1,0 +1,92 @@
+"""A platform is one class and one line: nothing else in the project knows its name."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from loadtest.core.errors import UsageError
+from loadtest.platforms import registry
+from loadtest.recording.capabilities import CLOUD_RUN, EMULATOR, LOCAL
+from loadtest.recording.choice import newest_pair
+from loadtest.recording.run import Run, TargetRecord
+from loadtest.runs.options import parse_options
+from loadtest.runs.run import run
+from reports.render.text import render_text
+from reports.summary.build import build_report
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_PLATFORMS", dict(registry._PLATFORMS))
+    registry.register("toy", "tests.platforms.toy:Toy")
+
+
+def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is opened, loaded, recorded with what it can, collected from and reported, in this very process."""
+    caplog.set_level(logging.INFO, "loadtest")
+    options = parse_options(
+        scenario="ramp300", target="toy", users=2, spawn_rate=2, duration="2s", workers=1, runs=tmp_path
+    )
+    done = run(options)
+    assert (done.record.outcome, done.record.reasons) == ("complete", [])
+    stored = Run.model_validate_json((done.folder.path / "run.json").read_text("utf-8"))
+    assert (stored.target.kind, stored.target.capabilities.scales) == ("toy", True)
+    rows = len(done.folder.read_rows(["start"]))
+    assert f"toy counted {rows}" in caplog.text
+    assert "toy" in render_text(build_report([done.folder.path]))
+    (tmp_path / "again").symlink_to(done.folder.path)
+    assert [folder.read_run().target.kind for folder in newest_pair(tmp_path)[0]] == ["toy"]
+
+
+def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
+    """Limits where it does not make the service, a cost where none is billed, a name that there is none of."""
+    for words, sentence in (
+        ({"cpu": "1"}, r"`--cpu 1`: valid only where the run makes the service"),
+        ({"max_cost": 1.0}, r"`--max-cost 1`: only a platform that bills"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            parse_options(scenario="ramp300", target="toy", **words)  # type: ignore[arg-type] # of the table above
+    with pytest.raises(
+        UsageError, match="There is no platform `moon` here; there are local, emulator, cloud, url, toy"
+    ):
+        registry.platform_of("moon")
+
+
+@pytest.mark.parametrize(("kind", "known"), [("local", LOCAL), ("emulator", EMULATOR), ("cloud", CLOUD_RUN)])
+def test_a_run_from_before_capabilities_were_recorded_has_those_of_its_kind(kind: str, known: object) -> None:
+    assert TargetRecord.model_validate({"kind": kind, "url": "http://x"}).capabilities == known
+
+
+@pytest.mark.parametrize(
+    ("url", "here", "priced"),
+    [
+        ("http://127.0.0.1:1", True, False),
+        ("https://ml-abc.a.run.app", False, True),
+        ("http://x", False, False),
+        ("http://[::1", False, False),
+    ],
+)
+def test_of_a_url_it_is_known_where_it_is_and_whose(url: str, here: bool, priced: bool) -> None:
+    found = TargetRecord(kind="url", url=url).capabilities
+    assert (found.on_this_machine, found.priced, found.bills) == (here, priced, False)
+
+
+def test_nobody_compares_the_names_of_platforms() -> None:
+    """Only platforms, and the table for old runs, may; the build's `cloud` is Cloud Build, an option's value."""
+    compared = re.compile(
+        r"""(?:kind|platform|target)\s*(?:[!=]=|(?:not )?in)\s*[("']+\s*(?:local|emulator|cloud|url)"""
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for top in ("loadtest", "reports")
+        for path in sorted((ROOT / top).rglob("*"))
+        if path.suffix in (".py", ".j2")
+        for line in path.read_text("utf-8").splitlines()
+        if compared.search(line)
+    ]
+    assert found == []
