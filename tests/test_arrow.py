@@ -35,7 +35,7 @@ ALLOWED = {
         "target_service",
     },
     "reports": set(),
-    "reports.model": set(),
+    "reports.model": {"loadtest.recording"},
     "reports.verdict": {"reports.model"},
     "reports.data": {"reports.model", *CORE},
     "reports.spikes": {"reports.data", "reports.model", *CORE},
