@@ -106,17 +106,6 @@ def young_requests(series: Series, window: Window) -> int | None:
     return None if series.young is None else window.sum(series.young)
 
 
-def mean_server_ms(series: Series) -> float | None:
-    """Return the mean time the service itself says it needed; None when it says nothing.
-
-    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Cannot tell: queueing before the service
-    began to count.
-    """
-    if series.server_us is None:
-        return None
-    return series.server_us[0] / series.server_us[1] / 1000
-
-
 def extra_waiting_request_s(series: Series, window: Window, calm_mean_ms: float) -> float:
     """Return the waiting that the window cost beyond calm seconds.
 

@@ -158,7 +158,6 @@ class Series:
         censored_at_least_us: the shortest wait among `censored`; None without any.
         first_ok_us: the end of the first successful request after t = 0; None without one.
         open_loop: whether any row has a schedule (`late_us`).
-        server_us: sum and number of server times, when the service sends them.
         bytes: of all answers.
     """
 
@@ -181,7 +180,6 @@ class Series:
     censored_at_least_us: int | None
     first_ok_us: int | None
     open_loop: bool
-    server_us: tuple[int, int] | None
     bytes: int
 
     @property
@@ -235,7 +233,6 @@ COLUMNS = (
     "bytes",
     "instance",
     "instance_age_ms",
-    "server_us",
 )
 
 
@@ -319,8 +316,6 @@ class _Counting:
     first_ok_us: int | None = None
     open_loop: bool = False
     any_age: bool = False
-    server_sum: int = 0
-    server_count: int = 0
     bytes: int = 0
     tally: Tally = field(default_factory=Tally)
     sums: dict[str, Any] = field(default_factory=dict)
@@ -359,9 +354,6 @@ class _Counting:
         self.sums["ok_ended"] += self._count(ended[ok])
         self.sums["ok_response_us"] += np.bincount(second[ok], weights=response[ok], minlength=self.span.seconds)
         self._extremes(outcome, ok, latency, end_us)
-        server = integers(batch.column("server_us"), -1)
-        self.server_sum += int(server[server >= 0].sum())
-        self.server_count += int((server >= 0).sum())
         self.bytes += int(integers(batch.column("bytes"), 0).sum())
         age = integers(batch.column("instance_age_ms"), -1)
         self.any_age = self.any_age or bool((age >= 0).any())
@@ -413,6 +405,5 @@ class _Counting:
             censored_at_least_us=self.censored_at_least_us,
             first_ok_us=self.first_ok_us,
             open_loop=self.open_loop,
-            server_us=(self.server_sum, self.server_count) if self.server_count else None,
             bytes=self.bytes,
         )

@@ -72,7 +72,7 @@ def test_failures_are_apart_by_outcome_status_and_endpoint(tmp_path: Path) -> No
 
 def test_optional_columns_that_are_missing_are_not_known(tmp_path: Path) -> None:
     found = series(tmp_path, latency_us=[1000])
-    assert (found.instances, found.young, found.server_us, found.open_loop) == ((), None, None, False)
+    assert (found.instances, found.young, found.open_loop) == ((), None, False)
 
 
 def test_instances_are_followed_by_their_headers(tmp_path: Path) -> None:
