@@ -7,6 +7,7 @@ otherwise; None means not known, never zero.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -16,6 +17,18 @@ from loadtest.recording.capabilities import Capabilities, capabilities_of
 
 SUMMARY_FORMAT: Literal[1] = 1
 """The version of summary.json that this code writes; a reader of another version asks for the report again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a table of the report shows a field: the heading of its column, and how its values are written.
+
+    `write` names a writer of reports/render/columns.py. A field with this beside its description is in the page, the
+    text and the Markdown without another line of code.
+    """
+
+    head: str
+    write: str = "text"
 
 
 class Part(BaseModel):
@@ -37,14 +50,22 @@ class Quantile(Part):
 class Phase(Part):
     """One phase of a run: all of it, warm-up, ramp, steady or drain."""
 
-    name: Annotated[str, Field(description="all, warmup, ramp, steady or drain; only those the run has")]
+    name: Annotated[
+        str, Field(description="all, warmup, ramp, steady or drain; only those the run has"), Shown("phase", "phase")
+    ]
     why: Annotated[str, Field(description="why it lies where it does")]
-    start_s: float
-    end_s: float
-    requests: int
-    failures: int
-    throughput_per_s: Annotated[float | None, Field(description="successful answers per second")]
-    latency: Annotated[list[Quantile], Field(description="p50, p95, p99 of successful requests")]
+    start_s: Annotated[float, Shown("from", "moment")]
+    end_s: Annotated[float, Shown("to", "moment")]
+    requests: Annotated[int, Shown("requests", "count")]
+    throughput_per_s: Annotated[
+        float | None, Field(description="successful answers per second"), Shown("answered per s", "decimal")
+    ]
+    failures: Annotated[int, Shown("failed", "failures")]
+    min_ms: Annotated[float | None, Field(description="the fastest successful request"), Shown("min", "ms")] = None
+    mean_ms: Annotated[float | None, Field(description="of successful requests"), Shown("mean", "ms")] = None
+    latency: Annotated[
+        list[Quantile], Field(description="p50, p95, p99 of successful requests"), Shown("", "percentiles")
+    ]
 
 
 class Objective(Part):
@@ -69,18 +90,6 @@ class RunVerdict(Part):
         Field(description="unjudged: no objective, and the implied one turned off"),
     ]
     why: Annotated[list[str], Field(description="what it rests on, one sentence each")]
-
-
-class TaskError(Part):
-    """One kind of exception that the scenario's own code raised; no request's row shows it."""
-
-    where: Annotated[str, Field(description="task, on_start, on_stop, listener, init (of a worker) or exit")]
-    exception: str
-    message: str
-    user_class: str
-    task: str
-    count: int
-    traceback: Annotated[str, Field(description="of the first one")]
 
 
 class Rise(Part):
@@ -111,6 +120,15 @@ class Explanation(Part):
 
 class Spike(Rise, Explanation):
     """One rise of p95 above its surroundings, on successful requests, and why it happened."""
+
+
+class WorstSecond(Part):
+    """The second of a run whose p95 was highest: a single second is no spike, but it is shown."""
+
+    at_s: int
+    p95_ms: float
+    requests: Annotated[int, Field(description="successful requests started in it")]
+    usual_ms: Annotated[float, Field(description="the median of p95 over all seconds")]
 
 
 class SlowFirst(Part):
@@ -155,14 +173,37 @@ class CurvePoint(Part):
 class Warmup(Part):
     """How a run began: the numbers behind "compare the warm-up"."""
 
-    first_answer_s: Annotated[float | None, Field(description="from load start to the first successful answer")]
-    settled_s: Annotated[float | None, Field(description="until p95 stays within 1.15 × steady; None: it did not")]
-    extra_waiting_request_s: float | None
-    young_requests: Annotated[
-        int | None, Field(description="requests on an instance younger than 10 s; None: the service sends no age")
+    first_answer_s: Annotated[
+        float | None,
+        Field(description="from load start to the first successful answer"),
+        Shown("first answer after", "seconds"),
     ]
-    peak_p95_ms: float | None
-    steady_p95_ms: float | None
+    settled_s: Annotated[
+        float | None,
+        Field(description="until p95 stays near its baseline (rules.SETTLED_RATIO); None: it did not"),
+        Shown("p95 settled after", "settled"),
+    ]
+    peak_p95_ms: Annotated[
+        float | None, Field(description="the highest p95 of 10 s until then"), Shown("highest p95 before", "ms")
+    ]
+    steady_p95_ms: Annotated[
+        float | None,
+        Field(
+            description="the baseline that it settled to: the median p95 of the steady phase's windows of 10 s "
+            "without spikes; the p95 of the steady phase itself is in `phases`"
+        ),
+        Shown("baseline p95", "ms"),
+    ]
+    extra_waiting_request_s: Annotated[
+        float | None,
+        Field(description="waiting until then beyond the baseline, summed over all requests"),
+        Shown("excess latency, all requests", "waiting"),
+    ]
+    young_requests: Annotated[
+        int | None,
+        Field(description="requests on an instance younger than 10 s; None: the service sends no age"),
+        Shown("requests on new instances", "count"),
+    ]
 
 
 class CapacityPoint(Part):
@@ -202,35 +243,73 @@ class Suggestion(Part):
 class Endpoint(Part):
     """One endpoint of one run."""
 
-    method: str
-    name: str
-    requests: int
-    failures: int
-    throughput_per_s: float | None
-    latency: list[Quantile]
+    method: Annotated[str, Shown("method")]
+    name: Annotated[str, Shown("endpoint", "long")]
+    requests: Annotated[int, Shown("requests", "count")]
+    throughput_per_s: Annotated[float | None, Shown("answered per s", "decimal")]
+    failures: Annotated[int, Shown("failed", "failures")]
+    min_ms: Annotated[float | None, Field(description="the fastest successful request"), Shown("min", "ms")] = None
+    mean_ms: Annotated[float | None, Field(description="of successful requests"), Shown("mean", "ms")] = None
+    latency: Annotated[list[Quantile], Shown("", "percentiles")]
 
 
 class Failure(Part):
-    """Failures of one kind and message."""
+    """Failures of one endpoint, kind, status and message."""
 
-    kind: str
-    status: int | None
+    method: Annotated[str, Shown("method")] = ""
+    name: Annotated[
+        str, Field(description="of the endpoint; empty where it is not known"), Shown("endpoint", "long")
+    ] = ""
+    count: Annotated[int, Shown("count", "failures")]
+    share: Annotated[float | None, Field(description="of the requests of this endpoint"), Shown("share", "percent")] = (
+        None
+    )
+    kind: Annotated[str, Field(description="its outcome, see docs/terms.md"), Shown("kind", "outcome")]
+    status: Annotated[int | None, Shown("status", "status")]
+    message: Annotated[str, Shown("message", "long")]
+    first_s: Annotated[float | None, Shown("first", "clock")]
+    last_s: Annotated[float | None, Shown("last", "clock")]
+
+
+class TaskError(Part):
+    """One kind of exception that the scenario's own code raised; no request's row shows it."""
+
+    where: Annotated[str, Field(description="task, on_start, on_stop, listener, init (of a worker) or exit")]
+    exception: str
     message: str
+    user_class: str
+    task: str
     count: int
-    first_s: float | None
-    last_s: float | None
+    traceback: Annotated[str, Field(description="of the first one")]
+
+
+class Incident(Part):
+    """Something that happened to the recording and that the reader must know of."""
+
+    kind: Annotated[
+        str,
+        Field(description="refusal, totals difference, clock jump, pause, unrecorded worker or starts not known"),
+        Shown("kind"),
+    ]
+    text: Annotated[str, Shown("what happened", "long")]
 
 
 class Instance(Part):
     """One instance of the service, as its own response headers name it."""
 
-    name: str
-    first_seen_s: Annotated[float, Field(description="when its first answer came")]
-    last_seen_s: float
-    ready_s: Annotated[float | None, Field(description="when it became able to serve; None: it sends no age")]
-    requests: int
-    first_latency_ms: Annotated[float | None, Field(description="response time of its first request")]
-    median_ms: Annotated[float, Field(description="of all its requests, within 0.4 %")]
+    name: Annotated[str, Shown("instance", "long")]
+    first_seen_s: Annotated[float, Field(description="when its first answer came"), Shown("first seen", "clock")]
+    last_seen_s: Annotated[float, Field(description="when its last answer came"), Shown("last seen", "moment")]
+    ready_s: Annotated[
+        float | None,
+        Field(description="when it became able to serve; None: it sends no age"),
+        Shown("ready", "moment"),
+    ]
+    requests: Annotated[int, Shown("requests", "count")]
+    first_latency_ms: Annotated[
+        float | None, Field(description="response time of its first request"), Shown("first latency", "ms")
+    ]
+    median_ms: Annotated[float, Field(description="of all its requests, within 0.4 %"), Shown("median", "ms")]
     first_start_s: Annotated[float | None, Field(description="when the first request it answered was sent")] = None
     first_ms: Annotated[
         list[float], Field(description="response times of its first requests, in order of sending")
@@ -249,23 +328,23 @@ class Cost(Part):
 class Worker(Part):
     """One load-generating process."""
 
-    name: str
-    host: str
-    clock_offset_ms: float | None
-    clock_uncertainty_ms: float | None
-    rows_sent: int | None
-    rows_received: int
-    rows_missing_at_most: int | None
-    lost: str | None
+    name: Annotated[str, Shown("worker", "long")]
+    host: Annotated[str, Shown("host")]
+    clock_offset_ms: Annotated[float | None, Shown("clock offset", "ms")]
+    clock_uncertainty_ms: Annotated[float | None, Shown("±", "ms")]
+    rows_sent: Annotated[int | None, Shown("rows sent", "count")]
+    rows_received: Annotated[int, Shown("rows received", "count")]
+    rows_missing_at_most: Annotated[int | None, Shown("missing at most", "failures")]
+    lost: Annotated[str | None, Shown("lost", "lost")]
 
 
 class CloudSeries(Part):
     """One fetched cloud series: how dense it is, and how late its points came."""
 
-    metric: str
-    points: int
-    interval_s: float | None
-    ends_s: Annotated[float | None, Field(description="when its last point ends")]
+    metric: Annotated[str, Shown("series", "long")]
+    points: Annotated[int, Shown("points", "count")]
+    interval_s: Annotated[float | None, Shown("one every", "seconds")]
+    ends_s: Annotated[float | None, Field(description="when its last point ends"), Shown("last point", "moment")]
 
 
 class Measured(Part):
@@ -282,6 +361,7 @@ class Measured(Part):
     refused: Annotated[int, Field(description="open-loop arrivals refused by the bound on requests in flight")]
     cloud_series: list[CloudSeries]
     missing: Annotated[list[str], Field(description="what could not be said, and why")]
+    incidents: Annotated[list[Incident], Field(description="what happened to the recording")] = []
 
 
 class Totals(Part):
@@ -325,6 +405,7 @@ class RunSummary(Part):
     start: datetime
     load_start: Annotated[datetime, Field(description="t = 0 of every `*_s`")]
     duration_s: float
+    planned_s: Annotated[float | None, Field(description="how long it was meant to last")] = None
     outcome: str
     reasons: list[str]
     totals: Totals
@@ -338,16 +419,17 @@ class RunSummary(Part):
     objectives: list[Objective]
     spikes: list[Spike]
     slow_first: SlowFirst | None
+    worst_second: WorstSecond | None = None
     series: Timeline
     warmup: Warmup
     capacity: Capacity | None
     advice: list[Suggestion]
     endpoints: list[Endpoint]
     failures: list[Failure]
+    task_errors: Annotated[list[TaskError], Field(description="exceptions of the scenario's own code")] = []
     instances: list[Instance]
     cost: Cost | None
     measured: Measured
-    task_errors: list[TaskError] = []
     verdict: Annotated[RunVerdict | None, Field(description="None in summaries of older versions")] = None
 
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 ABSENT = "–"
+
+OUTCOMES: Mapping[str, str] = {
+    "http_error": "HTTP error",
+    "timeout": "timeout",
+    "connection": "no connection",
+    "check_failed": "failed check",
+    "unanswered": "never answered",
+    "generator": "not sent by the load generator",
+    "wrong_answer": "wrong answer",
+}
+
+PHASES: Mapping[str, str] = {"warmup": "warm-up", "all": "whole run"}
 
 
 def count(value: float | None) -> str:
@@ -124,6 +137,16 @@ def usd(value: float | None) -> str:
         return ABSENT
     digits = 2 if value == 0 or abs(value) >= 0.1 else min(8, 1 - math.floor(math.log10(abs(value))))
     return f"${value:,.{digits}f}"
+
+
+def outcome(name: str) -> str:
+    """Return the outcome of a request in words; docs/terms.md defines each."""
+    return OUTCOMES.get(name, name.replace("_", " "))
+
+
+def phase(name: str) -> str:
+    """Return a phase of a run, or another scope of a comparison, in words."""
+    return PHASES.get(name, name)
 
 
 def printable(text: str) -> str:

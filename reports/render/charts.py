@@ -17,136 +17,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reports.data import formats as f
+from reports.data.timeline import CHARTS, Chart
 from reports.model import Report, RunSummary, Spike
 
 NO_VALUE = np.iinfo(np.int32).min
+HEIGHT_PX, MAIN_HEIGHT_PX = 110, 240
+SHADES = 4
+"""Of each run's colour, and of the colour of failures."""
+
+LOGARITHMIC_FROM = 30
+"""Values that differ by more than this factor are drawn on a logarithmic axis from the start."""
+
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
 COLOURS = 4
 """Runs beyond these share colours; their dashes and names still tell them apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One kind of line: a column of the series, what the legend calls it, and which shade of the run's colour."""
-
-    column: str
-    name: str
-    shade: int = 2
-    step: bool = False
-    factor: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One chart over time."""
-
-    id: str
-    title: str
-    explained: str
-    unit: str
-    lines: tuple[Line, ...]
-    height: int = 120
-    log: bool = False
-    limits: bool = False
-    born: bool = False
-    least: float = 0.0
-    generator: bool = False
-
-
-CHARTS = (
-    Chart(
-        "latency",
-        "Latency",
-        "of successful requests, by when they were due or sent",
-        "ms",
-        (
-            Line("p50_ms", "p50", 1),
-            Line("p95_ms", "p95", 2),
-            Line("p99_ms", "p99", 3),
-        ),
-        height=230,
-        log=True,
-        limits=True,
-        born=True,
-    ),
-    Chart(
-        "throughput", "Throughput", "successful requests per second", "/s", (Line("ok_per_s", "answered", 2),), least=1
-    ),
-    Chart(
-        "load",
-        "Load",
-        "users planned and running, and requests that await an answer",
-        "",
-        (Line("planned_users", "planned users", 1), Line("users", "users", 2), Line("in_flight", "in flight", 3)),
-        least=1,
-    ),
-    Chart(
-        "failed",
-        "Failures",
-        "per second, by kind",
-        "/s",
-        (
-            Line("failed_per_s.http_error", "HTTP error", 2),
-            Line("failed_per_s.timeout", "time-out", 3),
-            Line("failed_per_s.connection", "no connection", 1),
-            Line("failed_per_s.check_failed", "failed check", 4),
-            Line("status_per_s.429", "of these 429", 1),
-            Line("status_per_s.503", "of these 503", 3),
-        ),
-        least=1,
-    ),
-    Chart(
-        "instances-chart",
-        "Instances",
-        "of the service, by the platform's own count and by the answers; a triangle is an instance's first answer",
-        "",
-        (
-            Line("instances_answering", "answering", 3, step=True),
-            Line("instances_active", "active", 2, step=True),
-            Line("instances_idle", "idle", 1, step=True),
-        ),
-        born=True,
-        least=2,
-    ),
-    Chart(
-        "container",
-        "Container CPU",
-        "share of the limit in use, as the platform reports it",
-        "%",
-        (Line("container_cpu_ratio", "CPU", 2, factor=100),),
-        height=100,
-        least=100,
-    ),
-    Chart(
-        "concurrency",
-        "Container concurrency",
-        "requests at a time in one instance, as the platform reports it",
-        "",
-        (Line("container_concurrency", "requests at a time", 2),),
-        height=100,
-    ),
-    Chart(
-        "generator",
-        "Load generator",
-        "CPU of its busiest worker; grey marks seconds in which it was saturated and may have measured itself",
-        "%",
-        (Line("generator_cpu_ratio", "CPU of a core", 2, factor=100),),
-        height=100,
-        least=100,
-        generator=True,
-    ),
-    Chart(
-        "lag",
-        "Load generator's lag",
-        "the worst delay of its event loop in a second; above 50 ms it measures itself",
-        "ms",
-        (Line("loop_lag_ms", "lag", 2),),
-        height=100,
-        least=10,
-        generator=True,
-    ),
-)
 
 
 def payload(report: Report) -> dict[str, Any]:
@@ -160,8 +44,8 @@ def payload(report: Report) -> dict[str, Any]:
         "time": {"from_s": grid.from_s, "step_s": grid.step_s, "length": grid.length, **packer.packed()},
         "charts": specs,
         "spikes": [
-            {"from_s": spike.onset_s, "to_s": spike.end_s, "label": f"{number} {spike.cause}"}
-            for number, (_, spike) in enumerate(spikes(report), 1)
+            {"from_s": spike.onset_s, "to_s": spike.end_s, "label": _label(number, run, spike, report)}
+            for number, (run, spike) in enumerate(spikes(report), 1)
         ],
         "saturated": _saturated(report),
     }
@@ -170,6 +54,10 @@ def payload(report: Report) -> dict[str, Any]:
 def spikes(report: Report) -> list[tuple[RunSummary, Spike]]:
     """Return every spike of every run with its run, in the order of the spike table."""
     return [(run, spike) for run in report.runs for spike in run.spikes]
+
+
+def _label(number: int, run: RunSummary, spike: Spike, report: Report) -> str:
+    return f"{number} {run.name}: {spike.cause}" if len(report.runs) > 1 else f"{number} {spike.cause}"
 
 
 def _saturated(report: Report) -> list[dict[str, float]]:
@@ -239,24 +127,7 @@ class _Packer:
 
 
 def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, object] | None:
-    several = len(report.runs) > 1
-    series: list[dict[str, object]] = []
-    for number, run in enumerate(report.runs):
-        for line in chart.lines:
-            values = run.series.columns.get(line.column)
-            if values is None or all(not v if chart.id == "failed" else v is None for v in values):
-                continue
-            series.append(
-                {
-                    "column": packer.add(packer.grid.place(run, line.column, line.factor)),
-                    "name": f"{line.name} · {run.name}" if several else line.name,
-                    "colour": colour(number, line.shade),
-                    "run": number,
-                    "step": line.step,
-                    "strong": line.column == "p95_ms" or len(chart.lines) == 1,
-                    "hidden": len(report.runs) > 2 and chart.id == "latency" and line.column != "p95_ms",
-                }
-            )
+    series = [line for number, run in enumerate(report.runs) for line in _lines(chart, number, run, report, packer)]
     if not series:
         return None
     return {
@@ -265,21 +136,60 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
         "title": chart.title,
         "explained": chart.explained,
         "unit": chart.unit,
-        "height": chart.height,
-        "log": chart.log,
-        "labels": chart.id == "latency",
+        "height": MAIN_HEIGHT_PX if chart.main else HEIGHT_PX,
+        "log": chart.main and _spans_decades(chart, report),
+        "main": chart.main,
         "least": chart.least,
         "generator": chart.generator,
         "series": series,
-        "limits": _limits(report) if chart.limits else [],
+        "limits": _limits(report) if chart.main else [],
         "born": [
             {"at_s": instance.first_seen_s, "colour": colour(number, 2)}
             for number, run in enumerate(report.runs)
             for instance in run.instances
         ]
-        if chart.born
+        if chart.instances
         else [],
     }
+
+
+def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _Packer) -> list[dict[str, object]]:
+    """Return the lines of one run in a chart; of its counts beside a duration only the first that is known."""
+    several = len(report.runs) > 1
+    found: list[dict[str, object]] = []
+    for at, line in enumerate(chart.lines):
+        values = run.series.columns.get(line.column)
+        if values is None or all(not v if chart.failures else v is None for v in values):
+            continue
+        if line.counted and any(one["counted"] for one in found):
+            continue
+        shade = 2 if len(chart.lines) == 1 else min(at + 1, SHADES)
+        found.append(
+            {
+                "column": packer.add(packer.grid.place(run, line.column, line.factor)),
+                "name": f"{line.name} · {run.name}" if several else line.name,
+                "colour": f"--bad-{min(at, SHADES - 1) + 1}" if chart.failures else colour(number, shade),
+                "run": number,
+                "step": line.step,
+                "counted": line.counted,
+                "strong": line.column == "p95_ms" or len(chart.lines) == 1,
+                "hidden": len(report.runs) > 2 and chart.main and line.column != "p95_ms",
+            }
+        )
+    return found
+
+
+def _spans_decades(chart: Chart, report: Report) -> bool:
+    """Whether the values differ so much that a linear axis would hide most of them."""
+    known = [
+        value
+        for run in report.runs
+        for line in chart.lines
+        if not line.counted
+        for value in run.series.columns.get(line.column, [])
+        if value
+    ]
+    return bool(known) and max(known) > LOGARITHMIC_FROM * min(known)
 
 
 def _limits(report: Report) -> list[dict[str, object]]:
@@ -314,11 +224,8 @@ def _percentiles(report: Report) -> dict[str, object] | None:
 
 
 def _capacity(report: Report) -> Iterator[dict[str, object]]:
-    per = (
-        "in flight per instance"
-        if any(run.capacity and run.capacity.per_instance for run in report.runs)
-        else "in flight"
-    )
+    each = any(run.capacity and run.capacity.per_instance for run in report.runs)
+    per = " per instance" if each else ""
     for identity, title, unit in (("capacity-rate", "Throughput", "/s"), ("capacity-p95", "p95", "ms")):
         series = []
         for number, run in enumerate(report.runs):
@@ -329,16 +236,21 @@ def _capacity(report: Report) -> Iterator[dict[str, object]]:
                 line = {"name": run.name, "colour": colour(number, 2), "run": number}
                 series.append({**line, "x": [round(x, 3) for x, _ in xy], "y": [round(y or 0, 3) for _, y in xy]})
         if series:
-            heading = f"{title} by requests {per}"
-            plane = {"kind": "plane", "id": identity, "title": heading, "explained": "", "unit": unit, "x_unit": per}
-            yield {**plane, "height": 220, "series": series, "least": 1}
+            yield {
+                "kind": "plane",
+                "id": identity,
+                "title": f"{title} by requests in flight{per}",
+                "explained": "a dot for each 10 s",
+                "unit": unit,
+                "x_unit": f"in flight{per}",
+                "x_label": f"requests in flight{per}",
+                "y_label": f"answered per s{per}" if unit == "/s" else "p95, ms",
+                "height": 220,
+                "series": series,
+                "least": 1,
+            }
 
 
 def colour(run: int, shade: int) -> str:
     """Return the CSS variable of a run's colour; shade 1 is the faintest, 2 the run's own."""
     return f"--run{run % COLOURS + 1}-{shade}"
-
-
-def day_of(report: Report) -> str:
-    """Return when the newest run of the report began."""
-    return f.day(max(run.start for run in report.runs))

@@ -7,39 +7,39 @@ import functools
 import hashlib
 import importlib.resources
 import json
+import re
+from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports.data import formats
 from reports.model import Report
-from reports.render import charts, sentences
+from reports.render import charts, sentences, tree
+from reports.render.sections import outline
 from reports.render.uplot import chart_script
 
 if TYPE_CHECKING:
     import jinja2
 
+
+def prose(text: str) -> Markup:
+    """Return a text for the page in which no line ends between a number and its unit, or inside an option."""
+    return Markup(re.sub(r"(?<!\S)--\w[\w-]*", r'<span class="nb">\g<0></span>', str(escape(formats.unbroken(text)))))
+
+
 FILTERS = (
-    formats.change,
-    formats.change_interval,
     formats.count,
     formats.day,
-    formats.decimal,
-    formats.elapsed,
-    formats.interval_ms,
-    formats.unbroken,
-    formats.usd,
     formats.ms,
     formats.percent,
     formats.plural,
-    formats.quantile,
     formats.seconds,
-    formats.times,
-    formats.utc,
-    sentences.measured,
-    sentences.phase,
+    tree.kind_of,
+    prose,
 )
-"""What the template may call: the words of `formats` and `sentences`, so that it holds no arithmetic."""
+"""What the templates may call: they lay out, the tree and `formats` say."""
 
 
 def render_html(report: Report) -> str:
@@ -52,17 +52,12 @@ def render_html(report: Report) -> str:
     data = charts.payload(report)
     style = f"{uplot.style}\n{page_file('report.css')}"
     scripts = [uplot.script, page_file("charts.js")]
+    drawn = {chart["id"]: chart for chart in data["charts"]}
     return template("report.html.j2").render(
         report=report,
         title=sentences.title(report),
-        headline=sentences.headline(report),
-        cards=sentences.cards(report),
-        charts={chart["id"]: chart for chart in data["charts"]},
-        spikes=charts.spikes(report),
-        load_models=sentences.load_models(report),
-        rows=sentences.rows(report),
-        timeouts=sentences.timeouts(report),
-        marks=sentences.MARKS,
+        sections=_drawable(outline(report), drawn),
+        charts=drawn,
         policy=content_security_policy(scripts, style),
         data=embedded_json(data),
         style=Markup(style),
@@ -70,6 +65,23 @@ def render_html(report: Report) -> str:
         uplot_version=uplot.version,
         uplot_notice=page_file("uplot-notice.txt"),
     )
+
+
+def _drawable(sections: list[tree.Section], drawn: Collection[str]) -> list[tree.Section]:
+    """Return the sections with only those charts for which there is something to draw."""
+    return tree.filled([replace(section, blocks=_with_charts(section.blocks, drawn)) for section in sections])
+
+
+def _with_charts(blocks: tuple[tree.Block, ...], drawn: Collection[str]) -> tuple[tree.Block, ...]:
+    found: list[tree.Block] = []
+    for block in blocks:
+        if isinstance(block, tree.Charts):
+            found.append(replace(block, ids=tuple(one for one in block.ids if one in drawn)))
+        elif isinstance(block, tree.Beside):
+            found.append(tree.Beside(_with_charts(block.blocks, drawn)))  # type: ignore[arg-type] # of the same kinds
+        else:
+            found.append(block)
+    return tuple(found)
 
 
 def embedded_json(data: object) -> Markup:

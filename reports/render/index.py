@@ -93,12 +93,11 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
     except (OSError, ValidationError):
         return Entry(*told)
     summary = report.runs[0]
-    steady = sentences.phase_of(summary, "steady")
     return Entry(
         *told,
         requests=summary.totals.requests,
         error_ratio=summary.totals.error_ratio,
-        p95=sentences.quantile_of(steady.latency if steady else summary.latency, 0.95),
+        p95=sentences.quantile_of(sentences.main_latency(summary), 0.95),
         spikes=len(summary.spikes),
         verdict=sentences.verdict(report),
     )

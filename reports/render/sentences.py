@@ -1,54 +1,59 @@
-"""Say in sentences what a report's numbers mean: the headline, the four cards, the words for causes and verdicts.
+"""Say in sentences what a report's numbers mean: the headline, the answers, what a percentile or a spike leaves out.
 
-Every rendering takes its sentences from here, so that the page, the terminal and Markdown say the same.
+Every format takes its sentences from here, so that the page, the terminal and Markdown say the same. Limits stand in
+reports/data/rules.py and are put into the sentences from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from reports.data import formats as f
-from reports.model import ComparedLine, Comparison, Objective, Phase, Quantile, Report, RunSummary, TaskError
+from reports.data import rules
+from reports.model import (
+    ComparedLine,
+    Comparison,
+    Objective,
+    Phase,
+    Quantile,
+    Report,
+    RunSummary,
+    TaskError,
+)
+from reports.render.tree import Card, Tone
 from reports.verdict import of_runs
 
 MARKS: Mapping[str, str] = {"held": "✓", "missed": "✗", "undecided": "?"}
 
-PHASES: Mapping[str, str] = {
-    "warmup": "warm-up",
-    "ramp": "ramp",
-    "steady": "steady",
-    "drain": "drain",
-    "all": "whole run",
-}
+VERDICT_TONES: Mapping[str, Tone] = {"held": "good", "missed": "bad", "undecided": "unsure", "unjudged": "unsure"}
+
+COMPARED_TONES: Mapping[str, Tone] = {"slower": "bad", "faster": "good", "equivalent": "good"}
 
 LOAD_MODELS: Mapping[str, str] = {
-    "closed": "Closed-loop users: each waits for its answer before it asks again. When the service stalls, they ask "
-    "less, so these percentiles understate what independent callers would have waited. "
-    "An open-loop scenario (arrival300) does not have this blind spot.",
-    "open": "Open-loop load: requests follow a schedule whatever the service does. Service time counts from sending; "
+    "closed": "Users wait for each answer before they ask again (closed loop). When the service stalls they ask less, "
+    "so real callers would see worse than these percentiles during a stall. An open-loop scenario (arrival300) shows "
+    "that.",
+    "open": "Requests follow a schedule whatever the service does (open loop). Service time counts from sending; "
     "response time counts from when the request was due, which is what a caller would have waited.",
     "unknown": "Whether users waited for an answer before asking again is not recorded. If they did (closed loop), "
-    "a stall also slowed the asking, and these percentiles understate it.",
+    "real callers would see worse during a stall.",
 }
 
+NO_OBJECTIVE = 'No objective of your own was set: add --slo "p95(steady) < 300ms".'
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One of the four answers on the first screen.
+MARGIN = f"±{100 * rules.MARGIN:g} %"
 
-    Attributes:
-        title: the question.
-        value: the answer in a few words.
-        tone: good, bad, unsure or plain.
-        lines: what it rests on, one sentence each.
-    """
+SETTLED = (
+    f"Settled: from then on p95 stays within {100 * (rules.SETTLED_RATIO - 1):.0f} % (or {f.ms(rules.SETTLED_MS)}) of "
+    f"its baseline, the usual p95 of {rules.WINDOW_S} s of the steady phase without spikes. New instances are younger "
+    f"than {f.seconds(rules.YOUNG_S)}."
+)
 
-    title: str
-    value: str
-    tone: Literal["good", "bad", "unsure", "plain"]
-    lines: tuple[str, ...]
+NOT_A_SPIKE = (
+    f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {f.ms(rules.ON_MS)}, single seconds, and rises of fewer "
+    f"than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
+)
+"""What the search for spikes leaves out."""
 
 
 def verdict(report: Report, *, allow_degraded: bool = False) -> str:
@@ -69,9 +74,12 @@ def title(report: Report) -> str:
     return f"{f.listing(scenarios)}: {' against '.join(reversed(names)) if len(names) == 2 else f.listing(names)}"
 
 
-def headline(report: Report) -> str:
-    """Return the report in one or two sentences."""
-    return " ".join(_run_sentence(run, alone=len(report.runs) == 1) for run in report.runs)
+# ---- the headline
+
+
+def headlines(report: Report) -> list[str]:
+    """Return each run in a sentence; of more than two runs the table of runs says it."""
+    return [_run_sentence(run, alone=len(report.runs) == 1) for run in report.runs] if len(report.runs) <= 2 else []
 
 
 def _run_sentence(run: RunSummary, *, alone: bool) -> str:
@@ -80,118 +88,146 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
     if not totals.requests:
         return f"{who} was sent no request that was recorded."
     users = f" from {f.count(totals.peak_users)} users" if totals.peak_users else ""
-    failed = failed_of(run)
-    answered = "none failed" if failed == 0 else f"{f.percent(totals.error_ratio)} failed"
-    if totals.generator:
-        answered += f", {f.count(totals.generator)} not sent for lack of the load generator's own resources"
-    if totals.task_errors:
-        answered += f", {f.plural(totals.task_errors, 'error')} in the scenario's own code"
-    steady = phase_of(run, "steady")
-    p95 = quantile_of(steady.latency if steady else run.latency, 0.95)
-    when = "once steady" if steady else "over the whole run"
-    latency = f", p95 {f.ms(p95.value_ms)} {when}" if p95 and p95.value_ms is not None else ""
+    took = f"{who} took {f.plural(totals.requests, 'request')}{users}: "
+    if totals.generator == totals.requests:
+        return f"{who} was sent nothing: the load generator could not send any of {f.count(totals.requests)} requests."
     if not totals.ok:
-        if totals.generator == totals.requests:
-            return (
-                f"{who} was sent nothing: the load generator could not send any of {f.count(totals.requests)} requests."
-            )
-        return f"{who} took {f.plural(totals.requests, 'request')}{users}: every one failed."
-    spikes = f.plural(len(run.spikes), "p95 spike") if run.spikes else "no p95 spike"
-    causes = [spike.cause for spike in run.spikes]
-    because = f" ({'; '.join(dict.fromkeys(causes))})" if causes else ""
-    return f"{who} took {f.plural(totals.requests, 'request')}{users}: {answered}{latency}, {spikes}{because}."
+        return f"{took}every one failed."
+    failed = failed_of(run)
+    parts = ["none failed" if failed == 0 else f"{f.percent(totals.error_ratio)} failed"]
+    if totals.generator:
+        parts.append(f"{f.count(totals.generator)} could not be sent by the load generator")
+    if totals.task_errors:
+        parts.append(f"{f.plural(totals.task_errors, 'error')} in the scenario's own code")
+    p95 = quantile_of(main_latency(run), 0.95)
+    if p95 and p95.value_ms is not None:
+        parts.append(f"p95 {f.ms(p95.value_ms)} {'once steady' if phase_of(run, 'steady') else 'over the whole run'}")
+    parts.append(_spike_words(run))
+    return f"{took}{', '.join(parts)}."
 
 
-def cards(report: Report) -> tuple[Card, Card, Card, Card]:
-    """Return the four cards of the first screen."""
+def _spike_words(run: RunSummary) -> str:
+    if not run.spikes:
+        return "no p95 spike found" if enough_for_spikes(run) else "too few requests to look for spikes"
+    causes = "; ".join(dict.fromkeys(spike.cause for spike in run.spikes))
+    return f"{f.plural(len(run.spikes), 'p95 spike')} ({causes})"
+
+
+def enough_for_spikes(run: RunSummary) -> bool:
+    """Whether the run is long enough, and has enough requests, for its p95 to be looked at over time."""
+    return run.totals.ok >= rules.WINDOW_REQUESTS and run.duration_s >= 2 * rules.WINDOW_S
+
+
+# ---- how runs ended
+
+
+def endings(report: Report) -> list[str]:
+    """Return a sentence for each run that is not complete."""
+    several = len(report.runs) > 1
+    return [_ending(run, several=several) for run in report.runs if run.outcome != "complete"]
+
+
+def _ending(run: RunSummary, *, several: bool) -> str:
+    who = run.name if several else "This run"
+    reasons = f": {'. '.join(reason.rstrip('.') for reason in run.reasons)}" if run.reasons else ""
+    if run.outcome == "interrupted":
+        planned = f" of {f.elapsed(run.planned_s)}" if run.planned_s and run.planned_s > run.duration_s else ""
+        return f"{who} was stopped at {f.elapsed(run.duration_s)}{planned}{reasons}."
+    return f"{who} is {run.outcome}{reasons}."
+
+
+# ---- the answers of the first screen
+
+
+def cards(report: Report) -> tuple[Card, ...]:
+    """Return the answers of the first screen."""
     return _held(report), _spikes(report), _difference(report), _cost(report)
 
 
 def _held(report: Report) -> Card:
-    verdicts = verdict(report)
-    several = len(report.runs) > 1
+    kind = verdict(report)
     lines = objective_lines(report)
+    several = len(report.runs) > 1
     lines += [
         f"{run.name if several else 'The run'} is {run.outcome}." for run in report.runs if run.outcome != "complete"
     ]
-    if verdicts == "unjudged":
-        failed = sum(failed_of(run) for run in report.runs)
-        total = sum(run.totals.requests for run in report.runs)
-        value = "No failures" if failed == 0 else f"{f.count(failed)} failed"
-        lines.insert(
-            0, f"{f.percent(failed / total)} of {f.plural(total, 'request')} failed." if total else "No request."
-        )
-        lines.append(NO_OBJECTIVE)
-        return Card("Did it hold?", value, "unsure" if failed or not total else "plain", tuple(lines))
-    words: dict[str, tuple[str, Literal["good", "bad", "unsure"]]] = {
-        "held": ("Yes", "good"),
-        "missed": ("No", "bad"),
-        "undecided": ("Undecided", "unsure"),
-    }
-    value, tone = words[verdicts]
+    if kind == "unjudged":
+        lines.insert(0, _failed_sentence(report))
     if all(one.implied for run in report.runs for one in run.objectives):
         lines.append(NO_OBJECTIVE)
-    return Card("Did it hold?", value, tone, tuple(lines))
+    values = {"held": "Yes", "missed": "No", "undecided": "Undecided", "unjudged": "Not judged"}
+    return Card("Did it hold?", values[kind], VERDICT_TONES[kind], tuple(lines))
 
 
-NO_OBJECTIVE = 'No other objective was set: add --slo "p95(steady) < 300ms".'
-
-
-def task_error_lines(report: Report) -> list[str]:
-    """Return a sentence for each kind of exception that the scenario's own code raised, most frequent first."""
-    return [
-        f"{f'{run.name}: ' if len(report.runs) > 1 else ''}The scenario's own code raised {one.exception} "
-        f"{f.plural(one.count, 'time')} in {_place(one)}{f': {one.message}' if one.message else ''}."
-        for run in report.runs
-        for one in run.task_errors
-    ]
-
-
-def _place(error: TaskError) -> str:
-    lines = [line.strip() for line in error.traceback.splitlines() if line.strip().startswith("File ")]
-    at = f" ({lines[-1].removeprefix('File ')})" if lines else ""
-    name = ".".join(part for part in (error.user_class, error.task) if part) or error.where
-    return name + at
+def _failed_sentence(report: Report) -> str:
+    failed = sum(failed_of(run) for run in report.runs)
+    total = sum(run.totals.requests for run in report.runs)
+    if not total:
+        return "No request was recorded."
+    share = f.percent(failed / total)
+    return f"{f.count(failed)} of {f.plural(total, 'request')} failed ({share})." if failed else "No request failed."
 
 
 def objective_lines(report: Report) -> list[str]:
     """Return each objective once, with what every run measured and whether that held."""
-    told: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for run in report.runs:
         for one in run.objectives:
             of = f" {run.name}" if len(report.runs) > 1 else ""
             text = f"{one.text} (implied)" if one.implied else one.text
-            told.setdefault(text, []).append(f"{MARKS[one.verdict]}{of} {measured(one)}")
-    return [f"{text}: {', '.join(found)}." for text, found in told.items()]
+            found.setdefault(text, []).append(f"{MARKS[one.verdict]}{of} {measured(one)}")
+    return [f"{text}: {', '.join(values)}." for text, values in found.items()]
 
 
 def measured(objective: Objective) -> str:
     """Return what an objective was judged on, with its unit."""
     if objective.value is None:
         return "no data"
-    if objective.unit == "ms":
-        return f.ms(objective.value)
-    if objective.unit == "count":
-        return f.count(objective.value)
-    if objective.unit == "usd":
-        return f.usd(objective.value)
-    return f.percent(objective.value) if objective.unit == "ratio" else f"{f.decimal(objective.value)}/s"
+    units = {"ms": f.ms, "count": f.count, "usd": f.usd, "ratio": f.percent}
+    return units[objective.unit](objective.value) if objective.unit in units else f"{f.decimal(objective.value)}/s"
 
 
 def _spikes(report: Report) -> Card:
     found = [(run, spike) for run in report.runs for spike in run.spikes]
-    slow = tuple(run.slow_first.text for run in report.runs if run.slow_first)
-    if not found and not any(run.totals.ok for run in report.runs):
-        return Card("p95 spikes", "Not known", "unsure", ("No successful request to look at.",))
     if not found:
-        return Card("p95 spikes", "None", "good", ("p95 never rose above about 1.3 × its surroundings.", *slow))
+        return _no_spikes(report)
     run, worst = max(found, key=lambda pair: pair[1].peak_ms)
     of = f" ({run.name})" if len(report.runs) > 1 else ""
     lines = (
-        f"Worst: {f.ms(worst.peak_ms)}, {f.times(worst.ratio)} the calm level, {f.elapsed(worst.onset_s)} in{of}.",
+        f"Worst: {f.ms(worst.peak_ms)} at {f.elapsed(worst.onset_s)}{of}, baseline {f.ms(worst.baseline_ms)}.",
         f"Cause: {worst.cause} ({worst.confidence} confidence).",
     )
     return Card("p95 spikes", f.plural(len(found), "spike"), "bad", lines)
+
+
+def _no_spikes(report: Report) -> Card:
+    lines = no_spike_lines(report)
+    if not any(run.totals.ok for run in report.runs):
+        return Card("p95 spikes", "Not known", "unsure", ("No successful request to look at.",))
+    if not all(enough_for_spikes(run) for run in report.runs):
+        return Card("p95 spikes", "Not known", "unsure", tuple(lines[:1]))
+    return Card("p95 spikes", "None found", "", tuple(line for line in lines if line != NOT_A_SPIKE)[:2])
+
+
+def no_spike_lines(report: Report) -> list[str]:
+    """Return what is said where a run shows no spike: its worst single second, and what does not count."""
+    several, lines = len(report.runs) > 1, []
+    for run in report.runs:
+        lead = f"{run.name}: " if several else ""
+        if run.spikes or not run.totals.ok:
+            continue
+        if not enough_for_spikes(run):
+            lines.append(
+                f"{lead}{f.plural(run.totals.ok, 'successful request')} in {f.seconds(run.duration_s)}: "
+                f"too few to tell a spike from chance (at least {rules.WINDOW_REQUESTS} in {2 * rules.WINDOW_S} s)."
+            )
+        elif run.worst_second:
+            worst = run.worst_second
+            lines.append(
+                f"{lead}The worst single second: p95 {f.ms(worst.p95_ms)} of {f.plural(worst.requests, 'request')} at "
+                f"{f.elapsed(worst.at_s)}; the usual second has {f.ms(worst.usual_ms)}."
+            )
+    return [*lines, NOT_A_SPIKE] if lines else []
 
 
 def _difference(report: Report) -> Card:
@@ -202,17 +238,14 @@ def _difference(report: Report) -> Card:
     line = main_line(comparison)
     if line is None or line.difference_ratio is None:
         return Card(heading, "No p95 to compare", "unsure", tuple(comparison.notes[:1]))
-    lines = [f"{phase(line.scope).capitalize()}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}."]
-    if line.low_ratio is None:
-        lines.append(f"No interval: {line.why or 'there is too little to make one'}")
-    else:
-        lines.append(f"95 % interval {f.change_interval(line.low_ratio, line.high_ratio)}.")
-        lines.append(verdict_sentence(line, comparison))
     unfair = [f"{one.what} {one.a} against {one.b}" for one in comparison.differences if one.matters]
-    if unfair:
-        lines.append(f"Not a fair comparison: {'; '.join(unfair)}.")
-    tones: dict[str, Literal["good", "bad", "unsure"]] = {"slower": "bad", "faster": "good", "equivalent": "good"}
-    return Card(heading, f"p95 {f.change(line.difference_ratio)}", tones.get(line.verdict, "unsure"), tuple(lines))
+    lines = [f"Not a fair comparison: {'; '.join(unfair)}."] if unfair else []
+    lines.append(f"{f.phase(line.scope).capitalize()}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}.")
+    if line.low_ratio is not None:
+        lines.append(f"95 % interval {f.change_interval(line.low_ratio, line.high_ratio)}.")
+    lines.append(f"{verdict_words(line, comparison)}.")
+    tone = COMPARED_TONES.get(line.verdict, "unsure")
+    return Card(heading, f"p95 {f.change(line.difference_ratio)}", "unsure" if unfair else tone, tuple(lines))
 
 
 def main_line(comparison: Comparison) -> ComparedLine | None:
@@ -221,37 +254,38 @@ def main_line(comparison: Comparison) -> ComparedLine | None:
     return p95.get("steady") or p95.get("all") or next(iter(p95.values()), None)
 
 
-def verdict_sentence(line: ComparedLine, comparison: Comparison) -> str:
-    """Return what a compared line comes to."""
+def verdict_words(line: ComparedLine, comparison: Comparison) -> str:
+    """Return what a compared line comes to, and when it is open what would decide it."""
     a, b = comparison.a_name, comparison.b_name
-    if line.verdict == "inconclusive":
-        needed = f"; about {f.seconds(line.needed_s)} of steady load would tell" if line.needed_s else ""
-        return f"Inconclusive: the interval is wider than the ±5 % margin{needed}."
+    if line.low_ratio is None:
+        return line.why or "too little to make an interval of"
     if line.verdict == "equivalent":
-        return f"Equivalent: {b} is within ±5 % of {a}."
-    return f"{b} is {line.verdict} than {a} beyond the ±5 % margin."
+        return f"{b} is within {MARGIN} of {a}"
+    if line.verdict != "inconclusive":
+        return f"{b} is {line.verdict} than {a} by more than {100 * rules.MARGIN:g} %"
+    if line.needed_s is None:
+        return f"too close to {MARGIN} to decide: compare several runs a side"
+    return f"too short to decide: run at least {f.seconds(line.needed_s)}"
 
 
 def _latency(run: RunSummary) -> Card:
-    steady = phase_of(run, "steady")
-    latency = steady.latency if steady else run.latency
-    p50, p95, p99 = (quantile_of(latency, q) for q in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (quantile_of(main_latency(run), q) for q in (0.5, 0.95, 0.99))
     if p95 is None or p95.value_ms is None:
         return Card("Latency", "Nothing answered", "unsure", ("No successful request to measure.",))
     lines = [f"p50 {f.ms(p50.value_ms if p50 else None)}, p99 {f.ms(p99.value_ms if p99 else None)}."]
-    lines.append(f"p95 interval {f.interval_ms(p95.low_ms, p95.high_ms)} ms.")
+    if not p95.enough:
+        lines.append("Too few requests to rely on p95.")
+    elif p95.low_ms is not None:
+        lines.append(f"p95 interval {f.interval_ms(p95.low_ms, p95.high_ms)} ms.")
     if run.response:
         response = quantile_of(run.response, 0.95)
         lines.append(f"From when it was due: p95 {f.ms(response.value_ms if response else None)} (whole run).")
     elif run.load_model == "closed":
-        lines.append("Closed-loop users: a stall is understated.")
+        lines.append("Users wait for each answer, so real callers would see worse during a stall.")
     if run.totals.timeouts:
-        lines.append(
-            f"{f.plural(run.totals.timeouts, 'time-out')} apart, {f.at_least(run.totals.timeout_at_least_ms)}."
-        )
-    return Card(
-        "Latency, steady phase" if steady else "Latency, whole run", f"p95 {f.ms(p95.value_ms)}", "plain", tuple(lines)
-    )
+        lines.append(f"{f.plural(run.totals.timeouts, 'more request')} timed out and are not in these percentiles.")
+    heading = "Latency, steady phase" if phase_of(run, "steady") else "Latency, whole run"
+    return Card(heading, f"p95 {f.ms(p95.value_ms)}", "", tuple(lines))
 
 
 def _cost(report: Report) -> Card:
@@ -259,7 +293,7 @@ def _cost(report: Report) -> Card:
     if not priced:
         local = all(run.capabilities.on_this_machine for run in report.runs)
         why = "This machine bills nothing per request." if local else "No price is known for this target."
-        return Card("Cost", "Not priced", "plain", (why,))
+        return Card("Cost", "Not priced", "", (why,))
     run, cost = priced[-1]
     would = "Cloud Run would have billed this" if run.capabilities.on_this_machine else "Billed by Cloud Run, estimated"
     of = f" ({run.name})" if len(report.runs) > 1 else ""
@@ -267,12 +301,10 @@ def _cost(report: Report) -> Card:
         f"{f.usd(cost.per_1000_predictions_usd)} per 1,000 predictions.",
         f"{would}{of}; the assumptions are under Cost.",
     )
-    return Card("Cost of the run", f.usd(cost.run_usd), "plain", lines)
+    return Card("Cost of the run", f.usd(cost.run_usd), "", lines)
 
 
-def phase(name: str) -> str:
-    """Return a phase, or another scope of a comparison, in words."""
-    return PHASES.get(name, name)
+# ---- parts of a run
 
 
 def phase_of(run: RunSummary, name: str) -> Phase | None:
@@ -285,37 +317,33 @@ def quantile_of(latency: list[Quantile], q_ratio: float) -> Quantile | None:
     return next((one for one in latency if one.q_ratio == q_ratio), None)
 
 
+def main_latency(run: RunSummary) -> list[Quantile]:
+    """Return the percentiles that "once steady" speaks of: of the steady phase, else of the whole run."""
+    steady = phase_of(run, "steady")
+    return steady.latency if steady else run.latency
+
+
 def load_models(report: Report) -> list[tuple[str, str]]:
     """Return what each kind of load in the report hides or shows: (the runs it holds for, sentence)."""
-    told: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for run in report.runs:
-        told.setdefault(LOAD_MODELS.get(run.load_model, LOAD_MODELS["unknown"]), []).append(run.name)
-    return [(f.listing(names) if len(report.runs) > 1 else "", sentence) for sentence, names in told.items()]
+        found.setdefault(LOAD_MODELS.get(run.load_model, LOAD_MODELS["unknown"]), []).append(run.name)
+    return [(f.listing(names) if len(report.runs) > 1 else "", sentence) for sentence, names in found.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class PercentileRow:
-    """One percentile across the runs: service time, and response time where the run was open-loop."""
-
-    q_ratio: float
-    cells: tuple[tuple[Quantile | None, Quantile | None], ...]
-
-
-def rows(report: Report) -> list[PercentileRow]:
-    """Return the percentile table: a row per percentile, a pair of cells per run."""
-    asked = sorted({q.q_ratio for run in report.runs for q in run.latency})
-    return [
-        PercentileRow(q, tuple((quantile_of(r.latency, q), quantile_of(r.response or [], q)) for r in report.runs))
-        for q in asked
-    ]
+def timeouts(run: RunSummary) -> str:
+    """Return how many requests timed out and what is known of how long they waited; "" without any."""
+    if not run.totals.timeouts:
+        return ""
+    requests = f.plural(run.totals.timeouts, "more request")
+    after = "" if run.totals.timeout_at_least_ms is None else f" after {f.ms(run.totals.timeout_at_least_ms)} or longer"
+    return f"{requests} timed out{after} and {'is' if run.totals.timeouts == 1 else 'are'} not in these percentiles."
 
 
-def timeouts(report: Report) -> list[str]:
-    """Return, for each run with time-outs, how many and what is known of how long they waited."""
-    return [
-        f"{f'{run.name}: ' if len(report.runs) > 1 else ''}{f.plural(run.totals.timeouts, 'time-out')}, "
-        f"each {f.at_least(run.totals.timeout_at_least_ms)}, stand apart: how long an answer would have taken is not "
-        "known, so they are in no percentile."
-        for run in report.runs
-        if run.totals.timeouts
-    ]
+def task_error_sentence(error: TaskError) -> str:
+    """Return one kind of exception of the scenario's own code in a sentence, with the innermost line of its code."""
+    name = ".".join(part for part in (error.user_class, error.task) if part) or error.where
+    lines = [line.strip() for line in error.traceback.splitlines() if line.strip().startswith("File ")]
+    at = f" ({lines[-1].removeprefix('File ')})" if lines else ""
+    message = f": {error.message}" if error.message else ""
+    return f"The scenario's own code raised {error.exception} {f.plural(error.count, 'time')} in {name}{at}{message}."

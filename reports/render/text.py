@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from reports.data import formats
-from reports.model import Report, RunSummary
+from reports.data.formats import printable
+from reports.model import Report
 from reports.render import sentences
-from reports.render.sections import Table, outline
+from reports.render.sections import outline
+from reports.render.tree import Beside, Block, Cards, Cell, Charts, Facts, Heading, Points, Table, Words
 
 WIDTH = 100
-BLOCKS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 60
+LONGEST_CELL = 60
+"""A column with a longer cell would push those after it off the screen: it goes on lines of its own under each row."""
 
 
 def render_text(report: Report, *, brief: bool = False) -> str:
@@ -20,51 +21,82 @@ def render_text(report: Report, *, brief: bool = False) -> str:
 
     Args:
         report: what to render.
-        brief: only what belongs at the end of a run: the answers, the spikes, the phases, the failures.
+        brief: only what belongs at the end of a run: the answers, the failures, the spikes, the phases.
     """
-    title = formats.printable(sentences.title(report))
+    title = printable(sentences.title(report))
     parts = [f"{title}\n{'=' * len(title)}"]
     for section in outline(report):
-        if brief and not section.short:
+        if brief and not section.brief:
             continue
-        heading = formats.printable(section.heading)
-        blocks = [_block(block) for block in section.blocks]
-        parts.append("\n".join([heading, "-" * len(heading), *blocks]))
-        if section.heading == "In short":
-            parts += [line for run in report.runs if (line := p95_over_time(run))]
+        heading = printable(section.heading)
+        lines = [line for block in section.blocks for line in _lines(block, brief=brief)]
+        if lines:
+            parts.append("\n".join([heading, "-" * len(heading), *lines]))
     return "\n\n".join(parts) + "\n"
 
 
-def p95_over_time(run: RunSummary) -> str:
-    """Return the run's p95 as a line of blocks, a space where nothing was measured; "" when it never was."""
-    values = run.series.columns.get("p95_ms", [])
-    width = min(SPARK_WIDTH, len(values))
-    slices = [values[at * len(values) // width : (at + 1) * len(values) // width] for at in range(width)]
-    highest = [max((value for value in part if value is not None), default=None) for part in slices]
-    top = max((value for value in highest if value is not None), default=None)
-    if not top:
-        return ""
-    blocks = (" " if value is None else BLOCKS[min(7, int(8 * value / top))] for value in highest)
-    return f"p95 of {formats.printable(run.name)}, 0 to {formats.ms(top)}: {''.join(blocks)}"
+def _lines(block: Block, *, brief: bool) -> Iterator[str]:
+    match block:
+        case Words():
+            yield _wrapped(block.line)
+        case Cards():
+            yield from (_wrapped(card.line) for card in block.cards)
+        case Points():
+            yield from (_wrapped(f"- {item}") for item in block.items)
+        case Facts():
+            yield from (_wrapped(f"{name}: {cell.line}") for name, cell in block.rows)
+        case Charts():
+            yield from block.lines
+        case Heading():
+            yield f"\n{printable(block.text)}"
+        case Table():
+            yield from _aligned(block, brief=brief)
+        case Beside():
+            yield from (line for inner in block.blocks for line in _lines(inner, brief=brief))
 
 
-def _block(block: str | Table) -> str:
-    return (
-        _aligned(block)
-        if isinstance(block, Table)
-        else textwrap.fill(formats.printable(block), WIDTH, subsequent_indent="  ")
-    )
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(printable(text), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
-def _aligned(table: Table) -> str:
-    rows = [tuple(formats.printable(cell) for cell in row) for row in (table.heads, *table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(_line(row, widths, table.numbers) for row in rows)
+def _aligned(table: Table, *, brief: bool) -> Iterator[str]:
+    """Yield the table in columns; under each row its long cells and what backs them, on lines of their own.
+
+    What qualifies a value stands in brackets after it; in a table that is too wide for that, on a line under it,
+    which the end of a run leaves out.
+    """
+    heads = [printable(column.head) for column in table.columns]
+    rows = [[printable(cell.line) for cell in row] for row in table.rows]
+    long = [max((len(row[at]) for row in rows), default=0) > LONGEST_CELL for at in range(len(heads))]
+    grid = [at for at in range(len(heads)) if not long[at]]
+    lines = [[[row[at] for at in grid]] for row in rows]
+    if _width(heads, grid, lines) > WIDTH:
+        lines = [
+            [[printable(row[at].text) for at in grid], *([] if brief else _qualifiers(row, grid))] for row in table.rows
+        ]
+    widths = [max(len(heads[at]), *(len(line[n]) for row in lines for line in row)) for n, at in enumerate(grid)]
+    numbers = [table.columns[at].number for at in grid]
+    if grid:
+        yield _line([heads[at] for at in grid], widths, numbers)
+    for row, cells, texts in zip(lines, table.rows, rows, strict=True):
+        yield from (_line(line, widths, numbers) for line in row if grid)
+        yield from (_wrapped(f"{heads[at]}: {texts[at]}", "    ") for at in range(len(heads)) if long[at])
+        yield from (_wrapped(text, indent="    ") for cell in cells for text in cell.more)
 
 
-def _line(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int]) -> str:
+def _width(heads: Sequence[str], grid: Sequence[int], lines: Sequence[Sequence[Sequence[str]]]) -> int:
+    columns = [max(len(heads[at]), *(len(line[n]) for row in lines for line in row)) for n, at in enumerate(grid)]
+    return sum(columns) + 2 * (len(columns) - 1)
+
+
+def _qualifiers(row: Sequence[Cell], grid: Sequence[int]) -> Iterator[list[str]]:
+    if any(row[at].small for at in grid):
+        yield [printable("; ".join(row[at].small)) for at in grid]
+
+
+def _line(row: Sequence[str], widths: Sequence[int], numbers: Sequence[bool]) -> str:
     cells = [
-        cell.rjust(width) if at in numbers else cell.ljust(width)
-        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        cell.rjust(width) if number else cell.ljust(width)
+        for cell, width, number in zip(row, widths, numbers, strict=True)
     ]
     return "  ".join(cells).rstrip()

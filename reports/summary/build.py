@@ -15,8 +15,8 @@ from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparison import Side, compare
 from reports.data import formats
 from reports.data.arrays import give_back_large_blocks
+from reports.data.timeline import step_for
 from reports.render.html import render_html
-from reports.summary.columns import step_for
 from reports.summary.summary import run_summary
 
 

@@ -17,8 +17,10 @@ from reports.data.exact import Distribution
 from reports.data.failed import failures_of
 from reports.data.histogram import Bools, Floats
 from reports.data.numbers import error_ratio, failures, requests, throughput_per_s, time_out_at_least_ms
+from reports.data.timeline import THROTTLING, Observed, timeline_of
 from reports.data.window import Window
-from reports.summary.columns import THROTTLING, series_of
+from reports.data.worst_second import worst_second
+from reports.summary.incidents import incidents
 from reports.verdict import of_run
 
 CURVE_POINTS_PER_NINE = 24
@@ -48,6 +50,7 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         start=run.start,
         load_start=datetime.fromtimestamp(series.t0_ns / 1e9, UTC),
         duration_s=float(series.seconds),
+        planned_s=max((point.at_s for point in run.scenario.plan), default=None),
         outcome=run.outcome.value,
         reasons=run.reasons,
         totals=_totals(found),
@@ -59,7 +62,8 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         objectives=_objectives(found),
         spikes=list(found.spikes),
         slow_first=found.slow_first,
-        series=series_of(found, step_s),
+        worst_second=worst_second(series),
+        series=timeline_of(Observed(series, found.load, found.cloud, found.gauge), step_s),
         warmup=found.warmup,
         capacity=found.capacity,
         advice=list(found.advice),
@@ -123,6 +127,8 @@ def _phases(found: Analysis) -> list[model.Phase]:
             requests=requests(found.series, phase.window),
             failures=failures(found.series, phase.window),
             throughput_per_s=throughput_per_s(found.series, phase.window),
+            min_ms=latency.min_ms,
+            mean_ms=latency.mean_ms,
             latency=_chosen(latency),
         )
         for phase, latency in zip(found.phases, found.latencies.by_phase, strict=True)
@@ -160,6 +166,8 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
             requests=int(sent[at]),
             failures=int(failed[at]),
             throughput_per_s=latency.requests / series.seconds,
+            min_ms=latency.min_ms,
+            mean_ms=latency.mean_ms,
             latency=_chosen(latency),
         )
         for at, (endpoint, latency) in enumerate(zip(series.endpoints, found.latencies.by_endpoint, strict=True))
@@ -180,6 +188,7 @@ def _measured(found: Analysis) -> model.Measured:
         refused=int(np.nansum(load.refused)),
         cloud_series=_cloud_series(found),
         missing=_missing(found),
+        incidents=incidents(run),
     )
 
 

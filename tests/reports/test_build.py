@@ -16,10 +16,10 @@ from loadtest.core.errors import RunFolderError, UnknownRunError, UnusableError
 from loadtest.recording.choice import newest_pair
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Outcome
+from reports.data.timeline import MAX_POINTS, step_for
 from reports.model import Report
 from reports.render.index import write_index
 from reports.summary.build import build_report, comparison_name, summarise
-from reports.summary.columns import MAX_POINTS, step_for
 from tests.simulator import Event, Kind, Story, simulate
 
 

@@ -11,19 +11,20 @@ from reports.data import formats
 from reports.render import sentences
 from reports.render.junit import render_junit
 from reports.render.markdown import render_markdown
-from reports.render.text import p95_over_time, render_text
+from reports.render.sparkline import p95_over_time
+from reports.render.text import render_text
 from tests.reports import sample
 
 PARTS = (
     "In short",
+    "Failures",
     "p95 spikes and why",
-    "Phase by phase",
+    "Over time, phase by phase",
     "emulator against local",
     "Latency by percentile",
     "Warm-up",
     "Capacity",
     "By endpoint",
-    "Failures",
     "Instances",
     "Cost",
     "How measured",
@@ -35,13 +36,13 @@ def test_every_part_of_the_page_is_in_it(render: object) -> None:
     text = render(sample.report())  # type: ignore[operator] # both take a report
     places = [re.search(f"^(## )?{part}$", text, re.M).start() for part in PARTS]  # type: ignore[union-attr] # or fail
     assert places == sorted(places)
-    for number in ("4,120 ms", "812 ms", "361 request-s", "$0.021", "27,375", "saturation, then scale-out"):
+    for number in ("4,120 ms", "812 ms", "361 s", "$0.021", "27,375", "saturation, then scale-out"):
         assert number in text
 
 
 def test_the_end_of_a_run_is_told_in_brief() -> None:
     text = render_text(sample.report(sample.run()), brief=True)
-    assert "Phase by phase" in text
+    assert "Over time, phase by phase" in text
     assert "How measured" not in text
     assert len(text.splitlines()) < 45
 

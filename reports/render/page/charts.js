@@ -74,13 +74,27 @@
   };
 
   // ---- a chart and its legend
-  const charts = []; // {host, spec, plot, legend, shown, at}
+  const charts = []; // over time: {host, spec, plot, legend, shown, at}
+  const planes = []; // by percentile, by requests in flight
   let range = [first, last];
   let linking = false;
-  let logLatency = false;
+  let logLatency = page.charts.some((spec) => spec.log);
 
   const paperWidth = 690; // A4 and Letter less their margins; the layout of paper comes after the drawing for it
   const widthOf = (host) => (root.classList.contains("paper") ? paperWidth : host.clientWidth);
+  const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // no two ticks alike
+  const places = (ticks) => { // as many decimals as tell neighbouring ticks apart
+    const known = ticks.filter((tick) => tick != null);
+    const gap = known.length > 1 ? Math.min(...known.slice(1).map((tick, i) => Math.abs(tick - known[i]))) : 1;
+    return gap > 0 ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(gap) - 1e-9))) : 0;
+  };
+  const values = (self, ticks) => {
+    const digits = places(ticks);
+    return ticks.map((tick) => (tick == null ? "" : tick.toLocaleString("en", { maximumFractionDigits: digits })));
+  };
+  const clearCursor = () => {
+    for (const { plot } of charts.concat(planes)) plot?.setCursor({ left: -10, top: -10 });
+  };
   const axis = () => ({ stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 },
     ticks: { stroke: colour("--grid"), width: 1 }, font: "12px system-ui, sans-serif" });
   const lonely = (plot, index) => { // a value between two gaps has no line: it is drawn as a point
@@ -114,7 +128,7 @@
       ctx.fillRect(left, bbox.top, width, bbox.height);
       ctx.fillStyle = colour("--band-edge");
       ctx.fillRect(left, bbox.top, pixel, bbox.height);
-      if (chart.spec.labels) {
+      if (chart.spec.main) {
         ctx.fillStyle = colour("--bad");
         ctx.font = `600 ${11 * pixel}px system-ui, sans-serif`;
         ctx.textAlign = "left";
@@ -166,11 +180,13 @@
 
   const timeChart = (chart) => {
     const { spec, host } = chart;
-    const logarithmic = spec.log && logLatency;
+    const logarithmic = spec.main && logLatency;
+    const counted = spec.series.some((series) => series.counted);
     const plot = new uPlot({
       width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false, min: range[0], max: range[1] },
-        y: logarithmic ? { distr: 3 } : { range: fits(chart) } },
+        y: logarithmic ? { distr: 3 } : { range: fits(chart) },
+        count: { range: (self, low, high) => [0, Math.max(2, 3 * (high ?? 0))] } }, // in the lowest third
       cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
       hooks: {
         drawClear: [bands(chart)], draw: [marks(chart)],
@@ -178,12 +194,15 @@
         setCursor: [(self) => read(chart, self.cursor.idx)],
       },
       axes: [
-        { ...axis(), values: (self, ticks) => ticks.map(onClock), space: 70, size: 30 },
-        { ...axis(), size: 58, space: 22, values: (self, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, ""))) },
+        { ...axis(), values: (self, ticks) => ticks.map(onClock), incrs: seconds, space: 70, size: 30 },
+        { ...axis(), size: 58, space: 22, values },
+        ...(counted ? [{ ...axis(), scale: "count", side: 1, size: 58, space: 30, grid: { show: false },
+          label: "instances", labelSize: 18, labelFont: "12px system-ui, sans-serif", incrs: [1, 2, 5, 10, 20, 50, 100],
+          values: (self, ticks) => ticks.map((tick) => (tick > self.scales.count.max / 2.9 ? "" : tick)) }] : []),
       ],
       series: [{}].concat(spec.series.map((series, index) => ({
         label: series.name, stroke: colour(series.colour), width: series.strong ? 2 : 1.25,
-        dash: dashes[series.run % dashes.length], show: chart.shown[index],
+        dash: dashes[series.run % dashes.length], show: chart.shown[index], scale: series.counted ? "count" : "y",
         paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { size: 4, fill: colour(series.colour), filter: (self, i, show) => (show ? null : lonely(self, i)) },
       }))),
@@ -202,24 +221,26 @@
     byId("whole").disabled = whole;
   };
   const zoom = (from, to) => {
+    clearCursor();
     const low = Math.max(first, Math.min(from, to));
     const high = Math.min(last, Math.max(from, to));
     if (charts.length && high - low >= 2 * step) charts[0].plot.setScale("x", { min: low, max: high });
   };
+  const unitOf = (spec, i) => (spec.series[i].counted ? "" : spec.unit);
   const read = (chart, index) => {
     chart.values.forEach((value, i) => {
-      value.textContent = index == null ? "" : number(columns[chart.spec.series[i].column][index], chart.spec.unit);
+      value.textContent = index == null ? "" : number(columns[chart.spec.series[i].column][index], unitOf(chart.spec, i));
     });
     byId("at").textContent = index == null ? "" : `${elapsed(times[index])} after the load began · `
       + page.runs.map((run, i) => `${utc(times[index], i)} UTC${page.runs.length > 1 ? ` (${run.name})` : ""}`).join(" · ");
   };
   const say = (chart, index) => {
     byId("spoken").textContent = `${elapsed(times[index])}: ` + chart.spec.series
-      .map((series, i) => (chart.shown[i] ? `${series.name} ${number(columns[series.column][index], chart.spec.unit)}` : ""))
+      .map((series, i) => (chart.shown[i] ? `${series.name} ${number(columns[series.column][index], unitOf(chart.spec, i))}` : ""))
       .filter(Boolean).join(", ");
   };
 
-  const legendOf = (chart, unitOf) => {
+  const legendOf = (chart) => {
     const legend = element("div", null, { class: "legend", role: "group", "aria-label": `${chart.spec.title}: lines` });
     chart.values = chart.spec.series.map((series, index) => {
       const button = element("button", null, { type: "button", "aria-pressed": String(chart.shown[index]) });
@@ -297,8 +318,8 @@
       axes: [
         percentiles
           ? { ...axis(), splits: () => [0, 0.301, 1, 2, 3, 4, 5], values: (self, ticks) => ticks.map(nines) }
-          : { ...axis(), values: (self, ticks) => ticks.map((tick) => number(tick, "")) },
-        { ...axis(), size: 58, values: (self, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, ""))) },
+          : { ...axis(), values, label: spec.x_label, labelSize: 20, labelFont: "12px system-ui, sans-serif" },
+        { ...axis(), size: 58, values, label: spec.y_label, labelSize: 20, labelFont: "12px system-ui, sans-serif" },
       ],
       series: [{}].concat(spec.series.map((series, index) => ({
         label: series.name, stroke: colour(series.colour), width: 2, dash: dashes[series.run % dashes.length],
@@ -309,7 +330,6 @@
     }, data, host);
   };
 
-  const planes = [];
   const draw = () => {
     for (const chart of charts.concat(planes)) {
       chart.plot?.destroy();
@@ -319,13 +339,16 @@
     for (const chart of planes) chart.plot = plane(chart);
     if (charts.length) follow(charts[0].plot);
   };
+  const redraw = () => { // charts of a part that was folded have no width until it opens
+    for (const chart of charts.concat(planes)) if (chart.plot && chart.plot.width !== widthOf(chart.host)) return draw();
+  };
   for (const spec of page.charts) {
     const chart = { spec, host: byId(spec.id), plot: null, at: null, values: [], shown: spec.series.map((s) => !s.hidden) };
     (spec.kind === "time" ? charts : planes).push(chart);
     legendOf(chart);
     if (spec.kind !== "time") continue;
     chart.host.addEventListener("keydown", keys(chart));
-    const names = ["elapsed", "UTC", ...spec.series.map((series) => `${series.name}${spec.unit ? `, ${spec.unit}` : ""}`)];
+    const names = ["elapsed", "UTC", ...spec.series.map((series, i) => `${series.name}${unitOf(spec, i) ? `, ${unitOf(spec, i)}` : ""}`)];
     onOpen(spec, (box) => tableOf(box, names, times.map((t, i) =>
       [elapsed(t), utc(t, 0), ...spec.series.map((series) => number(columns[series.column][i], ""))])));
   }
@@ -334,13 +357,20 @@
       spec.series.flatMap((series) => series.x.map((x, i) => [series.name, number(x, ""), number(series.y[i], "")]))));
 
   // ---- the controls
+  byId("log").setAttribute("aria-pressed", String(logLatency));
+  const parts = [...document.querySelectorAll("details.part")];
+  if (matchMedia("(max-width: 760px) and (not print)").matches) for (const part of parts.slice(2)) part.open = false;
+  for (const part of parts) part.addEventListener("toggle", () => { if (part.open) redraw(); });
+  for (const link of document.querySelectorAll("nav a"))
+    link.addEventListener("click", () => { const part = byId(link.hash.slice(1)).closest("details"); if (part) part.open = true; });
+  document.addEventListener("mouseleave", clearCursor);
   draw();
   for (const control of document.querySelectorAll("[data-from]"))
     control.addEventListener("click", () => {
       const [from, to] = [Number(control.dataset.from), Number(control.dataset.to)];
       const room = "tight" in control.dataset ? 0 : Math.max(10, 0.75 * (to - from));
       zoom(from - room, to + room);
-      if (!("tight" in control.dataset)) byId("over-time").scrollIntoView({ block: "start" });
+      if (!("tight" in control.dataset)) document.querySelector(".controls").scrollIntoView({ block: "start" });
     });
   byId("whole").addEventListener("click", () => zoom(first, last));
   byId("log").addEventListener("click", (event) => {
@@ -373,6 +403,7 @@
   let opened = [];
   addEventListener("beforeprint", () => { // paper: light, its own width, everything short opened
     root.classList.add("paper");
+    clearCursor();
     opened = [...document.querySelectorAll("details:not(.data, [open])")];
     for (const details of opened) details.open = true;
     draw();

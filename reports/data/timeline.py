@@ -1,0 +1,339 @@
+"""Declare the charts over time: what each line shows, and how it is computed from a run.
+
+A new chart is an entry of CHARTS with the functions of its lines; the page, its tables and summary.json follow.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from loadtest.recording.frames import OUTCOMES
+from reports.data import formats, rules
+from reports.data.cloud import InstanceGauge, MetricSeries
+from reports.data.histogram import Floats
+from reports.data.load import Load
+from reports.data.numbers import status_per_s
+from reports.data.series import Series
+from reports.model import Timeline
+
+MAX_POINTS = 4000
+"""A chart is at most about 1,200 pixels wide: an hour in seconds can still be zoomed threefold without loss."""
+
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
+
+PERCENTILES = (0.5, 0.95, 0.99)
+
+HOLD_S = 90
+"""A gauge sampled once a minute stands until its next sample, not longer: beyond is a gap."""
+
+THROTTLING = (429, 503)
+"""Statuses of answers that refuse a request because there is too much load, from the platform or the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the lines are computed from."""
+
+    series: Series
+    load: Load
+    cloud: tuple[MetricSeries, ...] | None
+    gauge: InstanceGauge | None
+    _latencies: dict[int, list[Floats]] = field(default_factory=dict)
+
+    def latency_ms(self, p: float, step_s: int) -> Floats:
+        """Return one of PERCENTILES of each step; all of them are found in one pass."""
+        if step_s not in self._latencies:
+            self._latencies[step_s] = self.series.cells.quantiles(PERCENTILES, self.series.seconds, width_s=step_s)
+        return self._latencies[step_s][PERCENTILES.index(p)] / 1000
+
+
+Values = Callable[[Observed, int], Floats | None]
+"""Returns a value per step of so many seconds from t = 0, NaN where there is none; None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart.
+
+    Attributes:
+        column: its key in summary.json.
+        name: what the legend calls it.
+        values: how it is computed.
+        step: whether a value holds until the next one.
+        factor: what a value is multiplied with to have the chart's unit.
+        counted: whether it has the axis at the right: a count beside a duration.
+    """
+
+    column: str
+    name: str
+    values: Values
+    step: bool = False
+    factor: float = 1.0
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart over time.
+
+    Attributes:
+        id: its name on the page.
+        title, explained: above it.
+        unit: of its axis.
+        lines: from the faintest to the darkest.
+        main: whether it stands on the first screen, tall, with labels, objectives and new instances.
+        failures: whether its lines are failures, drawn in their colour, and left out when nothing failed.
+        instances: whether it marks when each instance was first seen.
+        generator: whether it is about the load generator itself.
+        least: the axis reaches at least so far.
+    """
+
+    id: str
+    title: str
+    explained: str
+    unit: str
+    lines: tuple[Line, ...]
+    main: bool = False
+    failures: bool = False
+    instances: bool = False
+    generator: bool = False
+    least: float = 0.0
+
+
+# ---- how lines are computed
+
+
+def _without_the_cut_end(per_s: Floats) -> Floats:
+    """Return a rate without its last step, in which the run ended: it would be drawn as a fall."""
+    if len(per_s) > 1:
+        per_s[-1] = np.nan
+    return per_s
+
+
+def _windows(values: Floats, step_s: int) -> Floats:
+    padded = np.full(-(-len(values) // step_s) * step_s, np.nan)
+    padded[: len(values)] = values
+    return padded.reshape(-1, step_s)
+
+
+def _mean(values: Floats, step_s: int) -> Floats:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a window without any value is a gap, not a surprise
+        return np.asarray(np.nanmean(_windows(values, step_s), axis=1), dtype=np.float64)
+
+
+def _highest(values: Floats, step_s: int) -> Floats:
+    return np.asarray(np.fmax.reduce(_windows(values, step_s), axis=1), dtype=np.float64)
+
+
+def _quantile_ms(p: float) -> Values:
+    return lambda seen, step_s: seen.latency_ms(p, step_s)
+
+
+def _rate(counts: Callable[[Series], object | None]) -> Values:
+    def values(seen: Observed, step_s: int) -> Floats | None:
+        found = counts(seen.series)
+        if found is None:
+            return None
+        per_s = _mean(np.asarray(found, dtype=np.float64), step_s)
+        return _without_the_cut_end(per_s)
+
+    return values
+
+
+def _outcome(kind: str) -> Values:
+    return _rate(lambda series: series.by_outcome[kind] if series.by_outcome[kind].any() else None)
+
+
+def _status(status: int) -> Values:
+    def values(seen: Observed, step_s: int) -> Floats | None:
+        return status_per_s(seen.series, status, step_s=step_s) if status in seen.series.by_status else None
+
+    return values
+
+
+def _load(column: Callable[[Load], Floats], *, highest: bool = False) -> Values:
+    reduce = _highest if highest else _mean
+    return lambda seen, step_s: reduce(column(seen.load), step_s)
+
+
+def _in_flight(seen: Observed, step_s: int) -> Floats:
+    """Return what the workers counted; before they did, what the rows show."""
+    counted = np.asarray(seen.series.in_flight, dtype=np.float64)
+    return _mean(np.where(np.isnan(seen.load.in_flight), counted, seen.load.in_flight), step_s)
+
+
+def _answering(seen: Observed, step_s: int) -> Floats | None:
+    """Return how many instances were between their first and their last answer."""
+    if not seen.series.instances:
+        return None
+    moments = np.arange(0, seen.series.seconds, step_s, dtype=np.float64)
+    alive = [(i.first_seen_s < moments + step_s) & (i.last_seen_s >= moments) for i in seen.series.instances]
+    return np.asarray(np.sum(alive, axis=0), dtype=np.float64)
+
+
+def _gauge(column: Callable[[InstanceGauge], Floats]) -> Values:
+    """Return the platform's own count, each sample held for HOLD_S at most."""
+
+    def values(seen: Observed, step_s: int) -> Floats | None:
+        if seen.gauge is None:
+            return None
+        moments = np.arange(0, seen.series.seconds, step_s, dtype=np.float64)
+        index = np.searchsorted(seen.gauge.at_s, moments, side="right") - 1
+        known = index >= 0
+        known[known] = moments[known] - seen.gauge.at_s[index[known]] <= HOLD_S
+        return np.asarray(np.where(known, column(seen.gauge)[np.maximum(index, 0)], np.nan), dtype=np.float64)
+
+    return values
+
+
+def _sampled(metric: str) -> Values:
+    """Return a platform's metric as single points, the highest where revisions overlap."""
+
+    def values(seen: Observed, step_s: int) -> Floats | None:
+        column = np.full(-(-seen.series.seconds // step_s), np.nan)
+        for one in seen.cloud or ():
+            if one.metric == metric:
+                at = np.floor(one.end_s / step_s).astype(np.int64)
+                inside = (at >= 0) & (at < len(column))
+                np.fmax.at(column, at[inside], one.value[inside])
+        return column
+
+    return values
+
+
+# ---- the charts, in the order of the page
+
+CHARTS = (
+    Chart(
+        id="latency",
+        title="Latency",
+        explained="of successful requests, by when they were due or sent; a triangle is a new instance's first answer",
+        unit="ms",
+        lines=(
+            Line("p50_ms", "p50", _quantile_ms(0.5)),
+            Line("p95_ms", "p95", _quantile_ms(0.95)),
+            Line("p99_ms", "p99", _quantile_ms(0.99)),
+            Line("instances_answering", "instances", _answering, step=True, counted=True),
+            Line("instances_active", "instances", _gauge(lambda gauge: gauge.active), step=True, counted=True),
+        ),
+        main=True,
+        instances=True,
+    ),
+    Chart(
+        id="failed",
+        title="Failures",
+        explained="per second, by kind",
+        unit="/s",
+        lines=(
+            *(Line(f"failed_per_s.{kind}", formats.outcome(kind), _outcome(kind)) for kind in OUTCOMES if kind != "ok"),
+            *(Line(f"status_per_s.{status}", f"of these {status}", _status(status)) for status in THROTTLING),
+        ),
+        failures=True,
+        least=1,
+    ),
+    Chart(
+        id="throughput",
+        title="Throughput",
+        explained="successful requests per second",
+        unit="/s",
+        lines=(Line("ok_per_s", "answered", _rate(lambda series: series.ok_ended)),),
+        least=1,
+    ),
+    Chart(
+        id="load",
+        title="Load",
+        explained="users planned and running, and requests that await an answer",
+        unit="",
+        lines=(
+            Line("planned_users", "planned users", _load(lambda load: load.planned_users)),
+            Line("users", "users", _load(lambda load: load.users)),
+            Line("in_flight", "in flight", _in_flight),
+        ),
+        least=1,
+    ),
+    Chart(
+        id="instances-chart",
+        title="Instances",
+        explained="of the service, by the platform's own count and by the answers",
+        unit="",
+        lines=(
+            Line("instances_idle", "idle", _gauge(lambda gauge: gauge.idle), step=True),
+            Line("instances_active", "active", _gauge(lambda gauge: gauge.active), step=True),
+            Line("instances_answering", "answering", _answering, step=True),
+        ),
+        instances=True,
+        least=2,
+    ),
+    Chart(
+        id="container",
+        title="Container CPU",
+        explained="share of the limit in use, as the platform reports it",
+        unit="%",
+        lines=(
+            Line("container_cpu_ratio", "CPU", _sampled("run.googleapis.com/container/cpu/utilizations"), factor=100),
+        ),
+        least=100,
+    ),
+    Chart(
+        id="concurrency",
+        title="Container concurrency",
+        explained="requests at a time in one instance, as the platform reports it",
+        unit="",
+        lines=(
+            Line(
+                "container_concurrency",
+                "requests at a time",
+                _sampled("run.googleapis.com/container/max_request_concurrencies"),
+            ),
+        ),
+    ),
+    Chart(
+        id="generator",
+        title="Load generator",
+        explained="CPU of its busiest worker; in grey seconds it was saturated and may have measured itself",
+        unit="%",
+        lines=(
+            Line("generator_cpu_ratio", "CPU of a core", _load(lambda load: load.cpu_ratio, highest=True), factor=100),
+        ),
+        generator=True,
+        least=100,
+    ),
+    Chart(
+        id="lag",
+        title="Load generator's lag",
+        explained="the longest delay of its event loop in a second; above "
+        f"{formats.ms(rules.GENERATOR_LAG_MS)} it measures itself",
+        unit="ms",
+        lines=(Line("loop_lag_ms", "lag", _load(lambda load: load.loop_lag_ms, highest=True)),),
+        generator=True,
+        least=10,
+    ),
+)
+
+
+def step_for(seconds: int) -> int:
+    """Return the width in s of one point so that a run of that length keeps to MAX_POINTS."""
+    return next((step for step in STEPS_S if seconds / step <= MAX_POINTS), STEPS_S[-1])
+
+
+def timeline_of(seen: Observed, step_s: int) -> Timeline:
+    """Return the run's lines in steps of `step_s`; a line without a single value is left out."""
+    columns = {column: _listed(values) for column, values in _known(seen, step_s)}
+    return Timeline(from_s=0.0, step_s=float(step_s), columns=columns)
+
+
+def _known(seen: Observed, step_s: int) -> Iterator[tuple[str, Floats]]:
+    for chart in CHARTS:
+        for line in chart.lines:
+            values = line.values(seen, step_s)
+            if values is not None and not np.isnan(values).all():
+                yield line.column, values
+
+
+def _listed(values: Floats) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 4) for value in values]

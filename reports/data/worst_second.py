@@ -1,0 +1,31 @@
+"""Find the second of a run whose p95 was highest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reports.data.series import Series
+from reports.model import WorstSecond
+
+REQUESTS_AT_LEAST = 2
+"""The p95 of a single request is that request."""
+
+
+def worst_second(series: Series) -> WorstSecond | None:
+    """Return the second with the highest p95 of successful response times, None when no second has two of them.
+
+    Formula: nearest rank per second of the request's start, within 0.4 %. It is no spike: p95 of the few requests of
+    one second scatters, so the second says where to look and not that something was wrong.
+    """
+    seconds = series.seconds
+    p95_us = series.cells.quantiles([0.95], seconds)[0]
+    known = np.asarray(series.ok[:seconds] >= REQUESTS_AT_LEAST) & ~np.isnan(p95_us)
+    if not known.any():
+        return None
+    at = int(np.argmax(np.where(known, p95_us, -1.0)))
+    return WorstSecond(
+        at_s=at,
+        p95_ms=float(p95_us[at]) / 1000,
+        requests=int(series.ok[at]),
+        usual_ms=float(np.median(p95_us[known])) / 1000,
+    )

@@ -1,0 +1,134 @@
+"""Set out what a reader wants first: whether it held, what failed, where p95 spiked and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reports.data import formats as f
+from reports.data.timeline import CHARTS
+from reports.model import Report, RunSummary, Spike
+from reports.render import sentences
+from reports.render.columns import quantile_cell, table_of
+from reports.render.sparkline import p95_over_time
+from reports.render.tree import Block, Cards, Cell, Charts, Column, Section, Table, Words
+from reports.verdict import of_run
+
+MAIN_CHART = next(chart.id for chart in CHARTS if chart.main)
+
+
+def in_short(report: Report) -> Section:
+    """Return the answers, the runs side by side where there are several, and p95 over time."""
+    blocks: list[Block] = [Words(note, tone="unsure") for note in (*report.notes, *sentences.endings(report))]
+    blocks += [Words(one) for one in sentences.headlines(report)]
+    blocks += [Cards(sentences.cards(report))]
+    if len(report.runs) > 1:
+        blocks.append(_runs(report))
+    lines = tuple(line for run in report.runs if (line := p95_over_time(run)))
+    return Section("in-short", "In short", (*blocks, Charts((MAIN_CHART,), lines=lines)), brief=True, first=True)
+
+
+def _runs(report: Report) -> Table:
+    """Return a row per run with the numbers that decide."""
+    columns = (
+        Column("run", wide=True),
+        Column("verdict"),
+        Column("requests", number=True),
+        Column("failed", number=True),
+        Column("answered per s", number=True),
+        Column("p50", number=True),
+        Column("p95", number=True),
+        Column("p99", number=True),
+        Column("spikes", number=True),
+        Column("cost", number=True),
+    )
+    return Table("Runs side by side", columns, tuple(_run_row(run) for run in report.runs))
+
+
+def _run_row(run: RunSummary) -> tuple[Cell, ...]:
+    kind = of_run(run).kind
+    failed = sentences.failed_of(run)
+    steady = sentences.phase_of(run, "steady")
+    rate = steady.throughput_per_s if steady else run.totals.throughput_per_s
+    latency = sentences.main_latency(run)
+    return (
+        Cell(run.name),
+        Cell(f"{sentences.MARKS.get(kind, '')} {kind}".strip(), tone=sentences.VERDICT_TONES[kind]),
+        Cell(f.count(run.totals.requests)),
+        Cell(f.percent(run.totals.error_ratio), tone="bad" if failed else ""),
+        Cell(f.decimal(rate)),
+        *(quantile_cell(sentences.quantile_of(latency, q)) for q in (0.5, 0.95, 0.99)),
+        Cell(f.count(len(run.spikes))),
+        Cell(f.usd(run.cost.run_usd) if run.cost else f.ABSENT),
+    )
+
+
+def failures(report: Report) -> Section:
+    """Return what failed, by endpoint and message, and what the scenario's own code raised."""
+    several = len(report.runs) > 1
+    blocks: list[Block] = []
+    failed = [(run, failure) for run in report.runs for failure in run.failures]
+    blocks.append(table_of("Failures by endpoint and message", failed, name_runs=several))
+    if not failed:
+        blocks.append(Words("No request failed."))
+    for run in report.runs:
+        lead = run.name if several else ""
+        if run.totals.throttled:
+            counts = ", ".join(f"{status} × {f.count(count)}" for status, count in run.totals.throttled.items())
+            blocks.append(Words(f"Answers that refuse a request because of too much load: {counts}.", lead=lead))
+        if run.failed_latency and sentences.failed_of(run):
+            took = ", ".join(f"{f.quantile(q.q_ratio)} {f.ms(q.value_ms)}" for q in run.failed_latency)
+            blocks.append(Words(f"Failed requests that were answered took {took}.", lead=lead))
+    blocks += [
+        Words(sentences.task_error_sentence(error), tone="bad", lead=run.name if several else "")
+        for run in report.runs
+        for error in run.task_errors
+    ]
+    return Section("failures", "Failures", tuple(blocks), nav="Failures", brief=True)
+
+
+def spikes(report: Report) -> Section:
+    """Return each spike with its cause, or how strongly it can be said that there is none."""
+    blocks: list[Block] = [_spike_table(report)]
+    blocks += [Words(line, tone="muted") for line in sentences.no_spike_lines(report)]
+    several = len(report.runs) > 1
+    blocks += [
+        Words(run.slow_first.text, lead=run.name if several else "", tone="muted")
+        for run in report.runs
+        if run.slow_first
+    ]
+    return Section("spikes", "p95 spikes and why", tuple(blocks), nav="Spikes", brief=True)
+
+
+def _spike_table(report: Report) -> Table:
+    several = len(report.runs) > 1
+    columns = (
+        Column("no."),
+        *((Column("run", wide=True),) if several else ()),
+        Column("when"),
+        Column("peak p95", number=True),
+        Column("baseline", number=True),
+        Column("requests", number=True),
+        Column("callers waited longer", number=True),
+        Column("why", wide=True),
+    )
+    numbered = enumerate(((run, spike) for run in report.runs for spike in run.spikes), 1)
+    rows = tuple(tuple(_spike_row(number, run, spike, several=several)) for number, (run, spike) in numbered)
+    return Table("Spikes", columns, rows, stacked=True)
+
+
+def _spike_row(number: int, run: RunSummary, spike: Spike, *, several: bool) -> Iterator[Cell]:
+    yield Cell(str(number))
+    if several:
+        yield Cell(run.name)
+    open_end = "…" if spike.cut else ""
+    yield Cell(
+        f"{f.elapsed(spike.onset_s)} – {f.elapsed(spike.end_s)}{open_end}",
+        small=(f"{f.utc(run.load_start, spike.onset_s)} UTC",),
+        zoom=(spike.onset_s, spike.end_s),
+    )
+    yield Cell(f.ms(spike.peak_ms), small=(f.interval_ms(spike.peak_low_ms, spike.peak_high_ms),))
+    yield Cell(f.ms(spike.baseline_ms), small=(f.times(spike.ratio),))
+    yield Cell(f.count(spike.requests))
+    each = f.seconds(spike.extra_waiting_request_s / spike.requests) if spike.requests else f.ABSENT
+    yield Cell(f"{f.decimal(spike.extra_waiting_request_s)} s", small=(f"{each} each",))
+    yield Cell(spike.cause, small=(f"{spike.confidence} confidence",), more=tuple(spike.evidence))

@@ -1,0 +1,127 @@
+"""Set out how long requests took: over time, by phase, by percentile, at the beginning, and against another run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reports.data import formats as f
+from reports.data.timeline import CHARTS
+from reports.model import ComparedLine, Comparison, Report
+from reports.render import sentences
+from reports.render.columns import quantile_cell, table_of
+from reports.render.tree import Beside, Block, Cell, Charts, Column, Section, Table, Words
+
+CHARTS_EXPLAINED = (
+    "Every chart counts from the moment its run's load began. Red bands are the spikes, a grey strip along the top is "
+    "a saturated load generator; a break in a line means that nothing was measured there. Drag across a chart to zoom "
+    "all of them; double-click for the whole run."
+)
+
+
+def over_time(report: Report) -> Section:
+    """Return the charts over time and the numbers of each phase."""
+    drawn = tuple(chart.id for chart in CHARTS if not chart.main)
+    phases = [(run, phase) for run in report.runs for phase in run.phases]
+    blocks = (
+        Charts(drawn, explained=CHARTS_EXPLAINED),
+        table_of("Numbers by phase", phases, name_runs=len(report.runs) > 1),
+    )
+    return Section("over-time", "Over time, phase by phase", blocks, nav="Over time", brief=True)
+
+
+def comparisons(report: Report) -> Iterator[Section]:
+    """Return a section for each pair of sides: is it fair, what differs, by how much."""
+    for number, pair in enumerate(report.comparisons, 1):
+        heading = f"{pair.b_name} against {pair.a_name}"
+        nav = "Compared" if len(report.comparisons) == 1 else f"Compared {number}"
+        yield Section(f"compared-{number}", heading, tuple(_pair(pair)), nav=nav, brief=True)
+
+
+def _pair(pair: Comparison) -> Iterator[Block]:
+    unfair = [one for one in pair.differences if one.matters]
+    if unfair:
+        said = "; ".join(f"{one.what}: {one.a} against {one.b}" for one in unfair)
+        yield Words(f"Not a fair comparison. {said}.", tone="bad")
+    elif pair.comparable:
+        yield Words("Nothing that was looked at makes the comparison unfair.", tone="muted")
+    yield Table("Differences with intervals", _compared_columns(pair), tuple(_compared_row(pair)))
+    yield from (Words(note, tone="muted") for note in pair.notes)
+    columns = (Column("what differs"), Column(pair.a_name, wide=True), Column(pair.b_name, wide=True))
+    rows = tuple(
+        (Cell(one.what, tone="bad" if one.matters else ""), Cell(one.a), Cell(one.b)) for one in pair.differences
+    )
+    yield Table("What differs between the runs", columns, rows)
+
+
+def _compared_columns(pair: Comparison) -> tuple[Column, ...]:
+    return (
+        Column("where"),
+        Column("statistic"),
+        Column(pair.a_name, number=True),
+        Column(pair.b_name, number=True),
+        Column("difference", number=True),
+        Column("95 % interval", number=True),
+        Column(f"verdict ({sentences.MARGIN})", wide=True),
+    )
+
+
+def _compared_row(pair: Comparison) -> Iterator[tuple[Cell, ...]]:
+    for line in pair.lines:
+        yield (
+            Cell(f.phase(line.scope)),
+            Cell(line.statistic),
+            Cell(f.ms(line.a_ms)),
+            Cell(f.ms(line.b_ms)),
+            Cell(f.change(line.difference_ratio)),
+            Cell(f.change_interval(line.low_ratio, line.high_ratio)),
+            _verdict_cell(line, pair),
+        )
+
+
+def _verdict_cell(line: ComparedLine, pair: Comparison) -> Cell:
+    if line.verdict == "inconclusive":
+        return Cell(sentences.verdict_words(line, pair), tone="unsure")
+    return Cell(line.verdict, tone=sentences.COMPARED_TONES.get(line.verdict, ""))
+
+
+def percentiles(report: Report) -> Section:
+    """Return latency at each percentile, and what the percentiles leave out."""
+    several = len(report.runs) > 1
+    blocks: list[Block] = [Beside((Charts(("curve",)), _percentile_table(report)))]
+    for run in report.runs:
+        if said := sentences.timeouts(run):
+            blocks.append(Words(said, lead=run.name if several else ""))
+    blocks += [Words(sentence, lead=names) for names, sentence in sentences.load_models(report)]
+    blocks.append(
+        Words(
+            "Read p95 as “95 % of the successful requests took this long or less”. In brackets, or small, is the 95 % "
+            "interval; in italics, or without an upper end, there are too few requests to rely on the number.",
+            tone="muted",
+        )
+    )
+    return Section("percentiles", "Latency by percentile", tuple(blocks), nav="Percentiles")
+
+
+def _percentile_table(report: Report) -> Table:
+    columns = [Column("percentile")]
+    for run in report.runs:
+        lead = f"{run.name}: " if len(report.runs) > 1 else ""
+        columns.append(Column(f"{lead}service time", number=True))
+        if run.response is not None:
+            columns.append(Column(f"{lead}response time", number=True))
+    rows = []
+    for q in sorted({one.q_ratio for run in report.runs for one in run.latency}):
+        cells = [Cell(f.quantile(q))]
+        for run in report.runs:
+            cells.append(quantile_cell(sentences.quantile_of(run.latency, q)))
+            if run.response is not None:
+                cells.append(quantile_cell(sentences.quantile_of(run.response, q)))
+        rows.append(tuple(cells))
+    return Table("Percentiles", tuple(columns), tuple(rows))
+
+
+def warm_up(report: Report) -> Section:
+    """Return how each run began."""
+    rows = [(run, run.warmup) for run in report.runs]
+    table = table_of("Warm-up", rows, name_runs=len(report.runs) > 1)
+    return Section("warm-up", "Warm-up", (table, Words(sentences.SETTLED, tone="muted")), nav="Warm-up")

@@ -1,0 +1,82 @@
+"""Set out how the numbers came to be: versions, command, workers, what was fetched, what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from reports.data import formats as f
+from reports.model import Report, RunSummary
+from reports.render.columns import table_of
+from reports.render.tree import Block, Cell, Facts, Heading, Section, Words
+
+
+def how(report: Report) -> Section:
+    """Return each run's record."""
+    blocks = [block for run in report.runs for block in _of_run(report, run)]
+    blocks.append(
+        Words(
+            "Percentiles come from every single request (docs/numbers.md gives each formula), never from averages. "
+            "What is not known is written as “–”, never as zero.",
+            tone="muted",
+        )
+    )
+    return Section("measured", "How measured", tuple(blocks), nav="How measured")
+
+
+def _of_run(report: Report, run: RunSummary) -> Iterator[Block]:
+    if len(report.runs) > 1:
+        yield Heading(run.name)
+    yield table_of("What happened to the recording", [(run, one) for one in run.measured.incidents], name_runs=False)
+    yield Facts(tuple((name, cell) for name, cell in _facts(run) if cell.text))
+    yield table_of(f"Workers of {run.name}", [(run, one) for one in run.measured.workers], name_runs=False)
+    series = [(run, one) for one in run.measured.cloud_series]
+    yield table_of(
+        f"Series fetched from the platform for {run.name}",
+        series,
+        name_runs=False,
+        folded=f"Series fetched from the platform ({len(series)})",
+    )
+
+
+def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
+    measured = run.measured
+    label = f" ({run.label})" if run.label else ""
+    yield "Run", Cell(f"{run.id}{label}, {run.outcome}")
+    yield "Scenario", Cell(f"{run.scenario}{f': {run.description}' if run.description else ''}")
+    load = f"{run.load_model} loop" if run.load_model != "unknown" else "open or closed loop: not recorded"
+    yield "Load", Cell(load)
+    if measured.refused:
+        dropped = f"{f.plural(measured.refused, 'arrival')} dropped: too many requests were in flight"
+        yield "Dropped", Cell(dropped, tone="bad")
+    limits = "".join(f", {name} {value}" for name, value in run.limits.items())
+    place = "".join(f", {part}" for part in (run.service, run.region) if part)
+    revision = f", revision {run.revision}" if run.revision else ""
+    yield "Target", Cell(f"{run.target}, {run.url}{limits}{place}{revision}")
+    yield "Requests", Cell(_requests(run))
+    yield "Load generator", _generator(run)
+    yield "Options", Cell(_listed(measured.options))
+    yield "Command", Cell(measured.command, code=True)
+    commit = f", commit {measured.git_commit}" if measured.git_commit else ""
+    yield "Versions", Cell(f"{_listed(measured.versions)}{commit}")
+    yield "Host", Cell(_listed(measured.host))
+    yield "Not known", Cell(" ".join(measured.missing))
+
+
+def _requests(run: RunSummary) -> str:
+    kinds = [f"{f.count(number)} {f.outcome(kind)}" for kind, number in run.totals.failures.items() if number]
+    if run.totals.generator:
+        kinds.append(f"{f.count(run.totals.generator)} {f.outcome('generator')}")
+    return ", ".join([f"{f.count(run.totals.requests)} recorded", f"{f.count(run.totals.ok)} successful", *kinds])
+
+
+def _generator(run: RunSummary) -> Cell:
+    if not run.measured.saturated_s:
+        return Cell("never saturated")
+    return Cell(
+        f"saturated for {f.seconds(run.measured.saturated_s)}: what was measured in those seconds may be its own delay",
+        tone="unsure",
+    )
+
+
+def _listed(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -1,0 +1,74 @@
+"""Set out what a run says of the service: its capacity and settings, its endpoints, its instances, what it costs."""
+
+from __future__ import annotations
+
+from reports.data import formats as f
+from reports.model import Report, RunSummary, Suggestion
+from reports.render.columns import table_of
+from reports.render.tree import Beside, Block, Cell, Charts, Column, Heading, Points, Section, Table, Words
+
+
+def _lead(report: Report, run: RunSummary) -> str:
+    return run.name if len(report.runs) > 1 else ""
+
+
+def capacity(report: Report) -> Section:
+    """Return where throughput stopped growing, and the settings that the runs suggest."""
+    unknown = "Not known: requests in flight were not recorded."
+    blocks: list[Block] = [
+        Words(run.capacity.text if run.capacity else unknown, lead=_lead(report, run)) for run in report.runs
+    ]
+    blocks.append(Beside((Charts(("capacity-rate",)), Charts(("capacity-p95",)))))
+    advised = [(run, one) for run in report.runs for one in run.advice]
+    if advised:
+        columns = (Column("setting"), Column("why", wide=True), Column("from", wide=True), Column("cost", wide=True))
+        run_column = (Column("run", wide=True),) if len(report.runs) > 1 else ()
+        rows = tuple(
+            (*((Cell(run.name),) if run_column else ()), *_advice_cells(suggestion)) for run, suggestion in advised
+        )
+        blocks += [Heading("Recommendations"), Table("Recommendations", (*run_column, *columns), rows)]
+    return Section("capacity", "Capacity", tuple(blocks), nav="Capacity")
+
+
+def _advice_cells(one: Suggestion) -> tuple[Cell, ...]:
+    return (
+        Cell(f"{one.option} {one.value}", code=True),
+        Cell(one.why),
+        Cell(one.arithmetic, small=tuple(one.assumptions)),
+        Cell(one.cost or f.ABSENT),
+    )
+
+
+def endpoints(report: Report) -> Section:
+    """Return each endpoint's numbers."""
+    rows = [(run, one) for run in report.runs for one in run.endpoints]
+    return Section(
+        "endpoints",
+        "By endpoint",
+        (table_of("Endpoints", rows, name_runs=len(report.runs) > 1),),
+        nav="Endpoints",
+    )
+
+
+def instances(report: Report) -> Section:
+    """Return each instance as its answers showed it."""
+    rows = [(run, one) for run in report.runs for one in run.instances]
+    blocks: list[Block] = [table_of("Instances", rows, name_runs=len(report.runs) > 1)]
+    if not rows:
+        blocks.append(Words("Not known: the answers name no instance (header x-instance-id)."))
+    return Section("instances", "Instances", tuple(blocks), nav="Instances")
+
+
+def cost(report: Report) -> Section:
+    """Return what each run cost, with the assumptions."""
+    blocks: list[Block] = []
+    for run in report.runs:
+        if run.cost is None:
+            continue
+        said = (
+            f"{f.usd(run.cost.run_usd)} for the run, {f.usd(run.cost.per_1000_predictions_usd)} per 1,000 predictions."
+        )
+        blocks += [Words(said, lead=_lead(report, run)), Points(tuple(run.cost.assumptions))]
+    if not blocks:
+        blocks.append(Words("Not priced: the target is not billed by request, or its limits are not known."))
+    return Section("cost", "Cost", tuple(blocks), nav="Cost")

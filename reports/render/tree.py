@@ -1,0 +1,208 @@
+"""Define what a report is made of: sections of sentences, facts, tables and charts, which every format renders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Tone = Literal["", "good", "bad", "unsure", "muted", "few"]
+"""How a text is meant; a format without colours shows the text alone, which must say it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table, or one value.
+
+    Attributes:
+        text: the value.
+        small: what qualifies it, such as its interval; under it on the page, in brackets after it elsewhere.
+        more: sentences that back it; folded on the page, on lines of their own elsewhere.
+        tone: see Tone.
+        zoom: seconds that the charts show when it is clicked.
+        code: whether it is something to type.
+    """
+
+    text: str
+    small: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    tone: Tone = ""
+    zoom: tuple[float, float] | None = None
+    code: bool = False
+
+    @property
+    def line(self) -> str:
+        """The value and what qualifies it, on one line."""
+        return f"{self.text} ({'; '.join(self.small)})" if self.small else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading; `number`: its cells stand to the right; `wide`: they hold long texts."""
+
+    head: str
+    number: bool = False
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under headings.
+
+    Attributes:
+        label: what it lists, for screen readers.
+        columns: as many as each row has cells.
+        rows: without any, the table is left out.
+        folded: the words that open it on the page; "" shows it at once.
+        stacked: whether a phone shows each row as a block of lines.
+    """
+
+    label: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    folded: str = ""
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A paragraph; `lead` is set in bold before it (the run it speaks of)."""
+
+    text: str
+    tone: Tone = ""
+    lead: str = ""
+
+    @property
+    def line(self) -> str:
+        """The paragraph with its lead."""
+        return f"{self.lead}: {self.text}" if self.lead else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names with a value each."""
+
+    rows: tuple[tuple[str, Cell], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Charts of the page, by id.
+
+    Attributes:
+        ids: of the charts, in order.
+        explained: how to read them; only the page shows it.
+        lines: what a format without charts shows in their place.
+    """
+
+    ids: tuple[str, ...]
+    explained: str = ""
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One of the answers on the first screen.
+
+    Attributes:
+        title: the question.
+        value: the answer in a few words.
+        tone: good, bad, unsure or none.
+        lines: what it rests on, one sentence each.
+    """
+
+    title: str
+    value: str
+    tone: Tone
+    lines: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """Question, answer and reasons on one line."""
+        stop = "" if self.title.endswith("?") else ":"
+        return f"{self.title}{stop} {self.value.rstrip('.')}. {' '.join(self.lines)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The answers, side by side."""
+
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Blocks that a wide page shows side by side."""
+
+    blocks: tuple[Words | Table | Charts, ...]
+
+
+Block = Words | Heading | Facts | Points | Table | Charts | Cards | Beside
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        id: its anchor on the page.
+        heading: its title.
+        blocks: what it holds; without any it is left out.
+        nav: its name in the page's table of contents; "" keeps it out.
+        brief: whether the end of a run shows it in the terminal.
+        first: whether it belongs to the first screen, above the controls of the charts.
+    """
+
+    id: str
+    heading: str
+    blocks: tuple[Block, ...]
+    nav: str = ""
+    brief: bool = False
+    first: bool = False
+
+
+def kind_of(block: Block) -> str:
+    """Return the name by which a template chooses how to render a block."""
+    return type(block).__name__.lower()
+
+
+def filled(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections that say something, without tables that have no row and charts that draw nothing."""
+    kept = [replace(section, blocks=_filled(section.blocks)) for section in sections]
+    return [section for section in kept if any(not isinstance(block, Heading) for block in section.blocks)]
+
+
+def _filled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    found: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Beside):
+            inner = _filled(block.blocks)
+            found += [Beside(inner)] if len(inner) > 1 else list(inner)  # type: ignore[arg-type] # of its kinds
+        elif not (
+            (isinstance(block, Table | Facts) and not block.rows)
+            or (isinstance(block, Charts) and not block.ids)
+            or (isinstance(block, Points) and not block.items)
+        ):
+            found.append(block)
+    return tuple(found)
+
+
+def blocks_of(sections: Sequence[Section]) -> Iterator[Block]:
+    """Yield every block of the report in order, those that stand beside each other one after the other."""
+    for section in sections:
+        for block in section.blocks:
+            yield from block.blocks if isinstance(block, Beside) else (block,)

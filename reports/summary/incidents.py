@@ -1,0 +1,46 @@
+"""Say what happened to the recording of a run: what was refused, jumps of clocks, pauses, workers without rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loadtest.recording.run import RefusalRecord, Run, TotalsDifferenceRecord, UnrecordedWorkerRecord
+from reports.data import formats as f
+from reports.model import Incident
+
+
+def incidents(run: Run) -> list[Incident]:
+    """Return a sentence for each incident that `run.json` holds."""
+    return [Incident(kind=kind, text=text) for kind, text in _told(run)]
+
+
+def _told(run: Run) -> Iterator[tuple[str, str]]:
+    yield from (("refusal", _refusal(one)) for one in run.refusals)
+    yield from (("totals difference", _difference(one)) for one in run.totals_differences)
+    for jump in run.clock_jumps:
+        way, by = "forward" if jump.by_s > 0 else "back", f.seconds(abs(jump.by_s))
+        yield "clock jump", f"The clock of {jump.process} was set {way} by {by} at {f.utc(jump.at)} UTC."
+    for pause in run.pauses:
+        yield "pause", f"{pause.process} stood still for {f.seconds(pause.for_s)} from {f.utc(pause.at)} UTC on."
+    yield from (("unrecorded worker", _worker(one)) for one in run.unrecorded_workers)
+    if run.starts_not_known:
+        clients = f.listing(run.starts_not_known)
+        yield "starts not known", f"What {clients} had in flight at the end is not known: only ended requests are told."
+
+
+def _refusal(one: RefusalRecord) -> str:
+    example = f", such as {one.example}" if one.example else ""
+    then = "these requests are missing" if one.lost else "the value was left out of its row"
+    return f"{one.name}, {f.plural(one.count, 'time')}{example}: {then}."
+
+
+def _difference(one: TotalsDifferenceRecord) -> str:
+    return (
+        f"{one.method} {one.name}: Locust counted {f.plural(one.locust, 'request')} ({f.count(one.locust_failed)} "
+        f"failed), the rows hold {f.count(one.rows)} ({f.count(one.rows_failed)} failed)."
+    )
+
+
+def _worker(one: UnrecordedWorkerRecord) -> str:
+    sent = "an unknown number of requests" if one.requests is None else f.plural(one.requests, "request")
+    return f"{one.name}: {one.why.rstrip('.')}; its {f.plural(one.users, 'user')} sent {sent} that are not in here."
