@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
-    pass
 
 Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU limit while an instance starts.")]
 
@@ -40,19 +36,27 @@ def emulate(
     ] = None,
     sample_period: Annotated[float, typer.Option(metavar="SECONDS", help="Of the metrics; Cloud Run has 60.")] = 60,
     service: Annotated[str, typer.Option(help="The service's name.")] = "target-service",
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="K=V", help="Set a variable for the instances, repeatable.")
+    ] = None,
+    allow_any_command: Annotated[
+        bool, typer.Option("--allow-any-command", help="Let deploys with the access token run other commands too.")
+    ] = False,
 ) -> int:
     """Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C.
 
     Requests queue while no instance is up, instances start and stop with the load, and Google's own API clients
-    can ask what happened.
+    can ask what happened, with the access token that lies in the file it names. Instances get PATH, HOME and the like
+    of this shell's environment, and what `--env` adds.
 
     Examples:
     `python lt.py emulate --cpu auto` · `python lt.py emulate --command "node server.js" --concurrency 10 --cpu 0.5`
     """
     from ..core.errors import UsageError
-    from ..core.quantities import cpu_of, memory_bytes_of
+    from ..core.quantities import argv_of, cpu_of, memory_bytes_of
     from ..emulator.handle import EmulatorConfig
     from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
+    from ..platforms.cloudrun.settings import parse_env
     from .emulator_page import watch
 
     if sample_period <= 0 or (idle_time is not None and idle_time <= 0):
@@ -61,6 +65,10 @@ def emulate(
         vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
     except ValueError as error:
         raise UsageError(f"--cpu {cpu} --memory {memory}: {error}; --cpu also takes `auto`.") from error
+    try:
+        argv = argv_of(command)
+    except ValueError as error:
+        raise UsageError(f"--command: {error}.") from error
     template = RevisionTemplate(
         cpu=vcpu,
         memory_bytes=memory_bytes,
@@ -69,12 +77,14 @@ def emulate(
         max_instances=max_instances,
         timeout_s=timeout,
         cpu_boost=cpu_boost,
+        env=tuple(sorted(dict(parse_env(env or ())).items())),
     )
     options = EmulatorOptions(
         autoscaler=autoscaler,
         idle_s=idle_time,
         sampling=Sampling(period_s=sample_period),
         api_port=api_port,
-        command=tuple(shlex.split(command)),
+        command=argv,
+        allow_any_command=allow_any_command,
     )
     return watch(EmulatorConfig(template=template, key=ServiceKey(service), options=options, front_port=port))

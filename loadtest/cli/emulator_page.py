@@ -20,32 +20,34 @@ from .terminal import out, talk
 if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
     from ..emulator.control import Event, LocalCloudRun
     from ..emulator.handle import EmulatorConfig
-    from ..emulator.hosting import Host
+    from ..emulator.running import Running
 
 EVERY_S = 0.5
 EVENTS_SHOWN = 8
 
 
-def watch(order: EmulatorConfig) -> int:
+def watch(config: EmulatorConfig) -> int:
     """Run an emulator in this process and show it until Ctrl-C.
 
     Raises:
         EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
     """
-    return asyncio.run(_watch(order))
+    return asyncio.run(_watch(config))
 
 
-async def _watch(order: EmulatorConfig) -> int:
+async def _watch(config: EmulatorConfig) -> int:
     from ..emulator.control import LocalCloudRun
-    from ..emulator.hosting import hosted
+    from ..emulator.running import running_emulator
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
-    emulator = LocalCloudRun(order.options, on_event=_plain_line)
+    emulator = LocalCloudRun(config.options, on_event=_plain_line)
     async with contextlib.AsyncExitStack() as stack:
         starting = asyncio.create_task(
-            stack.enter_async_context(hosted(emulator, order.key, order.template, front_port=order.front_port))
+            stack.enter_async_context(
+                running_emulator(emulator, config.key, config.template, front_port=config.front_port)
+            )
         )
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -53,16 +55,17 @@ async def _watch(order: EmulatorConfig) -> int:
             starting.cancel()
             await asyncio.wait((starting,))
             return 130
-        host = starting.result()
-        out.print(f"service  {host.url}")
-        out.print(f"state    http://127.0.0.1:{host.api_port}/state")
-        out.print(f"Google's APIs (gRPC and REST)  127.0.0.1:{host.api_port}")
-        await _show(emulator, host, stop)
+        running = starting.result()
+        out.print(f"service  {running.url}")
+        out.print(f"state    http://127.0.0.1:{running.api_port}/state")
+        out.print(f"Google's APIs (gRPC and REST)  127.0.0.1:{running.api_port}")
+        out.print(f"their access token  {running.token_file}", markup=False, soft_wrap=True)
+        await _show(emulator, running, stop)
         talk.print("Stopping every instance (again Ctrl-C: at once).")
     return 0
 
 
-async def _show(emulator: LocalCloudRun, host: Host, stop: asyncio.Event) -> None:
+async def _show(emulator: LocalCloudRun, running: Running, stop: asyncio.Event) -> None:
     if not talk.is_terminal:
         await stop.wait()
         return
@@ -70,7 +73,7 @@ async def _show(emulator: LocalCloudRun, host: Host, stop: asyncio.Event) -> Non
 
     with Live(console=talk, auto_refresh=False, transient=True) as live:
         while not stop.is_set():
-            live.update(page(await state_of(emulator), url=host.url), refresh=True)
+            live.update(page(await state_of(emulator), url=running.url), refresh=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await stop.wait()
@@ -102,7 +105,7 @@ def _revision(service: Mapping[str, Any], revision: Mapping[str, Any]) -> list[R
     lines: list[RenderableType] = [
         Text(f"{service['name']} · {revision['name']} · {revision['cpu'] or 0:g} vCPU", style="bold"),
         Text(f"answered {codes} · pending {revision['pending']:,}"),
-        Text(f"{decision['wanted']} wanted by {decision['driver']}: {decision['reason']}"),
+        Text(f"{decision['desired']} desired by {decision['driver']}: {decision['reason']}"),
     ]
     table = Table("instance", "state", "in flight", "CPU", "memory", "started in", box=None, pad_edge=False)
     for one in revision["instances"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import shutil
 import socket
 import sys
@@ -119,12 +120,12 @@ def check_cgroups() -> Check:
     """Try to make a cgroup, with which the emulator gives each instance its slice of CPU and memory."""
     from ..emulator.cgroups import CgroupManager
 
-    slices = CgroupManager()
-    slices.startup()
-    slices.shutdown()
-    if not slices.why_not:
+    cgroups = CgroupManager(secrets.token_hex(16))
+    cgroups.startup()
+    cgroups.shutdown()
+    if not cgroups.why_not:
         return Check(Mark.GOOD, "cgroups", "the emulator can limit CPU and memory of each instance")
-    finding = f"only `--target emulator` needs them: {slices.why_not}"
+    finding = f"only `--target emulator` needs them: {cgroups.why_not}"
     return Check(Mark.RISKY, "cgroups", finding, "systemd-run --user --scope -p Delegate=yes python lt.py run …")
 
 

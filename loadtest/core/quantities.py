@@ -1,10 +1,23 @@
-"""Read and write the amounts of CPU and memory that Cloud Run and Kubernetes spell as text."""
+"""Read and write CPU, memory and commands as Cloud Run, Kubernetes and shells spell them."""
 
 from __future__ import annotations
 
 import re
+import shlex
 
 _BYTES = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
+
+
+def argv_of(text: str) -> tuple[str, ...]:
+    """Return the words of a command line, split as a shell would.
+
+    Raises:
+        ValueError: a quotation is not closed.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError(f"{text!r} has a quotation mark without its partner") from None
 
 
 def cpu_of(text: str) -> float:

@@ -8,6 +8,7 @@ when whoever started it is gone, however it went. A second signal ends it at onc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -16,31 +17,45 @@ from datetime import datetime
 from ..core.errors import EmulatorError
 from .control import Event, LocalCloudRun
 from .handle import EmulatorConfig, StartResult
-from .hosting import hosted
+from .running import running_emulator
 
 
 def main() -> None:
     """Serve until told to stop."""
-    order = EmulatorConfig.from_json(sys.stdin.readline())
+    config = EmulatorConfig.from_json(sys.stdin.readline())
     try:
-        asyncio.run(_serve(order))
+        asyncio.run(_serve(config))
     except EmulatorError as error:
         print(StartResult(failed=str(error)).to_json(), flush=True)
         sys.exit(4)
 
 
-async def _serve(order: EmulatorConfig) -> None:
+async def _serve(config: EmulatorConfig) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    emulator = LocalCloudRun(order.options, on_event=_write)
+    emulator = LocalCloudRun(config.options, on_event=_write)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
-    async with hosted(emulator, order.key, order.template, front_port=order.front_port) as host:
-        print(StartResult(url=host.url, api_port=host.api_port, pid=os.getpid()).to_json(), flush=True)
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(stdin.read())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    ended = [asyncio.create_task(stop.wait()), asyncio.create_task(stdin.read())]
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.create_task(
+            stack.enter_async_context(
+                running_emulator(emulator, config.key, config.template, front_port=config.front_port)
+            )
+        )
+        await asyncio.wait((starting, *ended), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait((starting,))
+            return
+        running = starting.result()
+        answer = StartResult(
+            url=running.url, api_port=running.api_port, pid=os.getpid(), token=running.token_file.read_text().strip()
+        )
+        print(answer.to_json(), flush=True)
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _write(event: Event) -> None:

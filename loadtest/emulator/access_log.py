@@ -20,7 +20,7 @@ class Answered:
     """One request that ended.
 
     Attributes:
-        status: what the client was told.
+        status: what the client was told; 0 when it left before it was told anything.
         slot: of the instance that had it; None when it reached none (429, or the client left before).
         pending_ms: in the queue.
         total_ms: from the request's first byte to the answer's last.
@@ -39,23 +39,17 @@ class Answered:
 def parse_line(line: str) -> Answered | None:
     """Return what a line of our log format says; None for HAProxy's own notices."""
     fields = line.split()
-    if len(fields) != 7 or not fields[0].lstrip("-").isdigit():
+    if len(fields) != 7 or not fields[3].lstrip("-+").isdigit():
         return None
-    status, ended, pending_ms, total_ms, server, in_flight, answered = fields
-    by_instance = answered == "1"
-    code = int(status)
+    told, _, pending_ms, total_ms, server, in_flight, answered = fields
     slot = int(server[1:]) if server[0] == "i" and server[1:].isdigit() else None
-    if not by_instance and code == 502:
-        code = 503
-    elif not by_instance and code == 503 and slot is None and ended.startswith("s"):
-        code = 429
     return Answered(
-        status=max(code, 0),
+        status=int(told) if told.isdigit() else 0,
         slot=slot,
         pending_ms=max(int(pending_ms), 0),
         total_ms=max(int(total_ms), 0),
         in_flight=int(in_flight),
-        by_instance=by_instance,
+        by_instance=answered == "1",
     )
 
 

@@ -42,7 +42,7 @@ class Observed:
         limits: of the revision.
         starting: instances that do not serve yet.
         serving: instances that are given requests.
-        parked: instances that are warm and given none.
+        standby: instances that are kept warm and given none.
         pending: requests that wait for an instance, now.
         in_flight: requests at instances, now.
         cpu_vcpu: CPU use of all instances together, averaged over the last minute, also over the part of it in which
@@ -51,13 +51,13 @@ class Observed:
         panic_concurrency: the same over the last 6 s.
         last_request_ago_s: since a request was there; None: there was none.
         panic_since_s: as the last decision said.
-        panic_wanted: as the last decision said.
+        panic_desired: as the last decision said.
     """
 
     limits: Limits
     starting: int = 0
     serving: int = 0
-    parked: int = 0
+    standby: int = 0
     pending: int = 0
     in_flight: int = 0
     cpu_vcpu: float | None = None
@@ -65,21 +65,21 @@ class Observed:
     panic_concurrency: float = 0.0
     last_request_ago_s: float | None = None
     panic_since_s: float | None = None
-    panic_wanted: int = 0
+    panic_desired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many instances are wanted, what drove it, and why in words with the numbers.
+    """How many instances are desired, what drove it, and why in words with the numbers.
 
-    `panic_since_s` and `panic_wanted` are Knative's memory, to be handed back with the next observation.
+    `panic_since_s` and `panic_desired` are Knative's memory, to be handed back with the next observation.
     """
 
-    wanted: int
+    desired: int
     driver: Driver
     reason: str
     panic_since_s: float | None = None
-    panic_wanted: int = 0
+    panic_desired: int = 0
 
 
 class Policy(Protocol):
@@ -93,7 +93,7 @@ class Policy(Protocol):
     def idle_s(self) -> float: ...  # noqa: D102  # said above
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
-        """Return what is wanted now; `now_s` on a monotonic clock."""
+        """Return how many are desired now; `now_s` on a monotonic clock."""
         ...
 
 
@@ -108,45 +108,45 @@ class CloudRun:
     idle_s: float = 900.0
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
-        """Return what is wanted now."""
+        """Return how many are desired now."""
         del now_s  # all windows are in what was observed
         limits = observed.limits
-        wanted: int = limits.min_instances
-        driver: Driver = "min" if wanted else "none"
+        desired: int = limits.min_instances
+        driver: Driver = "min" if desired else "none"
         recently = observed.last_request_ago_s is not None and observed.last_request_ago_s < WINDOW_S
         idle = "nothing to do" if recently else "no request for a minute"
-        reason = f"at least {wanted} asked for" if wanted else idle
+        reason = f"at least {desired} asked for" if desired else idle
         if recently and observed.cpu_vcpu is not None:
             need = math.ceil(observed.cpu_vcpu / (self.target_ratio * limits.cpu) - _EPSILON)
-            if need > wanted:
-                wanted, driver = need, "cpu"
+            if need > desired:
+                desired, driver = need, "cpu"
                 reason = f"{observed.cpu_vcpu:.3g} vCPU used / ({self.target_ratio:g} × {limits.cpu:.3g} vCPU)"
         if recently:
             need = math.ceil(observed.concurrency / (self.target_ratio * limits.concurrency) - _EPSILON)
-            if need > wanted:
-                wanted, driver = need, "concurrency"
+            if need > desired:
+                desired, driver = need, "concurrency"
                 reason = f"{observed.concurrency:.3g} requests at once / ({self.target_ratio:g} × {limits.concurrency})"
         on_demand, why = needed_on_demand(observed)
-        if on_demand and on_demand >= wanted:
-            wanted, driver, reason = on_demand, "on demand", why
-        if wanted > limits.max_instances:
-            reason = f"{wanted} wanted ({driver}: {reason}), at most {limits.max_instances} allowed"
-            wanted, driver = limits.max_instances, "max"
-        return Decision(wanted, driver, reason)
+        if on_demand and on_demand >= desired:
+            desired, driver, reason = on_demand, "on demand", why
+        if desired > limits.max_instances:
+            reason = f"{desired} desired ({driver}: {reason}), at most {limits.max_instances} allowed"
+            desired, driver = limits.max_instances, "max"
+        return Decision(desired, driver, reason)
 
 
 def needed_on_demand(observed: Observed) -> tuple[int, str]:
     """Return how many instances the pending queue asks for, and why; 0 when it fits what is there and on its way.
 
-    Our model: requests that find no free place now or on a starting (or parked) instance get instances at once, one
+    Our model: requests that find no free place now or on a starting (or standby) instance get instances at once, one
     for each `concurrency` of them.
     """
     if not observed.pending:
         return 0, ""
     concurrency = observed.limits.concurrency
-    there = observed.serving + observed.starting + observed.parked
+    there = observed.serving + observed.starting + observed.standby
     free = max(0, observed.serving * concurrency - observed.in_flight)
-    coming = (observed.starting + observed.parked) * concurrency
+    coming = (observed.starting + observed.standby) * concurrency
     short = observed.pending - free - coming
     if short <= 0:
         return observed.serving + observed.starting + math.ceil(
@@ -167,7 +167,7 @@ class Knative:
     idle_s: float = 30.0  # its scale-to-zero grace period; on the way down it keeps nothing, here as long
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
-        """Return what is wanted now."""
+        """Return how many are desired now."""
         limits = observed.limits
         target = self.target_ratio * limits.concurrency
         ready = max(1, observed.serving)
@@ -177,7 +177,7 @@ class Knative:
         panic = min(max(math.ceil(observed.panic_concurrency / target - _EPSILON), floor), ceiling)
         if observed.concurrency == 0 and observed.pending == 0:
             stable = 0
-        since_s, most = observed.panic_since_s, observed.panic_wanted
+        since_s, most = observed.panic_since_s, observed.panic_desired
         driver: Driver
         if panic / ready >= self.panic_ratio:
             since_s = now_s
@@ -185,19 +185,19 @@ class Knative:
             since_s, most = None, 0
         if since_s is not None:
             most = max(most, panic, observed.serving)
-            wanted, driver = most, "panic"
+            desired, driver = most, "panic"
             reason = f"{observed.panic_concurrency:.3g} requests at once over 6 s / {target:.3g}; no way down in panic"
         else:
-            wanted, driver = stable, "concurrency" if stable else "none"
+            desired, driver = stable, "concurrency" if stable else "none"
             reason = f"{observed.concurrency:.3g} requests at once over 60 s / {target:.3g}"
-        if observed.pending and wanted == 0:
-            wanted, driver, reason = 1, "on demand", f"{observed.pending} pending at zero (the activator's part)"
-        if wanted < limits.min_instances:
-            wanted, driver, reason = limits.min_instances, "min", f"at least {limits.min_instances} asked for"
-        if wanted > limits.max_instances:
-            reason = f"{wanted} wanted ({driver}: {reason}), at most {limits.max_instances} allowed"
-            wanted, driver = limits.max_instances, "max"
-        return Decision(wanted, driver, reason, panic_since_s=since_s, panic_wanted=most)
+        if observed.pending and desired == 0:
+            desired, driver, reason = 1, "on demand", f"{observed.pending} pending at zero (the activator's part)"
+        if desired < limits.min_instances:
+            desired, driver, reason = limits.min_instances, "min", f"at least {limits.min_instances} asked for"
+        if desired > limits.max_instances:
+            reason = f"{desired} desired ({driver}: {reason}), at most {limits.max_instances} allowed"
+            desired, driver = limits.max_instances, "max"
+        return Decision(desired, driver, reason, panic_since_s=since_s, panic_desired=most)
 
 
 @dataclass(frozen=True, slots=True)

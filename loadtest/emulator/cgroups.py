@@ -1,4 +1,4 @@
-"""Give each instance a slice of this machine: CPU and memory limits through Linux cgroups, version 2 or 1.
+"""Limit the CPU and the memory of each instance through Linux cgroups, version 2 or 1.
 
 Source: kernel documentation, admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst, cgroup-v1/memory.rst. Where cgroups
 may not be written, instances run without limits and `CgroupManager.why_not` says so.
@@ -16,9 +16,8 @@ from pathlib import Path
 
 import psutil
 
-from .process_supervisor import is_alive, owner_name
-
 PREFIX = "lt-emulator-"
+CGROUP_ROOT = Path("/sys/fs/cgroup")
 _V1 = ("cpu", "cpuacct", "memory")
 _CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.weight, v1 cpu.shares
 
@@ -33,7 +32,7 @@ def quota_us(cpu: float) -> tuple[int, int]:
     return max(1000, round(cpu * period)), period
 
 
-class Slice:
+class Cgroup:
     """The limits and the counters of one instance. Without cgroups: no limits, and counters from /proc."""
 
     def __init__(self, directories: Mapping[str, Path], *, version: int) -> None:
@@ -133,21 +132,23 @@ class Slice:
 
 
 class CgroupManager:
-    """The slices of one emulator.
+    """The cgroups of one emulator's instances.
 
     Attributes:
         why_not: what is not limited and why, as a sentence; "" when CPU and memory are.
     """
 
-    def __init__(self, root: Path = Path("/sys/fs/cgroup")) -> None:
+    def __init__(self, mark: str, root: Path = CGROUP_ROOT) -> None:
         self.why_not = ""
+        self._mark = mark
         self._root = root
         self._parents: dict[str, Path] = {}
         self._version = 0
+        self._made = 0
 
     def startup(self) -> None:
-        """Find out which cgroups can be written, and make a parent for the slices in each."""
-        name = PREFIX + owner_name()
+        """Find out which cgroups can be written, and make a parent for the instances' in each, named by the mark."""
+        name = PREFIX + self._mark
         problems = []
         for version, bases in candidates(self._root):
             try:
@@ -161,23 +162,24 @@ class CgroupManager:
             why = "; ".join(problems) or "this machine has no cgroups"
             self.why_not = f"No limit on {' and '.join(missing)}: {why}. Run as root, or in a delegated cgroup."
 
-    def create(self, name: str) -> Slice:
-        """Return a new slice without limits."""
+    def create(self, name: str) -> Cgroup:
+        """Return a new cgroup without limits. Numbered, for two services may have revisions of the same name."""
+        self._made += 1
         directories = {}
         for controller, parent in self._parents.items():
-            directories[controller] = parent / name
-            (parent / name).mkdir(exist_ok=True)
-        return Slice(directories, version=self._version)
+            directories[controller] = parent / f"{self._made}-{name}"
+            directories[controller].mkdir(exist_ok=True)
+        return Cgroup(directories, version=self._version)
 
     def shutdown(self) -> None:
-        """Remove every slice with what is inside."""
+        """Remove every cgroup with what is inside."""
         for parent in dict.fromkeys(self._parents.values()):
             _remove_tree(parent)
         self._parents = {}
 
 
 def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
-    """Return where slices could be made: (version, controller → folders to try, best first)."""
+    """Return where cgroups could be made: (version, controller → folders to try, best first)."""
     found: list[tuple[int, dict[str, list[Path]]]] = []
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
@@ -191,15 +193,14 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     return found
 
 
-def sweep(root: Path = Path("/sys/fs/cgroup")) -> list[str]:
-    """Remove the slices of emulators that are gone, with what is inside, and return a sentence for each."""
+def remove_marked(mark: str, root: Path = CGROUP_ROOT) -> list[Path]:
+    """Remove the cgroups of the emulator with this mark, with what is inside; return the ones that were there."""
     found = []
-    places = {place for _, bases in candidates(root) for tries in bases.values() for place in tries}
-    for place in sorted(places):
-        for parent in sorted(place.glob(PREFIX + "*")):
-            if not is_alive(parent.name.removeprefix(PREFIX)):
-                _remove_tree(parent)
-                found.append(f"removed cgroup {parent} of an emulator that is gone")
+    for place in sorted({place for _, bases in candidates(root) for tries in bases.values() for place in tries}):
+        parent = place / (PREFIX + mark)
+        if parent.is_dir():
+            _remove_tree(parent)
+            found.append(parent)
     return found
 
 

@@ -1,21 +1,21 @@
-"""Be a local Cloud Run: hold its services, its children and its record from start to end."""
+"""Manage the emulator's services, processes and metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import resource
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from . import cgroups
-from . import process_supervisor as children
 from .autoscaler import CloudRun, Knative, Policy
 from .cgroups import CgroupManager
 from .haproxy import find_haproxy
+from .instance_pool import TARGET_SERVICE, SharedResources
+from .leftovers import sweep
 from .metrics_store import Recorder
 from .model import (
     EmulatorOptions,
@@ -27,10 +27,11 @@ from .model import (
     ServiceKey,
     ServiceNotFoundError,
     ServiceStatus,
+    TemplateError,
 )
 from .process_supervisor import ProcessSupervisor
-from .revision import SharedResources
-from .service import Service
+from .rooms import Room
+from .service import Service, check_key
 
 KEEP_EVENTS = 1000
 
@@ -52,17 +53,18 @@ class LocalCloudRun:
     ) -> None:
         self.options = options or EmulatorOptions()
         self.events: deque[Event] = deque(maxlen=KEEP_EVENTS)
-        self.slices = CgroupManager()
+        self.not_limited = ""
         self._on_event = on_event
-        self._told = 0
-        self._policy: Policy = Knative() if self.options.autoscaler == "knative" else CloudRun()
-        self.idle_s = self._policy.idle_s if self.options.idle_s is None else self.options.idle_s
-        self._children = ProcessSupervisor()
+        self._event_count = 0
+        self._default_policy = self._policy(RevisionTemplate())
+        self.idle_s = self._default_policy.idle_s if self.options.idle_s is None else self.options.idle_s
         self._recorder = Recorder(self.options.sampling, clock=time.time)
         self._services: dict[ServiceKey, Service] = {}
         self._deleting: dict[ServiceKey, asyncio.Task[None]] = {}
-        self._rooms = 0
-        self._ground: SharedResources | None = None
+        self._service_count = 0
+        self._commands: set[tuple[str, ...]] = {self.options.command or TARGET_SERVICE}
+        self._resources: SharedResources | None = None
+        self._room: Room | None = None
 
     def startup(self) -> None:
         """Clean up what dead emulators left, and get ready to deploy.
@@ -71,45 +73,72 @@ class LocalCloudRun:
             EmulatorError: there is no HAProxy.
         """
         haproxy = find_haproxy()
-        for sentence in (*children.sweep(), *cgroups.sweep()):
-            self.tell(sentence)
+        for sentence in sweep():
+            self.log_event(sentence)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
             with contextlib.suppress(ValueError, OSError):  # macOS calls its hard limit infinite and refuses it
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self._children.startup()
-        self.slices.startup()
-        if self.slices.why_not:
-            self.tell(self.slices.why_not)
-        self._ground = SharedResources(
-            children=self._children,
-            slices=self.slices,
+        self._room = Room.make()
+        cgroups = CgroupManager(self._room.mark)
+        self._resources = SharedResources(
+            supervisor=ProcessSupervisor(self._room.mark),
+            cgroups=cgroups,
             haproxy=haproxy,
             policy=self._policy,
             idle_s=self.idle_s,
-            tell=self.tell,
+            log_event=self.log_event,
         )
+        cgroups.startup()
+        self.not_limited = cgroups.why_not
+        if self.not_limited:
+            self.log_event(self.not_limited)
 
     async def shutdown(self) -> None:
-        """Stop everything and leave nothing behind."""
+        """Stop everything and leave nothing behind; also after a `startup` that was cut short."""
         for key in list(self._services):
             self.delete_service(key)
-        await asyncio.gather(*self._deleting.values())
-        self.slices.shutdown()
-        self._children.shutdown()
+        await asyncio.gather(*self._deleting.values(), return_exceptions=True)
+        if self._resources is not None:
+            self._resources.supervisor.shutdown()
+            self._resources.cgroups.shutdown()
+        if self._room is not None:
+            self._room.remove()
 
     @property
-    def room(self) -> Path:
-        """Its folder, for sockets; gone after `shutdown`."""
-        return self._children.room
+    def room(self) -> Room:
+        """Its folder; gone after `shutdown`."""
+        if self._room is None:
+            raise RuntimeError("startup() was not called")
+        return self._room
 
-    def tell(self, text: str) -> None:
+    def log_event(self, text: str) -> None:
         """Note something worth a line."""
-        self._told += 1
-        event = Event(self._told, time.time(), text)
+        self._event_count += 1
+        event = Event(self._event_count, time.time(), text)
         self.events.append(event)
         if self._on_event is not None:
             self._on_event(event)
+
+    def permit_command(self, template: RevisionTemplate) -> None:
+        """Let services run this template's command from now on, as the one that the emulator was started with."""
+        self._commands.add(self._argv(template))
+
+    def _argv(self, template: RevisionTemplate) -> tuple[str, ...]:
+        return (*(template.command or self.options.command or TARGET_SERVICE), *template.args)
+
+    def _check_command(self, template: RevisionTemplate) -> None:
+        argv = self._argv(template)
+        if not self.options.allow_any_command and argv not in self._commands:
+            raise TemplateError(
+                f"command {shlex.join(argv)}: this emulator runs only the command that it was started with. Leave the "
+                "command out, or start the emulator with --allow-any-command."
+            )
+
+    def _policy(self, template: RevisionTemplate) -> Policy:
+        if self.options.autoscaler == "knative":
+            return Knative()
+        return CloudRun()
 
     # -- model.Control ------------------------------------------------------------
 
@@ -126,20 +155,26 @@ class LocalCloudRun:
         """See `loadtest.emulator.model.Control`."""
         if key in self._services or key in self._deleting:
             raise ServiceExistsError(f"Service {key.name} exists already in {key.project}/{key.location}.")
-        if self._ground is None:
+        check_key(key)
+        self._check_command(template)
+        if self._resources is None:
             raise RuntimeError("startup() was not called")
-        self._rooms += 1
+        self._service_count += 1
         service = Service(
             key,
             labels=labels,
             annotations=annotations,
             front_port=front_port,
-            room=self._children.room / str(self._rooms),
+            directory=self.room.path / str(self._service_count),
             default_argv=self.options.command,
-            ground=self._ground,
+            resources=self._resources,
             record_of=lambda revision: self._recorder.of(key, revision),
         )
-        service.deploy(template, traffic=traffic)
+        try:
+            service.deploy(template, traffic=traffic)
+        except TemplateError:
+            service.release_port()
+            raise
         self._services[key] = service
         return service.status()
 
@@ -154,6 +189,7 @@ class LocalCloudRun:
     ) -> ServiceStatus:
         """See `loadtest.emulator.model.Control`."""
         service = self.find(key)
+        self._check_command(template)
         service.deploy(template, traffic=traffic)
         if labels is not None:
             service.labels = labels

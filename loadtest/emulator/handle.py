@@ -47,11 +47,12 @@ class EmulatorConfig:
 
 @dataclass(frozen=True, slots=True)
 class StartResult:
-    """What it answers: where it is, or why it failed."""
+    """What it answers: where it is and the access token of its API port, or why it failed."""
 
     url: str = ""
     api_port: int = 0
     pid: int = 0
+    token: str = field(default="", repr=False)
     failed: str = ""
 
     def to_json(self) -> str:
@@ -74,19 +75,21 @@ class EmulatorHandle:
     Attributes:
         url: where the service answers.
         api_port: of Google's surfaces and the state, on 127.0.0.1.
+        token: what the API port asks for, as `Authorization: Bearer TOKEN`.
     """
 
     def __init__(self, process: subprocess.Popen[str], answer: StartResult) -> None:
         self._process = process
         self.url = answer.url
         self.api_port = answer.api_port
+        self.token = answer.token
 
     @classmethod
-    def start(cls, order: EmulatorConfig, *, log: Path | None = None) -> EmulatorHandle:
+    def start(cls, config: EmulatorConfig, *, log: Path | None = None) -> EmulatorHandle:
         """Start one and return once its service is READY, scaled to its minimum (zero by default).
 
         Args:
-            order: what to do.
+            config: what to do.
             log: where its events go; None: nowhere that stays.
 
         Raises:
@@ -104,7 +107,7 @@ class EmulatorHandle:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                process.stdin.write(order.to_json() + "\n")
+                process.stdin.write(config.to_json() + "\n")
                 process.stdin.flush()
                 line = process.stdout.readline()
             except BaseException:

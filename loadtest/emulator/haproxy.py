@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,11 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import EmulatorError
+from .instance import INSTANCE_ADDRESS
 from .process_supervisor import ProcessSupervisor
 from .queue_holder import TOO_EARLY
 
 CLIENT_IDLE_S = 600
 """A client's idle connection is kept this long, as at Google's front end; then the client must expect its end."""
+
+BODY_LIMIT_BYTES = 32 * 1024 * 1024
+"""Of a request or an answer over HTTP/1 that tells its length (https://cloud.google.com/run/quotas, 2026-08)."""
+
+_UNITS = (86400, 3600, 60, 1)
 
 _CONFIG = """\
 global
@@ -37,7 +44,10 @@ defaults
   timeout client {client_ms}ms
   timeout http-keep-alive {idle_s}s
   timeout server {timeout_ms}ms
-  timeout queue {pending_ms}ms
+  timeout tunnel {timeout_ms}ms
+  timeout queue {queue_ms}ms
+  option dontlognull
+  option http-ignore-probes
   # A connection to an instance serves one request. On a reused one HAProxy answers the death of the instance by
   # closing the client's connection without a word; on a fresh one by 503, as Cloud Run does. Costs about 0.1 ms.
   option http-server-close
@@ -50,16 +60,40 @@ defaults
 frontend fe
   bind fd@{listen_fd}
   log global
-  log-format "%ST %ts %Tw %Ta %s %sc %[var(txn.answered)]"
+  log-format "%[var(txn.told)] %ts %Tw %Ta %s %sc %[var(txn.answered)]"
+  http-request set-var(txn.begun) date(0,ms)
+  # Names that mean this machine only, and no web page of another site: DNS rebinding, forms and scripts end here.
+  acl own_name req.hdr(host),host_only -i 127.0.0.1 localhost [::1]
+  acl own_page req.hdr(origin),regsub(^https?://,),host_only -i 127.0.0.1 localhost [::1]
+  acl other_site req.hdr(sec-fetch-site) -m str cross-site
+  http-request return status 421 content-type text/plain string "This service is called 127.0.0.1 or localhost." \
+if !own_name
+  http-request return status 403 content-type text/plain string "Web pages of other sites are not answered." \
+if other_site !own_page
+  http-request return status 413 content-type text/plain string "Request Entity Too Large" \
+if {{ req.hdr_val(content-length) gt {body_bytes} }}
+  option forwardfor
+  http-request set-header X-Forwarded-Proto http
+  http-request set-var(txn.trace) uuid(),regsub(-,,g)
+  http-request set-var(txn.span) uuid(),regsub(-,,g),bytes(0,16)
+  http-request set-header traceparent 00-%[var(txn.trace)]-%[var(txn.span)]-00 if !{{ req.hdr(traceparent) -m found }}
+  http-request set-header X-Cloud-Trace-Context %[var(txn.trace)]/%[rand(2147483647),add(1)];o=0 \
+if !{{ req.hdr(x-cloud-trace-context) -m found }}
+  http-response return status 500 content-type text/plain string "Response size was too large." \
+if {{ res.hdr_val(content-length) gt {body_bytes} }}
   http-response set-var(txn.answered) int(1)
-  http-after-response set-status 429 reason "Too Many Requests" if {{ status 503 }} !{{ var(txn.answered) -m found }} \
-!{{ srv_id -m found }}
-  http-after-response set-status 503 reason "Service Unavailable" if {{ status 502 }} \
-!{{ var(txn.answered) -m found }}
+  acl answered var(txn.answered) -m found
+  acl overdue date(0,ms),sub(txn.begun) ge {timeout_ms}
+  # In the queue for too long: 429. For longer than the request timeout, wherever it was: 504. Else, an instance that
+  # broke off: 503.
+  http-after-response set-status 504 reason "Gateway Timeout" if {{ status 502 503 }} !answered overdue
+  http-after-response set-status 429 reason "Too Many Requests" if {{ status 503 }} !answered !{{ srv_id -m found }}
+  http-after-response set-status 503 reason "Service Unavailable" if {{ status 502 }} !answered
+  http-after-response set-var(txn.told) status
   http-after-response set-header connection close if {{ nbsrv(leaving) gt 0 }}
   default_backend be
-frontend plug
-  bind unix@{directory}/plug.sock mode 600
+frontend holder
+  bind unix@{directory}/holder.sock mode 600
   timeout client 24d
   default_backend be
 backend leaving
@@ -67,8 +101,8 @@ backend leaving
 backend be
   balance leastconn
   http-reuse never
-  http-request set-timeout server 24d if {{ fe_name plug }}
-  use-server hold if {{ fe_name plug }}
+  http-request set-timeout server 24d if {{ fe_name holder }}
+  use-server hold if {{ fe_name holder }}
   server hold unix@{directory}/hold.sock maxconn 1
   # The first refused connection takes a dead instance out, before the emulator has noticed; what was refused goes
   # elsewhere or waits. Health checks run only while one is out (an instance that is only slow to accept comes back).
@@ -111,7 +145,7 @@ class FrontOptions:
         directory: for its sockets; short, for a socket's path has 107 bytes.
         slots: places for instances.
         concurrency: requests given to one instance at once at most.
-        timeout_s: without an answer for so long, a request gets 504.
+        timeout_s: after which a request that has no answer yet gets 504, and a longer answer is cut off.
         pending_limit_s: waiting for an instance for so long, a request gets 429.
     """
 
@@ -124,7 +158,7 @@ class FrontOptions:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits and what is served now, without the plug.
+    """What waits and what is served now, without the queue holder.
 
     Attributes:
         pending: requests that wait for an instance.
@@ -140,10 +174,10 @@ class Queue:
 class HAProxy:
     """One HAProxy process, and the commands of its admin socket."""
 
-    def __init__(self, options: FrontOptions, *, binary: Path, children: ProcessSupervisor) -> None:
+    def __init__(self, options: FrontOptions, *, binary: Path, supervisor: ProcessSupervisor) -> None:
         self.options = options
         self._binary = binary
-        self._children = children
+        self._supervisor = supervisor
         self._process: Process | None = None
 
     async def startup(self, *, listen_fd: int, log_fd: int) -> None:
@@ -168,7 +202,8 @@ class HAProxy:
                 client_ms=round((options.timeout_s + options.pending_limit_s + 30) * 1000),
                 idle_s=CLIENT_IDLE_S,
                 timeout_ms=round(options.timeout_s * 1000),
-                pending_ms=round(options.pending_limit_s * 1000),
+                queue_ms=round(min(options.pending_limit_s, options.timeout_s) * 1000),
+                body_bytes=BODY_LIMIT_BYTES,
                 too_early=TOO_EARLY,
                 slots=options.slots,
                 concurrency=options.concurrency,
@@ -176,7 +211,7 @@ class HAProxy:
         )
         words = options.directory / "haproxy.log"
         with words.open("wb") as log:
-            self._process = await self._children.start(
+            self._process = await self._supervisor.start(
                 [str(self._binary), "-db", "-f", str(config)], stdout=log, stderr=log, pass_fds=(listen_fd, log_fd)
             )
         for _ in range(500):
@@ -201,7 +236,9 @@ class HAProxy:
 
     async def enable(self, slot: int, port: int) -> None:
         """Give requests to the instance on `port`; the longest waiting first, at once."""
-        await self.command(f"set server be/i{slot} addr 127.0.0.1 port {port}; set server be/i{slot} state ready")
+        await self.command(
+            f"set server be/i{slot} addr {INSTANCE_ADDRESS} port {port}; set server be/i{slot} state ready"
+        )
 
     async def drain(self, slot: int) -> None:
         """Give it no new request; those in flight end in peace."""
@@ -222,6 +259,17 @@ class HAProxy:
     async def pending(self) -> int:
         """Return how many requests wait; the cheap question, asked ten times a second."""
         return parse_queue(await self.command("show stat be 2 -1")).pending
+
+    async def end_overdue(self) -> None:
+        """Cut off what has gone on for longer than the request timeout: streams and WebSockets too.
+
+        What has no answer yet gets 504. HAProxy's own timeouts know silence only, and start anew after the queue.
+        """
+        timeout_s = self.options.timeout_s
+        sessions = await self.command(f"show sess older {max(1, int(timeout_s))}s")
+        overdue = parse_overdue(sessions, timeout_s=timeout_s)
+        if overdue:
+            await self.command(";".join(f"shutdown session {name}" for name in overdue))
 
     async def leave(self) -> None:
         """Accept no new connection, and close each client's after its next answer."""
@@ -257,7 +305,20 @@ class HAProxy:
             return
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
-        await self._children.wait(self._process)
+        await self._supervisor.wait(self._process)
+
+
+def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
+    """Return the clients' sessions in `show sess` that are at least `timeout_s` old (told in whole seconds).
+
+    Its own filter by age lets every session through while HAProxy itself is younger than that age.
+    """
+    found = []
+    for line in sessions.splitlines():
+        age = re.search(r" fe=fe .* age=(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)? ", line)
+        if age and sum(int(count or 0) * unit for count, unit in zip(age.groups(), _UNITS, strict=True)) >= timeout_s:
+            found.append(line.partition(":")[0])
+    return found
 
 
 def parse_queue(csv: str) -> Queue:

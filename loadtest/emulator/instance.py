@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..core.errors import EmulatorError
-from .cgroups import CgroupManager, Slice
+from .cgroups import Cgroup, CgroupManager
 from .model import StartupProbe
 from .process_supervisor import ProcessSupervisor
 
@@ -26,6 +27,19 @@ TERM_S = 10.0
 LAST_LINES = 40
 _LINE_BYTES = 2000
 _PROBE_EVERY_S = 0.05
+INSTANCE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Where an instance is looked for. Cloud Run sends requests from outside the container, so an app that listens on
+127.0.0.1 alone never becomes ready there; nor does it here. (macOS has no second loopback address.)"""
+
+_UNREACHABLE_S = 3.0  # so long on 127.0.0.1 alone, and it is not waited for any more
+_ON_LOOPBACK = (
+    "The container listens on 127.0.0.1:$PORT only, where Cloud Run cannot reach it, so it never becomes ready: let it "
+    "listen on 0.0.0.0 (for uvicorn: --host 0.0.0.0)."
+)
+_LATE = (
+    "The container failed to start and listen on the port defined by the PORT=$PORT environment variable within the "
+    "allocated timeout ({limit_s:g} s)."
+)
 _PORTS = (12_000, 30_000)  # below the ports that the kernel gives to outgoing connections (32768 and up)
 
 
@@ -34,11 +48,11 @@ class StartError(EmulatorError):
 
 
 class State(StrEnum):
-    """What an instance does. `parked` is ready and kept warm, but is given no requests."""
+    """What an instance does. `standby` is ready and kept warm, but is given no requests."""
 
     STARTING = "starting"
     SERVING = "serving"
-    PARKED = "parked"
+    STANDBY = "standby"
     STOPPING = "stopping"
     GONE = "gone"
 
@@ -56,14 +70,16 @@ class Run:
 
 
 class Instance:
-    """One process, its slice and its last words.
+    """One process, its cgroup and its last lines.
 
     Attributes:
         startup_s: from start to passed probe; None until then.
         why_gone: what ended it, as Cloud Run words it; "" while it lives and after a stop that was asked for.
     """
 
-    def __init__(self, name: str, slot: int, run: Run, *, children: ProcessSupervisor, slices: CgroupManager) -> None:
+    def __init__(
+        self, name: str, slot: int, run: Run, *, supervisor: ProcessSupervisor, cgroups: CgroupManager
+    ) -> None:
         self.name = name
         self.slot = slot
         self.port = 0
@@ -73,9 +89,9 @@ class Instance:
         self.started_s = time.monotonic()
         self.lines: deque[str] = deque(maxlen=LAST_LINES)
         self._run = run
-        self._children = children
-        self._slices = slices
-        self._slice: Slice | None = None
+        self._supervisor = supervisor
+        self._cgroups = cgroups
+        self._cgroup: Cgroup | None = None
         self._process: Process | None = None
         self._watching: asyncio.Task[None] | None = None
         self._gone = asyncio.Event()
@@ -88,52 +104,60 @@ class Instance:
         """
         run, probe = self._run, self._run.probe
         self.port = free_port()
-        self._slice = self._slices.create(self.name)
-        self._slice.limit_memory(run.memory_bytes)
-        self._slice.weigh("starting")
+        self._cgroup = self._cgroups.create(self.name)
+        self._cgroup.limit_memory(run.memory_bytes)
+        self._cgroup.weigh("starting")
         if not run.cpu_boost:
-            self._slice.limit_cpu(run.cpu)
-        env = {**os.environ, **dict(run.env), "PORT": str(self.port)}
+            self._cgroup.limit_cpu(run.cpu)
+        env = {**dict(run.env), "PORT": str(self.port)}
         try:
-            self._process = await self._children.start(
-                run.argv, stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=self._slice.join_files
+            self._process = await self._supervisor.start(
+                run.argv, stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=self._cgroup.join_files
             )
         except OSError as error:
             await self._end(error.strerror or str(error))
             raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
-        self._slice.watch(self._process.pid)
+        except BaseException:  # cancelled: whoever waits for its end must not wait for ever
+            await self._end("")
+            raise
+        self._cgroup.watch(self._process.pid)
         self._watching = asyncio.create_task(self._watch(self._process))
-        limit_s = probe.initial_delay_s + probe.period_s * probe.failure_threshold
         await asyncio.sleep(probe.initial_delay_s)
+        limit_s = probe.initial_delay_s + probe.period_s * probe.failure_threshold
+        unreachable_since_s: float | None = None
         while not await self._answers():
-            waited_s = time.monotonic() - self.started_s
-            if self.state is State.GONE or waited_s > limit_s:
-                why = self.why_gone or (
-                    f"The container failed to start and listen on the port defined by the PORT={self.port} environment "
-                    f"variable within the allocated timeout ({limit_s:g} s)."
+            now_s = time.monotonic()
+            if not await self._only_on_loopback():
+                unreachable_since_s = None
+            elif unreachable_since_s is None:
+                unreachable_since_s = now_s
+            unreachable = unreachable_since_s is not None and now_s - unreachable_since_s > _UNREACHABLE_S
+            if self.state is State.GONE or now_s - self.started_s > limit_s or unreachable:
+                why = self.why_gone or (_ON_LOOPBACK if unreachable else _LATE.format(limit_s=limit_s)).replace(
+                    "$PORT", str(self.port)
                 )
                 await self.stop(grace_s=0)
-                raise StartError(f"{why} Its last lines:\n{self.last_words()}")
+                raise StartError(f"{why} Its last lines:\n{self.last_lines()}")
             await asyncio.sleep(_PROBE_EVERY_S)
         self.startup_s = time.monotonic() - self.started_s
-        self._slice.weigh("serving")
+        self._cgroup.weigh("serving")
 
     def admit_cpu(self, cpu: float | None) -> None:
         """Hold it to `cpu` vCPU from now on."""
-        if self._slice is not None:
-            self._slice.limit_cpu(cpu)
+        if self._cgroup is not None:
+            self._cgroup.limit_cpu(cpu)
 
     def cpu_used_s(self) -> float:
         """Return the CPU time used so far, in s."""
-        return self._slice.cpu_used_s() if self._slice is not None else 0.0
+        return self._cgroup.cpu_used_s() if self._cgroup is not None else 0.0
 
     def memory_bytes(self) -> int:
         """Return the memory in use."""
-        return self._slice.memory_bytes() if self._slice is not None else 0
+        return self._cgroup.memory_bytes() if self._cgroup is not None else 0
 
     def end_if_out_of_memory(self) -> None:
         """End all of it when the memory limit has killed a part of it, as Cloud Run ends the container."""
-        if self._slice is not None and self._process is not None and self._slice.oom_kills():
+        if self._cgroup is not None and self._process is not None and self._cgroup.oom_kills():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -142,7 +166,7 @@ class Instance:
         """The process, while there is one."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         """Return its last lines."""
         return "\n".join(self.lines) or "(it wrote nothing)"
 
@@ -171,7 +195,7 @@ class Instance:
         probe = self._run.probe
         try:
             async with asyncio.timeout(probe.timeout_s):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                reader, writer = await asyncio.open_connection(INSTANCE_ADDRESS, self.port)
         except (OSError, TimeoutError):
             return False
         try:
@@ -186,6 +210,10 @@ class Instance:
         finally:
             writer.close()
 
+    async def _only_on_loopback(self) -> bool:
+        """Whether it listens, but on 127.0.0.1 alone."""
+        return await _accepts("127.0.0.1", self.port) and not await _accepts(INSTANCE_ADDRESS, self.port)
+
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None
         rest = b""
@@ -198,15 +226,15 @@ class Instance:
 
     async def _watch(self, process: Process) -> None:
         reading = asyncio.create_task(self._read(process))
-        code = await self._children.wait(process)
+        code = await self._supervisor.wait(process)
         await asyncio.wait([reading], timeout=1.0)  # a grandchild outside the session may hold the pipe open
         reading.cancel()
         await self._end(self._why(code))
 
     def _why(self, code: int) -> str:
-        if self._slice is not None and self._slice.oom_kills():
+        if self._cgroup is not None and self._cgroup.oom_kills():
             limit_mib, used_mib = (
-                round(size / 2**20) for size in (self._run.memory_bytes, self._slice.memory_peak_bytes())
+                round(size / 2**20) for size in (self._run.memory_bytes, self._cgroup.memory_peak_bytes())
             )
             return (
                 f"Memory limit of {limit_mib} MiB exceeded with {max(used_mib, limit_mib)} MiB used. "
@@ -221,19 +249,29 @@ class Instance:
     async def _end(self, why: str) -> None:
         self.why_gone = why
         self.state = State.GONE
-        if self._slice is not None:
-            await asyncio.to_thread(self._slice.remove)
-            self._slice = None
+        if self._cgroup is not None:
+            await asyncio.to_thread(self._cgroup.remove)
+            self._cgroup = None
         self._gone.set()
 
 
+async def _accepts(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on and that no outgoing connection takes by chance."""
+    """Return a port that nobody listens on, on any address, and that no outgoing connection takes by chance."""
     for _ in range(200):
         port = random.randrange(*_PORTS)
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind(("0.0.0.0", port))
             except OSError:
                 continue
             return port

@@ -10,10 +10,11 @@ Two seams, both asyncio, both only for the emulator's own event loop (no call bl
 A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
 FAILED. That is the shape of a long-running operation.
 
-api_listener.py opens the one local port, tells HTTP/2 (gRPC) from HTTP/1 by its first bytes, and mounts
+api_listener.py opens the one local port, tells HTTP/2 (gRPC) from HTTP/1 by its first bytes, checks who asks
+(`core.access`), and mounts
 
     google_api.grpc_server.start(emulator: Emulator, address: str) -> grpc.aio.Server    async; started,
-        listening on `address` (`unix:PATH`); the door stops it
+        listening on `address` (`unix:PATH`); the listener stops it
     google_api.knative.routes(emulator: Emulator) -> list[starlette.routing.BaseRoute]   beside /state
 """
 
@@ -79,8 +80,8 @@ class RevisionTemplate:
     Attributes:
         command: argv of the process; empty: this project's own target service. Run in the emulator's directory.
         args: appended to `command` (or to the default command).
-        env: variables on top of the emulator's own environment. PORT, K_SERVICE, K_REVISION and K_CONFIGURATION
-            are always set by the emulator and win.
+        env: variables beside what it takes to find and run a program (`process_supervisor`). PORT, K_SERVICE,
+            K_REVISION and K_CONFIGURATION are always set by the emulator and win.
         port: the container port as declared; only reported. Each instance gets a free port of this machine in $PORT.
         image: as declared; only reported. The emulator runs `command`, never an image.
         cpu: vCPU of one instance; None: chosen at deploy so that one instance serves about 30 requests/s at the
@@ -445,6 +446,7 @@ class EmulatorOptions:
         idle_s: how long an idle instance is kept; None: the autoscaler's own (Cloud Run 15 min, Knative 30 s).
         api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
         command: what a template without a command runs; empty: this project's own target service.
+        allow_any_command: whether who has the access token may deploy other commands than that.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"
@@ -452,3 +454,4 @@ class EmulatorOptions:
     sampling: Sampling = field(default_factory=Sampling)
     api_port: int = 0
     command: tuple[str, ...] = ()
+    allow_any_command: bool = False

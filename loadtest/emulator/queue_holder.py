@@ -1,9 +1,9 @@
 """Keep one server of a HAProxy backend usable but full, so that requests queue where there is no instance at all.
 
-With no usable server HAProxy answers 503 at once. The *plug* is one endless request that fills the only place of
-one more server, `hold`. Anything else that gets there (before the plug is in, or while it is put back) is answered
-425, which HAProxy takes as the word to try another server; it never reaches a client while an instance or the plug
-is there within three tries.
+With no usable server HAProxy answers 503 at once. The queue holder is one endless request that fills the only place of
+one more server, `hold`. Any other request that gets there (before the place is filled, or while it is filled again) is
+answered 425, at which HAProxy tries another server; the client never sees it as long as an instance is up or the place
+is filled within three tries.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from pathlib import Path
 
 HOLD_PATH = "/.emulator-hold"
 TOO_EARLY = 425
-_STRAY_S = 0.05  # three tries of a stray then last 150 ms; the plug is in after about 5
+_STRAY_S = 0.05  # three tries of a stray then last 150 ms; the place is filled after about 5
 
 
-class Plug:
+class QueueHolder:
     """The `hold` server, and the client that keeps it full; both on unix sockets in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._server: asyncio.Server | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._in = asyncio.Event()
+        self._filled = asyncio.Event()
         self.strays = 0
 
     async def startup(self) -> None:
         """Open the `hold` server; to be called before HAProxy starts."""
         self._server = await asyncio.start_unix_server(self._hold, str(self._directory / "hold.sock"))
 
-    async def put_in(self) -> None:
-        """Keep the plug in from now on; returns once it is in for the first time. HAProxy must be up."""
+    async def fill(self) -> None:
+        """Keep the place filled from now on; returns once it is for the first time. HAProxy must be up."""
         self._keeper = asyncio.create_task(self._keep())
-        await self._in.wait()
+        await self._filled.wait()
 
     async def shutdown(self) -> None:
         """Let go of both."""
@@ -49,10 +49,10 @@ class Plug:
     async def _keep(self) -> None:
         while True:
             with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_unix_connection(str(self._directory / "plug.sock"))
+                reader, writer = await asyncio.open_unix_connection(str(self._directory / "holder.sock"))
                 try:
-                    writer.write(f"GET {HOLD_PATH} HTTP/1.1\r\nHost: plug\r\n\r\n".encode())
-                    await reader.read(1)  # an answer, or the end: either way it is out
+                    writer.write(f"GET {HOLD_PATH} HTTP/1.1\r\nHost: holder\r\n\r\n".encode())
+                    await reader.read(1)  # an answer, or the end: either way the place is free
                 finally:
                     writer.close()
             await asyncio.sleep(0.01)
@@ -61,7 +61,7 @@ class Plug:
         with contextlib.suppress(OSError, asyncio.CancelledError, asyncio.LimitOverrunError):
             line = await reader.readline()
             if HOLD_PATH.encode() in line:
-                self._in.set()
+                self._filled.set()
                 await reader.read(-1)
             elif line:
                 self.strays += 1

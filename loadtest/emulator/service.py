@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from ..core.errors import EmulatorError
+from .instance_pool import TARGET_SERVICE, SharedResources
 from .metrics_store import RevisionRecord
 from .model import Labels, Phase, RevisionTemplate, ServiceKey, ServiceNotFoundError, ServiceStatus, TemplateError
-from .revision import Revision, SharedResources
+from .revision import Revision
 
 BACKLOG = 4096
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels no word comes out by chance
+
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_PLACE = re.compile(r"[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
+SERVICE_NAME_LENGTH, REVISION_NAME_LENGTH = 49, 63
+
+
+def check_key(key: ServiceKey) -> None:
+    """Refuse what is no Cloud Run service's name or place: names become folders and cgroups.
+
+    Raises:
+        TemplateError: names the value and the way out.
+    """
+    if not _NAME.fullmatch(key.name) or len(key.name) > SERVICE_NAME_LENGTH:
+        raise TemplateError(
+            f"service name {key.name!r}: must be 1 to {SERVICE_NAME_LENGTH} of a-z, 0-9 and -, from a letter on, as in "
+            "`my-service`."
+        )
+    for what, value in (("project", key.project), ("location", key.location)):
+        if not _PLACE.fullmatch(value) or len(value) > REVISION_NAME_LENGTH:
+            raise TemplateError(f"{what} {value!r}: must be of a-z, 0-9, - and ., as in `local`.")
+
+
+def check_revision_name(name: str, service: str) -> None:
+    """Refuse what is no name of a revision of this service.
+
+    Raises:
+        TemplateError: names the value and the way out.
+    """
+    if not (_NAME.fullmatch(name) and name.startswith(f"{service}-") and len(name) <= REVISION_NAME_LENGTH):
+        raise TemplateError(
+            f"revision name {name!r}: must be {service}-SUFFIX, of a-z, 0-9 and -, at most {REVISION_NAME_LENGTH} long."
+        )
 
 
 def check_template(template: RevisionTemplate) -> None:
@@ -51,9 +85,9 @@ class Service:
         labels: Labels,
         annotations: Labels,
         front_port: int,
-        room: Path,
+        directory: Path,
         default_argv: tuple[str, ...],
-        ground: SharedResources,
+        resources: SharedResources,
         record_of: Callable[[str], RevisionRecord],
     ) -> None:
         self.key = key
@@ -66,8 +100,8 @@ class Service:
         self.phase, self.message = Phase.DEPLOYING, ""
         self.revisions: list[Revision] = []
         self.latest_ready: Revision | None = None
-        self._room, self._ground, self._record_of = room, ground, record_of
-        self._default_argv = default_argv or (sys.executable, "-m", "target_service")
+        self._directory, self._resources, self._record_of = directory, resources, record_of
+        self._default_argv = default_argv
         self._changed = asyncio.Condition()
         self._in_turn = asyncio.Lock()
         self._listening = False
@@ -86,6 +120,8 @@ class Service:
             TemplateError: it cannot be; nothing has changed.
         """
         check_template(template)
+        if template.revision_name is not None:
+            check_revision_name(template.revision_name, self.key.name)
         names = {revision.name for revision in self.revisions}
         new = not self.revisions or template != self.template
         name = template.revision_name or self._next_name()
@@ -121,6 +157,10 @@ class Service:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
         await asyncio.gather(*(revision.shutdown() for revision in self.revisions))
+        self.release_port()
+
+    def release_port(self) -> None:
+        """Stop listening."""
         self._socket.close()
 
     def status(self) -> ServiceStatus:
@@ -150,7 +190,7 @@ class Service:
             message = ""
             try:
                 if revision.phase is Phase.DEPLOYING:
-                    self._ground.tell(f"{revision.name}: deploying, its first instance starts")
+                    self._resources.log_event(f"{revision.name}: deploying, its first instance starts")
                     await revision.deploy()
                 if revision.phase is Phase.READY:
                     self.latest_ready = revision
@@ -165,7 +205,7 @@ class Service:
                     self.phase, self.message = (Phase.FAILED if message else Phase.READY), message
                 self._changed.notify_all()
         if message:
-            self._ground.tell(f"{self.key.name}: {message}")
+            self._resources.log_event(f"{self.key.name}: {message}")
 
     async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
         """Let the revision that `traffic` names (None: the newest) accept, then let the one before it leave.
@@ -181,7 +221,9 @@ class Service:
             if not self._listening:
                 self._socket.listen(BACKLOG)
                 self._listening = True
-            await goal.take_traffic(listen_fd=self._socket.fileno(), room=self._room / str(self.revisions.index(goal)))
+            await goal.take_traffic(
+                listen_fd=self._socket.fileno(), directory=self._directory / str(self.revisions.index(goal))
+            )
         for one in before:
             await one.leave_traffic()
         if goal is not newest:
@@ -192,8 +234,8 @@ class Service:
             self.key,
             name,
             template,
-            argv=[*(template.command or self._default_argv), *template.args],
-            ground=self._ground,
+            argv=[*(template.command or self._default_argv or TARGET_SERVICE), *template.args],
+            resources=self._resources,
             record=self._record_of(name),
         )
         self.revisions.append(revision)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import EmulatorError
+from .instance import INSTANCE_ADDRESS
 
 REQUESTS_PER_S = 30.0
 TARGET_RATIO = 0.60
@@ -101,7 +102,7 @@ async def _send(port: int, sample: Sample) -> tuple[int, bytes]:
         head += f"Content-Type: application/json\r\nContent-Length: {len(sample.body)}\r\n"
     try:
         async with asyncio.timeout(_ANSWER_S):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection(INSTANCE_ADDRESS, port)
             try:
                 writer.write(head.encode() + b"\r\n" + (sample.body or b""))
                 answer = await reader.read(-1)

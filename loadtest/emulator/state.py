@@ -1,4 +1,4 @@
-"""Say how the emulator is, as one JSON document: what the state page and `GET /state` show."""
+"""Describe the emulator as one JSON document: what the state page and `GET /state` show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def state_of(emulator: LocalCloudRun) -> dict[str, Any]:
             "idle_s": emulator.idle_s,
             "sample_period_s": options.sampling.period_s,
             "ingest_delay_s": options.sampling.ingest_delay_s,
-            "not_limited": emulator.slices.why_not,
+            "not_limited": emulator.not_limited,
         },
         "services": [await _service(service) for service in emulator.all()],
         "events": [
@@ -71,7 +71,7 @@ async def _revision(revision: Revision) -> dict[str, Any]:
         "refused": record.refused,
         "by_code": {str(code): count for code, count in sorted(record.by_code.items())},
         "lost_log_lines": await revision.dropped_log_lines(),
-        "decision": {"wanted": decision.wanted, "driver": decision.driver, "reason": decision.reason},
+        "decision": {"desired": decision.desired, "driver": decision.driver, "reason": decision.reason},
         "instances": [
             {
                 "name": instance.name,

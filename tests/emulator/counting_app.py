@@ -58,7 +58,9 @@ async def main() -> None:
     if "STUBBORN" in os.environ:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(float(os.environ.get("START_S", "0")))
-    server = await asyncio.start_server(handle, "127.0.0.1", int(os.environ["PORT"]), backlog=4096)
+    server = await asyncio.start_server(
+        handle, os.environ.get("HOST", "0.0.0.0"), int(os.environ["PORT"]), backlog=4096
+    )
     async with server:
         await server.serve_forever()
 

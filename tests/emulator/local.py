@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ async def eventually(condition: Callable[[], object], what: str, *, timeout_s: f
 @asynccontextmanager
 async def local_cloud_run(options: EmulatorOptions | None = None) -> AsyncIterator[LocalCloudRun]:
     """Run an emulator whose metrics come every second."""
-    emulator = LocalCloudRun(options or EmulatorOptions(sampling=Sampling(1.0)))
+    emulator = LocalCloudRun(replace(options or EmulatorOptions(sampling=Sampling(1.0)), allow_any_command=True))
     emulator.startup()
     try:
         yield emulator

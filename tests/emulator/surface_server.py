@@ -36,7 +36,7 @@ def grpc_endpoint(emulator: Emulator, policies: Policies | None = None) -> Itera
     thread = LoopThread()
 
     async def start() -> tuple[Any, int]:
-        server = grpc_server.build(emulator, policies)
+        server = grpc_server.build(emulator, policies or Policies(), None)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port

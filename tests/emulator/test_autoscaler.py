@@ -29,46 +29,46 @@ BUSY = Observed(limits=LIMITS, serving=1, last_request_ago_s=0.0)
 
 def test_cpu_driver_wants_so_many_that_each_uses_60_percent() -> None:
     decision = CloudRun().decide(0, replace(BUSY, cpu_vcpu=0.15))
-    assert (decision.wanted, decision.driver) == (5, "cpu")  # 0.15 / (0.6 × 0.05) = 5, and exactly 5 stays 5
+    assert (decision.desired, decision.driver) == (5, "cpu")  # 0.15 / (0.6 × 0.05) = 5, and exactly 5 stays 5
     assert "0.15 vCPU" in decision.reason
 
 
 def test_concurrency_driver_wants_so_many_that_each_holds_60_percent_of_its_limit() -> None:
     decision = CloudRun().decide(0, replace(BUSY, concurrency=97.0, cpu_vcpu=0.0))
-    assert (decision.wanted, decision.driver) == (3, "concurrency")  # 97 / 48 = 2.02
+    assert (decision.desired, decision.driver) == (3, "concurrency")  # 97 / 48 = 2.02
 
 
 def test_the_larger_driver_wins() -> None:
     decision = CloudRun().decide(0, replace(BUSY, concurrency=97.0, cpu_vcpu=0.15))
-    assert (decision.wanted, decision.driver) == (5, "cpu")
+    assert (decision.desired, decision.driver) == (5, "cpu")
 
 
 def test_requests_that_find_no_place_get_instances_at_once() -> None:
     # 300 wait, 10 places are free, one starting instance brings 80: 210 are short, 3 instances of 80
     seen = replace(BUSY, pending=300, in_flight=70, starting=1)
     decision = CloudRun().decide(0, seen)
-    assert (decision.wanted, decision.driver) == (1 + 1 + 3, "on demand")
+    assert (decision.desired, decision.driver) == (1 + 1 + 3, "on demand")
 
 
 def test_requests_that_fit_a_starting_instance_start_no_other() -> None:
     decision = CloudRun().decide(0, Observed(limits=LIMITS, pending=60, starting=1, last_request_ago_s=0.0))
-    assert decision.wanted == 1
+    assert decision.desired == 1
 
 
-def test_requests_that_fit_a_parked_instance_bring_it_back_and_start_none() -> None:
-    seen = replace(BUSY, in_flight=80, pending=60, parked=1)
-    assert CloudRun().decide(0, seen).wanted == 2
+def test_requests_that_fit_a_standby_instance_bring_it_back_and_start_none() -> None:
+    seen = replace(BUSY, in_flight=80, pending=60, standby=1)
+    assert CloudRun().decide(0, seen).desired == 2
 
 
 def test_one_request_at_zero_starts_one_instance() -> None:
     decision = CloudRun().decide(0, Observed(limits=LIMITS, pending=1, last_request_ago_s=0.0))
-    assert (decision.wanted, decision.driver) == (1, "on demand")
+    assert (decision.desired, decision.driver) == (1, "on demand")
 
 
 def test_max_instances_bounds_every_driver_and_the_reason_says_what_was_wanted() -> None:
     decision = CloudRun().decide(0, replace(BUSY, limits=replace(LIMITS, max_instances=4), cpu_vcpu=1.0))
-    assert (decision.wanted, decision.driver) == (4, "max")
-    assert "34 wanted" in decision.reason
+    assert (decision.desired, decision.driver) == (4, "max")
+    assert "34 desired" in decision.reason
 
 
 def test_min_instances_stay_without_a_request() -> None:
@@ -78,7 +78,7 @@ def test_min_instances_stay_without_a_request() -> None:
 
 def test_what_an_idle_process_burns_keeps_no_instance() -> None:
     quiet = replace(BUSY, cpu_vcpu=0.002, last_request_ago_s=WINDOW_S)
-    assert CloudRun().decide(0, quiet).wanted == 0
+    assert CloudRun().decide(0, quiet).desired == 0
 
 
 def test_only_instances_over_their_idle_time_go_and_the_longest_idle_first() -> None:
@@ -118,20 +118,20 @@ def test_peak_holds_the_largest_value_of_its_time() -> None:
 
 def test_knative_aims_at_70_percent_of_the_concurrency() -> None:
     decision = Knative().decide(0, replace(BUSY, concurrency=150.0, panic_concurrency=90.0, serving=2))
-    assert (decision.wanted, decision.driver) == (3, "concurrency")  # 150 / 56 = 2.7
+    assert (decision.desired, decision.driver) == (3, "concurrency")  # 150 / 56 = 2.7
 
 
 def test_knative_panics_at_twice_what_it_has_and_does_not_go_down_for_a_minute() -> None:
     seen = replace(BUSY, concurrency=10.0, panic_concurrency=560.0)
     first = Knative().decide(100, seen)
-    assert (first.wanted, first.driver) == (10, "panic")
-    calm = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_wanted=10)
-    assert Knative().decide(159, calm).wanted == 10
-    assert Knative().decide(160, calm).wanted == 5  # then by half at most: the down-rate is 2
+    assert (first.desired, first.driver) == (10, "panic")
+    calm = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_desired=10)
+    assert Knative().decide(159, calm).desired == 10
+    assert Knative().decide(160, calm).desired == 5  # then by half at most: the down-rate is 2
 
 
 def test_knative_wants_one_for_a_request_at_zero() -> None:
-    assert Knative().decide(0, Observed(limits=LIMITS, pending=3)).wanted == 1
+    assert Knative().decide(0, Observed(limits=LIMITS, pending=3)).desired == 1
 
 
 @dataclass
@@ -201,17 +201,17 @@ class Story:
             panic_concurrency=self.panic.average(self.now_s),
             last_request_ago_s=None if self.last_request_s is None else self.now_s - self.last_request_s,
             panic_since_s=self.decision.panic_since_s,
-            panic_wanted=self.decision.panic_wanted,
+            panic_desired=self.decision.panic_desired,
         )
         self.decision = self.policy.decide(self.now_s, seen)
         self.log.append((self.now_s, self.serving, self.decision))
-        missing = self.decision.wanted - self.serving - len(self.starting)
+        missing = self.decision.desired - self.serving - len(self.starting)
         self.starting += [self.now_s + self.start_s] * max(0, missing)
         if self.idle_since_s is not None:
             gone = to_stop(
                 [Idle(str(i), self.now_s - self.idle_since_s) for i in range(self.serving)],
                 idle_limit_s=self.idle_s,
-                may_go=self.serving - max(self.limits.min_instances, self.decision.wanted),
+                may_go=self.serving - max(self.limits.min_instances, self.decision.desired),
             )
             self.serving -= len(gone)
 
@@ -261,5 +261,5 @@ def test_twenty_minutes_under_knative_follow_concurrency_not_cpu() -> None:
     story = Story(Knative(), replace(LIMITS, cpu=1.0))
     story.play(1200, 300)
     assert story.peak <= math.ceil(6 * 300 / 56)  # panic over the 6 s of backlog that the start from zero left
-    assert story.decision.wanted <= 1
+    assert story.decision.desired <= 1
     assert story.backlog == 0

@@ -1,4 +1,4 @@
-"""HAProxy with the plug queues, refuses and passes on as Cloud Run's front does."""
+"""HAProxy with the queue holder queues, refuses and passes on as Cloud Run's front does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import pytest
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator.access_log import AccessLog, Answered
 from loadtest.emulator.haproxy import FrontOptions, HAProxy, find_haproxy
+from loadtest.emulator.instance import INSTANCE_ADDRESS
 from loadtest.emulator.process_supervisor import ProcessSupervisor
-from loadtest.emulator.queue_holder import Plug
+from loadtest.emulator.queue_holder import QueueHolder
+from loadtest.emulator.rooms import Room
 from tests.emulator.local import eventually, get
 
 
@@ -23,30 +25,28 @@ from tests.emulator.local import eventually, get
 class Front:
     url: str
     haproxy: HAProxy
-    plug: Plug
     log: list[Answered]
 
 
 @asynccontextmanager
 async def front(*, pending_limit_s: float = 30, timeout_s: float = 30, concurrency: int = 8) -> AsyncIterator[Front]:
-    children = ProcessSupervisor()
-    children.startup()
+    room = Room.make()
     log: list[Answered] = []
-    access_log, plug = AccessLog(log.append), Plug(children.room)
-    options = FrontOptions(children.room, 4, concurrency, timeout_s, pending_limit_s)
-    haproxy = HAProxy(options, binary=find_haproxy(), children=children)
+    access_log, holder = AccessLog(log.append), QueueHolder(room.path)
+    options = FrontOptions(room.path, 4, concurrency, timeout_s, pending_limit_s)
+    haproxy = HAProxy(options, binary=find_haproxy(), supervisor=ProcessSupervisor(room.mark))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         access_log.startup()
-        await plug.startup()
+        await holder.startup()
         try:
             await haproxy.startup(listen_fd=listening.fileno(), log_fd=access_log.write_fd)
-            await plug.put_in()
-            yield Front(f"http://127.0.0.1:{listening.getsockname()[1]}", haproxy, plug, log)
+            await holder.fill()
+            yield Front(f"http://127.0.0.1:{listening.getsockname()[1]}", haproxy, log)
         finally:
-            await plug.shutdown()
+            await holder.shutdown()
             await haproxy.shutdown()
             access_log.shutdown()
-            children.shutdown()
+            room.remove()
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ async def instance(answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\
         writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, INSTANCE_ADDRESS, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -98,7 +98,7 @@ def test_a_request_that_waited_too_long_is_answered_429() -> None:
 
 def test_a_request_without_an_answer_in_time_is_answered_504() -> None:
     async def story() -> None:
-        silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+        silent = await asyncio.start_server(lambda _reader, _writer: None, INSTANCE_ADDRESS, 0)
         async with front(timeout_s=0.3) as plane:
             await plane.haproxy.enable(1, silent.sockets[0].getsockname()[1])
             assert (await get(plane.url)).status == 504
@@ -176,7 +176,7 @@ def test_after_leaving_a_kept_connection_gets_its_answer_and_is_closed() -> None
             host, number = plane.url.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(host, int(number))
             await plane.haproxy.leave()
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = await asyncio.wait_for(reader.read(-1), 20)  # to its end
             assert answer.startswith(b"HTTP/1.1 200")
             assert b"connection: close" in answer.lower()
@@ -185,7 +185,7 @@ def test_after_leaving_a_kept_connection_gets_its_answer_and_is_closed() -> None
     asyncio.run(story())
 
 
-def test_losing_the_plug_for_a_moment_loses_no_request() -> None:
+def test_losing_the_queue_holder_for_a_moment_loses_no_request() -> None:
     async def story() -> None:
         async with front() as plane, instance() as port:
             waiting = [asyncio.create_task(get(plane.url)) for _ in range(20)]

@@ -41,7 +41,7 @@ def instances(emulator: LocalCloudRun, state: State = State.SERVING) -> list[int
 
 
 def limited() -> bool:
-    slices = CgroupManager()
+    slices = CgroupManager("test")
     slices.startup()
     slices.shutdown()
     return not slices.why_not
@@ -58,7 +58,7 @@ def test_a_deployed_service_starts_at_zero_and_answers_the_first_request_through
             pid, *names = (await get(url, "/who")).text.split()
             assert names == [emulator.service(KEY).latest_ready_revision, "counting", "counting", "hello"]
             assert instances(emulator) == [int(pid)]
-            assert told(emulator, "1 wanted by on demand: 1 pending")
+            assert told(emulator, "1 desired by on demand: 1 pending")
 
     asyncio.run(story())
 
@@ -125,7 +125,7 @@ def test_what_is_idle_for_its_idle_time_is_stopped_and_the_minimum_stays() -> No
             most = len(instances(emulator))
             assert most > 1
             await eventually(lambda: told(emulator, "stopped after its idle time"), "an idle instance to be stopped")
-            await eventually(lambda: not instances(emulator, State.PARKED), "the surplus to be gone")
+            await eventually(lambda: not instances(emulator, State.STANDBY), "the surplus to be gone")
             assert 1 <= len(instances(emulator)) < most
             assert (await get(url)).status == 200
 
@@ -134,11 +134,10 @@ def test_what_is_idle_for_its_idle_time_is_stopped_and_the_minimum_stays() -> No
 
 def test_an_instance_that_ignores_sigterm_is_killed() -> None:
     async def story() -> None:
-        children, slices = ProcessSupervisor(), CgroupManager()
-        children.startup()
+        children, slices = ProcessSupervisor("test"), CgroupManager("test")
         slices.startup()
         run = Run(APP, (("STUBBORN", "1"),), cpu=1.0, memory_bytes=2**29, cpu_boost=True, probe=StartupProbe())
-        instance = Instance("stubborn", 1, run, children=children, slices=slices)
+        instance = Instance("stubborn", 1, run, supervisor=children, cgroups=slices)
         await instance.start()
         pid = instance.pid
         assert pid is not None

@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from loadtest.core.errors import EmulatorError
-from loadtest.emulator import cgroups
-from loadtest.emulator import process_supervisor as children
+from loadtest.emulator import cgroups, rooms
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.model import PREFIX, EmulatorOptions, RevisionTemplate, Sampling
 from tests.conftest import ROOT, Until, lt, started
@@ -36,7 +35,6 @@ def get(url: str) -> str:
 def leftovers(pids: list[int]) -> list[str]:
     """Return what is still there of these processes, and of cgroups and folders without a living owner."""
     found = [f"process {pid}" for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
-    rooms = [room for room in children.emulators_room().glob("*-*") if not children.is_alive(room.name)]
     places = {
         place for _, bases in cgroups.candidates(Path("/sys/fs/cgroup")) for tries in bases.values() for place in tries
     }
@@ -44,9 +42,9 @@ def leftovers(pids: list[int]) -> list[str]:
         group
         for place in places
         for group in place.glob(cgroups.PREFIX + "*")
-        if not children.is_alive(group.name.removeprefix(cgroups.PREFIX))
+        if group.name.removeprefix(cgroups.PREFIX) not in {room.mark for room in rooms.rooms()}
     ]
-    return [*found, *map(str, rooms), *map(str, slices)]
+    return [*found, *(str(room.path) for room in rooms.dead_rooms()), *map(str, slices)]
 
 
 def family(pid: int) -> list[int]:
@@ -139,6 +137,7 @@ def test_load_tools_at_zero_get_every_answer_and_the_official_client_counts_the_
         answered, slack = load(emulator.url + "/?ms=5")
         channel = grpc.insecure_channel(emulator.api_endpoint)
         client = MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
+        bearer = [("authorization", f"Bearer {emulator.token}")]
 
         def counted() -> int:
             now_s = int(time.time())
@@ -149,7 +148,7 @@ def test_load_tools_at_zero_get_every_answer_and_the_official_client_counts_the_
             }
             return sum(
                 point.value.int64_value
-                for series in client.list_time_series(request=request)
+                for series in client.list_time_series(request=request, metadata=bearer)
                 for point in series.points
                 if series.metric.labels["response_code"] == "200"
             )

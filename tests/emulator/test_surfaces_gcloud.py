@@ -17,7 +17,7 @@ import pytest
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.haproxy import find_haproxy
-from loadtest.emulator.model import RevisionTemplate
+from loadtest.emulator.model import EmulatorOptions, RevisionTemplate
 from loadtest.platforms.cloudrun.deploy import deploy
 from loadtest.platforms.cloudrun.describe import resolve
 from loadtest.platforms.cloudrun.settings import ServiceSettings
@@ -43,7 +43,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorHandle]:
-    with EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=(sys.executable, APP)))) as handle:
+    config = EmulatorConfig(
+        RevisionTemplate(command=(sys.executable, APP)), options=EmulatorOptions(allow_any_command=True)
+    )
+    with EmulatorHandle.start(config) as handle:
         yield handle
 
 
@@ -51,7 +54,7 @@ def emulator() -> Iterator[EmulatorHandle]:
 def gcloud(emulator: EmulatorHandle, tmp_path: Path) -> Gcloud:
     """Return what runs gcloud there and gives back its JSON; docs/google-surfaces.md has the same variables."""
     token = tmp_path / "token"
-    token.write_text("any token will do")
+    token.write_text(emulator.token)
     environment = {
         **os.environ,
         "CLOUDSDK_CONFIG": str(tmp_path / "config"),

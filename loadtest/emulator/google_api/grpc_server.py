@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import grpc.aio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import grpc.aio
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from ...core.access import NO_TOKEN_REASON, Access, bearer_of
 from ..model import Emulator
 from .monitoring import Monitoring
 from .operations import Operations
@@ -11,23 +17,51 @@ from .policies import Policies
 from .run_admin import RunAdmin
 
 
-def build(emulator: Emulator, policies: Policies | None = None) -> grpc.aio.Server:
+def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc.aio.Server:
     """Return a server with every surface on it, listening nowhere yet; call it on the loop it is to run on.
 
     Args:
         emulator: what stands behind; the server calls it on the running loop only.
-        policies: shared with the REST form when given, so that both tell the same.
+        policies: shared with the REST form, so that both say the same.
+        access: every call must carry its secret (`authorization: Bearer SECRET`); None lets everyone in, for what
+            listens where nobody else can connect.
     """
     operations = Operations()
-    admin = RunAdmin(emulator, operations, policies or Policies())
-    server = grpc.aio.server()
+    admin = RunAdmin(emulator, operations, policies)
+    server = grpc.aio.server(interceptors=[_Guard(access)] if access is not None else [])
     server.add_generic_rpc_handlers((*admin.handlers(), operations.handler(), Monitoring(emulator).handler()))
     return server
 
 
-async def start(emulator: Emulator, address: str, policies: Policies | None = None) -> grpc.aio.Server:
-    """Return a started server on `address` (`unix:PATH` or `HOST:PORT`, in plain text); the caller stops it."""
-    server = build(emulator, policies)
-    server.add_insecure_port(address)
-    await server.start()
-    return server
+def _no_token() -> Status:
+    status = Status(
+        code=grpc.StatusCode.UNAUTHENTICATED.value[0],
+        message="This needs the emulator's access token as metadata `authorization: Bearer TOKEN`.",
+    )
+    status.details.add().Pack(ErrorInfo(reason=NO_TOKEN_REASON, domain="lt"))
+    return status
+
+
+_NO_TOKEN = _no_token()
+
+
+class _Guard(grpc.aio.ServerInterceptor):
+    """Refuses calls without the secret. A web page cannot make any: browsers speak HTTP/2 only over TLS."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        """Return the method's own handler, or one that refuses."""
+        given = [value for name, value in details.invocation_metadata if name == "authorization"]
+        if len(given) == 1 and self._access.knows(bearer_of(given[0])):
+            return await continuation(details)
+
+        async def refuse(_: Any, context: grpc.aio.ServicerContext) -> None:
+            await context.abort(
+                grpc.StatusCode.UNAUTHENTICATED,
+                _NO_TOKEN.message,
+                (("grpc-status-details-bin", _NO_TOKEN.SerializeToString()),),
+            )
+
+        return grpc.unary_unary_rpc_method_handler(refuse)

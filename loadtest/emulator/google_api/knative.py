@@ -24,6 +24,9 @@ HOST = "run.local"
 """The host that gcloud is told to ask (`CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=http://run.local/`); it puts the region
 before it, as `europe-west2-run.local`, and the proxy setting brings it here whatever the name."""
 
+SERVICE_USAGE_HOST = "serviceusage.local"
+"""The same for `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
+
 BASE = "/apis/serving.knative.dev/v1/namespaces/{project}"
 
 _SELECTOR = re.compile(r"serving\.knative\.dev/service\s*=\s*([a-z0-9-]+)")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ...core.access import NO_TOKEN_REASON
 from ...core.errors import CloudError
 from .clients import LOGIN
 
@@ -126,6 +127,8 @@ def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPoli
     ):
         if isinstance(error, kind):
             reason = known
+    if getattr(error, "reason", None) == NO_TOKEN_REASON:
+        reason = _NO_LOCAL_TOKEN
     values = {
         "on": f"{purpose.doing} in project {purpose.project}",
         "said": (getattr(error, "message", None) or str(error) or type(error).__name__).rstrip("."),
@@ -158,6 +161,11 @@ _DISABLED = _Reason(
     "{api} is not enabled for {on}. Enable it: `{cure}`.", "gcloud services enable {api} --project {project}"
 )
 _NOT_FOUND = _Reason("Not found: {on} ({said}). See what is there: `{cure}`.", "{look}")
+_NO_LOCAL_TOKEN = _Reason(
+    "The local Cloud Run refused {on}: it asks for its access token, and none was found of an emulator of this user at "
+    "this port. It prints the token's file at its start: `{cure}`.",
+    "export LT_ACCESS_TOKEN_FILE=FILE",
+)
 _UNAUTHENTICATED = _Reason(
     "Google does not accept this machine's credentials for {on} ({said}). Run `{cure}`.", "{login}"
 )

@@ -26,13 +26,14 @@ LOGIN = "gcloud auth application-default login"
 class Clients:
     """Google's clients for one endpoint; each is made when it is first used.
 
-    With `endpoint` (`HOST:PORT` on loopback) they speak plain text to it and carry no credentials: the clients'
-    own `api_endpoint` option always insists on TLS. Without, they are the stock clients with the credentials of
-    this machine (Application Default Credentials).
+    With `endpoint` (`HOST:PORT` on loopback) they speak plain text to it: the clients' own `api_endpoint` option always
+    insists on TLS. They carry `token`, by default the access token that the emulator left for this user. Without an
+    endpoint they are the stock clients with the credentials of this machine (Application Default Credentials).
     """
 
-    def __init__(self, endpoint: str | None = None) -> None:
+    def __init__(self, endpoint: str | None = None, *, token: str | None = None) -> None:
         self.endpoint = _loopback(endpoint) if endpoint else None
+        self._token = token
 
     @cached_property
     def services(self) -> ServicesClient:
@@ -115,12 +116,38 @@ class Clients:
                 cure="python lt.py emulate",
             ) from error
         # gRPC would ask the proxy that `http_proxy` names for this machine's own ports.
-        return grpc.insecure_channel(self.endpoint, options=[("grpc.enable_http_proxy", 0)])
+        channel = grpc.insecure_channel(self.endpoint, options=[("grpc.enable_http_proxy", 0)])
+        token = self._token or _token_of(int(port))
+        return channel if token is None else grpc.intercept_channel(channel, _bearer(token))
 
     def _how(self, transport: Any) -> dict[str, Any]:
         if self.endpoint:
             return {"transport": transport(channel=self._channel)}
         return {"credentials": self.credentials}
+
+
+def _token_of(port: int) -> str | None:
+    from ...emulator.rooms import TOKEN_FILE_VARIABLE, token_of
+
+    try:
+        return token_of(port)
+    except OSError as error:
+        raise CloudError(
+            f"{TOKEN_FILE_VARIABLE} names {error.filename}, which cannot be read ({error.strerror}): correct or "
+            "unset it."
+        ) from error
+
+
+def _bearer(token: str) -> Any:
+    """Return an interceptor that adds the token to each call. gRPC's own call credentials insist on TLS."""
+    import grpc
+
+    class Bearer(grpc.UnaryUnaryClientInterceptor):
+        def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            metadata = [*(details.metadata or ()), ("authorization", f"Bearer {token}")]
+            return continuation(details._replace(metadata=metadata), request)
+
+    return Bearer()
 
 
 @dataclass(frozen=True, slots=True)

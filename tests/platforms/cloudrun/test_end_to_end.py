@@ -87,7 +87,7 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
     # The same port answers HTTP/1: the form that gcloud speaks tells of the same revision.
     rest = urllib.request.Request(
         f"http://{endpoint}/apis/serving.knative.dev/v1/namespaces/demo/services/ml",
-        headers={"Host": "europe-west2-run.local"},
+        headers={"Host": "europe-west2-run.local", "Authorization": f"Bearer {emulator.token}"},
     )
     with urllib.request.urlopen(rest, timeout=30) as answer:
         assert json.load(answer)["status"]["latestReadyRevisionName"] == deployed.revision

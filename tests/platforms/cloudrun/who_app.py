@@ -30,4 +30,4 @@ class Who(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     if "EXIT_WITH" in os.environ:
         sys.exit(os.environ["EXIT_WITH"])
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Who).serve_forever()
+    ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Who).serve_forever()

@@ -1,4 +1,4 @@
-"""Hold a whole emulator open: its control plane, its door and one deployed service."""
+"""Keep a whole emulator running: its control plane, its API port and one deployed service."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..core.errors import EmulatorError
 from .control import LocalCloudRun
@@ -13,18 +14,21 @@ from .model import Phase, RevisionTemplate, ServiceKey
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """Where it answers: the service, and the port with Google's surfaces and /state."""
+class Running:
+    """Where it answers: the service, the API port with Google's surfaces and /state, and the file with its token."""
 
     url: str
     api_port: int
+    token_file: Path
 
 
 @contextlib.asynccontextmanager
-async def hosted(
+async def running_emulator(
     emulator: LocalCloudRun, key: ServiceKey, template: RevisionTemplate, *, front_port: int
-) -> AsyncIterator[Host]:
-    """Hold it open with one service READY; on leaving, stop everything.
+) -> AsyncIterator[Running]:
+    """Run it with one service READY for as long as the block lasts; then stop everything.
+
+    Also when it is cancelled while it starts, everything is stopped.
 
     Raises:
         EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
@@ -33,17 +37,16 @@ async def hosted(
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from .api_listener import ApiListener
 
-    emulator.startup()
-    door: ApiListener | None = None
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(emulator.shutdown)
+        emulator.startup()
+        emulator.permit_command(template)
         status = emulator.create_service(key, template, front_port=front_port)
-        door = ApiListener(emulator, emulator.room)
-        await door.startup(emulator.options.api_port)
+        listener = ApiListener(emulator, emulator.room.path)
+        stack.push_async_callback(listener.shutdown)
+        await listener.startup(emulator.options.api_port)
+        token_file = emulator.room.publish(port=listener.port, token=listener.access.secret)
         status = await emulator.settled(key, status.generation)
         if status.phase is not Phase.READY:
             raise EmulatorError(status.message)
-        yield Host(url=status.url, api_port=door.port)
-    finally:
-        if door is not None:
-            await door.shutdown()
-        await emulator.shutdown()
+        yield Running(url=status.url, api_port=listener.port, token_file=token_file)

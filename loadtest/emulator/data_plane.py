@@ -1,0 +1,74 @@
+"""Open and close the data plane of one revision: HAProxy, its queue holder and its access log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.errors import EmulatorError
+from .access_log import AccessLog, Answered
+from .haproxy import FrontOptions, HAProxy
+from .process_supervisor import ProcessSupervisor
+from .queue_holder import QueueHolder
+
+
+class DataPlane:
+    """What carries requests to the instances; open once `startup` has returned.
+
+    Args:
+        options: of the front end.
+        binary: HAProxy's.
+        supervisor: starts it.
+        note: called with each request that has ended.
+    """
+
+    def __init__(
+        self,
+        options: FrontOptions,
+        *,
+        binary: Path,
+        supervisor: ProcessSupervisor,
+        note: Callable[[Answered], None],
+    ) -> None:
+        self._options = options
+        self._log = AccessLog(note)
+        self._holder = QueueHolder(options.directory)
+        self._haproxy = HAProxy(options, binary=binary, supervisor=supervisor)
+
+    async def startup(self, *, listen_fd: int) -> None:
+        """Accept from now on what comes to the service's listening socket; what finds no instance waits.
+
+        Raises:
+            EmulatorError: HAProxy did not come up.
+        """
+        self._options.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._log.startup()
+            await self._holder.startup()
+            await self._haproxy.startup(listen_fd=listen_fd, log_fd=self._log.write_fd)
+            await self._holder.fill()
+        except BaseException:
+            await self.shutdown()
+            raise
+
+    @property
+    def haproxy(self) -> HAProxy:
+        """The running HAProxy.
+
+        Raises:
+            EmulatorError: it has ended.
+        """
+        if not self._haproxy.alive:
+            raise EmulatorError("HAProxy ended; the service cannot be reached. Start the emulator again.")
+        return self._haproxy
+
+    @property
+    def alive(self) -> bool:
+        """Whether HAProxy runs."""
+        return self._haproxy.alive
+
+    async def shutdown(self) -> None:
+        """End it at once; what is in flight is cut."""
+        await self._holder.shutdown()
+        await self._haproxy.shutdown()
+        self._log.shutdown()

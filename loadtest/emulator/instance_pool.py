@@ -1,0 +1,213 @@
+"""Start, serve, retire and forget the instances of one revision."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .autoscaler import Policy
+from .cgroups import CgroupManager
+from .haproxy import HAProxy
+from .instance import INSTANCE_ADDRESS, Instance, Run, StartError, State
+from .metrics_store import RevisionRecord
+from .model import RevisionTemplate, ServiceKey
+from .process_supervisor import ProcessSupervisor
+
+SPARE_SLOTS = 10
+"""Places beyond max instances: for instances that still end their last requests."""
+
+LOOK_EVERY_S = 0.1
+
+TARGET_SERVICE = (sys.executable, "-m", "target_service")
+"""What runs where nothing else was asked for: this project's own service."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedResources:
+    """What all revisions of one emulator share.
+
+    Attributes:
+        policy: the autoscaler's rules for a template.
+        idle_s: how long an instance that has nothing to do is kept.
+        log_event: notes something worth a line.
+    """
+
+    supervisor: ProcessSupervisor
+    cgroups: CgroupManager
+    haproxy: Path
+    policy: Callable[[RevisionTemplate], Policy]
+    idle_s: float
+    log_event: Callable[[str], None]
+
+
+class PooledInstance:
+    """An instance with what was observed of it."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.busy_s = time.monotonic()  # when it last had a request, or could serve
+        self.in_flight = 0
+        self.cpu_ratio: float | None = None  # since the last sample
+        self.last_cpu: tuple[float, float] | None = None
+
+
+class InstancePool:
+    """The instances of one revision, by their slot in HAProxy.
+
+    Attributes:
+        cpu: vCPU of one instance; None until it was chosen.
+        members: what starts, serves, stands by or stops.
+        changed: set when an instance came or went.
+    """
+
+    def __init__(
+        self,
+        key: ServiceKey,
+        revision: str,
+        template: RevisionTemplate,
+        *,
+        argv: Sequence[str],
+        resources: SharedResources,
+        record: RevisionRecord,
+    ) -> None:
+        self.cpu = template.cpu
+        self.members: dict[int, PooledInstance] = {}
+        self.changed = asyncio.Event()
+        self._key, self._revision, self._template, self._argv = key, revision, template, argv
+        self._resources, self._record = resources, record
+        self._free_slots = deque(range(1, template.max_instances + SPARE_SLOTS + 1))
+        self._started = 0
+        self._failed_starts, self._not_before_s = 0, 0.0
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    async def start_first(self) -> PooledInstance:
+        """Start the instance of the deployment check, in no rotation yet; without a CPU limit where it is to choose.
+
+        Raises:
+            StartError: it did not start; nothing of it is left.
+        """
+        first = self._add(boost=self._template.cpu is None or self._template.cpu_boost)
+        try:
+            await first.instance.start()
+        except BaseException:
+            await first.instance.stop(grace_s=0)
+            self._forget(first.instance)
+            raise
+        return first
+
+    async def discard(self, member: PooledInstance, *, grace_s: float) -> None:
+        """End an instance that serves nothing."""
+        await member.instance.stop(grace_s=grace_s)
+        self._forget(member.instance)
+
+    def in_state(self, *states: State) -> list[PooledInstance]:
+        """Return the members in one of these states, oldest first."""
+        return [one for one in self.members.values() if one.instance.state in states]
+
+    def name_at(self, slot: int) -> str:
+        """Return the name of the instance at a slot, or of the slot when it is gone."""
+        member = self.members.get(slot)
+        return member.instance.name if member is not None else f"slot-{slot}"
+
+    def launch(self, count: int, haproxy: HAProxy) -> None:
+        """Start up to `count` more, unless the last ones failed to start a moment ago."""
+        if time.monotonic() >= self._not_before_s:
+            for _ in range(min(count, len(self._free_slots))):
+                self._do(self._start(self._add(boost=self._template.cpu_boost), haproxy))
+
+    def serve(self, member: PooledInstance, haproxy: HAProxy) -> None:
+        """Give requests to a started instance until it is gone."""
+        self._do(self._serve(member, haproxy))
+
+    def retire(self, member: PooledInstance, haproxy: HAProxy) -> None:
+        """Give it no more requests; stop it after its last."""
+        member.instance.state = State.STOPPING
+        self._do(self._retire(member.instance, haproxy))
+
+    async def shutdown(self) -> None:
+        """Stop all of them; what is in flight is cut after 10 s."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await asyncio.gather(*(member.instance.stop() for member in list(self.members.values())))
+        self.members.clear()
+
+    def _add(self, *, boost: bool) -> PooledInstance:
+        self._started += 1
+        template, name = self._template, self._key.name
+        # Our own service is told to stay off the network; a foreign one must listen on 0.0.0.0, as on Cloud Run.
+        own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:3]) == TARGET_SERVICE else ()
+        given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
+        run = Run(
+            argv=self._argv,
+            env=(*own, *template.env, *given),
+            cpu=self.cpu,
+            memory_bytes=template.memory_bytes,
+            cpu_boost=boost,
+            probe=template.startup_probe,
+        )
+        member = PooledInstance(
+            Instance(
+                f"{self._revision}-{self._started}",
+                self._free_slots.popleft(),
+                run,
+                supervisor=self._resources.supervisor,
+                cgroups=self._resources.cgroups,
+            )
+        )
+        self.members[member.instance.slot] = member
+        return member
+
+    async def _start(self, member: PooledInstance, haproxy: HAProxy) -> None:
+        instance, log_event = member.instance, self._resources.log_event
+        try:
+            await instance.start()
+        except StartError as error:
+            self._failed_starts += 1
+            self._not_before_s = time.monotonic() + min(10.0, 2.0**self._failed_starts)
+            log_event(f"{instance.name}: did not start. {error}")
+            self._forget(instance)
+            return
+        self._failed_starts = 0
+        instance.admit_cpu(self.cpu)
+        self._record.started(time.time(), instance=instance.name, startup_s=instance.startup_s or 0.0)
+        log_event(f"{instance.name}: serves after {instance.startup_s:.1f} s")
+        await self._serve(member, haproxy)
+
+    async def _serve(self, member: PooledInstance, haproxy: HAProxy) -> None:
+        instance = member.instance
+        member.busy_s = time.monotonic()
+        instance.state = State.SERVING
+        await haproxy.enable(instance.slot, instance.port)
+        self.changed.set()
+        await instance.wait_gone()
+        if haproxy.alive:
+            with contextlib.suppress(OSError):
+                await haproxy.disable(instance.slot)
+        if instance.why_gone:
+            self._resources.log_event(f"{instance.name}: {instance.why_gone}")
+        self._forget(instance)
+        self.changed.set()
+
+    async def _retire(self, instance: Instance, haproxy: HAProxy) -> None:
+        await haproxy.drain(instance.slot)
+        while (await haproxy.queue()).in_flight.get(instance.slot):
+            await asyncio.sleep(LOOK_EVERY_S)
+        await haproxy.disable(instance.slot)
+        self._resources.log_event(f"{instance.name}: stopped after its idle time")
+        await instance.stop()
+
+    def _forget(self, instance: Instance) -> None:
+        if self.members.pop(instance.slot, None) is not None:
+            self._free_slots.append(instance.slot)
+
+    def _do(self, job: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)

@@ -1,0 +1,25 @@
+"""End and remove what emulators that were killed left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .cgroups import CGROUP_ROOT, remove_marked
+from .rooms import dead_rooms, end_marked
+
+
+def sweep(cgroup_root: Path = CGROUP_ROOT) -> list[str]:
+    """Clear up after this user's emulators that are gone; return a sentence for each thing found.
+
+    Only what carries the random mark of such an emulator is touched (see `rooms`).
+    """
+    found = []
+    for room in dead_rooms():
+        found += [f"ended process {pid} of an emulator that is gone" for pid in end_marked(room.mark)]
+        if room.mark:
+            found += [
+                f"removed cgroup {path} of an emulator that is gone" for path in remove_marked(room.mark, cgroup_root)
+            ]
+        room.remove()
+        found.append(f"removed {room.path}, of an emulator that is gone")
+    return found

@@ -1,0 +1,83 @@
+"""Measure the load of one revision, and say what its autoscaler may know of it."""
+
+from __future__ import annotations
+
+import time
+
+from .autoscaler import PANIC_WINDOW_S, WINDOW_S, Decision, Limits, Observed, Window
+from .haproxy import HAProxy
+from .instance import State
+from .instance_pool import InstancePool
+from .metrics_store import InstanceSample, RevisionRecord
+from .model import RevisionTemplate
+
+
+class LoadObserver:
+    """The load of one revision, averaged as its autoscaler wants it.
+
+    Attributes:
+        pending: requests that wait for an instance, when last looked.
+        last_request_s: when a request was last there, on the monotonic clock; None: there was none.
+    """
+
+    def __init__(self, template: RevisionTemplate, pool: InstancePool, record: RevisionRecord) -> None:
+        self.pending = 0
+        self.last_request_s: float | None = None
+        self._template, self._pool, self._record = template, pool, record
+        self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
+
+    async def look(self, haproxy: HAProxy) -> None:
+        """Ask for the pending requests alone: the cheap question."""
+        self.pending = await haproxy.pending()
+
+    async def sample(self, now_s: float, haproxy: HAProxy) -> None:
+        """Note requests in flight, CPU and memory of every instance; about once a second."""
+        queue = await haproxy.queue()
+        self.pending = queue.pending
+        cpu, samples, all_vcpu = self._pool.cpu, [], 0.0
+        for slot, one in self._pool.members.items():
+            one.in_flight = queue.in_flight.get(slot, 0)
+            if one.in_flight:
+                one.busy_s = self.last_request_s = now_s
+            if one.instance.state not in (State.SERVING, State.STANDBY):
+                continue
+            one.instance.end_if_out_of_memory()
+            used_s = one.instance.cpu_used_s()
+            if one.last_cpu is not None and cpu is not None and now_s > one.last_cpu[0]:
+                vcpu = (used_s - one.last_cpu[1]) / (now_s - one.last_cpu[0])
+                all_vcpu += vcpu
+                one.cpu_ratio = vcpu / cpu
+            one.last_cpu = (now_s, used_s)
+            memory_ratio = one.instance.memory_bytes() / self._template.memory_bytes
+            samples.append(InstanceSample(one.instance.name, one.in_flight, one.cpu_ratio, memory_ratio))
+        if self.pending:
+            self.last_request_s = now_s
+        at_once = self.pending + sum(queue.in_flight.values())
+        self._cpu.add(now_s, all_vcpu)
+        self._concurrency.add(now_s, at_once)
+        self._panic.add(now_s, at_once)
+        self._record.sample(time.time(), samples)
+
+    def observed(self, now_s: float, *, serving: bool, last: Decision) -> Observed:
+        """Return what the autoscaler may know now; `serving`: whether the revision gets the traffic."""
+        template, pool = self._template, self._pool
+        return Observed(
+            limits=Limits(
+                cpu=pool.cpu or 1.0,
+                concurrency=template.concurrency,
+                min_instances=template.min_instances if serving else 0,
+                max_instances=template.max_instances,
+            ),
+            starting=len(pool.in_state(State.STARTING)),
+            serving=len(pool.in_state(State.SERVING)),
+            standby=len(pool.in_state(State.STANDBY)),
+            pending=self.pending,
+            in_flight=sum(one.in_flight for one in pool.in_state(State.SERVING)),
+            # A revision without traffic needs no more than what its last requests need; the past minute is no guide.
+            cpu_vcpu=self._cpu.average(now_s) if serving else None,
+            concurrency=self._concurrency.average(now_s) if serving else 0.0,
+            panic_concurrency=self._panic.average(now_s) if serving else 0.0,
+            last_request_ago_s=None if self.last_request_s is None else now_s - self.last_request_s,
+            panic_since_s=last.panic_since_s,
+            panic_desired=last.panic_desired,
+        )

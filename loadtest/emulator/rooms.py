@@ -1,0 +1,219 @@
+"""Keep a private folder for each emulator, and know which of this user's emulators still live.
+
+A folder is made by `mkdtemp`: mode 0700, and a random name that nobody can have made before. What an emulator that was
+killed left behind is recognised by more than a process id: the folder must belong to this user and to no one else, its
+owner is named by boot, PID namespace, process id and start time, and everything the emulator started carries its
+random mark (128 bits), in the environment or in the name of its cgroup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+PREFIX = "lt-emulator-"
+MARK_VARIABLE = "LT_EMULATOR_MARK"
+TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
+"""Names the file with an emulator's access token where it cannot be found by the port: another user's, say."""
+
+_OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
+_LONGEST = 60  # bytes of a folder's path, so that the sockets in it stay below the 107 of a socket's path
+_UNNAMED_S = 3600.0  # a folder without an owner this old was left by a process killed between two system calls
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process for all time: a process id alone is given again.
+
+    Attributes:
+        pid: its process id.
+        started: when it started: clock ticks since boot (Linux), else hundredths of a second of Unix time.
+        boot: id of this boot of the machine; "" where the system does not tell.
+        namespace: the PID namespace; "" where there are none.
+    """
+
+    pid: int
+    started: int
+    boot: str
+    namespace: str
+
+    @classmethod
+    def of(cls, pid: int | None = None) -> Owner:
+        """Return the owner that is this process (or `pid`).
+
+        Raises:
+            psutil.NoSuchProcess: it is gone.
+        """
+        process = psutil.Process(pid)
+        return cls(process.pid, _started(process), _boot(), _namespace())
+
+    @property
+    def may_live(self) -> bool:
+        """Whether it still runs, or cannot be looked at from here (another PID namespace). A zombie does not run."""
+        if self.boot != _boot():
+            return False
+        if self.namespace != _namespace():
+            return True
+        try:
+            process = psutil.Process(self.pid)
+            return _started(process) == self.started and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The folder of one emulator. `owner` is None when it was killed before it could write its name."""
+
+    path: Path
+    owner: Owner | None
+    mark: str
+
+    @classmethod
+    def make(cls) -> Room:
+        """Make the folder of this process's emulator."""
+        base = Path(tempfile.gettempdir())
+        if len(os.fsencode(base)) > _LONGEST - 24:
+            base = Path("/tmp")
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        room = cls(path, Owner.of(), secrets.token_hex(16))
+        assert room.owner is not None
+        private_write(path / _OWNER, json.dumps({**asdict(room.owner), "mark": room.mark}))
+        return room
+
+    def publish(self, *, port: int, token: str) -> Path:
+        """Leave the API port's access token for this user's clients; return the file."""
+        private_write(self.path / _TOKEN, token + "\n")
+        private_write(self.path / _PORT, str(port))
+        return self.path / _TOKEN
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def private_write(path: Path, text: str) -> None:
+    """Write a file that only this user may read, all of it or none."""
+    part = path.with_name(path.name + ".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def rooms() -> list[Room]:
+    """Return every emulator's folder that this user, and nobody else, can have made."""
+    found = []
+    for base in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))):
+        for path in sorted(base.glob(PREFIX + "*")):
+            if not _is_private(path):
+                continue
+            try:
+                words = json.loads((path / _OWNER).read_text())
+                mark = str(words.pop("mark"))
+                found.append(Room(path, Owner(**words), mark))
+            except FileNotFoundError:
+                found.append(Room(path, None, ""))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError):
+                continue  # not of our making, or of another version
+    return found
+
+
+def dead_rooms() -> list[Room]:
+    """Return the folders whose emulator is gone."""
+    return [room for room in rooms() if not (room.owner.may_live if room.owner else _is_young(room.path))]
+
+
+def token_of(port: int) -> str | None:
+    """Return the access token of the emulator whose API answers on `port`: of $LT_ACCESS_TOKEN_FILE, else of this
+    user's emulators; None when neither has one.
+
+    Raises:
+        OSError: the file that the variable names cannot be read.
+    """  # noqa: D205 — one sentence, two lines
+    named = os.environ.get(TOKEN_FILE_VARIABLE)
+    if named:
+        return Path(named).read_text(encoding="utf-8").strip()
+    for room in rooms():
+        if room.owner is not None and room.owner.may_live:
+            with contextlib.suppress(OSError, ValueError):
+                if int((room.path / _PORT).read_text()) == port:
+                    return (room.path / _TOKEN).read_text().strip()
+    return None
+
+
+def end_marked(mark: str) -> list[int]:
+    """Kill every process that carries `mark` in its environment, this one excepted; return their ids.
+
+    The environment is read through the same process handle that the signal is sent to, so that an id that is given
+    again in between is never hit (Linux).
+    """
+    ended = []
+    word = f"{MARK_VARIABLE}={mark}".encode()
+    for pid in psutil.pids():
+        if pid != os.getpid() and mark and _kill_if(pid, word):
+            ended.append(pid)
+    return ended
+
+
+def _kill_if(pid: int, word: bytes) -> bool:
+    try:
+        if not hasattr(os, "pidfd_open"):
+            name, _, value = word.decode().partition("=")
+            if psutil.Process(pid).environ().get(name) != value:
+                return False
+            os.kill(pid, signal.SIGKILL)
+            return True
+        handle = os.pidfd_open(pid)
+        try:
+            if word not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                return False
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            return True
+        finally:
+            os.close(handle)
+    except (OSError, psutil.Error):
+        return False  # gone, or another user's
+
+
+def _is_private(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077 == 0
+
+
+def _is_young(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime < _UNNAMED_S
+    return True
+
+
+def _started(process: psutil.Process) -> int:
+    try:  # unlike a time of day it never shifts when the clock is set
+        return int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:  # no /proc (macOS), or gone: then psutil says so
+        return round(process.create_time() * 100)
+
+
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _namespace() -> str:
+    with contextlib.suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""
