@@ -1,4 +1,61 @@
-"""Load tests of model services that explain themselves: the library behind `lt`."""
+"""Load tests of model services that explain themselves: the library behind `lt` (docs/library.md).
+
+Importing this package patches nothing and imports neither Locust nor pandas; each public name is imported when it is
+first used. In a locustfile: `from loadtest import FastUser, Ramp`. In a notebook or a test: `run`, `report`,
+`open_run`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 """Of the whole project; pyproject.toml takes it from here, so that it is known where nothing is installed."""
+
+__all__ = [
+    "Burst",
+    "CloudError",
+    "EmulatorError",
+    "FastUser",
+    "FleetError",
+    "FormatVersionError",
+    "LoadTestError",
+    "ObjectiveError",
+    "OpenLoopUser",
+    "PlannedShape",
+    "Ramp",
+    "RecordedRun",
+    "RunFolderError",
+    "Staircase",
+    "TargetError",
+    "UnknownRunError",
+    "UnusableError",
+    "UsageError",
+    "open_run",
+    "report",
+    "run",
+    "spread_throughput",
+]
+
+_MODULES = {
+    ".api": ("RecordedRun", "open_run", "report", "run"),
+    ".users.fast_user": ("FastUser",),
+    ".users.open_loop": ("OpenLoopUser",),
+    ".users.pacing": ("spread_throughput",),
+    ".users.shapes": ("Burst", "PlannedShape", "Ramp", "Staircase"),
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names}
+"""Where each public name is; every other one is an error class."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, imported now."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE.get(name, ".core.errors"), __name__), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that an editor's completion shows them."""
+    return [*__all__, "__version__"]

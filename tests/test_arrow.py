@@ -21,8 +21,10 @@ ALLOWED = {
     "loadtest.emulator": {"loadtest.core"},
     "loadtest.platforms": {"loadtest.emulator", *CORE},
     "loadtest.runs": {"loadtest", "loadtest.platforms", "loadtest.fleet", *CORE},
+    "loadtest.api": {"loadtest.runs", *CORE, "reports.model", "reports.render", "reports.summary"},
     "loadtest.cli": {
         "loadtest",
+        "loadtest.api",
         "loadtest.runs",
         "loadtest.platforms",
         "loadtest.emulator",

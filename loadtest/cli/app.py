@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import signal
 import sys
 from collections.abc import Callable
@@ -18,62 +19,104 @@ except ModuleNotFoundError:
     )
     sys.exit(4)
 
-from ..core.errors import LoadTestError, UsageError
-from . import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve, worker
-from .terminal import talk
+from typer.exceptions import TyperException
 
-HELD, MISSED, USAGE, UNDECIDED, UNUSABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
-"""Exit codes. Verbs return one of the first and the fourth; errors become the others here."""
+from .. import __version__
+from ..core.errors import LoadTestError
+from ..core.exit_codes import MEANINGS, ExitCode, of_error
+from . import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve, worker
+from .terminal import end, named, out, prepare, talk
 
 app = typer.Typer(
     name="lt",
     help="Load-test a model service and be told whether it held, where p95 spiked, and why.",
-    no_args_is_help=True,
+    epilog="Exit codes: " + " · ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + ".",
+    invoke_without_command=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
-def _verb(function: Callable[..., int]) -> Callable[..., None]:
-    """Return `function` as a command: its number becomes the exit code."""
+def _verb(name: str, function: Callable[..., int]) -> None:
+    """Add a verb: its number becomes the exit code."""
 
     @functools.wraps(function)
     def command(*words: Any, **options: Any) -> None:
-        raise typer.Exit(function(*words, **options))
+        raise typer.Exit(int(function(*words, **options)))
 
-    return command
+    app.command(name)(command)
 
 
-app.command("scenarios")(_verb(scenarios.list_scenarios))
-app.command("serve")(_verb(serve.serve_here))
-app.command("emulate")(_verb(emulate.emulate))
-app.command("deploy")(_verb(deploy.deploy))
-app.command("run")(_verb(run.run))
-app.command("worker")(_verb(worker.join))
-app.command("metrics")(_verb(metrics.metrics))
-app.command("runs")(_verb(runs.list_recorded))
-app.command("report")(_verb(report.report))
-app.command("doctor")(_verb(doctor.doctor))
+_verb("scenarios", scenarios.list_scenarios)
+_verb("serve", serve.serve_here)
+_verb("emulate", emulate.emulate)
+_verb("deploy", deploy.deploy)
+_verb("run", run.run)
+_verb("worker", worker.join)
+_verb("metrics", metrics.metrics)
+_verb("runs", runs.list_recorded)
+_verb("report", report.report)
+_verb("doctor", doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"lt {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _every_verb(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error, not only its sentence.")
     ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
-    del debug  # read from the words themselves in `main`, so that it holds for errors of the parser too
+    del debug, version  # the first is read from the arguments themselves, so that it holds for errors of the parser too
+    if context.invoked_subcommand is None:
+        out.print(context.get_help(), end="")
+        raise typer.Exit(ExitCode.USAGE)
 
 
 def main() -> None:
     """Run one verb and exit with its code."""
-    debug = "--debug" in sys.argv[1:]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: whatever was recorded is kept
+    prepare()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: whatever was recorded is kept
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
+    for command in app.registered_commands:
+        command.help = named(inspect.getdoc(command.callback) or "")
+    code = _run_verb(debug="--debug" in sys.argv[1:])
+    if (error := end()) is not None and code == ExitCode.HELD:
+        talk.print(f"stdout cannot be written: {error.strerror}.", markup=False)
+        code = ExitCode.UNUSABLE
+    sys.exit(code)
+
+
+def _run_verb(*, debug: bool) -> int:
+    """Return the exit code of the verb that the arguments name; whatever goes wrong is told in a sentence."""
     try:
-        app()
+        return int(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        said = " ".join(error.format_message().split()).rstrip(".")
+        talk.print(f"{said}. See `{context.command_path if context else 'lt'} --help`.", markup=False)
+        return ExitCode.USAGE
     except LoadTestError as error:
         if debug:
             raise
         talk.print(str(error), markup=False)
-        sys.exit(USAGE if isinstance(error, UsageError) else UNUSABLE)
+        return of_error(error)
+    except (KeyboardInterrupt, typer.Abort):
+        if debug:
+            raise
+        talk.print("interrupted", markup=False)
+        return ExitCode.INTERRUPTED
+    except OSError as error:
+        if debug:
+            raise
+        talk.print(f"{error.filename or 'lt'}: {error.strerror or error}.", markup=False)
+        return ExitCode.UNUSABLE

@@ -33,7 +33,7 @@ class TerminalConsole:
 
     def confirm(self, question: str) -> bool | None:
         """Ask; None without a terminal."""
-        return typer.confirm(question, err=True) if sys.stdin.isatty() else None
+        return typer.confirm(question, err=True) if sys.stdin is not None and sys.stdin.isatty() else None
 
     def progress(self, planned_s: float | None, *, expect_workers: int) -> ProgressLine:
         """Return the live line."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ..platforms.cloudrun.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
-UNUSABLE = 4
 
 ProjectOption = Annotated[
     str | None,
@@ -168,6 +167,7 @@ def deploy(
 
 
 def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str | None, dry_run: bool) -> int:
+    from ..core.exit_codes import ExitCode
     from ..platforms.cloudrun.build import deploy_command, run_all
     from ..platforms.cloudrun.deploy import deploy as deploy_service
     from .terminal import out, talk
@@ -199,7 +199,7 @@ def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str
     out.print(deployed.url, markup=False)
     if deployed.not_set:
         talk.print(f"Deployed, but who may call it stays as it was: {deployed.not_set}", markup=False)
-        return UNUSABLE
+        return ExitCode.UNUSABLE
     return 0
 
 

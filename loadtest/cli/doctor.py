@@ -11,8 +11,6 @@ import typer
 from .deploy import EndpointOption, ProjectOption, RegionOption
 from .runs import RunsOption
 
-UNUSABLE = 4
-
 
 def doctor(
     target: Annotated[
@@ -45,6 +43,7 @@ def doctor(
     from target_service.schema import EXAMPLES
 
     from ..core.checks import Check, Mark
+    from ..core.exit_codes import ExitCode
     from ..platforms.base import CheckRequest, TargetOptions
     from ..platforms.cloudrun.settings import parse_timeout
     from ..platforms.registry import platform_of
@@ -71,4 +70,4 @@ def doctor(
         show(check)
     for check in platform_of("cloud" if endpoint is not None else target).checks(asked):
         show(check)
-    return UNUSABLE if any(check.mark is Mark.BAD for check in found) else 0
+    return ExitCode.UNUSABLE if any(check.mark is Mark.BAD for check in found) else 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..api import Format
 from . import options as words
 from .runs import RunsOption
 
@@ -15,19 +15,6 @@ if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-size
     from reports.model import Report
 
     from ..recording.folder import RunFolder
-
-EXIT_CODES = {"held": 0, "unjudged": 0, "missed": 1, "undecided": 3}
-"""What the objectives of the reported runs come to, as this verb's exit code."""
-
-
-class Format(StrEnum):
-    """What a report can be rendered as."""
-
-    HTML = "html"
-    TEXT = "text"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    JUNIT = "junit"
 
 
 def report(
@@ -65,24 +52,22 @@ def report(
     """
     from reports.summary.build import build_report
 
+    from ..api import rendered, write, write_page
     from ..core.price_overrides import overrides
-    from .terminal import out, talk
+    from .terminal import out, talk, write_data
 
     priced = overrides(prices, free_tier=free_tier)
     folders, notes = _chosen(runs, run or [])
     for note in notes:
         talk.print(note, markup=False)
     made = build_report([folder.path for folder in folders], notes=notes, prices=priced)
-    if format is Format.HTML:
-        path = write_page(made, folders, out_file)
+    if out_file is not None or format is Format.HTML:
+        path = write_page(made, folders) if out_file is None else write(out_file, rendered(made, format))
         out.print(str(path), markup=False)
-        if open_it:
+        if open_it and format is Format.HTML:
             typer.launch(path.resolve().as_uri())
-    elif out_file is not None:
-        _write(out_file, _rendered(made, format))
-        out.print(str(out_file), markup=False)
     else:
-        typer.echo(_rendered(made, format), nl=False)
+        write_data(rendered(made, format))
     return exit_code(made)
 
 
@@ -90,7 +75,9 @@ def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
     """Return what the reported runs came to; a degraded run is undecided unless it is allowed."""
     from reports.verdict import of_runs
 
-    return EXIT_CODES[of_runs(made.runs, allow_degraded=allow_degraded).kind]
+    from ..core.exit_codes import of_verdict
+
+    return of_verdict(of_runs(made.runs, allow_degraded=allow_degraded).kind)
 
 
 def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:
@@ -102,42 +89,3 @@ def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:
         return newest_pair(runs)
     found = [find_run(runs, name) for name in names]
     return list({folder.path.resolve(): folder for folder in found}.values()), []
-
-
-def _rendered(made: Report, format: Format) -> str:
-    if format is Format.TEXT:
-        from reports.render.text import render_text
-
-        return render_text(made)
-    if format is Format.MARKDOWN:
-        from reports.render.markdown import render_markdown
-
-        return render_markdown(made)
-    if format is Format.JUNIT:
-        from reports.render.junit import render_junit
-
-        return render_junit(made)
-    return made.model_dump_json(indent=2) + "\n"
-
-
-def write_page(made: Report, folders: list[RunFolder], out_file: Path | None = None) -> Path:
-    """Write the page, and what derives from it: a single run's summary.json, and the index of all runs."""
-    from reports.render.html import render_html
-    from reports.render.index import write_index
-    from reports.summary.build import write_report
-
-    if out_file is not None:
-        _write(out_file, render_html(made))
-        return out_file
-    path = write_report([folder.path for folder in folders], made)
-    write_index(path.parent if len(folders) > 1 else folders[0].path.parent)
-    return path
-
-
-def _write(path: Path, text: str) -> None:
-    from ..core.errors import UnusableError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UnusableError(f"`--out {path}` cannot be written: {error.strerror}.") from error

@@ -11,8 +11,6 @@ from .runs import RunsOption
 if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
     from ..recording.folder import RunFolder
 
-MISSED, INTERRUPTED = 1, 130
-
 
 def run(
     scenario: words.Scenario,
@@ -62,13 +60,14 @@ def run(
     given = locals()
     del given["allow_degraded"]  # of the report, not of the run
 
+    from ..core.exit_codes import ExitCode
     from ..runs.options import parse_options
     from ..runs.run import run as record
     from .console import TerminalConsole
 
     recorded = record(parse_options(**given), TerminalConsole())
     code = _report(recorded.folder, allow_degraded=allow_degraded)
-    return INTERRUPTED if recorded.interrupted else MISSED if recorded.aborted else code
+    return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
 
 
 def _report(folder: RunFolder, *, allow_degraded: bool) -> int:
@@ -76,10 +75,12 @@ def _report(folder: RunFolder, *, allow_degraded: bool) -> int:
     from reports.render.text import render_text
     from reports.summary.build import build_report
 
-    from .report import exit_code, write_page
-    from .terminal import out
+    from ..api import write_page
+    from .report import exit_code
+    from .terminal import out, write_data
 
     made = build_report([folder.path])
-    out.print(render_text(made, brief=True), markup=False)
-    out.print(f"report: {write_page(made, [folder])}", markup=False)
+    page = write_page(made, [folder])
+    write_data(render_text(made, brief=True) + "\n")
+    out.print(f"report: {page}", markup=False)
     return exit_code(made, allow_degraded=allow_degraded)

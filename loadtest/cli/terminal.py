@@ -1,11 +1,144 @@
-"""Print: data to stdout, talk to stderr."""
+"""Print: data to stdout, talk to stderr, and neither ever ends a verb."""
 
 from __future__ import annotations
 
-from rich.console import Console
+import codecs
+import errno
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, TextIO
 
-out = Console(highlight=False, soft_wrap=True)
+from rich.console import Console
+from rich.text import Text
+
+_CHECKOUT, _INSTALLED = "python lt.py", "lt"
+"""How the messages of the code name this program, and what an installed one is called."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What a terminal would act on instead of showing: C0 but for tab and line feed, C1, and marks of writing direction."""
+
+_SPELLED = {
+    **{ord(bar): str(level) for level, bar in enumerate("▁▂▃▄▅▆▇█", start=1)},
+    **str.maketrans({"→": "->", "×": "x", "≥": ">=", "≤": "<=", "±": "+-", "–": "-", "−": "-", "…": "...", "·": ","}),
+    **str.maketrans({"✓": "ok", "✗": "x"}),
+}
+"""How an encoding without them, such as ASCII, gets the signs that our texts use."""
+
+
+def visible(text: str) -> str:
+    r"""Return the text with each control character spelled (`\x1b`): names and labels never command a terminal."""
+    return _CONTROL.sub(
+        lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text
+    )
+
+
+def named(text: str) -> str:
+    """Return the text with this program called what the user calls it: `lt` where it is installed."""
+    return text if Path(sys.argv[0]).name == "lt.py" else text.replace(_CHECKOUT, _INSTALLED)
+
+
+class _Stream(io.TextIOBase):
+    """stdout or stderr as it is now; once writing fails the rest is dropped, so that a load goes on without a reader.
+
+    Attributes:
+        failed: why writing failed; None while it has not. A reader that has left (EPIPE) is no failure.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._gone: TextIO | None = None
+        self.failed: OSError | None = None
+
+    @property
+    def _now(self) -> TextIO | None:
+        stream: TextIO | None = getattr(sys, self._name)
+        return None if stream is self._gone else stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # read only here: rich asks whether it may draw boxes
+        return (self._now and self._now.encoding) or "ascii"
+
+    def isatty(self) -> bool:
+        return self._now is not None and self._now.isatty()
+
+    def fileno(self) -> int:
+        if self._now is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._now.fileno()
+
+    def write(self, text: str) -> int:
+        stream = self._now
+        if stream is not None:
+            try:
+                stream.write(text)
+            except (OSError, ValueError) as error:  # ValueError: closed
+                self._drop(stream, error)
+        return len(text)
+
+    def flush(self) -> None:
+        stream = self._now
+        if stream is not None:
+            try:
+                stream.flush()
+            except (OSError, ValueError) as error:
+                self._drop(stream, error)
+
+    def _drop(self, stream: TextIO, error: Exception) -> None:
+        self._gone = stream
+        if isinstance(error, OSError) and error.errno != errno.EPIPE:
+            self.failed = error
+        try:  # what is still buffered would fail again when Python flushes it at its end, and change the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (OSError, ValueError):
+            return
+
+
+class _Terminal(Console):
+    """A console for sentences and tables: control characters in them are shown, never sent."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(named(text)), **options)
+
+
+_stdout = _Stream("stdout")
+
+out = _Terminal(file=_stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it has what rich uses
 """For what a program may read: tables, paths, JSON."""
 
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+talk = _Terminal(file=_Stream("stderr"), highlight=False, soft_wrap=True)  # type: ignore[arg-type] # as above
 """For what only a person reads: progress, warnings, errors."""
+
+
+def write_data(text: str) -> None:
+    """Write a rendered report to stdout as it is, line breaks and all."""
+    _stdout.write(visible(text))
+
+
+def prepare() -> None:
+    """Make stdin, stdout and stderr usable whatever they were started as: closed, or in an encoding without `→`."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened would become it, and be written to
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process
+    codecs.register_error("spell", _spell)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="spell")
+
+
+def end() -> OSError | None:
+    """Write what is left of stdout, and return why that failed, if it did."""
+    _stdout.flush()
+    return _stdout.failed
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_SPELLED)
+    return text.encode("ascii", "backslashreplace").decode(), error.end

@@ -28,6 +28,7 @@ def join(
 
     from ..core.addresses import parse_address
     from ..core.errors import UsageError
+    from ..core.exit_codes import ExitCode
     from ..fleet.worker_pool import WorkerPool
     from ..runs.options import parse_duration
     from .terminal import talk
@@ -43,5 +44,5 @@ def join(
     try:
         code = pool.run()
     except KeyboardInterrupt:
-        return 130
-    return 4 if code else 0
+        return ExitCode.INTERRUPTED
+    return ExitCode.UNUSABLE if code else ExitCode.HELD

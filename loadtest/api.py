@@ -1,0 +1,211 @@
+"""Run scenarios, read recorded runs and render reports from Python: what the verbs of `lt` call."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .core.errors import UnusableError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.model import Report, RunSummary
+
+    from .recording.folder import RunFolder
+    from .recording.run import Run
+    from .runs.options import RunOptions
+    from .runs.watch import RunConsole
+
+
+class Format(StrEnum):
+    """What a report can be rendered as."""
+
+    HTML = "html"
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+
+
+class RecordedRun:
+    """A recorded run, sealed: rows, summary, load, failures and metrics are read when they are first asked for.
+
+    Attributes:
+        path: its folder.
+        record: what its `run.json` says: `record.outcome` is complete, interrupted or degraded, `record.reasons` why.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.path = folder.path
+        self.record: Run = folder.ensure_sealed()
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"<RecordedRun {self.record.id}: {self.record.outcome.value}>"
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Every request as a row (docs/run-folder.md lists the columns); memory grows with the run: 100 B a row."""
+        return self._folder.read_rows()
+
+    @cached_property
+    def load(self) -> pd.DataFrame:
+        """Users, requests in flight and the generator's own health, a row per second and worker; empty if absent."""
+        return self._folder.read_load()
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """Failures by kind, status and message, with first, last and count; empty when nothing failed."""
+        import pandas as pd
+
+        from .recording.failures import FAILURE_COLUMNS
+
+        try:
+            return pd.read_csv(self._folder.failures, parse_dates=["first", "last"])
+        except FileNotFoundError:
+            return pd.DataFrame(columns=list(FAILURE_COLUMNS))
+        except (OSError, ValueError) as error:
+            raise UnusableError(f"{self._folder.failures} cannot be read: {error}.") from error
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """The platform's own series in long form (metric, labels, start, end, value or distribution); empty if none."""
+        import pandas as pd
+
+        from .recording.rows import METRICS_SCHEMA
+
+        found = self._folder.read_metrics()
+        return pd.DataFrame(columns=METRICS_SCHEMA.names) if found is None else found
+
+    @cached_property
+    def summary(self) -> RunSummary:
+        """Everything the report says of this run; docs/report.md documents each field."""
+        return _built([self._folder]).runs[0]
+
+
+def run(scenario: str | Path | RunOptions, *, console: RunConsole | None = None, **options: Any) -> RecordedRun:
+    """Run a scenario against a target, record every request, and return the recorded run.
+
+    The load generators are processes of their own, so this works in a notebook, a test or a thread. Ctrl-C (a
+    notebook's interrupt) ends the run early: its outcome is then `interrupted`.
+
+    Args:
+        scenario: a bundled scenario's name, a locustfile's path, or options from `parse_options`.
+        console: where to talk and ask; without one sentences go to the `loadtest` logger, and load that would leave
+            this machine is refused unless `yes=True`.
+        options: those of `lt run` by their names, as `target="emulator"`, `users=50`, `duration="2m"`,
+            `slo=["p95 < 300ms"]`, `runs="runs"`.
+
+    Raises:
+        UsageError: an option is wrong, or sending to the target was not agreed to.
+        UnusableError: the target, the load generators or the run's folder could not be used.
+    """
+    from .runs.options import RunOptions, parse_options
+    from .runs.run import run as record
+
+    if not isinstance(scenario, RunOptions):
+        scenario = parse_options(scenario=str(scenario), **options)
+    elif options:
+        raise UsageError(f"`{next(iter(options))}`: give it to `parse_options`, beside the other options.")
+    return RecordedRun(record(scenario, console).folder)
+
+
+def open_run(name: str | Path = "latest", *, runs: str | Path = "runs") -> RecordedRun:
+    """Return a recorded run.
+
+    Args:
+        name: its folder, its id, a unique prefix of it, its label, or `latest`.
+        runs: the folder that holds the runs, where `name` is not a path.
+
+    Raises:
+        UnknownRunError: there is no such run.
+        RunFolderError: it is still running, or cannot be read.
+    """
+    from .recording.catalogue import find_run
+
+    return RecordedRun(find_run(Path(runs), str(name)))
+
+
+def report(
+    *names: str | Path | RecordedRun,
+    runs: str | Path = "runs",
+    format: Format | str = Format.HTML,
+    out: str | Path | None = None,
+) -> Path | str:
+    """Render a report of one run, or of several compared with the first, and return where or what it is.
+
+    Args:
+        names: recorded runs, or what `open_run` takes.
+        runs: the folder that holds the runs, where a name is not a path.
+        format: html is written (into the run's folder; several runs' beside them) and its path returned; the others
+            are returned as text.
+        out: write it here instead, and return this path.
+
+    Raises:
+        UnknownRunError: there is no such run.
+        RunFolderError: a run is still running, or cannot be read.
+        UnusableError: the page cannot be written.
+    """
+    format = _format(format)
+    if not names:
+        raise UsageError("Name at least one run to report.")
+    opened = [one if isinstance(one, RecordedRun) else open_run(one, runs=runs) for one in names]
+    folders = [one._folder for one in opened]
+    made = _built(folders)
+    if out is not None:
+        return write(Path(out), rendered(made, format))
+    return write_page(made, folders) if format is Format.HTML else rendered(made, format)
+
+
+def rendered(made: Report, format: Format) -> str:
+    """Return a report as text in one of its formats."""
+    if format is Format.HTML:
+        from reports.render.html import render_html as render
+    elif format is Format.TEXT:
+        from reports.render.text import render_text as render
+    elif format is Format.MARKDOWN:
+        from reports.render.markdown import render_markdown as render
+    elif format is Format.JUNIT:
+        from reports.render.junit import render_junit as render
+    else:
+        return made.model_dump_json(indent=2) + "\n"
+    return render(made)
+
+
+def write_page(made: Report, folders: list[RunFolder]) -> Path:
+    """Write the page and what derives from it (a single run's summary.json, the index of all runs); return its path."""
+    from reports.render.index import write_index
+    from reports.summary.build import write_report
+
+    path = write_report([folder.path for folder in folders], made)
+    write_index(path.parent if len(folders) > 1 else folders[0].path.parent)
+    return path
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file that the user named, and return its path.
+
+    Raises:
+        UnusableError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UnusableError(f"`{path}` cannot be written: {error}.") from error
+    return path
+
+
+def _format(name: str) -> Format:
+    try:
+        return Format(name)
+    except ValueError:
+        raise UsageError(f"There is no format `{name}`; there are {', '.join(Format)}.") from None
+
+
+def _built(folders: list[RunFolder]) -> Report:
+    from reports.summary.build import build_report
+
+    return build_report([folder.path for folder in folders])
