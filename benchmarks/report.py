@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import keep, where
-from loadtest.recording.folder import ROW_GROUP_ROWS, RunFolder
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.readers import ROW_GROUP_ROWS
 from loadtest.recording.rows import SCHEMA
 from loadtest.recording.run import LoadModel, Outcome, PlanPoint, Run, ScenarioRecord, TargetRecord
 

@@ -266,9 +266,12 @@ class Failure(Part):
     )
     kind: Annotated[str, Field(description="its outcome, see docs/terms.md"), Shown("kind", "outcome")]
     status: Annotated[int | None, Shown("status", "status")]
-    message: Annotated[str, Shown("message", "long")]
+    message: Annotated[
+        str, Field(description="{n}, {uuid}, {hash} stand for what differs among them"), Shown("message", "long")
+    ]
     first_s: Annotated[float | None, Shown("first", "clock")]
     last_s: Annotated[float | None, Shown("last", "clock")]
+    body: Annotated[str | None, Field(description="the first failed answer's, where it was kept")] = None
 
 
 class TaskError(Part):

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ..recording.folder import LOAD_COLUMNS, RunFolder
+from ..recording.folder import RunFolder
 from ..recording.frames import Frame, SpoolReader
+from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
 """What "now" means in the live line: long enough for a p95 at 10 requests/s, short enough to see a spike begin."""

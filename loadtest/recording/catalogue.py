@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..core.errors import RunFolderError, UnknownRunError
-from .folder import RUN_JSON, RunFolder
+from .folder import RunFolder
+from .paths import is_there
 from .run import Run
 
 
@@ -16,9 +16,9 @@ def list_runs(runs: Path) -> list[tuple[RunFolder, Run | None, str]]:
     if not runs.is_dir():
         return found
     for path in sorted(runs.iterdir()):
-        if not (path / RUN_JSON).exists():
-            continue
         folder = RunFolder(path)
+        if not is_there(folder.record):
+            continue
         try:
             found.append((folder, folder.read_run(), ""))
         except RunFolderError as error:
@@ -32,7 +32,7 @@ def find_run(runs: Path, name: str) -> RunFolder:
     Raises:
         UnknownRunError: none or several; the text lists what is there.
     """
-    if name and os.path.exists(Path(name) / RUN_JSON):  # noqa: PTH110 - Path.exists raises for a name too long
+    if name and is_there(RunFolder(Path(name)).record):
         return RunFolder(Path(name))
     known = list_runs(runs)
     if not known:

@@ -19,6 +19,7 @@ from typing import Any
 import msgpack
 
 from ..core.errors import RunFolderError
+from .paths import open_file
 
 MAGIC = b"LTF1"
 HEADER = struct.Struct("<4sII")
@@ -174,7 +175,7 @@ class SpoolReader:
             raise RunFolderError(f"{self.path} cannot be read: {error.strerror}.") from error
 
     def _frames(self) -> Iterator[Frame]:
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             file.seek(self.offset)
             while True:
                 header = file.read(HEADER.size)

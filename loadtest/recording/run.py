@@ -230,6 +230,14 @@ class ProcessRecord(_Record):
     started_s: float
 
 
+class SealedFile(_Record):
+    """How to recognise `requests.parquet` as the file that was sealed: a reader that finds another one says so."""
+
+    rows: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
 class Run(_Record):
     """Everything about a run that is not a row."""
 
@@ -258,4 +266,5 @@ class Run(_Record):
     pauses: list[PauseRecord] = Field(default_factory=list)
     unrecorded_workers: list[UnrecordedWorkerRecord] = Field(default_factory=list)
     starts_not_known: list[str] = Field(default_factory=list)
+    sealed: SealedFile | None = None
     process: ProcessRecord | None = None

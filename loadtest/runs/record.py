@@ -83,6 +83,7 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
     run.reasons = list(dict.fromkeys([*run.reasons, *reasons]))
     try:
         sealed = folder.seal()
+        run.sealed = sealed.file
         if sealed.stopped_why:
             run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
         if sealed.rows == 0 and not interrupted:

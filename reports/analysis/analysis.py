@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadtest.core.objectives import with_implied
+from loadtest.core.errors import ObjectiveError, RunFolderError
+from loadtest.core.objectives import Objective, with_implied
 from loadtest.core.prices import prices_for
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Run
@@ -51,7 +52,11 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything one run says. `cloud` is None when no series were fetched, `gauge` when no instance count was."""
+    """Everything one run says.
+
+    `cloud` is None when no series were fetched or they cannot be read, `gauge` when no instance count is among them;
+    `damage` says which files beside the rows could not be read, a sentence each.
+    """
 
     folder: RunFolder
     run: Run
@@ -65,6 +70,7 @@ class Analysis:
     slow_first: SlowFirst | None
     warmup: Warmup
     capacity: Capacity
+    damage: tuple[str, ...]
     judgements: tuple[Judgement, ...]
     advice: tuple[Suggestion, ...]
     cost: Cost | None
@@ -82,14 +88,13 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         run: its record.
 
     Raises:
-        RunFolderError: the folder's rows or series cannot be read.
-        ObjectiveError: an objective of the run cannot be parsed.
+        RunFolderError: the folder's rows cannot be read, or its record holds an objective that is none.
     """
-    objectives = with_implied(run.objectives, implied=run.options.get("default_objective") is not False)
+    objectives = _objectives(folder, run)
     prices = prices_for(run.target.region, run.prices)
     series = read_series(folder, run)
     load = read_load(folder, run, series)
-    cloud = read_cloud(folder, series)
+    cloud, unread = _cloud(folder, series)
     gauge = instance_gauge(cloud)
     steady, _ = steady_window(series, load, run)
     windows = measure(series)
@@ -124,10 +129,26 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,
         capacity=limits,
+        damage=tuple(said for said in (load.damage, unread) if said),
         judgements=tuple(judge(objective, observed) for objective in objectives),
         advice=suggest(run, series, gauge, parts, spikes, limits, prices),
         cost=cost,
     )
+
+
+def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
+    try:
+        return with_implied(run.objectives, implied=run.options.get("default_objective") is not False)
+    except ObjectiveError as error:
+        raise RunFolderError(f"{folder.record} holds an objective that is none: correct it there. {error}") from error
+
+
+def _cloud(folder: RunFolder, series: Series) -> tuple[tuple[MetricSeries, ...] | None, str]:
+    """Return the fetched series, and what is wrong with them, as a sentence: the rest of the run is told without."""
+    try:
+        return read_cloud(folder, series), ""
+    except RunFolderError as error:
+        return None, str(error)
 
 
 def _latencies(folder: RunFolder, series: Series, parts: tuple[PhaseWindow, ...]) -> Latencies:

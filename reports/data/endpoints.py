@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from loadtest.core.templates import path_template
-from reports.data.arrays import integers
+from loadtest.recording.arrays import integers
 from reports.data.histogram import Bools, Ints
 
 MAX_ENDPOINTS = 512
@@ -96,6 +96,11 @@ class EndpointIndex:
         self.rest = rest
         self._templates = templates
         self._numbers = {key: at for at, key in enumerate(endpoints)}
+
+    def kept(self, key: EndpointKey) -> EndpointKey | None:
+        """Return the endpoint under which this one is counted; None when it is not of this run."""
+        key = self._templates.get(key, key)
+        return key if key in self._numbers else self.rest
 
     def numbers(self, names: pa.Array, methods: pa.Array) -> Ints:
         """Return the index into `endpoints` of each row."""

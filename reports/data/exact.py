@@ -9,9 +9,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import CENSORED, FAILED, OUTCOMES
-from reports.data.arrays import integers
 from reports.data.binomial import rank_interval
 from reports.data.histogram import BINS, MAX_US, Bools, Counts, Floats, Ints, Tally, bin_of
 from reports.data.rules import QUANTILES

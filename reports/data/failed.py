@@ -1,98 +1,135 @@
-"""List the failures of a run by kind, status and message."""
+"""List the failures of a run by endpoint, kind, status and message."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from datetime import datetime
 
-import numpy as np
-
+from loadtest.core.errors import RunFolderError
+from loadtest.recording.failures import Failures
 from loadtest.recording.folder import RunFolder
-from reports import model
-from reports.data.arrays import integers
+from loadtest.recording.load_lines import CsvReader
+from reports.data.endpoints import EndpointKey
+from reports.data.series import Series
+from reports.model import Failure
 
-MAX_MESSAGES = 200
-"""What a reader can take in; the rest stand in one line."""
+MAX_LINES = 200
+"""What a reader can take in; the rest stand in one line that says how many they are."""
 
-REST = "(further messages)"
+COLUMNS = ("start", "name", "method", "status", "outcome", "error")
+NEEDS = ("count", "kind", "status", "message", "method", "name")
 
 
-def failures_of(folder: RunFolder, t0_ns: int) -> list[model.Failure]:
-    """Return the failures, most frequent first: from `failures.csv`, or from the rows where there is none.
+def failures_of(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:
+    """Return the failures, most frequent first, and a sentence where `failures.csv` could not be used, else "".
+
+    They come from `failures.csv`, or from the rows where there is none, it is damaged, or it does not count as many
+    failures as the rows hold.
 
     Raises:
         RunFolderError: the rows cannot be read.
     """
-    found = _recorded(folder, t0_ns) if folder.failures.exists() else _counted(folder, t0_ns)
-    found.sort(key=lambda failure: -failure.count)
-    shown, rest = found[:MAX_MESSAGES], found[MAX_MESSAGES:]
-    if rest:
-        ends = [f.last_s for f in rest if f.last_s is not None]
-        begins = [f.first_s for f in rest if f.first_s is not None]
-        shown.append(
-            model.Failure(
-                kind="various",
-                status=None,
-                message=REST,
-                count=sum(failure.count for failure in rest),
-                first_s=min(begins, default=None),
-                last_s=max(ends, default=None),
-            )
-        )
-    return shown
+    expected = int(series.failed.sum() + series.generator.sum())
+    found, said = _recorded(folder, series)
+    if sum(one.count for one in found) != expected:
+        if found and not said:
+            said = f"{folder.failures.name} counts other failures than the rows hold; they are counted from the rows."
+        found = _counted(folder, series) if expected else []
+    merged = _by_endpoint(found, series)
+    named = [one for one in merged if one.name or one.method]
+    remainder = [one for one in merged if not (one.name or one.method)]
+    return [*_limited(sorted(named, key=lambda one: -one.count)), *remainder], said
 
 
-def _recorded(folder: RunFolder, t0_ns: int) -> list[model.Failure]:
-    with folder.failures.open(encoding="utf-8", newline="", errors="replace") as file:
-        return list(_lines(csv.DictReader(file), t0_ns))
+def _recorded(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:
+    try:
+        lines = list(CsvReader(folder.failures, needs=NEEDS))
+    except FileNotFoundError:
+        return [], ""
+    except RunFolderError as error:
+        return [], f"{error} The failures are counted from the rows."
+    return [_failure(line, series) for line in lines if (line.get("count") or "").isdecimal()], ""
 
 
-def _lines(lines: csv.DictReader[str], t0_ns: int) -> Iterator[model.Failure]:
-    for line in lines:
-        if not (line.get("count") or "").isdigit():  # cut short, or not a line of this file
-            continue
-        status = line.get("status") or ""
-        yield model.Failure(
-            kind=line.get("kind") or "",
-            status=int(status) if status.isdigit() else None,
-            message=line.get("message") or "",
-            count=int(line["count"]),
-            first_s=_moment(line.get("first"), t0_ns),
-            last_s=_moment(line.get("last"), t0_ns),
-        )
+def _failure(line: dict[str, str], series: Series) -> Failure:
+    status = line.get("status") or ""
+    return Failure(
+        method=line.get("method") or "",
+        name=line.get("name") or "",
+        kind=line.get("kind") or "",
+        status=int(status) if status.isdecimal() else None,
+        message=line.get("message") or "",
+        count=int(line["count"]),
+        first_s=_moment(line.get("first"), series.t0_ns),
+        last_s=_moment(line.get("last"), series.t0_ns),
+        body=line.get("body") or None,
+    )
 
 
 def _moment(text: str | None, t0_ns: int) -> float | None:
     try:
         return round(datetime.fromisoformat(text or "").timestamp() - t0_ns / 1e9, 3)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
-def _counted(folder: RunFolder, t0_ns: int) -> list[model.Failure]:
-    seen: dict[tuple[str, int, str], tuple[int, int, int]] = {}
-    for batch in folder.row_batches(("start", "latency_us", "status", "outcome", "error")):
-        outcomes = batch.column("outcome").dictionary.to_pylist()
-        outcome = integers(batch.column("outcome").indices, 0)
-        failed = np.flatnonzero(np.array([name != "ok" for name in outcomes])[outcome])
-        messages = ["", *batch.column("error").dictionary.to_pylist()]
-        error = integers(batch.column("error").indices, -1)[failed] + 1
-        status = integers(batch.column("status"), 0)[failed]
-        end = (integers(batch.column("start"), 0) + integers(batch.column("latency_us"), 0) * 1000)[failed]
-        rows = zip(outcome[failed].tolist(), error.tolist(), status.tolist(), end.tolist(), strict=True)
-        for code, place, number, at in rows:
-            key = (outcomes[code], number, messages[place] or "")
-            count, first, last = seen.get(key, (0, at, at))
-            seen[key] = (count + 1, min(first, at), max(last, at))
+def _counted(folder: RunFolder, series: Series) -> list[Failure]:
+    failures = Failures()
+    for batch in folder.row_batches(COLUMNS):
+        failures.add(batch)
     return [
-        model.Failure(
-            kind=kind,
-            status=status or None,
-            message=message,
-            count=count,
-            first_s=round((first - t0_ns) / 1e9, 3),
-            last_s=round((last - t0_ns) / 1e9, 3),
+        Failure(
+            method=one.method,
+            name=one.name,
+            kind=one.kind,
+            status=one.status,
+            message=one.message,
+            count=one.count,
+            first_s=round((one.first_ns - series.t0_ns) / 1e9, 3),
+            last_s=round((one.last_ns - series.t0_ns) / 1e9, 3),
         )
-        for (kind, status, message), (count, first, last) in seen.items()
+        for one in failures.kinds()
     ]
+
+
+def _by_endpoint(found: list[Failure], series: Series) -> list[Failure]:
+    """Return the failures under the endpoints that the report keeps apart, each with its share of their requests."""
+    sent = dict(zip(series.endpoints, series.by_endpoint.tolist(), strict=True))
+    merged: dict[tuple[object, ...], Failure] = {}
+    for one in found:
+        endpoint = series.index.kept(EndpointKey(one.name, one.method)) if one.name or one.method else None
+        where = {"name": "", "method": ""} if endpoint is None else {"name": endpoint.name, "method": endpoint.method}
+        key = (*where.values(), one.kind, one.status, one.message)
+        old = merged.get(key)
+        count = one.count + (old.count if old else 0)
+        both = [one] if old is None else [old, one]
+        firsts = [each.first_s for each in both if each.first_s is not None]
+        lasts = [each.last_s for each in both if each.last_s is not None]
+        share = count / sent[endpoint] if endpoint is not None and sent.get(endpoint) else None
+        merged[key] = one.model_copy(
+            update={
+                **where,
+                "count": count,
+                "first_s": min(firsts, default=None),
+                "last_s": max(lasts, default=None),
+                "share": share,
+            }
+        )
+    return list(merged.values())
+
+
+def _limited(found: list[Failure]) -> list[Failure]:
+    shown, rest = found[:MAX_LINES], found[MAX_LINES:]
+    if rest:
+        firsts = [one.first_s for one in rest if one.first_s is not None]
+        lasts = [one.last_s for one in rest if one.last_s is not None]
+        shown.append(
+            Failure(
+                kind="various",
+                status=None,
+                message=f"({len(rest):,} more kinds of failure)",
+                count=sum(one.count for one in rest),
+                first_s=min(firsts, default=None),
+                last_s=max(lasts, default=None),
+            )
+        )
+    return shown

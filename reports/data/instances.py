@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from reports.data.arrays import integers
+from loadtest.recording.arrays import integers
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally
 from reports.data.rules import FIRST_REQUESTS, YOUNG_S
 from reports.model import Instance

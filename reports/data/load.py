@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from loadtest.recording.folder import LOAD_COLUMNS, RunFolder
+from loadtest.core.errors import RunFolderError
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.load_lines import LOAD_COLUMNS, load_lines
 from loadtest.recording.run import Run
 from reports.data.histogram import Bools, Floats
 from reports.data.rules import GENERATOR_CPU_RATIO, GENERATOR_LAG_MS
@@ -21,6 +22,7 @@ class Load:
 
     Attributes:
         recorded: whether there was a `load.csv` with lines in it.
+        damage: what could not be read of it, as a sentence; "" without damage.
         planned_users: of the whole fleet, from `load.csv`, else from the plan in `run.json`.
         users: running on all workers.
         in_flight: awaiting an answer at the end of the second, on all workers.
@@ -35,6 +37,7 @@ class Load:
     """
 
     recorded: bool
+    damage: str
     planned_users: Floats
     users: Floats
     in_flight: Floats
@@ -58,22 +61,27 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     seconds = series.seconds
     names = [name for name in LOAD_COLUMNS if name not in ("time_s", "worker")]
     columns = {name: np.full(seconds, math.nan) for name in names}
-    recorded = False
-    if folder.load.exists():
-        with folder.load.open(encoding="utf-8", newline="", errors="replace") as file:
-            for line in csv.DictReader(file):
-                at = _number(line.get("time_s")) - series.t0_ns / 1e9
-                if None in line or math.isnan(at) or not 0 <= round(at) < seconds:
-                    continue
-                recorded = True
-                for name in names:
-                    _merge(columns[name], round(at), _number(line.get(name)), summed=name in _SUMMED)
+    recorded, damage, lines = False, "", load_lines(folder.load)
+    try:
+        for line in lines:
+            at = _number(line["time_s"]) - series.t0_ns / 1e9
+            if not -0.5 <= at < seconds:  # not a number among them
+                continue
+            recorded = True
+            for name in names:
+                _merge(columns[name], min(round(at), seconds - 1), _number(line.get(name)), summed=name in _SUMMED)
+    except FileNotFoundError:
+        pass
+    except RunFolderError as error:
+        damage = str(error)
+    if lines.skipped > 1:  # a kill cuts the last one short
+        damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
     planned = columns["planned_users"]
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:
         planned = np.interp(np.arange(seconds), [at.at_s for at in plan], [at.users for at in plan])
     saturated = (columns["cpu_ratio"] >= GENERATOR_CPU_RATIO) | (columns["loop_lag_ms"] > GENERATOR_LAG_MS)
-    return Load(recorded=recorded, saturated=saturated, **{**columns, "planned_users": planned})
+    return Load(recorded=recorded, damage=damage, saturated=saturated, **{**columns, "planned_users": planned})
 
 
 _SUMMED = frozenset({"users", "in_flight", "refused"})
@@ -91,6 +99,7 @@ def _merge(column: Floats, at: int, value: float, *, summed: bool) -> None:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text) if text else math.nan
+        number = float(text) if text else math.nan
     except ValueError:
         return math.nan
+    return number if math.isfinite(number) else math.nan

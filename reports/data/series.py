@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loadtest.core.errors import RunFolderError
+from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import CENSORED, FAILED, NOT_THE_SERVICE, OUTCOMES
 from loadtest.recording.run import Run
-from reports.data.arrays import integers
 from reports.data.endpoints import MAX_ENDPOINTS, EndpointCounter, EndpointIndex, EndpointKey
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
 from reports.data.instances import InstanceTracker

@@ -10,8 +10,10 @@ from urllib.parse import quote
 from markupsafe import Markup
 from pydantic import ValidationError
 
+from loadtest.core.errors import RunFolderError
 from loadtest.recording.catalogue import list_runs
-from loadtest.recording.folder import REPORT, RunFolder
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.paths import open_file
 from loadtest.recording.run import Run
 from reports.data import formats
 from reports.model import Quantile, Report
@@ -19,6 +21,9 @@ from reports.render import sentences
 from reports.render.html import content_security_policy, page_file, template
 
 INDEX = "index.html"
+MAX_SUMMARY_BYTES = 64 << 20
+"""A summary is some 300 kB."""
+
 TREND_WIDTH, TREND_HEIGHT, TREND_ROOM = 320, 56, 8
 """Of a trend's drawing, in px; the room keeps its outermost dots inside."""
 
@@ -86,11 +91,12 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
     name = folder.path.name
     if run is None:
         return Entry(name, "", "", "", "", "", "", why=why)
-    link = f"{quote(name)}/{REPORT}" if folder.report.exists() else ""
+    link = f"{quote(name)}/{folder.report.name}" if folder.report.exists() else ""
     told = (name, run.label or "", link, formats.day(run.start), run.scenario.name, run.target.kind, run.outcome.value)
     try:
-        report = Report.model_validate_json(folder.summary.read_bytes())
-    except (OSError, ValidationError):
+        with open_file(folder.summary, limit=MAX_SUMMARY_BYTES) as file:
+            report = Report.model_validate_json(file.read())
+    except (OSError, RunFolderError, ValidationError):
         return Entry(*told)
     summary = report.runs[0]
     return Entry(

@@ -14,7 +14,7 @@ from reports import model
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparison import Side, compare
 from reports.data import formats
-from reports.data.arrays import give_back_large_blocks
+from reports.data.memory import give_back_large_blocks
 from reports.data.timeline import step_for
 from reports.render.html import render_html
 from reports.summary.summary import run_summary
@@ -25,7 +25,6 @@ def summarise(folder: Path) -> model.Report:
 
     Raises:
         RunFolderError: it is still running, or cannot be read.
-        ObjectiveError: an objective of the run cannot be parsed.
     """
     return build_report([folder])
 
@@ -44,7 +43,6 @@ def build_report(
 
     Raises:
         RunFolderError: a run is still running, or cannot be read.
-        ObjectiveError: an objective of a run cannot be parsed.
     """
     give_back_large_blocks()
     found = [_analysed(RunFolder(folder), prices or {}) for folder in folders]

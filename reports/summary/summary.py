@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 import numpy as np
 
 from loadtest.recording.frames import FAILED, OUTCOMES
+from loadtest.recording.paths import is_there
 from loadtest.recording.run import Run
 from reports import model
 from reports.analysis.analysis import Analysis
 from reports.data.exact import Distribution
 from reports.data.failed import failures_of
 from reports.data.histogram import Bools, Floats
-from reports.data.numbers import error_ratio, failures, requests, throughput_per_s, time_out_at_least_ms
+from reports.data.numbers import error_ratio, requests, throughput_per_s, time_out_at_least_ms
+from reports.data.numbers import failures as failed_requests
 from reports.data.timeline import THROTTLING, Observed, timeline_of
 from reports.data.window import Window
 from reports.data.worst_second import worst_second
@@ -32,6 +34,7 @@ MAX_INSTANCES_LISTED = 200
 def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
     """Return everything the report says of one run, called `name` in it, its lines in steps of `step_s`."""
     run, series = found.run, found.series
+    failures, unlike = failures_of(found.folder, series)
     made = model.RunSummary(
         id=run.id,
         name=name,
@@ -68,10 +71,10 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         capacity=found.capacity,
         advice=list(found.advice),
         endpoints=_endpoints(found),
-        failures=failures_of(found.folder, series.t0_ns),
+        failures=failures,
         instances=list(series.instances[:MAX_INSTANCES_LISTED]),
         cost=found.cost,
-        measured=_measured(found),
+        measured=_measured(found, (*found.damage, *([unlike] if unlike else []))),
         task_errors=_task_errors(run),
     )
     return made.model_copy(update={"verdict": of_run(made)})
@@ -84,7 +87,7 @@ def _totals(found: Analysis) -> model.Totals:
         requests=requests(series, whole),
         ok=int(series.ok.sum()),
         failures={kind: int(series.by_outcome[kind].sum()) for kind in OUTCOMES if kind in FAILED},
-        failed=failures(series, whole),
+        failed=failed_requests(series, whole),
         generator=int(series.generator.sum()),
         task_errors=sum(error.count for error in found.run.task_errors),
         timeouts=int(series.by_outcome["timeout"].sum()),
@@ -125,7 +128,7 @@ def _phases(found: Analysis) -> list[model.Phase]:
             start_s=float(phase.window.start_s),
             end_s=float(phase.window.end_s),
             requests=requests(found.series, phase.window),
-            failures=failures(found.series, phase.window),
+            failures=failed_requests(found.series, phase.window),
             throughput_per_s=throughput_per_s(found.series, phase.window),
             min_ms=latency.min_ms,
             mean_ms=latency.mean_ms,
@@ -174,7 +177,7 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
     ]
 
 
-def _measured(found: Analysis) -> model.Measured:
+def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
     run, load = found.run, found.load
     return model.Measured(
         command=shlex.join(run.command),
@@ -187,7 +190,7 @@ def _measured(found: Analysis) -> model.Measured:
         saturated=_spans(load.saturated),
         refused=int(np.nansum(load.refused)),
         cloud_series=_cloud_series(found),
-        missing=_missing(found),
+        missing=[*damage, *_missing(found)],
         incidents=incidents(run),
     )
 
@@ -251,7 +254,7 @@ def _median(values: Floats) -> float | None:
 def _missing(found: Analysis) -> list[str]:
     """Return what the folder could not say, a sentence each."""
     said = []
-    if not found.load.recorded:
+    if not found.load.recorded and not found.load.damage:
         said.append("Users and the generator's own health: the run has no load.csv.")
     if not found.series.instances:
         said.append("Instances: the service sends no x-instance-id header.")
@@ -259,6 +262,6 @@ def _missing(found: Analysis) -> list[str]:
         said.append("The age of instances: the service sends no x-instance-age-ms header.")
     elif len(found.series.instances) > MAX_INSTANCES_LISTED:
         said.append(f"Only the first {MAX_INSTANCES_LISTED} of {len(found.series.instances)} instances are listed.")
-    if found.cloud is None and found.run.target.capabilities.has_metrics:
+    if found.cloud is None and not is_there(found.folder.metrics) and found.run.target.capabilities.has_metrics:
         said.append(f"What the platform did: no series were fetched; `lt metrics {found.run.id}` fetches them.")
     return said

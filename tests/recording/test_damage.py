@@ -1,61 +1,169 @@
-"""Whole run folders cut short and with bits flipped: read as far as sound, or refused with a sentence, never worse."""
+"""Run folders damaged in every way: read as far as sound and said, or refused with a sentence, never worse."""
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loadtest.core.errors import LoadTestError
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
-from loadtest.recording.run import PlanPoint, ScenarioRecord
-from reports.summary.build import build_report
+from loadtest.recording.run import Outcome, PlanPoint, ScenarioRecord, WorkerRecord
+from reports.model import Report
+from reports.render.html import render_html
+from reports.render.junit import render_junit
+from reports.render.markdown import render_markdown
+from reports.render.text import render_text
+from reports.summary.build import build_report, write_report
+from reports.verdict import of_runs
 from tests.recording.frames import T0, T0_NS, frames, record, spooled
 
 ROWS = 600
-CASES_PER_FILE = 25
+FORMATS: tuple[Callable[[Report], str], ...] = (
+    render_text,
+    render_markdown,
+    render_junit,
+    render_html,
+    Report.model_dump_json,
+)
 
-Damage = Callable[[bytes, random.Random], bytes]
+FILES = {
+    "unsealed": ("run.json", "requests.spool", "load.csv", "metrics.parquet"),
+    "sealed": ("run.json", "requests.parquet", "load.csv", "metrics.parquet", "failures.csv", "summary.json"),
+}
+NEEDED = ("run.json", "requests.spool", "requests.parquet")
+
+Damage = Callable[[Path, random.Random], None]
 
 
-def cut(content: bytes, chance: random.Random) -> bytes:
-    return content[: chance.randrange(len(content))]
+def cut(path: Path, chance: random.Random) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: chance.randrange(len(content))])
 
 
-def flip(content: bytes, chance: random.Random) -> bytes:
+def flip(path: Path, chance: random.Random) -> None:
+    content = bytearray(path.read_bytes())
     at = chance.randrange(len(content) * 8)
-    return content[: at // 8] + bytes([content[at // 8] ^ 1 << at % 8]) + content[at // 8 + 1 :]
+    content[at // 8] ^= 1 << at % 8
+    path.write_bytes(content)
 
 
-def flip_the_end(content: bytes, chance: random.Random) -> bytes:
+def flip_the_end(path: Path, chance: random.Random) -> None:
     """Flip a bit of the last 2 kB, where Parquet keeps what everything else is found by."""
-    kept = max(0, len(content) - 2048)
-    return content[:kept] + flip(content[kept:], chance)
+    content = bytearray(path.read_bytes())
+    at = chance.randrange(max(0, len(content) - 2048), len(content))
+    content[at] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+
+
+def scramble(path: Path, chance: random.Random) -> None:
+    path.write_bytes(chance.randbytes(chance.choice([1, 200, 100_000])))
+
+
+def insert(path: Path, chance: random.Random) -> None:
+    content = path.read_bytes()
+    at = chance.randrange(len(content))
+    path.write_bytes(content[:at] + chance.randbytes(chance.randrange(1, 50)) + content[at:])
+
+
+def repeat(path: Path, chance: random.Random) -> None:
+    """Write the file twice, one after the other, or a part of it."""
+    content = path.read_bytes()
+    path.write_bytes(content + content[: chance.choice([len(content), chance.randrange(1, len(content))])])
+
+
+def delete(path: Path, _: random.Random) -> None:
+    path.unlink()
+
+
+def empty(path: Path, _: random.Random) -> None:
+    path.write_bytes(b"")
+
+
+def dangling_link(path: Path, _: random.Random) -> None:
+    path.unlink()
+    path.symlink_to(path.parent / "nowhere")
+
+
+def link_to_itself(path: Path, _: random.Random) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def folder(path: Path, _: random.Random) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path: Path, _: random.Random) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def device(path: Path, chance: random.Random) -> None:
+    path.unlink()
+    path.symlink_to(chance.choice(["/dev/zero", "/dev/null", "/dev/full", "/dev/random"]))
+
+
+def unix_socket(path: Path, _: random.Random) -> None:
+    path.unlink()
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's path may have 107 bytes
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def huge(path: Path, _: random.Random) -> None:
+    os.truncate(path, 3 << 30)  # sparse: it takes no room
+
+
+DAMAGES: tuple[Damage, ...] = (
+    cut,
+    flip,
+    flip_the_end,
+    scramble,
+    insert,
+    repeat,
+    delete,
+    empty,
+    dangling_link,
+    link_to_itself,
+    folder,
+    pipe,
+    device,
+    unix_socket,
+    huge,
+)
+BY_CHANCE = (cut, flip, flip_the_end, scramble, insert, repeat)
+"""What differs from case to case; the others are the same each time."""
 
 
 def run_folder(place: Path) -> RunFolder:
-    """Return an unsealed run with every file that a reader opens."""
+    """Return an unsealed run with every file that a reader opens, left behind by a process that was killed."""
     plan = [PlanPoint(at_s=0, users=0), PlanPoint(at_s=3, users=50), PlanPoint(at_s=6, users=50)]
-    scenario = ScenarioRecord(name="ramp300", plan=plan)
-    folder = spooled(place, frames(ROWS // 10, failed=1), record(scenario=scenario, objectives=["p95 < 300ms"]))
+    made = record(
+        scenario=ScenarioRecord(name="ramp300", plan=plan),
+        objectives=["p95 < 300ms", "error_rate < 50%"],
+        outcome=Outcome.RUNNING,
+    )
+    made_folder = spooled(place, frames(ROWS // 10, failed=1), made)
     begin_s = int(T0.timestamp())
-    folder.append_load(
+    made_folder.append_load(
         [
-            {
-                "time_s": begin_s + at,
-                "worker": "w1",
-                "planned_users": f"{at * 10}",
-                "users": at * 10,
-                "in_flight": 1,
-                "cpu_ratio": "0.100",
-                "loop_lag_ms": "0.3",
-                "refused": 0,
-            }
+            {"time_s": begin_s + at, "worker": "w1", "planned_users": f"{at * 10}", "users": at * 10, "in_flight": 1}
             for at in range(6)
         ]
     )
@@ -72,48 +180,160 @@ def run_folder(place: Path) -> RunFolder:
         }
         for at in range(6)
     ]
-    folder.write_metrics(
+    made_folder.write_metrics(
         pa.table({name: [point[name] for point in points] for name in METRICS_SCHEMA.names}, schema=METRICS_SCHEMA)
     )
-    return folder
+    return made_folder
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
-    """Return the files of one run by name, before and after it was sealed."""
-    folder = run_folder(tmp_path_factory.mktemp("sound"))
-    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
-    folder.seal()
-    return {"unsealed": before, "sealed": {path.name: path.read_bytes() for path in folder.path.iterdir()}}
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return one run before it was sealed, and after it was closed as complete."""
+    unsealed = run_folder(tmp_path_factory.mktemp("unsealed"))
+    sealed = RunFolder(Path(shutil.copytree(unsealed.path, tmp_path_factory.mktemp("sealed") / "run")))
+    run = sealed.read_run()
+    run.sealed = sealed.seal().file
+    run.outcome, run.end, run.reasons = Outcome.COMPLETE, T0, []
+    run.workers = [WorkerRecord(name="w1", rows_sent=ROWS, rows_received=ROWS)]
+    sealed.write_run(run)
+    write_report([sealed.path], build_report([sealed.path]))
+    return {"unsealed": unsealed.path, "sealed": sealed.path}
 
 
-@pytest.mark.parametrize("damage", [cut, flip, flip_the_end])
+@contextmanager
+def bounded(seconds: int, what: str) -> Iterator[None]:
+    """Fail instead of waiting for ever for a pipe or a device."""
+
+    def give_up(*_: object) -> None:
+        raise AssertionError(f"{what}: no end after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def check(home: Path, state: str, name: str, what: str) -> None:
+    """Assert that the run is refused with a sentence, or reported with the rows that are sound and nothing unsaid."""
+    with bounded(60, what):
+        try:
+            made = build_report([home])
+            texts = [render(made) for render in FORMATS]
+            write_report([home], made)
+        except LoadTestError as error:
+            said = str(error)
+            assert said, what
+            assert name in NEEDED or name == "summary.json", f"{what}: {said}"  # the rest of a run is shown without it
+            assert str(home) in said, said
+            return
+    (run,) = made.runs
+    there = RunFolder(home).sealed_rows()
+    assert run.totals.requests == there, what
+    assert all(texts), what
+    if run.outcome == "complete":
+        assert (state, run.totals.requests, run.totals.failed) == ("sealed", ROWS, ROWS // 10), what
+    else:
+        assert run.reasons, what
+        assert of_runs(made.runs).kind != "held", what
+        assert "? Yes" not in texts[0], what
+    if name in ("load.csv", "metrics.parquet"):
+        assert run.totals.requests == ROWS, what
+
+
+def damaged(sound: Path, home: Path, name: str, damage: Damage, chance: random.Random) -> None:
+    shutil.copytree(sound, home)
+    damage(home / name, chance)
+
+
+CASES = [(state, name, damage) for state, names in FILES.items() for name in names for damage in DAMAGES]
+
+
+@pytest.mark.parametrize(("state", "name"), [(state, name) for state, names in FILES.items() for name in names])
+def test_a_damaged_run_is_read_as_far_as_sound_or_refused(
+    state: str, name: str, sound: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every kind of damage of every file, and a few more of those that differ from case to case."""
+    for damage in DAMAGES:
+        for case in range(4 if damage in BY_CHANCE else 1):
+            what = f"{state}/{name}/{damage.__name__}/{case}"
+            home = tmp_path / f"{damage.__name__}{case}"
+            damaged(sound[state], home, name, damage, random.Random(what))
+            check(home, state, name, what)
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_runs(sound: dict[str, Path], tmp_path: Path) -> None:
+    """The same, 10,000 times, with one to three files damaged at once."""
+    chance = random.Random(18)
+    for case in range(10_000):
+        state = chance.choice(list(FILES))
+        names = chance.sample(FILES[state], chance.choice([1, 1, 1, 2, 3]))
+        home = tmp_path / "case"
+        shutil.copytree(sound[state], home)
+        what = f"{case}: {state}"
+        for name in names:
+            damage = chance.choice(DAMAGES)
+            damage(home / name, chance)
+            what += f" {name} {damage.__name__}"
+        worst = next((name for name in names if name in NEEDED), names[0])
+        check(home, state, worst if len(names) == 1 or worst in NEEDED else "summary.json", what)
+        shutil.rmtree(home)
+
+
+def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(path)), path, compression="zstd")
+
+
 @pytest.mark.parametrize(
-    ("state", "name"),
+    ("change", "said"),
     [
-        ("unsealed", "requests.spool"),
-        ("unsealed", "run.json"),
-        ("sealed", "run.json"),
-        ("sealed", "requests.parquet"),
-        ("sealed", "load.csv"),
-        ("sealed", "metrics.parquet"),
+        (lambda table: table.slice(0, ROWS // 2), "has 300 rows where the run's record counts 600"),
+        (lambda table: pa.concat_tables([table, table]), "has 1,200 rows where the run's record counts 600"),
+        (lambda table: table.slice(0, 0), "has 0 rows where the run's record counts 600"),
+        (lambda table: table.take(list(range(ROWS))[::-1]), "is not the file that was sealed"),
     ],
 )
-def test_a_damaged_run_is_read_as_far_as_sound_or_refused(
-    state: str, name: str, damage: Damage, sound: dict[str, dict[str, bytes]], tmp_path: Path
+def test_rows_that_were_changed_are_never_judged_as_complete(
+    change: Callable[[pa.Table], pa.Table], said: str, sound: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Whatever a file has become, reading and reporting it returns rows that were sent, or raises a LoadTestError."""
-    chance = random.Random(f"{state}/{name}/{damage.__name__}")
-    for case in range(CASES_PER_FILE):
-        home = tmp_path / f"{case}"
-        home.mkdir()
-        for other, content in sound[state].items():
-            (home / other).write_bytes(content if other != name else damage(content, chance))
-        folder = RunFolder(home)
-        with suppress(LoadTestError):
-            folder.ensure_sealed()
-            rows = folder.read_rows()
-            assert len(rows) <= ROWS
-            assert set(rows.latency_us) <= {1000 * (row + 1) for row in range(10)}
-        with suppress(LoadTestError):
-            assert build_report([home]).runs[0].totals.requests <= ROWS
+    home = Path(shutil.copytree(sound["sealed"], tmp_path / "run"))
+    rewrite(home / "requests.parquet", change)
+    made = build_report([home])
+    assert made.runs[0].outcome == "degraded"
+    assert said in " ".join(made.runs[0].reasons)
+    assert said in " ".join(render_text(made).split())
+    assert of_runs(made.runs).kind == "undecided"
+
+
+def test_another_runs_rows_are_told_from_its_own(sound: dict[str, Path], tmp_path: Path) -> None:
+    """As many rows, another run: the fingerprint tells."""
+    other = spooled(tmp_path / "other", frames(ROWS // 10, failed=2))
+    other.seal()
+    home = Path(shutil.copytree(sound["sealed"], tmp_path / "run"))
+    shutil.copy(other.rows, home / "requests.parquet")
+    made = build_report([home])
+    assert "is not the file that was sealed" in " ".join(made.runs[0].reasons)
+    assert of_runs(made.runs).kind == "undecided"
+
+
+@pytest.mark.parametrize("damage", [delete, dangling_link])
+def test_no_empty_file_is_written_over_rows_that_are_gone(
+    damage: Damage, sound: dict[str, Path], tmp_path: Path
+) -> None:
+    home = tmp_path / "run"
+    damaged(sound["sealed"], home, "requests.parquet", damage, random.Random(0))
+    before = {path.name: path.is_symlink() for path in home.iterdir()}
+    with pytest.raises(LoadTestError, match=r"deleted or moved|leads nowhere"):
+        build_report([home])
+    assert {path.name: path.is_symlink() for path in home.iterdir()} == before
+
+
+def test_the_first_reader_corrects_the_record_of_a_killed_master(sound: dict[str, Path], tmp_path: Path) -> None:
+    """Its record says 0 rows received; the spool holds 600 in flushes of 10, and 50 users ran on it."""
+    home = Path(shutil.copytree(sound["unsealed"], tmp_path / "run"))
+    (worker,) = RunFolder(home).ensure_sealed().workers
+    assert (worker.rows_received, worker.rows_missing_at_most) == (ROWS, 2 * 10 + 50)
+    assert RunFolder(home).read_run().workers[0].rows_received == ROWS

@@ -1,11 +1,9 @@
-"""Read Arrow columns as numpy arrays without pandas, whose import alone would cost a report a second and 60 MB.
+"""Read Arrow columns as numpy arrays without pandas, whose import alone would cost a second and 60 MB.
 
 Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array` of an ndarray) import pandas when it is installed.
 """
 
 from __future__ import annotations
-
-import ctypes
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +24,3 @@ def integers(column: pa.Array, absent: int) -> Ints:
         return found
     known = np.unpackbits(np.frombuffer(validity, dtype=np.uint8), count=span.stop, bitorder="little")[span]
     return np.where(known == 1, found, absent)
-
-
-M_MMAP_THRESHOLD = -3
-"""Of mallopt(3)."""
-
-
-def give_back_large_blocks() -> None:
-    """Have glibc return each freed block of 1 MB or more to the system at once; elsewhere do nothing.
-
-    Left alone it raises that threshold to 32 MB when it meets large arrays, and keeps what they leave behind: a
-    report of 10 M rows then peaks at 382 MB instead of 322 MB.
-    """
-    try:
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
-    except (OSError, AttributeError, TypeError):  # not glibc; Windows cannot open None
-        return

@@ -1,0 +1,101 @@
+"""Append to `load.csv` and read it: what every worker was doing, a line a second."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from ..core.errors import RunFolderError
+from .paths import MAX_TEXT_BYTES, open_file
+
+LOAD_COLUMNS = (
+    "time_s",  # UTC epoch second
+    "worker",
+    "planned_users",  # of the whole fleet, the same on every worker's line of a second; empty: no plan known
+    "users",  # running on this worker
+    "in_flight",  # requests of this worker awaiting an answer
+    "oldest_s",  # how long the oldest of them has waited
+    "cpu_ratio",  # of one core, this worker's process
+    "loop_lag_ms",  # worst delay of the worker's event loop in this second
+    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, every process on it included
+    "machine_steal_ratio",  # CPU that the hypervisor gave to other machines
+    "memory_pressure_ratio",  # share of the second in which some process waited for memory
+    "refused",  # open-loop arrivals this second that found the bound on requests in flight reached
+)
+
+MAX_LINE_BYTES = 64 * 1024
+"""A line is some 100 bytes; a longer one is damage, and is skipped without being held."""
+
+
+def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
+    """Append lines, with the header when the file is new."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, LOAD_COLUMNS, lineterminator="\n")
+    if not path.exists():
+        writer.writeheader()
+    writer.writerows(lines)
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(text.getvalue())
+
+
+class CsvReader:
+    """Iterate over the whole lines of a CSV file with a header, as dictionaries; `skipped` counts the others.
+
+    A line cut short by a kill, one with more cells than the header, or one that is no text is skipped.
+    """
+
+    def __init__(self, path: Path, *, needs: tuple[str, ...]) -> None:
+        self.path = path
+        self.needs = needs
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        """Yield one dictionary a line.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            RunFolderError: it is no plain file, cannot be read, or has not the columns it needs.
+        """
+        try:
+            with open_file(self.path, limit=MAX_TEXT_BYTES) as file:
+                rows = self._rows(_texts(file))
+                header = next(rows, [])
+                if not set(self.needs) <= set(header):
+                    raise RunFolderError(f"{self.path} is damaged: its first line names no {self.needs[0]!r}.")
+                for row in rows:
+                    if len(row) == len(header):
+                        yield dict(zip(header, row, strict=True))
+                    elif row:
+                        self.skipped += 1
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise RunFolderError(f"{self.path} cannot be read: {error.strerror}.") from error
+
+    def _rows(self, texts: Iterator[str]) -> Iterator[list[str]]:
+        rows = csv.reader(texts)
+        while True:
+            try:
+                yield next(rows)
+            except csv.Error:
+                self.skipped += 1
+            except StopIteration:
+                return
+
+
+def _texts(file: IO[bytes]) -> Iterator[str]:
+    readline = file.readline
+    while line := readline(MAX_LINE_BYTES):
+        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+            while (rest := readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            line = b"\0,\0\n"
+        yield line.decode("utf-8", errors="replace")
+
+
+def load_lines(path: Path) -> CsvReader:
+    """Return the reader of `load.csv`; its values are text, empty where not known."""
+    return CsvReader(path, needs=("time_s", "worker"))

@@ -1,0 +1,196 @@
+"""Know where the files of a run folder are; the only module that names them, opens them for reading or replaces one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from ..core.errors import RunFolderError
+
+RUN_JSON = "run.json"
+SPOOL = "requests.spool"
+ROWS = "requests.parquet"
+LOAD = "load.csv"
+METRICS = "metrics.parquet"
+FAILURES = "failures.csv"
+LOG = "locust.log"
+EMULATOR_LOG = "emulator.log"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+RESERVE = ".reserve"
+
+MAX_TEXT_BYTES = 1 << 30
+"""A text file beyond 1 GiB is not one of ours: load.csv of 100 workers grows by half of that a day."""
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+"""Rows and logs may hold what a service answered: for their owner alone, unless they open them."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class RunPaths:
+    """The files of one run. Cheap: nothing is opened before it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def record(self) -> Path:
+        """The record of the run."""
+        return self.path / RUN_JSON
+
+    @property
+    def spool(self) -> Path:
+        """Frames as they arrived; there during the run, and after it when sealing found damage."""
+        return self.path / SPOOL
+
+    @property
+    def rows(self) -> Path:
+        """One row per request, once sealed."""
+        return self.path / ROWS
+
+    @property
+    def load(self) -> Path:
+        """What every worker was doing, a line a second."""
+        return self.path / LOAD
+
+    @property
+    def metrics(self) -> Path:
+        """Every fetched cloud series, long form."""
+        return self.path / METRICS
+
+    @property
+    def failures(self) -> Path:
+        """Failures by endpoint and message, with first, last and count."""
+        return self.path / FAILURES
+
+    @property
+    def log(self) -> Path:
+        """The fleet's own log."""
+        return self.path / LOG
+
+    @property
+    def emulator_log(self) -> Path:
+        """What the local Cloud Run said: starts, ends and every change of a decision, with its driver and numbers."""
+        return self.path / EMULATOR_LOG
+
+    @property
+    def summary(self) -> Path:
+        """The report's numbers; derived."""
+        return self.path / SUMMARY
+
+    @property
+    def report(self) -> Path:
+        """The report's page; derived."""
+        return self.path / REPORT
+
+    @property
+    def reserved(self) -> Path:
+        """Room kept aside for the record of how a run ends."""
+        return self.path / RESERVE
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name: a file, a folder, a link that leads nowhere."""
+    return os.path.lexists(path)
+
+
+def require_file(path: Path) -> int:
+    """Return the size in bytes of a plain file (or of what a link leads to).
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        RunFolderError: it is no plain file: reading a pipe or a device could wait for ever.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if is_there(path):
+            raise RunFolderError(f"{path} is a link that leads nowhere: put back what it led to.") from None
+        raise
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
+    _require_regular(path, found)
+    return found.st_size
+
+
+def open_file(path: Path, *, limit: int | None = None) -> IO[bytes]:
+    """Open a plain file for reading; never waits for a pipe's other end.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        RunFolderError: it is no plain file, cannot be read, or is larger than `limit` bytes.
+    """
+    require_file(path)
+    try:
+        # O_NONBLOCK: what became a pipe between the look and the opening must not hold this process.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
+    file = os.fdopen(descriptor, "rb")
+    try:
+        found = os.fstat(descriptor)
+        _require_regular(path, found)
+        if limit is not None and found.st_size > limit:
+            raise RunFolderError(f"{path} has {found.st_size:,} bytes; such a file has at most {limit:,}.")
+    except RunFolderError:
+        file.close()
+        raise
+    return file
+
+
+def _require_regular(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "no file")
+        raise RunFolderError(f"{path} is {kind}, not a file: move it away and put the file back.")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file atomically: a reader sees the old or the new one, never half.
+
+    Raises:
+        RunFolderError: it cannot be written; the old one is as it was.
+    """
+    beside = beside_of(path)
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "w", encoding="utf-8") as file:
+            file.write(text)
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+def beside_of(path: Path) -> Path:
+    """Return the name under which this process writes a file before it takes its place; what a crash left is removed.
+
+    Raises:
+        RunFolderError: what stands there cannot be removed.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return beside
+
+
+def unwritable(path: Path, error: OSError) -> RunFolderError:
+    """Return the error for a file that cannot be written, with the way out."""
+    cure = "free some space" if error.errno == errno.ENOSPC else "choose another folder with --runs DIR"
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY):
+        cure = "move away what stands there"
+    return RunFolderError(f"{path} cannot be written ({error.strerror}): {cure}.")

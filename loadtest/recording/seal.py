@@ -1,0 +1,213 @@
+"""Turn the spool of a run into its rows, and tell later whether they still are the rows that were sealed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..core.errors import RunFolderError
+from .frames import Frame, SpoolReader
+from .paths import FILE_MODE, RunPaths, beside_of, is_there, open_file, replace_text, require_file, unwritable
+from .readers import ROW_GROUP_ROWS, count_rows
+from .run import Outcome, Run, SealedFile, WorkerRecord
+
+if TYPE_CHECKING:  # heavy, and only the readers of rows need it
+    import pyarrow as pa
+
+WAITING_FRAMES = 4096
+"""A frame costs some 10 kB beside its rows: a quiet run of many hours is written in smaller groups than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What sealing a spool found.
+
+    Attributes:
+        rows: written to `requests.parquet`.
+        stopped_why: "" when the spool was sound to its end, else where and why reading stopped.
+        file: how to recognise the rows' file again.
+        workers: per worker what the spool holds of it; empty when there was nothing to seal.
+    """
+
+    rows: int
+    stopped_why: str
+    file: SealedFile | None = None
+    workers: dict[str, SpooledRows] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SpooledRows:
+    """What a spool holds of one worker.
+
+    Attributes:
+        rows: in its frames.
+        gap_rows: in frames that are missing between those that are there, by the worker's own numbering.
+        densest: rows of its largest frame.
+        begun: requests it had begun when it sent the last of them; None where it did not count.
+    """
+
+    rows: int = 0
+    gap_rows: int = 0
+    densest: int = 0
+    begun: int | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Count one frame, in the order of the spool."""
+        self.gap_rows = max(self.gap_rows, frame.rows_before - self.rows)
+        self.rows += frame.rows
+        self.densest = max(self.densest, frame.rows)
+        if frame.begun is not None:
+            self.begun = max(self.begun or 0, frame.begun)
+
+
+def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
+    """Write `requests.parquet` and `failures.csv` from the spool, then remove the spool if all of it was sound.
+
+    A spool that stops early is kept beside the rows that could be read. Sealing a sealed run does nothing. Nothing is
+    ever written over rows that are there, nor an empty file where the run counts rows.
+
+    Raises:
+        RunFolderError: the rows are gone or cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    from .failures import Failures
+    from .rows import SCHEMA
+
+    if is_there(paths.rows):
+        return Sealed(rows=count_rows(paths) or 0, stopped_why="", file=run.sealed)
+    _require_spool(paths, run)
+    reader, failures, workers = SpoolReader(paths.spool), Failures(), dict[str, SpooledRows]()
+    beside = beside_of(paths.rows)
+    count = 0
+    try:
+        # A flipped bit inside a page would be a wrong number without its checksum.
+        with pq.ParquetWriter(beside, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+            for table in _spooled(reader, run, workers):
+                failures.add(table)
+                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                count += table.num_rows
+        beside.chmod(FILE_MODE)
+        if not is_there(paths.spool) and is_there(paths.rows):  # another reader sealed it meanwhile, took the spool
+            beside.unlink()
+            return Sealed(rows=count_rows(paths) or 0, stopped_why="")
+        replace_text(paths.failures, failures.csv())
+        beside.replace(paths.rows)
+        file = fingerprint(paths)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise unwritable(paths.rows, error) from error
+    except RunFolderError:
+        beside.unlink(missing_ok=True)
+        raise
+    if not reader.stopped_why and not keep_spool:
+        paths.spool.unlink(missing_ok=True)
+    return Sealed(rows=count, stopped_why=reader.stopped_why, file=file, workers=workers)
+
+
+def _require_spool(paths: RunPaths, run: Run) -> None:
+    """Refuse to seal what is not there: a run that counts rows, and has neither rows nor a spool, has lost them."""
+    counted = rows_counted(run)
+    if (run.sealed is not None or counted) and not is_there(paths.spool):
+        raise RunFolderError(
+            f"{paths.path} has no {paths.rows.name}, though its record counts {counted:,} rows: it was deleted or "
+            "moved. Put it back; nothing was written in its place."
+        )
+
+
+def rows_counted(run: Run) -> int:
+    """Return how many rows the record counts: those sealed, else those that its workers' frames brought."""
+    return run.sealed.rows if run.sealed is not None else sum(worker.rows_received for worker in run.workers)
+
+
+def fingerprint(paths: RunPaths) -> SealedFile:
+    """Return what recognises the sealed file.
+
+    Raises:
+        RunFolderError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open_file(paths.rows) as file:
+        size = os.fstat(file.fileno()).st_size
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return SealedFile(rows=count_rows(paths) or 0, bytes=size, sha256=digest.hexdigest())
+
+
+def difference(paths: RunPaths, run: Run) -> str:
+    """Return how the rows' file differs from what the record says of it, as a sentence without a full stop; "" if not.
+
+    Of a run that was recorded before files were fingerprinted, only the number of rows is compared, and only where
+    every row was accounted for.
+
+    Raises:
+        RunFolderError: the file cannot be read.
+    """
+    name, there = paths.rows.name, count_rows(paths) or 0
+    counted = rows_counted(run)
+    if (run.sealed is not None or (counted and run.outcome is Outcome.COMPLETE)) and there != counted:
+        return f"{name} has {there:,} rows where the run's record counts {counted:,}: it was changed or replaced"
+    if run.sealed is None:
+        return ""
+    if require_file(paths.rows) != run.sealed.bytes or fingerprint(paths).sha256 != run.sealed.sha256:
+        return f"{name} is not the file that was sealed when the run ended: it was changed or replaced"
+    return ""
+
+
+def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]) -> None:
+    """Correct a record whose writer was killed: what each worker sent, and the most of it that can be missing.
+
+    The bound is that of the ledger: what is known to be missing, and, of a worker that did not say its count, the
+    densest flush twice (the frame being filled, the one on its way) and the requests in flight when it was last heard.
+
+    Args:
+        run: the record, changed in place.
+        workers: what the spool holds.
+        in_flight: requests, or users, of each worker by its last line of `load.csv`.
+    """
+    known = {worker.name: worker for worker in run.workers}
+    for name, spooled in workers.items():
+        worker = known.get(name)
+        if worker is None:
+            worker = WorkerRecord(name=name)
+            run.workers.append(worker)
+        worker.rows_received = spooled.rows
+        worker.begun = spooled.begun if worker.begun is None else max(worker.begun, spooled.begun or 0)
+    for worker in run.workers:
+        spooled = workers.get(worker.name, SpooledRows())
+        if worker.rows_sent is not None:
+            worker.rows_missing_at_most = max(0, worker.rows_sent - spooled.rows)
+        else:
+            unseen = 2 * spooled.densest + in_flight.get(worker.name, 0)
+            worker.rows_missing_at_most = max(spooled.gap_rows + unseen, (worker.begun or 0) - spooled.rows)
+
+
+def _spooled(reader: SpoolReader, run: Run, workers: dict[str, SpooledRows]) -> Iterator[pa.Table]:
+    """Yield the spool's sound rows, clock offsets applied, in tables of about ROW_GROUP_ROWS; none without a spool.
+
+    Raises:
+        RunFolderError: the spool cannot be read.
+    """
+    import pyarrow as pa
+
+    from .rows import SCHEMA, rows_of
+
+    offsets = {worker.name: worker.clock_offset_us or 0.0 for worker in run.workers}
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    try:
+        for frame in reader:
+            workers.setdefault(frame.worker, SpooledRows()).add(frame)
+            waiting.append(rows_of(frame, clock_offset_us=offsets.get(frame.worker, 0.0)))
+            rows += frame.rows
+            if rows >= ROW_GROUP_ROWS or len(waiting) >= WAITING_FRAMES:
+                yield pa.Table.from_batches(waiting, SCHEMA).unify_dictionaries()
+                waiting.clear()
+                rows = 0
+    except FileNotFoundError:
+        return
+    if waiting:
+        yield pa.Table.from_batches(waiting, SCHEMA).unify_dictionaries()

@@ -1,0 +1,78 @@
+"""Failures are listed by endpoint and message, whatever the number of messages; the remainder says how many."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from loadtest.recording.failures import LISTED, Failures
+from reports.model import Failure
+from reports.summary.build import build_report
+from tests.reports.folders import write_rows
+
+
+def failures_of(path: Path, **rows: object) -> list[Failure]:
+    folder = write_rows(path, **rows)  # type: ignore[arg-type] # the columns of the test
+    return build_report([folder.path]).runs[0].failures
+
+
+def test_each_endpoint_has_its_failures_and_their_share(tmp_path: Path) -> None:
+    """27 of 100 requests of a rare endpoint fail: 2.7 % of all, 27 % of its own."""
+    found = failures_of(
+        tmp_path,
+        latency_us=[1000] * 1000,
+        name=["/rare"] * 100 + ["/usual"] * 900,
+        outcome=["http_error"] * 27 + ["ok"] * 973,
+        status=[500] * 27 + [200] * 973,
+        error=["HTTP 500"] * 27 + [None] * 973,
+    )
+    (one,) = found
+    assert (one.method, one.name, one.kind, one.status, one.message) == ("POST", "/rare", "http_error", 500, "HTTP 500")
+    assert (one.count, one.share) == (27, 0.27)
+    assert (one.first_s, one.last_s) == (0.0, pytest.approx(0.26))
+
+
+def test_messages_that_differ_in_ids_share_a_line(tmp_path: Path) -> None:
+    """5,000 messages with an id each, and one that came twice as it is."""
+    errors = [f"order {at} of user {at * 7} not found" for at in range(5000)] + ["HTTP 500"] * 2
+    found = failures_of(
+        tmp_path, latency_us=[1000] * 5002, outcome=["check_failed"] * 5002, error=errors, status=[200] * 5002
+    )
+    assert [(one.message, one.count) for one in found] == [
+        ("order {n} of user {n} not found", 5000),
+        ("HTTP 500", 2),
+    ]
+
+
+def test_messages_without_ids_are_ranked_with_a_remainder_that_counts(tmp_path: Path) -> None:
+    words = [f"{chr(97 + at // 676)}{chr(97 + at // 26 % 26)}{chr(97 + at % 26)}" for at in range(5000)]
+    rows = {"outcome": ["check_failed"] * 5010, "error": words + ["the usual one"] * 10}
+    found = failures_of(tmp_path, latency_us=[1000] * 5010, **rows)
+    assert (found[0].message, found[0].count) == ("the usual one", 10)
+    assert sum(one.count for one in found) == 5010
+    assert [one.message for one in found[-2:]] == ["(800 more kinds of failure)", "(4,001 other kinds of failure)"]
+
+
+def test_the_file_has_a_bounded_number_of_lines_and_counts_every_failure(tmp_path: Path) -> None:
+    words = [f"{chr(97 + at // 676)}{chr(97 + at // 26 % 26)}{chr(97 + at % 26)}" for at in range(3000)]
+    folder = write_rows(tmp_path, latency_us=[1000] * 3000, outcome=["check_failed"] * 3000, error=words)
+    failures = Failures()
+    for batch in folder.row_batches():
+        failures.add(batch)
+    lines = list(csv.DictReader(failures.csv().splitlines()))
+    assert len(lines) == LISTED + 1
+    assert sum(int(line["count"]) for line in lines) == 3000
+    assert lines[-1]["message"] == "(2,000 other kinds of failure)"
+
+
+def test_a_damaged_failures_file_is_counted_anew_and_said(tmp_path: Path) -> None:
+    rows = {"outcome": ["http_error"] * 3 + ["ok"], "error": ["HTTP 500"] * 3 + [None], "status": [500] * 3 + [200]}
+    folder = write_rows(tmp_path, latency_us=[1000] * 4, **rows)
+    folder.failures.write_text(
+        "method,name,kind,status,message,first,last,count\nPOST,/predict,http_error,500,x,,,99\n"
+    )
+    (run,) = build_report([folder.path]).runs
+    assert [(one.message, one.count) for one in run.failures] == [("HTTP 500", 3)]
+    assert any("counts other failures than the rows hold" in said for said in run.measured.missing)
