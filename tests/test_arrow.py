@@ -18,6 +18,7 @@ ALLOWED = {
     "loadtest.users": {"loadtest.http", *CORE},
     "loadtest.recorder": {"loadtest.users", "loadtest.http", *CORE},
     "loadtest.fleet": {"loadtest.recorder", "loadtest.users", *CORE},
+    "loadtest.openapi": {"loadtest.core"},
     "loadtest.emulator": {"loadtest.core"},
     "loadtest.platforms": {"loadtest.emulator", *CORE},
     "loadtest.runs": {"loadtest", "loadtest.platforms", "loadtest.fleet", *CORE},
@@ -28,6 +29,7 @@ ALLOWED = {
         "loadtest.runs",
         "loadtest.platforms",
         "loadtest.emulator",
+        "loadtest.openapi",
         "loadtest.fleet",
         *CORE,
         "reports.model",
@@ -68,6 +70,7 @@ STILL = {
 BARRED = {
     "loadtest.core": {"locust", "gevent", "google", "grpc"},
     "loadtest.recording": {"locust", "gevent", "google", "grpc"},
+    "loadtest.openapi": {"loadtest.core"},
     "loadtest.emulator": {"locust", "gevent"},
     "loadtest.platforms": {"locust", "gevent"},
     "loadtest.users": {"google", "grpc"},

@@ -1,0 +1,99 @@
+"""The verb `init`: write a scenario for any service from its OpenAPI document, and try it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import UsageError
+from .terminal import talk
+
+if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
+    from ..openapi.trial import Tried
+    from ..openapi.write import Written
+
+
+def init(
+    source: Annotated[
+        str, typer.Argument(metavar="URL|FILE", help="The service's URL, its OpenAPI document's URL, or that document.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. [default: the service's name]", show_default=False)
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The service's URL, where SOURCE is a file.", show_default=False)
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar='"METHOD /path"',
+            help="Send this operation although it may change something; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of what is sent.")] = 1,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> int:
+    """Write a scenario for a service from its OpenAPI document, and try each operation a few times.
+
+    What may change something at the service (DELETE, PUT, PATCH, a POST that makes something) is left out, and named.
+
+    Examples:
+        python lt.py init http://127.0.0.1:8000
+
+        python lt.py init openapi.yaml --target http://127.0.0.1:8000 --out my_service.py
+    """
+    from ..openapi.document import read_document
+    from ..openapi.wire import HttpWire
+    from ..openapi.write import write_scenario
+
+    wire = HttpWire(verify=not insecure)
+    document = read_document(source, target=target, wire=wire)
+    path = out or Path(f"{_slug(document.title)}_scenario.py")
+    if path.exists() and not force:
+        raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
+    talk.print(f"{document.title}: read from {document.source}", markup=False)
+    if document.base is None:
+        talk.print("[yellow]![/] not tried: the document names no server; give --target URL to try it.")
+    written = write_scenario(document, wire=wire if document.base else None, include=include or (), seed=seed, say=_say)
+    try:
+        path.write_text(written.source, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"`--out {path}`: cannot be written ({error.strerror}). Give another path.") from None
+    _conclude(written, path)
+    return 0
+
+
+def _say(tried: Tried) -> None:
+    """Say how the trial of one operation went."""
+    from ..openapi.write import refusal
+
+    mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}[tried.works]
+    talk.print(mark, end=" ")
+    words = tried.note if tried.works else refusal(tried) if tried.works is False else "not tried"
+    talk.print(f"{tried.operation.name}{f': {words}' if words else ''}", markup=False, highlight=False)
+
+
+def _conclude(written: Written, path: Path) -> None:
+    """Name what was left out, and the command to run."""
+    failed = sum("answered" in each.why or "no answer" in each.why for each in written.left_out)
+    for each in written.left_out:
+        if "answered" not in each.why and "no answer" not in each.why:
+            talk.print(f"– {each.operation.name}: left out, {each.why}", markup=False, highlight=False)
+    count = len(written.sent)
+    talk.print(
+        f"{path}: {count} operation{'s' if count != 1 else ''}"
+        + (f", {failed} that did not work left out" if failed else "")
+        + (f"; {written.requests} requests were sent to try them" if written.requests else ""),
+        markup=False,
+    )
+    url = written.document.base or "http://127.0.0.1:8000"
+    talk.print(f"Run it: python lt.py run --scenario {path} --target {url} --users 10 --duration 1m", markup=False)
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40] or "service"

@@ -1,0 +1,132 @@
+"""Write the scenario: one readable locustfile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .document import Document
+from .operations import Operation, Resolver
+from .payloads import Module, function_name, merged
+from .requests import RequestCode
+from .trial import Tried
+from .wire import Answer
+
+PREDICTION_WEIGHT = 5
+"""How many predictions a user asks for beside each other request."""
+
+CHECK = '''(answer, *fields):
+    """Count an answer as failed when it is not the JSON object that the service's document promises."""
+    if answer.status_code >= 400 or answer.status_code == 0:
+        return  # failed already
+    try:
+        found = answer.json()
+    except ValueError:
+        answer.failure("the answer is not JSON")
+        return
+    missing = [name for name in fields if not isinstance(found, dict) or name not in found]
+    if missing:
+        answer.failure(f"the answer has no {', '.join(missing)}")'''
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An operation that the scenario does not send, and why, as a clause."""
+
+    operation: Operation
+    why: str
+
+
+def locustfile(document: Document, sent: Sequence[Tried], left_out: Sequence[LeftOut], *, seed: int) -> str:
+    """Return the source of the scenario."""
+    module = Module()
+    module.imports.update({"import os", "import random"})
+    resolve = Resolver(document.spec)
+    names: set[str] = set()
+    tasks = [_task(tried, tried.build(module), resolve, names) for tried in sent]
+    if any("check(" in task for task in tasks):
+        module.functions = {"check": CHECK, **module.functions}
+    plain = sorted(line for line in module.imports if line.startswith("import "))
+    other = sorted(line for line in module.imports if not line.startswith("import ") and "urllib3" not in line)
+    third = sorted(["from locust import task", *(line for line in module.imports if "urllib3" in line)])
+    imports = (
+        "\n".join([*plain, *other]) + "\n\n" + "\n".join(third) + "\n\nfrom loadtest import FastUser, spread_throughput"
+    )
+    title, source_of = _safe(document.title), _safe(document.source)
+    head = f'"""Load for {title}: written by `lt init` from {source_of}; edit it as you like.\n\n'
+    head += "\n".join(_what_is_in(sent, left_out)) + '\n"""\n'
+    source = f"{head}\n{imports}\n\ndraw = random.Random(f\"{{os.environ.get('LT_SEED', {seed})}}\")\n"
+    if made := module.source():
+        source += f"{made}\n" if module.constants else f"\n\n{made}\n"
+    source += "\n\nclass Visitor(FastUser):\n"
+    source += (
+        '    """Sends one request a second, whichever comes by weight."""\n\n    wait_time = spread_throughput(1)\n\n'
+    )
+    return source + "\n\n".join(tasks) + "\n"
+
+
+def _what_is_in(sent: Sequence[Tried], left_out: Sequence[LeftOut]) -> list[str]:
+    lines = ["Sent:"]
+    for tried in sent:
+        note = f" ({_safe(tried.note)})" if tried.note else "" if tried.works else " (not tried)"
+        lines.append(f"  {_safe(tried.operation.name)}{note}")
+    if left_out:
+        lines += ["", 'Left out (`lt init --include "METHOD /path"` takes one in):']
+        lines += [f"  {_safe(each.operation.name)}: {_safe(each.why)}" for each in left_out]
+    return lines
+
+
+def _task(tried: Tried, code: RequestCode, resolve: Resolver, names: set[str]) -> str:
+    operation = tried.operation
+    name = base = function_name(operation)
+    number = 1
+    while name in names or name in ("check", "draw"):
+        number += 1
+        name = f"{base}_{number}"
+    names.add(name)
+    arguments = [code.path]
+    arguments += [
+        f"{key}={value}" for key in ("params", "headers", "json", "data") if (value := getattr(code, key)) is not None
+    ]
+    if "{" in operation.path and not code.path.startswith("'"):
+        arguments.append(f"name={operation.path!r}")
+    fields = _promised(operation, tried.last, resolve)
+    weight = PREDICTION_WEIGHT if operation.method == "POST" else 1
+    lines = [f"@task({weight})" if weight > 1 else "@task", f"def {name}(self):"]
+    lines.append(f'    """{_safe(operation.title or operation.name).rstrip(".")}."""')
+    lines += [f"    {statement}" for statement in code.before]
+    if fields is None:
+        lines.append(f"    self.client.{operation.method.lower()}({', '.join(arguments)})")
+    else:
+        lines.append(
+            f"    with self.client.{operation.method.lower()}({', '.join(arguments)}, catch_response=True) as answer:"
+        )
+        lines.append(f"        check({', '.join(['answer', *map(repr, fields)])})")
+    return "\n".join(f"    {line}" if line else "" for line in lines)
+
+
+def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> list[str] | None:
+    """Return the fields of a good answer, by the document and, where it was tried, in fact; None: no JSON object."""
+    if operation.answer is None or operation.method == "HEAD":
+        return None
+    schema = merged(operation.answer, resolve)
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return None
+    fields = [str(each) for each in schema.get("required", properties) if isinstance(each, str)]
+    if last is not None and last.is_good:
+        try:
+            found = json.loads(last.body)
+        except ValueError:
+            return None
+        if not isinstance(found, dict):
+            return None
+        fields = [each for each in fields if each in found]
+    return fields[:8]
+
+
+def _safe(text: str) -> str:
+    """Return a text of the document that can stand in a docstring: one line, printable, closing nothing."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return line.replace("\\", "/").replace('"', "'")[:300].strip()

@@ -1,0 +1,233 @@
+"""Try each operation a few times against the running service, and keep the way of asking that it accepts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import kserve
+from .operations import Operation, Resolver
+from .payloads import Expressions, Module, identifier
+from .requests import RequestCode, Variant, request_code, variants
+from .wire import Answer, Wire
+
+DRAWS = 5
+"""Requests that must all be answered with 2xx before a way of asking is taken."""
+
+MORE_DRAWS = 40
+"""Requests to find bodies that are accepted, where only some of the drawn ones are."""
+
+MOST_VALUES = 8
+"""Path values that are kept of those that work."""
+
+_EXPECTS = re.compile(
+    r"(?:expect(?:ing|ed|s)?|requires?|needs?|must (?:have|be)|exactly|should (?:have|be))\D{0,24}?(\d{1,4})"
+)
+
+
+Build = Callable[[Module], RequestCode]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the trial of one operation came to.
+
+    Attributes:
+        build: writes the code of a request, and into a module what the code needs.
+        works: every trial request of this code was answered with 2xx; None: not tried.
+        last: the answer that speaks against it, or the last good one.
+        note: a clause on how it was made to work; "" where nothing was needed.
+        good: requests answered with 2xx before the first that was not.
+    """
+
+    operation: Operation
+    build: Build
+    works: bool | None
+    last: Answer | None = None
+    note: str = ""
+    good: int = 0
+
+
+@dataclass(slots=True)
+class Trial:
+    """Tries operations one after the other; remembers ids that answers showed."""
+
+    resolve: Resolver
+    wire: Wire | None
+    base: str
+    spent: int = 0
+    seen: dict[str, list[Any]] = field(default_factory=dict)
+    by_path: dict[str, list[Any]] = field(default_factory=dict)
+
+    def run(self, operation: Operation) -> Tried:
+        """Return how to ask for one operation, and whether the service answers it."""
+        if self.wire is None:
+            return Tried(operation, self._build(operation, Variant()), None)
+        if (build := kserve.request(operation, self.base, self.wire, self.seen)) is not None:
+            return self._judged(operation, build, "its inputs are those of the model's metadata")
+        best: Tried | None = None
+        lengths: list[int] = []
+        plain = variants(operation, Expressions(Module(), self.resolve))
+        for variant in plain:
+            tried = self._try(operation, variant)
+            if tried.works:
+                return tried
+            best = best if best is not None and best.good >= tried.good else tried
+            if tried.last is not None and tried.last.status in (401, 403, 404, 405, 0):
+                break
+            lengths += _expected(tried.last)
+            if lengths and any(each.length is not None for each in plain):
+                hinted = self._try(operation, Variant(length=lengths.pop(0)))
+                if hinted.works:
+                    return hinted
+        assert best is not None
+        return self._with_values(operation) or self._with_bodies(operation) or best
+
+    def _build(self, operation: Operation, variant: Variant) -> Build:
+        def build(module: Module) -> RequestCode:
+            write = Expressions(module, self.resolve, required_only=variant.required_only)
+            if variant.length is not None:
+                write.length = variant.length
+            return request_code(operation, write, variant)
+
+        return build
+
+    def _try(self, operation: Operation, variant: Variant) -> Tried:
+        note = ""
+        if variant.length is not None:
+            note = f"arrays of {variant.length}: the document does not say their length"
+        elif variant.required_only:
+            note = "required fields only"
+        return self._judged(operation, self._build(operation, variant), note)
+
+    def _judged(self, operation: Operation, build: Build, note: str) -> Tried:
+        answer: Answer | None = None
+        for good, (answer, _) in zip(range(DRAWS), self._answers(build), strict=False):
+            if not answer.is_good:
+                return Tried(operation, build, False, answer, good=good)
+        assert answer is not None
+        return Tried(operation, build, True, answer, note, DRAWS)
+
+    def _answers(self, build: Build) -> Iterator[tuple[Answer, dict[str, Any]]]:
+        """Send one drawn request after the other."""
+        assert self.wire is not None
+        module = Module()
+        code = build(module)
+        namespace = namespace_of(module)
+        for seed in itertools.count(1):
+            arguments = code.evaluate(namespace, seed)
+            path = arguments.pop("url")
+            answer = self.wire.send(code.operation.method, self.base + path, **arguments)
+            self.spent += 1
+            if answer.is_good:
+                self._remember(code.operation.path, answer)
+            yield answer, {"path": path, **arguments}
+
+    def _remember(self, path: str, answer: Answer) -> None:
+        """Keep the values of an answer's fields: ids for the paths of other operations."""
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            return
+        for key, value in _fields(found):
+            for place in (self.seen.setdefault(key, []), self.by_path.setdefault(f"{path} {key}", [])):
+                if value not in place and len(place) < MOST_VALUES * 4:
+                    place.append(value)
+
+    def _with_values(self, operation: Operation) -> Tried | None:
+        """Try values of path parameters that other answers showed, then small numbers; keep those that work."""
+        names = re.findall(r"\{([^{}]+)\}", operation.path)
+        if not names:
+            return None
+        per_name = [self._candidates(operation, name) for name in names]
+        working: list[tuple[Any, ...]] = []
+        for values in itertools.islice(itertools.product(*per_name), 60):
+            answer, _ = next(self._answers(self._build(operation, Variant(path_values=(values,)))))
+            if answer.is_good:
+                working.append(values)
+            if len(working) >= MOST_VALUES:
+                break
+        if not working:
+            return None
+        build = self._build(operation, Variant(path_values=tuple(working)))
+        return self._judged(operation, build, "values that the service knows")
+
+    def _candidates(self, operation: Operation, name: str) -> list[Any]:
+        plain = identifier(name)
+        prefix = operation.path.partition("{" + name + "}")[0].rstrip("/")
+        found = [*self.by_path.get(f"{prefix} {plain}", []), *self.seen.get(plain, [])]
+        keys = ["id", "name", "slug", "key", "uuid"] if not plain.endswith("_name") else ["name", "id"]
+        for key in [plain.rpartition("_")[2], *keys]:
+            found += self.by_path.get(f"{prefix} {key}", [])
+        found += self.by_path.get(f"{prefix} ", [])  # plain values in a list
+        parameter = next(each for each in operation.parameters if each.name == name and each.place == "path")
+        from .payloads import merged, type_of
+
+        kind = type_of(merged(parameter.schema, self.resolve))
+        found += [1, 2, 3, 0, 10] if kind in ("integer", "number", None) else ["1", "2", "test", "default", "en"]
+        return list({repr(each): each for each in found}.values())[:24]
+
+    def _with_bodies(self, operation: Operation) -> Tried | None:
+        """Keep the bodies that are accepted where only some of the drawn ones are."""
+        if operation.body is None or not operation.body.is_json or "{" in operation.path:
+            return None
+        answers = itertools.islice(self._answers(self._build(operation, Variant())), MORE_DRAWS)
+        good = [arguments["json"] for answer, arguments in answers if answer.is_good and "json" in arguments]
+        if not good:
+            return None
+        unique = list({json.dumps(each, sort_keys=True, default=str): each for each in good}.values())[:20]
+        build = self._build(operation, Variant(bodies=tuple(unique)))
+        note = f"{len(unique)} bodies that were accepted: the service refuses some that its document allows"
+        return self._judged(operation, build, note)
+
+
+def namespace_of(module: Module) -> dict[str, Any]:
+    """Return the names of a module, by running it."""
+    namespace: dict[str, Any] = {"__name__": "lt_trial"}
+    source = "\n".join(sorted(module.imports)) + "\n" + module.source()
+    exec(compile(source, "<scenario>", "exec"), namespace)
+    return namespace
+
+
+def _expected(answer: Answer | None) -> list[int]:
+    """Return lengths that an error's text asks for, as scikit-learn's `expecting 4 features`."""
+    if answer is None:
+        return []
+    text = answer.body[:4000].decode("utf-8", "replace")
+    return [int(found) for found in _EXPECTS.findall(text) if 0 < int(found) <= 4096][:2]
+
+
+def _fields(value: Any, depth: int = 0, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, text or whole number) of everything in a JSON value, breadth bounded."""
+    if depth > 4:
+        return
+    if isinstance(value, dict):
+        for name, inner in itertools.islice(value.items(), 50):
+            yield from _fields(inner, depth + 1, identifier(str(name)))
+            if isinstance(inner, dict) and depth == 0:
+                yield "", str(name)  # an object by key: its keys are ids
+    elif isinstance(value, list):
+        for inner in value[:20]:
+            yield from _fields(inner, depth + 1, key)
+            if not isinstance(inner, dict | list):
+                yield from _fields(inner, depth + 1, "")  # a plain list is a list of ids, whatever its name
+    elif (isinstance(value, str) and 0 < len(value) <= 100) or (isinstance(value, int) and not isinstance(value, bool)):
+        yield key, value
+
+
+def sorted_for_trial(found: list[Operation]) -> list[Operation]:
+    """Return operations in the order to try them: lists first, so that the ids they show can be asked for."""
+    return sorted(found, key=lambda each: (each.method != "GET", each.path.count("{")))
+
+
+def tried_in_order(trial: Trial, wanted: list[Operation], say: Callable[[Tried], None]) -> list[Tried]:
+    """Try all operations and return them in the document's order."""
+    done: dict[str, Tried] = {}
+    for operation in sorted_for_trial(wanted):
+        done[operation.name] = trial.run(operation)
+        say(done[operation.name])
+    return [done[operation.name] for operation in wanted]

@@ -1,0 +1,101 @@
+"""Send one request at a time to the service that a scenario is written for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+MAX_BODY = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one request.
+
+    Attributes:
+        status: 0 when nothing was answered.
+        body: at most MAX_BODY bytes.
+        error: why nothing was answered, as a clause; None when something was.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.status < 300
+
+
+class Wire(Protocol):
+    """Sends requests; the fake of tests has the same two methods."""
+
+    def get(self, url: str) -> Answer:
+        """Return the answer to a GET."""
+
+    def send(self, method: str, url: str, **arguments: Any) -> Answer:
+        """Return the answer to a request; `arguments` as `requests.request` takes them."""
+
+
+class HttpWire:
+    """Sends them with `requests`, directly, whatever proxies the environment names, as the load does."""
+
+    def __init__(self, *, timeout_s: float = 10.0, verify: bool = True) -> None:
+        import requests
+
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = verify
+        self._timeout_s = timeout_s
+
+    def get(self, url: str) -> Answer:
+        """See Wire; follows redirects on the same host."""
+        for _ in range(5):
+            answer = self.send("GET", url)
+            location = answer.headers.get("Location", "")
+            if answer.status not in (301, 302, 303, 307, 308) or not location:
+                return answer
+            from urllib.parse import urljoin
+
+            following = urljoin(url, location)
+            if urlsplit(following).netloc != urlsplit(url).netloc:
+                return answer
+            url = following
+        return answer
+
+    def send(self, method: str, url: str, **arguments: Any) -> Answer:
+        """See Wire; follows no redirect."""
+        import requests
+
+        try:
+            with self._session.request(
+                method, url, timeout=self._timeout_s, allow_redirects=False, stream=True, **arguments
+            ) as response:
+                body = b""
+                for piece in response.iter_content(65_536):
+                    body += piece
+                    if len(body) > MAX_BODY:
+                        break
+                return Answer(response.status_code, body[:MAX_BODY], dict(response.headers))
+        except (requests.RequestException, OSError, ValueError, UnicodeError) as error:
+            return Answer(0, error=_clause(error))
+
+
+def _clause(error: BaseException) -> str:
+    """Return the innermost reason of a failed request, without the classes around it."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or next(
+            (each for each in getattr(reason, "args", ()) if isinstance(each, BaseException)), None
+        )
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    text = str(reason)
+    text = re.sub(r"\[Errno -?\d+\] ", "", text.rpartition(": ")[2])
+    return (getattr(reason, "strerror", None) or text or type(reason).__name__)[:200]

@@ -1,0 +1,122 @@
+"""Write a scenario for a service: read its document, try its operations, put what works into a locustfile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from ..core.errors import TargetError, UsageError
+from .document import Document
+from .locustfile import LeftOut, locustfile
+from .operations import Operation, Resolver, operations
+from .requests import CREDENTIALS
+from .trial import Trial, Tried, tried_in_order
+from .wire import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A scenario and what it was made from.
+
+    Attributes:
+        source: of the locustfile.
+        sent: the operations that it sends.
+        left_out: those that it does not, with the reason.
+        requests: how many were sent to try it.
+    """
+
+    document: Document
+    source: str
+    sent: tuple[Tried, ...]
+    left_out: tuple[LeftOut, ...]
+    requests: int
+
+
+def write_scenario(
+    document: Document,
+    *,
+    wire: Wire | None,
+    include: Collection[str] = (),
+    seed: int = 1,
+    say: Callable[[Tried], None] = lambda tried: None,
+) -> Written:
+    """Return the scenario of a document.
+
+    Args:
+        document: of the service.
+        wire: tries every operation; None writes them untried.
+        include: operations such as `DELETE /items/{id}` to send although they may change something.
+        seed: of what the scenario sends.
+        say: called with each operation that was tried.
+
+    Raises:
+        UsageError: the document describes no operation that can be sent, or `include` names one that it has not.
+        TargetError: the service answered none of them with 2xx.
+    """
+    found = operations(document.spec)
+    if not found:
+        raise UsageError(f"{document.source} describes no operation: `paths` is empty.")
+    wanted, left_out = _chosen(found, {_plain(each) for each in include})
+    if not wanted:
+        reasons = "; ".join(f"{each.operation.name}: {each.why}" for each in left_out[:5])
+        raise UsageError(f'{document.source}: nothing to send ({reasons}). Take one in with --include "METHOD /path".')
+    trial = Trial(Resolver(document.spec), wire, document.base or "")
+    done = tried_in_order(trial, wanted, say)
+    sent = tuple(each for each in done if each.works is not False)
+    left_out += [LeftOut(each.operation, refusal(each)) for each in done if each.works is False]
+    if not sent:
+        reasons = "; ".join(f"{each.operation.name}: {each.why}" for each in left_out[:3])
+        raise TargetError(f"{document.base}: no operation was answered with 2xx when tried ({reasons}).")
+    return Written(document, locustfile(document, sent, left_out, seed=seed), sent, tuple(left_out), trial.spent)
+
+
+def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation], list[LeftOut]]:
+    """Divide operations into those to try and those to leave out; doubtful ones are tried where no other is a POST."""
+    known = {_plain(each.name) for each in found}
+    if missing := include - known:
+        names = ", ".join(sorted(each.name for each in found)[:12])
+        raise UsageError(f'`--include "{sorted(missing)[0]}"`: the document has no such operation; it has {names}.')
+    wanted, doubtful, left_out = [], [], []
+    for each in found:
+        if each.unsupported is not None:
+            left_out.append(LeftOut(each, each.unsupported))
+        elif _plain(each.name) in include or (each.changes is None and not each.in_doubt):
+            wanted.append(each)
+        elif each.changes is None:
+            doubtful.append(each)
+        else:
+            left_out.append(LeftOut(each, each.changes))
+    only_reads = not any(each.method == "POST" for each in wanted)
+    if only_reads:  # a service without any other POST: these are what it is for
+        wanted = [each for each in found if each in wanted or each in doubtful]
+    else:
+        left_out += [LeftOut(each, "nothing says whether this POST changes something") for each in doubtful]
+    return wanted, left_out
+
+
+def refusal(tried: Tried) -> str:
+    """Return why an operation does not work, as a clause: the status, the first of the body, and the way out."""
+    answer = tried.last
+    if answer is None:
+        return "it could not be tried"
+    if answer.error is not None:
+        return f"no answer ({answer.error})"
+    body = answer.body[:200].decode("utf-8", "replace").strip()
+    clause = f"answered {answer.status}" + (f" {body}" if body else "")
+    if answer.status in (401, 403):
+        clause += f"; {_credential_hint(tried.operation)}"
+    return clause
+
+
+def _credential_hint(operation: Operation) -> str:
+    names = []
+    for each in operation.security:
+        names += ["API_USER", "API_PASSWORD"] if each.kind == "basic" else [CREDENTIALS.get(each.kind, "API_KEY")]
+    if names:
+        return f"set {' and '.join(dict.fromkeys(names))} in the environment and write it again"
+    return "its document names no credential"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\s+", " ", name.strip())

@@ -1,0 +1,151 @@
+"""Values drawn from a schema are valid by that schema, whatever it is."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import jsonschema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loadtest.openapi.operations import Resolver
+from loadtest.openapi.payloads import Expressions, Module
+from loadtest.openapi.trial import namespace_of
+
+NAMES = st.text(min_size=1, max_size=8)
+NUMBERS = st.one_of(st.integers(-1000, 1000), st.floats(-1000, 1000, allow_nan=False).map(lambda x: round(x, 3)))
+
+
+def _number(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+    whole = st.integers(-500, 500)
+    return st.builds(
+        lambda low, width, keys: {
+            "type": kind,
+            **{k: v for k, v in {"minimum": low, "maximum": low + width}.items() if k in keys},
+        },
+        whole,
+        st.integers(0, 300),
+        st.sets(st.sampled_from(["minimum", "maximum"])),
+    )
+
+
+TEXT = st.builds(
+    lambda least, more, keys: {
+        "type": "string",
+        **{k: v for k, v in {"minLength": least, "maxLength": least + more}.items() if k in keys},
+    },
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.sets(st.sampled_from(["minLength", "maxLength"])),
+)
+LEAVES = st.one_of(
+    _number("integer"),
+    _number("number"),
+    TEXT,
+    st.just({"type": "boolean"}),
+    st.builds(lambda values: {"enum": values}, st.lists(st.one_of(NAMES, NUMBERS), min_size=1, max_size=4)),
+    st.builds(lambda value: {"const": value}, st.one_of(NAMES, NUMBERS)),
+    st.sampled_from([{"type": "string", "format": form} for form in ("date", "date-time", "uuid", "email", "ipv4")]),
+    st.sampled_from(
+        [{"type": "string", "pattern": p} for p in (r"^[A-Z]{3}$", r"^\d{2,4}-x$", r"[a-f]+", r"^(ab|cd)*e$")]
+    ),
+    st.just({"type": ["integer", "null"], "minimum": 3}),
+)
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(
+            lambda properties, required: {
+                "type": "object",
+                "properties": properties,
+                "required": sorted(set(properties) & required),
+            },
+            st.dictionaries(NAMES, inner, max_size=4),
+            st.sets(NAMES, max_size=4),
+        ),
+        st.builds(
+            lambda items, least, more: {"type": "array", "items": items, "minItems": least, "maxItems": least + more},
+            inner,
+            st.integers(0, 3),
+            st.integers(0, 3),
+        ),
+        st.builds(lambda parts: {"anyOf": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda one: {"allOf": [one]}, inner),
+    ),
+    max_leaves=12,
+)
+
+
+def drawn(schema: dict[str, Any], components: dict[str, Any] | None = None, seed: int = 1) -> Any:
+    """Return a value drawn by the code that is written for a schema."""
+    module = Module()
+    expression = Expressions(module, Resolver({"components": {"schemas": components or {}}})).value(schema, "body")
+    namespace = namespace_of(module)
+    namespace["draw"] = random.Random(seed)
+    return eval(expression, namespace)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.nested_given])
+@given(SCHEMAS, st.integers(0, 5))
+def test_a_drawn_value_is_valid(schema: dict[str, Any], seed: int) -> None:
+    jsonschema.validate(drawn(schema, seed=seed), schema)
+
+
+def test_recursive_schemas_end() -> None:
+    """A tree with optional children, a list that holds itself, and two that need each other through a null."""
+    tree = {
+        "type": "object",
+        "required": ["v"],
+        "properties": {
+            "v": {"type": "integer"},
+            "left": {"$ref": "#/components/schemas/Tree"},
+            "all": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}},
+        },
+    }
+    pair = {
+        "type": "object",
+        "required": ["other"],
+        "properties": {"other": {"anyOf": [{"$ref": "#/components/schemas/Pair"}, {"type": "null"}]}},
+    }
+    components = {"Tree": tree, "Pair": pair}
+    value = drawn({"$ref": "#/components/schemas/Tree"}, components)
+    assert set(value) == {"v", "all"}
+    assert value["all"] == []
+    assert drawn({"$ref": "#/components/schemas/Pair"}, components) == {"other": None}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.nested_given])
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), NUMBERS, NAMES),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(
+                st.sampled_from(
+                    [
+                        "type",
+                        "items",
+                        "properties",
+                        "required",
+                        "enum",
+                        "anyOf",
+                        "allOf",
+                        "$ref",
+                        "minimum",
+                        "maxLength",
+                        "pattern",
+                        "format",
+                        "a",
+                    ]
+                ),
+                inner,
+                max_size=4,
+            ),
+        ),
+        max_leaves=10,
+    )
+)
+def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
+    """Whatever stands where a schema should, code comes out that runs."""
+    drawn(schema)
