@@ -24,7 +24,7 @@ from typer.exceptions import TyperException
 from .. import __version__
 from ..core.errors import LoadTestError
 from ..core.exit_codes import MEANINGS, ExitCode, of_error
-from . import deploy, doctor, emulate, metrics, report, run, runs, scenarios, serve, worker
+from . import deploy, doctor, emulate, init, metrics, report, run, runs, scenarios, serve, worker
 from .terminal import end, named, out, prepare, talk
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ def _verb(name: str, function: Callable[..., int]) -> None:
 
 
 _verb("scenarios", scenarios.list_scenarios)
+_verb("init", init.init)
 _verb("serve", serve.serve_here)
 _verb("emulate", emulate.emulate)
 _verb("deploy", deploy.deploy)
