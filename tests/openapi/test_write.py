@@ -35,9 +35,11 @@ def serving(app: FastAPI) -> Iterator[str]:
     deadline = time.monotonic() + 20
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.005)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(20)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
 
 
 class Client:
@@ -92,7 +94,7 @@ def play(written: Written, count: int = SENT) -> Client:
     user = type("FastUser", (), {"client": client})
     names = {"task": task, "FastUser": user, "spread_throughput": lambda rate: None}
     source = "\n".join(
-        line for line in written.source.splitlines() if not line.startswith(("from locust ", "from loadtest "))
+        line for line in written.source.splitlines() if not line.startswith(("from locust", "from loadtest"))
     )
     exec(compile(source, "scenario.py", "exec"), names)
     visitor: Any = names["Visitor"]
