@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ..core.cloud_run import TARGET_RATIO
+
 DECIDE_EVERY_S = 2.0
 WINDOW_S = 60.0
 PANIC_WINDOW_S = 6.0
@@ -104,7 +106,8 @@ class CloudRun:
     A minute without any request wants the minimum, whatever an idle process burns.
     """
 
-    target_ratio: float = 0.60
+    cpu_target_ratio: float = TARGET_RATIO
+    concurrency_target_ratio: float = TARGET_RATIO
     idle_s: float = 900.0
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
@@ -117,15 +120,16 @@ class CloudRun:
         idle = "nothing to do" if recently else "no request for a minute"
         reason = f"at least {desired} asked for" if desired else idle
         if recently and observed.cpu_vcpu is not None:
-            need = math.ceil(observed.cpu_vcpu / (self.target_ratio * limits.cpu) - _EPSILON)
+            need = math.ceil(observed.cpu_vcpu / (self.cpu_target_ratio * limits.cpu) - _EPSILON)
             if need > desired:
                 desired, driver = need, "cpu"
-                reason = f"{observed.cpu_vcpu:.3g} vCPU used / ({self.target_ratio:g} × {limits.cpu:.3g} vCPU)"
+                reason = f"{observed.cpu_vcpu:.3g} vCPU used / ({self.cpu_target_ratio:g} × {limits.cpu:.3g} vCPU)"
         if recently:
-            need = math.ceil(observed.concurrency / (self.target_ratio * limits.concurrency) - _EPSILON)
+            need = math.ceil(observed.concurrency / (self.concurrency_target_ratio * limits.concurrency) - _EPSILON)
             if need > desired:
                 desired, driver = need, "concurrency"
-                reason = f"{observed.concurrency:.3g} requests at once / ({self.target_ratio:g} × {limits.concurrency})"
+                target = f"{self.concurrency_target_ratio:g} × {limits.concurrency}"
+                reason = f"{observed.concurrency:.3g} requests at once / ({target})"
         on_demand, why = needed_on_demand(observed)
         if on_demand and on_demand >= desired:
             desired, driver, reason = on_demand, "on demand", why

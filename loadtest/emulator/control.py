@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..core.cloud_run import TARGET_RATIO
 from .autoscaler import CloudRun, Knative, Policy
 from .cgroups import CgroupManager
 from .haproxy import find_haproxy
@@ -138,7 +139,10 @@ class LocalCloudRun:
     def _policy(self, template: RevisionTemplate) -> Policy:
         if self.options.autoscaler == "knative":
             return Knative()
-        return CloudRun()
+        return CloudRun(
+            cpu_target_ratio=template.cpu_target_ratio or TARGET_RATIO,
+            concurrency_target_ratio=template.concurrency_target_ratio or TARGET_RATIO,
+        )
 
     # -- model.Control ------------------------------------------------------------
 
@@ -150,6 +154,7 @@ class LocalCloudRun:
         labels: Labels = (),
         annotations: Labels = (),
         traffic: str | None = None,
+        kept: Labels = (),
         front_port: int = 0,
     ) -> ServiceStatus:
         """See `loadtest.emulator.model.Control`."""
@@ -164,6 +169,7 @@ class LocalCloudRun:
             key,
             labels=labels,
             annotations=annotations,
+            kept=kept,
             front_port=front_port,
             directory=self.room.path / str(self._service_count),
             default_argv=self.options.command,
@@ -186,6 +192,7 @@ class LocalCloudRun:
         labels: Labels | None = None,
         annotations: Labels | None = None,
         traffic: str | None = None,
+        kept: Labels | None = None,
     ) -> ServiceStatus:
         """See `loadtest.emulator.model.Control`."""
         service = self.find(key)
@@ -195,6 +202,8 @@ class LocalCloudRun:
             service.labels = labels
         if annotations is not None:
             service.annotations = annotations
+        if kept is not None:
+            service.kept = kept
         return service.status()
 
     def delete_service(self, key: ServiceKey) -> ServiceStatus:

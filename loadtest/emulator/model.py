@@ -90,6 +90,9 @@ class RevisionTemplate:
         concurrency: requests an instance is given at once at most.
         timeout_s: after which a request is answered 504.
         revision_name: full name of the revision to make; None: `SERVICE-00001-abc` and so on.
+        cpu_target_ratio, concurrency_target_ratio: at which share of its vCPU and its concurrency an instance is full
+            enough for one more; None: the autoscaler's own (Cloud Run: 0.60).
+        kept: what the emulator only keeps and shows again, as names and JSON (`google_api.fields`).
     """
 
     command: tuple[str, ...] = ()
@@ -106,6 +109,9 @@ class RevisionTemplate:
     cpu_boost: bool = True
     startup_probe: StartupProbe = StartupProbe()
     revision_name: str | None = None
+    cpu_target_ratio: float | None = None
+    concurrency_target_ratio: float | None = None
+    kept: Labels = ()
 
 
 class Phase(StrEnum):
@@ -160,6 +166,7 @@ class ServiceStatus:
         revisions: oldest first; deleted with the service only.
         phase: of the newest generation. A service whose update FAILED goes on serving the revision before it.
         message: why it failed; "" otherwise.
+        kept: as in RevisionTemplate, of the service itself.
     """
 
     key: ServiceKey
@@ -178,6 +185,7 @@ class ServiceStatus:
     latest_ready_revision: str | None
     phase: Phase
     message: str = ""
+    kept: Labels = ()
 
 
 class Control(Protocol):
@@ -191,6 +199,7 @@ class Control(Protocol):
         labels: Labels = (),
         annotations: Labels = (),
         traffic: str | None = None,
+        kept: Labels = (),
         front_port: int = 0,
     ) -> ServiceStatus:
         """Start deploying a new service and return it, DEPLOYING.
@@ -201,6 +210,7 @@ class Control(Protocol):
             labels: remembered, not used.
             annotations: remembered, not used.
             traffic: as in ServiceStatus.
+            kept: as in ServiceStatus.
             front_port: where it is to answer on 127.0.0.1; 0: a free port.
 
         Raises:
@@ -218,10 +228,11 @@ class Control(Protocol):
         labels: Labels | None = None,
         annotations: Labels | None = None,
         traffic: str | None = None,
+        kept: Labels | None = None,
     ) -> ServiceStatus:
         """Start replacing the service's template and return it.
 
-        A template equal to the present one makes no new revision. None for labels and annotations keeps them.
+        A template equal to the present one makes no new revision. None for labels, annotations and kept keeps them.
 
         Raises:
             ServiceNotFoundError: there is none.

@@ -84,6 +84,7 @@ class Service:
         *,
         labels: Labels,
         annotations: Labels,
+        kept: Labels,
         front_port: int,
         directory: Path,
         default_argv: tuple[str, ...],
@@ -91,7 +92,7 @@ class Service:
         record_of: Callable[[str], RevisionRecord],
     ) -> None:
         self.key = key
-        self.labels, self.annotations = labels, annotations
+        self.labels, self.annotations, self.kept = labels, annotations, kept
         self.generation = self.observed_generation = 0
         self.uid = secrets.token_hex(16)
         self.created_s = self.updated_s = time.time()
@@ -182,6 +183,7 @@ class Service:
             latest_ready_revision=self.latest_ready.name if self.latest_ready else None,
             phase=self.phase,
             message=self.message,
+            kept=self.kept,
         )
 
     async def _bring(self, revision: Revision, generation: int, traffic: str | None) -> None:

@@ -58,6 +58,7 @@ class FakeEmulator:
         labels: Labels = (),
         annotations: Labels = (),
         traffic: str | None = None,
+        kept: Labels = (),
         front_port: int = 0,
     ) -> ServiceStatus:
         """Remember it, DEPLOYING; `settled` settles it."""
@@ -81,6 +82,7 @@ class FakeEmulator:
             latest_created_revision=None,
             latest_ready_revision=None,
             phase=Phase.DEPLOYING,
+            kept=kept,
         )
         return self._deploy(blank, template, traffic)
 
@@ -92,6 +94,7 @@ class FakeEmulator:
         labels: Labels | None = None,
         annotations: Labels | None = None,
         traffic: str | None = None,
+        kept: Labels | None = None,
     ) -> ServiceStatus:
         """Remember it, DEPLOYING; `settled` settles it."""
         old = self.service(key)
@@ -101,6 +104,7 @@ class FakeEmulator:
             old,
             labels=old.labels if labels is None else labels,
             annotations=old.annotations if annotations is None else annotations,
+            kept=old.kept if kept is None else kept,
         )
         return self._deploy(old, template, traffic)
 

@@ -157,3 +157,38 @@ def test_a_deploy_that_fails_tells_gcloud_why(gcloud: Gcloud) -> None:
     )
     assert done.returncode != 0
     assert "no model file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--use-http2",), "ports[].name"),
+        (("--session-affinity",), "sessionAffinity"),
+        (("--tag", "blue"), "traffic[].tag"),
+        (("--add-volume", "name=v,type=in-memory"), "volumes"),
+    ],
+)
+def test_what_the_emulator_has_not_is_refused_by_name(gcloud: Gcloud, words: tuple[str, ...], named: str) -> None:
+    done = gcloud("deploy", "refused", "--image", "img", *words, check=False)
+    assert done.returncode != 0
+    assert named in done.stderr
+
+
+def test_what_the_emulator_only_keeps_is_shown_again(gcloud: Gcloud) -> None:
+    shown = gcloud(
+        *("deploy", "kept", "--image", "img", "--no-cpu-throttling", "--no-cpu-boost", "--description", "predicts"),
+        *("--liveness-probe", "httpGet.path=/who", "--service-account", "sa@p.iam.gserviceaccount.com"),
+    )
+    template = shown["spec"]["template"]
+    assert template["metadata"]["annotations"]["run.googleapis.com/cpu-throttling"] == "false"
+    assert template["metadata"]["annotations"]["run.googleapis.com/startup-cpu-boost"] == "false"
+    assert template["spec"]["serviceAccountName"] == "sa@p.iam.gserviceaccount.com"
+    assert template["spec"]["containers"][0]["livenessProbe"]["httpGet"]["path"] == "/who"
+    assert shown["metadata"]["annotations"]["run.googleapis.com/description"] == "predicts"
+
+
+def test_without_the_token_gcloud_gets_nowhere(gcloud: Gcloud, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("somebody else's")
+    done = gcloud("services", "list", check=False)
+    assert done.returncode != 0
+    assert "access token" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -15,7 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from ..model import Emulator, ServiceKey, ServiceStatus
-from .knative_form import labels_of, parse_service, revision_form, service_form
+from .fields import carried
+from .knative_form import kept_of, labels_of, parse_service, revision_form, service_form
 from .messages import MessageError
 from .policies import Policies
 from .rpc import RefusedError, code_of
@@ -65,28 +67,34 @@ class Knative:
 
     async def create(self, request: Request) -> dict[str, Any]:
         """Start the service; gcloud asks until it is ready."""
-        form = parse_service(await request.body())
+        body = await request.body()
+        form = parse_service(body)
+        of_revision, of_service = kept_of(body)
         project, location = _place(request)
         if not form.metadata.name:
             raise MessageError("metadata.name: must name the service.")
         status = self._emulator.create_service(
             ServiceKey(form.metadata.name, project, location),
-            form.template(),
+            replace(form.template(), kept=of_revision),
             labels=labels_of(form.metadata.labels),
             annotations=labels_of(form.metadata.annotations),
             traffic=form.traffic(),
+            kept=of_service,
         )
         return service_form(status)
 
     async def replace(self, request: Request) -> dict[str, Any]:
         """Replace the service's template."""
-        form = parse_service(await request.body())
+        body = await request.body()
+        form, now = parse_service(body), self._emulator.service(_key(request))
+        of_revision, of_service = kept_of(body)
         status = self._emulator.update_service(
             _key(request),
-            form.template(),
+            replace(form.template(), kept=carried(now.template.kept, of_revision, "v1")),
             labels=labels_of(form.metadata.labels),
             annotations=labels_of(form.metadata.annotations),
             traffic=form.traffic(),
+            kept=carried(now.kept, of_service, "v1"),
         )
         return service_form(status)
 

@@ -15,13 +15,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from ...core.quantities import cpu_of, cpu_text, memory_bytes_of, memory_text
 from ..model import Labels, Phase, RevisionStatus, RevisionTemplate, ServiceStatus, StartupProbe
+from .fields import LOCATION, FieldError, Kept, check, kept_in, put, shown
 from .messages import DEFAULT, DEFAULT_PROBE, MessageError, told_template
 
 API_VERSION = "serving.knative.dev/v1"
 MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
+SERVICE_MIN_SCALE, SERVICE_MAX_SCALE = "run.googleapis.com/minScale", "run.googleapis.com/maxScale"
+SCALING_MODE, MANUAL_COUNT = "run.googleapis.com/scalingMode", "run.googleapis.com/manualInstanceCount"
+CPU_TARGET = "run.googleapis.com/scaling-cpu-target"
+CONCURRENCY_TARGET = "run.googleapis.com/scaling-concurrency-target"
 CPU_BOOST = "run.googleapis.com/startup-cpu-boost"
-"""On unless it says false, as in a deploy by gcloud."""
-LOCATION = "cloud.googleapis.com/location"
+"""On unless it says false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
+SCALING = frozenset({SERVICE_MIN_SCALE, SERVICE_MAX_SCALE, SCALING_MODE, MANUAL_COUNT})
 
 Cpu = Annotated[float, BeforeValidator(lambda value: cpu_of(str(value)))]
 MemoryBytes = Annotated[int, BeforeValidator(lambda value: memory_bytes_of(str(value)))]
@@ -29,7 +34,7 @@ _STATUS = {Phase.READY: "True", Phase.FAILED: "False"}
 
 
 class _Form(BaseModel):
-    """Keys that the local Cloud Run knows nothing of are passed over."""
+    """What is followed; `fields` keeps or refuses the rest."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -128,7 +133,7 @@ class ServiceSpec(_Form):
 
 
 class ServiceForm(_Form):
-    """A service as gcloud sends it."""
+    """A service as gcloud sends it. `fields` has seen to it that nothing it says is passed over."""
 
     kind: Literal["Service"] = "Service"
     metadata: Metadata
@@ -142,7 +147,14 @@ class ServiceForm(_Form):
         """
         given, meta = self.spec.template.spec, self.spec.template.metadata
         container = given.containers[0]
-        service_min = _count(self.metadata.annotations, "run.googleapis.com/minScale", 0)
+        service = self.metadata.annotations
+        least = max(_count(meta.annotations, MIN_SCALE, 0), _count(service, SERVICE_MIN_SCALE, 0))
+        most = min(
+            _count(meta.annotations, MAX_SCALE, DEFAULT.max_instances),
+            _count(service, SERVICE_MAX_SCALE, DEFAULT.max_instances),
+        )
+        if service.get(SCALING_MODE, "automatic").lower() == "manual":
+            least = most = _count(service, MANUAL_COUNT, 1)
         return RevisionTemplate(
             command=tuple(container.command),
             args=tuple(container.args),
@@ -152,12 +164,14 @@ class ServiceForm(_Form):
             cpu=container.resources.limits.cpu,
             memory_bytes=container.resources.limits.memory,
             concurrency=given.containerConcurrency or DEFAULT.concurrency,
-            min_instances=max(_count(meta.annotations, MIN_SCALE, 0), service_min),
-            max_instances=_count(meta.annotations, MAX_SCALE, DEFAULT.max_instances),
+            min_instances=least,
+            max_instances=most,
             timeout_s=given.timeoutSeconds,
-            cpu_boost=meta.annotations.get(CPU_BOOST, "true") == "true",
+            cpu_boost=_is_true(meta.annotations, CPU_BOOST),
             startup_probe=_probe(container.startupProbe),
             revision_name=meta.name,
+            cpu_target_ratio=_ratio(meta.annotations, CPU_TARGET),
+            concurrency_target_ratio=_ratio(meta.annotations, CONCURRENCY_TARGET),
         )
 
     def traffic(self) -> str | None:
@@ -179,7 +193,12 @@ def parse_service(body: bytes) -> ServiceForm:
         MessageError: it is not one, or asks for what the local Cloud Run has not; names the field.
     """
     try:
-        return ServiceForm.model_validate(json.loads(body))
+        document = json.loads(body)
+        form = ServiceForm.model_validate(document)
+        check(document, "v1")
+        return form
+    except FieldError as error:
+        raise MessageError(f"{error} docs/google-surfaces.md lists what it knows.") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -188,6 +207,12 @@ def parse_service(body: bytes) -> ServiceForm:
         ) from None
     except ValueError as error:
         raise MessageError(f"The body is not JSON: {error}.") from None
+
+
+def kept_of(body: bytes) -> tuple[Kept, Kept]:
+    """Return what a service's document says that is only kept: the revision's part and the service's own."""
+    document = json.loads(body)
+    return kept_in(document, "v1", of_revision=True), kept_in(document, "v1", of_revision=False)
 
 
 def labels_of(given: dict[str, str]) -> Labels:
@@ -201,7 +226,7 @@ def service_form(status: ServiceStatus) -> dict[str, Any]:
     serving = next((revision.name for revision in status.revisions if revision.serving), None)
     ready = _STATUS.get(status.phase, "Unknown")
     pinned = {"revisionName": status.traffic} if status.traffic else {"latestRevision": True}
-    return {
+    form = {
         "apiVersion": API_VERSION,
         "kind": "Service",
         "metadata": {
@@ -231,6 +256,9 @@ def service_form(status: ServiceStatus) -> dict[str, Any]:
             else [],
         },
     }
+    for path, value in shown(status.kept, "v1"):
+        put(form, path, value)
+    return form
 
 
 def revision_form(status: ServiceStatus, revision: RevisionStatus) -> dict[str, Any]:
@@ -274,9 +302,15 @@ def _template_form(template: RevisionTemplate) -> dict[str, Any]:
         {"httpGet": {"path": probe.path}} if probe.kind == "http" else {"tcpSocket": {"port": template.port}}
     )
     annotations = {MAX_SCALE: str(template.max_instances), CPU_BOOST: str(template.cpu_boost).lower()}
+    for name, ratio in (
+        (CPU_TARGET, template.cpu_target_ratio),
+        (CONCURRENCY_TARGET, template.concurrency_target_ratio),
+    ):
+        if ratio is not None:
+            annotations[name] = f"{ratio:g}"
     if template.min_instances:
         annotations[MIN_SCALE] = str(template.min_instances)
-    return {
+    form: dict[str, Any] = {
         "metadata": {
             "annotations": annotations,
             **({"name": template.revision_name} if template.revision_name else {}),
@@ -303,6 +337,9 @@ def _template_form(template: RevisionTemplate) -> dict[str, Any]:
             ],
         },
     }
+    for path, value in shown(template.kept, "v1"):
+        put(form, path[2:], value)  # below spec.template
+    return form
 
 
 def _probe(probe: Probe | None) -> StartupProbe:
@@ -323,6 +360,28 @@ def _count(annotations: dict[str, str], name: str, default: int) -> int:
     if not text.isdecimal():
         raise MessageError(f"annotation {name}: {text!r} is not a number.")
     return int(text)
+
+
+def _is_true(annotations: dict[str, str], name: str) -> bool:
+    text = annotations.get(name, "true")
+    if text.lower() not in ("true", "false"):
+        raise MessageError(f"annotation {name}: {text!r} is neither true nor false.")
+    return text.lower() == "true"
+
+
+def _ratio(annotations: dict[str, str], name: str) -> float | None:
+    """Return a scaling target as a ratio: 0.10 to 0.95, or 10 to 95 in percent; None when it is not set."""
+    text = annotations.get(name)
+    if text is None:
+        return None
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = 0.0
+    ratio = ratio / 100 if ratio > 1 else ratio
+    if not 0.10 <= ratio <= 0.95:
+        raise MessageError(f"annotation {name}: {text!r} must be 0.10 to 0.95.")
+    return ratio
 
 
 def _condition(kind: str, status: str, message: str, changed_s: float) -> dict[str, Any]:

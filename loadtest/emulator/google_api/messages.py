@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.cloud import run_v2
+from google.protobuf import json_format
 
 from ...core.quantities import cpu_of, cpu_text, memory_bytes_of, memory_text
 from ..model import Labels, Phase, RevisionStatus, RevisionTemplate, ServiceKey, ServiceStatus, StartupProbe
+from .fields import CPU_IDLE, EACH, FieldError, Kept, Path, check, is_googles, kept_in, shown
 
 DEFAULT = RevisionTemplate()
 DEFAULT_PROBE = StartupProbe()
@@ -72,7 +75,11 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
         memory_bytes = memory_bytes_of(limits["memory"]) if "memory" in limits else DEFAULT.memory_bytes
     except ValueError as error:
         raise MessageError(f"template.containers[0].resources.limits: {error}.") from None
-    most = [scaling.max_instance_count for scaling in (given.scaling, service.scaling) if scaling.max_instance_count]
+    least = max(given.scaling.min_instance_count, service.scaling.min_instance_count)
+    limits_of = (given.scaling, service.scaling)
+    most = min((one.max_instance_count for one in limits_of if one.max_instance_count), default=DEFAULT.max_instances)
+    if service.scaling.scaling_mode == run_v2.ServiceScaling.ScalingMode.MANUAL:
+        least = most = service.scaling.manual_instance_count
     return RevisionTemplate(
         command=tuple(container.command),
         args=tuple(container.args),
@@ -82,13 +89,49 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
         cpu=cpu,
         memory_bytes=memory_bytes,
         concurrency=given.max_instance_request_concurrency or DEFAULT.concurrency,
-        min_instances=max(given.scaling.min_instance_count, service.scaling.min_instance_count),
-        max_instances=min(most, default=DEFAULT.max_instances),
+        min_instances=least,
+        max_instances=most,
         timeout_s=given.timeout.total_seconds() if given.timeout else DEFAULT.timeout_s,
         cpu_boost=container.resources.startup_cpu_boost,
         startup_probe=_probe_of(container.startup_probe),
         revision_name=given.revision or None,
     )
+
+
+def check_fields(service: run_v2.Service) -> None:
+    """Return when all that a Service message says is honoured or kept.
+
+    Raises:
+        MessageError: names the field that is not.
+    """
+    try:
+        check(_document(service), "v2")
+    except FieldError as error:
+        raise MessageError(f"{error} docs/google-surfaces.md lists what it knows.") from None
+
+
+def kept_of(service: run_v2.Service) -> tuple[Kept, Kept]:
+    """Return what a Service message says that is only kept: the revision's part and the service's own."""
+    document = _document(service)
+    of_revision = dict(kept_in(document, "v2", of_revision=True))
+    container = service.template.containers[0] if service.template.containers else run_v2.Container()
+    if "resources" in container and not container.resources.cpu_idle:  # said by its absence, as the API has it
+        of_revision[CPU_IDLE] = "false"
+    else:
+        of_revision.pop(CPU_IDLE, None)  # the default
+    return tuple(sorted(of_revision.items())), kept_in(document, "v2", of_revision=False)
+
+
+def _document(service: run_v2.Service) -> dict[str, Any]:
+    document: dict[str, Any] = json_format.MessageToDict(run_v2.Service.pb(service))
+    return document
+
+
+def _put(message: Any, path: Path, value: Any) -> None:
+    """Write a kept value into a message that is being shown."""
+    for name in path[:-1]:
+        message = message[0] if name == EACH else getattr(message, re.sub(r"([A-Z])", r"_\1", name).lower())
+    json_format.ParseDict({path[-1]: value}, message)
 
 
 def _probe_of(probe: run_v2.Probe) -> StartupProbe:
@@ -128,13 +171,13 @@ def service_message(status: ServiceStatus) -> run_v2.Service:
     state, changed = STATES[status.phase], _time(status.updated_s)
     serving = next((revision.name for revision in status.revisions if revision.serving), None)
     allocation = run_v2.TrafficTargetAllocationType
-    return run_v2.Service(
+    message = run_v2.Service(
         name=name,
         uid=status.uid,
         generation=status.generation,
         observed_generation=status.observed_generation,
         labels=dict(status.labels),
-        annotations=dict(status.annotations),
+        annotations={name: text for name, text in status.annotations if not is_googles(name)},
         create_time=_time(status.created_s),
         update_time=changed,
         launch_stage="GA",
@@ -168,6 +211,9 @@ def service_message(status: ServiceStatus) -> run_v2.Service:
         reconciling=status.phase in (Phase.DEPLOYING, Phase.DELETING),
         etag=f'"{status.generation}"',
     )
+    for path, value in shown(status.kept, "v2"):
+        _put(run_v2.Service.pb(message), path, value)
+    return message
 
 
 def revision_message(status: ServiceStatus, revision: RevisionStatus) -> run_v2.Revision:
@@ -193,7 +239,7 @@ def _template_message(template: RevisionTemplate) -> run_v2.RevisionTemplate:
     if template.cpu is not None:
         limits["cpu"] = cpu_text(template.cpu)
     probe = template.startup_probe
-    return run_v2.RevisionTemplate(
+    message = run_v2.RevisionTemplate(
         revision=template.revision_name or "",
         scaling=run_v2.RevisionScaling(
             min_instance_count=template.min_instances, max_instance_count=template.max_instances
@@ -224,6 +270,9 @@ def _template_message(template: RevisionTemplate) -> run_v2.RevisionTemplate:
             )
         ],
     )
+    for path, value in shown(template.kept, "v2"):
+        _put(run_v2.RevisionTemplate.pb(message), path[1:], value)  # below template
+    return message
 
 
 def _condition(kind: str, state: Any, message: str, changed: datetime) -> run_v2.Condition:

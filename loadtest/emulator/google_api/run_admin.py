@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -14,9 +15,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from ...core.errors import EmulatorError
 from ..model import Emulator, Phase, ServiceKey, ServiceNotFoundError, ServiceStatus
+from .fields import carried, is_googles
+from .knative_form import SCALING
 from .messages import (
     MessageError,
+    check_fields,
     full_name,
+    kept_of,
     key_of,
     labels_of,
     revision_message,
@@ -42,12 +47,16 @@ class RunAdmin:
         _not_only_validated(request)
         key = key_of(f"{request.parent}/services/{request.service_id}")
         given = request.service
+        template = template_of(given)
+        check_fields(given)
+        of_revision, of_service = kept_of(given)
         status = self._emulator.create_service(
             key,
-            template_of(given),
+            replace(template, kept=of_revision),
             labels=labels_of(given.labels),
             annotations=labels_of(given.annotations),
             traffic=traffic_of(given),
+            kept=of_service,
         )
         return self._settling(status)
 
@@ -64,13 +73,24 @@ class RunAdmin:
             return await self.create(
                 service_types.CreateServiceRequest(parent=parent, service=request.service, service_id=key.name)
             )
-        wanted = _merged(request, service_message(now))
+        merged = _merged(request, service_message(now))
+        template = template_of(merged)
+        check_fields(merged)
+        of_revision, of_service = kept_of(merged)
+        # What only the Knative form can say stays, but for the numbers of instances: those the merged message has.
+        others = {name: text for name, text in now.annotations if is_googles(name) and name not in SCALING}
         status = self._emulator.update_service(
             key,
-            template_of(wanted),
-            labels=labels_of(wanted.labels),
-            annotations=labels_of(wanted.annotations),
-            traffic=traffic_of(wanted),
+            replace(
+                template,
+                kept=carried(now.template.kept, of_revision, "v2"),
+                cpu_target_ratio=now.template.cpu_target_ratio,
+                concurrency_target_ratio=now.template.concurrency_target_ratio,
+            ),
+            labels=labels_of(merged.labels),
+            annotations=labels_of({**others, **merged.annotations}),
+            traffic=traffic_of(merged),
+            kept=carried(now.kept, of_service, "v2"),
         )
         return self._settling(status)
 
@@ -169,12 +189,12 @@ class RunAdmin:
 def _merged(request: service_types.UpdateServiceRequest, now: run_v2.Service) -> run_v2.Service:
     if not request.update_mask.paths:
         return request.service
-    wanted = run_v2.Service.pb(now)
+    merged_message = run_v2.Service.pb(now)
     mask = FieldMask(paths=request.update_mask.paths)
     mask.MergeMessage(
-        run_v2.Service.pb(request.service), wanted, replace_message_field=True, replace_repeated_field=True
+        run_v2.Service.pb(request.service), merged_message, replace_message_field=True, replace_repeated_field=True
     )
-    merged: run_v2.Service = run_v2.Service.wrap(wanted)
+    merged: run_v2.Service = run_v2.Service.wrap(merged_message)
     return merged
 
 

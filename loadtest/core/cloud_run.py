@@ -1,0 +1,82 @@
+"""Hold what Google publishes of Cloud Run: defaults, limits, and which settings it takes. One dated table.
+
+Sources, read 2026-11-26: cloud.google.com/run/docs/about-instance-autoscaling, …/configuring/services/cpu,
+…/configuring/services/memory-limits, …/about-concurrency, …/configuring/request-timeout, …/configuring/max-instances.
+"""
+
+from __future__ import annotations
+
+import re
+
+AS_OF = "2026-11"
+
+CONCURRENCY = 80
+"""Of a service made through the API; gcloud and Terraform take 80 × vCPU (`default_concurrency`)."""
+
+CPU, MEMORY_MIB, TIMEOUT_S, PORT = 1.0, 512.0, 300.0, 8080
+MAX_INSTANCES = 100
+"""Where a service sets no maximum."""
+
+DEPLOYED_MAX_INSTANCES = 20
+"""What `lt` sets where nothing was said: enough for 300 requests/s, and a bound on what a mistake costs."""
+
+TARGET_RATIO = 0.60
+"""At which share of its CPU and of its concurrency an instance is full enough for one more; 0.10 to 0.95 may be set."""
+
+SERVICE = "default-service"
+"""The service that is meant where none is named."""
+
+MOST_CONCURRENCY, MOST_TIMEOUT_S, LEAST_CPU = 1000, 3600.0, 0.08
+WHOLE_CPUS = (1.0, 2.0, 4.0, 6.0, 8.0)
+LEAST_MEMORY_MIB, MOST_MEMORY_MIB = 128.0, 32 * 1024.0
+MOST_MEMORY_MIB_BELOW_1_CPU = ((0.5, 512.0), (1.0, 1024.0))
+"""Below so many vCPU at most so much memory."""
+
+LEAST_CPU_FOR_MEMORY = ((4 * 1024.0, 2.0), (8 * 1024.0, 4.0), (16 * 1024.0, 6.0), (24 * 1024.0, 8.0))
+"""Above so many MiB at least so many vCPU."""
+
+LEAST_MEMORY_MIB_FOR_CPU = ((4.0, 2 * 1024.0), (6.0, 4 * 1024.0), (8.0, 4 * 1024.0))
+"""From so many vCPU on at least so much memory."""
+
+BOOSTED_CPU = ((1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (6.0, 8.0), (8.0, 8.0))
+"""Startup CPU boost: up to so many vCPU an instance gets so many while it starts and for 10 s after."""
+
+BOOST_AFTER_START_S = 10.0
+
+
+def default_concurrency(cpu: float) -> int:
+    """Return the concurrency that gcloud and Terraform set for so many vCPU: 80 each, at most 1000; 1 below 1 vCPU."""
+    return 1 if cpu < 1 else min(MOST_CONCURRENCY, round(CONCURRENCY * cpu))
+
+
+def boosted_cpu(cpu: float) -> float:
+    """Return the vCPU of an instance that starts with startup CPU boost."""
+    return next((boosted for most, boosted in BOOSTED_CPU if cpu <= most), cpu)
+
+
+def not_a_setting(*, cpu: float, memory_mib: float, concurrency: int) -> str:
+    """Return why Cloud Run takes no such instance, as a sentence; "" when it does."""
+    size = f"{memory_mib:g} MiB at {cpu:g} vCPU"
+    rules = [
+        (
+            cpu >= LEAST_CPU and (cpu <= 1 or cpu in WHOLE_CPUS),
+            f"{cpu:g} vCPU: must be {LEAST_CPU:g} to 1, or 2, 4, 6 or 8.",
+        ),
+        (
+            cpu >= 1 or concurrency == 1,
+            f"{cpu:g} vCPU at concurrency {concurrency}: below 1 vCPU the concurrency must be 1.",
+        ),
+        (LEAST_MEMORY_MIB <= memory_mib <= MOST_MEMORY_MIB, f"{memory_mib:g} MiB: must be 128 MiB to 32 GiB."),
+    ]
+    for below, most in MOST_MEMORY_MIB_BELOW_1_CPU:
+        rules.append((cpu >= below or memory_mib <= most, f"{size}: below {below:g} vCPU at most {most:g} MiB."))
+    for above, least in LEAST_CPU_FOR_MEMORY:
+        rules.append((memory_mib <= above or cpu >= least, f"{size}: above {above / 1024:g} GiB needs {least:g} vCPU."))
+    for from_cpu, least in LEAST_MEMORY_MIB_FOR_CPU:
+        rules.append((cpu < from_cpu or memory_mib >= least, f"{size}: {from_cpu:g} vCPU need {least / 1024:g} GiB."))
+    return next((sentence for holds, sentence in rules if not holds), "")
+
+
+def is_service_name(text: str) -> bool:
+    """Whether Cloud Run takes it as a service's name."""
+    return len(text) <= 49 and bool(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", text))
