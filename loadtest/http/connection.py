@@ -1,7 +1,7 @@
 """Carry HTTP/1.1 exchanges over one TCP or TLS connection under gevent.
 
-A connection costs what it must and no more: a raw non-blocking socket, one read watcher for its whole life that
-switches to the greenlet which waits, and one timer of the process for all deadlines.
+To keep the cost low: a raw non-blocking socket, one read watcher for its whole life that switches to the greenlet
+that waits, and one timer of the process for all deadlines.
 """
 
 from __future__ import annotations
@@ -10,26 +10,38 @@ import os
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from errno import EINPROGRESS
+from time import perf_counter_ns
 from typing import Any, NoReturn
 
 import gevent
 from gevent import getcurrent, monkey, socket
 from gevent.hub import get_hub
 
+from .addresses import Address
+from .limits import GeneratorLimitError, generator_limit
 from .receive_timestamps import ANCILLARY_BYTES, Stamps, ask_for_stamps
-from .response_parser import Answer, ClosedEarlyError, KnownHeads, read_answer
+from .response_parser import MAX_BODY_BYTES, Answer, ClosedEarlyError, read_answer
+from .tcp_info import nothing_was_read
 from .tls import TlsLayer
+from .transport import Transport
 
 RECEIVE_BYTES = 65_536
 FIRST_BYTES = 8_192
-"""What most answers fit into; a smaller buffer is cheaper to be given."""
+"""What most responses fit into; a smaller buffer is cheaper to allocate."""
 
-SWEEP_S = 0.05
-"""How often deadlines are looked at: a time-out comes at most this much late."""
+IDLE_NS = 5_000_000
+"""A connection unused for longer is checked for a close of the server before a request is sent on it. Servers close
+idle connections after seconds; below this the read watcher sees it, and the check's system call is saved."""
 
-EXPIRED = "no whole answer in time"
+READS_WITHOUT_A_BREAK = 16
+"""A server that sends faster than it is read would otherwise keep the event loop, and its own deadline, waiting."""
+
+FIRST_TRY_S = 1.0
+"""How long one of several addresses may take to accept before the next is tried."""
+
+EXPIRED = "no whole response in time"
 
 _READABLE, _WRITABLE = 1, 2
 
@@ -38,17 +50,17 @@ class StaleConnectionError(ClosedEarlyError):
     """A connection that had been used before turned out to be closed when the next request was sent on it.
 
     Attributes:
-        untouched: nothing of the request was taken by the connection.
+        unread: the server provably read nothing of the request.
     """
 
-    def __init__(self, *, untouched: bool) -> None:
+    def __init__(self, *, unread: bool) -> None:
         super().__init__("the server closed the idle connection as the request was sent on it")
-        self.untouched = untouched
+        self.unread = unread
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the connections of one client lead.
+    """Where connections lead.
 
     Attributes:
         host: a name or an IPv4 or IPv6 address (without brackets).
@@ -59,38 +71,6 @@ class Endpoint:
     host: str
     port: int
     tls: ssl.SSLContext | None = None
-    _addresses: list[Any] = field(default_factory=list)
-
-    def addresses(self, timeout_s: float) -> list[Any]:
-        """Return what the host's name stands for, in the resolver's order of preference; asked for once.
-
-        Raises:
-            OSError: the name is not known, or (TimeoutError) the resolver did not answer in time.
-        """
-        if not self._addresses:
-            with gevent.Timeout(timeout_s, TimeoutError(f"no answer about the name {self.host!r} in time")):
-                self._addresses = socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM)
-        return list(self._addresses)
-
-    def prefer(self, address: Any) -> None:
-        """Try `address` first from now on."""
-        self._addresses.remove(address)
-        self._addresses.insert(0, address)
-
-
-class Deadlines:
-    """The timer that ends every wait of this thread's connections that has lasted too long."""
-
-    def __init__(self) -> None:
-        self.connections: set[Connection] = set()
-        self._timer = get_hub().loop.timer(SWEEP_S, SWEEP_S, ref=False)
-        self._timer.start(self._sweep)
-
-    def _sweep(self) -> None:
-        now_ns = time.perf_counter_ns()
-        for connection in list(self.connections):
-            if connection.waiting is not None and connection.deadline_ns < now_ns:
-                connection.expire()
 
 
 class Connection:
@@ -99,25 +79,33 @@ class Connection:
     Attributes:
         waiting: the greenlet that waits for this connection, or None.
         deadline_ns: when its wait ends (`time.perf_counter_ns()`).
-        stamps: what came with the bytes read last: when the kernel had them (arrival.py), or nothing.
+        used_ns: when its last answer had been read (the same clock).
+        stamps: what came with the bytes read last: when the kernel had them (receive_timestamps.py), or nothing.
     """
 
     def __init__(
-        self, endpoint: Endpoint, deadlines: Deadlines, heads: KnownHeads, *, connect_timeout_s: float
+        self,
+        endpoint: Endpoint,
+        transport: Transport,
+        *,
+        connect_timeout_s: float,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self.endpoint = endpoint
         self.connect_timeout_s = connect_timeout_s
+        self.max_body_bytes = max_body_bytes
         self.waiting: gevent.Greenlet | None = None
         self.deadline_ns = 0
-        self._deadlines = deadlines
-        self._heads = heads
-        self._read_head = heads.read
+        self.used_ns = 0
+        self._transport = transport
+        self._read_head = transport.heads.read
         self._loop = get_hub().loop
         self._hub_switch: Callable[[], object] = get_hub().switch
         self._socket: Any = None
         self._tls: TlsLayer | None = None
         self._watcher: Any = None
         self.stamps: Stamps = []
+        self._reads = 0
         self._send: Callable[[Any], int] = _not_open
         self._recvmsg: Callable[[int, int], tuple[bytes, Stamps, int, Any]] = _not_open
 
@@ -126,38 +114,42 @@ class Connection:
         """Whether there is a socket; the server may have closed its end without our knowing yet."""
         return self._socket is not None
 
-    def exchange(  # noqa: PLR0912, PLR0915 - one function, because a call costs 0.1 µs and this is the inmost loop
-        self, request: bytes, deadline_ns: int, replayable: bool, bodiless: bool
+    def exchange(  # noqa: PLR0912, PLR0915 - one function: a call costs 0.1 µs, an exchange 10, and this is the inmost loop
+        self, request: bytes, started_ns: int, deadline_ns: int, replayable: bool, bodiless: bool
     ) -> Answer:
-        """Send `request` and return its answer; opens the connection first where there is none.
+        """Send `request` and return its response; opens the connection first where there is none.
 
-        A server may close an idle connection at any moment, also in the one in which the next request sets out.
-        What was sent on such a connection is sent once more, on a new one, when that is safe: nothing of it had
-        been taken, or not one byte came back and the request is `replayable` (RFC 9110, 9.2.2).
+        A server may close an idle connection at any moment, also in the one in which the next request is sent. What
+        was sent on such a connection is sent once more, on a new one, when that cannot make two requests of one:
+        the server provably read nothing, or nothing came back and the request is `replayable` (RFC 9110, 9.2.2).
 
         Args:
             request: head and body.
-            deadline_ns: of the whole exchange, on the clock of `time.perf_counter_ns()`.
+            started_ns: now, on the clock of `time.perf_counter_ns()`.
+            deadline_ns: of the whole exchange, on the same clock.
             replayable: its method is idempotent.
             bodiless: its method is HEAD.
 
         Raises:
             TimeoutError: not connected, sent or answered in time.
-            OSError: any other failure of the connection. In both cases it is closed, and may be used again.
+            GeneratorLimitError: the load generator lacks something of its own.
+            OSError: any other failure of the connection. In all cases it is closed, and may be used again.
         """
+        if self._socket is not None and started_ns - self.used_ns > IDLE_NS:
+            self._on_idle_readable()
         fresh = self._socket is None
-        if fresh:
-            self._open(deadline_ns)
-        self.deadline_ns = deadline_ns
-        tls = self._tls
         try:
+            if fresh:
+                self._open(deadline_ns)
+            self.deadline_ns = deadline_ns
+            tls = self._tls
             wire = request if tls is None else tls.encrypt(request)
             try:
                 sent = self._send(wire)
             except BlockingIOError:
                 sent = 0
             except ConnectionError as error:
-                raise StaleConnectionError(untouched=True) from error
+                raise StaleConnectionError(unread=True) from error
             if sent != len(wire) and (early := self._send_rest(wire, sent)):
                 return self._read_last(early, bodiless)
             self.waiting = getcurrent()
@@ -170,34 +162,48 @@ class Connection:
             except BlockingIOError:
                 data = self._receive()
             except ConnectionError as error:
-                raise StaleConnectionError(untouched=False) from error
+                raise StaleConnectionError(unread=nothing_was_read(self._socket, len(wire))) from error
             if not data:
-                raise StaleConnectionError(untouched=False)
+                raise StaleConnectionError(unread=nothing_was_read(self._socket, len(wire)))
             end = data.find(b"\r\n\r\n")
             if end > 0:
                 raw_head = data[:end]
-                reading = self._read_head(raw_head)
-                missing = reading[0].whole_length - len(data) + end + 4
-                if missing > 0 and not bodiless:  # uvicorn and others send head and body apart
+                parsed = self._read_head(raw_head)
+                missing = parsed[0].whole_length - len(data) + end + 4
+                if 0 < missing <= self.max_body_bytes and not bodiless:  # uvicorn and others send head and body apart
                     rest = self._receive()
                     data += rest
                     missing -= len(rest)
                 if not missing and not bodiless:
-                    return reading, data[end + 4 :], raw_head, True
-            answer = read_answer(data, self._receive, self._heads, bodiless=bodiless)
-            if not answer[3]:
-                self.close()
-            return answer
+                    self.used_ns = perf_counter_ns()
+                    return parsed, data[end + 4 :], raw_head, True
+            return self._read_answer(data, bodiless)
         except StaleConnectionError as stale:
             self.close()
             if fresh:
-                raise ClosedEarlyError("the server closed the connection without an answer") from stale
-            if not (stale.untouched or replayable):
+                raise ClosedEarlyError("the server closed the connection without a response") from stale
+            if not (stale.unread or replayable):
                 raise
         except BaseException:
             self.close()
             raise
-        return self.exchange(request, deadline_ns, replayable, bodiless)
+        self._transport.resent += 1
+        return self.exchange(request, started_ns, deadline_ns, replayable, bodiless)
+
+    def _read_answer(self, first: bytes, bodiless: bool) -> Answer:
+        transport = self._transport
+        answer = read_answer(
+            first,
+            self._receive,
+            transport.heads,
+            bodiless=bodiless,
+            limit_bytes=self.max_body_bytes,
+            budget=transport.bodies,
+        )
+        self.used_ns = perf_counter_ns()
+        if not answer[3]:
+            self.close()
+        return answer
 
     def close(self) -> None:
         """Close at once; harmless when closed already."""
@@ -207,7 +213,7 @@ class Connection:
             self._watcher.close()
             self._watcher = None
         if self._socket is not None:
-            self._deadlines.connections.discard(self)
+            self._transport.deadlines.connections.discard(self)
             self._socket.close()
             self._socket, self._tls = None, None
             self._send = self._recvmsg = _not_open
@@ -219,13 +225,14 @@ class Connection:
             greenlet.throw(TimeoutError(EXPIRED))
 
     def _read_last(self, first: bytes, bodiless: bool) -> Answer:
-        """Return the answer that came before the request was sent whole: nothing can follow it."""
-        answer = read_answer(first, self._receive, self._heads, bodiless=bodiless)
+        """Return the response that came before the request was sent whole: nothing can follow it."""
+        answer = self._read_answer(first, bodiless)
         self.close()
         return answer
 
     def _wait(self) -> None:
         """Let others run until there is something to read (in `_send_rest`: or room to write), or time is up."""
+        self._reads = 0
         self.waiting = getcurrent()
         self._hub_switch()
 
@@ -238,7 +245,7 @@ class Connection:
             self._on_idle_readable()
 
     def _on_idle_readable(self) -> None:
-        """Close what the server closed, or where it speaks unasked; TLS's own messages are not speech."""
+        """Close if the server closed or sent data without a request; TLS's own messages are not data."""
         try:
             data = self._recv()
             if data and self._tls is not None and not self._tls.decrypt(data) and not self._tls.closed:
@@ -257,11 +264,16 @@ class Connection:
     def _receive(self) -> bytes:
         """Return the next plain bytes, waiting as long as the deadline allows; b"" once the server has closed."""
         while True:
+            if self._reads > READS_WITHOUT_A_BREAK:
+                self._wait()
+                if perf_counter_ns() > self.deadline_ns:
+                    raise TimeoutError(EXPIRED)
             try:
                 data = self._recv()
             except BlockingIOError:
                 self._wait()
                 continue
+            self._reads += 1
             if self._tls is None or not data:
                 return data
             data = self._tls.decrypt(data)
@@ -311,39 +323,53 @@ class Connection:
         return data
 
     def _open(self, deadline_ns: int) -> None:
-        """Connect to the first of the endpoint's addresses that takes the connection.
+        """Connect to the first of the endpoint's addresses that accepts.
 
         Raises:
             TimeoutError: not connected within `connect_timeout_s`, or by the deadline if that is earlier.
+            GeneratorLimitError: no more files or ports of the load generator's own, or no word from its resolver.
             OSError: the name is unknown, or every address refused (the last one's error).
         """
-        deadline_ns = min(deadline_ns, time.perf_counter_ns() + round(self.connect_timeout_s * 1e9))
-        addresses = self.endpoint.addresses((deadline_ns - time.perf_counter_ns()) / 1e9)
-        for tried, address in enumerate(addresses, start=1):
-            now_ns = time.perf_counter_ns()
-            # An address that never answers leaves the others their share of the time.
-            self.deadline_ns = now_ns + (deadline_ns - now_ns) // (len(addresses) - tried + 1)
+        endpoint, now_ns = self.endpoint, perf_counter_ns()
+        deadline_ns = min(deadline_ns, now_ns + round(self.connect_timeout_s * 1e9))
+        book = self._transport.addresses
+        addresses = book.of(endpoint.host, endpoint.port, (deadline_ns - now_ns) / 1e9).order(time.monotonic())
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
+            now_ns = perf_counter_ns()
+            self.deadline_ns = deadline_ns
+            if left:  # one that never answers leaves the others their share of the time
+                self.deadline_ns = min(now_ns + (deadline_ns - now_ns) // (left + 1), now_ns + round(FIRST_TRY_S * 1e9))
             try:
                 self._connect(address)
-            except BaseException as error:
+                address.opened()
+                return
+            except OSError as error:
                 self.close()
-                if isinstance(error, OSError) and tried < len(addresses):
+                if isinstance(error, GeneratorLimitError):
+                    address.probing = False
+                    raise
+                address.failed(time.monotonic())
+                if left:
                     continue
                 if isinstance(error, TimeoutError):
-                    raise TimeoutError(f"no connection to {self.endpoint.host} in time") from None
+                    raise TimeoutError(f"no connection to {endpoint.host} in time") from None
                 raise
-            if tried > 1:
-                self.endpoint.prefer(address)
-            return
+            except BaseException:  # the user was stopped: this says nothing about the address
+                address.probing = False
+                self.close()
+                raise
 
-    def _connect(self, address: Any) -> None:
-        family, kind, protocol, _, where = address
-        self._socket = monkey.get_original("socket", "socket")(family, kind, protocol)
+    def _connect(self, address: Address) -> None:
+        family, kind, protocol, _, where = address.info
+        try:
+            self._socket = monkey.get_original("socket", "socket")(family, kind, protocol)
+        except OSError as error:
+            raise generator_limit(error) or error from None
         self._socket.setblocking(False)
-        self._deadlines.connections.add(self)
+        self._transport.deadlines.connections.add(self)
         self._send, self._recvmsg = self._socket.send, self._socket.recvmsg
-        error = self._socket.connect_ex(where)
-        if error == EINPROGRESS:
+        number = self._socket.connect_ex(where)
+        if number == EINPROGRESS:
             writable = self._loop.io(self._socket.fileno(), _WRITABLE)
             writable.start(self._on_ready)
             try:
@@ -351,9 +377,10 @@ class Connection:
             finally:
                 writable.stop()
                 writable.close()
-            error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            raise OSError(error, os.strerror(error))
+            number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            failure = OSError(number, os.strerror(number))
+            raise generator_limit(failure) or failure
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ask_for_stamps(self._socket)
         self._watcher = self._loop.io(self._socket.fileno(), _READABLE)

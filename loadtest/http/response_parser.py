@@ -1,20 +1,21 @@
-"""Read one HTTP/1.1 answer from bytes that arrive in any pieces (RFC 9112), and nothing else: no socket in sight."""
+"""Parse one HTTP/1.1 response from bytes that arrive in any pieces (RFC 9112); no socket is involved."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-log = logging.getLogger(__name__)
+from .limits import GeneratorLimitError
 
 MAX_HEAD_BYTES = 65_536
+MAX_BODY_BYTES = 32 * 1024 * 1024
 BODILESS = (204, 304)
+SUCCESS = frozenset({*range(200, 209), 226})  # the ones that FastHttpUser takes for a success without looking closer
 MAX_CHUNK_LINE_BYTES = 4_096
 MAX_KNOWN_HEADS = 2_048
 MAX_INSTANCE_CHARS = 200
-MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: more than a few is a server that never comes to the point
+MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: a server that sends more never gets to the response
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\Z")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
@@ -27,7 +28,16 @@ _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
 class ProtocolError(ConnectionError):
-    """What came back is not an answer this client can frame; the connection is of no further use."""
+    """The bytes are not a response that can be framed; the connection cannot be used any further."""
+
+
+class BodyTooLongError(ProtocolError):
+    """The body is longer than the client accepts; it was not read to its end."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"the body is longer than {limit_bytes:,} bytes: set max_body_bytes of the user class to accept it"
+        )
 
 
 class ClosedEarlyError(ProtocolError):
@@ -43,16 +53,18 @@ class ClosedEarlyError(ProtocolError):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What framing a body and recording a request need of an answer's head, but for what differs in every answer.
+class ResponseHead:
+    """What a response's head says, apart from the two numbers that differ in every response.
 
     Attributes:
         whole_length: bytes of the body where nothing but them follows and the connection stays open; else −1.
         status: 100…999.
         length: bytes of the body; −1 when the head does not say.
         chunked: the body comes in chunks.
-        close: the server closes the connection behind this answer.
+        close: the server closes the connection after this response.
         instance: `x-instance-id`, "" when the service sends none.
+        plain: a success status, no cookie set, no content coding: nothing to do but to read the body.
+        utf8: the body's text is UTF-8 as far as the head says.
     """
 
     whole_length: int
@@ -61,29 +73,31 @@ class Head:
     chunked: bool
     close: bool
     instance: str
+    plain: bool
+    utf8: bool
 
 
-ParsedHead = tuple[Head, int, int]
+ParsedHead = tuple[ResponseHead, int, int]
 """A head, the instance's age in ms (`x-instance-age-ms`) and the server's own time in µs (`Server-Timing: predict`);
 −1 where the service sends none."""
 
 
 Answer = tuple[ParsedHead, bytes, bytes, bool]
-"""One whole answer: what its head says, the body as it came (never decoded), the head's bytes, and whether the
-connection is fit for another. A plain tuple: making a named one costs 0.3 µs, a tenth of an exchange."""
+"""One whole response: what its head says, the body as it came (never decoded), the head's bytes, and whether the
+connection can be used again. A plain tuple: making a named one costs 0.3 µs, a tenth of an exchange."""
 
 
 def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:
     """Return the head's fields in order, names in lower case, values stripped.
 
     Raises:
-        ProtocolError: a line that is not `name: value`; a line folded onto the next is not one (RFC 9112, 5.2).
+        ProtocolError: a line that is not `name: value`, such as a folded one (RFC 9112, 5.2).
     """
     fields = []
     for line in raw_head.split(b"\r\n")[1:]:
         name, colon, value = line.partition(b":")
         if not colon or not _FIELD_NAME.match(name):
-            raise ProtocolError(f"a line of the answer's head is not a header: {line[:60]!r}")
+            raise ProtocolError(f"a line of the response's head is not a header: {line[:60]!r}")
         fields.append((name.lower(), value.strip(b" \t")))
     return fields
 
@@ -97,15 +111,16 @@ def parse_head(raw_head: bytes) -> ParsedHead:
     line = raw_head.partition(b"\r\n")[0]
     match = _STATUS_LINE.match(line)
     if not match:
-        raise ProtocolError(f"not an HTTP/1 answer: it begins {line[:40]!r}")
+        raise ProtocolError(f"not an HTTP/1 response: it begins {line[:40]!r}")
     status, close = int(match[2]), match[1] == b"0"
+    plain, utf8 = status in SUCCESS, True
     length, chunked, instance, age_ms, server_us = -1, False, "", -1, -1
     for name, value in fields_of(raw_head):
         if name == b"content-length":
             length = _agreed_length(length, value)
         elif name == b"transfer-encoding":
             if value.lower() != b"chunked":
-                raise ProtocolError(f"transfer-encoding {value[:40]!r}: only chunked is read")
+                raise ProtocolError(f"transfer-encoding {value[:40]!r}: only chunked is supported")
             chunked = True
         elif name == b"connection":
             options = {option.strip() for option in value.lower().split(b",")}
@@ -116,8 +131,22 @@ def parse_head(raw_head: bytes) -> ParsedHead:
             age_ms = _age_ms(value)
         elif name == b"server-timing" and server_us < 0:
             server_us = predict_us(value)
+        elif name == b"content-type":
+            utf8 = _is_utf8(value)
+        elif name == b"set-cookie" or (name == b"content-encoding" and value.lower() != b"identity"):
+            plain = False
     whole = not (chunked or close or status < 200 or status in BODILESS)
-    return Head(length if whole else -1, status, length, chunked, close, instance), age_ms, server_us
+    head = ResponseHead(length if whole else -1, status, length, chunked, close, instance, plain, utf8)
+    return head, age_ms, server_us
+
+
+def _is_utf8(content_type: bytes) -> bool:
+    """Return whether the type says UTF-8, or says nothing and is not `text/…` (which requests reads as ISO-8859-1)."""
+    value = content_type.lower()
+    _, named, charset = value.partition(b"charset=")
+    if named:
+        return charset.split(b";")[0].strip(b"\"' ") in (b"utf-8", b"utf8", b"us-ascii")
+    return not value.startswith(b"text/")
 
 
 def _agreed_length(before: int, value: bytes) -> int:
@@ -130,7 +159,7 @@ def _agreed_length(before: int, value: bytes) -> int:
 
 
 def _age_ms(value: bytes) -> int:
-    """Return the age, rounded; −1 when it is no number, is negative, or fits no column."""
+    """Return the age, rounded; −1 when it is not a number, is negative, or is too large for its column."""
     try:
         number = int(float(value) + 0.5)
     except (ValueError, OverflowError):
@@ -160,7 +189,7 @@ def predict_us(value: bytes) -> int:
 
 
 class _Mark:
-    """Where the heads of one service say a number that differs in every answer."""
+    """Where the heads of one service hold a number that differs in every response."""
 
     def __init__(self, text: bytes, read: Callable[[bytes], int]) -> None:
         self._text = text
@@ -186,14 +215,14 @@ class _Mark:
             return raw_head, -1
         if not 0 <= number < _LIMIT:
             return raw_head, -1
-        # An empty line stands for the number: no head has one, so none is ever taken for a head that was cut.
+        # An empty line replaces the number: no head holds one, so no whole head is ever mistaken for one that was cut.
         return raw_head[:begin] + b"\r\n" + raw_head[end:], number
 
 
 class KnownHeads:
-    """Heads seen before, so that a server that repeats itself is parsed once a second (its Date) and not per answer.
+    """Cache of parsed heads: a server that repeats itself is parsed once a second (its Date), not once per response.
 
-    A service that tells its age and its time says something new in every answer. Those two numbers are cut out where
+    A service that reports its age and its time sends a new head every time. Those two numbers are cut out where
     they were found the last time, and the rest is looked up: about 1 µs, where parsing takes 15.
     """
 
@@ -201,10 +230,9 @@ class KnownHeads:
         self._known: dict[bytes, ParsedHead] = {}
         self._age: _Mark | None = None
         self._predict: _Mark | None = None
-        self._warned = False
 
     def read(self, raw_head: bytes) -> ParsedHead:
-        """Return what the head says, from memory where its bytes were seen before.
+        """Return what the head says, from the cache where its bytes were seen before.
 
         Raises:
             ProtocolError: as `parse_head`.
@@ -222,10 +250,7 @@ class KnownHeads:
         return known[0], age_ms if age_ms >= 0 else known[1], server_us if server_us >= 0 else known[2]
 
     def _learn(self, raw_head: bytes) -> ParsedHead:
-        reading = parse_head(raw_head)
-        if not self._warned and b"\r\nset-cookie:" in raw_head.lower():
-            self._warned = True
-            log.warning("The service sets cookies, which this client does not keep: docs/users.md says what to do.")
+        parsed = parse_head(raw_head)
         if self._age is None and (match := _AGE.search(raw_head)):
             self._age = _Mark(match[0], int)
         if self._predict is None and (match := _PREDICT.search(raw_head)):
@@ -236,22 +261,63 @@ class KnownHeads:
                 rest, _ = mark.cut(rest)
         if len(self._known) >= MAX_KNOWN_HEADS:
             self._known.clear()
-        self._known[rest] = reading
-        return reading
+        self._known[rest] = parsed
+        return parsed
+
+
+class BodyBudget:
+    """How many bytes of unfinished bodies the connections of one process may hold together.
+
+    Attributes:
+        held_bytes: what they hold now.
+    """
+
+    def __init__(self, limit_bytes: int = 512 * 1024 * 1024) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+
+    def take(self, count: int) -> None:
+        """Count bytes that were received.
+
+        Raises:
+            GeneratorLimitError: more than the limit would be held.
+        """
+        if self.held_bytes + count > self.limit_bytes:
+            raise GeneratorLimitError(
+                f"unfinished response bodies would fill more than {self.limit_bytes:,} bytes of the load generator's "
+                "memory: lower max_body_bytes or the number of users, or add load generators"
+            )
+        self.held_bytes += count
 
 
 class _Pieces:
-    """Bytes received so far and not yet used up."""
+    """Bytes received so far and not yet used up.
 
-    def __init__(self, first: bytes, receive: Callable[[], bytes]) -> None:
+    Attributes:
+        limit_bytes: how long a body may be.
+    """
+
+    def __init__(self, first: bytes, receive: Callable[[], bytes], limit_bytes: int, budget: BodyBudget) -> None:
         self.bytes = bytearray(first)
         self.receive = receive
+        self.limit_bytes = limit_bytes
+        self.budget = budget
+        self.taken = 0
 
     def more(self, where: str) -> None:
         data = self.receive()
         if not data:
             raise ClosedEarlyError(f"the server closed the connection in {where}")
+        self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        self.budget.take(len(data))
+        self.taken += len(data)
         self.bytes += data
+
+    def release(self) -> None:
+        """Give back to the budget what was taken from it."""
+        self.budget.held_bytes -= self.taken
 
     def line(self, end: bytes, limit: int, where: str) -> bytes:
         """Return what stands before `end` and use both up."""
@@ -276,46 +342,68 @@ class _Pieces:
 
     def until_closed(self) -> bytes:
         while data := self.receive():
-            self.bytes += data
+            self._add(data)
+            if len(self.bytes) > self.limit_bytes:
+                raise BodyTooLongError(self.limit_bytes)
         data = bytes(self.bytes)
         self.bytes.clear()
         return data
 
 
-def read_answer(first: bytes, receive: Callable[[], bytes], heads: KnownHeads, *, bodiless: bool = False) -> Answer:
-    """Return the answer that begins with `first`; interim answers (1xx) before it are passed over.
+def read_answer(
+    first: bytes,
+    receive: Callable[[], bytes],
+    heads: KnownHeads,
+    *,
+    bodiless: bool = False,
+    limit_bytes: int = MAX_BODY_BYTES,
+    budget: BodyBudget | None = None,
+) -> Answer:
+    """Return the response that begins with `first`; interim responses (1xx) before it are skipped.
 
     Args:
         first: the bytes received so far, at least one.
         receive: returns the next bytes, b"" once the server has closed.
-        heads: where parsed heads are remembered.
-        bodiless: the request was a HEAD, whose answer has no body whatever its head says.
+        heads: the cache of parsed heads.
+        bodiless: the request was a HEAD, whose response has no body whatever its head says.
+        limit_bytes: how long the body may be.
+        budget: what the process may hold of unfinished bodies; one of its own unless given.
 
     Raises:
-        ProtocolError: what came is not an answer that can be framed, or it ended early.
+        ProtocolError: what came is not a response that can be framed, ended early, or is longer than `limit_bytes`.
+        GeneratorLimitError: the budget is used up.
     """
-    pieces = _Pieces(first, receive)
+    pieces = _Pieces(first, receive, limit_bytes, budget or BodyBudget())
+    try:
+        return _read_answer(pieces, heads, bodiless)
+    finally:
+        pieces.release()
+
+
+def _read_answer(pieces: _Pieces, heads: KnownHeads, bodiless: bool) -> Answer:
     for _ in range(MAX_INTERIM_ANSWERS):
-        raw_head = pieces.line(b"\r\n\r\n", MAX_HEAD_BYTES, "the answer's head")
-        reading = heads.read(raw_head)
-        head = reading[0]
+        raw_head = pieces.line(b"\r\n\r\n", MAX_HEAD_BYTES, "the response's head")
+        parsed = heads.read(raw_head)
+        head = parsed[0]
         if head.status == 101:
             raise ProtocolError("the server switched protocols (101) without being asked")
         if head.status >= 200:
             break
     else:
-        raise ProtocolError(f"{MAX_INTERIM_ANSWERS} interim answers (1xx) and no final one")
+        raise ProtocolError(f"{MAX_INTERIM_ANSWERS} interim responses (1xx) and no final one")
     close = head.close
     if bodiless or head.status in BODILESS:
         body = b""
     elif head.chunked:
         body = _chunks(pieces)
+    elif head.length > pieces.limit_bytes:
+        raise BodyTooLongError(pieces.limit_bytes)
     elif head.length >= 0:
-        body = pieces.exactly(head.length, "the answer's body")
+        body = pieces.exactly(head.length, "the response's body")
     else:
         body, close = pieces.until_closed(), True
-    # Bytes behind the answer belong to nothing that was asked: the answer stands, the connection does not.
-    return reading, body, raw_head, not close and not pieces.bytes
+    # Bytes after the response belong to nothing that was asked: the response stands, the connection does not.
+    return parsed, body, raw_head, not close and not pieces.bytes
 
 
 def _chunks(pieces: _Pieces) -> bytes:
@@ -328,6 +416,8 @@ def _chunks(pieces: _Pieces) -> bytes:
         size = int(match[1], 16)
         if size == 0:
             break
+        if len(body) + size > pieces.limit_bytes:
+            raise BodyTooLongError(pieces.limit_bytes)
         body += pieces.exactly(size, "a chunk")
         if pieces.exactly(2, "a chunk's end") != b"\r\n":
             raise ProtocolError("a chunk does not end where its size says")

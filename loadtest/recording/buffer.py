@@ -72,6 +72,7 @@ class RowBuffer:
         begun: requests begun so far.
         open: requests that await an answer, the oldest first.
         unjudged: requests whose answer has come and waits for the scenario's verdict.
+        resent: requests so far that FastUser sent twice, as the server had closed the connection without reading them.
         refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
         before_take: called at the beginning of every `take`, so that whoever still holds rows hands them over.
     """
@@ -84,6 +85,7 @@ class RowBuffer:
         self.open: dict[OpenRequest, None] = {}
         self.unjudged: dict[OpenRequest, None] = {}
         self.refused = 0
+        self.resent = 0
         self.before_take: Callable[[], object] | None = None
         self._strings = [""]
         self._ids = {"": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -18,8 +19,11 @@ from locust.user.task import (
 )
 from locust.user.users import RestMixin
 
+from ..http.response_parser import MAX_BODY_BYTES
 from .client import FastClient
+from .lateness import take_lateness_us
 from .pacing import spread_throughput
+from .refusals import USER_ATTRIBUTES, refused_attribute
 
 __all__ = ["FastUser", "spread_throughput"]
 
@@ -28,28 +32,58 @@ class FastUser(User, RestMixin[Any]):
     """A Locust user like FastHttpUser, at a fraction of its cost: `self.client.post("/predict", json=…)`.
 
     Everything else is Locust's: tasks, weights, TaskSets, shapes, `on_start`, `wait_time`. What the client does
-    and does not do is in docs/users.md. The attributes have FastHttpUser's names, and mean seconds where it does.
+    and does not do is in docs/users.md. The attributes have FastHttpUser's names and meanings; those that are not
+    supported are refused when the class is made.
 
     Attributes:
         network_timeout: seconds until the last byte of an answer; per request: `timeout=`.
         connection_timeout: seconds to open a connection.
+        max_redirects: how many redirects of one request are followed.
         default_headers: sent with every request; `self.client.headers` changes them while running.
-        insecure: accept any TLS certificate.
+        insecure: accept any TLS certificate (FastHttpUser does; here it must be asked for).
         ssl_context: for TLS, instead of the process's default: client certificates, a private authority.
+        ssl_context_factory: returns the `ssl_context`; FastHttpUser's way to give one.
+        allow_other_hosts: let requests and redirects go to other servers than `host`; Authorization and Cookie headers
+            of the user stay behind.
+        max_body_bytes: of an answer; a longer one is a failure.
     """
 
     abstract = True
     network_timeout: float = 60.0
     connection_timeout: float = 60.0
+    max_redirects: int = 30
     default_headers: dict[str, str] | None = None
     insecure: bool = False
     ssl_context: ssl.SSLContext | None = None
+    ssl_context_factory: Callable[[], ssl.SSLContext] | None = None
+    allow_other_hosts: bool = False
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_retries: int = 0
+    concurrency: int = 10
+    proxy_host: None = None
+    proxy_port: None = None
+    client_pool: None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse attributes that are not supported.
+
+        Raises:
+            TypeError: one of them is set.
+        """
+        super().__init_subclass__(**options)
+        for name, (default, _) in USER_ATTRIBUTES.items():
+            if getattr(cls, name) != default:
+                raise TypeError(refused_attribute(cls.__name__, name))
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         host = self.host or environment.host
         if host is None:
             raise StopTest("No host to load: set `host` in the user class, or pass --host http://127.0.0.1:8080.")
+        for name, (default, _) in USER_ATTRIBUTES.items():
+            if getattr(self, name) != default:
+                raise StopTest(refused_attribute(type(self).__name__, name))
+        factory = type(self).ssl_context_factory
         open_loop = bool(getattr(self, "open_loop", False))
         self.client = FastClient(
             environment,
@@ -58,9 +92,13 @@ class FastUser(User, RestMixin[Any]):
             connection_timeout=self.connection_timeout,
             headers=self.default_headers,
             insecure=self.insecure,
-            ssl_context=self.ssl_context,
+            ssl_context=self.ssl_context or (factory() if factory else None),
+            max_redirects=self.max_redirects,
+            allow_other_hosts=self.allow_other_hosts,
+            max_body_bytes=self.max_body_bytes,
             context=self.context,
-            lateness=_lateness_on_schedule() if open_loop else None,
+            lateness=take_lateness_us if open_loop else None,
+            user=self,
         )
 
     @property
@@ -117,9 +155,3 @@ class FastTasks(DefaultTaskSet):
                 raise StopUser
             user._state = LOCUST_STATE_RUNNING
         self._rested_at = answered
-
-
-def _lateness_on_schedule() -> Any:
-    from .open_loop import take_lateness_us
-
-    return take_lateness_us

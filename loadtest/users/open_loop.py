@@ -15,26 +15,12 @@ from locust import User
 from locust.env import Environment
 
 from ..recording.buffer import buffer_of
+from .lateness import DUE, take_lateness_us
 from .pacing import number_user, phase_of, worker_of
 
 log = logging.getLogger(__name__)
 
-DUE = "lt_due_s"
-"""The attribute of an arrival's greenlet that holds when it was due (`time.perf_counter()` s)."""
-
-
-def take_lateness_us(sent_s: float) -> int:
-    """Return how late the current arrival's first request was sent, in µs; −1 for anything not on a schedule.
-
-    Later requests of the same arrival follow from the first one's answer and have no schedule: −1 too.
-    """
-    greenlet = gevent.getcurrent()
-    due_s = getattr(greenlet, DUE, None)
-    if due_s is None:
-        return -1
-    setattr(greenlet, DUE, None)
-    late_us: int = max(0, round((sent_s - due_s) * 1e6))
-    return late_us
+__all__ = ["DUE", "OpenLoopUser", "take_lateness_us"]
 
 
 class OpenLoopUser(User):

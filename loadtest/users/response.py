@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json as json_module
+from collections.abc import Iterator, Mapping, MutableMapping
+from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, NoReturn, Protocol, Self
 
 import orjson
 
-from ..http.response_parser import ParsedHead, fields_of
-
-if TYPE_CHECKING:  # the client makes responses; they only hand themselves back to it
-    from .client import FastClient, Plan
-    from .totals import BegunRequest
-
-_ASK_FIRST = "pass catch_response=True and use the answer in a with block to decide whether it is a success"
+from ..http.response_parser import fields_of
+from .refusals import ASK_FIRST, SEE, STREAMING
+from .request import Request
 
 
-Sent = tuple[
-    "Plan", str, tuple[str, int] | None, int, int, int, ParsedHead, Mapping[str, Any] | None, bytes, "BegunRequest"
-]
-"""A request that has ended: its plan, the URL as given, `name=` with its text id, the moments of sending and of having
-read the last byte (`time.perf_counter_ns()`), how late it was (µs, −1), what the answer's head said, `context=`, when
-the kernel had the last byte (receive_timestamps.py; b"" for not told), what the recorder knows it by."""
+class Recorder(Protocol):
+    """Whoever makes the row of a response."""
 
+    def record(self, response: Response, error: Exception | None) -> None:
+        """Record the response's request as a success, or as a failure with `error`."""
 
-class BadStatusError(Exception):
-    """The service answered with a status from 400 on."""
-
-
-class RedirectError(Exception):
-    """The service answered with a redirect, which this client does not follow."""
+    def context_of_user(self) -> Mapping[str, Any]:
+        """Return the context that the user adds to its request events."""
 
 
 class Headers(dict[str, str]):
-    """An answer's headers; names are looked up whatever their case. Repeated ones are joined with a comma."""
+    """A response's headers; names are looked up whatever their case. Repeated ones are joined with a comma."""
 
     def __init__(self, raw_head: bytes) -> None:
         super().__init__()
+        self._raw_head = raw_head
         for name, value in fields_of(raw_head) if raw_head else ():
             key, text = name.decode("latin-1"), value.decode("latin-1")
             super().__setitem__(key, f"{self[key]}, {text}" if key in self else text)
@@ -52,35 +45,78 @@ class Headers(dict[str, str]):
         """Return the header's value, or `default`."""
         return super().get(name.lower(), default)
 
+    def getlist(self, name: str) -> list[str]:
+        """Return the values of a header that may be repeated, one per line."""
+        wanted = name.lower().encode("latin-1")
+        return [value.decode("latin-1") for key, value in fields_of(self._raw_head) if key == wanted]
+
 
 class Response:
-    """One answer, or the lack of one.
+    """One response, or the lack of one; asked for with catch_response, the scenario judges it in a `with` block.
+
+    It has FastHttpUser's shape. In the block `success()` and `failure(reason)` decide, the last call wins; without
+    either the status does, and an exception that leaves the block is a failure of the check. Every exception goes on to
+    Locust after the request was recorded, but for Locust's ResponseError, which is the verdict itself.
 
     Attributes:
         status_code: 0 when there was no answer.
-        content: the body as it came, b"" when there was no answer; never decompressed.
+        content: the body, decoded if it came compressed; None when there was no answer.
         error: why there was no answer, or why it counts as a failure unless the scenario says otherwise; else None.
-        sent: the request, as its record needs it.
+        request: what was asked: url, method, headers, body.
+        changed_meta: `request_meta`, once the scenario has asked for it.
     """
 
-    __slots__ = ("_raw_head", "content", "error", "sent", "status_code")
+    __slots__ = (
+        "_encoding",
+        "_entered",
+        "_history",
+        "_raw_head",
+        "_recorder",
+        "_verdict",
+        "changed_meta",
+        "content",
+        "error",
+        "js",
+        "request",
+        "status_code",
+    )
 
-    def __init__(self, status_code: int, content: bytes, raw_head: bytes, error: Exception | None, sent: Sent) -> None:
+    js: Any  # Locust's `rest` mixin puts the decoded body here
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        request: Request,
+        status_code: int,
+        content: bytes | None,
+        raw_head: bytes,
+        error: Exception | None,
+        caught: bool,
+    ) -> None:
+        self._recorder = recorder
+        self.request = request
         self.status_code = status_code
         self.content = content
         self._raw_head = raw_head
         self.error = error
-        self.sent = sent
+        self.changed_meta: MutableMapping[str, Any] | None = None
+        self._verdict: Exception | bool | None = None
+        self._entered: bool | None = False if caught else None
 
     @property
     def url(self) -> str:
-        """What was asked for, as the scenario wrote it."""
-        return self.sent[1]
+        """The whole URL that was asked for (before any redirect)."""
+        return self.request.prepared.url
 
     @property
     def elapsed_ms(self) -> float:
         """From sending (connecting, if it came to that) to the last byte or to giving up, in ms."""
-        return (self.sent[4] - self.sent[3]) / 1e6
+        return (self.request.ended_ns - self.request.started_ns) / 1e6
+
+    @property
+    def elapsed(self) -> timedelta:
+        """`elapsed_ms` as a timedelta."""
+        return timedelta(milliseconds=self.elapsed_ms)
 
     @property
     def ok(self) -> bool:
@@ -88,118 +124,199 @@ class Response:
         return 0 < self.status_code < 400
 
     @property
-    def headers(self) -> Headers:
-        """The answer's headers; parsed anew at every call."""
-        return Headers(self._raw_head)
+    def headers(self) -> Headers | None:
+        """The response's headers, parsed anew at every call; None when there was no answer."""
+        return Headers(self._raw_head) if self.status_code else None
 
     @property
-    def text(self) -> str:
-        """The body as text, in the charset of its content-type, else UTF-8; what cannot be decoded is replaced."""
-        self._must_be_plain()
-        _, _, charset = self.headers.get("content-type", "").partition("charset=")
+    def history(self) -> list[Response]:
+        """The redirects that were followed to this response, oldest first."""
+        return getattr(self, "_history", [])
+
+    def set_history(self, history: list[Response]) -> None:
+        """Note the redirects that were followed."""
+        self._history = history
+
+    @property
+    def encoding(self) -> str | None:
+        """The charset of `text`: of the Content-Type, else as requests and FastHttpUser guess it. May be assigned."""
         try:
-            return self.content.decode(charset.split(";")[0].strip("\" '") or "utf-8", errors="replace")
+            return self._encoding
+        except AttributeError:
+            self._encoding: str | None = self._guess_encoding()
+            return self._encoding
+
+    @encoding.setter
+    def encoding(self, value: str | None) -> None:
+        self._encoding = value
+
+    def _guess_encoding(self) -> str | None:
+        headers = self.headers
+        if headers is None or self.content is None:
+            return None
+        from charset_normalizer import detect
+        from requests.utils import get_encoding_from_headers
+
+        return get_encoding_from_headers(headers) or detect(self.content)["encoding"]
+
+    @property
+    def text(self) -> str | None:
+        """The body as text; what cannot be decoded is replaced. None when there was no answer."""
+        if self.content is None or (encoding := self.encoding) is None:
+            return None
+        try:
+            return self.content.decode(encoding, errors="replace")
         except LookupError:  # a charset that Python does not know
             return self.content.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """Return the body as JSON.
+        """Return the body as JSON, as `json.loads(response.text)` does; whole numbers beyond 64 bits become floats.
 
         Raises:
-            ValueError: it is not JSON, or compressed. Where there was no answer: `error` itself, which a `with`
-                block of catch_response takes as the request's failure and not as the scenario's.
+            ValueError: it is not JSON.
+            NoAnswerError: there was no answer. It ends the task, and Locust goes on with the next one.
         """
-        if not self.status_code and self.error is not None:
-            raise self.error
-        try:
-            return orjson.loads(self.content)
-        except ValueError:
-            self._must_be_plain()
-            raise
+        content = self.content
+        if content is None:
+            raise _no_answer(self.error)
+        if self.request.parsed[0].utf8 or content.isascii():
+            try:
+                return orjson.loads(content)
+            except ValueError:  # NaN, or a charset that only looking at the bytes tells
+                pass
+        return json_module.loads(self.text or "")
 
     def raise_for_status(self) -> None:
-        """Raise `error` if there is one."""
+        """Raise `error`, or the failure that the scenario decided on, if there is one."""
+        verdict = self._verdict
+        if verdict is True:
+            return
+        if isinstance(verdict, Exception):
+            raise verdict
         if self.error is not None:
             raise self.error
 
+    def iter_content(self, chunk_size: int = 1024, decode_content: bool = True) -> Iterator[str | bytes]:
+        """Yield the body, which has been read already, in pieces; as text where they are UTF-8."""
+        content = self.content or b""
+        for begin in range(0, len(content), chunk_size):
+            chunk = content[begin : begin + chunk_size]
+            try:
+                yield chunk.decode() if decode_content else chunk
+            except UnicodeDecodeError:
+                yield chunk
+
+    @property
+    def request_meta(self) -> MutableMapping[str, Any]:
+        """What Locust's request event will say; changes hold until the `with` block ends."""
+        if self.changed_meta is None:
+            self.changed_meta = self.request.meta(self, self._recorder.context_of_user(), self.error)
+        return self.changed_meta
+
     def success(self) -> None:
-        """Refuse: only an answer asked for with catch_response can be judged."""
-        raise RuntimeError(_ASK_FIRST)
+        """Count it as a success whatever its status."""
+        self._judge(verdict=True)
 
-    def failure(self, reason: object) -> None:
-        """Refuse: only an answer asked for with catch_response can be judged."""
-        del reason
-        raise RuntimeError(_ASK_FIRST)
+    def failure(self, exc: object) -> None:
+        """Count it as a failure; `exc` is an exception or a message."""
+        from locust.exception import CatchResponseError
 
-    def _must_be_plain(self) -> None:
-        coding = self.headers.get("content-encoding", "identity")
-        if coding != "identity":
-            raise ValueError(
-                f"the body is {coding}-encoded, which this client does not decode: it asks for none; leave out "
-                "Accept-Encoding, or use locust.FastHttpUser"
-            )
+        self._judge(verdict=exc if isinstance(exc, Exception) else CatchResponseError(exc))
 
-
-class CaughtResponse(Response):
-    """An answer that the scenario judges in a `with` block; it is recorded when the block ends.
-
-    In the block `success()` and `failure(reason)` decide, the last call wins. Without either, an exception in the
-    block is a failure of the check and goes on to Locust; otherwise the status decides.
-    """
-
-    __slots__ = ("_client", "_entered", "_verdict", "js")
-
-    js: Any  # Locust's `rest` mixin puts the decoded body here
-
-    def __init__(  # spelled out: calling the other one would cost 0.1 µs of a request's 15
-        self,
-        client: FastClient,
-        status_code: int,
-        content: bytes,
-        raw_head: bytes,
-        error: Exception | None,
-        sent: Sent,
-    ) -> None:
-        self.status_code = status_code
-        self.content = content
-        self._raw_head = raw_head
-        self.error = error
-        self.sent = sent
-        self._client = client
-        self._verdict: Exception | bool | None = None
-        self._entered = False
+    def _judge(self, *, verdict: Exception | bool) -> None:
+        if not self._entered:
+            raise _locust_error(ASK_FIRST)
+        self._verdict = verdict
 
     def __enter__(self) -> Self:
-        self._entered = True
+        if self._entered is not None:  # else it is recorded already, and the block decides nothing
+            self._entered = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         verdict = self._verdict
-        if value is None and verdict is None:
-            self._client.record(self, self.error)
-            return True
-        if verdict is not None:
-            self._client.record(self, verdict if isinstance(verdict, Exception) else None)
-        elif isinstance(value, Exception) and value is not self.error:
-            self._client.record(self, value)
+        if self._entered is None:
             return False
-        else:
-            self._client.record(self, self.error)
-        return value is None or isinstance(value, Exception)
+        if verdict is not None:
+            self._recorder.record(self, verdict if isinstance(verdict, Exception) else None)
+            return value is None
+        if value is None:
+            meta = self.changed_meta
+            self._recorder.record(self, self.error if meta is None else meta["exception"])
+            return True
+        return self._leave(value)
 
-    def success(self) -> None:
-        """Count it as a success whatever its status."""
-        self._judge(verdict=True)
+    def _leave(self, value: BaseException) -> bool:
+        """Record an unjudged response whose block an exception leaves; return whether that ends here."""
+        from locust import exception
 
-    def failure(self, reason: object) -> None:
-        """Count it as a failure; `reason` is an exception or a message."""
-        from locust.exception import CatchResponseError
+        if isinstance(value, exception.ResponseError):
+            self._recorder.record(self, value)
+            return True
+        control_flow = (
+            exception.InterruptTaskSet,
+            exception.RescheduleTask,
+            exception.RescheduleTaskImmediately,
+            exception.StopTest,
+            exception.StopUser,
+        )
+        failed = isinstance(value, Exception) and not isinstance(value, control_flow)
+        self._recorder.record(self, value if failed and isinstance(value, Exception) else self.error)
+        return False
 
-        self._judge(verdict=reason if isinstance(reason, Exception) else CatchResponseError(reason))
+    # What FastHttpUser's response has from the library below it.
 
-    def _judge(self, *, verdict: Exception | bool) -> None:
-        if not self._entered:
-            raise RuntimeError(_ASK_FIRST)
-        self._verdict = verdict
+    @property
+    def data(self) -> bytes | None:
+        """`content`."""
+        return self.content
+
+    @property
+    def status(self) -> str:
+        """`status_code` as text."""
+        return str(self.status_code)
+
+    def info(self) -> Headers | None:
+        """Return `headers`."""
+        return self.headers
+
+    def isclosed(self) -> bool:
+        """Return True: the response has been read to its end."""
+        return True
+
+    def release(self) -> None:
+        """Do nothing: the connection is free already."""
+
+    def read(self, n: int | None = None) -> NoReturn:
+        """Refuse: responses are not streams."""
+        raise _locust_error(f"read({'' if n is None else n}): {STREAMING}. {SEE}.")
+
+    def readline(self) -> NoReturn:
+        """Refuse: responses are not streams."""
+        raise _locust_error(f"readline(): {STREAMING}. {SEE}.")
+
+    def unzipped(self, gzip: bool = True, br: bool = False) -> NoReturn:
+        """Refuse: `content` is decoded already."""
+        del gzip, br
+        raise _locust_error(f"unzipped(): `content` is decoded already. {SEE}.")
+
+    @property
+    def stream(self) -> NoReturn:
+        """Refuse: responses are not streams."""
+        raise AttributeError(f"stream: {STREAMING}. {SEE}.")
+
+
+def _locust_error(text: str) -> Exception:
+    from locust.exception import LocustError
+
+    return LocustError(text)
+
+
+def _no_answer(error: Exception | None) -> Exception:
+    from .no_answer import NoAnswerError
+
+    made = NoAnswerError(f"there is no answer to decode: {error}")
+    made.__cause__ = error
+    return made

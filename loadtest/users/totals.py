@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -12,16 +11,9 @@ import numpy as np
 
 from ..core.clock import process_clock
 from ..http.receive_timestamps import STAMP_BYTES, STAMP_TYPE, arrivals, wall_clock_ahead_ns
+from ..http.transport import Transport
 from ..recording.buffer import ROW_TYPE, PackedRows, RowBuffer, buffer_of
 from ..recording.frames import COLUMNS
-from ..recording.outcomes import (
-    NO_ANSWER_BY_THE_END,
-    TIMEOUT,
-    UNANSWERED,
-    error_text,
-    interruption_text,
-    outcome_of,
-)
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
@@ -32,57 +24,14 @@ FLUSH_S = 1.0
 _TIMED = struct.Struct(f"<{''.join(COLUMNS.values())}{STAMP_BYTES}s")
 
 pack_timed = _TIMED.pack
-"""Return one row as bytes, with the kernel's stamp behind it (arrival.py; b"" for none). Its `start` and `latency_us`
-are moments (`time.perf_counter_ns()`), of sending and of having read the last byte: what they come to is worked out
-for a second's rows at once."""
+"""Return one row as bytes, followed by the kernel's stamp (receive_timestamps.py; b"" for none). Its `start` and
+`latency_us` are moments (`time.perf_counter_ns()`), of sending and of having read the last byte: start and latency are
+computed from them for a second's rows at once."""
 
 TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
 
 QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
 """Modules whose request listeners need no event for a counted row: Locust's own totals, and the recorder."""
-
-
-class BegunRequest:
-    """A request from its begin until its row is written: what the row needs where no answer comes.
-
-    Attributes:
-        started_ns: `time.perf_counter_ns()`.
-    """
-
-    __slots__ = ("_answer", "_late_us", "_method_id", "_name_id", "_tally", "started_ns")
-
-    def __init__(self, tally: Tally, name_id: int, method_id: int, started_ns: int, late_us: int) -> None:
-        self._tally = tally
-        self._name_id = name_id
-        self._method_id = method_id
-        self.started_ns = started_ns
-        self._late_us = late_us
-        self._answer: tuple[int, int, Exception | None, int] | None = None
-
-    def answered(self, ended_ns: int, status: int, error: Exception | None, size_bytes: int) -> None:
-        """Keep what its row needs should the scenario never judge the answer; it is in flight no more."""
-        self._answer = (ended_ns, status, error, size_bytes)
-        self._tally.buffer.answered(self)
-
-    def interrupted(self, interruption: BaseException) -> None:
-        """Write its row, since its greenlet goes on without waiting for the answer."""
-        if self._tally.buffer.end(self):
-            code = TIMEOUT if outcome_of(None, interruption) == TIMEOUT else UNANSWERED
-            self._write(perf_counter_ns(), 0, code, interruption_text(interruption), 0)
-
-    def close(self) -> None:
-        """Write its row at the end of the run."""
-        if self._answer is None:
-            self._write(perf_counter_ns(), 0, UNANSWERED, NO_ANSWER_BY_THE_END, 0)
-        else:
-            ended_ns, status, error, size_bytes = self._answer
-            text = "" if error is None else error_text(error)
-            self._write(ended_ns, status, outcome_of(status, error), text, size_bytes)
-
-    def _write(self, ended_ns: int, status: int, outcome: int, error: str, size_bytes: int) -> None:
-        error_id = self._tally.buffer.text_id(error)
-        row = (self.started_ns, ended_ns, self._late_us, self._name_id, self._method_id, max(0, status))
-        self._tally.add_fired(pack_timed(*row, outcome, error_id, size_bytes, 0, -1, -1, b""))
 
 
 class Tally:
@@ -97,11 +46,13 @@ class Tally:
       sees it; the row goes to the buffer at once, and RECORDED_KEY in the event's context tells the recorder.
 
     Attributes:
+        transport: what the clients' connections share.
         buffer: the recorder's row buffer, or one of its own for the texts when nothing records.
         append: takes one row of `pack_timed`.
     """
 
     def __init__(self, environment: Environment) -> None:
+        self.transport = Transport()
         self._environment = environment
         attached = buffer_of(environment)
         self._records = attached is not None
@@ -139,6 +90,7 @@ class Tally:
 
     def flush(self) -> None:
         """Bring Locust's totals and the row buffer up to this moment."""
+        self.buffer.resent = self.transport.resent
         if not self._rows:
             return
         rows = _with_wall_times(bytes(self._rows))

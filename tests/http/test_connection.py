@@ -10,8 +10,10 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from loadtest.http.connection import Connection, Deadlines, Endpoint, StaleConnectionError
-from loadtest.http.response_parser import Answer, ClosedEarlyError, KnownHeads, ProtocolError
+from loadtest.http.addresses import Address
+from loadtest.http.connection import Connection, Endpoint, StaleConnectionError
+from loadtest.http.response_parser import Answer, ClosedEarlyError, ProtocolError
+from loadtest.http.transport import Transport
 from tests.http.scripted import Peer, Scripted, always, client_tls, scripted
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -25,7 +27,7 @@ def tls(request: pytest.FixtureRequest) -> bool:
 
 def connect(server: Scripted, *, tls: bool, host: str = "localhost", timeout_s: float = 5.0) -> Connection:
     endpoint = Endpoint(host, server.port, client_tls() if tls else None)
-    return Connection(endpoint, Deadlines(), KnownHeads(), connect_timeout_s=timeout_s)
+    return Connection(endpoint, Transport(), connect_timeout_s=timeout_s)
 
 
 def ask(
@@ -36,7 +38,8 @@ def ask(
     replayable: bool = True,
     head: bool = False,
 ) -> Answer:
-    return connection.exchange(request, time.perf_counter_ns() + int(timeout_s * 1e9), replayable, head)
+    now_ns = time.perf_counter_ns()
+    return connection.exchange(request, now_ns, now_ns + int(timeout_s * 1e9), replayable, head)
 
 
 def settle(condition: Callable[[], bool]) -> None:
@@ -333,11 +336,13 @@ def test_ipv6_and_a_name_with_several_addresses_are_reached(tls: bool) -> None:
         with scripted(always(OK), tls=tls, family=socket.AF_INET6) as server:
             assert ask(connect(server, tls=tls, host="::1"))[1] == b"ok"
             connection = connect(server, tls=tls, host="::1")
-            found = connection.endpoint.addresses(5)
-            refused = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
-            connection.endpoint._addresses.insert(0, refused)
-            assert ask(connection)[1] == b"ok"
-            assert connection.endpoint.addresses(5) == [*found, refused]
+            known = connection._transport.addresses.of("::1", server.port, 5)
+            refused = Address((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)))
+            known.addresses.insert(0, refused)
+            for _ in range(3):
+                assert ask(connection)[1] == b"ok"
+                connection.close()
+            assert refused.dead_until_s > time.monotonic()
     except OSError as error:
         pytest.skip(f"no IPv6 loopback here: {error}")
 
@@ -366,7 +371,7 @@ def test_a_certificate_nobody_signed_is_refused() -> None:
     with scripted(always(OK), tls=True) as server:
         endpoint = Endpoint("localhost", server.port, ssl.create_default_context())
         with pytest.raises(ssl.SSLCertVerificationError):
-            ask(Connection(endpoint, Deadlines(), KnownHeads(), connect_timeout_s=5))
+            ask(Connection(endpoint, Transport(), connect_timeout_s=5))
 
 
 def test_a_plain_server_asked_in_tls_is_an_error() -> None:

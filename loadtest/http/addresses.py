@@ -1,0 +1,162 @@
+"""Look up the addresses of a service once per process, spread connections over them, and avoid the dead ones."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+from gevent import socket
+from gevent.event import AsyncResult
+
+from .limits import GeneratorLimitError
+
+log = logging.getLogger(__name__)
+
+FRESH_S = 30.0
+"""How old a list may become before it is looked up again, in the background."""
+
+DEAD_S = 30.0
+"""How long an address that took no connection is left alone, unless there is no other."""
+
+
+@dataclass(slots=True, eq=False)
+class Address:
+    """One address of a service.
+
+    Attributes:
+        info: an entry of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address.
+        proven: a connection to it was opened.
+        probing: a first connection to it is being opened now.
+        dead_until_s: it took no connection; not to be tried before then (`time.monotonic()`).
+    """
+
+    info: Any
+    proven: bool = False
+    probing: bool = False
+    dead_until_s: float = 0.0
+
+    def opened(self) -> None:
+        """Note that a connection was opened."""
+        self.proven, self.probing, self.dead_until_s = True, False, 0.0
+
+    def failed(self, now_s: float) -> None:
+        """Note that no connection could be opened."""
+        self.proven, self.probing, self.dead_until_s = False, False, now_s + DEAD_S
+
+
+@dataclass(slots=True)
+class AddressList:
+    """The addresses of one (host, port), shared by all users of the process."""
+
+    addresses: list[Address]
+    looked_up_s: float
+    numeric: bool = False
+    refreshing: bool = False
+    _turn: int = field(default=0)
+
+    def order(self, now_s: float) -> list[Address]:
+        """Return the addresses in the order in which one new connection is to try them.
+
+        Those of the first one's family (the resolver's preference, RFC 6724) take turns; the other family is for when
+        they fail. While some address is known to work, one that is not known yet is tried by one connection at a
+        time, and dead ones come last: a dead address delays the first connection to it, not every one.
+        """
+        if len(self.addresses) == 1:
+            return self.addresses
+        self._turn += 1
+        family = self.addresses[0].info[0]
+        start = self._turn % len(self.addresses)
+        turned = [*self.addresses[start:], *self.addresses[:start]]
+        somebody_works = any(address.proven for address in turned)
+
+        def rank(address: Address) -> tuple[bool, bool, bool]:
+            dead = now_s < address.dead_until_s
+            untested = somebody_works and not address.proven and address.probing
+            return dead, untested, address.info[0] != family
+
+        ordered = sorted(turned, key=rank)
+        ordered[0].probing = not ordered[0].proven
+        return ordered
+
+
+class AddressBook:
+    """The address lists of one process; one lookup per name at a time, whoever asks."""
+
+    def __init__(self) -> None:
+        self._lists: dict[tuple[str, int], AddressList] = {}
+        self._running: dict[tuple[str, int], AsyncResult] = {}
+
+    def of(self, host: str, port: int, timeout_s: float) -> AddressList:
+        """Return the addresses of a host; known ones at once, older ones while they are looked up again.
+
+        Raises:
+            OSError: the name is not known.
+            GeneratorLimitError: the resolver did not answer in time.
+        """
+        key = (host, port)
+        known = self._lists.get(key)
+        if known is None:
+            return self._first(key, timeout_s)
+        if not (known.numeric or known.refreshing) and time.monotonic() - known.looked_up_s > FRESH_S:
+            known.refreshing = True
+            gevent.spawn(self._refresh, key, known)
+        return known
+
+    def _first(self, key: tuple[str, int], timeout_s: float) -> AddressList:
+        host, port = key
+        if _is_numeric(host):  # needs no resolver, and so no thread of gevent's pool
+            infos = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+            self._lists[key] = AddressList([Address(info) for info in infos], time.monotonic(), numeric=True)
+            return self._lists[key]
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = AsyncResult()
+            gevent.spawn(self._look_up, key, running)
+        try:
+            found: AddressList = running.get(timeout=timeout_s)
+        except gevent.Timeout:
+            raise GeneratorLimitError(f"the resolver gave no answer about {host!r} in time") from None
+        return found
+
+    def _look_up(self, key: tuple[str, int], running: AsyncResult) -> None:
+        try:
+            infos = socket.getaddrinfo(key[0], key[1], 0, socket.SOCK_STREAM)
+        except OSError as error:
+            running.set_exception(_lookup_error(key[0], error))
+        else:
+            self._lists[key] = AddressList([Address(info) for info in infos], time.monotonic())
+            running.set(self._lists[key])
+        finally:
+            del self._running[key]
+
+    def _refresh(self, key: tuple[str, int], known: AddressList) -> None:
+        """Replace the addresses by what the resolver says now; keep them where it says nothing."""
+        try:
+            infos = socket.getaddrinfo(key[0], key[1], 0, socket.SOCK_STREAM)
+        except OSError as error:
+            log.warning(
+                "%s is not found by the resolver any more (%s): its known addresses stay in use.", key[0], error
+            )
+        else:
+            before = {address.info[4]: address for address in known.addresses}
+            known.addresses = [before.get(info[4]) or Address(info) for info in infos]
+        finally:
+            known.looked_up_s, known.refreshing = time.monotonic(), False
+
+
+def _lookup_error(host: str, error: OSError) -> OSError:
+    if error.errno == socket.EAI_AGAIN:
+        return GeneratorLimitError(f"this machine's resolver cannot say now who {host!r} is: {error.strerror}")
+    return error
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

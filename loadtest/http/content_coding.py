@@ -1,0 +1,69 @@
+"""Decode response bodies that came compressed (gzip, deflate, br), within a bound."""
+
+from __future__ import annotations
+
+import zlib
+
+from .response_parser import BodyTooLongError, ProtocolError
+
+
+def decode_body(body: bytes, coding: str, *, limit_bytes: int) -> bytes:
+    """Return the body without its content coding; several codings are undone from the last to the first.
+
+    Raises:
+        ProtocolError: a coding that is not supported, or bytes that are not in it.
+        BodyTooLongError: it would become longer than `limit_bytes`.
+    """
+    for name in reversed([part.strip().lower() for part in coding.split(",")]):
+        if name in ("", "identity"):
+            continue
+        try:
+            body = _decode(body, name, limit_bytes)
+        except zlib.error as error:
+            raise ProtocolError(f"the body is not {name}, as its head says: {error}") from error
+    return body
+
+
+def _decode(body: bytes, name: str, limit_bytes: int) -> bytes:
+    if name in ("gzip", "x-gzip"):
+        return _inflate(body, 16 + zlib.MAX_WBITS, limit_bytes)
+    if name == "deflate":
+        try:
+            return _inflate(body, zlib.MAX_WBITS, limit_bytes)
+        except zlib.error:  # many servers leave out the zlib wrapper that RFC 9110, 8.4.1.2, demands
+            return _inflate(body, -zlib.MAX_WBITS, limit_bytes)
+    if name == "br":
+        return _unbrotli(body, limit_bytes)
+    raise ProtocolError(f"content-encoding {name!r} is not supported: only gzip, deflate and br are")
+
+
+def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
+    """Return the decompressed bytes; gzip may hold several members, one after the other (RFC 1952, 2.2)."""
+    decoded = b""
+    while True:
+        stream = zlib.decompressobj(window_bits)
+        decoded += stream.decompress(body, limit_bytes - len(decoded) + 1)
+        if len(decoded) > limit_bytes:
+            raise BodyTooLongError(limit_bytes)
+        if not stream.eof:
+            raise zlib.error("it ends early")
+        if not stream.unused_data or window_bits < 16:
+            return decoded
+        body = stream.unused_data
+
+
+def _unbrotli(body: bytes, limit_bytes: int) -> bytes:
+    import brotli  # type: ignore[import-untyped]  # comes with Locust, by way of geventhttpclient; it has no types
+
+    decoder = brotli.Decompressor()
+    try:
+        decoded = decoder.process(body, output_buffer_limit=limit_bytes + 1)
+        while not decoder.is_finished() and not decoder.can_accept_more_data() and len(decoded) <= limit_bytes:
+            decoded += decoder.process(b"", output_buffer_limit=limit_bytes + 1 - len(decoded))
+    except brotli.error as error:
+        raise ProtocolError(f"the body is not br, as its head says: {error}") from error
+    if len(decoded) > limit_bytes:
+        raise BodyTooLongError(limit_bytes)
+    if not decoder.is_finished():
+        raise ProtocolError("the body is not br, as its head says: it ends early")
+    return bytes(decoded)

@@ -1,0 +1,28 @@
+"""Tell failures for lack of the load generator's own resources from those of the service."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_CURES = {
+    errno.EMFILE: "this process may open no more files: raise `ulimit -n`, or add workers",
+    errno.ENFILE: "this machine may open no more files: raise fs.file-max, or add machines",
+    errno.EADDRNOTAVAIL: "no local port is free for this address: widen net.ipv4.ip_local_port_range, keep "
+    "connections open, or add machines",
+    errno.ENOBUFS: "the kernel has no buffer space left: lower the number of users, or add machines",
+    errno.ENOMEM: "this machine has no memory left: lower the number of users, or add machines",
+}
+
+
+class GeneratorLimitError(OSError):
+    """A request was not sent, or not read to its end, because the load generator ran out of something of its own."""
+
+
+def generator_limit(error: OSError) -> GeneratorLimitError | None:
+    """Return `error` as a shortage of the generator's own, with the way out; None when it is not one."""
+    number = error.errno
+    cure = None if number is None else _CURES.get(number)
+    if number is None or cure is None:
+        return None
+    return GeneratorLimitError(f"{os.strerror(number)}: {cure}")

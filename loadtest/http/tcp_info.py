@@ -1,0 +1,33 @@
+"""Ask the kernel whether a peer can have read what was sent to it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+
+# struct tcp_info of <linux/tcp.h>: fields are only ever appended.
+_BYTES_ACKED = struct.Struct("<Q"), 120  # since Linux 4.1
+_SENT_AND_RETRANSMITTED = struct.Struct("<QQ"), 200  # since Linux 4.19
+_LENGTH = 216
+
+
+def nothing_was_read(connected: socket.socket, last_bytes: int) -> bool:
+    """Return whether the last `last_bytes` bytes sent on a broken connection provably never reached the peer.
+
+    A closed socket answers data with a reset and acknowledges none of it: then no program can have read it. False also
+    where the kernel does not tell (not Linux, an imitation of it).
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LENGTH)
+    except OSError:
+        return False
+    if len(info) < _LENGTH:
+        return False
+    (acked,) = _BYTES_ACKED[0].unpack_from(info, _BYTES_ACKED[1])
+    sent, retransmitted = _SENT_AND_RETRANSMITTED[0].unpack_from(info, _SENT_AND_RETRANSMITTED[1])
+    before: int = sent - retransmitted - last_bytes
+    # The kernel counts the SYN among the acknowledged bytes.
+    return bool(sent and 0 <= acked - 1 <= before)

@@ -1,0 +1,60 @@
+"""Hold what the connections of one process share: deadlines, parsed heads, addresses, and their counts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gevent.hub import get_hub
+
+from .addresses import AddressBook
+from .response_parser import BodyBudget, KnownHeads
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    import gevent
+
+    class Waiting(Protocol):
+        """Whatever waits until a deadline."""
+
+        waiting: gevent.Greenlet | None
+        deadline_ns: int
+
+        def expire(self) -> None:
+            """End the wait."""
+
+
+SWEEP_S = 0.05
+"""How often deadlines are checked: a timeout comes at most this much late, never early."""
+
+
+class Deadlines:
+    """The timer that ends every wait of this thread's connections that has lasted too long."""
+
+    def __init__(self) -> None:
+        self.connections: set[Waiting] = set()
+        self._timer = get_hub().loop.timer(SWEEP_S, SWEEP_S, ref=False)
+        self._timer.start(self._sweep)
+
+    def _sweep(self) -> None:
+        now_ns = time.perf_counter_ns()
+        for connection in list(self.connections):
+            if connection.waiting is not None and connection.deadline_ns < now_ns:
+                connection.expire()
+
+
+@dataclass(slots=True)
+class Transport:
+    """What the connections of one process share.
+
+    Attributes:
+        resent: requests that were sent once more, on a new connection, because the first had been closed unread.
+    """
+
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    heads: KnownHeads = field(default_factory=KnownHeads)
+    addresses: AddressBook = field(default_factory=AddressBook)
+    bodies: BodyBudget = field(default_factory=BodyBudget)
+    resent: int = 0

@@ -1,0 +1,128 @@
+"""Encode what stands before a request's body: path, query and headers."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import urlencode
+
+from .refusals import SEE
+from .request_body import JSON, KIND_TYPES, NO_BODY
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_PLAIN_TARGET = re.compile(r"[A-Za-z0-9\-._~/?&=:@!$'()*+,;]*\Z")
+
+Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | bytes
+
+
+class ClientHeaders(MutableMapping[str, str]):
+    """Headers sent with every request; a change holds from the next request on."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._values: dict[str, tuple[str, str]] = {}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()][1]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        encode_header(name, value)
+        self._values[name.lower()] = (name, value)
+        self._changed()
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name.lower()]
+        self._changed()
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._values.values())
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def encode_header(name: str, value: Any) -> bytes:
+    """Return `Name: value` and its line end.
+
+    Raises:
+        ValueError: a name that is not one, a line break, which would end the header early, or a character beyond
+            Latin-1.
+    """
+    text = str(value)
+    if not _TOKEN.match(name) or "\r" in text or "\n" in text or "\0" in text:
+        raise ValueError(f"header {name!r}: not a header's name, or its value holds a line break")
+    return f"{name}: {text}".encode("latin-1") + b"\r\n"
+
+
+def encode_headers(
+    client_headers: Mapping[str, str], kind: int, headers: Mapping[str, str] | None, extra: Mapping[str, str]
+) -> dict[str, bytes]:
+    """Return lower-case name → encoded line: the client's, the body's, the request's, `extra`, the later ones win.
+
+    Content-Length is left out: the client announces the length of the body that it sends.
+
+    Raises:
+        ValueError: a header that cannot be sent, or a Transfer-Encoding.
+    """
+    fields = {name.lower(): encode_header(name, value) for name, value in client_headers.items()}
+    if kind == JSON:
+        fields["content-type"] = encode_header("Content-Type", KIND_TYPES[JSON])
+        fields["accept"] = encode_header("Accept", KIND_TYPES[JSON])
+    elif kind != NO_BODY:
+        fields.setdefault("content-type", encode_header("Content-Type", KIND_TYPES[kind]))
+    for name, value in {**(headers or {}), **extra}.items():
+        if value is not None:
+            fields[name.lower()] = encode_header(name, value)
+    fields.pop("content-length", None)
+    if "transfer-encoding" in fields:
+        raise ValueError(f"header Transfer-Encoding: bodies are sent whole, with their Content-Length. {SEE}.")
+    return fields
+
+
+def basic_auth(user: str | bytes, password: str | bytes) -> str:
+    """Return the value of an Authorization header (RFC 7617, Latin-1 as FastHttpUser encodes it)."""
+    pair = [part.encode("latin-1") if isinstance(part, str) else part for part in (user, password)]
+    return "Basic " + b64encode(b":".join(pair)).decode()
+
+
+def with_params(target: str, params: Params | None) -> str:
+    """Return path and query with the parameters added; None values are left out, lists are repeated.
+
+    Raises:
+        ValueError: `params` is neither text, a mapping nor pairs.
+    """
+    if params is None:
+        return target
+    if isinstance(params, bytes):
+        query = params.decode("latin-1")
+    elif isinstance(params, str):
+        query = params
+    else:
+        pairs = []
+        for name, values in list(params.items() if isinstance(params, Mapping) else params):
+            for value in [values] if isinstance(values, str | bytes) or not isinstance(values, Iterable) else values:
+                if value is not None:
+                    pairs.append((name, value))
+        query = urlencode(pairs)
+    if not query:
+        return target
+    return f"{target}{'&' if '?' in target else '?'}{query}"
+
+
+def quoted(target: str) -> str:
+    """Return path and query with everything percent-encoded that may not stand in a request line.
+
+    As FastHttpUser does it: what is encoded already stays so.
+    """
+    if _PLAIN_TARGET.match(target):
+        return target
+    from requests.utils import requote_uri
+
+    return requote_uri(target)
+
+
+def without(headers: Mapping[str, str] | None, names: frozenset[str]) -> dict[str, str]:
+    """Return the headers but for those of `names` (in lower case)."""
+    return {name: value for name, value in (headers or {}).items() if name.lower() not in names}

@@ -1,0 +1,43 @@
+"""Say why a request failed: the outcome of its row, and the text."""
+
+from __future__ import annotations
+
+from ..http.connection import EXPIRED
+from ..http.limits import GeneratorLimitError
+from ..recording.outcomes import GENERATOR, error_text, outcome_of
+from .redirects import REDIRECTS
+
+SUCCESSES = frozenset({*range(200, 209), 226, 304}) | REDIRECTS
+"""Statuses that FastHttpUser takes for a success; a redirect that is not to be followed is an answer like another."""
+
+
+class BadStatusError(Exception):
+    """The service answered with a status that is no success."""
+
+
+def describe(failure: OSError, timeout_s: float) -> Exception:
+    """Return the failure of an exchange with a text that says the bound, where there was one."""
+    if failure.args == (EXPIRED,):
+        return TimeoutError(f"no whole response within {timeout_s:g} s")
+    return failure
+
+
+def status_error(status: int) -> BadStatusError | None:
+    """Return why a status is a failure; None where it is none."""
+    return None if status in SUCCESSES else BadStatusError(f"HTTP {status}")
+
+
+def judge(status: int, error: Exception, transport: Exception | None) -> tuple[int, str]:
+    """Return the outcome's code and the error's text of a failed request.
+
+    Args:
+        status: 0 when there was no answer.
+        error: what it is recorded as failed with: the transport's error, or what the scenario says.
+        transport: why there was no answer. A scenario's verdict stands before it in the text and changes no outcome: a
+            timeout that is answered with `failure("…")` stays one, and its latency a lower bound.
+    """
+    if status or transport is None:
+        return outcome_of(status, error), error_text(error)
+    outcome = GENERATOR if isinstance(transport, GeneratorLimitError) else outcome_of(0, transport)
+    text = error_text(error) if error is transport else f"{error_text(error)} ({error_text(transport)})"
+    return outcome, text

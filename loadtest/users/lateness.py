@@ -1,0 +1,22 @@
+"""Tell how late a scheduled request was sent."""
+
+from __future__ import annotations
+
+import gevent
+
+DUE = "lt_due_s"
+"""The attribute of an arrival's greenlet that holds when it was due (`time.perf_counter()` s)."""
+
+
+def take_lateness_us(sent_s: float) -> int:
+    """Return how late the current arrival's first request was sent, in µs; −1 for anything not on a schedule.
+
+    Later requests of the same arrival follow from the first one's answer and have no schedule: −1 too.
+    """
+    greenlet = gevent.getcurrent()
+    due_s = getattr(greenlet, DUE, None)
+    if due_s is None:
+        return -1
+    setattr(greenlet, DUE, None)
+    late_us: int = max(0, round((sent_s - due_s) * 1e6))
+    return late_us

@@ -1,0 +1,102 @@
+"""Prepare what all requests of one method, address and kind of body have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..http.pool import Pool
+from .encoding import encode_headers
+from .sites import Site
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.2
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # announce even an empty body, as RFC 9110, 8.6, asks for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedRequest:
+    """A request but for its body, encoded once.
+
+    Attributes:
+        head: everything up to the number of bytes of the body.
+        bare: the whole request where there is no body and none is announced; else b"".
+        lines: request line and headers but Content-Length.
+        name: what it is recorded under unless `name=` says otherwise; `name_id` and `method_id` are text ids.
+        site, target: where it goes: the server, and path and query.
+        pool: the connections to that server.
+        replayable: its method is idempotent.
+        bodiless: its answer has no body.
+    """
+
+    head: bytes
+    bare: bytes
+    lines: bytes
+    method: str
+    name: str
+    name_id: int
+    method_id: int
+    site: Site
+    target: str
+    pool: Pool
+    replayable: bool
+    bodiless: bool
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return self.site.origin + self.target
+
+    def wire(self, body: bytes, cookies: bytes = b"") -> bytes:
+        """Return the whole request; `cookies` is an encoded header, or b""."""
+        if cookies:
+            lines = self.lines + cookies
+            return (
+                b"%bContent-Length: %d\r\n\r\n%b" % (lines, len(body), body)
+                if body or not self.bare
+                else lines + b"\r\n"
+            )
+        return b"%b%d\r\n\r\n%b" % (self.head, len(body), body) if body or not self.bare else self.bare
+
+
+def prepare(
+    site: Site,
+    target: str,
+    method: str,
+    kind: int,
+    *,
+    name: str,
+    text_id: Callable[[str], int],
+    client_headers: Mapping[str, str],
+    headers: Mapping[str, str] | None,
+    last_headers: Mapping[str, str],
+) -> PreparedRequest:
+    """Return a request to a path of a server.
+
+    Args:
+        site: the server.
+        target: path and query, encoded.
+        method: in capitals.
+        kind: of body (request_body.py).
+        name: what it is recorded under.
+        text_id: gives the ids of the row buffer.
+        client_headers: sent with every request.
+        headers: of this request; they win over the client's.
+        last_headers: win over both.
+    """
+    fields = encode_headers(client_headers, kind, headers, last_headers)
+    line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
+    lines = line + fields.pop("host", site.host_header) + b"".join(fields.values())
+    return PreparedRequest(
+        head=lines + b"Content-Length: ",
+        bare=b"" if method in WITH_BODY else lines + b"\r\n",
+        lines=lines,
+        method=method,
+        name=name,
+        name_id=text_id(name),
+        method_id=text_id(method),
+        site=site,
+        target=target,
+        pool=site.pool,
+        replayable=method in IDEMPOTENT,
+        bodiless=method == "HEAD",
+    )

@@ -1,0 +1,178 @@
+"""Keep one request of the fast client from its begin until its row is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from ..core.clock import process_clock
+from ..http.response_parser import ParsedHead, ResponseHead, fields_of
+from ..recording.outcomes import (
+    NO_ANSWER_BY_THE_END,
+    OK,
+    TIMEOUT,
+    UNANSWERED,
+    interruption_text,
+    outcome_of,
+)
+from .failures import judge
+from .prepared import PreparedRequest
+from .totals import Tally, pack_timed
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+NO_HEAD: ParsedHead = (ResponseHead(-1, 0, 0, False, True, "", False, True), -1, -1)
+"""What stands for the head where no answer came: status 0."""
+
+
+class Request:
+    """One request; the row buffer knows it as one that was begun (`OpenRequest` in recording/buffer.py).
+
+    Attributes:
+        name: what it is recorded under; `name_id` and `method_id` are text ids.
+        given_headers: those of the request itself.
+        given_context: `context=` of the request.
+        started_ns, ended_ns: when it was sent, and when the last byte had been read or it was given up
+            (`time.perf_counter_ns()`).
+        late_us: how late it was sent against its schedule; −1 where it has none.
+        parsed: what the head of its answer says; NO_HEAD where none came.
+        stamp: when the kernel had the last byte (receive_timestamps.py); b"" where it does not tell. These two and
+            `ended_ns` are set when the request has ended.
+    """
+
+    __slots__ = (
+        "_error",
+        "_size_bytes",
+        "_tally",
+        "ended_ns",
+        "given_context",
+        "given_headers",
+        "late_us",
+        "method_id",
+        "name",
+        "name_id",
+        "parsed",
+        "payload",
+        "prepared",
+        "stamp",
+        "started_ns",
+    )
+
+    def __init__(
+        self,
+        tally: Tally,
+        prepared: PreparedRequest,
+        name: str,
+        name_id: int,
+        payload: bytes,
+        headers: Mapping[str, str] | None,
+        context: Mapping[str, Any] | None,
+        started_ns: int,
+        late_us: int,
+    ) -> None:
+        self._tally = tally
+        self.prepared = prepared
+        self.name = name
+        self.name_id = name_id
+        self.method_id = prepared.method_id
+        self.payload = payload
+        self.given_headers = headers
+        self.given_context = context
+        self.started_ns = started_ns
+        self.late_us = late_us
+
+    @property
+    def method(self) -> str:
+        """The method, in capitals."""
+        return self.prepared.method
+
+    @property
+    def url(self) -> str:
+        """The whole URL that was asked for (before any redirect)."""
+        return self.prepared.url
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that were sent, but for Content-Length and cookies of the jar; names in lower case."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in fields_of(self.prepared.lines[:-2])}
+
+    @property
+    def body(self) -> bytes:
+        """The body that was sent."""
+        return self.payload
+
+    def row(self, outcome: int, error_id: int, size_bytes: int) -> bytes:
+        """Return its row, as `pack_timed` does."""
+        head, age_ms, server_us = self.parsed
+        return pack_timed(
+            self.started_ns,
+            self.ended_ns,
+            self.late_us,
+            self.name_id,
+            self.method_id,
+            head.status,
+            outcome,
+            error_id,
+            size_bytes,
+            self._tally.buffer.text_id(head.instance) if head.instance else 0,
+            age_ms,
+            server_us,
+            self.stamp,
+        )
+
+    def failed(self) -> None:
+        """Note that it got no answer, by now."""
+        self.ended_ns = perf_counter_ns()
+        self.parsed, self.stamp = NO_HEAD, b""
+
+    def answered(self, error: Exception | None, size_bytes: int) -> None:
+        """Keep what its row needs should the scenario never judge the answer; it is in flight no more."""
+        self._error, self._size_bytes = error, size_bytes
+        self._tally.buffer.answered(self)
+
+    def interrupted(self, interruption: BaseException) -> None:
+        """Write its row, since its greenlet goes on without waiting for the answer."""
+        if self._tally.buffer.end(self):
+            self.failed()
+            code = TIMEOUT if outcome_of(None, interruption) == TIMEOUT else UNANSWERED
+            self._write(code, interruption_text(interruption), 0)
+
+    def close(self) -> None:
+        """Write its row at the end of the run."""
+        if not hasattr(self, "_size_bytes"):
+            self.failed()
+            self._write(UNANSWERED, NO_ANSWER_BY_THE_END, 0)
+        elif self._error is None:
+            self._write(OK, "", self._size_bytes)
+        else:
+            outcome, text = judge(self.parsed[0].status, self._error, self._error)
+            self._write(outcome, text, self._size_bytes)
+
+    def _write(self, outcome: int, error: str, size_bytes: int) -> None:
+        self._tally.add_fired(self.row(outcome, self._tally.buffer.text_id(error), size_bytes))
+
+    def meta(self, response: Any, context: Mapping[str, Any], error: Exception | None) -> MutableMapping[str, Any]:
+        """Return what Locust's request event says of it, for the scenario to change before it is fired."""
+        return {
+            "request_type": self.method,
+            "name": self.name,
+            "context": {**context, **(self.given_context or {})},
+            "response": response,
+            "exception": error,
+            "start_time": (self.started_ns + process_clock().ahead_ns) / 1e9,
+            "url": self.url,
+            "response_length": len(response.content or b""),
+            "response_time": (self.ended_ns - self.started_ns) / 1e6,
+        }
+
+    def change(self, meta: Mapping[str, Any]) -> None:
+        """Take over into the row what the scenario made of `meta`."""
+        text_id = self._tally.buffer.text_id
+        self.name = str(meta["name"])
+        self.name_id = text_id(self.name)
+        self.method_id = text_id(str(meta["request_type"]))
+        time_ms = meta["response_time"]
+        if isinstance(time_ms, int | float) and time_ms != (self.ended_ns - self.started_ns) / 1e6:
+            self.ended_ns, self.stamp = self.started_ns + max(0, round(time_ms * 1e6)), b""
