@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from loadtest.recording.frames import OUTCOMES
-from reports.data import formats, rules
+from reports.data import formats
 from reports.data.cloud import InstanceGauge, MetricSeries
 from reports.data.histogram import Floats
 from reports.data.load import Load
@@ -82,7 +82,8 @@ class Chart:
 
     Attributes:
         id: its name on the page.
-        title, explained: above it.
+        title: above it.
+        explained: after the title; names of rules in braces stand for their values.
         unit: of its axis.
         lines: from the faintest to the darkest.
         main: whether it stands on the first screen, tall, with labels, objectives and new instances.
@@ -306,8 +307,7 @@ CHARTS = (
     Chart(
         id="lag",
         title="Load generator's lag",
-        explained="the longest delay of its event loop in a second; above "
-        f"{formats.ms(rules.GENERATOR_LAG_MS)} it measures itself",
+        explained="the longest delay of its event loop in a second; above {GENERATOR_LAG_MS:g} ms it measures itself",
         unit="ms",
         lines=(Line("loop_lag_ms", "lag", _load(lambda load: load.loop_lag_ms, highest=True)),),
         generator=True,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reports.data import rules
 from reports.data.timeline import CHARTS, Chart
 from reports.model import Report, RunSummary, Spike
 
@@ -134,7 +135,7 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
         "kind": "time",
         "id": chart.id,
         "title": chart.title,
-        "explained": chart.explained,
+        "explained": chart.explained.format_map(vars(rules)),
         "unit": chart.unit,
         "height": MAIN_HEIGHT_PX if chart.main else HEIGHT_PX,
         "log": chart.main and _spans_decades(chart, report),

@@ -41,19 +41,27 @@ LOAD_MODELS: Mapping[str, str] = {
 
 NO_OBJECTIVE = 'No objective of your own was set: add --slo "p95(steady) < 300ms".'
 
-MARGIN = f"±{100 * rules.MARGIN:g} %"
 
-SETTLED = (
-    f"Settled: from then on p95 stays within {100 * (rules.SETTLED_RATIO - 1):.0f} % (or {f.ms(rules.SETTLED_MS)}) of "
-    f"its baseline, the usual p95 of {rules.WINDOW_S} s of the steady phase without spikes. New instances are younger "
-    f"than {f.seconds(rules.YOUNG_S)}."
-)
+def margin() -> str:
+    """Return within what a difference counts as none."""
+    return f"±{100 * rules.MARGIN:g} %"
 
-NOT_A_SPIKE = (
-    f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {f.ms(rules.ON_MS)}, single seconds, and rises of fewer "
-    f"than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
-)
-"""What the search for spikes leaves out."""
+
+def settled() -> str:
+    """Return what the warm-up table means."""
+    return (
+        f"Settled: from then on p95 stays within {100 * (rules.SETTLED_RATIO - 1):.0f} % (or {f.ms(rules.SETTLED_MS)}) "
+        f"of its baseline, the usual p95 of {rules.WINDOW_S} s of the steady phase without spikes. New instances are "
+        f"younger than {f.seconds(rules.YOUNG_S)}."
+    )
+
+
+def not_a_spike() -> str:
+    """Return what the search for spikes leaves out."""
+    return (
+        f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {f.ms(rules.ON_MS)}, single seconds, and rises of "
+        f"fewer than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
+    )
 
 
 def verdict(report: Report, *, allow_degraded: bool = False) -> str:
@@ -206,7 +214,7 @@ def _no_spikes(report: Report) -> Card:
         return Card("p95 spikes", "Not known", "unsure", ("No successful request to look at.",))
     if not all(enough_for_spikes(run) for run in report.runs):
         return Card("p95 spikes", "Not known", "unsure", tuple(lines[:1]))
-    return Card("p95 spikes", "None found", "", tuple(line for line in lines if line != NOT_A_SPIKE)[:2])
+    return Card("p95 spikes", "None found", "", tuple(lines[:-1][:2]))
 
 
 def no_spike_lines(report: Report) -> list[str]:
@@ -227,7 +235,7 @@ def no_spike_lines(report: Report) -> list[str]:
                 f"{lead}The worst single second: p95 {f.ms(worst.p95_ms)} of {f.plural(worst.requests, 'request')} at "
                 f"{f.elapsed(worst.at_s)}; the usual second has {f.ms(worst.usual_ms)}."
             )
-    return [*lines, NOT_A_SPIKE] if lines else []
+    return [*lines, not_a_spike()] if lines else []
 
 
 def _difference(report: Report) -> Card:
@@ -260,11 +268,11 @@ def verdict_words(line: ComparedLine, comparison: Comparison) -> str:
     if line.low_ratio is None:
         return line.why or "too little to make an interval of"
     if line.verdict == "equivalent":
-        return f"{b} is within {MARGIN} of {a}"
+        return f"{b} is within {margin()} of {a}"
     if line.verdict != "inconclusive":
         return f"{b} is {line.verdict} than {a} by more than {100 * rules.MARGIN:g} %"
     if line.needed_s is None:
-        return f"too close to {MARGIN} to decide: compare several runs a side"
+        return f"too close to {margin()} to decide: compare several runs a side"
     return f"too short to decide: run at least {f.seconds(line.needed_s)}"
 
 

@@ -359,7 +359,7 @@
   // ---- the controls
   byId("log").setAttribute("aria-pressed", String(logLatency));
   const parts = [...document.querySelectorAll("details.part")];
-  if (matchMedia("(max-width: 760px) and (not print)").matches) for (const part of parts.slice(2)) part.open = false;
+  if (innerWidth <= 760) for (const part of parts.slice(2)) part.open = false;
   for (const part of parts) part.addEventListener("toggle", () => { if (part.open) redraw(); });
   for (const link of document.querySelectorAll("nav a"))
     link.addEventListener("click", () => { const part = byId(link.hash.slice(1)).closest("details"); if (part) part.open = true; });

@@ -19,12 +19,18 @@ MAIN_CHART = next(chart.id for chart in CHARTS if chart.main)
 def in_short(report: Report) -> Section:
     """Return the answers, the runs side by side where there are several, and p95 over time."""
     blocks: list[Block] = [Words(note, tone="unsure") for note in (*report.notes, *sentences.endings(report))]
-    blocks += [Words(one) for one in sentences.headlines(report)]
-    blocks += [Cards(sentences.cards(report))]
-    if len(report.runs) > 1:
-        blocks.append(_runs(report))
+    if headlines := sentences.headlines(report):
+        blocks.append(Words(" ".join(headlines)))
+    blocks.append(Cards(sentences.cards(report)))
     lines = tuple(line for run in report.runs if (line := p95_over_time(run)))
-    return Section("in-short", "In short", (*blocks, Charts((MAIN_CHART,), lines=lines)), brief=True, first=True)
+    chart = Charts((MAIN_CHART,), lines=lines)
+    if len(report.runs) > 2:  # of so many runs a table says more than their lines
+        blocks += [_runs(report), chart]
+    elif len(report.runs) == 2:
+        blocks += [chart, _runs(report)]
+    else:
+        blocks.append(chart)
+    return Section("in-short", "In short", tuple(blocks), brief=True, first=True)
 
 
 def _runs(report: Report) -> Table:

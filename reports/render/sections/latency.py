@@ -61,7 +61,7 @@ def _compared_columns(pair: Comparison) -> tuple[Column, ...]:
         Column(pair.b_name, number=True),
         Column("difference", number=True),
         Column("95 % interval", number=True),
-        Column(f"verdict ({sentences.MARGIN})", wide=True),
+        Column(f"verdict ({sentences.margin()})", wide=True),
     )
 
 
@@ -124,4 +124,4 @@ def warm_up(report: Report) -> Section:
     """Return how each run began."""
     rows = [(run, run.warmup) for run in report.runs]
     table = table_of("Warm-up", rows, name_runs=len(report.runs) > 1)
-    return Section("warm-up", "Warm-up", (table, Words(sentences.SETTLED, tone="muted")), nav="Warm-up")
+    return Section("warm-up", "Warm-up", (table, Words(sentences.settled(), tone="muted")), nav="Warm-up")
