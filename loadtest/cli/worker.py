@@ -25,6 +25,8 @@ def join(
         python lt.py worker --master 10.0.0.2:5557
     """
     import os
+    import tempfile
+    from pathlib import Path
 
     from ..core.addresses import parse_address
     from ..core.errors import UsageError
@@ -42,7 +44,8 @@ def join(
         pool.wait_for_master(parse_duration(join_timeout, option="--join-timeout"))
     talk.print(f"{count} worker(s) joined {host}:{port}; they end with the run", markup=False)
     try:
-        code = pool.run()
+        with tempfile.TemporaryDirectory(prefix="lt-scenario-") as folder:
+            code = pool.run(Path(folder))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return ExitCode.UNUSABLE if code else ExitCode.HELD

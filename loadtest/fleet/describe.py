@@ -1,4 +1,4 @@
-"""Tell what locustfiles hold, as JSON; run as a process of its own, since importing Locust patches the process."""
+"""Describe locustfiles as JSON; runs as a process of its own, since importing Locust patches the process."""
 
 from __future__ import annotations
 
@@ -6,61 +6,212 @@ import ast
 import hashlib
 import inspect
 import json
+import os
 import sys
-import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .. import launch
+from ..recorder.load_error import format_load_error, missing_module
 
-def describe(path: Path, *, users: int | None, spawn_rate: float | None, duration_s: float | None) -> dict[str, Any]:
-    """Return the fields of `loadtest.fleet.scenario.Scenario`, the plan with the given fields in place of its own.
+
+class _RefusedError(Exception):
+    """A sentence about a locustfile that can be imported and cannot be run as asked."""
+
+
+def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of `loadtest.fleet.scenario.Scenario`.
+
+    Args:
+        path: of the locustfile.
+        request: the fields of `loadtest.fleet.scenario.Request`.
 
     Raises:
+        _RefusedError: it cannot be run as asked.
         Exception: whatever the locustfile raises when it is imported.
     """
-    from locust.util.load_locustfile import load_locustfile
+    import locust
+    from locust.env import Environment
+    from locust.main import merge_locustfiles_content
 
-    from ..users.open_loop import OpenLoopUser
-    from ..users.shapes import SHAPELESS, PlannedShape
+    from ..recorder.settings import ArgumentsError, read_settings
 
     source = path.read_bytes()
-    found, shapes = load_locustfile(str(path))[:2]
-    classes = list(found.values())
-    module = inspect.getmodule(classes[0]) if classes else None
-    shape = shapes[0] if shapes else None
-    known = shape.plan if isinstance(shape, PlannedShape) else SHAPELESS if shape is None else None
-    plan = known and known.overridden(users=users, spawn_rate=spawn_rate, duration_s=duration_s)
-    open_loop = bool(classes) and all(issubclass(user, OpenLoopUser) for user in classes)
+    classes, shapes, tasks, _ = merge_locustfiles_content([str(path)])
+    try:
+        options, settings = read_settings(request["arguments"], path.name)
+    except ArgumentsError as error:
+        raise _RefusedError(str(error)) from None
+    if not classes:
+        raise _RefusedError(f"{path} defines no Locust user: a scenario needs a class derived from `User` with a task.")
+    chosen = _chosen(classes, request["user_classes"] or settings.values.get("user_classes") or [], path)
+    try:
+        environment = Environment(
+            user_classes=list(chosen.values()),
+            events=locust.events,
+            parsed_options=options,
+            available_user_classes=classes,  # type: ignore[arg-type]  # Locust itself gives it classes
+            available_user_tasks=tasks,
+        )
+        for config in options.config_users or ():
+            for user in config:
+                environment.update_user_class(user)
+    except ValueError as error:
+        raise _RefusedError(f"{path}: {error}") from None
+    except KeyError as error:
+        raise _RefusedError(f"{path}: config-users names {error}; its user classes are {', '.join(classes)}.") from None
+    users = environment.user_classes
+    tags = _Tags(
+        request["tags"] or settings.values.get("tags") or [],
+        request["exclude_tags"] or settings.values.get("exclude_tags") or [],
+    )
+    environment.tags, environment.exclude_tags = tags.included or None, tags.excluded or None
+    _require_tasks(users, environment, tags, path)
+    shape = _shape(shapes, request["shape"], path)
     return {
+        **_plan(users, shape, request, settings.values),
         "path": str(path),
         "sha256": hashlib.sha256(source).hexdigest(),
         "description": (ast.get_docstring(ast.parse(source)) or "").split("\n")[0],
-        "user_classes": sorted(found),
-        "host": next((user.host for user in classes if user.host), None),
-        "open_loop": open_loop,
+        "user_classes": sorted(user.__name__ for user in users),
+        "hosts": {user.__name__: user.host or None for user in users},
+        "http_classes": sorted(user.__name__ for user in users if _speaks_http(user)),
         "shape": type(shape).__name__ if shape is not None else None,
-        "corners": plan.corners() if plan is not None else (),
-        "users": plan.users if plan is not None else users,
-        "spawn_rate": plan.spawn_rate if plan is not None else spawn_rate,
-        "duration_s": plan.duration_s if plan is not None else duration_s,
-        "requests_per_user_s": max((float(getattr(user, "requests_per_s", 0) or 0) for user in classes), default=0)
+        "requests_per_user_s": max((float(getattr(user, "requests_per_s", 0) or 0) for user in users), default=0)
         or None,
-        "objectives": tuple(getattr(module, "objectives", ())),
-        "limits": dict(getattr(module, "limits", {})),
+        "objectives": tuple(getattr(_module_of(users), "objectives", ())),
+        "limits": dict(getattr(_module_of(users), "limits", {})),
+        "arguments": _arguments(chosen, classes, tags, settings.values, request["arguments"]),
+        "notes": settings.sentences(),
     }
 
 
-def main() -> None:
-    """Answer the requests on stdin, a JSON list of `describe`'s arguments, in order; a broken one with {"error"}."""
-    answers: list[dict[str, Any]] = []
-    for request in json.load(sys.stdin):
-        try:
-            answers.append(describe(Path(request.pop("path")), **request))
-        except BaseException as error:  # a locustfile may raise anything, or exit; its words are the answer
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            answers.append({"error": f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"})
-    json.dump(answers, sys.stdout)
+class _Tags:
+    def __init__(self, included: list[str], excluded: list[str]) -> None:
+        self.included, self.excluded = included, excluded
 
 
-if __name__ == "__main__":
-    main()
+def _module_of(users: list[Any]) -> Any:
+    return inspect.getmodule(users[0]) if users else None
+
+
+def _chosen(classes: dict[str, Any], names: Iterable[str], path: Path) -> dict[str, Any]:
+    names = list(dict.fromkeys(names))
+    if unknown := [name for name in names if name not in classes]:
+        raise _RefusedError(f"`--user-class {unknown[0]}`: {path.name} has {', '.join(classes)}.")
+    return {name: classes[name] for name in names} if names else dict(classes)
+
+
+def _shape(shapes: dict[str, Any], name: str | None, path: Path) -> Any:
+    """Return the shape to use, or None."""
+    if name == "none":
+        return None
+    if name is not None and name not in shapes:
+        raise _RefusedError(f"`--shape {name}`: {path.name} has {', '.join(shapes) or 'none'}.")
+    if name is None and len(shapes) > 1:
+        raise _RefusedError(
+            f"{path.name} has {len(shapes)} load shapes: choose with --shape {' or --shape '.join(shapes)}, or run "
+            "without one by --shape none."
+        )
+    return shapes[name] if name is not None else next(iter(shapes.values()), None)
+
+
+def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return who decides how many users there are: the plan's corners and what overrides it."""
+    from ..users.open_loop import OpenLoopUser
+    from ..users.shapes import SHAPELESS, PlannedShape
+
+    asked = {
+        "users": request["users"] or settings.get("num_users"),
+        "spawn_rate": request["spawn_rate"] or settings.get("spawn_rate"),
+        "duration_s": request["duration_s"] or settings.get("run_time"),
+    }
+    known = shape.plan if isinstance(shape, PlannedShape) else SHAPELESS if shape is None else None
+    plan = known and known.overridden(**asked)
+    return {
+        "open_loop": bool(users) and all(issubclass(user, OpenLoopUser) for user in users),
+        "corners": plan.corners() if plan is not None else (),
+        "users": plan.users if plan is not None else asked["users"],
+        "spawn_rate": plan.spawn_rate if plan is not None else asked["spawn_rate"],
+        "duration_s": plan.duration_s if plan is not None else asked["duration_s"],
+        "asked": asked,
+    }
+
+
+def _speaks_http(user: Any) -> bool:
+    """Whether the class's client needs a base URL."""
+    from locust import FastHttpUser, HttpUser
+
+    from ..users.fast_user import FastUser
+
+    return issubclass(user, (HttpUser, FastHttpUser, FastUser))
+
+
+def _require_tasks(users: list[Any], environment: Any, tags: _Tags, path: Path) -> None:
+    """Refuse tags that leave nothing to do, with the tags that there are.
+
+    A class without tasks of its own may override `run` or give itself tasks later: nothing is said of it.
+    """
+    with_tasks = [user for user in users if user.tasks]
+    there = sorted({tag for user in with_tasks for task in user.tasks for tag in _tags_of(task)})
+    if not (tags.included or tags.excluded) or not with_tasks:
+        return
+    environment._filter_tasks_by_tags()
+    if not any(user.tasks for user in with_tasks):
+        given = [f"--tags {tag}" for tag in tags.included] + [f"--exclude-tags {tag}" for tag in tags.excluded]
+        raise _RefusedError(
+            f"`{' '.join(given)}`: no task of {path.name} is left. Its tags are {', '.join(there) or '(none)'}."
+        )
+
+
+def _tags_of(task: Any) -> set[str]:
+    found = set(getattr(task, "locust_tag_set", ()))
+    if isinstance(task, type):
+        found |= {tag for inner in getattr(task, "tasks", ()) for tag in _tags_of(inner)}
+    return found
+
+
+def _arguments(
+    chosen: dict[str, Any], classes: dict[str, Any], tags: _Tags, settings: dict[str, Any], own: list[str]
+) -> list[str]:
+    """Return what Locust's processes are to be given: user classes first, as one of the others may take any number."""
+    arguments = [] if len(chosen) == len(classes) else list(chosen)
+    arguments += ["--tags", *tags.included] if tags.included else []
+    arguments += ["--exclude-tags", *tags.excluded] if tags.excluded else []
+    arguments += ["--equal-weights"] if settings.get("equal_weights") else []
+    if "--config-users" not in own and (configs := settings.get("config_users")):
+        arguments += ["--config-users", *(json.dumps(config) for config in configs)]
+    return [*arguments, *own]
+
+
+def answer_for(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Return `describe`'s answer, or {"error": the text that says why there is none}."""
+    try:
+        return describe(path, request)
+    except _RefusedError as error:
+        return {"error": str(error)}
+    except BaseException as error:  # a locustfile may raise anything, or exit
+        text = format_load_error(error, path)
+        own = sys.modules.get(launch.NAME)
+        if __package__.startswith(launch.ALIAS) and (missing_module(error) or "").startswith(f"{launch.NAME}."):
+            place = getattr(own, "__file__", None) or str(path)
+            text += (
+                f"\n{place} has the name of lt's own package `{launch.NAME}` and is imported in its place: "
+                f"to use `{missing_module(error)}` of lt, rename it."
+            )
+        return {"error": text}
+
+
+def main(arguments: list[str]) -> None:
+    """Write the descriptions as one line of JSON to a file descriptor.
+
+    Args:
+        arguments: `-f FIRST_FILE FD [[path, request], …]`. The answer has a descriptor of its own, as a locustfile may
+            print what it likes.
+    """
+    descriptor, requests = int(arguments[2]), json.loads(arguments[3])
+    os.set_inheritable(descriptor, False)
+    answers = [answer_for(Path(path), request) for path, request in requests]
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(json.dumps(answers) + "\n")

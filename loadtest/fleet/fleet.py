@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,19 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+import psutil
+
 from ..core.addresses import LOOPBACK, free_port
 from ..core.errors import FleetError
-from ..recorder.messages import FOLDER_VARIABLE, PARENT_VARIABLE
+from ..recorder.messages import BOUNDS_VARIABLE, FOLDER_VARIABLE, PARENT_VARIABLE
 from ..recording.folder import RunFolder
-from .scenario import locust_environment
-
-RECORDER = Path(__file__).parent.parent / "recorder" / "plugin.py"
+from .scenario import LAUNCH
 
 STOP_TIMEOUT_S = 10
 """How long users may finish what they began when the run ends; what takes longer is cut off and not recorded."""
@@ -32,6 +33,15 @@ END_S = STOP_TIMEOUT_S + 15.0
 ALONE_S = 5.0
 """A master whose workers have all ended ends by itself, or, when they were killed, is told to after this long."""
 
+STOPPED_S = 20.0
+"""A master whose process is stopped (SIGSTOP) for so long is killed: a run has to end."""
+
+SILENT_S = 300.0
+"""A living master that has recorded nothing for so long is killed; while there is load it writes every second."""
+
+IMPORT_S = 60.0
+"""How long the master may take to import the scenario before it waits for its workers."""
+
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
@@ -39,18 +49,20 @@ class FleetPlan:
 
     Attributes:
         locustfile: of the scenario.
-        host: the target's base URL.
+        host: the target's base URL; None leaves every user class the one it names.
         workers: processes started on this machine.
         expect_workers: workers to wait for in all; the ones beyond `workers` join from other machines.
         bind: the address the master listens on for workers.
         port: the port of it; 0 takes a free one.
         join_timeout_s: how long to wait for all the workers.
         ui_port: of Locust's own web page on loopback; None for none.
+        arguments: Locust's and the scenario's own, as `Scenario.arguments` has them.
+        shape: the load shape's name where there are several, `none` to do without.
         environment: variables for every process beside this one's own.
     """
 
     locustfile: Path
-    host: str
+    host: str | None
     workers: int
     expect_workers: int
     users: int | None = None
@@ -61,7 +73,14 @@ class FleetPlan:
     port: int = 0
     join_timeout_s: float = 60.0
     ui_port: int | None = None
+    arguments: tuple[str, ...] = ()
+    shape: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def bounds(self) -> str:
+        """Return what bounds a shape of the scenario's own, for the master."""
+        asked = {"users": self.users, "spawn_rate": self.spawn_rate, "duration_s": self.duration_s}
+        return json.dumps({"shape": self.shape, **asked})
 
 
 class Fleet:
@@ -75,6 +94,12 @@ class Fleet:
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._alone_since_s: float | None = None
+        self._stopped_since_s: float | None = None
+        self._stop_asked_s: float | None = None
+        self._began = False
+        self._grown = (0, 0.0)  # bytes recorded, and when they last became more
+        self.reasons: list[str] = []
+        """Why the master did not end by itself, as sentences."""
 
     def __enter__(self) -> Fleet:
         """Start it."""
@@ -98,41 +123,50 @@ class Fleet:
         if plan.ui_port is not None:
             require_free(LOOPBACK, plan.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
-        common = ["-f", f"{plan.locustfile},{RECORDER}", "--loglevel", "INFO"]
-        master = [*common, "--master", "--master-bind-host", plan.bind, "--master-bind-port", str(self.port)]
-        master += [
-            "--expect-workers",
-            str(plan.expect_workers),
-            "--expect-workers-max-wait",
-            str(int(plan.join_timeout_s)),
-        ]
-        master += ["--host", plan.host, "--stop-timeout", str(STOP_TIMEOUT_S), "--enable-rebalancing", "--only-summary"]
-        master += ["--exit-code-on-error", "0"]
+        self._started_s = time.monotonic()
+        environment = {FOLDER_VARIABLE: str(self.folder.path.resolve()), BOUNDS_VARIABLE: plan.bounds()}
+        self._master = self._start(self._master_arguments(), environment)
+        self._workers = [self._start(self._worker_arguments(), {}) for _ in range(plan.workers)]
+
+    def _master_arguments(self) -> list[str]:
+        plan = self.plan
+        arguments = ["--master", "--master-bind-host", plan.bind, "--master-bind-port", str(self.port)]
+        arguments += ["--expect-workers", str(plan.expect_workers)]
+        arguments += ["--expect-workers-max-wait", str(int(plan.join_timeout_s)), "--stop-timeout", str(STOP_TIMEOUT_S)]
+        arguments += ["--enable-rebalancing", "--only-summary", "--exit-code-on-error", "0"]
         for option, value in (
             ("--users", plan.users),
             ("--spawn-rate", plan.spawn_rate),
             ("--run-time", plan.duration_s),
         ):
-            master += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust wants digits
+            arguments += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust wants digits
+        arguments += [] if plan.host is None else ["--host", plan.host]
         if plan.ui_port is None:
-            master += ["--headless"]
+            arguments += ["--headless"]
         else:
-            master += ["--web-host", LOOPBACK, "--web-port", str(plan.ui_port), "--autostart", "--autoquit", "1"]
-        worker = [*common, "--worker", "--master-host", LOOPBACK if plan.bind == "0.0.0.0" else plan.bind]
-        worker += ["--master-port", str(self.port)]
-        self._master = self._start(master, {FOLDER_VARIABLE: str(self.folder.path.resolve())})
-        self._workers = [self._start(worker, {}) for _ in range(plan.workers)]
+            arguments += ["--web-host", LOOPBACK, "--web-port", str(plan.ui_port), "--autostart", "--autoquit", "1"]
+        return self._for_the_scenario(arguments)
+
+    def _worker_arguments(self) -> list[str]:
+        host = LOOPBACK if self.plan.bind == "0.0.0.0" else self.plan.bind
+        return self._for_the_scenario(["--worker", "--master-host", host, "--master-port", str(self.port)])
+
+    def _for_the_scenario(self, arguments: list[str]) -> list[str]:
+        """Return the arguments with the user classes before them and the other ones behind: none swallows another."""
+        own = self.plan.arguments
+        classes = next((index for index, word in enumerate(own) if word.startswith("-")), len(own))
+        return [*own[:classes], "-f", str(self.plan.locustfile), "--loglevel", "INFO", *arguments, *own[classes:]]
 
     def _start(self, arguments: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", "locust", *arguments],
+                [sys.executable, str(LAUNCH), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to pass on, once and in order
                 env={
-                    **locust_environment(),
+                    **os.environ,
                     **self.plan.environment,
                     **environment,
                     PARENT_VARIABLE: str(os.getpid()),
@@ -147,17 +181,66 @@ class Fleet:
         return tuple(process.pid for process in (self._master, *self._workers) if process is not None)
 
     def running(self) -> bool:
-        """Whether the run is still going on; a master that has lost all its workers is told to end."""
+        """Whether the run is still going on; one that cannot go on is ended, its master told or, at last, killed.
+
+        Raises:
+            FleetError: it will not begin.
+        """
         assert self._master is not None
+        now_s = time.monotonic()
         if self._master.poll() is not None:
             return False
+        if not self._began:
+            self._look_at_the_start(now_s)
+        self._end_when_alone(now_s)
+        if why := self._overdue(now_s):
+            self.reasons.append(why)
+            self._master.kill()
+        return True
+
+    def _look_at_the_start(self, now_s: float) -> None:
+        """Give up a fleet one of whose workers has ended, or whose master has not begun in time."""
+        self._began = self.folder.read_run().load_start is not None
+        if self._began or self._stop_asked_s is not None:
+            return
+        ended = [worker.returncode for worker in self._workers if worker.poll() is not None]
+        if ended:
+            raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_words()}")
+        if now_s - self._started_s > IMPORT_S + self.plan.join_timeout_s:
+            raise FleetError(f"Locust's master did not begin in {now_s - self._started_s:.0f} s:\n{self.last_words()}")
+
+    def _end_when_alone(self, now_s: float) -> None:
+        """Tell a master to end that has lost all its workers."""
+        assert self._master is not None
         if self.plan.expect_workers > len(self._workers) or any(worker.poll() is None for worker in self._workers):
             self._alone_since_s = None
         elif self._alone_since_s is None:
-            self._alone_since_s = time.monotonic()
-        elif time.monotonic() - self._alone_since_s > ALONE_S:
-            self._master.terminate()
-        return True
+            self._alone_since_s = now_s
+        elif now_s - self._alone_since_s > ALONE_S:
+            self._alone_since_s = now_s
+            self.stop()
+
+    def _overdue(self, now_s: float) -> str | None:
+        """Return why the master has to be killed, or None while it ends or works."""
+        assert self._master is not None
+        try:
+            stopped = psutil.Process(self._master.pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:  # it has ended since
+            return None
+        if not stopped:
+            self._stopped_since_s = None
+        elif self._stopped_since_s is None:
+            self._stopped_since_s = now_s
+        elif now_s - self._stopped_since_s > STOPPED_S:
+            return f"Locust's master was stopped (SIGSTOP) for {STOPPED_S:.0f} s and was killed"
+        if self._stop_asked_s is not None and now_s - self._stop_asked_s > END_S:
+            return f"Locust's master did not end within {END_S:.0f} s of being told to and was killed"
+        recorded = sum(path.stat().st_size for path in (self.folder.spool, self.folder.load) if path.exists())
+        if recorded != self._grown[0] or not self._began:
+            self._grown = recorded, now_s
+        elif now_s - self._grown[1] > SILENT_S:
+            return f"Locust's master recorded nothing for {SILENT_S:.0f} s and was killed"
+        return None
 
     def finish(self) -> int:
         """Wait for the end of a fleet whose master has ended, and return the master's exit status (−9 for SIGKILL)."""
@@ -170,21 +253,20 @@ class Fleet:
             try:
                 worker.wait(timeout=max(0.1, give_up_s - time.monotonic()))
             except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+                _kill(worker)
         return code
 
     def stop(self) -> None:
         """Ask the fleet to end: users finish what they began, the last rows are collected. Returns at once."""
         if self._master is not None and self._master.poll() is None:
+            self._stop_asked_s = self._stop_asked_s or time.monotonic()
             self._master.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End every process now."""
+        """End every process now, with what the scenario has started in it."""
         for process in (self._master, *self._workers):
             if process is not None and process.poll() is None:
-                process.kill()
-                process.wait()
+                _kill(process)
         if self._log is not None:
             self._log.close()
 
@@ -195,6 +277,12 @@ class Fleet:
         except OSError:
             return "(no log)"
         return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def require_free(host: str, port: int, *, option: str) -> None:

@@ -3,30 +3,72 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from ..core.errors import UsageError
 from ..core.plan import user_seconds
+from ..recorder.messages import PARENT_VARIABLE
 from ..recording.run import LoadModel, PlanPoint, ScenarioRecord
 
 BUNDLED = Path(__file__).parents[2] / "scenarios"
+LAUNCH = Path(__file__).parents[1] / "launch.py"
+"""Starts every process that loads a locustfile."""
 
 DESCRIBE_TIMEOUT_S = 60.0
+
+FAREWELL_S = 5.0
+"""How long a described locustfile's process may take to end; a thread that it left running is not waited for."""
+
+LAST_LINES = 20
+
+
+class Request(BaseModel):
+    """How a locustfile is to be run; None and empty leave it to the file, and to Locust's own configuration.
+
+    Attributes:
+        user_classes: by name; empty: all of them.
+        shape: the name of a load shape, or `none`.
+        arguments: the scenario's own.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    users: int | None = None
+    spawn_rate: float | None = None
+    duration_s: float | None = None
+    user_classes: tuple[str, ...] = ()
+    shape: str | None = None
+    tags: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
 
 class Scenario(BaseModel):
     """What a locustfile says of itself.
 
     Attributes:
+        user_classes: those that will run.
+        hosts: the base URL that each of them names, or None.
+        http_classes: those of them whose client cannot do without a base URL.
         corners: (elapsed s, users) of its plan; empty when its shape is not one of ours and cannot be foretold.
+        asked: users, spawn_rate and duration_s as asked for, by the command line or Locust's own configuration.
         requests_per_user_s: the most requests one user sends per second, where its class states it.
         objectives: the file's `objectives`, as written.
         limits: the file's `limits`: what the local Cloud Run should be given for it.
+        arguments: what Locust's processes are to be given so that it runs as described.
+        notes: what was taken from Locust's own configuration and what was not, as sentences.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,16 +78,20 @@ class Scenario(BaseModel):
     sha256: str
     description: str
     user_classes: tuple[str, ...]
-    host: str | None
+    hosts: dict[str, str | None]
+    http_classes: tuple[str, ...]
     open_loop: bool
     shape: str | None
     corners: tuple[tuple[float, float], ...]
     users: int | None
     spawn_rate: float | None
     duration_s: float | None
+    asked: dict[str, float | None]
     requests_per_user_s: float | None
     objectives: tuple[str, ...]
     limits: dict[str, float | int | str | bool]
+    arguments: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def request_budget(self) -> float | None:
         """Return the most requests the plan can send: its area in user-seconds × requests per user and second."""
@@ -84,65 +130,92 @@ def locate(name: str) -> Path:
     if name in known:
         return known[name]
     path = Path(name)
-    if path.is_file():
-        return path.resolve()
+    if path.is_file() and path.suffix == ".py":
+        return path.absolute()  # a link's neighbours are those of the link, as for Python
     raise UsageError(
         f"`--scenario {name}`: there is no such scenario or file. Bundled: {', '.join(known)}; "
-        "or give the path of a locustfile."
+        "or give the path of a locustfile, NAME.py."
     )
 
 
 def describe_all(paths: Iterable[Path]) -> list[Scenario | str]:
     """Describe locustfiles in one process; a broken one comes as the sentence that says why."""
-    return _describe([{"path": str(p), "users": None, "spawn_rate": None, "duration_s": None} for p in paths])
+    return _describe([(path, Request()) for path in paths])
 
 
-def describe_one(
-    path: Path, *, users: int | None = None, spawn_rate: float | None = None, duration_s: float | None = None
-) -> Scenario:
-    """Describe a locustfile with its plan overridden the way the run will do it.
+def describe_one(path: Path, **asked: Any) -> Scenario:
+    """Describe a locustfile as it will be run.
+
+    Args:
+        path: of the locustfile.
+        asked: the fields of `Request`.
 
     Raises:
-        UsageError: it cannot be imported, or defines no user.
+        UsageError: it cannot be imported, or not be run as asked; the text says why, with the author's traceback.
     """
-    (scenario,) = _describe([{"path": str(path), "users": users, "spawn_rate": spawn_rate, "duration_s": duration_s}])
+    (scenario,) = _describe([(path, Request(**asked))])
     if isinstance(scenario, str):
         raise UsageError(scenario)
-    if not scenario.user_classes:
-        raise UsageError(f"{path} defines no Locust user: a scenario needs a class derived from `User` with a task.")
     return scenario
 
 
-def _describe(requests: list[dict[str, object]]) -> list[Scenario | str]:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "loadtest.fleet.describe"],
-            input=json.dumps(requests),
-            capture_output=True,
-            text=True,
-            timeout=DESCRIBE_TIMEOUT_S,
-            check=False,
-            env=locust_environment(),
+def _describe(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
+    """Describe in a process of its own; what it answers comes over a pipe of its own, whatever a locustfile prints."""
+    asked = json.dumps([(str(path), request.model_dump()) for path, request in requests])
+    read, write = os.pipe()
+    with tempfile.TemporaryFile() as printed, os.fdopen(read, "rb") as answers:
+        process = subprocess.Popen(
+            [sys.executable, str(LAUNCH), ".fleet.describe", "-f", str(requests[0][0]), str(write), asked],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            pass_fds=[write],
+            start_new_session=True,  # whatever a locustfile starts ends with it
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
         )
-        answers = json.loads(done.stdout[done.stdout.rindex("[{") :])  # a locustfile may print while it is imported
-    except subprocess.TimeoutExpired:
-        return [
-            f"{request['path']} did not finish importing within {DESCRIBE_TIMEOUT_S:.0f} s." for request in requests
-        ]
-    except ValueError:
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        return [f"{request['path']} could not be imported: {last}" for request in requests]
+        os.close(write)
+        try:
+            line = _line_of(answers, DESCRIBE_TIMEOUT_S)
+            ended = _wait(process, FAREWELL_S)
+        finally:
+            _end_group(process)
+        printed.seek(0)
+        said = printed.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
+    if line is None:
+        return [f"{path} did not finish importing within {DESCRIBE_TIMEOUT_S:.0f} s." for path, _ in requests]
+    if not line:
+        how = "" if ended is None else f" by signal {-ended}" if ended < 0 else f" with status {ended}"
+        told = "\n".join([f"its process ended{how}.", *said])
+        return [f"{path} could not be imported: {told}" for path, _ in requests]
     return [
-        f"{request['path']} could not be imported: {answer['error']}"
-        if "error" in answer
-        else Scenario(name=Path(str(request["path"])).stem, **answer)
-        for request, answer in zip(requests, answers, strict=True)
+        str(answer["error"]) if "error" in answer else Scenario(name=path.stem, **answer)
+        for (path, _), answer in zip(requests, json.loads(line), strict=True)
     ]
 
 
-def locust_environment() -> dict[str, str]:
-    """Return the environment of a Locust process: this checkout importable whatever the working folder."""
-    import os
+def _line_of(pipe: IO[bytes], timeout_s: float) -> bytes | None:
+    """Return the line that comes through a pipe; empty when it is closed without one, None when none came in time."""
+    give_up_s = time.monotonic() + timeout_s
+    parts: list[bytes] = []
+    while not (parts and parts[-1].endswith(b"\n")):
+        ready, _, _ = select.select([pipe], [], [], max(0.0, give_up_s - time.monotonic()))
+        if not ready:
+            return None
+        part = os.read(pipe.fileno(), 1 << 20)
+        if not part:
+            return b""
+        parts.append(part)
+    return b"".join(parts)
 
-    path = os.pathsep.join(part for part in (str(BUNDLED.parent), os.environ.get("PYTHONPATH", "")) if part)
-    return {**os.environ, "PYTHONPATH": path}
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
+    try:
+        return process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

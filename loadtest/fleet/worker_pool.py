@@ -7,17 +7,19 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from ..core.errors import FleetError
-from ..recorder.messages import PARENT_VARIABLE
-from .scenario import locust_environment
+from ..recorder.messages import FETCHED_VARIABLE, PARENT_VARIABLE
+from .scenario import LAUNCH
 
 TRY_EVERY_S = 0.5
 END_S = 15.0
+FETCH_S = 60.0
 
 
 class WorkerPool:
-    """Locust workers that take scenario and recorder from their master (`locust -f -`)."""
+    """Locust workers whose scenario comes from their master."""
 
     def __init__(self, host: str, port: int, processes: int) -> None:
         self.host = host
@@ -43,15 +45,38 @@ class WorkerPool:
                     ) from error
                 time.sleep(TRY_EVERY_S)
 
-    def run(self) -> int:
-        """Run the workers to the end of the run; return the worst exit status. Ctrl-C ends them in good order."""
-        arguments = ["-f", "-", "--worker", "--master-host", self.host, "--master-port", str(self.port)]
+    def fetch_scenario(self, folder: Path) -> Path:
+        """Write the master's scenario into a folder, with the modules beside it; return its locustfile.
+
+        Raises:
+            FleetError: the master did not send it.
+        """
+        done = subprocess.run(
+            [sys.executable, str(LAUNCH), ".recorder.fetch", self.host, str(self.port), str(folder), str(FETCH_S)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+        )
+        if done.returncode:
+            raise FleetError(done.stderr.strip() or f"No scenario from {self.host}:{self.port}.")
+        return Path(done.stdout.strip())
+
+    def run(self, folder: Path) -> int:
+        """Run the workers to the end of the run; return the worst exit status. Ctrl-C ends them in good order.
+
+        Raises:
+            FleetError: the master did not send its scenario.
+        """
+        arguments = ["-f", str(self.fetch_scenario(folder))]
+        arguments += ["--worker", "--master-host", self.host, "--master-port", str(self.port)]
         workers = [
             subprocess.Popen(
-                [sys.executable, "-m", "locust", *arguments],
+                [sys.executable, str(LAUNCH), *arguments],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env={**locust_environment(), PARENT_VARIABLE: str(os.getpid())},
+                env={**os.environ, PARENT_VARIABLE: str(os.getpid()), FETCHED_VARIABLE: str(folder)},
             )
             for _ in range(self.processes)
         ]

@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import IO, Any
 
 import gevent
@@ -46,8 +48,15 @@ class Collector:
     """The recording half of the master: one writer of the spool, of `load.csv` and of the workers' accounts."""
 
     def __init__(
-        self, environment: Environment, runner: MasterRunner, folder: RunFolder, *, parent_pid: int | None
+        self,
+        environment: Environment,
+        runner: MasterRunner,
+        folder: RunFolder,
+        *,
+        parent_pid: int | None,
+        why_lost: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self.why_lost = why_lost  # Locust's client id → why `liveness` has given it up
         self.environment = environment
         self.runner = runner
         self.folder = folder
@@ -205,7 +214,7 @@ class Collector:
             node = self.runner.clients.get(client_id)
             gone = node is None or node.state == STATE_MISSING
             if gone and account.lost_at is None:
-                why = "it ended" if node is None else "no sign of life for 3 s"
+                why = self.why_lost.get(client_id, "it ended" if node is None else "no sign of life")
                 self.ledger.lost(worker, at=datetime.now(UTC), why=why)
                 log.error("Worker %s was lost (%s); its users go to the others.", worker, why)
                 self._write_run()
@@ -251,7 +260,11 @@ class Collector:
 
     def _give_up(self, reason: str) -> None:
         self._degrade(reason)
-        gevent.spawn(self.runner.quit)
+        gevent.spawn(self._end_run)
+
+    def _end_run(self) -> None:
+        """End the run; a function of ours, so that `ending` does not take the call for the scenario's."""
+        self.runner.quit()
 
     def _write_run(self) -> None:
         """Bring `run.json` up to date; while the fleet lives, the master is its only writer."""

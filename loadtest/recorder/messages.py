@@ -21,3 +21,14 @@ REPORT_INTERVAL_S = 1.0
 
 SILENCE_S = 5.0
 """A worker that has not heard the master for so long stops its users: load that nobody records is no measurement."""
+
+BOUNDS_VARIABLE = "LT_BOUNDS"
+"""Tells the master, as JSON, which shape to use and what bounds it: `shape`, `users`, `spawn_rate`, `duration_s`."""
+
+FETCHED_VARIABLE = "LT_FETCHED"
+"""Names the folder that `fetch` has written, to a worker whose master is elsewhere."""
+
+SCENARIO = "lt_scenario"  # worker → master: asks for the scenario; and back: its files and its own arguments
+UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error
+ENDING = "lt_ending"  # worker → master: the scenario has called for the run's end: where
+PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it

@@ -1,32 +1,15 @@
-"""Record every request of a Locust fleet: the plugin that each of its processes loads as a second locustfile."""
+"""Record a worker of bare Locust: a locustfile that `locust -f loadtest/recorder/plugin.py,FILE --worker` loads first.
+
+`lt` starts its own processes by `loadtest/launch.py`; this is for those that others start.
+"""
 
 from __future__ import annotations
 
-import os
+import sys
 
 from locust import events
-from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest.recorder.messages import FOLDER_VARIABLE, PARENT_VARIABLE
+from loadtest.recorder.locust_process import take_side
 
-
-@events.init.add_listener
-def _take_side(environment: Environment, **_: object) -> None:
-    parent = int(os.environ[PARENT_VARIABLE]) if PARENT_VARIABLE in os.environ else None
-    if isinstance(environment.runner, WorkerRunner):
-        from loadtest.recorder.tokens import authorize
-        from loadtest.recorder.worker import Sender
-
-        # The master may order users from now on, and whatever waits lets that order through: listen first.
-        Sender(environment, environment.runner, parent_pid=parent).startup()
-        authorize(environment)
-    elif isinstance(environment.runner, MasterRunner) and FOLDER_VARIABLE in os.environ:
-        from pathlib import Path
-
-        from loadtest.recorder.master import Collector
-        from loadtest.recording.folder import RunFolder
-
-        Collector(
-            environment, environment.runner, RunFolder(Path(os.environ[FOLDER_VARIABLE])), parent_pid=parent
-        ).startup()
+events.init.add_listener(take_side)
+sys.modules.pop(__name__, None)  # a scenario's neighbour may be called `plugin`

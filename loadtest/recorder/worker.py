@@ -72,8 +72,12 @@ class Sender:
 
     def main_loop(self) -> None:
         """Watch the parent and the master: without the one end, without the other stop the users."""
+        turned_s = time.monotonic()
         while True:
             gevent.sleep(0.5)
+            if time.monotonic() - turned_s > 1:  # this process was busy: what the master said meanwhile comes now
+                self.heard_s = time.monotonic()
+            turned_s = time.monotonic()
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
                 log.error("The process that started this worker is gone: stopping.")
                 self.runner.quit()

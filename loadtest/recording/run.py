@@ -239,7 +239,12 @@ class SealedFile(_Record):
 
 
 class Run(_Record):
-    """Everything about a run that is not a row."""
+    """Everything about a run that is not a row.
+
+    `scenario_exit_code` is the `environment.process_exit_code` that the scenario set, its own verdict.
+    `ended_by_scenario_at_s` is when it ended the run (`runner.quit()`), in s since `load_start`; `…_where` names the
+    place in its code.
+    """
 
     format: int = FORMAT_VERSION
     id: str
@@ -267,4 +272,7 @@ class Run(_Record):
     unrecorded_workers: list[UnrecordedWorkerRecord] = Field(default_factory=list)
     starts_not_known: list[str] = Field(default_factory=list)
     sealed: SealedFile | None = None
+    scenario_exit_code: int | None = None
+    ended_by_scenario_at_s: float | None = None
+    ended_by_scenario_where: str | None = None
     process: ProcessRecord | None = None

@@ -1,0 +1,138 @@
+"""Run one of our processes so that it sees the user's modules exactly as bare `locust -f FILE` does.
+
+Run by its path::
+
+    python loadtest/launch.py -f FILE --worker …     Locust, with the recorder in it: Locust's own arguments
+    python loadtest/launch.py .fleet.describe …      a module of this package (a leading dot), by its `main(arguments)`
+
+Locust puts the working folder and the locustfile's folder on `sys.path`, where anything may have any name. So nothing
+of ours is put there: this package is loaded from its own folder, and only the name `loadtest` is taken. Where the user
+has a `loadtest` too, theirs gets the name and ours becomes `_lt_loadtest`; every import inside it is relative.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # this file's folder, with our `http`, `core`, `cli`: before anything else is imported
+
+import importlib.util
+import os
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
+SCENARIOS = HERE.parent / "scenarios"
+NAME, ALIAS = "loadtest", "_lt_loadtest"
+FETCH_S = 300
+"""How long a worker waits for its master's scenario, as Locust's own do."""
+
+
+def main() -> None:
+    """Load the package, then run what the arguments say."""
+    arguments = sys.argv[1:]
+    tool = arguments.pop(0)[1:] if arguments and arguments[0].startswith(".") else "recorder.locust_process"
+    if locustfile_in(arguments) == "-":
+        arguments = with_fetched_scenario(arguments)
+    named = locustfile_in(arguments)
+    name = claim_name(None if named is None else Path(named).absolute())
+    importlib.import_module(f"{name}.recorder.parent").watch()
+    importlib.import_module(f"{name}.{tool}").main(arguments)
+
+
+def locustfile_in(arguments: list[str]) -> str | None:
+    """Return the first file that `-f` names, or None."""
+    for index, word in enumerate(arguments):
+        option, has_value, value = word.partition("=")
+        if option in ("-f", "--locustfile"):
+            named = value if has_value else arguments[index + 1] if index + 1 < len(arguments) else ""
+        elif word.startswith("-f"):
+            named = word[2:]
+        else:
+            continue
+        return named.split(",")[0].strip() or None
+    return None
+
+
+def with_fetched_scenario(arguments: list[str]) -> list[str]:
+    """Return a worker's arguments with the scenario of its master in place of `-f -`; ends the process without one.
+
+    Locust would take the one file without the modules beside it, and write it to a name in /tmp that all may foresee.
+    """
+    import argparse
+    import shutil
+    import subprocess
+    import tempfile
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--master-host", default=os.environ.get("LOCUST_MASTER_NODE_HOST", "127.0.0.1"))
+    parser.add_argument("--master-port", default=os.environ.get("LOCUST_MASTER_NODE_PORT", "5557"))
+    master, _ = parser.parse_known_args(arguments)
+    folder = tempfile.mkdtemp(prefix="lt-scenario-")
+    done = subprocess.run(
+        [sys.executable, __file__, ".recorder.fetch", master.master_host, master.master_port, folder, str(FETCH_S)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "LT_PARENT_PID": str(os.getpid())},
+    )
+    if done.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.exit(done.returncode)
+    os.environ["LT_FETCHED"] = os.environ["LT_FETCHED_HERE"] = folder
+    fetched = done.stdout.strip()
+    replaced = {"-": fetched, "-f-": f"-f{fetched}", "--locustfile=-": f"--locustfile={fetched}"}
+    return [replaced.get(word, word) for word in arguments]
+
+
+def claim_name(locustfile: Path | None) -> str:
+    """Load this package and return its name: `loadtest`, or `_lt_loadtest` where the user's own has that name.
+
+    A folder `loadtest` without `__init__.py` is no package of its own: its modules are added to ours, as Python would
+    find both, unless one of them has the name of one of ours. A bundled scenario gets our packages whatever lies about.
+    """
+    if locustfile is not None and locustfile.resolve().is_relative_to(SCENARIOS):
+        _load("scenarios", SCENARIOS)
+        _load(NAME, HERE)
+        return NAME
+    if locustfile is not None and locustfile.stem == NAME:
+        _load(ALIAS, HERE)
+        return ALIAS
+    folders = [str(Path.cwd()), *sys.path]
+    theirs = PathFinder.find_spec(NAME, folders if locustfile is None else [str(locustfile.parent), *folders])
+    if theirs is None or (theirs.origin is not None and Path(theirs.origin).resolve().parent == HERE):
+        _load(NAME, HERE)
+        return NAME
+    portions = [Path(portion) for portion in theirs.submodule_search_locations or ()]
+    if theirs.origin is None and not any(_modules_in(portion) & _modules_in(HERE) for portion in portions):
+        _load(NAME, HERE).__path__.extend(str(portion) for portion in portions)
+        return NAME
+    _load(ALIAS, HERE)
+    return ALIAS
+
+
+def _modules_in(folder: Path) -> set[str]:
+    """Return the names that can be imported from a package's folder."""
+    return {
+        entry.stem
+        for entry in (folder.iterdir() if folder.is_dir() else ())
+        if not entry.name.startswith(("_", ".")) and (entry.suffix == ".py" or entry.is_dir())
+    }
+
+
+def _load(name: str, folder: Path) -> ModuleType:
+    spec: ModuleSpec | None = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

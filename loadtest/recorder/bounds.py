@@ -1,0 +1,78 @@
+"""Hold a load shape that is not ours to the users, the spawn rate and the duration that were asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from ..users.shapes import PlannedShape
+from .messages import BOUNDS_VARIABLE
+
+Tick = tuple[Any, ...] | None
+"""What a shape's `tick` returns: users, spawn rate and perhaps user classes; None ends the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that a shape may do; None where nothing bounds it.
+
+    Attributes:
+        shape: the name of the shape to use where there are several; `none` for none of them.
+    """
+
+    shape: str | None = None
+    users: int | None = None
+    spawn_rate: float | None = None
+    duration_s: float | None = None
+
+    @classmethod
+    def from_environment(cls) -> Bounds:
+        """Return what the starter of this process asked for."""
+        return cls(**json.loads(os.environ.get(BOUNDS_VARIABLE, "{}")))
+
+    def to_json(self) -> str:
+        """Return it for the environment of the master."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+
+def bounded(tick: Tick, bounds: Bounds, elapsed_s: float) -> Tick:
+    """Return what a shape may do of what it asks for at `elapsed_s`."""
+    if tick is None or (bounds.duration_s is not None and elapsed_s >= bounds.duration_s):
+        return None
+    users, rate, *classes = tick
+    return (
+        users if bounds.users is None else min(users, bounds.users),
+        rate if bounds.spawn_rate is None else min(rate, bounds.spawn_rate),
+        *classes,
+    )
+
+
+def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[], None]) -> None:
+    """Choose the shape of a master, and bound one that is not ours; ours take the same options by themselves.
+
+    Args:
+        environment: of a master whose runner is made.
+        bounds: what to hold it to.
+        end_run: called at the end of the duration, from a greenlet of its own. Locust's own loop asks the shape only
+            once the users of the last answer have been started, which a slow spawn rate puts off for minutes.
+    """
+    if bounds.shape is not None:
+        shapes = environment.available_shape_classes or {}
+        environment.shape_class = None if bounds.shape == "none" else shapes[bounds.shape]
+    shape = environment.shape_class
+    if shape is None:
+        return
+    shape.runner = environment.runner
+    if isinstance(shape, PlannedShape):
+        return
+    tick = shape.tick
+    shape.tick = lambda: bounded(tick(), bounds, shape.get_run_time())  # type: ignore[method-assign]
+    if bounds.duration_s is not None:
+        duration_s = bounds.duration_s
+        environment.events.test_start.add_listener(lambda **_: gevent.spawn_later(duration_s, end_run))

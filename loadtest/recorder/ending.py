@@ -1,0 +1,150 @@
+"""Notice that the scenario itself ends the run, and where in its code it does."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import gevent
+import locust
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.rpc import Message
+from locust.runners import MasterRunner, WorkerRunner
+
+from .messages import ENDING
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 20.0
+"""How long a worker waits for the master to end the run before it ends by itself, as under a master without us."""
+
+_STDLIB = sysconfig.get_paths()["stdlib"]
+_LOCUST = str(Path(locust.__file__).parent)
+_GEVENT = str(Path(gevent.__file__).parent)
+_OURS = str(Path(__file__).parents[1])
+
+
+class MasterEnding:
+    """Wraps a master's `quit` and `stop`; keeps who was the first to call one of them.
+
+    Attributes:
+        at_s: when the scenario ended the run, in seconds since the load began; None when it did not.
+        where: the place in its code, or what it said.
+    """
+
+    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+        self.runner = runner
+        self.at_s: float | None = None
+        self.where = ""
+        self._start_s: float | None = None
+        self._ending = False
+        self._quit, self._stop = runner.quit, runner.stop
+        environment.events.test_start.add_listener(self._started)
+        environment.events.test_stopping.add_listener(self._stopping)
+        runner.quit = self.quit  # type: ignore[method-assign]
+        runner.stop = self.stop  # type: ignore[method-assign]
+        runner.register_message(ENDING, self._told)
+
+    def quit(self) -> None:
+        """End the run; a scenario's call is noted, and carried out in a greenlet of its own.
+
+        It may come from a listener in the very greenlet that has to receive the workers' last rows.
+        """
+        where = self._scenarios_place()
+        if where is None:
+            self._quit()
+        else:
+            self._end(where)
+
+    def stop(self, *arguments: Any, **options: Any) -> None:
+        """Stop the users; where the scenario does it, the run is over, which bare Locust would sit out."""
+        where = self._scenarios_place()
+        if where is None:
+            self._stop(*arguments, **options)
+        else:
+            self._end(where)
+
+    def _scenarios_place(self) -> str | None:
+        return None if self._ending or self._start_s is None else calling_place()
+
+    def _end(self, where: str) -> None:
+        assert self._start_s is not None
+        self._ending = True
+        self.at_s, self.where = time.monotonic() - self._start_s, where
+        log.warning("The scenario ends the run at %.1f s (%s).", self.at_s, where)
+        gevent.spawn(self._quit)
+
+    def _started(self, **_: object) -> None:
+        self._start_s = time.monotonic()
+
+    def _stopping(self, **_: object) -> None:
+        self._ending = True  # whoever it was: a scenario that quits as the run stops did not end it
+
+    def _told(self, environment: Environment, msg: Message, **_: object) -> None:
+        del environment
+        if not self._ending and self._start_s is not None:
+            self._end(str(msg.data["where"])[:500])
+
+
+def forward_ending(runner: WorkerRunner) -> None:
+    """Let a worker's `quit` and `stop`, where the scenario calls them, end the whole run in good order.
+
+    Under bare Locust in one process they do; in a worker Locust would end that worker alone, its last rows unsent.
+    """
+
+    def forwarding(original: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any, **options: Any) -> None:
+            where = calling_place()
+            if where is None:
+                original(*arguments, **options)
+                return
+            log.warning("The scenario ends the run (%s).", where)
+            runner.send_message(ENDING, {"where": where})
+            gevent.spawn_later(ANSWER_S, original)
+
+        return call
+
+    runner.quit = forwarding(runner.quit)  # type: ignore[method-assign]
+    runner.stop = forwarding(runner.stop)  # type: ignore[method-assign]
+
+
+def calling_place() -> str | None:
+    """Return where the scenario calls the function that asks; None when it is not the scenario that does.
+
+    The scenario's are frames of any code but Python's, Locust's, gevent's and ours; a StopTest that it has raised; and
+    a greenlet that holds nothing but the call (`gevent.spawn_later(3, runner.quit)`).
+    """
+    frames = list(_frames())
+    if any(frame.f_code.co_filename == f"{_LOCUST}/web.py" for frame in frames):
+        return None
+    for frame in frames:
+        if frame.f_code.co_name == "handler" and frame.f_code.co_filename == f"{_LOCUST}/runners.py":
+            greenlet = frame.f_locals.get("greenlet")
+            if greenlet is not None and greenlet.exc_info[0] is StopTest:
+                return f"StopTest: {greenlet.exc_info[1]}"
+    for frame in frames:
+        if not _is_known(frame.f_code.co_filename):
+            return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
+    return None if frames else "in a greenlet that it started"
+
+
+def _frames() -> Iterator[FrameType]:
+    """Give the frames that lead to the call of `quit` or `stop`, the innermost first, without gevent's."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_filename != __file__ and not frame.f_code.co_filename.startswith(_GEVENT):
+            yield frame
+        frame = frame.f_back
+
+
+def _is_known(filename: str) -> bool:
+    if filename.startswith((_LOCUST, _GEVENT, _OURS, "<")):
+        return True
+    return filename.startswith(_STDLIB) and "-packages" not in filename

@@ -1,0 +1,78 @@
+"""Fetch the scenario from a master into a folder: its file, the modules beside it, its own arguments."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from .bundle import BundleError, lay_out
+from .messages import SCENARIO
+
+ASK_EVERY_S = 1.0
+
+PLAIN_AFTER_S = 5.0
+"""A master that has not answered our question by then is asked for the file as Locust's own workers ask."""
+
+MODULES, OPTIONS = "modules", "options.json"
+"""What is written into the folder."""
+
+STATUS = 4
+
+
+def fetch(host: str, port: int, folder: Path, timeout_s: float) -> Path:
+    """Write the scenario into a folder and return its locustfile's path.
+
+    Raises:
+        BundleError: the master cannot send it.
+        TimeoutError: it did not answer.
+    """
+    answer = _ask(host, port, timeout_s)
+    if "error" in answer:
+        raise BundleError(str(answer["error"]))
+    if "locustfiles" in answer:  # of a bare Locust master: files without their neighbours
+        files = {str(file["filename"]): str(file["contents"]).encode() for file in answer["locustfiles"]}
+        answer = {"files": files, "locustfile": next(iter(files)), "options": {}}
+    lay_out(answer["files"], folder / MODULES)
+    (folder / OPTIONS).write_text(json.dumps(answer["options"]), encoding="utf-8")
+    return folder / MODULES / str(answer["locustfile"])
+
+
+def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
+    import locust
+    from gevent import Timeout, sleep, spawn
+    from locust.rpc import Message, zmqrpc
+
+    name = f"{socket.gethostname()}_scenario_{uuid4().hex}"
+    client = zmqrpc.Client(host, port, name)
+    begin_s = time.monotonic()
+
+    def ask() -> None:
+        while True:
+            plain = time.monotonic() - begin_s > PLAIN_AFTER_S
+            client.send(Message("locustfile" if plain else SCENARIO, {"version": locust.__version__}, name))
+            sleep(ASK_EVERY_S)
+
+    asking = spawn(ask)
+    try:
+        with Timeout(timeout_s, TimeoutError(f"the master at {host}:{port} did not send the scenario")):
+            message = client.recv()
+            return dict(message.data)
+    finally:
+        asking.kill()
+        client.close(linger=0)
+
+
+def main(arguments: list[str]) -> None:
+    """Fetch, and print the locustfile's path; `HOST PORT FOLDER TIMEOUT_S`. A sentence and status 4 where it failed."""
+    host, port, folder, timeout_s = arguments
+    try:
+        print(fetch(host, int(port), Path(folder), float(timeout_s)))
+    except (BundleError, TimeoutError) as error:
+        print(f"No scenario from {host}:{port}: {error}.", file=sys.stderr)
+        sys.exit(STATUS)

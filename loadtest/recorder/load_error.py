@@ -1,0 +1,39 @@
+"""Format what a locustfile raised while it was imported, from the author's own file on."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+OURS = str(Path(__file__).parents[1])
+
+
+def format_load_error(error: BaseException, locustfile: Path) -> str:
+    """Return the traceback as Python prints it, without the frames of the loader, Locust's and ours.
+
+    The first line says what failed. Causes and contexts are formatted the same way. An error in the syntax has no
+    frames; its place in the file is part of the error.
+    """
+    formatted = traceback.TracebackException.from_exception(error)
+    part: traceback.TracebackException | None = formatted
+    seen = set()
+    while part is not None and id(part) not in seen:
+        seen.add(id(part))
+        _keep_authors_frames(part, str(locustfile))
+        part = part.__cause__ or part.__context__
+    return f"{locustfile} could not be imported:\n" + "".join(formatted.format()).rstrip()
+
+
+def _keep_authors_frames(part: traceback.TracebackException, locustfile: str) -> None:
+    frames = [frame for frame in part.stack if not frame.filename.startswith("<frozen importlib")]
+    first = next((index for index, frame in enumerate(frames) if frame.filename == locustfile), None)
+    if first is None:  # raised outside the file: by the loader itself, or where another error was handled
+        frames = [
+            frame for frame in frames if not frame.filename.startswith(OURS) and "load_locustfile" not in frame.name
+        ]
+    part.stack = traceback.StackSummary.from_list(frames[first or 0 :])
+
+
+def missing_module(error: BaseException) -> str | None:
+    """Return the module that an import did not find, or None."""
+    return error.name if isinstance(error, ModuleNotFoundError) else None

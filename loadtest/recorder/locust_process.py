@@ -1,0 +1,198 @@
+"""Run Locust in this process with the recorder in it, which hears everything before the scenario does."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .messages import (
+    FETCHED_VARIABLE,
+    FOLDER_VARIABLE,
+    PARENT_VARIABLE,
+    SCENARIO,
+    UNLOADABLE,
+)
+
+log = logging.getLogger(__name__)
+
+STATUS_UNLOADABLE = 4
+
+
+def main(arguments: list[str]) -> None:
+    """Run Locust's own `main` with these arguments; it ends the process."""
+    from locust import events
+    from locust import main as locust_main
+
+    from . import settings
+
+    if PARENT_VARIABLE in os.environ:
+        settings.keep_out(also_taken=False)
+    events.init.add_listener(take_side)
+    _load_with_authors_errors(locust_main)
+    _give_fetched_options(locust_main)
+    sys.argv = ["locust", *arguments]
+    locust_main.main()
+
+
+def take_side(environment: Any, **_: object) -> None:
+    """Set up the recording half of a worker or of a master that has a run folder. Locust calls it at its `init`."""
+    from locust.runners import MasterRunner, WorkerRunner
+
+    from . import parent
+    from .ending import forward_ending
+
+    runner = environment.runner
+    parent_pid = int(os.environ[PARENT_VARIABLE]) if PARENT_VARIABLE in os.environ else None
+    if isinstance(runner, WorkerRunner):
+        from .liveness import introduce
+        from .tokens import authorize
+        from .worker import Sender
+
+        # The master may order users from now on, and whatever waits lets that order through: listen first.
+        Sender(environment, runner, parent_pid=parent_pid).startup()
+        authorize(environment)
+        introduce(runner)
+        forward_ending(runner)
+        parent.ends_orderly()
+    elif isinstance(runner, MasterRunner) and FOLDER_VARIABLE in os.environ:
+        _lead(environment, runner, parent_pid)
+        parent.ends_orderly()
+
+
+def _lead(environment: Any, runner: Any, parent_pid: int | None) -> None:
+    """Set up the master."""
+    import gevent
+
+    from ..recording.folder import RunFolder
+    from .bounds import Bounds, apply_bounds
+    from .ending import MasterEnding
+    from .liveness import WorkerWatch
+    from .master import Collector
+
+    folder = RunFolder(Path(os.environ[FOLDER_VARIABLE]))
+    watch = WorkerWatch(environment, runner)
+    collector = Collector(environment, runner, folder, parent_pid=parent_pid, why_lost=watch.why)
+    collector.startup()
+    ending = MasterEnding(environment, runner)
+    apply_bounds(environment, Bounds.from_environment(), runner.quit)
+    runner.register_message(SCENARIO, lambda msg, **_: _send_scenario(environment, msg))
+    runner.register_message(UNLOADABLE, lambda msg, **_: _worker_cannot_load(environment, folder, msg))
+
+    def end_before_the_start() -> None:
+        if collector.start_s is None:
+            _end_now(runner, 128 + signal.SIGTERM)
+
+    gevent.signal_handler(signal.SIGTERM, end_before_the_start)
+
+    def told(**_: object) -> None:
+        run = folder.read_run()
+        run.scenario_exit_code = environment.process_exit_code
+        if ending.at_s is not None:
+            run.ended_by_scenario_at_s, run.ended_by_scenario_where = ending.at_s, ending.where
+        folder.write_run(run)
+
+    environment.events.quit.add_listener(told)
+
+
+def _end_now(runner: Any, status: int) -> NoReturn:
+    """End a master that has not begun, with the workers that have joined: Locust would wait on for the others."""
+    from locust.rpc import Message
+
+    for client in runner.clients.all:
+        runner.server.send_to_client(Message("quit", None, client.id))
+    runner.server.close(linger=500)  # ms
+    logging.shutdown()
+    os._exit(status)
+
+
+def _send_scenario(environment: Any, msg: Any) -> None:
+    """Answer a worker elsewhere that asks for the scenario."""
+    from locust.argument_parser import default_args_dict
+    from locust.rpc import Message
+
+    from .bundle import OURS, BundleError, gather
+
+    locustfile = Path(environment.parsed_locustfiles[0])
+    bundled = OURS.parent / "scenarios"
+    roots = [locustfile.parent, *([bundled.parent] if locustfile.resolve().is_relative_to(bundled) else []), Path.cwd()]
+    own = {name: value for name, value in vars(environment.parsed_options).items() if name not in default_args_dict()}
+    try:
+        data = {"files": gather(locustfile, roots), "locustfile": locustfile.name, "options": own}
+    except (BundleError, OSError) as error:
+        data = {"error": str(error)}
+    environment.runner.server.send_to_client(Message(SCENARIO, data, msg.node_id))
+
+
+def _worker_cannot_load(environment: Any, folder: Any, msg: Any) -> None:
+    """Give up a run that waits for a worker which cannot load the scenario."""
+    told = f"a worker on {msg.data['host']} cannot load the scenario: {msg.data['error']}"
+    log.error("%s", told)
+    run = folder.read_run()
+    if run.load_start is None:
+        run.reasons.append(told)
+        folder.write_run(run)
+        _end_now(environment.runner, STATUS_UNLOADABLE)
+
+
+def _load_with_authors_errors(locust_main: Any) -> None:
+    """Let a locustfile that cannot be imported be told in its author's terms, to the master of a worker too."""
+    load = locust_main.merge_locustfiles_content
+
+    def load_or_tell(locustfiles: list[str]) -> Any:
+        from .load_error import format_load_error
+
+        try:
+            loaded = load(locustfiles)
+        except (Exception, SystemExit) as error:
+            text = format_load_error(error, Path(locustfiles[0]))
+            print(text, file=sys.stderr)
+            if "--worker" in sys.argv:
+                last = text.splitlines()[-1]
+                _tell_master(f"{last} (its own modules travel with it; packages and data files have to be there)")
+            sys.exit(STATUS_UNLOADABLE)
+        if FETCHED_VARIABLE in os.environ:  # for an import that stands inside a task
+            sys.path.append(str(Path(locustfiles[0]).parent))
+        return loaded
+
+    locust_main.merge_locustfiles_content = load_or_tell
+
+
+def _tell_master(error: str) -> None:
+    from locust.argument_parser import parse_locustfile_option
+    from locust.rpc import Message, zmqrpc
+
+    options: Any = parse_locustfile_option()
+    name = f"{socket.gethostname()}_unloadable_{os.getpid()}"
+    client = zmqrpc.Client(options.master_host, options.master_port, name)
+    client.send(Message(UNLOADABLE, {"host": socket.gethostname(), "error": error[:1000]}, name))
+    client.close(linger=2000)  # ms
+
+
+def _give_fetched_options(locust_main: Any) -> None:
+    """Let a worker elsewhere have the values of the scenario's own arguments from the start, as the master has them."""
+    fetched = os.environ.get(FETCHED_VARIABLE)
+    if fetched is None:
+        return
+    from .fetch import OPTIONS
+
+    values = json.loads((Path(fetched) / OPTIONS).read_text(encoding="utf-8"))
+    get_parser = locust_main.get_parser
+
+    def get_parser_with_values(*arguments: Any, **options: Any) -> Any:
+        parser = get_parser(*arguments, **options)
+        for action in parser._actions:
+            if action.dest in values:
+                action.default, action.required = values[action.dest], False
+        return parser
+
+    locust_main.get_parser = get_parser_with_values
+    if os.environ.get("LT_FETCHED_HERE") == fetched:
+        atexit.register(shutil.rmtree, fetched, ignore_errors=True)

@@ -1,0 +1,216 @@
+"""Sort what Locust's configuration files, environment and arguments set: for users and tasks, or for its processes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import configargparse  # type: ignore[import-untyped]  # it ships no types
+from locust import argument_parser
+
+TAKEN = {
+    "num_users": "--users",
+    "spawn_rate": "--spawn-rate",
+    "run_time": "--duration",
+    "tags": "--tags",
+    "exclude_tags": "--exclude-tags",
+    "user_classes": "--user-class",
+    "config_users": "",
+    "equal_weights": "",
+}
+"""Locust's options about users and tasks, by `dest`, with ours of the same meaning; taken from files and environment.
+
+Those without one of ours may also be given after `--`. Every other option of Locust's own is about its processes, its
+page or its files, which are ours to run.
+"""
+
+INSTEAD = {"host": "name it with --target", "locustfile": "name it with --scenario"}
+
+
+class ArgumentsError(Exception):
+    """What is wrong with the arguments, as a sentence."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What was set for the scenario, and where.
+
+    Attributes:
+        values: by Locust's `dest`, only of TAKEN, only what was given.
+        taken: source → what was taken from it, as "users = 5".
+        left: source → what was left out of it.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    taken: dict[str, list[str]] = field(default_factory=dict)
+    left: dict[str, list[str]] = field(default_factory=dict)
+
+    def sentences(self) -> list[str]:
+        """Return what the person at the terminal is to know of it."""
+        told = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
+        for source, names in self.left.items():
+            hints = "".join(f"; {name}: {INSTEAD[name]}" for name in names if name in INSTEAD)
+            told.append(
+                f"{source}: {', '.join(f'`{name}`' for name in names)} not taken, as lt runs Locust's processes "
+                f"itself{hints}"
+            )
+        return told
+
+
+def own_actions() -> list[argparse.Action]:
+    """Return Locust's own options, without those of a scenario."""
+    parser = argument_parser.get_empty_argument_parser(add_help=True, default_config_files=())
+    argument_parser.setup_parser_arguments(parser)
+    return list(parser._actions)
+
+
+def config_keys(actions: Iterable[argparse.Action]) -> dict[str, str]:
+    """Return the keys of a configuration file for these options, with each one's `dest`."""
+    return {
+        key: action.dest
+        for action in actions
+        for option in action.option_strings
+        if option.startswith("--")
+        for key in (option, option[2:])
+    }
+
+
+def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
+    """Let every parser of this process read a scenario's own settings only, from files and from the environment.
+
+    Args:
+        also_taken: read what is in TAKEN too.
+        settings: is told what was left out.
+    """
+    actions = [action for action in own_actions() if not (also_taken and action.dest in TAKEN)]
+    keys = config_keys(actions)
+    variables = {name for action in actions if (name := getattr(action, "env_var", None))}
+    parse_file = argument_parser.LocustConfigParser.parse
+    parse_words = configargparse.ArgumentParser.parse_known_args
+
+    def own_file(self: Any, stream: Any) -> Any:
+        items = parse_file(self, stream)
+        left = [key for key in items if key in keys]
+        if settings is not None and (named := [key for key in left if _is_on(items[key])]):
+            settings.left[stream.name] = [key.removeprefix("--") for key in named]
+        for key in left:
+            del items[key]
+        return items
+
+    def own_words(self: Any, args: Any = None, namespace: Any = None, *rest: Any, **options: Any) -> Any:
+        given: Mapping[str, str] = options.get("env_vars", os.environ)
+        for name in variables:
+            if settings is not None and _is_on(given.get(name, "")):
+                names = settings.left.setdefault("the environment", [])
+                names.extend({name} - {*names})
+        options["env_vars"] = {name: value for name, value in given.items() if name not in variables}
+        return parse_words(self, args, namespace, *rest, **options)
+
+    parsers: Any = argument_parser
+    parsers.LocustConfigParser.parse = own_file
+    parsers.LocustArgumentParser.parse_known_args = own_words
+
+
+def _is_on(value: object) -> bool:
+    return str(value).strip().lower() not in ("", "false", "no", "none")
+
+
+def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.Namespace, Settings]:
+    """Parse as the master will, and return its options with what was set where. The scenario has been loaded.
+
+    Args:
+        own_arguments: what was given after `--`.
+        locustfile: its name, for sentences.
+
+    Raises:
+        ArgumentsError: an argument is unknown or missing, or is one of Locust's that are not taken there.
+    """
+    settings = Settings()
+    keep_out(also_taken=True, settings=settings)
+    parsers: Any = argument_parser
+    parsers.LocustArgumentParser.error = _refuse
+    parser = argument_parser.get_parser()
+    ours = {action.dest: action for action in own_actions()}
+    theirs = [action for action in parser._actions if action.dest not in ours]
+    _refuse_locusts(parser, own_arguments, ours)
+    if {"-h", "--help"} & set(own_arguments):
+        raise ArgumentsError(f"{locustfile} takes {_listed(theirs) or 'no arguments of its own'}.")
+    try:
+        options, unknown = parser.parse_known_args(own_arguments, env_vars=os.environ)
+    except ArgumentsError as error:
+        raise ArgumentsError(_with_the_way_out(str(error), locustfile, theirs)) from None
+    if unknown:
+        raise ArgumentsError(
+            f"`{' '.join(unknown)}`: {locustfile} has no such argument; "
+            f"it takes {_listed(theirs) or 'none of its own'}."
+        )
+    for source, given in parser.get_source_to_settings_dict().items():
+        kind, _, file = source.partition("|")
+        if kind not in ("environment_variables", "config_file"):
+            continue
+        for key, (action, value) in given.items():
+            text = ("…" if getattr(action, "is_secret", False) else str(value)) if action is not None else ""
+            settings.taken.setdefault(file or "the environment", []).append(f"{key} = {text}")
+    for dest in TAKEN:
+        value = getattr(options, dest)
+        if value not in (None, False, []):
+            settings.values[dest] = value
+    if os.environ.get("LOCUST_USER_CLASSES", "").split():
+        settings.taken.setdefault("the environment", []).append(
+            f"LOCUST_USER_CLASSES = {os.environ['LOCUST_USER_CLASSES']}"
+        )
+    return options, settings
+
+
+def _refuse(_parser: object, message: str) -> NoReturn:
+    raise ArgumentsError(message)
+
+
+def _refuse_locusts(parser: Any, arguments: list[str], ours: dict[str, argparse.Action]) -> None:
+    """Refuse the options of Locust's own that stand among a scenario's."""
+    nothing: Any = object()
+    required = [action for action in parser._actions if action.required]
+    for action in required:
+        action.required = False
+    words = [word for word in arguments if word not in ("-h", "--help")]
+    try:
+        found, _ = argparse.ArgumentParser.parse_known_args(
+            parser, words, argparse.Namespace(**dict.fromkeys(ours, nothing))
+        )
+    finally:
+        for action in required:
+            action.required = True
+    for dest, action in ours.items():
+        value: Any = getattr(found, dest, nothing)
+        if value is nothing or value == action.default or not (dest not in TAKEN or TAKEN[dest]):
+            continue
+        if dest == "user_classes":
+            raise ArgumentsError(
+                f"`{' '.join(value)}`: lt takes no such word. A scenario is named with --scenario, a user class with "
+                "--user-class, and a scenario's own arguments begin with `--`."
+            )
+        option = next(name for name in reversed(action.option_strings) if name.startswith("--"))
+        instead = TAKEN.get(dest) or INSTEAD.get(dest)
+        if dest in TAKEN:
+            raise ArgumentsError(f"`-- {option}`: give it to lt itself, as `{instead} …` before the `--`.")
+        raise ArgumentsError(
+            f"`-- {option}`: {instead or 'it is about the processes of Locust, which lt runs itself'}."
+        )
+
+
+def _listed(actions: list[argparse.Action]) -> str:
+    return ", ".join(
+        (action.option_strings[-1] if action.option_strings else action.dest)
+        + (" (required)" if action.required else "")
+        for action in actions
+        if not isinstance(action, argparse._HelpAction)
+    )
+
+
+def _with_the_way_out(message: str, locustfile: str, theirs: list[argparse.Action]) -> str:
+    needed = [action for action in theirs if action.required and action.option_strings] or theirs[:1]
+    given = " ".join(f"{action.option_strings[-1]} {action.metavar or action.dest.upper()}" for action in needed)
+    return f"{locustfile}: {message}. Its own arguments go after `--`: lt run --scenario {locustfile} … -- {given}"
