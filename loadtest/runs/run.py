@@ -132,6 +132,7 @@ def _fleet_plan(options: RunOptions, plan: Scenario, target: Target) -> FleetPla
         port=options.port,
         join_timeout_s=options.join_timeout_s,
         ui_port=options.ui_port,
+        arguments=plan.arguments,
         environment=target.environment,
     )
 
