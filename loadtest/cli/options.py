@@ -24,8 +24,9 @@ Target = Annotated[
     typer.Option(
         "--target",
         "-t",
-        metavar="local|emulator|cloud|URL",
-        help="What to test; `local` starts the bundled service here, `emulator` a local Cloud Run.",
+        metavar="local|emulator|cloud|none|URL",
+        help="What to test; `local` starts the bundled service here, `emulator` a local Cloud Run, `none` leaves it to "
+        "the scenario's own hosts. A URL may have any scheme.",
     ),
 ]
 Label = Annotated[str | None, typer.Option(help="A name of your own for the run.", show_default=False)]
@@ -44,6 +45,61 @@ Duration = Annotated[
     typer.Option(help="Length: 90s, 2m, 1h30m. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of what is sent.", rich_help_panel=_PLAN)]
+
+UserClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--user-class",
+        metavar="NAME",
+        help="Run this user class only; repeatable. [default: all]",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+Shape = Annotated[
+    str | None,
+    typer.Option(
+        "--shape",
+        metavar="NAME",
+        help="The load shape, where the scenario has several; `none` to run without one.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tags",
+        metavar="TAG",
+        help="Run only tasks with this tag; repeatable, or with commas.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+ExcludeTags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude-tags",
+        metavar="TAG",
+        help="Leave out tasks with this tag; repeatable, or with commas.",
+        show_default=False,
+        rich_help_panel=_PLAN,
+    ),
+]
+OverrideHosts = Annotated[
+    bool,
+    typer.Option(
+        "--override-hosts",
+        help="Send everything to the target, also where user classes name several hosts.",
+        rich_help_panel=_PLAN,
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[-- ARGUMENTS]", help="The scenario's own arguments, as `-- --tenant a`.", show_default=False
+    ),
+]
 
 Slo = Annotated[
     list[str] | None,

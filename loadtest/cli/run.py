@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for i
 
 def run(
     scenario: words.Scenario,
+    arguments: words.Arguments = None,
     target: words.Target = "local",
     label: words.Label = None,
     yes: words.Yes = False,
@@ -22,6 +23,11 @@ def run(
     spawn_rate: words.SpawnRate = None,
     duration: words.Duration = None,
     seed: words.Seed = 1,
+    user_class: words.UserClass = None,
+    shape: words.Shape = None,
+    tags: words.Tags = None,
+    exclude_tags: words.ExcludeTags = None,
+    override_hosts: words.OverrideHosts = False,
     slo: words.Slo = None,
     stop_on: words.StopOn = None,
     allow_degraded: words.AllowDegraded = False,

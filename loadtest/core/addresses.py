@@ -32,8 +32,8 @@ def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by name or by address."""
-    host = urlsplit(url).hostname or ""
+    """Whether the host of a URL, or of HOST:PORT, is this machine by name or by address."""
+    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

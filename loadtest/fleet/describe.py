@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import launch
 from ..recorder.load_error import format_load_error, missing_module
+
+NAME = "loadtest"
+"""Of this package, where the user's own has not taken it (loadtest/launch.py)."""
 
 
 class _RefusedError(Exception):
@@ -193,12 +195,12 @@ def answer_for(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
     except BaseException as error:  # a locustfile may raise anything, or exit
         text = format_load_error(error, path)
-        own = sys.modules.get(launch.NAME)
-        if __package__.startswith(launch.ALIAS) and (missing_module(error) or "").startswith(f"{launch.NAME}."):
-            place = getattr(own, "__file__", None) or str(path)
+        missing = missing_module(error) or ""
+        if __package__.partition(".")[0] != NAME and missing.startswith(f"{NAME}."):
+            place = getattr(sys.modules.get(NAME), "__file__", None) or path
             text += (
-                f"\n{place} has the name of lt's own package `{launch.NAME}` and is imported in its place: "
-                f"to use `{missing_module(error)}` of lt, rename it."
+                f"\n{place} has the name of lt's own package `{NAME}` and is imported in its place: to use lt's "
+                f"`{missing}`, rename it."
             )
         return {"error": text}
 

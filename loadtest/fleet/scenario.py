@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..core.errors import UsageError
 from ..core.plan import user_seconds
@@ -55,6 +55,16 @@ class Request(BaseModel):
     arguments: tuple[str, ...] = ()
 
 
+class Asked(BaseModel):
+    """The plan as far as the command line, or Locust's own configuration, asks for one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    users: int | None = None
+    spawn_rate: float | None = None
+    duration_s: float | None = None
+
+
 class Scenario(BaseModel):
     """What a locustfile says of itself.
 
@@ -63,7 +73,7 @@ class Scenario(BaseModel):
         hosts: the base URL that each of them names, or None.
         http_classes: those of them whose client cannot do without a base URL.
         corners: (elapsed s, users) of its plan; empty when its shape is not one of ours and cannot be foretold.
-        asked: users, spawn_rate and duration_s as asked for, by the command line or Locust's own configuration.
+        asked: what overrides or bounds the plan.
         requests_per_user_s: the most requests one user sends per second, where its class states it.
         objectives: the file's `objectives`, as written.
         limits: the file's `limits`: what the local Cloud Run should be given for it.
@@ -78,18 +88,18 @@ class Scenario(BaseModel):
     sha256: str
     description: str
     user_classes: tuple[str, ...]
-    hosts: dict[str, str | None]
-    http_classes: tuple[str, ...]
     open_loop: bool
     shape: str | None
     corners: tuple[tuple[float, float], ...]
     users: int | None
     spawn_rate: float | None
     duration_s: float | None
-    asked: dict[str, float | None]
     requests_per_user_s: float | None
     objectives: tuple[str, ...]
     limits: dict[str, float | int | str | bool]
+    hosts: dict[str, str | None] = Field(default_factory=dict)
+    http_classes: tuple[str, ...] = ()
+    asked: Asked = Asked()
     arguments: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -11,6 +11,7 @@ _PLATFORMS = {
     "local": ".local:Local",
     "emulator": ".emulator:Emulator",
     "cloud": ".cloudrun.platform:CloudRun",
+    "none": ".unnamed:Unnamed",
     "url": ".url:Url",
 }
 

@@ -32,6 +32,9 @@ class Url(Platform):
         """
         del limits, console
         assert options.url is not None
+        if not options.url.startswith(("http://", "https://")):  # another protocol: nobody here speaks it
+            yield Target(TargetRecord(kind=self.kind, url=options.url))
+            return
         why = no_answer(options.url + "/", timeout_s=ANSWER_WITHIN_S)
         if why is not None:
             raise TargetError(f"`--target {options.url}`: nothing answers there ({why}). Is the service running?")

@@ -27,6 +27,10 @@ class RunOptions:
         platform: the kind of the place that is put under load.
         target: what was said about it.
         users, spawn_rate, duration_s: in place of the scenario's own; None leaves them.
+        user_classes, tags, exclude_tags: what of the scenario is run; empty: all.
+        shape: the load shape by name where there are several, `none` to run without one.
+        arguments: the scenario's own.
+        override_hosts: send everything to the target, whatever hosts the user classes name.
         workers: processes on this machine; `expect_workers` counts those of other machines too.
         port: of the master, for workers; 0 takes a free one.
         objectives: beside the scenario's own.
@@ -51,6 +55,12 @@ class RunOptions:
     join_timeout_s: float
     label: str | None
     ui_port: int | None
+    user_classes: tuple[str, ...] = ()
+    shape: str | None = None
+    tags: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    override_hosts: bool = False
     objectives: tuple[Objective, ...] = ()
     stop_on: tuple[Objective, ...] = ()
     prices: Mapping[str, object] = field(default_factory=dict)
@@ -70,6 +80,12 @@ def parse_options(
     spawn_rate: float | None = None,
     duration: str | None = None,
     seed: int = 1,
+    user_class: Sequence[str] | None = None,
+    shape: str | None = None,
+    tags: Sequence[str] | None = None,
+    exclude_tags: Sequence[str] | None = None,
+    override_hosts: bool = False,
+    arguments: Sequence[str] | None = None,
     slo: Sequence[str] | None = None,
     stop_on: Sequence[str] | None = None,
     workers: int | None = None,
@@ -119,6 +135,12 @@ def parse_options(
         join_timeout_s=parse_duration(join_timeout, option="--join-timeout"),
         label=label,
         ui_port=ui,
+        user_classes=_each(user_class),
+        shape=shape,
+        tags=_each(tags),
+        exclude_tags=_each(exclude_tags),
+        arguments=tuple(arguments or ()),
+        override_hosts=override_hosts,
         objectives=tuple(parse_objective(text) for text in slo or ()),
         stop_on=tuple(parse_objective(text) for text in stop_on or ()),
         prices=overrides(prices, free_tier=free_tier),
@@ -141,6 +163,11 @@ def parse_duration(text: str, *, option: str) -> float:
     if seconds <= 0 or seconds % 1:
         raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds.")
     return seconds
+
+
+def _each(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of a repeatable option, each of which may also hold several with commas."""
+    return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())
 
 
 def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]:
@@ -168,14 +195,23 @@ def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]
 
 
 def _base_url(text: str) -> str:
-    url = text if "://" in text else ""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"`--target {text}`: give {', '.join(names())}, or a URL such as http://127.0.0.1:8080.")
+    """Return the target as it was named: a URL of any scheme, or HOST:PORT, which `hosts.with_scheme` completes.
+
+    Raises:
+        UsageError: it is neither.
+    """
     try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+        named = bool(parts.hostname) and ("://" in text or parts.port is not None)
+        named = named and not any(letter.isspace() or not letter.isprintable() for letter in text)
         parts.port  # noqa: B018 - reading it is the check
     except ValueError:
-        raise UsageError(f"`--target {text}`: the port must be a number from 0 to 65535.") from None
+        raise UsageError(f"`--target {text}`: no URL; the port must be a number from 0 to 65535.") from None
+    if not named:
+        raise UsageError(
+            f"`--target {text}`: give {', '.join(names())}, or a URL such as http://127.0.0.1:8080, also of another "
+            "protocol."
+        )
     if parts.query or parts.fragment or parts.username:
         raise UsageError(f"`--target {text}`: give the base URL alone, without user, query or fragment.")
     return text.rstrip("/")

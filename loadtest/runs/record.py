@@ -50,6 +50,7 @@ def open_record(
             "spawn_rate": scenario.spawn_rate,
             "duration_s": scenario.duration_s,
             "seed": options.seed,
+            **_choices(options),
             "workers": options.expect_workers,
         },
         objectives=list(objectives),
@@ -68,6 +69,12 @@ def open_record(
         process=ProcessRecord(host=socket.gethostname(), pid=os.getpid(), started_s=psutil.Process().create_time()),
     )
     return RunFolder.create(runs, run)
+
+
+def _choices(options: RunOptions) -> dict[str, object]:
+    """Return what of the scenario was chosen, as far as it was; its own arguments may hold secrets and stay out."""
+    names = ("user_classes", "shape", "tags", "exclude_tags", "override_hosts")
+    return {name: value for name in names if (value := getattr(options, name))}
 
 
 def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ...]) -> Run:

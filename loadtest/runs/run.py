@@ -9,9 +9,11 @@ from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
 from ..platforms.base import Platform, Target
 from ..platforms.registry import platform_of
+from ..platforms.unnamed import Unnamed
 from ..recording.folder import RunFolder
 from ..recording.run import Run, TargetRecord
 from .budget import Budget, CostGuard, budget_of, confirm_leaving
+from .hosts import decide_hosts, with_scheme
 from .options import RunOptions
 from .record import close_record, open_record
 from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
@@ -51,28 +53,51 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     """
     console = console or LogRunConsole()
     platform = platform_of(options.platform)
-    plan = _planned(options)
+    plan = _planned(options, console)
+    options = with_scheme(options, plan)
+    hosts = decide_hosts(plan, _named(options), override=options.override_hosts)
+    if hosts.sentence is not None:
+        console.say(hosts.sentence)
     _ask_before_looking(options, plan, console)
     with platform.open(options.target, limits=plan.limits, console=console) as target:
         budget = _agreed(platform, options, plan, target, console)
-        folder = _recorded(options, plan, target.record)
-        console.say(f"{plan.name} → {target.record.url}, recorded in {folder.path}")
-        end = _driven(options, plan, target, folder, budget, console)
-        record = close_record(folder, interrupted=end.interrupted or end.aborted, reasons=end.reasons)
+        where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
+        folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))
+        console.say(f"{plan.name} → {where}, recorded in {folder.path}")
+        fleet_plan = _fleet_plan(options, plan, target, keeps_hosts=not hosts.replaces)
+        end = _driven(options, plan, target, folder, fleet_plan, budget, console)
+        record = close_record(folder, interrupted=end.cut_short, reasons=end.reasons)
         target.collect(folder, record)
     return RunResult(folder, record, interrupted=end.interrupted, aborted=end.aborted)
 
 
-def _planned(options: RunOptions) -> Scenario:
-    """Return what the scenario will do with these options."""
-    return describe_one(
-        options.locustfile, users=options.users, spawn_rate=options.spawn_rate, duration_s=options.duration_s
+def _planned(options: RunOptions, console: RunConsole) -> Scenario:
+    """Return what the scenario will do with these options, and say what Locust's own configuration adds."""
+    plan = describe_one(
+        options.locustfile,
+        users=options.users,
+        spawn_rate=options.spawn_rate,
+        duration_s=options.duration_s,
+        user_classes=options.user_classes,
+        shape=options.shape,
+        tags=options.tags,
+        exclude_tags=options.exclude_tags,
+        arguments=options.arguments,
     )
+    for note in plan.notes:
+        console.say(note)
+    return plan
+
+
+def _named(options: RunOptions) -> str | None:
+    """Return the target as the options name it, None where they leave it to the scenario."""
+    return None if options.platform == Unnamed.kind else options.target.url or options.platform
 
 
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
     """Ask before anything is sent to a named URL, even the request that sees whether it answers."""
-    if (url := options.target.url) is not None:
+    hosts = {host for host in plan.hosts.values() if host} if options.platform == Unnamed.kind else set()
+    for url in filter(None, (options.target.url, *sorted(hosts))):
         confirm_leaving(TargetRecord(kind=options.platform, url=url), plan, yes=options.yes, console=console)
 
 
@@ -82,7 +107,7 @@ def _agreed(
     """Ask about the load and its cost, unless its URL was asked about already; return the budget, None without one."""
     costs = platform.costs(target.record, options.prices) if platform.capabilities.bills else None
     if costs is None:
-        if options.target.url is None:
+        if target.record.url and options.target.url is None:
             confirm_leaving(target.record, plan, yes=options.yes, console=console)
         return None
     budget = budget_of(plan, target.record, costs, max_usd=options.max_usd, runs=options.runs)
@@ -99,7 +124,13 @@ def _recorded(options: RunOptions, plan: Scenario, target: TargetRecord) -> RunF
 
 
 def _driven(
-    options: RunOptions, plan: Scenario, target: Target, folder: RunFolder, budget: Budget | None, console: RunConsole
+    options: RunOptions,
+    plan: Scenario,
+    target: Target,
+    folder: RunFolder,
+    fleet_plan: FleetPlan,
+    budget: Budget | None,
+    console: RunConsole,
 ) -> End:
     """Run the fleet to its end, showing how it does."""
     from ..fleet.fleet import Fleet
@@ -107,7 +138,7 @@ def _driven(
     conditions: list[AbortCondition] = [StopOn(condition) for condition in options.stop_on]
     if budget is not None:
         conditions.append(CostGuard(budget))
-    with Fleet(_fleet_plan(options, plan, target), folder) as fleet:
+    with Fleet(fleet_plan, folder) as fleet:
         if options.expect_workers > options.workers:
             _invite(options, target, fleet.port, console)
         if options.ui_port is not None:
@@ -115,24 +146,25 @@ def _driven(
         return watch(fleet, folder, plan.duration_s, tuple(conditions), console)
 
 
-def _fleet_plan(options: RunOptions, plan: Scenario, target: Target) -> FleetPlan:
+def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_hosts: bool) -> FleetPlan:
     from ..fleet.fleet import FleetPlan
 
     shaped = plan.shape is not None  # without a shape Locust needs all three numbers to know when to end
     return FleetPlan(
         locustfile=options.locustfile,
-        host=target.record.url,
+        host=None if keeps_hosts else target.record.url,
         workers=options.workers,
         expect_workers=options.expect_workers,
-        users=options.users if shaped else plan.users,
-        spawn_rate=options.spawn_rate if shaped else plan.spawn_rate,
-        duration_s=options.duration_s if shaped else plan.duration_s,
+        users=plan.asked.users if shaped else plan.users,
+        spawn_rate=plan.asked.spawn_rate if shaped else plan.spawn_rate,
+        duration_s=plan.asked.duration_s if shaped else plan.duration_s,
         seed=options.seed,
         bind=options.bind,
         port=options.port,
         join_timeout_s=options.join_timeout_s,
         ui_port=options.ui_port,
         arguments=plan.arguments,
+        shape=options.shape,
         environment=target.environment,
     )
 

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     from ..fleet.fleet import Fleet
     from ..recording.folder import RunFolder
+    from ..recording.run import Run
 
 LOOK_EVERY_S = 0.25
+
+EARLY_S = 1.0
+"""A scenario that ends the run within this of its planned end has not cut it short."""
 
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
 """Called at every look with how the run is doing and what came in since; a sentence ends the run early and says why."""
@@ -69,12 +73,19 @@ class End:
     Attributes:
         interrupted: cut short by the user.
         aborted: cut short by a condition.
+        by_scenario: cut short by the scenario itself.
         reasons: why the run is not complete, as sentences.
     """
 
     interrupted: bool = False
     aborted: bool = False
+    by_scenario: bool = False
     reasons: tuple[str, ...] = ()
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether somebody ended the run before its time."""
+        return self.interrupted or self.aborted or self.by_scenario
 
 
 def watch(
@@ -111,12 +122,30 @@ def watch(
                     )
                 interrupted = True
                 fleet.stop()
+    run = folder.read_run()
     if code != 0 and not interrupted and follower.look(time.monotonic())[0].requests == 0:
-        raise FleetError(f"Locust ended with status {code} before the first request:\n{fleet.last_words()}")
+        why = "; ".join([*fleet.reasons, *run.reasons]) or f"Locust ended with status {code}"
+        raise FleetError(f"{why}, before the first request:\n{fleet.last_words()}")
     reasons = [aborted] if aborted else []
-    if code:
+    early = None if interrupted or aborted else _ended_by_scenario(run, planned_s)
+    reasons += [early] if early else []
+    reasons += fleet.reasons
+    if code and not fleet.reasons and code != (run.scenario_exit_code or 0) % 256:
         reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
-    return End(interrupted=interrupted, aborted=bool(aborted), reasons=tuple(reasons))
+    return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
+
+
+def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
+    """Return the sentence that the scenario has ended the run before its time, or None."""
+    at_s = run.ended_by_scenario_at_s
+    if at_s is None or (planned_s is not None and at_s > planned_s - EARLY_S):
+        return None
+    of = "" if planned_s is None else f" of {_clock(planned_s)}"
+    return f"ended by the scenario at {_clock(at_s)}{of} ({run.ended_by_scenario_where})"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _first_reason(

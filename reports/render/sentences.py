@@ -157,7 +157,9 @@ def _held(report: Report) -> Card:
     lines = objective_lines(report)
     several = len(report.runs) > 1
     lines += [
-        f"{run.name if several else 'The run'} is {run.outcome}." for run in report.runs if run.outcome != "complete"
+        f"{run.name if several else 'The run'} is {run.outcome}{': ' * bool(run.reasons)}{'; '.join(run.reasons[:2])}."
+        for run in report.runs
+        if run.outcome != "complete"
     ]
     if kind == "unjudged":
         lines.insert(0, _failed_sentence(report))

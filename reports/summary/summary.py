@@ -139,18 +139,29 @@ def _phases(found: Analysis) -> list[model.Phase]:
 
 
 def _objectives(found: Analysis) -> list[model.Objective]:
-    return [
+    """Return the objectives, judged; the exit code that the scenario set is its own verdict, and stands with them."""
+    code = found.run.scenario_exit_code
+    own = model.Objective(
+        text="the scenario's own exit code",
+        verdict="missed" if code else "held",
+        value=code,
+        limit=0,
+        unit="count",
+        why=f"the scenario ended with exit code {code}",
+    )
+    judged = [
         model.Objective(
-            text=judged.objective.text,
-            verdict=judged.verdict.value,
-            value=judged.value,
-            limit=judged.objective.limit,
-            unit=judged.objective.unit.value,
-            why=judged.why,
-            implied=judged.objective.implied,
+            text=one.objective.text,
+            verdict=one.verdict.value,
+            value=one.value,
+            limit=one.objective.limit,
+            unit=one.objective.unit.value,
+            why=one.why,
+            implied=one.objective.implied,
         )
-        for judged in found.judgements
+        for one in found.judgements
     ]
+    return judged if code is None else [own, *judged]
 
 
 def _task_errors(run: Run) -> list[model.TaskError]:

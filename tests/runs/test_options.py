@@ -16,8 +16,8 @@ from loadtest.runs.options import parse_duration, parse_options
     ("words", "sentence"),
     [
         ({"scenario": "nosuch"}, "`--scenario nosuch`: there is no such scenario or file. Bundled: arrival300, cold,"),
-        ({"target": "moon"}, "`--target moon`: give local, emulator, cloud, or a URL"),
-        ({"target": "ftp://x"}, "`--target ftp://x`: give local, emulator, cloud, or a URL"),
+        ({"target": "moon"}, "`--target moon`: give local, emulator, cloud, none, or a URL"),
+        ({"target": "ftp://"}, "`--target ftp://`: give local, emulator, cloud, none, or a URL"),
         ({"target": "http://x:99999"}, "the port must be a number from 0 to 65535"),
         ({"target": "http://me:pw@x"}, "give the base URL alone"),
         ({"target": "http://x/?a=1"}, "give the base URL alone"),

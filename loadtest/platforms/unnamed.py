@@ -1,0 +1,25 @@
+"""Leave it to the scenario where its load goes: `--target none`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar
+
+from ..core.console import Console
+from ..recording.capabilities import Capabilities
+from ..recording.run import TargetRecord
+from .base import Platform, Target, TargetOptions
+
+
+class Unnamed(Platform):
+    """Whatever the user classes name as their hosts, by whatever protocol; nothing is asked of it before the load."""
+
+    kind: ClassVar[str] = "none"
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @contextmanager
+    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+        """Do nothing: there is no target to make ready."""
+        del options, limits, console
+        yield Target(TargetRecord(kind=self.kind, url=""))

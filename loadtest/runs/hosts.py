@@ -1,0 +1,94 @@
+"""Decide which host each user class calls: the target, or the one that the class itself names."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from ..core.errors import UsageError
+from ..fleet.scenario import Scenario
+from .options import RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class HostDecision:
+    """What the user classes call.
+
+    Attributes:
+        replaces: whether the target takes the place of every class's `host`, as `locust --host` does.
+        sentence: what the person at the terminal has to know of it, or None.
+    """
+
+    replaces: bool
+    sentence: str | None = None
+
+
+def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostDecision:
+    """Return whether the target replaces the classes' own hosts; refuse where requests would go to another server.
+
+    Classes that name one host between them get the target instead, and it is said. Where they name several, replacing
+    them would send one server's requests, with whatever credentials they carry, to another.
+
+    Args:
+        plan: the scenario.
+        target: what was named, a URL or the word for a service of ours; None for `--target none`.
+        override: send everything to the target all the same.
+
+    Raises:
+        UsageError: the classes name several hosts; or one needs a host and has none.
+    """
+    named = {name: host for name, host in plan.hosts.items() if host}
+    if target is None:
+        if without := [name for name in plan.http_classes if name not in named]:
+            raise UsageError(
+                f"`--target none`: {', '.join(without)} of {plan.path.name} names no host; set `host` in the class, or "
+                "name the target with --target URL."
+            )
+        return HostDecision(replaces=False, sentence=f"every user class has its own host: {_listed(named)}")
+    others = {name: host for name, host in named.items() if not _same(host, target)}
+    if not others:
+        return HostDecision(replaces=len(named) < len(plan.hosts))
+    if override:
+        return HostDecision(replaces=True, sentence=f"{target} takes the place of {_listed(others)}")
+    called = {_plain(host or target) for host in plan.hosts.values()}
+    if len(called) > 1:
+        raise UsageError(
+            f"`--target {target}`: the user classes of {plan.path.name} name hosts of their own, {_listed(named)}, and "
+            "requests meant for one would go to another. `--target none` leaves each class its host, "
+            f"`--override-hosts` sends all to the target, `--user-class {next(iter(plan.hosts))}` runs it alone."
+        )
+    return HostDecision(replaces=True, sentence=f"{target} takes the place of {_listed(others)}")
+
+
+def with_scheme(options: RunOptions, plan: Scenario) -> RunOptions:
+    """Return the options with `http://` before a target given as HOST:PORT, where a user class speaks HTTP.
+
+    Raises:
+        UsageError: every user class speaks HTTP, and the target another protocol.
+    """
+    url = options.target.url
+    if url is None or not plan.http_classes:
+        return options
+    if "://" in url:
+        if not url.startswith(("http://", "https://")) and len(plan.http_classes) == len(plan.user_classes):
+            raise UsageError(
+                f"`--target {url}`: {', '.join(plan.http_classes)} of {plan.path.name} speaks HTTP: give local, "
+                "emulator, cloud, or a URL such as http://127.0.0.1:8080."
+            )
+        return options
+    return dataclasses.replace(options, target=dataclasses.replace(options.target, url=f"http://{url}"))
+
+
+def _listed(hosts: dict[str, str]) -> str:
+    return ", ".join(f"{host} ({name})" for name, host in hosts.items()) or "none is named"
+
+
+def _plain(host: str) -> str:
+    return host.rstrip("/").lower()
+
+
+def _same(host: str, target: str) -> bool:
+    """Whether two names of a host are one; one without a scheme is compared by the rest."""
+    if "://" in host and "://" in target:
+        return _plain(host) == _plain(target)
+    return _plain(host).rpartition("://")[2] == _plain(target).rpartition("://")[2]
