@@ -34,6 +34,7 @@ __all__ = [
     "UsageError",
     "open_run",
     "report",
+    "rows",
     "run",
     "spread_throughput",
 ]
@@ -43,6 +44,7 @@ _MODULES = {
     ".users.fast_user": ("FastUser",),
     ".users.open_loop": ("OpenLoopUser",),
     ".users.pacing": ("spread_throughput",),
+    ".users.rows": ("rows",),
     ".users.shapes": ("Burst", "PlannedShape", "Ramp", "Staircase"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}

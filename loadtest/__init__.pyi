@@ -40,6 +40,7 @@ from .core.errors import (
 from .users.fast_user import FastUser as FastUser
 from .users.open_loop import OpenLoopUser as OpenLoopUser
 from .users.pacing import spread_throughput as spread_throughput
+from .users.rows import rows as rows
 from .users.shapes import Burst as Burst
 from .users.shapes import PlannedShape as PlannedShape
 from .users.shapes import Ramp as Ramp

@@ -34,6 +34,12 @@ def init(
             show_default=False,
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .parquet, .csv or .jsonl file whose rows fill the fields of their names.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is sent.")] = 1,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
@@ -48,6 +54,7 @@ def init(
         python lt.py init openapi.yaml --target http://127.0.0.1:8000 --out my_service.py
     """
     from ..openapi.document import read_document
+    from ..openapi.trial import data_file
     from ..openapi.wire import HttpWire
     from ..openapi.write import write_scenario
 
@@ -59,7 +66,10 @@ def init(
     talk.print(f"{document.title}: read from {document.source}", markup=False)
     if document.base is None:
         talk.print("[yellow]![/] not tried: the document names no server; give --target URL to try it.")
-    written = write_scenario(document, wire=wire if document.base else None, include=include or (), seed=seed, say=_say)
+    file = data_file(data.resolve()) if data is not None else None
+    written = write_scenario(
+        document, wire=wire if document.base else None, include=include or (), data=file, seed=seed, say=_say
+    )
     try:
         path.write_text(written.source, encoding="utf-8")
     except OSError as error:
@@ -84,6 +94,11 @@ def _conclude(written: Written, path: Path) -> None:
     for each in written.left_out:
         if "answered" not in each.why and "no answer" not in each.why:
             talk.print(f"– {each.operation.name}: left out, {each.why}", markup=False, highlight=False)
+    used, unused = written.columns
+    if used:
+        talk.print(f"fields filled from the file: {', '.join(used)}", markup=False, highlight=False)
+    if unused:
+        talk.print(f"columns without a field of their name: {', '.join(unused)}", markup=False, highlight=False)
     count = len(written.sent)
     talk.print(
         f"{path}: {count} operation{'s' if count != 1 else ''}"

@@ -38,8 +38,10 @@ class LeftOut:
     why: str
 
 
-def locustfile(document: Document, sent: Sequence[Tried], left_out: Sequence[LeftOut], *, seed: int) -> str:
-    """Return the source of the scenario."""
+def locustfile(
+    document: Document, sent: Sequence[Tried], left_out: Sequence[LeftOut], *, data: str | None = None, seed: int
+) -> str:
+    """Return the source of the scenario; `data` is the path of the file whose rows it sends."""
     module = Module()
     module.imports.update({"import os", "import random"})
     resolve = Resolver(document.spec)
@@ -47,16 +49,18 @@ def locustfile(document: Document, sent: Sequence[Tried], left_out: Sequence[Lef
     tasks = [_task(tried, tried.build(module), resolve, names) for tried in sent]
     if any("check(" in task for task in tasks):
         module.functions = {"check": CHECK, **module.functions}
+    uses_data = data is not None and any("next(data)" in task for task in tasks)
     plain = sorted(line for line in module.imports if line.startswith("import "))
     other = sorted(line for line in module.imports if not line.startswith("import ") and "urllib3" not in line)
     third = sorted(["from locust import task", *(line for line in module.imports if "urllib3" in line)])
-    imports = (
-        "\n".join([*plain, *other]) + "\n\n" + "\n".join(third) + "\n\nfrom loadtest import FastUser, spread_throughput"
-    )
+    ours = f"from loadtest import FastUser, {'rows, ' if uses_data else ''}spread_throughput"
+    imports = "\n\n".join(["\n".join([*plain, *other]), "\n".join(third), ours])
     title, source_of = _safe(document.title), _safe(document.source)
     head = f'"""Load for {title}: written by `lt init` from {source_of}; edit it as you like.\n\n'
     head += "\n".join(_what_is_in(sent, left_out)) + '\n"""\n'
     source = f"{head}\n{imports}\n\ndraw = random.Random(f\"{{os.environ.get('LT_SEED', {seed})}}\")\n"
+    if uses_data:
+        source += f'data = rows({data!r}, order="shuffle")\n'
     if made := module.source():
         source += f"{made}\n" if module.constants else f"\n\n{made}\n"
     source += "\n\nclass Visitor(FastUser):\n"

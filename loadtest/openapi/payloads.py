@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import keyword
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +79,8 @@ class Expressions:
         resolve: follows references.
         length: items of an array whose schema leaves its length open.
         within: references of the objects around the one that is being written, so that recursive schemas end.
+        columns: the data file's columns by their plain names; a body's field or a parameter of that name takes its
+            value from `row`.
         required_only: leave out fields that the schema does not require.
     """
 
@@ -86,6 +89,7 @@ class Expressions:
     length: int = DEFAULT_LENGTH
     required_only: bool = False
     within: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, schema: Any, name: str = "", depth: int = 0) -> str:
         """Return an expression that draws a value of `schema`, for a field or parameter called `name`."""
@@ -93,6 +97,8 @@ class Expressions:
         if reference in self.within:
             raise RecursiveSchemaError
         found = merged(schema, self.resolve)
+        if depth == 1 and (column := self.columns.get(identifier(name))) is not None:
+            return f"str(row[{column!r}])" if type_of(found) == "string" else f"row[{column!r}]"
         if (fixed := fixed_values(found, inner=depth > 0)) is not None:
             return choice(fixed)
         for key in ("oneOf", "anyOf"):
@@ -116,7 +122,7 @@ class Expressions:
     def body(self, schema: Any, examples: tuple[Any, ...], name: str) -> str:
         """Return an expression for a whole body: the document's examples where it has some, else one that is drawn."""
         found = merged(schema, self.resolve)
-        offered = list(examples) or examples_of(found)
+        offered = [] if self.columns else list(examples) or examples_of(found)
         if offered and all(isinstance(each, dict) == (type_of(found) == "object") or not found for each in offered):
             return f"draw.choice({self.module.constant(constant_name(name, 'EXAMPLES'), pretty(offered))})"
         return self.value(schema, name)
@@ -181,8 +187,9 @@ class Expressions:
         title = name if reference is None else reference.rpartition("/")[2]
         function = identifier(title or "body")
         what = "".join(c for c in title if c.isalnum() or c in "_ -")[:80] or "body"
-        source = f'():\n    """Draw a value of {what}."""\n    return {made}'
-        return f"{self.module.function(function, source)}()"
+        takes_row = depth == 0 and "row[" in made
+        source = f'({"row" if takes_row else ""}):\n    """Draw a value of {what}."""\n    return {made}'
+        return f"{self.module.function(function, source)}({'row' if takes_row else ''})"
 
     def _array(self, found: Schema, name: str, depth: int) -> str:
         if prefix := listed(found.get("prefixItems")):
@@ -363,6 +370,8 @@ def identifier(text: str) -> str:
 
 RESERVED = frozenset(
     {
+        "data",
+        "row",
         "draw",
         "os",
         "random",

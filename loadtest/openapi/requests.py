@@ -92,6 +92,8 @@ def request_code(operation: Operation, write: Expressions, variant: Variant) -> 
         json, data = _body(operation.body, name, write, variant, before, headers)
     if cookies:
         headers.append(("Cookie", " + '; ' + ".join(f"{key + '='!r} + {value}" for key, value in cookies)))
+    if any("row" in (code or "") for code in (*before, params, json, data)) and write.columns:
+        before.insert(0, "row = next(data)")
     made = "{" + ", ".join(f"{key!r}: {value}" for key, value in headers) + "}" if headers else None
     return RequestCode(operation, tuple(before), path, params, made, json, data)
 

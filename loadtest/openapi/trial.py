@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..core.data_files import DataFileError, batches
 from . import kserve
 from .operations import Operation, Resolver
 from .payloads import Expressions, Module, identifier
@@ -59,9 +61,15 @@ class Trial:
     resolve: Resolver
     wire: Wire | None
     base: str
+    data: DataFile | None = None
     spent: int = 0
     seen: dict[str, list[Any]] = field(default_factory=dict)
     by_path: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The data file's columns by their plain names; none without a file."""
+        return self.data.columns if self.data is not None else {}
 
     def run(self, operation: Operation) -> Tried:
         """Return how to ask for one operation, and whether the service answers it."""
@@ -89,7 +97,7 @@ class Trial:
 
     def _build(self, operation: Operation, variant: Variant) -> Build:
         def build(module: Module) -> RequestCode:
-            write = Expressions(module, self.resolve, required_only=variant.required_only)
+            write = Expressions(module, self.resolve, required_only=variant.required_only, columns=self.columns)
             if variant.length is not None:
                 write.length = variant.length
             return request_code(operation, write, variant)
@@ -118,6 +126,8 @@ class Trial:
         module = Module()
         code = build(module)
         namespace = namespace_of(module)
+        if self.data is not None:
+            namespace["data"] = self.data.rows()
         for seed in itertools.count(1):
             arguments = code.evaluate(namespace, seed)
             path = arguments.pop("url")
@@ -183,6 +193,34 @@ class Trial:
         build = self._build(operation, Variant(bodies=tuple(unique)))
         note = f"{len(unique)} bodies that were accepted: the service refuses some that its document allows"
         return self._judged(operation, build, note)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file whose rows fill what is sent.
+
+    Attributes:
+        columns: its columns by their plain names.
+    """
+
+    path: Path
+    columns: Mapping[str, str]
+
+    def rows(self) -> Iterator[Any]:
+        """Yield its rows, over and over."""
+        return (row for _ in itertools.count() for batch in batches(self.path) for row in batch)
+
+
+def data_file(path: Path) -> DataFile:
+    """Return a data file with its columns.
+
+    Raises:
+        DataFileError: it is not there or cannot be read.
+    """
+    first = next(batches(path), None)
+    if not first:
+        raise DataFileError(f"`--data {path}`: the file has no rows.")
+    return DataFile(path, {identifier(str(column)): str(column) for column in first[0]})
 
 
 def namespace_of(module: Module) -> dict[str, Any]:

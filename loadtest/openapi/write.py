@@ -11,7 +11,7 @@ from .document import Document
 from .locustfile import LeftOut, locustfile
 from .operations import Operation, Resolver, operations
 from .requests import CREDENTIALS
-from .trial import Trial, Tried, tried_in_order
+from .trial import DataFile, Trial, Tried, tried_in_order
 from .wire import Wire
 
 
@@ -24,6 +24,7 @@ class Written:
         sent: the operations that it sends.
         left_out: those that it does not, with the reason.
         requests: how many were sent to try it.
+        columns: the data file's columns that have the name of a field, and those that have not.
     """
 
     document: Document
@@ -31,6 +32,7 @@ class Written:
     sent: tuple[Tried, ...]
     left_out: tuple[LeftOut, ...]
     requests: int
+    columns: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def write_scenario(
@@ -38,6 +40,7 @@ def write_scenario(
     *,
     wire: Wire | None,
     include: Collection[str] = (),
+    data: DataFile | None = None,
     seed: int = 1,
     say: Callable[[Tried], None] = lambda tried: None,
 ) -> Written:
@@ -47,6 +50,7 @@ def write_scenario(
         document: of the service.
         wire: tries every operation; None writes them untried.
         include: operations such as `DELETE /items/{id}` to send although they may change something.
+        data: fills the fields and parameters that its columns have the names of.
         seed: of what the scenario sends.
         say: called with each operation that was tried.
 
@@ -61,14 +65,18 @@ def write_scenario(
     if not wanted:
         reasons = "; ".join(f"{each.operation.name}: {each.why}" for each in left_out[:5])
         raise UsageError(f'{document.source}: nothing to send ({reasons}). Take one in with --include "METHOD /path".')
-    trial = Trial(Resolver(document.spec), wire, document.base or "")
+    trial = Trial(Resolver(document.spec), wire, document.base or "", data)
     done = tried_in_order(trial, wanted, say)
     sent = tuple(each for each in done if each.works is not False)
     left_out += [LeftOut(each.operation, refusal(each)) for each in done if each.works is False]
+    source_of = None if data is None else str(data.path)
     if not sent:
         reasons = "; ".join(f"{each.operation.name}: {each.why}" for each in left_out[:3])
         raise TargetError(f"{document.base}: no operation was answered with 2xx when tried ({reasons}).")
-    return Written(document, locustfile(document, sent, left_out, seed=seed), sent, tuple(left_out), trial.spent)
+    source = locustfile(document, sent, left_out, data=source_of, seed=seed)
+    used = {column: f"row[{column!r}]" in source for column in (data.columns.values() if data is not None else ())}
+    columns = tuple(c for c, is_used in used.items() if is_used), tuple(c for c, is_used in used.items() if not is_used)
+    return Written(document, source, sent, tuple(left_out), trial.spent, columns)
 
 
 def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation], list[LeftOut]]:

@@ -1,0 +1,152 @@
+"""Read the rows of a data file as dicts, forward and a few at a time, whatever its size."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+
+BATCH_ROWS = 256
+"""Rows turned into dicts at once: about a millisecond, which is how long requests wait for it."""
+
+Row = dict[str, Any]
+
+
+class DataFileError(UsageError):
+    """A data file that is not there, or cannot be read as what its name says."""
+
+
+def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[Row]]:
+    """Yield the rows of a Parquet, CSV or JSON-lines file in its order, at most BATCH_ROWS at a time.
+
+    Values are what JSON takes: dates become ISO texts, missing values None. A CSV's columns have the types of its
+    first 64 MB: a column that changes its type later is an error.
+
+    Args:
+        path: ends in .parquet, .csv, .tsv, .jsonl or .ndjson.
+        columns: those to keep; None keeps all.
+
+    Raises:
+        DataFileError: it is not there, is empty of columns asked for, or is damaged; the text says which.
+    """
+    readers = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataFileError(f'rows("{path}"): give a .parquet, .csv, .tsv or .jsonl file.')
+    if not path.is_file():
+        raise DataFileError(f'rows("{path}"): there is no such file.')
+    try:
+        for batch in reader(path, list(columns) if columns is not None else None):
+            for begin in range(0, len(batch), BATCH_ROWS):
+                yield batch[begin : begin + BATCH_ROWS]
+    except (OSError, ValueError, KeyError) as error:  # Arrow's errors are ValueErrors, KeyErrors or OSErrors
+        if isinstance(error, DataFileError):
+            raise
+        raise DataFileError(f'rows("{path}"): cannot be read ({" ".join(str(error).split())[:300]}).') from None
+
+
+def count_rows(path: Path) -> int:
+    """Return how many rows a file has: from a Parquet file's footer, else by reading it once.
+
+    Raises:
+        DataFileError: as `batches` does.
+    """
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        import pyarrow.parquet as pq
+
+        try:
+            return int(pq.ParquetFile(path).metadata.num_rows)
+        except (OSError, ValueError):
+            pass
+    return sum(len(batch) for batch in batches(path))
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parquet(path: Path, columns: list[str] | None) -> Iterator[list[Row]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, memory_map=True)
+    _require(path, columns, file.schema_arrow.names)
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
+        yield _plain(batch.to_pylist())
+
+
+def _csv(path: Path, columns: list[str] | None) -> Iterator[list[Row]]:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    try:
+        reader = pa_csv.open_csv(
+            path,
+            read_options=pa_csv.ReadOptions(block_size=1 << 22),
+            parse_options=pa_csv.ParseOptions(
+                delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" in str(error):
+            raise DataFileError(f'rows("{path}"): the file is empty.') from None
+        raise
+    _require(path, columns, reader.schema.names)
+    for batch in reader:
+        kept = batch if columns is None else batch.select(columns)
+        for begin in range(0, kept.num_rows, BATCH_ROWS):
+            yield _plain(kept.slice(begin, BATCH_ROWS).to_pylist())
+
+
+def _json_lines(path: Path, columns: list[str] | None) -> Iterator[list[Row]]:
+    import orjson
+
+    batch: list[Row] = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = orjson.loads(line)
+            except ValueError:
+                raise DataFileError(f'rows("{path}"): line {number} is not JSON.') from None
+            if not isinstance(row, dict):
+                raise DataFileError(f'rows("{path}"): line {number} is not a JSON object.')
+            if columns is not None:
+                _require(path, columns, list(row))
+                row = {name: row[name] for name in columns}
+            batch.append(row)
+            if len(batch) == BATCH_ROWS:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def _require(path: Path, columns: list[str] | None, there: list[str]) -> None:
+    missing = [name for name in columns or () if name not in there]
+    if missing:
+        raise DataFileError(f'rows("{path}"): there is no column {missing[0]!r}; it has {", ".join(there[:20])}.')
+
+
+def _plain(rows: list[Row]) -> list[Row]:
+    """Return rows with values that JSON takes."""
+    for row in rows:
+        for name, value in row.items():
+            if value is None or isinstance(value, str | int | bool | list | dict):
+                continue
+            if isinstance(value, float):
+                if not math.isfinite(value):
+                    row[name] = None
+            elif hasattr(value, "isoformat"):
+                row[name] = value.isoformat()
+            elif isinstance(value, bytes):
+                row[name] = value.decode("utf-8", "replace")
+            else:
+                row[name] = float(value) if hasattr(value, "as_tuple") else str(value)
+    return rows
