@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
-from gevent import socket
+from gevent import monkey, socket
 from gevent.event import AsyncResult
 
 from .limits import GeneratorLimitError
@@ -109,7 +109,8 @@ class AddressBook:
     def _first(self, key: tuple[str, int], timeout_s: float) -> AddressList:
         host, port = key
         if _is_numeric(host):  # needs no resolver, and so no thread of gevent's pool
-            infos = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+            parse = monkey.get_original("socket", "getaddrinfo")
+            infos = parse(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
             self._lists[key] = AddressList([Address(info) for info in infos], time.monotonic(), numeric=True)
             return self._lists[key]
         running = self._running.get(key)

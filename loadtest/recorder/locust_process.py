@@ -52,6 +52,7 @@ def take_side(environment: Any, **_: object) -> None:
     runner = environment.runner
     parent_pid = int(os.environ[PARENT_VARIABLE]) if PARENT_VARIABLE in os.environ else None
     if isinstance(runner, WorkerRunner):
+        from ..users.host_guard import guard_stock_clients
         from .liveness import introduce
         from .tokens import authorize
         from .worker import Sender
@@ -59,6 +60,7 @@ def take_side(environment: Any, **_: object) -> None:
         # The master may order users from now on, and whatever waits lets that order through: listen first.
         Sender(environment, runner, parent_pid=parent_pid).startup()
         authorize(environment)
+        guard_stock_clients()
         introduce(runner)
         forward_ending(runner)
         parent.ends_orderly()

@@ -57,6 +57,11 @@ def key_of(url: SplitResult) -> Key:
     return url.scheme, (url.hostname or "").lower(), url.port or DEFAULT_PORTS.get(url.scheme, 0)
 
 
+def plain_key(key: Key) -> Key:
+    """Return HTTP's key for HTTPS on its default port: a redirect from the one to the other stays on the host."""
+    return ("http", key[1], 80) if key == ("https", key[1], 443) else key
+
+
 class Sites:
     """The servers of one client: the one of its `host`, and others if it may.
 
@@ -104,20 +109,24 @@ class Sites:
             OtherHostError: to another server, and others are not allowed.
             ValueError: to something that is no HTTP URL.
         """
+        if "\\" in location:
+            raise ValueError("it holds a backslash, and parsers of URLs disagree about which host that is")
         url = urlsplit(urljoin(site.origin + target, location))
         if url.scheme not in DEFAULT_PORTS or not url.hostname:
             raise ValueError(f"it leads to a {url.scheme or 'broken'} URL")
         return self._located(url)
 
     def _located(self, url: SplitResult) -> tuple[Site, str]:
-        site = self._sites.get(key_of(url))
+        key = key_of(url)
+        site = self._sites.get(key)
         if site is None:
-            if not self.allow_others:
+            own = plain_key(key) in self._sites and self._sites[plain_key(key)].own
+            if not (own or self.allow_others):
                 raise OtherHostError(
                     f"{url.scheme}://{url.netloc.rpartition('@')[2]} is not this user's host ({self.own.origin}): set "
                     f"`allow_other_hosts = True` in the user class to let load and data go there. {SEE}."
                 )
-            site = self._add(url, own=False)
+            site = self._add(url, own=own)
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         return site, quoted(target)
 

@@ -12,7 +12,8 @@ import pytest
 
 from loadtest.http.addresses import Address
 from loadtest.http.connection import Connection, Endpoint, StaleConnectionError
-from loadtest.http.response_parser import Answer, ClosedEarlyError, ProtocolError
+from loadtest.http.limits import GeneratorLimitError
+from loadtest.http.response_parser import Answer, BodyTooLongError, ClosedEarlyError, ProtocolError
 from loadtest.http.transport import Transport
 from tests.http.scripted import Peer, Scripted, always, client_tls, scripted
 
@@ -378,3 +379,146 @@ def test_a_plain_server_asked_in_tls_is_an_error() -> None:
     """Not a hang, not garbage in a body."""
     with scripted(always(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises(OSError):
         ask(connect(server, tls=True), timeout_s=0.5)
+
+
+def test_what_the_server_never_acknowledged_is_sent_again_whatever_its_method() -> None:
+    """The server closes, and the close is not looked at before the send: a POST arrives once, counted as resent."""
+
+    def one_each(peer: Peer) -> None:
+        peer.read()
+        peer.send(OK)
+
+    with scripted(one_each) as server:
+        connection = connect(server, tls=False)
+        for _ in range(3):
+            assert ask(connection, replayable=False)[1] == b"ok"
+            closed_s = time.monotonic() + 0.05
+            while time.monotonic() < closed_s:  # the event loop does not see the close: it is not let run
+                pass
+            connection.used_ns = time.perf_counter_ns()  # and neither does the check of an idle connection
+        assert [len(peer.requests) for peer in server.peers] == [1, 1, 1]
+        assert connection._transport.resent == 2
+
+
+def test_a_connection_that_was_idle_is_looked_at_before_it_is_used() -> None:
+    """Its server has closed while the event loop was busy: the next request opens another, and nothing is resent."""
+
+    def one_each(peer: Peer) -> None:
+        peer.read()
+        peer.send(OK)
+
+    with scripted(one_each) as server:
+        connection = connect(server, tls=False)
+        for _ in range(3):
+            assert ask(connection, replayable=False)[1] == b"ok"
+            closed_s = time.monotonic() + 0.05
+            while time.monotonic() < closed_s:
+                pass
+        assert [len(peer.requests) for peer in server.peers] == [1, 1, 1]
+        assert connection._transport.resent == 0
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+TOO_LONG = {
+    "announced": HEAD + b"Content-Length: 1000001\r\n\r\n",
+    "in chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"40000\r\n" + b"x" * 0x40000 + b"\r\n",
+    "one chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n",
+    "until closed": HEAD + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("case", TOO_LONG)
+def test_a_body_longer_than_the_limit_is_not_read(case: str, tls: bool) -> None:
+    """An endless body ends at the limit, whatever its framing, with the way out in the text; the next request works."""
+
+    def endless(peer: Peer) -> None:
+        peer.read()
+        peer.send(TOO_LONG[case] if peer.number == 0 else OK)
+        piece = TOO_LONG["in chunks"].partition(b"\r\n\r\n")[2] if case == "in chunks" else b"x" * 65536
+        while peer.number == 0:
+            peer.send(piece)
+
+    with scripted(endless, tls=tls) as server:
+        connection = connect(server, tls=tls)
+        connection.max_body_bytes = 1_000_000
+        with pytest.raises(BodyTooLongError, match=r"1,000,000 bytes.*max_body_bytes"):
+            ask(connection)
+        assert not connection.is_open
+        assert connection._transport.bodies.held_bytes == 0
+        assert ask(connection)[1] == b"ok"
+        connection.close()
+
+
+def test_a_body_of_exactly_the_limit_is_read() -> None:
+    with scripted(always(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")) as server:
+        connection = connect(server, tls=False)
+        connection.max_body_bytes = 4
+        assert ask(connection)[1] == b"abcd"
+        connection.max_body_bytes = 3
+        with pytest.raises(BodyTooLongError):
+            ask(connection)
+
+
+def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> None:
+    """There is always something to read: the deadline holds all the same, and other greenlets run meanwhile."""
+
+    def flood(peer: Peer) -> None:
+        peer.read()
+        peer.send(HEAD + b"\r\n")
+        while True:
+            peer.send(b"x" * 1_000_000)
+
+    turns = 0
+
+    def others() -> None:
+        nonlocal turns
+        while True:
+            gevent.sleep(0)
+            turns += 1
+
+    with scripted(flood) as server:
+        connection = connect(server, tls=False)
+        connection.max_body_bytes = 1 << 60
+        connection._transport.bodies.limit_bytes = 1 << 60
+        other = gevent.spawn(others)
+        with pytest.raises(TimeoutError):
+            ask(connection, timeout_s=0.3)
+        other.kill()
+    assert turns > 3
+
+
+def test_the_bodies_of_one_process_have_a_bound_together() -> None:
+    """The second of two unfinished bodies finds no room: the generator's shortage, not the service's."""
+
+    def half(peer: Peer) -> None:
+        peer.read()
+        peer.send(HEAD + b"Content-Length: 2000000\r\n\r\n" + b"x" * 1_000_000)
+        peer.socket.recv(1)
+
+    with scripted(half) as server:
+        first = connect(server, tls=False)
+        second = Connection(first.endpoint, first._transport, connect_timeout_s=5)
+        first._transport.bodies.limit_bytes = 1_500_000
+        waiting = gevent.spawn(ask, first)
+        settle(lambda: first._transport.bodies.held_bytes > 800_000)
+        with pytest.raises(GeneratorLimitError, match="max_body_bytes"):
+            ask(second)
+        waiting.kill()
+        assert first._transport.bodies.held_bytes == 0
+
+
+def test_no_more_files_is_the_generators_shortage() -> None:
+    """EMFILE comes with its cure and says nothing about the address."""
+    import resource
+
+    with scripted(always(OK)) as server:
+        connection = connect(server, tls=False, host="127.0.0.1")
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as next_one:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_one.fileno(), before[1]))
+        try:
+            with pytest.raises(GeneratorLimitError, match="ulimit"):
+                ask(connection)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert ask(connection)[1] == b"ok"

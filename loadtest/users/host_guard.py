@@ -1,0 +1,116 @@
+"""Keep Locust's own clients on the host that was named: redirects to another are not followed unasked."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from .redirects import REDIRECTS, RedirectError
+from .refusals import SEE
+from .sites import DEFAULT_PORTS, key_of, plain_key
+
+ALLOW = "allow_other_hosts"
+"""The attribute of a user class that lets its redirects go anywhere."""
+
+_guarded = False
+
+
+def leaves(url: str, location: str, host: str) -> bool:
+    """Return whether a redirect from `url` to `location` leads to another server than both `url`'s and `host`'s.
+
+    Another port, or HTTP in place of HTTPS, is another server; HTTPS on the same name with both default ports is not.
+    """
+    if "\\" in location:  # parsers of URLs disagree about which host that is
+        return True
+    target = urlsplit(urljoin(url, location))
+    if target.scheme not in DEFAULT_PORTS or not target.hostname:
+        return False  # the client refuses it by itself
+    key = key_of(target)
+    here = {key_of(urlsplit(url)), key_of(urlsplit(host))}
+    return key not in here and plain_key(key) not in here
+
+
+def _sentence(status: int, location: str, host: str) -> str:
+    target = urlsplit(location)
+    origin = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
+    return (
+        f"HTTP {status}: the redirect to {origin} is not followed, as it is not this user's host ({host}): "
+        f"set `{ALLOW} = True` in the user class to let load and data go there. {SEE}."
+    )
+
+
+def guard_stock_clients() -> None:
+    """Have HttpUser and FastHttpUser take a redirect to another host as the answer, and as a failure that says why.
+
+    For this process, once; a user class with `allow_other_hosts = True` is left alone.
+    """
+    global _guarded  # noqa: PLW0603 - the clients' classes are the process's
+    if not _guarded:
+        _guarded = True
+        _guard_http_session()
+        _guard_fast_http_session()
+
+
+def _guard_http_session() -> None:
+    from locust.clients import HttpSession
+    from requests.exceptions import RequestException
+
+    class NotFollowedError(RedirectError, RequestException):
+        """The class that HttpUser takes for a failed request."""
+
+    target_of, send = HttpSession.get_redirect_target, HttpSession._send_request_safe_mode
+
+    def get_redirect_target(self: Any, resp: Any) -> str | None:
+        location: str | None = target_of(self, resp)
+        host = self.base_url or resp.url
+        if location and not getattr(self.user, ALLOW, False) and leaves(resp.url, location, host):
+            resp.lt_not_followed = _sentence(resp.status_code, urljoin(resp.url, location), host)
+            return None
+        return location
+
+    def send_request(self: Any, method: Any, url: Any, **options: Any) -> Any:
+        response = send(self, method, url, **options)
+        refused = getattr(response, "lt_not_followed", None)
+        if refused is not None and options.get("allow_redirects", True):
+            response.error = NotFollowedError(refused)  # type: ignore[attr-defined]  # of what Locust makes of it
+        return response
+
+    HttpSession.get_redirect_target = get_redirect_target  # type: ignore[method-assign]
+    HttpSession._send_request_safe_mode = send_request  # type: ignore[method-assign]
+
+
+def _guard_fast_http_session() -> None:
+    from geventhttpclient.useragent import ConnectionError as FastFailure
+    from locust.contrib.fasthttp import FastHttpSession, LocustUserAgent
+
+    class NotFollowedError(RedirectError, FastFailure):
+        """The class that FastHttpUser takes for a failed request."""
+
+        def __str__(self) -> str:
+            return str(self.args[0])
+
+    begin, ask, verify = FastHttpSession.__init__, LocustUserAgent._urlopen, LocustUserAgent._verify_status
+
+    def init(self: Any, *words: Any, **options: Any) -> None:
+        begin(self, *words, **options)
+        self.client.lt_host = None if getattr(self.user, ALLOW, False) else self.base_url
+        self.client.lt_refused = None
+
+    def urlopen(self: Any, request: Any) -> Any:
+        response = ask(self, request)
+        host, status = getattr(self, "lt_host", None), response.status_code
+        if host and status in self.redirect_response_codes and status in REDIRECTS:
+            location = response.headers.get("location")
+            if isinstance(location, str) and leaves(request.url, location, host):
+                self.lt_refused = _sentence(status, urljoin(request.url, location), host)
+        return response
+
+    def verify_status(self: Any, status_code: int, url: Any = None) -> None:
+        refused, self.lt_refused = getattr(self, "lt_refused", None), None  # set above; nothing ran in between
+        if refused is not None:
+            raise NotFollowedError(refused)
+        verify(self, status_code, url)
+
+    FastHttpSession.__init__ = init  # type: ignore[method-assign]
+    LocustUserAgent._urlopen = urlopen  # type: ignore[method-assign]
+    LocustUserAgent._verify_status = verify_status  # type: ignore[method-assign]
