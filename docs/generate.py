@@ -95,6 +95,8 @@ def cli_page() -> str:
     ]
     for name, verb in group.commands.items():
         lines += ["", *_verb(name, verb)]
+        for action, of_action in getattr(verb, "commands", {}).items():
+            lines += ["", *_verb(f"{name} {action}", of_action)]
     return "\n".join(lines) + "\n"
 
 

@@ -39,12 +39,33 @@ app = typer.Typer(
 
 def _verb(name: str, function: Callable[..., int]) -> None:
     """Add a verb: its number becomes the exit code."""
+    _command(app, name, function)
 
+
+def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> None:
     @functools.wraps(function)
     def command(*words: Any, **options: Any) -> None:
         raise typer.Exit(int(function(*words, **options)))
 
-    app.command(name)(command)
+    place.command(name)(command)
+
+
+def _group(name: str, function: Callable[..., int], actions: dict[str, Callable[..., int]]) -> None:
+    """Add a verb that does something by itself, and more when an action follows it."""
+    group = typer.Typer()
+
+    @functools.wraps(function)
+    def alone(context: typer.Context, *words: Any, **options: Any) -> None:
+        if context.invoked_subcommand is None:
+            raise typer.Exit(int(function(*words, **options)))
+
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    shape = inspect.signature(function, eval_str=True)
+    alone.__signature__ = shape.replace(parameters=[context, *shape.parameters.values()])  # type: ignore[attr-defined]
+    group.callback(invoke_without_command=True)(alone)
+    for action, of_action in actions.items():
+        _command(group, action, of_action)
+    app.add_typer(group, name=name)
 
 
 _verb("scenarios", scenarios.list_scenarios)
@@ -55,7 +76,7 @@ _verb("deploy", deploy.deploy)
 _verb("run", run.run)
 _verb("worker", worker.join)
 _verb("metrics", metrics.metrics)
-_verb("runs", runs.list_recorded)
+_group("runs", runs.list_recorded, {"rm": runs.remove, "label": runs.label, "export": runs.export, "prune": runs.prune})
 _verb("report", report.report)
 _verb("doctor", doctor.doctor)
 

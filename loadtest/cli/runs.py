@@ -1,7 +1,9 @@
-"""The verb `runs`: list what is recorded."""
+"""The verb `runs`: list, label, export and delete what is recorded."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +19,20 @@ RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The fol
 STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow", "degraded": "yellow"}
 
 
-def list_recorded(runs: RunsOption = Path("runs")) -> int:
+class ListFormat(StrEnum):
+    """What `lt runs` writes."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+
+
+def list_recorded(
+    runs: RunsOption = Path("runs"),
+    output: Annotated[
+        ListFormat, typer.Option("--format", help="A table, or one line per run for other programs.")
+    ] = ListFormat.TEXT,
+) -> int:
     """List the recorded runs, oldest first: when (UTC), how long, how many requests, how each ended, and its label.
 
     A dash stands for what is not known: the requests of a run that was not sealed yet are counted by its first report.
@@ -25,18 +40,203 @@ def list_recorded(runs: RunsOption = Path("runs")) -> int:
     Examples:
         python lt.py runs
 
-        python lt.py runs --runs /mnt/shared/runs
+        python lt.py runs --format csv --runs /mnt/shared/runs
     """
+    from ..recording.catalogue import list_runs
+    from .terminal import talk
+
+    found = list_runs(runs)
+    if output is not ListFormat.TEXT:
+        _write_records(found, output)
+    elif not found:
+        talk.print(f"No run is recorded in {runs}/ yet: `python lt.py run --scenario ramp300` records one.")
+    else:
+        _print_table(found)
+    for _, _, why in found:
+        if why:
+            talk.print(why, markup=False)
+    return 0
+
+
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids, prefixes, labels or paths.")],
+    runs: RunsOption = Path("runs"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Delete recorded runs, after asking; only files of a run are deleted, and only in a run's folder.
+
+    Examples:
+        python lt.py runs rm 20261126T101500
+
+        python lt.py runs rm before after --yes
+    """
+    from ..recording.catalogue import find_run
+
+    return _delete([find_run(runs, name) for name in names], yes=yes)
+
+
+def prune(
+    runs: RunsOption = Path("runs"),
+    keep: Annotated[int | None, typer.Option(help="The newest so many stay.", min=0, show_default=False)] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="Younger ones stay: 36h, 720h.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Delete the runs that are too many or too old, after asking; labelled runs always stay.
+
+    Examples:
+        python lt.py runs prune --keep 50
+
+        python lt.py runs prune --older-than 720h --yes
+    """
+    from ..core.durations import parse_duration_s
+    from ..core.errors import UsageError
+    from ..recording.catalogue import list_runs
+    from ..recording.housekeeping import expired
+    from .terminal import talk
+
+    if keep is None and older_than is None:
+        raise UsageError("`runs prune`: say what may go, with --keep N, --older-than LENGTH or both.")
+    try:
+        older_than_s = None if older_than is None else parse_duration_s(older_than)
+    except ValueError as error:
+        raise UsageError(f"`--older-than {older_than}`: {error}.") from None
+    gone = expired(list_runs(runs), now=datetime.now(UTC), keep=keep, older_than_s=older_than_s)
+    if not gone:
+        talk.print("No run is to be deleted.")
+        return 0
+    return _delete(gone, yes=yes)
+
+
+def label(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="An id, a prefix, a label or a path.")],
+    text: Annotated[str, typer.Argument(metavar="LABEL", help='The label; "" takes it away.')],
+    runs: RunsOption = Path("runs"),
+) -> int:
+    """Give a recorded run a label, by which every verb finds it.
+
+    Examples:
+        python lt.py runs label latest main
+    """
+    from ..recording.catalogue import find_run
+    from ..recording.housekeeping import label_run
+    from .terminal import talk
+
+    folder = find_run(runs, name)
+    label_run(folder, text or None)
+    talk.print(f"{folder.path.name}: label {text or 'taken away'}", markup=False)
+    return 0
+
+
+def export(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="An id, a prefix, a label or a path.")],
+    out_file: Annotated[Path, typer.Option("--out", help="The CSV file to write.")],
+    runs: RunsOption = Path("runs"),
+) -> int:
+    """Write a run's rows, one per request, as CSV; the columns are those of requests.parquet (docs/run-folder.md).
+
+    Examples:
+        python lt.py runs export latest --out rows.csv
+    """
+    from ..recording.catalogue import find_run
+    from ..recording.housekeeping import export_rows
+    from .terminal import talk
+
+    count = export_rows(find_run(runs, name), out_file)
+    talk.print(f"{out_file}: {count:,} rows", markup=False)
+    return 0
+
+
+def _delete(folders: list[RunFolder], *, yes: bool) -> int:
+    from ..core.errors import UsageError
+    from ..recording.housekeeping import delete_run
+    from .console import TerminalConsole
+    from .terminal import talk
+
+    for folder in folders:
+        talk.print(f"  {folder.path}", markup=False, highlight=False)
+    if not yes:
+        answer = TerminalConsole().confirm(
+            f"Delete {'this run' if len(folders) == 1 else f'these {len(folders)} runs'}?"
+        )
+        if answer is None:
+            raise UsageError("Nobody is there to be asked: add --yes to delete. Nothing was deleted.")
+        if not answer:
+            raise UsageError("Nothing was deleted.")
+    for folder in folders:
+        if kept := delete_run(folder):
+            talk.print(f"{folder.path} stays with what is not a run's: {', '.join(kept[:10])}", markup=False)
+    return 0
+
+
+def _write_records(found: list[tuple[RunFolder, Run | None, str]], output: ListFormat) -> None:
+    """Write one JSON document, or CSV with a heading, to stdout."""
+    import csv
+    import io
+    import json
+
+    from .terminal import out
+
+    records = [_record(folder, run) for folder, run, _ in found]
+    if output is ListFormat.JSON:
+        text = json.dumps(records, indent=2)
+    else:
+        file = io.StringIO()
+        writer = csv.DictWriter(file, RECORD_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        text = file.getvalue().rstrip("\n")
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+RECORD_FIELDS = (
+    "id",
+    "label",
+    "scenario",
+    "target",
+    "url",
+    "start",
+    "length_s",
+    "requests",
+    "outcome",
+    "git_commit",
+    "path",
+)
+"""What `lt runs --format json|csv` says of each run."""
+
+
+def _record(folder: RunFolder, run: Run | None) -> dict[str, object]:
+    from ..core.errors import RunFolderError
+
+    known: dict[str, object] = dict.fromkeys(RECORD_FIELDS)
+    known |= {"id": folder.path.name, "outcome": "unreadable", "path": str(folder.path)}
+    if run is None:
+        return known
+    try:
+        requests = folder.sealed_rows()
+    except RunFolderError:
+        requests = None
+    length_s = None if run.end is None else (run.end - (run.load_start or run.start)).total_seconds()
+    return known | {
+        "label": run.label,
+        "scenario": run.scenario.name,
+        "target": run.target.kind,
+        "url": run.target.url,
+        "start": run.start.isoformat(),
+        "length_s": length_s,
+        "requests": requests,
+        "outcome": run.outcome.value,
+        "git_commit": run.git_commit,
+    }
+
+
+def _print_table(found: list[tuple[RunFolder, Run | None, str]]) -> None:
     from rich.measure import Measurement
     from rich.table import Table
 
-    from ..recording.catalogue import list_runs
-    from .terminal import out, talk
+    from .terminal import out
 
-    found = list_runs(runs)
-    if not found:
-        talk.print(f"No run is recorded in {runs}/ yet: `python lt.py run --scenario ramp300` records one.")
-        return 0
     table = Table(box=None, pad_edge=False)
     for name in ("started (UTC)", "length", "requests", "outcome", "id", "label"):
         table.add_column(name, no_wrap=True, justify="right" if name in ("length", "requests") else "left")
@@ -48,10 +248,6 @@ def list_recorded(runs: RunsOption = Path("runs")) -> int:
     width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
     out.width = max(out.width, width)
     out.print(table, crop=False)
-    for _, _, why in found:
-        if why:
-            talk.print(why, markup=False)
-    return 0
 
 
 def _cells(folder: RunFolder, run: Run) -> tuple[str, ...]:

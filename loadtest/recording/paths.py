@@ -100,6 +100,12 @@ class RunPaths:
         return self.path / RESERVE
 
 
+def run_files(paths: RunPaths) -> list[Path]:
+    """Return every file that a run's folder may have."""
+    names = (RUN_JSON, SPOOL, ROWS, LOAD, METRICS, FAILURES, LOG, EMULATOR_LOG, SUMMARY, REPORT, RESERVE)
+    return [paths.path / name for name in names]
+
+
 def is_there(path: Path) -> bool:
     """Whether there is anything of that name: a file, a folder, a link that leads nowhere."""
     return os.path.lexists(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,3 +35,32 @@ def test_no_runs_is_a_sentence_on_stderr(tmp_path: Path) -> None:
     done = lt("runs", "--runs", str(tmp_path))
     assert (done.code, done.out) == (0, "")
     assert "lt.py run --scenario ramp300" in done.err
+
+
+def test_other_programs_get_json_and_csv(tmp_path: Path) -> None:
+    """One record per run with the same fields, and null for what is not known."""
+    spooled(tmp_path, frames(20), record("20260817T101500000Z-ramp300-local", label='a,"b"', start=T0)).seal()
+    bad = spooled(tmp_path, frames(1), record("20260817T121500000Z-steady-local"))
+    (bad.path / "run.json").write_text("{")
+    (sound, damaged) = json.loads(lt("runs", "--runs", str(tmp_path), "--format", "json").out)
+    assert (sound["requests"], sound["label"], sound["outcome"]) == (200, 'a,"b"', "complete")
+    assert (damaged["id"], damaged["requests"], damaged["outcome"]) == (bad.path.name, None, "unreadable")
+    lines = list(csv.DictReader(lt("runs", "--runs", str(tmp_path), "--format", "csv").out.splitlines()))
+    assert [(line["id"], line["label"], line["requests"]) for line in lines] == [
+        (sound["id"], 'a,"b"', "200"),
+        (damaged["id"], "", ""),
+    ]
+
+
+def test_deleting_asks_and_names_what_goes(tmp_path: Path) -> None:
+    """Without a terminal to ask on, nothing goes without --yes; a name that is none is said."""
+    folder = spooled(tmp_path, frames(1), record("20260817T101500000Z-ramp300-local"))
+    refused = lt("runs", "rm", "latest", "--runs", str(tmp_path))
+    assert (refused.code, str(folder.path) in refused.err) == (2, True)
+    assert folder.record.exists()
+    assert lt("runs", "rm", "nothing", "--runs", str(tmp_path)).code == 2
+    assert lt("runs", "prune", "--runs", str(tmp_path)).code == 2
+    assert lt("runs", "label", "latest", "main", "--runs", str(tmp_path)).code == 0
+    assert lt("runs", "export", "main", "--out", str(tmp_path / "x.csv"), "--runs", str(tmp_path)).code == 0
+    assert lt("runs", "rm", "main", "--yes", "--runs", str(tmp_path)).code == 0
+    assert not folder.path.exists()
