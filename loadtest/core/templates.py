@@ -1,50 +1,155 @@
-"""Group texts that differ only in ids, numbers, UUIDs or hashes under one template.
+"""Group what differs only in ids: paths into endpoints, error texts into kinds.
 
-Imported by Locust's processes: standard library only.
+The rules of `path_template`, segment by segment (docs/numbers.md repeats them for users):
+
+| becomes | what |
+|---|---|
+| `{date}` | `2026-11-26`, `2026-11`, `20261126`, with or without a time of day |
+| `{id}` | a number; a UUID; 8 or more hexadecimal digits with both letters and figures, 16 or more of any; a ULID; 16
+or more letters and figures mixed as in base64; an IPv4 address; an e-mail address |
+| `name-{id}`, `name{id}` | such an id behind or before `- _ . : ~ , ; = @ ! $ ( ) * +`, numbers of two figures or more;
+four or more figures at the end of letters |
+| itself | words, slugs, camelCase, versions (`v1`, `v2beta1`, `1.2.3`), `oauth2`, `sha256`, `i18n` |
+
+Of a query the names of its parameters are kept, and values that are words; ids among them, numbers, and texts longer
+than 24 characters become `{name}`. A fragment is left out.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 
-_UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_HASH = r"(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}|0x[0-9a-fA-F]+"
-_TOKEN = r"(?=[A-Za-z_-]*[0-9][A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{20,}"
-_NUMBER = r"[0-9]+(?:[.,:][0-9]+)*"
+MAX_NAME_CHARS = 300
+"""An endpoint's name beyond this is cut off: no table shows more."""
 
-_VARIABLE = re.compile(
-    rf"(?<![0-9A-Za-z])(?:(?P<uuid>{_UUID})|(?P<hash>{_HASH}|{_TOKEN}))(?![0-9A-Za-z])|(?P<n>{_NUMBER})"
+_HEX = r"(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}|[0-9a-f]{16,}"
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_DAY = r"(?:19|20)\d\d-(?:0\d|1[0-2])(?:-[0-3]\d)?"
+_DATE = re.compile(
+    rf"(?i:{_DAY}(?:[t_ +](?:\d\d(?:[:.\-]|%3a)?)+\d*(?:z|[+-]\d\d:?\d\d)?)?|(?:19|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d)"
 )
+_VERSION = re.compile(r"(?i:v\d+(?:[._-]?\w+){0,3}|\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)")
+_ID = re.compile(
+    rf"(?i:[+-]?\d+|[+-]?\d+\.\d+|\{{?{_UUID}\}}?|{_HEX}|0x[0-9a-f]+|[0-7][0-9a-hjkmnp-tv-z]{{25}}|\d{{1,3}}(?:\.\d{{1,3}}){{3}})"
+)
+_EMAIL = re.compile(r"[^@/]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
+_SEPARATOR = re.compile(r"([._~:;,=@!$()*+-]|%[0-9A-Fa-f]{2})")
+_TAIL = re.compile(r"(?i:([a-z]+)(\d{4,}))")
+_WORD = re.compile(r"[A-Za-z]?[a-z]*|[A-Z]+|\d{1,3}")
+_PLAIN = re.compile(r"[A-Za-z_-]{0,15}")
+_EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 
-_ID_SEGMENT = re.compile(
-    rf"(?:{_UUID}|{_HASH}|{_TOKEN}|[0-9]+|[A-Za-z]{{0,12}}[-_][0-9]{{2,}}|[0-9]+[-_][0-9A-Za-z_-]+)", re.ASCII
+MIXED_CHARS = 16
+MIXED_RATIO = {0: 0.45, 1: 0.4}
+"""A segment this long in which this share of neighbours (by how many figures it has; 0.3 from two on) are of different
+kinds (capital, small, figure) is taken for base64: 0.62 is to be expected of random letters and figures,
+`getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` 0.25."""
+
+
+def path_template(path: str) -> str:
+    """Return the endpoint that a path with its query belongs to: `/users/17?page=2` gives `/users/{id}?page={page}`.
+
+    Idempotent. What comes before the path of a whole URL (scheme and host) is kept.
+    """
+    return _path_template(path) if len(path) < MAX_NAME_CHARS * 10 else _path_template(path[: MAX_NAME_CHARS * 10])
+
+
+@functools.lru_cache(maxsize=4096)
+def _path_template(path: str) -> str:
+    origin = ""
+    if "://" in path:
+        scheme, _, rest = path.partition("://")
+        host, slash, rest = rest.partition("/")
+        origin, path = f"{scheme}://{host}", slash + rest
+    path = path.partition("#")[0]
+    path, mark, query = path.partition("?")
+    grouped = "/".join(_segment(segment) for segment in path.split("/"))
+    if mark:
+        grouped += "?" + "&".join(_parameter(pair) for pair in query.split("&"))
+    whole = origin + grouped
+    return whole if len(whole) <= MAX_NAME_CHARS else whole[: MAX_NAME_CHARS - 1] + "…"
+
+
+def _segment(segment: str) -> str:
+    if _PLAIN.fullmatch(segment) or "{" in segment:
+        return segment
+    if _DATE.fullmatch(segment):
+        return "{date}"
+    if _VERSION.fullmatch(segment):
+        return segment
+    if _is_id(segment) or _EMAIL.fullmatch(segment):
+        return "{id}"
+    parts = _SEPARATOR.split(segment)
+    if len(parts) == 1:
+        return _TAIL.sub(r"\1{id}", segment) if _TAIL.fullmatch(segment) else segment
+    has_extension = parts[-2] == "." and _EXTENSION.fullmatch(parts[-1]) is not None
+    return "".join(
+        _part(part, alone=has_extension and len(parts) == 3) if at % 2 == 0 else part for at, part in enumerate(parts)
+    )
+
+
+def _part(part: str, *, alone: bool) -> str:
+    """Return a piece of a segment between separators; `alone`: it is all of a file's name but the extension."""
+    if len(part) < 2 and not (alone and part.isdigit()):
+        return part
+    if _DATE.fullmatch(part):
+        return "{date}"
+    if _is_id(part):
+        return "{id}"
+    return _TAIL.sub(r"\1{id}", part) if _TAIL.fullmatch(part) else part
+
+
+def _is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None or _is_mixed(text)
+
+
+def _is_mixed(text: str) -> bool:
+    text = text.rstrip("=")
+    if len(text) < MIXED_CHARS or not text.replace("-", "").replace("_", "").isalnum() or not text.isascii():
+        return False
+    if all(_WORD.fullmatch(part) for part in re.split("[-_]", text)):
+        return False
+    kinds = [0 if char.isdigit() else 1 if char.islower() else 2 for char in text]
+    changes = sum(one != other for one, other in itertools.pairwise(kinds))
+    return changes >= MIXED_RATIO.get(kinds.count(0), 0.3) * (len(kinds) - 1)
+
+
+def _parameter(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        return _segment(pair)
+    return f"{name}={{{name}}}" if len(value) > 24 or _segment(value) != value else pair
+
+
+_ERROR_IDS = re.compile(
+    rf"""(?ix)
+    (?P<kept> (?: \b HTTP (?:/\d (?:\.\d)?)? | \b status (?:[ _]code)? | \b code | \b errno | \b port | \b within
+              | \b line | \b version | \b Read\ timed\ out\. \ \( read\ timeout ) \s* [:=]? \s* \d+ (?:\.\d+)?
+            | \A \d{{3}} \b
+            | \b \d{{1,3}} (?: \. \d{{1,3}} ){{3}} (?: : \d+ )?
+            | : \d{{2,5}} (?= / | \b (?! [:\d]) ) )
+    | (?P<id> \b {_UUID} \b | \b 0x [0-9a-f]+ \b | \b (?: {_HEX} ) \b )
+    | (?P<date> \b {_DAY} (?: [t\ ] \d\d:\d\d (?: :\d\d (?:\.\d+)? )? z? )? )
+    | (?P<mixed> \b [a-z0-9_-]{{16,}} )
+    | (?P<number> (?<! [\w.] ) [+-]? \d+ (?: [.,] \d+ )* (?: e [+-]? \d+ )? (?! \w ) )
+    | (?P<tail> (?<= [a-z_-] ) \d{{4,}} \b )
+    """
 )
 
 
 def text_template(text: str) -> str:
-    """Return the text with UUIDs, hashes, tokens and numbers as `{uuid}`, `{hash}` and `{n}`.
+    """Return the kind that an error's text belongs to: what differs only in ids and numbers is one.
 
-    Idempotent. Meant for error messages, where what varies from request to request would make a kind of each. It is
-    about appearance only: two texts of one template may still mean different things.
+    UUIDs, addresses in memory, hashes and mixed tokens become `{id}`, moments `{date}`, numbers `{n}`. Kept are what
+    numbers tell apart: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
     """
-    return _VARIABLE.sub(_placeholder, text)
+    return _ERROR_IDS.sub(_error_part, text)
 
 
-def path_template(path: str) -> str:
-    """Return a URL's path with each segment that looks like an id as `{id}`, and its query's values as `{value}`.
-
-    Idempotent: `/users/17/orders/9f8e7d6c5b4a` is `/users/{id}/orders/{id}`. A segment that is a word (`v1`, `users`,
-    `predict2`) stays.
-    """
-    route, mark, query = path.partition("?")
-    segments = ["{id}" if _ID_SEGMENT.fullmatch(segment) else segment for segment in route.split("/")]
-    if not mark:
-        return "/".join(segments)
-    values = (
-        f"{name}={{value}}" if equals else name for name, equals, _ in (p.partition("=") for p in query.split("&"))
-    )
-    return "/".join(segments) + mark + "&".join(values)
-
-
-def _placeholder(found: re.Match[str]) -> str:
-    return f"{{{found.lastgroup}}}"
+def _error_part(match: re.Match[str]) -> str:
+    kind, text = match.lastgroup, match[0]
+    if kind == "kept" or (kind == "mixed" and not _is_mixed(text)):
+        return text
+    return {"id": "{id}", "mixed": "{id}", "date": "{date}"}.get(kind or "", "{n}")

@@ -1,4 +1,4 @@
-"""Keep account of what every worker sent, what arrived, and the most that can be missing."""
+"""Keep account of what every worker began, sent and lost, and of the most that can be missing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..recording.frames import Frame
-from ..recording.run import WorkerRecord
+from ..recording.run import RefusalRecord, TotalsDifferenceRecord, WorkerRecord
 
 FLUSH_S = 1.0
 """Workers flush once a second: a killed one takes along at most this much of its rows, and what was in flight."""
+
+MAX_GAP_ROWS = 100_000_000
+"""Rows that lost frames may have held; a worker that claims more is not believed."""
 
 
 @dataclass(slots=True)
@@ -21,18 +24,23 @@ class _Account:
     received: int = 0
     gap_rows: int = 0
     densest_flush: int = 0
+    begun: int | None = None
+    most_begun_at_once: int = 0
     users: int = 0
     in_flight: int = 0
     rows_sent: int | None = None
+    refused_rows: int = 0
     offset_us: float | None = None
     uncertainty_us: float | None = None
     lost_at: datetime | None = None
     lost_why: str | None = None
+    ended_at: datetime | None = None
+    ended_why: str = ""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Rows sent and received per worker. Pure bookkeeping: no clock, no I/O."""
+    """Requests begun, rows sent and received per worker. Pure bookkeeping: no clock, no I/O."""
 
     accounts: dict[str, _Account] = field(default_factory=dict)
 
@@ -45,14 +53,22 @@ class Ledger:
         """Enter a frame that arrived; False when it was entered before and must not be recorded twice.
 
         A frame that skips numbers tells by `rows_before` how many rows the lost ones held.
+
+        Raises:
+            ValueError: it contradicts the frames before it.
         """
         account = self.accounts.setdefault(frame.worker, _Account())
         if frame.seq < account.next_seq:
             return False
-        account.gap_rows += frame.rows_before - (account.received + account.gap_rows)
+        gap = frame.rows_before - (account.received + account.gap_rows)
+        if gap < 0 or gap > MAX_GAP_ROWS or (gap and frame.seq == account.next_seq):
+            raise ValueError(f"frame {frame.seq} of worker {frame.worker} claims {frame.rows_before} rows before it")
+        account.gap_rows += gap
         account.next_seq = frame.seq + 1
         account.received += frame.rows
         account.densest_flush = max(account.densest_flush, frame.rows)
+        if frame.begun is not None:
+            self.begun(frame.worker, frame.begun)
         return True
 
     def unwritten(self, frame: Frame) -> None:
@@ -60,6 +76,12 @@ class Ledger:
         account = self.accounts[frame.worker]
         account.received -= frame.rows
         account.gap_rows += frame.rows
+
+    def begun(self, worker: str, count: int) -> None:
+        """Note how many requests the worker has begun so far."""
+        account = self.accounts.setdefault(worker, _Account())
+        account.most_begun_at_once = max(account.most_begun_at_once, count - (account.begun or 0))
+        account.begun = count
 
     def reported(self, worker: str, *, users: int, in_flight: int | None) -> None:
         """Note how many users the worker runs, and how many requests await an answer when it knows."""
@@ -73,20 +95,42 @@ class Ledger:
         if account.uncertainty_us is None or uncertainty_us < account.uncertainty_us:
             account.offset_us, account.uncertainty_us = offset_us, uncertainty_us
 
-    def finished(self, worker: str, *, rows_sent: int) -> None:
-        """Note the worker's own count after its last frame."""
-        self.accounts.setdefault(worker, _Account()).rows_sent = rows_sent
+    def finished(self, worker: str, *, rows_sent: int, begun: int | None = None, refused_rows: int = 0) -> None:
+        """Note the worker's own counts after its last frame.
+
+        Args:
+            worker: its name.
+            rows_sent: rows it has put into frames.
+            begun: requests it began; each of them is one of those rows, or one of `refused_rows`.
+            refused_rows: requests that it could not make a row of, counted by name.
+        """
+        account = self.accounts.setdefault(worker, _Account())
+        account.rows_sent = rows_sent
+        account.refused_rows = refused_rows
+        if begun is not None:
+            account.begun = begun
+
+    def ended(self, worker: str, *, at: datetime, why: str) -> None:
+        """Note that the worker ends before it was asked to, having sent everything it had."""
+        account = self.accounts.setdefault(worker, _Account())
+        if account.ended_at is None:
+            account.ended_at, account.ended_why = at, why
 
     def lost(self, worker: str, *, at: datetime, why: str) -> None:
         """Note that the worker will not be heard again."""
         account = self.accounts.setdefault(worker, _Account())
-        if account.lost_at is None:
+        if account.lost_at is None and account.ended_at is None:
             account.lost_at, account.lost_why = at, why
 
     def found(self, worker: str) -> None:
         """Note that a worker taken for lost is heard again; what it kept meanwhile arrives with it."""
         account = self.accounts.setdefault(worker, _Account())
         account.lost_at = account.lost_why = None
+
+    def is_gone(self, worker: str) -> bool:
+        """Whether the worker will send nothing more: it was lost, or has ended."""
+        account = self.accounts[worker]
+        return account.lost_at is not None or account.ended_at is not None
 
     def records(self) -> list[WorkerRecord]:
         """Return one record per worker, in the order they joined."""
@@ -108,20 +152,25 @@ class Ledger:
             lost_at=account.lost_at,
             lost_why=account.lost_why,
             rows_missing_at_most=self._missing_at_most(account),
+            begun=account.begun,
         )
 
     @staticmethod
     def _missing_at_most(account: _Account) -> int:
         """Return the rows that may be missing: exact when the worker said its count, else a bound.
 
-        The bound is the densest flush seen (what one flush interval held at the worst) twice — the frame being
-        filled and the one that may have been on its way — and the requests in flight.
+        The bound for a worker that was lost is what it had begun by its last frame and not sent, and twice what it
+        began in one interval at the most: the one whose frame may have been on its way, and the one that was never
+        made. Where begun is not known, the densest flush twice, and a request for every user.
         """
         if account.rows_sent is not None:
             return max(0, account.rows_sent - account.received)
         if account.lost_at is None:
             return account.gap_rows
-        return account.gap_rows + 2 * account.densest_flush + max(account.in_flight, account.users)
+        if account.begun is None:
+            return account.gap_rows + 2 * account.densest_flush + max(account.in_flight, account.users)
+        open_then = max(0, account.begun - account.received)
+        return open_then + 2 * max(account.most_begun_at_once, account.densest_flush)
 
     def _reasons(self, start: datetime) -> Iterable[str]:
         for name, account in self.accounts.items():
@@ -132,5 +181,38 @@ class Ledger:
                     f"worker {name} was lost at {elapsed_s:.0f} s ({account.lost_why}): "
                     f"at most {missing} of its rows are missing"
                 )
-            elif missing:
+                continue
+            if account.ended_at is not None:
+                elapsed_s = (account.ended_at - start).total_seconds()
+                yield f"worker {name} ended at {elapsed_s:.0f} s: {account.ended_why}"
+            if missing:
                 yield f"{missing} rows of worker {name} did not arrive"
+            yield from self._unbalanced(name, account)
+
+    @staticmethod
+    def _unbalanced(name: str, account: _Account) -> Iterable[str]:
+        """Yield a sentence where a worker's own counts do not agree: begun = rows + refused."""
+        if account.rows_sent is None or account.begun is None:
+            return
+        told = account.rows_sent + account.refused_rows
+        if account.begun != told:
+            yield f"worker {name} began {account.begun} requests and accounts for {told} of them"
+
+
+def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:
+    """Return a sentence for every kind of refusal that cost rows."""
+    return [
+        f"{record.count} request{'s' if record.count > 1 else ''} could not be recorded: {record.name}"
+        for record in refusals
+        if record.lost
+    ]
+
+
+def reasons_for_differences(differences: Iterable[TotalsDifferenceRecord]) -> list[str]:
+    """Return a sentence for every endpoint of which Locust counted more requests than there are rows."""
+    return [
+        f"Locust's own totals count {one.locust} requests of {one.method} {one.name}, the rows {one.rows}: "
+        "the scenario counted some without a request event"
+        for one in differences
+        if one.locust > one.rows
+    ]

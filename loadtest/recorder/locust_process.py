@@ -35,15 +35,51 @@ def main(arguments: list[str]) -> None:
 
     if PARENT_VARIABLE in os.environ:
         settings.keep_out(also_taken=False)
-    events.init.add_listener(take_side)
+    hear_first(events)
     _load_with_authors_errors(locust_main)
     _give_fetched_options(locust_main)
     sys.argv = ["locust", *arguments]
     locust_main.main()
 
 
-def take_side(environment: Any, **_: object) -> None:
-    """Set up the recording half of a worker or of a master that has a run folder. Locust calls it at its `init`."""
+def hear_first(events: Any) -> None:
+    """Keep secrets out of what this process writes, count what listeners raise, and take part in Locust's `init`.
+
+    Called before the scenario is loaded: no listener of its own comes before these.
+    """
+    from .hooks import observe
+    from .redacted_output import redact_output
+    from .task_errors import TaskErrors
+
+    redact_output()
+    errors = TaskErrors("master")
+    sender: Any = None
+
+    def listener_failed(event: str, error: BaseException) -> None:
+        where = "exit" if isinstance(error, SystemExit) else "init" if event == "init" else "listener"
+        record = errors.add(error, where=where, task=event)
+        if sender is not None and record is not None and event == "init":
+            sender.failed_in_init(record)  # Locust ends the process for it
+
+    def take_part(environment: Any, **_: object) -> None:
+        nonlocal sender
+        sender = take_side(environment, errors)
+
+    def ask_for_token(environment: Any, **_: object) -> None:
+        from locust.runners import WorkerRunner
+
+        from .tokens import authorize
+
+        if isinstance(environment.runner, WorkerRunner):
+            authorize(environment)
+
+    observe(events, listener_failed)
+    events.init._handlers.insert(0, take_part)
+    events.init.add_listener(ask_for_token)
+
+
+def take_side(environment: Any, errors: Any) -> Any:
+    """Set up the recording half of a worker or of a master that has a run folder; return a worker's Sender."""
     from locust.runners import MasterRunner, WorkerRunner
 
     from . import parent
@@ -54,22 +90,23 @@ def take_side(environment: Any, **_: object) -> None:
     if isinstance(runner, WorkerRunner):
         from ..users.host_guard import guard_stock_clients
         from .liveness import introduce
-        from .tokens import authorize
         from .worker import Sender
 
         # The master may order users from now on, and whatever waits lets that order through: listen first.
-        Sender(environment, runner, parent_pid=parent_pid).startup()
-        authorize(environment)
+        sender = Sender(environment, runner, errors, parent_pid=parent_pid)
+        sender.startup()
         guard_stock_clients()
         introduce(runner)
         forward_ending(runner)
         parent.ends_orderly()
-    elif isinstance(runner, MasterRunner) and FOLDER_VARIABLE in os.environ:
-        _lead(environment, runner, parent_pid)
+        return sender
+    if isinstance(runner, MasterRunner) and FOLDER_VARIABLE in os.environ:
+        _lead(environment, runner, errors, parent_pid)
         parent.ends_orderly()
+    return None
 
 
-def _lead(environment: Any, runner: Any, parent_pid: int | None) -> None:
+def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) -> None:
     """Set up the master."""
     import gevent
 
@@ -81,7 +118,7 @@ def _lead(environment: Any, runner: Any, parent_pid: int | None) -> None:
 
     folder = RunFolder(Path(os.environ[FOLDER_VARIABLE]))
     watch = WorkerWatch(environment, runner)
-    collector = Collector(environment, runner, folder, parent_pid=parent_pid, why_lost=watch.why)
+    collector = Collector(environment, runner, folder, errors, parent_pid=parent_pid, why_lost=watch.why)
     collector.startup()
     ending = MasterEnding(environment, runner)
     apply_bounds(environment, Bounds.from_environment(), runner.quit)

@@ -5,25 +5,33 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import platform
 import signal
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import IO, Any
+from typing import IO
 
 import gevent
+import locust
 from gevent.event import Event
 from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner
 
+from ..core.clock import process_clock
 from ..core.errors import RunFolderError
 from ..core.plan import users_at
 from ..recording.folder import RunFolder
-from ..recording.frames import decode_frame
+from ..recording.run import ClockJumpRecord, PauseRecord, UnrecordedWorkerRecord
+from .admission import AdmissionError, Greeting, Parcel, check_parcel
+from .gate import Gate
 from .ledger import Ledger
-from .messages import CLOCK, DRAIN, DRAINED, HELLO, REPORT_KEY
+from .messages import CLOCK, DRAIN, DRAINED, PAUSE_S, REPORT, SECRET_VARIABLE
+from .task_errors import TaskErrors
+from .told import Told
+from .worker import keep_time
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +41,15 @@ CLOCK_PROBES = 8
 CLOCK_EVERY_S = 10.0
 """And one now and then, for a shorter one."""
 
-DRAIN_S = 5.0
-"""How long after the stop time-out the master waits for the last frames."""
+DRAIN_S = 10.0
+"""How long after the stop timeout the master waits for the last frames: killing what does not end takes a moment."""
 
+WATCH_S = 0.5
 
-MACHINE_COLUMNS = ("machine_cpu_ratio", "machine_steal_ratio", "memory_pressure_ratio")
+MUTE_S = 10.0
+"""A worker that runs users and has reported nothing for so long is said to send nothing."""
 
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+MAX_JUMPS = 100
 
 
 class Collector:
@@ -52,6 +60,7 @@ class Collector:
         environment: Environment,
         runner: MasterRunner,
         folder: RunFolder,
+        errors: TaskErrors,
         *,
         parent_pid: int | None,
         why_lost: Mapping[str, str] = MappingProxyType({}),
@@ -61,117 +70,197 @@ class Collector:
         self.runner = runner
         self.folder = folder
         self.parent_pid = parent_pid
+        self.clock = process_clock()
         self.plan = [(point.at_s, point.users) for point in folder.read_run().scenario.plan]
         self.ledger = Ledger()
         self.names: dict[str, str] = {}  # Locust's client id → our worker name
+        self.reported_s: dict[str, float] = {}  # worker → when it reported last
         self.drained: set[str] = set()
         self.reasons: list[str] = []
+        self.told = Told(errors)
+        self.record_is_old = False
         self.load_start: datetime | None = None
         self.start_s: float | None = None
         self.draining = False
         self.full = False
         self.all_drained = Event()
+        self.gate = Gate(
+            runner,
+            secret=os.environ.get(SECRET_VARIABLE, ""),
+            on_greeting=self._greeted,
+            on_refusal=self._refused,
+        )
         self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open for as long as the process
         self.sound_bytes = self.spool.tell()
         folder.reserve()
 
     def startup(self) -> None:
         """Register every listener and start the greenlets; returns at once."""
+        keep_time(self.clock)
+        self.gate.startup()
         events = self.environment.events
-        events.worker_report.add_listener(self._reported)
         events.test_start.add_listener(self._started)
         events.test_stopping.add_listener(self._stopping)
-        self.runner.register_message(HELLO, self._greeted)
+        events.quitting.add_listener(lambda **_: self._write_run())
         self.runner.register_message(CLOCK, self._clocked)
+        self.runner.register_message(REPORT, self._reported)
         self.runner.register_message(DRAINED, self._drained)
         # Locust handles SIGTERM only after a shape has ended: until then it would die of it, rows and all.
         gevent.signal_handler(signal.SIGTERM, gevent.spawn, self.runner.quit)
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
-        """Watch the parent and the workers, and look at the clocks now and then."""
-        clocks_s = time.monotonic()
+        """Watch the parent, the workers and this process's own time, and look at the clocks now and then."""
+        clocks_s = before_s = time.monotonic()
         while True:
-            gevent.sleep(0.5)
+            gevent.sleep(WATCH_S)
+            now_s = time.monotonic()
+            self._look_at_time(now_s - before_s - WATCH_S, now_s)
+            before_s = now_s
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
                 self._give_up("the process that started the run ended before it; what came in until then is here")
                 return
+            self.gate.look()
             if self.start_s is not None and not self.draining:
                 self._look_for_lost_workers()
-            if time.monotonic() - clocks_s > CLOCK_EVERY_S:
-                clocks_s = time.monotonic()
+                self._look_for_mute_workers(now_s)
+            if self.record_is_old:
+                self._write_run()
+            if now_s - clocks_s > CLOCK_EVERY_S:
+                clocks_s = now_s
                 for client_id in list(self.names):
                     self._ask_clock(client_id)
 
+    def _look_at_time(self, late_s: float, now_s: float) -> None:
+        """Say that this process stood still, or that its wall clock was set."""
+        if late_s > PAUSE_S:
+            self.told.pauses.append(PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1)))
+            self.reported_s = dict.fromkeys(self.reported_s, now_s)  # nobody could be heard meanwhile
+            at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
+            if self.start_s is not None and not self.draining:
+                self._degrade(f"the master stood still for {late_s:.0f} s{at}: the load was not controlled meanwhile")
+            else:
+                self._write_run()
+        step = self.clock.take_step()
+        if step is not None:
+            self._jumped("master", step.by_s)
+
+    def _jumped(self, process: str, by_s: float) -> None:
+        if len(self.told.jumps) < MAX_JUMPS:
+            self.told.jumps.append(ClockJumpRecord(process=process, at=self._moment(), by_s=round(by_s, 3)))
+            log.warning("The wall clock of %s was set by %+.1f s; rows do not follow it.", process, by_s)
+            self._write_run()
+
+    def _moment(self, ahead_s: float = 0.0) -> datetime:
+        return datetime.fromtimestamp(self.clock.now_s(), UTC) + timedelta(seconds=ahead_s)
+
+    def _elapsed_s(self) -> float:
+        return 0.0 if self.start_s is None else time.perf_counter() - self.start_s
+
     def _started(self, **_: object) -> None:
-        self.load_start, self.start_s = datetime.now(UTC), time.perf_counter()
+        self.load_start, self.start_s = self._moment(), time.perf_counter()
+        self.reported_s = dict.fromkeys(self.names.values(), time.monotonic())
         self._write_run()
 
-    def _greeted(self, environment: Environment, msg: Message, **_: object) -> None:
-        del environment
-        worker = msg.data["worker"]
-        self.names[msg.node_id] = worker
-        self.ledger.joined(worker, host=msg.data["host"], pid=msg.data["pid"])
-        theirs, ours = msg.data["versions"], self._versions()
-        for name, version in theirs.items():
+    def _greeted(self, client_id: str, greeting: Greeting) -> None:
+        self.names[client_id] = greeting.worker
+        self.reported_s[greeting.worker] = time.monotonic()
+        self.ledger.joined(greeting.worker, host=greeting.host, pid=greeting.pid)
+        ours = {"python": platform.python_version(), "locust": locust.__version__}
+        for name, version in greeting.versions.items():
             if version != ours.get(name):
-                log.warning("Worker %s runs %s %s, the master %s.", worker, name, version, ours.get(name))
+                log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
         for _n in range(CLOCK_PROBES):
-            self._ask_clock(msg.node_id)
+            self._ask_clock(client_id)
         self._write_run()
 
-    @staticmethod
-    def _versions() -> dict[str, str]:
-        import platform
+    def _refused(self, client_id: str, name: str, value: object) -> None:
+        """Count what a worker sent and the master did not take; it degrades the run where rows may be among it."""
+        worker = self.names.get(client_id)
+        self.told.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
+        if worker is not None:
+            self._degrade(f"worker {worker} sent something that was not taken: {name}")
+        elif client_id in self.gate.refused:
+            self._unrecorded(client_id, f"refused: {name}")
 
-        import locust
-
-        return {"python": platform.python_version(), "locust": locust.__version__}
+    def _unrecorded(self, client_id: str, why: str) -> None:
+        if client_id not in self.told.unrecorded and len(self.told.unrecorded) < MAX_JUMPS:
+            self.told.unrecorded[client_id] = UnrecordedWorkerRecord(name=client_id[:200], why=why)
+            self._write_run()
 
     def _ask_clock(self, client_id: str) -> None:
-        self.runner.send_message(CLOCK, {"sent_ns": time.time_ns()}, client_id)
+        self.runner.send_message(CLOCK, {"sent_ns": self.clock.now_ns()}, client_id)
 
     def _clocked(self, environment: Environment, msg: Message, **_: object) -> None:
         """Take the middle of the round trip for the worker's moment: off by at most half of it."""
         del environment
-        received_ns = time.time_ns()
+        received_ns = self.clock.now_ns()
+        worker = self.names[msg.node_id]
         sent_ns, worker_ns = msg.data["sent_ns"], msg.data["worker_ns"]
+        if not (isinstance(sent_ns, int) and isinstance(worker_ns, int) and 0 <= received_ns - sent_ns < 60e9):
+            raise AdmissionError("clock measurement is no time", msg.data, lost=False)
         self.ledger.clock(
-            msg.data["worker"],
+            worker,
             offset_us=((sent_ns + received_ns) / 2 - worker_ns) / 1000,
             uncertainty_us=(received_ns - sent_ns) / 2000,
         )
 
-    def _reported(self, client_id: str, data: dict[str, Any]) -> None:
-        parcel = data.pop(REPORT_KEY, None)
+    def _reported(self, environment: Environment, msg: Message, **_: object) -> None:
+        del environment
+        parcel = self._checked(msg.node_id, msg.data)
         if parcel is None:
-            return  # a worker without the recorder: its rows cannot be known
-        self.names.setdefault(client_id, parcel["worker"])
+            return
         self._take(parcel)
-        if parcel["worker"] in self.drained and parcel["frame"]:  # it had said that nothing more would come
-            self.ledger.finished(parcel["worker"], rows_sent=parcel["rows_sent"])
-            self._write_run()
+        if parcel.worker in self.drained and parcel.frame is not None:  # it had said that nothing more would come
+            self._finish(parcel)
 
-    def _take(self, parcel: dict[str, Any]) -> None:
-        """Write a worker's frame and its line of `load.csv`."""
-        worker = parcel["worker"]
-        self.ledger.reported(worker, users=parcel["users"], in_flight=parcel["in_flight"])
+    def _checked(self, client_id: str, told: object) -> Parcel | None:
+        worker = self.names[client_id]
+        offset_us = self.ledger.accounts[worker].offset_us
+        now_ns = None if offset_us is None else self.clock.now_ns() - round(offset_us * 1000)
         try:
-            if parcel["frame"]:
-                self._keep(parcel["frame"])
+            return check_parcel(told, worker=worker, now_ns=now_ns)
+        except AdmissionError as refused:
+            self._refused(client_id, refused.name, refused.value)
+            return None
+
+    def _take(self, parcel: Parcel) -> None:
+        """Write a worker's frame and its line of `load.csv`, and keep what else it tells."""
+        self.reported_s[parcel.worker] = time.monotonic()
+        self.ledger.reported(parcel.worker, users=parcel.users, in_flight=parcel.in_flight)
+        self._hear(parcel)
+        try:
+            if parcel.frame is not None:
+                self._keep(parcel)
             if self.start_s is not None and not self.draining and not self.full:
                 self.folder.append_load([self._load_line(parcel)])
-        except RunFolderError as error:
-            self._degrade(f"a frame of worker {worker} was refused: {error}")
+        except (RunFolderError, ValueError) as error:
+            self._degrade(f"a frame of worker {parcel.worker} was refused: {error}")
         except OSError as error:
             self._fill_up(error)
 
-    def _keep(self, data: bytes) -> None:
+    def _hear(self, parcel: Parcel) -> None:
+        """Keep what a worker tells beside rows: errors, refusals, steps of its clock, pauses."""
+        if self.told.hear(parcel):
+            self.record_is_old = True
+        if parcel.clock_step_s:
+            self._jumped(parcel.worker, parcel.clock_step_s)
+        if parcel.pause_s:
+            pause = PauseRecord(process=parcel.worker, at=self._moment(-parcel.pause_s), for_s=round(parcel.pause_s, 1))
+            self.told.pauses.append(pause)
+        if parcel.silenced_for_s and not self.draining:
+            self._degrade(
+                f"worker {parcel.worker} stopped its users, as the master had been silent for "
+                f"{parcel.silenced_for_s:.0f} s"
+            )
+
+    def _keep(self, parcel: Parcel) -> None:
         """Append a frame to the spool unless it is there already, whole or not at all.
 
         Half of one would hide every frame after it.
         """
-        frame = decode_frame(data)
+        frame, data = parcel.frame, parcel.data
+        assert frame is not None
         if not self.ledger.received(frame):
             return
         try:
@@ -193,19 +282,23 @@ class Collector:
             self.folder.release()
             self._give_up(f"{self.folder.path} cannot be written any more ({error.strerror}): the run was stopped")
 
-    def _load_line(self, parcel: dict[str, Any]) -> dict[str, object]:
+    def _load_line(self, parcel: Parcel) -> dict[str, object]:
         assert self.start_s is not None
-        planned = users_at(self.plan, time.perf_counter() - self.start_s)
-        return {
-            "time_s": parcel["time_s"],
-            "worker": parcel["worker"],
+        planned = users_at(self.plan, self._elapsed_s()) if self.plan else None
+        line: dict[str, object] = {
+            "time_s": parcel.time_s,
+            "worker": parcel.worker,
             "planned_users": "" if planned is None else f"{planned:.1f}",
-            "users": parcel["users"],
-            "in_flight": "" if parcel["in_flight"] is None else parcel["in_flight"],
-            "cpu_ratio": f"{parcel['cpu_ratio']:.3f}",
-            "loop_lag_ms": f"{parcel['loop_lag_ms']:.1f}",
-            "refused": parcel["refused"],
-        } | {name: _ratio(parcel.get(name)) for name in MACHINE_COLUMNS}
+            "users": parcel.users,
+            "in_flight": parcel.in_flight,
+            "oldest_s": f"{parcel.oldest_s:.1f}",
+            "cpu_ratio": f"{parcel.cpu_ratio:.3f}",
+            "loop_lag_ms": f"{parcel.loop_lag_ms:.1f}",
+            "refused": parcel.refused,
+        }
+        for name, value in parcel.machine.items():
+            line[name] = "" if value is None else f"{value:.3f}"
+        return line
 
     def _look_for_lost_workers(self) -> None:
         """Compare the workers that greeted with those that Locust still hears."""
@@ -213,14 +306,22 @@ class Collector:
             account = self.ledger.accounts[worker]
             node = self.runner.clients.get(client_id)
             gone = node is None or node.state == STATE_MISSING
-            if gone and account.lost_at is None:
+            if gone and not self.ledger.is_gone(worker):
                 why = self.why_lost.get(client_id, "it ended" if node is None else "no sign of life")
-                self.ledger.lost(worker, at=datetime.now(UTC), why=why)
+                self.ledger.lost(worker, at=self._moment(), why=why)
                 log.error("Worker %s was lost (%s); its users go to the others.", worker, why)
                 self._write_run()
             elif not gone and account.lost_at is not None:
                 self.ledger.found(worker)
                 self._degrade(f"worker {worker} was out of reach for a while; its users stood still meanwhile")
+
+    def _look_for_mute_workers(self, now_s: float) -> None:
+        """Say of a worker that it takes users and tells nothing of them."""
+        for client_id, worker in self.names.items():
+            node = self.runner.clients.get(client_id)
+            silent_s = now_s - self.reported_s.get(worker, now_s)
+            if node is not None and node.user_count and silent_s > MUTE_S and not self.ledger.is_gone(worker):
+                self._degrade(f"worker {worker} runs users and sent nothing for more than {MUTE_S:.0f} s")
 
     def _stopping(self, **_: object) -> None:
         """Ask every worker for its last frame and wait for the answers, not for a fixed time."""
@@ -231,29 +332,36 @@ class Collector:
             return
         self._look_for_lost_workers()
         self.draining = True
-        living = {
-            client_id: worker
-            for client_id, worker in self.names.items()
-            if self.ledger.accounts[worker].lost_at is None
-        }
+        living = {client_id: worker for client_id, worker in self.names.items() if not self.ledger.is_gone(worker)}
         for client_id in living:
             self.runner.send_message(DRAIN, None, client_id)
         give_up_s = time.monotonic() + (self.environment.stop_timeout or 0) + DRAIN_S
         while set(living.values()) - self.drained and time.monotonic() < give_up_s:
             gevent.sleep(0.02)
         for worker in sorted(set(living.values()) - self.drained):
-            self.ledger.lost(worker, at=datetime.now(UTC), why="it did not send its last rows when asked")
+            self.ledger.lost(worker, at=self._moment(), why="it did not send its last rows when asked")
         self._write_run()
         self.all_drained.set()
 
     def _drained(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
-        self._take(msg.data)
-        self.ledger.finished(msg.data["worker"], rows_sent=msg.data["rows_sent"])
-        self.drained.add(msg.data["worker"])
+        parcel = self._checked(msg.node_id, msg.data)
+        if parcel is None:
+            return
+        self._take(parcel)
+        if parcel.ended_why and not self.draining:
+            self.ledger.ended(parcel.worker, at=self._moment(), why=parcel.ended_why)
+            log.error("Worker %s ends: %s.", parcel.worker, parcel.ended_why)
+        self._finish(parcel)
+        self.drained.add(parcel.worker)
+
+    def _finish(self, parcel: Parcel) -> None:
+        lost = sum(record.count for record in parcel.refusals if record.lost)
+        self.ledger.finished(parcel.worker, rows_sent=parcel.rows_sent, begun=parcel.begun, refused_rows=lost)
+        self._write_run()
 
     def _degrade(self, reason: str) -> None:
-        if reason not in self.reasons:
+        if reason not in self.reasons and len(self.reasons) < MAX_JUMPS:
             self.reasons.append(reason)
             log.error("%s", reason)
             self._write_run()
@@ -268,12 +376,14 @@ class Collector:
 
     def _write_run(self) -> None:
         """Bring `run.json` up to date; while the fleet lives, the master is its only writer."""
+        self.record_is_old = False
         try:
             run = self.folder.read_run()
             run.load_start = self.load_start
             run.workers = self.ledger.records()
+            found = self.told.fill(run)
             begin = self.load_start or run.start
-            run.reasons = list(dict.fromkeys([*self.reasons, *self.ledger.reasons(start=begin)]))
+            run.reasons = list(dict.fromkeys([*self.reasons, *self.ledger.reasons(start=begin), *found]))
             self.folder.write_run(run)
         except RunFolderError as error:
             log.error("%s", error)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 FOLDER_VARIABLE = "LT_RUN_FOLDER"
 """Names the run folder to the master."""
 
 PARENT_VARIABLE = "LT_PARENT_PID"
 """Names the process that started this one, to one that has to end with it."""
 
-REPORT_KEY = "lt"
-"""Where a worker's report carries its frame and health."""
+SECRET_VARIABLE = "LT_JOIN_SECRET"
+"""Where it is set, the master takes only workers that know it too."""
 
-HELLO = "lt_hello"  # worker → master: name, host, pid, versions
+HELLO = "lt_hello"  # worker → master: name, host, pid, versions, proof of the join secret
+REFUSED = "lt_refused"  # master → worker: why it may not join
+REPORT = "lt_report"  # worker → master, once a second: the frame of rows, health, counts
 CLOCK = "lt_clock"  # master → worker and back: sent_ns (master), worker_ns
 DRAIN = "lt_drain"  # master → worker: stop the users, then send what is left
-DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own count of rows
+DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own counts, asked for or because it ends
 
 REPORT_INTERVAL_S = 1.0
 """How often a worker reports: a killed one loses no more than this much."""
@@ -32,3 +37,11 @@ SCENARIO = "lt_scenario"  # worker → master: asks for the scenario; and back: 
 UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error
 ENDING = "lt_ending"  # worker → master: the scenario has called for the run's end: where
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
+
+PAUSE_S = 3.0
+"""An event loop that was not run for so long stood still: its process was stopped, or starved."""
+
+
+def join_proof(secret: str, client_id: str) -> str:
+    """Return what shows that a worker with this id knows the join secret, without sending it."""
+    return hmac.new(secret.encode(), client_id.encode(), hashlib.sha256).hexdigest()

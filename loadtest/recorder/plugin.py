@@ -9,7 +9,7 @@ import sys
 
 from locust import events
 
-from loadtest.recorder.locust_process import take_side
+from loadtest.recorder.locust_process import hear_first
 
-events.init.add_listener(take_side)
+hear_first(events)
 sys.modules.pop(__name__, None)  # a scenario's neighbour may be called `plugin`

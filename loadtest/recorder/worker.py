@@ -1,8 +1,9 @@
-"""Turn a worker's requests into rows and send them to the master, with the worker's health and clock."""
+"""Send a worker's rows, health and counts to the master, and end its users in good order."""
 
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import math
 import os
@@ -15,37 +16,68 @@ import gevent
 import locust
 from locust import argument_parser, runners
 from locust.env import Environment
+from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import Runner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from ..core.clock import AnchoredClock, process_clock
 from ..recording import buffer as row_buffers
 from ..recording.buffer import RowBuffer
-from ..recording.outcomes import error_text, outcome_of
+from ..recording.run import TaskErrorRecord
 from ..users.open_loop import take_lateness_us
 from .health import HealthProbe
+from .hooks import listen_first
 from .machine import MachineProbe
-from .messages import CLOCK, DRAIN, DRAINED, HELLO, REPORT_INTERVAL_S, REPORT_KEY, SILENCE_S
+from .messages import (
+    CLOCK,
+    DRAIN,
+    DRAINED,
+    HELLO,
+    PAUSE_S,
+    REFUSED,
+    REPORT,
+    REPORT_INTERVAL_S,
+    SECRET_VARIABLE,
+    SILENCE_S,
+    join_proof,
+)
+from .request_recorder import RequestRecorder
+from .task_errors import TaskErrors, watch_users
+from .totals import LocustTotals
 
 log = logging.getLogger(__name__)
+
+KILL_S = 2.0
+"""How long a user may take to die once it is killed: its code may catch that and go on."""
 
 
 class Sender:
     """The recording half of a worker."""
 
-    def __init__(self, environment: Environment, runner: WorkerRunner, *, parent_pid: int | None) -> None:
+    def __init__(
+        self, environment: Environment, runner: WorkerRunner, errors: TaskErrors, *, parent_pid: int | None
+    ) -> None:
         self.environment = environment
         self.runner = runner
         self.parent_pid = parent_pid
+        self.clock = process_clock()
         self.buffer = RowBuffer(f"{socket.gethostname()}-{runner.worker_index}")
+        self.recorder = RequestRecorder(self.buffer, self.clock, take_lateness_us)
+        self.errors = errors
+        errors.worker = self.buffer.worker
+        self.totals = LocustTotals()
         self.health = HealthProbe()
         self.machine = MachineProbe()
         self.heard_s = time.monotonic()
+        self.silenced_for_s = 0.0
         self.silenced = False
+        self.ended = False
 
     def startup(self) -> None:
         """Attach the buffer and every listener, and start the greenlets; returns at once."""
         runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
+        keep_time(self.clock)
         # For every order to start users, once a second of a ramp, Locust builds its whole argument parser again to
         # learn its options' defaults: 90 ms in which this process measures nothing but itself. They are constant, so
         # they are found out once, now, and remembered.
@@ -53,22 +85,30 @@ class Sender:
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)
         events = self.environment.events
-        events.request.add_listener(self._record)
-        events.report_to_master.add_listener(self._report)
+        listen_first(events.request, self.recorder.heard)
+        listen_first(events.user_error, self._user_failed)
+        watch_users(self.errors, self._exits)
+        self.recorder.in_flight.startup()
+        events.report_to_master.add_listener(self._locust_reports)
         events.heartbeat_received.add_listener(self._heard)
+        events.quitting.add_listener(self._quitting)
         self.runner.register_message(CLOCK, self._answer_clock)
         self.runner.register_message(DRAIN, self._drain, concurrent=True)
+        self.runner.register_message(REFUSED, self._refused)
         self.health.startup()
         gevent.spawn(self.main_loop)
-        self.runner.send_message(
-            HELLO,
-            {
-                "worker": self.buffer.worker,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "versions": {"python": platform.python_version(), "locust": locust.__version__},
-            },
-        )
+        gevent.spawn(self.report_loop)
+        self.runner.send_message(HELLO, self._greeting())
+
+    def _greeting(self) -> dict[str, Any]:
+        secret = os.environ.get(SECRET_VARIABLE, "")
+        return {
+            "worker": self.buffer.worker,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "versions": {"python": platform.python_version(), "locust": locust.__version__},
+            "proof": join_proof(secret, self.runner.client_id) if secret else "",
+        }
 
     def main_loop(self) -> None:
         """Watch the parent and the master: without the one end, without the other stop the users."""
@@ -82,78 +122,122 @@ class Sender:
                 log.error("The process that started this worker is gone: stopping.")
                 self.runner.quit()
                 return
-            silent = time.monotonic() - self.heard_s > SILENCE_S
-            if silent and not self.silenced and self.runner.user_count:
+            silent_s = time.monotonic() - self.heard_s
+            if silent_s > SILENCE_S and not self.silenced and self.runner.user_count:
                 log.error("The master has been silent for %g s: stopping this worker's users.", SILENCE_S)
+                self.silenced_for_s = silent_s
                 self.runner.stop()
-            self.silenced = silent
+            self.silenced = silent_s > SILENCE_S
+
+    def report_loop(self) -> None:
+        """Report once a second, in a message of its own: what Locust's report holds may keep it from being sent."""
+        while True:
+            gevent.sleep(REPORT_INTERVAL_S)
+            if not self.ended or len(self.buffer):  # what comes after the last parcel is sent all the same
+                self._send(REPORT, self._parcel())
+
+    def _send(self, kind: str, parcel: dict[str, Any]) -> None:
+        try:
+            self.runner.send_message(kind, parcel)
+        except RPCError as error:
+            log.error("A report could not be sent (%s); its rows are missing.", error)
 
     def _heard(self, **_: object) -> None:
         self.heard_s = time.monotonic()
 
-    def _record(  # Locust's event has these names
-        self,
-        request_type: str,
-        name: str,
-        response_time: float | None,
-        response_length: int | None,
-        exception: BaseException | None = None,
-        context: dict[str, object] | None = None,
-        response: Any = None,
-        start_time: float | None = None,
-        **_: object,
-    ) -> None:
-        """Append the row of a request that a stock client or the scenario itself reported."""
-        if context and row_buffers.RECORDED_KEY in context:
-            return
-        rows = self.buffer
-        latency_us = round((response_time or 0.0) * 1000)
-        start_ns = round(start_time * 1e9) if start_time else time.time_ns() - latency_us * 1000
-        status = getattr(response, "status_code", None) or 0
-        headers = getattr(response, "headers", None) or {}
-        rows.add(
-            start_ns,
-            latency_us,
-            take_lateness_us(time.perf_counter() - latency_us / 1e6),
-            rows.text_id(str(name)),
-            rows.text_id(str(request_type)),
-            status,
-            outcome_of(status, exception),
-            rows.text_id(error_text(exception)) if exception is not None else 0,
-            response_length or 0,
-            rows.text_id(headers.get("x-instance-id") or ""),
-            _number(headers.get("x-instance-age-ms")),
-            _predict_us(headers.get("server-timing")),
-        )
+    def _refused(self, environment: Environment, msg: Message, **_: object) -> None:
+        """End: the master takes no rows of this worker, and load that nobody records is no measurement."""
+        log.error("The master refused this worker: %s", msg.data)
+        environment.process_exit_code = 4
+        self.ended = True
+        gevent.spawn(self.runner.quit)
 
-    def _report(self, client_id: str, data: dict[str, Any]) -> None:
+    def _user_failed(self, event: dict[str, Any]) -> dict[str, Any]:
+        error = event.get("exception")
+        if isinstance(error, BaseException):
+            self.errors.add(error, user=event.get("user_instance"))
+        return event
+
+    def _exits(self, record: TaskErrorRecord) -> None:
+        """Send what there is, since a task has called `sys.exit` and this process ends in a moment."""
+        place = f"{record.user_class}.{record.task}" if record.user_class else record.task or "a greenlet"
+        self._farewell(f"the scenario called sys.exit({record.message}) in {place}")
+
+    def failed_in_init(self, record: TaskErrorRecord) -> None:
+        """Tell that a listener of `init` has failed: Locust ends the process for it in a moment."""
+        what = f"sys.exit({record.message})" if record.where == "exit" else f"{record.exception}: {record.message}"
+        self._farewell(f"the scenario's init failed with {what}")
+
+    def _quitting(self, **_: object) -> None:
+        if not self.ended:
+            stop_users(self.runner)
+            self._farewell("it was told to end, by a signal or by the scenario")
+        elif len(self.buffer):
+            self._send(REPORT, self._parcel())
+
+    def _locust_reports(self, client_id: str, data: dict[str, Any]) -> None:
         del client_id
-        data[REPORT_KEY] = self._parcel()
+        self.totals.add(data.get("stats") or ())
 
     def _parcel(self) -> dict[str, Any]:
         sample, machine = self.health.take(), self.machine.take()
         refused, self.buffer.refused = self.buffer.refused, 0
+        silenced_for_s, self.silenced_for_s = self.silenced_for_s, 0.0
+        now_ns = time.perf_counter_ns()
+        step = self.clock.take_step()
+        lag_s = sample.loop_lag_ms / 1000
         return {
             "worker": self.buffer.worker,
             "frame": self.buffer.take() or b"",
             "rows_sent": self.buffer.rows_sent,
-            "time_s": int(time.time()),
+            "begun": self.buffer.begun,
+            "time_s": int(self.clock.now_s()),
             "users": self.runner.user_count,
             "in_flight": self.buffer.in_flight,
+            "oldest_s": self.buffer.oldest_s(now_ns),
             "cpu_ratio": sample.cpu_ratio,
             "loop_lag_ms": sample.loop_lag_ms,
             "machine_cpu_ratio": machine.cpu_ratio,
             "machine_steal_ratio": machine.steal_ratio,
             "memory_pressure_ratio": machine.memory_pressure_ratio,
             "refused": refused,
+            "silenced_for_s": silenced_for_s,
+            "pause_s": lag_s if lag_s > PAUSE_S else 0.0,
+            "clock_step_s": 0.0 if step is None else step.by_s,
+            "task_errors": self.errors.take(),
+            "refusals": [record.model_dump() for record in self._refusals()],
+            "custom_methods": sorted(self.recorder.custom_methods),
         }
+
+    def _refusals(self) -> list[Any]:
+        for kind, count in self.buffer.others.items():
+            self.recorder.refusals.add(f"too many distinct {kind}: the rest is (other)", lost=False, count=count)
+        self.buffer.others.clear()
+        return self.recorder.refusals.records()
+
+    def _last_parcel(self, ended_why: str = "") -> dict[str, Any]:
+        """Return the parcel after which this worker records nothing: every request that it began has its row."""
+        gc.collect()  # an answer that the scenario has dropped is closed as such
+        self.buffer.close_open()
+        parcel = self._parcel()
+        stats = self.environment.stats
+        comparable = not self.environment.reset_stats
+        found = self.totals.differences(self.buffer.events, stats.entries.values()) if comparable else []
+        parcel["differences"] = [difference.model_dump() for difference in found]
+        parcel["ended_why"] = ended_why
+        return parcel
+
+    def _farewell(self, why: str) -> None:
+        if not self.ended:
+            self.ended = True
+            self._send(DRAINED, self._last_parcel(why))
 
     def _answer_clock(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
-        self.runner.send_message(CLOCK, {**msg.data, "worker_ns": time.time_ns(), "worker": self.buffer.worker})
+        self.runner.send_message(CLOCK, {**msg.data, "worker_ns": self.clock.now_ns(), "worker": self.buffer.worker})
 
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Stop the users (they finish what they began, up to the stop time-out), then send the rest and the count.
+        """Stop the users (they finish what they began, up to the stop timeout), then send the rest and the count.
 
         The master may still be starting users while it drains, in a ramp that is cut short: its orders are as if they
         came too late, or the users that have just been stopped would be replaced, all at once.
@@ -164,16 +248,16 @@ class Sender:
             self.runner.spawning_greenlet.kill()
         stop_users(self.runner)
         self.runner.stop()
-        parcel = self._parcel()
-        self.runner.send_message(DRAINED, parcel)
+        self.ended = True
+        self._send(DRAINED, self._last_parcel())
 
 
 def stop_users(runner: Runner) -> None:
-    """Stop all users at once: who waits ends now, who does something finishes it, up to the stop time-out.
+    """Stop all users at once: who waits ends now, who does something finishes it, up to the stop timeout.
 
     Locust stops them one by one, and kills a user that has begun to wait by then; one whose wait ends between the order
-    and the kill sends a request and is killed in the middle of it, unrecorded. Marked as stopping, all of them in one
-    turn of the event loop, a user ends by itself when its wait or its task does.
+    and the kill sends a request and is killed in the middle of it. Marked as stopping, all of them in one turn of the
+    event loop, a user ends by itself when its wait or its task does.
     """
     ending = []
     for greenlet in list(runner.user_greenlets):
@@ -188,24 +272,23 @@ def stop_users(runner: Runner) -> None:
     # Waited for here, and not by Locust, which would lose sight of those killed that have more to do in `on_stop`, such
     # as arrivals under way.
     gevent.joinall(ending, timeout=runner.environment.stop_timeout)
-    gevent.killall(ending)
+    gevent.killall(ending, timeout=KILL_S)
 
 
-def _number(text: str | None) -> int:
-    """Return a header's whole number, −1 when it is absent or none."""
-    try:
-        return int(float(text)) if text else -1
-    except ValueError:
-        return -1
+def keep_time(clock: AnchoredClock) -> None:
+    """Have Locust's runner read this clock for the wall clock.
+
+    It compares moments: after a jump by an hour back it would discard every order to start users for an hour, after
+    one forward a worker would take its master for gone.
+    """
+    setattr(runners, "time", _AnchoredTime(clock))  # noqa: B010 - the runner's own import, of which it uses `time()`
 
 
-def _predict_us(text: str | None) -> int:
-    """Return `predict;dur=` of a Server-Timing header in µs, −1 when there is none."""
-    for entry in (text or "").split(","):
-        name, _, rest = entry.strip().partition(";")
-        if name == "predict" and rest.startswith("dur="):
-            try:
-                return round(float(rest[4:].split(";")[0]) * 1000)
-            except ValueError:
-                return -1
-    return -1
+class _AnchoredTime:
+    """The module `time` with another wall clock."""
+
+    def __init__(self, clock: AnchoredClock) -> None:
+        self.time = clock.now_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)

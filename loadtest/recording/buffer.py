@@ -13,8 +13,12 @@ import numpy.typing as npt
 
 from .frames import COLUMNS, Frame, encode_frame
 
-MAX_STRINGS = 65_536
-"""Distinct names, errors and instances kept apart by one process; what comes after is recorded as OTHER."""
+MAX_NAMES, MAX_ERRORS, MAX_INSTANCES = 2_000, 1_000, 20_000
+"""Distinct ones kept apart by one process; what comes after is recorded as OTHER, and counted."""
+
+MAX_TEXT_CHARS = 500
+
+MAX_EVENT_KEYS = 20_000
 
 OTHER = "(other)"
 
@@ -64,8 +68,8 @@ class RowBuffer:
     is in flight no more. Where its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or
     `timeout` for a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
 
-    Strings are kept once for the life of the process and rows hold their index: `text_id` gives it. A frame
-    carries only the strings its own rows use.
+    Strings are kept once for the life of the process and rows hold their index: `name_id` and its kin give it. A
+    frame carries only the strings its own rows use.
 
     Attributes:
         worker: the worker's name.
@@ -74,6 +78,8 @@ class RowBuffer:
         unjudged: requests whose answer has come and waits for the scenario's verdict.
         resent: requests so far that FastUser sent twice, as the server had closed the connection without reading them.
         refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
+        events: requests that Locust was told of, by (name, method) as it was told; at most MAX_EVENT_KEYS apart.
+        others: rows whose name, error or instance is recorded as OTHER, by kind.
         before_take: called at the beginning of every `take`, so that whoever still holds rows hands them over.
     """
 
@@ -87,6 +93,9 @@ class RowBuffer:
         self.refused = 0
         self.resent = 0
         self.before_take: Callable[[], object] | None = None
+        self.events: dict[tuple[str, str], int] = {}
+        self.others: dict[str, int] = {}
+        self._room = {"names": MAX_NAMES, "errors": MAX_ERRORS, "instances": MAX_INSTANCES}
         self._strings = [""]
         self._ids = {"": 0}
         self._rows = bytearray()
@@ -113,6 +122,18 @@ class RowBuffer:
         """Forget the request, whose row is appended by the caller; False: it has one, since the run ended before."""
         return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
 
+    def count_events(self, name: str, method: str, count: int = 1) -> None:
+        """Note that Locust's totals were told of so many requests, whose rows are here or whose refusal is said."""
+        key = (name, method)
+        if key not in self.events and len(self.events) >= MAX_EVENT_KEYS:
+            key = (OTHER, "")
+        self.events[key] = self.events.get(key, 0) + count
+
+    def cancel(self, request: OpenRequest) -> None:
+        """Take back the begin of a request that turned out to be none: its client refused to send it."""
+        if self.end(request):
+            self.begun -= 1
+
     def close_open(self) -> int:
         """Append the rows of all requests that have none yet, at the end of the run; return how many."""
         left = [*self.unjudged, *self.open]
@@ -132,14 +153,32 @@ class RowBuffer:
         oldest = next(iter(self.open), None)
         return 0.0 if oldest is None else max(0.0, (now_ns - oldest.started_ns) / 1e9)
 
-    def text_id(self, text: str) -> int:
-        """Return the index of `text` in this buffer's strings; 0 for ""."""
+    def name_id(self, text: str) -> int:
+        """Return the index of an endpoint's name, or of a method, in this buffer's strings; 0 for ""."""
+        return self._ids.get(text) or self._new(text, "names")
+
+    text_id = name_id
+
+    def error_id(self, text: str) -> int:
+        """Return the index of an error's text; 0 for ""."""
+        return self._ids.get(text) or self._new(text, "errors")
+
+    def instance_id(self, text: str) -> int:
+        """Return the index of an instance's id; 0 for ""."""
+        return self._ids.get(text) or self._new(text, "instances")
+
+    def _new(self, text: str, kind: str) -> int:
+        text = text[:MAX_TEXT_CHARS]
+        if not text.isprintable():  # what moves a terminal's cursor, and half characters, which no file holds
+            text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
         index = self._ids.get(text)
-        if index is None:
-            if len(self._strings) >= MAX_STRINGS:
-                return self._ids.setdefault(OTHER, 0) or self._keep(OTHER)
-            index = self._keep(text)
-        return index
+        if index is not None:
+            return index
+        if not self._room[kind]:
+            self.others[kind] = self.others.get(kind, 0) + 1
+            return self._ids.get(OTHER) or self._keep(OTHER)
+        self._room[kind] -= 1
+        return self._keep(text)
 
     def _keep(self, text: str) -> int:
         self._strings.append(text)
@@ -150,9 +189,9 @@ class RowBuffer:
         """Return the string of that index."""
         return self._strings[index]
 
-    def add(self, *row: int) -> None:
-        """Append one row: the values of COLUMNS in their order."""
-        self._rows += pack_row(*row)
+    def add(self, **row: int) -> None:
+        """Append one row: a value for each of COLUMNS."""
+        self._rows += pack_row(*[row[name] for name in COLUMNS])
 
     def extend(self, rows: PackedRows) -> None:
         """Append rows of ROW_TYPE whose texts are this buffer's."""

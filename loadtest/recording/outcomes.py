@@ -1,42 +1,59 @@
-"""Decide what became of a request from what Locust's event tells about it."""
+"""Decide what became of a request from its status and what was raised, and say it in one bounded line."""
 
 from __future__ import annotations
 
-import re
+import errno
+import functools
+import os
+import socket
+from collections.abc import Iterator
 
+from ..core.redaction import redact
+from ..core.templates import text_template
 from .frames import OUTCOMES
 
 OK, HTTP_ERROR, TIMEOUT, CONNECTION, CHECK_FAILED, UNANSWERED, GENERATOR, WRONG_ANSWER = range(len(OUTCOMES))
 
 MAX_ERROR_CHARS = 500
 
-_SECRET = re.compile(
-    r"""(?ix)
-    ( (?:bearer|basic) \s+
-    | (?:authorization | cookie | [\w-]*token | [\w-]*api[_-]?key | password | passwd | [\w-]*secret)
-      ['"]? \s* [:=] \s* ['"]? (?:(?:bearer|basic) \s+)?
-    | :// [^\s/@:]* : (?=[^\s/@]*@)
-    )
-    [^\s'"&@]+
-    """
-)
-"""What leads up to a secret (kept), and the secret (left out). An error's text often quotes the request."""
+NO_ANSWER_BY_THE_END = "no answer by the end of the run"
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""Open files of the process and of the machine, local ports, socket buffers, memory: all the generator's own."""
 
 
-def outcome_of(status: int | None, exception: BaseException | None) -> int:
+def outcome_of(status: int | None, exception: object | None, *, transport: object | None = None) -> int:
     """Return the outcome's code: an index into `loadtest.recording.frames.OUTCOMES`.
 
     An answer that a scenario marked as a success is ok whatever its status; one it marked as a failure is
-    http_error from status 400 on and check_failed below.
+    http_error from status 400 on and check_failed below. Without an answer the transport decides, whatever the
+    scenario called the failure: timeout, generator, or connection.
+
+    Args:
+        status: of the answer; None or 0 without one.
+        exception: why the request failed, an exception or (as custom clients fire it) any text; None when it did not.
+        transport: what the client itself raised, where the scenario put another exception in its place.
     """
     if exception is None:
         return OK
     if status:
         return HTTP_ERROR if status >= 400 else CHECK_FAILED
-    return TIMEOUT if _is_timeout(exception) else CONNECTION
+    reasons = [*_reasons(exception), *_reasons(transport)]
+    if any(_is_shortage(reason) for reason in reasons):
+        return GENERATOR
+    return TIMEOUT if any(_is_timeout(reason) for reason in reasons) else CONNECTION
 
 
-NO_ANSWER_BY_THE_END = "no answer by the end of the run"
+def error_text(exception: object, *, transport: object | None = None) -> str:
+    """Return the failure as one line of at most MAX_ERROR_CHARS, without secrets and with ids grouped.
+
+    Where the scenario called a request without an answer a failure, the transport's reason stands beside its words.
+    """
+    text = _grouped(text_of(exception))
+    if transport is None or transport is exception:
+        return text
+    beside = f" ({_grouped(text_of(transport))[: MAX_ERROR_CHARS // 2]})"
+    return text[: MAX_ERROR_CHARS - len(beside)] + beside
 
 
 def interruption_text(interruption: BaseException) -> str:
@@ -46,20 +63,54 @@ def interruption_text(interruption: BaseException) -> str:
     return f"no answer when it was interrupted: {error_text(interruption)}"
 
 
-def error_text(exception: BaseException) -> str:
-    """Return the exception as one line of at most MAX_ERROR_CHARS, with anything that looks like a token left out."""
-    text = " ".join((str(exception) or repr(exception)).split())
-    return _SECRET.sub(r"\1[not recorded]", text)[:MAX_ERROR_CHARS]
+def text_of(value: object) -> str:
+    """Return the text of any object, an exception's class where it has no words, and something even if it raises."""
+    for words in (str, repr):
+        try:
+            text = words(value)
+        except Exception:  # a scenario's object may raise anything when it is asked for its text
+            continue
+        if text:
+            return text
+    return type(value).__name__
 
 
-def _is_timeout(exception: BaseException) -> bool:
-    """Whether it, or what caused it, is a time-out: every HTTP library has a class of its own, named alike."""
-    seen: list[BaseException] = []  # an exception may be its own cause, by way of others
-    now: BaseException | None = exception
-    while now is not None and now not in seen:
-        if isinstance(now, TimeoutError) or "timeout" in type(now).__name__.lower():
-            return True
-        seen.append(now)
-        inner = now.args[0] if now.args and isinstance(now.args[0], BaseException) else None
-        now = inner or now.__cause__
-    return False
+@functools.lru_cache(maxsize=4096)
+def _grouped(text: str) -> str:
+    """Return a text as it is recorded; a service that fails repeats itself, and this costs 50 µs."""
+    line = " ".join(text[: 8 * MAX_ERROR_CHARS].split())
+    return text_template(redact(line))[:MAX_ERROR_CHARS]
+
+
+def _reasons(raised: object | None) -> Iterator[BaseException]:
+    """Yield an exception and everything that caused it; libraries wrap theirs as argument, as reason, as cause."""
+    waiting = [raised]
+    seen: set[int] = set()  # an exception may be its own cause, by way of others
+    while waiting and len(seen) < 50:
+        now = waiting.pop()
+        if not isinstance(now, BaseException) or id(now) in seen:
+            continue
+        seen.add(id(now))
+        yield now
+        waiting += [now.__context__, now.__cause__, vars(now).get("reason"), *now.args[:1]]
+
+
+def _is_timeout(reason: BaseException) -> bool:
+    """Whether it is a timeout: every HTTP library has a class of its own, named alike."""
+    return isinstance(reason, TimeoutError) or "timeout" in type(reason).__name__.lower()
+
+
+def _is_shortage(reason: BaseException) -> bool:
+    """Whether the load generator lacked something of its own: such a request never left it."""
+    if isinstance(reason, socket.gaierror):
+        # A resolver without a file descriptor says EAI_AGAIN or EAI_SYSTEM, as one whose name server is gone does.
+        return reason.errno == socket.EAI_MEMORY or not _has_descriptors()
+    return isinstance(reason, OSError) and reason.errno in _SHORTAGES
+
+
+def _has_descriptors() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    return True

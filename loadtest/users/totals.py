@@ -98,6 +98,7 @@ class Tally:
         stats = self._environment.stats
         for name, method, of_entry in self._by_entry(rows):
             _count(stats.entries[(name, method)], of_entry)
+            self.buffer.count_events(name, method, len(of_entry))
         _count(stats.total, rows)
         if self._records:
             self.buffer.extend(rows)

@@ -1,0 +1,240 @@
+"""Check what workers send before the master believes it: who may join, and the bounds of every value."""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from ..core.errors import RunFolderError
+from ..recording.frames import Frame, decode_frame
+from ..recording.run import RefusalRecord, TaskErrorRecord, TotalsDifferenceRecord
+from .messages import join_proof
+
+MAX_WORKER_CHARS = 200
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+MAX_FRAME_ROWS = 1_000_000
+"""Of one second; 40 times what a process was seen to send."""
+MAX_COUNT = 2**40
+MAX_USERS = 1_000_000
+MAX_STRING_CHARS = 600
+MAX_LIST = 500
+MAX_LATENCY_US = 8 * 86_400 * 1_000_000
+FUTURE_NS = 60 * 1_000_000_000
+PAST_NS = 8 * 86_400 * 1_000_000_000
+MAX_VERSIONS = 10
+
+
+class AdmissionError(Exception):
+    """Something that a worker sent is not taken. `name` is what it is counted under; `lost` whether rows are."""
+
+    def __init__(self, name: str, value: object = "", *, lost: bool = True) -> None:
+        super().__init__(name)
+        self.name = name
+        self.value = value
+        self.lost = lost
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Who joins."""
+
+    worker: str
+    host: str
+    pid: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What a worker reports of one second, every value within its bounds. `frame` is None without one."""
+
+    worker: str
+    frame: Frame | None
+    data: bytes
+    rows_sent: int
+    begun: int
+    time_s: int
+    users: int
+    in_flight: int
+    oldest_s: float
+    cpu_ratio: float
+    loop_lag_ms: float
+    machine: dict[str, float | None]
+    refused: int
+    silenced_for_s: float
+    pause_s: float
+    clock_step_s: float
+    task_errors: tuple[TaskErrorRecord, ...]
+    refusals: tuple[RefusalRecord, ...]
+    custom_methods: tuple[str, ...]
+    differences: tuple[TotalsDifferenceRecord, ...]
+    ended_why: str
+
+
+MACHINE_COLUMNS = ("machine_cpu_ratio", "machine_steal_ratio", "memory_pressure_ratio")
+
+
+def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
+    """Return who joins.
+
+    Raises:
+        AdmissionError: it does not know the join secret, or it is no greeting of this recorder.
+    """
+    if not isinstance(data, Mapping):
+        raise AdmissionError("greeting is no map", type(data).__name__, lost=False)
+    proof = data.get("proof")
+    if secret and not (isinstance(proof, str) and hmac.compare_digest(proof, join_proof(secret, client_id))):
+        raise AdmissionError("wrong join secret", lost=False)
+    versions = data.get("versions")
+    if not isinstance(versions, Mapping) or len(versions) > MAX_VERSIONS:
+        raise AdmissionError("greeting without versions", lost=False)
+    return Greeting(
+        worker=_name(data.get("worker"), "worker's name"),
+        host=_name(data.get("host"), "worker's host"),
+        pid=_count(data.get("pid"), "pid", 2**31),
+        versions={_line(name): _line(version) for name, version in versions.items()},
+    )
+
+
+def check_parcel(data: object, *, worker: str, now_ns: int | None) -> Parcel:
+    """Return a worker's report.
+
+    Args:
+        data: as it came.
+        worker: the name under which the sender greeted.
+        now_ns: UTC ns by the worker's own clock, as the master knows it; None while that is not known.
+
+    Raises:
+        AdmissionError: a value has another type, or lies out of its bounds.
+    """
+    if not isinstance(data, Mapping):
+        raise AdmissionError("report is no map", type(data).__name__)
+    if data.get("worker") != worker:
+        raise AdmissionError("report in another worker's name", data.get("worker"))
+    raw = data.get("frame")
+    if not isinstance(raw, bytes):
+        raise AdmissionError("frame is no bytes", type(raw).__name__)
+    return Parcel(
+        worker=worker,
+        frame=_frame(raw, worker, now_ns) if raw else None,
+        data=raw,
+        rows_sent=_count(data.get("rows_sent"), "rows_sent"),
+        begun=_count(data.get("begun"), "begun"),
+        time_s=_count(data.get("time_s"), "time_s", 2**33),
+        users=_count(data.get("users"), "users", MAX_USERS),
+        in_flight=_count(data.get("in_flight"), "in_flight", MAX_COUNT),
+        oldest_s=_real(data.get("oldest_s"), "oldest_s", 0, MAX_LATENCY_US / 1e6),
+        cpu_ratio=_real(data.get("cpu_ratio"), "cpu_ratio", 0, 1_000),
+        loop_lag_ms=_real(data.get("loop_lag_ms"), "loop_lag_ms", 0, 1e9),
+        machine={name: None if data.get(name) is None else _real(data[name], name, 0, 1) for name in MACHINE_COLUMNS},
+        refused=_count(data.get("refused"), "refused"),
+        silenced_for_s=_real(data.get("silenced_for_s", 0.0), "silenced_for_s", 0, 1e9),
+        pause_s=_real(data.get("pause_s", 0.0), "pause_s", 0, 1e9),
+        clock_step_s=_real(data.get("clock_step_s", 0.0), "clock_step_s", -1e10, 1e10),
+        task_errors=_records(data.get("task_errors", ()), TaskErrorRecord, "task_errors"),
+        refusals=_records(data.get("refusals", ()), RefusalRecord, "refusals"),
+        custom_methods=tuple(_line(method) for method in _list(data.get("custom_methods", ()), "custom_methods")),
+        differences=_records(data.get("differences", ()), TotalsDifferenceRecord, "differences"),
+        ended_why=_line(data.get("ended_why", "")),
+    )
+
+
+def _frame(data: bytes, worker: str, now_ns: int | None) -> Frame:
+    if len(data) > MAX_FRAME_BYTES:
+        raise AdmissionError("frame too large", len(data))
+    try:
+        frame = decode_frame(data)
+    except RunFolderError as error:
+        raise AdmissionError("frame is damaged", error) from error
+    if frame.worker != worker:
+        raise AdmissionError("frame in another worker's name", frame.worker)
+    if not 0 <= frame.rows <= MAX_FRAME_ROWS:
+        raise AdmissionError("frame has too many rows", frame.rows)
+    for value, name in ((frame.seq, "seq"), (frame.rows_before, "rows_before"), (frame.begun, "begun")):
+        _count(value, f"frame's {name}")
+    for text in frame.strings:
+        if len(text) > MAX_STRING_CHARS or not (text.isprintable() or text == ""):
+            raise AdmissionError("frame has a text that is too long or not printable", text[:80])
+    _check_columns(frame, now_ns)
+    return frame
+
+
+def _check_columns(frame: Frame, now_ns: int | None) -> None:
+    bounds = {
+        "start": (0, 2**62) if now_ns is None else (now_ns - PAST_NS, now_ns + FUTURE_NS),
+        "latency_us": (0, MAX_LATENCY_US),
+        "late_us": (-1, MAX_LATENCY_US),
+        "status": (0, 999),
+        "bytes": (0, 2**50),
+        "instance_age_ms": (-1, 2**40),
+        "server_us": (-1, MAX_LATENCY_US),
+    }
+    for name, (low, high) in bounds.items():
+        values = np.frombuffer(frame.columns[name], dtype=np.dtype(frame.columns[name].typecode))
+        if values.size and not (low <= int(values.min()) and int(values.max()) <= high):
+            raise AdmissionError(f"frame's {name} is out of bounds", f"{values.min()} … {values.max()}")
+    if frame.rows and not (min(frame.columns["name"]) and min(frame.columns["method"])):
+        raise AdmissionError("frame has a row without name or method")
+
+
+def _count(value: object, name: str, most: int = MAX_COUNT) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise AdmissionError(f"{name} is no count", value)
+    return value
+
+
+def _real(value: object, name: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise AdmissionError(f"{name} is no number", value)
+    if not low <= value <= high:
+        raise AdmissionError(f"{name} is out of bounds", value)
+    return float(value)
+
+
+def _name(value: object, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_WORKER_CHARS or not value.isprintable():
+        raise AdmissionError(f"{name} is no name", value, lost=False)
+    return value
+
+
+def _line(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)[:MAX_STRING_CHARS]
+    return "".join(char for char in text[:MAX_STRING_CHARS] if char.isprintable())
+
+
+def _list(value: object, name: str) -> list[Any]:
+    if not isinstance(value, (list, tuple)) or len(value) > MAX_LIST:
+        raise AdmissionError(f"{name} is no list", type(value).__name__)
+    return list(value)
+
+
+_Kind = TypeVar("_Kind", TaskErrorRecord, RefusalRecord, TotalsDifferenceRecord)
+
+
+def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:
+    """Return records with texts cut off and cleaned of what moves a terminal's cursor; line ends stay."""
+    found = []
+    for fields in _list(value, name):
+        if not isinstance(fields, Mapping):
+            raise AdmissionError(f"{name} is no list of maps", type(fields).__name__)
+        known = {key: _clean(fields[key]) for key in kind.model_fields if key in fields}
+        try:
+            record = kind.model_validate(known, strict=True)
+        except ValidationError as error:
+            raise AdmissionError(f"{name} is out of its form", error) from error
+        for field in ("count", "rows", "locust"):
+            _count(getattr(record, field, 0), f"{name}: {field}")
+        found.append(record)
+    return tuple(found)
+
+
+def _clean(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return "".join(char for char in value[:5_000] if char.isprintable() or char == "\n")

@@ -1,0 +1,260 @@
+"""Make a row of whatever a client tells Locust's request event: any type in any field, none of them trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from numbers import Number
+from typing import Any
+
+from ..recording.outcomes import error_text, outcome_of, text_of
+
+MAX_LATENCY_MS = 7 * 86_400_000.0
+MAX_AGE_MS = 10 * 366 * 86_400_000.0
+MAX_BYTES = 2**50
+MAX_TEXT_CHARS = 300
+NO_NAME = "(no name)"
+
+Refuse = Callable[[str, object], None]
+"""Counts a value that was left out of its row: the name of the refusal, and the value."""
+
+
+class RefusedEventError(Exception):
+    """An event that is no row: `name` says why, for the count of refusals."""
+
+    def __init__(self, name: str, value: object) -> None:
+        super().__init__(name)
+        self.name = name
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """What an event says, every value within its column's bounds.
+
+    Attributes:
+        latency_us: as the client measured it.
+        start_s: UTC seconds by the machine's clock where the client told it, else None.
+        status: 0 without an answer.
+        error: "" without one.
+        instance: "", age −1 and server time −1 where the answer's headers do not say.
+    """
+
+    name: str
+    method: str
+    latency_us: int
+    start_s: float | None
+    status: int
+    outcome: int
+    error: str
+    bytes: int
+    instance: str
+    instance_age_ms: int
+    server_us: int
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """Values that were left out of one row, as (name of the refusal, value)."""
+
+    values: list[tuple[str, object]] = field(default_factory=list)
+
+    def __call__(self, name: str, value: object) -> None:
+        """Note one."""
+        self.values.append((name, value))
+
+
+def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None = None) -> EventRow:
+    """Return the row of a request event.
+
+    Args:
+        event: what was fired, whatever it is.
+        refuse: told of every value that is left out.
+        latency_us: measured by the recorder around the client's call; in place of a `response_time` that is no time.
+
+    Raises:
+        RefusedEventError: it has no response time and nobody else measured one: a row of it would be a wrong number.
+    """
+    response = event.get("response")
+    exception = event.get("exception")
+    failed = _is_true(exception)
+    status = _status(_attribute(response, "status_code"))
+    transport = _attribute(response, "error") if failed and not status else None
+    if not isinstance(transport, BaseException):
+        transport = None
+    headers = _Headers(_attribute(response, "headers"))
+    return EventRow(
+        name=_text(event.get("name"), "name", refuse),
+        method=_text(event.get("request_type"), "request_type", refuse),
+        latency_us=_latency_us(event.get("response_time"), latency_us),
+        start_s=_start_s(event.get("start_time"), refuse),
+        status=status,
+        outcome=outcome_of(status, exception if failed else None, transport=transport),
+        error=error_text(exception, transport=transport) if failed else "",
+        bytes=_bytes(event.get("response_length"), refuse),
+        instance=headers.get("x-instance-id")[:MAX_TEXT_CHARS],
+        instance_age_ms=_header_number(headers, "x-instance-age-ms", MAX_AGE_MS, refuse),
+        server_us=_predict_us(headers.get("server-timing"), refuse),
+    )
+
+
+def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event with the values that Locust's totals count as plain Python numbers and texts.
+
+    A numpy number among them, as custom clients have them, is counted and then cannot be sent to the master: the whole
+    second's report would be lost, and one that is not finite would not be counted at all.
+    """
+    ms = number_of(event.get("response_time"))
+    size = number_of(event.get("response_length"))
+    return {
+        **event,
+        "request_type": text_of(event.get("request_type")),
+        "name": text_of(event.get("name")),
+        "response_time": ms if ms is not None and 0 <= ms <= MAX_LATENCY_MS else None,
+        "response_length": int(size) if size is not None and 0 <= size <= MAX_BYTES else 0,
+        "exception": event.get("exception") if _is_true(event.get("exception")) else None,
+    }
+
+
+def _is_true(value: object) -> bool:
+    """Whether Locust counts the exception as one; a value that cannot say is one."""
+    try:
+        return bool(value)
+    except Exception:  # numpy arrays, and whatever a scenario's own class raises
+        return True
+
+
+def _attribute(value: object, name: str) -> object:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # a property of a response that failed, as some clients have them
+        return None
+
+
+def number_of(value: object) -> float | None:
+    """Return any number (int, float, Decimal, numpy's) as a finite float, else None. Text is no number."""
+    if isinstance(value, (str, bytes, complex)) or value is None:
+        return None
+    if not isinstance(value, Number) and not hasattr(value, "__float__"):
+        return None
+    try:
+        number = float(value)
+    except Exception:  # numpy arrays of two, and whatever a scenario's own class raises
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _latency_us(told: object, measured_us: int | None) -> int:
+    ms = number_of(told)
+    if ms is not None and 0 <= ms <= MAX_LATENCY_MS:
+        return round(ms * 1000)
+    if measured_us is not None:
+        return measured_us
+    kind = "is None" if told is None else "is negative" if ms is not None and ms < 0 else "is not a number of ms"
+    raise RefusedEventError(f"response_time {kind}", told)
+
+
+def _start_s(told: object, refuse: Refuse) -> float | None:
+    if told is None:
+        return None
+    start_s = number_of(told)
+    if start_s is None or not 0 < start_s < 2**33:
+        refuse("start_time is not a time", told)
+        return None
+    return start_s
+
+
+def _text(told: object, field_name: str, refuse: Refuse) -> str:
+    if told is None or told == "":
+        refuse(f"{field_name} is missing", told)
+        return NO_NAME
+    text = told.decode("utf-8", "replace") if isinstance(told, bytes) else text_of(told)
+    printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:MAX_TEXT_CHARS])
+    return printable or NO_NAME
+
+
+def _bytes(told: object, refuse: Refuse) -> int:
+    size = number_of(told)
+    if told is None or (size is not None and 0 <= size <= MAX_BYTES):
+        return int(size or 0)
+    refuse("response_length is not a number of bytes", told)
+    return 0
+
+
+def _status(told: object) -> int:
+    """Return an HTTP status, also where a client keeps it as text; 0 for anything else, such as another protocol's."""
+    if isinstance(told, (str, bytes)):
+        try:
+            told = int(told)
+        except ValueError:
+            return 0
+    number = number_of(told)
+    return int(number) if number is not None and 100 <= number <= 999 else 0
+
+
+class _Headers:
+    """Looks names up in what a client calls headers: a mapping of any case, pairs, or nothing of the kind."""
+
+    def __init__(self, told: object) -> None:
+        self._told = told
+
+    def get(self, name: str) -> str:
+        """Return the value as text, "" where there is none."""
+        try:
+            return self._value(name)
+        except Exception:  # a scenario's own mapping may raise anything
+            return ""
+
+    def _value(self, name: str) -> str:
+        told = self._told
+        if told is None:
+            return ""
+        get = getattr(told, "get", None)
+        value = get(name) if callable(get) else None
+        if value is None:
+            pairs: Iterable[Any] = told.items() if isinstance(told, Mapping) else told  # type: ignore[assignment]
+            found = (pair[1] for pair in pairs if _as_text(pair[0]).lower() == name)
+            value = next(found, None)
+        return "" if value is None else _as_text(value)
+
+
+def _as_text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else text_of(value) if value != "" else ""
+
+
+def _header_number(headers: _Headers, name: str, most: float, refuse: Refuse) -> int:
+    text = headers.get(name)
+    if not text:
+        return -1
+    number = _finite(text)
+    if number is None or not 0 <= number <= most:
+        refuse(f"header {name} is not a number", text)
+        return -1
+    return int(number)
+
+
+def _predict_us(text: str, refuse: Refuse) -> int:
+    """Return `predict;dur=` (ms) of a Server-Timing header in µs, −1 when there is none."""
+    for entry in text.split(","):
+        metric, *parameters = (part.strip() for part in entry.split(";"))
+        if metric != "predict":
+            continue
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() != "dur":
+                continue
+            ms = _finite(value.strip().strip('"'))
+            if ms is None or not 0 <= ms <= MAX_LATENCY_MS:
+                refuse("header server-timing has no duration", text)
+                return -1
+            return round(ms * 1000)
+    return -1
+
+
+def _finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,150 @@
+"""Let only those workers into Locust's master that record: the others never get a user."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from locust.exception import RPCReceiveError
+from locust.rpc import Message
+from locust.rpc.zmqrpc import Server
+from locust.runners import MasterRunner
+
+from ..recording.outcomes import text_of
+from .admission import AdmissionError, Greeting, check_greeting
+from .messages import HELLO, REFUSED, SCENARIO, UNLOADABLE
+
+log = logging.getLogger(__name__)
+
+GREET_S = 30.0
+"""How long a process that has connected may take to greet as a recording worker: its scenario is imported by then."""
+
+MAX_WAITING = 1_000
+
+BEFORE_JOINING = frozenset({"locustfile", SCENARIO, UNLOADABLE})
+"""What a process asks or says before it connects as a worker: it needs the scenario first."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    ready: Message
+    since_s: float
+
+
+class Gate:
+    """Stands before `MasterRunner.handle_message`.
+
+    A worker connects (`client_ready`), is given its index, and greets (HELLO) with its name and the proof that it knows
+    the join secret. Only then is Locust told of it: a plain `locust --worker` never greets, gets no users, and is sent
+    away after GREET_S. Whatever a message holds, it does not end the master's loop.
+
+    Attributes:
+        admitted: Locust's client id → greeting.
+        refused: client id → why, of those sent away.
+    """
+
+    def __init__(
+        self,
+        runner: MasterRunner,
+        *,
+        secret: str,
+        on_greeting: Callable[[str, Greeting], None],
+        on_refusal: Callable[[str, str, object], None],
+    ) -> None:
+        self.runner = runner
+        self.admitted: dict[str, Greeting] = {}
+        self.refused: dict[str, str] = {}
+        self._secret = secret
+        self._on_greeting = on_greeting
+        self._on_refusal = on_refusal
+        self._waiting: dict[str, _Waiting] = {}
+        self._handle: Callable[[str, Message], None] = runner.handle_message
+
+    def startup(self) -> None:
+        """Put it in place."""
+        tolerate_nonsense()
+        setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - of this one object
+
+    def handle_message(self, client_id: str, msg: Message) -> None:
+        """Pass a message on to Locust if its sender may send it."""
+        try:
+            self._check(client_id, msg)
+        except AdmissionError as refused:
+            self._on_refusal(client_id, refused.name, refused.value)
+        except Exception as error:  # of Locust's own handling: one message of a worker does not end the run
+            log.exception("A message of %s could not be handled", client_id)
+            self._on_refusal(client_id, f"message {text_of(msg.type)[:50]}: {type(error).__name__}", error)
+
+    def _check(self, client_id: str, msg: Message) -> None:
+        if not isinstance(msg.type, str):
+            raise AdmissionError("message without a type", msg.type)
+        if msg.node_id != client_id:
+            raise AdmissionError("message in another worker's name", msg.node_id)
+        if msg.type == HELLO:
+            self._greeted(client_id, msg)
+        elif client_id in self.admitted or msg.type in BEFORE_JOINING:
+            self._handle(client_id, msg)
+        elif msg.type == "client_ready" and client_id not in self.refused:
+            self._waits(client_id, msg)
+
+    def _waits(self, client_id: str, msg: Message) -> None:
+        """Answer a worker that connects, so that it goes on to greet; Locust is not told of it yet."""
+        if client_id not in self._waiting and len(self._waiting) >= MAX_WAITING:
+            raise AdmissionError("too many workers connect")
+        self._waiting[client_id] = _Waiting(msg, time.monotonic())
+        self.runner.send_message("ack", {"index": self.runner.get_worker_index(client_id)}, client_id)
+
+    def _greeted(self, client_id: str, msg: Message) -> None:
+        waiting = self._waiting.pop(client_id, None)
+        try:
+            greeting = check_greeting(msg.data, client_id=client_id, secret=self._secret)
+            taken = [other for other, known in self.admitted.items() if known.worker == greeting.worker]
+            if taken and taken != [client_id]:
+                raise AdmissionError("a worker of this name has joined before", greeting.worker, lost=False)
+        except AdmissionError as refused:
+            self._send_away(client_id, refused.name)
+            raise
+        self.admitted[client_id] = greeting
+        self._on_greeting(client_id, greeting)
+        if waiting is not None:
+            self._handle(client_id, waiting.ready)
+
+    def look(self) -> None:
+        """Send away who has connected and never greeted."""
+        late_s = time.monotonic() - GREET_S
+        for client_id, waiting in list(self._waiting.items()):
+            if waiting.since_s < late_s:
+                del self._waiting[client_id]
+                self._send_away(client_id, "it never greeted: a plain `locust --worker` records nothing")
+
+    def _send_away(self, client_id: str, why: str) -> None:
+        self.refused[client_id] = why
+        log.error("The worker %s was refused: %s.", client_id, why)
+        server: Any = self.runner.server
+        for message in (Message(REFUSED, why, client_id), Message("quit", None, client_id)):
+            server.send_to_client(message)
+
+    def waiting(self) -> list[str]:
+        """Return who has connected and not greeted yet."""
+        return list(self._waiting)
+
+
+def tolerate_nonsense() -> None:
+    """Have Locust's server take any bytes for what they are: a message that cannot be read, and not its end."""
+    original = Server.recv_from_client
+    if getattr(original, "lt_tolerates", False):
+        return
+
+    @functools.wraps(original)
+    def recv_from_client(server: Any) -> Any:
+        try:
+            return original(server)
+        except (ValueError, TypeError, LookupError, RecursionError, AttributeError) as error:  # msgpack's, Message's
+            raise RPCReceiveError("a message that cannot be read", addr=None) from error
+
+    setattr(recv_from_client, "lt_tolerates", True)  # noqa: B010 - a mark of ours
+    setattr(Server, "recv_from_client", recv_from_client)  # noqa: B010 - of the class: a server is made anew at times

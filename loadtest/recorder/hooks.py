@@ -1,0 +1,83 @@
+"""Hear every event of Locust first, and count what its listeners raise."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from locust import log as locust_log
+from locust.event import EventHook, Events
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+
+CONTROL_FLOW = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
+"""Raised by a listener on purpose: Locust lets them through to the task that fired."""
+
+LOCUSTS_OWN = "locust.runners"
+"""The module whose listeners count Locust's own totals."""
+
+First = Callable[[dict[str, Any]], dict[str, Any]]
+"""Hears an event and raises nothing; returns it as Locust's own listeners get it."""
+
+OnError = Callable[[str, BaseException], None]
+
+
+class ObservedHook(EventHook):
+    """Locust's hook with a listener that is always first, and whose listeners' errors are counted.
+
+    A scenario may add listeners before ours, raise in them, or empty the list: none of it is between an event and
+    `lt_first`. Everything else is as in Locust's own `fire`.
+    """
+
+    lt_name: str = ""
+    lt_first: First | None = None
+    lt_on_error: OnError | None = None
+
+    def fire(self, *, reverse: bool = False, **kwargs: Any) -> None:
+        """Call `lt_first`, then the listeners."""
+        for_locust = kwargs if self.lt_first is None else self.lt_first(kwargs)
+        for handler in self._handlers[::-1] if reverse else self._handlers.copy():
+            try:
+                handler(**(for_locust if _is_locusts(handler) else kwargs))
+            except CONTROL_FLOW:
+                raise
+            except Exception as error:  # as Locust does: the others are still called
+                logging.error("Uncaught exception in event handler: \n%s", traceback.format_exc())
+                locust_log.unhandled_greenlet_exception = True
+                self._count(error)
+            except SystemExit as error:
+                self._count(error)
+                raise
+
+    def _count(self, error: BaseException) -> None:
+        if self.lt_on_error is not None:
+            self.lt_on_error(self.lt_name, error)
+
+
+def observe(events: Events, on_error: OnError) -> None:
+    """Turn every hook of `events` into an ObservedHook, in place: whoever holds one holds the same object."""
+    for name, hook in vars(events).items():
+        if type(hook) is EventHook:
+            hook.__class__ = ObservedHook
+        if isinstance(hook, ObservedHook):
+            hook.lt_name, hook.lt_on_error = name, on_error
+
+
+def listen_first(hook: EventHook, first: First) -> None:
+    """Have `first` called before every listener of a hook, whatever is added later.
+
+    Locust's own listener (its totals) comes next: a scenario's that raises would keep the request from them.
+    """
+    if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class there
+        hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})
+    assert isinstance(hook, ObservedHook)
+    hook.lt_first = first
+    own = [handler for handler in hook._handlers if _is_locusts(handler)]
+    for handler in own:
+        hook._handlers.remove(handler)
+    hook._handlers[:0] = own
+
+
+def _is_locusts(handler: object) -> bool:
+    return getattr(handler, "__module__", "") == LOCUSTS_OWN

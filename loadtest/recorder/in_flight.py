@@ -1,0 +1,170 @@
+"""Know the requests of stock users from their begin: wrap the call of Locust's own clients."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from enum import Enum
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+import gevent
+import requests.exceptions as refused
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
+
+from ..core.templates import path_template
+from ..recording.buffer import RowBuffer
+
+NEVER_SENT = (
+    refused.MissingSchema,
+    refused.InvalidSchema,
+    refused.InvalidURL,
+    refused.InvalidHeader,
+    refused.InvalidJSONError,
+    UnicodeError,
+    TypeError,
+)
+"""Raised by a client that refuses to send: the scenario's own error, and no request."""
+
+_MARK = "_lt_request"
+
+
+class State(Enum):
+    """Where a request stands: its row is still to come, was written for its event, or was closed at the end."""
+
+    OPEN = "open"
+    RECORDED = "recorded"
+    CLOSED = "closed"
+
+
+class Writer(Protocol):
+    """Writes the row of a request whose event does not come."""
+
+    def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
+        """No answer came: the call raised `error`, or (None) the run ended."""
+        ...
+
+    def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
+        """The answer came, and no `with` block judged it: `event` is what Locust would have fired."""
+        ...
+
+
+class StockRequest:
+    """One call of a stock client.
+
+    Attributes:
+        started_ns: `time.perf_counter_ns()`.
+        ended_ns: when the call returned; None before.
+        method, name: as far as known before the answer; a name that the scenario gave is kept as it is.
+        is_named: whether the scenario gave the name.
+        late_us: behind an open-loop schedule; −1 without one.
+    """
+
+    __slots__ = ("_event", "_writer", "ended_ns", "is_named", "late_us", "method", "name", "started_ns", "state")
+
+    def __init__(self, writer: Writer, method: str, name: str, *, is_named: bool, late_us: int) -> None:
+        self._writer = writer
+        self.method = method
+        self.name = name if is_named else path_template(name)
+        self.is_named = is_named
+        self.late_us = late_us
+        self.state = State.OPEN
+        self.ended_ns: int | None = None
+        self._event: dict[str, Any] | None = None
+        self.started_ns = perf_counter_ns()
+
+    def answered(self, event: dict[str, Any]) -> None:
+        """Keep what Locust will fire when a `with` block has judged the answer."""
+        self._event = event
+
+    def close(self) -> None:
+        """Write the row at the end of the run."""
+        self.state = State.CLOSED
+        if self._event is None:
+            self._writer.interrupted(self, None)
+        else:
+            self._writer.unjudged(self, self._event)
+
+
+class InFlight:
+    """The stock clients' requests of this process: begun in the row buffer, found again by their event."""
+
+    def __init__(self, buffer: RowBuffer, writer: Writer, lateness_us: Callable[[float], int]) -> None:
+        self._buffer = buffer
+        self._writer = writer
+        self._lateness_us = lateness_us
+        self._calls: dict[object, StockRequest] = {}  # by greenlet: the innermost call that is under way in it
+
+    def startup(self) -> None:
+        """Wrap the clients' `request`, which all their other methods and subclasses go through."""
+        for session in (HttpSession, FastHttpSession):
+            setattr(session, "request", self._wrapped(session.request))  # noqa: B010 - mypy: a method is assigned
+
+    def of_event(self, event: dict[str, Any]) -> StockRequest | None:
+        """Return the request that an event ends; None for one that was not seen to begin."""
+        try:
+            marked = getattr(event.get("response"), _MARK, None)
+        except Exception:  # a response of a custom client may raise anything
+            marked = None
+        if marked is None and "url" in event:
+            marked = self._calls.get(gevent.getcurrent())
+            if marked is not None and marked.method != event.get("request_type"):
+                return None
+        return marked if isinstance(marked, StockRequest) and marked.state is not State.RECORDED else None
+
+    def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def request(session: Any, method: Any, url: Any, *words: Any, **options: Any) -> Any:
+            given = options.get("name") or (words[0] if words else None) or getattr(session, "request_name", None)
+            late_us = self._lateness_us(perf_counter_ns() / 1e9)
+            begun = StockRequest(
+                self._writer, method, given or _path_of(session, url), is_named=bool(given), late_us=late_us
+            )
+            self._buffer.begin(begun)
+            greenlet = gevent.getcurrent()
+            outer = self._calls.get(greenlet)
+            self._calls[greenlet] = begun
+            try:
+                response = original(session, method, url, *words, **options)
+            except BaseException as error:
+                self._raised(begun, error)
+                raise
+            finally:
+                begun.ended_ns = perf_counter_ns()
+                if outer is None:
+                    del self._calls[greenlet]
+                else:
+                    self._calls[greenlet] = outer
+            if begun.state is State.OPEN:
+                self._await_verdict(begun, response)
+            return response
+
+        return request
+
+    def _raised(self, begun: StockRequest, error: BaseException) -> None:
+        if begun.state is not State.OPEN:  # a listener raised, after the row was written
+            return
+        begun.state = State.RECORDED
+        if isinstance(error, NEVER_SENT):
+            self._buffer.cancel(begun)
+        elif self._buffer.end(begun):
+            self._writer.interrupted(begun, error)
+
+    def _await_verdict(self, begun: StockRequest, response: Any) -> None:
+        """Keep an answer that was asked for with `catch_response` until its event comes, or the end of the run."""
+        event = getattr(response, "request_meta", None)
+        if isinstance(event, dict):
+            setattr(event["response"], _MARK, begun)
+            begun.answered(event)
+            self._buffer.answered(begun)
+        elif self._buffer.end(begun):  # a subclass that fires no event for it
+            begun.state = State.RECORDED
+            self._writer.unjudged(begun, {"request_type": begun.method, "name": begun.name, "response": response})
+
+
+def _path_of(session: Any, url: Any) -> str:
+    """Return what Locust would name the request by."""
+    text = url.decode("utf-8", "replace") if isinstance(url, bytes) else str(url)
+    base = str(getattr(session, "base_url", "") or "")
+    return text.removeprefix(base) or "/" if base else text

@@ -1,0 +1,73 @@
+"""Keep secrets out of everything that a Locust process logs or prints, which is what `locust.log` holds."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import Any, TextIO
+
+from ..core.redaction import redact
+
+MAX_LINE_CHARS = 65_536
+
+
+def redact_output() -> None:
+    """Redact what every logging handler of this process formats, and every line of stdout and stderr."""
+    original = logging.Handler.format
+    if getattr(original, "lt_redacts", False):
+        return
+
+    def redacted(handler: logging.Handler, record: logging.LogRecord) -> str:
+        return redact(original(handler, record))
+
+    redacted.lt_redacts = True  # type: ignore[attr-defined]  # a mark of ours
+    logging.Handler.format = redacted  # type: ignore[assignment,method-assign]  # handlers that come later are covered too
+    sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)
+
+
+class RedactingStream(io.TextIOBase):
+    """Passes whole lines on, redacted: a secret may come in pieces, as `print("Bearer", token)` writes it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Pass on the lines that are complete."""
+        whole, newline, rest = (self._line + text).rpartition("\n")
+        self._line = rest
+        if newline:
+            self._stream.write(redact(whole) + newline)
+        elif len(rest) > MAX_LINE_CHARS:
+            self._line = ""
+            self._stream.write(redact(rest))
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what is complete; half a line waits for its end."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Pass on everything; the stream itself stays open, as it is the process's."""
+        if self._line:
+            self._stream.write(redact(self._line))
+            self._line = ""
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the stream itself has: encoding, buffer, fileno."""
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True

@@ -1,0 +1,49 @@
+"""Count by name what a process of the fleet was given and could not record as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..core.redaction import redact
+from ..recording.outcomes import text_of
+from ..recording.run import RefusalRecord
+
+MAX_KINDS = 200
+MAX_EXAMPLE_CHARS = 200
+OTHER = "(other)"
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Counts by name; at most MAX_KINDS names are kept apart."""
+
+    kinds: dict[tuple[str, bool], RefusalRecord] = field(default_factory=dict)
+
+    def add(self, name: str, example: object = "", *, lost: bool, worker: str = "", count: int = 1) -> None:
+        """Count one; `lost`: a row is missing for it, not only a value of its row."""
+        key = (name, lost)
+        if key not in self.kinds and len(self.kinds) >= MAX_KINDS:
+            key = (OTHER, lost)
+        record = self.kinds.get(key)
+        if record is None:
+            text = redact(text_of(example)[: 4 * MAX_EXAMPLE_CHARS])[:MAX_EXAMPLE_CHARS]
+            record = self.kinds[key] = RefusalRecord(name=key[0], count=0, lost=lost, example=text, worker=worker)
+        record.count += count
+
+    @property
+    def lost(self) -> int:
+        """How many rows are missing for refusals."""
+        return sum(record.count for record in self.kinds.values() if record.lost)
+
+    def records(self) -> list[RefusalRecord]:
+        """Return the counts, rows lost first, then the most frequent first."""
+        return sorted(self.kinds.values(), key=lambda record: (not record.lost, -record.count))
+
+
+def merged(parts: Iterable[RefusalRecord]) -> list[RefusalRecord]:
+    """Return counts of several workers as one list."""
+    whole = Refusals()
+    for record in parts:
+        whole.add(record.name, record.example, lost=record.lost, worker=record.worker, count=record.count)
+    return whole.records()

@@ -1,0 +1,156 @@
+"""Write the row of every request that Locust's request event tells, and of those it never tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns
+from typing import Any
+
+from ..core.clock import AnchoredClock
+from ..core.templates import path_template
+from ..recording.buffer import RECORDED_KEY, RowBuffer
+from ..recording.outcomes import (
+    GENERATOR,
+    NO_ANSWER_BY_THE_END,
+    TIMEOUT,
+    UNANSWERED,
+    error_text,
+    interruption_text,
+    outcome_of,
+    text_of,
+)
+from .events import EventRow, RefusedEventError, for_locust, row_of
+from .in_flight import InFlight, State, StockRequest
+from .refusals import Refusals
+
+MAX_CUSTOM_METHODS = 50
+SLACK_NS = 1_000_000_000
+"""A client's own start time may be this far outside the run: its clock is read before ours, and rounded."""
+
+
+class RequestRecorder:
+    """The first listener of the request event. It raises nothing: what it cannot record it counts by name.
+
+    Attributes:
+        custom_methods: request types that are known only when they end.
+        refusals: what could not be recorded as it came.
+    """
+
+    def __init__(self, buffer: RowBuffer, clock: AnchoredClock, lateness_us: Callable[[float], int]) -> None:
+        self.buffer = buffer
+        self.refusals = Refusals()
+        self.custom_methods: set[str] = set()
+        self.in_flight = InFlight(buffer, self, lateness_us)
+        self._clock = clock
+        self._lateness_us = lateness_us
+        self._begin_ns = clock.now_ns()
+
+    def heard(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Record a request event, whatever its fields are; return it as Locust's own totals take it."""
+        try:
+            self._record(event)
+            return for_locust(event)
+        except Exception as error:  # a row that is lost to an error of ours is said, not only logged
+            self.refusals.add(f"recorder: {type(error).__name__}", error, lost=True)
+            return event
+
+    def _record(self, event: dict[str, Any]) -> None:
+        method, name = text_of(event.get("request_type")), text_of(event.get("name"))
+        self.buffer.count_events(name, method)
+        context = event.get("context")
+        if isinstance(context, Mapping) and RECORDED_KEY in context:
+            return
+        now_ns = perf_counter_ns()
+        request = self.in_flight.of_event(event)
+        if request is None:
+            self.buffer.begun += 1
+            if len(self.custom_methods) < MAX_CUSTOM_METHODS:
+                self.custom_methods.add(method[:50])
+        elif not self.buffer.end(request):
+            return  # closed at the end of the run: it has its row
+        else:
+            request.state = State.RECORDED
+        measured_us = None if request is None else ((request.ended_ns or now_ns) - request.started_ns) // 1000
+        try:
+            row = row_of(event, self._left_out, latency_us=measured_us)
+        except RefusedEventError as refused:
+            self.refusals.add(refused.name, refused.value, lost=True)
+            return
+        if request is not None:
+            self._append_known(request, row)
+        else:
+            start_ns = self._start_ns(row, now_ns)
+            self._append(row, start_ns, self._lateness_us(now_ns / 1e9 - row.latency_us / 1e6), row.name)
+
+    def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
+        """Write the row of a request whose answer did not come."""
+        if error is None:
+            outcome, text = UNANSWERED, NO_ANSWER_BY_THE_END
+        elif isinstance(error, Exception):
+            outcome, text = outcome_of(None, error), error_text(error)
+        else:
+            found = outcome_of(None, error)
+            outcome, text = (found if found in (TIMEOUT, GENERATOR) else UNANSWERED), interruption_text(error)
+        age_us = (perf_counter_ns() - request.started_ns) // 1000
+        self._append_known(
+            request,
+            EventRow(
+                name=text_of(request.name),
+                method=text_of(request.method),
+                latency_us=age_us,
+                start_s=None,
+                status=0,
+                outcome=outcome,
+                error=text,
+                bytes=0,
+                instance="",
+                instance_age_ms=-1,
+                server_us=-1,
+            ),
+        )
+
+    def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
+        """Write the row of an answer that no `with` block judged, by what the transport said of it."""
+        measured_us = ((request.ended_ns or perf_counter_ns()) - request.started_ns) // 1000
+        response = event.get("response")
+        failure = event.get("exception") or getattr(response, "error", None)
+        status = getattr(response, "status_code", 0) or 0
+        if failure is None and isinstance(status, int) and status >= 400:
+            failure = f"HTTP {status}"
+        row = row_of({**event, "exception": failure}, self._left_out, latency_us=measured_us)
+        self._append_known(request, row)
+
+    def _left_out(self, name: str, value: object) -> None:
+        self.refusals.add(name, value, lost=False)
+
+    def _append_known(self, request: StockRequest, row: EventRow) -> None:
+        name = row.name if request.is_named else path_template(row.name)
+        self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name)
+
+    def _start_ns(self, row: EventRow, moment_ns: int) -> int:
+        """Return when a custom client's request began: as it says where that can be, else its latency before now."""
+        now_ns = moment_ns + self._clock.ahead_ns
+        latency_ns = row.latency_us * 1000
+        if row.start_s is not None:
+            start_ns = self._clock.from_wall_ns(round(row.start_s * 1e9))
+            if self._begin_ns - SLACK_NS <= start_ns <= now_ns + SLACK_NS - latency_ns:
+                return start_ns
+            self.refusals.add("start_time is not within the run", row.start_s, lost=False)
+        return now_ns - latency_ns
+
+    def _append(self, row: EventRow, start_ns: int, late_us: int, name: str) -> None:
+        buffer = self.buffer
+        buffer.add(
+            start=start_ns,
+            latency_us=row.latency_us,
+            late_us=late_us,
+            name=buffer.name_id(name),
+            method=buffer.name_id(row.method),
+            status=row.status,
+            outcome=row.outcome,
+            error=buffer.error_id(row.error),
+            bytes=row.bytes,
+            instance=buffer.instance_id(row.instance),
+            instance_age_ms=row.instance_age_ms,
+            server_us=row.server_us,
+        )

@@ -1,0 +1,76 @@
+"""Keep what workers tell beside rows, and bring it into the run's record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..recording.run import (
+    ClockJumpRecord,
+    PauseRecord,
+    RefusalRecord,
+    Run,
+    TaskErrorRecord,
+    TotalsDifferenceRecord,
+    UnrecordedWorkerRecord,
+)
+from . import refusals, task_errors, totals
+from .admission import Parcel
+from .ledger import reasons_for_differences, reasons_for_refusals
+from .refusals import Refusals
+from .task_errors import TaskErrors
+
+MAX_KEPT = 100
+MAX_TASK_ERRORS = 1_000
+MAX_CUSTOM_METHODS = 50
+
+
+@dataclass(slots=True)
+class Told:
+    """Bounded in every part, whatever the workers send.
+
+    Attributes:
+        errors, refusals: of the master's own process.
+    """
+
+    errors: TaskErrors
+    refusals: Refusals = field(default_factory=Refusals)
+    jumps: list[ClockJumpRecord] = field(default_factory=list)
+    pauses: list[PauseRecord] = field(default_factory=list)
+    unrecorded: dict[str, UnrecordedWorkerRecord] = field(default_factory=dict)
+    custom_methods: set[str] = field(default_factory=set)
+    _task_errors: dict[tuple[str, ...], TaskErrorRecord] = field(default_factory=dict)
+    _refusals: dict[str, tuple[RefusalRecord, ...]] = field(default_factory=dict)
+    _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
+
+    def hear(self, parcel: Parcel) -> bool:
+        """Keep a worker's report; True when something in it is new. Its counts are those of all its time."""
+        new = bool(parcel.task_errors) or parcel.refusals != self._refusals.get(parcel.worker, ())
+        for record in parcel.task_errors:
+            key = (parcel.worker, record.where, record.exception, record.message, record.user_class, record.task)
+            before = self._task_errors.get(key)
+            if before is None and len(self._task_errors) >= MAX_TASK_ERRORS:
+                continue
+            if before is not None:
+                record.traceback = record.traceback or before.traceback
+            record.worker = parcel.worker
+            self._task_errors[key] = record
+        for refusal in parcel.refusals:
+            refusal.worker = parcel.worker
+        self._refusals[parcel.worker] = parcel.refusals
+        if parcel.differences:
+            self._differences[parcel.worker] = parcel.differences
+        room = MAX_CUSTOM_METHODS - len(self.custom_methods)
+        self.custom_methods.update(parcel.custom_methods[: max(0, room)])
+        return new
+
+    def fill(self, run: Run) -> list[str]:
+        """Write what was told into the record; return the reasons for which it makes the run degraded."""
+        run.task_errors = task_errors.merged([*self.errors.records(), *self._task_errors.values()])
+        heard = [record for records in self._refusals.values() for record in records]
+        run.refusals = refusals.merged([*self.refusals.records(), *heard])
+        run.totals_differences = totals.merged([one for some in self._differences.values() for one in some])
+        run.clock_jumps = self.jumps[:MAX_KEPT]
+        run.pauses = self.pauses[:MAX_KEPT]
+        run.unrecorded_workers = list(self.unrecorded.values())[:MAX_KEPT]
+        run.starts_not_known = sorted(self.custom_methods)
+        return reasons_for_refusals(run.refusals) + reasons_for_differences(run.totals_differences)
