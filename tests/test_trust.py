@@ -91,7 +91,9 @@ def test_a_killed_run_is_reportable_up_to_its_last_frame(victim: str, tmp_path: 
     assert last_end_s(folder) > killed_s - 2
     rows = len(folder.read_rows(["start"]))
     assert reported["totals"]["requests"] == rows
-    assert 4 * USERS - USERS <= rows <= counted
+    answered = int((folder.read_rows(["outcome"]).outcome != "unanswered").sum())
+    assert rows >= 4 * USERS - USERS
+    assert answered <= counted  # one that was cut off may never have been read
 
 
 @pytest.mark.slow
