@@ -22,6 +22,7 @@ from locust import User
 from locust.env import Environment
 
 from loadtest.recording.buffer import RowBuffer, attach
+from loadtest.recording.frames import COLUMNS
 from tests.conftest import ROOT
 from tests.users.client_cases import rows_of
 
@@ -71,7 +72,8 @@ def rows(case: str, file: str, *, users: int, enough: int, answered: Callable[[s
         def stock(name: str, exception: Any, context: dict[str, Any], **_: Any) -> None:
             if "lt_recorded" not in context:
                 text = buffer.text_id(str(exception or ""))
-                buffer.add(0, 0, 0, buffer.text_id(name), 0, 0, 4 if exception else 0, text, 0, 0, -1, -1)
+                known = {"name": buffer.text_id(name), "outcome": 4 if exception else 0, "error": text}
+                buffer.add(**(dict.fromkeys(COLUMNS, 0) | known))
 
         environment.events.request.add_listener(stock)
         runner = environment.create_local_runner()
