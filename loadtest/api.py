@@ -193,7 +193,9 @@ def write(path: Path, text: str) -> Path:
     """
     try:
         path.write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UnusableError(f"`{path}` cannot be written: {error.strerror or error}.") from error
+    except ValueError as error:
         raise UnusableError(f"`{path}` cannot be written: {error}.") from error
     return path
 

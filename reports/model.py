@@ -57,9 +57,15 @@ class Phase(Part):
     start_s: Annotated[float, Shown("from", "moment")]
     end_s: Annotated[float, Shown("to", "moment")]
     requests: Annotated[int, Shown("requests", "count")]
+    offered_per_s: Annotated[
+        float | None, Field(description="requests started per second"), Shown("sent per s", "decimal")
+    ] = None
     throughput_per_s: Annotated[
         float | None, Field(description="successful answers per second"), Shown("answered per s", "decimal")
     ]
+    mean_in_flight: Annotated[
+        float | None, Field(description="requests awaiting an answer, mean over seconds"), Shown("in flight", "decimal")
+    ] = None
     failures: Annotated[int, Shown("failed", "failures")]
     min_ms: Annotated[float | None, Field(description="the fastest successful request"), Shown("min", "ms")] = None
     mean_ms: Annotated[float | None, Field(description="of successful requests"), Shown("mean", "ms")] = None
@@ -271,7 +277,9 @@ class Failure(Part):
     ]
     first_s: Annotated[float | None, Shown("first", "clock")]
     last_s: Annotated[float | None, Shown("last", "clock")]
-    body: Annotated[str | None, Field(description="the first failed answer's, where it was kept")] = None
+    body: Annotated[
+        str | None, Field(description="the first failed answer's, where it was kept"), Shown("first body", "long")
+    ] = None
 
 
 class TaskError(Part):

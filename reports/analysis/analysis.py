@@ -103,7 +103,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
     spikes = tuple(explain(rise, rises, series, load, gauge, run) for rise in rises)
     warmup = warm_up(series, windows, levels, steady)
     slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
-    parts = phases(series, load, run, settled_s=(warmup.settled_s or series.seconds) if slow_start else None)
+    parts = phases(series, load, run, settled_s=warmup.settled_s if slow_start else None)
     latencies = _latencies(folder, series, parts)
     limits = capacity(series, load, gauge, spikes)
     cost = cost_of(run, series, cloud, gauge, prices)

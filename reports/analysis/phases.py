@@ -67,22 +67,21 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
 def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[PhaseWindow, ...]:
     """Return the phases in time order, `all` first; parts that do not exist are left out.
 
-    A run has a warm-up when a spike begins with its load; it lasts until p95 has settled (see warmup.py), at
-    the latest until steady begins, or for a load that begins at its full height a quarter of the run. Ramp is from
-    there to steady, drain what follows.
+    A run has a warm-up when a spike begins with its load and p95 settled before the steady part is over (see
+    warmup.py); it lasts until then, so that steady begins no earlier. Ramp is from there to steady, drain what follows.
 
     Args:
         series: the run.
         load: its users.
         run: its record.
-        settled_s: when p95 first stayed within its margin of steady; None when no spike began with the load.
+        settled_s: when p95 first stayed near its baseline; None when it never did or no spike began with the load.
     """
     end = series.seconds
     steady, why = steady_window(series, load, run)
     found = [PhaseWindow(PhaseName.ALL, Window(0, end), "from the start of the load to the last answer")]
     top = steady.start_s if steady else end
-    latest = top if top > STEADY_AT_LEAST_S else end // 4
-    warm = min(round(settled_s), latest) if settled_s else 0
+    latest = steady.end_s - STEADY_AT_LEAST_S if steady else end
+    warm = round(settled_s) if settled_s and settled_s <= latest else 0
     if warm > 0:
         found.append(PhaseWindow(PhaseName.WARM_UP, Window(0, warm), "until p95 stayed near its steady level"))
     if top > warm:

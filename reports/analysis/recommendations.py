@@ -95,7 +95,7 @@ def _min_instances(spikes: Sequence[Spike], prices: Prices, size: _Size) -> Sugg
         value="1",
         why="one instance kept warm removes the first spike, the cold start from zero",
         arithmetic=(
-            f"the spike cost {cold.extra_waiting_request_s:.0f} request-seconds over {cold.requests} requests "
+            f"its {cold.requests} requests waited {cold.extra_waiting_request_s:.0f} s longer in all "
             f"(p95 {cold.peak_ms:.0f} ms); 730 h × 3600 s × ${per_s:.8f}/s = ${month:.2f}"
         ),
         assumptions=[

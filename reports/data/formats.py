@@ -113,7 +113,9 @@ def change(ratio: float | None) -> str:
 
 
 def change_interval(low: float | None, high: float | None) -> str:
-    """Return the interval of a relative difference."""
+    """Return the interval of a relative difference, without an upper end ten times the lower one: it says nothing."""
+    if low is not None and high is not None and 1 + high > 10 * (1 + low):
+        return f"at least {1 + low:,.0f} times" if low >= 1 else f"{change(low)} or more"
     return ABSENT if low is None or high is None else f"{change(low)} … {change(high)}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from reports.data.histogram import Floats
@@ -78,16 +80,6 @@ def mean_in_flight(series: Series, window: Window) -> float | None:
     return float(series.in_flight[window.start_s : window.end_s].mean())
 
 
-def percentile_series_ms(series: Series, p: float, *, step_s: int = 1, endpoint: int | None = None) -> Floats:
-    """Return the percentile of each step of `step_s` seconds from t = 0, NaN where no request succeeded.
-
-    Formula: nearest rank over bins at most 0.8 % wide, the bin's middle: within 0.4 %. Population: outcome `ok`,
-    by the second of their start. Unit: ms of response time. Cannot tell: a percentile of few requests is hardly
-    more than their maximum; tables use exact values.
-    """
-    return series.cells.quantiles([p], series.seconds, width_s=step_s, endpoint=endpoint)[0] / 1000
-
-
 def time_to_first_answer_s(series: Series) -> float | None:
     """Return when the first successful answer had come; None without one.
 
@@ -134,3 +126,10 @@ def time_out_at_least_ms(series: Series) -> float | None:
     a time-out is a lower bound and enters no mean and no percentile of successes.
     """
     return None if series.timeout_at_least_us is None else series.timeout_at_least_us / 1000
+
+
+PER_WINDOW: Mapping[str, Callable[[Series, Window], float | None]] = {
+    function.__name__: function
+    for function in (requests, failures, error_ratio, offered_per_s, throughput_per_s, mean_in_flight, young_requests)
+}
+"""Numbers of a stretch of time. A part of the summary that has a field of such a name has it filled from here."""

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,11 @@ from loadtest.recording.paths import is_there
 from loadtest.recording.run import Run
 from reports import model
 from reports.analysis.analysis import Analysis
+from reports.data import numbers
 from reports.data.exact import Distribution
 from reports.data.failed import failures_of
 from reports.data.histogram import Bools, Floats
-from reports.data.numbers import error_ratio, requests, throughput_per_s, time_out_at_least_ms
-from reports.data.numbers import failures as failed_requests
+from reports.data.series import Series
 from reports.data.timeline import THROTTLING, Observed, timeline_of
 from reports.data.window import Window
 from reports.data.worst_second import worst_second
@@ -80,21 +81,25 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
     return made.model_copy(update={"verdict": of_run(made)})
 
 
+def _numbers_of(part: type[model.Part], series: Series, window: Window) -> dict[str, Any]:
+    """Return the values of those fields of a part that are named like a function of numbers.py."""
+    names = (name for name in numbers.PER_WINDOW if name in part.model_fields)
+    return {name: numbers.PER_WINDOW[name](series, window) for name in names}
+
+
 def _totals(found: Analysis) -> model.Totals:
     series, whole = found.series, Window(0, found.series.seconds)
     users = found.load.demand
+    by_outcome = {kind: int(series.by_outcome[kind].sum()) for kind in OUTCOMES if kind in FAILED}
     return model.Totals(
-        requests=requests(series, whole),
+        **_numbers_of(model.Totals, series, whole) | {"failures": by_outcome},
         ok=int(series.ok.sum()),
-        failures={kind: int(series.by_outcome[kind].sum()) for kind in OUTCOMES if kind in FAILED},
-        failed=failed_requests(series, whole),
+        failed=numbers.failures(series, whole),
         generator=int(series.generator.sum()),
         task_errors=sum(error.count for error in found.run.task_errors),
         timeouts=int(series.by_outcome["timeout"].sum()),
-        timeout_at_least_ms=time_out_at_least_ms(series),
+        timeout_at_least_ms=numbers.time_out_at_least_ms(series),
         throttled={str(s): int(series.by_status[s].sum()) for s in THROTTLING if s in series.by_status},
-        error_ratio=error_ratio(series, whole),
-        throughput_per_s=throughput_per_s(series, whole),
         peak_users=None if np.isnan(users).all() else float(np.nanmax(users)),
     )
 
@@ -127,9 +132,7 @@ def _phases(found: Analysis) -> list[model.Phase]:
             why=phase.why,
             start_s=float(phase.window.start_s),
             end_s=float(phase.window.end_s),
-            requests=requests(found.series, phase.window),
-            failures=failed_requests(found.series, phase.window),
-            throughput_per_s=throughput_per_s(found.series, phase.window),
+            **_numbers_of(model.Phase, found.series, phase.window),
             min_ms=latency.min_ms,
             mean_ms=latency.mean_ms,
             latency=_chosen(latency),

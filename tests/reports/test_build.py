@@ -183,7 +183,7 @@ def test_out_writes_any_format_into_a_file(
 
 
 def test_an_unwritable_file_is_a_sentence(runs: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnusableError, match=r"`--out .*nowhere/made` cannot be written: No such file"):
+    with pytest.raises(UnusableError, match=r"`.*nowhere/made` cannot be written: No such file"):
         ask(runs, "latest", out=tmp_path / "nowhere" / "made")
 
 
