@@ -95,7 +95,7 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
     totals = run.totals
     if not totals.requests:
         return f"{who} was sent no request that was recorded."
-    users = f" from {f.count(totals.peak_users)} users" if totals.peak_users else ""
+    users = f" from {f.plural(totals.peak_users, 'user')}" if totals.peak_users else ""
     took = f"{who} took {f.plural(totals.requests, 'request')}{users}: "
     if totals.generator == totals.requests:
         return f"{who} was sent nothing: the load generator could not send any of {f.count(totals.requests)} requests."

