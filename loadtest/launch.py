@@ -19,6 +19,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -98,10 +99,9 @@ def claim_name(locustfile: Path | None) -> str:
         _load(NAME, HERE)
         return NAME
     if locustfile is not None and locustfile.stem == NAME:
-        _load(ALIAS, HERE)
-        return ALIAS
-    folders = [str(Path.cwd()), *sys.path]
-    theirs = PathFinder.find_spec(NAME, folders if locustfile is None else [str(locustfile.parent), *folders])
+        return _step_aside([])
+    folders = [*([] if locustfile is None else [str(locustfile.parent)]), str(Path.cwd()), *sys.path]
+    theirs = PathFinder.find_spec(NAME, [folder for folder in folders if Path(folder).resolve() != HERE.parent])
     if theirs is None or (theirs.origin is not None and Path(theirs.origin).resolve().parent == HERE):
         _load(NAME, HERE)
         return NAME
@@ -109,8 +109,39 @@ def claim_name(locustfile: Path | None) -> str:
     if theirs.origin is None and not any(_modules_in(portion) & _modules_in(HERE) for portion in portions):
         _load(NAME, HERE).__path__.extend(str(portion) for portion in portions)
         return NAME
+    return _step_aside([str(portion) for portion in portions] if theirs.origin is None else [])
+
+
+def _step_aside(portions: list[str]) -> str:
+    """Load this package as `_lt_loadtest`, and keep what may be installed of it from answering for `loadtest` too.
+
+    A second copy of ours would run users that the recorder of the first does not know.
+
+    Args:
+        portions: the folders of a `loadtest` of the user's own that is no regular package, which an installed one
+            would go before.
+    """
+    sys.meta_path.insert(0, _TheirsAlone())
+    if portions:
+        spec = ModuleSpec(NAME, None, is_package=True)
+        spec.submodule_search_locations = portions
+        sys.modules[NAME] = importlib.util.module_from_spec(spec)
     _load(ALIAS, HERE)
     return ALIAS
+
+
+class _TheirsAlone:
+    """Finds the modules of the user's own `loadtest`, and none of ours."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        del target
+        if fullname != NAME and not fullname.startswith(f"{NAME}."):
+            return None
+        spec = PathFinder.find_spec(fullname, path)
+        if spec is None or (spec.origin is not None and Path(spec.origin).resolve().is_relative_to(HERE)):
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return spec
 
 
 def _modules_in(folder: Path) -> set[str]:

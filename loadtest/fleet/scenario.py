@@ -150,7 +150,7 @@ def locate(name: str) -> Path:
 
 def describe_all(paths: Iterable[Path]) -> list[Scenario | str]:
     """Describe locustfiles in one process; a broken one comes as the sentence that says why."""
-    return _describe([(path, Request()) for path in paths])
+    return describe_each([(path, Request()) for path in paths])
 
 
 def describe_one(path: Path, **asked: Any) -> Scenario:
@@ -163,14 +163,14 @@ def describe_one(path: Path, **asked: Any) -> Scenario:
     Raises:
         UsageError: it cannot be imported, or not be run as asked; the text says why, with the author's traceback.
     """
-    (scenario,) = _describe([(path, Request(**asked))])
+    (scenario,) = describe_each([(path, Request(**asked))])
     if isinstance(scenario, str):
         raise UsageError(scenario)
     return scenario
 
 
-def _describe(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
-    """Describe in a process of its own; what it answers comes over a pipe of its own, whatever a locustfile prints."""
+def describe_each(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
+    """Describe locustfiles in one process; what it answers comes over a pipe of its own, whatever they print."""
     asked = json.dumps([(str(path), request.model_dump()) for path, request in requests])
     read, write = os.pipe()
     with tempfile.TemporaryFile() as printed, os.fdopen(read, "rb") as answers:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+import locust
+
 OURS = str(Path(__file__).parents[1])
+LOADERS = tuple(str(Path(locust.__file__).parent / name) for name in ("main.py", "util"))
 
 
 def format_load_error(error: BaseException, locustfile: Path) -> str:
@@ -27,10 +30,8 @@ def format_load_error(error: BaseException, locustfile: Path) -> str:
 def _keep_authors_frames(part: traceback.TracebackException, locustfile: str) -> None:
     frames = [frame for frame in part.stack if not frame.filename.startswith("<frozen importlib")]
     first = next((index for index, frame in enumerate(frames) if frame.filename == locustfile), None)
-    if first is None:  # raised outside the file: by the loader itself, or where another error was handled
-        frames = [
-            frame for frame in frames if not frame.filename.startswith(OURS) and "load_locustfile" not in frame.name
-        ]
+    if first is None:  # raised by the loader itself (a syntax error), or in a library that handled another error
+        frames = [frame for frame in frames if not frame.filename.startswith((OURS, *LOADERS))]
     part.stack = traceback.StackSummary.from_list(frames[first or 0 :])
 
 
