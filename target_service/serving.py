@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from target_service.app import create_instance
 from target_service.instance import Instance
 from target_service.logs import AccessLog, configure_logging
+from target_service.loopback import is_loopback, loopback_only
 from target_service.model import load_model
 
 DRAIN_S = 9
@@ -61,7 +62,7 @@ def serve(*, host: str, port: int) -> None:
     access_log = AccessLog() if os.environ.get("ACCESS_LOG") == "1" else None
     instance = create_instance(load_model(), access_log=access_log)
     config = uvicorn.Config(
-        instance,
+        loopback_only(instance) if is_loopback(f"//{host if ':' not in host else f'[{host}]'}".encode()) else instance,
         interface="asgi3",
         loop="uvloop",
         http=_protocol(instance),

@@ -25,8 +25,10 @@ def serve_here(
     from target_service.model import ModelError
     from target_service.serving import PortError, serve
 
-    from ..core.errors import UnusableError
+    from ..core.errors import UnusableError, UsageError
 
+    if not host.strip():
+        raise UsageError("`--host ''`: name the address to listen on, as 127.0.0.1; 0.0.0.0 is every one.")
     try:
         serve(host=host, port=port)
     except PortError as error:

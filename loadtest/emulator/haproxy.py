@@ -70,6 +70,9 @@ frontend fe
 if !own_name
   http-request return status 403 content-type text/plain string "Web pages of other sites are not answered." \
 if other_site !own_page
+  # A browser's WebSocket tells its page's origin, and nothing else of where it comes from.
+  http-request return status 403 content-type text/plain string "Web pages of other sites are not answered." \
+if {{ req.hdr(upgrade) -m found }} {{ req.hdr(origin) -m found }} !own_page
   http-request return status 413 content-type text/plain string "Request Entity Too Large" \
 if {{ req.hdr_val(content-length) gt {body_bytes} }}
   option forwardfor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import psutil
 
 from ..core.addresses import LOOPBACK, free_port
 from ..core.errors import FleetError
-from ..recorder.messages import BOUNDS_VARIABLE, FOLDER_VARIABLE, PARENT_VARIABLE
+from ..recorder.messages import BOUNDS_VARIABLE, FOLDER_VARIABLE, PARENT_VARIABLE, UI_SECRET_VARIABLE
 from ..recording.folder import RunFolder
 from .scenario import LAUNCH
 
@@ -94,12 +95,18 @@ class Fleet:
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
         self._alone_since_s: float | None = None
+        self._ui_secret = secrets.token_urlsafe(32)
         self._stopped_since_s: float | None = None
         self._stop_asked_s: float | None = None
         self._began = False
         self._grown = (0, 0.0)  # bytes recorded, and when they last became more
         self.reasons: list[str] = []
         """Why the master did not end by itself, as sentences."""
+
+    @property
+    def ui_url(self) -> str:
+        """The address of Locust's own page with this run's key; only with it does the page answer."""
+        return f"http://{LOOPBACK}:{self.plan.ui_port}/?key={self._ui_secret}"
 
     def __enter__(self) -> Fleet:
         """Start it."""
@@ -124,7 +131,11 @@ class Fleet:
             require_free(LOOPBACK, plan.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
         self._started_s = time.monotonic()
-        environment = {FOLDER_VARIABLE: str(self.folder.path.resolve()), BOUNDS_VARIABLE: plan.bounds()}
+        environment = {
+            FOLDER_VARIABLE: str(self.folder.path.resolve()),
+            BOUNDS_VARIABLE: plan.bounds(),
+            UI_SECRET_VARIABLE: self._ui_secret,
+        }
         self._master = self._start(self._master_arguments(), environment)
         self._workers = [self._start(self._worker_arguments(), {}) for _ in range(plan.workers)]
 

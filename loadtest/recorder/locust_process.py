@@ -18,6 +18,7 @@ from .messages import (
     FOLDER_VARIABLE,
     PARENT_VARIABLE,
     SCENARIO,
+    UI_SECRET_VARIABLE,
     UNLOADABLE,
 )
 
@@ -116,6 +117,7 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
     from .liveness import WorkerWatch
     from .master import Collector
 
+    _guard_web_page(environment)
     folder = RunFolder(Path(os.environ[FOLDER_VARIABLE]))
     watch = WorkerWatch(environment, runner)
     collector = Collector(environment, runner, folder, errors, parent_pid=parent_pid, why_lost=watch.why)
@@ -139,6 +141,16 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
         folder.write_run(run)
 
     environment.events.quit.add_listener(told)
+
+
+def _guard_web_page(environment: Any) -> None:
+    """Put Locust's own page, which does not listen yet, behind the access rules."""
+    if environment.web_ui is not None:
+        from ..core.access import Access
+        from .web_guard import guard
+
+        secret = os.environ.pop(UI_SECRET_VARIABLE, None)
+        guard(environment, environment.web_ui, Access(secret=secret) if secret else Access())
 
 
 def _end_now(runner: Any, status: int) -> NoReturn:

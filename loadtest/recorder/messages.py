@@ -8,6 +8,9 @@ import hmac
 FOLDER_VARIABLE = "LT_RUN_FOLDER"
 """Names the run folder to the master."""
 
+UI_SECRET_VARIABLE = "LT_UI_SECRET"
+"""Given to the master alone: the secret of Locust's own web page."""
+
 PARENT_VARIABLE = "LT_PARENT_PID"
 """Names the process that started this one, to one that has to end with it."""
 

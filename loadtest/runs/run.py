@@ -142,7 +142,7 @@ def _driven(
         if options.expect_workers > options.workers:
             _invite(options, target, fleet.port, console)
         if options.ui_port is not None:
-            console.say(f"Locust's own page: http://127.0.0.1:{options.ui_port}")
+            console.say(f"Locust's own page: {fleet.ui_url}")
         return watch(fleet, folder, plan.duration_s, tuple(conditions), console)
 
 

@@ -1,0 +1,53 @@
+"""Let only the person who started the run use Locust's own web page, and keep its target fixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core.access import Access, RequestHead
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.web import WebUI
+
+SECRET_PARAMETER = "key"
+"""Of the address that `lt run --ui` prints; the page then carries it in a cookie that no other site can use."""
+
+
+def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
+    """Check every request before any of Locust's own handlers sees it; the page does not listen yet.
+
+    Host, Origin and Sec-Fetch-Site as on every listener (`core.access`); the secret comes once in the address, then in
+    a cookie. Locust's page sends forms, so JSON is not asked for: the cookie is `SameSite=Strict`. A request to swarm
+    may not name another host than the run's target.
+    """
+    from flask import Response, redirect, request
+
+    cookie = f"lt_ui_{web_ui.port}"
+    target = environment.host or ""
+
+    def check() -> Any:
+        head = RequestHead.of(request.method, list(request.headers.items()))
+        refusal = access.foreign(head)
+        if refusal is not None:
+            return Response(refusal.text, refusal.status, mimetype="text/plain")
+        if access.knows(request.args.get(SECRET_PARAMETER)) and head.method == "GET":
+            answer = redirect("/")
+            answer.set_cookie(cookie, access.secret, httponly=True, samesite="Strict")
+            return answer
+        if not access.knows(request.cookies.get(cookie)):
+            return Response("Open the address that `lt run --ui` printed: it has this run's key.", 401)
+        if request.method not in ("GET", "HEAD") and request.form.get("host", target) != target:
+            return Response(f"The target of this run is {target or 'the scenario'}: start another for another.", 403)
+        return None
+
+    def seal(answer: Response) -> Response:
+        answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        answer.headers["X-Frame-Options"] = "DENY"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        return answer
+
+    app = web_ui.app
+    assert app is not None
+    app.before_request_funcs.setdefault(None, []).insert(0, check)
+    app.after_request(seal)
