@@ -23,7 +23,8 @@ BODY = json.dumps(EXAMPLES[0]).encode()
 def half_a_request(service: ServiceProcess) -> socket.socket:
     """Send a prediction's head and a part of its body: the request is in flight until the rest is sent."""
     connection = service.connect()
-    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(BODY)}\r\n\r\n"
     connection.sendall(head.encode() + BODY[:10])
     return connection
 
