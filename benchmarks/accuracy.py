@@ -4,7 +4,8 @@
 
 Known latencies: a server of blocking threads sleeps for given times and says in Server-Timing how long each request
 really took; the difference to what is measured, request by request, is the network's and the generator's. Pacing: 500
-requests/s from 50 users, in lockstep and evenly spread. Stall: a server that answers in 1 ms and stalls 1 s every 5 s,
+requests/s from 50 users, in lockstep and evenly spread. Lateness: open-loop arrivals against their schedule.
+Stall: a server that answers in 1 ms and stalls 1 s every 5 s,
 200 arrivals/s; the truth follows from the schedule of stalls.
 """
 
@@ -34,6 +35,7 @@ ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "benchmarks" / "peers"
 DELAYS_MS = (1, 1, 1, 1, 1, 1, 2, 2, 5, 20)
 RATE, USERS = 500, 50
+LATENESS_RATES = (500, 1_000, 3_000)
 WARM_S = 2.0
 KINDS = {
     "spread": "FastUser, `spread_throughput`",
@@ -142,6 +144,18 @@ def known_lines(seconds: float) -> list[str]:
     return lines
 
 
+def lateness_lines(seconds: float) -> list[str]:
+    """Return how late open-loop arrivals are sent against their schedule."""
+    lines = ["| open loop, arrivals/s | arrivals | late p50 ms | late p99 ms | load average |", "|---|---|---|---|---|"]
+    for rate in LATENESS_RATES:
+        with serving(ROOT / "tests" / "counting_server.py", "{}") as url:
+            found = rows("open", url, rate=rate, users=rate // 10, seconds=seconds)
+        p50, p99 = np.percentile(found.late_us.astype(float), (50, 99)) / 1000
+        lines.append(f"| {rate:,} | {len(found):,} | {p50:.2f} | {p99:.2f} | {os.getloadavg()[0]:.1f} |")
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
 def stall_lines() -> list[str]:
     """Return the comparison under a stall of 1 s in every 5."""
     script = json.dumps({"delay_ms": [1], "stall_s": 1, "every_s": 5})
@@ -179,6 +193,8 @@ def main() -> None:
         *pacing_lines(options.rounds, options.seconds),
         "",
         *known_lines(options.seconds),
+        "",
+        *lateness_lines(options.seconds),
         "",
         *stall_lines(),
         "",

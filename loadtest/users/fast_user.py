@@ -7,7 +7,6 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-import gevent
 from locust import TaskSet, User
 from locust.env import Environment
 from locust.exception import StopTest, StopUser
@@ -21,6 +20,7 @@ from locust.user.users import RestMixin
 
 from ..http.response_parser import MAX_BODY_BYTES
 from .client import FastClient
+from .clock import clock, keep_waits_exact
 from .lateness import take_lateness_us
 from .pacing import spread_throughput
 from .refusals import USER_ATTRIBUTES, refused_attribute
@@ -77,6 +77,7 @@ class FastUser(User, RestMixin[Any]):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        keep_waits_exact()
         host = self.host or environment.host
         if host is None:
             raise StopTest("No host to load: set `host` in the user class, or pass --host http://127.0.0.1:8080.")
@@ -120,6 +121,7 @@ class FastTasks(DefaultTaskSet):
         self.user = user
         super().__init__(user)
         self._client = user.client
+        self._clock = clock()
         self._open_loop = bool(getattr(user, "open_loop", False))
         self._rested_at = 0
 
@@ -150,7 +152,7 @@ class FastTasks(DefaultTaskSet):
         answered = self._client.answered
         if seconds > 0 or answered == self._rested_at or self._open_loop:
             user._state = LOCUST_STATE_WAITING
-            gevent.sleep(seconds)
+            self._clock.sleep(seconds)
             if user._state == LOCUST_STATE_STOPPING:
                 raise StopUser
             user._state = LOCUST_STATE_RUNNING

@@ -13,8 +13,11 @@ import gevent
 from gevent.pool import Group
 from locust import User
 from locust.env import Environment
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from ..recording.buffer import buffer_of
+from .clock import clock, keep_waits_exact
 from .lateness import DUE, take_lateness_us
 from .pacing import number_user, phase_of, worker_of
 
@@ -47,6 +50,7 @@ class OpenLoopUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        keep_waits_exact()
         number, worker = number_user(environment), worker_of(environment)
         self._phase = phase_of(number, worker)
         self._random = random.Random(f"{self.seed}/{worker}/{number}")
@@ -69,7 +73,7 @@ class OpenLoopUser(User):
     def _arrive(self, task: Callable[..., Any], _: User) -> None:
         if self._due_s is None:
             self._due_s = time.perf_counter() + self._phase / self.arrivals_per_s
-            gevent.sleep(self._phase / self.arrivals_per_s)
+            clock().wait_until(self._due_s)
         if len(self._arrivals) >= self.max_in_flight:
             buffer = buffer_of(self.environment)
             if buffer is not None:
@@ -82,6 +86,10 @@ class OpenLoopUser(User):
     def _run_arrival(self, task: Callable[..., Any]) -> None:
         try:
             task(self)
+        except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):
+            pass  # the rest of the task is left out, and the next arrival comes when it is due
+        except StopUser:
+            self._state = LOCUST_STATE_STOPPING
         except Exception as error:  # a scenario's task may raise anything, and Locust's own loop survives it too
             self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
             log.exception("An arrival's task raised")

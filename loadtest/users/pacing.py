@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .clock import keep_waits_exact
+
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
 
@@ -40,6 +42,7 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
         now_s = time.perf_counter()
         point = user.__dict__.get("lt_point")
         if point is None:
+            keep_waits_exact()
             user.lt_phase = phase_of(number_user(user.environment), worker_of(user.environment))
             point = -math.inf
         user.lt_point, wait_s = next_point(now_s, point, user.lt_phase, interval_s)

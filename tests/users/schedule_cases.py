@@ -154,3 +154,24 @@ def test_a_task_set_is_refused(environment: Environment) -> None:
 
     with pytest.raises(TypeError, match="an open-loop user's tasks are functions"):
         Steps(environment)
+
+
+def test_an_arrival_may_end_its_task_or_its_user_as_any_task_of_locust(environment: Environment) -> None:
+    """RescheduleTask and interrupt() skip the rest and are no error; StopUser ends the user."""
+    from locust.exception import InterruptTaskSet, RescheduleTask, StopUser
+
+    errors: list[object] = []
+    environment.events.user_error.add_listener(lambda exception, **_: errors.append(exception))
+    raised: list[type[Exception]] = []
+
+    class Leaving(OpenLoopUser):
+        arrivals_per_s = 200.0
+
+        @task
+        def leave(self) -> None:
+            raised.append([RescheduleTask, InterruptTaskSet, StopUser][min(len(raised), 2)])
+            raise raised[-1]
+
+    gevent.spawn(Leaving(environment).run).get(timeout=20)
+    assert raised[:3] == [RescheduleTask, InterruptTaskSet, StopUser]
+    assert errors == []
