@@ -110,7 +110,7 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     for command in app.registered_commands:
-        command.help = named(inspect.getdoc(command.callback) or "")
+        command.help = named(inspect.getdoc(command.callback) or "").replace("Examples:\n", "Examples:\n\n", 1)
     code = _run_verb(debug="--debug" in sys.argv[1:])
     if (error := end()) is not None and code == ExitCode.HELD:
         talk.print(f"stdout cannot be written: {error.strerror}.", markup=False)

@@ -1,0 +1,82 @@
+"""What people install: a wheel in an empty environment, outside the repository, gives a working `lt`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKED = ("loadtest", "reports", "scenarios", "target_service", "pyproject.toml", "README.md", "LICENSE")
+PLAN = ("--users", "2", "--spawn-rate", "2", "--duration", "2s", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the `bin` of an environment into which the wheel was installed; the sources are a copy."""
+    home = tmp_path_factory.mktemp("installed")
+    source = home / "source"
+    source.mkdir()
+    for name in PACKED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("needs uv (https://docs.astral.sh/uv)")
+
+    def run(*words: str) -> None:
+        done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    run("build", "--wheel", "--out-dir", str(home), str(source))
+    run("venv", "--python", sys.executable, str(home / "venv"))
+    (wheel,) = home.glob("*.whl")
+    run("pip", "install", "--python", str(home / "venv" / "bin" / "python"), str(wheel))
+    shutil.rmtree(source)
+    return home / "venv" / "bin"
+
+
+def lt(installed: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the installed `lt` in an empty folder, with nothing of this checkout in the environment."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    env = {**inherited, "HOME": str(cwd), "SHELL": "/bin/bash"}
+    return subprocess.run([installed / "lt", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_an_installed_lt_runs_reports_and_emulates(installed: Path, tmp_path: Path) -> None:
+    """With the bundled scenario and the bundled service, on this machine and in the local Cloud Run."""
+    for target in ("local", "emulator"):
+        done = lt(installed, "run", "--scenario", "ramp300", "-t", target, *PLAN, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert f"ramp300: {target}" in done.stdout
+    done = lt(installed, "report", "latest", "--format", "markdown", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.glob("runs/*-local/report.html"))
+
+
+@pytest.mark.slow
+def test_an_installed_lt_calls_itself_lt(installed: Path, tmp_path: Path) -> None:
+    """In its help, its messages and its examples."""
+    for words in (("--help",), ("run", "--help"), ("metrics", "--help"), ("report", "nosuch")):
+        done = lt(installed, *words, cwd=tmp_path)
+        assert "lt.py" not in done.stdout + done.stderr
+    assert "`lt run --scenario ramp300`" in done.stderr
+    assert lt(installed, "--version", cwd=tmp_path).stdout.startswith("lt ")
+
+
+@pytest.mark.slow
+def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
+    """It is installed for the shell, and completes verbs."""
+    done = lt(installed, "--install-completion", "bash", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    script = next(tmp_path.rglob("lt.sh"))
+    ask = f"source {script}; COMP_WORDS=(lt rep); COMP_CWORD=1; _lt_completion lt; echo ${{COMPREPLY[*]}}"
+    env = {**os.environ, "PATH": f"{installed}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    found = subprocess.run(["bash", "-c", ask], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == ["report"], found.stderr
