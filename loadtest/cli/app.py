@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 try:
@@ -22,10 +23,13 @@ except ModuleNotFoundError:
 from typer.exceptions import TyperException
 
 from .. import __version__
-from ..core.errors import LoadTestError
+from ..core.errors import LoadTestError, UsageError
 from ..core.exit_codes import MEANINGS, ExitCode, of_error
 from . import deploy, doctor, emulate, init, metrics, report, run, runs, scenarios, serve, worker
 from .terminal import end, named, out, prepare, talk
+
+DEFECT = "lt has a defect"
+"""Begins the sentence of an error that nobody expected."""
 
 app = typer.Typer(
     name="lt",
@@ -111,34 +115,53 @@ def main() -> None:
             signal.signal(number, signal.default_int_handler)
     for command in app.registered_commands:
         command.help = named(inspect.getdoc(command.callback) or "").replace("Examples:\n", "Examples:\n\n", 1)
-    code = _run_verb(debug="--debug" in sys.argv[1:])
+    code = run_verb(sys.argv[1:])
     if (error := end()) is not None and code == ExitCode.HELD:
         talk.print(f"stdout cannot be written: {error.strerror}.", markup=False)
         code = ExitCode.UNUSABLE
     sys.exit(code)
 
 
-def _run_verb(*, debug: bool) -> int:
+def run_verb(arguments: Sequence[str]) -> int:
     """Return the exit code of the verb that the arguments name; whatever goes wrong is told in a sentence."""
+    debug = "--debug" in arguments
     try:
-        return int(app(standalone_mode=False) or 0)
-    except TyperException as error:
-        context: typer.Context | None = getattr(error, "ctx", None)
-        said = " ".join(error.format_message().split()).rstrip(".")
-        talk.print(f"{said}. See `{context.command_path if context else 'lt'} --help`.", markup=False)
-        return ExitCode.USAGE
-    except LoadTestError as error:
-        if debug:
-            raise
-        talk.print(str(error), markup=False)
-        return of_error(error)
+        _require_text(arguments)
+        return int(app(list(arguments), standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
-        if debug:
-            raise
         talk.print("interrupted", markup=False)
         return ExitCode.INTERRUPTED
-    except OSError as error:
+    except Exception as error:
         if debug:
             raise
-        talk.print(f"{error.filename or 'lt'}: {error.strerror or error}.", markup=False)
-        return ExitCode.UNUSABLE
+        said, code = told(error)
+        talk.print(said, markup=False)
+        return code
+
+
+def told(error: Exception) -> tuple[str, ExitCode]:
+    """Return what to say of an error, in a sentence, and the exit code that it comes to."""
+    if isinstance(error, LoadTestError):
+        return str(error), of_error(error)
+    if isinstance(error, TyperException):
+        context: typer.Context | None = getattr(error, "ctx", None)
+        said = " ".join(error.format_message().split()).rstrip(".")
+        return f"{said}. See `{context.command_path if context else 'lt'} --help`.", ExitCode.USAGE
+    if isinstance(error, OSError):
+        said = f"{error.filename or 'lt'}: {error.strerror or error}."
+        return said, ExitCode.USAGE if error.errno == errno.ENAMETOOLONG else ExitCode.UNUSABLE
+    said = f"{DEFECT}: {type(error).__name__}: {error}. `--debug` before the verb shows where; please report it."
+    return said, ExitCode.UNUSABLE
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Return when every argument is text: nothing else can be recorded.
+
+    Raises:
+        UsageError: one is not in UTF-8.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"`{argument.encode(errors='replace').decode()}`: arguments must be UTF-8.") from None

@@ -43,6 +43,7 @@ def doctor(
     from target_service.schema import EXAMPLES
 
     from ..core.checks import Check, Mark
+    from ..core.errors import UsageError
     from ..core.exit_codes import ExitCode
     from ..platforms.base import CheckRequest, TargetOptions
     from ..platforms.cloudrun.settings import parse_timeout
@@ -50,6 +51,9 @@ def doctor(
     from .machine import check_machine
     from .terminal import out
 
+    for option, number in (("--users", users), ("--workers", 1 if workers is None else workers)):
+        if number < 1:
+            raise UsageError(f"`{option} {number}`: must be at least 1.")
     asked = CheckRequest(
         options=TargetOptions(service=service, project=project, region=region, endpoint=endpoint),
         run_s=parse_timeout(duration, option="--duration"),

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+LONGEST_S = 86_400.0
+
 Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU limit while an instance starts.")]
 
 
@@ -52,39 +54,46 @@ def emulate(
     Examples:
     `python lt.py emulate --cpu auto` · `python lt.py emulate --command "node server.js" --concurrency 10 --cpu 0.5`
     """
-    from ..core.errors import UsageError
-    from ..core.quantities import argv_of, cpu_of, memory_bytes_of
-    from ..emulator.handle import EmulatorConfig
-    from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
+    from dataclasses import replace
+
+    from ..emulator.model import Sampling
+    from ..platforms.base import TargetOptions
     from ..platforms.cloudrun.settings import parse_env
+    from ..platforms.emulator import config_of
     from .emulator_page import watch
 
-    if sample_period <= 0 or (idle_time is not None and idle_time <= 0):
-        raise UsageError(f"--sample-period {sample_period:g}, --idle-time {idle_time}: must be above 0 s.")
-    try:
-        vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
-    except ValueError as error:
-        raise UsageError(f"--cpu {cpu} --memory {memory}: {error}; --cpu also takes `auto`.") from error
-    try:
-        argv = argv_of(command)
-    except ValueError as error:
-        raise UsageError(f"--command: {error}.") from error
-    template = RevisionTemplate(
-        cpu=vcpu,
-        memory_bytes=memory_bytes,
+    given = TargetOptions(
+        command=command,
+        cpu=cpu,
+        memory=memory,
         concurrency=concurrency,
         min_instances=min_instances,
         max_instances=max_instances,
-        timeout_s=timeout,
+        autoscaler=autoscaler,
+        service=service,
+    )
+    config = config_of(given, {})
+    template = replace(
+        config.template,
+        command=(),
+        timeout_s=_seconds("--timeout", timeout),
         cpu_boost=cpu_boost,
         env=tuple(sorted(dict(parse_env(env or ())).items())),
     )
-    options = EmulatorOptions(
-        autoscaler=autoscaler,
-        idle_s=idle_time,
-        sampling=Sampling(period_s=sample_period),
+    options = replace(
+        config.options,
+        idle_s=None if idle_time is None else _seconds("--idle-time", idle_time),
+        sampling=Sampling(period_s=_seconds("--sample-period", sample_period)),
         api_port=api_port,
-        command=argv,
+        command=config.template.command,
         allow_any_command=allow_any_command,
     )
-    return watch(EmulatorConfig(template=template, key=ServiceKey(service), options=options, front_port=port))
+    return watch(replace(config, template=template, options=options, front_port=port))
+
+
+def _seconds(option: str, value: float) -> float:
+    from ..core.errors import UsageError
+
+    if not 0 < value <= LONGEST_S:
+        raise UsageError(f"`{option} {value:g}`: must be above 0 s, and at most a day.")
+    return value

@@ -25,10 +25,11 @@ def serve_here(
     from target_service.model import ModelError
     from target_service.serving import PortError, serve
 
+    from ..core.addresses import is_host
     from ..core.errors import UnusableError, UsageError
 
-    if not host.strip():
-        raise UsageError("`--host ''`: name the address to listen on, as 127.0.0.1; 0.0.0.0 is every one.")
+    if not is_host(host):
+        raise UsageError(f"`--host {host}`: name the address to listen on, as 127.0.0.1; 0.0.0.0 is every one.")
     try:
         serve(host=host, port=port)
     except PortError as error:

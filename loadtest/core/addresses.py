@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -10,6 +11,10 @@ from urllib.parse import urlsplit
 from .errors import UnusableError, UsageError
 
 LOOPBACK = "127.0.0.1"
+
+_ENDS_IN_PORT = re.compile(r":\d+$")
+_URL_SIGNS = re.compile(r"[!-~]+")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 DEFAULT_MASTER_PORT = 5557
 """Locust's own, where workers of other machines look for the master."""
@@ -26,14 +31,58 @@ def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if not host or parts.path or parts.username:
+    if not host or parts.path or parts.username or not is_host(host):
         raise UsageError(f"`{option} {text}`: give a host and perhaps a port, such as 10.0.0.2:5557.")
     return host, default_port if port is None else port
 
 
+def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
+    """Return the base URL of a service as it was named, without a slash at its end: of any scheme, or HOST:PORT.
+
+    Args:
+        text: as given.
+        option: the option that it was given to.
+        instead: what the option takes beside a URL, as a beginning of the sentence's list.
+
+    Raises:
+        UsageError: it is no such URL; the text says what is wrong with it.
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+        host, authority = parts.hostname, parts.netloc
+    except ValueError:
+        host, authority = None, ""
+    if not host or ("://" not in text and not _ENDS_IN_PORT.search(authority)):
+        raise UsageError(f"`{option} {text}`: give {instead}a URL such as http://127.0.0.1:8080.")
+    if not _URL_SIGNS.fullmatch(text):
+        raise UsageError(f"`{option} {text}`: a URL has no spaces and only ASCII; write the others percent-encoded.")
+    if not is_host(host):
+        raise UsageError(
+            f"`{option} {text}`: `{host}` is no host name: letters, digits and - between dots, 63 at most."
+        )
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if port is not None and port < 1:
+        raise UsageError(f"`{option} {text}`: the port must be a number from 1 to 65535.")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise UsageError(f"`{option} {text}`: give the base URL alone, without user, query or fragment.")
+    return text.rstrip("/")
+
+
+def is_host(text: str) -> bool:
+    """Whether a text can be a host: an IP address, or a name that DNS could hold."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) <= 253 and all(_LABEL.fullmatch(label) for label in text.removesuffix(".").split("."))
+    return True
+
+
 def is_loopback(url: str) -> bool:
     """Whether the host of a URL, or of HOST:PORT, is this machine by name or by address."""
-    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    host = (urlsplit(url if "://" in url else f"//{url}").hostname or "").removesuffix(".")
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -20,6 +20,6 @@ def overrides(path: Path | None, *, free_tier: bool) -> dict[str, object]:
         try:
             given = dict(json.loads(path.read_text(encoding="utf-8")))
             prices_for(None, given)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"`--prices {path}`: must be a JSON object of prices ({error}).") from error
     return given | ({"free_tier": True} if free_tier else {})

@@ -52,6 +52,19 @@ class TargetOptions:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioNeeds:
+    """What a platform may know of the scenario that will run.
+
+    Attributes:
+        limits: the scenario's own `limits`, for what the options leave open.
+        speaks_http: whether any of its users sends HTTP/1.1.
+    """
+
+    limits: Mapping[str, object] = field(default_factory=dict)
+    speaks_http: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something to send load to.
@@ -109,14 +122,12 @@ class Platform(ABC):
                 )
 
     @abstractmethod
-    def open(
-        self, options: TargetOptions, *, limits: Mapping[str, object], console: Console
-    ) -> AbstractContextManager[Target]:
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> AbstractContextManager[Target]:
         """Make a target ready for as long as the block lasts.
 
         Args:
             options: as given, checked by `check_options`.
-            limits: the scenario's own `limits`, for what the options leave open.
+            needs: what the scenario asks of the place.
             console: where to say what takes time and what is amiss.
 
         Raises:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from ..core import cloud_run
 from ..core.console import Console
 from ..core.errors import UsageError
-from ..core.quantities import cpu_of, memory_bytes_of
+from ..core.quantities import argv_of, cpu_of, memory_bytes_of
 from ..recording.capabilities import EMULATOR, Capabilities
 from ..recording.folder import RunFolder
 from ..recording.run import Run
-from .base import Platform, Target, TargetOptions
+from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .cloudrun.platform import CloudRun, collecting
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SAMPLE_S = 5.0
 """How often the local Cloud Run samples during a run: Google's 60 s would leave two points of a 2-min ramp."""
+
+MOST = cloud_run.MOST_CONCURRENCY
+"""Of concurrency, and of instances."""
 
 AUTOSCALERS = ("cloudrun", "knative")
 
@@ -34,12 +37,11 @@ class Emulator(Platform):
     capabilities: ClassVar[Capabilities] = EMULATOR
 
     def check_options(self, options: TargetOptions) -> None:
-        """Return when the limits can be read, the scenario's own aside."""
-        if options.autoscaler not in AUTOSCALERS:
-            raise UsageError(f"`--autoscaler {options.autoscaler}`: give cloudrun or knative.")
+        """Return when the options can be read and are in their bounds, the scenario's own `limits` aside."""
+        config_of(options, {})
 
     @contextmanager
-    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
         """Start it, deployed and scaled to zero; it ends with the block.
 
         Limits come from the options, else from the scenario's `limits`, else Cloud Run's defaults with as much CPU
@@ -51,7 +53,7 @@ class Emulator(Platform):
         """
         from ..emulator.handle import EmulatorHandle
 
-        config = _config(options, limits)
+        config = config_of(options, needs.limits)
         with tempfile.TemporaryDirectory(prefix="lt-") as room:
             log = Path(room) / "events"
             with console.status("deploying to the local Cloud Run"):
@@ -73,7 +75,12 @@ class Emulator(Platform):
         CloudRun().fetch_metrics(folder, run, options, console)
 
 
-def _config(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorConfig:
+def config_of(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorConfig:
+    """Return what the emulator is to run, by the options, else by a scenario's `limits`, else by the defaults.
+
+    Raises:
+        UsageError: one cannot be read, or is out of its bounds; the text names it.
+    """
     from ..emulator.handle import EmulatorConfig
     from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
 
@@ -81,27 +88,54 @@ def _config(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorCon
         given = getattr(options, name)
         return str(given if given is not None else limits.get(name, default))
 
-    cpu, memory = value("cpu", "auto"), value("memory", "512Mi")
+    if options.autoscaler not in AUTOSCALERS:
+        raise UsageError(f"`--autoscaler {options.autoscaler}`: give cloudrun or knative.")
+    cpu, memory, command = value("cpu", "auto"), value("memory", "512Mi"), options.command or ""
     try:
         vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"`--cpu {cpu} --memory {memory}`: {error}; --cpu also takes `auto`.") from error
-    template = RevisionTemplate(
-        command=tuple(shlex.split(options.command)) if options.command else (),
-        cpu=vcpu,
-        memory_bytes=memory_bytes,
-        concurrency=int(value("concurrency", "80")),
-        min_instances=int(value("min_instances", "0")),
-        max_instances=int(value("max_instances", "20")),
-    )
+    try:
+        argv = argv_of(command)
+    except ValueError as error:
+        raise UsageError(f"`--command`: {error}.") from error
+    concurrency = _whole("concurrency", value("concurrency", str(cloud_run.CONCURRENCY)), least=1)
+    fewest = _whole("min-instances", value("min_instances", "0"), least=0)
+    most = _whole("max-instances", value("max_instances", str(cloud_run.DEPLOYED_MAX_INSTANCES)), least=1)
+    if fewest > most:
+        raise UsageError(f"`--min-instances {fewest}`: must be at most `--max-instances {most}`.")
     return EmulatorConfig(
-        template=template,
-        key=ServiceKey(options.service or "target-service"),
+        template=RevisionTemplate(
+            command=argv,
+            cpu=vcpu,
+            memory_bytes=memory_bytes,
+            concurrency=concurrency,
+            min_instances=fewest,
+            max_instances=most,
+        ),
+        key=ServiceKey(_service_name(options.service)),
         options=EmulatorOptions(
             autoscaler="knative" if options.autoscaler == "knative" else "cloudrun",
             sampling=Sampling(period_s=SAMPLE_S),
         ),
     )
+
+
+def _whole(option: str, text: str, *, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not least <= number <= MOST:
+        raise UsageError(f"`--{option} {text}`: give a whole number from {least} to {MOST}.")
+    return number
+
+
+def _service_name(given: str | None) -> str:
+    name = given or "target-service"
+    if not cloud_run.is_service_name(name):
+        raise UsageError(f"`--service {name}`: give 1 to 49 of a-z, 0-9 and -, from a letter on, as in my-service.")
+    return name
 
 
 def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console: Console) -> Target:

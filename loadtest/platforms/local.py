@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, ClassVar
@@ -19,8 +19,8 @@ from ..core.console import Console
 from ..core.errors import TargetError
 from ..recording.capabilities import LOCAL, Capabilities
 from ..recording.run import TargetRecord
-from .base import Platform, Target, TargetOptions
-from .probe import no_answer
+from .base import Platform, ScenarioNeeds, Target, TargetOptions
+from .probe import Found, ask
 
 START_S = 60.0
 """How long the service may take to start: importing CatBoost on a busy machine has taken 10 s."""
@@ -35,13 +35,13 @@ class Local(Platform):
     capabilities: ClassVar[Capabilities] = LOCAL
 
     @contextmanager
-    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
         """Start the service; it ends with the block.
 
         Raises:
             TargetError: it ended or did not answer in time; the text has the last line it printed.
         """
-        del options, limits, console
+        del options, needs, console
         port = free_port()
         with tempfile.TemporaryFile() as output:
             service = subprocess.Popen(
@@ -78,7 +78,7 @@ def _wait_for(url: str, service: subprocess.Popen[bytes], output: IO[bytes]) -> 
     while time.monotonic() < give_up_s:
         if service.poll() is not None:
             raise TargetError(f"The target service ended with status {service.returncode}: {_last_line(output)}")
-        if no_answer(url + "/healthz", timeout_s=1.0) is None:
+        if ask(url + "/healthz", timeout_s=1.0).found is Found.HTTP:
             return
         time.sleep(0.05)
     raise TargetError(f"The target service did not answer within {START_S:.0f} s: {_last_line(output)}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
 from ..core.console import Console
 from ..recording.capabilities import Capabilities
 from ..recording.run import TargetRecord
-from .base import Platform, Target, TargetOptions
+from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Unnamed(Platform):
@@ -19,7 +19,7 @@ class Unnamed(Platform):
     capabilities: ClassVar[Capabilities] = Capabilities()
 
     @contextmanager
-    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
         """Do nothing: there is no target to make ready."""
-        del options, limits, console
+        del options, needs, console
         yield Target(TargetRecord(kind=self.kind, url=""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -11,10 +11,26 @@ from ..core.errors import TargetError
 from ..recording.capabilities import Capabilities
 from ..recording.folder import RunFolder
 from ..recording.run import Run, TargetRecord
-from .base import Platform, Target, TargetOptions
-from .probe import no_answer
+from .base import Platform, ScenarioNeeds, Target, TargetOptions
+from .probe import Answer, Found, ask
 
-ANSWER_WITHIN_S = 10.0
+ANSWER_WITHIN_S = 5.0
+"""How long the question before the load waits: longer only says that the service is slow, which the load will show."""
+
+_REFUSED = {
+    Found.NOTHING: "nothing answers there ({why}). Is the service running?",
+    Found.NO_TLS: "speaks no TLS there ({why}). Is it http:// instead?",
+    Found.TLS: "speaks TLS there. Is it https:// instead?",
+}
+_REFUSED_OVER_HTTP = {
+    Found.HTTP2: "speaks HTTP/2 only (gRPC?), and the scenario's users HTTP/1.1: drive it with a user class of its own "
+    "protocol (docs/users.md).",
+    Found.OTHER: "answers, but not in HTTP, which the scenario's users speak.",
+}
+_WARNED = {
+    Found.SILENT: "answers, but not to GET /: it closed the connection without a word",
+    Found.SLOW: f"answers, but not to GET / within {ANSWER_WITHIN_S:g} s: it may still be starting",
+}
 
 
 class Url(Platform):
@@ -24,20 +40,22 @@ class Url(Platform):
     capabilities: ClassVar[Capabilities] = Capabilities()
 
     @contextmanager
-    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
-        """Make sure that something answers.
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
+        """Make sure that something is there, and say what is odd about it.
 
         Raises:
-            TargetError: nothing does.
+            TargetError: nothing is, or nothing that the scenario could talk to.
         """
-        del limits, console
         assert options.url is not None
         if not options.url.startswith(("http://", "https://")):  # another protocol: nobody here speaks it
             yield Target(TargetRecord(kind=self.kind, url=options.url))
             return
-        why = no_answer(options.url + "/", timeout_s=ANSWER_WITHIN_S)
-        if why is not None:
-            raise TargetError(f"`--target {options.url}`: nothing answers there ({why}). Is the service running?")
+        answer = ask(options.url + "/", timeout_s=ANSWER_WITHIN_S)
+        refusal, warnings = judged(answer, speaks_http=needs.speaks_http)
+        if refusal:
+            raise TargetError(f"`--target {options.url}`: {refusal}")
+        for warning in warnings:
+            console.warn(f"{options.url} {warning}")
         yield Target(TargetRecord(kind=self.kind, url=options.url))
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
@@ -45,3 +63,17 @@ class Url(Platform):
         from .cloudrun.platform import CloudRun
 
         CloudRun().fetch_metrics(folder, run, options, console)
+
+
+def judged(answer: Answer, *, speaks_http: bool) -> tuple[str, list[str]]:
+    """Return why a scenario cannot run against what answered ("" when it can), and what to say before it does."""
+    refused = _REFUSED | (_REFUSED_OVER_HTTP if speaks_http else {})
+    if answer.found in refused:
+        return refused[answer.found].format(why=answer.why), []
+    said = [_WARNED[answer.found]] if speaks_http and answer.found in _WARNED else []
+    if answer.untrusted:
+        said.append(
+            f"answers, with a certificate that is not trusted here ({answer.untrusted}): set SSL_CERT_FILE to that of "
+            "its authority, or `insecure = True` on the user class."
+        )
+    return "", said

@@ -7,9 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from ..core.addresses import DEFAULT_MASTER_PORT, LOOPBACK
+from ..core.addresses import DEFAULT_MASTER_PORT, LOOPBACK, is_host, parse_base_url
 from ..core.durations import parse_duration_s
 from ..core.errors import UsageError
 from ..core.objectives import Objective, parse_objective
@@ -17,6 +16,11 @@ from ..core.price_overrides import overrides
 from ..fleet.scenario import locate
 from ..platforms.base import TargetOptions
 from ..platforms.registry import URL, names, platform_of
+
+MOST_USERS = 10_000_000
+"""More are a slip of the keyboard: a machine drives some 10,000."""
+
+LONGEST_S = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,12 @@ def parse_options(
     Raises:
         UsageError: an option is wrong; the text names it and the way out.
     """
-    path = locate(scenario)
+    try:
+        path = locate(scenario)
+    except OSError as error:
+        raise UsageError(
+            f"`--scenario {scenario[:80]}`: there is no such scenario or file ({error.strerror})."
+        ) from None
     if "," in str(path):
         raise UsageError(f"`--scenario {path}`: Locust takes a comma for a second file; rename it or its folder.")
     platform, of_target = _target(target, target_options)
@@ -113,10 +122,14 @@ def parse_options(
             f"`--max-cost {max_cost:g}`: only a platform that bills (`--target cloud`) has a cost to limit."
         )
     local, total = _workers(workers, expect_workers)
-    if users is not None and users < 1:
-        raise UsageError(f"`--users {users}`: must be at least 1.")
-    if spawn_rate is not None and not 0 < spawn_rate < math.inf:
-        raise UsageError(f"`--spawn-rate {spawn_rate:g}`: must be above 0 users/s.")
+    if users is not None and not 1 <= users <= MOST_USERS:
+        raise UsageError(f"`--users {users}`: must be at least 1, and at most {MOST_USERS:,}.")
+    if spawn_rate is not None and not 0 < spawn_rate <= MOST_USERS:
+        raise UsageError(f"`--spawn-rate {spawn_rate:g}`: must be above 0 users/s, and at most {MOST_USERS:,}.")
+    if max_cost is not None and not 0 < max_cost < math.inf:
+        raise UsageError(f"`--max-cost {max_cost:g}`: must be an amount of USD above 0.")
+    if not is_host(bind):
+        raise UsageError(f"`--bind {bind}`: give an address of this machine, such as 10.0.0.2.")
     for option, number in (("--port", port), ("--ui", ui or 0)):
         if not 0 <= number <= 65_535:
             raise UsageError(f"`{option} {number}`: a port is a number from 1 to 65535.")
@@ -160,8 +173,8 @@ def parse_duration(text: str, *, option: str) -> float:
         seconds = parse_duration_s(text)
     except ValueError:
         seconds = 0.0
-    if seconds <= 0 or seconds % 1:
-        raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds.")
+    if not 0 < seconds <= LONGEST_S or seconds % 1:
+        raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds, up to a year.")
     return seconds
 
 
@@ -188,30 +201,8 @@ def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]
     if unknown := given.keys() - {one.name for one in fields(TargetOptions)}:
         raise UsageError(f"There is no option `{sorted(unknown)[0]}`.")
     named = text in names()
-    options = TargetOptions(**{**given, "url": None if named else _base_url(text)})  # type: ignore[arg-type] # by name
+    url = None if named else parse_base_url(text, option="--target", instead=f"{', '.join(names())}, or ")
+    options = TargetOptions(**{**given, "url": url})  # type: ignore[arg-type] # by name
     kind = text if named else URL
     platform_of(kind).check_options(options)
     return kind, options
-
-
-def _base_url(text: str) -> str:
-    """Return the target as it was named: a URL of any scheme, or HOST:PORT, which `hosts.with_scheme` completes.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    try:
-        parts = urlsplit(text if "://" in text else f"//{text}")
-        named = bool(parts.hostname) and ("://" in text or parts.port is not None)
-        named = named and not any(letter.isspace() or not letter.isprintable() for letter in text)
-        parts.port  # noqa: B018 - reading it is the check
-    except ValueError:
-        raise UsageError(f"`--target {text}`: no URL; the port must be a number from 0 to 65535.") from None
-    if not named:
-        raise UsageError(
-            f"`--target {text}`: give {', '.join(names())}, or a URL such as http://127.0.0.1:8080, also of another "
-            "protocol."
-        )
-    if parts.query or parts.fragment or parts.username:
-        raise UsageError(f"`--target {text}`: give the base URL alone, without user, query or fragment.")
-    return text.rstrip("/")

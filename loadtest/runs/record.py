@@ -20,6 +20,9 @@ from ..recording.folder import RunFolder
 from ..recording.run import Outcome, ProcessRecord, Run, TargetRecord
 from .options import RunOptions
 
+LONGEST_NAME = 80
+"""Of a scenario in the name of a run's folder, which file systems hold to 255 bytes."""
+
 PACKAGES = ("locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
 
 
@@ -105,7 +108,7 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.") or "scenario"
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.")[:LONGEST_NAME] or "scenario"
 
 
 def _versions() -> dict[str, str]:

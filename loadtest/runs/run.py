@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
-from ..platforms.base import Platform, Target
+from ..platforms.base import Platform, ScenarioNeeds, Target
 from ..platforms.registry import platform_of
 from ..platforms.unnamed import Unnamed
 from ..recording.folder import RunFolder
@@ -59,7 +59,8 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     if hosts.sentence is not None:
         console.say(hosts.sentence)
     _ask_before_looking(options, plan, console)
-    with platform.open(options.target, limits=plan.limits, console=console) as target:
+    needs = ScenarioNeeds(limits=plan.limits, speaks_http=bool(plan.http_classes))
+    with platform.open(options.target, needs=needs, console=console) as target:
         budget = _agreed(platform, options, plan, target, console)
         where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
         folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from loadtest.core.console import Console
 from loadtest.core.errors import UsageError
-from loadtest.platforms.base import Platform, Target, TargetOptions
+from loadtest.platforms.base import Platform, ScenarioNeeds, Target, TargetOptions
 from loadtest.recording.capabilities import Capabilities
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Run, TargetRecord
@@ -19,7 +19,7 @@ class Toy(Platform):
     capabilities = Capabilities(on_this_machine=True, scales=True)
 
     @contextmanager
-    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
         def collect(folder: RunFolder, run: Run) -> None:
             console.say(f"toy counted {server.count()}")
 

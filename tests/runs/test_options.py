@@ -18,7 +18,7 @@ from loadtest.runs.options import parse_duration, parse_options
         ({"scenario": "nosuch"}, "`--scenario nosuch`: there is no such scenario or file. Bundled: arrival300, cold,"),
         ({"target": "moon"}, "`--target moon`: give local, emulator, cloud, none, or a URL"),
         ({"target": "ftp://"}, "`--target ftp://`: give local, emulator, cloud, none, or a URL"),
-        ({"target": "http://x:99999"}, "the port must be a number from 0 to 65535"),
+        ({"target": "http://x:99999"}, "the port must be a number from 1 to 65535"),
         ({"target": "http://me:pw@x"}, "give the base URL alone"),
         ({"target": "http://x/?a=1"}, "give the base URL alone"),
         ({"workers": 0}, "`--workers 0`: must be at least 1"),

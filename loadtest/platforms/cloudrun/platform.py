@@ -15,7 +15,7 @@ from ...core.prices import Prices, prices_for
 from ...recording.capabilities import CLOUD_RUN, Capabilities
 from ...recording.folder import RunFolder
 from ...recording.run import Run, TargetRecord
-from ..base import CheckRequest, Platform, Target, TargetOptions
+from ..base import CheckRequest, Platform, ScenarioNeeds, Target, TargetOptions
 from ..costs import Estimate, Load
 from . import cost
 
@@ -39,7 +39,7 @@ class CloudRun(Platform):
             )
 
     @contextmanager
-    def open(self, options: TargetOptions, *, limits: Mapping[str, object], console: Console) -> Iterator[Target]:
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
         """Look the service up, and serve tokens for it to the Locust processes when it is private.
 
         Raises:
@@ -47,7 +47,7 @@ class CloudRun(Platform):
         """
         from .describe import describe
 
-        del limits
+        del needs
         assert options.service is not None
         with console.status(f"looking up {options.service}"):
             found = describe(options.service, project=options.project, region=options.region, endpoint=options.endpoint)

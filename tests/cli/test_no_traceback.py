@@ -1,0 +1,129 @@
+"""Whatever is typed, a verb ends with a code of the table and one sentence, and no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loadtest.cli.app import DEFECT, run_verb
+from loadtest.core.exit_codes import ExitCode
+
+ODD = [
+    "", " ", "-", "--", "0", "-1", "1.5", "nan", "inf", "1e400", "9" * 400, "٣", "é", "a b", "a..b", "..", "../../x",
+    "/dev/null", "/dev", "/proc/self/mem", "x" * 5000, "'", '"', "\\", "$PORT", "[red]", "[/]", "{}", "%s", "\x1b[31m",
+    "\u202e", "\n", "🙂", "http://[::1", "http://a..b/", "http://a b", "http://" + "x" * 70, "http://é", "http://",
+    "http://127.0.0.1:0", "http://127.0.0.1:99999", "http://u:p@x", "ftp://x", "file:///etc", "127.0.0.1:9", ":9",
+    "[::1]:9", "p95 < 1ms", "p95(", "error_rate < 1% for", "2m", "1h30m", "0s", "-5s", "local", "emulator", "cloud",
+    "latest", "nosuch.py", "K=V", "=", "PORT=1", "none", "512Mi", "0Mi", "9" * 40 + "Gi", "auto", "\udce9",
+]  # fmt: skip
+
+POISON = {"run": ("--workers", "0"), "emulate": ("--concurrency", "0"), "serve": ("--host", "a..b")}
+"""What keeps a verb that starts things from starting any."""
+
+OPTIONS = {
+    "scenarios": [],
+    "runs": ["--runs"],
+    "report": ["--runs", "--format", "--out", "--prices"],
+    "metrics": ["--runs", "--service", "--project", "--region", "--endpoint"],
+    "worker": ["--master", "--processes"],
+    "serve": ["--port", "--host"],
+    "emulate": [
+        *("--command", "--port", "--api-port", "--concurrency", "--cpu", "--memory", "--min-instances", "--service"),
+        *("--max-instances", "--timeout", "--autoscaler", "--idle-time", "--sample-period", "--env"),
+    ],
+    "run": [
+        *("--scenario", "--target", "--label", "--runs", "--users", "--spawn-rate", "--duration", "--seed", "--slo"),
+        *("--stop-on", "--workers", "--expect-workers", "--bind", "--port", "--join-timeout", "--ui", "--cpu"),
+        *("--concurrency", "--memory", "--min-instances", "--max-instances", "--autoscaler", "--command", "--service"),
+        *("--project", "--region", "--endpoint", "--max-cost", "--prices"),
+    ],
+    "deploy": [
+        *("--service", "--project", "--region", "--image", "--build", "--base-image", "--command", "--concurrency"),
+        *("--cpu", "--memory", "--min-instances", "--max-instances", "--timeout", "--port", "--env"),
+    ],
+    "nosuch": ["--x"],
+}
+
+
+@st.composite
+def commands(draw: st.DrawFn) -> list[str]:
+    """Return the arguments of a command whose options are odd, and which starts nothing for long."""
+    verb = draw(st.sampled_from(sorted(OPTIONS)))
+    names = draw(st.lists(st.sampled_from(OPTIONS[verb]), max_size=5)) if OPTIONS[verb] else []
+    value = st.sampled_from(ODD) | st.text(max_size=8)
+    words = [word for name in names for word in (name, draw(value))]
+    words += draw(st.lists(value, max_size=2)) if verb in ("report", "metrics", "nosuch") else []
+    words += ["--runs", "/nonexistent"] * ("--runs" not in words and "--runs" in OPTIONS[verb])
+    words += ["--scenario", "ramp300"] * (verb == "run" and "--scenario" not in words)
+    words += ["--join-timeout", "1s"] * (verb == "worker")
+    words += ["--dry-run"] * (verb == "deploy")
+    return [verb, *words, *POISON.get(verb, ())]
+
+
+def check(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_verb(arguments)
+    said = capsys.readouterr()
+    assert code in set(ExitCode), arguments
+    assert "Traceback" not in said.err, arguments
+    assert DEFECT not in said.err, (arguments, said.err)
+    assert "\x1b[31m" not in said.err + said.out, arguments
+    assert code == ExitCode.HELD or said.err.strip(), arguments
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(arguments=commands())
+def test_odd_options_end_in_a_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    check(arguments, capsys)
+
+
+@pytest.mark.slow
+@settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(arguments=commands())
+def test_two_thousand_odd_commands_end_in_a_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    check(arguments, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", sorted(set(OPTIONS["run"]) - {"--workers", "--scenario"}))
+def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The way is always barred by `--workers 0`: usage, whichever of the two is told."""
+    for odd in ODD:
+        words = ["run", "--scenario", "ramp300", option, odd, "--workers", "0"]
+        assert run_verb(words) in (ExitCode.USAGE, ExitCode.UNUSABLE), words
+        said = capsys.readouterr().err
+        assert DEFECT not in said, said
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "-s", "ramp300", "-t", "http://[::1"], "give local, emulator, cloud, or a URL"),
+        (["run", "-s", "ramp300", "-t", "http://a..b/"], "`a..b` is no host name"),
+        (["run", "-s", "ramp300", "-t", "http://a b"], "no spaces"),
+        (["run", "-s", "ramp300", "-t", "http://é"], "only ASCII"),
+        (["run", "-s", "ramp300", "-t", "http://" + "x" * 70], "is no host name"),
+        (["run", "-s", "ramp300", "-t", "emulator", "--command", "a 'b"], "quotation mark without its partner"),
+        (["emulate", "--command", "a 'b"], "quotation mark without its partner"),
+        (["emulate", "--service", "../../x"], "`--service ../../x`: give 1 to 49"),
+        (["run", "-s", "x" * 5000], "there is no such scenario or file"),
+        (["run", "-s", "ramp300", "--label", "\udce9"], "must be UTF-8"),
+        (["worker", "--master", "a..b"], "give a host and perhaps a port"),
+        (["serve", "--host", ""], "name the address to listen on"),
+        (["emulate", "--timeout", "nan"], "must be above 0 s"),
+        (["doctor", "--users", "-5"], "`--users -5`: must be at least 1"),
+        (["nosuch"], "No such command"),
+        (["run"], "Missing option"),
+        ([], ""),
+    ],
+)
+def test_wrong_usage_is_two_in_every_verb(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One sentence that names the value."""
+    assert run_verb(words) == ExitCode.USAGE
+    said = " ".join(capsys.readouterr().err.split())
+    assert sentence in said
+    assert said.count("See `") <= 1
