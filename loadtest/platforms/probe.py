@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from .. import __version__
-
 _ALERT, _SETTINGS = 0x15, 0x04
 """First byte of a TLS alert; type byte of the frame with which an HTTP/2 server begins."""
 
@@ -55,8 +53,10 @@ def ask(url: str, *, timeout_s: float) -> Answer:
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     untrusted = ""
+    connected = False
     try:
         connection = _connected(host, port, timeout_s)
+        connected = True
         if secure:
             try:
                 connection = _secured(connection, host, verify=True)
@@ -68,7 +68,7 @@ def ask(url: str, *, timeout_s: float) -> Answer:
             return Answer(Found.HTTP2, untrusted=untrusted)
         return Answer(Found.NO_TLS, why=error.reason or str(error))
     except TimeoutError:
-        return Answer(Found.NOTHING, why=f"no connection within {timeout_s:g} s")
+        return Answer(Found.SLOW if connected else Found.NOTHING, why=f"no connection within {timeout_s:g} s")
     except (OSError, UnicodeError) as error:
         return Answer(Found.NOTHING, why=getattr(error, "strerror", None) or str(error))
     with connection:
@@ -95,7 +95,7 @@ def _secured(connection: socket.socket, host: str, *, verify: bool) -> socket.so
 
 def _first_word(connection: socket.socket, authority: str, path: str, timeout_s: float) -> Found:
     give_up_s = time.monotonic() + timeout_s
-    question = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: lt/{__version__}\r\nAccept: */*\r\n"
+    question = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: lt\r\nAccept: */*\r\n"
     data = b""
     try:
         with suppress(ConnectionError):  # a server that has spoken and left is still read

@@ -100,7 +100,7 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["run", "-s", "ramp300", "-t", "http://[::1"], "give local, emulator, cloud, or a URL"),
+        (["run", "-s", "ramp300", "-t", "http://[::1"], "give local, emulator, cloud, none, or a URL"),
         (["run", "-s", "ramp300", "-t", "http://a..b/"], "`a..b` is no host name"),
         (["run", "-s", "ramp300", "-t", "http://a b"], "no spaces"),
         (["run", "-s", "ramp300", "-t", "http://é"], "only ASCII"),

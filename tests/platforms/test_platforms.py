@@ -51,9 +51,7 @@ def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=sentence):
             parse_options(scenario="ramp300", target="toy", **words)  # type: ignore[arg-type] # of the table above
-    with pytest.raises(
-        UsageError, match="There is no platform `moon` here; there are local, emulator, cloud, url, toy"
-    ):
+    with pytest.raises(UsageError, match=r"There is no platform `moon` here; there are local, .*, toy"):
         registry.platform_of("moon")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,9 +76,12 @@ def test_a_server_of_another_protocol_is_refused_only_where_the_scenario_speaks_
 def test_nothing_and_the_wrong_scheme_are_refused() -> None:
     nothing = ask(f"http://127.0.0.1:{free_port()}/", timeout_s=1.0)
     assert nothing.found is Found.NOTHING
-    assert "nothing answers there (Connection refused). Is the service running?" in judged(nothing, speaks_http=False)[0]
-    with counting_server() as plain:
-        wrong = ask(plain.url.replace("http:", "https:") + "/", timeout_s=2.0)
+    assert (
+        "nothing answers there (Connection refused). Is the service running?" in judged(nothing, speaks_http=False)[0]
+    )
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")).start()
+        wrong = ask(f"https://127.0.0.1:{plain.getsockname()[1]}/", timeout_s=2.0)
     assert wrong.found is Found.NO_TLS
     assert "Is it http:// instead?" in judged(wrong, speaks_http=True)[0]
     assert "Is it https:// instead?" in judged(Answer(Found.TLS), speaks_http=True)[0]
@@ -85,13 +89,15 @@ def test_nothing_and_the_wrong_scheme_are_refused() -> None:
 
 def test_what_is_odd_is_said_before_the_run() -> None:
     said = Said()
-    with counting_server() as plain, Url().open(
-        TargetOptions(url=plain.url), needs=ScenarioNeeds(), console=said
-    ) as target:
+    with (
+        counting_server() as plain,
+        Url().open(TargetOptions(url=plain.url), needs=ScenarioNeeds(), console=said) as target,
+    ):
         assert (target.record.url, said.sentences) == (plain.url, [])
     options = TargetOptions(url=f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(TargetError, match="nothing answers there"), Url().open(
-        options, needs=ScenarioNeeds(), console=said
+    with (
+        pytest.raises(TargetError, match="nothing answers there"),
+        Url().open(options, needs=ScenarioNeeds(), console=said),
     ):
         pass
 
@@ -102,7 +108,18 @@ def test_the_case_ends_as_it_should(kind: str, tmp_path: Path, until: Until) -> 
     """Case 08: all run but the last, which gets a sentence and exit code 4."""
     with server(kind, tmp_path / "log", until) as port:
         url = f"{'https' if kind == 'tls' else 'http'}://127.0.0.1:{port}"
-        plan = ("--users", "2", "--spawn-rate", "2", "--duration", "3s", "--workers", "1", "--runs", str(tmp_path / "r"))
+        plan = (
+            "--users",
+            "2",
+            "--spawn-rate",
+            "2",
+            "--duration",
+            "3s",
+            "--workers",
+            "1",
+            "--runs",
+            str(tmp_path / "r"),
+        )
         done = lt("run", "-s", str(CASE / "locustfile.py"), "-t", url, *plan)
     assert "Traceback" not in done.err
     assert "elsewhere" not in (tmp_path / "log").read_text()
