@@ -1,43 +1,47 @@
-"""Count what the spike and cause rules find, miss and invent on simulated runs, and what comparisons call.
+"""Count what the spike, outage and cause rules find, miss and invent on simulated runs of every kind.
 
-    python -m benchmarks.detection [--runs N] [--pairs N] [--write]
+    python -m benchmarks.detection [--runs N] [--quiet N] [--failures] [--write]
 
-The seeds are held out: no rule or constant was chosen by looking at them. Nothing is timed.
+The seeds are held out: no rule or constant was chosen by looking at them. Nothing is timed. Comparisons of runs are
+counted by benchmarks/comparisons.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import Pool
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from benchmarks.machine import keep, where
-from loadtest.recording.folder import RunFolder
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparison import Side, compare
+from reports.data.histogram import Bools
 from reports.model import Spike
-from reports.spikes.causes import Confidence
-from tests.simulator import Event, Story, random_story, simulate
+from tests.kinds import KINDS, Drawn, Happening, Seen, quiet, write
+from tests.world import Trace
 
 HELD_OUT = 50_000
 NEAR_S = 15
+FAST_PER_S = 5.0
 
-CONDITIONS: dict[str, dict[str, Any]] = {
-    "headers, gauge, users": {},
-    "headers without ages, no gauge": {"ages": False, "gauge": "none"},
-    "gauge on time, no headers": {"headers": False},
-    "gauge late, no headers": {"headers": False, "gauge": "late"},
-    "neither": {"headers": False, "gauge": "none"},
-    "neither, users unknown": {"headers": False, "gauge": "none", "load": False, "plan": False},
+CONDITIONS: dict[str, Seen] = {
+    "headers, gauge, users": Seen(),
+    "headers with ages alone, time in the handler": Seen(gauge=False, server="handler"),
+    "gauge alone": Seen(headers=False, server="none"),
+    "neither": Seen(headers=False, gauge=False, server="none"),
+    "neither, users unknown": Seen(headers=False, gauge=False, users=False, server="none"),
 }
 
 
 @dataclass
-class Tally:
+class Score:
     """What was found under one condition. The fast are runs of at least 5 requests/s."""
 
     hours: float = 0.0
@@ -47,121 +51,189 @@ class Tally:
     fast_found: int = 0
     invented: int = 0
     right: int = 0
-    wrong: int = 0
-    wrong_but_sure: int = 0
-    onset_off_s: list[int] = field(default_factory=list)
-    matrix: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fair: int = 0
+    wrong: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+    outages: int = 0
+    outages_found: int = 0
+    ramps: int = 0
+    ramps_right: int = 0
+    by_kind: dict[str, list[int]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
-    def add(self, story: Story, told: Analysis) -> None:
-        self.hours += story.seconds / 3600
-        left = list(told.spikes)
-        for event in story.events:
-            hits = [one for one in left if _meets(one, event)]
-            fast = story.users >= 5
-            self.spikes, self.fast = self.spikes + 1, self.fast + fast
+    def merge(self, other: Score) -> None:
+        """Add another score to this one."""
+        for name in ("hours", "spikes", "found", "fast", "fast_found", "invented", "right", "fair", "outages",
+                     "outages_found", "ramps", "ramps_right"):  # fmt: skip
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.wrong += other.wrong
+        self.said += other.said
+        self.failures += other.failures
+        for kind, counts in other.by_kind.items():
+            mine = self.by_kind.setdefault(kind, [0, 0, 0, 0, 0])
+            for at, count in enumerate(counts):
+                mine[at] += count
+
+
+def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
+    """Return how one run's analysis compares with what happened in it."""
+    result = Score(hours=drawn.world.seconds / 3600)
+    left = list(told.spikes)
+    fast = len(trace.start_s) / drawn.world.seconds >= FAST_PER_S
+    all_right = True
+    counts = result.by_kind.setdefault(drawn.kind, [0, 0, 0, 0, 0])
+    for event in drawn.happenings:
+        hits = [one for one in told.spikes if _meets(one.onset_s, one.end_s, event)]
+        left = [one for one in left if one not in hits]
+        named_outage = any(_meets(one.onset_s, one.end_s, event) for one in told.outages)
+        if event.outage:
+            result.outages += 1
+            result.outages_found += named_outage
+            if not named_outage:
+                result.failures.append(f"outage missed: {drawn.kind} {seed}")
+        if _material(trace, drawn, event):
+            result.spikes, result.fast = result.spikes + 1, result.fast + fast
+            counts[0] += 1
             if not hits:
+                all_right = False
+                result.failures.append(f"missed: {drawn.kind} {seed} {event.at_s:.0f}–{event.end_s:.0f}")
                 continue
-            self.found, self.fast_found = self.found + 1, self.fast_found + fast
-            left = [one for one in left if one not in hits]
-            worst = max(hits, key=lambda one: one.extra_waiting_request_s)
-            self.onset_off_s.append(abs(worst.onset_s - event.at_s))
-            named = worst.cause
-            self.matrix[event.kind.value, named] += 1
-            right = named == event.kind.value
-            self.right, self.wrong = self.right + right, self.wrong + (not right)
-            self.wrong_but_sure += not right and worst.confidence != Confidence.LOW
-        self.invented += len(left)
+            result.found, result.fast_found = result.found + 1, result.fast_found + fast
+            counts[1] += 1
+        elif not hits:
+            continue
+        all_right &= _judge(result, drawn, event, hits, seed, counts)
+    left = [one for one in left if not drawn.happenings or not _material(trace, drawn, _as_event(one))]
+    result.invented = len(left)
+    counts[4] += len(left)
+    for one in left:
+        result.failures.append(f"invented: {drawn.kind} {seed} {one.onset_s}–{one.end_s} {one.cause}")
+    if drawn.kind == "ramp from zero into saturation":
+        result.ramps, result.ramps_right = 1, int(all_right and not left)
+    return result
 
-    def row(self, name: str) -> str:
-        off = sorted(self.onset_off_s) or [0]
-        return (
-            f"| {name} | {self.hours:.0f} | {_share(self.found, self.spikes)} | {_share(self.fast_found, self.fast)} | "
-            f"{self.invented} ({self.invented / self.hours:.3f}/h) | {_share(self.right, self.found)} | "
-            f"{self.wrong_but_sure} | {off[len(off) // 2]} s, {off[len(off) * 9 // 10]} s |"
-        )
+
+def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], seed: int, counts: list[int]) -> bool:
+    """Count whether the cause of the spike that begins nearest to the event is right."""
+    best = min(hits, key=lambda one: (abs(one.onset_s - event.at_s) > NEAR_S, -one.extra_waiting_request_s))
+    named, sure = best.cause, best.confidence
+    result.said[sure] += 1
+    counts[2] += 1
+    if named in event.right:
+        result.right += 1
+        counts[3] += 1
+        return True
+    if named in event.fair:
+        result.fair += 1
+        return False
+    result.wrong[sure] += 1
+    result.failures.append(f"wrong ({sure}): {drawn.kind} {seed} {event.at_s:.0f} called {named}")
+    return False
+
+
+def _as_event(one: Spike) -> Happening:
+    """Return a spike as an event: what a run does on its own after one (a queue, a scale-in too far) is no invention."""
+    return Happening(one.onset_s, one.end_s, frozenset())
+
+
+def _meets(onset_s: float, end_s: float, event: Happening) -> bool:
+    return onset_s < event.end_s + NEAR_S and end_s > event.at_s - NEAR_S
+
+
+def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
+    """Whether p95 rose to 1.6 × with ten slow requests, or to 5 × with four."""
+    calm: Bools = np.ones(len(trace.start_s), dtype=np.bool_)
+    for one in drawn.happenings:
+        calm &= (trace.start_s < one.at_s - 5) | (trace.start_s > one.end_s + NEAR_S)
+    ok = trace.outcome == 0
+    if (calm & ok).sum() < 50:
+        return True
+    level = float(np.percentile(trace.latency_s[calm & ok], 95))
+    inside = ok & (trace.start_s >= event.at_s) & (trace.start_s < event.end_s)
+    if not inside.any():
+        return False
+    high, slow = float(np.percentile(trace.latency_s[inside], 95)), int((trace.latency_s[inside] > 1.6 * level).sum())
+    return (high >= 1.6 * level and slow >= 10) or (high >= 5 * level and slow >= 4)
+
+
+def _one(work: tuple[int, int, Seen, str]) -> Score:
+    kind, seed, seen, scratch = work
+    draw = quiet if kind < 0 else KINDS[kind]
+    drawn = draw(np.random.default_rng([seed, kind + 1]))
+    path = Path(scratch) / f"{kind}-{seed}-{abs(hash(seen))}"
+    folder, trace = write(path, drawn, seed, seen)
+    found = score(drawn, trace, analyse(folder, folder.read_run()), seed)
+    shutil.rmtree(path)
+    return found
+
+
+def detection(runs: int, still: int, seed: int, processes: int) -> Iterator[tuple[str, Score]]:
+    """Yield each condition with its score over `runs` runs of every kind and `still` quiet ones."""
+    with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
+        for name, seen in CONDITIONS.items():
+            work = [(kind, seed + at, seen, scratch) for kind in range(len(KINDS)) for at in range(runs)]
+            work += [(-1, seed + at, seen, scratch) for at in range(still)]
+            total = Score()
+            for one in pool.imap_unordered(_one, work, chunksize=4):
+                total.merge(one)
+            yield name, total
 
 
 def _share(part: int, whole: int) -> str:
     return f"{part}/{whole} ({part / whole:.1%})" if whole else "–"
 
 
-def _meets(one: Spike, event: Event) -> bool:
-    begin, end = event.at_s - NEAR_S, event.at_s + event.length_s + NEAR_S
-    return one.onset_s < end and one.end_s > begin
-
-
-def told(folder: RunFolder) -> Analysis:
-    return analyse(folder, folder.read_run())
-
-
-def detection(runs: int, scratch: Path) -> list[str]:
-    """Return the tables of spikes and causes over `runs` runs of 30 min under each condition."""
-    heads = (
-        *("recorded", "hours", "spikes found", "at ≥ 5 requests/s", "invented"),
-        *("causes right, of the found", "wrong and not of low confidence", "onset off, median and p90"),
+def row(name: str, of: Score) -> str:
+    """Return one condition as a line of the table."""
+    judged = sum(of.said.values())
+    wrong = " · ".join(f"{of.wrong[sure]}/{of.said[sure]}" for sure in ("high", "medium", "low"))
+    return (
+        f"| {name} | {of.hours:.0f} | {_share(of.found, of.spikes)} | {_share(of.fast_found, of.fast)} | "
+        f"{of.invented} ({of.invented / of.hours:.3f}/h) | {_share(of.right, judged)} | {of.fair} | {wrong} | "
+        f"{_share(of.outages_found, of.outages)} | {_share(of.ramps_right, of.ramps)} |"
     )
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    matrix: Counter[tuple[str, str]] = Counter()
-    for number, (name, changes) in enumerate(CONDITIONS.items()):
-        tally = Tally()
-        for at in range(runs):
-            seed = HELD_OUT + number * 1000 + at
-            story = random_story(seed, **changes)
-            tally.add(story, told(simulate(scratch / f"run{seed}", story, seed)))
-        matrix = tally.matrix if not number else matrix
-        lines.append(tally.row(name))
-        print(lines[-1], file=sys.stderr)
-    lines += ["", "With headers, gauge and users: what happened, and what it was called.", ""]
-    lines += ["| happened | called | times |", "|---|---|---|"]
-    lines += [f"| {kind} | {named} | {count} |" for (kind, named), count in sorted(matrix.items())]
-    return lines
 
 
-def comparisons(pairs: int, scratch: Path) -> list[str]:
-    """Return the table of verdicts on p95 of 10-min runs against the truth."""
-    lines = [
-        "| truth | slower | faster | equivalent | inconclusive | interval holds the truth |",
-        "|---|---|---|---|---|---|",
-    ]
-    base = Story(seconds=600, users=40, drift=0.10, gauge="none")
-    for number, shift in enumerate((1.0, 1.1, 1.2)):
-        verdicts: Counter[str] = Counter()
-        covered = 0
-        for at in range(pairs):
-            seed = HELD_OUT + 20_000 + number * 1000 + 2 * at
-            a = told(simulate(scratch / f"a{seed}", base, seed))
-            b = told(simulate(scratch / f"b{seed}", replace(base, shift=shift), seed + 1))
-            line = next(
-                one
-                for one in compare(Side("a", {"a": a}), Side("b", {"b": b})).lines
-                if (one.scope, one.statistic) == ("all", "p95")
-            )
-            verdicts[line.verdict.value] += 1
-            covered += (line.low_ratio or 0) <= shift - 1 <= (line.high_ratio or 0)
-        each = " | ".join(f"{verdicts[name]}/{pairs}" for name in ("slower", "faster", "equivalent", "inconclusive"))
-        lines.append(f"| {shift - 1:+.0%} | {each} | {_share(covered, pairs)} |")
-        print(lines[-1], file=sys.stderr)
-    return lines
+HEADS = (
+    *("recorded", "hours", "material spikes found", "at ≥ 5 requests/s", "invented", "causes right"),
+    *("acceptable", "wrong at high · medium · low", "outages named", "ramps from zero right"),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=60, help="30-min runs under each condition")
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of 10-min runs for each truth")
+    parser.add_argument("--runs", type=int, default=18, help="runs of every kind under each condition")
+    parser.add_argument("--quiet", type=int, default=100, help="runs of 30 min in which nothing happens")
+    parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the first run")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--failures", action="store_true", help="list what was missed, invented or wrong")
+    parser.add_argument("--first", action="store_true", help="only the first condition")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/detection.md")
     words = parser.parse_args()
-    command = f"python -m benchmarks.detection --runs {words.runs} --pairs {words.pairs}"
-    with tempfile.TemporaryDirectory() as scratch:
-        found = detection(words.runs, Path(scratch))
-        called = comparisons(words.pairs, Path(scratch))
+    lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
+    kinds: list[str] = []
+    for name, total in detection(words.runs, words.quiet, words.seed, words.processes):
+        lines.append(row(name, total))
+        print(lines[-1], file=sys.stderr)
+        if words.failures:
+            print("\n".join(sorted(total.failures)), file=sys.stderr)
+        kinds = kinds or [
+            f"| {kind} | {_share(found, there)} | {_share(right, judged)} | {invented} |"
+            for kind, (there, found, judged, right, invented) in sorted(total.by_kind.items())
+        ]
+        if words.first:
+            break
+    lines += ["", f"By kind, with {next(iter(CONDITIONS))}:", ""]
+    lines += ["| what happened | material spikes found | causes right | invented |", "|---|---|---|---|", *kinds]
+    command = f"python -m benchmarks.detection --runs {words.runs} --quiet {words.quiet}"
     intro = (
         f"`{command}`\n\n{where('numpy', 'scipy', 'pyarrow')}\n\n"
-        "Simulated latencies (tests/simulator.py), so upper bounds for real ones. The seeds are held out from those "
-        "the rules were made with. Without instance data only errors, the generator, and `unexplained` can be told; "
-        "saturation is then named `saturation, scaling not known` and counts as not right."
+        "Simulated request by request (tests/world.py, tests/kinds.py), so upper bounds for real runs. The seeds are "
+        "held out from those the rules were made with. A spike is material when p95 rises to 1.6 × with ten slow "
+        "requests, or to 5 × with four. A cause is acceptable where it claims less than is true. Without instance data "
+        "saturation is named `saturation, scaling not known` and counts as not right."
     )
-    pairs = "Two runs of 10 min at 40 requests/s with a drift of 10 %: p95 of the whole run, against ± 5 %."
-    text = "\n".join(["# Spikes, causes and comparisons", "", intro, "", *found, "", pairs, "", *called])
+    text = "\n".join(["# Spikes, outages and causes", "", intro, "", *lines])
     if words.write:
         keep("detection", text)
     else:

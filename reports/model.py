@@ -127,6 +127,49 @@ class Explanation(Part):
 class Spike(Rise, Explanation):
     """One rise of p95 above its surroundings, on successful requests, and why it happened."""
 
+    also: Annotated[
+        list[Explanation], Field(description="what held beside the cause and followed from it, such as errors")
+    ] = []
+
+
+class Baseline(Part):
+    """Whether the run has a baseline to measure spikes against: "no spike" may only be said of one that has."""
+
+    reference: Annotated[
+        Literal["calm windows", "light load", "fastest requests", "nothing"],
+        Field(
+            description="calm windows or light load: some time of the run had no queues; fastest requests: requests "
+            "waited from its first second to its last; nothing: it cannot be said"
+        ),
+    ]
+    p95_ms: Annotated[float | None, Field(description="the baseline; None without requests")]
+    text: str
+
+    @property
+    def known(self) -> bool:
+        """Whether the run has a baseline of its own."""
+        return self.reference in {"calm windows", "light load"}
+
+
+class Outage(Part):
+    """A stretch in which requests failed together, or in which nothing was answered. Times are to the second."""
+
+    onset_s: Annotated[int, Field(description="the second in which the first of the failed requests was sent")]
+    end_s: Annotated[
+        int, Field(description="the second in which a request was sent after the last failure that succeeded")
+    ]
+    kind: Annotated[
+        str, Field(description="timeouts, connections refused or reset, status 503 (or 429, 500, …), or no answer")
+    ]
+    failed: Annotated[int, Field(description="requests of that kind sent inside")]
+    requests: Annotated[int, Field(description="all requests sent inside")]
+    share_ratio: Annotated[float, Field(description="failed / requests")]
+    endpoints: Annotated[list[str], Field(description="METHOD name of those hit; empty: all of them")] = []
+    cut: Annotated[bool, Field(description="whether the run ended before it did")] = False
+    text: Annotated[str, Field(description="one sentence")]
+    cause: Annotated[str | None, Field(description="why, where something recorded tells; else None")] = None
+    evidence: Annotated[list[str], Field(description="sentences with the numbers that rests on")] = []
+
 
 class WorstSecond(Part):
     """The second of a run whose p95 was highest: a single second is no spike, but it is shown."""

@@ -21,10 +21,13 @@ from reports.data.cloud import InstanceGauge, MetricSeries, instance_gauge, read
 from reports.data.exact import Distribution, Measure, Population, Who, distributions
 from reports.data.load import Load, read_load
 from reports.data.series import Series, read_series
-from reports.model import Capacity, Cost, SlowFirst, Spike, Suggestion, Warmup
+from reports.model import Baseline, Capacity, Cost, Outage, SlowFirst, Spike, Suggestion, Warmup
 from reports.spikes.baseline import measure, tell_apart
 from reports.spikes.causes import explain
 from reports.spikes.detection import find_spikes, slow_first_requests
+from reports.spikes.outages import find_outages
+from reports.spikes.requests import read_requests
+from reports.spikes.view import RunData
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Analysis:
     phases: tuple[PhaseWindow, ...]
     latencies: Latencies
     spikes: tuple[Spike, ...]
+    outages: tuple[Outage, ...]
+    baseline: Baseline
     slow_first: SlowFirst | None
     warmup: Warmup
     capacity: Capacity
@@ -98,9 +103,11 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
     gauge = instance_gauge(cloud)
     steady, _ = steady_window(series, load, run)
     windows = measure(series)
-    levels = tell_apart(windows, load)
-    rises = find_spikes(series, windows, levels)
-    spikes = tuple(explain(rise, rises, series, load, gauge, run) for rise in rises)
+    levels = tell_apart(series, windows, load)
+    outages = find_outages(series)
+    rises = find_spikes(series, windows, levels, outages)
+    data = RunData(run, series, load, gauge, cloud, read_requests(folder, series), outages, rises, levels.of)
+    spikes = tuple(explain(rise, data) for rise in rises)
     warmup = warm_up(series, windows, levels, steady)
     slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
     parts = phases(series, load, run, settled_s=warmup.settled_s if slow_start else None)
@@ -126,6 +133,8 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         phases=parts,
         latencies=latencies,
         spikes=spikes,
+        outages=outages,
+        baseline=levels.of,
         slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,
         capacity=limits,

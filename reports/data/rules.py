@@ -22,8 +22,60 @@ WINDOW_MAX_S = 60
 BASELINE_HALF_S = 300
 """The calm level of a window is the median of its calm neighbours within 5 min: drift over minutes is not a spike."""
 
-BASELINE_CAP = 1.6
-"""× the run's calm level (its lower quartile): a plateau of 20 min must not become its own baseline."""
+BASELINE_CAP = 1.45
+"""× the run's calm level (its lower quartile): a plateau of 20 min must not become its own baseline. At 1.6 a rise to
+2.2 × for nine minutes hid in it; a load that makes latency climb by half in the course of a run stays below that."""
+
+LONG_WINDOWS = 6
+"""Windows are judged again a minute at a time: at 10 requests/s a p95 of 10 s scatters so much that a rise to twice
+the level for minutes stays within it, one of a minute does not."""
+
+LIGHT_S, LIGHT_REQUESTS = 5, 12
+"""Light load is looked for in stretches of 5 s: the calm between a cold start and saturation lasts hardly longer."""
+
+LIGHT_RATIO = 2.0
+"""A run is measured against its lightest stretches instead of its lower quartile where both the median and p95 of the
+quartile are twice as high: a service with two kinds of requests has one of the two by chance, not both."""
+
+QUEUE_RATIO, QUEUE_MS = 10.0, 150.0
+"""Requests wait in a queue where the usual one takes ten times as long as the fastest five, p5 half of that, and the
+usual one 150 ms longer: of 100,000 draws of a lognormal with a standard deviation of 0.6 p5 is four times that."""
+
+WAITING_RATIO = 0.6
+"""…and users spend three fifths of their time waiting, or arrivals outrun answers."""
+
+ONLY_WAITING_RATIO = 0.9
+"""Users who wait nine tenths of their time only ever wait: either they make no pause, or the service is full."""
+
+SCAN_S = (3, 10, 25)
+"""Bursts of very slow requests are looked for in windows of these widths: a start of an instance that five of hundred
+requests meet moves no percentile of 10 s."""
+
+SCAN_RATIO = 2.5
+"""× the limit of their moment: so slow is a very slow request."""
+
+SCAN_LENGTH_S = 4.0
+"""…from the first such request to the last answer: a single request that blocks a core for a second makes a short queue
+behind it, which is the run's tail and no event."""
+
+SCAN_CHANCE = 1e-7
+"""Poisson, at the run's own rate of them: 10,000 windows an hour give one in a thousand hours by chance."""
+
+SCAN_GAP_S, SCAN_SHARE, SCAN_RATE = 5, 0.05, 0.002
+"""…apart from other spikes, a twentieth of the requests of its seconds, and no rarer than one in 500 s usually."""
+
+CONNECTING_S = 3
+"""The first seconds of a load, in which each of its users opens a connection."""
+
+# Outages.
+OUTAGE_WINDOW_S = 5
+"""Outages of five seconds are to be seen."""
+
+OUTAGE_RATIO, OUTAGE_FAILURES = 0.2, 3
+"""A fifth of the requests of five seconds, and three of them: what a client sees as "it does not work"."""
+
+SILENT_S, SILENT_ANSWERS, SILENCE_BEFORE_S = 5, 8, 60
+"""No answer for so many seconds in which the rate of the minute before would have given so many."""
 
 CALM_PERCENTILE, CALM_PERCENTILE_SHORT, SHORT_RUN_S = 25, 10, 600
 """That quartile; in a run shorter than 10 min a ramp and its scaling fill most of it: there the lowest tenth."""
@@ -67,6 +119,12 @@ HOT_SECOND_RATIO = 0.2
 MIN_SLOW_REQUESTS = 4
 """Fewer slow requests than this are told one by one ("slow first requests"), not as a percentile."""
 
+FEW_RATIO, MANY_SLOW = 2.5, 10
+"""…and a rise to less than 2.5 × needs ten."""
+
+HEIGHT_RATIO, HEIGHT_WINDOWS = 8.0, 3
+"""Half a minute of a low rise beside one to more than 8 × (half as high on the log scale) is a spike of its own."""
+
 START_SLOW_REQUESTS = 8
 """…and in the first two seconds no fewer than this: 5 users/s open their connections there, each once…"""
 
@@ -78,6 +136,9 @@ UNANSWERED_REQUESTS, UNANSWERED_RATIO = 3, 0.8
 
 VALLEY_WITHIN_S, VALLEY_DEPTH = 20, 2.0
 """A cold start ends where, within 20 s of the first answer, a second's median is half of what lies on either side."""
+
+GOES_ON = 5
+"""…or, without a valley, with the first answer where requests stay slow for five times as long."""
 
 # Causes.
 ERROR_RATIO, ERROR_FACTOR, ERROR_CHANCE = 0.02, 5.0, 1e-3
@@ -95,11 +156,14 @@ WHOLE_RATIO = 0.85
 NEW_DEMAND = 1.03
 """Users per instance beyond the highest that was served at normal latency elsewhere in the run."""
 
-RISING_DEMAND = 1.15
-"""Users against the 2 min before…"""
+NEW_ARRIVALS = 1.1
+"""The same for arrivals, whose mean over 10 s at 10/s scatters by 10 %."""
 
-SERVED_BEFORE, STEEP_DEMAND = 0.9, 1.3
-"""…unless such users per instance were clearly served before, and the climb is not a steep one."""
+CALM_SECONDS = 60
+"""Fewer calm seconds than this do not tell what a service can serve."""
+
+RISING_DEMAND = 1.15
+"""Users against the 2 min before, where what is served calmly is not known: a burst that was served before is not new."""
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = 0.9, 50.0
 """docs/run-folder.md: a worker in such a second may measure itself."""
@@ -113,10 +177,6 @@ GENERATOR_LAG_SHARE = 0.05
 LAG_EXPLAINS = 0.25
 """Of the rise: a loop usually late by a quarter of it made enough of it that the rest cannot be told."""
 
-GROWN_S, YOUNG_SHARE = 10.0, 0.1
-"""Instances all ready 10 s before an onset (nine in ten are found closer) did not make it, unless young ones answered
-a tenth of its slow requests."""
-
 GAUGE_LATE_S = 60.0
 """Cloud Run samples once a minute: without a point so soon after a spike's end the gauge cannot say."""
 
@@ -125,9 +185,6 @@ GAUGE_BEFORE_S = 15.0
 
 AROUND_BEFORE_S, AROUND_AFTER_S = 30.0, 15.0
 """An instance that became ready so long before a spike's onset or after its end belongs to it."""
-
-RELIEF_S, RELIEF_SHARE = 30.0, 2 / 3
-"""An instance that comes so late in a spike did not make it: a start shows in latency while it lasts."""
 
 BEFORE_S, BEFORE_GAP_S = 120, 5
 """What a spike is compared with: the 2 min before it, but for the last 5 s, in which it may have begun."""
@@ -140,6 +197,52 @@ YOUNG_S = 10.0
 
 FIRST_REQUESTS = 5
 """The first requests of an instance that are kept apart."""
+
+MACHINE_CPU_RATIO, MACHINE_STEAL_RATIO, MACHINE_PRESSURE_RATIO = 0.95, 0.1, 0.2
+"""A machine with 5 % of its CPU left queues its processes; a tenth taken by others, or a fifth of the time spent
+waiting for memory, shows in every p95."""
+
+MACHINE_SHARE = 0.5
+"""Of the spike's seconds; and half as often, at most, elsewhere."""
+
+YOUNG_SLOW, YOUNG_EARLY, OTHERS_SLOW = 0.6, 0.5, 0.3
+"""An added instance made a spike when young ones answered 60 % of its slow requests, half of the first of them, and
+older ones slowed no more than 30 % of theirs."""
+
+THROUGHOUT = 0.5
+"""A run that was never calm is overloaded in at least half of it."""
+
+OUTAGE_MOST = 0.5
+"""Half of the requests failing is an outage, less are errors."""
+
+PART_REQUESTS = 10
+"""Requests of an endpoint inside a spike: fewer have no median to speak of."""
+
+PART_SLOW, PART_RATIO, PART_KEPT = 0.5, 1.4, 0.25
+"""An endpoint slowed when half of its requests exceed its calm p90 and its median is × 1.4; it kept its latency when
+no more than a quarter do (a tenth is usual)."""
+
+INSTANCE_SLOW = 0.35
+"""An instance is slow when a third of its requests are, which a p95 needs a twentieth of."""
+
+LOST_NEAR_S, LOST_ANSWERS = 6.0, 8.0
+"""An instance was lost at an onset when its last answer lies within 6 s of it and eight more were to be expected."""
+
+REPLACED_S = 30.0
+"""Half a minute after it another is ready in its place; one that comes later comes for another reason."""
+
+IDLE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Idle times that are tried: what throttles or sleeps does so after some seconds."""
+
+WAKING_SLOW = 0.7
+"""Of the requests that meet an idle instance; some meet one that has just been woken by something else."""
+
+PAUSE_APART_S, PAUSE_REGULAR, PAUSE_MOST = 2.0, 0.15, 0.8
+"""Pauses lie 2 s apart; four fifths of their intervals within 15 % of the usual one: of four random ones that has a
+chance of 1 %."""
+
+DEPENDENCY_S, DEPENDENCY_RATIO, DEPENDENCY_CPU = 8, 1.25, 1.25
+"""Shorter is a pause; the fastest (p5) take a quarter longer, and the CPU is used no more than a quarter above."""
 
 # Warm-up.
 SETTLED_RATIO = 1.15

@@ -1,4 +1,4 @@
-"""Tell calm from raised windows of p95."""
+"""Classify the windows of p95 as baseline or elevated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from reports.data.binomial import rank_intervals
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.load import Load
 from reports.data.series import Grid, Series
+from reports.model import Baseline
 
 P = 0.95
 
@@ -46,12 +47,14 @@ class Levels:
         on: the limit that a spike must pass.
         hot: certainly above it.
         raised: not yet back at the baseline; part of a spike when beside a hot window.
+        of: where the baseline comes from.
     """
 
     baseline: Floats
     on: Floats
     hot: Bools
     raised: Bools
+    of: Baseline
 
 
 def measure(series: Series) -> Windows:
@@ -70,7 +73,7 @@ def measure(series: Series) -> Windows:
     )
 
 
-def tell_apart(windows: Windows, load: Load) -> Levels:
+def tell_apart(series: Series, windows: Windows, load: Load) -> Levels:
     """Return each window's baseline and limits, and which windows are hot.
 
     All on log p95: a rise is a ratio. Hot windows leave the baseline, which is then taken again.
@@ -78,25 +81,37 @@ def tell_apart(windows: Windows, load: Load) -> Levels:
     known = windows.requests >= 3
     level = np.log(np.where(known, np.maximum(windows.p95_us, 1.0), 1.0))
     low = np.log(np.where(known, np.maximum(windows.low_us, 1.0), 1.0))
-    calm_level = _calm_level(level, known, windows, load)
-    hot: Bools = known & (level > calm_level + np.log(rules.BASELINE_CAP))  # provisional: these may be spikes
+    of = _baseline(series, level[known], load)
+    calm_level = np.log(max((of.p95_ms or 0.0) * 1000, 1.0))
+    cap = calm_level + np.log(rules.BASELINE_CAP)
+    long = _long(series, windows)
+    hot: Bools = known & (level > cap)  # provisional: these may be spikes
     baseline = on = off = level
     for _ in range(rules.BASELINE_PASSES):
-        baseline = np.minimum(_median_around(level, known & ~hot, calm_level), calm_level + np.log(rules.BASELINE_CAP))
-        rest = (level - baseline)[known & ~hot]
-        spread = 1.4826 * float(np.median(np.abs(rest - np.median(rest)))) if len(rest) else 0.0
-        spread = max(spread, rules.MAD_FLOOR)
-        on = np.log(
-            np.maximum(
-                np.exp(baseline + max(np.log(rules.ON_RATIO), rules.ON_MAD * spread)),
-                np.exp(baseline) + rules.ON_MS * 1000,
-            )
-        )
+        baseline = np.minimum(_median_around(level, known & ~hot, calm_level), cap)
+        if not of.known:
+            baseline = np.full(len(level), calm_level)
+        spread = _spread((level - baseline)[known & ~hot])
+        on = _limit(baseline, spread)
         off = baseline + max(np.log(rules.OFF_RATIO), rules.OFF_MAD * spread)
         before, hot = hot, _hot(windows, known, level, low, on, off)
+        hot |= known & _hot_for_long(long, baseline, ~before) & (level > off)
         if (before == hot).all():
             break
-    return Levels(baseline=baseline, on=on, hot=hot, raised=known & (level > off))
+    return Levels(baseline=baseline, on=on, hot=hot, raised=known & (level > off), of=of)
+
+
+def _spread(rest: Floats) -> float:
+    """Return the robust standard deviation of log levels around their baseline, at least rules.MAD_FLOOR."""
+    if not len(rest):
+        return rules.MAD_FLOOR
+    return max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), rules.MAD_FLOOR)
+
+
+def _limit(baseline: Floats, spread: float) -> Floats:
+    """Return the log p95 that a spike must pass."""
+    raised = np.exp(baseline + max(np.log(rules.ON_RATIO), rules.ON_MAD * spread))
+    return np.asarray(np.log(np.maximum(raised, np.exp(baseline) + rules.ON_MS * 1000)))
 
 
 def _hot(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats, off: Floats) -> Bools:
@@ -109,25 +124,150 @@ def _hot(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats,
     return np.asarray(certain | (likely & beside), dtype=np.bool_)
 
 
-def _calm_level(level: Floats, known: Bools, windows: Windows, load: Load) -> float:
-    """Return the log p95 of a healthy moment: the run's lower quartile, or light load's if much lower.
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """log p95 and its lower bound over each row of rules.LONG_WINDOWS windows, by the first of them; NaN without."""
 
-    A service that saturates at a third of a short ramp and stays so would otherwise be its own reference.
+    level: Floats
+    low: Floats
+
+
+def _long(series: Series, windows: Windows) -> _Long:
+    rows = len(windows.requests) - rules.LONG_WINDOWS + 1
+    if rows < 1:
+        return _Long(np.empty(0), np.empty(0))
+    narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
+    summed = np.cumsum(np.vstack([np.zeros_like(narrow.counts[:1]), narrow.counts]), axis=0)
+    level, low, _ = interval(Grid(summed[rules.LONG_WINDOWS :] - summed[: -rules.LONG_WINDOWS], narrow.first_bin))
+    return _Long(np.log(np.maximum(level, 1.0)), np.log(np.maximum(low, 1.0)))
+
+
+def _hot_for_long(long: _Long, baseline: Floats, calm: Bools) -> Bools:
+    """Return the windows within a minute whose p95 is certainly raised, against the spread of calm minutes."""
+    found = np.zeros(len(baseline), dtype=np.bool_)
+    if not len(long.level):
+        return found
+    width = rules.LONG_WINDOWS
+    around = np.array([baseline[at : at + width].mean() for at in range(len(long.level))])
+    quiet = np.array([calm[at : at + width].all() for at in range(len(long.level))])
+    spread = _spread((long.level - around)[quiet & ~np.isnan(long.level)])
+    for at in np.flatnonzero(np.nan_to_num(long.low, nan=-np.inf) > _limit(around, spread)).tolist():
+        found[at : at + width] = True
+    return found
+
+
+def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
+    """Return what the run is measured against: its lower quartile, light load if much lower, or its fastest requests.
+
+    A service that saturates at a third of a ramp and stays so would otherwise be its own reference.
     """
-    if not known.any():
-        return 0.0
-    short = len(level) * rules.WINDOW_S < rules.SHORT_RUN_S
-    quartile = float(np.percentile(level[known], rules.CALM_PERCENTILE_SHORT if short else rules.CALM_PERCENTILE))
+    if not len(level):
+        return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
+    short = series.seconds < rules.SHORT_RUN_S
+    quartile = float(np.percentile(level, rules.CALM_PERCENTILE_SHORT if short else rules.CALM_PERCENTILE))
+    light_us = _light_us(series, float(np.exp(quartile)), load)
+    if light_us is not None:
+        return Baseline(reference="light load", p95_ms=light_us / 1000, text=f"Measured against light load: p95 was {light_us / 1000:.0f} ms there."
+        )
+    calm_ms = float(np.exp(quartile)) / 1000
+    calm = Baseline(reference="calm windows", p95_ms=calm_ms, text=f"Measured against the run's calm windows: p95 {calm_ms:.0f} ms.")
+    fastest_us, most_us, usual_us = _fastest_and_usual(series)
+    if usual_us < rules.QUEUE_MS * 1000:
+        return calm
+    waiting = _waiting_ratio(series, load)
+    said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
+    queued = most_us >= rules.QUEUE_RATIO / 2 * fastest_us and usual_us >= rules.QUEUE_RATIO * fastest_us
+    if not queued and _flat(series, load):
+        queued, said = True, f"more users got no more answers from the first minute on, and {said}"
+    if not queued and (waiting or 0.0) < rules.ONLY_WAITING_RATIO:
+        return calm
+    if not queued or waiting is None:
+        why = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
+        return Baseline(reference="nothing", p95_ms=calm_ms, text=f"Whether the run was ever calm cannot be said: {said}, and {why}.")
+    users = f"users waited {min(waiting, 1.0):.0%} of their time"
+    if waiting < rules.WAITING_RATIO:
+        return Baseline(reference="calm windows", p95_ms=calm_ms, text=f"{calm.text[:-1]}; {users}.")
+    return Baseline(reference="fastest requests", p95_ms=fastest_us / 1000, text=f"The run was never calm: {said}, and {users}.")
+
+
+def _flat(series: Series, load: Load) -> bool:
+    """Whether twice as many users, or more, got no more answers: the service gave all it could from the start on.
+
+    Over windows of rules.WINDOW_S after the first answer in which users only ever waited.
+    """
+    if series.open_loop or np.isnan(load.demand).all() or series.first_ok_us is None:
+        return False
+    edges = np.arange(series.first_ok_us // 1_000_000 + 1, series.seconds, rules.LIGHT_S)
+    if len(edges) < 5:
+        return False
+    width = np.diff(np.r_[edges, series.seconds])
+    users = np.add.reduceat(np.nan_to_num(load.demand), edges) / width
+    answers = np.add.reduceat(series.ok_ended, edges) / width
+    waiting = np.add.reduceat(series.in_flight, edges) / width / np.maximum(users, 1.0)
+    busy = (waiting >= rules.ONLY_WAITING_RATIO)[:-1]
+    few, many = users[:-1] <= 0.5 * users.max(), users[:-1] >= 0.9 * users.max()
+    if busy.mean() < 0.9 or not few.any() or not many.any():
+        return False
+    return float(answers[:-1][many].mean()) < 1.25 * float(answers[:-1][few].mean())
+
+
+def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
+    """Return p95 of the lightest stretches if their median and p95 lie far below the run's; None when they do not.
+
+    Light is where p95 is lowest; where users are known, they must have been fewer there than at the peak.
+    """
+    width = rules.LIGHT_S
+    grid = series.cells.grid(0, series.seconds, width_s=width)
+    requests, p95, median = grid.requests(), grid.quantile(P), grid.quantile(0.5)
+    enough = requests >= rules.LIGHT_REQUESTS
+    if enough.sum() < 3:
+        return None
     demand = load.demand
-    if np.isnan(demand).all():
-        return quartile
-    edges = np.arange(0, len(demand), rules.WINDOW_S)
-    users = np.maximum.reduceat(np.nan_to_num(demand), edges)
-    light = known & (users <= 0.5 * users.max()) & (windows.narrow_requests >= rules.NEIGHBOUR_REQUESTS)
-    if light.sum() < 3:
-        return quartile
-    lightly = float(np.median(level[light]))
-    return lightly if lightly < quartile - np.log(rules.ON_RATIO) else quartile
+    candidates = enough.copy()
+    if not np.isnan(demand).all():
+        edges = np.arange(0, len(demand), width)
+        users = np.maximum.reduceat(np.nan_to_num(demand), edges)
+        candidates &= users <= 0.9 * users.max() if users.max() > 1.1 * users[enough].min() else True
+    places = np.flatnonzero(candidates)
+    if not len(places):
+        return None
+    chosen = places[np.argsort(p95[places])[:3]]
+    light_p95, light_median = float(np.median(p95[chosen])), float(np.median(median[chosen]))
+    usual = float(np.percentile(median[enough], rules.CALM_PERCENTILE))
+    factor = rules.LIGHT_RATIO
+    if quartile_us < factor * light_p95 or usual < factor * light_median or quartile_us - light_p95 < rules.ON_MS * 1000:
+        return None
+    return light_p95
+
+
+def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
+    """Return the latency of the fifth fastest request, p5 and the median, of the endpoint with the most requests.
+
+    Of one endpoint, because a health check among predictions is fast without saying anything of the queue. Where users
+    queue from the first second on, the first few requests of the run are still the fastest.
+    """
+    busiest = int(series.by_endpoint.sum(axis=1).argmax())
+    whole = series.cells.grid(0, series.seconds, width_s=series.seconds, endpoint=busiest)
+    fifth = float(whole.at_rank(np.minimum(5, np.maximum(1, whole.requests())))[0])
+    return fifth, float(whole.quantile(0.05)[0]), float(whole.quantile(0.5)[0])
+
+
+def _waiting_ratio(series: Series, load: Load) -> float | None:
+    """Return how much of their time users spend waiting; of an open load 1 where arrivals outrun answers.
+
+    None when neither users nor a growing number of requests in flight tell.
+    """
+    in_flight = series.in_flight.astype(np.float64)
+    third = max(1, series.seconds // 3)
+    if series.open_loop:
+        grown = in_flight[-third:].mean() - in_flight[:third].mean()
+        return 1.0 if grown > 0.1 * series.started.mean() * third else 0.0
+    users = load.demand
+    if not np.isnan(users).all():
+        return float(np.nansum(in_flight) / max(1.0, np.nansum(users)))
+    middle = in_flight[third : 2 * third + 1]
+    # As many in flight at every moment are users who only ever wait; thinking ones scatter like Poisson's.
+    return 1.0 if len(middle) > 10 and middle.mean() > 3 and middle.var() < 0.2 * middle.mean() else None
 
 
 def _median_around(level: Floats, calm: Bools, otherwise: float) -> Floats:

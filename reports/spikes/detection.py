@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,22 +16,29 @@ from reports.data.series import Series
 from reports.data.window import Window
 from reports.model import Rise, SlowFirst
 from reports.spikes.baseline import Levels, Windows, interval
+from reports.spikes.outages import Outage
 
 
-def find_spikes(series: Series, windows: Windows, levels: Levels) -> tuple[Rise, ...]:
+def find_spikes(
+    series: Series, windows: Windows, levels: Levels, outages: Sequence[Outage] = ()
+) -> tuple[Rise, ...]:
     """Return the spikes in time order.
 
-    Windows are told apart by baseline.py; a stretch of hot ones becomes a spike whose ends are refined to the
-    second. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a minute must double p95.
+    Windows are classified by baseline.py; a stretch of hot ones becomes a spike whose ends are refined to the
+    second. Seconds of an outage without any success do not end it. Then bursts of a few very slow requests are looked
+    for, which move no window's percentile. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a
+    minute must double p95.
     """
     stretches = [
         part
-        for first, last in _stretches(windows, levels)
+        for whole in _stretches(windows, levels, _without_success(series, outages))
+        for first, last in _by_height(windows, levels, whole)
         for part in _at_the_start(series, _refined(series, windows, levels, first, last))
     ]
     start = _unanswered(series, levels)
     if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
         stretches.insert(0, start)
+    stretches = sorted([*stretches, *_bursts(series, levels, stretches)], key=lambda one: one.window.start_s)
     calm = np.ones(series.seconds, dtype=np.bool_)
     for stretch in stretches:
         calm[stretch.window.start_s : stretch.window.end_s] = False
@@ -50,7 +58,16 @@ class _Stretch:
     limit_us: float
 
 
-def _stretches(windows: Windows, levels: Levels) -> Iterator[tuple[int, int]]:
+def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
+    """Return which windows lie in an outage and hold too few successes to have a level."""
+    width = rules.WINDOW_S
+    found = np.zeros(-(-series.seconds // width), dtype=np.bool_)
+    for one in outages:
+        found[one.onset_s // width : -(-one.end_s // width)] = True
+    return found & (np.add.reduceat(series.ok, np.arange(0, series.seconds, width)) < 3)
+
+
+def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tuple[int, int]]:
     """Yield (first, last) window of each stretch: from the windows that are certain out to where p95 is calm again."""
     count, begun, last = len(levels.hot), -1, -1
     at = 0
@@ -65,7 +82,7 @@ def _stretches(windows: Windows, levels: Levels) -> Iterator[tuple[int, int]]:
         while ahead < count and quiet < rules.OFF_WINDOWS:
             if levels.hot[ahead] or levels.raised[ahead]:
                 end, quiet = ahead, 0
-            else:
+            elif not without[ahead]:
                 quiet += 1
             ahead += 1
         if begun >= 0 and first > last + 1:
@@ -76,6 +93,34 @@ def _stretches(windows: Windows, levels: Levels) -> Iterator[tuple[int, int]]:
         last, at = end, end + 1
     if begun >= 0:
         yield begun, last
+
+
+def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield a stretch in up to three: a low rise before, the high one, a low one after.
+
+    A service with little load has a p95 that wanders; where it wanders above the limit for minutes before it is
+    overrun, the two are different events. The low parts count where one of their windows is certain.
+    """
+    first, last = whole
+    part = slice(first, last + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        height = np.nan_to_num(np.log(windows.p95_us[part]) - levels.baseline[part], nan=0.0, neginf=0.0)
+    peak = float(height.max())
+    if peak < np.log(rules.HEIGHT_RATIO):
+        yield whole
+        return
+    high = first + np.flatnonzero(height >= peak / 2)
+    begin, end = int(high[0]), int(high[-1])
+    least = rules.HEIGHT_WINDOWS
+    begin = first if begin - 1 - first < least else begin - 1
+    end = last if last - end - 1 < least else end + 1
+    for low_first, low_last in ((first, begin - 1), (end + 1, last)):
+        hot = np.flatnonzero(levels.hot[low_first : low_last + 1])
+        if len(hot) and low_first < begin:
+            yield low_first + int(hot[0]), low_first + int(hot[-1])
+        elif len(hot):
+            yield low_first + int(hot[0]), low_last
+    yield begin, end
 
 
 def _refined(series: Series, windows: Windows, levels: Levels, first: int, last: int) -> _Stretch:
@@ -117,6 +162,9 @@ def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
     median = series.cells.grid(whole.start_s, whole.end_s).quantile(0.5)
     begin = max(0, series.first_ok_us // 1_000_000 - whole.start_s)
     valley = _valley(median, begin)
+    late_answer = series.first_ok_us >= rules.LATE_ANSWER_S * 1e6
+    if valley is None and late_answer and whole.length_s >= rules.GOES_ON * (begin + 1):
+        valley = begin  # nobody could be served before the first answer; what goes on after it is something else
     if valley is None:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
@@ -161,17 +209,70 @@ def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
     return _Stretch(Window(begin, first_answer_s + 1), 0, last, limit_us)
 
 
+def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
+    """Yield stretches outside the given ones in which more requests were very slow than chance explains.
+
+    Very slow is rules.SCAN_RATIO × the limit of its moment; how many of those the run has anyway is counted in the
+    seconds that hold the fewest: a scan for clusters (Naus 1982), with the bound of Poisson for one window.
+    """
+    from scipy.special import pdtrc
+
+    slow = np.zeros(series.seconds)
+    edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
+    for at, (begin, end) in enumerate(itertools.pairwise(edges)):
+        limit_us = float(np.exp(levels.on[min(at, len(levels.on) - 1)])) * rules.SCAN_RATIO
+        slow[begin:end] = _slow(series, begin, end, limit_us)[0]
+    free = np.ones(series.seconds, dtype=np.bool_)
+    for one in stretches:
+        free[max(0, one.window.start_s - rules.SCAN_GAP_S) : one.window.end_s + rules.SCAN_GAP_S] = False
+    slow = np.where(free, slow, 0)
+    hit = np.zeros(series.seconds, dtype=np.bool_)
+    rate = _usual_rate(slow[free])
+    for width in rules.SCAN_S:
+        held = np.convolve(slow, np.ones(width), mode="full")[: series.seconds]
+        chance = pdtrc(np.maximum(held - 1, 0), rate * width)
+        found = np.flatnonzero((held >= rules.MIN_SLOW_REQUESTS) & (chance < rules.SCAN_CHANCE))
+        for at in found.tolist():
+            hit[max(0, at - width + 1) : at + 1] = True
+    edges_of = np.flatnonzero(np.diff(np.r_[False, hit & free, False].astype(np.int8)))
+    for begin, end in zip(edges_of[::2].tolist(), edges_of[1::2].tolist(), strict=True):
+        seconds = begin + np.flatnonzero(slow[begin:end])
+        if not len(seconds):
+            continue
+        window = Window(int(seconds[0]), int(seconds[-1]) + 1)
+        share = slow[window.start_s : window.end_s].sum() / max(1, window.sum(series.ok))
+        worst_us = series.cells.grid(window.start_s, window.end_s, width_s=window.length_s).quantile(1.0)[0]
+        if share >= rules.SCAN_SHARE and window.length_s + worst_us / 1e6 >= rules.SCAN_LENGTH_S:
+            first, last = window.start_s // rules.WINDOW_S, (window.end_s - 1) // rules.WINDOW_S
+            yield _Stretch(window, first, last, float(np.exp(levels.on[first])))
+
+
+def _usual_rate(slow: Floats) -> float:
+    """Return very slow requests per second outside their clusters: the trimmed mean over minutes, at least 1 in 500 s.
+
+    The tenth of the minutes that holds the most is left out: these may be what is looked for.
+    """
+    if not len(slow):
+        return rules.SCAN_RATE
+    minutes = np.add.reduceat(slow, np.arange(0, len(slow), 60))
+    kept = np.sort(minutes)[: max(1, int(len(minutes) * 0.9))]
+    return max(float(kept.mean()) / 60, rules.SCAN_RATE)
+
+
 def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Rise | None:
     """Return the stretch as a spike; None when too few requests were slow to call it one."""
     window = stretch.window
     slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
     late_answer = (series.first_ok_us or 0) >= rules.LATE_ANSWER_S * 1e6
     needed = rules.MIN_SLOW_REQUESTS
-    if window.start_s <= rules.START_S:
+    if window.start_s < rules.CONNECTING_S:
         needed = rules.UNANSWERED_REQUESTS if late_answer else rules.START_SLOW_REQUESTS
     if slow < needed:
         return None
-    peak = stretch.first + int(np.nanargmax(windows.p95_us[stretch.first : stretch.last + 1]))
+    levels_us = windows.p95_us[stretch.first : stretch.last + 1]
+    if np.isnan(levels_us).all():
+        return None
+    peak = stretch.first + int(np.nanargmax(levels_us))
     peak_s, (top, low, high) = (
         peak * rules.WINDOW_S,
         (windows.p95_us[peak], windows.low_us[peak], windows.high_us[peak]),
@@ -180,6 +281,8 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
         peak_s, (top, low, high) = window.start_s, (one[0] for one in own)
     baseline = float(np.exp(levels.baseline[peak]))
+    if float(top) < rules.FEW_RATIO * baseline and slow < rules.MANY_SLOW:
+        return None
     return Rise(
         onset_s=window.start_s,
         end_s=window.end_s,

@@ -1,0 +1,147 @@
+"""Read the requests of a run one by one, thinned evenly where there are too many, as evidence for causes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import OUTCOMES
+from reports.data.arrays import integers
+from reports.data.histogram import Bools, Floats, Ints
+from reports.data.rules import YOUNG_S
+from reports.data.series import Series
+
+MOST_ROWS = 400_000
+"""Rows kept: 25 MB. Of more every second, third … is kept, which leaves shares and medians what they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Requests in the order of their start; times are seconds after t = 0.
+
+    Attributes:
+        start_s: when it was sent.
+        latency_ms: response time (lateness included); of a failed request how long it took to fail.
+        ok: whether it succeeded.
+        status: 0 without an answer.
+        outcome: index into `frames.OUTCOMES`.
+        endpoint: index into `Series.endpoints`.
+        instance: index into `names`; −1 when none is named.
+        names: the instances.
+        age_s: of the instance when it answered; NaN when not known.
+        server_ms: what the service says it took; NaN when it says nothing.
+        thinned: one of so many rows was kept.
+    """
+
+    start_s: Floats
+    latency_ms: Floats
+    ok: Bools
+    status: Ints
+    outcome: Ints
+    endpoint: Ints
+    instance: Ints
+    names: tuple[str, ...]
+    age_s: Floats
+    server_ms: Floats
+    thinned: int
+
+    @property
+    def end_s(self) -> Floats:
+        """When each ended."""
+        return self.start_s + self.latency_ms / 1000
+
+    def young(self, first_seen_s: Floats) -> Bools:
+        """Return whether each was answered by an instance younger than rules.YOUNG_S.
+
+        By its age, else by when it was first seen (`first_seen_s` per instance).
+        """
+        if not len(first_seen_s):
+            return np.zeros(len(self.start_s), dtype=np.bool_)
+        since = self.end_s - first_seen_s[np.maximum(self.instance, 0)]
+        known = self.instance >= 0
+        return np.asarray(known & np.where(np.isnan(self.age_s), since < YOUNG_S, self.age_s < YOUNG_S))
+
+    def first_seen_s(self) -> Floats:
+        """Return when each instance's first request was sent; inf for one without any."""
+        first = np.full(len(self.names), np.inf)
+        known = self.instance >= 0
+        np.minimum.at(first, self.instance[known], self.start_s[known])
+        return first
+
+
+COLUMNS = ("start", "latency_us", "late_us", "name", "method", "status", "outcome", "instance", "instance_age_ms", "server_us")
+
+
+def read_requests(folder: RunFolder, series: Series) -> Requests:
+    """Return the run's requests; of more than MOST_ROWS an even share."""
+    total = int(series.started.sum())
+    step = max(1, -(-total // MOST_ROWS))
+    index = {(endpoint.name, endpoint.method): at for at, endpoint in enumerate(series.endpoints)}
+    names: dict[str, int] = {}
+    parts: list[list[np.ndarray[tuple[int], np.dtype[np.float64]]]] = []
+    seen = 0
+    for batch in folder.row_batches(COLUMNS):
+        if not batch.num_rows:
+            continue
+        kept = slice((-seen) % step, None, step)
+        seen += batch.num_rows
+        parts.append([column[kept] for column in _columns(batch, index, names, series.t0_ns)])
+    columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)] if parts else [np.empty(0)] * 8
+    order = np.argsort(columns[0], kind="stable")
+    start, latency, status, outcome, endpoint, instance, age, server = (column[order] for column in columns)
+    return Requests(
+        start_s=start,
+        latency_ms=latency,
+        ok=outcome == 0,
+        status=status.astype(np.int64),
+        outcome=outcome.astype(np.int64),
+        endpoint=endpoint.astype(np.int64),
+        instance=instance.astype(np.int64),
+        names=tuple(names),
+        age_s=age,
+        server_ms=server,
+        thinned=step,
+    )
+
+
+def _columns(
+    batch: pa.RecordBatch, index: dict[tuple[str, str], int], names: dict[str, int], t0_ns: int
+) -> list[Floats]:
+    latency = np.maximum(integers(batch.column("latency_us"), 0), 0) + np.maximum(
+        integers(batch.column("late_us"), 0), 0
+    )
+    kinds = batch.column("outcome").dictionary.to_pylist()
+    codes = np.array([OUTCOMES.index(name) for name in kinds], dtype=np.int64)
+    age = integers(batch.column("instance_age_ms"), -1)
+    server = integers(batch.column("server_us"), -1)
+    found = (
+        (integers(batch.column("start"), 0) - t0_ns) / 1e9,
+        latency / 1000,
+        integers(batch.column("status"), 0),
+        codes[integers(batch.column("outcome").indices, 0)],
+        _endpoints(batch, index),
+        _instances(batch.column("instance"), names),
+        np.where(age >= 0, age / 1000, np.nan),
+        np.where(server >= 0, server / 1000, np.nan),
+    )
+    return [np.asarray(column, dtype=np.float64) for column in found]
+
+
+def _endpoints(batch: pa.RecordBatch, index: dict[tuple[str, str], int]) -> Ints:
+    name, method = batch.column("name"), batch.column("method")
+    called, how = name.dictionary.to_pylist(), method.dictionary.to_pylist()
+    pair = integers(name.indices, 0) * len(how) + integers(method.indices, 0)
+    distinct, inverse = np.unique(pair, return_inverse=True)
+    other = max(len(index) - 1, 0)
+    found = [index.get((called[at // len(how)], how[at % len(how)]), other) for at in distinct.tolist()]
+    return np.array(found, dtype=np.int64)[inverse]
+
+
+def _instances(column: pa.Array, names: dict[str, int]) -> Ints:
+    called = column.dictionary.to_pylist()
+    places = np.array([names.setdefault(name, len(names)) if name else -1 for name in called] or [-1], dtype=np.int64)
+    at = integers(column.indices, -1)
+    return np.where(at >= 0, places[at], -1)

@@ -1,0 +1,169 @@
+"""Decide whether what generated the load made a spike: the workers, or the machine they run on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.data import rules
+from reports.data.histogram import Floats
+from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.rules_start import Start, start_of
+from reports.spikes.view import SpikeView
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """How busy the workers were during a spike.
+
+    Attributes:
+        length_s: of the spike.
+        saturated_s: seconds inside in which the generator was so busy that it could have made the rise.
+        busy_ratio: share of its seconds in which a worker's core was full.
+        lag_ratio: the usual lag of the worst worker's event loop inside, against the rise of p95.
+        lag_before_ms: its worst lag until the run's first answer.
+        cpu_ratio, loop_lag_ms: the worst worker inside; None when not known.
+        start: how the run began.
+        elsewhere: whether an instance or demand could have made the rise.
+    """
+
+    length_s: int
+    saturated_s: int
+    busy_ratio: float
+    lag_ratio: float
+    lag_before_ms: float
+    cpu_ratio: float | None
+    loop_lag_ms: float | None
+    start: Start
+    elsewhere: bool
+
+
+def generator_of(view: SpikeView) -> Generator | None:
+    """Return how busy the workers were; None when that was not recorded."""
+    load, spike = view.data.load, view.spike
+    inside = slice(spike.onset_s, spike.end_s)
+    cpu, lag = np.nan_to_num(load.cpu_ratio[inside]), np.nan_to_num(load.loop_lag_ms[inside])
+    if not len(cpu) or np.isnan(load.cpu_ratio[inside]).all() and np.isnan(load.loop_lag_ms[inside]).all():
+        return None
+    rise_ms = max(spike.peak_ms - spike.baseline_ms, 1e-9)
+    busy = cpu >= rules.GENERATOR_CPU_RATIO
+    late = (lag > rules.GENERATOR_LAG_MS) & (lag >= rules.GENERATOR_LAG_SHARE * rise_ms)
+    answer_s = (view.data.series.first_ok_us or 0) // 1_000_000
+    return Generator(
+        length_s=spike.end_s - spike.onset_s,
+        saturated_s=int((busy | late).sum()),
+        busy_ratio=float(busy.mean()),
+        lag_ratio=float(np.median(lag)) / rise_ms,
+        lag_before_ms=worst(load.loop_lag_ms[: 1 + answer_s]) or 0.0,
+        cpu_ratio=worst(load.cpu_ratio[inside]),
+        loop_lag_ms=worst(load.loop_lag_ms[inside]),
+        start=start_of(view),
+        elsewhere=view.added.count > 0 or (view.slowed.whole and bool(view.demand.new)),
+    )
+
+
+def worst(values: Floats) -> float | None:
+    """Return the highest known value; None without any."""
+    known = values[~np.isnan(values)]
+    return float(known.max()) if len(known) else None
+
+
+def decide_generator(facts: Generator) -> Finding | None:
+    """Hold a spike against the generator where it was busy or late enough to have made it.
+
+    A loop that was late by much less than the rise counts only where no instance and no demand could have made it.
+    """
+    if facts.saturated_s < rules.GENERATOR_SHARE * facts.length_s:
+        return None
+    surely = facts.busy_ratio >= rules.GENERATOR_SHARE
+    surely |= facts.lag_ratio >= rules.LAG_EXPLAINS and not _surely_cold(facts)
+    if not surely and facts.elsewhere:
+        return None
+    said = []
+    if facts.cpu_ratio is not None and facts.cpu_ratio >= rules.GENERATOR_CPU_RATIO:
+        said.append(f"a worker used {facts.cpu_ratio:.0%} of a core")
+    if facts.loop_lag_ms is not None and facts.loop_lag_ms > rules.GENERATOR_LAG_MS:
+        said.append(f"a worker's event loop was {facts.loop_lag_ms:.0f} ms late")
+    clause = (
+        f"the load generator was saturated in {facts.saturated_s} s of the spike's {facts.length_s} s "
+        f"({', '.join(said)}): it may have measured itself; use more workers and run again"
+    )
+    return Finding(Cause.GENERATOR, Confidence.HIGH, (clause,))
+
+
+def _surely_cold(facts: Generator) -> bool:
+    """Whether the first requests waited for an instance far longer than the event loop was late."""
+    waited_ms = (facts.start.first_answer_s or 0.0) * 1000
+    cold = facts.start.at_start and facts.start.first_is_new and facts.start.slow_first_answer
+    return cold and facts.lag_before_ms < waited_ms / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the machine that ran the workers was doing: shares of seconds inside and outside the spike.
+
+    Attributes:
+        inside_ratio, outside_ratio: seconds in which it was busy, by any of the three.
+        cpu_ratio, steal_ratio, pressure_ratio: the highest inside; None when not known.
+        new_demand: whether demand was new and nearly all slowed, on a service that shares this machine.
+    """
+
+    inside_ratio: float
+    outside_ratio: float
+    cpu_ratio: float | None
+    steal_ratio: float | None
+    pressure_ratio: float | None
+    new_demand: bool
+
+
+def machine_of(view: SpikeView) -> Machine | None:
+    """Return how busy the whole machine was; None when that was not recorded."""
+    load, spike = view.data.load, view.spike
+    limits = (
+        (load.machine_cpu_ratio, rules.MACHINE_CPU_RATIO),
+        (load.machine_steal_ratio, rules.MACHINE_STEAL_RATIO),
+        (load.memory_pressure_ratio, rules.MACHINE_PRESSURE_RATIO),
+    )
+    if all(np.isnan(values).all() for values, _ in limits):
+        return None
+    busy = np.any([np.nan_to_num(values) >= limit for values, limit in limits], axis=0)
+    inside = np.zeros(len(busy), dtype=np.bool_)
+    inside[spike.onset_s : spike.end_s] = True
+    for one in view.data.spikes:
+        if one is not spike:
+            busy[one.onset_s : one.end_s] &= inside[one.onset_s : one.end_s]
+    shares_it = view.data.run.target.capabilities.on_this_machine
+    at = slice(spike.onset_s, spike.end_s)
+    return Machine(
+        inside_ratio=float(busy[inside].mean()) if inside.any() else 0.0,
+        outside_ratio=float(busy[~inside].mean()) if (~inside).any() else 0.0,
+        cpu_ratio=worst(load.machine_cpu_ratio[at]),
+        steal_ratio=worst(load.machine_steal_ratio[at]),
+        pressure_ratio=worst(load.memory_pressure_ratio[at]),
+        new_demand=shares_it and view.slowed.whole and bool(view.demand.new),
+    )
+
+
+def decide_machine(facts: Machine) -> Finding | None:
+    """Name the machine where it was busy inside the spike and hardly ever else, and not by the service's own load."""
+    if facts.inside_ratio < rules.MACHINE_SHARE or facts.outside_ratio > rules.MACHINE_SHARE * facts.inside_ratio:
+        return None
+    if facts.new_demand:
+        return None
+    said = []
+    if (facts.cpu_ratio or 0) >= rules.MACHINE_CPU_RATIO:
+        said.append(f"{facts.cpu_ratio:.0%} of its CPU in use")
+    if (facts.steal_ratio or 0) >= rules.MACHINE_STEAL_RATIO:
+        said.append(f"{facts.steal_ratio:.0%} of its CPU taken by other machines on its host")
+    if (facts.pressure_ratio or 0) >= rules.MACHINE_PRESSURE_RATIO:
+        said.append(f"programs waited for memory {facts.pressure_ratio:.0%} of the time")
+    clause = (
+        f"the machine that ran the load generator was busy in {facts.inside_ratio:.0%} of the spike's seconds and "
+        f"{facts.outside_ratio:.0%} of the others ({', '.join(said)}): run again on an idle machine"
+    )
+    return Finding(Cause.MACHINE, Confidence.HIGH, (clause,))
+
+
+GENERATOR_RULE = Rule("generator", generator_of, decide_generator)
+MACHINE_RULE = Rule("machine", machine_of, decide_machine)

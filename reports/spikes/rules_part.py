@@ -1,0 +1,324 @@
+"""Decide whether a part of the service made a spike: one endpoint, one instance, a lost instance, a revision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loadtest.recording.frames import OUTCOMES
+from reports.data import rules
+from reports.data.cloud import INSTANCE_COUNT
+from reports.data.histogram import Bools, Floats
+from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.view import SpikeView
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Which endpoints slowed, each against its own calm requests.
+
+    Attributes:
+        slow: "METHOD name × median ratio" of those that slowed.
+        kept: how many requests of endpoints that did not were sent inside.
+        kept_most: the highest share of those endpoints' requests above their own calm p90.
+        count: slow endpoints.
+        all_known: whether every endpoint with enough requests was one or the other.
+        requests: of the slow ones inside.
+    """
+
+    slow: tuple[str, ...]
+    kept: int
+    kept_most: float
+    all_known: bool
+    requests: int
+
+
+def endpoints_of(view: SpikeView) -> Endpoints | None:
+    """Return which endpoints slowed; None with fewer than two that can be told."""
+    requests, series = view.data.requests, view.data.series
+    if len(series.endpoints) < 2:
+        return None
+    slow, kept, most, unknown, hit = [], 0, 0.0, 0, 0
+    calm = view.data.calm & _near(view)
+    for at, endpoint in enumerate(series.endpoints):
+        mine = requests.endpoint == at
+        inside = requests.latency_ms[view.inside & requests.ok & mine]
+        before = requests.latency_ms[calm & mine]
+        if len(inside) < rules.PART_REQUESTS or len(before) < 2 * rules.PART_REQUESTS:
+            continue
+        beyond = float(np.mean(inside > np.percentile(before, 90)))
+        ratio = float(np.median(inside) / max(np.median(before), 1e-3))
+        if beyond >= rules.PART_SLOW and ratio >= rules.PART_RATIO:
+            slow.append(f"{endpoint.method} {endpoint.name} took × {ratio:.1f}".strip())
+            hit += len(inside)
+        elif beyond <= rules.PART_KEPT and ratio <= 1.2:
+            kept, most = kept + len(inside), max(most, beyond)
+        else:
+            unknown += 1
+    return Endpoints(tuple(slow), kept, most, not unknown, hit)
+
+
+def _near(view: SpikeView) -> Bools:
+    """Return requests within ten minutes of the spike: drift over longer does not matter."""
+    start = view.data.requests.start_s
+    return np.asarray((start > view.spike.onset_s - 600) & (start < view.spike.end_s + 600))
+
+
+def decide_endpoint(facts: Endpoints) -> Finding | None:
+    """Name the endpoints that slowed while others, in the same seconds on the same instances, did not."""
+    if not facts.slow or facts.kept < 2 * rules.PART_REQUESTS:
+        return None
+    clauses = (
+        f"{', '.join(facts.slow)} of its calm median",
+        f"{facts.kept} requests of other endpoints in the same seconds kept theirs "
+        f"(at most {facts.kept_most:.0%} above their calm p90)",
+    )
+    sure = facts.all_known and facts.requests >= 2 * rules.PART_REQUESTS
+    return Finding(Cause.ENDPOINT, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
+
+
+ENDPOINT_RULE = Rule("one endpoint", endpoints_of, decide_endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """Which instances slowed.
+
+    Attributes:
+        slow: names of those where the slow requests were.
+        slow_ratio: share of slow ones among their requests.
+        share_ratio: of all slow requests those that they answered.
+        others: instances that kept their latency; `others_ratio`: share of slow ones among their requests.
+        served_before: whether they had answered calmly before the spike.
+        young_ratio: share of their slow requests that they answered while younger than 10 s.
+        count: slow requests.
+    """
+
+    slow: tuple[str, ...]
+    slow_ratio: float
+    share_ratio: float
+    others: int
+    others_ratio: float
+    served_before: bool
+    young_ratio: float
+    count: int
+
+
+def instances_of(view: SpikeView) -> Instances | None:
+    """Return which instances slowed; None with fewer than two to compare."""
+    requests = view.data.requests
+    if len(requests.names) < 2:
+        return None
+    named = view.inside & requests.ok & (requests.instance >= 0)
+    sent = np.bincount(requests.instance[named], minlength=len(requests.names))
+    slow = np.bincount(requests.instance[view.slow & named], minlength=len(requests.names))
+    ratio = slow / np.maximum(sent, 1)
+    hit = (sent >= 4) & (ratio >= rules.INSTANCE_SLOW)
+    others = (sent >= 4) & ~hit
+    if not hit.any() or not others.any() or not slow.sum():
+        return None
+    on_hit = hit[np.maximum(requests.instance, 0)] & named
+    calm = view.data.calm & hit[np.maximum(requests.instance, 0)] & (requests.instance >= 0)
+    return Instances(
+        slow=tuple(name for name, is_hit in zip(requests.names, hit, strict=True) if is_hit),
+        slow_ratio=float(slow[hit].sum() / sent[hit].sum()),
+        share_ratio=float(slow[hit].sum() / slow.sum()),
+        others=int(others.sum()),
+        others_ratio=float(slow[others].sum() / sent[others].sum()),
+        served_before=bool((calm & (requests.start_s < view.spike.onset_s)).sum() >= 5),
+        young_ratio=float((view.slow & on_hit & view.data.young).sum() / max(1, (view.slow & on_hit).sum())),
+        count=int(slow.sum()),
+    )
+
+
+def decide_slow_instance(facts: Instances) -> Finding | None:
+    """Name the instance that answered the slow requests, where the others kept their latency and it was not young."""
+    if facts.share_ratio < 0.7 or facts.others_ratio > rules.OTHERS_SLOW / 2 or facts.young_ratio > 0.3:
+        return None
+    if len(facts.slow) > facts.others or facts.count < rules.MIN_SLOW_REQUESTS:
+        return None
+    which = ", ".join(facts.slow[:3])
+    clauses = (
+        f"{facts.share_ratio:.0%} of the {facts.count} slow requests were answered by {which}, "
+        f"{facts.slow_ratio:.0%} of whose requests were slow",
+        f"of the {facts.others} other instances' requests {facts.others_ratio:.0%}",
+    )
+    sure = facts.served_before and facts.count >= 10
+    return Finding(Cause.SLOW_INSTANCE, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
+
+
+SLOW_INSTANCE_RULE = Rule("one slow instance", instances_of, decide_slow_instance)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An instance that stopped answering around the spike's onset while the run went on.
+
+    Attributes:
+        name: of it; `at_s`: its last answer.
+        expected: answers that it would have given until the spike's end, at its share before.
+        failed: requests that failed without an answer or with a 5xx within 3 s of that.
+        replaced_s: how long after it the next instance became ready; None when none did soon.
+        fewer_users: whether load fell around it, so that the platform may have removed it.
+        more_users: whether load had risen, which explains a new instance without a lost one.
+    """
+
+    name: str
+    at_s: float
+    expected: float
+    failed: int
+    replaced_s: float | None
+    fewer_users: bool
+    more_users: bool
+
+
+def lost_of(view: SpikeView) -> Lost | None:
+    """Return the instance that was lost at the onset; None when none was."""
+    requests, line, spike = view.data.requests, view.data.timeline, view.spike
+    if not view.data.headers:
+        return None
+    near = (line.last_s >= spike.onset_s - rules.LOST_NEAR_S) & (line.last_s <= spike.onset_s + rules.LOST_NEAR_S)
+    near &= (line.first_s < spike.onset_s - 10) & (line.last_s < view.data.series.seconds - 20)
+    best: Lost | None = None
+    for number in np.flatnonzero(near).tolist():
+        at = float(line.last_s[number])
+        mine = (requests.instance == number) & (requests.start_s >= at - 60)
+        per_s = mine.sum() / min(60.0, max(10.0, at - line.first_s[number]))
+        around = (requests.end_s > at - 3) & (requests.end_s < at + 3) & ~requests.ok
+        hard = (requests.outcome == OUTCOMES.index("connection")) | (requests.status >= 500)
+        later = line.ready_s[(line.ready_s > at) & (line.ready_s < at + rules.REPLACED_S)]
+        ready_just_before = ((line.ready_s > at - 15) & (line.ready_s <= at)).any()
+        replaced = float(later.min() - at) if len(later) and not ready_just_before else None
+        found = Lost(
+            name=requests.names[number],
+            at_s=at,
+            expected=per_s * max(10.0, spike.end_s - at),
+            failed=int((around & hard).sum()),
+            replaced_s=replaced,
+            fewer_users=_fell(view.data.demand, int(at)),
+            more_users=(view.demand.before_ratio or 1.0) >= rules.RISING_DEMAND,
+        )
+        if best is None or found.failed > best.failed or (found.failed == best.failed and found.expected > best.expected):
+            best = found
+    return best
+
+
+def _fell(users: Floats | None, at: int) -> bool:
+    """Return whether load around a moment was less than in the minute and a half before."""
+    if users is None:
+        return False
+    now, before = users[max(0, at - 5) : at + 5], users[max(0, at - 90) : max(1, at - 5)]
+    return float(np.nanmean(now)) < 0.85 * float(np.nanmean(before))
+
+
+def decide_lost(facts: Lost) -> Finding | None:
+    """Name an instance that was lost, by what failed with it or by the one that replaced it."""
+    if facts.expected < rules.LOST_ANSWERS or facts.fewer_users:
+        return None
+    if not facts.failed and (facts.replaced_s is None or facts.more_users):
+        return None
+    clauses = [f"{facts.name} gave its last answer at {facts.at_s:.1f} s, {facts.expected:.0f} more were to be expected"]
+    if facts.failed:
+        clauses.append(f"{facts.failed} requests failed within 3 s of that")
+    if facts.replaced_s is not None:
+        clauses.append(f"a new instance was ready {facts.replaced_s:.1f} s later")
+    both = facts.failed > 0 and facts.replaced_s is not None
+    return Finding(Cause.REPLACED, Confidence.HIGH if both else Confidence.LOW, tuple(clauses))
+
+
+LOST_RULE = Rule("lost instance", lost_of, decide_lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision that the gauge first counts around the spike, and who answered the slow requests.
+
+    Attributes:
+        name, before: the new revision and the one before it; "" when only the headers tell.
+        at_s: the first sample that counts it; when the first new instance was ready where only headers tell.
+        replaced: instances that stopped within 2 min of that, of so many before; None without headers.
+        were: see `replaced`.
+        young_ratio: share of the slow requests that young instances answered; None without headers.
+        others_ratio: share of slow ones among the others' requests.
+    """
+
+    name: str
+    before: str
+    at_s: float
+    replaced: int | None
+    were: int
+    young_ratio: float | None
+    others_ratio: float
+
+
+def revision_of(view: SpikeView) -> Revision | None:
+    """Return the revision that came around the spike; None when none did."""
+    spike, data = view.spike, view.data
+    first: dict[str, float] = {}
+    for one in data.cloud or ():
+        name = one.labels.get("revision_name", "")
+        counted = one.end_s[np.nan_to_num(one.value) > 0]
+        if one.metric == INSTANCE_COUNT and name and len(counted):
+            first[name] = min(first.get(name, np.inf), float(counted[0]))
+    new = [(at, name) for name, at in first.items() if spike.onset_s - 30 <= at <= spike.end_s + 90]
+    earlier = [name for name, at in first.items() if at < spike.onset_s - 30]
+    gauge = bool(new) and bool(earlier)
+    replaced, were, at_s, young, others = _replaced(view)
+    if not gauge and (replaced is None or were < 2 or replaced < were):
+        return None
+    return Revision(
+        name=min(new)[1] if gauge else "",
+        before=earlier[-1] if gauge else "",
+        at_s=min(new)[0] if gauge else at_s,
+        replaced=replaced,
+        were=were,
+        young_ratio=young,
+        others_ratio=others,
+    )
+
+
+def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, float]:
+    """Return how many of the instances before the spike stopped around it, of how many, and who was slow."""
+    if not view.data.headers:
+        return None, 0, 0.0, None, 0.0
+    line, spike, requests = view.data.timeline, view.spike, view.data.requests
+    before = (line.ready_s < spike.onset_s - 10) & (line.last_s > spike.onset_s - 30)
+    gone = before & (line.last_s < min(spike.end_s + 60, view.data.series.seconds - 10))
+    new = (line.ready_s > spike.onset_s - 30) & (line.ready_s < spike.end_s + 15)
+    slow = view.slow & (requests.instance >= 0)
+    on_new = new[np.maximum(requests.instance, 0)]
+    others = view.inside & requests.ok & (requests.instance >= 0) & ~on_new
+    at_s = float(line.ready_s[new].min()) if new.any() else 0.0
+    if not new.any() or new.sum() < 0.5 * before.sum():
+        return 0, int(before.sum()), at_s, float((slow & on_new).sum()) / max(1, int(slow.sum())), 1.0
+    return (
+        int(gone.sum()),
+        int(before.sum()),
+        at_s,
+        float((slow & on_new).sum()) / max(1, int(slow.sum())),
+        float((slow & others).sum()) / max(1, int(others.sum())),
+    )
+
+
+def decide_revision(facts: Revision) -> Finding | None:
+    """Name a new revision: the gauge counts it first around the spike, and its instances answered the slow requests."""
+    by_headers = facts.young_ratio is not None and facts.young_ratio >= 0.6
+    if facts.young_ratio is not None and not by_headers:
+        return None
+    clauses = []
+    if facts.name:
+        clauses.append(f"revision {facts.name} is first counted at {facts.at_s:.0f} s, after {facts.before}")
+    if facts.replaced:
+        clauses.append(f"{facts.replaced} of {facts.were} instances were replaced from {facts.at_s:.0f} s on")
+    if facts.young_ratio is not None:
+        clauses.append(f"new instances answered {facts.young_ratio:.0%} of the slow requests")
+    if not clauses or not (facts.name or facts.replaced):
+        return None
+    sure = Confidence.LOW
+    if facts.name and by_headers:
+        sure = Confidence.HIGH
+    return Finding(Cause.REVISION, sure, tuple(clauses))
+
+
+REVISION_RULE = Rule("new revision", revision_of, decide_revision)

@@ -1,0 +1,264 @@
+"""Decide whether instances that had just started, or had not served before, made a spike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.data import rules
+from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.view import Added, Demand, Slowed, SpikeView
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a run began, for a spike that may have begun with it. Times are seconds after t = 0.
+
+    Attributes:
+        at_start: whether the spike began with the load.
+        headers: whether the service names its instances.
+        aged: whether it tells their ages.
+        first_ready_s: when the run's first instance could serve (by its age; else its first answer).
+        first_is_new: whether that was after the load began, and inside this spike.
+        first_answer_s: when the run's first success had come.
+        slow_first_answer: whether that took much longer than a calm request.
+        gauge_before: instances by the gauge at or just before t = 0; None when not known.
+        local: whether the target is a single process on this machine.
+    """
+
+    at_start: bool
+    headers: bool
+    aged: bool
+    first_ready_s: float | None
+    first_is_new: bool
+    first_answer_s: float | None
+    slow_first_answer: bool
+    gauge_before: float | None
+    local: bool
+
+
+def start_of(view: SpikeView) -> Start:
+    """Return how the run began."""
+    spike, data = view.spike, view.data
+    answer_s = None if data.series.first_ok_us is None else data.series.first_ok_us / 1e6
+    slow = answer_s is not None and answer_s * 1000 > max(500.0, 2 * spike.baseline_ms) and spike.onset_s <= answer_s
+    ready: float | None = None
+    is_new = False
+    if data.headers:
+        ready = float(data.timeline.ready_s.min())
+        is_new = (ready > -1.0 or not data.timeline.aged) and not any(
+            one.onset_s < spike.onset_s for one in data.spikes
+        )
+        is_new &= spike.onset_s - rules.START_NEAR_S <= ready <= spike.end_s + spike.peak_ms / 1000 + 1
+    return Start(
+        at_start=view.at_start,
+        headers=data.headers,
+        aged=data.headers and data.timeline.aged,
+        first_ready_s=ready,
+        first_is_new=is_new,
+        first_answer_s=answer_s,
+        slow_first_answer=slow,
+        gauge_before=_gauge_before(view),
+        local=data.run.target.capabilities.single_process,
+    )
+
+
+def _gauge_before(view: SpikeView) -> float | None:
+    """Return the gauge's last sample before the load or, without one, its first if that is 0."""
+    gauge = view.data.gauge
+    if gauge is None or not len(gauge.at_s):
+        return None
+    earlier = gauge.total[gauge.at_s <= 0]
+    if len(earlier):
+        return float(earlier[-1])
+    return 0.0 if gauge.total[0] == 0 else None
+
+
+def decide_cold_start(facts: Start) -> Finding | None:
+    """Name a cold start from zero: the spike begins with the load, before the first instance was able to serve."""
+    if not facts.at_start:
+        return None
+    answer = f"nothing was answered before {facts.first_answer_s or 0:.1f} s"
+    if facts.headers:
+        if not facts.first_is_new or facts.first_ready_s is None or (not facts.aged and (facts.gauge_before or 0) > 0):
+            return None
+        seen = "was ready" if facts.aged else "was first seen"
+        clause = f"the spike begins with the load and its first instance {seen} at {facts.first_ready_s:.1f} s"
+        if facts.aged:
+            sure = Confidence.HIGH if facts.slow_first_answer else Confidence.MEDIUM
+        else:
+            sure = Confidence.MEDIUM if facts.slow_first_answer and facts.gauge_before == 0 else Confidence.LOW
+        return Finding(Cause.COLD_START, sure, (clause,))
+    if not facts.slow_first_answer or (facts.gauge_before or 0) > 0:
+        return None
+    if facts.gauge_before == 0:
+        clauses = (f"the gauge showed no instance at the start, and {answer}",)
+        return Finding(Cause.COLD_START, Confidence.MEDIUM, clauses)
+    if facts.local:
+        return None
+    clause = f"the spike begins with the load, and {answer}; instance data is missing"
+    return Finding(Cause.COLD_START, Confidence.LOW, (clause,))
+
+
+COLD_START_RULE = Rule("cold start", start_of, decide_cold_start)
+
+
+@dataclass(frozen=True, slots=True)
+class Young:
+    """Who answered the slow requests: young instances, or those that had served before.
+
+    Attributes:
+        added: instances that became ready around the spike.
+        slow: slow requests inside.
+        young_ratio: share of them that an instance younger than 10 s answered.
+        early_ratio: the same of the first quarter: what made the spike was there when it began.
+        others_ratio: share of slow ones among the requests that older instances answered; None without any.
+        slowed, demand: of all.
+    """
+
+    added: Added
+    slow: int
+    young_ratio: float
+    early_ratio: float
+    others_ratio: float | None
+    slowed: Slowed
+    demand: Demand
+
+
+def young_of(view: SpikeView) -> Young | None:
+    """Return who answered the slow requests; None without instance data or without an added instance."""
+    if not view.added.known or not view.added.count:
+        return None
+    requests, slow, young = view.data.requests, view.slow, view.data.young
+    named = requests.instance >= 0
+    count = int((slow & named).sum())
+    if view.data.headers and not count:
+        return None
+    times = requests.start_s[slow & named]
+    early = slow & named & (requests.start_s <= (np.percentile(times, 25) if count else 0.0))
+    others = view.inside & requests.ok & named & ~young
+    return Young(
+        added=view.added,
+        slow=count,
+        young_ratio=float((slow & young).sum()) / max(1, count),
+        early_ratio=float((early & young).sum()) / max(1, int(early.sum())),
+        others_ratio=float((slow & others).sum()) / int(others.sum()) if others.sum() >= 5 else None,
+        slowed=view.slowed,
+        demand=view.demand,
+    )
+
+
+def decide_added(facts: Young) -> Finding | None:
+    """Name the start of an added instance: young instances answered the slow requests, from the first of them on.
+
+    One that came after the onset did not make it; where older instances slowed as well, something else did.
+    """
+    if not facts.added.headers:
+        if facts.slowed.whole or facts.demand.new is None:
+            return None
+        clauses = (facts.added.words, f"{facts.slowed.words}: the others kept their latency")
+        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, clauses)
+    if facts.young_ratio < rules.YOUNG_SLOW or facts.early_ratio < rules.YOUNG_EARLY:
+        return None
+    clause = f"young instances answered {facts.young_ratio:.0%} of the {facts.slow} slow requests"
+    others = "no older instance answered"
+    if facts.others_ratio is not None:
+        others = f"{facts.others_ratio:.0%} of the older ones' requests were slow"
+    clauses = (facts.added.words, clause, others)
+    if (facts.others_ratio or 0) > rules.OTHERS_SLOW:
+        return None
+    if facts.others_ratio is None or (facts.slowed.whole and facts.demand.new):
+        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (*clauses, facts.demand.words))
+    return Finding(Cause.ADDED_INSTANCE, Confidence.HIGH, clauses)
+
+
+ADDED_RULE = Rule("added instance", young_of, decide_added)
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """Whether instances that were ready, but had not served, answered the slow requests.
+
+    Attributes:
+        instances: those whose first requests fall into the spike.
+        slow: slow requests inside.
+        fresh_ratio: share of them that those instances answered.
+        ready_before_s: how long the youngest of these had been ready when its first request was sent.
+        later_ratio: load served calmly after the spike, against the load inside; None when not known.
+        aged: whether ages are known.
+        early_ratio: share of slow ones among the first half of those instances' requests inside, by order.
+        late_ratio: the same of their requests in the 30 s after the spike.
+    """
+
+    instances: int
+    slow: int
+    fresh_ratio: float
+    ready_before_s: float
+    later_ratio: float | None
+    aged: bool
+    early_ratio: float
+    late_ratio: float
+
+
+def lazy_of(view: SpikeView) -> Lazy | None:
+    """Return what is known of instances that served for the first time; None without ages or such instances."""
+    if not view.data.headers or not view.data.timeline.aged:
+        return None
+    requests, line, spike = view.data.requests, view.data.timeline, view.spike
+    fresh = (line.first_s >= spike.onset_s - 3) & (line.first_s < spike.end_s)
+    slow = view.slow & (requests.instance >= 0)
+    if not fresh.any() or not slow.any():
+        return None
+    on_fresh = fresh[np.maximum(requests.instance, 0)] & (requests.instance >= 0)
+    hit = fresh & (np.bincount(requests.instance[slow], minlength=len(fresh)) > 0)
+    if not hit.any():
+        return None
+    mine = np.flatnonzero(view.inside & requests.ok & on_fresh)
+    first = mine[: max(1, len(mine) // 2)]
+    after = requests.ok & on_fresh & (requests.start_s >= spike.end_s) & (requests.start_s < spike.end_s + 30)
+    return Lazy(
+        instances=int(hit.sum()),
+        slow=int(slow.sum()),
+        fresh_ratio=float((slow & on_fresh).sum()) / int(slow.sum()),
+        ready_before_s=float((line.first_s - line.ready_s)[hit].min()),
+        later_ratio=_later_ratio(view),
+        aged=True,
+        early_ratio=float(view.slow[first].mean()),
+        late_ratio=float(np.mean(requests.latency_ms[after] > limit_ms)) if after.any() else 1.0,
+    )
+
+
+def _later_ratio(view: SpikeView) -> float | None:
+    users, spike = view.data.demand, view.spike
+    if users is None or np.isnan(users[spike.onset_s : spike.end_s]).all():
+        return None
+    later = users[spike.end_s : spike.end_s + 120].copy()
+    for one in view.data.spikes:
+        if one is not spike:
+            later[max(0, one.onset_s - spike.end_s) : max(0, one.end_s - spike.end_s)] = np.nan
+    if np.isnan(later).all():
+        return None
+    return float(np.nanmax(later)) / max(float(np.nanmax(users[spike.onset_s : spike.end_s])), 1e-9)
+
+
+def decide_lazy(facts: Lazy) -> Finding | None:
+    """Name first requests on a warm instance: it was up long before, slow at first, and fast later at no less load."""
+    if facts.ready_before_s < rules.YOUNG_S or facts.fresh_ratio < 0.7 or facts.late_ratio > 0.2:
+        return None
+    if facts.early_ratio < 0.4 or (facts.later_ratio is not None and facts.later_ratio < 0.9):
+        return None
+    many = facts.instances != 1
+    clause = (
+        f"{facts.fresh_ratio:.0%} of the {facts.slow} slow requests were among the first that "
+        f"{facts.instances} instance{'s' * many} answered, though {'they were' if many else 'it was'} ready "
+        f"{facts.ready_before_s:.0f} s before: what {'they load' if many else 'it loads'} at the first request"
+    )
+    later = f"afterwards {facts.late_ratio:.0%} were slow"
+    if facts.later_ratio is not None:
+        later += f" at × {facts.later_ratio:.2f} of the load"
+    sure = Confidence.HIGH if facts.late_ratio < 0.1 and facts.fresh_ratio > 0.85 else Confidence.MEDIUM
+    return Finding(Cause.LAZY, sure, (clause, later))
+
+
+LAZY_RULE = Rule("lazy first requests", lazy_of, decide_lazy)

@@ -1,0 +1,251 @@
+"""Decide whether a spike comes of when its requests were sent: after idle time, in periodic pauses, all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.data import rules
+from reports.data.histogram import Bools, Floats
+from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.view import Added, Demand, Slowed, SpikeView
+
+CPU = "run.googleapis.com/container/cpu/utilizations"
+
+
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """Requests that met an instance which had been idle, over the whole run, and all others.
+
+    Attributes:
+        idle_s: how long it had been idle at least.
+        times: how often; `ratio`: share of those requests that were slow.
+        inside: how often inside this spike, slowly.
+        others_ratio: share of slow ones among requests that met a busy instance.
+        named: whether it is known which instance answered.
+    """
+
+    idle_s: float
+    times: int
+    ratio: float
+    inside: int
+    others_ratio: float
+    named: bool
+
+
+def waking_of(view: SpikeView) -> Waking | None:
+    """Return what idle time did, for the idle time that tells slow from fast best; None without idle instances."""
+    data, requests = view.data, view.data.requests
+    named = data.headers
+    if requests.thinned > 1 or (not named and (data.instances is None or data.instances.max() > 1) and not data.run.target.capabilities.single_process):
+        return None
+    idle = _idle_s(requests.instance if named else np.zeros(len(requests.start_s), dtype=np.int64), requests.start_s, requests.end_s)
+    usable = requests.ok & ((requests.instance >= 0) | (not named)) & ~(data.young & (requests.end_s > 0))
+    slow = requests.latency_ms > view.limit_ms
+    best: Waking | None = None
+    for least_s in rules.IDLE_S:
+        woke = usable & (idle >= least_s) & np.isfinite(idle)
+        rest = usable & (idle < least_s) & ~_beside(woke & slow, requests.start_s, requests.end_s)
+        if woke.sum() < 3 or rest.sum() < 10:
+            continue
+        found = Waking(
+            least_s,
+            int((woke & slow).sum()),
+            float(slow[woke].mean()),
+            int((woke & slow & view.inside).sum()),
+            float(slow[rest].mean()),
+            named,
+        )
+        if best is None or found.ratio - found.others_ratio > best.ratio - best.others_ratio + 0.02:
+            best = found
+    return best
+
+
+def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, end: Floats) -> Floats:
+    """Return how long each request's instance had been idle when it was sent; −inf for the first of each."""
+    idle = np.full(len(start), -np.inf)
+    for number in np.unique(group[group >= 0]).tolist():
+        mine = np.flatnonzero(group == number)
+        before = np.maximum.accumulate(end[mine])
+        idle[mine[1:]] = start[mine[1:]] - before[:-1]
+    return idle
+
+
+def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
+    """Return the requests sent while a slow waking one was under way: they waited with it."""
+    found = np.zeros(len(start), dtype=np.bool_)
+    for at in np.flatnonzero(woke).tolist():
+        found[np.searchsorted(start, start[at]) : np.searchsorted(start, end[at], side="right")] = True
+    return found
+
+
+def decide_throttled(facts: Waking) -> Finding | None:
+    """Name CPU that is throttled between requests: those that meet an idle instance are slow, the others are not."""
+    if not facts.inside or facts.times < 3 or facts.ratio < rules.WAKING_SLOW or facts.others_ratio > 0.1:
+        return None
+    clauses = (
+        f"{facts.ratio:.0%} of the requests that met an instance idle for {facts.idle_s:g} s or longer were slow "
+        f"({facts.times} times), {facts.others_ratio:.1%} of those that met a busy one",
+        "an instance gets no CPU between requests unless it is billed for instances (--no-cpu-throttling)",
+    )
+    sure = Confidence.HIGH if facts.times >= 5 else Confidence.MEDIUM
+    return Finding(Cause.THROTTLED, sure if facts.named else Confidence.LOW, clauses)
+
+
+THROTTLED_RULE = Rule("throttled", waking_of, decide_throttled)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Clusters of slow requests over the whole run.
+
+    Attributes:
+        times: how many; `every_s`: the usual time between their begins; `regular_ratio`: share of those times within
+            a tenth of it (or of a multiple); `length_s`: the usual longest latency in one.
+        inside: how many this spike holds; `covered_ratio`: share of its slow requests in them.
+        rest_ratio: share of the run's seconds that lie in clusters.
+        steady: whether users were the same in and between them.
+    """
+
+    times: int
+    every_s: float
+    regular_ratio: float
+    length_s: float
+    inside: int
+    covered_ratio: float
+    rest_ratio: float
+    steady: bool
+
+
+def pauses_of(view: SpikeView) -> Pauses | None:
+    """Return the clusters of slow requests; None with fewer than four."""
+    requests, spike = view.data.requests, view.spike
+    slow = np.flatnonzero(requests.ok & (requests.latency_ms > _pause_limit_ms(view)))
+    if len(slow) < 8 or requests.thinned > 20:
+        return None
+    start, end = requests.start_s[slow], requests.end_s[slow]
+    reach = np.maximum.accumulate(end)
+    breaks = np.flatnonzero(start[1:] > reach[:-1] + rules.PAUSE_APART_S) + 1
+    groups = [group for group in np.split(np.arange(len(slow)), breaks) if len(group) >= 2]
+    if len(groups) < 4:
+        return None
+    begins = np.array([float(start[group].min()) for group in groups])
+    ends = np.array([float(end[group].max()) for group in groups])
+    every = np.diff(begins)
+    usual = float(np.median(every))
+    steps = np.maximum(np.round(every / usual), 1)
+    off = np.abs(every - steps * usual) / usual
+    held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
+    within = sum(len(group) for group in held)
+    total = int(view.slow.sum())
+    users = view.data.demand
+    steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
+    lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]
+    return Pauses(
+        times=len(groups),
+        every_s=usual,
+        regular_ratio=float(np.mean(off < rules.PAUSE_REGULAR)),
+        length_s=float(np.median(lengths)),
+        inside=len(held),
+        covered_ratio=min(1.0, within / max(1, total)),
+        rest_ratio=float((ends - begins).sum()) / view.data.series.seconds,
+        steady=steady,
+    )
+
+
+def _pause_limit_ms(view: SpikeView) -> float:
+    """Return what is slow in a pause: half of the spike's own slowest, at least its limit."""
+    requests = view.data.requests
+    worst = float(np.max(requests.latency_ms[view.slow])) if view.slow.any() else view.limit_ms
+    return max(view.limit_ms, worst / 4)
+
+
+def decide_pauses(facts: Pauses) -> Finding | None:
+    """Name periodic pauses: short clusters of slow requests at even intervals, without more load."""
+    if not facts.inside or facts.covered_ratio < 0.5 or facts.rest_ratio > 0.5 or facts.every_s < 3:
+        return None
+    if not facts.steady or facts.regular_ratio < rules.PAUSE_MOST:
+        return None
+    clauses = (
+        f"{facts.times} times in the run, about every {facts.every_s:.0f} s, requests waited for up to "
+        f"{facts.length_s:.1f} s: {facts.regular_ratio:.0%} of the intervals are within "
+        f"{rules.PAUSE_REGULAR:.0%} of that or of a multiple",
+        "look for what runs at that period: garbage collection, a timer, a scheduled job",
+    )
+    sure = Confidence.HIGH if facts.times >= 7 else Confidence.MEDIUM if facts.times >= 5 else Confidence.LOW
+    return Finding(Cause.PAUSES, sure, clauses)
+
+
+PAUSES_RULE = Rule("periodic pauses", pauses_of, decide_pauses)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """All requests slower at the same load.
+
+    Attributes:
+        slowed, demand, added: of the spike.
+        length_s: of it.
+        cpu_ratio: mean CPU utilisation of the instances inside against outside, by the cloud's series; None without.
+        cpu_inside: inside, 0…1.
+    """
+
+    slowed: Slowed
+    demand: Demand
+    added: Added
+    length_s: int
+    cpu_ratio: float | None
+    cpu_inside: float | None
+
+
+def dependency_of(view: SpikeView) -> Dependency:
+    """Return how all requests slowed and what the instances computed."""
+    spike = view.spike
+    inside: list[float] = []
+    outside: list[float] = []
+    for one in view.data.cloud or ():
+        if one.metric == CPU:
+            for begin, end, value in zip(one.start_s.tolist(), one.end_s.tolist(), one.value.tolist(), strict=True):
+                begin = min(begin, end - 60) if end - begin < 1 else begin
+                overlap = min(end, spike.end_s) - max(begin, spike.onset_s)
+                if np.isnan(value):
+                    continue
+                if overlap >= 0.8 * (end - begin):
+                    inside.append(value)
+                elif overlap <= 0 and begin >= 60:
+                    outside.append(value)
+    known = bool(inside) and bool(outside)
+    return Dependency(
+        slowed=view.slowed,
+        demand=view.demand,
+        added=view.added,
+        length_s=view.length_s,
+        cpu_ratio=float(np.mean(inside)) / max(float(np.mean(outside)), 1e-6) if known else None,
+        cpu_inside=float(np.mean(inside)) if known else None,
+    )
+
+
+def decide_dependency(facts: Dependency) -> Finding | None:
+    """Name a slow dependency: even the fastest requests slowed, at the same load, on instances that computed no more."""
+    if not facts.slowed.whole or facts.demand.new is not False or facts.length_s < rules.DEPENDENCY_S:
+        return None
+    if (facts.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or facts.slowed.fastest_ratio is None:
+        return None
+    if facts.cpu_ratio is not None and facts.cpu_ratio > rules.DEPENDENCY_CPU:
+        return None
+    clauses = [
+        facts.slowed.words,
+        f"even the fastest took × {facts.slowed.fastest_ratio:.1f}",
+        f"demand was not new ({facts.demand.words})",
+    ]
+    if facts.cpu_ratio is not None:
+        clauses.append(
+            f"instances computed no more: CPU utilisation × {facts.cpu_ratio:.2f} ({facts.cpu_inside or 0:.0%})"
+        )
+    clauses.append("look at what every request waits for: a database, an API, a lock")
+    waits = facts.cpu_ratio is not None and facts.added.headers
+    return Finding(Cause.DEPENDENCY, Confidence.MEDIUM if waits else Confidence.LOW, tuple(clauses))
+
+
+DEPENDENCY_RULE = Rule("slow dependency", dependency_of, decide_dependency)

@@ -1,0 +1,351 @@
+"""Look at one spike of a run: its requests, those it is compared with, its instances and its demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from loadtest.recording.run import LoadModel, Run
+from reports.data import rules
+from reports.data.cloud import InstanceGauge, MetricSeries
+from reports.data.histogram import Bools, Floats
+from reports.data.load import Load
+from reports.data.series import Series
+from reports.data.serving import instances_per_s
+from reports.model import Baseline, Outage, Rise
+from reports.spikes.requests import Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When each instance (index into Requests.names) was there, in seconds after t = 0.
+
+    Attributes:
+        ready_s: when it became able to serve, from its age; its first answer where it tells no age.
+        first_s: when its first request was sent.
+        last_s: when its last answer came.
+        aged: whether ages are known.
+        served: requests that it answered.
+    """
+
+    ready_s: Floats
+    first_s: Floats
+    last_s: Floats
+    aged: bool
+    served: Floats
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything about a run that causes are read from."""
+
+    run: Run
+    series: Series
+    load: Load
+    gauge: InstanceGauge | None
+    cloud: tuple[MetricSeries, ...] | None
+    requests: Requests
+    outages: tuple[Outage, ...]
+    spikes: tuple[Rise, ...]
+    baseline: Baseline
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """When each named instance was there."""
+        requests, count = self.requests, len(self.requests.names)
+        named = requests.instance >= 0
+        who, end = requests.instance[named], requests.end_s[named]
+        first, last, answer, ready = (np.full(count, value) for value in (np.inf, -np.inf, np.inf, np.inf))
+        np.minimum.at(first, who, requests.start_s[named])
+        np.maximum.at(last, who, end)
+        np.minimum.at(answer, who, end)
+        age = requests.age_s[named]
+        known = ~np.isnan(age)
+        np.minimum.at(ready, who[known], (end - age)[known])
+        served = np.bincount(who, minlength=count).astype(np.float64)
+        return Timeline(np.where(np.isinf(ready), answer, ready), first, last, bool(known.any()), served)
+
+    @cached_property
+    def young(self) -> Bools:
+        """Whether each request was answered by an instance younger than rules.YOUNG_S."""
+        return self.requests.young(self.timeline.first_s)
+
+    @cached_property
+    def calm(self) -> Bools:
+        """Whether each successful request was sent outside all spikes and outages."""
+        second = np.ones(self.series.seconds, dtype=np.bool_)
+        for one in (*self.spikes, *self.outages):
+            second[max(0, one.onset_s - 1) : one.end_s + 1] = False
+        at = np.clip(self.requests.start_s.astype(np.int64), 0, self.series.seconds - 1)
+        return self.requests.ok & second[at]
+
+    @cached_property
+    def instances(self) -> Floats | None:
+        """Instances serving at each second; None when nothing names or counts them."""
+        return instances_per_s(self.series, self.gauge)
+
+    @cached_property
+    def demand(self) -> Floats | None:
+        """Users per second; for an open load its arrivals, smoothed over 10 s; None when neither is known."""
+        opened = self.run.scenario.load_model is LoadModel.OPEN or self.series.open_loop
+        if opened:
+            width = min(10, self.series.seconds)
+            covered = np.convolve(np.ones(self.series.seconds), np.ones(width), mode="same")
+            return np.asarray(np.convolve(self.series.started, np.ones(width), mode="same") / covered)
+        return None if np.isnan(self.load.demand).all() else self.load.demand
+
+    @property
+    def headers(self) -> bool:
+        """Whether the service names its instances."""
+        return bool(self.requests.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Load during a spike against other times; None is not known.
+
+    Attributes:
+        peak: users (or arrivals per second) at the most inside.
+        before_ratio: that against the mean of the 2 min before.
+        served_ratio: users per instance early in the spike against the most that were served calmly elsewhere.
+        opened: whether it is arrivals.
+    """
+
+    peak: float | None
+    before_ratio: float | None
+    served_ratio: float | None
+    opened: bool
+
+    @property
+    def new(self) -> bool | None:
+        """Whether the service met more than it had served calmly; None when users are not known."""
+        if self.served_ratio is not None:
+            return self.served_ratio >= (rules.NEW_ARRIVALS if self.opened else rules.NEW_DEMAND)
+        return None if self.before_ratio is None else self.before_ratio >= rules.RISING_DEMAND
+
+    @property
+    def words(self) -> str:
+        """The same as a clause."""
+        unit, parts = "arrivals/s" if self.opened else "users", []
+        if self.before_ratio is not None:
+            parts.append(f"{self.peak:.0f} {unit}, × {self.before_ratio:.2f} of the 2 min before")
+        if self.served_ratio is not None:
+            parts.append(f"{unit} per instance × {self.served_ratio:.2f} of the most served calmly elsewhere")
+        return ", ".join(parts) or ("the load before is not known" if self.peak else "users are not known")
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """How much of the traffic slowed: shares of requests above the median of calm ones (0.5 = unchanged).
+
+    Attributes:
+        ratio: inside, without its first and last tenth; None without calm requests to compare with.
+        most_ratio: in the 20 requests in a row, and 3 s at least, that slowed most.
+        p50_ratio: median inside against before.
+        fastest_ratio: p5 inside against before.
+    """
+
+    ratio: float | None
+    most_ratio: float | None
+    p50_ratio: float | None
+    fastest_ratio: float | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nearly all requests slowed."""
+        return self.most_ratio is not None and self.most_ratio >= rules.WHOLE_RATIO
+
+    @property
+    def words(self) -> str:
+        """The same as a clause."""
+        if self.ratio is None:
+            return "there is no calm time to compare with"
+        return f"{self.ratio:.0%} of the requests were slower than the median before (50 % = unchanged)"
+
+
+def _sliding(start_s: Floats, slower: Bools) -> float:
+    """Return the highest share of slower requests among as many in a row as 3 s hold, at least 20; 0 with fewer."""
+    if len(slower) < 20:
+        return 0.0
+    span = max(1.0, float(start_s[-1] - start_s[0]))
+    width = min(len(slower), max(20, round(3 * len(slower) / span)))
+    summed = np.cumsum(np.r_[0, slower])
+    return float((summed[width:] - summed[:-width]).max()) / width
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Instances that became ready around a spike.
+
+    Attributes:
+        known: whether headers, or a gauge in time, could have shown one.
+        missing: why not: "is missing" or "is late".
+        before: serving when the spike began; None when not known.
+        count: how many were added from shortly before it until shortly after.
+        at_s: when; empty when only the gauge tells.
+        headers: whether the service names them.
+    """
+
+    known: bool
+    missing: str
+    before: int | None
+    count: int
+    at_s: tuple[float, ...]
+    headers: bool
+
+    @property
+    def words(self) -> str:
+        """The same as a clause."""
+        when = ""
+        if self.at_s:
+            when = f", the first ready at {self.at_s[0]:.0f} s"
+            when += f" and the last at {self.at_s[-1]:.0f} s" if len(self.at_s) > 1 else ""
+        before = "" if self.before is None else f" to {self.before}"
+        return f"{self.count} instance{'s' * (self.count != 1)} added{before}{when}"
+
+
+@dataclass(frozen=True)
+class SpikeView:
+    """One spike of a run and what its causes are read from."""
+
+    spike: Rise
+    data: RunData
+
+    @property
+    def limit_ms(self) -> float:
+        """What counts as slow in it."""
+        return self.spike.baseline_ms if self.spike.limit_ms is None else self.spike.limit_ms
+
+    @property
+    def length_s(self) -> int:
+        """Its seconds."""
+        return max(1, self.spike.end_s - self.spike.onset_s)
+
+    @property
+    def at_start(self) -> bool:
+        """Whether it began with the load."""
+        return self.spike.onset_s <= rules.START_S
+
+    @cached_property
+    def inside(self) -> Bools:
+        """The requests that were sent in it."""
+        start = self.data.requests.start_s
+        return np.asarray((start >= self.spike.onset_s) & (start < self.spike.end_s))
+
+    @cached_property
+    def slow(self) -> Bools:
+        """Of these the successful ones beyond its limit."""
+        requests = self.data.requests
+        return np.asarray(self.inside & requests.ok & (requests.latency_ms > self.limit_ms))
+
+    @cached_property
+    def reference(self) -> Bools | None:
+        """Calm requests to compare with: of the 2 min before, else of after, else of all; None with too few."""
+        requests, calm = self.data.requests, self.data.calm
+        onset, end = self.spike.onset_s, self.spike.end_s
+        before = calm & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
+        for chosen in (before, calm & (requests.start_s >= end), calm):
+            if chosen.sum() >= rules.BEFORE_REQUESTS:
+                return np.asarray(chosen)
+        return None
+
+    @cached_property
+    def slowed(self) -> Slowed:
+        """How much of the traffic slowed; timeouts count as slow ones."""
+        requests, edge = self.data.requests, self.length_s / 10
+        answered = requests.ok | (requests.status == 0) & (requests.latency_ms > self.limit_ms)
+        core = answered & (requests.start_s >= self.spike.onset_s + edge) & (requests.start_s < self.spike.end_s - edge)
+        if self.reference is None:
+            if not core.any() or self.data.baseline.p95_ms is None:
+                return Slowed(None, None, None, None)
+            above = float(np.mean(requests.latency_ms[core] > self.spike.baseline_ms))
+            return Slowed(above, above, None, None)
+        calm_ms = requests.latency_ms[self.reference]
+        median, fast = float(np.median(calm_ms)), float(np.percentile(calm_ms, 5))
+        if not core.any():
+            return Slowed(None, None, None, None)
+        there = self.inside & answered
+        slower = _sliding(requests.start_s[there], requests.latency_ms[there] > median)
+        ratio = float(np.mean(requests.latency_ms[core] > median))
+        return Slowed(
+            ratio,
+            max(ratio, slower),
+            float(np.median(requests.latency_ms[core])) / max(median, 1e-3),
+            float(np.percentile(requests.latency_ms[core], 5)) / max(fast, 1e-3),
+        )
+
+    @cached_property
+    def demand(self) -> Demand:
+        """Load inside against before and against what was served calmly elsewhere."""
+        users, opened = self.data.demand, self.data.run.scenario.load_model is LoadModel.OPEN
+        opened = opened or self.data.series.open_loop
+        onset, end = self.spike.onset_s, max(self.spike.onset_s + 1, self.spike.end_s)
+        if users is None or np.isnan(users[onset:end]).all():
+            return Demand(None, None, None, opened)
+        peak = float(np.nanmax(users[onset:end]))
+        before = users[max(0, onset - rules.BEFORE_S) : max(0, onset - rules.BEFORE_GAP_S)]
+        known = len(before) > 0 and not np.isnan(before).all()
+        ratio = peak / max(float(np.nanmean(before)), 1.0) if known else None
+        return Demand(peak, ratio, self._served_ratio(users, onset, end), opened)
+
+    def _served_ratio(self, users: Floats, onset: int, end: int) -> float | None:
+        counted = np.ones(len(users)) if self.data.instances is None else self.data.instances
+        each = users / counted
+        calm = ~np.isnan(each)
+        for one in self.data.spikes:
+            before_s, after_s = (90, 60) if one is self.spike else (60, 30)
+            calm[max(0, one.onset_s - before_s) : one.end_s + after_s] = False
+        early = each[onset : max(onset + 1, (onset + end) // 2)]
+        if calm.sum() <= rules.CALM_SECONDS or np.isnan(early).all():
+            return None
+        served = float(np.percentile(each[calm], 99))
+        return float(np.nanmax(early)) / served if served > 0 else None
+
+    @cached_property
+    def added(self) -> Added:
+        """Instances that became ready around it."""
+        spike, data = self.spike, self.data
+        if data.headers:
+            line = data.timeline
+            begin, end = spike.onset_s - rules.AROUND_BEFORE_S, spike.end_s + rules.AROUND_AFTER_S
+            first = float(line.ready_s.min())
+            at = np.sort(line.ready_s[(line.ready_s > max(begin, first + 1.0, 0.0)) & (line.ready_s <= end)])
+            before = int(((line.first_s <= spike.onset_s) & (line.last_s >= spike.onset_s - 5)).sum())
+            return Added(True, "", max(1, before), len(at), tuple(at.tolist()), True)
+        gauge = data.gauge
+        if gauge is None:
+            return Added(False, "is missing", None, 0, (), False)
+        covers = bool((gauge.at_s <= spike.onset_s).any()) and bool((gauge.at_s >= spike.end_s - 1).any())
+        begun = spike.onset_s - rules.GAUGE_BEFORE_S
+        earlier = gauge.total[gauge.at_s <= begun]
+        later = gauge.total[(gauge.at_s > begun) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
+        before_count = int(earlier[-1]) if len(earlier) else None
+        count = max(0, int(later.max() - earlier[-1])) if len(earlier) and len(later) else 0
+        return Added(covers, "" if covers else "is late", before_count, count, (), False)
+
+    @cached_property
+    def failed(self) -> Sequence[int]:
+        """(failed, sent) inside and outside, all requests counted."""
+        series, inside = self.data.series, slice(self.spike.onset_s, self.spike.end_s)
+        failed, sent = int(series.failed[inside].sum()), int(series.started[inside].sum())
+        return failed, sent, int(series.failed.sum()) - failed, int(series.started.sum()) - sent
+
+    @cached_property
+    def outages(self) -> tuple[Outage, ...]:
+        """Outages that overlap with it."""
+        return tuple(
+            one
+            for one in self.data.outages
+            if one.onset_s < self.spike.end_s + 1 and self.spike.onset_s - 1 < one.end_s
+        )
+
+    def at_max(self, serving: int | None = None) -> bool | None:
+        """Return whether as many instances served as may; None when the limit or their number is not known."""
+        most = self.data.run.target.limits.max_instances
+        count = self.added.before if serving is None else serving
+        if most is None or count is None:
+            return None
+        return count + self.added.count >= most
