@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pool
 from pathlib import Path
@@ -83,7 +83,7 @@ def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
     all_right = True
     counts = result.by_kind.setdefault(drawn.kind, [0, 0, 0, 0, 0])
     for event in drawn.happenings:
-        hits = [one for one in told.spikes if _meets(one.onset_s, one.end_s, event)]
+        hits = [one for one in told.spikes if _nearest(one, drawn.happenings) is event]
         left = [one for one in left if one not in hits]
         named_outage = any(_meets(one.onset_s, one.end_s, event) for one in told.outages)
         if event.outage:
@@ -131,8 +131,14 @@ def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], see
     return False
 
 
+def _nearest(one: Spike, happenings: Sequence[Happening]) -> Happening | None:
+    """Return the event that a spike belongs to: of those it meets the one whose begin is nearest to its onset."""
+    met = [event for event in happenings if _meets(one.onset_s, one.end_s, event)]
+    return min(met, key=lambda event: abs(event.at_s - one.onset_s), default=None)
+
+
 def _as_event(one: Spike) -> Happening:
-    """Return a spike as an event: what a run does on its own after one (a queue, a scale-in too far) is no invention."""
+    """Return a spike as an event: a queue that a run makes by itself, after a scale-in for one, is no invention."""
     return Happening(one.onset_s, one.end_s, frozenset())
 
 

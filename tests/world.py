@@ -205,8 +205,10 @@ class _Running:
             self.push(at, "swap", number)
         if world.rollout_s is not None:
             self.push(world.rollout_s, "rollout")
-        handlers = {name: getattr(self, f"_on_{name}") for name in
-                    ("ask", "finish", "ready", "tick", "crash", "swap", "rollout", "giveup", "leave")}
+        handlers = {
+            name: getattr(self, f"_on_{name}")
+            for name in ("ask", "finish", "ready", "tick", "crash", "swap", "rollout", "giveup", "leave")
+        }
         while self.heap:
             now, _, what, who = heapq.heappop(self.heap)
             if what in {"tick", "ask"} and now >= world.seconds:
@@ -214,9 +216,20 @@ class _Running:
             handlers[what](now, who)
         rows = np.array([row for row, done in zip(self.rows, self.done, strict=True) if done]).reshape(-1, 9)
         whole = np.nan_to_num(rows).astype(np.int64)
-        return Trace(rows[:, 0], rows[:, 1] - rows[:, 0], rows[:, 2], rows[:, 3], whole[:, 4], whole[:, 5],
-                     whole[:, 6], whole[:, 7], rows[:, 8],
-                     np.array([one.ready_s for one in self.instances]), self.counts, self.busy)
+        return Trace(
+            rows[:, 0],
+            rows[:, 1] - rows[:, 0],
+            rows[:, 2],
+            rows[:, 3],
+            whole[:, 4],
+            whole[:, 5],
+            whole[:, 6],
+            whole[:, 7],
+            rows[:, 8],
+            np.array([one.ready_s for one in self.instances]),
+            self.counts,
+            self.busy,
+        )
 
     def _on_ask(self, now: float, user: int) -> None:
         world = self.w
@@ -271,9 +284,9 @@ class _Running:
         best: _Instance | None = None
         for at in self.active:
             one = self.instances[at]
-            if not one.leaving and len(one.flying) < self.w.concurrency:
-                if best is None or len(one.flying) < len(best.flying):
-                    best = one
+            free = not one.leaving and len(one.flying) < self.w.concurrency
+            if free and (best is None or len(one.flying) < len(best.flying)):
+                best = one
         if best is not None:
             self._serve(now, request, best)
             return
@@ -337,7 +350,9 @@ class _Running:
         if not world.pause_every_s:
             return begin + took
         end, at = begin + took, begin
-        first = world.pause_from_s + world.pause_every_s * max(0, np.ceil((at - world.pause_s - world.pause_from_s) / world.pause_every_s))
+        first = world.pause_from_s + world.pause_every_s * max(
+            0, np.ceil((at - world.pause_s - world.pause_from_s) / world.pause_every_s)
+        )
         while first < end and first >= world.pause_from_s:
             stop = first + world.pause_s
             if stop > at:
@@ -366,8 +381,10 @@ class _Running:
 
     def _drain(self, now: float) -> None:
         while self.pending:
-            room = any(not self.instances[at].leaving and len(self.instances[at].flying) < self.w.concurrency
-                       for at in self.active)
+            room = any(
+                not self.instances[at].leaving and len(self.instances[at].flying) < self.w.concurrency
+                for at in self.active
+            )
             if not room:
                 return
             request = self.pending.popleft()
@@ -421,7 +438,12 @@ class _Running:
         self._bury(one, now)
         for request in flying:
             if not self.done[request]:
-                self._answer(now, request, 503 if self.rng.random() < 0.5 else 0, HTTP_ERROR if self.rng.random() < 0.5 else CONNECTION)
+                self._answer(
+                    now,
+                    request,
+                    503 if self.rng.random() < 0.5 else 0,
+                    HTTP_ERROR if self.rng.random() < 0.5 else CONNECTION,
+                )
                 self.rows[request][7] = -1.0
                 if self.rows[request][6] == CONNECTION:
                     self.rows[request][5] = 0

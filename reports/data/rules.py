@@ -163,7 +163,7 @@ CALM_SECONDS = 60
 """Fewer calm seconds than this do not tell what a service can serve."""
 
 RISING_DEMAND = 1.15
-"""Users against the 2 min before, where what is served calmly is not known: a burst that was served before is not new."""
+"""Users against the 2 min before, where what is served calmly is not known: a burst served before is not new."""
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = 0.9, 50.0
 """docs/run-folder.md: a worker in such a second may measure itself."""

@@ -167,10 +167,15 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     quartile = float(np.percentile(level, rules.CALM_PERCENTILE_SHORT if short else rules.CALM_PERCENTILE))
     light_us = _light_us(series, float(np.exp(quartile)), load)
     if light_us is not None:
-        return Baseline(reference="light load", p95_ms=light_us / 1000, text=f"Measured against light load: p95 was {light_us / 1000:.0f} ms there."
+        return Baseline(
+            reference="light load",
+            p95_ms=light_us / 1000,
+            text=f"Measured against light load: p95 was {light_us / 1000:.0f} ms there.",
         )
     calm_ms = float(np.exp(quartile)) / 1000
-    calm = Baseline(reference="calm windows", p95_ms=calm_ms, text=f"Measured against the run's calm windows: p95 {calm_ms:.0f} ms.")
+    calm = Baseline(
+        reference="calm windows", p95_ms=calm_ms, text=f"Measured against the run's calm windows: p95 {calm_ms:.0f} ms."
+    )
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
     if usual_us < rules.QUEUE_MS * 1000:
         return calm
@@ -183,11 +188,17 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
         return calm
     if not queued or waiting is None:
         why = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
-        return Baseline(reference="nothing", p95_ms=calm_ms, text=f"Whether the run was ever calm cannot be said: {said}, and {why}.")
+        return Baseline(
+            reference="nothing",
+            p95_ms=calm_ms,
+            text=f"Whether the run was ever calm cannot be said: {said}, and {why}.",
+        )
     users = f"users waited {min(waiting, 1.0):.0%} of their time"
     if waiting < rules.WAITING_RATIO:
         return Baseline(reference="calm windows", p95_ms=calm_ms, text=f"{calm.text[:-1]}; {users}.")
-    return Baseline(reference="fastest requests", p95_ms=fastest_us / 1000, text=f"The run was never calm: {said}, and {users}.")
+    return Baseline(
+        reference="fastest requests", p95_ms=fastest_us / 1000, text=f"The run was never calm: {said}, and {users}."
+    )
 
 
 def _flat(series: Series, load: Load) -> bool:
@@ -235,7 +246,11 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
     light_p95, light_median = float(np.median(p95[chosen])), float(np.median(median[chosen]))
     usual = float(np.percentile(median[enough], rules.CALM_PERCENTILE))
     factor = rules.LIGHT_RATIO
-    if quartile_us < factor * light_p95 or usual < factor * light_median or quartile_us - light_p95 < rules.ON_MS * 1000:
+    if (
+        quartile_us < factor * light_p95
+        or usual < factor * light_median
+        or quartile_us - light_p95 < rules.ON_MS * 1000
+    ):
         return None
     return light_p95
 
@@ -246,7 +261,7 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
     Of one endpoint, because a health check among predictions is fast without saying anything of the queue. Where users
     queue from the first second on, the first few requests of the run are still the fastest.
     """
-    busiest = int(series.by_endpoint.sum(axis=1).argmax())
+    busiest = int(series.by_endpoint.argmax())
     whole = series.cells.grid(0, series.seconds, width_s=series.seconds, endpoint=busiest)
     fifth = float(whole.at_rank(np.minimum(5, np.maximum(1, whole.requests())))[0])
     return fifth, float(whole.quantile(0.05)[0]), float(whole.quantile(0.5)[0])

@@ -56,9 +56,7 @@ def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, 
         found = [Finding(Cause.UNEXPLAINED, Confidence.LOW, _unexplained(slowed, added, demand_new=demand_new))]
     first, *others = found
     also = [one for one in others if one.cause in FOLLOWS and first.cause not in FOLLOWS]
-    return Spike(
-        **dict(rise), **dict(_explanation(first, *median)), also=[_explanation(one) for one in also]
-    )
+    return Spike(**dict(rise), **dict(_explanation(first, *median)), also=[_explanation(one) for one in also])
 
 
 def _explanation(finding: Finding, *more: str) -> Explanation:

@@ -14,14 +14,11 @@ from reports.data.histogram import Bools, Floats, Ints
 from reports.data.numbers import extra_waiting_request_s
 from reports.data.series import Series
 from reports.data.window import Window
-from reports.model import Rise, SlowFirst
+from reports.model import Outage, Rise, SlowFirst
 from reports.spikes.baseline import Levels, Windows, interval
-from reports.spikes.outages import Outage
 
 
-def find_spikes(
-    series: Series, windows: Windows, levels: Levels, outages: Sequence[Outage] = ()
-) -> tuple[Rise, ...]:
+def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Sequence[Outage] = ()) -> tuple[Rise, ...]:
     """Return the spikes in time order.
 
     Windows are classified by baseline.py; a stretch of hot ones becomes a spike whose ends are refined to the
@@ -33,7 +30,7 @@ def find_spikes(
         part
         for whole in _stretches(windows, levels, _without_success(series, outages))
         for first, last in _by_height(windows, levels, whole)
-        for part in _at_the_start(series, _refined(series, windows, levels, first, last))
+        for part in _at_the_start(series, levels, _refined(series, windows, levels, first, last))
     ]
     start = _unanswered(series, levels)
     if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
@@ -149,7 +146,7 @@ def _hot_seconds(slow: Ints, there: Ints) -> Bools:
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
 
 
-def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
+def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_Stretch]:
     """Return a stretch that begins with the load as one or two: its cold start, and what came right after it.
 
     In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within
@@ -163,6 +160,8 @@ def _at_the_start(series: Series, stretch: _Stretch) -> list[_Stretch]:
     begin = max(0, series.first_ok_us // 1_000_000 - whole.start_s)
     valley = _valley(median, begin)
     late_answer = series.first_ok_us >= rules.LATE_ANSWER_S * 1e6
+    if not levels.of.known and not late_answer:
+        return [stretch]  # overloaded throughout: a valley in it is no calm
     if valley is None and late_answer and whole.length_s >= rules.GOES_ON * (begin + 1):
         valley = begin  # nobody could be served before the first answer; what goes on after it is something else
     if valley is None:

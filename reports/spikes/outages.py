@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from loadtest.recording.frames import OUTCOMES
 from reports.data import rules
 from reports.data.histogram import Bools, Ints
 from reports.data.series import Series
 from reports.model import Outage
-
+from reports.spikes.requests import Requests
 
 SILENCE = "no answer"
 
@@ -21,7 +22,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 """Outcomes without an answer, by what an outage of them is called. An HTTP status is a kind of its own."""
 
 
-def find_outages(series: Series) -> tuple[Outage, ...]:
+def find_outages(series: Series, requests: Requests) -> tuple[Outage, ...]:
     """Return the outages in the order of their onset.
 
     A stretch counts where, within rules.OUTAGE_WINDOW_S, a fifth of the requests (or of one endpoint's, half) fail in
@@ -30,9 +31,9 @@ def find_outages(series: Series) -> tuple[Outage, ...]:
     that are spread evenly over a run with less than half of its requests; they are its error rate.
     """
     found = [
-        outage for kind, failed in _by_kind(series).items() for outage in _stretches(series, kind, failed)
+        outage for kind, failed in _by_kind(series).items() for outage in _stretches(series, requests, kind, failed)
     ]
-    for silent in _silences(series):
+    for silent in _silences(series, requests):
         if not any(one.onset_s < silent.end_s and silent.onset_s < one.end_s for one in found):
             found.append(silent)
     return tuple(sorted(found, key=lambda one: (one.onset_s, one.end_s)))
@@ -49,14 +50,14 @@ def _by_kind(series: Series) -> dict[str, Ints]:
     return {kind: counts for kind, counts in kinds.items() if np.any(counts)}
 
 
-def _stretches(series: Series, kind: str, failed: Ints) -> Iterator[Outage]:
+def _stretches(series: Series, requests: Requests, kind: str, failed: Ints) -> Iterator[Outage]:
     width = rules.OUTAGE_WINDOW_S
     near = np.convolve(failed, np.ones(width), mode="full")[: series.seconds]
     sent = np.convolve(series.started, np.ones(width), mode="full")[: series.seconds]
     share = near / np.maximum(sent, 1)
     limit = np.full(series.seconds, rules.OUTAGE_RATIO)
     hit = (near >= rules.OUTAGE_FAILURES) & (share >= limit)
-    hit |= _one_endpoint(series, failed, width)
+    hit |= _one_endpoint(series, requests, kind, width)
     bad = _reaching_back(hit, width) & (failed > 0)
     usual = failed[~_reaching_back(hit, width)].sum() / max(1, series.started[~_reaching_back(hit, width)].sum())
     for begin, end in _merged(bad, series):
@@ -66,20 +67,31 @@ def _stretches(series: Series, kind: str, failed: Ints) -> Iterator[Outage]:
         if count < rules.OUTAGE_FAILURES or ratio < rules.ERROR_FACTOR * usual:
             continue
         last = _back_at(series, end)
-        yield _outage(series, kind, begin, last, failed=count, requests=all_sent)
+        yield _outage(series, requests, kind, begin, last, failed=count, sent=all_sent)
 
 
-def _one_endpoint(series: Series, failed: Ints, width: int) -> Bools:
+def _one_endpoint(series: Series, requests: Requests, kind: str, width: int) -> Bools:
     """Return where half of one endpoint's requests fail, though they are few of all."""
     hit = np.zeros(series.seconds, dtype=np.bool_)
     if len(series.endpoints) < 2:
         return hit
-    ones = np.ones(width)
-    for sent, bad in zip(series.by_endpoint, series.failed_by_endpoint, strict=True):
-        near = np.convolve(np.minimum(bad, failed), ones, mode="full")[: series.seconds]
-        asked = np.convolve(sent, ones, mode="full")[: series.seconds]
-        hit |= (near >= rules.OUTAGE_FAILURES) & (near >= 0.5 * asked)
+    second = np.clip(requests.start_s.astype(np.int64), 0, series.seconds - 1)
+    failed = _is_of(requests, kind)
+    for endpoint in np.unique(requests.endpoint[failed]).tolist():
+        mine = requests.endpoint == endpoint
+        sent, bad = (
+            np.convolve(np.bincount(second[chosen], minlength=series.seconds), np.ones(width))[: series.seconds]
+            for chosen in (mine, mine & failed)
+        )
+        hit |= (bad * requests.thinned >= rules.OUTAGE_FAILURES) & (bad >= 0.5 * sent)
     return hit
+
+
+def _is_of(requests: Requests, kind: str) -> Bools:
+    """Return which requests failed in that way."""
+    if kind in KINDS:
+        return np.isin(requests.outcome, [OUTCOMES.index(name) for name in KINDS[kind] if name in OUTCOMES])
+    return np.asarray(requests.status == int(kind.rsplit(maxsplit=1)[-1]))
 
 
 def _reaching_back(hit: Bools, width: int) -> Bools:
@@ -108,7 +120,7 @@ def _back_at(series: Series, end: int) -> int:
     return end + int(later[0]) if len(later) else series.seconds
 
 
-def _silences(series: Series) -> Iterator[Outage]:
+def _silences(series: Series, requests: Requests) -> Iterator[Outage]:
     if series.first_ok_us is None:
         return
     first = series.first_ok_us // 1_000_000
@@ -119,26 +131,26 @@ def _silences(series: Series) -> Iterator[Outage]:
         expected = float(before.mean()) * (end - begin) if len(before) else 0.0
         if end - begin >= rules.SILENT_S and expected >= rules.SILENT_ANSWERS:
             sent = int(series.started[begin:end].sum())
-            yield _outage(series, SILENCE, begin, end, failed=int(series.failed[begin:end].sum()), requests=sent)
+            yield _outage(series, requests, SILENCE, begin, end, failed=int(series.failed[begin:end].sum()), sent=sent)
 
 
-def _outage(series: Series, kind: str, begin: int, end: int, *, failed: int, requests: int) -> Outage:
-    endpoints = _hit(series, begin, end)
+def _outage(series: Series, requests: Requests, kind: str, begin: int, end: int, *, failed: int, sent: int) -> Outage:
+    endpoints = _hit(series, requests, begin, end)
     cut = end >= series.seconds
-    ratio = failed / max(1, requests)
+    ratio = failed / max(1, sent)
     where = f" of {', '.join(endpoints)}" if endpoints else ""
     length = f"{end - begin} s{' until the end of the run' if cut else ''}"
     if kind == SILENCE:
         waiting = int(series.in_flight[begin:end].max())
         text = f"No answer for {length} from {begin} s while {waiting} requests waited."
     else:
-        text = f"{failed} of {requests} requests{where} failed ({kind}, {ratio:.0%}) from {begin} s for {length}."
+        text = f"{failed} of {sent} requests{where} failed ({kind}, {ratio:.0%}) from {begin} s for {length}."
     return Outage(
         onset_s=begin,
         end_s=end,
         kind=kind,
         failed=failed,
-        requests=requests,
+        requests=sent,
         share_ratio=ratio,
         endpoints=list(endpoints),
         cut=cut,
@@ -146,11 +158,19 @@ def _outage(series: Series, kind: str, begin: int, end: int, *, failed: int, req
     )
 
 
-def _hit(series: Series, begin: int, end: int) -> tuple[str, ...]:
+def _hit(series: Series, requests: Requests, begin: int, end: int) -> tuple[str, ...]:
     """Return the endpoints that were hit where others were not; empty when all were."""
-    sent, bad = (counts[:, begin:end].sum(axis=1) for counts in (series.by_endpoint, series.failed_by_endpoint))
-    asked = sent >= rules.OUTAGE_FAILURES
-    hit = asked & (bad >= 0.2 * sent)
+    if len(series.endpoints) < 2:
+        return ()
+    inside = (requests.start_s >= begin) & (requests.start_s < end)
+    sent, bad = (
+        np.bincount(requests.endpoint[chosen], minlength=len(series.endpoints))
+        for chosen in (inside, inside & ~requests.ok)
+    )
+    asked = sent * requests.thinned >= rules.OUTAGE_FAILURES
+    hit = asked & (bad >= rules.OUTAGE_RATIO * sent)
     if not hit.any() or hit.sum() == asked.sum():
         return ()
-    return tuple(f"{one.method} {one.name}".strip() for one, is_hit in zip(series.endpoints, hit, strict=True) if is_hit)
+    return tuple(
+        f"{one.method} {one.name}".strip() for one, is_hit in zip(series.endpoints, hit, strict=True) if is_hit
+    )

@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from loadtest.recording.folder import RunFolder
-from loadtest.recording.frames import OUTCOMES
 from reports.data.arrays import integers
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.rules import YOUNG_S
-from reports.data.series import Series
+from reports.data.series import Series, outcome_codes
 
 MOST_ROWS = 400_000
 """Rows kept: 25 MB. Of more every second, third … is kept, which leaves shares and medians what they are."""
@@ -72,14 +71,24 @@ class Requests:
         return first
 
 
-COLUMNS = ("start", "latency_us", "late_us", "name", "method", "status", "outcome", "instance", "instance_age_ms", "server_us")
+COLUMNS = (
+    "start",
+    "latency_us",
+    "late_us",
+    "name",
+    "method",
+    "status",
+    "outcome",
+    "instance",
+    "instance_age_ms",
+    "server_us",
+)
 
 
 def read_requests(folder: RunFolder, series: Series) -> Requests:
     """Return the run's requests; of more than MOST_ROWS an even share."""
     total = int(series.started.sum())
     step = max(1, -(-total // MOST_ROWS))
-    index = {(endpoint.name, endpoint.method): at for at, endpoint in enumerate(series.endpoints)}
     names: dict[str, int] = {}
     parts: list[list[np.ndarray[tuple[int], np.dtype[np.float64]]]] = []
     seen = 0
@@ -88,7 +97,7 @@ def read_requests(folder: RunFolder, series: Series) -> Requests:
             continue
         kept = slice((-seen) % step, None, step)
         seen += batch.num_rows
-        parts.append([column[kept] for column in _columns(batch, index, names, series.t0_ns)])
+        parts.append([column[kept] for column in _columns(batch, series, names)])
     columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)] if parts else [np.empty(0)] * 8
     order = np.argsort(columns[0], kind="stable")
     start, latency, status, outcome, endpoint, instance, age, server = (column[order] for column in columns)
@@ -107,37 +116,23 @@ def read_requests(folder: RunFolder, series: Series) -> Requests:
     )
 
 
-def _columns(
-    batch: pa.RecordBatch, index: dict[tuple[str, str], int], names: dict[str, int], t0_ns: int
-) -> list[Floats]:
+def _columns(batch: pa.RecordBatch, series: Series, names: dict[str, int]) -> list[Floats]:
     latency = np.maximum(integers(batch.column("latency_us"), 0), 0) + np.maximum(
         integers(batch.column("late_us"), 0), 0
     )
-    kinds = batch.column("outcome").dictionary.to_pylist()
-    codes = np.array([OUTCOMES.index(name) for name in kinds], dtype=np.int64)
     age = integers(batch.column("instance_age_ms"), -1)
     server = integers(batch.column("server_us"), -1)
     found = (
-        (integers(batch.column("start"), 0) - t0_ns) / 1e9,
+        (integers(batch.column("start"), 0) - series.t0_ns) / 1e9,
         latency / 1000,
         integers(batch.column("status"), 0),
-        codes[integers(batch.column("outcome").indices, 0)],
-        _endpoints(batch, index),
+        outcome_codes(batch.column("outcome")),
+        series.index.numbers(batch.column("name"), batch.column("method")),
         _instances(batch.column("instance"), names),
         np.where(age >= 0, age / 1000, np.nan),
         np.where(server >= 0, server / 1000, np.nan),
     )
     return [np.asarray(column, dtype=np.float64) for column in found]
-
-
-def _endpoints(batch: pa.RecordBatch, index: dict[tuple[str, str], int]) -> Ints:
-    name, method = batch.column("name"), batch.column("method")
-    called, how = name.dictionary.to_pylist(), method.dictionary.to_pylist()
-    pair = integers(name.indices, 0) * len(how) + integers(method.indices, 0)
-    distinct, inverse = np.unique(pair, return_inverse=True)
-    other = max(len(index) - 1, 0)
-    found = [index.get((called[at // len(how)], how[at % len(how)]), other) for at in distinct.tolist()]
-    return np.array(found, dtype=np.int64)[inverse]
 
 
 def _instances(column: pa.Array, names: dict[str, int]) -> Ints:

@@ -44,7 +44,7 @@ def generator_of(view: SpikeView) -> Generator | None:
     load, spike = view.data.load, view.spike
     inside = slice(spike.onset_s, spike.end_s)
     cpu, lag = np.nan_to_num(load.cpu_ratio[inside]), np.nan_to_num(load.loop_lag_ms[inside])
-    if not len(cpu) or np.isnan(load.cpu_ratio[inside]).all() and np.isnan(load.loop_lag_ms[inside]).all():
+    if not len(cpu) or (np.isnan(load.cpu_ratio[inside]).all() and np.isnan(load.loop_lag_ms[inside]).all()):
         return None
     rise_ms = max(spike.peak_ms - spike.baseline_ms, 1e-9)
     busy = cpu >= rules.GENERATOR_CPU_RATIO

@@ -71,8 +71,10 @@ def decide_endpoint(facts: Endpoints) -> Finding | None:
         return None
     clauses = (
         f"{', '.join(facts.slow)} of its calm median",
-        f"{facts.kept} requests of other endpoints in the same seconds kept theirs "
-        f"(at most {facts.kept_most:.0%} above their calm p90)",
+        (
+            f"{facts.kept} requests of other endpoints in the same seconds kept theirs "
+            f"(at most {facts.kept_most:.0%} above their calm p90)"
+        ),
     )
     sure = facts.all_known and facts.requests >= 2 * rules.PART_REQUESTS
     return Finding(Cause.ENDPOINT, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
@@ -140,8 +142,10 @@ def decide_slow_instance(facts: Instances) -> Finding | None:
         return None
     which = ", ".join(facts.slow[:3])
     clauses = (
-        f"{facts.share_ratio:.0%} of the {facts.count} slow requests were answered by {which}, "
-        f"{facts.slow_ratio:.0%} of whose requests were slow",
+        (
+            f"{facts.share_ratio:.0%} of the {facts.count} slow requests were answered by {which}, "
+            f"{facts.slow_ratio:.0%} of whose requests were slow"
+        ),
         f"of the {facts.others} other instances' requests {facts.others_ratio:.0%}",
     )
     sure = facts.served_before and facts.count >= 10
@@ -199,7 +203,11 @@ def lost_of(view: SpikeView) -> Lost | None:
             fewer_users=_fell(view.data.demand, int(at)),
             more_users=(view.demand.before_ratio or 1.0) >= rules.RISING_DEMAND,
         )
-        if best is None or found.failed > best.failed or (found.failed == best.failed and found.expected > best.expected):
+        if (
+            best is None
+            or found.failed > best.failed
+            or (found.failed == best.failed and found.expected > best.expected)
+        ):
             best = found
     return best
 
@@ -218,7 +226,9 @@ def decide_lost(facts: Lost) -> Finding | None:
         return None
     if not facts.failed and (facts.replaced_s is None or facts.more_users):
         return None
-    clauses = [f"{facts.name} gave its last answer at {facts.at_s:.1f} s, {facts.expected:.0f} more were to be expected"]
+    clauses = [
+        f"{facts.name} gave its last answer at {facts.at_s:.1f} s, {facts.expected:.0f} more were to be expected"
+    ]
     if facts.failed:
         clauses.append(f"{facts.failed} requests failed within 3 s of that")
     if facts.replaced_s is not None:

@@ -79,26 +79,28 @@ def decide_cold_start(facts: Start) -> Finding | None:
     """Name a cold start from zero: the spike begins with the load, before the first instance was able to serve."""
     if not facts.at_start:
         return None
-    answer = f"nothing was answered before {facts.first_answer_s or 0:.1f} s"
     if facts.headers:
-        if not facts.first_is_new or facts.first_ready_s is None or (not facts.aged and (facts.gauge_before or 0) > 0):
-            return None
-        seen = "was ready" if facts.aged else "was first seen"
-        clause = f"the spike begins with the load and its first instance {seen} at {facts.first_ready_s:.1f} s"
-        if facts.aged:
-            sure = Confidence.HIGH if facts.slow_first_answer else Confidence.MEDIUM
-        else:
-            sure = Confidence.MEDIUM if facts.slow_first_answer and facts.gauge_before == 0 else Confidence.LOW
-        return Finding(Cause.COLD_START, sure, (clause,))
+        return _cold_by_headers(facts)
     if not facts.slow_first_answer or (facts.gauge_before or 0) > 0:
         return None
+    answer = f"nothing was answered before {facts.first_answer_s or 0:.1f} s"
     if facts.gauge_before == 0:
-        clauses = (f"the gauge showed no instance at the start, and {answer}",)
-        return Finding(Cause.COLD_START, Confidence.MEDIUM, clauses)
-    if facts.local:
-        return None
+        clause = f"the gauge showed no instance at the start, and {answer}"
+        return Finding(Cause.COLD_START, Confidence.MEDIUM, (clause,))
     clause = f"the spike begins with the load, and {answer}; instance data is missing"
-    return Finding(Cause.COLD_START, Confidence.LOW, (clause,))
+    return None if facts.local else Finding(Cause.COLD_START, Confidence.LOW, (clause,))
+
+
+def _cold_by_headers(facts: Start) -> Finding | None:
+    if not facts.first_is_new or facts.first_ready_s is None or (not facts.aged and (facts.gauge_before or 0) > 0):
+        return None
+    seen = "was ready" if facts.aged else "was first seen"
+    clause = f"the spike begins with the load and its first instance {seen} at {facts.first_ready_s:.1f} s"
+    if facts.aged:
+        sure = Confidence.HIGH if facts.slow_first_answer else Confidence.MEDIUM
+    else:
+        sure = Confidence.MEDIUM if facts.slow_first_answer and facts.gauge_before == 0 else Confidence.LOW
+    return Finding(Cause.COLD_START, sure, (clause,))
 
 
 COLD_START_RULE = Rule("cold start", start_of, decide_cold_start)
@@ -157,8 +159,8 @@ def decide_added(facts: Young) -> Finding | None:
     if not facts.added.headers:
         if facts.slowed.whole or facts.demand.new is None:
             return None
-        clauses = (facts.added.words, f"{facts.slowed.words}: the others kept their latency")
-        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, clauses)
+        kept = f"{facts.slowed.words}: the others kept their latency"
+        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (facts.added.words, kept))
     if facts.young_ratio < rules.YOUNG_SLOW or facts.early_ratio < rules.YOUNG_EARLY:
         return None
     clause = f"young instances answered {facts.young_ratio:.0%} of the {facts.slow} slow requests"
@@ -203,7 +205,7 @@ class Lazy:
 
 def lazy_of(view: SpikeView) -> Lazy | None:
     """Return what is known of instances that served for the first time; None without ages or such instances."""
-    if not view.data.headers or not view.data.timeline.aged:
+    if not view.data.headers or not view.data.timeline.aged or not view.data.baseline.known:
         return None
     requests, line, spike = view.data.requests, view.data.timeline, view.spike
     fresh = (line.first_s >= spike.onset_s - 3) & (line.first_s < spike.end_s)
@@ -225,7 +227,7 @@ def lazy_of(view: SpikeView) -> Lazy | None:
         later_ratio=_later_ratio(view),
         aged=True,
         early_ratio=float(view.slow[first].mean()),
-        late_ratio=float(np.mean(requests.latency_ms[after] > limit_ms)) if after.any() else 1.0,
+        late_ratio=float(np.mean(requests.latency_ms[after] > view.limit_ms)) if after.any() else 1.0,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from reports.data import rules
 from reports.data.histogram import Bools, Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.requests import Requests
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
 CPU = "run.googleapis.com/container/cpu/utilizations"
@@ -38,9 +39,17 @@ def waking_of(view: SpikeView) -> Waking | None:
     """Return what idle time did, for the idle time that tells slow from fast best; None without idle instances."""
     data, requests = view.data, view.data.requests
     named = data.headers
-    if requests.thinned > 1 or (not named and (data.instances is None or data.instances.max() > 1) and not data.run.target.capabilities.single_process):
+    if requests.thinned > 1 or (
+        not named
+        and (data.instances is None or data.instances.max() > 1)
+        and not data.run.target.capabilities.single_process
+    ):
         return None
-    idle = _idle_s(requests.instance if named else np.zeros(len(requests.start_s), dtype=np.int64), requests.start_s, requests.end_s)
+    idle = _idle_s(
+        requests.instance if named else np.zeros(len(requests.start_s), dtype=np.int64),
+        requests.start_s,
+        requests.end_s,
+    )
     usable = requests.ok & ((requests.instance >= 0) | (not named)) & ~(data.young & (requests.end_s > 0))
     slow = requests.latency_ms > view.limit_ms
     best: Waking | None = None
@@ -63,12 +72,19 @@ def waking_of(view: SpikeView) -> Waking | None:
 
 
 def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, end: Floats) -> Floats:
-    """Return how long each request's instance had been idle when it was sent; −inf for the first of each."""
+    """Return how long each request's instance had been idle when it was sent; −inf for the first of each.
+
+    A request that names no instance (it failed) may have kept any of them busy.
+    """
     idle = np.full(len(start), -np.inf)
     for number in np.unique(group[group >= 0]).tolist():
-        mine = np.flatnonzero(group == number)
+        mine = np.flatnonzero((group == number) | (group < 0))
         before = np.maximum.accumulate(end[mine])
-        idle[mine[1:]] = start[mine[1:]] - before[:-1]
+        since = np.r_[-np.inf, start[mine[1:]] - before[:-1]]
+        its = group[mine] == number
+        first = int(np.argmax(its))
+        idle[mine[its]] = since[its]
+        idle[mine[first]] = -np.inf
     return idle
 
 
@@ -85,8 +101,10 @@ def decide_throttled(facts: Waking) -> Finding | None:
     if not facts.inside or facts.times < 3 or facts.ratio < rules.WAKING_SLOW or facts.others_ratio > 0.1:
         return None
     clauses = (
-        f"{facts.ratio:.0%} of the requests that met an instance idle for {facts.idle_s:g} s or longer were slow "
-        f"({facts.times} times), {facts.others_ratio:.1%} of those that met a busy one",
+        (
+            f"{facts.ratio:.0%} of the requests that met an instance idle for {facts.idle_s:g} s or longer were slow "
+            f"({facts.times} times), {facts.others_ratio:.1%} of those that met a busy one"
+        ),
         "an instance gets no CPU between requests unless it is billed for instances (--no-cpu-throttling)",
     )
     sure = Confidence.HIGH if facts.times >= 5 else Confidence.MEDIUM
@@ -127,7 +145,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     start, end = requests.start_s[slow], requests.end_s[slow]
     reach = np.maximum.accumulate(end)
     breaks = np.flatnonzero(start[1:] > reach[:-1] + rules.PAUSE_APART_S) + 1
-    groups = [group for group in np.split(np.arange(len(slow)), breaks) if len(group) >= 2]
+    groups = [group for group in np.split(np.arange(len(slow)), breaks) if _all_stopped(requests, slow[group])]
     if len(groups) < 4:
         return None
     begins = np.array([float(start[group].min()) for group in groups])
@@ -154,6 +172,11 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     )
 
 
+def _all_stopped(requests: Requests, slow: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+    """Return whether at least four requests are slow, and half of all that were sent meanwhile."""
+    return len(slow) >= rules.MIN_SLOW_REQUESTS and len(slow) >= 0.5 * (slow[-1] - slow[0] + 1)
+
+
 def _pause_limit_ms(view: SpikeView) -> float:
     """Return what is slow in a pause: half of the spike's own slowest, at least its limit."""
     requests = view.data.requests
@@ -168,9 +191,11 @@ def decide_pauses(facts: Pauses) -> Finding | None:
     if not facts.steady or facts.regular_ratio < rules.PAUSE_MOST:
         return None
     clauses = (
-        f"{facts.times} times in the run, about every {facts.every_s:.0f} s, requests waited for up to "
-        f"{facts.length_s:.1f} s: {facts.regular_ratio:.0%} of the intervals are within "
-        f"{rules.PAUSE_REGULAR:.0%} of that or of a multiple",
+        (
+            f"{facts.times} times in the run, about every {facts.every_s:.0f} s, requests waited for up to "
+            f"{facts.length_s:.1f} s: {facts.regular_ratio:.0%} of the intervals are within "
+            f"{rules.PAUSE_REGULAR:.0%} of that or of a multiple"
+        ),
         "look for what runs at that period: garbage collection, a timer, a scheduled job",
     )
     sure = Confidence.HIGH if facts.times >= 7 else Confidence.MEDIUM if facts.times >= 5 else Confidence.LOW
@@ -207,13 +232,13 @@ def dependency_of(view: SpikeView) -> Dependency:
     for one in view.data.cloud or ():
         if one.metric == CPU:
             for begin, end, value in zip(one.start_s.tolist(), one.end_s.tolist(), one.value.tolist(), strict=True):
-                begin = min(begin, end - 60) if end - begin < 1 else begin
-                overlap = min(end, spike.end_s) - max(begin, spike.onset_s)
+                since = min(begin, end - 60) if end - begin < 1 else begin
+                overlap = min(end, spike.end_s) - max(since, spike.onset_s)
                 if np.isnan(value):
                     continue
-                if overlap >= 0.8 * (end - begin):
+                if overlap >= 0.8 * (end - since):
                     inside.append(value)
-                elif overlap <= 0 and begin >= 60:
+                elif overlap <= 0 and since >= 60:
                     outside.append(value)
     known = bool(inside) and bool(outside)
     return Dependency(
@@ -227,7 +252,7 @@ def dependency_of(view: SpikeView) -> Dependency:
 
 
 def decide_dependency(facts: Dependency) -> Finding | None:
-    """Name a slow dependency: even the fastest requests slowed, at the same load, on instances that computed no more."""
+    """Name a slow dependency: even the fastest requests slowed at the same load, on instances that computed no more."""
     if not facts.slowed.whole or facts.demand.new is not False or facts.length_s < rules.DEPENDENCY_S:
         return None
     if (facts.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or facts.slowed.fastest_ratio is None:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from loadtest.recording.run import LoadModel, Run
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.cloud import InstanceGauge, MetricSeries
 from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
@@ -77,8 +77,9 @@ class RunData:
     def calm(self) -> Bools:
         """Whether each successful request was sent outside all spikes and outages."""
         second = np.ones(self.series.seconds, dtype=np.bool_)
-        for one in (*self.spikes, *self.outages):
-            second[max(0, one.onset_s - 1) : one.end_s + 1] = False
+        spans = [(one.onset_s, one.end_s) for one in self.spikes] + [(one.onset_s, one.end_s) for one in self.outages]
+        for onset, end in spans:
+            second[max(0, onset - 1) : end + 1] = False
         at = np.clip(self.requests.start_s.astype(np.int64), 0, self.series.seconds - 1)
         return self.requests.ok & second[at]
 
@@ -130,11 +131,13 @@ class Demand:
     def words(self) -> str:
         """The same as a clause."""
         unit, parts = "arrivals/s" if self.opened else "users", []
-        if self.before_ratio is not None:
-            parts.append(f"{self.peak:.0f} {unit}, × {self.before_ratio:.2f} of the 2 min before")
+        if self.before_ratio is not None and self.peak is not None:
+            before = f"the average over the {rules.BEFORE_S // 60} min before was {self.peak / self.before_ratio:.0f}"
+            rose = "rose to" if self.before_ratio >= rules.RISING_DEMAND else "were"
+            parts.append(f"{unit} {rose} {self.peak:.0f}; {before}")
         if self.served_ratio is not None:
-            parts.append(f"{unit} per instance × {self.served_ratio:.2f} of the most served calmly elsewhere")
-        return ", ".join(parts) or ("the load before is not known" if self.peak else "users are not known")
+            parts.append(f"{unit} per instance reached {self.served_ratio:.2f} × the most served normally elsewhere")
+        return "; ".join(parts) or f"the number of {unit} {'before ' if self.peak else ''}is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,10 @@ class Slowed:
     def words(self) -> str:
         """The same as a clause."""
         if self.ratio is None:
-            return "there is no calm time to compare with"
-        return f"{self.ratio:.0%} of the requests were slower than the median before (50 % = unchanged)"
+            return "there is no normal stretch of time to compare with"
+        if self.ratio >= 0.995:
+            return "every request was slower than the earlier median"
+        return f"{formats.percent(self.ratio)} of the requests were slower than the earlier median"
 
 
 def _sliding(start_s: Floats, slower: Bools) -> float:

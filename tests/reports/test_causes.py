@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from reports.spikes.evidence import Evidence
 
 from reports.spikes.causes import Cause, Confidence, decide
-from reports.spikes.evidence import Evidence
 
 QUIET = Evidence(
     length_s=60,
