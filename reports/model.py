@@ -472,6 +472,8 @@ class RunSummary(Part):
     phases: list[Phase]
     objectives: list[Objective]
     spikes: list[Spike]
+    baseline: Annotated[Baseline | None, Field(description="None in summaries of older versions")] = None
+    outages: list[Outage] = []
     slow_first: SlowFirst | None
     worst_second: WorstSecond | None = None
     series: Timeline

@@ -23,7 +23,7 @@ from reports.data.load import Load, read_load
 from reports.data.series import Series, read_series
 from reports.model import Baseline, Capacity, Cost, Outage, SlowFirst, Spike, Suggestion, Warmup
 from reports.spikes.baseline import measure, tell_apart
-from reports.spikes.causes import explain
+from reports.spikes.causes import explain, explain_outage
 from reports.spikes.detection import find_spikes, slow_first_requests
 from reports.spikes.outages import find_outages
 from reports.spikes.requests import read_requests
@@ -134,7 +134,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         phases=parts,
         latencies=latencies,
         spikes=spikes,
-        outages=outages,
+        outages=tuple(explain_outage(one, data) for one in outages),
         baseline=levels.of,
         slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,

@@ -37,6 +37,9 @@ LIGHT_RATIO = 2.0
 """A run is measured against its lightest stretches instead of its lower quartile where both the median and p95 of the
 quartile are twice as high: a service with two kinds of requests has one of the two by chance, not both."""
 
+LIGHT_STRETCHES = 4
+"""20 s with at most half of the users are light load; with less of that the calmest three stretches are."""
+
 QUEUE_RATIO, QUEUE_MS = 10.0, 150.0
 """Requests wait in a queue where the usual one takes ten times as long as the fastest five, p5 half of that, and the
 usual one 150 ms longer: of 100,000 draws of a lognormal with a standard deviation of 0.6 p5 is four times that."""
@@ -109,6 +112,9 @@ NEIGHBOUR_REQUESTS = 20
 
 MAD_FLOOR = 0.02
 """Of log p95: a run of constant latencies has no spread, and 2 % is below what anyone acts on."""
+
+SPREAD_WINDOWS, MAD_OF_FEW = 10, 0.3
+"""Fewer windows than ten have no spread of their own: those of a ramp climb. 0.3 allows p95 to triple with the load."""
 
 LOOK_BACK_WINDOWS = 6
 """An onset is looked for at most a minute before the first window that is certain."""

@@ -115,10 +115,19 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
 
 
 def _spike_words(run: RunSummary) -> str:
+    outages = f", {f.plural(len(run.outages), 'outage')}" if run.outages else ""
     if not run.spikes:
-        return "no p95 spike found" if enough_for_spikes(run) else "too few requests to look for spikes"
+        if not enough_for_spikes(run):
+            return f"too few requests to look for spikes{outages}"
+        none = "no p95 spike found" if calm(run) else "no calm time to measure p95 spikes against"
+        return none + outages
     causes = "; ".join(dict.fromkeys(spike.cause for spike in run.spikes))
-    return f"{f.plural(len(run.spikes), 'p95 spike')} ({causes})"
+    return f"{f.plural(len(run.spikes), 'p95 spike')} ({causes}){outages}"
+
+
+def calm(run: RunSummary) -> bool:
+    """Whether the run has a baseline, without which "no spike" cannot be said."""
+    return run.baseline is None or run.baseline.known
 
 
 def enough_for_spikes(run: RunSummary) -> bool:
@@ -206,6 +215,7 @@ def _spikes(report: Report) -> Card:
     lines = (
         f"Worst: {f.ms(worst.peak_ms)} at {f.elapsed(worst.onset_s)}{of}, baseline {f.ms(worst.baseline_ms)}.",
         f"Cause: {worst.cause} ({worst.confidence} confidence).",
+        *_outage_lines(report),
     )
     return Card("p95 spikes", f.plural(len(found), "spike"), "bad", lines)
 
@@ -215,8 +225,19 @@ def _no_spikes(report: Report) -> Card:
     if not any(run.totals.ok for run in report.runs):
         return Card("p95 spikes", "Not known", "unsure", ("No successful request to look at.",))
     if not all(enough_for_spikes(run) for run in report.runs):
-        return Card("p95 spikes", "Not known", "unsure", tuple(lines[:1]))
-    return Card("p95 spikes", "None found", "", tuple(lines[:-1][:2]))
+        return Card("p95 spikes", "Not known", "unsure", (*lines[:1], *_outage_lines(report)))
+    never = [run.baseline.text for run in report.runs if run.baseline and not run.baseline.known]
+    if never:
+        return Card("p95 spikes", "Not known", "unsure", (never[0], *_outage_lines(report)))
+    return Card("p95 spikes", "None found", "", (*lines[:-1][:2], *_outage_lines(report)))
+
+
+def _outage_lines(report: Report) -> tuple[str, ...]:
+    """Return the worst outage of each run: an outage need not raise the latency of what is still answered."""
+    worst = [
+        max(run.outages, key=lambda one: (one.failed, one.end_s - one.onset_s)) for run in report.runs if run.outages
+    ]
+    return tuple(f"{'Outage' if one.share_ratio >= 0.5 else 'Failing'}: {one.text}" for one in worst)
 
 
 def no_spike_lines(report: Report) -> list[str]:
@@ -231,6 +252,8 @@ def no_spike_lines(report: Report) -> list[str]:
                 f"{lead}{f.plural(run.totals.ok, 'successful request')} in {f.seconds(run.duration_s)}: "
                 f"too few to tell a spike from chance (at least {rules.WINDOW_REQUESTS} in {2 * rules.WINDOW_S} s)."
             )
+        elif run.baseline and not run.baseline.known:
+            lines.append(f"{lead}{run.baseline.text}")
         elif run.worst_second:
             worst = run.worst_second
             lines.append(

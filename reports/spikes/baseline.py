@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,17 +96,21 @@ def tell_apart(series: Series, windows: Windows, load: Load) -> Levels:
         on = _limit(baseline, spread)
         off = baseline + max(np.log(rules.OFF_RATIO), rules.OFF_MAD * spread)
         before, hot = hot, _hot(windows, known, level, low, on, off)
-        hot |= known & _hot_for_long(long, baseline, ~before) & (level > off)
+        hot |= known & _hot_for_long(long, baseline, ~before, spread) & (level > off)
         if (before == hot).all():
             break
     return Levels(baseline=baseline, on=on, hot=hot, raised=known & (level > off), of=of)
 
 
 def _spread(rest: Floats) -> float:
-    """Return the robust standard deviation of log levels around their baseline, at least rules.MAD_FLOOR."""
+    """Return the robust standard deviation of log levels around their baseline, at least rules.MAD_FLOOR.
+
+    A handful of windows, as those of a ramp before it saturates, have no spread to speak of.
+    """
     if not len(rest):
         return rules.MAD_FLOOR
-    return max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), rules.MAD_FLOOR)
+    spread = max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), rules.MAD_FLOOR)
+    return min(spread, rules.MAD_OF_FEW) if len(rest) < rules.SPREAD_WINDOWS else spread
 
 
 def _limit(baseline: Floats, spread: float) -> Floats:
@@ -142,7 +147,7 @@ def _long(series: Series, windows: Windows) -> _Long:
     return _Long(np.log(np.maximum(level, 1.0)), np.log(np.maximum(low, 1.0)))
 
 
-def _hot_for_long(long: _Long, baseline: Floats, calm: Bools) -> Bools:
+def _hot_for_long(long: _Long, baseline: Floats, calm: Bools, spread_of_windows: float) -> Bools:
     """Return the windows within a minute whose p95 is certainly raised, against the spread of calm minutes."""
     found = np.zeros(len(baseline), dtype=np.bool_)
     if not len(long.level):
@@ -150,7 +155,8 @@ def _hot_for_long(long: _Long, baseline: Floats, calm: Bools) -> Bools:
     width = rules.LONG_WINDOWS
     around = np.array([baseline[at : at + width].mean() for at in range(len(long.level))])
     quiet = np.array([calm[at : at + width].all() for at in range(len(long.level))])
-    spread = _spread((long.level - around)[quiet & ~np.isnan(long.level)])
+    rest = (long.level - around)[quiet & ~np.isnan(long.level)]
+    spread = _spread(rest) if len(rest) >= rules.SPREAD_WINDOWS else spread_of_windows
     for at in np.flatnonzero(np.nan_to_num(long.low, nan=-np.inf) > _limit(around, spread)).tolist():
         found[at : at + width] = True
     return found
@@ -179,26 +185,28 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
     if usual_us < rules.QUEUE_MS * 1000:
         return calm
+    return _queued(series, load, calm, fastest_us=fastest_us, most_us=most_us, usual_us=usual_us)
+
+
+def _queued(
+    series: Series, load: Load, calm: Baseline, *, fastest_us: float, most_us: float, usual_us: float
+) -> Baseline:
+    """Return `calm` unless requests queued throughout: then the fastest are the reference, or nothing is."""
     waiting = _waiting_ratio(series, load)
     said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
     queued = most_us >= rules.QUEUE_RATIO / 2 * fastest_us and usual_us >= rules.QUEUE_RATIO * fastest_us
     if not queued and _flat(series, load):
-        queued, said = True, f"more users got no more answers from the first minute on, and {said}"
+        queued, said = True, f"more users got no more answers, and {said}"
     if not queued and (waiting or 0.0) < rules.ONLY_WAITING_RATIO:
         return calm
+    users = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
     if not queued or waiting is None:
-        why = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
-        return Baseline(
-            reference="nothing",
-            p95_ms=calm_ms,
-            text=f"Whether the run was ever calm cannot be said: {said}, and {why}.",
-        )
-    users = f"users waited {min(waiting, 1.0):.0%} of their time"
+        text = f"Whether the run was ever calm cannot be said: {said}, and {users}."
+        return Baseline(reference="nothing", p95_ms=calm.p95_ms, text=text)
     if waiting < rules.WAITING_RATIO:
-        return Baseline(reference="calm windows", p95_ms=calm_ms, text=f"{calm.text[:-1]}; {users}.")
-    return Baseline(
-        reference="fastest requests", p95_ms=fastest_us / 1000, text=f"The run was never calm: {said}, and {users}."
-    )
+        return calm
+    text = f"The run was never calm: {said}, and {users}."
+    return Baseline(reference="fastest requests", p95_ms=fastest_us / 1000, text=text)
 
 
 def _flat(series: Series, load: Load) -> bool:
@@ -233,26 +241,33 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
     enough = requests >= rules.LIGHT_REQUESTS
     if enough.sum() < 3:
         return None
-    demand = load.demand
+    for chosen, least_ms in _light_stretches(series, load, enough, p95):
+        light_p95, light_median = float(np.median(p95[chosen])), float(np.median(median[chosen]))
+        usual = float(np.percentile(median[enough], rules.CALM_PERCENTILE))
+        far = quartile_us >= rules.LIGHT_RATIO * light_p95 and usual >= rules.LIGHT_RATIO * light_median
+        if far and quartile_us - light_p95 >= least_ms * 1000:
+            return light_p95
+    return None
+
+
+def _light_stretches(series: Series, load: Load, enough: Bools, p95: Floats) -> Iterator[tuple[Ints, float]]:
+    """Yield the stretches with at most half of the users after the first answer, then the three with the lowest p95.
+
+    Each with how much higher, in ms, the run has to be for them to count: the lowest are the lowest by choice.
+    """
+    width, demand = rules.LIGHT_S, load.demand
     candidates = enough.copy()
     if not np.isnan(demand).all():
         edges = np.arange(0, len(demand), width)
         users = np.maximum.reduceat(np.nan_to_num(demand), edges)
-        candidates &= users <= 0.9 * users.max() if users.max() > 1.1 * users[enough].min() else True
+        light = enough & (users <= 0.5 * users.max()) & (edges > (series.first_ok_us or 0) / 1e6)
+        if light.sum() >= rules.LIGHT_STRETCHES:
+            yield np.flatnonzero(light), rules.ON_MS
+        if users.max() > 1.1 * users[enough].min():
+            candidates &= users <= 0.9 * users.max()
     places = np.flatnonzero(candidates)
-    if not len(places):
-        return None
-    chosen = places[np.argsort(p95[places])[:3]]
-    light_p95, light_median = float(np.median(p95[chosen])), float(np.median(median[chosen]))
-    usual = float(np.percentile(median[enough], rules.CALM_PERCENTILE))
-    factor = rules.LIGHT_RATIO
-    if (
-        quartile_us < factor * light_p95
-        or usual < factor * light_median
-        or quartile_us - light_p95 < rules.ON_MS * 1000
-    ):
-        return None
-    return light_p95
+    if len(places):
+        yield places[np.argsort(p95[places])[:3]], rules.QUEUE_MS
 
 
 def _fastest_and_usual(series: Series) -> tuple[float, float, float]:

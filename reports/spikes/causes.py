@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from reports.data import formats
-from reports.model import Explanation, Rise, Spike
+from reports.data import formats, rules
+from reports.model import Explanation, Outage, Rise, Spike
 from reports.spikes.cause import SATURATIONS, Cause, Confidence, Finding, Rule
+from reports.spikes.outages import SILENCE
 from reports.spikes.rules_generator import GENERATOR_RULE, MACHINE_RULE
 from reports.spikes.rules_load import FAILURES_RULE, REFUSED_RULE, SATURATION_RULE
 from reports.spikes.rules_part import ENDPOINT_RULE, LOST_RULE, REVISION_RULE, SLOW_INSTANCE_RULE
@@ -15,7 +16,7 @@ from reports.spikes.rules_start import ADDED_RULE, COLD_START_RULE, LAZY_RULE
 from reports.spikes.rules_time import DEPENDENCY_RULE, PAUSES_RULE, THROTTLED_RULE
 from reports.spikes.view import Added, RunData, Slowed, SpikeView
 
-__all__ = ["SATURATIONS", "Cause", "Confidence", "explain", "name"]
+__all__ = ["SATURATIONS", "Cause", "Confidence", "explain", "explain_outage", "name"]
 
 RULES: Sequence[Rule[Any]] = (
     GENERATOR_RULE,
@@ -47,6 +48,45 @@ def explain(rise: Rise, data: RunData) -> Spike:
     view = SpikeView(rise, data)
     found = [one for rule in RULES if (one := rule.apply(view))]
     return name(rise, found, view.slowed, view.added, demand_new=view.demand.new)
+
+
+OUTAGE_RULES: Sequence[Rule[Any]] = (
+    GENERATOR_RULE,
+    MACHINE_RULE,
+    LOST_RULE,
+    REFUSED_RULE,
+    REVISION_RULE,
+    SATURATION_RULE,
+)
+"""What makes requests fail, in this order."""
+
+
+def explain_outage(outage: Outage, data: RunData) -> Outage:
+    """Return an outage with why it happened, where something recorded tells."""
+    if outage.kind == SILENCE:
+        return outage
+    level = data.baseline.p95_ms or 0.0
+    rise = Rise(
+        onset_s=outage.onset_s,
+        end_s=max(outage.end_s, outage.onset_s + 1),
+        peak_s=outage.onset_s,
+        peak_ms=level,
+        peak_low_ms=level,
+        peak_high_ms=None,
+        baseline_ms=level,
+        ratio=1.0,
+        limit_ms=level * rules.ON_RATIO,
+        requests=outage.requests - outage.failed,
+        slow=None,
+        extra_waiting_request_s=0.0,
+        cut=outage.cut,
+    )
+    view = SpikeView(rise, data)
+    found = next((one for rule in OUTAGE_RULES if (one := rule.apply(view))), None)
+    if found is None:
+        return outage
+    told = _explanation(found)
+    return outage.model_copy(update={"cause": told.cause, "evidence": told.evidence})
 
 
 def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, demand_new: bool | None) -> Spike:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
-from reports.data.arrays import integers
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.rules import YOUNG_S
 from reports.data.series import Series, outcome_codes
@@ -136,7 +136,11 @@ def _columns(batch: pa.RecordBatch, series: Series, names: dict[str, int]) -> li
 
 
 def _instances(column: pa.Array, names: dict[str, int]) -> Ints:
+    """Return the number of each row's instance; a name that no row uses is none."""
     called = column.dictionary.to_pylist()
-    places = np.array([names.setdefault(name, len(names)) if name else -1 for name in called] or [-1], dtype=np.int64)
     at = integers(column.indices, -1)
-    return np.where(at >= 0, places[at], -1)
+    places = np.full(len(called) + 1, -1, dtype=np.int64)
+    for used in np.unique(at[at >= 0]).tolist():
+        if called[used]:
+            places[used] = names.setdefault(called[used], len(names))
+    return places[at]

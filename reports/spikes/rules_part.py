@@ -93,7 +93,7 @@ class Instances:
         share_ratio: of all slow requests those that they answered.
         others: instances that kept their latency; `others_ratio`: share of slow ones among their requests.
         served_before: whether they had answered calmly before the spike.
-        young_ratio: share of their slow requests that they answered while younger than 10 s.
+        new_ratio: share of their slow requests that instances answered which were added around the spike.
         count: slow requests.
     """
 
@@ -103,7 +103,7 @@ class Instances:
     others: int
     others_ratio: float
     served_before: bool
-    young_ratio: float
+    new_ratio: float
     count: int
 
 
@@ -129,14 +129,14 @@ def instances_of(view: SpikeView) -> Instances | None:
         others=int(others.sum()),
         others_ratio=float(slow[others].sum() / sent[others].sum()),
         served_before=bool((calm & (requests.start_s < view.spike.onset_s)).sum() >= 5),
-        young_ratio=float((view.slow & on_hit & view.data.young).sum() / max(1, (view.slow & on_hit).sum())),
+        new_ratio=float((view.slow & on_hit & view.on_added).sum() / max(1, (view.slow & on_hit).sum())),
         count=int(slow.sum()),
     )
 
 
 def decide_slow_instance(facts: Instances) -> Finding | None:
-    """Name the instance that answered the slow requests, where the others kept their latency and it was not young."""
-    if facts.share_ratio < 0.7 or facts.others_ratio > rules.OTHERS_SLOW / 2 or facts.young_ratio > 0.3:
+    """Name the instance that answered the slow requests, where the others kept their latency and it was not new."""
+    if facts.share_ratio < 0.7 or facts.others_ratio > rules.OTHERS_SLOW / 2 or facts.new_ratio > 0.3:
         return None
     if len(facts.slow) > facts.others or facts.count < rules.MIN_SLOW_REQUESTS:
         return None
@@ -179,7 +179,7 @@ class Lost:
 
 def lost_of(view: SpikeView) -> Lost | None:
     """Return the instance that was lost at the onset; None when none was."""
-    requests, line, spike = view.data.requests, view.data.timeline, view.spike
+    requests, line, spike = view.data.requests, view.data.lifetimes, view.spike
     if not view.data.headers:
         return None
     near = (line.last_s >= spike.onset_s - rules.LOST_NEAR_S) & (line.last_s <= spike.onset_s + rules.LOST_NEAR_S)
@@ -292,7 +292,7 @@ def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, fl
     """Return how many of the instances before the spike stopped around it, of how many, and who was slow."""
     if not view.data.headers:
         return None, 0, 0.0, None, 0.0
-    line, spike, requests = view.data.timeline, view.spike, view.data.requests
+    line, spike, requests = view.data.lifetimes, view.spike, view.data.requests
     before = (line.ready_s < spike.onset_s - 10) & (line.last_s > spike.onset_s - 30)
     gone = before & (line.last_s < min(spike.end_s + 60, view.data.series.seconds - 10))
     new = (line.ready_s > spike.onset_s - 30) & (line.ready_s < spike.end_s + 15)

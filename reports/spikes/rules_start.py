@@ -46,15 +46,15 @@ def start_of(view: SpikeView) -> Start:
     ready: float | None = None
     is_new = False
     if data.headers:
-        ready = float(data.timeline.ready_s.min())
-        is_new = (ready > -1.0 or not data.timeline.aged) and not any(
+        ready = float(data.lifetimes.ready_s.min())
+        is_new = (ready > -1.0 or not data.lifetimes.aged) and not any(
             one.onset_s < spike.onset_s for one in data.spikes
         )
         is_new &= spike.onset_s - rules.START_NEAR_S <= ready <= spike.end_s + spike.peak_ms / 1000 + 1
     return Start(
         at_start=view.at_start,
         headers=data.headers,
-        aged=data.headers and data.timeline.aged,
+        aged=data.headers and data.lifetimes.aged,
         first_ready_s=ready,
         first_is_new=is_new,
         first_answer_s=answer_s,
@@ -108,20 +108,20 @@ COLD_START_RULE = Rule("cold start", start_of, decide_cold_start)
 
 @dataclass(frozen=True, slots=True)
 class Young:
-    """Who answered the slow requests: young instances, or those that had served before.
+    """Who answered the slow requests: instances that were added around the spike, or those that had served before.
 
     Attributes:
         added: instances that became ready around the spike.
         slow: slow requests inside.
-        young_ratio: share of them that an instance younger than 10 s answered.
+        new_ratio: share of them that the added instances answered.
         early_ratio: the same of the first quarter: what made the spike was there when it began.
-        others_ratio: share of slow ones among the requests that older instances answered; None without any.
+        others_ratio: share of slow ones among the requests that the others answered; None without any.
         slowed, demand: of all.
     """
 
     added: Added
     slow: int
-    young_ratio: float
+    new_ratio: float
     early_ratio: float
     others_ratio: float | None
     slowed: Slowed
@@ -132,19 +132,20 @@ def young_of(view: SpikeView) -> Young | None:
     """Return who answered the slow requests; None without instance data or without an added instance."""
     if not view.added.known or not view.added.count:
         return None
-    requests, slow, young = view.data.requests, view.slow, view.data.young
+    requests, slow = view.data.requests, view.slow
+    new = view.on_added
     named = requests.instance >= 0
     count = int((slow & named).sum())
     if view.data.headers and not count:
         return None
     times = requests.start_s[slow & named]
     early = slow & named & (requests.start_s <= (np.percentile(times, 25) if count else 0.0))
-    others = view.inside & requests.ok & named & ~young
+    others = view.inside & requests.ok & named & ~new
     return Young(
         added=view.added,
         slow=count,
-        young_ratio=float((slow & young).sum()) / max(1, count),
-        early_ratio=float((early & young).sum()) / max(1, int(early.sum())),
+        new_ratio=float((slow & new).sum()) / max(1, count),
+        early_ratio=float((early & new).sum()) / max(1, int(early.sum())),
         others_ratio=float((slow & others).sum()) / int(others.sum()) if others.sum() >= 5 else None,
         slowed=view.slowed,
         demand=view.demand,
@@ -152,21 +153,21 @@ def young_of(view: SpikeView) -> Young | None:
 
 
 def decide_added(facts: Young) -> Finding | None:
-    """Name the start of an added instance: young instances answered the slow requests, from the first of them on.
+    """Name the start of an added instance: it answered the slow requests, from the first of them on.
 
-    One that came after the onset did not make it; where older instances slowed as well, something else did.
+    One that came after the onset did not make it; where the others slowed as well, something else did.
     """
     if not facts.added.headers:
         if facts.slowed.whole or facts.demand.new is None:
             return None
         kept = f"{facts.slowed.words}: the others kept their latency"
         return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (facts.added.words, kept))
-    if facts.young_ratio < rules.YOUNG_SLOW or facts.early_ratio < rules.YOUNG_EARLY:
+    if facts.new_ratio < rules.YOUNG_SLOW or facts.early_ratio < rules.YOUNG_EARLY:
         return None
-    clause = f"young instances answered {facts.young_ratio:.0%} of the {facts.slow} slow requests"
-    others = "no older instance answered"
+    clause = f"added instances answered {facts.new_ratio:.0%} of the {facts.slow} slow requests"
+    others = "no other instance answered"
     if facts.others_ratio is not None:
-        others = f"{facts.others_ratio:.0%} of the older ones' requests were slow"
+        others = f"{facts.others_ratio:.0%} of the others' requests were slow"
     clauses = (facts.added.words, clause, others)
     if (facts.others_ratio or 0) > rules.OTHERS_SLOW:
         return None
@@ -205,9 +206,9 @@ class Lazy:
 
 def lazy_of(view: SpikeView) -> Lazy | None:
     """Return what is known of instances that served for the first time; None without ages or such instances."""
-    if not view.data.headers or not view.data.timeline.aged or not view.data.baseline.known:
+    if not view.data.headers or not view.data.lifetimes.aged or not view.data.baseline.known:
         return None
-    requests, line, spike = view.data.requests, view.data.timeline, view.spike
+    requests, line, spike = view.data.requests, view.data.lifetimes, view.spike
     fresh = (line.first_s >= spike.onset_s - 3) & (line.first_s < spike.end_s)
     slow = view.slow & (requests.instance >= 0)
     if not fresh.any() or not slow.any():

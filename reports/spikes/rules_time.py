@@ -268,6 +268,8 @@ def decide_dependency(facts: Dependency) -> Finding | None:
         clauses.append(
             f"instances computed no more: CPU utilisation × {facts.cpu_ratio:.2f} ({facts.cpu_inside or 0:.0%})"
         )
+    if not facts.added.known:
+        clauses.append(f"instance data {facts.added.missing}: whether instances were lost cannot be said")
     clauses.append("look at what every request waits for: a database, an API, a lock")
     waits = facts.cpu_ratio is not None and facts.added.headers
     return Finding(Cause.DEPENDENCY, Confidence.MEDIUM if waits else Confidence.LOW, tuple(clauses))

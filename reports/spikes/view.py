@@ -20,7 +20,7 @@ from reports.spikes.requests import Requests
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class Lifetimes:
     """When each instance (index into Requests.names) was there, in seconds after t = 0.
 
     Attributes:
@@ -53,7 +53,7 @@ class RunData:
     baseline: Baseline
 
     @cached_property
-    def timeline(self) -> Timeline:
+    def lifetimes(self) -> Lifetimes:
         """When each named instance was there."""
         requests, count = self.requests, len(self.requests.names)
         named = requests.instance >= 0
@@ -66,12 +66,12 @@ class RunData:
         known = ~np.isnan(age)
         np.minimum.at(ready, who[known], (end - age)[known])
         served = np.bincount(who, minlength=count).astype(np.float64)
-        return Timeline(np.where(np.isinf(ready), answer, ready), first, last, bool(known.any()), served)
+        return Lifetimes(np.where(np.isinf(ready), answer, ready), first, last, bool(known.any()), served)
 
     @cached_property
     def young(self) -> Bools:
         """Whether each request was answered by an instance younger than rules.YOUNG_S."""
-        return self.requests.young(self.timeline.first_s)
+        return self.requests.young(self.lifetimes.first_s)
 
     @cached_property
     def calm(self) -> Bools:
@@ -303,6 +303,8 @@ class SpikeView:
         for one in self.data.spikes:
             before_s, after_s = (90, 60) if one is self.spike else (60, 30)
             calm[max(0, one.onset_s - before_s) : one.end_s + after_s] = False
+        if self.data.instances is None:
+            calm[onset:] = False  # what was served later may have been served by more instances
         early = each[onset : max(onset + 1, (onset + end) // 2)]
         if calm.sum() <= rules.CALM_SECONDS or np.isnan(early).all():
             return None
@@ -314,7 +316,7 @@ class SpikeView:
         """Instances that became ready around it."""
         spike, data = self.spike, self.data
         if data.headers:
-            line = data.timeline
+            line = data.lifetimes
             begin, end = spike.onset_s - rules.AROUND_BEFORE_S, spike.end_s + rules.AROUND_AFTER_S
             first = float(line.ready_s.min())
             at = np.sort(line.ready_s[(line.ready_s > max(begin, first + 1.0, 0.0)) & (line.ready_s <= end)])
@@ -330,6 +332,16 @@ class SpikeView:
         before_count = int(earlier[-1]) if len(earlier) else None
         count = max(0, int(later.max() - earlier[-1])) if len(earlier) and len(later) else 0
         return Added(covers, "" if covers else "is late", before_count, count, (), False)
+
+    @cached_property
+    def on_added(self) -> Bools:
+        """Requests that were answered by an instance which became ready around the spike."""
+        line, requests = self.data.lifetimes, self.data.requests
+        if not self.data.headers:
+            return np.zeros(len(requests.start_s), dtype=np.bool_)
+        since = max(self.spike.onset_s - rules.AROUND_BEFORE_S, float(line.ready_s.min()) + 1.0, 0.0)
+        new = (line.ready_s > since) & (line.ready_s <= self.spike.end_s + rules.AROUND_AFTER_S)
+        return np.asarray(new[np.maximum(requests.instance, 0)] & (requests.instance >= 0))
 
     @cached_property
     def failed(self) -> Sequence[int]:

@@ -65,6 +65,8 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         phases=_phases(found),
         objectives=_objectives(found),
         spikes=list(found.spikes),
+        baseline=found.baseline,
+        outages=list(found.outages),
         slow_first=found.slow_first,
         worst_second=worst_second(series),
         series=timeline_of(Observed(series, found.load, found.cloud, found.gauge), step_s),

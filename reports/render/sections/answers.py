@@ -94,7 +94,7 @@ def failures(report: Report) -> Section:
 
 def spikes(report: Report) -> Section:
     """Return each spike with its cause, or how strongly it can be said that there is none."""
-    blocks: list[Block] = [_spike_table(report)]
+    blocks: list[Block] = [_outage_table(report), _spike_table(report)]
     blocks += [Words(line, tone="muted") for line in sentences.no_spike_lines(report)]
     several = len(report.runs) > 1
     blocks += [
@@ -137,4 +137,37 @@ def _spike_row(number: int, run: RunSummary, spike: Spike, *, several: bool) -> 
     yield Cell(f.count(spike.requests))
     each = f.seconds(spike.extra_waiting_request_s / spike.requests) if spike.requests else f.ABSENT
     yield Cell(f"{f.decimal(spike.extra_waiting_request_s)} s", small=(f"{each} each",))
-    yield Cell(spike.cause, small=(f"{spike.confidence} confidence",), more=tuple(spike.evidence))
+    causes = " + ".join([spike.cause, *(one.cause for one in spike.also)])
+    evidence = [*spike.evidence, *(sentence for one in spike.also for sentence in one.evidence)]
+    yield Cell(causes, small=(f"{spike.confidence} confidence",), more=tuple(evidence))
+
+
+def _outage_table(report: Report) -> Table:
+    several = len(report.runs) > 1
+    columns = (
+        *((Column("run", wide=True),) if several else ()),
+        Column("when"),
+        Column("what"),
+        Column("failed", number=True),
+        Column("of", number=True),
+        Column("who was hit", wide=True),
+        Column("why", wide=True),
+    )
+    rows = tuple(
+        (
+            *((Cell(run.name),) if several else ()),
+            Cell(
+                f"{f.elapsed(one.onset_s)} – {f.elapsed(one.end_s)}{'…' if one.cut else ''}",
+                small=(f"{f.utc(run.load_start, one.onset_s)} UTC",),
+                zoom=(one.onset_s, one.end_s),
+            ),
+            Cell(one.kind, tone="bad"),
+            Cell(f.count(one.failed)),
+            Cell(f.count(one.requests), small=(f.percent(one.share_ratio),)),
+            Cell(", ".join(one.endpoints) or "all endpoints"),
+            Cell(one.cause or "not known", more=tuple(one.evidence)),
+        )
+        for run in report.runs
+        for one in run.outages
+    )
+    return Table("Outages", columns, rows, stacked=True)
