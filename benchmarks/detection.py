@@ -83,7 +83,8 @@ def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
     all_right = True
     counts = result.by_kind.setdefault(drawn.kind, [0, 0, 0, 0, 0])
     for event in drawn.happenings:
-        hits = [one for one in told.spikes if _nearest(one, drawn.happenings) is event]
+        met = [one for one in told.spikes if _meets(one.onset_s, one.end_s, event)]
+        hits = [one for one in met if _nearest(one, drawn.happenings) is event] or met
         left = [one for one in left if one not in hits]
         named_outage = any(_meets(one.onset_s, one.end_s, event) for one in told.outages)
         if event.outage:
