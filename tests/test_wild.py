@@ -1,0 +1,122 @@
+"""Locustfiles of kinds found in public run unchanged: every request is a row, and what they ask of Locust happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cases.harness import Ran, lt_run, split_at_own
+from tests.conftest import ROOT, counting_server
+
+PLAN = ("--users", "4", "--spawn-rate", "4", "--duration", "4s", "--workers", "2")
+Check = Callable[[Ran, int], object]
+
+
+def names(ran: Ran) -> set[str]:
+    return set(ran.rows("name").name)
+
+
+def all_rows(ran: Ran, counted: int) -> None:
+    """The run held, and the rows are as many as the requests that the server has read."""
+    assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
+    assert len(ran.rows()) == counted > 10
+
+
+def only(*expected: str) -> Check:
+    def check(ran: Ran, counted: int) -> None:
+        all_rows(ran, counted)
+        assert names(ran) == set(expected)
+
+    return check
+
+
+def one_log_in_a_worker(ran: Ran, counted: int) -> None:
+    all_rows(ran, counted)
+    assert (ran.rows("name").name == "log in").sum() == 2
+
+
+def odd_ones_failed(ran: Ran, counted: int) -> None:
+    rows = ran.rows("name", "outcome", "method")
+    assert len(rows) == counted > 10
+    assert set(rows[rows.name == "even"].outcome) == {"ok"}
+    assert set(rows[rows.name == "odd"].outcome) == {"check_failed"}
+    assert set(rows.method) == {"LINE"}
+
+
+def one_administrator(ran: Ran, counted: int) -> None:
+    """Of 4 users 1 administers; of the other 3 most read."""
+    all_rows(ran, counted)
+    sent = ran.rows("name").name.value_counts()
+    assert set(sent.index) == {"/read", "/write", "/admin"} or set(sent.index) == {"/read", "/admin"}
+    assert sent["/read"] > sent["/admin"]
+
+
+def ended_by_the_scenario(ran: Ran, counted: int) -> None:
+    assert (ran.run.outcome, len(ran.rows())) == ("interrupted", counted)
+    assert "ended by the scenario" in ran.said
+    assert "stop_by_event.py, line" in ran.said
+
+
+def five_rounds_each(ran: Ran, counted: int) -> None:
+    """It sets its own exit code, 0, and ends early: the objectives decide about 20 requests."""
+    assert len(ran.rows()) == counted == 4 * 5
+    assert ran.run.scenario_exit_code == 0
+
+
+def transactions_beside_requests(ran: Ran, counted: int) -> None:
+    rows = ran.rows("name", "method")
+    assert (rows.method != "TRANSACTION").sum() == counted
+    assert abs((rows.name == "buy").sum() - counted / 2) <= 4
+    assert ran.done.code == 0, ran.said
+
+
+def at_most_four_users(ran: Ran, counted: int) -> None:
+    all_rows(ran, counted)
+    assert ran.folder.read_load().groupby("time_s").users.sum().max() <= 4
+    assert names(ran) == {"/early", "/late"}
+
+
+WILD: list[tuple[str, tuple[str, ...], Check]] = [
+    ("shared_token.py", (), one_log_in_a_worker),
+    ("csv_feeder.py", (), all_rows),
+    ("custom_client.py", (), odd_ones_failed),
+    ("weighted_classes.py", (), one_administrator),
+    ("tagged.py", ("--tags", "smoke"), only("/shop", "/index")),
+    ("tagged.py", ("--tags", "smoke,write", "--exclude-tags", "read"), only("/shop", "/shop/buy")),
+    ("stop_by_event.py", (), ended_by_the_scenario),
+    ("class_picker.py", ("--user-class", "Alpha", "--user-class", "Gamma"), only("/alpha", "/gamma")),
+    ("own_arguments.py", (), only("/nobody/deep")),
+    ("own_arguments.py", ("--", "--tenant", "a", "--depth=2"), only("/a/deep/deep")),
+    ("nested_tasks.py", (), all_rows),
+    ("iteration_limit.py", (), five_rounds_each),
+    ("handed_out.py", (), only("/handed")),
+    ("exporter.py", (), transactions_beside_requests),
+    ("staged_shape.py", (), at_most_four_users),
+    ("custom_shape.py", (), all_rows),
+    ("sequential_fast.py", (), lambda ran, counted: len(ran.rows()) == counted),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "words", "check"), WILD, ids=[f"{one[0]} {' '.join(one[1])}" for one in WILD])
+def test_a_locustfile_of_a_kind_found_in_public_runs_unchanged(
+    file: str, words: tuple[str, ...], check: Check, tmp_path: Path
+) -> None:
+    with counting_server(delay_ms=[1, 3]) as there:
+        given = split_at_own(words, "-t", there.url, *PLAN)
+        ran = lt_run("-s", str(ROOT / "tests/wild" / file), *given, runs=tmp_path)
+        check(ran, there.count())
+
+
+@pytest.mark.slow
+def test_what_a_scenario_writes_itself_agrees_with_the_rows(tmp_path: Path) -> None:
+    """Its own listener hears what the recorder does."""
+    out = tmp_path / "export.jsonl"
+    with counting_server() as there:
+        words = ("-s", str(ROOT / "tests/wild/exporter.py"), "-t", there.url, *PLAN[:6], "--workers", "1")
+        ran = lt_run(*words, runs=tmp_path / "runs", EXPORT_TO=str(out))
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(line["name"] for line in written) == sorted(ran.rows("name").name)
