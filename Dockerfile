@@ -58,6 +58,7 @@ COPY --from=loadgen-packages /app/loadtest ./loadtest
 COPY --from=loadgen-packages /app/scenarios ./scenarios
 USER app
 ENV PYTHONPATH=/app
-# What follows the image's name goes to Locust: -f scenarios/ramp300.py,loadtest/recorder/plugin.py --worker --master-host …
-ENTRYPOINT ["locust"]
+# What follows the image's name goes to Locust: -f scenarios/ramp300.py --worker --master-host …; `-f -` fetches the
+# scenario from the master, with its modules.
+ENTRYPOINT ["python3", "/app/loadtest/launch.py"]
 CMD ["--help"]

@@ -44,8 +44,7 @@ def gather(locustfile: Path, roots: Iterable[Path]) -> dict[str, bytes]:
         for place, path in _files_of(module, folders):
             if place not in files:
                 files[place] = path
-                package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-                waiting += _imports(path, package)
+                waiting += _imports(path, ".".join(place.parent.parts))
     size = sum(path.stat().st_size for path in files.values())
     if size > MAX_BYTES:
         raise BundleError(f"the scenario's modules come to {size / 1e6:.0f} MB, above {MAX_BYTES / 1e6:.0f} MB")

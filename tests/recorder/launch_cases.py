@@ -1,0 +1,145 @@
+"""What bounds a shape, who ends a run, which worker is lost, and which modules travel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gevent
+import locust
+import pytest
+from locust import LoadTestShape
+from locust.env import Environment
+
+from loadtest.recorder.bounds import Bounds, apply_bounds, bounded
+from loadtest.recorder.bundle import BundleError, gather, lay_out
+from loadtest.recorder.ending import forward_ending
+from loadtest.recorder.liveness import HUNG_S, SILENT_S, STOPPED_S, Process, judge
+
+
+@pytest.mark.parametrize(
+    ("tick", "elapsed_s", "expected"),
+    [
+        ((30, 30), 0, (3, 2)),
+        ((2, 1), 4.9, (2, 1)),
+        ((30, 30, ["A"]), 1, (3, 2, ["A"])),
+        ((1, 1), 5, None),
+        (None, 0, None),
+    ],
+)
+def test_a_shape_gets_no_more_than_was_asked_for(tick: Any, elapsed_s: float, expected: Any) -> None:
+    assert bounded(tick, Bounds(users=3, spawn_rate=2, duration_s=5), elapsed_s) == expected
+    assert bounded(tick, Bounds(), elapsed_s) == tick
+
+
+class Wave(LoadTestShape):
+    def tick(self) -> tuple[int, float]:
+        return 9, 9
+
+
+class Flat(Wave):
+    def tick(self) -> tuple[int, float]:
+        return 1, 1
+
+
+def test_a_shape_is_chosen_by_name_and_stays_the_scenarios_own() -> None:
+    """The object that listeners of the scenario's may hold is the one that is used."""
+    wave, flat = Wave(), Flat()
+    environment = Environment(shape_class=wave, available_shape_classes={"Wave": wave, "Flat": flat})  # type: ignore[dict-item]
+    apply_bounds(environment, Bounds(shape="Flat", users=5), lambda: None)
+    assert environment.shape_class is flat
+    apply_bounds(environment, Bounds(shape="Wave", users=5), lambda: None)
+    assert environment.shape_class is wave
+    assert wave.tick() == (5, 9)
+    apply_bounds(environment, Bounds(shape="none"), lambda: None)
+    assert environment.shape_class is None
+
+
+def test_the_end_of_the_duration_does_not_wait_for_users_that_start_slowly() -> None:
+    """Locust asks the shape only after the users of its last answer have been started."""
+    ended: list[bool] = []
+    environment = Environment(shape_class=Wave())
+    apply_bounds(environment, Bounds(duration_s=0.01), lambda: ended.append(True))
+    environment.events.test_start.fire(environment=environment)
+    with gevent.Timeout(5):
+        while not ended:
+            gevent.sleep(0.005)
+
+
+class Worker:
+    """A worker's runner that only tells what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+
+    def quit(self) -> None:
+        self.did.append("quit")
+
+    def stop(self) -> None:
+        self.did.append("stop")
+
+    def send_message(self, kind: str, data: dict[str, str]) -> None:
+        self.did.append(f"{kind} {data['where']}")
+
+
+def test_the_scenario_ends_the_whole_run_and_locust_one_worker(tmp_path: Path) -> None:
+    """A call from code that is not Python's, Locust's or ours, or from nothing but a greenlet, is the scenario's."""
+    runner: Any = Worker()
+    forward_ending(runner)
+    names: dict[str, Any] = {}
+    exec(compile("def end(runner):\n    runner.quit()\n", str(tmp_path / "mine.py"), "exec"), names)
+    names["end"](runner)
+    gevent.spawn(runner.stop).join()
+    assert runner.did == ["lt_ending mine.py, line 2", "lt_ending in a greenlet that it started"]
+    runner.did.clear()
+    locusts = str(Path(locust.__file__).parent / "runners.py")
+    exec(compile("def handle(runner):\n    runner.stop()\n", locusts, "exec"), names)
+    gevent.spawn(names["handle"], runner).join()
+    assert runner.did == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "process", "lost"),
+    [
+        (8, Process.RUNNING, False),
+        (HUNG_S + 1, Process.RUNNING, True),
+        (0, Process.GONE, True),
+        (STOPPED_S - 1, Process.STOPPED, False),
+        (STOPPED_S + 1, Process.STOPPED, True),
+        (8, Process.ELSEWHERE, False),
+        (SILENT_S + 1, Process.ELSEWHERE, True),
+    ],
+)
+def test_a_worker_is_lost_by_its_process_or_by_its_silence(silent_s: float, process: Process, lost: bool) -> None:
+    verdict = judge(silent_s, process)
+    assert verdict.lost is lost
+    assert bool(verdict.why) is lost
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("/init", "/__init__")
+        path = path.with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_scenario_travels_with_every_module_that_it_imports(tmp_path: Path) -> None:
+    """Also those of packages, of the working folder, and imports inside functions; installed packages stay."""
+    project, cwd = tmp_path / "project", tmp_path / "cwd"
+    text = "import json, gevent, parts.paths, loadtest\ndef task():\n    from common import late\n"
+    write(project, locustfile=text, parts__init="from . import deep", parts__paths="", parts__deep="import sibling")
+    write(project, sibling="", unrelated="")
+    write(cwd, common__late="from .own import X", common__own="X = 1", locustfile="")
+    files = gather(project / "locustfile.py", [project, cwd])
+    expected = "common/late.py common/own.py locustfile.py parts/__init__.py parts/deep.py parts/paths.py sibling.py"
+    assert sorted(files) == expected.split()
+    lay_out(files, tmp_path / "there")
+    assert (tmp_path / "there/parts/deep.py").read_text() == "import sibling"
+    assert (tmp_path / "there/locustfile.py").read_text() == text
+
+
+@pytest.mark.parametrize("name", ["../x.py", "/tmp/x.py", "a/../../x.py"])
+def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError):
+        lay_out({name: b""}, tmp_path / "there")
