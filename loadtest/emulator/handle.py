@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 from pydantic import TypeAdapter
 
 from ..core.errors import EmulatorError
@@ -130,6 +132,16 @@ class EmulatorHandle:
     def api_endpoint(self) -> str:
         """Where Google's clients are to be pointed."""
         return f"127.0.0.1:{self.api_port}"
+
+    def why_stuck(self) -> str:
+        """Return why the emulator no longer works, as a sentence; "" while it does. Asks its process, not its port."""
+        code = self._process.poll()
+        if code is not None:
+            return f"the emulator's process ended ({code}) during the run"
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(self._process.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+                return "the emulator stood still during the run (its process was stopped): it did not scale or record"
+        return ""
 
     def state(self) -> dict[str, Any]:
         """Return its state as it is now; docs/emulator.md lists the keys.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core import cloud_run
 from ..core.console import Console
@@ -14,7 +15,7 @@ from ..core.errors import UsageError
 from ..core.quantities import argv_of, cpu_of, memory_bytes_of
 from ..recording.capabilities import EMULATOR, Capabilities
 from ..recording.folder import RunFolder
-from ..recording.run import Run
+from ..recording.run import Outcome, Run
 from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .cloudrun.platform import CloudRun, collecting
 
@@ -150,15 +151,56 @@ def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console
     if not_limited:
         console.warn(f"the instances' CPU and memory are not limited: {not_limited}")
 
+    watch = _Watch(emulator, console)
+    watch.start()
+
     def collect(folder: RunFolder, run: Run) -> None:
-        fetch(folder, run)
-        state = emulator.state()
-        (revision,) = [each for each in state["services"][0]["revisions"] if each["serving"]]
-        kept = ("cpu_why", "startup_s", "by_code", "lost_log_lines")
-        run.target = run.target.model_copy(
-            update={"emulator": {**{name: revision[name] for name in kept}, "not_limited": not_limited}}
-        )
+        watch.stop()
+        if watch.found:
+            run.reasons.extend(watch.found)
+            if run.outcome is Outcome.COMPLETE:
+                run.outcome = Outcome.DEGRADED
+        if emulator.why_stuck():
+            console.warn("the emulator does not answer any more: its series and its state are not in the run")
+        else:
+            fetch(folder, run)
+            facts = _facts(emulator.state(), config)
+            run.target = run.target.model_copy(update={"emulator": {**facts, "not_limited": not_limited}})
         folder.write_run(run)
         folder.write_derived(folder.emulator_log, log.read_text(encoding="utf-8", errors="replace"))
 
     return Target(record, collect=collect)
+
+
+def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object]:
+    """Return what the run keeps of its own service; others may have been deployed to the same emulator."""
+    key = config.key
+    for service in state["services"]:
+        if (service["name"], service["project"], service["location"]) == (key.name, key.project, key.location):
+            serving = [revision for revision in service["revisions"] if revision["serving"]]
+            if serving:
+                return {name: serving[-1][name] for name in ("cpu_why", "startup_s", "by_code", "lost_log_lines")}
+    return {}
+
+
+class _Watch(threading.Thread):
+    """Looks every second whether the emulator still works, and says once when it does not."""
+
+    def __init__(self, emulator: EmulatorHandle, console: Console) -> None:
+        super().__init__(name="lt-emulator-watch", daemon=True)
+        self.found: list[str] = []
+        self._emulator, self._console = emulator, console
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Look until told to stop."""
+        while not self._over.wait(1.0):
+            why = self._emulator.why_stuck()
+            if why and why not in self.found:
+                self.found.append(why)
+                self._console.warn(why)
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._over.set()
+        self.join(timeout=5)

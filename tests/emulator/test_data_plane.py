@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -201,3 +202,111 @@ def test_without_haproxy_a_sentence_names_the_ways_to_get_it(monkeypatch: pytest
     monkeypatch.setenv("LT_HAPROXY", str(tmp_path / "nowhere"))
     with pytest.raises(EmulatorError, match="LT_HAPROXY"):
         find_haproxy()
+
+
+async def streaming(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with an endless stream, a line ten times a second."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    try:
+        while True:
+            writer.write(b"data: x\n\n")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+    except OSError:
+        writer.close()
+
+
+def test_a_stream_is_cut_off_after_the_request_timeout() -> None:
+    async def story() -> None:
+        server = await asyncio.start_server(streaming, INSTANCE_ADDRESS, 0)
+        async with front(timeout_s=1) as plane:
+            await plane.haproxy.enable(1, server.sockets[0].getsockname()[1])
+            asking = asyncio.create_task(get(plane.url))
+            while not asking.done():
+                await plane.haproxy.end_overdue()
+                await asyncio.sleep(0.05)
+            answer = await asking
+            assert (answer.status, "data: x" in answer.text) == (200, True)
+        server.close()
+
+    asyncio.run(story())
+
+
+def test_the_wait_for_an_instance_counts_for_the_request_timeout() -> None:
+    async def story() -> None:
+        async with front(timeout_s=0.3, pending_limit_s=30) as plane:
+            assert (await get(plane.url)).status == 504
+
+    asyncio.run(story())
+
+
+def test_a_foreign_name_and_a_page_of_another_site_reach_no_instance() -> None:
+    async def story() -> None:
+        async with front() as plane, instance() as port:
+            await plane.haproxy.enable(1, port)
+            for head, status in (
+                ("Host: evil.example", 421),
+                ("Host: 127.0.0.1.evil.example", 421),
+                ("Host: localhost\r\nOrigin: https://evil.example\r\nSec-Fetch-Site: cross-site", 403),
+                ("Host: localhost\r\nSec-Fetch-Site: cross-site", 403),
+                (f"Host: localhost\r\nOrigin: null\r\n{UPGRADE}", 403),
+                ("Host: localhost\r\nContent-Length: 33554433", 413),
+                ("Host: localhost\r\nOrigin: http://localhost:3000\r\nSec-Fetch-Site: cross-site", 200),
+                ("Host: [::1]:8080", 200),
+            ):
+                assert (await asked(plane.url, head))[:12] == b"HTTP/1.1 %d" % status, head
+
+    asyncio.run(story())
+
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+)
+
+
+async def asked(url: str, head: str) -> bytes:
+    host, number = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(number))
+    writer.write(f"GET / HTTP/1.1\r\n{head}\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    writer.close()
+    return answer
+
+
+def test_an_instance_is_told_who_asks_and_how_to_trace_it() -> None:
+    seen: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def story() -> None:
+        server = await asyncio.start_server(note, INSTANCE_ADDRESS, 0)
+        async with front() as plane:
+            await plane.haproxy.enable(1, server.sockets[0].getsockname()[1])
+            assert (await get(plane.url)).status == 200
+        server.close()
+
+    asyncio.run(story())
+    assert b"x-forwarded-for: 127.0.0.1" in seen[0]
+    assert b"x-forwarded-proto: http" in seen[0]
+    trace = re.search(rb"traceparent: 00-([0-9a-f]{32})-[0-9a-f]{16}-00\r\n", seen[0])
+    assert trace is not None
+    assert re.search(rb"x-cloud-trace-context: %b/\d+;o=0\r\n" % trace[1], seen[0])
+
+
+def test_a_connection_without_a_request_is_no_request() -> None:
+    async def story() -> None:
+        async with front() as plane, instance() as port:
+            await plane.haproxy.enable(1, port)
+            host, number = plane.url.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(number))
+            writer.close()
+            assert (await get(plane.url)).status == 200
+            await eventually(lambda: plane.log, "the line of the real one")
+            assert [line.status for line in plane.log] == [200]
+
+    asyncio.run(story())

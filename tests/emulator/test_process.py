@@ -19,7 +19,7 @@ import pytest
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator import cgroups, rooms
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
-from loadtest.emulator.model import PREFIX, EmulatorOptions, RevisionTemplate, Sampling
+from loadtest.emulator.model import PREFIX, EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
 from tests.conftest import ROOT, Until, lt, started
 from tests.emulator.local import APP
 
@@ -104,6 +104,33 @@ def test_after_kill_9_its_children_die_and_the_next_start_removes_the_rest(until
     until(lambda: not [one for one in leftovers(pids) if one.startswith("process")], "its children to die")
     with EmulatorHandle.start(order):
         assert leftovers(pids) == []
+
+
+def test_an_emulator_that_stands_still_or_has_ended_is_noticed_and_stopped(until: Until) -> None:
+    emulator = EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=APP)))
+    pid = emulator.state()["emulator"]["pid"]
+    assert emulator.why_stuck() == ""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: "stood still" in emulator.why_stuck(), "the stop to be noticed")
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: emulator.why_stuck() == "", "it to go on")
+    emulator.stop()
+    assert "ended" in emulator.why_stuck()
+    assert leftovers([pid]) == []
+
+
+def test_a_second_service_does_not_speak_for_the_run() -> None:
+    from loadtest.platforms.emulator import _facts
+
+    def service(name: str, why: str, *, serving: bool = True) -> dict[str, object]:
+        revision = {"serving": serving, "cpu_why": why, "startup_s": 1.0, "by_code": {}, "lost_log_lines": 0}
+        return {"name": name, "project": "local", "location": "local", "revisions": [revision]}
+
+    config = EmulatorConfig(key=ServiceKey("mine"))
+    state = {"services": [service("a-neighbour", "its own"), service("mine", "the run's")]}
+    assert _facts(state, config)["cpu_why"] == "the run's"
+    assert _facts({"services": [service("a-neighbour", "its own")]}, config) == {}
+    assert _facts({"services": [service("mine", "none", serving=False)]}, config) == {}
 
 
 def test_ctrl_c_stops_the_verb_and_everything_it_started() -> None:
