@@ -490,7 +490,7 @@ class RunSummary(Part):
 
 
 class Difference(Part):
-    """One way in which two runs are not alike."""
+    """One way in which two runs differ."""
 
     what: str
     a: str

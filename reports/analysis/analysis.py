@@ -154,7 +154,7 @@ def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
 
 
 def _cloud(folder: RunFolder, series: Series) -> tuple[tuple[MetricSeries, ...] | None, str]:
-    """Return the fetched series, and what is wrong with them, as a sentence: the rest of the run is told without."""
+    """Return the fetched series, and what is wrong with them, as a sentence; the rest is analysed without them."""
     try:
         return read_cloud(folder, series), ""
     except RunFolderError as error:

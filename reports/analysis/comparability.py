@@ -1,4 +1,4 @@
-"""List the ways in which two sides of runs are not alike."""
+"""List the ways in which two sides of runs differ."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOLERANCE = {"peak users": 0.03, "length": 0.1}
 
 
 def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> list[Difference]:
-    """Return what is not alike, what matters first; what is not recorded on a side is not compared."""
+    """Return what differs, what matters first; what is not recorded on a side is not compared."""
     ours, theirs = (_described(side) for side in (a, b))
     found = [
         Difference(what=what, a=ours[what], b=theirs[what], matters=matters)

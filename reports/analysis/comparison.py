@@ -110,12 +110,12 @@ def _scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[_Scope]:
 def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[_Part, ...]:
     """Return that phase of every run of a side; nothing when one of them lacks it."""
     found = []
-    for one in side:
-        phase = one.phase(name)
-        there = [(each.name, each.method) for each in one.series.endpoints]
+    for run in side:
+        phase = run.phase(name)
+        there = [(each.name, each.method) for each in run.series.endpoints]
         if phase is None or (endpoint is not None and endpoint not in there):
             return ()
-        found.append(_Part(one, phase.window, None if endpoint is None else there.index(endpoint)))
+        found.append(_Part(run, phase.window, None if endpoint is None else there.index(endpoint)))
     return tuple(found)
 
 

@@ -20,8 +20,8 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
     within = np.zeros(len(known), dtype=np.bool_)
     place = steady or Window(0, series.seconds)
     within[place.start_s // width : -(-place.end_s // width)] = True
-    calm = known & within & ~levels.hot
-    chosen = calm if calm.any() else known & within
+    normal = known & within & ~levels.hot
+    chosen = normal if normal.any() else known & within
     first = time_to_first_answer_s(series)
     young = young_requests(series, Window(0, series.seconds))
     if not chosen.any():
@@ -39,8 +39,8 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
     until = Window(0, series.seconds if settled_s is None else round(settled_s))
     early = known[: -(-until.end_s // width)]
     peak = float(np.max(windows.p95_us[: len(early)][early])) if early.any() else None
-    calm_mean = mean_response_ms(series, place)
-    extra = None if calm_mean is None else extra_waiting_request_s(series, until, calm_mean)
+    baseline_mean = mean_response_ms(series, place)
+    extra = None if baseline_mean is None else extra_waiting_request_s(series, until, baseline_mean)
     return Warmup(
         first_answer_s=first,
         settled_s=settled_s,
@@ -52,14 +52,14 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
 
 
 def _settled(windows: Windows, known: Bools, limit_us: float, first_answer_s: float | None) -> float | None:
-    """Return when the first row of rules.SETTLED_WINDOWS calm windows begins, or one that lasts to the run's end.
+    """Return when the first row of rules.SETTLED_WINDOWS normal windows begins, or one that lasts to the run's end.
 
-    A window counts as calm when the lower end of its p95's interval is within the limit: a single window of few
+    A window counts as normal when the lower end of its p95's interval is within the limit: a single window of few
     requests that lies above by chance does not undo a warm-up.
     """
-    calm = known & (np.where(known, windows.low_us, np.inf) <= limit_us)
+    normal = known & (np.where(known, windows.low_us, np.inf) <= limit_us)
     places = np.flatnonzero(known)
-    flags = calm[places]
+    flags = normal[places]
     edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(np.int8)))
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         to_the_end = end == len(places) and end - begin >= rules.OFF_WINDOWS

@@ -93,10 +93,10 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[MetricSeries, ...] | 
 def instance_gauge(cloud: tuple[MetricSeries, ...] | None) -> InstanceGauge | None:
     """Return the instance count, the states and revisions of one moment summed; None when it was not fetched."""
     states: dict[float, list[float]] = {}
-    for one in cloud or ():
-        if one.metric == INSTANCE_COUNT:
-            idle = one.labels.get("state") == "idle"
-            for at, value in zip(one.end_s.tolist(), one.value.tolist(), strict=True):
+    for points in cloud or ():
+        if points.metric == INSTANCE_COUNT:
+            idle = points.labels.get("state") == "idle"
+            for at, value in zip(points.end_s.tolist(), points.value.tolist(), strict=True):
                 if not math.isnan(value):  # a point without a number
                     states.setdefault(round(at, 3), [0.0, 0.0])[idle] += value
     if not states:

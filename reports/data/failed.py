@@ -95,17 +95,19 @@ def _by_endpoint(found: list[Failure], series: Series) -> list[Failure]:
     """Return the failures under the endpoints that the report keeps apart, each with its share of their requests."""
     sent = dict(zip(series.endpoints, series.by_endpoint.tolist(), strict=True))
     merged: dict[tuple[object, ...], Failure] = {}
-    for one in found:
-        endpoint = series.index.kept(EndpointKey(one.name, one.method)) if one.name or one.method else None
+    for failure in found:
+        endpoint = (
+            series.index.kept(EndpointKey(failure.name, failure.method)) if failure.name or failure.method else None
+        )
         where = {"name": "", "method": ""} if endpoint is None else {"name": endpoint.name, "method": endpoint.method}
-        key = (*where.values(), one.kind, one.status, one.message)
+        key = (*where.values(), failure.kind, failure.status, failure.message)
         old = merged.get(key)
-        count = one.count + (old.count if old else 0)
-        both = [one] if old is None else [old, one]
+        count = failure.count + (old.count if old else 0)
+        both = [failure] if old is None else [old, failure]
         firsts = [each.first_s for each in both if each.first_s is not None]
         lasts = [each.last_s for each in both if each.last_s is not None]
         share = count / sent[endpoint] if endpoint is not None and sent.get(endpoint) else None
-        merged[key] = one.model_copy(
+        merged[key] = failure.model_copy(
             update={
                 **where,
                 "count": count,

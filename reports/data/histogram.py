@@ -20,7 +20,7 @@ MANTISSA_BITS = 7
 """128 bins for each power of two: a bin is at most 1/128 = 0.8 % wide, its middle at most 0.4 % off."""
 
 MAX_US = 2**32 - 1
-"""71 minutes: beyond any time-out Cloud Run allows (60 min). Longer ones count in the last bin."""
+"""71 minutes: beyond any timeout Cloud Run allows (60 min). Longer ones count in the last bin."""
 
 BINS = (32 - 1 - MANTISSA_BITS) * 2**MANTISSA_BITS + 2 ** (MANTISSA_BITS + 1)
 """Number of bins."""

@@ -99,9 +99,9 @@ def young_requests(series: Series, window: Window) -> int | None:
 
 
 def extra_waiting_request_s(series: Series, window: Window, calm_mean_ms: float) -> float:
-    """Return the waiting that the window cost beyond calm seconds.
+    """Return the waiting that the window cost beyond normal seconds.
 
-    Formula: Σ response time − n × calm mean. Population: outcome `ok`, started in the window. Unit: request-seconds
+    Formula: Σ response time − n × baseline mean. Population: outcome `ok`, started in the window. Unit: request-seconds
     (10 requests that each waited 2 s longer are 20). Cannot tell: the waiting of requests that failed.
     """
     total_s = float(series.ok_response_us[window.start_s : window.end_s].sum()) / 1e6
@@ -120,10 +120,10 @@ def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:
 
 
 def time_out_at_least_ms(series: Series) -> float | None:
-    """Return the bound to print for time-outs ("≥ 1,000 ms"); None without any.
+    """Return the bound to print for timeouts ("≥ 1,000 ms"); None without any.
 
     Formula: min latency. Population: outcome `timeout`. Unit: ms. Cannot tell: how long an answer would have taken;
-    a time-out is a lower bound and enters no mean and no percentile of successes.
+    a timeout is a lower bound and enters no mean and no percentile of successes.
     """
     return None if series.timeout_at_least_us is None else series.timeout_at_least_us / 1000
 

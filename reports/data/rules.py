@@ -20,7 +20,7 @@ WINDOW_MAX_S = 60
 
 # Spikes: tuned on seeds that are not the held-out ones; benchmarks/detection.py prints what they give.
 BASELINE_HALF_S = 300
-"""The calm level of a window is the median of its calm neighbours within 5 min: drift over minutes is not a spike."""
+"""The baseline of a window is the median of its normal neighbours within 5 min: drift over minutes is not a spike."""
 
 BASELINE_CAP = 1.45
 """× the run's calm level (its lower quartile): a plateau of 20 min must not become its own baseline. At 1.6 a rise to
@@ -87,13 +87,13 @@ BASELINE_PASSES = 3
 """Flagged windows leave the baseline and it is taken again: the second pass settles it, the third is for safety."""
 
 BASELINE_NEIGHBOURS = 5
-"""Fewer calm neighbours than this are no median; then the run's lower quartile serves."""
+"""Fewer normal neighbours than this are no median; then the run's lower quartile serves."""
 
 ON_RATIO = 1.3
 """A rise of less than 30 % is not told from drift of a shared machine at an acceptable rate of false alarms."""
 
 ON_MAD = 4.0
-"""…nor is one of less than 4 robust standard deviations of this run's own calm windows."""
+"""…nor is one of less than 4 robust standard deviations of this run's own normal windows."""
 
 ON_MS = 10.0
 """…nor one of less than 10 ms: at 3 ms a scheduler's time slice alone doubles the p95."""
@@ -123,7 +123,7 @@ HOT_SECOND_RATIO = 0.2
 """A second belongs to a spike when a fifth of its requests pass the limit (p95 needs a twentieth)."""
 
 MIN_SLOW_REQUESTS = 4
-"""Fewer slow requests than this are told one by one ("slow first requests"), not as a percentile."""
+"""Fewer slow requests than this are listed one by one ("slow first requests"), not as a percentile."""
 
 FEW_RATIO, MANY_SLOW = 2.5, 10
 """…and a rise to less than 2.5 × needs ten."""

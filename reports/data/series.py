@@ -154,7 +154,7 @@ class Series:
         young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
         cells: response times of the successful.
         instances: by first appearance; empty when the service names none.
-        timeout_at_least_us: the shortest wait among time-outs: each "≥" of the report; None without time-outs.
+        timeout_at_least_us: the shortest wait among timeouts: each "≥" of the report; None without timeouts.
         censored_at_least_us: the shortest wait among `censored`; None without any.
         first_ok_us: the end of the first successful request after t = 0; None without one.
         open_loop: whether any row has a schedule (`late_us`).

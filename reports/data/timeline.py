@@ -197,11 +197,11 @@ def _sampled(metric: str) -> Values:
 
     def values(seen: Observed, step_s: int) -> Floats | None:
         column = np.full(-(-seen.series.seconds // step_s), np.nan)
-        for one in seen.cloud or ():
-            if one.metric == metric:
-                at = np.floor(one.end_s / step_s).astype(np.int64)
+        for points in seen.cloud or ():
+            if points.metric == metric:
+                at = np.floor(points.end_s / step_s).astype(np.int64)
                 inside = (at >= 0) & (at < len(column))
-                np.fmax.at(column, at[inside], one.value[inside])
+                np.fmax.at(column, at[inside], points.value[inside])
         return column
 
     return values

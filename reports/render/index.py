@@ -112,9 +112,9 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
 def trends(entries: Sequence[Entry]) -> list[Trend]:
     """Return the trend of each scenario and target that has two runs with a p95 or more."""
     values: dict[tuple[str, str], list[float]] = {}
-    for one in entries:
-        if one.p95 and one.p95.value_ms is not None:
-            values.setdefault((one.scenario, one.target), []).append(one.p95.value_ms)
+    for run in entries:
+        if run.p95 and run.p95.value_ms is not None:
+            values.setdefault((run.scenario, run.target), []).append(run.p95.value_ms)
     return [_trend(scenario, target, p95) for (scenario, target), p95 in sorted(values.items()) if len(p95) > 1]
 
 

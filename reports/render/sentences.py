@@ -191,10 +191,10 @@ def objective_lines(report: Report) -> list[str]:
     """Return each objective once, with what every run measured and whether that held."""
     found: dict[str, list[str]] = {}
     for run in report.runs:
-        for one in run.objectives:
+        for objective in run.objectives:
             of = f" {run.name}" if len(report.runs) > 1 else ""
-            text = f"{one.text} (implied)" if one.implied else one.text
-            found.setdefault(text, []).append(f"{MARKS[one.verdict]}{of} {measured(one)}")
+            text = f"{objective.text} (implied)" if objective.implied else objective.text
+            found.setdefault(text, []).append(f"{MARKS[objective.verdict]}{of} {measured(objective)}")
     return [f"{text}: {', '.join(values)}." for text, values in found.items()]
 
 

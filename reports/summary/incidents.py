@@ -25,7 +25,8 @@ def _told(run: Run) -> Iterator[tuple[str, str]]:
     yield from (("unrecorded worker", _worker(one)) for one in run.unrecorded_workers)
     if run.starts_not_known:
         clients = f.listing(run.starts_not_known)
-        yield "starts not known", f"What {clients} had in flight at the end is not known: only ended requests are told."
+        text = f"{clients} report a request when it ends: what was in flight at the end of the run is not known."
+        yield "starts not known", text
 
 
 def _refusal(one: RefusalRecord) -> str:

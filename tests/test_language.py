@@ -1,0 +1,151 @@
+"""Retired words do not come back: the project speaks the field's standard terms, which docs/terms.md defines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+RETIRED = {
+    # turns of phrase that read as translated
+    r"\b(is|are|was|were) told\b(?! (apart|to)\b)": "is reported, is known, says",
+    r"\bthe words say\b": "the options say",
+    r"\bof its own accord\b": "by itself",
+    r"^\s*for one in\b.*:$": "name what the loop goes over",
+    r"\bnobody here may\b": "cannot",
+    r"\bwhat was given as\b.*\bis none\b": "invalid …",
+    r"\bits want is said\b": "warn if there is none",
+    r"\bis no longer looked after\b": "crashed",
+    r"\bspeaks? HTTP/2\b": "uses HTTP/2",
+    # private nouns
+    r"\bWishes\b": "TargetOptions",
+    r"\bGlance\b": "ProgressSnapshot",
+    r"\bBrake\b": "AbortCondition",
+    r"\bPatience\b": "RetryPolicy",
+    r"\bCommons\b": "SharedState",
+    r"\bInstanceBook\b": "InstanceTracker",
+    r"\bparcels?\b": "report",
+    r"\btext ids?\b": "interned string id",
+    r"\bcorners?\b": "stage, point of the plan",
+    r"\brefused arrivals?\b": "dropped iterations",
+    r"\bextra waiting\b": "excess latency",
+    r"\bWhat to set\b": "Recommendations",
+    r"\brequest-s\b": "seconds in all, seconds each",
+    r"\b[Tt]ime-outs?\b": "timeout",
+    r"\bnot alike\b": "differ",
+    r"\bcalm(ly|est)?\b": "baseline, normal",
+    r"\bhot (windows?|seconds?|ones?)\b": "anomalous",
+}
+"""What is no longer written (a regular expression, by line), and what is written instead."""
+
+SCANNED = ("loadtest", "reports", "scenarios", "target_service", "docs", "benchmarks")
+KINDS = {".py", ".md", ".j2", ".js", ".css", ".html"}
+EXEMPT = {"docs/terms.md", "docs/decisions.md"}
+"""The glossary lists the retired words; decisions are kept as they were written."""
+
+STILL: frozenset[str] = frozenset(
+    {
+        "CHANGELOG.md",
+        "README.md",
+        "benchmarks/generator.py",
+        "benchmarks/sizing.py",
+        "docs/google-surfaces.md",
+        "docs/run-folder.md",
+        "loadtest/cli/app.py",
+        "loadtest/cli/emulator_page.py",
+        "loadtest/cli/scenarios.py",
+        "loadtest/core/plan.py",
+        "loadtest/emulator/access_log.py",
+        "loadtest/emulator/google_api/grpc_server.py",
+        "loadtest/emulator/haproxy.py",
+        "loadtest/emulator/metrics_store.py",
+        "loadtest/emulator/model.py",
+        "loadtest/emulator/scaler.py",
+        "loadtest/emulator/service.py",
+        "loadtest/fleet/describe.py",
+        "loadtest/fleet/fleet.py",
+        "loadtest/fleet/scenario.py",
+        "loadtest/platforms/cloudrun/cost.py",
+        "loadtest/platforms/cloudrun/platform.py",
+        "loadtest/platforms/costs.py",
+        "loadtest/recorder/master.py",
+        "loadtest/recorder/settings.py",
+        "loadtest/recorder/told.py",
+        "loadtest/recorder/worker.py",
+        "loadtest/recording/buffer.py",
+        "loadtest/recording/failures.py",
+        "loadtest/recording/folder.py",
+        "loadtest/recording/run.py",
+        "loadtest/users/open_loop.py",
+        "loadtest/users/prepared.py",
+        "loadtest/users/request.py",
+        "loadtest/users/row_blocks.py",
+        "loadtest/users/shapes.py",
+        "reports/analysis/capacity.py",
+        "reports/spikes/baseline.py",
+        "reports/spikes/detection.py",
+        "reports/spikes/evidence.py",
+    }
+)
+"""Files that still hold a retired word; the list only shrinks."""
+
+
+def scanned() -> list[Path]:
+    """Return every text of the project that a reader meets."""
+    found = [path for top in SCANNED for path in sorted((ROOT / top).rglob("*")) if path.suffix in KINDS]
+    return [*found, ROOT / "README.md", ROOT / "CHANGELOG.md"]
+
+
+def retired_in(path: Path) -> list[str]:
+    """Return each line that holds a retired word, with what to write."""
+    said = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        said += [
+            f"{path.relative_to(ROOT)}:{number}: {found[0]!r}: write {instead!r}"
+            for pattern, instead in RETIRED.items()
+            if (found := re.search(pattern, line))
+        ]
+    return said
+
+
+@pytest.mark.parametrize("path", scanned(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_retired_word_comes_back(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    if name in EXEMPT or name in STILL:
+        pytest.skip("still to be rewritten" if name in STILL else "keeps them on purpose")
+    assert retired_in(path) == []
+
+
+def test_the_glossary_lists_every_retired_term_with_its_successor() -> None:
+    """A reader who meets an old word in an old page or a mail finds what it is called now."""
+    terms = (ROOT / "docs" / "terms.md").read_text(encoding="utf-8")
+    section = terms.partition("## Retired terms")[2]
+    for old, new in GLOSSARY.items():
+        assert f"| {old} | {new} |" in section
+
+
+GLOSSARY = {
+    "wishes": "target options",
+    "glance": "progress snapshot",
+    "brake": "abort condition",
+    "patience": "retry policy",
+    "parcel": "report (of a worker)",
+    "text id": "interned string id",
+    "corners": "stages",
+    "refused arrivals": "dropped iterations",
+    "extra waiting": "excess latency",
+    "what to set": "recommendations",
+    "calm": "baseline",
+    "hot": "anomalous",
+    "facts": "evidence",
+    "parked": "standby",
+    "wanted": "desired",
+    "door": "API listener",
+    "children": "processes of the emulator",
+    "slices": "cgroups",
+    "time-out": "timeout",
+}
+"""Terms that were replaced, as docs/terms.md lists them."""
