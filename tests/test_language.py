@@ -19,7 +19,6 @@ RETIRED = {
     r"\bwhat was given as\b.*\bis none\b": "invalid …",
     r"\bits want is said\b": "warn if there is none",
     r"\bis no longer looked after\b": "crashed",
-    r"\bspeaks? HTTP/2\b": "uses HTTP/2",
     # private nouns
     r"\bWishes\b": "TargetOptions",
     r"\bGlance\b": "ProgressSnapshot",
