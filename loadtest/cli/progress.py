@@ -11,6 +11,9 @@ from rich.text import Text
 from ..fleet.progress import ProgressSnapshot
 from .terminal import talk
 
+WAITS_S = 5.0
+"""A request that has waited so long is worth a look."""
+
 PLAIN_EVERY_S = 10.0
 
 
@@ -63,6 +66,11 @@ class ProgressLine:
             f"p95 {_ms(snapshot.p95_ms)}",
             f"[red]{snapshot.failed} failed[/]" if snapshot.failed else "0 failed",
         ]
+        if snapshot.in_flight:
+            waiting = f"{snapshot.in_flight} in flight, oldest {snapshot.oldest_s or 0:.0f} s"
+            parts.append(f"[red]{waiting}[/]" if (snapshot.oldest_s or 0) >= WAITS_S else waiting)
+            if (snapshot.oldest_s or 0) >= WAITS_S and not snapshot.requests_per_s:
+                parts.append("[red]the service has stopped answering[/]")
         if ending:
             parts.append("stopping: users finish what they began")
         return " · ".join(parts)

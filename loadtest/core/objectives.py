@@ -46,6 +46,9 @@ METRICS: dict[str, Unit] = {
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
 """What the platform tells: undecided where it tells nothing, and known only after a run."""
 
+LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
+"""What is known only while a run goes on: how long the oldest request in flight has waited."""
+
 IMPLIED = "error_rate < 1%"
 """Judged in every run that bounds errors nowhere else: a run that fails is no pass."""
 
@@ -140,21 +143,26 @@ def with_implied(texts: Iterable[str], *, implied: bool = True) -> tuple[Objecti
     return (*found, replace(parse_objective(IMPLIED), implied=True))
 
 
-def parse_objective(text: str) -> Objective:
+def parse_objective(text: str, *, live: bool = False) -> Objective:
     """Return the objective that `text` writes.
+
+    Args:
+        text: see GRAMMAR.
+        live: whether it is a condition on a run that goes on, which LIVE_METRICS are known of.
 
     Raises:
         ObjectiveError: it is none; the text repeats it with a mark below the column that is off.
     """
-    return _Parser(text.strip()).objective()
+    return _Parser(text.strip(), live=live).objective()
 
 
 class _Parser:
     """Reads one objective from left to right; `at` is the column of the next character."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, live: bool = False) -> None:
         self.text = text
         self.at = 0
+        self.live = live
 
     def objective(self) -> Objective:
         metric, quantile, unit = self._metric()
@@ -181,7 +189,11 @@ class _Parser:
             return word, float(percent[1]) / 100, Unit.MS
         if word in METRICS:
             return word, None, METRICS[word]
+        if word in LIVE_METRICS and self.live:
+            return word, None, LIVE_METRICS[word]
         self.at = begin
+        if word in LIVE_METRICS:
+            raise self._error(f"`{word}` is known only while a run goes on: use it with --stop-on")
         raise self._error(f"`{word}` is no metric: {known}")
 
     def _scope(self) -> tuple[EndpointName | None, str]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from ..recording.folder import RunFolder
-from ..recording.frames import Frame, SpoolReader
+from ..recording.frames import FAILED, OUTCOMES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
 """What "now" means in the live line: long enough for a p95 at 10 requests/s, short enough to see a spike begin."""
+
+SILENT_S = 6.0
+"""A worker whose last line is older is left out of what is "now": it is lost, and its users are gone."""
 
 SATURATED_CPU_RATIO = 0.9
 SATURATED_LAG_MS = 50.0
@@ -32,6 +36,8 @@ class ProgressSnapshot:
         workers: that have joined.
         elapsed_s: since load began; None before it.
         saturated: workers busy with themselves in their last report, with why.
+        in_flight: requests that await an answer; None before the first report.
+        oldest_s: how long the oldest of them has waited by now.
     """
 
     requests: int
@@ -43,6 +49,8 @@ class ProgressSnapshot:
     workers: int
     elapsed_s: float | None
     saturated: tuple[str, ...]
+    in_flight: int | None = None
+    oldest_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,22 @@ class Recent:
     server_us: np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A worker's newest line of `load.csv`, and when it was read (monotonic)."""
+
+    read_s: float
+    line: dict[str, str]
+
+    def number(self, name: str) -> int:
+        return int(self.line[name] or 0)
+
+    def oldest_s(self, now_s: float) -> float:
+        """Return how long its oldest request in flight has waited, if it still does."""
+        then_s = float(self.line["oldest_s"] or 0)
+        return then_s + now_s - self.read_s if then_s and now_s > self.read_s else then_s
+
+
 class Follower:
     """Reads the spool and `load.csv` as they grow; keeps only the last WINDOW_S of rows."""
 
@@ -71,15 +95,17 @@ class Follower:
         self._load_start: datetime | None = None
         self._joined = 0
         self._recent: deque[Recent] = deque()
-        self._workers: dict[str, dict[str, str]] = {}
+        self._workers: dict[str, _Report] = {}
+        self._first_seen: tuple[float, float] | None = None
 
     def look(self, now_s: float) -> tuple[ProgressSnapshot, tuple[Recent, ...]]:
         """Return how the run is doing at `now_s` (a monotonic clock), and what came in since the last look."""
         new = self._read_spool(now_s)
-        self._read_load()
+        self._read_load(now_s)
         while self._recent and self._recent[0].read_s < now_s - WINDOW_S:
             self._recent.popleft()
-        elapsed_s = self._elapsed_s()
+        elapsed_s = self._elapsed_s(now_s)
+        reports = [report for report in self._workers.values() if now_s - report.read_s <= SILENT_S]
         ok = [recent.latency_us[recent.outcome == 0] for recent in self._recent]
         latency_us = np.concatenate(ok) if ok else np.empty(0, np.int64)
         p50_us, p95_us = np.percentile(latency_us, (50, 95)) if latency_us.size else (None, None)
@@ -89,10 +115,12 @@ class Follower:
             requests_per_s=sum(recent.outcome.size for recent in self._recent) / WINDOW_S,
             p50_ms=None if p50_us is None else float(p50_us) / 1000,
             p95_ms=None if p95_us is None else float(p95_us) / 1000,
-            users=sum(int(line["users"]) for line in self._workers.values()) if self._workers else None,
+            users=sum(report.number("users") for report in reports) if reports else None,
             workers=self._joined,
             elapsed_s=elapsed_s,
-            saturated=tuple(self._saturated()),
+            saturated=tuple(_saturated(reports)),
+            in_flight=sum(report.number("in_flight") for report in reports) if reports else None,
+            oldest_s=max((report.oldest_s(now_s) for report in reports), default=None),
         )
         return snapshot, new
 
@@ -102,11 +130,11 @@ class Follower:
         new = tuple(_recent(frame, now_s) for frame in self._spool)
         for recent in new:
             self.requests += recent.outcome.size
-            self.failed += int((recent.outcome != 0).sum())
+            self.failed += int(is_failed(recent.outcome).sum())
         self._recent.extend(new)
         return new
 
-    def _read_load(self) -> None:
+    def _read_load(self, now_s: float) -> None:
         if not self.folder.load.exists():
             return
         with self.folder.load.open(encoding="utf-8") as file:
@@ -116,22 +144,36 @@ class Follower:
         self._load_offset += len(whole.encode())
         for line in csv.DictReader(whole.splitlines(), LOAD_COLUMNS):
             if line["worker"] != "worker":
-                self._workers[line["worker"]] = line
+                self._workers[line["worker"]] = _Report(now_s, line)
 
-    def _elapsed_s(self) -> float | None:
+    def _elapsed_s(self, now_s: float) -> float | None:
+        """Return the time since the load's begin: by the wall clock once, from then on by the monotonic one."""
         if self._load_start is None:
             run = self.folder.read_run()
             self._load_start, self._joined = run.load_start, len(run.workers)
-        return None if self._load_start is None else (datetime.now(UTC) - self._load_start).total_seconds()
+        if self._load_start is None:
+            return None
+        if self._first_seen is None:
+            self._first_seen = (now_s, max(0.0, (datetime.now(UTC) - self._load_start).total_seconds()))
+        return self._first_seen[1] + now_s - self._first_seen[0]
 
-    def _saturated(self) -> list[str]:
-        found = []
-        for name, line in self._workers.items():
-            if float(line["cpu_ratio"]) >= SATURATED_CPU_RATIO:
-                found.append(f"worker {name} uses {float(line['cpu_ratio']):.0%} of a core: add workers")
-            elif float(line["loop_lag_ms"]) > SATURATED_LAG_MS:
-                found.append(f"worker {name} was {float(line['loop_lag_ms']):.0f} ms late: this machine is busy")
-        return found
+
+def _saturated(reports: Sequence[_Report]) -> list[str]:
+    found = []
+    for line in (report.line for report in reports):
+        if float(line["cpu_ratio"]) >= SATURATED_CPU_RATIO:
+            found.append(f"worker {line['worker']} uses {float(line['cpu_ratio']):.0%} of a core: add workers")
+        elif float(line["loop_lag_ms"]) > SATURATED_LAG_MS:
+            found.append(f"worker {line['worker']} was {float(line['loop_lag_ms']):.0f} ms late: this machine is busy")
+    return found
+
+
+def is_failed(outcome: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return which outcome codes count as failed: all but ok, and what the load generator lacked."""
+    return np.isin(outcome, _FAILED)
+
+
+_FAILED = [code for code, name in enumerate(OUTCOMES) if name in FAILED]
 
 
 def _recent(frame: Frame, now_s: float) -> Recent:

@@ -7,8 +7,8 @@ from collections import deque
 import numpy as np
 
 from ..core.errors import UsageError
-from ..core.objectives import PLATFORM_METRICS, Objective, Unit
-from .progress import ProgressSnapshot, Recent
+from ..core.objectives import LIVE_METRICS, PLATFORM_METRICS, Objective, Unit
+from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
 """What a condition without "for" looks at: long enough that one slow answer does not end a run."""
@@ -31,10 +31,12 @@ class StopOn:
         self.window_ns = (condition.window_s or DEFAULT_WINDOW_S) * 1_000_000_000
         self._recent: deque[Recent] = deque()
         self._first_ns: int | None = None
+        self._held_since_s: float | None = None
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
         """Return why the run is to end, or None."""
-        del snapshot
+        if self.condition.metric in LIVE_METRICS:
+            return self._waited_too_long(snapshot)
         self._recent.extend(recent for recent in new if recent.end_ns.size)
         if not self._recent:
             return None
@@ -50,13 +52,27 @@ class StopOn:
             return None
         return f"`--stop-on {self.condition.text}`: it was {_worded(value, self.condition.unit)}"
 
+    def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:
+        """Judge `oldest`: at once, or when it has been so "for" as long as the condition says."""
+        if snapshot.oldest_s is None or not self.condition.met_by(snapshot.oldest_s * 1000):
+            self._held_since_s = None
+            return None
+        now_s = snapshot.elapsed_s or 0.0
+        self._held_since_s = now_s if self._held_since_s is None else self._held_since_s
+        if now_s - self._held_since_s < (self.condition.window_s or 0):
+            return None
+        return (
+            f"`--stop-on {self.condition.text}`: the oldest of {snapshot.in_flight} requests in flight had waited "
+            f"{snapshot.oldest_s:.0f} s"
+        )
+
     def _value(self, newest_ns: int) -> float | None:
         inside = [recent.end_ns >= newest_ns - self.window_ns for recent in self._recent]
         outcome = np.concatenate([recent.outcome[at] for recent, at in zip(self._recent, inside, strict=True)])
         if not outcome.size:
             return None
         if self.condition.unit is Unit.RATIO:
-            return float((outcome != 0).mean())
+            return float(is_failed(outcome).mean())
         if self.condition.unit is Unit.PER_S:
             return float((outcome == 0).sum() / (self.window_ns / 1e9))
         latency_us = np.concatenate([recent.latency_us[at] for recent, at in zip(self._recent, inside, strict=True)])

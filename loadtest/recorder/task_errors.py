@@ -63,7 +63,7 @@ class TaskErrors:
         record = TaskErrorRecord(
             where=where or place,
             exception=type(error).__name__[:200],
-            message=text_template(redact(text_of(error)[: 4 * MAX_MESSAGE_CHARS]))[:MAX_MESSAGE_CHARS],
+            message=_message(error),
             user_class=_user_class(user or found),
             task=(task or function)[:200],
             worker=self.worker,
@@ -109,6 +109,12 @@ def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
             kept.count += part.count
             kept.traceback = kept.traceback or part.traceback
     return sorted(kinds.values(), key=lambda record: -record.count)[:MAX_KINDS]
+
+
+def _message(error: BaseException) -> str:
+    """Return an exception's text, with its ids grouped; the status of a `sys.exit` is none."""
+    text = redact(text_of(error)[: 4 * MAX_MESSAGE_CHARS])
+    return (text if isinstance(error, SystemExit) else text_template(text))[:MAX_MESSAGE_CHARS]
 
 
 def traceback_text(error: BaseException) -> str:

@@ -155,7 +155,7 @@ def parse_options(
         arguments=tuple(arguments or ()),
         override_hosts=override_hosts,
         objectives=tuple(parse_objective(text) for text in slo or ()),
-        stop_on=tuple(parse_objective(text) for text in stop_on or ()),
+        stop_on=tuple(parse_objective(text, live=True) for text in stop_on or ()),
         prices=overrides(prices, free_tier=free_tier),
         max_usd=max_cost,
         yes=yes,

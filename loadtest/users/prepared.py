@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..core.templates import path_template
 from ..http.pool import Pool
 from .encoding import encode_headers
 from .sites import Site
@@ -77,7 +78,7 @@ def prepare(
         target: path and query, encoded.
         method: in capitals.
         kind: of body (request_body.py).
-        name: what it is recorded under.
+        name: what Locust's event calls it; its row groups the ids in it (core/templates.py).
         text_id: gives the ids of the row buffer.
         client_headers: sent with every request.
         headers: of this request; they win over the client's.
@@ -92,7 +93,7 @@ def prepare(
         lines=lines,
         method=method,
         name=name,
-        name_id=text_id(name),
+        name_id=text_id(path_template(name)),
         method_id=text_id(method),
         site=site,
         target=target,

@@ -170,8 +170,9 @@ class Request:
     def change(self, meta: Mapping[str, Any]) -> None:
         """Take over into the row what the scenario made of `meta`."""
         text_id = self._tally.buffer.text_id
-        self.name = str(meta["name"])
-        self.name_id = text_id(self.name)
+        if meta["name"] != self.name:
+            self.name = str(meta["name"])
+            self.name_id = text_id(self.name)
         self.method_id = text_id(str(meta["request_type"]))
         time_ms = meta["response_time"]
         if isinstance(time_ms, int | float) and time_ms != (self.ended_ns - self.started_ns) / 1e6:

@@ -57,3 +57,22 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
         "worker w1 uses 95% of a core",
         "worker w2 was 80 ms late",
     ]
+
+
+def test_what_is_in_flight_is_told_and_a_silent_workers_users_are_not(tmp_path: Path) -> None:
+    """Requests in flight add up, the oldest of all workers counts and ages; 6 s without a line take a worker off."""
+    folder = RunFolder.create(tmp_path, record(load_start=T0))
+    follower = Follower(folder)
+    folder.append_load(
+        [
+            LINE | {"time_s": 1, "worker": "w1", "users": 5, "in_flight": 3, "oldest_s": "0.4"},
+            LINE | {"time_s": 1, "worker": "w2", "users": 4, "in_flight": 4, "oldest_s": "12.0"},
+        ]
+    )
+    snapshot = follower.look(1.0)[0]
+    assert (snapshot.users, snapshot.in_flight, snapshot.oldest_s) == (9, 7, 12.0)
+    folder.append_load([LINE | {"time_s": 6, "worker": "w1", "users": 5, "in_flight": 0, "oldest_s": "0.0"}])
+    snapshot = follower.look(6.5)[0]
+    assert (snapshot.users, snapshot.in_flight, snapshot.oldest_s) == (9, 4, 17.5)
+    snapshot = follower.look(7.5)[0]
+    assert (snapshot.users, snapshot.in_flight, snapshot.oldest_s) == (5, 0, 0.0)
