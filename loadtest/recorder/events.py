@@ -136,9 +136,9 @@ def number_of(value: object) -> float | None:
     """Return any number (int, float, Decimal, numpy's) as a finite float, else None. Text is no number."""
     if isinstance(value, (str, bytes, complex)) or value is None:
         return None
-    if not isinstance(value, Number) and not hasattr(value, "__float__"):
-        return None
     try:
+        if not isinstance(value, Number) and not hasattr(value, "__float__"):
+            return None
         number = float(value)
     except Exception:  # numpy arrays of two, and whatever a scenario's own class raises
         return None

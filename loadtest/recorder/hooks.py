@@ -37,7 +37,10 @@ class ObservedHook(EventHook):
     def fire(self, *, reverse: bool = False, **kwargs: Any) -> None:
         """Call `lt_first`, then the listeners."""
         for_locust = kwargs if self.lt_first is None else self.lt_first(kwargs)
-        for handler in self._handlers[::-1] if reverse else self._handlers.copy():
+        handlers = self._handlers[::-1] if reverse else self._handlers.copy()
+        if self.lt_first is not None:  # a scenario's listener that raises would keep the event from Locust's totals
+            handlers.sort(key=_is_locusts, reverse=True)
+        for handler in handlers:
             try:
                 handler(**(for_locust if _is_locusts(handler) else kwargs))
             except CONTROL_FLOW:
@@ -65,18 +68,11 @@ def observe(events: Events, on_error: OnError) -> None:
 
 
 def listen_first(hook: EventHook, first: First) -> None:
-    """Have `first` called before every listener of a hook, whatever is added later.
-
-    Locust's own listener (its totals) comes next: a scenario's that raises would keep the request from them.
-    """
+    """Have `first` called before every listener of a hook, and Locust's own next, whatever is added later."""
     if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class there
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})
     assert isinstance(hook, ObservedHook)
     hook.lt_first = first
-    own = [handler for handler in hook._handlers if _is_locusts(handler)]
-    for handler in own:
-        hook._handlers.remove(handler)
-    hook._handlers[:0] = own
 
 
 def _is_locusts(handler: object) -> bool:

@@ -92,7 +92,14 @@ def _reasons(raised: object | None) -> Iterator[BaseException]:
             continue
         seen.add(id(now))
         yield now
-        waiting += [now.__context__, now.__cause__, vars(now).get("reason"), *now.args[:1]]
+        waiting += [now.__context__, now.__cause__, *_wrapped(now)]
+
+
+def _wrapped(raised: BaseException) -> Iterator[object]:
+    """Yield what urllib3 (`reason`), geventhttpclient (`original`) and requests (first argument) wrap."""
+    kept = vars(raised)
+    yield from (kept[name] for name in ("reason", "original") if name in kept)
+    yield from raised.args[:1]
 
 
 def _is_timeout(reason: BaseException) -> bool:

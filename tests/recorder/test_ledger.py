@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -96,3 +97,44 @@ def test_the_shortest_round_trip_tells_the_clock() -> None:
         ledger.clock("w1", offset_us=offset_us, uncertainty_us=uncertainty_us)
     account = ledger.records()[0]
     assert (account.clock_offset_us, account.clock_uncertainty_us) == (-20.0, 5.0)
+
+
+def test_begun_is_rows_and_refusals() -> None:
+    """30 begun are 28 rows and 2 refusals; with 1 refusal one request is unaccounted for, and said."""
+    ledger = Ledger()
+    for one in frames(3):
+        ledger.received(one)
+    ledger.finished("w1", rows_sent=30, begun=32, refused_rows=2)
+    assert ledger.reasons(start=T0) == []
+    assert ledger.records()[0].begun == 32
+    ledger.finished("w1", rows_sent=30, begun=32, refused_rows=1)
+    assert ledger.reasons(start=T0) == ["worker w1 began 32 requests and accounts for 31 of them"]
+
+
+def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
+    """A service that hangs: 5 rows, 60 begun by the last frame, 55 in one second: 55 open and twice 55 more."""
+    ledger = Ledger()
+    ledger.received(replace(frame(rows=5), begun=5))
+    ledger.received(replace(frame(seq=1, rows=0, rows_before=5), begun=60))
+    ledger.lost("w1", at=T0, why="it ended")
+    assert ledger.records()[0].rows_missing_at_most == 55 + 2 * 55
+
+
+@pytest.mark.parametrize("rows_before", [-999_999_976, 9, 10**12])
+def test_a_frame_that_contradicts_those_before_it_is_refused(rows_before: int) -> None:
+    """Fewer rows before it than have arrived, more without a gap, or more than any run has: no number of it counts."""
+    ledger = Ledger()
+    ledger.received(frame(rows=10))
+    with pytest.raises(ValueError, match="claims"):
+        ledger.received(replace(frame(seq=1, rows=1), rows_before=rows_before))
+    assert ledger.records()[0].rows_received == 10
+
+
+def test_a_worker_that_ends_by_itself_is_not_lost() -> None:
+    """It has sent what it had: the reason is its own, and nothing is missing."""
+    ledger = Ledger()
+    ledger.received(frame(rows=10))
+    ledger.ended("w1", at=T0 + timedelta(seconds=3), why="the scenario called sys.exit(3) in A.buy")
+    ledger.finished("w1", rows_sent=10, begun=10)
+    ledger.lost("w1", at=T0 + timedelta(seconds=9), why="it ended")
+    assert ledger.reasons(start=T0) == ["worker w1 ended at 3 s: the scenario called sys.exit(3) in A.buy"]

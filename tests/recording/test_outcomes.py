@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import resource
+import socket
+
 import pytest
 
 from loadtest.recording.outcomes import (
     CHECK_FAILED,
     CONNECTION,
+    GENERATOR,
     HTTP_ERROR,
     MAX_ERROR_CHARS,
     OK,
@@ -38,6 +43,14 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
         (None, OSError(ReadTimeout("1 s")), TIMEOUT),
         (None, caused_by(ValueError("no answer"), ReadTimeout()), TIMEOUT),
         (0, ConnectionResetError(), CONNECTION),
+        (0, OSError(errno.EMFILE, "Too many open files"), GENERATOR),
+        (0, caused_by(ValueError("no connection"), OSError(errno.EADDRNOTAVAIL, "no port left")), GENERATOR),
+        (0, ValueError(OSError(errno.ENOBUFS, "no buffers")), GENERATOR),
+        (0, socket.gaierror(socket.EAI_MEMORY, "no memory"), GENERATOR),
+        (0, socket.gaierror(socket.EAI_NONAME, "no such host"), CONNECTION),
+        (0, socket.gaierror(socket.EAI_AGAIN, "name server gone"), CONNECTION),
+        (200, OSError(errno.EMFILE, "raised by a check"), CHECK_FAILED),
+        (None, "text", CONNECTION),
     ],
 )
 def test_an_outcome_follows_from_status_and_exception(
@@ -83,3 +96,14 @@ def test_an_error_is_one_line_of_bounded_length() -> None:
     assert error_text(ValueError()) == "ValueError()"
     plain = "http://127.0.0.1:8080/predict: connection refused"
     assert error_text(ValueError(plain)) == plain
+
+
+def test_a_resolver_without_descriptors_is_the_generators() -> None:
+    """With no file descriptor left, a failed look-up says nothing of the service: EAI_AGAIN is then the generator's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        outcome = outcome_of(0, socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert outcome == GENERATOR

@@ -1,0 +1,243 @@
+"""The worker's half in a process with Locust: every request begun ends in one row, whatever client and scenario do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import locust  # first: it patches sockets and threads
+import pytest
+import requests
+from locust import FastHttpUser, HttpUser
+from locust.env import Environment
+from locust.exception import RescheduleTask, StopUser
+
+from loadtest.core.clock import AnchoredClock
+from loadtest.recorder import task_errors
+from loadtest.recorder.hooks import listen_first, observe
+from loadtest.recorder.in_flight import InFlight
+from loadtest.recorder.request_recorder import RequestRecorder
+from loadtest.recorder.task_errors import TaskErrors
+from loadtest.recording.buffer import RowBuffer, attach
+from loadtest.recording.frames import OUTCOMES, decode_frame
+from loadtest.users.fast_user import FastUser
+from tests.misbehaving import Misbehaving
+
+USERS = [HttpUser, FastHttpUser, FastUser]
+STOCK = (locust.clients.HttpSession.request, locust.contrib.fasthttp.FastHttpSession.request)
+
+
+class Recording:
+    """An environment that is recorded, without a fleet."""
+
+    def __init__(self) -> None:
+        self.environment = Environment()
+        self.errors = TaskErrors("w")
+        observe(self.environment.events, lambda name, error: void(self.errors.add(error, where="listener", task=name)))
+        self.runner = self.environment.create_local_runner()
+        self.buffer = RowBuffer("w")
+        attach(self.environment, self.buffer)
+        self.recorder = RequestRecorder(self.buffer, AnchoredClock(), lambda _: -1)
+        listen_first(self.environment.events.request, self.recorder.heard)
+        self.recorder.in_flight.startup()
+
+    def client(self, kind: type[Any], url: str, **attributes: Any) -> Any:
+        user_class = type("Theirs", (kind,), {"abstract": False, "host": url, **attributes})
+        return user_class(self.environment).client
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return name, outcome and error of every row, having checked that begun = rows + open + refused."""
+        found = []
+        while (data := self.buffer.take()) is not None:
+            frame = decode_frame(data)
+            columns, strings = frame.columns, frame.strings
+            for at in range(frame.rows):
+                outcome = OUTCOMES[columns["outcome"][at]]
+                found.append((strings[columns["name"][at]], outcome, strings[columns["error"][at]]))
+        waiting = len(self.buffer.open) + len(self.buffer.unjudged)
+        assert self.buffer.begun == self.buffer.rows_sent + waiting + self.recorder.refusals.lost
+        return found
+
+
+def void(_: object) -> None:
+    """Drop a value."""
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    found = Recording()
+    yield found
+    found.runner.quit()
+    locust.clients.HttpSession.request, locust.contrib.fasthttp.FastHttpSession.request = STOCK  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Misbehaving]:
+    found = Misbehaving()
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_every_behaviour_of_a_target_is_one_row(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
+    """Answers, statuses, closed and reset connections, garbage: one row each, and nothing stays open."""
+    client = recording.client(kind, server.url)
+    paths = ["/ok", "/status/503", "/status/429", "/close", "/reset", "/garbage", "/users/17"]
+    for path in paths:
+        client.get(path, name=path if path != "/users/17" else None)
+    rows = recording.rows()
+    outcomes = dict(
+        zip([*paths[:-1], "/users/{id}"], ["ok", *["http_error"] * 2, *["connection"] * 3, "ok"], strict=True)
+    )
+    assert len(rows) == len(paths)
+    assert {name: outcome for name, outcome, _ in rows} == outcomes
+    assert not recording.buffer.open
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_a_user_that_is_stopped_leaves_an_unanswered_row(
+    recording: Recording, server: Misbehaving, kind: type[Any]
+) -> None:
+    """In flight while it waits; killed, its row is `unanswered` with its age."""
+    client = recording.client(kind, server.url)
+    waiting = gevent.spawn(client.get, "/hang")
+    with gevent.Timeout(10):
+        while not server.counts["/hang"]:
+            gevent.sleep(0.01)
+    server.counts.clear()
+    assert recording.buffer.in_flight == 1
+    waiting.kill()
+    assert recording.rows() == [("/hang", "unanswered", "no answer when its user was stopped")]
+    assert recording.buffer.in_flight == 0
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_what_still_waits_at_the_end_is_closed_once(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
+    """close_open writes the row; the kill that comes after writes none."""
+    client = recording.client(kind, server.url)
+    waiting = gevent.spawn(client.get, "/hang", name="it")
+    with gevent.Timeout(10):
+        while not recording.buffer.in_flight:
+            gevent.sleep(0.01)
+    assert recording.buffer.close_open() == 1
+    waiting.kill()
+    assert recording.rows() == [("it", "unanswered", "no answer by the end of the run")]
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_a_timeout_of_the_scenarios_own_is_a_timeout(
+    recording: Recording, server: Misbehaving, kind: type[Any]
+) -> None:
+    """`with gevent.Timeout(…)` around a call that hangs; FastHttpUser takes it for a failure of its own."""
+    client = recording.client(kind, server.url)
+    with contextlib.suppress(gevent.Timeout), gevent.Timeout(0.1):
+        client.get("/hang")
+    ((_, outcome, _),) = recording.rows()
+    assert outcome == "timeout"
+
+
+@pytest.mark.parametrize("kind", USERS)
+def test_verdicts_of_with_blocks_are_one_row_each(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
+    """success(), failure(), a timeout called a failure, and an answer that nobody judges."""
+    attributes = {} if kind is HttpUser else {"network_timeout": 0.2}
+    client = recording.client(kind, server.url, **attributes)
+    options: dict[str, Any] = {"timeout": 0.2} if kind is HttpUser else {}
+    with client.get("/status/500", catch_response=True, name="500") as answer:
+        answer.success()
+    with client.get("/ok", catch_response=True, name="ok") as answer:
+        answer.failure("not mine")
+    with client.get("/hang", catch_response=True, name="late", **options) as answer:
+        answer.failure("too slow")
+    client.get("/ok", catch_response=True, name="unjudged")
+    rows = {name: (outcome, error) for name, outcome, error in recording.rows()}
+    assert {name: outcome for name, (outcome, _) in rows.items()} == {
+        "500": "ok",
+        "ok": "check_failed",
+        "late": "timeout",
+    }
+    assert rows["late"][1].startswith("too slow (")
+    assert recording.buffer.in_flight == 0
+    recording.buffer.close_open()
+    assert recording.rows() == [("unjudged", "ok", "")]
+
+
+@pytest.mark.parametrize("kind", USERS)
+@pytest.mark.parametrize("raised", [RescheduleTask, StopUser, KeyError])
+def test_no_listener_costs_a_row(
+    recording: Recording, server: Misbehaving, kind: type[Any], raised: type[Exception]
+) -> None:
+    """Case 01: a listener before and one after that raise; rows and Locust's own totals have every request."""
+
+    def start_over(exception: Any, **_: Any) -> None:
+        if exception:
+            raise raised
+
+    recording.environment.events.request._handlers.insert(0, start_over)
+    recording.environment.events.request.add_listener(start_over)
+    client = recording.client(kind, server.url)
+    for _ in range(5):
+        with contextlib.suppress(raised):
+            client.get("/status/500")
+        client.get("/ok")
+    assert Counter(outcome for _, outcome, _ in recording.rows()) == {"http_error": 5, "ok": 5}
+    assert recording.environment.stats.total.num_requests == 10
+    assert recording.environment.stats.total.num_failures == 5
+
+
+def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recording: Recording) -> None:
+    """Text for an exception is a row; no time is a refusal; the method is among those known only when they end."""
+    fire = recording.environment.events.request.fire
+    fire(request_type="MQTT", name="/topic/17", response_time=2.0, response_length=0, exception="text")
+    fire(request_type="MQTT", name="x", response_time=None, response_length=0, exception=None)
+    assert recording.rows() == [("/topic/17", "connection", "text")]
+    assert [(one.name, one.count, one.lost) for one in recording.recorder.refusals.records()] == [
+        ("response_time is None", 1, True)
+    ]
+    assert recording.recorder.custom_methods == {"MQTT"}
+    assert recording.environment.stats.total.num_requests == 2
+
+
+def test_a_request_that_the_client_refuses_to_send_is_none(recording: Recording) -> None:
+    """A URL without a host: the scenario's error, and nothing was begun."""
+    client = recording.client(HttpUser, "http://127.0.0.1:1")
+    with pytest.raises(requests.exceptions.InvalidURL):
+        client.get("http://")
+    assert recording.rows() == []
+    assert recording.buffer.begun == 0
+
+
+def test_errors_are_counted_by_place_with_the_first_traceback() -> None:
+    """Two KeyErrors of one task are one kind; a secret in them is not kept; the same exception counts once."""
+    errors = TaskErrors("w")
+    for _ in range(2):
+        try:
+            raise KeyError("token=SECRET")
+        except KeyError as error:
+            errors.add(error)
+            errors.add(error)
+    (record,) = errors.records()
+    assert (record.where, record.exception, record.count) == ("task", "KeyError", 2)
+    assert "SECRET" not in record.model_dump_json()
+    assert "recorder_cases.py" in record.traceback
+    assert [one["count"] for one in errors.take()] == [2]
+    assert errors.take() == []
+
+
+def test_kinds_of_errors_are_bounded() -> None:
+    """A scenario whose messages never repeat fills 100 kinds and one for the rest; no count is lost."""
+    errors = TaskErrors("w")
+    for number in range(300):
+        errors.add(ValueError(f"{'x' * number}"))
+    assert len(errors.records()) <= task_errors.MAX_KINDS + 1
+    assert sum(record.count for record in errors.records()) == 300
+
+
+def test_in_flight_forgets_greenlets(recording: Recording, server: Misbehaving) -> None:
+    """Nothing is kept of calls that have ended."""
+    client = recording.client(HttpUser, server.url)
+    client.get("/ok")
+    found: InFlight = recording.recorder.in_flight
+    assert not found._calls
