@@ -166,7 +166,7 @@ def _start_s(told: object, refuse: Refuse) -> float | None:
 
 
 def _text(told: object, field_name: str, refuse: Refuse) -> str:
-    if told is None or told == "":
+    if told is None or (isinstance(told, (str, bytes)) and not told):
         refuse(f"{field_name} is missing", told)
         return NO_NAME
     text = told.decode("utf-8", "replace") if isinstance(told, bytes) else text_of(told)
@@ -220,7 +220,9 @@ class _Headers:
 
 
 def _as_text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else text_of(value) if value != "" else ""
+    if isinstance(value, str):
+        return value
+    return value.decode("latin-1") if isinstance(value, bytes) else text_of(value)
 
 
 def _header_number(headers: _Headers, name: str, most: float, refuse: Refuse) -> int:

@@ -24,7 +24,7 @@ from loadtest.recorder.events import (
 from loadtest.recording.buffer import pack_row
 from loadtest.recording.outcomes import CHECK_FAILED, CONNECTION, HTTP_ERROR, OK, TIMEOUT
 
-quick = settings(max_examples=200, deadline=None)
+quick = settings(max_examples=300, deadline=None)
 
 
 class Raises:
