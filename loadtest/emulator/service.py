@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
+from ..core.cloud_run import is_service_name
 from ..core.errors import EmulatorError
 from .instance_pool import TARGET_SERVICE, SharedResources
 from .metrics_store import RevisionRecord
@@ -22,7 +23,7 @@ _LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels no word comes out by chance
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _PLACE = re.compile(r"[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
-SERVICE_NAME_LENGTH, REVISION_NAME_LENGTH = 49, 63
+REVISION_NAME_LENGTH = 63
 
 
 def check_key(key: ServiceKey) -> None:
@@ -31,10 +32,9 @@ def check_key(key: ServiceKey) -> None:
     Raises:
         TemplateError: names the value and the way out.
     """
-    if not _NAME.fullmatch(key.name) or len(key.name) > SERVICE_NAME_LENGTH:
+    if not is_service_name(key.name):
         raise TemplateError(
-            f"service name {key.name!r}: must be 1 to {SERVICE_NAME_LENGTH} of a-z, 0-9 and -, from a letter on, as in "
-            "`my-service`."
+            f"service name {key.name!r}: must be 1 to 49 of a-z, 0-9 and -, from a letter on, as in `my-service`."
         )
     for what, value in (("project", key.project), ("location", key.location)):
         if not _PLACE.fullmatch(value) or len(value) > REVISION_NAME_LENGTH:

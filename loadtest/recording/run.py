@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
 
+from ..core import cloud_run
 from ..core.prices import prices_for
 from .capabilities import Capabilities, capabilities_of
 
@@ -90,6 +91,13 @@ class Limits(_Record):
     instance_billing: bool | None = None
     gpu: str | None = None
     manual_instances: int | None = None
+
+    def not_a_setting(self) -> str:
+        """Return why Cloud Run takes no such instance, so that it has no price; "" when it does, or is not known."""
+        if self.cpu is None or self.memory_mib is None:
+            return ""
+        concurrency = self.concurrency or cloud_run.CONCURRENCY
+        return cloud_run.not_a_setting(cpu=self.cpu, memory_mib=self.memory_mib, concurrency=concurrency)
 
     def unpriced(self) -> tuple[str, ...]:
         """Return what makes the service cost something else than our prices say, as sentences."""

@@ -24,7 +24,7 @@ def cost_of(
 
     Formula: instance-seconds × (vCPU + GiB at list price) + requests. Population: every request of the run.
     """
-    if not run.target.capabilities.priced:
+    if not run.target.capabilities.priced or run.target.limits.not_a_setting():
         return None
     instance_s, source = _instance_s(series, cloud, gauge)
     if instance_s is None:

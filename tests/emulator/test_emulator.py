@@ -21,6 +21,7 @@ from loadtest.emulator.model import (
     Phase,
     RevisionTemplate,
     Sampling,
+    ServiceKey,
     StartupProbe,
     TemplateError,
 )
@@ -217,6 +218,61 @@ def test_a_template_that_cannot_work_is_refused_before_anything_starts(template:
             with pytest.raises(TemplateError, match="must be"):
                 emulator.create_service(KEY, template)
             assert emulator.services() == []
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "A", "a b"])
+def test_a_name_that_is_no_cloud_run_name_is_refused_at_the_door(name: str) -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            for key in (ServiceKey(name), ServiceKey("ok", project=name), ServiceKey("ok", location=name)):
+                with pytest.raises(TemplateError, match="must be"):
+                    emulator.create_service(key, RevisionTemplate(command=APP))
+            with pytest.raises(TemplateError, match="revision name"):
+                emulator.create_service(KEY, RevisionTemplate(command=APP, revision_name=f"counting-{name}"))
+            assert emulator.services() == []
+
+    asyncio.run(story())
+
+
+def test_only_the_command_it_was_started_with_runs() -> None:
+    async def story() -> None:
+        emulator = LocalCloudRun(EmulatorOptions(command=APP))
+        emulator.startup()
+        try:
+            with pytest.raises(TemplateError, match="--allow-any-command"):
+                emulator.create_service(KEY, RevisionTemplate(command=("touch", "/tmp/no")))
+            with pytest.raises(TemplateError, match="--allow-any-command"):
+                emulator.create_service(KEY, RevisionTemplate(args=("--more",)))
+            status = emulator.create_service(KEY, RevisionTemplate(command=APP))
+            assert (await emulator.settled(KEY, status.generation)).phase is Phase.READY
+            with pytest.raises(TemplateError, match="--allow-any-command"):
+                emulator.update_service(KEY, RevisionTemplate(command=("touch", "/tmp/no")))
+        finally:
+            await emulator.shutdown()
+
+    asyncio.run(story())
+
+
+def test_an_app_on_127_0_0_1_only_does_not_become_ready_and_is_told_why() -> None:
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            emulator.create_service(KEY, RevisionTemplate(command=APP, env=(("HOST", "127.0.0.1"),)))
+            status = await emulator.settled(KEY, 1)
+            assert status.phase is Phase.FAILED
+            assert "listen on 0.0.0.0" in status.message
+
+    asyncio.run(story())
+
+
+def test_an_instance_gets_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREETING", "from the shell")
+
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            url = await deployed(emulator, RevisionTemplate(command=APP))
+            assert (await get(url, "/who")).text.split()[-1] == "-"
 
     asyncio.run(story())
 

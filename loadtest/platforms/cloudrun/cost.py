@@ -6,16 +6,13 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
+from ...core import cloud_run
 from ...core.plan import user_seconds, users_at
 from ...core.prices import Prices, prices_for
 from ..costs import Estimate, Load
 
 if TYPE_CHECKING:
     from ...recording.run import Limits
-
-CPU_TARGET_RATIO = 0.60
-CONCURRENCY_TARGET_RATIO = 0.60
-"""At which share of CPU and of concurrency Cloud Run adds an instance (docs/emulator.md)."""
 
 ASSUMED_SERVICE_S = 0.024
 """CPU of one request when nothing was measured: 300 requests/s on 12 instances of 1 vCPU at the 60 % target."""
@@ -25,9 +22,6 @@ ASSUMED_REQUESTS_PER_USER_S = 1.0
 
 ASSUMED_STARTUP_S = 10.0
 """Billed while an instance starts, once per instance."""
-
-DEFAULT_CPU, DEFAULT_MEMORY_MIB, DEFAULT_CONCURRENCY, DEFAULT_MAX_INSTANCES = 1.0, 512.0, 80, 100
-"""Cloud Run's own, where the service's limits are not known."""
 
 
 def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: Prices | None = None) -> Estimate:
@@ -41,9 +35,9 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
     prices = prices or prices_for(region)
     service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s
     rate = ASSUMED_REQUESTS_PER_USER_S if load.requests_per_user_s is None else load.requests_per_user_s
-    cpu = limits.cpu or DEFAULT_CPU
-    memory_gib = (limits.memory_mib or DEFAULT_MEMORY_MIB) / 1024
-    most = limits.max_instances or DEFAULT_MAX_INSTANCES
+    cpu = limits.cpu or cloud_run.CPU
+    memory_gib = (limits.memory_mib or cloud_run.MEMORY_MIB) / 1024
+    most = limits.max_instances or cloud_run.MAX_INSTANCES
     held_s = service_s if load.held_s is None else max(service_s, load.held_s)
     corners, kept = load.corners(), limits.min_instances or 0
     requests, serving_s, idle_s, busiest = 0.0, 0.0, 0.0, kept
@@ -51,8 +45,8 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
         share = min(1.0, load.duration_s - second)
         per_s = (users_at(corners, second + share / 2) or 0.0) * rate
         busy = max(
-            per_s * service_s / (CPU_TARGET_RATIO * cpu),
-            per_s * held_s / (CONCURRENCY_TARGET_RATIO * (limits.concurrency or DEFAULT_CONCURRENCY)),
+            per_s * service_s / (cloud_run.TARGET_RATIO * cpu),
+            per_s * held_s / (cloud_run.TARGET_RATIO * (limits.concurrency or cloud_run.CONCURRENCY)),
         )
         # 1e-9: a rate that fills 12 instances exactly must not round up to 13 because of a float's last bit.
         wanted = min(math.ceil(busy - 1e-9), most)
@@ -60,7 +54,12 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
         requests += per_s * share
         serving_s += wanted * share
         idle_s += max(0, kept - wanted) * share
-    instance_s = serving_s + (busiest - kept) * ASSUMED_STARTUP_S
+    starts = busiest - kept
+    instance_s = serving_s + starts * ASSUMED_STARTUP_S
+    boost_vcpu = cloud_run.boosted_cpu(cpu) - cpu if limits.cpu_boost else 0.0
+    boosted_s = ASSUMED_STARTUP_S + cloud_run.BOOST_AFTER_START_S
+    boost_usd = prices.active_usd(starts * boosted_s, vcpu=boost_vcpu, memory_gib=0.0)
+    most_boost_usd = prices.active_usd(most * boosted_s, vcpu=boost_vcpu, memory_gib=0.0)
     most_s = most * (load.duration_s + ASSUMED_STARTUP_S)
     listed, free = prices.words(region)
     assumptions = (
@@ -68,15 +67,16 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
         listed,
         f"{service_s * 1000:.3g} ms of CPU per request ({'assumed' if load.service_s is None else load.service_from})",
         *((f"{rate:g} request/s of each user (assumed)",) if load.requests_per_user_s is None else ()),
-        f"instances at {CPU_TARGET_RATIO:.0%} of {cpu:g} vCPU, at most {most}"
+        f"instances at {cloud_run.TARGET_RATIO:.0%} of {cpu:g} vCPU, at most {most}"
         + ("" if limits.max_instances else " (Cloud Run's own maximum: the service sets none)"),
-        f"{ASSUMED_STARTUP_S:g} s billed for each start",
+        f"{ASSUMED_STARTUP_S:g} s billed for each start"
+        + (f", and {boost_vcpu:g} vCPU more for {boosted_s:g} s by the startup CPU boost" if boost_vcpu else ""),
         "no network, build or log charges",
         free,
     )
     return Estimate(
-        usd=prices.run_usd(instance_s, requests, vcpu=cpu, memory_gib=memory_gib, idle_s=idle_s),
-        most_usd=prices.run_usd(most_s, requests, vcpu=cpu, memory_gib=memory_gib),
+        usd=prices.run_usd(instance_s, requests, vcpu=cpu, memory_gib=memory_gib, idle_s=idle_s) + boost_usd,
+        most_usd=prices.run_usd(most_s, requests, vcpu=cpu, memory_gib=memory_gib) + most_boost_usd,
         requests=requests,
         instance_s=instance_s,
         idle_s=idle_s,

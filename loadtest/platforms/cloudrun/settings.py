@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...core import cloud_run
 from ...core.errors import UsageError
 from ...core.quantities import cpu_of, memory_bytes_of
 
-DEFAULT_MAX_INSTANCES = 20
-"""Set when nothing was said: enough for the 300 users of ramp300 on 1 vCPU, and a bound on what a mistake costs."""
+DEFAULT_MAX_INSTANCES = cloud_run.DEPLOYED_MAX_INSTANCES
 
 DEFAULTS: dict[str, Any] = {
-    "concurrency": 80,
-    "cpu": 1.0,
-    "memory_mib": 512.0,
+    "concurrency": cloud_run.CONCURRENCY,
+    "cpu": cloud_run.CPU,
+    "memory_mib": cloud_run.MEMORY_MIB,
     "min_instances": 0,
     "max_instances": DEFAULT_MAX_INSTANCES,
-    "timeout_s": 300.0,
+    "timeout_s": cloud_run.TIMEOUT_S,
     "cpu_boost": True,
-    "port": 8080,
+    "port": cloud_run.PORT,
 }
 """Of a new service: Cloud Run's own, but for the maximum."""
 
@@ -152,9 +152,14 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
     suffix = asked.revision_suffix
     longest = len(asked.service) + len(suffix or "") + 1
     whole: Any = asked.when_new()  # nothing in it is None: the type checker cannot know
+    taken = (
+        ""
+        if local
+        else cloud_run.not_a_setting(cpu=whole.cpu, memory_mib=whole.memory_mib, concurrency=whole.concurrency)
+    )
     rules = (
         (
-            _is_name(asked.service, 49),
+            cloud_run.is_service_name(asked.service),
             f"`--service {asked.service}`: must be 1 to 49 of a-z, 0-9, -, from a letter on.",
         ),
         (
@@ -181,6 +186,10 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
             not whole.max_instances or whole.max_instances >= whole.min_instances,
             f"`--max-instances {whole.max_instances}`: must be at least {whole.min_instances}, the minimum.",
         ),
+        (
+            not taken,
+            f"`--cpu {whole.cpu:g} --memory {whole.memory_mib:g}Mi`: Cloud Run takes no such instance: {taken}",
+        ),
         (1 <= whole.timeout_s <= 3600, f"`--timeout {whole.timeout_s:g}`: must be 1 to 3600 s."),
         (1 <= whole.port <= 65535, f"`--port {whole.port}`: must be 1 to 65535."),
     )
@@ -188,7 +197,3 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
         if not holds:
             raise UsageError(sentence)
     return asked
-
-
-def _is_name(text: str, longest: int) -> bool:
-    return len(text) <= longest and bool(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", text))

@@ -70,5 +70,6 @@ def cost(report: Report) -> Section:
         )
         blocks += [Words(said, lead=_lead(report, run)), Points(tuple(run.cost.assumptions))]
     if not blocks:
-        blocks.append(Words("Not priced: the target is not billed by request, or its limits are not known."))
+        why = "the target is not billed by request, its limits are not known, or Cloud Run takes no such setting"
+        blocks.append(Words(f"Not priced: {why} (below 1 vCPU the concurrency must be 1)."))
     return Section("cost", "Cost", tuple(blocks), nav="Cost")
