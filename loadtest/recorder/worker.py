@@ -126,6 +126,7 @@ class Sender:
             if silent_s > SILENCE_S and not self.silenced and self.runner.user_count:
                 log.error("The master has been silent for %g s: stopping this worker's users.", SILENCE_S)
                 self.silenced_for_s = silent_s
+                stop_users(self.runner)  # they finish what they began
                 self.runner.stop()
             self.silenced = silent_s > SILENCE_S
 
