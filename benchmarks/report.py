@@ -1,7 +1,7 @@
-"""Measure what a report costs: time, memory and page size for an hour at 300 requests/s, and memory at ten times it.
+"""Measure what a report costs: time, memory and page size; what more rows, names, instances and error texts add.
 
-    python -m benchmarks.report            # 1.08 M rows and 10 M rows; writes benchmarks/results/report.md
-    python -m benchmarks.report --quick    # 0.1 M rows and 1 M rows, printed only
+    python -m benchmarks.report            # 1.08 M, 4.3 M and 10 M rows; writes benchmarks/results/report.md
+    python -m benchmarks.report --quick    # a tenth of them, printed only
 
 Each report is made by `python lt.py report RUN` in a process of its own; its memory is the peak of that process.
 """
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import keep, where
+from loadtest.recording.failures import Failures
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.readers import ROW_GROUP_ROWS
 from loadtest.recording.rows import SCHEMA
@@ -31,15 +33,49 @@ from loadtest.recording.run import LoadModel, Outcome, PlanPoint, Run, ScenarioR
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 RATE_PER_S = 300
+DAY_RATE_PER_S = 50
 LIMITS = {"seconds": 5.0, "MB of memory": 400.0, "KB of page": 400.0}
 GROWTH_LIMIT = 1.5
+DAY_LIMIT_MB = 300.0
 ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a run's rows are like.
+
+    Attributes:
+        title: in the table.
+        rate_per_s: of its requests.
+        names, instances: distinct ones, evenly spread.
+        texts: distinct error messages; 0: one, of the few requests that fail.
+        ids: whether names and texts differ in ids only, so that a template holds them.
+    """
+
+    title: str
+    rate_per_s: int = RATE_PER_S
+    names: int = 1
+    instances: int = 12
+    texts: int = 0
+    ids: bool = False
+
+
+PLAIN = Kind("one endpoint, 12 instances, one error text")
+KINDS = (
+    Kind("500 names", names=500),
+    Kind("14,000 names", names=14_000),
+    Kind("14,000 names that differ in an id", names=14_000, ids=True),
+    Kind("100 instances", instances=100),
+    Kind("100,000 error texts", texts=100_000),
+    Kind("100,000 error texts that differ in an id", texts=100_000, ids=True),
+)
 
 
 @dataclass(frozen=True)
 class Cost:
     """What one report took."""
 
+    kind: Kind
     rows: int
     seconds: float
     cpu_seconds: float
@@ -47,11 +83,12 @@ class Cost:
     page_kb: float
 
 
-def record(runs: Path, rows: int) -> RunFolder:
-    """Write a run of `rows` requests at RATE_PER_S: lognormal latencies with a slow drift, a spike every 20 min."""
-    seconds = rows // RATE_PER_S
+def record(runs: Path, rows: int, kind: Kind = PLAIN) -> RunFolder:
+    """Write a run of `rows` requests: lognormal latencies with a slow drift, a spike every 20 min."""
+    seconds = rows // kind.rate_per_s
+    slug = "".join(char if char.isalnum() else "-" for char in kind.title)
     run = Run(
-        id=f"20260817T101500Z-bench{rows}-cloud",
+        id=f"20260817T101500Z-bench{rows}-{slug}-cloud",
         scenario=ScenarioRecord(
             name=f"bench{rows}",
             load_model=LoadModel.CLOSED,
@@ -66,35 +103,51 @@ def record(runs: Path, rows: int) -> RunFolder:
     )
     folder = RunFolder.create(runs, run)
     rng = np.random.default_rng(1)
+    failures = Failures()
     with pq.ParquetWriter(folder.rows, SCHEMA, compression="zstd") as writer:
         for first in range(0, rows, ROW_GROUP_ROWS):
-            writer.write_batch(_batch(rng, first, min(ROW_GROUP_ROWS, rows - first)))
+            batch = _batch(rng, first, min(ROW_GROUP_ROWS, rows - first), rows, kind)
+            failures.add(batch)
+            writer.write_batch(batch)
+    folder.write_derived(folder.failures, failures.csv())
     _load(folder, seconds)
     return folder
 
 
-def _batch(rng: np.random.Generator, first: int, count: int) -> pa.RecordBatch:
-    at_s = (first + np.arange(count)) / RATE_PER_S
+def _word(number: int) -> str:
+    """Return a word of letters alone, which no template takes for an id."""
+    return "".join(chr(97 + number // 26**place % 26) for place in range(4))
+
+
+def _batch(rng: np.random.Generator, first: int, count: int, rows: int, kind: Kind) -> pa.RecordBatch:
+    at = first + np.arange(count)
+    at_s = at / kind.rate_per_s
     level = 40_000 * (1 + 0.1 * np.sin(at_s / 200)) * np.where((at_s % 1200 > 600) & (at_s % 1200 < 640), 4, 1)
     start_ns = int(START.timestamp()) * 10**9 + (at_s * 1e9).astype(np.int64)
-    failed = rng.random(count) < 0.0005
+    failed = rng.random(count) < (kind.texts / rows if kind.texts else 0.0005)
 
     def words(index: np.ndarray, values: list[str], mask: np.ndarray | None = None) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32), mask=mask), pa.array(values))
+        used, places = np.unique(index, return_inverse=True)
+        texts = [values[at] for at in used.tolist()]
+        return pa.DictionaryArray.from_arrays(pa.array(places.astype(np.int32), mask=mask), pa.array(texts))
 
-    zeros = np.zeros(count)
+    names = [f"/items/{at}" if kind.ids else f"/items/{_word(at)}" for at in range(kind.names)]
+    if kind.names == 1:
+        names = ["/predict"]
+    texts = [f"item {at} is gone" if kind.ids else f"item {_word(at)} is gone" for at in range(kind.texts)]
+    zeros = np.zeros(count, dtype=np.int64)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(start_ns).cast(SCHEMA.field("start").type),
             pa.array((level * rng.lognormal(0, 0.35, count)).astype(np.int64)),
             pa.nulls(count, pa.int64()),
-            words(zeros, ["/predict"]),
+            words(rng.integers(0, kind.names, count), names),
             words(zeros, ["POST"]),
             pa.array(np.where(failed, 503, 200).astype(np.int16)),
-            words(failed, ["ok", "http_error"]),
-            words(zeros, ["503 Service Unavailable"], ~failed),
+            words(failed.astype(np.int64), ["ok", "http_error"]),
+            words(rng.integers(0, max(1, kind.texts), count), texts or ["503 Service Unavailable"], ~failed),
             pa.array(np.full(count, 43)),
-            words(rng.integers(0, 12, count), [f"instance-{at}" for at in range(12)]),
+            words(rng.integers(0, kind.instances, count), [f"instance-{at}" for at in range(kind.instances)]),
             pa.array((at_s * 1000).astype(np.int64)),
             pa.array(rng.integers(3000, 5000, count)),
             words(zeros, ["worker-1"]),
@@ -122,7 +175,7 @@ def _load(folder: RunFolder, seconds: int) -> None:
     )
 
 
-def measure(folder: RunFolder, rows: int) -> Cost:
+def measure(folder: RunFolder, rows: int, kind: Kind = PLAIN) -> Cost:
     """Make the report of a run in a process of its own."""
     folder.summary.unlink(missing_ok=True)
     words = [sys.executable, str(ROOT / "lt.py"), "report", str(folder.path)]
@@ -134,29 +187,35 @@ def measure(folder: RunFolder, rows: int) -> Cost:
     if process.returncode not in (0, 1, 3):
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     cpu_seconds = usage.ru_utime + usage.ru_stime
-    return Cost(rows, seconds, cpu_seconds, usage.ru_maxrss / 1024, folder.report.stat().st_size / 1000)
+    return Cost(kind, rows, seconds, cpu_seconds, usage.ru_maxrss / 1024, folder.report.stat().st_size / 1000)
 
 
-def table(small: Cost, large: Cost) -> str:
+def table(base: Cost, large: Cost, day: Cost, others: Sequence[Cost]) -> str:
     """Return the result as Markdown."""
     limits = ", ".join(f"≤ {limit:g} {name}" for name, limit in LIMITS.items())
     return "\n".join(
         [
-            "| rows | run | seconds | of CPU | MB of memory | KB of page |",
-            "|---:|---|---:|---:|---:|---:|",
-            _row(small),
-            _row(large),
+            "| rows | run | seconds | of CPU | MB of memory | KB of page | CPU, × the first | memory, × the first |",
+            "|---:|---|---:|---:|---:|---:|---:|---:|",
+            *(_row(cost, base) for cost in (base, large, day, *others)),
             "",
             f"Limits for the first line: {limits}.",
-            f"Memory of the second: {large.memory_mb / small.memory_mb:.2f} × the first, limit {GROWTH_LIMIT} ×.",
+            f"Memory of the second, CPU and memory of the fourth line and those below: ≤ {GROWTH_LIMIT} × the first.",
+            f"Memory of the third: ≤ {DAY_LIMIT_MB:g} MB.",
         ]
     )
 
 
-def _row(cost: Cost) -> str:
-    hours = cost.rows / RATE_PER_S / 3600
+def _row(cost: Cost, base: Cost) -> str:
+    hours = cost.rows / cost.kind.rate_per_s / 3600
+    run = f"{hours:.1f} h at {cost.kind.rate_per_s}/s, {cost.kind.title}"
     measured = f"{cost.seconds:.1f} | {cost.cpu_seconds:.1f} | {cost.memory_mb:.0f} | {cost.page_kb:.0f}"
-    return f"| {cost.rows:,} | {hours:.1f} h at {RATE_PER_S}/s | {measured} |"
+    growth = f"{cost.cpu_seconds / base.cpu_seconds:.2f} | {cost.memory_mb / base.memory_mb:.2f}"
+    return f"| {cost.rows:,} | {run} | {measured} | {growth} |"
+
+
+def _median(folder: RunFolder, rows: int, kind: Kind) -> Cost:
+    return sorted((measure(folder, rows, kind) for _ in range(ROUNDS)), key=lambda cost: cost.cpu_seconds)[ROUNDS // 2]
 
 
 def main() -> None:
@@ -164,13 +223,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows; writes nothing")
     quick = parser.parse_args().quick
-    small_rows, large_rows = (108_000, 1_000_000) if quick else (1_080_000, 10_000_000)
+    rows, large_rows, day_rows = (108_000, 1_000_000, 432_000) if quick else (1_080_000, 10_000_000, 4_320_000)
+    day = Kind("one endpoint", rate_per_s=DAY_RATE_PER_S)
     with tempfile.TemporaryDirectory() as home:
-        small, large = record(Path(home), small_rows), record(Path(home), large_rows)
-        rounds = [measure(small, small_rows) for _ in range(ROUNDS)]
-        found = table(sorted(rounds, key=lambda cost: cost.seconds)[ROUNDS // 2], measure(large, large_rows))
-    head = f"## What a report costs\n\n`python -m benchmarks.report`, the first line the median of {ROUNDS}."
-    text = f"{head}\n\n{where('numpy', 'pyarrow', 'pydantic')}\n\n{found}"
+        runs = Path(home)
+        found = [_median(record(runs, rows, kind), rows, kind) for kind in (PLAIN, *KINDS)]
+        large = measure(record(runs, large_rows), large_rows)
+        long = measure(record(runs, day_rows, day), day_rows, day)
+    head = f"## What a report costs\n\n`python -m benchmarks.report`, lines of {rows:,} rows the median of {ROUNDS}."
+    text = f"{head}\n\n{where('numpy', 'pyarrow', 'pydantic')}\n\n{table(found[0], large, long, found[1:])}"
     if quick:
         print(text)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,8 @@ BY_FAILURES = 64
 """Places of these kept for the endpoints with most failures: one with few requests that all fail is worth a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointKey:
-    """One name and method of the scenario."""
+class EndpointKey(NamedTuple):
+    """One name and method of the scenario: a tuple, as it is looked up once per batch and distinct pair."""
 
     name: str
     method: str
@@ -94,19 +94,19 @@ class EndpointIndex:
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.rest = rest
-        self._templates = templates
         self._numbers = {key: at for at, key in enumerate(endpoints)}
+        last = len(endpoints) - 1
+        self._numbers |= {key: self._numbers.get(template, last) for key, template in templates.items()}
 
     def kept(self, key: EndpointKey) -> EndpointKey | None:
         """Return the endpoint under which this one is counted; None when it is not of this run."""
-        key = self._templates.get(key, key)
-        return key if key in self._numbers else self.rest
+        at = self._numbers.get(key)
+        return self.rest if at is None else self.endpoints[at]
 
     def numbers(self, names: pa.Array, methods: pa.Array) -> Ints:
         """Return the index into `endpoints` of each row."""
         pairs = pairs_of(names, methods)
-        last = len(self.endpoints) - 1
-        number = [self._numbers.get(self._templates.get(key, key), last) for key in pairs.keys]
+        number = [self._numbers[key] for key in pairs.keys]
         return np.array(number, dtype=np.int64)[pairs.place] if number else np.empty(0, np.int64)
 
 

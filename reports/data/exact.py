@@ -12,7 +12,7 @@ import numpy as np
 from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import CENSORED, FAILED, OUTCOMES
-from reports.data.binomial import rank_interval
+from reports.data.binomial import rank_intervals
 from reports.data.histogram import BINS, MAX_US, Bools, Counts, Floats, Ints, Tally, bin_of
 from reports.data.rules import QUANTILES
 from reports.data.series import Series, outcome_codes, seconds_of
@@ -92,7 +92,10 @@ def distributions(
     )
     for group, us, bins in _members(folder, series, populations, endpoints):
         sums.add(group, us, bins)
-    wanted = [_ranks(int(row.sum()), quantiles) for row in sums.counts]
+    totals = sums.counts.sum(axis=1)
+    intervals = [rank_intervals(totals, p) for p in quantiles]
+    bounds = [[(int(low[at]), int(high[at])) for low, high in intervals] for at in range(groups)]
+    wanted = [_ranks(int(total), quantiles, low_high) for total, low_high in zip(totals, bounds, strict=True)]
     cumulated = np.cumsum(sums.counts, axis=1, out=sums.counts)
     masks = np.zeros((groups, BINS), dtype=np.bool_)
     for mask, row, ranks in zip(masks, cumulated, wanted, strict=True):
@@ -114,7 +117,11 @@ def distributions(
             Distribution(
                 population=population,
                 requests=requests,
-                quantiles=tuple(_quantile(p, requests, exact) for p in quantiles) if requests else (),
+                quantiles=tuple(
+                    _quantile(p, requests, exact, *ends) for p, ends in zip(quantiles, bounds[at], strict=True)
+                )
+                if requests
+                else (),
                 min_ms=int(sums.fastest[at]) / 1000 if requests else None,
                 max_ms=int(sums.slowest[at]) / 1000 if requests else None,
                 mean_ms=float(sums.total_us[at]) / requests / 1000 if requests else None,
@@ -188,14 +195,13 @@ def _is(who: Who, outcome: Ints) -> Bools:
     return np.isin(outcome, [OUTCOMES.index(name) for name in _OUTCOMES_OF[who]])
 
 
-def _ranks(requests: int, quantiles: Sequence[float]) -> Ints:
-    """Return every rank (1 = the fastest) that the quantiles and their intervals need."""
+def _ranks(requests: int, quantiles: Sequence[float], bounds: Sequence[tuple[int, int]]) -> Ints:
+    """Return every rank (1 = the fastest) that the quantiles and the ends of their intervals need."""
     ranks: set[int] = set()
     if requests:
-        for p in quantiles:
+        for p, (low, high) in zip(quantiles, bounds, strict=True):
             at = (requests - 1) * p
-            low, high = rank_interval(requests, p)
-            ranks |= {math.floor(at) + 1, min(math.floor(at) + 2, requests), low, min(high or low, requests)}
+            ranks |= {math.floor(at) + 1, min(math.floor(at) + 2, requests), low, min(high, requests)}
     return np.array(sorted(ranks), dtype=np.int64)
 
 
@@ -215,7 +221,7 @@ def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int,
     return values
 
 
-def _quantile(p: float, requests: int, exact: dict[int, int]) -> Quantile:
+def _quantile(p: float, requests: int, exact: dict[int, int], low: int, high: int) -> Quantile:
     """Return one quantile, linear between the two order statistics around (n − 1)·p: numpy's and pandas' default.
 
     Its 95 % interval is distribution-free (binomial ranks). It takes requests as independent, which neighbours in
@@ -224,11 +230,10 @@ def _quantile(p: float, requests: int, exact: dict[int, int]) -> Quantile:
     at = (requests - 1) * p
     below = math.floor(at)
     one, next_one = exact[below + 1], exact[min(below + 2, requests)]
-    low, high = rank_interval(requests, p)
     return Quantile(
         q_ratio=p,
         value_ms=(one + (next_one - one) * (at - below)) / 1000,
         low_ms=exact[low] / 1000,
-        high_ms=None if high is None else exact[high] / 1000,
-        enough=high is not None,
+        high_ms=exact[high] / 1000 if high <= requests else None,
+        enough=high <= requests,
     )

@@ -15,7 +15,7 @@ from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import CENSORED, FAILED, NOT_THE_SERVICE, OUTCOMES
 from loadtest.recording.run import Run
-from reports.data.endpoints import MAX_ENDPOINTS, EndpointCounter, EndpointIndex, EndpointKey
+from reports.data.endpoints import EndpointCounter, EndpointIndex, EndpointKey
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
 from reports.data.instances import InstanceTracker
 from reports.model import Instance
@@ -34,7 +34,7 @@ WINDOWS_AT_ONCE = 256
 class Grid:
     """Latency counts per window: `counts` is windows × bins, its first column being bin `first_bin`."""
 
-    counts: Ints
+    counts: npt.NDArray[Any]
     first_bin: int
 
     def requests(self) -> Ints:
@@ -77,7 +77,7 @@ class Cells:
 
     @classmethod
     def of(cls, tally: Tally, seconds: int, endpoints: int) -> Cells:
-        """Return the cells of a tally of keys (second × 2 MAX_ENDPOINTS + who) × BINS + bin; the tally is used up."""
+        """Return the cells of a tally of keys (second × 2 endpoints + who) × BINS + bin; the tally is used up."""
         most = tally.held
         narrow = 2 * endpoints <= np.iinfo(np.uint8).max
         who = np.empty(most, np.uint8) if narrow else np.empty(most, np.uint16)
@@ -87,7 +87,7 @@ class Cells:
         for keys, counts in tally.pieces():
             piece = slice(end, end + len(keys))
             rest, bin_[piece] = np.divmod(keys, BINS)
-            second, who[piece] = np.divmod(rest, 2 * MAX_ENDPOINTS)
+            second, who[piece] = np.divmod(rest, 2 * endpoints)
             cells += np.bincount(second, minlength=seconds)
             count[piece] = counts
             end = piece.stop
@@ -103,7 +103,7 @@ class Cells:
         if whole.start >= whole.stop or not windows:
             return Grid(np.zeros((windows, 1), dtype=np.int64), 0)
         first, columns = int(self.bin[whole].min()), int(np.ptp(self.bin[whole])) + 1
-        counts = np.zeros(windows * columns, dtype=np.int64)
+        counts = np.zeros(windows * columns, dtype=np.int32)  # a day in windows of 10 s: 50 MB and not 100
         for at in range(start_s, last_s, SECONDS_AT_ONCE):
             edges = self.edges[at : min(last_s, at + SECONDS_AT_ONCE) + 1]
             part = slice(edges[0], edges[-1])
@@ -366,7 +366,7 @@ class _Counting:
         failed = np.isin(outcome, _FAILED_CODES)
         self.sums["failed_by_endpoint"] += np.bincount(endpoint[failed], minlength=endpoints)
         bins = bin_of(response)
-        cell = (second * (2 * MAX_ENDPOINTS) + endpoint * 2 + young) * BINS + bins
+        cell = (second * (2 * endpoints) + endpoint * 2 + young) * BINS + bins
         self.tally.add(cell[ok])
         self.book.add(number[ok], start[ok], latency[ok], age[ok], bins[ok])
 
@@ -399,7 +399,7 @@ class _Counting:
             failed_by_endpoint=self.sums["failed_by_endpoint"][:endpoints],
             ok_response_us=self.sums["ok_response_us"],
             young=self.sums["young"] if self.any_age else None,
-            cells=Cells.of(self.tally, self.span.seconds, endpoints),
+            cells=Cells.of(self.tally, self.span.seconds, max(1, endpoints)),
             instances=self.book.instances(),
             timeout_at_least_us=self.timeout_at_least_us,
             censored_at_least_us=self.censored_at_least_us,
