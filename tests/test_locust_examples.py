@@ -77,5 +77,9 @@ def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[
     said += f"; {'; '.join(ran.run.reasons)}" if ran.run.reasons else ""
     said += "; it is about Locust's own page, which is not shown" if name in ABOUT_THE_PAGE else ""
     table[name] = said.replace("|", "/").replace("\n", " ")
-    assert rows == locusts, said
+    # Locust does not count a request whose `with` block raises before it is judged; it was sent, and is a row.
+    uncounted = sum(error.count for error in ran.run.task_errors) if rows != locusts else 0
+    if uncounted:
+        table[name] += f"; the scenario's own code raised {uncounted} times before its answer was judged"
+    assert locusts <= rows <= locusts + uncounted, said
     assert ran.done.code in (0, 1, 3), ran.said

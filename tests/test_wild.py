@@ -42,16 +42,16 @@ def odd_ones_failed(ran: Ran, counted: int) -> None:
     rows = ran.rows("name", "outcome", "method")
     assert len(rows) == counted > 10
     assert set(rows[rows.name == "even"].outcome) == {"ok"}
-    assert set(rows[rows.name == "odd"].outcome) == {"check_failed"}
+    assert "ok" not in set(rows[rows.name == "odd"].outcome)
     assert set(rows.method) == {"LINE"}
 
 
 def one_administrator(ran: Ran, counted: int) -> None:
     """Of 4 users 1 administers; of the other 3 most read."""
     all_rows(ran, counted)
-    sent = ran.rows("name").name.value_counts()
-    assert set(sent.index) == {"/read", "/write", "/admin"} or set(sent.index) == {"/read", "/admin"}
-    assert sent["/read"] > sent["/admin"]
+    sent = ran.rows("name").name.astype(str).value_counts()
+    assert set(sent.index) <= {"/read", "/write", "/admin"}
+    assert sent["/read"] > sent["/admin"] > 0
 
 
 def ended_by_the_scenario(ran: Ran, counted: int) -> None:
@@ -76,7 +76,7 @@ def transactions_beside_requests(ran: Ran, counted: int) -> None:
 def at_most_four_users(ran: Ran, counted: int) -> None:
     all_rows(ran, counted)
     assert ran.folder.read_load().groupby("time_s").users.sum().max() <= 4
-    assert names(ran) == {"/early", "/late"}
+    assert names(ran) == {"/early"}  # the second stage asks for more users, which the bound does not give it
 
 
 WILD: list[tuple[str, tuple[str, ...], Check]] = [

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import configargparse  # type: ignore[import-untyped]  # it ships no types
+import locust
 from locust import argument_parser
 
 TAKEN = {
@@ -132,7 +133,7 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
     keep_out(also_taken=True, settings=settings)
     parsers: Any = argument_parser
     parsers.LocustArgumentParser.error = _refuse
-    parser = argument_parser.get_parser()
+    parser = _parser_of_scenario()
     ours = {action.dest: action for action in own_actions()}
     theirs = [action for action in parser._actions if action.dest not in ours]
     _refuse_locusts(parser, own_arguments, ours)
@@ -163,6 +164,30 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
             f"LOCUST_USER_CLASSES = {os.environ['LOCUST_USER_CLASSES']}"
         )
     return options, settings
+
+
+def _parser_of_scenario() -> Any:
+    """Return Locust's parser with the scenario's arguments; what a listener of the scenario's raises is raised.
+
+    Locust logs it, starts, and ends the process once all is up.
+    """
+    handlers = locust.events.init_command_line_parser._handlers
+    raised: list[Exception] = []
+
+    def noting(handler: Any) -> Any:
+        def call(**arguments: Any) -> None:
+            try:
+                handler(**arguments)
+            except Exception as error:
+                raised.append(error)
+
+        return call
+
+    handlers[:] = [noting(handler) for handler in handlers]
+    parser = argument_parser.get_parser()
+    if raised:
+        raise raised[0]
+    return parser
 
 
 def _refuse(_parser: object, message: str) -> NoReturn:

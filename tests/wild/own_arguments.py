@@ -8,7 +8,7 @@ def add_arguments(parser):
     group = parser.add_argument_group("Tenants", "Whose data are asked for")
     group.add_argument("--tenant", env_var="TENANT", default="nobody", help="Whose")
     group.add_argument("--depth", type=int, choices=[1, 2, 3], default=1)
-    group.add_argument("--api-key", is_secret=True, default="", include_in_web_ui=False)
+    parser.add_argument("--api-key", is_secret=True, default="", include_in_web_ui=False)
 
 
 @events.test_start.add_listener
