@@ -20,8 +20,10 @@ from .messages import HELLO, REFUSED, SCENARIO, UNLOADABLE
 
 log = logging.getLogger(__name__)
 
-GREET_S = 30.0
-"""How long a process that has connected may take to greet as a recording worker: its scenario is imported by then."""
+GREET_S = 10.0
+"""How long a process that has connected may take to greet: a recording worker does it next."""
+
+NEVER_GREETED = "it never greeted: a plain `locust --worker` records nothing"
 
 MAX_WAITING = 1_000
 
@@ -113,13 +115,14 @@ class Gate:
         if waiting is not None:
             self._handle(client_id, waiting.ready)
 
-    def look(self) -> None:
-        """Send away who has connected and never greeted."""
-        late_s = time.monotonic() - GREET_S
+    def look(self, *, patience_s: float = GREET_S) -> None:
+        """Send away who has connected and not greeted for so long."""
+        late_s = time.monotonic() - patience_s
         for client_id, waiting in list(self._waiting.items()):
-            if waiting.since_s < late_s:
+            if waiting.since_s <= late_s:
                 del self._waiting[client_id]
-                self._send_away(client_id, "it never greeted: a plain `locust --worker` records nothing")
+                self._send_away(client_id, NEVER_GREETED)
+                self._on_refusal(client_id, NEVER_GREETED, client_id)
 
     def _send_away(self, client_id: str, why: str) -> None:
         self.refused[client_id] = why
@@ -127,10 +130,6 @@ class Gate:
         server: Any = self.runner.server
         for message in (Message(REFUSED, why, client_id), Message("quit", None, client_id)):
             server.send_to_client(message)
-
-    def waiting(self) -> list[str]:
-        """Return who has connected and not greeted yet."""
-        return list(self._waiting)
 
 
 def tolerate_nonsense() -> None:

@@ -331,6 +331,7 @@ class Collector:
             self.all_drained.wait()
             return
         self._look_for_lost_workers()
+        self.gate.look(patience_s=0)
         self.draining = True
         living = {client_id: worker for client_id, worker in self.names.items() if not self.ledger.is_gone(worker)}
         for client_id in living:

@@ -14,11 +14,14 @@ import requests
 from locust import FastHttpUser, HttpUser
 from locust.env import Environment
 from locust.exception import RescheduleTask, StopUser
+from locust.rpc import Message
 
 from loadtest.core.clock import AnchoredClock
 from loadtest.recorder import task_errors
+from loadtest.recorder.gate import Gate
 from loadtest.recorder.hooks import listen_first, observe
 from loadtest.recorder.in_flight import InFlight
+from loadtest.recorder.messages import HELLO, REFUSED, join_proof
 from loadtest.recorder.request_recorder import RequestRecorder
 from loadtest.recorder.task_errors import TaskErrors
 from loadtest.recording.buffer import RowBuffer, attach
@@ -241,3 +244,101 @@ def test_in_flight_forgets_greenlets(recording: Recording, server: Misbehaving) 
     client.get("/ok")
     found: InFlight = recording.recorder.in_flight
     assert not found._calls
+
+
+class Master:
+    """What the gate uses of a master, and what it did to it."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.sent: list[tuple[str, str]] = []
+        self.server = self
+
+    def handle_message(self, client_id: str, msg: Message) -> None:
+        self.heard.append(f"{client_id} {msg.type}")
+        if msg.type == "crash":
+            raise KeyError("of Locust's own")
+
+    def get_worker_index(self, client_id: str) -> int:
+        return len(client_id)
+
+    def send_message(self, kind: str, data: object, client_id: str) -> None:
+        self.sent.append((client_id, kind))
+
+    def send_to_client(self, msg: Message) -> None:
+        self.sent.append((msg.node_id, msg.type))
+
+
+def gate_of(master: Master, secret: str = "") -> tuple[Gate, list[str], list[tuple[str, str]]]:
+    greeted: list[str] = []
+    refused: list[tuple[str, str]] = []
+    gate = Gate(
+        master,  # type: ignore[arg-type]  # all that it uses
+        secret=secret,
+        on_greeting=lambda client_id, greeting: greeted.append(f"{client_id} {greeting.worker}"),
+        on_refusal=lambda client_id, name, _: refused.append((client_id, name)),
+    )
+    gate.startup()
+    return gate, greeted, refused
+
+
+def hello(client_id: str, worker: str, proof: str = "") -> Message:
+    return Message(HELLO, {"worker": worker, "host": "h", "pid": 1, "versions": {}, "proof": proof}, client_id)
+
+
+def test_a_worker_is_locusts_once_it_has_greeted() -> None:
+    """Its `client_ready` is answered and held back; after the greeting everything passes."""
+    master = Master()
+    gate, greeted, refused = gate_of(master)
+    for msg in (
+        Message("client_ready", "2", "a"),
+        Message("stats", {}, "a"),
+        hello("a", "w1"),
+        Message("stats", {}, "a"),
+    ):
+        gate.handle_message("a", msg)
+    assert (greeted, refused) == (["a w1"], [])
+    assert master.heard == ["a client_ready", "a stats"]
+    assert master.sent == [("a", "ack")]
+
+
+def test_a_plain_worker_gets_nothing_and_is_sent_away() -> None:
+    """It never greets: Locust never hears of it, and it is told to go, once."""
+    master = Master()
+    gate, _, refused = gate_of(master)
+    gate.handle_message("p", Message("client_ready", "2", "p"))
+    gate.look()
+    assert refused == []
+    gate.look(patience_s=0)
+    gate.handle_message("p", Message("client_ready", "2", "p"))
+    assert [client for client, _ in refused] == ["p"]
+    assert master.heard == []
+    assert [kind for _, kind in master.sent] == ["ack", REFUSED, "quit"]
+
+
+@pytest.mark.parametrize("proof", ["", "0" * 64, join_proof("s3cret", "other")])
+def test_who_does_not_know_the_secret_is_sent_away(proof: str) -> None:
+    """Without a proof, with a wrong one, with another's."""
+    master = Master()
+    gate, greeted, refused = gate_of(master, "s3cret")
+    gate.handle_message("a", hello("a", "w1", proof))
+    assert (greeted, refused) == ([], [("a", "wrong join secret")])
+    gate.handle_message("b", hello("b", "w1", join_proof("s3cret", "b")))
+    assert greeted == ["b w1"]
+
+
+def test_no_message_ends_the_masters_loop() -> None:
+    """Another's name, a name that is taken, no type, an error of Locust's own: refused or counted, nothing raised."""
+    master = Master()
+    gate, _, refused = gate_of(master)
+    gate.handle_message("a", hello("a", "w1"))
+    gate.handle_message("b", hello("b", "w1"))
+    gate.handle_message("a", Message("stats", {}, "b"))
+    gate.handle_message("a", Message(None, {}, "a"))
+    gate.handle_message("a", Message("crash", {}, "a"))
+    assert [name for _, name in refused] == [
+        "a worker of this name has joined before",
+        "message in another worker's name",
+        "message without a type",
+        "message crash: KeyError",
+    ]
