@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from . import deploy_options as words
 
 if TYPE_CHECKING:
     from ..platforms.cloudrun.build import Command
     from ..platforms.cloudrun.settings import ServiceSettings
+
+Build = Literal["local", "cloud"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,78 +37,27 @@ EndpointOption = Annotated[
 
 
 def deploy(
-    service: Annotated[str, typer.Option("--service", help="The service's name.")] = "default-service",
+    service: words.Service = "default-service",
     project: ProjectOption = None,
     region: RegionOption = None,
-    image: Annotated[
-        str | None, typer.Option("--image", help="Deploy this image. [default: build ours]", show_default=False)
-    ] = None,
-    build: Annotated[
-        Literal["local", "cloud"] | None,
-        typer.Option(
-            "--build",
-            help="Build with this machine's docker, or Cloud Build. [default: local; with --endpoint: nothing]",
-            show_default=False,
-        ),
-    ] = None,
-    base_image: Annotated[
-        str | None,
-        typer.Option(
-            help="Build on this image, as of a mirror. [default: the Dockerfile's python]", show_default=False
-        ),
-    ] = None,
-    command: Annotated[
-        str | None,
-        typer.Option("--command", help="Run this instead of the image's own command.", show_default=False),
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="Requests an instance is given at once. [new: 80]", show_default=False)
-    ] = None,
-    cpu: Annotated[
-        str | None, typer.Option(help="vCPU of an instance: 1, 0.5, 500m. [new: 1]", show_default=False)
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="Memory of an instance: 512Mi, 4Gi. [new: 512Mi]", show_default=False)
-    ] = None,
-    min_instances: Annotated[
-        int | None, typer.Option(help="Instances kept with no traffic. [new: 0]", show_default=False)
-    ] = None,
-    max_instances: Annotated[
-        str | None,
-        typer.Option(help="Most instances at a time, or `none`. [new, or without any: 20]", show_default=False),
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(help="After which a request is answered 504: 300, 5m. [new: 300]", show_default=False),
-    ] = None,
-    cpu_boost: Annotated[
-        bool | None,
-        typer.Option(
-            "--cpu-boost/--no-cpu-boost", help="Give a starting instance more CPU. [new: yes]", show_default=False
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="The port the container is told to listen on. [new: 8080]", show_default=False),
-    ] = None,
-    public: Annotated[
-        bool | None,
-        typer.Option(
-            "--allow-unauthenticated/--no-allow-unauthenticated",
-            help="Let everyone call it. [default: as it is; private when new]",
-            show_default=False,
-        ),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", metavar="K=V", help="Set a variable, repeatable; those given replace the service's."),
-    ] = None,
-    revision_suffix: Annotated[
-        str | None, typer.Option(help="Name of the revision after the service's.", show_default=False)
-    ] = None,
-    no_traffic: Annotated[bool, typer.Option("--no-traffic", help="Leave the traffic where it is.")] = False,
-    delete: Annotated[bool, typer.Option("--delete", help="Take the service away instead.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, change nothing.")] = False,
+    image: words.Image = None,
+    build: words.Build = None,
+    base_image: words.BaseImage = None,
+    command: words.OwnCommand = None,
+    concurrency: words.Concurrency = None,
+    cpu: words.Cpu = None,
+    memory: words.Memory = None,
+    min_instances: words.MinInstances = None,
+    max_instances: words.MaxInstances = None,
+    timeout: words.Timeout = None,
+    cpu_boost: words.CpuBoost = None,
+    port: words.Port = None,
+    public: words.Public = None,
+    env: words.Env = None,
+    revision_suffix: words.RevisionSuffix = None,
+    no_traffic: words.NoTraffic = False,
+    delete: words.Delete = False,
+    dry_run: words.DryRun = False,
     endpoint: EndpointOption = None,
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
@@ -116,54 +69,79 @@ def deploy(
         python lt.py deploy --project my-project --region europe-west2 --dry-run
 
         python lt.py deploy --endpoint 127.0.0.1:8901 --concurrency 8
-
-        python lt.py deploy --delete --project my-project --region europe-west2
     """
-    import shlex
+    how = _how_to_build(image, build, base_image, endpoint=endpoint, delete=delete)
+    project, region = _place(project, region, endpoint=endpoint, dry_run=dry_run)
+    settings = _settings(
+        service=service,
+        project=project,
+        region=region,
+        image=_image(service, project, region, base_image) if how else image,
+        concurrency=concurrency,
+        cpu=cpu,
+        memory=memory,
+        min_instances=min_instances,
+        max_instances=max_instances,
+        timeout=timeout,
+        cpu_boost=cpu_boost,
+        port=port,
+        public=public,
+        env=env or (),
+        command=command or "",
+        revision_suffix=revision_suffix,
+        takes_traffic=not no_traffic,
+        local=endpoint is not None,
+    )
+    if delete:
+        return _delete(settings, endpoint=endpoint, dry_run=dry_run)
+    return _deploy(settings, _commands(settings, how, base_image), endpoint=endpoint, dry_run=dry_run)
 
+
+def _settings(**given: Any) -> ServiceSettings:
+    """Return what the options ask for; heavy imports wait until here."""
+    from ..platforms.cloudrun.settings import parse_settings
+
+    return parse_settings(**given)
+
+
+def _how_to_build(
+    image: str | None, build: Build | None, base_image: str | None, *, endpoint: str | None, delete: bool
+) -> Build | None:
+    """Return with what the image is built; None: not at all.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
     from ..core.errors import UsageError
-    from ..platforms.cloudrun import settings as settings_of
-    from ..platforms.cloudrun.build import build_commands, image_name, source_tag
-    from .terminal import talk
 
     if image and (build or base_image):
         raise UsageError(f"`--image {image}`: names what is there already; leave `--build` and `--base-image` out.")
     how = build or (None if image or endpoint or delete else "local")
     if base_image and how is None:
         raise UsageError(f"`--base-image {base_image}`: nothing is built here; add `--build local` or `--build cloud`.")
-    project, region = _place(project, region, endpoint=endpoint, dry_run=dry_run)
-    if how:
-        tag = source_tag(ROOT, base=base_image)
-        image = image_name(project=project, region=region, service=service, tag=tag)
-    asked = settings_of.ServiceSettings(
-        service=service,
-        project=project,
-        region=region,
-        image=image or "target_service",  # a local Cloud Run runs the project's own service
-        concurrency=concurrency,
-        cpu=None if cpu is None else settings_of.parse_cpu(cpu),
-        memory_mib=None if memory is None else settings_of.parse_memory(memory),
-        min_instances=min_instances,
-        max_instances=None if max_instances is None else settings_of.parse_max_instances(max_instances),
-        timeout_s=None if timeout is None else settings_of.parse_timeout(timeout),
-        cpu_boost=cpu_boost,
-        port=port,
-        public=public,
-        env=settings_of.parse_env(env or ()),
-        command=tuple(shlex.split(command or "")),
-        revision_suffix=revision_suffix,
-        takes_traffic=not no_traffic,
-    )
-    settings = settings_of.validated(asked, local=endpoint is not None)
-    if settings.max_instances == 0 and not delete:
+    return how
+
+
+def _image(service: str, project: str, region: str, base_image: str | None) -> str:
+    """Return the name of the image that is built from these sources."""
+    from ..platforms.cloudrun.build import image_name, source_tag
+
+    return image_name(project=project, region=region, service=service, tag=source_tag(ROOT, base=base_image))
+
+
+def _commands(settings: ServiceSettings, how: Build | None, base_image: str | None) -> list[Command]:
+    """Return what builds and pushes the image; warn of a service that may grow without bound."""
+    from ..platforms.cloudrun.build import build_commands
+    from .terminal import talk
+
+    if settings.max_instances == 0:
         talk.print(
             "[yellow]![/] `--max-instances none`: a mistake in a load test may start, and bill, as many instances as "
             "the project allows. Give a number."
         )
-    if delete:
-        return _delete(settings, endpoint=endpoint, dry_run=dry_run)
-    commands = build_commands(settings.image, project=project, region=region, how=how, base=base_image) if how else []
-    return _deploy(settings, commands, endpoint=endpoint, dry_run=dry_run)
+    if how is None:
+        return []
+    return build_commands(settings.image, project=settings.project, region=settings.region, how=how, base=base_image)
 
 
 def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str | None, dry_run: bool) -> int:

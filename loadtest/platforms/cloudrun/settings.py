@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core import cloud_run
 from ...core.errors import UsageError
-from ...core.quantities import cpu_of, memory_bytes_of
+from ...core.quantities import argv_of, cpu_of, memory_bytes_of
 
 DEFAULT_MAX_INSTANCES = cloud_run.DEPLOYED_MAX_INSTANCES
 
@@ -138,6 +138,40 @@ def parse_env(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"`--env {name}=…`: Cloud Run sets {name} itself; for the port use `--port`.")
         found.append((name, value))
     return tuple(found)
+
+
+def parse_settings(
+    *,
+    image: str | None,
+    cpu: str | None,
+    memory: str | None,
+    max_instances: str | None,
+    timeout: str | None,
+    env: Sequence[str],
+    command: str,
+    local: bool,
+    **others: Any,
+) -> ServiceSettings:
+    """Return the settings that the options of a deploy ask for; `others` are settings as they stand.
+
+    Raises:
+        UsageError: one cannot be read, or Cloud Run would refuse it.
+    """
+    try:
+        argv = argv_of(command)
+    except ValueError as error:
+        raise UsageError(f"`--command`: {error}.") from None
+    asked = ServiceSettings(
+        image=image or "target_service",  # a local Cloud Run runs the project's own service
+        cpu=None if cpu is None else parse_cpu(cpu),
+        memory_mib=None if memory is None else parse_memory(memory),
+        max_instances=None if max_instances is None else parse_max_instances(max_instances),
+        timeout_s=None if timeout is None else parse_timeout(timeout),
+        env=parse_env(env),
+        command=argv,
+        **others,
+    )
+    return validated(asked, local=local)
 
 
 def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
