@@ -15,6 +15,10 @@ from reports.data.window import Window
 from reports.model import Cost
 
 BILLABLE = "run.googleapis.com/container/billable_instance_time"
+REQUEST_COUNT = "run.googleapis.com/request_count"
+
+OWN_SHARE = 0.95
+"""Below this share of the service's requests the bill is not this run's alone; what a minute's edge shifts is less."""
 
 
 def cost_of(
@@ -33,7 +37,8 @@ def cost_of(
     vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
     gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
     sent = requests(series, Window(0, series.seconds))
-    run_usd = prices.run_usd(instance_s, sent, vcpu=vcpu, memory_gib=gib)
+    idle_s = _idle_s(limits.min_instances or 0, series, gauge, instance_s)
+    run_usd = prices.run_usd(instance_s, sent, vcpu=vcpu, memory_gib=gib, idle_s=idle_s)
     ok = int(series.ok.sum())
     unknown = limits.cpu is None or limits.memory_mib is None
     listed, free = prices.words(run.target.region)
@@ -44,6 +49,7 @@ def cost_of(
         assumptions=[
             *limits.unpriced(),
             f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
+            *([f"{idle_s:.0f} seconds of idle instances that min-instances kept"] if idle_s else []),
             f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
             listed,
             free,
@@ -57,6 +63,24 @@ def cost_of(
     )
 
 
+def _inside(one: MetricSeries, series: Series) -> float:
+    """Return the sum of the points that overlap the run; their minutes may begin before it or end after it."""
+    return float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)]))
+
+
+def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: float) -> float:
+    """Return the seconds of idle instances that `kept` minimum instances cost during the run.
+
+    From the count of idle instances, held between samples; without it, what the minimum has beyond the billed seconds.
+    """
+    if not kept:
+        return 0.0
+    if gauge is None:
+        return max(0.0, kept * series.seconds - instance_s)
+    at = np.searchsorted(gauge.at_s, np.arange(series.seconds), side="right") - 1
+    return float(np.minimum(gauge.idle[np.maximum(at, 0)], kept).sum())
+
+
 def _instance_s(
     series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None
 ) -> tuple[float | None, str]:
@@ -67,17 +91,31 @@ def _instance_s(
     billed = [one for one in cloud or () if one.metric == BILLABLE]
     late = ""
     if billed:
-        total = sum(float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)])) for one in billed)
+        total = sum(_inside(one, series) for one in billed)
         last_s = max(float(one.end_s.max()) for one in billed)
         answered = np.flatnonzero(series.ok_ended)
-        if not answered.size or last_s >= answered[-1]:
+        whole = not answered.size or last_s >= answered[-1]
+        counted = [one for one in cloud or () if one.metric == REQUEST_COUNT]
+        fetched, own = sum(_inside(one, series) for one in counted), int(series.ended.sum() - series.generator.sum())
+        if counted and not fetched and own:
+            late = (
+                f"; what was billed is not used: Cloud Monitoring counts no request in the time of the run, which sent "
+                f"{own}, so one of the clocks is off"
+            )
+        elif whole and counted and own < OWN_SHARE * fetched:
+            return total * own / fetched, (
+                f"as the run's share of {total:.0f} that Cloud Monitoring billed (an upper bound) for {fetched:.0f} "
+                f"requests, of which {own} were this run's: others used the service in the same minutes"
+            )
+        elif whole:
             return total, "as Cloud Monitoring billed them"
-        late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
+        else:
+            late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
     if series.instances:
         seconds = sum(one.last_seen_s - max(0.0, one.ready_s or one.first_start_s or 0.0) for one in series.instances)
         return float(seconds), f"from each instance's first to last answer (lower than what is billed){late}"
     if gauge is not None:
-        counted = instances_per_s(series, gauge)
-        held = None if counted is None else float(counted.sum())
+        serving = instances_per_s(series, gauge)
+        held = None if serving is None else float(serving.sum())
         return held, f"from the instance count, held between samples{late}"
     return None, ""

@@ -73,6 +73,61 @@ def test_a_run_costs_the_minutes_that_were_billed_and_its_requests(tmp_path: Pat
     assert "free tier not counted" in cost.assumptions
 
 
+def counted(folder: RunFolder, *minutes: tuple[float, float]) -> None:
+    """Add the service's own count of requests, a point a minute, to the series."""
+    stored = folder.metrics_table()
+    assert stored is not None
+    rows = [
+        {
+            "metric": "run.googleapis.com/request_count",
+            "kind": "DELTA",
+            "unit": "1",
+            "labels": "{}",
+            "start": T0_NS + round(minute * 60e9),
+            "end": T0_NS + round((minute + 1) * 60e9),
+            "value": value,
+        }
+        for minute, value in minutes
+    ]
+    folder.write_metrics(pa.concat_tables([stored, pa.Table.from_pylist(rows, METRICS_SCHEMA)]))
+
+
+def test_a_neighbours_minutes_are_not_the_runs(tmp_path: Path) -> None:
+    """The service answered 8,000 requests in these minutes, 2,000 of them this run's: a quarter of 2,000 s is its."""
+    folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={})
+    billed(folder, (0, 800.0), (1, 1200.0))
+    counted(folder, (0, 4_000.0), (1, 4_000.0))
+    cost = cost_of(folder)
+    assert cost is not None
+    assert cost.instance_s == pytest.approx(500)
+    assert any("2000 that Cloud Monitoring billed (an upper bound)" in said for said in cost.assumptions)
+
+
+def test_idle_minimum_instances_are_in_the_cost(tmp_path: Path) -> None:
+    """Two are kept for 120 s and 100 s of them served: 140 s idle at $0.0000025 a vCPU and $0.00000125 for 512 MiB."""
+    with_two = cloud_run_of(tmp_path / "two", ok=2_000, failed=0, prices={})
+    run = with_two.read_run()
+    run.target.limits.min_instances = 2
+    with_two.write_run(run)
+    without = cloud_run_of(tmp_path / "none", ok=2_000, failed=0, prices={})
+    for folder in (with_two, without):
+        billed(folder, (0, 50.0), (1, 50.0))
+    two, none = cost_of(with_two), cost_of(without)
+    assert two is not None
+    assert none is not None
+    assert two.run_usd - none.run_usd == pytest.approx(140 * (0.0000025 + 0.5 * 0.0000025))
+
+
+def test_a_bill_in_which_the_run_does_not_occur_is_not_used(tmp_path: Path) -> None:
+    folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={}, instance=["a"] * 2_000)
+    billed(folder, (0, 0.0), (1, 0.0))
+    counted(folder, (0, 0.0), (1, 0.0))
+    cost = cost_of(folder)
+    assert cost is not None
+    assert cost.instance_s == pytest.approx(119.44, abs=0.01)
+    assert any("one of the clocks is off" in said for said in cost.assumptions)
+
+
 def test_a_bill_without_its_last_minute_is_not_taken_for_all_of_it(tmp_path: Path) -> None:
     folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={}, instance=["a"] * 2_000)
     billed(folder, (0, 800.0))
