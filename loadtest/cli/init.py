@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +41,7 @@ def init(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is sent.")] = 1,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a service elsewhere is tried.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> int:
     """Write a scenario for a service from its OpenAPI document, and try each operation a few times.
@@ -59,8 +59,9 @@ def init(
     from ..openapi.write import write_scenario
 
     wire = HttpWire(verify=not insecure)
+    ask_before_trying(target or source, yes=yes)
     document = read_document(source, target=target, wire=wire)
-    path = out or Path(f"{_slug(document.title)}_scenario.py")
+    path = out or Path(f"{document.file_name}_scenario.py")
     if path.exists() and not force:
         raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
     talk.print(f"{document.title}: read from {document.source}", markup=False)
@@ -68,7 +69,7 @@ def init(
         talk.print("[yellow]![/] not tried: the document names no server; give --target URL to try it.")
     file = data_file(data.resolve()) if data is not None else None
     written = write_scenario(
-        document, wire=wire if document.base else None, include=include or (), data=file, seed=seed, say=_say
+        document, wire=wire if document.base else None, include=include or (), data=file, seed=seed, say=say_tried
     )
     try:
         path.write_text(written.source, encoding="utf-8")
@@ -78,7 +79,25 @@ def init(
     return 0
 
 
-def _say(tried: Tried) -> None:
+def ask_before_trying(url: str, *, yes: bool) -> None:
+    """Ask before a service on another machine gets requests.
+
+    Raises:
+        UsageError: it was not wanted, or nobody is there to be asked.
+    """
+    from ..core.addresses import is_loopback
+    from .console import TerminalConsole
+
+    if yes or not url.startswith(("http://", "https://")) or is_loopback(url):
+        return
+    answer = TerminalConsole().confirm(f"Send a few requests of each operation to {url}?")
+    if answer is None:
+        raise UsageError(f"`{url}` is not this machine: a few requests would go there. Add --yes to do it.")
+    if not answer:
+        raise UsageError("Nothing was sent.")
+
+
+def say_tried(tried: Tried) -> None:
     """Say how the trial of one operation went."""
     from ..openapi.write import refusal
 
@@ -108,7 +127,3 @@ def _conclude(written: Written, path: Path) -> None:
     )
     url = written.document.base or "http://127.0.0.1:8000"
     talk.print(f"Run it: python lt.py run --scenario {path} --target {url} --users 10 --duration 1m", markup=False)
-
-
-def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40] or "service"

@@ -16,8 +16,23 @@ _PLAN, _JUDGE, _FLEET, _LIMITS, _CLOUD = (
 )
 
 Scenario = Annotated[
-    str,
-    typer.Option("--scenario", "-s", help="A bundled scenario (`lt scenarios`), or the path of any locustfile."),
+    str | None,
+    typer.Option(
+        "--scenario",
+        "-s",
+        help="A bundled scenario (`lt scenarios`), or the path of any locustfile. [default: written from the OpenAPI "
+        "document of the --target URL]",
+        show_default=False,
+    ),
+]
+Get = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--get",
+        metavar="PATH",
+        help="In place of a scenario: GET this path of the target; repeatable.",
+        show_default=False,
+    ),
 ]
 Target = Annotated[
     str,

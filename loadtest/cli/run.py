@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,10 @@ if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for i
 
 
 def run(
-    scenario: words.Scenario,
+    scenario: words.Scenario = None,
     arguments: words.Arguments = None,
     target: words.Target = "local",
+    get: words.Get = None,
     label: words.Label = None,
     yes: words.Yes = False,
     runs: RunsOption = Path("runs"),
@@ -61,19 +64,48 @@ def run(
 
         python lt.py run --scenario step --duration 10m --slo "p95(steady) < 300ms"
 
+        python lt.py run --target http://127.0.0.1:8080
+
         python lt.py run --scenario my_locustfile.py --target http://127.0.0.1:8080 --users 50 --duration 2m
     """
     given = locals()
     del given["allow_degraded"]  # of the report, not of the run
 
+    from ..core.errors import UsageError
     from ..core.exit_codes import ExitCode
     from ..runs.options import parse_options
     from ..runs.run import run as record
     from .console import TerminalConsole
 
-    recorded = record(parse_options(**given), TerminalConsole())
+    with ExitStack() as stack:
+        if scenario is None:
+            del given["get"]
+            given |= stack.enter_context(written(target, gets=get or [], seed=seed, yes=yes))
+        elif given.pop("get"):
+            raise UsageError(f"`--get {get}`: not beside --scenario, which says itself what it sends.")
+        recorded = record(parse_options(**given), TerminalConsole())
     code = _report(recorded.folder, allow_degraded=allow_degraded)
     return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
+
+
+@contextmanager
+def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict[str, str]]:
+    """Write a scenario for a run that names none; yield the options that it replaces."""
+    from ..core.errors import UsageError
+    from ..openapi.quick import quick_scenario
+    from ..openapi.wire import HttpWire
+    from .init import ask_before_trying, say_tried
+
+    url = url if "://" in url or ":" not in url else f"http://{url}"
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"`--target {url}` without --scenario: name a scenario (`lt scenarios` lists them), or give the URL of a "
+            "service whose OpenAPI document says what to send."
+        )
+    if not gets:
+        ask_before_trying(url, yes=yes)
+    with quick_scenario(url, gets=gets, seed=seed, wire=HttpWire(), say=say_tried) as quick:
+        yield {"scenario": str(quick.path), "target": quick.target}
 
 
 def _report(folder: RunFolder, *, allow_degraded: bool) -> int:

@@ -59,6 +59,13 @@ class Document:
     base: str | None
 
     @property
+    def file_name(self) -> str:
+        """The service's name as a Python module may have it."""
+        info = self.spec.get("info")
+        title = str(info.get("title", "")) if isinstance(info, dict) else ""
+        return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40] or "service"
+
+    @property
     def title(self) -> str:
         """The service's name and version as the document has them."""
         info = self.spec.get("info")
@@ -160,8 +167,7 @@ def _ask(source: str, wire: Wire) -> tuple[dict[str, Any], str]:
         return spec, source.rstrip("/") + "/v2"
     raise TargetError(
         f"`{source}`: answers, but offers no OpenAPI document (asked for /{PLACES[0]} and {len(PLACES) - 1} other "
-        "usual places). Pass the document's own URL or file to `lt init`, or write a scenario of your own: "
-        "`lt run --scenario locustfile.py --target URL`."
+        "usual places). Pass the document's own URL or file to `lt init`."
     )
 
 

@@ -220,7 +220,7 @@ def test_what_is_no_document_is_said(text: bytes, sentence: str) -> None:
 
 
 def test_a_service_without_a_document_gets_the_ways_out() -> None:
-    with serving(FastAPI(openapi_url=None)) as url, pytest.raises(TargetError, match="lt run --scenario"):
+    with serving(FastAPI(openapi_url=None)) as url, pytest.raises(TargetError, match="offers no OpenAPI document"):
         read_document(url, target=None, wire=HttpWire())
 
 

@@ -1,0 +1,88 @@
+"""Write the scenario of a run that names none: from the target's OpenAPI document, or GETs of named paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..core.errors import TargetError
+from .document import read_document
+from .trial import Tried
+from .wire import Wire
+from .write import write_scenario
+
+GETS = '''"""GET {names}."""
+
+from locust import task
+
+from loadtest import FastUser, spread_throughput
+
+
+class Visitor(FastUser):
+    """Sends one request a second, the paths in turn."""
+
+    wait_time = spread_throughput(1)
+
+{tasks}'''
+
+
+@dataclass(frozen=True, slots=True)
+class QuickScenario:
+    """A scenario written for one run.
+
+    Attributes:
+        path: of its file, which is there as long as the run.
+        target: the URL that its paths are below.
+    """
+
+    path: Path
+    target: str
+
+
+@contextmanager
+def quick_scenario(
+    url: str, *, gets: Sequence[str], seed: int, wire: Wire, say: Callable[[Tried], None]
+) -> Iterator[QuickScenario]:
+    """Write a scenario for `url`; its file is deleted with the block.
+
+    Args:
+        url: of the service.
+        gets: paths to GET; empty: what the service's OpenAPI document describes, tried first.
+        seed: of what is sent.
+        wire: asks the service.
+        say: called with each operation that was tried.
+
+    Raises:
+        TargetError: the service does not answer, offers no document, or answers no operation with 2xx.
+    """
+    target = url
+    if gets:
+        source, name = gets_only(gets), "get"
+    else:
+        try:
+            document = read_document(url, target=None, wire=wire)
+        except TargetError as error:
+            raise TargetError(
+                f"{error} Or name paths to ask for: `lt run --target {url} --get /path`; or a scenario of your own: "
+                "`--scenario locustfile.py`."
+            ) from None
+        source = write_scenario(document, wire=wire, seed=seed, say=say).source
+        name = document.file_name
+        target = document.base or url
+    with TemporaryDirectory(prefix="lt-scenario-") as folder:
+        path = Path(folder) / f"{name}.py"
+        path.write_text(source, encoding="utf-8")
+        yield QuickScenario(path, target)
+
+
+def gets_only(paths: Sequence[str]) -> str:
+    """Return the source of a scenario that GETs these paths."""
+    tasks = "\n".join(
+        f"    @task\n    def get_{number}(self):\n        self.client.get({('/' + path.lstrip('/'))!r})\n"
+        for number, path in enumerate(paths, 1)
+    )
+    names = ", ".join("".join(c for c in path if c.isprintable() and c not in '"\\') for path in paths)
+    return GETS.format(names=names, tasks=tasks)
