@@ -25,6 +25,7 @@ from ..core.errors import RunFolderError
 from ..core.plan import users_at
 from ..recording.folder import RunFolder
 from ..recording.run import ClockJumpRecord, PauseRecord, UnrecordedWorkerRecord
+from ..users.row_blocks import HUB
 from .admission import AdmissionError, Greeting, Parcel, check_parcel
 from .gate import Gate
 from .ledger import Ledger
@@ -382,6 +383,7 @@ class Collector:
             run = self.folder.read_run()
             run.load_start = self.load_start
             run.workers = self.ledger.records()
+            run.data_files = HUB.records()
             found = self.told.fill(run)
             begin = self.load_start or run.start
             run.reasons = list(dict.fromkeys([*self.reasons, *self.ledger.reasons(start=begin), *found]))

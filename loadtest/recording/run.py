@@ -188,6 +188,20 @@ class RefusalRecord(_Record):
     worker: str = ""
 
 
+class DataFileRecord(_Record):
+    """A data file whose rows were given out once each (`rows(…, order="once")`).
+
+    `rows_given` were handed to workers; `rows_not_sent_at_most` bounds those that no user got: never given out, or
+    taken along by a worker that ended before it used them.
+    """
+
+    file: str
+    sha256: str
+    rows: int
+    rows_given: int
+    rows_not_sent_at_most: int
+
+
 class TotalsDifferenceRecord(_Record):
     """An endpoint for which Locust's own totals and the rows differ.
 
@@ -275,6 +289,7 @@ class Run(_Record):
     task_errors: list[TaskErrorRecord] = Field(default_factory=list)
     refusals: list[RefusalRecord] = Field(default_factory=list)
     totals_differences: list[TotalsDifferenceRecord] = Field(default_factory=list)
+    data_files: list[DataFileRecord] = Field(default_factory=list)
     clock_jumps: list[ClockJumpRecord] = Field(default_factory=list)
     pauses: list[PauseRecord] = Field(default_factory=list)
     unrecorded_workers: list[UnrecordedWorkerRecord] = Field(default_factory=list)

@@ -17,6 +17,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from ..core.data_files import DataFileError, count_rows, digest_of
+from ..recording.run import DataFileRecord
 
 BLOCK_ROWS = 100
 """Rows of one block: a request to the master for every hundredth row, and at most so many lost with a worker."""
@@ -61,16 +62,16 @@ class Allocation:
         given, before = self.by_worker.get(worker, (0, 0))
         self.by_worker[worker] = given, min(max(used, before), given)
 
-    def record(self) -> dict[str, Any]:
-        """Return what `run.json` keeps: the file, its digest, its rows, and how many no user got, at most."""
+    def record(self) -> DataFileRecord:
+        """Return what `run.json` keeps of it."""
         used = sum(used for _, used in self.by_worker.values())
-        return {
-            "file": str(self.path),
-            "sha256": self.digest,
-            "rows": self.total,
-            "rows_given": self.given,
-            "rows_not_sent_at_most": self.total - used,
-        }
+        return DataFileRecord(
+            file=str(self.path),
+            sha256=self.digest,
+            rows=self.total,
+            rows_given=self.given,
+            rows_not_sent_at_most=self.total - used,
+        )
 
 
 class Hub:
@@ -146,7 +147,7 @@ class Hub:
             self._allocations[name] = Allocation(path, digest_of(path), count_rows(path))
         return self._allocations[name]
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[DataFileRecord]:
         """Return the record of every file that was given out of."""
         return [each.record() for each in self._allocations.values()]
 

@@ -64,7 +64,7 @@ def test_no_row_is_given_twice_and_what_was_not_sent_is_counted(total: int, aske
         sent[worker] = sent.get(worker, 0) + int((end - begin) * used_ratio)
         allocation.use(worker, sent[worker])
     assert given_out == list(range(min(total, len(asked) * BLOCK_ROWS)))
-    assert allocation.record()["rows_not_sent_at_most"] == total - sum(sent.values())
+    assert allocation.record().rows_not_sent_at_most == total - sum(sent.values())
 
 
 def test_a_worker_that_lies_about_what_it_used_is_held_to_what_it_got() -> None:
@@ -72,7 +72,7 @@ def test_a_worker_that_lies_about_what_it_used_is_held_to_what_it_got() -> None:
     allocation.take("a")
     for lie in (10**12, -5):
         allocation.use("a", lie)
-        assert 900 <= allocation.record()["rows_not_sent_at_most"] <= 1000
+        assert 900 <= allocation.record().rows_not_sent_at_most <= 1000
 
 
 @pytest.mark.parametrize(("order", "name"), [("backwards", "rows.jsonl"), ("once", "missing.csv")])
