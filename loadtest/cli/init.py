@@ -85,10 +85,13 @@ def ask_before_trying(url: str, *, yes: bool) -> None:
     Raises:
         UsageError: it was not wanted, or nobody is there to be asked.
     """
-    from ..core.addresses import is_loopback
+    from ..core.addresses import is_loopback, parse_base_url
     from .console import TerminalConsole
 
-    if yes or not url.startswith(("http://", "https://")) or is_loopback(url):
+    if not url.startswith(("http://", "https://")):
+        return
+    parse_base_url(url.partition("?")[0], option="init")
+    if yes or is_loopback(url):
         return
     answer = TerminalConsole().confirm(f"Send a few requests of each operation to {url}?")
     if answer is None:

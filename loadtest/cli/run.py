@@ -91,12 +91,15 @@ def run(
 @contextmanager
 def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict[str, str]]:
     """Write a scenario for a run that names none; yield the options that it replaces."""
+    from ..core.addresses import parse_base_url
     from ..core.errors import UsageError
     from ..openapi.quick import quick_scenario
     from ..openapi.wire import HttpWire
     from .init import ask_before_trying, say_tried
 
-    url = url if "://" in url or ":" not in url else f"http://{url}"
+    if ":" in url:
+        url = parse_base_url(url, option="--target")
+        url = url if "://" in url else f"http://{url}"
     if not url.startswith(("http://", "https://")):
         raise UsageError(
             f"`--target {url}` without --scenario: name a scenario (`lt scenarios` lists them), or give the URL of a "

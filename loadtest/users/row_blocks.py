@@ -179,7 +179,11 @@ class Hub:
             and self._runner.user_count == 0
         ):
             self._ending = True
-            gevent.spawn(self._runner.quit)  # not here: this greenlet receives the workers' last rows
+            gevent.spawn(self._quit)  # not here: this greenlet receives the workers' last rows
+
+    def _quit(self) -> None:
+        """End the run as planned: it is this package that does it, not the scenario on its own."""
+        self._runner.quit()
 
     def _arrive(self, msg: Any, **_: object) -> None:
         """As a worker: take the master's answer."""
