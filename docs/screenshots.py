@@ -36,10 +36,10 @@ def main() -> None:
 
 
 def _shoot(browser: Browser, url: str) -> None:
-    light = _opened(browser, url, 1280, 900)
+    light = _opened(browser, url, 1280, 800)
     light.screenshot(path=IMAGES / "report-light.png")
-    dark = _opened(browser, url, 1280, 900, scheme="dark")
-    spike = dark.locator(".spike button")
+    dark = _opened(browser, url, 1280, 800, scheme="dark")
+    spike = dark.locator(".stacked button")
     if spike.count():
         spike.first.click()
     dark.locator("#over-time").scroll_into_view_if_needed()

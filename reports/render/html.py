@@ -34,6 +34,7 @@ FILTERS = (
     formats.day,
     formats.ms,
     formats.percent,
+    formats.phase,
     formats.plural,
     formats.seconds,
     tree.kind_of,

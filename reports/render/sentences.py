@@ -50,7 +50,7 @@ def margin() -> str:
 def settled() -> str:
     """Return what the warm-up table means."""
     return (
-        f"Settled: from then on p95 stays within {100 * (rules.SETTLED_RATIO - 1):.0f} % (or {f.ms(rules.SETTLED_MS)}) "
+        f"Settled: from then on p95 stays within {100 * (rules.SETTLED_RATIO - 1):.0f} % (or {rules.SETTLED_MS:g} ms) "
         f"of its baseline, the usual p95 of {rules.WINDOW_S} s of the steady phase without spikes. New instances are "
         f"younger than {f.seconds(rules.YOUNG_S)}."
     )
@@ -59,7 +59,7 @@ def settled() -> str:
 def not_a_spike() -> str:
     """Return what the search for spikes leaves out."""
     return (
-        f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {f.ms(rules.ON_MS)}, single seconds, and rises of "
+        f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {rules.ON_MS:g} ms, single seconds, and rises of "
         f"fewer than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
     )
 

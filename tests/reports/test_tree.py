@@ -100,7 +100,7 @@ def test_what_only_the_page_showed_is_in_the_text_too() -> None:
     ("rule", "value", "expected"),
     [
         ("ON_RATIO", 1.4, "Rises under 40 %"),
-        ("ON_MS", 25.0, "under 25.0 ms"),
+        ("ON_MS", 25.0, "under 25 ms"),
         ("MIN_SLOW_REQUESTS", 7, "fewer than 7 slow requests"),
         ("MARGIN", 0.08, "verdict (±8 %)"),
         ("SETTLED_RATIO", 1.25, "within 25 %"),
