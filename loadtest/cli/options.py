@@ -136,6 +136,14 @@ StopOn = Annotated[
         rich_help_panel=_JUDGE,
     ),
 ]
+DefaultObjective = Annotated[
+    bool,
+    typer.Option(
+        "--default-objective/--no-default-objective",
+        help="Judge `error_rate < 1%` where no objective bounds errors.",
+        rich_help_panel=_JUDGE,
+    ),
+]
 AllowDegraded = Annotated[
     bool,
     typer.Option("--allow-degraded", help="Judge a run with missing rows all the same.", rich_help_panel=_JUDGE),

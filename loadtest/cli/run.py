@@ -33,6 +33,7 @@ def run(
     override_hosts: words.OverrideHosts = False,
     slo: words.Slo = None,
     stop_on: words.StopOn = None,
+    default_objective: words.DefaultObjective = True,
     allow_degraded: words.AllowDegraded = False,
     workers: words.Workers = None,
     expect_workers: words.ExpectWorkers = None,

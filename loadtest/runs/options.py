@@ -38,6 +38,7 @@ class RunOptions:
         workers: processes on this machine; `expect_workers` counts those of other machines too.
         port: of the master, for workers; 0 takes a free one.
         objectives: beside the scenario's own.
+        default_objective: whether one on errors is implied where none bounds them.
         stop_on: conditions that end the run early.
         prices: fields of `core.prices.Prices` in place of the listed ones.
         max_usd: None: no limit.
@@ -66,6 +67,7 @@ class RunOptions:
     arguments: tuple[str, ...] = ()
     override_hosts: bool = False
     objectives: tuple[Objective, ...] = ()
+    default_objective: bool = True
     stop_on: tuple[Objective, ...] = ()
     prices: Mapping[str, object] = field(default_factory=dict)
     max_usd: float | None = None
@@ -84,6 +86,7 @@ def parse_options(
     spawn_rate: float | None = None,
     duration: str | None = None,
     seed: int = 1,
+    default_objective: bool = True,
     user_class: Sequence[str] | None = None,
     shape: str | None = None,
     tags: Sequence[str] | None = None,
@@ -141,6 +144,7 @@ def parse_options(
         spawn_rate=spawn_rate,
         duration_s=None if duration is None else parse_duration(duration, option="--duration"),
         seed=seed,
+        default_objective=default_objective,
         workers=local,
         expect_workers=total,
         bind=bind,

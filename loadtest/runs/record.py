@@ -53,6 +53,7 @@ def open_record(
             "spawn_rate": scenario.spawn_rate,
             "duration_s": scenario.duration_s,
             "seed": options.seed,
+            **({} if options.default_objective else {"default_objective": False}),
             **_choices(options),
             "workers": options.expect_workers,
         },
