@@ -149,7 +149,7 @@ def test_wrong_words_are_refused_in_a_sentence() -> None:
     done = lt("emulate", "--memory", "lots")
     assert (done.code, "512Mi" in done.err) == (2, True)
     done = lt("emulate", "--max-instances", "0", "--port", "0")
-    assert (done.code, "max instances 0: must be 1 to 1000" in done.err) == (2, True)
+    assert (done.code, "`--max-instances 0`: give a whole number from 1 to 1000" in done.err) == (2, True)
 
 
 @pytest.mark.skipif(not (shutil.which("hey") or shutil.which("wrk")), reason="neither hey nor wrk is installed (apt)")
