@@ -60,8 +60,8 @@ class Story:
     """One run to simulate.
 
     `users` send one request a second each unless answers take longer; the load climbs over `ramp_s`. `drift` is the
-    standard deviation of an AR(1) drift of log latency with a correlation time of 20 s; 0.4 % of requests are ten
-    times slower.
+    standard deviation of an AR(1) drift of log latency with a correlation time of `drift_s`; 0.4 % of requests are ten
+    times slower. `stalls_per_h`: stalls of 2–8 s; `differs`: standard deviation of the whole run's log latency.
     """
 
     seconds: int = 600
@@ -70,6 +70,9 @@ class Story:
     base_ms: float = 80.0
     sigma: float = 0.3
     drift: float = 0.05
+    drift_s: float = 20.0
+    stalls_per_h: float = 0.0
+    differs: float = 0.0
     tail: float = 0.004
     shift: float = 1.0
     events: Sequence[Event] = ()
@@ -178,6 +181,9 @@ def _requests(
     start_s = np.sort(second + rng.random(len(second)))
     latency = (level * factor)[second] * np.exp(rng.normal(0, story.sigma, len(second)))
     latency[rng.random(len(second)) < story.tail] *= 10
+    for at in rng.random(rng.poisson(story.stalls_per_h * story.seconds / 3600)) * story.seconds:
+        stall = (start_s >= at) & (start_s < at + rng.uniform(2, 8))
+        latency[stall] += (start_s[stall].max() - start_s[stall]) * 1000 if stall.any() else 0.0
     waited = np.zeros(len(second), dtype=np.bool_)
     for event in story.events:
         inside = (start_s >= event.at_s) & (start_s < event.at_s + event.length_s)
@@ -197,14 +203,14 @@ def _requests(
 
 
 def _drift(story: Story, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    rho = np.exp(-1 / 20)
+    rho = np.exp(-1 / story.drift_s)
     noise = rng.normal(0, story.drift * np.sqrt(1 - rho**2), story.seconds)
     level = np.empty(story.seconds)
     now = rng.normal(0, story.drift)
     for at in range(story.seconds):
         now = rho * now + noise[at]
         level[at] = now
-    return np.exp(level)
+    return np.exp(level + rng.normal(0, story.differs)) if story.differs else np.exp(level)
 
 
 def _record(name: str, story: Story) -> Run:

@@ -113,7 +113,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
     slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)
     parts = phases(series, load, run, settled_s=warmup.settled_s if slow_start else None)
     latencies = _latencies(folder, series, parts)
-    limits = capacity(series, load, gauge, spikes)
+    limits = capacity(data, spikes)
     cost = cost_of(run, series, cloud, gauge, prices)
     observed = Observed(
         series=series,
@@ -141,7 +141,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         capacity=limits,
         damage=tuple(said for said in (load.damage, unread) if said),
         judgements=tuple(judge(objective, observed) for objective in objectives),
-        advice=suggest(run, series, gauge, parts, spikes, limits, prices),
+        advice=suggest(data, parts, spikes, limits, prices),
         cost=cost,
     )
 

@@ -8,16 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from reports.data import formats, rules
-from reports.data.cloud import InstanceGauge
 from reports.data.histogram import Bools, Floats
-from reports.data.load import Load
-from reports.data.series import Series
-from reports.data.serving import instances_per_s
 from reports.model import Capacity, CapacityPoint, Spike
-from reports.spikes.causes import SATURATIONS
+from reports.spikes.causes import SATURATIONS, Cause
+from reports.spikes.view import RunData
 
 
-def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Sequence[Spike] = ()) -> Capacity:
+def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     """Return what the run says about capacity.
 
     In flight is Σ response time / length of the window (Little's law); the knee is where the light-load line
@@ -25,33 +22,35 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
     highest, requests take rules.KNEE_SLOWER times as long as at light load and users get fewer answers: from below
     the knee its place cannot be told (at 60 % of it, one estimate in ten is more than six times off).
     """
-    instances = instances_per_s(series, gauge)
+    instances = data.instances
     per_instance = instances is not None and float(instances.max()) > 1
-    points = _points(series, load, spikes, instances if instances is not None and per_instance else None)
+    points = _points(data, spikes, instances if instances is not None and per_instance else None)
     unit = " per instance" if per_instance else ""
+    first = _wanted(data, spikes)
     if len(points) < rules.KNEE_POINTS:
-        return _not_reached("Not known: the run is too short to say.", points, per_instance=per_instance)
+        return _not_reached(f"{first}Not known: the run is too short to say.", points, per_instance=per_instance)
     in_flight = np.array([point.in_flight for point in points])
     throughput = np.array([point.throughput_per_s for point in points])
     response_s = in_flight / throughput
-    light_s = float(np.median(np.sort(response_s)[: rules.LIGHT_POINTS]))
     top = throughput >= rules.PLATEAU * np.percentile(throughput, 95)
+    plateau = float(np.median(throughput[top]))
+    light_s = _light_s(data, points, response_s, plateau * (float(instances.min()) if instances is not None else 1.0))
     slower = float(np.median(response_s[top])) / light_s
-    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER or _still_answered(points, response_s, top):
+    answered = _still_answered(points, response_s, top, light_s)
+    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER or answered:
         most = f"{formats.decimal(float(throughput.max()))} requests/s{unit}"
         text = f"Not known: this run does not show where throughput stops growing. The most seen was {most}."
-        if _still_answered(points, response_s, top):
+        if answered:
             text = f"Capacity was not reached: the service kept up with all {most}."
-        return _not_reached(text, points, per_instance=per_instance)
-    plateau = float(np.median(throughput[top]))
+        return _not_reached(first + text, points, per_instance=per_instance)
     knee = plateau * light_s
     text = (
-        f"Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)} in "
-        f"flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light_s * 1000)} at light load). More only wait."
+        f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)} "
+        f"in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light_s * 1000)} at light load). More only wait."
     )
-    beyond = _falls_beyond(in_flight, throughput)
+    beyond = _falls_beyond(in_flight, throughput, knee)
     if beyond is not None:
-        text += f" Above {beyond:.0f} requests at once{unit} it gets slower."
+        text += f" Above {beyond:.0f} requests at once{unit} throughput falls again."
     return Capacity(
         reached=True,
         in_flight_at_knee=knee,
@@ -60,6 +59,51 @@ def capacity(series: Series, load: Load, gauge: InstanceGauge | None, spikes: Se
         text=text,
         points=points,
     )
+
+
+def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
+    """Return what was wanted against what was answered, and since when the service was full; "" when it kept up."""
+    full = [one for one in spikes if one.cause in SATURATIONS]
+    if not full or data.demand is None:
+        return ""
+    worst = max(full, key=lambda one: one.extra_waiting_request_s)
+    inside = slice(worst.onset_s, max(worst.end_s, worst.onset_s + 1))
+    wanted = float(np.nanmax(data.demand[inside]))
+    answered = float(data.series.ok_ended[inside].mean())
+    what = f"{formats.decimal(wanted)} arrivals/s" if data.opened else f"{formats.count(round(wanted))} users"
+    when = f"{formats.elapsed(worst.onset_s)} {'to the end' if worst.cut else f'to {formats.elapsed(worst.end_s)}'}"
+    return f"{what} wanted, {formats.decimal(answered)}/s answered: saturated from {when}. "
+
+
+def _light_s(data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau_per_s: float) -> float:
+    """Return the mean response time at light load: of seconds with a quarter of the plateau, else of fast windows.
+
+    In 10 s of a ramp the load doubles, and a queue begins. Users without think time fill a service within the first
+    seconds of a ramp, and a run that was never calm has only its fastest requests.
+    """
+    windows = float(np.median(np.sort(response_s)[: rules.LIGHT_POINTS]))
+    calm = np.ones(data.series.seconds, dtype=np.bool_)
+    for one in data.spikes:
+        calm[one.onset_s : one.end_s] = False
+    light = calm & (data.series.started <= rules.LIGHT_SHARE * plateau_per_s) & (data.series.ok > 0)
+    if data.series.ok[light].sum() >= rules.BEFORE_REQUESTS:
+        lightly = float(data.series.ok_response_us[light].sum() / data.series.ok[light].sum() / 1e6)
+        if lightly < windows:
+            return lightly
+    fastest = response_s <= np.sort(response_s)[rules.LIGHT_POINTS - 1]
+    full = data.demand is None or _only_waited(points, response_s, fastest)
+    if data.opened or (data.baseline.known and not full):
+        return windows
+    ok, waited_us = data.series.ok, data.series.ok_response_us
+    for least in rules.LIGHT_REQUESTS_PER_S:
+        places = np.flatnonzero(ok >= least)
+        if len(places) < rules.LIGHT_POINTS:
+            continue
+        chosen = places[np.argsort(waited_us[places] / ok[places])[: rules.LIGHT_POINTS]]
+        seconds = float(waited_us[chosen].sum() / ok[chosen].sum() / 1e6)
+        if seconds < windows / rules.KNEE_SLOWER:
+            return seconds
+    return windows
 
 
 def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) -> Capacity:
@@ -73,22 +117,35 @@ def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) 
     )
 
 
-def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools) -> bool:
+def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools, light_s: float) -> bool:
     """Whether users on the plateau got as many answers as at light load: then the load ended there, not the service.
 
-    Without users known, only a response time many times the light one counts as the service's own limit.
+    Without users known, the shape tells: where the load ended, some windows of the plateau are as fast as light load.
     """
     ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
     light = ratios[np.argsort(response_s)[: rules.LIGHT_POINTS]]
     if np.isnan(ratios[top]).any() or np.isnan(light).any():
-        return float(np.median(response_s[top])) < rules.KNEE_SLOWER_ALONE * float(np.min(response_s))
+        fast = float(np.mean(response_s[top] < rules.FAST_ON_PLATEAU * light_s))
+        slow = float(np.median(response_s[top])) < rules.KNEE_SLOWER_ALONE * light_s
+        return slow or fast > 1 - rules.PLATEAU
+    if _only_waited(points, response_s, top) and float(np.median(response_s[top])) >= rules.KNEE_SLOWER_ALONE * light_s:
+        return False
     return float(np.median(ratios[top])) >= rules.PLATEAU * float(np.median(light))
 
 
-def _points(series: Series, load: Load, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
+def _only_waited(points: Sequence[CapacityPoint], response_s: Floats, chosen: Bools) -> bool:
+    """Whether users spent all their time waiting: nothing but the service bounds what they get."""
+    ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
+    waited = (ratios * response_s)[chosen]
+    return not np.isnan(waited).any() and float(np.median(waited)) >= rules.ONLY_WAITING_RATIO
+
+
+def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
+    series, load = data.series, data.load
     usable = ~load.saturated
+    unknown = data.demand is None  # then saturation has no name, and its shape has to tell
     for one in spikes:
-        if one.cause not in SATURATIONS:
+        if one.cause not in SATURATIONS and not (unknown and one.cause == Cause.UNEXPLAINED):
             usable[one.onset_s : one.end_s] = False
     asked = series.started.astype(np.float64) if series.open_loop else load.demand
     p95_us = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S).quantile(0.95)
@@ -117,15 +174,20 @@ def _ratio(answers_per_s: float, asked: float) -> float | None:
     return None if math.isnan(asked) or asked <= 0 else answers_per_s / asked
 
 
-def _falls_beyond(in_flight: Floats, throughput: Floats) -> float | None:
-    """Return the in-flight count of the highest throughput by the USL; None when it lies outside what was tried.
+def _falls_beyond(in_flight: Floats, throughput: Floats, knee: float) -> float | None:
+    """Return above how many in flight throughput falls; None where it does not.
 
-    N / X = (1 + σ(N − 1) + κN(N − 1)) / λ is linear in 1/λ, σ/λ and κ/λ (Gunther, Guerrilla Capacity Planning, 2007).
+    Past the knee, the half of the windows with the most in flight against the other half: a fall is a difference of
+    medians of a tenth, and of three standard errors. A fit (Universal Scalability Law) would find crosstalk in every
+    hard plateau, whose N / X is convex.
     """
-    terms = np.column_stack([np.ones_like(in_flight), in_flight - 1, in_flight * (in_flight - 1)])
-    solved, *_ = np.linalg.lstsq(terms, in_flight / throughput, rcond=None)
-    light, contention, crosstalk = (float(value) for value in solved)
-    if light <= 0 or crosstalk <= 0 or contention >= light:
+    past = np.flatnonzero(in_flight > 1.2 * knee)
+    if len(past) < 2 * rules.PLATEAU_POINTS or in_flight[past].max() < 2 * in_flight[past].min():
         return None
-    peak = math.sqrt((light - contention) / crosstalk)
-    return peak if in_flight.min() < peak < 0.8 * in_flight.max() else None
+    ordered = past[np.argsort(in_flight[past])]
+    less, more = throughput[ordered[: len(ordered) // 2]], throughput[ordered[len(ordered) // 2 :]]
+    error = math.sqrt(less.var(ddof=1) / len(less) + more.var(ddof=1) / len(more))
+    fall = float(np.median(less) - np.median(more))
+    if fall < (1 - rules.PLATEAU) * float(np.median(less)) or fall < 3 * error:
+        return None
+    return float(in_flight[ordered[len(ordered) // 2]])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reports.analysis.analysis import Analysis
+from reports.data import rules
 from reports.model import Difference
 
 MATTERS = {
@@ -17,6 +18,7 @@ MATTERS = {
     "payload": True,
     "format": True,
     "endpoints": True,
+    "mix of endpoints": True,
     "length": True,
     "outcome": True,
     "workers": False,
@@ -34,12 +36,38 @@ TOLERANCE = {"peak users": 0.03, "length": 0.1}
 def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> list[Difference]:
     """Return what differs, what matters first; what is not recorded on a side is not compared."""
     ours, theirs = (_described(side) for side in (a, b))
+    if _alike_mix(a, b):
+        ours["mix of endpoints"] = theirs["mix of endpoints"] = ""
     found = [
         Difference(what=what, a=ours[what], b=theirs[what], matters=matters)
         for what, matters in MATTERS.items()
         if "" not in (ours[what], theirs[what]) and not _alike(ours[what], theirs[what], TOLERANCE.get(what, 0.0))
     ]
     return sorted(found, key=lambda difference: not difference.matters)
+
+
+def _alike_mix(a: Sequence[Analysis], b: Sequence[Analysis]) -> bool:
+    """Whether every endpoint has the same share of the requests, within rules.MIX_TOLERANCE and chance."""
+    ours, theirs = (_counts(side) for side in (a, b))
+    if ours.keys() != theirs.keys() or len(ours) < 2:
+        return True  # different endpoints are told as such
+    ours_total, theirs_total = max(1, sum(ours.values())), max(1, sum(theirs.values()))
+    for endpoint, count in ours.items():
+        one, other = count / ours_total, theirs[endpoint] / theirs_total
+        usual = (count + theirs[endpoint]) / (ours_total + theirs_total)
+        chance = 4 * (usual * (1 - usual) * (1 / ours_total + 1 / theirs_total)) ** 0.5
+        if abs(one - other) > max(rules.MIX_TOLERANCE, chance):
+            return False
+    return True
+
+
+def _counts(side: Sequence[Analysis]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for one in side:
+        for endpoint, count in zip(one.series.endpoints, one.series.by_endpoint.tolist(), strict=True):
+            name = f"{endpoint.method} {endpoint.name}"
+            found[name] = found.get(name, 0) + int(count)
+    return found
 
 
 def _described(side: Sequence[Analysis]) -> dict[str, str]:
@@ -62,6 +90,7 @@ def _one(analysis: Analysis) -> dict[str, str]:
         "payload": str(run.options.get("payload") or ""),
         "format": str(run.format),
         "endpoints": "; ".join(sorted(f"{one.method} {one.name}" for one in analysis.series.endpoints)),
+        "mix of endpoints": _mix(analysis),
         "length": f"{analysis.series.seconds / 60:.1f} min",
         "outcome": run.outcome.value,
         "workers": str(len(run.workers) or ""),
@@ -69,6 +98,13 @@ def _one(analysis: Analysis) -> dict[str, str]:
         "limits": ", ".join(f"{key} {value}" for key, value in sorted(limits.items())),
         "locust": run.versions.get("locust", ""),
     }
+
+
+def _mix(analysis: Analysis) -> str:
+    """Return the shares of the endpoints, in the order of their names: what the overall percentiles are made of."""
+    counts = _counts([analysis])
+    total = max(1, sum(counts.values()))
+    return "; ".join(f"{name} {count / total:.0%}" for name, count in sorted(counts.items())[:6])
 
 
 def _alike(a: str, b: str, tolerance: float) -> bool:

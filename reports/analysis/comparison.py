@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from reports.analysis import drift
 from reports.analysis.analysis import Analysis
 from reports.analysis.comparability import differences
 from reports.analysis.phases import PhaseName
 from reports.data import formats, rules
-from reports.data.histogram import BINS, MIDDLE_US, Floats
+from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints, bin_of
 from reports.data.window import Window
 from reports.model import ComparedLine, Comparison
 
@@ -36,20 +37,19 @@ class Side:
     runs: Mapping[str, Analysis]
 
 
-def compare(first: Side, second: Side, *, seed: int = 0) -> Comparison:
+def compare(first: Side, second: Side) -> Comparison:
     """Return whether the second side is slower or faster than the first, phase by phase and endpoint by endpoint.
 
-    Requests close in time are alike, so whole blocks of a tenth of the window are resampled (moving block bootstrap,
-    Künsch 1989), and the interval is the log ratio ± t(k − 1) · se · √(k / (k − 1)) for the k blocks of the shorter
-    side. With several runs on a side their own spread takes that place: whole runs are the units.
+    Requests close in time are alike, and how long that lasts is not known: the interval weighs all times and sizes of
+    drift by how well they agree with what the runs show (see drift.py). With several runs on a side the spread
+    between runs is weighed in the same way, so that their seconds count too.
     """
-    rng = np.random.default_rng(seed)
     a, b = list(first.runs.values()), list(second.runs.values())
     unlike = differences(a, b)
-    lines = [line for scope in _scopes(a, b) for line in _lines(scope, rng)]
+    lines = [line for scope in _scopes(a, b) for line in _lines(scope)]
     notes = []
-    if len(a) == 1 and len(b) == 1:
-        notes.append("One run on each side: how much runs differ from one to the next cannot be seen in them.")
+    if len(a) == 1 or len(b) == 1:
+        notes.append(_one_run(lines, a, b))
     if any(difference.matters for difference in unlike):
         notes.append("The two sides were not run alike: what differs may be that and not the service.")
     return Comparison(
@@ -84,16 +84,6 @@ class _Scope:
     b: tuple[_Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Estimate:
-    """One quantile on one side: its logarithm, the variance of that, degrees of freedom, and what is too little."""
-
-    log_us: float
-    variance: float
-    freedom: float
-    lacking: str
-
-
 def _scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[_Scope]:
     for name in PhaseName:
         sides = [_parts(side, name, None) for side in (a, b)]
@@ -119,44 +109,71 @@ def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] 
     return tuple(found)
 
 
-def _lines(scope: _Scope, rng: np.random.Generator) -> Iterator[ComparedLine]:
-    a, b = ([_resampled(part, rng) for part in side] for side in (scope.a, scope.b))
+def _one_run(lines: Sequence[ComparedLine], a: Sequence[Analysis], b: Sequence[Analysis]) -> str:
+    """Return what one run a side cannot tell, and the ways out."""
+    chosen = [line for line in lines if line.statistic == "p95" and line.low_ratio is not None]
+    line = next((one for one in chosen if one.scope == PhaseName.STEADY), chosen[0] if chosen else None)
+    said = "One run on a side: how much runs differ from one to the next cannot be seen in it"
+    if line is None or line.low_ratio is None or line.high_ratio is None:
+        return f"{said}. Run each side three times or more, in turns, and compare all runs."
+    half = math.expm1((math.log1p(line.high_ratio) - math.log1p(line.low_ratio)) / 2)
+    length_s = min(one.series.seconds for one in (*a, *b))
+    below = formats.percent(half + rules.MARGIN)
+    return (
+        f"{said}, and one of {formats.seconds(length_s)} cannot tell a difference of p95 below ±{below} from drift. "
+        "Run each side three times or more, in turns, and compare all runs; or run longer."
+    )
+
+
+def _lines(scope: _Scope) -> Iterator[ComparedLine]:
+    a, b = ([_seen(part) for part in side] for side in (scope.a, scope.b))
     for at, p in enumerate(QUANTILES):
-        yield _line(scope, p, _side(a, at), _side(b, at))
+        yield _line(scope, p, [run[at] for run in a], [run[at] for run in b])
 
 
 @dataclass(frozen=True, slots=True)
-class _Resampled:
-    """One run's log quantiles with the variance the block bootstrap gives each; NaN without requests."""
+class _Seen:
+    """One quantile of one run: its logarithm, how each cell of time moves it, and what is too little for a verdict."""
 
-    log_us: Floats
-    variance: Floats
-    blocks: float
-    lacking: tuple[str, ...]
+    log_us: float
+    deviations: Floats
+    lacking: str
 
 
-def _resampled(part: _Part, rng: np.random.Generator) -> _Resampled:
-    """Return a run's quantiles and how far resampling its blocks moves them."""
+def _seen(part: _Part) -> list[_Seen]:
+    """Return a run's quantiles, each with the deviations of its cells: how far each moves the quantile of all.
+
+    A cell with more requests above the quantile than its share moves it up by that surplus ÷ the density of
+    logarithms there (Bahadur's representation, 1966): cells of a few requests have no quantile, but a surplus.
+    """
     window = part.window
-    cell_s = max(1, window.length_s // rules.CELLS)
+    cell_s = max(1, window.length_s // drift.CELLS)
     grid = part.analysis.series.cells.grid(window.start_s, window.end_s, width_s=cell_s, endpoint=part.endpoint)
-    total = int(grid.counts.sum())
-    lacking = tuple(_lacking(window, total, p) for p in QUANTILES)
-    logs = _log_quantiles(grid.counts.sum(axis=0, keepdims=True), grid.first_bin)[0]
-    if all(lacking):
-        return _Resampled(logs, np.full(len(QUANTILES), np.nan), 0.0, lacking)
-    block_s = max(rules.BLOCK_SHARE * window.length_s, float(rules.BLOCK_AT_LEAST_S))
-    cells = max(1, round(block_s / cell_s))
-    summed = np.cumsum(np.vstack([np.zeros_like(grid.counts[:1]), grid.counts]), axis=0, dtype=np.float32)
-    blocks = summed[cells:] - summed[:-cells]
-    count = len(grid.counts) / cells
-    chosen = rng.integers(0, len(blocks), (rules.RESAMPLES, max(2, round(count))))
-    weights = np.zeros((rules.RESAMPLES, len(blocks)), dtype=np.float32)
-    np.add.at(weights, (np.repeat(np.arange(rules.RESAMPLES), chosen.shape[1]), chosen.ravel()), 1)
-    resampled = _log_quantiles(weights @ blocks, grid.first_bin)
-    # A value stands for its bin: a uniform error of 0.8 % at most.
-    variance = np.nanvar(resampled, axis=0) + math.log(1 + 1 / 128) ** 2 / 12
-    return _Resampled(logs, variance, count, lacking)
+    whole = max(1, window.length_s // cell_s)
+    counts, total = grid.counts, int(grid.counts.sum())
+    summed = counts.sum(axis=0, keepdims=True)
+    found = []
+    for p, log in zip(QUANTILES, _log_quantiles(summed, grid.first_bin, QUANTILES)[0], strict=True):
+        lacking = _lacking(window, total, p)
+        if lacking or not total:
+            found.append(_Seen(float(log), np.empty(0), lacking))
+            continue
+        above = counts[:whole, int(bin_of(np.array([math.exp(log)]))[0]) + 1 - grid.first_bin :].sum(axis=1)
+        sent = counts[:whole].sum(axis=1)
+        surplus = (above - above.sum() / max(1, sent.sum()) * sent) / max(1e-9, sent.mean())
+        near = rules.NEAR_QUANTILE * min(p, 1 - p)
+        low, high = _log_quantiles(summed, grid.first_bin, (p - near, p + near))[0]
+        density = 2 * near / max(high - low, math.log(1 + 1 / 128))
+        found.append(_Seen(float(log), surplus / density, _resting_on_few(above, p)))
+    return found
+
+
+def _resting_on_few(above: Ints, p: float) -> str:
+    """Return a sentence where the requests above a quantile came in a few bursts: then it rests on how many came."""
+    bursts = float(above.sum()) ** 2 / max(1.0, float((above.astype(np.float64) ** 2).sum()))
+    if bursts >= min(rules.BURSTS_AT_LEAST, len(above) / 6):
+        return ""
+    return f"p{p * 100:g} rests on about {max(1, round(bursts))} bursts of slow requests: too few to compare"
 
 
 def _lacking(window: Window, requests: int, p: float) -> str:
@@ -169,34 +186,20 @@ def _lacking(window: Window, requests: int, p: float) -> str:
     return ""
 
 
-def _log_quantiles(counts: Floats, first_bin: int) -> Floats:
-    """Return the log of each quantile (rows × QUANTILES), NaN in rows without requests."""
+def _log_quantiles(counts: Ints, first_bin: int, quantiles: Sequence[float]) -> Floats:
+    """Return the log of each quantile (rows × quantiles), NaN in rows without requests."""
     below = np.cumsum(counts, axis=1)
     total = below[:, -1:]
-    found = np.full((len(counts), len(QUANTILES)), np.nan)
-    for at, p in enumerate(QUANTILES):
+    found = np.full((len(counts), len(quantiles)), np.nan)
+    for at, p in enumerate(quantiles):
         bins = first_bin + (below < np.ceil(p * total - 1e-3)).sum(axis=1)
         found[:, at] = np.where(total[:, 0] > 0, np.log(np.maximum(MIDDLE_US[np.minimum(bins, BINS - 1)], 0.5)), np.nan)
     return found
 
 
-def _side(runs: Sequence[_Resampled], at: int) -> _Estimate:
-    """Return one quantile of a side: of one run by its blocks, of several by their spread, whichever is wider."""
-    logs = np.array([run.log_us[at] for run in runs])
-    lacking = next((run.lacking[at] for run in runs if run.lacking[at]), "")
-    if lacking or np.isnan(logs).any():
-        return _Estimate(float(np.mean(logs)), math.nan, 0.0, lacking or "no request succeeded")
-    blocks = min(run.blocks for run in runs)
-    within = float(np.mean([run.variance[at] * run.blocks / (run.blocks - 1) for run in runs])) / len(runs)
-    if len(runs) == 1:
-        return _Estimate(float(logs[0]), within, blocks - 1, "")
-    between = float(np.var(logs, ddof=1)) / len(runs)
-    return _Estimate(float(np.mean(logs)), max(between, within), float(len(runs) - 1), "")
-
-
-def _line(scope: _Scope, p: float, a: _Estimate, b: _Estimate) -> ComparedLine:
+def _line(scope: _Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> ComparedLine:
     a_ms, b_ms = _value_ms(scope.a, p, a), _value_ms(scope.b, p, b)
-    lacking = a.lacking or b.lacking
+    lacking = next((run.lacking for run in (*a, *b) if run.lacking), "")
     change = b_ms / a_ms - 1 if a_ms and b_ms else None  # 0 ms is a clock without resolution
     line: dict[str, Any] = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
     if lacking or change is None:
@@ -208,25 +211,33 @@ def _line(scope: _Scope, p: float, a: _Estimate, b: _Estimate) -> ComparedLine:
             verdict=Verdict.INCONCLUSIVE.value,
             why=lacking,
         )
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(min(a.freedom, b.freedom), (1 + rules.CONFIDENCE) / 2)) * math.sqrt(a.variance + b.variance)
+    beyond = drift.offset(_deviations(a), _deviations(b), confidence=rules.CONFIDENCE)
     middle = math.log1p(change)
-    low, high = math.expm1(middle - half), math.expm1(middle + half)
+    low, high = math.expm1(middle + beyond.low), math.expm1(middle + beyond.high)
     verdict = _verdict(low, high)
+    alone = len(a) == 1 and len(b) == 1
     return ComparedLine(
         **line,
         difference_ratio=change,
         low_ratio=low,
         high_ratio=high,
         verdict=verdict.value,
-        needed_s=_needed_s(scope, middle, half) if verdict is Verdict.INCONCLUSIVE else None,
+        needed_s=_needed_s(scope, middle, (beyond.high - beyond.low) / 2)
+        if alone and verdict is Verdict.INCONCLUSIVE
+        else None,
     )
 
 
-def _value_ms(parts: tuple[_Part, ...], p: float, side: _Estimate) -> float | None:
+def _deviations(runs: Sequence[_Seen]) -> list[Floats]:
+    """Return each run's deviations from its side's mean of logarithms."""
+    middle = float(np.mean([run.log_us for run in runs]))
+    return [run.deviations + (run.log_us - middle) for run in runs]
+
+
+def _value_ms(parts: tuple[_Part, ...], p: float, runs: Sequence[_Seen]) -> float | None:
     """Return the exact quantile of one closed-loop run's phase; else the geometric mean over runs, within 0.4 %."""
-    if math.isnan(side.log_us):
+    log_us = float(np.mean([run.log_us for run in runs]))
+    if math.isnan(log_us):
         return None
     if len(parts) == 1 and parts[0].endpoint is None and not parts[0].analysis.series.open_loop:
         one = parts[0].analysis
@@ -234,7 +245,7 @@ def _value_ms(parts: tuple[_Part, ...], p: float, side: _Estimate) -> float | No
             found = exact.at(p)
             if phase.window == parts[0].window and found is not None:
                 return found.value_ms
-    return math.exp(side.log_us) / 1000
+    return math.exp(log_us) / 1000
 
 
 def _verdict(low: float, high: float) -> Verdict:

@@ -12,32 +12,83 @@ from loadtest.core.prices import SECONDS_PER_MONTH, Prices
 from loadtest.recording.run import Run
 from reports.analysis.phases import PhaseName, PhaseWindow
 from reports.data import rules
-from reports.data.cloud import InstanceGauge
 from reports.data.numbers import throughput_per_s
-from reports.data.series import Series
-from reports.data.serving import instances_per_s
 from reports.model import Capacity, Spike, Suggestion
-from reports.spikes.causes import SATURATIONS, Cause
+from reports.spikes.causes import SATURATIONS, Cause, Confidence
+from reports.spikes.view import RunData
 
 
 def suggest(
-    run: Run,
-    series: Series,
-    gauge: InstanceGauge | None,
-    parts: Sequence[PhaseWindow],
-    spikes: Sequence[Spike],
-    limits: Capacity,
-    prices: Prices,
+    data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike], limits: Capacity, prices: Prices
 ) -> tuple[Suggestion, ...]:
-    """Return what the run suggests to set on Cloud Run; empty when it says nothing about settings."""
-    served = _served(series, gauge, parts, local=run.target.capabilities.single_process)
-    size = _size(run)
-    found = [
-        _min_instances(spikes, prices, size),
-        _max_instances(served, limits, prices, size),
-        _concurrency(run, served, limits, spikes),
-    ]
+    """Return what the run suggests to set on Cloud Run; empty when it says nothing about settings.
+
+    A run that was overloaded to its end, that failed, or that left its instances idle shows what was wrong with it, and
+    not what an instance can serve: it gives no advice but to lift a limit that it met.
+    """
+    served = _served(data, parts)
+    size = _size(data.run)
+    if limited := _limited(data, spikes, prices, size):
+        found = [_min_instances(data, spikes, prices, size), limited]
+    elif _unfit(data, parts, spikes, served):
+        found = [_min_instances(data, spikes, prices, size)]
+    else:
+        found = [
+            _min_instances(data, spikes, prices, size),
+            _max_instances(served, limits, prices, size),
+            _concurrency(data, served, limits),
+        ]
     return tuple(one for one in found if one is not None)
+
+
+def _unfit(data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike], served: _Served | None) -> bool:
+    """Whether the run was overloaded to its end or in most of its steady phase, failed, or was idle."""
+    window = _steady(parts).window
+    inside = slice(window.start_s, window.end_s)
+    failing = data.series.failed[inside].sum() >= rules.ERROR_RATIO * max(1, data.series.started[inside].sum())
+    full = np.zeros(data.series.seconds, dtype=np.bool_)
+    for one in spikes:
+        if one.cause in SATURATIONS:
+            full[one.onset_s : one.end_s] = True
+    overloaded = not data.baseline.known or any(one.cut and one.cause in SATURATIONS for one in spikes)
+    overloaded |= bool(full[inside].mean() >= rules.THROUGHOUT) if window.length_s else False
+    idle = served is not None and served.in_flight < rules.IDLE_RATIO * served.instances
+    return bool(failing) or bool(data.outages) or overloaded or idle
+
+
+def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
+    """Return more instances where all that max instances allows were serving and the load was more than they held."""
+    most, counted, demand = data.run.target.limits.max_instances, data.instances, data.demand
+    full = [one for one in spikes if one.cause in SATURATIONS and one.confidence != Confidence.LOW]
+    if most is None or counted is None or demand is None or not full or counted.max() < most:
+        return None
+    worst = max(full, key=lambda one: one.extra_waiting_request_s)
+    inside = slice(worst.onset_s, max(worst.end_s, worst.onset_s + 1))
+    calm = np.ones(data.series.seconds, dtype=np.bool_)
+    for one in spikes:
+        calm[max(0, one.onset_s - rules.WINDOW_S) : one.end_s + rules.WINDOW_S] = False
+    each = (demand / counted)[calm]
+    if not len(each) or np.isnan(each).all() or np.nanmax(each) <= 0:
+        return None
+    peak, held = float(np.nanmax(demand[inside])), float(np.nanpercentile(each, 95))
+    wanted = math.ceil(peak * rules.HEADROOM / held)
+    if wanted <= most:
+        return None
+    unit = "arrivals/s" if data.opened else "users"
+    refused = int(data.series.by_status[429][inside].sum()) if 429 in data.series.by_status else 0
+    did = f"{refused} requests were refused" if refused else "requests waited"
+    hour = prices.active_usd(3600.0 * (wanted - most), vcpu=size.vcpu, memory_gib=size.gib)
+    return Suggestion(
+        option="--max-instances",
+        value=str(wanted),
+        why=f"max instances was the limit: all {most} were serving while {did}",
+        arithmetic=(
+            f"{peak:.0f} {unit} × {rules.HEADROOM:g} ÷ {held:.1f} {unit} that an instance served without a queue "
+            f"= {peak * rules.HEADROOM / held:.1f}, rounded up; now {most}"
+        ),
+        assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
+        cost=f"at most + ${hour:.2f} an hour, were all of them busy",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +102,17 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What the steady phase (else the whole run) showed per second: all answers, instances, requests in flight."""
+    """What the steady phase (else the whole run) showed per second: all answers, instances, requests in flight.
+
+    And of the whole run the most instances that were up, and what one held in flight outside spikes (p99).
+    """
 
     throughput_per_s: float
     instances: float
     in_flight: float
     where: str
+    most_instances: float
+    held_calmly: float
 
 
 def _size(run: Run) -> _Size:
@@ -68,12 +124,13 @@ def _size(run: Run) -> _Size:
     return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, as the run's record names no other",))
 
 
-def _served(
-    series: Series, gauge: InstanceGauge | None, parts: Sequence[PhaseWindow], *, local: bool
-) -> _Served | None:
-    steady = next((part for part in parts if part.name is PhaseName.STEADY), parts[0])
-    counted = instances_per_s(series, gauge)
-    if counted is None and not local:
+def _steady(parts: Sequence[PhaseWindow]) -> PhaseWindow:
+    return next((part for part in parts if part.name is PhaseName.STEADY), parts[0])
+
+
+def _served(data: RunData, parts: Sequence[PhaseWindow]) -> _Served | None:
+    steady, series, counted = _steady(parts), data.series, data.instances
+    if counted is None and not data.run.target.capabilities.single_process:
         return None
     per_s = np.ones(series.seconds) if counted is None else counted
     inside = slice(steady.window.start_s, steady.window.end_s)
@@ -81,12 +138,23 @@ def _served(
     if not throughput:
         return None
     waited_s = float(series.ok_response_us[inside].sum()) / 1e6
-    return _Served(throughput, float(per_s[inside].mean()), waited_s / steady.window.length_s, steady.name.value)
+    calm = np.ones(series.seconds, dtype=np.bool_)
+    for one in data.spikes:
+        calm[one.onset_s : one.end_s] = False
+    held = (series.in_flight / per_s)[calm]
+    return _Served(
+        throughput_per_s=throughput,
+        instances=float(per_s[inside].mean()),
+        in_flight=waited_s / steady.window.length_s,
+        where=steady.name.value,
+        most_instances=float(per_s.max()),
+        held_calmly=float(np.percentile(held, 99)) if len(held) else 0.0,
+    )
 
 
-def _min_instances(spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
+def _min_instances(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
     cold = next((one for one in spikes if one.cause == Cause.COLD_START), None)
-    if cold is None:
+    if cold is None or (data.run.target.limits.min_instances or 0) >= 1:
         return None
     month = prices.idle_usd(SECONDS_PER_MONTH, vcpu=size.vcpu, memory_gib=size.gib)
     per_s = prices.idle_usd(1.0, vcpu=size.vcpu, memory_gib=size.gib)
@@ -114,7 +182,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
     source = f"{served.throughput_per_s:.1f}/s on {served.instances:.1f} instances ({served.where})"
     if limits.reached and limits.throughput_max_per_s and limits.throughput_max_per_s > each:
         each, source = limits.throughput_max_per_s, "the plateau of one instance"
-    wanted = max(1, math.ceil(served.throughput_per_s * rules.HEADROOM / each))
+    wanted = max(1, math.ceil(served.throughput_per_s * rules.HEADROOM / each), math.ceil(served.most_instances))
     hour = prices.active_usd(3600.0 * wanted, vcpu=size.vcpu, memory_gib=size.gib)
     return Suggestion(
         option="--max-instances",
@@ -122,39 +190,35 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
         why="a ceiling that this load does not reach, and that a mistake cannot exceed",
         arithmetic=(
             f"{served.throughput_per_s:.1f}/s × {rules.HEADROOM:g} ÷ {each:.1f}/s per instance, from {source} "
-            f"= {served.throughput_per_s * rules.HEADROOM / each:.1f}, rounded up"
+            f"= {served.throughput_per_s * rules.HEADROOM / each:.1f}, rounded up, and no less than the "
+            f"{served.most_instances:.0f} that were up"
         ),
         assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
         cost=f"at most ${hour:.2f} an hour, were all of them busy",
     )
 
 
-def _concurrency(run: Run, served: _Served | None, limits: Capacity, spikes: Sequence[Spike]) -> Suggestion | None:
-    if served is None:
+def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Suggestion | None:
+    """Return the knee of one instance; nothing from a run that did not see it, and no less than was held calmly."""
+    if served is None or not limits.reached or limits.in_flight_at_knee is None:
         return None
-    if limits.reached and limits.in_flight_at_knee is not None:
-        value = max(1, math.ceil(limits.in_flight_at_knee))
-        why = "beyond the knee an instance only queues: fewer at a time make Cloud Run add instances instead"
-        arithmetic = (
-            f"{limits.throughput_max_per_s or 0:.1f}/s × light-load time = {limits.in_flight_at_knee:.1f} in flight"
-        )
-    elif any(one.cause in SATURATIONS for one in spikes):
-        return None  # what was in flight is the queue, and the knee that would tell is not known
-    else:
-        each = served.in_flight / served.instances
-        value = max(1, math.ceil(2 * each))
-        why = "twice what an instance held at once, so that the queue forms in front of new instances, not inside"
-        arithmetic = (
-            f"2 × {served.in_flight:.1f} in flight ÷ {served.instances:.1f} instances = {2 * each:.1f}, rounded up"
-        )
-    now = run.target.limits.concurrency
-    if now is not None and value == now:
+    knee, held = limits.in_flight_at_knee, served.held_calmly
+    value = min(1000, max(1, math.ceil(knee), math.ceil(held)))
+    now = data.run.target.limits.concurrency
+    if now is not None and value >= now:
         return None
+    known = f"; now {now}" if now is not None else ""
+    cost = "more instances at the same load where an instance is given more than that now, each billed while it serves"
+    if now is not None:
+        cost = f"up to {now / value:.1f} × the instance-seconds at the same load, billed while they serve"
     return Suggestion(
         option="--concurrency",
-        value=str(min(value, 1000)),
-        why=why,
-        arithmetic=arithmetic + (f"; now {now}" if now is not None else ""),
-        assumptions=["requests are alike in cost", "the knee was seen" if limits.reached else "the knee was not seen"],
-        cost="more instances at the same load where this is less than now, each billed while it serves",
+        value=str(value),
+        why="beyond the knee an instance only queues: fewer at a time make Cloud Run add instances instead",
+        arithmetic=(
+            f"{limits.throughput_max_per_s or 0:.1f}/s × light-load time = {knee:.1f} in flight at the knee; "
+            f"{held:.1f} were held without a queue{known}"
+        ),
+        assumptions=["requests are alike in cost", "the knee was seen"],
+        cost=cost,
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.data import rules
 from reports.data.histogram import Bools
-from reports.data.numbers import extra_waiting_request_s, mean_response_ms, time_to_first_answer_s, young_requests
+from reports.data.numbers import extra_waiting_request_s, time_to_first_answer_s, young_requests
 from reports.data.series import Series
 from reports.data.window import Window
 from reports.model import Warmup
@@ -39,8 +39,7 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
     until = Window(0, series.seconds if settled_s is None else round(settled_s))
     early = known[: -(-until.end_s // width)]
     peak = float(np.max(windows.p95_us[: len(early)][early])) if early.any() else None
-    baseline_mean = mean_response_ms(series, place)
-    extra = None if baseline_mean is None else extra_waiting_request_s(series, until, baseline_mean)
+    extra = _extra_waiting(series, chosen, windows.p95_us > limit_us, until)
     return Warmup(
         first_answer_s=first,
         settled_s=settled_s,
@@ -49,6 +48,31 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
         extra_waiting_request_s=extra,
         young_requests=young,
     )
+
+
+def _extra_waiting(series: Series, calm: Bools, raised: Bools, until: Window) -> float | None:
+    """Return the waiting until `until` beyond the mean of calm windows, in request-seconds; None without any.
+
+    Of the windows whose p95 is raised alone: what is answered faster under the light load of a ramp does not make up
+    for those who waited, and a spike of the steady phase is no calm to measure against.
+    """
+    width = rules.WINDOW_S
+    spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(calm))]
+    answered = sum(span.sum(series.ok) for span, is_calm in zip(spans, calm.tolist(), strict=True) if is_calm)
+    if not answered:
+        return None
+    waited_us = sum(
+        float(series.ok_response_us[span.start_s : span.end_s].sum())
+        for span, is_calm in zip(spans, calm.tolist(), strict=True)
+        if is_calm
+    )
+    mean_ms = waited_us / answered / 1000
+    early = [
+        Window(span.start_s, min(span.end_s, until.end_s))
+        for span, is_raised in zip(spans, raised.tolist(), strict=True)
+        if is_raised and span.start_s < max(until.end_s, 1)
+    ]
+    return sum(max(0.0, extra_waiting_request_s(series, span, mean_ms)) for span in early)
 
 
 def _settled(windows: Windows, known: Bools, limit_us: float, first_answer_s: float | None) -> float | None:

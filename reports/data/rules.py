@@ -264,26 +264,24 @@ SETTLED_WINDOWS = 6
 MARGIN = 0.05
 """Differences within ± 5 % are called equivalent: less than what one deploy to the next varies on shared machines."""
 
-BLOCK_SHARE = 0.1
-"""Blocks of a tenth of the run: long against the correlation of latency in time, yet ten of them."""
-
-RESAMPLES = 400
-"""Bootstrap resamples: the standard error of a standard error is then 3.5 %."""
-
-BLOCK_AT_LEAST_S = 10
-"""A shorter block would cut what drifts over 10 s."""
-
 COMPARED_AT_LEAST_S = 60
-"""Six such blocks: fewer give no spread to speak of."""
+"""Sixty cells of a second: less shows nothing of what drifts."""
 
 BEYOND_AT_LEAST = 5
 """Requests beyond a quantile: p95 needs 100 in all, p99 500; with fewer it is nearly the maximum."""
 
-CELLS = 600
-"""Seconds are gathered into at most about so many cells before blocks are drawn: more change nothing but time."""
+NEAR_QUANTILE = 0.4
+"""The density at p95 is taken between p93 and p97: two fifths of the tail on either side."""
+
+BURSTS_AT_LEAST = 8
+"""A quantile that rests on fewer bursts of slow requests (stalls of seconds) is a count of bursts: with three on one
+side and none on the other nothing is told. In a run whose cells are fewer than 48, a sixth of them."""
 
 GAP_AT_LEAST = 0.005
 """A difference within 0.5 % of the margin cannot be decided by running longer."""
+
+MIX_TOLERANCE = 0.02
+"""Shares of endpoints that differ by more move a percentile of all requests, though no endpoint changed."""
 
 # Capacity.
 KNEE_POINTS, PLATEAU_POINTS = 6, 3
@@ -298,10 +296,20 @@ PLATEAU = 0.9
 KNEE_SLOWER = 2.0
 """Past the knee requests take twice as long for the same throughput; drift alone does not double them."""
 
-KNEE_SLOWER_ALONE = 5.0
-"""…and five times when users are not known, who would tell whether they were kept waiting."""
+KNEE_SLOWER_ALONE, FAST_ON_PLATEAU = 4.0, 1.5
+"""…and four times when users are not known, who would tell whether they were kept waiting; and hardly any window of
+the plateau may then be as fast as light load: a load that ended there leaves such windows, a full service none."""
+
+LIGHT_SHARE = 0.25
+"""Of the plateau: one core that is busy for a quarter of the time makes requests wait for a sixth of their time."""
+
+LIGHT_REQUESTS_PER_S = (20, 5)
+"""Seconds with so many have a mean to speak of; the fastest three of these, else of those with a quarter of that."""
 
 # Advice.
+IDLE_RATIO = 0.1
+"""A run with less than a tenth of a request in flight per instance does not show what an instance can do."""
+
 HEADROOM = 1.5
 """× the peak that was tested: for an uneven spread over instances, and for one being replaced."""
 

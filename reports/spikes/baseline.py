@@ -183,8 +183,8 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
         reference="calm windows", p95_ms=calm_ms, text=f"Measured against the run's calm windows: p95 {calm_ms:.0f} ms."
     )
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
-    if usual_us < rules.QUEUE_MS * 1000:
-        return calm
+    if usual_us < rules.QUEUE_MS * 1000 or calm_ms * 1000 < usual_us / rules.LIGHT_RATIO:
+        return calm  # the calm windows lie far below what is usual
     return _queued(series, load, calm, fastest_us=fastest_us, most_us=most_us, usual_us=usual_us)
 
 

@@ -88,11 +88,15 @@ class RunData:
         """Instances serving at each second; None when nothing names or counts them."""
         return instances_per_s(self.series, self.gauge)
 
+    @property
+    def opened(self) -> bool:
+        """Whether requests start on a schedule."""
+        return self.run.scenario.load_model is LoadModel.OPEN or self.series.open_loop
+
     @cached_property
     def demand(self) -> Floats | None:
         """Users per second; for an open load its arrivals, smoothed over 10 s; None when neither is known."""
-        opened = self.run.scenario.load_model is LoadModel.OPEN or self.series.open_loop
-        if opened:
+        if self.opened:
             width = min(10, self.series.seconds)
             covered = np.convolve(np.ones(self.series.seconds), np.ones(width), mode="same")
             return np.asarray(np.convolve(self.series.started, np.ones(width), mode="same") / covered)
@@ -285,8 +289,7 @@ class SpikeView:
     @cached_property
     def demand(self) -> Demand:
         """Load inside against before and against what was served calmly elsewhere."""
-        users, opened = self.data.demand, self.data.run.scenario.load_model is LoadModel.OPEN
-        opened = opened or self.data.series.open_loop
+        users, opened = self.data.demand, self.data.opened
         onset, end = self.spike.onset_s, max(self.spike.onset_s + 1, self.spike.end_s)
         if users is None or np.isnan(users[onset:end]).all():
             return Demand(None, None, None, opened)
