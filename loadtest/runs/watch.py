@@ -102,11 +102,13 @@ def watch(
     """
     follower = Follower(folder)
     interrupted, aborted = False, ""
+    elapsed_s: float | None = None
     with console.progress(planned_s, expect_workers=fleet.plan.expect_workers) as view:
         while True:
             try:
                 while fleet.running():
                     snapshot, new = follower.look(time.monotonic())
+                    elapsed_s = snapshot.elapsed_s
                     view.show(snapshot, ending=interrupted or bool(aborted))
                     if not aborted and (why := _first_reason(abort_conditions, snapshot, new)):
                         aborted = why
@@ -130,6 +132,8 @@ def watch(
     early = None if interrupted or aborted else _ended_by_scenario(run, planned_s)
     reasons += [early] if early else []
     reasons += fleet.reasons
+    if not (interrupted or reasons or code) and (why := _ended_early(elapsed_s, planned_s)):
+        reasons.append(why)
     if code and not fleet.reasons and code != (run.scenario_exit_code or 0) % 256:
         reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
@@ -142,6 +146,16 @@ def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
         return None
     of = "" if planned_s is None else f" of {_clock(planned_s)}"
     return f"ended by the scenario at {_clock(at_s)}{of} ({run.ended_by_scenario_where})"
+
+
+def _ended_early(elapsed_s: float | None, planned_s: float | None) -> str | None:
+    """Return the sentence that the master ended before the plan did and nobody says why, or None.
+
+    Somebody sent it a signal: Locust then ends in good order, with status 0.
+    """
+    if elapsed_s is None or planned_s is None or elapsed_s > planned_s - EARLY_S:
+        return None
+    return f"the Locust master ended at {_clock(elapsed_s)} of {_clock(planned_s)}: something else stopped it"
 
 
 def _clock(seconds: float) -> str:
