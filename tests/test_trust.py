@@ -16,6 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from loadtest.fleet.scenario import LAUNCH
 from loadtest.recording.catalogue import find_run
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Outcome
@@ -27,7 +28,7 @@ USERS = 40
 def processes_of(pid: int, word: str) -> list[psutil.Process]:
     """Return the Locust processes below `pid` whose command line has `word`."""
     children = psutil.Process(pid).children(recursive=True)
-    return [child for child in children if "locust" in child.cmdline() and word in child.cmdline()]
+    return [child for child in children if str(LAUNCH) in child.cmdline() and word in child.cmdline()]
 
 
 def last_end_s(folder: RunFolder) -> float:
