@@ -177,8 +177,8 @@ def rendered(made: Report, format: Format) -> str:
 
 def write_page(made: Report, folders: list[RunFolder]) -> Path:
     """Write the page and what derives from it (a single run's summary.json, the index of all runs); return its path."""
+    from reports.render.files import write_report
     from reports.render.index import write_index
-    from reports.summary.build import write_report
 
     path = write_report([folder.path for folder in folders], made)
     write_index(path.parent if len(folders) > 1 else folders[0].path.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,7 +15,6 @@ from reports.analysis.comparison import Side, compare
 from reports.data import formats
 from reports.data.memory import give_back_large_blocks
 from reports.data.timeline import step_for
-from reports.render.html import render_html
 from reports.summary.summary import run_summary
 
 
@@ -55,34 +53,6 @@ def build_report(
         runs=[run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)],
         comparisons=_comparisons(found, names),
     )
-
-
-def write_report(folders: Sequence[Path], report: model.Report) -> Path:
-    """Write the page and return its path: of a single run into its folder, of several beside the first.
-
-    A single run's `summary.json` is written with it.
-
-    Raises:
-        RunFolderError: the folder cannot be written.
-        UnusableError: no installed package carries the chart script.
-    """
-    page = render_html(report)
-    home = RunFolder(folders[0])
-    if len(folders) == 1:
-        home.write_derived(home.summary, report.model_dump_json() + "\n")
-        home.write_derived(home.report, page)
-        return home.report
-    path = home.path.parent / f"compare-{comparison_name([folder.name for folder in folders])}.html"
-    home.write_derived(path, page)
-    return path
-
-
-def comparison_name(ids: Sequence[str]) -> str:
-    """Return a file name's stem for a comparison: both ids of a pair, else the first and a digest of all."""
-    if len(ids) == 2:
-        return f"{ids[0]}-with-{ids[1]}"
-    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]
-    return f"{ids[0]}-with-{len(ids) - 1}-others-{digest}"
 
 
 def run_names(found: Sequence[Analysis]) -> list[str]:

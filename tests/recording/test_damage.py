@@ -20,11 +20,12 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Outcome, PlanPoint, ScenarioRecord, WorkerRecord
 from reports.model import Report
+from reports.render.files import write_report
 from reports.render.html import render_html
 from reports.render.junit import render_junit
 from reports.render.markdown import render_markdown
 from reports.render.text import render_text
-from reports.summary.build import build_report, write_report
+from reports.summary.build import build_report
 from reports.verdict import of_runs
 from tests.recording.frames import T0, T0_NS, frames, record, spooled
 

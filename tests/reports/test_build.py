@@ -18,8 +18,9 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Outcome
 from reports.data.timeline import MAX_POINTS, step_for
 from reports.model import Report
+from reports.render.files import comparison_name
 from reports.render.index import write_index
-from reports.summary.build import build_report, comparison_name, summarise
+from reports.summary.build import build_report, summarise
 from tests.simulator import Event, Kind, Story, simulate
 
 

@@ -1,0 +1,39 @@
+"""Write a report beside the runs it is of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadtest.recording.folder import RunFolder
+from reports.model import Report
+from reports.render.html import render_html
+
+
+def write_report(folders: Sequence[Path], report: Report) -> Path:
+    """Write the page and return its path: of a single run into its folder, of several beside the first.
+
+    A single run's `summary.json` is written with it.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+        UnusableError: no installed package carries the chart script.
+    """
+    page = render_html(report)
+    home = RunFolder(folders[0])
+    if len(folders) == 1:
+        home.write_derived(home.summary, report.model_dump_json() + "\n")
+        home.write_derived(home.report, page)
+        return home.report
+    path = home.path.parent / f"compare-{comparison_name([folder.name for folder in folders])}.html"
+    home.write_derived(path, page)
+    return path
+
+
+def comparison_name(ids: Sequence[str]) -> str:
+    """Return a file name's stem for a comparison: both ids of a pair, else the first and a digest of all."""
+    if len(ids) == 2:
+        return f"{ids[0]}-with-{ids[1]}"
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]
+    return f"{ids[0]}-with-{len(ids) - 1}-others-{digest}"
