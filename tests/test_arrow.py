@@ -62,7 +62,7 @@ ALLOWED = {
 SHIMS = {"loadtest.user", "loadtest.shapes", "loadtest.schedule", "loadtest.pacing"}
 """Old import paths of users' locustfiles."""
 
-STILL = {}
+STILL: frozenset[tuple[str, str]] = frozenset()
 """Imports against the arrow that are still to be turned round; the list only shrinks."""
 
 BARRED = {
