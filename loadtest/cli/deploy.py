@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
+from ..core import cloud_run
 from . import deploy_options as words
+from . import options
 
 if TYPE_CHECKING:
     from ..platforms.cloudrun.build import Command
@@ -18,28 +18,11 @@ Build = Literal["local", "cloud"]
 
 ROOT = Path(__file__).parents[2]
 
-ProjectOption = Annotated[
-    str | None,
-    typer.Option("--project", help="Google Cloud project. [default: the credentials' own]", show_default=False),
-]
-RegionOption = Annotated[
-    str | None, typer.Option("--region", help="Cloud Run region, as europe-west2.", show_default=False)
-]
-EndpointOption = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint",
-        metavar="HOST:PORT",
-        help="Speak to a local Cloud Run (`lt emulate` prints its address) instead of Google.",
-        show_default=False,
-    ),
-]
-
 
 def deploy(
-    service: words.Service = "default-service",
-    project: ProjectOption = None,
-    region: RegionOption = None,
+    service: words.Service = cloud_run.SERVICE,
+    project: options.Project = None,
+    region: options.Region = None,
     image: words.Image = None,
     build: words.Build = None,
     base_image: words.BaseImage = None,
@@ -58,7 +41,7 @@ def deploy(
     no_traffic: words.NoTraffic = False,
     delete: words.Delete = False,
     dry_run: words.DryRun = False,
-    endpoint: EndpointOption = None,
+    endpoint: options.Endpoint = None,
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
 

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from .deploy import EndpointOption, ProjectOption, RegionOption
+from ..core import cloud_run
+from . import options as words
 from .runs import RunsOption
 
 
@@ -23,12 +24,12 @@ def doctor(
     ] = None,
     duration: Annotated[str, typer.Option(help="Length of the planned run: 90s, 2m, 1h.")] = "2m",
     service: Annotated[str, typer.Option("--service", help="The service: its name, or its run.app URL.")] = (
-        "default-service"
+        cloud_run.SERVICE
     ),
-    project: ProjectOption = None,
-    region: RegionOption = None,
+    project: words.Project = None,
+    region: words.Region = None,
     path: Annotated[str, typer.Option(help="Where one real request is posted.")] = "/predict",
-    endpoint: EndpointOption = None,
+    endpoint: words.Endpoint = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
     """Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that cures it.

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..core import cloud_run
+
 LONGEST_S = 86_400.0
 
 Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU limit while an instance starts.")]
@@ -20,14 +22,24 @@ def emulate(
     api_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of Google's APIs and of /state; 0 takes a free one.")
     ] = 0,
-    concurrency: Annotated[int, typer.Option(help="Requests given to an instance at once at most.")] = 80,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests given to an instance at once at most.")
+    ] = cloud_run.CONCURRENCY,
     cpu: Annotated[
-        str, typer.Option(help="vCPU of an instance; `auto`: so that one serves 30 requests/s at 60 % CPU.")
+        str,
+        typer.Option(
+            help="vCPU of an instance; `auto`: enough to serve 30 requests/s at "
+            f"{100 * cloud_run.TARGET_RATIO:g} % CPU."
+        ),
     ] = "1",
-    memory: Annotated[str, typer.Option(help="Memory of an instance, such as 512Mi or 4Gi.")] = "512Mi",
+    memory: Annotated[
+        str, typer.Option(help="Memory of an instance, such as 512Mi or 4Gi.")
+    ] = f"{cloud_run.MEMORY_MIB:g}Mi",
     min_instances: Annotated[int, typer.Option(help="Instances that are always kept.")] = 0,
-    max_instances: Annotated[int, typer.Option(help="Instances at most.")] = 100,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="A request without an answer gets 504.")] = 300,
+    max_instances: Annotated[int, typer.Option(help="Instances at most.")] = cloud_run.DEPLOYED_MAX_INSTANCES,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="A request without an answer gets 504.")
+    ] = cloud_run.TIMEOUT_S,
     cpu_boost: Boost = True,
     autoscaler: Annotated[
         Literal["cloudrun", "knative"], typer.Option(help="Whose rules decide how many instances there are.")
@@ -37,7 +49,7 @@ def emulate(
         typer.Option(metavar="SECONDS", help="How long an idle instance is kept. Default: 900; 30 with knative."),
     ] = None,
     sample_period: Annotated[float, typer.Option(metavar="SECONDS", help="Of the metrics; Cloud Run has 60.")] = 60,
-    service: Annotated[str, typer.Option(help="The service's name.")] = "target-service",
+    service: Annotated[str, typer.Option(help="The service's name.")] = cloud_run.SERVICE,
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="K=V", help="Set a variable for the instances, repeatable.")
     ] = None,

@@ -11,22 +11,24 @@ import re
 AS_OF = "2026-11"
 
 CONCURRENCY = 80
-"""Of a service made through the API; gcloud and Terraform take 80 × vCPU (`default_concurrency`)."""
+"""Of a service made through the API, as `lt` makes it (gcloud and Terraform set 80 × vCPU, at most 1000)."""
 
 CPU, MEMORY_MIB, TIMEOUT_S, PORT = 1.0, 512.0, 300.0, 8080
 MAX_INSTANCES = 100
 """Where a service sets no maximum."""
 
 DEPLOYED_MAX_INSTANCES = 20
-"""What `lt` sets where nothing was said: enough for 300 requests/s, and a bound on what a mistake costs."""
+"""What `lt` sets by default, on Cloud Run and on the emulator: enough for 300 requests/s, and a bound on the cost of a
+mistake."""
 
 TARGET_RATIO = 0.60
 """At which share of its CPU and of its concurrency an instance is full enough for one more; 0.10 to 0.95 may be set."""
 
 SERVICE = "default-service"
-"""The service that is meant where none is named."""
+"""The default name of a service, on Cloud Run and on the emulator."""
 
 MOST_CONCURRENCY, MOST_TIMEOUT_S, LEAST_CPU = 1000, 3600.0, 0.08
+MOST_MAX_INSTANCES = 1000
 WHOLE_CPUS = (1.0, 2.0, 4.0, 6.0, 8.0)
 LEAST_MEMORY_MIB, MOST_MEMORY_MIB = 128.0, 32 * 1024.0
 MOST_MEMORY_MIB_BELOW_1_CPU = ((0.5, 512.0), (1.0, 1024.0))
@@ -42,11 +44,6 @@ BOOSTED_CPU = ((1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (6.0, 8.0), (8.0, 8.0))
 """Startup CPU boost: up to so many vCPU an instance gets so many while it starts and for 10 s after."""
 
 BOOST_AFTER_START_S = 10.0
-
-
-def default_concurrency(cpu: float) -> int:
-    """Return the concurrency that gcloud and Terraform set for so many vCPU: 80 each, at most 1000; 1 below 1 vCPU."""
-    return 1 if cpu < 1 else min(MOST_CONCURRENCY, round(CONCURRENCY * cpu))
 
 
 def boosted_cpu(cpu: float) -> float:

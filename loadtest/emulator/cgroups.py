@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 
-PREFIX = "lt-emulator-"
+from .rooms import PREFIX
+
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 _V1 = ("cpu", "cpuacct", "memory")
 _CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.weight, v1 cpu.shares

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from pydantic import TypeAdapter
 
+from ..core import cloud_run
 from ..core.errors import EmulatorError
 from .model import EmulatorOptions, RevisionTemplate, ServiceKey
 
@@ -33,7 +34,7 @@ class EmulatorConfig:
     """
 
     template: RevisionTemplate = field(default_factory=RevisionTemplate)
-    key: ServiceKey = field(default_factory=lambda: ServiceKey("target-service"))
+    key: ServiceKey = field(default_factory=lambda: ServiceKey(cloud_run.SERVICE))
     options: EmulatorOptions = field(default_factory=EmulatorOptions)
     front_port: int = 0
 

@@ -8,7 +8,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .model import METRICS, PREFIX, Distribution, Labels, Point, Sampling, Series, ServiceKey
+from ..core import cloud_metrics
+from .model import METRICS, Distribution, Labels, Point, Sampling, Series, ServiceKey
 
 KEEP_PERIODS = 10_000
 """Of each revision: 7 days of minutes, or 2.8 hours of seconds; then the oldest go."""
@@ -20,16 +21,6 @@ MS_BOUNDS = (0.0, *(1.15**i for i in range(97)))  # 1 ms … 11 min, each 15 % a
 RATIO_BOUNDS = tuple(i / 100 for i in range(201))
 COUNT_BOUNDS = (*(float(i) for i in range(20)), *(20 * 1.1**i for i in range(42)))
 
-_COUNT = PREFIX + "request_count"
-_LATENCY = PREFIX + "request_latencies"
-_E2E = PREFIX + "request_latency/e2e_latencies"
-_PENDING = PREFIX + "request_latency/pending"
-_STARTUP = PREFIX + "container/startup_latencies"
-_INSTANCES = PREFIX + "container/instance_count"
-_CONCURRENCY = PREFIX + "container/max_request_concurrencies"
-_CPU = PREFIX + "container/cpu/utilizations"
-_MEMORY = PREFIX + "container/memory/utilizations"
-_BILLABLE = PREFIX + "container/billable_instance_time"
 _GAUGES = {metric.type for metric in METRICS if metric.kind == "GAUGE"}
 
 
@@ -110,17 +101,17 @@ class RevisionRecord:
         period = self._at(now_s)
         labels: Labels = (("response_code", str(code)), ("response_code_class", f"{code // 100}xx"))
         service_ms = max(0.0, total_ms - pending_ms)
-        period.numbers[_COUNT, labels] += 1
-        period.spread(_LATENCY, labels, MS_BOUNDS, service_ms)
-        period.spread(_E2E, labels, MS_BOUNDS, total_ms)
-        period.spread(_PENDING, labels, MS_BOUNDS, pending_ms)
+        period.numbers[cloud_metrics.REQUEST_COUNT, labels] += 1
+        period.spread(cloud_metrics.LATENCIES, labels, MS_BOUNDS, service_ms)
+        period.spread(cloud_metrics.E2E_LATENCIES, labels, MS_BOUNDS, total_ms)
+        period.spread(cloud_metrics.PENDING, labels, MS_BOUNDS, pending_ms)
         period.most[instance] = max(period.most.get(instance, 0), in_flight)
         self._bill(period, instance, now_s - service_ms / 1000, now_s)
 
     def started(self, now_s: float, *, instance: str, startup_s: float) -> None:
         """Note an instance whose startup probe passed now."""
         period = self._at(now_s)
-        period.spread(_STARTUP, (), MS_BOUNDS, startup_s * 1000)
+        period.spread(cloud_metrics.STARTUP_LATENCIES, (), MS_BOUNDS, startup_s * 1000)
         self._bill(period, instance, now_s - startup_s, now_s)
 
     def sample(self, now_s: float, instances: Sequence[InstanceSample]) -> None:
@@ -130,8 +121,8 @@ class RevisionRecord:
         for one in instances:
             period.most[one.name] = max(period.most.get(one.name, 0), one.in_flight)
             if one.cpu_ratio is not None:
-                period.spread(_CPU, (), RATIO_BOUNDS, one.cpu_ratio)
-            period.spread(_MEMORY, (), RATIO_BOUNDS, one.memory_ratio)
+                period.spread(cloud_metrics.CPU, (), RATIO_BOUNDS, one.cpu_ratio)
+            period.spread(cloud_metrics.MEMORY, (), RATIO_BOUNDS, one.memory_ratio)
             if one.in_flight:
                 self._bill(period, one.name, self._busy_at_s.get(one.name, now_s), now_s)
                 self._busy_at_s[one.name] = now_s
@@ -168,22 +159,22 @@ class RevisionRecord:
         first, last = math.floor(start_s / BILLED_SLOT_S), math.floor(end_s / BILLED_SLOT_S)
         first = max(first, self._billed.get(instance, -1) + 1)
         if last >= first:
-            period.numbers[_BILLABLE, ()] += (last - first + 1) * BILLED_SLOT_S
+            period.numbers[cloud_metrics.BILLABLE_TIME, ()] += (last - first + 1) * BILLED_SLOT_S
             self._billed[instance] = last
 
 
 def _values(period: _Period, metric: str) -> list[tuple[Labels, int | float | Distribution]]:
-    if metric == _INSTANCES:
+    if metric == cloud_metrics.INSTANCE_COUNT:
         if period.present is None:
             return []
         active = sum(period.most.get(name, 0) > 0 for name in period.present)
         return [((("state", "active"),), active), ((("state", "idle"),), len(period.present) - active)]
-    if metric == _CONCURRENCY:
+    if metric == cloud_metrics.MAX_CONCURRENCIES:
         spreads: dict[str, Spread] = {}
         for most in period.most.values():
             spreads.setdefault("active" if most else "idle", Spread(COUNT_BOUNDS)).add(most)
         return [((("state", state),), spread.told()) for state, spread in sorted(spreads.items())]
-    whole = metric == _COUNT
+    whole = metric == cloud_metrics.REQUEST_COUNT
     numbers = [
         (labels, int(value) if whole else value) for (name, labels), value in period.numbers.items() if name == metric
     ]

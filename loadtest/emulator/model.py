@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from ..core import cloud_metrics, cloud_run
 from ..core.errors import EmulatorError, UsageError
 
 Labels = tuple[tuple[str, str], ...]
@@ -98,14 +99,14 @@ class RevisionTemplate:
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: Labels = ()
-    port: int = 8080
+    port: int = cloud_run.PORT
     image: str = ""
-    cpu: float | None = 1.0
-    memory_bytes: int = 512 * 1024 * 1024
-    concurrency: int = 80
+    cpu: float | None = cloud_run.CPU
+    memory_bytes: int = round(cloud_run.MEMORY_MIB) * 2**20
+    concurrency: int = cloud_run.CONCURRENCY
     min_instances: int = 0
-    max_instances: int = 100
-    timeout_s: float = 300.0
+    max_instances: int = cloud_run.MAX_INSTANCES
+    timeout_s: float = cloud_run.TIMEOUT_S
     cpu_boost: bool = True
     startup_probe: StartupProbe = StartupProbe()
     revision_name: str | None = None
@@ -326,12 +327,11 @@ class Metric:
     stage: Literal["GA", "BETA"] = "GA"
 
 
-PREFIX = "run.googleapis.com/"
 _CODE = ("response_code", "response_code_class")
 
 METRICS: tuple[Metric, ...] = (
     Metric(
-        PREFIX + "container/instance_count",
+        cloud_metrics.INSTANCE_COUNT,
         "GAUGE",
         "INT64",
         "1",
@@ -339,7 +339,7 @@ METRICS: tuple[Metric, ...] = (
         "Container instances by state: active had a request in the period, idle had none.",
     ),
     Metric(
-        PREFIX + "request_count",
+        cloud_metrics.REQUEST_COUNT,
         "DELTA",
         "INT64",
         "1",
@@ -347,7 +347,7 @@ METRICS: tuple[Metric, ...] = (
         "Requests that reached a container; the 429s of the pending queue did not.",
     ),
     Metric(
-        PREFIX + "request_latencies",
+        cloud_metrics.LATENCIES,
         "DELTA",
         "DISTRIBUTION",
         "ms",
@@ -355,7 +355,7 @@ METRICS: tuple[Metric, ...] = (
         "Time at the container, without queueing and container start.",
     ),
     Metric(
-        PREFIX + "request_latency/e2e_latencies",
+        cloud_metrics.E2E_LATENCIES,
         "DELTA",
         "DISTRIBUTION",
         "ms",
@@ -364,7 +364,7 @@ METRICS: tuple[Metric, ...] = (
         "BETA",
     ),
     Metric(
-        PREFIX + "request_latency/pending",
+        cloud_metrics.PENDING,
         "DELTA",
         "DISTRIBUTION",
         "ms",
@@ -373,7 +373,7 @@ METRICS: tuple[Metric, ...] = (
         "BETA",
     ),
     Metric(
-        PREFIX + "container/startup_latencies",
+        cloud_metrics.STARTUP_LATENCIES,
         "DELTA",
         "DISTRIBUTION",
         "ms",
@@ -382,7 +382,7 @@ METRICS: tuple[Metric, ...] = (
         "BETA",
     ),
     Metric(
-        PREFIX + "container/max_request_concurrencies",
+        cloud_metrics.MAX_CONCURRENCIES,
         "DELTA",
         "DISTRIBUTION",
         "1",
@@ -390,7 +390,7 @@ METRICS: tuple[Metric, ...] = (
         "The most requests each instance had at once in the period.",
     ),
     Metric(
-        PREFIX + "container/cpu/utilizations",
+        cloud_metrics.CPU,
         "DELTA",
         "DISTRIBUTION",
         "10^2.%",
@@ -398,7 +398,7 @@ METRICS: tuple[Metric, ...] = (
         "CPU use of each instance over its vCPU, a ratio.",
     ),
     Metric(
-        PREFIX + "container/memory/utilizations",
+        cloud_metrics.MEMORY,
         "DELTA",
         "DISTRIBUTION",
         "10^2.%",
@@ -406,7 +406,7 @@ METRICS: tuple[Metric, ...] = (
         "Memory of each instance over its limit, a ratio.",
     ),
     Metric(
-        PREFIX + "container/billable_instance_time",
+        cloud_metrics.BILLABLE_TIME,
         "DELTA",
         "DOUBLE",
         "s",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
-from ..core.cloud_run import is_service_name
+from ..core import cloud_run
 from ..core.errors import EmulatorError
 from .instance_pool import TARGET_SERVICE, SharedResources
 from .metrics_store import RevisionRecord
@@ -32,7 +32,7 @@ def check_key(key: ServiceKey) -> None:
     Raises:
         TemplateError: names the value and the way out.
     """
-    if not is_service_name(key.name):
+    if not cloud_run.is_service_name(key.name):
         raise TemplateError(
             f"service name {key.name!r}: must be 1 to 49 of a-z, 0-9 and -, from a letter on, as in `my-service`."
         )
@@ -59,16 +59,26 @@ def check_template(template: RevisionTemplate) -> None:
     Raises:
         TemplateError: names the field, the value and the way out.
     """
+    most = cloud_run.MOST_MAX_INSTANCES
     rules = (
-        (template.cpu is None or 0 < template.cpu <= 8, f"cpu {template.cpu}: must be above 0 and at most 8 vCPU."),
+        (
+            template.cpu is None or 0 < template.cpu <= cloud_run.WHOLE_CPUS[-1],
+            f"cpu {template.cpu}: must be above 0 and at most {cloud_run.WHOLE_CPUS[-1]:g} vCPU.",
+        ),
         (template.memory_bytes >= 2**20, f"memory {template.memory_bytes} bytes: must be at least 1 MiB, e.g. 512Mi."),
-        (1 <= template.concurrency <= 1000, f"concurrency {template.concurrency}: must be 1 to 1000."),
+        (
+            1 <= template.concurrency <= cloud_run.MOST_CONCURRENCY,
+            f"concurrency {template.concurrency}: must be 1 to {cloud_run.MOST_CONCURRENCY}.",
+        ),
         (template.min_instances >= 0, f"min instances {template.min_instances}: must be at least 0."),
         (
-            1 <= template.max_instances <= 1000 and template.max_instances >= template.min_instances,
-            f"max instances {template.max_instances}: must be 1 to 1000, at least min ({template.min_instances}).",
+            1 <= template.max_instances <= most and template.max_instances >= template.min_instances,
+            f"max instances {template.max_instances}: must be 1 to {most}, at least min ({template.min_instances}).",
         ),
-        (0 < template.timeout_s <= 3600, f"timeout {template.timeout_s:g} s: must be above 0 and at most 3600 s."),
+        (
+            0 < template.timeout_s <= cloud_run.MOST_TIMEOUT_S,
+            f"timeout {template.timeout_s:g} s: must be above 0 and at most {cloud_run.MOST_TIMEOUT_S:g} s.",
+        ),
     )
     for holds, sentence in rules:
         if not holds:

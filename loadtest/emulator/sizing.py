@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.cloud_run import TARGET_RATIO
 from ..core.errors import EmulatorError
 from .instance import INSTANCE_ADDRESS
 
 REQUESTS_PER_S = 30.0
-TARGET_RATIO = 0.60
 _WARM, _MEASURED = 40, 200
 _EVERY_S = 0.01  # paced, for a process that sleeps between two requests uses more CPU for each
 _ANSWER_S = 30.0

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from ..core import saturation
 from ..recording.folder import RunFolder
 from ..recording.frames import FAILED, OUTCOMES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
@@ -19,10 +20,6 @@ WINDOW_S = 5.0
 
 SILENT_S = 6.0
 """A worker whose last line is older is left out of what is "now": it is lost, and its users are gone."""
-
-SATURATED_CPU_RATIO = 0.9
-SATURATED_LAG_MS = 50.0
-"""A worker above either is busy with itself: what it measures then may be its own delay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +158,9 @@ class Follower:
 def _saturated(reports: Sequence[_Report]) -> list[str]:
     found = []
     for line in (report.line for report in reports):
-        if float(line["cpu_ratio"]) >= SATURATED_CPU_RATIO:
+        if float(line["cpu_ratio"]) >= saturation.CPU_RATIO:
             found.append(f"worker {line['worker']} uses {float(line['cpu_ratio']):.0%} of a core: add workers")
-        elif float(line["loop_lag_ms"]) > SATURATED_LAG_MS:
+        elif float(line["loop_lag_ms"]) > saturation.LAG_MS:
             found.append(f"worker {line['worker']} was {float(line['loop_lag_ms']):.0f} ms late: this machine is busy")
     return found
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..core.server_timing import ENTRY, server_us, us_of_ms
 from .limits import GeneratorLimitError
 
 MAX_HEAD_BYTES = 65_536
@@ -21,7 +22,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\Z")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _AGE = re.compile(rb"(?i)\r\nx-instance-age-ms:[ \t]*")
-_PREDICT = re.compile(rb"(?i)\r\nserver-timing:[ \t]*predict;dur=")
+_PREDICT = re.compile(rb"(?i)\r\nserver-timing:[ \t]*" + ENTRY.encode() + b";dur=")
 _LIMIT = 2**53
 _NEAR_BYTES = 16  # how far a mark moves when the values before it grow shorter
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
@@ -114,7 +115,7 @@ def parse_head(raw_head: bytes) -> ParsedHead:
         raise ProtocolError(f"not an HTTP/1 response: it begins {line[:40]!r}")
     status, close = int(match[2]), match[1] == b"0"
     plain, utf8 = status in SUCCESS, True
-    length, chunked, instance, age_ms, server_us = -1, False, "", -1, -1
+    length, chunked, instance, age_ms, own_us = -1, False, "", -1, -1
     for name, value in fields_of(raw_head):
         if name == b"content-length":
             length = _agreed_length(length, value)
@@ -129,15 +130,15 @@ def parse_head(raw_head: bytes) -> ParsedHead:
             instance = value[:MAX_INSTANCE_CHARS].decode("latin-1")
         elif name == b"x-instance-age-ms" and age_ms < 0:
             age_ms = _age_ms(value)
-        elif name == b"server-timing" and server_us < 0:
-            server_us = predict_us(value)
+        elif name == b"server-timing" and own_us < 0:
+            own_us = _server_us(value)
         elif name == b"content-type":
             utf8 = _is_utf8(value)
         elif name == b"set-cookie" or (name == b"content-encoding" and value.lower() != b"identity"):
             plain = False
     whole = not (chunked or close or status < 200 or status in BODILESS)
     head = ResponseHead(length if whole else -1, status, length, chunked, close, instance, plain, utf8)
-    return head, age_ms, server_us
+    return head, age_ms, own_us
 
 
 def _is_utf8(content_type: bytes) -> bool:
@@ -167,25 +168,13 @@ def _age_ms(value: bytes) -> int:
     return number if 0 <= number < _LIMIT else -1
 
 
-def _us_of_ms(value: bytes) -> int:
-    return int(float(value) * 1000 + 0.5)
-
-
-def predict_us(value: bytes) -> int:
-    """Return the duration of the entry `predict` of a Server-Timing value (ms there) in µs; −1 when there is none."""
-    for entry in value.split(b","):
-        name, _, parameters = entry.partition(b";")
-        if name.strip() != b"predict":
-            continue
-        for parameter in parameters.split(b";"):
-            key, _, number = parameter.partition(b"=")
-            if key.strip() == b"dur":
-                try:
-                    duration_us = _us_of_ms(number.strip(b' \t"'))
-                except (ValueError, OverflowError):
-                    return -1
-                return duration_us if 0 <= duration_us < _LIMIT else -1
-    return -1
+def _server_us(value: bytes) -> int:
+    """Return the service's own time by a Server-Timing value in µs; −1 when it has none that can be read."""
+    try:
+        duration_us = server_us(value.decode("latin-1"))
+    except ValueError:
+        return -1
+    return -1 if duration_us is None else duration_us
 
 
 class _Mark:
@@ -254,7 +243,7 @@ class KnownHeads:
         if self._age is None and (match := _AGE.search(raw_head)):
             self._age = _Mark(match[0], int)
         if self._predict is None and (match := _PREDICT.search(raw_head)):
-            self._predict = _Mark(match[0], _us_of_ms)
+            self._predict = _Mark(match[0], us_of_ms)
         rest = raw_head
         for mark in (self._age, self._predict):
             if mark is not None:

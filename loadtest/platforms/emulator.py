@@ -91,7 +91,7 @@ def config_of(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorC
 
     if options.autoscaler not in AUTOSCALERS:
         raise UsageError(f"`--autoscaler {options.autoscaler}`: give cloudrun or knative.")
-    cpu, memory, command = value("cpu", "auto"), value("memory", "512Mi"), options.command or ""
+    cpu, memory, command = value("cpu", "auto"), value("memory", f"{cloud_run.MEMORY_MIB:g}Mi"), options.command or ""
     try:
         vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
     except (ValueError, OverflowError) as error:
@@ -133,7 +133,7 @@ def _whole(option: str, text: str, *, least: int) -> int:
 
 
 def _service_name(given: str | None) -> str:
-    name = given or "target-service"
+    name = given or cloud_run.SERVICE
     if not cloud_run.is_service_name(name):
         raise UsageError(f"`--service {name}`: give 1 to 49 of a-z, 0-9 and -, from a letter on, as in my-service.")
     return name

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Number
 from typing import Any
 
+from ..core.server_timing import server_us
 from ..recording.outcomes import error_text, outcome_of, text_of
 
 MAX_LATENCY_MS = 7 * 86_400_000.0
@@ -95,7 +96,7 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
         bytes=_bytes(event.get("response_length"), refuse),
         instance=headers.get("x-instance-id")[:MAX_TEXT_CHARS],
         instance_age_ms=_header_number(headers, "x-instance-age-ms", MAX_AGE_MS, refuse),
-        server_us=_predict_us(headers.get("server-timing"), refuse),
+        server_us=_server_us(headers.get("server-timing"), refuse),
     )
 
 
@@ -236,22 +237,14 @@ def _header_number(headers: _Headers, name: str, most: float, refuse: Refuse) ->
     return int(number)
 
 
-def _predict_us(text: str, refuse: Refuse) -> int:
-    """Return `predict;dur=` (ms) of a Server-Timing header in µs, −1 when there is none."""
-    for entry in text.split(","):
-        metric, *parameters = (part.strip() for part in entry.split(";"))
-        if metric != "predict":
-            continue
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key.strip() != "dur":
-                continue
-            ms = _finite(value.strip().strip('"'))
-            if ms is None or not 0 <= ms <= MAX_LATENCY_MS:
-                refuse("header server-timing has no duration", text)
-                return -1
-            return round(ms * 1000)
-    return -1
+def _server_us(text: str, refuse: Refuse) -> int:
+    """Return the service's own time by a Server-Timing header in µs, −1 when there is none."""
+    try:
+        duration_us = server_us(text)
+    except ValueError:
+        refuse("header server-timing has no duration", text)
+        return -1
+    return -1 if duration_us is None else duration_us
 
 
 def _finite(text: str) -> float | None:

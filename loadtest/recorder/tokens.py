@@ -20,12 +20,10 @@ from locust import User
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 
+from ..core import token_socket
 from ..core.errors import TargetError
 
 log = logging.getLogger(__name__)
-
-SOCKET_VARIABLE = "LT_TOKEN_SOCKET"
-"""Names the Unix socket on which the process that started the run serves the token (see `docs/distributed.md`)."""
 
 AUDIENCE_VARIABLE = "LT_TOKEN_AUDIENCE"
 """Names the service for which a worker on Google's machines asks its own metadata server for a token."""
@@ -184,7 +182,7 @@ def from_metadata(audience: str) -> tuple[str, float]:
 
 def authorize(environment: Environment) -> None:
     """Start an authorizer where the process's environment names a source of tokens; end when no token can be had."""
-    path, audience = os.environ.get(SOCKET_VARIABLE), os.environ.get(AUDIENCE_VARIABLE)
+    path, audience = os.environ.get(token_socket.VARIABLE), os.environ.get(AUDIENCE_VARIABLE)
     if path:
         source: Source = functools.partial(from_socket, path)
     elif audience:

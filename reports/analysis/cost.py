@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from loadtest.core.cloud_metrics import BILLABLE_TIME, REQUEST_COUNT
 from loadtest.core.prices import Prices
 from loadtest.recording.run import Run
 from reports.data import rules
@@ -13,9 +14,6 @@ from reports.data.series import Series
 from reports.data.serving import instances_per_s
 from reports.data.window import Window
 from reports.model import Cost
-
-BILLABLE = "run.googleapis.com/container/billable_instance_time"
-REQUEST_COUNT = "run.googleapis.com/request_count"
 
 OWN_SHARE = 0.95
 """Below this share of the service's requests the bill is not this run's alone; what a minute's edge shifts is less."""
@@ -88,7 +86,7 @@ def _instance_s(
 
     It is when it reaches the last successful answer: the last minute of a ramp is its dearest.
     """
-    billed = [one for one in cloud or () if one.metric == BILLABLE]
+    billed = [one for one in cloud or () if one.metric == BILLABLE_TIME]
     late = ""
     if billed:
         total = sum(_inside(one, series) for one in billed)

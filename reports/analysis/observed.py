@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from loadtest.core import cloud_metrics
 from loadtest.core.objectives import EndpointName, Objective
 from loadtest.recording.folder import RunFolder
 from reports.analysis.objectives import EndpointCounts, Platform
@@ -15,8 +16,6 @@ from reports.data.exact import Population, Who, distributions
 from reports.data.series import Series
 from reports.data.serving import instances_per_s
 from reports.model import Cost
-
-CPU = "run.googleapis.com/container/cpu/utilizations"
 
 
 def endpoint_counts(
@@ -56,7 +55,7 @@ def platform_of(
 ) -> Platform:
     """Return what the platform, or the service by its headers, told of instances, CPU and cost."""
     ready = [one.ready_s for one in series.instances]
-    points = [one for one in cloud or () if one.metric == CPU]
+    points = [one for one in cloud or () if one.metric == cloud_metrics.CPU]
     at_s = np.concatenate([one.end_s for one in points]) if points else np.empty(0)
     ratio = np.concatenate([one.value for one in points]) if points else np.empty(0)
     order = np.argsort(at_s, kind="stable")

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from loadtest.core.cloud_metrics import INSTANCE_COUNT
 from loadtest.recording.folder import RunFolder
 from reports.data.histogram import Floats
 from reports.data.series import Series
-
-INSTANCE_COUNT = "run.googleapis.com/container/instance_count"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     """Return `load.csv` on the run's seconds; all NaN without one. Lines cut short or garbled are left out."""
     seconds = series.seconds
     names = [name for name in LOAD_COLUMNS if name not in ("time_s", "worker")]
-    columns = {name: np.full(seconds, math.nan) for name in names}
+    workers: dict[str, dict[str, Floats]] = {}
     recorded, damage, lines = False, "", load_lines(folder.load)
     try:
         for line in lines:
@@ -68,14 +68,18 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
             if not -0.5 <= at < seconds:  # not a number among them
                 continue
             recorded = True
+            worker = str(line.get("worker"))
+            if worker not in workers:
+                workers[worker] = {name: np.full(seconds, math.nan) for name in names}
             for name in names:
-                _merge(columns[name], min(round(at), seconds - 1), _number(line.get(name)), summed=name in _SUMMED)
+                _note(workers[worker][name], min(round(at), seconds - 1), _number(line.get(name)), name=name)
     except FileNotFoundError:
         pass
     except RunFolderError as error:
         damage = str(error)
     if lines.skipped > 1:  # a kill cuts the last one short
         damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
+    columns = {name: _over_workers([one[name] for one in workers.values()], name, seconds) for name in names}
     planned = columns["planned_users"]
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:
@@ -84,17 +88,39 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     return Load(recorded=recorded, damage=damage, saturated=saturated, **{**columns, "planned_users": planned})
 
 
-_SUMMED = frozenset({"users", "in_flight", "refused"})
+_HELD = frozenset({"users", "in_flight"})
+"""Levels: of a worker's values in one second the highest counts; workers are summed."""
+
+_ADDED = frozenset({"refused"})
+"""Counts since the line before: a worker's values in a second are added; workers are summed."""
 
 
-def _merge(column: Floats, at: int, value: float, *, summed: bool) -> None:
+def _note(column: Floats, at: int, value: float, *, name: str) -> None:
+    """Write a worker's value of one line; two of its lines may fall into one second, as the last one before its end."""
     if math.isnan(value):
         return
     before = column[at]
     if math.isnan(before):
         column[at] = value
     else:
-        column[at] = before + value if summed else max(before, value)
+        column[at] = before + value if name in _ADDED else max(before, value)
+
+
+def _over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
+    """Return the workers' values per second as the fleet's; NaN where no worker reported.
+
+    A level that a worker did not report for one second is that of the second before: its lines are about a second
+    apart, so that rounding leaves a second without one.
+    """
+    total = np.full(seconds, math.nan)
+    for column in columns:
+        if name in _HELD:
+            gap = np.isnan(column[1:-1]) & ~np.isnan(column[:-2]) & ~np.isnan(column[2:])
+            column[1:-1][gap] = column[:-2][gap]
+        both = ~np.isnan(total) & ~np.isnan(column)
+        combined = total + column if name in _HELD | _ADDED else np.maximum(total, column)
+        total = np.where(both, combined, np.where(np.isnan(total), column, total))
+    return total
 
 
 def _number(text: str | None) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from loadtest.core import cloud_run, saturation
+
 # Windows and quantiles.
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 """What tables show. p99.9 needs about 1,000 requests to be more than the maximum; its interval says so."""
@@ -171,7 +173,7 @@ CALM_SECONDS = 60
 RISING_DEMAND = 1.15
 """Users against the 2 min before, where what is served calmly is not known: a burst served before is not new."""
 
-GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = 0.9, 50.0
+GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = saturation.CPU_RATIO, saturation.LAG_MS
 """docs/run-folder.md: a worker in such a second may measure itself."""
 
 GENERATOR_SHARE = 0.25
@@ -313,5 +315,5 @@ IDLE_RATIO = 0.1
 HEADROOM = 1.5
 """× the peak that was tested: for an uneven spread over instances, and for one being replaced."""
 
-ASSUMED_VCPU, ASSUMED_GIB = 1.0, 0.5
+ASSUMED_VCPU, ASSUMED_GIB = cloud_run.CPU, cloud_run.MEMORY_MIB / 1024
 """Cloud Run's defaults, for a run whose limits are not recorded."""

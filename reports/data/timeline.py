@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from loadtest.core import cloud_metrics
 from loadtest.recording.frames import OUTCOMES
 from reports.data import formats
 from reports.data.cloud import InstanceGauge, MetricSeries
@@ -275,9 +276,7 @@ CHARTS = (
         title="Container CPU",
         explained="share of the limit in use, as the platform reports it",
         unit="%",
-        lines=(
-            Line("container_cpu_ratio", "CPU", _sampled("run.googleapis.com/container/cpu/utilizations"), factor=100),
-        ),
+        lines=(Line("container_cpu_ratio", "CPU", _sampled(cloud_metrics.CPU), factor=100),),
         least=100,
     ),
     Chart(
@@ -289,7 +288,7 @@ CHARTS = (
             Line(
                 "container_concurrency",
                 "requests at a time",
-                _sampled("run.googleapis.com/container/max_request_concurrencies"),
+                _sampled(cloud_metrics.MAX_CONCURRENCIES),
             ),
         ),
     ),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loadtest.core.cloud_metrics import INSTANCE_COUNT
 from loadtest.recording.frames import OUTCOMES
 from reports.data import rules
-from reports.data.cloud import INSTANCE_COUNT
 from reports.data.histogram import Bools, Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
 from reports.spikes.view import SpikeView

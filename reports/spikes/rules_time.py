@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loadtest.core import cloud_metrics
 from reports.data import rules
 from reports.data.histogram import Bools, Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
 from reports.spikes.requests import Requests
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
-
-CPU = "run.googleapis.com/container/cpu/utilizations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +229,7 @@ def dependency_of(view: SpikeView) -> Dependency:
     inside: list[float] = []
     outside: list[float] = []
     for one in view.data.cloud or ():
-        if one.metric == CPU:
+        if one.metric == cloud_metrics.CPU:
             for begin, end, value in zip(one.start_s.tolist(), one.end_s.tolist(), one.value.tolist(), strict=True):
                 since = min(begin, end - 60) if end - begin < 1 else begin
                 overlap = min(end, spike.end_s) - max(since, spike.onset_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.core.cloud_run import boosted_cpu, default_concurrency, is_service_name, not_a_setting
+from loadtest.core.cloud_run import boosted_cpu, is_service_name, not_a_setting
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,7 @@ def test_what_it_takes_passes(cpu: float, memory_mib: float, concurrency: int) -
     assert not_a_setting(cpu=cpu, memory_mib=memory_mib, concurrency=concurrency) == ""
 
 
-def test_defaults_follow_the_vcpu() -> None:
-    assert [default_concurrency(cpu) for cpu in (0.5, 1, 4, 8)] == [1, 80, 320, 640]
+def test_the_startup_boost_follows_the_vcpu() -> None:
     assert [boosted_cpu(cpu) for cpu in (0.5, 1, 2, 4, 8)] == [2, 2, 4, 8, 8]
 
 

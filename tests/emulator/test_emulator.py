@@ -11,12 +11,12 @@ import time
 import psutil
 import pytest
 
+from loadtest.core.cloud_metrics import PREFIX
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator.cgroups import CgroupManager
 from loadtest.emulator.control import LocalCloudRun
 from loadtest.emulator.instance import Instance, Run, State
 from loadtest.emulator.model import (
-    PREFIX,
     EmulatorOptions,
     Phase,
     RevisionTemplate,

@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtest.core.cloud_metrics import PREFIX
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator import cgroups, rooms
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
-from loadtest.emulator.model import PREFIX, EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
+from loadtest.emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
 from tests.conftest import ROOT, Until, lt, started
 from tests.emulator.local import APP
 
@@ -41,8 +42,8 @@ def leftovers(pids: list[int]) -> list[str]:
     slices = [
         group
         for place in places
-        for group in place.glob(cgroups.PREFIX + "*")
-        if group.name.removeprefix(cgroups.PREFIX) not in {room.mark for room in rooms.rooms()}
+        for group in place.glob(rooms.PREFIX + "*")
+        if group.name.removeprefix(rooms.PREFIX) not in {room.mark for room in rooms.rooms()}
     ]
     return [*found, *(str(room.path) for room in rooms.dead_rooms()), *map(str, slices)]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadtest.http.response_parser import Answer, KnownHeads, ProtocolError, parse_head, predict_us, read_answer
+from loadtest.http.response_parser import Answer, KnownHeads, ProtocolError, parse_head, read_answer
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCDEFXYZ0123456789-_", min_size=1, max_size=12).map(
     lambda text: f"z-{text}"
@@ -142,10 +142,3 @@ def test_an_absent_number_is_not_taken_for_one_that_was_cut_out() -> None:
     for age in (b"0", b"5", b"", b"7", b""):
         raw_head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-instance-age-ms: " + age
         assert known.read(raw_head) == parse_head(raw_head)
-
-
-def test_server_timing_is_read_in_microseconds() -> None:
-    """`predict;dur=` is in ms, may stand anywhere in the list, and may be quoted or absent."""
-    assert predict_us(b"predict;dur=1.2345") == 1235
-    assert predict_us(b'db;dur=3, predict;desc="x";dur="2"') == 2000
-    assert predict_us(b"db;dur=3") == predict_us(b"predict;dur=soon") == predict_us(b"") == -1

@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from loadtest.core.cloud_metrics import BILLABLE_TIME
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Limits, TargetRecord
 from reports import model
-from reports.analysis.cost import BILLABLE
 from reports.summary.build import build_report
 from tests.reports.folders import T0_NS, write_rows
 
@@ -43,7 +43,7 @@ def billed(folder: RunFolder, *minutes: tuple[float, float]) -> None:
     """Store billable instance-seconds: (minute after the load's start at which the point's minute began, seconds)."""
     rows = [
         {
-            "metric": BILLABLE,
+            "metric": BILLABLE_TIME,
             "kind": "DELTA",
             "unit": "s",
             "labels": "{}",

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from ...core.cloud_metrics import PREFIX
+
 Form = Literal["v1", "v2"]
 Path = tuple[str, ...]
 Kept = tuple[tuple[str, str], ...]
@@ -77,7 +79,7 @@ def _field(v1: str, v2: str, use: Use, why: str = "", *harmless: str, is_flag: b
     return Field(_path(v1), _path(v2), use, why, harmless, is_flag)
 
 
-_A, _T = "metadata annotations run.googleapis.com/", "spec template metadata annotations run.googleapis.com/"
+_A, _T = f"metadata annotations {PREFIX}", f"spec template metadata annotations {PREFIX}"
 _KNATIVE = "spec template metadata annotations autoscaling.knative.dev/"
 _S, _C1, _C2 = "spec template spec ", "spec template spec containers [] ", "template containers [] "
 H, K, R, OUT = Use.HONOURED, Use.KEPT, Use.REFUSED, Use.OUTPUT
@@ -205,7 +207,7 @@ FIELDS: tuple[Field, ...] = (
     _field("", _C2 + "buildInfo **", K),
 )
 
-_GOOGLES = ("run.googleapis.com/", "autoscaling.knative.dev/", "cloud.googleapis.com/")
+_GOOGLES = (PREFIX, "autoscaling.knative.dev/", "cloud.googleapis.com/")
 """Annotations under these names mean something to Cloud Run; others are the user's own notes."""
 
 LOCATION = "cloud.googleapis.com/location"

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-RESOURCE = "cloud_run_revision"
+from ...core.cloud_metrics import PREFIX, RESOURCE
+
 RESOURCE_LABELS = ("project_id", "service_name", "location", "revision_name", "configuration_name")
 
 _FIELD = r"(?P<field>metric\.type|resource\.type|(?:metric|resource)\.labels?\.[a-z_]+)"
@@ -81,7 +82,7 @@ def parse_series_filter(text: str) -> SeriesFilter:
     clauses = parse_clauses(text)
     metrics = [clause.equals for clause in clauses if clause.field == "metric.type"]
     if len(metrics) != 1 or metrics[0] is None:
-        raise FilterError('The filter must name exactly one metric: metric.type = "run.googleapis.com/…".')
+        raise FilterError(f'The filter must name exactly one metric: metric.type = "{PREFIX}…".')
     for clause in clauses:
         unknown = clause.field.startswith("resource.") and clause.field.removeprefix("resource.") not in (
             "type",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ...core.cloud_metrics import PREFIX
 from ...core.quantities import cpu_of, cpu_text, memory_bytes_of, memory_text
 from ..model import Labels, Phase, RevisionStatus, RevisionTemplate, ServiceStatus, StartupProbe
 from .fields import LOCATION, FieldError, Kept, check, kept_in, put, shown
@@ -20,11 +21,11 @@ from .messages import DEFAULT, DEFAULT_PROBE, MessageError, told_template
 
 API_VERSION = "serving.knative.dev/v1"
 MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
-SERVICE_MIN_SCALE, SERVICE_MAX_SCALE = "run.googleapis.com/minScale", "run.googleapis.com/maxScale"
-SCALING_MODE, MANUAL_COUNT = "run.googleapis.com/scalingMode", "run.googleapis.com/manualInstanceCount"
-CPU_TARGET = "run.googleapis.com/scaling-cpu-target"
-CONCURRENCY_TARGET = "run.googleapis.com/scaling-concurrency-target"
-CPU_BOOST = "run.googleapis.com/startup-cpu-boost"
+SERVICE_MIN_SCALE, SERVICE_MAX_SCALE = PREFIX + "minScale", PREFIX + "maxScale"
+SCALING_MODE, MANUAL_COUNT = PREFIX + "scalingMode", PREFIX + "manualInstanceCount"
+CPU_TARGET = PREFIX + "scaling-cpu-target"
+CONCURRENCY_TARGET = PREFIX + "scaling-concurrency-target"
+CPU_BOOST = PREFIX + "startup-cpu-boost"
 """On unless it says false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
 SCALING = frozenset({SERVICE_MIN_SCALE, SERVICE_MAX_SCALE, SCALING_MODE, MANUAL_COUNT})
 

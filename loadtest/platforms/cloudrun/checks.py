@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ...core import cloud_run
 from ...core.checks import Check, Mark
 from ...core.errors import CloudError, UsageError
+from ...core.server_timing import server_us
 from .calls import call, on_service
 from .clients import Clients
 from .describe import Described, describe, place_of
@@ -134,10 +135,10 @@ def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
         yield Check(Mark.RISKY, "min instances", said, f"{again} --min-instances 1")
     if limits.max_instances is None:
         said = "none set: a mistake in the load may start as many as the project allows, and bill them"
-        yield Check(Mark.RISKY, "max instances", said, f"{again} --max-instances 20")
+        yield Check(Mark.RISKY, "max instances", said, f"{again} --max-instances {cloud_run.DEPLOYED_MAX_INSTANCES}")
     else:
         yield Check(Mark.GOOD, "max instances", f"{limits.max_instances}: beyond them requests queue, then get 429")
-    cpu, concurrency = limits.cpu or 1.0, limits.concurrency or 80
+    cpu, concurrency = limits.cpu or cloud_run.CPU, limits.concurrency or cloud_run.CONCURRENCY
     if concurrency > 20 * cpu:
         said = f"{concurrency} on {cpu:g} vCPU: a service that computes queues inside the instance before it scales out"
         yield Check(Mark.RISKY, "concurrency", said, f"{again} --concurrency {max(1, round(8 * cpu))}")
@@ -251,8 +252,20 @@ def _post(connection: http.client.HTTPConnection, path: str, payload: object, to
     answer = connection.getresponse()
     body = answer.read()
     took_ms = (time.perf_counter() - begun_s) * 1000
-    timing = re.search(r"dur=([\d.]+)", answer.headers.get("Server-Timing", ""))
-    return _Answer(answer.status, took_ms, float(timing[1]) if timing else None, body[:200].decode(errors="replace"))
+    return _Answer(
+        status=answer.status,
+        took_ms=took_ms,
+        server_ms=_server_ms(answer.headers.get("Server-Timing", "")),
+        body=body[:200].decode(errors="replace"),
+    )
+
+
+def _server_ms(timing: str) -> float | None:
+    try:
+        duration_us = server_us(timing)
+    except ValueError:
+        return None
+    return None if duration_us is None else duration_us / 1000
 
 
 def _payload(answer: _Answer, cure: str) -> Check:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...core import cloud_run
 from ...core.errors import CloudError, UsageError
 from ...core.quantities import cpu_text
 from .calls import CallContext, RetryPolicy, call, explained, on_service
 from .clients import Clients
 from .operations import Step, wait
-from .settings import DEFAULT_MAX_INSTANCES
 
 if TYPE_CHECKING:
     from google.cloud.run_v2 import Service
@@ -130,7 +130,7 @@ def _completed(settings: ServiceSettings, found: Service | None) -> ServiceSetti
         return settings.when_new()
     has_maximum = found.template.scaling.max_instance_count or found.scaling.max_instance_count
     if settings.max_instances is None and not has_maximum:
-        return dataclasses.replace(settings, max_instances=DEFAULT_MAX_INSTANCES)
+        return dataclasses.replace(settings, max_instances=cloud_run.DEPLOYED_MAX_INSTANCES)
     return settings
 
 

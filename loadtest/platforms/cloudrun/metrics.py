@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ...core import cloud_metrics
 from ...core.errors import CloudError, UsageError
 from .calls import MONITORING_API, CallContext, RetryPolicy, call, explained
 from .clients import Clients
@@ -17,26 +18,6 @@ if TYPE_CHECKING:
 
     from ...recording.run import TargetRecord
     from .series import Point
-
-RESOURCE = "cloud_run_revision"
-PREFIX = "run.googleapis.com/"
-
-INSTANCE_COUNT = PREFIX + "container/instance_count"
-REQUEST_COUNT = PREFIX + "request_count"
-BILLABLE_TIME = PREFIX + "container/billable_instance_time"
-METRICS = (
-    INSTANCE_COUNT,
-    REQUEST_COUNT,
-    PREFIX + "request_latencies",
-    PREFIX + "request_latency/e2e_latencies",
-    PREFIX + "request_latency/pending",
-    PREFIX + "container/startup_latencies",
-    PREFIX + "container/max_request_concurrencies",
-    PREFIX + "container/cpu/utilizations",
-    PREFIX + "container/memory/utilizations",
-    BILLABLE_TIME,
-)
-"""Every series that is fetched. Names: https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run."""
 
 EITHER_SIDE = timedelta(minutes=5)
 """Fetched before and after the run too: what was there before it, and what it left behind."""
@@ -86,7 +67,7 @@ def fetch(
     retry_policy: RetryPolicy | None = None,
     clock: Clock | None = None,
 ) -> pa.Table:
-    """Return every series of METRICS for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
+    """Return every series of `core.cloud_metrics` for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
 
     Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
     billed reaches `served_until`; at most until MAX_WAIT_S after `end`. Then returns what is there, which may stop
@@ -113,13 +94,13 @@ def fetch(
     asked = _Question(Clients(endpoint), target, retry_policy or RetryPolicy())
     clock = clock or Clock()
     known = asked.known()
-    wanted = {INSTANCE_COUNT: end}
+    wanted = {cloud_metrics.INSTANCE_COUNT: end}
     if served_until is not None:  # each metric is ingested by itself: the last minute's bill may come after its gauge
-        wanted |= dict.fromkeys(known & {REQUEST_COUNT, BILLABLE_TIME}, served_until)
+        wanted |= dict.fromkeys(known & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
     _wait(asked, start, wanted, limit=end + timedelta(seconds=MAX_WAIT_S), on_progress=on_progress, clock=clock)
     until = min(end + EITHER_SIDE, clock.now())
     points: list[Point] = []
-    for metric in METRICS:
+    for metric in cloud_metrics.ALL:
         if metric not in known:
             continue
         for series in asked.series(metric, start - EITHER_SIDE, until):
@@ -206,7 +187,7 @@ class _Question:
         from google.cloud.monitoring_v3 import ListMetricDescriptorsRequest
 
         request = ListMetricDescriptorsRequest(
-            name=f"projects/{self._target.project}", filter=f'metric.type = starts_with("{PREFIX}")'
+            name=f"projects/{self._target.project}", filter=f'metric.type = starts_with("{cloud_metrics.PREFIX}")'
         )
         try:
             descriptors = self._pages(self._api.list_metric_descriptors, request, "metric_descriptors")
@@ -225,7 +206,7 @@ class _Question:
 
         conditions = {
             "metric.type": metric,
-            "resource.type": RESOURCE,
+            "resource.type": cloud_metrics.RESOURCE,
             "resource.labels.service_name": self._target.service,
             "resource.labels.location": self._target.region,
         }

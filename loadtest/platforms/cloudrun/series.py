@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ...core.cloud_metrics import REVISION_LABEL
 from ...recording.rows import METRICS_SCHEMA
 
 Point = dict[str, object]
@@ -28,9 +29,9 @@ def points_of(series: Any) -> list[Point]:
     """
     raw = type(series).pb(series)
     labels = dict(raw.metric.labels)
-    revision = raw.resource.labels.get("revision_name")
+    revision = raw.resource.labels.get(REVISION_LABEL)
     if revision:
-        labels["revision_name"] = revision
+        labels[REVISION_LABEL] = revision
     kind = type(raw).DESCRIPTOR.fields_by_name["metric_kind"].enum_type.values_by_number[raw.metric_kind].name
     found: list[Point] = []
     for point in raw.points:

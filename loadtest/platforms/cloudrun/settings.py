@@ -12,14 +12,12 @@ from ...core import cloud_run
 from ...core.errors import UsageError
 from ...core.quantities import argv_of, cpu_of, memory_bytes_of
 
-DEFAULT_MAX_INSTANCES = cloud_run.DEPLOYED_MAX_INSTANCES
-
 DEFAULTS: dict[str, Any] = {
     "concurrency": cloud_run.CONCURRENCY,
     "cpu": cloud_run.CPU,
     "memory_mib": cloud_run.MEMORY_MIB,
     "min_instances": 0,
-    "max_instances": DEFAULT_MAX_INSTANCES,
+    "max_instances": cloud_run.DEPLOYED_MAX_INSTANCES,
     "timeout_s": cloud_run.TIMEOUT_S,
     "cpu_boost": True,
     "port": cloud_run.PORT,
@@ -177,8 +175,7 @@ def parse_settings(
 def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
     """Return `asked` when Cloud Run would take it; a `local` Cloud Run takes any slice of a CPU.
 
-    What was not said is taken to be as on a new service. The limits are those of
-    https://cloud.google.com/run/docs/configuring (cpu, memory-limits, concurrency, request-timeout), read 2026-08.
+    A setting that is not given counts as on a new service. The limits are those of `core/cloud_run.py`.
 
     Raises:
         UsageError: the first setting it would refuse, with what it takes.
@@ -201,19 +198,9 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
             f"`--revision-suffix {suffix}`: must be a-z, 0-9, -; at most 63 together with the service's name.",
         ),
         (bool(asked.image), "`--image`: must name an image."),
-        (1 <= whole.concurrency <= 1000, f"`--concurrency {whole.concurrency}`: must be 1 to 1000."),
         (
-            local or whole.cpu >= 1 or whole.concurrency == 1,
-            f"`--cpu {whole.cpu:g}`: below 1 vCPU Cloud Run wants `--concurrency 1`, not {whole.concurrency}.",
-        ),
-        (
-            local or whole.cpu < 1 or whole.cpu in (1, 2, 4, 6, 8),
-            f"`--cpu {whole.cpu:g}`: must be below 1, or 1, 2, 4, 6 or 8.",
-        ),
-        (local or whole.cpu >= 0.08, f"`--cpu {whole.cpu:g}`: must be at least 0.08."),
-        (
-            local or 128 <= whole.memory_mib <= 32 * 1024,
-            f"`--memory {whole.memory_mib:g}Mi`: must be 128Mi to 32Gi.",
+            1 <= whole.concurrency <= cloud_run.MOST_CONCURRENCY,
+            f"`--concurrency {whole.concurrency}`: must be 1 to {cloud_run.MOST_CONCURRENCY}.",
         ),
         (whole.min_instances >= 0, f"`--min-instances {whole.min_instances}`: must be at least 0."),
         (
@@ -224,7 +211,10 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
             not taken,
             f"`--cpu {whole.cpu:g} --memory {whole.memory_mib:g}Mi`: Cloud Run takes no such instance: {taken}",
         ),
-        (1 <= whole.timeout_s <= 3600, f"`--timeout {whole.timeout_s:g}`: must be 1 to 3600 s."),
+        (
+            1 <= whole.timeout_s <= cloud_run.MOST_TIMEOUT_S,
+            f"`--timeout {whole.timeout_s:g}`: must be 1 to {cloud_run.MOST_TIMEOUT_S:g} s.",
+        ),
         (1 <= whole.port <= 65535, f"`--port {whole.port}`: must be 1 to 65535."),
     )
     for holds, sentence in rules:

@@ -2,10 +2,7 @@
 
 The parent process (never patched by gevent) holds the only copy that lasts, in memory. It serves it on a Unix socket
 in a folder that only this user may enter; the socket's path, which is no secret, reaches the Locust processes in the
-environment variable of SOCKET_VARIABLE. The protocol: connect, read to the end, get one JSON object:
-
-    {"token": "eyJ…", "expires_s": 1786960800.0}     Unix time at which the token ends
-    {"error": "a sentence"}
+environment variable that `core/token_socket.py` names, which also defines the protocol.
 
 A process asks at its start and again REFRESH_BEFORE_S before `expires_s`. Nothing is ever on a command line, in the
 environment or on disk: command lines and environments can be read by others, and a file would outlive a kill -9.
@@ -26,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from ...core import token_socket
 from ...core.errors import CloudError
 
-SOCKET_VARIABLE = "LT_TOKEN_SOCKET"
 REFRESH_BEFORE_S = 600.0
 """A token lives an hour; a new one is taken ten minutes before its end, so that a slow refresh is never late."""
 
@@ -97,7 +94,7 @@ class TokenServer:
     @property
     def environment(self) -> dict[str, str]:
         """What to add to the environment of a process that may ask."""
-        return {SOCKET_VARIABLE: str(self.path)}
+        return {token_socket.VARIABLE: str(self.path)}
 
     def __enter__(self) -> TokenServer:
         """Get the first token, so that what is missing is said before the run, then listen.

@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from loadtest.core.cloud_metrics import BILLABLE_TIME, INSTANCE_COUNT, REQUEST_COUNT
 from loadtest.core.errors import CloudError, EmulatorError
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.haproxy import find_haproxy
@@ -23,7 +24,7 @@ from loadtest.emulator.model import EmulatorOptions, RevisionTemplate, Sampling
 from loadtest.platforms.cloudrun.checks import Mark, ServiceCheckRequest, check_service
 from loadtest.platforms.cloudrun.deploy import delete, deploy
 from loadtest.platforms.cloudrun.describe import resolve
-from loadtest.platforms.cloudrun.metrics import BILLABLE_TIME, INSTANCE_COUNT, REQUEST_COUNT, fetch
+from loadtest.platforms.cloudrun.metrics import fetch
 from loadtest.platforms.cloudrun.settings import ServiceSettings
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Outcome, Run, ScenarioRecord

@@ -17,13 +17,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from loadtest.core.cloud_metrics import INSTANCE_COUNT
 from loadtest.core.console import LogConsole
 from loadtest.core.errors import CloudError, UsageError
 from loadtest.emulator.model import Point, Series, ServiceKey
 from loadtest.platforms.cloudrun.calls import RetryPolicy
 from loadtest.platforms.cloudrun.deploy import deploy
 from loadtest.platforms.cloudrun.describe import resolve
-from loadtest.platforms.cloudrun.metrics import INSTANCE_COUNT
 from loadtest.platforms.cloudrun.platform import fetch_into
 from loadtest.platforms.cloudrun.settings import ServiceSettings
 from loadtest.recording.folder import RunFolder

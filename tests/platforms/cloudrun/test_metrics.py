@@ -10,9 +10,10 @@ import pytest
 from google.api import distribution_pb2, metric_pb2
 from google.cloud.monitoring_v3.types import metric as metric_types
 
+from loadtest.core.cloud_metrics import BILLABLE_TIME
 from loadtest.core.errors import CloudError, UsageError
 from loadtest.emulator.model import Distribution, Labels, Point, Series, ServiceKey
-from loadtest.platforms.cloudrun.metrics import BILLABLE_TIME, MAX_WAIT_S, Clock, Ingestion, fetch
+from loadtest.platforms.cloudrun.metrics import MAX_WAIT_S, Clock, Ingestion, fetch
 from loadtest.platforms.cloudrun.series import points_of, table_of
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import TargetRecord

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.core import token_socket
 from loadtest.core.errors import CloudError
 from loadtest.platforms.cloudrun.tokens import (
     REFRESH_BEFORE_S,
-    SOCKET_VARIABLE,
     IdTokens,
     TokenServer,
     expiry_s,
@@ -91,7 +91,7 @@ def test_another_process_gets_the_token_over_the_socket() -> None:
             [sys.executable, "-c", ASK], env={**os.environ, **server.environment}, capture_output=True, check=True
         )
         assert done.stdout.decode().strip() == jwt(HOUR_S, name="1")
-        assert list(server.environment) == [SOCKET_VARIABLE]
+        assert list(server.environment) == [token_socket.VARIABLE]
 
 
 def test_only_this_user_may_reach_the_socket_and_nothing_is_left_of_it() -> None:

@@ -1,0 +1,41 @@
+"""Parse the `Server-Timing` header (https://www.w3.org/TR/server-timing/)."""
+
+from __future__ import annotations
+
+ENTRY = "predict"
+"""The entry that holds the time the service itself worked on a request, as `predict;dur=1.5` (in ms)."""
+
+MAX_US = 2**53 - 1
+"""Larger durations do not fit the column; they are rejected."""
+
+
+def us_of_ms(text: str | bytes) -> int:
+    """Return a number of ms, as text, in whole µs, rounded half up.
+
+    Raises:
+        ValueError: it is not a number, is not finite, is negative, or is above MAX_US.
+    """
+    try:
+        duration_us = int(float(text) * 1000 + 0.5)
+    except OverflowError:  # inf; int(nan) raises ValueError by itself
+        raise ValueError(f"{text!r} is not finite") from None
+    if not 0 <= duration_us <= MAX_US or float(text) < 0:
+        raise ValueError(f"{text!r} is not a duration")
+    return duration_us
+
+
+def server_us(value: str) -> int | None:
+    """Return the duration of ENTRY in a header's value, in µs; None when the value has no such entry or duration.
+
+    Raises:
+        ValueError: the duration is not a number that `us_of_ms` accepts.
+    """
+    for entry in value.split(","):
+        name, *parameters = entry.split(";")
+        if name.strip() != ENTRY:
+            continue
+        for parameter in parameters:
+            key, _, number = parameter.partition("=")
+            if key.strip() == "dur":
+                return us_of_ms(number.strip(' \t"'))
+    return None
