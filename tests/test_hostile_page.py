@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from loadtest.core.cloud_run import SERVICE
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.haproxy import find_haproxy
@@ -159,11 +160,11 @@ def test_the_emulator_runs_nothing_and_tells_nothing(browser: Browser, evil_site
     config = EmulatorConfig(RevisionTemplate(command=APP), options=EmulatorOptions(allow_any_command=True))
     with EmulatorHandle.start(config) as emulator:
         before = emulator.state()
-        paths = [base, "/state", f"{base}/target-service", f"{base}/target-service:setIamPolicy"]
+        paths = [base, "/state", f"{base}/{SERVICE}", f"{base}/{SERVICE}:setIamPolicy"]
         assert attacked(browser, evil_site, emulator.api_port, paths, json.dumps(service)) == []
         assert attacked(browser, evil_site, int(emulator.url.rpartition(":")[2]), ["/", "/who"], "{}") == []
         after = emulator.state()
-        assert [one["name"] for one in after["services"]] == ["target-service"]
+        assert [one["name"] for one in after["services"]] == [SERVICE]
         (was,), (now,) = (state["services"][0]["revisions"] for state in (before, after))
         assert (now["instances"], now["requests"]) == ([], was["requests"])  # no page has even started an instance
         assert set(now["by_code"]) <= {"403", "421"}

@@ -17,6 +17,7 @@ import grpc
 import pytest
 
 from loadtest.core.cloud_metrics import BILLABLE_TIME, INSTANCE_COUNT, REQUEST_COUNT
+from loadtest.core.cloud_run import SERVICE
 from loadtest.core.errors import CloudError, EmulatorError
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.haproxy import find_haproxy
@@ -130,7 +131,7 @@ def test_a_process_that_ends_fails_the_deploy_with_its_last_words(emulator: Emul
 
 def test_the_doctor_looks_at_the_service_there(emulator: EmulatorHandle) -> None:
     asked = ServiceCheckRequest(
-        service="target-service",
+        service=SERVICE,
         project=None,
         region=None,
         endpoint=emulator.api_endpoint,
