@@ -116,7 +116,7 @@ def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
 
 def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], seed: int, counts: list[int]) -> bool:
     """Count whether the cause of the spike that begins nearest to the event is right."""
-    best = min(hits, key=lambda one: (abs(one.onset_s - event.at_s) > NEAR_S, -one.extra_waiting_request_s))
+    best = min(hits, key=lambda one: (round(abs(one.onset_s - event.at_s) / 3), -one.extra_waiting_request_s))
     named, sure = best.cause, best.confidence
     result.said[sure] += 1
     counts[2] += 1

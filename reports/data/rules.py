@@ -63,6 +63,9 @@ SCAN_LENGTH_S = 4.0
 """…from the first such request to the last answer: a single request that blocks a core for a second makes a short queue
 behind it, which is the run's tail and no event."""
 
+STOPPED_SHARE, STOPPED_S = 0.5, 1.0
+"""…or eight of them, half of the requests of their seconds, one for longer than a second: then everything stood."""
+
 SCAN_CHANCE = 1e-7
 """Poisson, at the run's own rate of them: 10,000 windows an hour give one in a thousand hours by chance."""
 
@@ -79,8 +82,8 @@ OUTAGE_WINDOW_S = 5
 OUTAGE_RATIO, OUTAGE_FAILURES = 0.2, 3
 """A fifth of the requests of five seconds, and three of them: what a client sees as "it does not work"."""
 
-SILENT_S, SILENT_ANSWERS, SILENCE_BEFORE_S = 5, 8, 60
-"""No answer for so many seconds in which the rate of the minute before would have given so many."""
+SILENT_S, SILENT_ANSWERS, SILENCE_BEFORE_S = 4, 8, 60
+"""No answer in so many whole seconds (five seconds hold four at least) in which the minute before would give eight."""
 
 CALM_PERCENTILE, CALM_PERCENTILE_SHORT, SHORT_RUN_S = 25, 10, 600
 """That quartile; in a run shorter than 10 min a ramp and its scaling fill most of it: there the lowest tenth."""
@@ -249,7 +252,7 @@ PAUSE_APART_S, PAUSE_REGULAR, PAUSE_MOST = 2.0, 0.15, 0.8
 """Pauses lie 2 s apart; four fifths of their intervals within 15 % of the usual one: of four random ones that has a
 chance of 1 %."""
 
-DEPENDENCY_S, DEPENDENCY_RATIO, DEPENDENCY_CPU = 8, 1.25, 1.25
+DEPENDENCY_S, DEPENDENCY_RATIO, DEPENDENCY_CPU = 15, 1.25, 1.25
 """Shorter is a pause; the fastest (p5) take a quarter longer, and the CPU is used no more than a quarter above."""
 
 # Warm-up.

@@ -241,7 +241,9 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
         window = Window(int(seconds[0]), int(seconds[-1]) + 1)
         share = slow[window.start_s : window.end_s].sum() / max(1, window.sum(series.ok))
         worst_us = series.cells.grid(window.start_s, window.end_s, width_s=window.length_s).quantile(1.0)[0]
-        if share >= rules.SCAN_SHARE and window.length_s + worst_us / 1e6 >= rules.SCAN_LENGTH_S:
+        long = window.length_s + worst_us / 1e6 >= rules.SCAN_LENGTH_S
+        stopped = share >= rules.STOPPED_SHARE and worst_us >= rules.STOPPED_S * 1e6
+        if share >= rules.SCAN_SHARE and (long or (stopped and slow[begin:end].sum() >= rules.START_SLOW_REQUESTS)):
             first, last = window.start_s // rules.WINDOW_S, (window.end_s - 1) // rules.WINDOW_S
             yield _Stretch(window, first, last, float(np.exp(levels.on[first])))
 
