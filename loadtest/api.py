@@ -28,6 +28,7 @@ class Format(StrEnum):
     JSON = "json"
     MARKDOWN = "markdown"
     JUNIT = "junit"
+    GITHUB = "github"
 
 
 class RecordedRun:
@@ -170,6 +171,8 @@ def rendered(made: Report, format: Format) -> str:
         from reports.render.markdown import render_markdown as render
     elif format is Format.JUNIT:
         from reports.render.junit import render_junit as render
+    elif format is Format.GITHUB:
+        from reports.render.github import render_github as render
     else:
         return made.model_dump_json(indent=2) + "\n"
     return render(made)
@@ -198,6 +201,19 @@ def write(path: Path, text: str) -> Path:
     except ValueError as error:
         raise UnusableError(f"`{path}` cannot be written: {error}.") from error
     return path
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file that others write to as well.
+
+    Raises:
+        UnusableError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UnusableError(f"`{path}` cannot be written: {error.strerror or error}.") from error
 
 
 def _format(name: str) -> Format:

@@ -526,6 +526,23 @@ class Comparison(Part):
     notes: list[str]
 
 
+class Regression(Part):
+    """Whether one side of a comparison is slower than its baseline by more than a margin (docs/ci.md)."""
+
+    text: Annotated[str, Field(description="the margin as written, `p95=5%`")]
+    a_name: Annotated[str, Field(description="the baseline")]
+    b_name: str
+    scope: Annotated[str, Field(description="a phase, `all`, or an endpoint")]
+    statistic: Annotated[str, Field(description="p50, p95 or p99")]
+    margin_ratio: Annotated[float, Field(description="how much slower is allowed")]
+    difference_ratio: Annotated[float | None, Field(description="b / a − 1")]
+    low_ratio: float | None
+    high_ratio: float | None
+    verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="missed: slower beyond the margin")]
+    why: Annotated[str, Field(description="one sentence part with the numbers")]
+    would_decide: Annotated[str, Field(description="what would decide an undecided one, a sentence")] = ""
+
+
 class Report(Part):
     """Everything a report says."""
 
@@ -537,3 +554,9 @@ class Report(Part):
     comparisons: Annotated[
         list[Comparison], Field(description="the first side against each other one; empty for a single run")
     ]
+    regressions: Annotated[
+        list[Regression], Field(description="each margin asked for, judged for each comparison; empty without one")
+    ] = []
+    baseline: Annotated[
+        list[str], Field(description="names of the runs that are only a baseline: their own objectives decide nothing")
+    ] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.model import Objective, RunSummary, RunVerdict
+from reports.model import Objective, Regression, Report, RunSummary, RunVerdict
 
 GENERATOR_MATTERS_RATIO = 0.01
 """Above 1 % the rest of the load is no longer what was asked for: the share at which errors count by default."""
@@ -72,3 +72,24 @@ def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunV
             why = [f"{name}: {said}" if names else said for name, one in those for said in one.why]
             return those[0][1].model_copy(update={"why": why})
     raise ValueError("no run to decide about")
+
+
+def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
+    """Return the verdict of a report: of its runs together, and of the margins that a comparison was held against.
+
+    Runs that are only a baseline count by the comparison alone: what they missed then is no news.
+    """
+    judged = [run for run in report.runs if run.name not in report.baseline]
+    found = [
+        *(RunVerdict(kind=one.verdict, why=[regression_sentence(one)]) for one in report.regressions),
+        of_runs(judged or report.runs, allow_degraded=allow_degraded),
+    ]
+    worst = next(kind for kind in ("missed", "undecided", "held", "unjudged") if kind in [one.kind for one in found])
+    those = [one for one in found if one.kind == worst]
+    return those[0].model_copy(update={"why": [said for one in those for said in one.why]})
+
+
+def regression_sentence(one: Regression) -> str:
+    """Return a judged margin as one sentence, with what would decide it where it is open."""
+    said = f"{one.text} of {one.b_name} against {one.a_name}: {one.why}"
+    return f"{said}. {one.would_decide.rstrip('.')}" if one.would_decide else said

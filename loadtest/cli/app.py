@@ -127,7 +127,7 @@ def run_verb(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         _require_text(arguments)
-        return int(app(list(arguments), standalone_mode=False) or 0)
+        return int(app(report.with_default_margin(arguments), standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted", markup=False)
         return ExitCode.INTERRUPTED

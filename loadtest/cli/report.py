@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,13 +37,34 @@ def report(
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write it here instead; prints the path.")
     ] = None,
+    fail_on_regression: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on-regression",
+            metavar="[p95=5%]",
+            help="Exit with 1 when a run is slower than the baseline by more than this, with 3 when that cannot be "
+            'decided. Also p50, p99, and "p95(POST /predict)=10%"; repeatable.',
+            show_default=False,
+            rich_help_panel="Gates",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Compare with the newest run of this label, and with its other runs from the same commit.",
+            show_default=False,
+            rich_help_panel="Gates",
+        ),
+    ] = None,
     prices: words.Prices = None,
     free_tier: words.FreeTier = False,
 ) -> int:
     """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
 
     A single run's page is written into its folder, a comparison beside the runs; the path is printed. The exit code
-    says what the objectives came to: 0 held, 1 one was missed, 3 one had no data or a run is degraded.
+    says what the objectives came to: 0 held, 1 one was missed, 3 one had no data or a run is degraded. With
+    --fail-on-regression the baseline's own objectives do not count.
 
     Examples:
         python lt.py report
@@ -49,19 +72,27 @@ def report(
         python lt.py report latest --format text
 
         python lt.py report 20260817T101500Z-ramp300-local 20260817T103000Z-ramp300-cloud --open
+
+        python lt.py report latest --baseline main --fail-on-regression p95=5% --format github
     """
     from reports.summary.build import build_report
 
     from ..api import rendered, write, write_page
+    from ..core.margins import parse_margin
     from ..core.price_overrides import overrides
     from .terminal import out, talk, write_data
 
     priced = overrides(prices, free_tier=free_tier)
-    folders, notes = _chosen(runs, run or [])
+    margins = [parse_margin(text) for text in fail_on_regression or []]
+    before, folders, notes = _sides(runs, run or [], baseline, gated=bool(margins))
     for note in notes:
         talk.print(note, markup=False)
-    made = build_report([folder.path for folder in folders], notes=notes, prices=priced)
-    if out_file is not None or format is Format.HTML:
+    folders = [*before, *folders]
+    paths = [folder.path for folder in folders]
+    made = build_report(paths, notes=notes, prices=priced, baseline=len(before), margins=margins)
+    if format is Format.GITHUB:
+        _to_github(made, out_file)
+    elif out_file is not None or format is Format.HTML:
         path = write_page(made, folders) if out_file is None else write(out_file, rendered(made, format))
         out.print(str(path), markup=False)
         if open_it and format is Format.HTML:
@@ -73,11 +104,71 @@ def report(
 
 def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
     """Return what the reported runs came to; a degraded run is undecided unless it is allowed."""
-    from reports.verdict import of_runs
+    from reports.verdict import of_report
 
     from ..core.exit_codes import of_verdict
 
-    return of_verdict(of_runs(made.runs, allow_degraded=allow_degraded).kind)
+    return of_verdict(of_report(made, allow_degraded=allow_degraded).kind)
+
+
+def with_default_margin(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the usual margin after every `--fail-on-regression` that has none.
+
+    An option with an optional value would take the name of a run for its value.
+    """
+    from ..core.margins import DEFAULT_MARGIN, MARGIN_START
+
+    found: list[str] = []
+    for at, argument in enumerate(arguments):
+        found.append(argument)
+        if argument == "--fail-on-regression" and not MARGIN_START.match("".join(arguments[at + 1 : at + 2])):
+            found.append(DEFAULT_MARGIN)
+    return found
+
+
+def _to_github(made: Report, out_file: Path | None) -> None:
+    """Print annotations; the Markdown goes to the step's summary (or FILE), else to stdout after them."""
+    from reports.render.github import annotation_lines, quoted
+    from reports.render.markdown import render_markdown
+
+    from ..api import append, write
+    from .terminal import out, write_data
+
+    write_data(annotation_lines(made))
+    body = render_markdown(made)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if out_file is not None:
+        out.print(str(write(out_file, body)), markup=False)
+    if summary:
+        append(Path(summary), body)
+    elif out_file is None:
+        write_data(quoted(body))
+
+
+def _sides(
+    runs: Path, names: list[str], baseline: str | None, *, gated: bool
+) -> tuple[list[RunFolder], list[RunFolder], list[str]]:
+    """Return the runs of the baseline by label, the others, and what to say about the choice.
+
+    Raises:
+        UsageError: a margin is asked for, and there are not two sides.
+        UnknownRunError: a run, or a run of the label, is not there.
+    """
+    from ..core.errors import UsageError
+    from ..recording.catalogue import find_run
+    from ..recording.choice import runs_of_label
+
+    if baseline is None:
+        folders, notes = ([], []) if gated and not names else _chosen(runs, names)
+        if gated and len(folders) < 2:
+            raise UsageError(
+                "`--fail-on-regression`: name the baseline and the new run (`lt report BASE NEW`), or the baseline's "
+                "label (`--baseline main`)."
+            )
+        return [], folders, notes
+    new = _chosen(runs, names)[0] if names else [find_run(runs, "latest")]
+    before = runs_of_label(runs, baseline, without=new)
+    return before, new, []
 
 
 def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import UnknownRunError
@@ -32,6 +33,31 @@ def newest_pair(runs: Path) -> tuple[list[RunFolder], list[str]]:
         of = local[1] if run.target.capabilities.single_process else run
         return [folder], [_missing(of, "emulator", f"No cloud or emulator run of {of.scenario.name}")]
     return [local[0], remote], []
+
+
+def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) -> list[RunFolder]:
+    """Return the newest finished run of a label and its others from the same commit, oldest first.
+
+    Older commits stay out: they were another service.
+
+    Args:
+        runs: the folder that holds the runs.
+        label: of the baseline.
+        without: runs that are to be compared with it.
+
+    Raises:
+        UnknownRunError: there is none.
+    """
+    excluded = {folder.path.resolve() for folder in without}
+    known = [(f, run) for f, run, _ in list_runs(runs) if run and run.outcome is not Outcome.RUNNING]
+    found = [(f, run) for f, run in known if run.label == label and f.path.resolve() not in excluded]
+    if not found:
+        labels = ", ".join(sorted({run.label for _, run in known if run.label})) or "none"
+        raise UnknownRunError(
+            f"No other run in {runs}/ has the label `{label}` (labels there: {labels}): record one with "
+            f"`lt run --label {label}`, or give one the label with `lt runs label RUN {label}`."
+        )
+    return [folder for folder, run in found if run.git_commit == found[-1][1].git_commit]
 
 
 def _missing(run: Run, target: str, absent: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from loadtest.core.objectives import PLATFORM_METRICS, EndpointName, Objective, Unit
 from reports.analysis.phases import PhaseWindow
 from reports.data.exact import Distribution
-from reports.data.formats import usd
+from reports.data.formats import count, plural, usd
 from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints
 from reports.data.numbers import throughput_per_s
 from reports.data.series import Series
@@ -129,16 +129,18 @@ def _rate(objective: Objective, observed: Observed, window: Window) -> Judgement
     value = throughput_per_s(series, window)
     if value is None or not window.sum(series.started):
         return _undecided(objective, "nothing was sent in it")
-    return _decided(objective, value, f"{window.sum(series.ok_ended)} successful answers in {window.length_s} s")
+    return _decided(
+        objective, value, f"{plural(window.sum(series.ok_ended), 'successful answer')} in {window.length_s} s"
+    )
 
 
 def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) -> Judgement:
     """Judge the share of requests that failed; an exception of the scenario's own code counts as one more that did."""
     if not sent + task_errors:
         return _undecided(objective, "nothing was sent in it")
-    detail = f"{failed} of {sent} requests failed"
+    detail = f"{count(failed)} of {plural(sent, 'request')} failed"
     if task_errors:
-        detail += f", and the scenario's own code raised {task_errors} {'error' if task_errors == 1 else 'errors'}"
+        detail += f", and the scenario's own code raised {plural(task_errors, 'error')}"
     return _decided(objective, (failed + task_errors) / (sent + task_errors), detail)
 
 
@@ -151,7 +153,7 @@ def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window
         return _error_rate(objective, found.failed, found.failed + found.ok.requests, 0)
     if not window.length_s:
         return _undecided(objective, "the phase is empty")
-    detail = f"{found.ok.requests} successful answers in {window.length_s} s"
+    detail = f"{plural(found.ok.requests, 'successful answer')} in {window.length_s} s"
     return _decided(objective, found.ok.requests / window.length_s, detail)
 
 
@@ -186,13 +188,13 @@ def _percentile(objective: Objective, exact: Distribution, at_least: Distributio
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) or not objective.upper else Judged.MISSED
         why = f"no request succeeded; of the {censored} without an answer, {objective.metric} is ≥ {bound_ms:.0f} ms"
         return Judgement(objective, verdict, None, why)
-    judged = _decided(objective, found.value_ms, f"{exact.requests} successful requests")
+    judged = _decided(objective, found.value_ms, plural(exact.requests, "successful request"))
     among = p * at_least.requests > exact.requests
     if judged.verdict is Judged.HELD and objective.upper and among and bound_ms is not None:
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) else Judged.MISSED
         why = (
-            f"with the {censored} requests without an answer counted, {objective.metric} is ≥ {bound_ms:.0f} ms "
-            f"(of the successful: {found.value_ms:.1f} ms)"
+            f"with the {plural(censored, 'request')} without an answer counted, {objective.metric} is "
+            f"≥ {bound_ms:.0f} ms (of the successful: {found.value_ms:.1f} ms)"
         )
         return Judgement(objective, verdict, found.value_ms, why)
     return judged

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 
-from reports.model import Objective, Report, RunSummary
-from reports.verdict import decide, generator_ratio
+from reports.model import Objective, Regression, Report, RunSummary
+from reports.verdict import decide, generator_ratio, regression_sentence
 
 
 def render_junit(report: Report) -> str:
     """Return JUnit XML: a suite per run, a case per objective (the implied one too) and one for the run's own outcome.
+
+    Margins of a comparison are a suite of their own; runs that are only a baseline have none.
 
     A missed objective is a failure; an undecided one and a run that is not complete are errors, which no CI server
     takes for a pass.
     """
     suites = ET.Element("testsuites", name="lt")
     for run in report.runs:
-        suites.append(_suite(run))
+        if run.name not in report.baseline:
+            suites.append(_suite(run))
+    if report.regressions:
+        suites.append(_regressions(report.regressions))
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -42,6 +48,27 @@ def _suite(run: RunSummary) -> ET.Element:
         ET.SubElement(case, "system-out").text = clean(f"{run.outcome}: {'. '.join(run.reasons)}")
     for objective in run.objectives:
         suite.append(_case(objective, name))
+    return suite
+
+
+def _regressions(found: Sequence[Regression]) -> ET.Element:
+    verdicts = [one.verdict for one in found]
+    suite = ET.Element(
+        "testsuite",
+        name="regression",
+        tests=str(len(found)),
+        failures=str(verdicts.count("missed")),
+        errors=str(verdicts.count("undecided")),
+    )
+    for one in found:
+        name = clean(f"{one.text}: {one.b_name} against {one.a_name}")
+        case = ET.SubElement(suite, "testcase", classname="regression", name=name)
+        said = clean(regression_sentence(one))
+        if one.verdict == "held":
+            ET.SubElement(case, "system-out").text = said
+        else:
+            kind = "failure" if one.verdict == "missed" else "error"
+            ET.SubElement(case, kind, type=one.verdict, message=said)
     return suite
 
 

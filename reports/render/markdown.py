@@ -9,18 +9,75 @@ from reports.model import Report
 from reports.render import sentences
 from reports.render.sections import outline
 from reports.render.tree import Beside, Block, Cards, Cell, Charts, Facts, Heading, Points, Table, Words
+from reports.verdict import of_report
 
 SPECIAL = "\\`*_{}[]<>#|~&"
 
 
+MAX_BYTES = 64_000
+"""GitHub takes 65,536 characters as a comment."""
+
+
 def render_markdown(report: Report) -> str:
-    """Return the report as GitHub-flavoured Markdown; texts of a run are escaped."""
-    parts = [f"# {escaped(sentences.title(report))}"]
+    """Return the report as GitHub-flavoured Markdown of at most MAX_BYTES, the verdict first.
+
+    Texts of a run are escaped. What does not fit is left out from the end, table rows one by one, and said.
+    """
+    parts = [f"# {escaped(sentences.title(report))}", *_verdict(report)]
+    left_out: list[str] = []
+    room = MAX_BYTES - sum(_size(part) for part in parts) - NOTE_BYTES
     for section in outline(report):
         blocks = [part for block in section.blocks for part in _parts(block)]
-        if blocks:
-            parts += [f"## {escaped(section.heading)}", *blocks]
+        if not blocks:
+            continue
+        for part in (f"## {escaped(section.heading)}", *blocks):
+            kept = _fitting(part, room)
+            if kept:
+                parts.append(kept)
+                room -= _size(kept)
+            if kept != part and section.heading not in left_out:
+                left_out.append(section.heading)
+    if left_out:
+        parts.append(escaped(f"Left out or cut for length: {', '.join(left_out)}. The page (--format html) has all."))
     return "\n\n".join(parts) + "\n"
+
+
+NOTE_BYTES = 1_000
+"""Kept free for the sentence on what was left out."""
+
+MAX_REASONS = 20
+
+
+def _verdict(report: Report) -> list[str]:
+    """Return the verdict in bold and what it rests on."""
+    found = of_report(report)
+    reasons = [f"- {escaped(reason[:MAX_REASON_CHARS])}" for reason in found.why[:MAX_REASONS]]
+    more = len(found.why) - MAX_REASONS
+    reasons += [f"- and {more} more"] if more > 0 else []
+    return [
+        f"**{sentences.MARKS.get(found.kind, '')} {found.kind.capitalize()}**".replace("** ", "**"),
+        "\n".join(reasons),
+    ]
+
+
+MAX_REASON_CHARS = 600
+
+
+def _fitting(part: str, room: int) -> str:
+    """Return as many whole lines of a part as fit; a table without a row, and a heading alone, say nothing."""
+    if _size(part) <= room:
+        return part
+    lines: list[str] = []
+    for line in part.splitlines():
+        room -= _size(line)
+        if room < 0:
+            break
+        lines.append(line)
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _size(part: str) -> int:
+    return len(part.encode()) + 2
 
 
 def escaped(text: str) -> str:

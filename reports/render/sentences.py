@@ -21,7 +21,7 @@ from reports.model import (
     TaskError,
 )
 from reports.render.tree import Card, Tone
-from reports.verdict import of_runs
+from reports.verdict import of_report, regression_sentence
 
 MARKS: Mapping[str, str] = {"held": "✓", "missed": "✗", "undecided": "?"}
 
@@ -65,8 +65,8 @@ def not_a_spike() -> str:
 
 
 def verdict(report: Report, *, allow_degraded: bool = False) -> str:
-    """Return what the runs come to together: held, missed, undecided or unjudged (see reports/verdict.py)."""
-    return of_runs(report.runs, allow_degraded=allow_degraded).kind
+    """Return what the report comes to: held, missed, undecided or unjudged (see reports/verdict.py)."""
+    return of_report(report, allow_degraded=allow_degraded).kind
 
 
 def failed_of(run: RunSummary) -> int:
@@ -163,7 +163,8 @@ def cards(report: Report) -> tuple[Card, ...]:
 
 def _held(report: Report) -> Card:
     kind = verdict(report)
-    lines = objective_lines(report)
+    lines = [f"{MARKS[one.verdict]} {regression_sentence(one)}." for one in report.regressions]
+    lines += objective_lines(report)
     several = len(report.runs) > 1
     lines += [
         f"{run.name if several else 'The run'} is {run.outcome}{': ' * bool(run.reasons)}{'; '.join(run.reasons[:2])}."

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtest import __version__
+from loadtest.core.margins import Margin
 from loadtest.recording.folder import RunFolder
 from reports import model
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparison import Side, compare
+from reports.analysis.regression import judge_regression
 from reports.data import formats
 from reports.data.memory import give_back_large_blocks
 from reports.data.timeline import step_for
@@ -28,7 +30,12 @@ def summarise(folder: Path) -> model.Report:
 
 
 def build_report(
-    folders: Sequence[Path], *, notes: Sequence[str] = (), prices: Mapping[str, object] | None = None
+    folders: Sequence[Path],
+    *,
+    notes: Sequence[str] = (),
+    prices: Mapping[str, object] | None = None,
+    baseline: int = 0,
+    margins: Sequence[Margin] = (),
 ) -> model.Report:
     """Return the report of one run, or of several compared: the first one's side against each other side.
 
@@ -38,6 +45,9 @@ def build_report(
         folders: of the runs, the one to compare against first.
         notes: sentences that the reader should see first.
         prices: fields of `core.prices.Prices` in place of the listed ones, and of those that a run was made with.
+        baseline: how many of the first folders are one side, whatever their labels; 0: those with the label (or
+            target) of the first one.
+        margins: how much slower than the first side the others may be.
 
     Raises:
         RunFolderError: a run is still running, or cannot be read.
@@ -46,12 +56,16 @@ def build_report(
     found = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
     names = run_names(found)
     step_s = max(step_for(one.series.seconds) for one in found)
+    runs = [run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)]
+    comparisons = _comparisons(found, names, baseline)
     return model.Report(
         made_by=f"lt {__version__}",
         made_at=datetime.now(UTC).replace(microsecond=0),
         notes=list(notes),
-        runs=[run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)],
-        comparisons=_comparisons(found, names),
+        runs=runs,
+        comparisons=comparisons,
+        regressions=[judge_regression(margin, one, runs) for one in comparisons for margin in margins],
+        baseline=comparisons[0].a if comparisons and (baseline or margins) else [],
     )
 
 
@@ -61,7 +75,9 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
     times = [f"{side} {formats.utc(one.run.start)}" for side, one in zip(sides, found, strict=True)]
     names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
     repeated = Counter(names)
-    return [name if repeated[name] == 1 else f"{name} ({one.run.id})" for name, one in zip(names, found, strict=True)]
+    names = [name if repeated[name] == 1 else f"{name} ({one.run.id})" for name, one in zip(names, found, strict=True)]
+    copies = Counter(names)  # the same id in two folders: without names of their own they would be one run
+    return [name if copies[name] == 1 else f"{name} no. {at}" for at, name in enumerate(names, 1)]
 
 
 def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> Analysis:
@@ -73,11 +89,14 @@ def _side(found: Analysis) -> str:
     return found.run.label or found.run.target.kind
 
 
-def _comparisons(found: Sequence[Analysis], names: Sequence[str]) -> list[model.Comparison]:
+def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int) -> list[model.Comparison]:
     sides: dict[str, list[int]] = {}
-    for at, one in enumerate(found):
+    for at, one in enumerate(found[baseline:], start=baseline):
         sides.setdefault(_side(one), []).append(at)
-    if len(sides) == 1 and len(found) > 1:  # one label throughout: the first run against each other run
+    if baseline:
+        label = _side(found[0])
+        sides = {f"{label} (baseline)" if label in sides else label: list(range(baseline)), **sides}
+    elif len(sides) == 1 and len(found) > 1:  # one label throughout: the first run against each other run
         sides = {name: [at] for at, name in enumerate(names)}
     first, *others = (Side(name, {names[at]: found[at] for at in places}) for name, places in sides.items())
     return [compare(first, other) for other in others]

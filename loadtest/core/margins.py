@@ -1,0 +1,48 @@
+"""Parse regression margins such as `p95=5%` or `p99(POST /predict)=10%` into frozen records."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+DEFAULT_MARGIN = "p95=5%"
+
+MARGIN_START = re.compile(r"p\d[^=]*=")
+"""What tells a margin from the name of a run."""
+
+_MARGIN = re.compile(r"p(50|95|99)\s*(?:\((?P<scope>[^=]+)\))?\s*=\s*(?P<percent>\d+(?:\.\d+)?)\s*%")
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How much slower than the baseline a run may be.
+
+    Attributes:
+        text: as written.
+        statistic: p50, p95 or p99 of successful response times: what a comparison has.
+        scope: a phase, or an endpoint as `POST /predict`; "": the steady phase, or the whole run where it has none.
+        ratio: 0.05 allows 5 % more.
+    """
+
+    text: str
+    statistic: str
+    scope: str
+    ratio: float
+
+
+def parse_margin(text: str) -> Margin:
+    """Return the margin that `text` writes.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _MARGIN.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"`--fail-on-regression {text}`: write p50, p95 or p99 and how much more is allowed, as p95=5% or "
+            '"p95(POST /predict)=10%".'
+        )
+    scope = (found["scope"] or "").strip()
+    return Margin(text.strip(), f"p{found[1]}", scope, float(found["percent"]) / 100)

@@ -1,0 +1,118 @@
+"""Judge a comparison against a margin: held, missed, or undecided with what would decide it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from loadtest.core.margins import Margin
+from reports.analysis.objectives import Judged
+from reports.analysis.phases import PhaseName
+from reports.data import formats, rules
+from reports.model import ComparedLine, Comparison, Regression, RunSummary
+
+DAY_S = 86_400
+
+
+def judge_regression(margin: Margin, comparison: Comparison, runs: Sequence[RunSummary]) -> Regression:
+    """Return whether the second side of a comparison is slower than the first beyond a margin.
+
+    Missed: the whole 95 % interval of the difference lies above the margin. Held: all of it lies below. Otherwise, and
+    where the sides were not run alike, undecided.
+
+    Args:
+        margin: what is allowed.
+        comparison: of the baseline with the new side.
+        runs: all runs of the report; those of the comparison tell how long its windows are.
+    """
+    line = _line(margin, comparison)
+    length_s = _length_s(line.scope if line else PhaseName.ALL, comparison, runs)
+    verdict, why, cure = _judged(margin, comparison, line, length_s)
+    return Regression(
+        text=margin.text,
+        a_name=comparison.a_name,
+        b_name=comparison.b_name,
+        scope=line.scope if line else margin.scope,
+        statistic=margin.statistic,
+        margin_ratio=margin.ratio,
+        difference_ratio=line.difference_ratio if line else None,
+        low_ratio=line.low_ratio if line else None,
+        high_ratio=line.high_ratio if line else None,
+        verdict=verdict.value,
+        why=why,
+        would_decide=cure,
+    )
+
+
+def _line(margin: Margin, comparison: Comparison) -> ComparedLine | None:
+    lines = {line.scope: line for line in comparison.lines if line.statistic == margin.statistic}
+    if margin.scope:
+        return lines.get(margin.scope)
+    return lines.get(PhaseName.STEADY) or lines.get(PhaseName.ALL)
+
+
+def _length_s(scope: str, comparison: Comparison, runs: Sequence[RunSummary]) -> float:
+    """Return the length of the shortest window that is compared; endpoints are compared in the steady phase."""
+    names = {*comparison.a, *comparison.b}
+    found = []
+    for run in (run for run in runs if run.name in names):
+        phases = {phase.name: phase.end_s - phase.start_s for phase in run.phases}
+        found.append(phases.get(scope) or phases.get(PhaseName.STEADY) or run.duration_s)
+    return min(found, default=0.0)
+
+
+def _judged(
+    margin: Margin, comparison: Comparison, line: ComparedLine | None, length_s: float
+) -> tuple[Judged, str, str]:
+    """Return the verdict, why, and what would decide it where it is open."""
+    if line is None:
+        scopes = list(dict.fromkeys(line.scope for line in comparison.lines))
+        why = f"the two sides have no {margin.scope or 'phase'} in common to compare"
+        return Judged.UNDECIDED, why, f"Compare what both have: {formats.listing(scopes)}." if scopes else ""
+    unlike = [f"{one.what} {one.a} against {one.b}" for one in comparison.differences if one.matters]
+    if unlike:
+        cure = "Run both sides alike, or name another baseline."
+        return Judged.UNDECIDED, f"the two sides were not run alike: {'; '.join(unlike)}", cure
+    if line.difference_ratio is None or line.low_ratio is None or line.high_ratio is None:
+        return Judged.UNDECIDED, line.why or "no difference can be told", _more_data(line, length_s)
+    why = (
+        f"{line.statistic} ({formats.phase(line.scope)}) {formats.ms(line.a_ms)} → {formats.ms(line.b_ms)}, "
+        f"{formats.change(line.difference_ratio)} "
+        f"(95 % interval {formats.change_interval(line.low_ratio, line.high_ratio)})"
+    )
+    allowed = f"{100 * margin.ratio:g} %"
+    if line.low_ratio > margin.ratio:
+        return Judged.MISSED, f"{why}: slower by more than {allowed}", ""
+    if line.high_ratio <= margin.ratio:
+        return Judged.HELD, f"{why}: not slower by more than {allowed}", ""
+    several = len(comparison.a) > 1 or len(comparison.b) > 1
+    return Judged.UNDECIDED, f"{why}: {allowed} lies within the interval", _closer(margin, line, length_s, several)
+
+
+def _more_data(line: ComparedLine, length_s: float) -> str:
+    """Return what a comparison without an interval lacks."""
+    if line.difference_ratio is None:
+        return "Runs whose requests succeed on both sides would decide it."
+    if length_s < rules.COMPARED_AT_LEAST_S:
+        return (
+            f"Runs with at least {rules.COMPARED_AT_LEAST_S} s of {formats.phase(line.scope)} would make it decidable "
+            f"(these: {formats.seconds(length_s)})."
+        )
+    p = float(line.statistic.removeprefix("p")) / 100
+    needed = math.ceil(round(rules.BEYOND_AT_LEAST / (1 - p), 6))
+    return f"Longer runs, with at least {formats.count(needed)} successful requests on each side, would decide it."
+
+
+def _closer(margin: Margin, line: ComparedLine, length_s: float, several: bool) -> str:
+    """Return how long runs would have to be, were the difference what it seems; the half-width falls with √length."""
+    turns = "more runs" if several else "several runs"
+    in_turns = f"{turns} on each side, in turns and with one label a side"
+    low, middle, high = (math.log1p(ratio or 0.0) for ratio in (line.low_ratio, line.difference_ratio, line.high_ratio))
+    gap = abs(middle - math.log1p(margin.ratio))
+    needed_s = math.inf if gap < rules.GAP_AT_LEAST else length_s * ((high - low) / 2 / gap) ** 2
+    if needed_s > DAY_S:
+        return f"The difference is too close to the margin for one longer run: {in_turns} would decide it."
+    return (
+        f"Runs with about {formats.seconds(needed_s)} of {formats.phase(line.scope)} (these: "
+        f"{formats.seconds(length_s)}) would decide it if the difference is what it seems; so would {in_turns}."
+    )
