@@ -100,7 +100,10 @@ def _more_data(line: ComparedLine, length_s: float) -> str:
         )
     p = float(line.statistic.removeprefix("p")) / 100
     needed = math.ceil(round(rules.BEYOND_AT_LEAST / (1 - p), 6))
-    return f"Longer runs, with at least {formats.count(needed)} successful requests on each side, would decide it."
+    return (
+        f"Longer runs, or several runs on each side, would decide it ({line.statistic} needs at least "
+        f"{formats.count(needed)} successful requests on each)."
+    )
 
 
 def _closer(margin: Margin, line: ComparedLine, length_s: float, several: bool) -> str:
