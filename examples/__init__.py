@@ -1,0 +1,1 @@
+"""Services that are not the bundled one, as the documentation uses them."""

@@ -1,0 +1,56 @@
+"""Serve a small model with FastAPI: the price of a house by a network of two layers in plain numpy.
+
+    python -m uvicorn examples.house_prices:app --port 8080
+
+`PREDICT_EXTRA_MS` makes every prediction slower by so much: a regression to be found.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Literal
+
+import numpy as np
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+app = FastAPI(title="House prices", version="1.0")
+
+_DRAW = np.random.default_rng(7)
+_HIDDEN = _DRAW.normal(0, 0.1, (6, 256))
+_OUT = _DRAW.normal(0, 0.1, 256)
+_EXTRA_S = float(os.environ.get("PREDICT_EXTRA_MS", "0")) / 1000
+_KINDS = ("flat", "house", "farm")
+
+
+class House(BaseModel):
+    """What is known of a house."""
+
+    area_m2: float = Field(ge=15, le=600, examples=[84.0])
+    rooms: int = Field(ge=1, le=20, examples=[3])
+    built: int = Field(ge=1800, le=2026, examples=[1978])
+    kind: Literal["flat", "house", "farm"] = "flat"
+
+
+class Price(BaseModel):
+    """What it would sell for."""
+
+    eur: float = Field(ge=0)
+
+
+@app.post("/predict", operation_id="predict")
+def predict(house: House) -> Price:
+    """Return the price of one house."""
+    if _EXTRA_S:
+        time.sleep(_EXTRA_S)
+    kind = [float(house.kind == each) for each in _KINDS]
+    features = np.array([house.area_m2 / 100, house.rooms / 5, (house.built - 1950) / 50, *kind])
+    score = float(np.maximum(features @ _HIDDEN, 0) @ _OUT)
+    return Price(eur=round(max(0.0, 3000 * house.area_m2 * (1 + score)), 2))
+
+
+@app.get("/healthz", operation_id="healthz")
+def healthz() -> dict[str, str]:
+    """Say that the service can answer."""
+    return {"status": "ok"}

@@ -1,0 +1,89 @@
+"""The workflow of docs/ci.md is one by GitHub's schema, and its `run:` lines do what the page says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def workflow() -> dict[Any, Any]:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text("utf-8"), re.DOTALL)
+    found: dict[Any, Any] = yaml.safe_load(block)
+    found["on"] = found.pop(True)  # YAML 1.1, which GitHub's parser is not, reads `on` as true
+    return found
+
+
+def steps() -> list[dict[str, Any]]:
+    return list(workflow()["jobs"]["load-test"]["steps"])
+
+
+def schema() -> dict[str, Any]:
+    pytest.importorskip("check_jsonschema", reason="a dev dependency since this test: `uv sync`")
+    vendored = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "github-workflows.json"
+    found: dict[str, Any] = json.loads(vendored.read_text("utf-8"))
+    return found
+
+
+def test_the_workflow_is_one_by_githubs_schema() -> None:
+    """Valid as it stands, and the schema notices a key, a trigger and a step that there are not."""
+    validator = jsonschema.Draft7Validator(schema())
+    assert [error.message for error in validator.iter_errors(workflow())] == []
+    for broken in (
+        {**workflow(), "job": {}},
+        {**workflow(), "on": ["pull_requests"]},
+        {**workflow(), "jobs": {"a": {"runs-on": "ubuntu-24.04", "steps": [{"name": "does nothing", "runs": "x"}]}}},
+    ):
+        assert list(validator.iter_errors(broken))
+
+
+def run_steps(folder: Path, *, label: str, extra_ms: int = 0) -> Iterator[tuple[str, int, str]]:
+    """Run the steps of the workflow in a copy of what they need; yield each one's name, exit code and output."""
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "LABEL": label,
+        "PREDICT_EXTRA_MS": str(extra_ms),
+        "GITHUB_STEP_SUMMARY": str(folder / f"summary-{label}.md"),
+    }
+    for step in steps():
+        skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; here everything is installed
+        if skipped or ("pull_request" in step.get("if", "") and label == "main"):
+            continue
+        done = _bash(step["run"], folder, env)
+        yield step["name"], done.returncode, done.stdout + done.stderr
+
+
+def _bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """As GitHub runs a step: `bash -e`."""
+    return subprocess.run(
+        ["bash", "-e", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> None:
+    """A run of main, one like it (held or undecided), one with 150 ms more (missed): each as the page writes it."""
+    for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for label, extra_ms, codes in (("main", 0, ()), ("pull-request", 0, (0, 3)), ("pull-request", 150, (1,))):
+        found = {name: (code, said) for name, code, said in run_steps(tmp_path, label=label, extra_ms=extra_ms)}
+        gate = found.pop("Compare with main", None)
+        assert {name: code for name, (code, _) in found.items()} == dict.fromkeys(found, 0), found
+        if codes:
+            assert gate is not None
+            assert gate[0] in codes, gate
+            assert re.search(r"^::(error|warning|notice) title=", gate[1], re.MULTILINE)
+    assert "Missed" in (tmp_path / "summary-pull-request.md").read_text()
