@@ -401,6 +401,14 @@ class CloudSeries(Part):
     ends_s: Annotated[float | None, Field(description="when its last point ends"), Shown("last point", "moment")]
 
 
+class DataFile(Part):
+    """A data file whose rows were given out once each."""
+
+    name: str
+    rows: int
+    not_sent_at_most: Annotated[int, Field(description="rows that no user got, at most: a lost worker took some along")]
+
+
 class Measured(Part):
     """How the numbers came to be."""
 
@@ -416,6 +424,7 @@ class Measured(Part):
     cloud_series: list[CloudSeries]
     missing: Annotated[list[str], Field(description="what could not be said, and why")]
     incidents: Annotated[list[Incident], Field(description="what happened to the recording")] = []
+    data_files: Annotated[list[DataFile], Field(description="files whose rows were given out once each")] = []
 
 
 class Totals(Part):

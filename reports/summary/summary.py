@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,6 +209,10 @@ def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
         cloud_series=_cloud_series(found),
         missing=[*damage, *_missing(found)],
         incidents=incidents(run),
+        data_files=[
+            model.DataFile(name=Path(one.file).name, rows=one.rows, not_sent_at_most=one.rows_not_sent_at_most)
+            for one in run.data_files
+        ],
     )
 
 

@@ -8,7 +8,9 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from reports.data import formats
+from reports.model import DataFile
 from reports.render import sentences
+from reports.render.html import render_html
 from reports.render.junit import render_junit
 from reports.render.markdown import render_markdown
 from reports.render.sparkline import p95_over_time
@@ -144,3 +146,19 @@ def test_junit_counts_missed_as_failures_and_undecided_as_errors() -> None:
 )
 def test_numbers_are_written_for_people(written: str, expected: str) -> None:
     assert written == expected
+
+
+@pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
+def test_rows_of_data_files_are_said(render: object) -> None:
+    """How many rows a file has, that each was sent once, and at most how many were not."""
+    files = [
+        {"name": "ids.parquet", "rows": 100_000, "not_sent_at_most": 100},
+        {"name": "names.csv", "rows": 1, "not_sent_at_most": 0},
+    ]
+    made = sample.report(sample.run())
+    measured = made.runs[0].measured.model_copy(update={"data_files": [DataFile.model_validate(one) for one in files]})
+    run = made.runs[0].model_copy(update={"measured": measured})
+    text = " ".join(render(made.model_copy(update={"runs": [run]})).split())  # type: ignore[operator] # all take a report
+    assert (
+        "100,000 rows of ids.parquet: each sent once; at most 100 not sent; 1 row of names.csv: each sent once" in text
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reports.data import formats as f
-from reports.model import Report, RunSummary
+from reports.model import DataFile, Report, RunSummary
 from reports.render.columns import table_of
 from reports.render.tree import Block, Cell, Facts, Heading, Section, Words
 
@@ -53,6 +53,7 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
     revision = f", revision {run.revision}" if run.revision else ""
     yield "Target", Cell(f"{run.target}, {run.url}{limits}{place}{revision}")
     yield "Requests", Cell(_requests(run))
+    yield "Data", Cell("; ".join(_data_file(one) for one in measured.data_files))
     yield "Load generator", _generator(run)
     yield "Options", Cell(_listed(measured.options))
     yield "Command", Cell(measured.command, code=True)
@@ -67,6 +68,16 @@ def _requests(run: RunSummary) -> str:
     if run.totals.generator:
         kinds.append(f"{f.count(run.totals.generator)} {f.outcome('generator')}")
     return ", ".join([f"{f.count(run.totals.requests)} recorded", f"{f.count(run.totals.ok)} successful", *kinds])
+
+
+def _data_file(one: DataFile) -> str:
+    """Return how many rows of a file were sent; what a lost worker had taken along is bounded, not known."""
+    rows = f"{f.plural(one.rows, 'row')} of {one.name}"
+    if not one.not_sent_at_most:
+        return f"{rows}: each sent once"
+    if one.not_sent_at_most == one.rows:
+        return f"{rows}: each to be sent once; perhaps none was sent"
+    return f"{rows}: each sent once; at most {f.count(one.not_sent_at_most)} not sent"
 
 
 def _generator(run: RunSummary) -> Cell:
