@@ -31,6 +31,7 @@ BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """Of a request or an answer over HTTP/1 that tells its length (https://cloud.google.com/run/quotas, 2026-08)."""
 
 _UNITS = (86400, 3600, 60, 1)
+_EPOCH_S = 40 * 366 * 86400  # an age of so many years is one that HAProxy has not set
 
 _CONFIG = """\
 global
@@ -312,14 +313,19 @@ class HAProxy:
 
 
 def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
-    """Return the clients' sessions in `show sess` that are at least `timeout_s` old (told in whole seconds).
+    """Return the clients' sessions in `show sess` whose request is at least `timeout_s` old (in whole seconds).
 
-    Its own filter by age lets every session through while HAProxy itself is younger than that age.
+    HAProxy's own filter by age passes every session while HAProxy itself is younger than that age. A session that
+    waits for its client's next request has no backend yet, and may have the age of the Unix epoch (`age=20828d14h`):
+    it is never overdue. Ending one would answer its next request with 503.
     """
     found = []
     for line in sessions.splitlines():
-        age = re.search(r" fe=fe .* age=(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)? ", line)
-        if age and sum(int(count or 0) * unit for count, unit in zip(age.groups(), _UNITS, strict=True)) >= timeout_s:
+        age = re.search(r" fe=fe be=be .* age=(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)? ", line)
+        if not age:
+            continue
+        age_s = sum(int(count or 0) * unit for count, unit in zip(age.groups(), _UNITS, strict=True))
+        if timeout_s <= age_s < _EPOCH_S:
             found.append(line.partition(":")[0])
     return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.emulator.access_log import Answered, parse_line
 from loadtest.emulator.cgroups import CgroupManager, quota_us
-from loadtest.emulator.haproxy import Queue, parse_queue
+from loadtest.emulator.haproxy import Queue, parse_overdue, parse_queue
 from loadtest.emulator.sizing import Sample, sample_of
 
 
@@ -105,3 +105,16 @@ def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:
     }
     assert sample_of(openapi) == Sample("POST", "/predict", b'{"Term": 84}')
     assert sample_of({"paths": {"/": {"get": {}}}}) is None
+
+
+def test_only_requests_older_than_the_timeout_are_overdue() -> None:
+    """A session that waits for its next request has no backend and the age of the epoch; it is left alone."""
+    line = "{name}: proto=tcpv4 src=127.0.0.1:1 fe=fe be={be} srv=i1 ts=104 epoch=0x3 age={age} calls=1 rate=0"
+    sessions = [
+        line.format(name="0x1", be="be", age="5m1s"),
+        line.format(name="0x2", be="be", age="4m59s"),
+        line.format(name="0x3", be="<NONE>", age="20828d14h"),
+        line.format(name="0x4", be="be", age="20828d14h"),
+        line.format(name="0x5", be="be", age="1d2h"),
+    ]
+    assert parse_overdue("\n".join(sessions), timeout_s=300) == ["0x1", "0x5"]
