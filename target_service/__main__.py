@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+
+if not __package__:  # run by its path, from any folder: import the package around this file, not what lies beside it
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 from ..core.errors import EmulatorError
@@ -20,8 +21,9 @@ from .handle import EmulatorConfig, StartResult
 from .running import running_emulator
 
 
-def main() -> None:
-    """Serve until told to stop."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Serve until told to stop. There are no arguments: all comes over stdin."""
+    del arguments
     config = EmulatorConfig.from_json(sys.stdin.readline())
     try:
         asyncio.run(_serve(config))

@@ -23,6 +23,7 @@ from .model import EmulatorOptions, RevisionTemplate, ServiceKey
 
 STOP_WITHIN_S = 20.0
 _LAST_WORDS = 2000  # characters
+_LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class EmulatorHandle:
         """
         with log.open("a+b") if log else tempfile.TemporaryFile() as events:
             process = subprocess.Popen(
-                [sys.executable, "-m", "loadtest.emulator"],
+                [sys.executable, str(_LAUNCH), ".emulator.__main__"],  # the working folder may hold a `loadtest`
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=events,

@@ -24,8 +24,9 @@ SPARE_SLOTS = 10
 
 LOOK_EVERY_S = 0.1
 
-TARGET_SERVICE = (sys.executable, "-m", "target_service")
-"""What runs where nothing else was asked for: this project's own service."""
+TARGET_SERVICE = (sys.executable, str(Path(__file__).resolve().parents[2] / "target_service" / "__main__.py"))
+"""What runs where nothing else was asked for: this project's own service, by its path, as the working folder may hold
+another `target_service`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class InstancePool:
         self._started += 1
         template, name = self._template, self._key.name
         # Our own service is told to stay off the network; a foreign one must listen on 0.0.0.0, as on Cloud Run.
-        own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:3]) == TARGET_SERVICE else ()
+        own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:2]) == TARGET_SERVICE else ()
         given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
         run = Run(
             argv=self._argv,

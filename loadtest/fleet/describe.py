@@ -85,6 +85,7 @@ def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         "objectives": tuple(getattr(_module_of(users), "objectives", ())),
         "limits": dict(getattr(_module_of(users), "limits", {})),
         "arguments": _arguments(chosen, classes, tags, settings.values, request["arguments"]),
+        "secret_options": settings.secret_options,
         "notes": settings.sentences(),
     }
 

@@ -78,6 +78,7 @@ class Scenario(BaseModel):
         objectives: the file's `objectives`, as written.
         limits: the file's `limits`: what the local Cloud Run should be given for it.
         arguments: what Locust's processes are to be given so that it runs as described.
+        secret_options: those of its own arguments that it declares secret, such as `--key`.
         notes: what was taken from Locust's own configuration and what was not, as sentences.
     """
 
@@ -101,6 +102,7 @@ class Scenario(BaseModel):
     http_classes: tuple[str, ...] = ()
     asked: Asked = Asked()
     arguments: tuple[str, ...] = ()
+    secret_options: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def request_budget(self) -> float | None:

@@ -37,12 +37,15 @@ class MasterEnding:
     Attributes:
         at_s: when the scenario ended the run, in seconds since the load began; None when it did not.
         where: the place in its code, or what it said.
+        never_began: why Locust gave up before the load, as a sentence; "" when it did not.
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.runner = runner
         self.at_s: float | None = None
         self.where = ""
+        self.never_began = ""
+        self._options = environment.parsed_options
         self._start_s: float | None = None
         self._ending = False
         self._quit, self._stop = runner.quit, runner.stop
@@ -59,6 +62,12 @@ class MasterEnding:
         """
         where = self._scenarios_place()
         if where is None:
+            if self._start_s is None and self._options is not None:
+                self.never_began = missing_workers(
+                    len(self.runner.clients.ready),
+                    self._options.expect_workers,
+                    self._options.expect_workers_max_wait,
+                )
             self._quit()
         else:
             self._end(where)
@@ -91,6 +100,16 @@ class MasterEnding:
         del environment
         if not self._ending and self._start_s is not None:
             self._end(str(msg.data["where"])[:500])
+
+
+def missing_workers(joined: int, expected: int, within_s: float) -> str:
+    """Return the sentence that too few workers joined in time, with the way out; "" when all did."""
+    if joined >= expected:
+        return ""
+    return (
+        f"{joined} of {expected} workers joined within {within_s:.0f} s: see that the others run and reach this "
+        "master, or give them longer with --join-timeout"
+    )
 
 
 def forward_ending(runner: WorkerRunner) -> None:

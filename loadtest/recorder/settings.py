@@ -43,11 +43,13 @@ class Settings:
         values: by Locust's `dest`, only of TAKEN, only what was given.
         taken: source → what was taken from it, as "users = 5".
         left: source → what was left out of it.
+        secret_options: of the scenario's own, those with `is_secret=True`.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     taken: dict[str, list[str]] = field(default_factory=dict)
     left: dict[str, list[str]] = field(default_factory=dict)
+    secret_options: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
         """Return what the person at the terminal is to know of it."""
@@ -136,6 +138,9 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
     parser = _parser_of_scenario()
     ours = {action.dest: action for action in own_actions()}
     theirs = [action for action in parser._actions if action.dest not in ours]
+    settings.secret_options = [
+        option for action in theirs if getattr(action, "is_secret", False) for option in action.option_strings
+    ]
     _refuse_locusts(parser, own_arguments, ours)
     if {"-h", "--help"} & set(own_arguments):
         raise ArgumentsError(f"{locustfile} takes {_listed(theirs) or 'no arguments of its own'}.")

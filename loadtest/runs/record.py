@@ -8,13 +8,14 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
 from ..core.errors import RunFolderError
+from ..core.redaction import MARK, redact
 from ..fleet.scenario import Scenario
 from ..recording.folder import RunFolder
 from ..recording.run import Outcome, ProcessRecord, Run, TargetRecord
@@ -68,7 +69,7 @@ def open_record(
             "memory_bytes": psutil.virtual_memory().total,
         },
         git_commit=_git_commit(),
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=recorded_command(sys.argv, scenario.secret_options),
         start=now,
         process=ProcessRecord(host=socket.gethostname(), pid=os.getpid(), started_s=psutil.Process().create_time()),
     )
@@ -106,6 +107,29 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
         run.outcome = Outcome.INTERRUPTED if interrupted else Outcome.DEGRADED if run.reasons else Outcome.COMPLETE
         folder.write_run(run)
     return run
+
+
+def recorded_command(words: Sequence[str], secret_options: Collection[str]) -> list[str]:
+    """Return a command line as run.json keeps it: every name of it, and no value that looks like a secret.
+
+    Args:
+        words: as `sys.argv` has them.
+        secret_options: the scenario's own options that it declares secret (`is_secret=True`), such as `--key`.
+    """
+    kept = [Path(words[0]).name]
+    before = ""
+    for word in words[1:]:
+        option, has_value, _ = word.partition("=")
+        if before in secret_options:
+            kept.append(MARK)
+        elif has_value and option in secret_options:
+            kept.append(f"{option}={MARK}")
+        elif before.startswith("-") and "=" not in before and not word.startswith("-"):
+            kept.append(redact(f"{before}={word}").removeprefix(f"{before}="))  # a name and its value as two words
+        else:
+            kept.append(redact(word))
+        before = word
+    return kept
 
 
 def _slug(name: str) -> str:

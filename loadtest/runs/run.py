@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..core.errors import FleetError
 from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
 from ..platforms.base import Platform, ScenarioNeeds, Target
@@ -66,7 +67,11 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
         folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
         fleet_plan = _fleet_plan(options, plan, target, keeps_hosts=not hosts.replaces)
-        end = _driven(options, plan, target, folder, fleet_plan, budget, console)
+        try:
+            end = _driven(options, plan, target, folder, fleet_plan, budget, console)
+        except FleetError as error:
+            close_record(folder, interrupted=False, reasons=(f"it never began: {str(error).splitlines()[0]}",))
+            raise
         record = close_record(folder, interrupted=end.cut_short, reasons=end.reasons)
         target.collect(folder, record)
     return RunResult(folder, record, interrupted=end.interrupted, aborted=end.aborted)

@@ -126,8 +126,9 @@ def watch(
                 fleet.stop()
     run = folder.read_run()
     if code != 0 and not interrupted and follower.look(time.monotonic())[0].requests == 0:
-        why = "; ".join([*fleet.reasons, *run.reasons]) or f"Locust ended with status {code}"
-        raise FleetError(f"{why}, before the first request:\n{fleet.last_words()}")
+        if known := [*fleet.reasons, *run.reasons]:
+            raise FleetError(f"There was no load: {'; '.join(known)}.")
+        raise FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_words()}")
     reasons = [aborted] if aborted else []
     early = None if interrupted or aborted else _ended_by_scenario(run, planned_s)
     reasons += [early] if early else []
