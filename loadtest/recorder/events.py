@@ -86,8 +86,8 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
         transport = None
     headers = _Headers(_attribute(response, "headers"))
     return EventRow(
-        name=_text(event.get("name"), "name", refuse),
-        method=_text(event.get("request_type"), "request_type", refuse),
+        name=field_text(event.get("name"), "name", refuse),
+        method=field_text(event.get("request_type"), "request_type", refuse),
         latency_us=_latency_us(event.get("response_time"), latency_us),
         start_s=_start_s(event.get("start_time"), refuse),
         status=status,
@@ -166,7 +166,8 @@ def _start_s(told: object, refuse: Refuse) -> float | None:
     return start_s
 
 
-def _text(told: object, field_name: str, refuse: Refuse) -> str:
+def field_text(told: object, field_name: str, refuse: Refuse) -> str:
+    """Return a name or a method as one printable text of bounded length, NO_NAME where there is none."""
     if told is None or (isinstance(told, (str, bytes)) and not told):
         refuse(f"{field_name} is missing", told)
         return NO_NAME

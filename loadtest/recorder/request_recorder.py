@@ -19,7 +19,7 @@ from ..recording.outcomes import (
     outcome_of,
     text_of,
 )
-from .events import EventRow, RefusedEventError, for_locust, row_of
+from .events import EventRow, RefusedEventError, field_text, for_locust, row_of
 from .in_flight import InFlight, State, StockRequest
 from .refusals import Refusals
 
@@ -95,8 +95,8 @@ class RequestRecorder:
         self._append_known(
             request,
             EventRow(
-                name=text_of(request.name),
-                method=text_of(request.method),
+                name=field_text(request.name, "name", self._left_out),
+                method=field_text(request.method, "request_type", self._left_out),
                 latency_us=age_us,
                 start_s=None,
                 status=0,

@@ -22,12 +22,19 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.E
 """Open files of the process and of the machine, local ports, socket buffers, memory: all the generator's own."""
 
 
+_SERVERS_WORDS = ("Fault", "IntegrityError", "ProgrammingError", "DataError", "NotSupportedError")
+"""Ends of the names of errors that carry a server's answer: XML-RPC and SOAP, and PEP 249's for databases (whose
+OperationalError and InterfaceError are mostly lost connections)."""
+
+
 def outcome_of(status: int | None, exception: object | None, *, transport: object | None = None) -> int:
     """Return the outcome's code: an index into `loadtest.recording.frames.OUTCOMES`.
 
     An answer that a scenario marked as a success is ok whatever its status; one it marked as a failure is
-    http_error from status 400 on and check_failed below. Without an answer the transport decides, whatever the
-    scenario called the failure: timeout, generator, or connection.
+    http_error from status 400 on and check_failed below. Without a status the transport decides, whatever the
+    scenario called the failure: timeout, generator, or connection. Clients of other protocols have no status: what
+    their code calls a failure without the transport's having failed (text, a ValueError, a gRPC status that the
+    server sent, a fault of XML-RPC or SOAP) is check_failed.
 
     Args:
         status: of the answer; None or 0 without one.
@@ -41,7 +48,9 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
     reasons = [*_reasons(exception), *_reasons(transport)]
     if any(_is_shortage(reason) for reason in reasons):
         return GENERATOR
-    return TIMEOUT if any(_is_timeout(reason) for reason in reasons) else CONNECTION
+    if any(_is_timeout(reason) for reason in reasons):
+        return TIMEOUT
+    return CHECK_FAILED if all(_is_judgement(reason) for reason in reasons) else CONNECTION
 
 
 def error_text(exception: object, *, transport: object | None = None) -> str:
@@ -104,7 +113,31 @@ def _wrapped(raised: BaseException) -> Iterator[object]:
 
 def _is_timeout(reason: BaseException) -> bool:
     """Whether it is a timeout: every HTTP library has a class of its own, named alike."""
-    return isinstance(reason, TimeoutError) or "timeout" in type(reason).__name__.lower()
+    named = isinstance(reason, TimeoutError) or "timeout" in type(reason).__name__.lower()
+    return named or _grpc_code(reason) == "DEADLINE_EXCEEDED"
+
+
+def _is_judgement(reason: BaseException) -> bool:
+    """Whether it says that an answer was bad, and not that none came.
+
+    Python's own errors but OSError and EOFError are raised by code that looks at an answer; a library's own class may
+    be anything, and counts as the transport's unless it is known to carry the server's words.
+    """
+    kind = type(reason)
+    if code := _grpc_code(reason):
+        return code not in ("UNAVAILABLE", "CANCELLED")
+    own = kind.__module__ in ("builtins", "__main__", "locust.exception")
+    return kind.__name__.endswith(_SERVERS_WORDS) or (own and not isinstance(reason, (OSError, EOFError)))
+
+
+def _grpc_code(reason: BaseException) -> str:
+    """Return the name of the status with which a gRPC call ended; "" for anything else."""
+    if not any(base.__name__ == "RpcError" for base in type(reason).__mro__):
+        return ""
+    try:
+        return str(reason.code().name)  # type: ignore[attr-defined]  # grpc.Call's, where grpc need not be installed
+    except Exception:  # a bare RpcError, raised by a test or a scenario
+        return ""
 
 
 def _is_shortage(reason: BaseException) -> bool:

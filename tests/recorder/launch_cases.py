@@ -143,3 +143,12 @@ def test_a_scenario_travels_with_every_module_that_it_imports(tmp_path: Path) ->
 def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         lay_out({name: b""}, tmp_path / "there")
+
+
+def test_workers_that_did_not_join_in_time_are_counted_with_the_way_out() -> None:
+    """A fleet that is complete says nothing: whatever ended it was another thing."""
+    from loadtest.recorder.ending import missing_workers
+
+    assert missing_workers(2, 3, 15).startswith("2 of 3 workers joined within 15 s: ")
+    assert "--join-timeout" in missing_workers(2, 3, 15)
+    assert missing_workers(3, 3, 15) == ""

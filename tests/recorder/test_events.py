@@ -160,7 +160,7 @@ def answered(status: Any, **fields: Any) -> dict[str, Any]:
         (answered(0, exception="no good", error=TimeoutError("1 s")), TIMEOUT, "no good ({n} s)"),
         (answered(0, exception=ValueError("late"), error=ConnectionResetError("reset")), CONNECTION, "late (reset)"),
         (answered(0, exception=TimeoutError("1 s"), error=None), TIMEOUT, "{n} s"),
-        ({"name": "q", "request_type": "SQL", "response_time": 1, "exception": "locked"}, CONNECTION, "locked"),
+        ({"name": "q", "request_type": "SQL", "response_time": 1, "exception": "locked"}, CHECK_FAILED, "locked"),
     ],
 )
 def test_what_the_scenario_calls_a_failure_keeps_the_transports_reason(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import resource
 import socket
+import sqlite3
+import xmlrpc.client
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +26,22 @@ from loadtest.recording.outcomes import (
 
 class ReadTimeout(Exception):  # as requests, httpx and geventhttpclient name theirs
     pass
+
+
+class SomeLibrarysError(Exception):
+    pass
+
+
+class RpcError(Exception):  # as grpc has it
+    pass
+
+
+class Rpc(RpcError):
+    def __init__(self, code: str) -> None:
+        self._code = SimpleNamespace(name=code)
+
+    def code(self) -> SimpleNamespace:
+        return self._code
 
 
 def caused_by(error: BaseException, cause: BaseException) -> BaseException:
@@ -50,7 +69,16 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
         (0, socket.gaierror(socket.EAI_NONAME, "no such host"), CONNECTION),
         (0, socket.gaierror(socket.EAI_AGAIN, "name server gone"), CONNECTION),
         (200, OSError(errno.EMFILE, "raised by a check"), CHECK_FAILED),
-        (None, "text", CONNECTION),
+        (None, "text", CHECK_FAILED),  # what a client of another protocol calls a failure
+        (None, ValueError("41 is odd"), CHECK_FAILED),
+        (None, caused_by(ValueError("no answer"), ConnectionResetError()), CONNECTION),
+        (None, EOFError(), CONNECTION),
+        (None, SomeLibrarysError("closed"), CONNECTION),
+        (None, xmlrpc.client.Fault(1, "no such method"), CHECK_FAILED),
+        (None, sqlite3.IntegrityError("a duplicate"), CHECK_FAILED),
+        (None, Rpc("DEADLINE_EXCEEDED"), TIMEOUT),
+        (None, Rpc("UNAVAILABLE"), CONNECTION),
+        (None, Rpc("NOT_FOUND"), CHECK_FAILED),
     ],
 )
 def test_an_outcome_follows_from_status_and_exception(
@@ -64,7 +92,7 @@ def test_exceptions_that_cause_each_other_are_looked_at_once() -> None:
     """A circle of causes ends."""
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
-    assert outcome_of(None, one) == CONNECTION
+    assert outcome_of(None, one) == CHECK_FAILED
 
 
 @pytest.mark.parametrize(
