@@ -17,6 +17,7 @@ ORDER = (
     "image",
     "emulator",
     "detection",
+    "comparisons",
     "report",
     "memory",
     "sizing",
