@@ -28,7 +28,7 @@ def cost_us(*, record: bool) -> tuple[float, float]:
     if record:
         attach(environment, RowBuffer("benchmark"))
     tally = Tally(environment)
-    name, method = tally.buffer.text_id("/predict"), tally.buffer.text_id("POST")
+    name, method = tally.buffer.name_id("/predict"), tally.buffer.name_id("POST")
     stamp = struct.pack("qq", int(time.time()), 5)
     append_s, flush_s = float("inf"), float("inf")
     for _ in range(ROUNDS):

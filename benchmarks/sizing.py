@@ -104,8 +104,8 @@ def fill(buffer: RowBuffer, rows: int, seed: int) -> None:
     """Add rows as a steady run against twelve instances leaves them."""
     chance = random.Random(seed)
     start_ns = 1_786_960_800 * 10**9 + seed * 10**9
-    name, method = buffer.text_id("/predict"), buffer.text_id("POST")
-    instances = [buffer.text_id(f"{chance.getrandbits(128):032x}") for _ in range(12)]
+    name, method = buffer.name_id("/predict"), buffer.name_id("POST")
+    instances = [buffer.instance_id(f"{chance.getrandbits(128):032x}") for _ in range(12)]
     for row in range(rows):
         server_us = round(chance.lognormvariate(math.log(900), 0.3))
         latency_us = server_us + round(chance.lognormvariate(math.log(1500), 0.4))

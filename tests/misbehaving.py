@@ -1,32 +1,42 @@
 """An HTTP server that misbehaves as its paths say, and counts what it read: for tests of what became of requests.
 
-    python -m tests.misbehaving PORT
+    python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
-`/ok` answers, `/status/503` with that status, `/slow/500` after 500 ms, `/hang` never, `/close` closes without an
-answer, `/reset` resets the connection, `/half` sends half a head and hangs, `/garbage` no HTTP, `/header/NAME/VALUE`
-with that header, `/hang-after/60` hangs from the 61st request of its kind on. `/_counts` tells how many requests were
-read, by path.
+`/ok` answers, `/status/503` with that status, `/slow/500` after 500 ms, `/slow-then-fine/20/500` so for its first 20
+requests, `/hang` never, `/close` closes without an answer, `/reset` resets the connection, `/half` sends half a head
+and hangs, `/garbage` no HTTP, `/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the
+middle of a body, `/bye` answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st
+request of its kind on. `/_counts` tells how many requests were read, by path and query; `/_down/2` has the server gone
+for 2 s. With a certificate (a PEM file with its key) it speaks TLS; `/_break` has every later handshake fail.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from urllib.parse import unquote
 
 
 class Misbehaving:
     """Listens on loopback in threads of this process; `port` says where."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = "127.0.0.1", certificate: str | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
+        self._broken = False
+        self._host = host
+        self._listener = socket.create_server((host, port), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -38,9 +48,18 @@ class Misbehaving:
 
     def close(self) -> None:
         """Stop listening and close every connection."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # close() alone lets the thread in accept() listen on
         self._listener.close()
         for connection in list(self._open):
-            connection.close()
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _restart(self, down_s: float) -> None:
+        self.close()
+        time.sleep(down_s)
+        self._listener = socket.create_server((self._host, self.port), backlog=512)
+        self._accept()
 
     def _accept(self) -> None:
         while True:
@@ -53,6 +72,14 @@ class Misbehaving:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
+            if self._broken:
+                connection.recv(1024)
+                connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28")  # the alert handshake_failure
+                return
+            if self._tls is not None:
+                self._open.discard(connection)
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._open.add(connection)
             while self._one(connection):
                 pass
         except OSError:
@@ -77,6 +104,12 @@ class Misbehaving:
         if path == "/_counts":
             self._answer(connection, json.dumps(self.counts).encode())
             return True
+        if path.startswith("/_"):
+            self._answer(connection, b"ok")
+            self._broken = path == "/_break"
+            if path.startswith("/_down/"):
+                threading.Thread(target=self._restart, args=(float(path[7:]),), daemon=True).start()
+            return False
         with self._lock:
             self.counts[path] += 1
             number = self.counts[path]
@@ -91,6 +124,32 @@ class Misbehaving:
                 self._answer(connection, b"ok")
             case ["header", name, value]:
                 self._answer(connection, b"ok", extra=f"{name}: {unquote(value)}\r\n")
+            case ["slow-then-fine", most, ms]:
+                time.sleep(int(ms) / 1000 if number <= int(most) else 0)
+                self._answer(connection, b"ok")
+            case _ if self._breaks(connection, parts, number):
+                return parts[0] in ("hang", "hang-after", "half")
+            case _:
+                self._answer(connection, b"ok")
+        return True
+
+    def _breaks(self, connection: socket.socket, parts: list[str], number: int) -> bool:  # noqa: PLR0912 - one a kind
+        """Do what is no whole answer; False where the path asks for nothing of the kind."""
+        match parts:
+            case ["endless"]:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                while True:
+                    connection.sendall(b"1000\r\n" + bytes(4096) + b"\r\n")
+                    time.sleep(0.02)
+            case ["drip"]:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(1)
+            case ["short"]:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
+            case ["bye"]:
+                self._answer(connection, b"ok", extra="Connection: close\r\n")
             case ["hang"]:
                 self._wait_for_the_end(connection)
             case ["hang-after", most] if number > int(most):
@@ -100,14 +159,12 @@ class Misbehaving:
                 self._wait_for_the_end(connection)
             case ["garbage"]:
                 connection.sendall(b"\x00\x01garbage\r\n\r\n")
-                return False
             case ["close"]:
-                return False
+                pass
             case ["reset"]:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                return False
             case _:
-                self._answer(connection, b"ok")
+                return False
         return True
 
     @staticmethod
@@ -122,6 +179,6 @@ class Misbehaving:
 
 
 if __name__ == "__main__":
-    server = Misbehaving(int(sys.argv[1]))
+    server = Misbehaving(int(sys.argv[1]), *sys.argv[2:])
     print(server.url, flush=True)
     threading.Event().wait()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .row_bounds import MAX_LATENCY_MS
+
 ENTRY = "predict"
 """The entry that holds the time the service itself worked on a request, as `predict;dur=1.5` (in ms)."""
 
-MAX_US = 2**53 - 1
-"""Larger durations do not fit the column; they are rejected."""
+MAX_US = int(MAX_LATENCY_MS) * 1000
+"""Larger durations are none that a row can have; they are rejected."""
 
 
 def us_of_ms(text: str | bytes) -> int:

@@ -21,7 +21,13 @@ import psutil
 
 from ..core.addresses import LOOPBACK, free_port
 from ..core.errors import FleetError
-from ..recorder.messages import BOUNDS_VARIABLE, FOLDER_VARIABLE, PARENT_VARIABLE, UI_SECRET_VARIABLE
+from ..recorder.messages import (
+    BOUNDS_VARIABLE,
+    FOLDER_VARIABLE,
+    PARENT_VARIABLE,
+    SECRET_VARIABLE,
+    UI_SECRET_VARIABLE,
+)
 from ..recording.folder import RunFolder
 from .scenario import LAUNCH
 
@@ -107,6 +113,11 @@ class Fleet:
     def ui_url(self) -> str:
         """The address of Locust's own page with this run's key; only with it does the page answer."""
         return f"http://{LOOPBACK}:{self.plan.ui_port}/?key={self._ui_secret}"
+
+    @property
+    def has_join_secret(self) -> bool:
+        """Whether only workers that know a secret may join."""
+        return bool(os.environ.get(SECRET_VARIABLE))
 
     def __enter__(self) -> Fleet:
         """Start it."""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core.server_timing import ENTRY, server_us, us_of_ms
+from ..core.row_bounds import MAX_AGE_MS
+from ..core.server_timing import ENTRY, MAX_US, server_us, us_of_ms
 from .limits import GeneratorLimitError
 
 MAX_HEAD_BYTES = 65_536
@@ -23,7 +24,6 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _AGE = re.compile(rb"(?i)\r\nx-instance-age-ms:[ \t]*")
 _PREDICT = re.compile(rb"(?i)\r\nserver-timing:[ \t]*" + ENTRY.encode() + b";dur=")
-_LIMIT = 2**53
 _NEAR_BYTES = 16  # how far a mark moves when the values before it grow shorter
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
@@ -165,7 +165,7 @@ def _age_ms(value: bytes) -> int:
         number = int(float(value) + 0.5)
     except (ValueError, OverflowError):
         return -1
-    return number if 0 <= number < _LIMIT else -1
+    return number if 0 <= number <= MAX_AGE_MS else -1
 
 
 def _server_us(value: bytes) -> int:
@@ -180,8 +180,9 @@ def _server_us(value: bytes) -> int:
 class _Mark:
     """Where the heads of one service hold a number that differs in every response."""
 
-    def __init__(self, text: bytes, read: Callable[[bytes], int]) -> None:
+    def __init__(self, text: bytes, read: Callable[[bytes], int], most: float) -> None:
         self._text = text
+        self._most = most
         self._size = len(text)
         self._read = read
         self._near = 0
@@ -202,7 +203,7 @@ class _Mark:
             number = self._read(raw_head[begin:end])
         except (ValueError, OverflowError):
             return raw_head, -1
-        if not 0 <= number < _LIMIT:
+        if not 0 <= number <= self._most:
             return raw_head, -1
         # An empty line replaces the number: no head holds one, so no whole head is ever mistaken for one that was cut.
         return raw_head[:begin] + b"\r\n" + raw_head[end:], number
@@ -241,9 +242,9 @@ class KnownHeads:
     def _learn(self, raw_head: bytes) -> ParsedHead:
         parsed = parse_head(raw_head)
         if self._age is None and (match := _AGE.search(raw_head)):
-            self._age = _Mark(match[0], int)
+            self._age = _Mark(match[0], int, MAX_AGE_MS)
         if self._predict is None and (match := _PREDICT.search(raw_head)):
-            self._predict = _Mark(match[0], us_of_ms)
+            self._predict = _Mark(match[0], us_of_ms, MAX_US)
         rest = raw_head
         for mark in (self._age, self._predict):
             if mark is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ..core.errors import RunFolderError
+from ..core.row_bounds import MAX_AGE_MS, MAX_BYTES, MAX_LATENCY_MS
 from ..recording.frames import Frame, decode_frame
 from ..recording.run import RefusalRecord, TaskErrorRecord, TotalsDifferenceRecord
 from .messages import join_proof
@@ -24,7 +25,8 @@ MAX_COUNT = 2**40
 MAX_USERS = 1_000_000
 MAX_STRING_CHARS = 600
 MAX_LIST = 500
-MAX_LATENCY_US = 8 * 86_400 * 1_000_000
+MAX_LATENCY_US = int(MAX_LATENCY_MS) * 1000 + 86_400 * 1_000_000
+"""A day more than a client's own bound: of what was measured around it."""
 FUTURE_NS = 60 * 1_000_000_000
 PAST_NS = 8 * 86_400 * 1_000_000_000
 MAX_VERSIONS = 10
@@ -59,6 +61,7 @@ class Parcel:
     data: bytes
     rows_sent: int
     begun: int
+    resent: int
     time_s: int
     users: int
     in_flight: int
@@ -88,8 +91,7 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
     """
     if not isinstance(data, Mapping):
         raise AdmissionError("greeting is no map", type(data).__name__, lost=False)
-    proof = data.get("proof")
-    if secret and not (isinstance(proof, str) and hmac.compare_digest(proof, join_proof(secret, client_id))):
+    if secret and not proves(data, client_id=client_id, secret=secret):
         raise AdmissionError("wrong join secret", lost=False)
     versions = data.get("versions")
     if not isinstance(versions, Mapping) or len(versions) > MAX_VERSIONS:
@@ -100,6 +102,12 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
         pid=_count(data.get("pid"), "pid", 2**31),
         versions={_line(name): _line(version) for name, version in versions.items()},
     )
+
+
+def proves(data: object, *, client_id: str, secret: str) -> bool:
+    """Whether a message's `proof` shows that its sender knows the join secret; bytes that are no ASCII show nothing."""
+    proof = data.get("proof") if isinstance(data, Mapping) else None
+    return isinstance(proof, str) and hmac.compare_digest(proof.encode(), join_proof(secret, client_id).encode())
 
 
 def check_parcel(data: object, *, worker: str, now_ns: int | None) -> Parcel:
@@ -126,6 +134,7 @@ def check_parcel(data: object, *, worker: str, now_ns: int | None) -> Parcel:
         data=raw,
         rows_sent=_count(data.get("rows_sent"), "rows_sent"),
         begun=_count(data.get("begun"), "begun"),
+        resent=_count(data.get("resent", 0), "resent"),
         time_s=_count(data.get("time_s"), "time_s", 2**33),
         users=_count(data.get("users"), "users", MAX_USERS),
         in_flight=_count(data.get("in_flight"), "in_flight", MAX_COUNT),
@@ -171,8 +180,8 @@ def _check_columns(frame: Frame, now_ns: int | None) -> None:
         "latency_us": (0, MAX_LATENCY_US),
         "late_us": (-1, MAX_LATENCY_US),
         "status": (0, 999),
-        "bytes": (0, 2**50),
-        "instance_age_ms": (-1, 2**40),
+        "bytes": (0, MAX_BYTES),
+        "instance_age_ms": (-1, int(MAX_AGE_MS)),
         "server_us": (-1, MAX_LATENCY_US),
     }
     for name, (low, high) in bounds.items():

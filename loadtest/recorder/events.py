@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Number
 from typing import Any
 
+from ..core.row_bounds import MAX_AGE_MS, MAX_LATENCY_MS, bytes_of, latency_us_of, number_of
 from ..core.server_timing import server_us
 from ..recording.outcomes import error_text, outcome_of, text_of
 
-MAX_LATENCY_MS = 7 * 86_400_000.0
-MAX_AGE_MS = 10 * 366 * 86_400_000.0
-MAX_BYTES = 2**50
 MAX_TEXT_CHARS = 300
 NO_NAME = "(no name)"
 
@@ -107,13 +104,12 @@ def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
     second's report would be lost, and one that is not finite would not be counted at all.
     """
     ms = number_of(event.get("response_time"))
-    size = number_of(event.get("response_length"))
     return {
         **event,
         "request_type": text_of(event.get("request_type")),
         "name": text_of(event.get("name")),
         "response_time": ms if ms is not None and 0 <= ms <= MAX_LATENCY_MS else None,
-        "response_length": int(size) if size is not None and 0 <= size <= MAX_BYTES else 0,
+        "response_length": bytes_of(event.get("response_length")) or 0,
         "exception": event.get("exception") if _is_true(event.get("exception")) else None,
     }
 
@@ -133,25 +129,13 @@ def _attribute(value: object, name: str) -> object:
         return None
 
 
-def number_of(value: object) -> float | None:
-    """Return any number (int, float, Decimal, numpy's) as a finite float, else None. Text is no number."""
-    if isinstance(value, (str, bytes, complex)) or value is None:
-        return None
-    try:
-        if not isinstance(value, Number) and not hasattr(value, "__float__"):
-            return None
-        number = float(value)
-    except Exception:  # numpy arrays of two, and whatever a scenario's own class raises
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _latency_us(told: object, measured_us: int | None) -> int:
-    ms = number_of(told)
-    if ms is not None and 0 <= ms <= MAX_LATENCY_MS:
-        return round(ms * 1000)
+    told_us = latency_us_of(told)
+    if told_us is not None:
+        return told_us
     if measured_us is not None:
         return measured_us
+    ms = number_of(told)
     kind = "is None" if told is None else "is negative" if ms is not None and ms < 0 else "is not a number of ms"
     raise RefusedEventError(f"response_time {kind}", told)
 
@@ -177,11 +161,10 @@ def field_text(told: object, field_name: str, refuse: Refuse) -> str:
 
 
 def _bytes(told: object, refuse: Refuse) -> int:
-    size = number_of(told)
-    if told is None or (size is not None and 0 <= size <= MAX_BYTES):
-        return int(size or 0)
-    refuse("response_length is not a number of bytes", told)
-    return 0
+    size = 0 if told is None else bytes_of(told)
+    if size is None:
+        refuse("response_length is not a number of bytes", told)
+    return size or 0
 
 
 def _status(told: object) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from .bundle import BundleError, lay_out
-from .messages import SCENARIO
+from .messages import SCENARIO, own_proof
 
 ASK_EVERY_S = 1.0
 
@@ -55,7 +55,8 @@ def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
     def ask() -> None:
         while True:
             plain = time.monotonic() - begin_s > PLAIN_AFTER_S
-            client.send(Message("locustfile" if plain else SCENARIO, {"version": locust.__version__}, name))
+            asked = {"version": locust.__version__, "proof": own_proof(name)}
+            client.send(Message("locustfile" if plain else SCENARIO, asked, name))
             sleep(ASK_EVERY_S)
 
     asking = spawn(ask)

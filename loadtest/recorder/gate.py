@@ -15,8 +15,8 @@ from locust.rpc.zmqrpc import Server
 from locust.runners import MasterRunner
 
 from ..recording.outcomes import text_of
-from .admission import AdmissionError, Greeting, check_greeting
-from .messages import HELLO, REFUSED, SCENARIO, UNLOADABLE
+from .admission import AdmissionError, Greeting, check_greeting, proves
+from .messages import HELLO, REFUSED, SCENARIO, SECRET_VARIABLE, UNLOADABLE
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +88,26 @@ class Gate:
             raise AdmissionError("message in another worker's name", msg.node_id)
         if msg.type == HELLO:
             self._greeted(client_id, msg)
-        elif client_id in self.admitted or msg.type in BEFORE_JOINING:
+        elif client_id in self.admitted:
             self._handle(client_id, msg)
+        elif msg.type in BEFORE_JOINING:
+            self._before_joining(client_id, msg)
         elif msg.type == "client_ready" and client_id not in self.refused:
             self._waits(client_id, msg)
+
+    def _before_joining(self, client_id: str, msg: Message) -> None:
+        """Answer a process that wants the scenario, or cannot load it, if it knows the join secret.
+
+        Locust's own question for the locustfile has no place for a proof: it stays unanswered where there is a secret.
+        """
+        if not self._secret or proves(msg.data, client_id=client_id, secret=self._secret):
+            self._handle(client_id, msg)
+            return
+        if msg.type == SCENARIO:
+            error = f"the master asks for its join secret: set {SECRET_VARIABLE} to the same text here"
+            server: Any = self.runner.server
+            server.send_to_client(Message(SCENARIO, {"error": error}, client_id))
+        raise AdmissionError(f"message {msg.type} without the join secret", lost=False)
 
     def _waits(self, client_id: str, msg: Message) -> None:
         """Answer a worker that connects, so that it goes on to greet; Locust is not told of it yet."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from locust import log as locust_log
@@ -20,6 +22,9 @@ LOCUSTS_OWN = "locust.runners"
 First = Callable[[dict[str, Any]], dict[str, Any]]
 """Hears an event and raises nothing; returns it as Locust's own listeners get it."""
 
+Measure = Callable[[Callable[..., None], dict[str, Any]], AbstractContextManager[dict[str, Any]]]
+"""Times a block and fires its event: what fires, and what the event says so far."""
+
 OnError = Callable[[str, BaseException], None]
 
 
@@ -33,6 +38,7 @@ class ObservedHook(EventHook):
     lt_name: str = ""
     lt_first: First | None = None
     lt_on_error: OnError | None = None
+    lt_measure: Measure | None = None
 
     def fire(self, *, reverse: bool = False, **kwargs: Any) -> None:
         """Call `lt_first`, then the listeners."""
@@ -53,6 +59,26 @@ class ObservedHook(EventHook):
                 self._count(error)
                 raise
 
+    @contextmanager
+    def measure(
+        self, request_type: str, name: str, response_length: int = 0, context: Any = None
+    ) -> Generator[dict[str, Any]]:
+        """As Locust's own; recorded from its begin where somebody does."""
+        if self.lt_measure is None:
+            with super().measure(request_type, name, response_length, context) as event:
+                yield event
+            return
+        begin = {
+            "request_type": request_type,
+            "name": name,
+            "response_length": response_length,
+            "context": context or {},
+            "exception": None,
+            "start_time": time.time(),
+        }
+        with self.lt_measure(self.fire, begin) as event:
+            yield event
+
     def _count(self, error: BaseException) -> None:
         if self.lt_on_error is not None:
             self.lt_on_error(self.lt_name, error)
@@ -67,12 +93,18 @@ def observe(events: Events, on_error: OnError) -> None:
             hook.lt_name, hook.lt_on_error = name, on_error
 
 
-def listen_first(hook: EventHook, first: First) -> None:
-    """Have `first` called before every listener of a hook, and Locust's own next, whatever is added later."""
+def listen_first(hook: EventHook, first: First, measure: Measure | None = None) -> None:
+    """Have `first` called before every listener of a hook, and Locust's own next, whatever is added later.
+
+    Args:
+        hook: turned into an ObservedHook.
+        first: hears its events.
+        measure: in place of what the hook's `measure` does; None leaves Locust's.
+    """
     if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class there
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})
     assert isinstance(hook, ObservedHook)
-    hook.lt_first = first
+    hook.lt_first, hook.lt_measure = first, measure
 
 
 def _is_locusts(handler: object) -> bool:

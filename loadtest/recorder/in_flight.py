@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 import gevent
 import requests.exceptions as refused
+from geventhttpclient.client import HTTPClient
+from geventhttpclient.connectionpool import ConnectionPool
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 
 from ..core.templates import path_template
 from ..recording.buffer import RowBuffer
+from ..recording.outcomes import account_for, text_of
 
 NEVER_SENT = (
     refused.MissingSchema,
@@ -94,12 +98,42 @@ class InFlight:
         self._buffer = buffer
         self._writer = writer
         self._lateness_us = lateness_us
+        self._measured: dict[object, StockRequest] = {}  # by greenlet: the block whose event is being fired in it
         self._calls: dict[object, StockRequest] = {}  # by greenlet: the innermost call that is under way in it
 
     def startup(self) -> None:
         """Wrap the clients' `request`, which all their other methods and subclasses go through."""
+        self._count_resent()
         for session in (HttpSession, FastHttpSession):
             setattr(session, "request", self._wrapped(session.request))  # noqa: B010 - mypy: a method is assigned
+
+    def _count_resent(self) -> None:
+        """Count the connections that FastHttpUser's client takes for one request beyond the first.
+
+        It sends a request that was closed unanswered up to 11 times more, and tells nobody (geventhttpclient).
+        """
+        take, send = ConnectionPool.get_socket, HTTPClient.request
+        taken: dict[object, int] = {}  # by greenlet
+
+        @functools.wraps(take)
+        def get_socket(pool: Any) -> Any:
+            connection = take(pool)
+            greenlet = gevent.getcurrent()
+            if greenlet in taken:
+                taken[greenlet] += 1
+            return connection
+
+        @functools.wraps(send)
+        def request(client: Any, *words: Any, **options: Any) -> Any:
+            greenlet = gevent.getcurrent()
+            taken[greenlet] = 0
+            try:
+                return send(client, *words, **options)
+            finally:
+                self._buffer.resent += max(0, taken.pop(greenlet) - 1)
+
+        setattr(ConnectionPool, "get_socket", get_socket)  # noqa: B010 - mypy: a method is assigned
+        setattr(HTTPClient, "request", request)  # noqa: B010
 
     def of_event(self, event: dict[str, Any]) -> StockRequest | None:
         """Return the request that an event ends; None for one that was not seen to begin."""
@@ -107,11 +141,37 @@ class InFlight:
             marked = getattr(event.get("response"), _MARK, None)
         except Exception:  # a response of a custom client may raise anything
             marked = None
+        if marked is None:
+            marked = self._measured.pop(gevent.getcurrent(), None)
         if marked is None and "url" in event:
             marked = self._calls.get(gevent.getcurrent())
             if marked is not None and marked.method != event.get("request_type"):
                 return None
         return marked if isinstance(marked, StockRequest) and marked.state is not State.RECORDED else None
+
+    @contextmanager
+    def measure(self, fire: Callable[..., None], event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Time the block and fire the event at its end, as `EventHook.measure`; the request is known from its begin.
+
+        A block that is cut off (its user is stopped, a `gevent.Timeout`) is a row of its own, where Locust would fire
+        an event that says nothing of it and looks like a success.
+        """
+        method, name = text_of(event["request_type"]), text_of(event["name"])
+        begun = StockRequest(
+            self._writer, method, name, is_named=True, late_us=self._lateness_us(perf_counter_ns() / 1e9)
+        )
+        self._buffer.begin(begun)
+        try:
+            yield event
+        except Exception as error:
+            event["exception"] = error
+        except BaseException as error:
+            self._raised(begun, error)
+            raise
+        begun.ended_ns = perf_counter_ns()
+        event["response_time"] = (begun.ended_ns - begun.started_ns) / 1e6
+        self._measured[gevent.getcurrent()] = begun
+        fire(**event)
 
     def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -143,6 +203,7 @@ class InFlight:
         return request
 
     def _raised(self, begun: StockRequest, error: BaseException) -> None:
+        account_for(error)
         if begun.state is not State.OPEN:  # a listener raised, after the row was written
             return
         begun.state = State.RECORDED

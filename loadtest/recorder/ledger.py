@@ -25,6 +25,7 @@ class _Account:
     gap_rows: int = 0
     densest_flush: int = 0
     begun: int | None = None
+    resent: int = 0
     most_begun_at_once: int = 0
     users: int = 0
     in_flight: int = 0
@@ -83,9 +84,10 @@ class Ledger:
         account.most_begun_at_once = max(account.most_begun_at_once, count - (account.begun or 0))
         account.begun = count
 
-    def reported(self, worker: str, *, users: int, in_flight: int | None) -> None:
-        """Note how many users the worker runs, and how many requests await an answer when it knows."""
+    def reported(self, worker: str, *, users: int, in_flight: int | None, resent: int = 0) -> None:
+        """Note how many users the worker runs, how many requests await an answer when it knows, and were sent twice."""
         account = self.accounts.setdefault(worker, _Account())
+        account.resent = max(account.resent, resent)
         account.users = users
         account.in_flight = users if in_flight is None else in_flight
 
@@ -153,6 +155,7 @@ class Ledger:
             lost_why=account.lost_why,
             rows_missing_at_most=self._missing_at_most(account),
             begun=account.begun,
+            resent=account.resent,
         )
 
     @staticmethod

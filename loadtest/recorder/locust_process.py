@@ -20,6 +20,7 @@ from .messages import (
     SCENARIO,
     UI_SECRET_VARIABLE,
     UNLOADABLE,
+    own_proof,
 )
 
 log = logging.getLogger(__name__)
@@ -224,7 +225,8 @@ def _tell_master(error: str) -> None:
     options: Any = parse_locustfile_option()
     name = f"{socket.gethostname()}_unloadable_{os.getpid()}"
     client = zmqrpc.Client(options.master_host, options.master_port, name)
-    client.send(Message(UNLOADABLE, {"host": socket.gethostname(), "error": error[:1000]}, name))
+    told = {"host": socket.gethostname(), "error": error[:1000], "proof": own_proof(name)}
+    client.send(Message(UNLOADABLE, told, name))
     client.close(linger=2000)  # ms
 
 

@@ -228,7 +228,7 @@ class Collector:
     def _take(self, parcel: Parcel) -> None:
         """Write a worker's frame and its line of `load.csv`, and keep what else it tells."""
         self.reported_s[parcel.worker] = time.monotonic()
-        self.ledger.reported(parcel.worker, users=parcel.users, in_flight=parcel.in_flight)
+        self.ledger.reported(parcel.worker, users=parcel.users, in_flight=parcel.in_flight, resent=parcel.resent)
         self._hear(parcel)
         try:
             if parcel.frame is not None:

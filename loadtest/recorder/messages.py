@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 
 FOLDER_VARIABLE = "LT_RUN_FOLDER"
 """Names the run folder to the master."""
@@ -36,13 +37,19 @@ BOUNDS_VARIABLE = "LT_BOUNDS"
 FETCHED_VARIABLE = "LT_FETCHED"
 """Names the folder that `fetch` has written, to a worker whose master is elsewhere."""
 
-SCENARIO = "lt_scenario"  # worker → master: asks for the scenario; and back: its files and its own arguments
-UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error
+SCENARIO = "lt_scenario"  # worker → master: asks for the scenario, with a proof; and back: its files, its own arguments
+UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error, proof
 ENDING = "lt_ending"  # worker → master: the scenario has called for the run's end: where
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
 
 PAUSE_S = 3.0
 """An event loop that was not run for so long stood still: its process was stopped, or starved."""
+
+
+def own_proof(client_id: str) -> str:
+    """Return the proof of the join secret in this process's environment; "" where there is none."""
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    return join_proof(secret, client_id) if secret else ""
 
 
 def join_proof(secret: str, client_id: str) -> str:

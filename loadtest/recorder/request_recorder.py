@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..recording.outcomes import (
     NO_ANSWER_BY_THE_END,
     TIMEOUT,
     UNANSWERED,
+    account_for,
     error_text,
     interruption_text,
     outcome_of,
@@ -22,6 +24,7 @@ from ..recording.outcomes import (
 from .events import EventRow, RefusedEventError, field_text, for_locust, row_of
 from .in_flight import InFlight, State, StockRequest
 from .refusals import Refusals
+from .untold import interruption
 
 MAX_CUSTOM_METHODS = 50
 SLACK_NS = 1_000_000_000
@@ -79,8 +82,17 @@ class RequestRecorder:
         if request is not None:
             self._append_known(request, row)
         else:
+            row = self._unless_cut_off(row)
             start_ns = self._start_ns(row, now_ns)
             self._append(row, start_ns, self._lateness_us(now_ns / 1e9 - row.latency_us / 1e6), row.name)
+
+    def _unless_cut_off(self, row: EventRow) -> EventRow:
+        """Return the row, as `unanswered` where a `finally` fires its event since its user is being stopped."""
+        error = interruption()
+        if error is None:
+            return row
+        account_for(error)
+        return replace(row, outcome=UNANSWERED, error=row.error or interruption_text(error))
 
     def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
         """Write the row of a request whose answer did not come."""

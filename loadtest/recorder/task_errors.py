@@ -169,7 +169,7 @@ def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) 
     original = hub.handle_error
 
     def handle_error(context: object, kind: type[BaseException], value: Any, trace: Any) -> None:
-        if isinstance(value, Exception) and not isinstance(value, (StopTest, StopUser)):
+        if isinstance(value, Exception) and not isinstance(value, (StopTest, StopUser)) and not _is_handed_on(trace):
             errors.add(value)
         elif isinstance(value, SystemExit):
             record = errors.add(value, where="exit")
@@ -178,6 +178,11 @@ def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) 
         original(context, kind, value, trace)
 
     hub.handle_error = handle_error
+
+
+def _is_handed_on(trace: TracebackType | None) -> bool:
+    """Whether an error of gevent's thread pool is raised again where its result is waited for, as a name's look-up."""
+    return trace is not None and trace.tb_frame.f_code.co_filename.endswith("gevent/threadpool.py")
 
 
 class _OnStopErrors(logging.Handler):

@@ -38,13 +38,13 @@ from .messages import (
     REFUSED,
     REPORT,
     REPORT_INTERVAL_S,
-    SECRET_VARIABLE,
     SILENCE_S,
-    join_proof,
+    own_proof,
 )
 from .request_recorder import RequestRecorder
 from .task_errors import TaskErrors, watch_users
 from .totals import LocustTotals
+from .untold import KNOWN, UNTOLD, watch_tasks
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +85,10 @@ class Sender:
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)
         events = self.environment.events
-        listen_first(events.request, self.recorder.heard)
+        listen_first(events.request, self.recorder.heard, self.recorder.in_flight.measure)
         listen_first(events.user_error, self._user_failed)
         watch_users(self.errors, self._exits)
+        watch_tasks(self._untold)
         self.recorder.in_flight.startup()
         events.report_to_master.add_listener(self._locust_reports)
         events.heartbeat_received.add_listener(self._heard)
@@ -101,13 +102,12 @@ class Sender:
         self.runner.send_message(HELLO, self._greeting())
 
     def _greeting(self) -> dict[str, Any]:
-        secret = os.environ.get(SECRET_VARIABLE, "")
         return {
             "worker": self.buffer.worker,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "versions": {"python": platform.python_version(), "locust": locust.__version__},
-            "proof": join_proof(secret, self.runner.client_id) if secret else "",
+            "proof": own_proof(self.runner.client_id),
         }
 
     def main_loop(self) -> None:
@@ -159,6 +159,12 @@ class Sender:
             self.errors.add(error, user=event.get("user_instance"))
         return event
 
+    def _untold(self, user: object) -> None:
+        """Count as lost what a user waited for whose client tells nothing of a request before it ends."""
+        if not isinstance(user, KNOWN) or self.recorder.custom_methods:
+            self.buffer.begun += 1
+            self.recorder.refusals.add(UNTOLD, type(user).__name__, lost=True)
+
     def _exits(self, record: TaskErrorRecord) -> None:
         """Send what there is, since a task has called `sys.exit` and this process ends in a moment."""
         place = f"{record.user_class}.{record.task}" if record.user_class else record.task or "a greenlet"
@@ -192,6 +198,7 @@ class Sender:
             "frame": self.buffer.take() or b"",
             "rows_sent": self.buffer.rows_sent,
             "begun": self.buffer.begun,
+            "resent": self.buffer.resent,
             "time_s": int(self.clock.now_s()),
             "users": self.runner.user_count,
             "in_flight": self.buffer.in_flight,

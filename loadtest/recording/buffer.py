@@ -76,7 +76,7 @@ class RowBuffer:
         begun: requests begun so far.
         open: requests that await an answer, the oldest first.
         unjudged: requests whose answer has come and waits for the scenario's verdict.
-        resent: requests so far that FastUser sent twice, as the server had closed the connection without reading them.
+        resent: how often so far FastUser or FastHttpUser sent a request again, as the server had closed the connection.
         refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
         events: requests that Locust was told of, by (name, method) as it was told; at most MAX_EVENT_KEYS apart.
         others: rows whose name, error or instance is recorded as OTHER, by kind.
@@ -156,8 +156,6 @@ class RowBuffer:
     def name_id(self, text: str) -> int:
         """Return the index of an endpoint's name, or of a method, in this buffer's strings; 0 for ""."""
         return self._ids.get(text) or self._new(text, "names")
-
-    text_id = name_id
 
     def error_id(self, text: str) -> int:
         """Return the index of an error's text; 0 for ""."""

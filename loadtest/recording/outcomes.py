@@ -7,6 +7,7 @@ import functools
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ..core.redaction import redact
 from ..core.templates import text_template
@@ -70,6 +71,20 @@ def interruption_text(interruption: BaseException) -> str:
     if type(interruption).__name__ == "GreenletExit":
         return "no answer when its user was stopped"
     return f"no answer when it was interrupted: {error_text(interruption)}"
+
+
+def account_for(error: BaseException) -> None:
+    """Mark an exception that cuts off a request as one for which its row is written."""
+    with suppress(Exception):  # a class with slots
+        setattr(error, _ACCOUNTED, True)
+
+
+def is_accounted(error: BaseException) -> bool:
+    """Whether the request that an exception has cut off has its row."""
+    return getattr(error, _ACCOUNTED, False) is True
+
+
+_ACCOUNTED = "_lt_accounted"
 
 
 def text_of(value: object) -> str:

@@ -132,6 +132,8 @@ class WorkerRecord(_Record):
     `rows_sent` is None when the worker ended without saying; then `rows_missing_at_most` bounds what it took along.
     `begun` counts the requests that it began, as its last frame or its good-bye said: every one of them is a row, or
     is among those missing. None in runs recorded before this was counted.
+    `resent` counts how often FastUser and FastHttpUser sent a request once more by themselves, as the server had closed
+    the connection: the row is one, while the service may have read the request as many times more.
     """
 
     name: str
@@ -145,6 +147,7 @@ class WorkerRecord(_Record):
     lost_why: str | None = None
     rows_missing_at_most: int | None = None
     begun: int | None = None
+    resent: int = 0
 
 
 class TaskErrorRecord(_Record):

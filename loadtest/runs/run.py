@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..core.access import is_loopback_name
 from ..core.errors import FleetError
 from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
@@ -20,7 +22,7 @@ from .record import close_record, open_record
 from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
 
 if TYPE_CHECKING:
-    from ..fleet.fleet import FleetPlan
+    from ..fleet.fleet import Fleet, FleetPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _driven(
         conditions.append(CostGuard(budget))
     with Fleet(fleet_plan, folder) as fleet:
         if options.expect_workers > options.workers:
-            _invite(options, target, fleet.port, console)
+            _invite(options, target, fleet, console)
         if options.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
         return watch(fleet, folder, plan.duration_s, tuple(conditions), console)
@@ -175,7 +177,7 @@ def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_ho
     )
 
 
-def _invite(options: RunOptions, target: Target, port: int, console: RunConsole) -> None:
+def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
     """Say how the other workers join, and what they need that they do not get from here."""
     if target.environment:
         console.warn(
@@ -184,4 +186,11 @@ def _invite(options: RunOptions, target: Target, port: int, console: RunConsole)
         )
     missing = options.expect_workers - options.workers
     host = options.bind if options.bind != "0.0.0.0" else "THIS_MACHINE"
-    console.say(f"waiting for {missing} worker(s); on the other machines: python lt.py worker --master {host}:{port}")
+    if not is_loopback_name(options.bind) and not fleet.has_join_secret:
+        console.warn(
+            f"whoever reaches {host}:{fleet.port} may join this run and read its scenario: start lt and its workers "
+            f"with the same secret, such as LT_JOIN_SECRET={secrets.token_urlsafe(12)} (docs/distributed.md)."
+        )
+    console.say(
+        f"waiting for {missing} worker(s); on the other machines: python lt.py worker --master {host}:{fleet.port}"
+    )

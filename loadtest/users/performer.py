@@ -8,6 +8,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ..core.row_bounds import bytes_of
 from ..http.connection import Endpoint
 from ..http.content_coding import decode_body
 from ..http.pool import Pool
@@ -92,7 +93,9 @@ class Performer:
         self._max_redirects = max_redirects
         self.max_body_bytes = max_body_bytes
         self._buffer = tally.buffer
-        self._text_id = self._buffer.text_id
+        self._name_id = self._buffer.name_id
+        self._error_id = self._buffer.error_id
+        self._instance_id = self._buffer.instance_id
         self.request_event = environment.events.request
         self._fire = self.request_event.fire
         self.context_of_user = context
@@ -139,7 +142,7 @@ class Performer:
             wire = prepared.bare
         if name or self.request_name:
             name = str(name or self.request_name)
-            name_id = self._text_id(name)
+            name_id = self._name_id(name)
         else:
             name, name_id = prepared.name, prepared.name_id
         error: Exception | None = None
@@ -191,7 +194,8 @@ class Performer:
         size_bytes = len(content) if content else 0
         if meta is not None:
             request.change(meta)
-            size_bytes = int(meta["response_length"] or 0)
+            told_bytes = bytes_of(meta.get("response_length") or 0)
+            size_bytes = size_bytes if told_bytes is None else told_bytes
         if error is None:
             head, age_ms, server_us = request.parsed
             row = pack_timed(
@@ -204,7 +208,7 @@ class Performer:
                 OK,
                 0,
                 size_bytes,
-                self._text_id(head.instance) if head.instance else 0,
+                self._instance_id(head.instance) if head.instance else 0,
                 age_ms,
                 server_us,
                 request.stamp,
@@ -214,7 +218,7 @@ class Performer:
                 return
         else:
             outcome, text = judge(request.parsed[0].status, error, response.error)
-            row = request.row(outcome, self._text_id(text), size_bytes)
+            row = request.row(outcome, self._error_id(text), size_bytes)
         tally.add_fired(row)
         event = {**request.meta(response, self.context_of_user(), error), **(meta or {}), "exception": error}
         self._fire(**{**event, "context": {**event["context"], RECORDED_KEY: True}})
@@ -316,7 +320,7 @@ class Performer:
             method,
             kind,
             name=name,
-            text_id=self._text_id,
+            text_id=self._name_id,
             client_headers=self.headers if site.own else without(self.headers, CREDENTIALS | {"cookie"}),
             headers=headers,
             last_headers=extra,

@@ -7,14 +7,17 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from ..core.clock import process_clock
+from ..core.row_bounds import latency_us_of
 from ..http.response_parser import ParsedHead, ResponseHead, fields_of
 from ..recording.outcomes import (
     NO_ANSWER_BY_THE_END,
     OK,
     TIMEOUT,
     UNANSWERED,
+    account_for,
     interruption_text,
     outcome_of,
+    text_of,
 )
 from .failures import judge
 from .prepared import PreparedRequest
@@ -116,7 +119,7 @@ class Request:
             outcome,
             error_id,
             size_bytes,
-            self._tally.buffer.text_id(head.instance) if head.instance else 0,
+            self._tally.buffer.instance_id(head.instance) if head.instance else 0,
             age_ms,
             server_us,
             self.stamp,
@@ -134,6 +137,7 @@ class Request:
 
     def interrupted(self, interruption: BaseException) -> None:
         """Write its row, since its greenlet goes on without waiting for the answer."""
+        account_for(interruption)
         if self._tally.buffer.end(self):
             self.failed()
             code = TIMEOUT if outcome_of(None, interruption) == TIMEOUT else UNANSWERED
@@ -151,7 +155,7 @@ class Request:
             self._write(outcome, text, self._size_bytes)
 
     def _write(self, outcome: int, error: str, size_bytes: int) -> None:
-        self._tally.add_fired(self.row(outcome, self._tally.buffer.text_id(error), size_bytes))
+        self._tally.add_fired(self.row(outcome, self._tally.buffer.error_id(error), size_bytes))
 
     def meta(self, response: Any, context: Mapping[str, Any], error: Exception | None) -> MutableMapping[str, Any]:
         """Return what Locust's request event says of it, for the scenario to change before it is fired."""
@@ -169,11 +173,12 @@ class Request:
 
     def change(self, meta: Mapping[str, Any]) -> None:
         """Take over into the row what the scenario made of `meta`."""
-        text_id = self._tally.buffer.text_id
-        if meta["name"] != self.name:
-            self.name = str(meta["name"])
-            self.name_id = text_id(self.name)
-        self.method_id = text_id(str(meta["request_type"]))
-        time_ms = meta["response_time"]
-        if isinstance(time_ms, int | float) and time_ms != (self.ended_ns - self.started_ns) / 1e6:
-            self.ended_ns, self.stamp = self.started_ns + max(0, round(time_ms * 1e6)), b""
+        name_id = self._tally.buffer.name_id
+        name = text_of(meta.get("name", self.name))
+        if name and name != self.name:
+            self.name, self.name_id = name, name_id(name)
+        self.method_id = name_id(text_of(meta.get("request_type", self.method)))
+        time_ms = meta.get("response_time")
+        latency_us = latency_us_of(time_ms)  # what is no time leaves the one that was measured
+        if latency_us is not None and time_ms != (self.ended_ns - self.started_ns) / 1e6:
+            self.ended_ns, self.stamp = self.started_ns + latency_us * 1000, b""

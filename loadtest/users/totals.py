@@ -90,7 +90,8 @@ class Tally:
 
     def flush(self) -> None:
         """Bring Locust's totals and the row buffer up to this moment."""
-        self.buffer.resent = self.transport.resent
+        resent, self.transport.resent = self.transport.resent, 0
+        self.buffer.resent += resent
         if not self._rows:
             return
         rows = _with_wall_times(bytes(self._rows))

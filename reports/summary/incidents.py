@@ -23,6 +23,14 @@ def _told(run: Run) -> Iterator[tuple[str, str]]:
     for pause in run.pauses:
         yield "pause", f"{pause.process} stood still for {f.seconds(pause.for_s)} from {f.utc(pause.at)} UTC on."
     yield from (("unrecorded worker", _worker(one)) for one in run.unrecorded_workers)
+    if resent := sum(worker.resent for worker in run.workers):
+        yield (
+            "resent",
+            (
+                f"The clients sent a request once more by themselves {f.plural(resent, 'time')}, as the service had "
+                "closed its connection: the service may have read as many more requests than there are rows."
+            ),
+        )
     if run.starts_not_known:
         clients = f.listing(run.starts_not_known)
         text = f"{clients} report a request when it ends: what was in flight at the end of the run is not known."

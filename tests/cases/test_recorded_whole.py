@@ -42,7 +42,9 @@ def test_a_listener_that_starts_the_task_over_costs_no_row(tmp_path: Path) -> No
         with urllib.request.urlopen(f"{url}/_counts") as answer:
             counts = json.load(answer)
     rows = ran.rows("name", "outcome", "status")
-    assert dict(rows.groupby("name", observed=True).size()) == {name: number for name, number in counts.items() if number}
+    assert dict(rows.groupby("name", observed=True).size()) == {
+        name: number for name, number in counts.items() if number
+    }
     failed = rows[rows.outcome == "http_error"]
     assert set(failed.name) == {"/bad-order"}
     assert set(failed.status) == {500}

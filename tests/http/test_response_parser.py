@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from loadtest.core.row_bounds import MAX_AGE_MS, MAX_LATENCY_MS
 from loadtest.http.response_parser import Answer, KnownHeads, ProtocolError, parse_head, read_answer
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCDEFXYZ0123456789-_", min_size=1, max_size=12).map(
@@ -142,3 +143,25 @@ def test_an_absent_number_is_not_taken_for_one_that_was_cut_out() -> None:
     for age in (b"0", b"5", b"", b"7", b""):
         raw_head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-instance-age-ms: " + age
         assert known.read(raw_head) == parse_head(raw_head)
+
+
+ODD_NUMBER = st.one_of(
+    st.sampled_from(
+        ["inf", "-inf", "nan", "1e30", "1e400", "-1", "1_0", "", " ", "9" * 400, "0x1", "1e12", "\xb2", '"5"']
+    ),
+    st.floats(allow_nan=True).map(repr),
+    st.integers(0, 2**70).map(str),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=12),
+)
+
+
+@given(st.lists(st.tuples(ODD_NUMBER, ODD_NUMBER), min_size=1, max_size=6))
+@settings(max_examples=400, deadline=None)
+def test_no_value_of_a_header_makes_an_absurd_number(values: list[tuple[str, str]]) -> None:
+    """Age and server time of any text are what a row can hold or -1, parsed anew or by the marks of heads before."""
+    known = KnownHeads()
+    for age, dur in values:
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-instance-age-ms: {age}\r\nServer-Timing: predict;dur={dur}"
+        for _, age_ms, server_us in (parse_head(head.encode("latin-1")), known.read(head.encode("latin-1"))):
+            assert -1 <= age_ms <= MAX_AGE_MS
+            assert -1 <= server_us <= MAX_LATENCY_MS * 1000

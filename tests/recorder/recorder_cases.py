@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
+import gevent.event
+import gevent.pool
 import locust  # first: it patches sockets and threads
 import pytest
 import requests
+from geventhttpclient.client import HTTPClient
+from geventhttpclient.connectionpool import ConnectionPool
 from locust import FastHttpUser, HttpUser
 from locust.env import Environment
 from locust.exception import RescheduleTask, StopUser
@@ -18,10 +23,11 @@ from locust.rpc import Message
 
 from loadtest.core.clock import AnchoredClock
 from loadtest.recorder import task_errors
+from loadtest.recorder import untold as untold_requests
 from loadtest.recorder.gate import Gate
 from loadtest.recorder.hooks import listen_first, observe
 from loadtest.recorder.in_flight import InFlight
-from loadtest.recorder.messages import HELLO, REFUSED, join_proof
+from loadtest.recorder.messages import HELLO, REFUSED, SCENARIO, UNLOADABLE, join_proof
 from loadtest.recorder.request_recorder import RequestRecorder
 from loadtest.recorder.task_errors import TaskErrors
 from loadtest.recording.buffer import RowBuffer, attach
@@ -30,6 +36,7 @@ from loadtest.users.fast_user import FastUser
 from tests.misbehaving import Misbehaving
 
 USERS = [HttpUser, FastHttpUser, FastUser]
+OF_FAST_HTTP = (ConnectionPool.get_socket, HTTPClient.request)
 STOCK = (locust.clients.HttpSession.request, locust.contrib.fasthttp.FastHttpSession.request)
 
 
@@ -44,7 +51,7 @@ class Recording:
         self.buffer = RowBuffer("w")
         attach(self.environment, self.buffer)
         self.recorder = RequestRecorder(self.buffer, AnchoredClock(), lambda _: -1)
-        listen_first(self.environment.events.request, self.recorder.heard)
+        listen_first(self.environment.events.request, self.recorder.heard, self.recorder.in_flight.measure)
         self.recorder.in_flight.startup()
 
     def client(self, kind: type[Any], url: str, **attributes: Any) -> Any:
@@ -75,6 +82,7 @@ def recording() -> Iterator[Recording]:
     yield found
     found.runner.quit()
     locust.clients.HttpSession.request, locust.contrib.fasthttp.FastHttpSession.request = STOCK  # type: ignore[method-assign]
+    ConnectionPool.get_socket, HTTPClient.request = OF_FAST_HTTP  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +211,83 @@ def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recordi
     assert recording.environment.stats.total.num_requests == 2
 
 
+def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
+    """`events.request.measure`: ended, failed, renamed; cut off it is `unanswered`, and no success as Locust has it."""
+    hook = recording.environment.events.request
+    with hook.measure("grpc", "/ok"):
+        assert recording.buffer.in_flight == 1
+    with hook.measure("grpc", "/bad"):
+        raise ConnectionResetError
+    with hook.measure("grpc", "/before") as event:
+        event["name"] = "/after"
+    with contextlib.suppress(gevent.Timeout), gevent.Timeout(0.01), hook.measure("grpc", "/late"):
+        gevent.sleep(10)
+
+    def wait() -> None:
+        with hook.measure("grpc", "/stopped"):
+            gevent.sleep(10)
+
+    waiting = gevent.spawn(wait)
+    gevent.sleep(0)
+    waiting.kill()
+    assert [(name, outcome) for name, outcome, _ in recording.rows()] == [
+        ("/ok", "ok"),
+        ("/bad", "connection"),
+        ("/after", "ok"),
+        ("/late", "timeout"),
+        ("/stopped", "unanswered"),
+    ]
+    assert not recording.recorder.custom_methods
+
+
+class Custom(locust.User):
+    """Its client tells of a request when it has ended, as `where` says."""
+
+    where = "after"
+    wait_time = locust.constant(0)
+
+    @locust.task
+    def call(self) -> None:
+        fire = functools.partial(
+            self.environment.events.request.fire, request_type="X", name="it", response_time=1.0, response_length=0
+        )
+        if self.where == "asleep":
+            gevent.sleep(10)
+        try:
+            gevent.event.Event().wait(10)
+        finally:
+            if self.where == "finally":
+                fire(exception=None)
+        fire(exception=None)
+
+
+@pytest.mark.parametrize(
+    ("where", "untold", "rows"), [("after", 1, []), ("finally", 0, ["unanswered"]), ("asleep", 0, [])]
+)
+def test_what_a_custom_client_waits_for_when_its_user_is_stopped(
+    recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told in a `finally` it is a row, `unanswered`; not told it is counted; a pause in the task is no request."""
+    for owner, name in untold_requests.WATCHED:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    found: list[object] = []
+    untold_requests.watch_tasks(found.append)
+    user = type("Waiting", (Custom,), {"where": where})(recording.environment)
+    group = gevent.pool.Group()
+    greenlet = user.start(group)
+    gevent.sleep(0.05)
+    greenlet.kill()
+    assert len(found) == untold
+    assert [outcome for _, outcome, _ in recording.rows()] == rows
+
+
+def test_a_request_that_fast_http_user_repeats_is_counted(recording: Recording, server: Misbehaving) -> None:
+    """One row; what the server read beyond it is `resent`."""
+    recording.client(FastHttpUser, server.url).get("/close?again")
+    assert len(recording.rows()) == 1
+    assert recording.buffer.resent == server.counts["/close?again"] - 1 > 0
+
+
 def test_a_request_that_the_client_refuses_to_send_is_none(recording: Recording) -> None:
     """A URL without a host: the scenario's error, and nothing was begun."""
     client = recording.client(HttpUser, "http://127.0.0.1:1")
@@ -227,6 +312,20 @@ def test_errors_are_counted_by_place_with_the_first_traceback() -> None:
     assert "recorder_cases.py" in record.traceback
     assert [one["count"] for one in errors.take()] == [2]
     assert errors.take() == []
+
+
+def test_a_name_that_cannot_be_resolved_is_a_failed_request_and_no_error_of_the_scenario(recording: Recording) -> None:
+    """gevent looks names up in threads, and tells its hub of an error that the client catches."""
+    errors, hub = TaskErrors("w"), gevent.get_hub()
+    before = hub.handle_error
+    task_errors.watch_users(errors, void)
+    try:
+        recording.client(HttpUser, "http://name.invalid").get("/")
+        gevent.sleep(0.01)
+    finally:
+        hub.handle_error = before
+    assert [outcome for _, outcome, _ in recording.rows()] == ["connection"]
+    assert errors.records() == []
 
 
 def test_kinds_of_errors_are_bounded() -> None:
@@ -325,6 +424,21 @@ def test_who_does_not_know_the_secret_is_sent_away(proof: str) -> None:
     assert (greeted, refused) == ([], [("a", "wrong join secret")])
     gate.handle_message("b", hello("b", "w1", join_proof("s3cret", "b")))
     assert greeted == ["b w1"]
+
+
+@pytest.mark.parametrize("kind", ["locustfile", SCENARIO, UNLOADABLE])
+def test_only_who_knows_the_secret_gets_the_scenario(kind: str) -> None:
+    """What is asked before joining is answered with a proof alone, and the answer without one holds no scenario."""
+    master = Master()
+    gate, _, refused = gate_of(master, "s3cret")
+    for proof in (None, "", "\N{LATIN SMALL LETTER E WITH ACUTE}", join_proof("s3cret", "other")):
+        gate.handle_message("a", Message(kind, {"proof": proof}, "a"))
+    gate.handle_message("a", Message(kind, None, "a"))
+    assert master.heard == []
+    assert [name for _, name in refused] == [f"message {kind} without the join secret"] * 5
+    assert {sent for _, sent in master.sent} == ({SCENARIO} if kind == SCENARIO else set())
+    gate.handle_message("a", Message(kind, {"proof": join_proof("s3cret", "a")}, "a"))
+    assert master.heard == [f"a {kind}"]
 
 
 def test_no_message_ends_the_masters_loop() -> None:

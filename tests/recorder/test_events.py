@@ -12,15 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.recorder.events import (
-    MAX_AGE_MS,
-    MAX_BYTES,
-    MAX_LATENCY_MS,
-    LeftOut,
-    RefusedEventError,
-    for_locust,
-    row_of,
-)
+from loadtest.core.row_bounds import MAX_AGE_MS, MAX_BYTES, MAX_LATENCY_MS
+from loadtest.recorder.events import LeftOut, RefusedEventError, for_locust, row_of
 from loadtest.recording.buffer import pack_row
 from loadtest.recording.outcomes import CHECK_FAILED, CONNECTION, HTTP_ERROR, OK, TIMEOUT
 

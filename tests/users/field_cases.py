@@ -71,8 +71,8 @@ def rows(case: str, file: str, *, users: int, enough: int, answered: Callable[[s
 
         def stock(name: str, exception: Any, context: dict[str, Any], **_: Any) -> None:
             if "lt_recorded" not in context:
-                text = buffer.text_id(str(exception or ""))
-                known = {"name": buffer.text_id(name), "outcome": 4 if exception else 0, "error": text}
+                text = buffer.error_id(str(exception or ""))
+                known = {"name": buffer.name_id(name), "outcome": 4 if exception else 0, "error": text}
                 buffer.add(**(dict.fromkeys(COLUMNS, 0) | known))
 
         environment.events.request.add_listener(stock)

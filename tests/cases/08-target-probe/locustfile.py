@@ -1,4 +1,5 @@
 """A staging server with a certificate of its own, which the scenario takes on purpose."""
+
 from locust import constant, task
 from loadtest import FastUser
 

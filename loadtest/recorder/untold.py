@@ -1,0 +1,76 @@
+"""Notice requests that were cut off with their user and that no client told of: custom clients tell only of an end."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import locust
+from gevent import GreenletExit
+from locust import FastHttpUser, HttpUser
+from locust.user.task import TaskSet
+
+from ..recording.outcomes import is_accounted
+from ..users.fast_user import FastUser
+from ..users.open_loop import OpenLoopUser
+
+KNOWN = (HttpUser, FastHttpUser, FastUser)
+"""Users whose requests are known from their begin."""
+
+UNTOLD = "still waited for when its user was stopped, by a client that tells only of a request's end"
+"""The name of the refusal."""
+
+WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
+"""Where tasks are called."""
+
+_LOCUSTS_USERS = str(Path(locust.__file__).parent / "user")
+
+OnUntold = Callable[[object], None]
+"""Told of the user."""
+
+
+def watch_tasks(on_untold: OnUntold) -> None:
+    """Call `on_untold` for every task that is cut off in the middle and may have begun a request of its own."""
+    for owner, name in WATCHED:
+        setattr(owner, name, _watched(getattr(owner, name), on_untold))
+
+
+def _watched(original: Callable[..., Any], on_untold: OnUntold) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(self: Any, *arguments: Any) -> Any:
+        try:
+            return original(self, *arguments)
+        except GreenletExit as error:
+            if not is_accounted(error) and not is_asleep(error.__traceback__):
+                on_untold(getattr(self, "user", self))
+            raise
+
+    return call
+
+
+def is_asleep(trace: TracebackType | None) -> bool:
+    """Whether a task was cut off in a pause of its own (`time.sleep`, `self.wait()`), where it waits for nobody."""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name == "sleep" and code.co_filename.endswith("gevent/hub.py"):
+            return True
+        if code.co_name == "wait" and code.co_filename.startswith(_LOCUSTS_USERS):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def interruption() -> GreenletExit | None:
+    """Return what is cutting off the task that fires an event in a `finally`; None where none is.
+
+    In `on_stop`, which Locust calls as it handles the same exception, a request is as good as any.
+    """
+    error = sys.exc_info()[1]
+    trace = None if error is None else error.__traceback__
+    if not isinstance(error, GreenletExit) or trace is None:
+        return None
+    return None if trace.tb_frame.f_code.co_filename.startswith(_LOCUSTS_USERS) else error
