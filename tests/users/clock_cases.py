@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator
 
@@ -11,7 +13,7 @@ import pytest
 from gevent.event import Event
 from locust import TaskSet
 
-from loadtest.users.clock import Clock, TimerFd, clock, keep_waits_exact
+from loadtest.users.clock import AT_ONCE, COUNTED, HOLD_S, Clock, TimerFd, clock, keep_waits_exact
 
 
 @pytest.fixture(params=["timerfd", "without"])
@@ -110,3 +112,110 @@ def test_tasks_of_locust_wait_on_it() -> None:
     gevent.spawn(TaskSet._sleep, None, 0.01).get(timeout=20)
     assert time.perf_counter() - begin_s >= 0.01 - 25e-6
     assert clock()._waiting == []
+
+
+class FakeTimer:
+    """A timer that fires when the test says so, and keeps what it was set for."""
+
+    def __init__(self) -> None:
+        self.fileno, self._fired = os.pipe()
+        os.set_blocking(self.fileno, False)
+        self.set_for_s: list[float] = []
+
+    def fire(self) -> None:
+        os.write(self._fired, b"!")
+
+    def set(self, at_s: float) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fileno, 100)
+        self.set_for_s.append(at_s)
+
+    def close(self) -> None:
+        os.close(self.fileno)
+        os.close(self._fired)
+
+
+class Stage:
+    """A clock over a fake timer and a fake time; `wakes` has how many greenlets each wake woke."""
+
+    def __init__(self) -> None:
+        self.now_s, self.wakes, self.woken_at_s = 0.0, [], []
+        self.timer = FakeTimer()
+        self.clock = Clock(make_timer=lambda: self.timer, now=lambda: self.now_s)
+
+    def wait(self, due_s: float) -> gevent.Greenlet:
+        def one() -> None:
+            self.clock.wait_until(due_s)
+            self.woken_at_s.append((due_s, self.now_s))
+
+        greenlet = gevent.spawn(one)
+        gevent.sleep(0)
+        return greenlet
+
+    def fire(self) -> None:
+        """Advance to the moment the timer is set for, and let the loop wake whom it wakes then."""
+        self.now_s = max(self.now_s, self.timer.set_for_s[-1])
+        before, sets = len(self.woken_at_s), len(self.timer.set_for_s)
+        self.timer.fire()
+        with gevent.Timeout(20):
+            while len(self.timer.set_for_s) == sets:
+                gevent.sleep(0)
+        self.wakes.append(len(self.woken_at_s) - before)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage()
+    yield made
+    made.clock.close()
+
+
+def test_one_wake_serves_all_who_are_due_and_sets_the_timer_once(stage: Stage) -> None:
+    """50 greenlets due at 1 s and one at 2 s: the timer is set when the first comes, and once per wake."""
+    for _ in range(50):
+        stage.wait(1.0)
+    stage.wait(2.0)
+    assert stage.timer.set_for_s == [1.0]
+    stage.fire()
+    assert stage.wakes == [50]
+    assert stage.timer.set_for_s == [1.0, 2.0]
+
+
+def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
+    """150 are overdue: wakes of 64, 64 and 22, each set for a moment that has passed, so that it comes at once."""
+    for _ in range(150):
+        stage.wait(1.0)
+    for _ in range(3):
+        stage.fire()
+    assert stage.wakes == [AT_ONCE, AT_ONCE, 150 - 2 * AT_ONCE]
+    assert stage.timer.set_for_s[:3] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "latest_s"), [(1 / 500, 0.0), (1 / 1000, 0.0), (1 / 10_000, HOLD_S)], ids=["500/s", "1000/s", "10000/s"]
+)
+def test_wakes_stand_apart_only_where_greenlets_crowd(stage: Stage, gap_s: float, latest_s: float) -> None:
+    """At 10,000/s a wake serves 3 once the rate is known, none is later than HOLD_S; at low rates all are on time."""
+    count = 6 * COUNTED
+    for number in range(count):
+        stage.wait(1.0 + number * gap_s)
+    while len(stage.woken_at_s) < count:
+        stage.fire()
+    lateness_s = [at_s - due_s for due_s, at_s in stage.woken_at_s]
+    assert min(lateness_s) >= 0
+    assert max(lateness_s) <= latest_s + 1e-9
+    if latest_s:
+        assert len(stage.wakes) <= 2 * COUNTED + 4 * COUNTED / 3 * 1.2  # the first two windows are served one by one
+    else:
+        assert set(stage.wakes) == {1}
+
+
+def test_who_comes_meanwhile_does_not_end_the_hold(stage: Stage) -> None:
+    """A greenlet that begins to wait while wakes are held apart is served by the next one, not by one of its own."""
+    for number in range(3 * COUNTED):
+        stage.wait(1.0 + number * 1e-4)
+    while not stage.clock._crowding.hold_s or stage.wakes[-1] < 2:
+        stage.fire()
+    set_for_s = stage.timer.set_for_s[-1]
+    stage.wait(set_for_s - HOLD_S / 2)
+    assert stage.timer.set_for_s[-1] == set_for_s
