@@ -9,9 +9,9 @@ _interruptible = __name__ == "__main__" and signal.getsignal(signal.SIGINT) is s
 if _interruptible:  # while the verbs are imported there is nothing to keep: end at once, and without a traceback
     signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(130))
 
-from loadtest.cli.app import app, main  # noqa: E402 - see above
+from loadtest.cli.app import main  # noqa: E402 - see above
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 if __name__ == "__main__":
     if _interruptible:

@@ -77,9 +77,9 @@ def cli_page() -> str:
     """Return docs/cli.md: every verb in the order data flows, with its help, options, defaults and examples."""
     import typer
 
-    from lt import app
+    from loadtest.cli.parser import make_app
 
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(make_app())
     lines = [
         "# The command line",
         "",

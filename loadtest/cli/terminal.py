@@ -9,10 +9,17 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:  # made when first used: `lt --help` prints without rich
+    from rich.console import Console
+    from rich.text import Text
+
+    out: Console
+    """For what a program may read: tables, paths, JSON."""
+
+    talk: Console
+    """For what only a person reads: progress, warnings, errors."""
 
 _CHECKOUT, _INSTALLED = "python lt.py", "lt"
 """How the messages of the code name this program, and what an installed one is called."""
@@ -96,20 +103,26 @@ class _Stream(io.TextIOBase):
             return
 
 
-class _Terminal(Console):
-    """A console for sentences and tables: control characters in them are shown, never sent."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(named(text)), **options)
-
-
 _stdout = _Stream("stdout")
 
-out = _Terminal(file=_stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it has what rich uses
-"""For what a program may read: tables, paths, JSON."""
 
-talk = _Terminal(file=_Stream("stderr"), highlight=False, soft_wrap=True)  # type: ignore[arg-type] # as above
-"""For what only a person reads: progress, warnings, errors."""
+def __getattr__(name: str) -> Console:
+    """Return `out` or `talk`, made when it is first asked for."""
+    if name not in ("out", "talk"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = globals()[name] = _console(_stdout if name == "out" else _Stream("stderr"))
+    return made
+
+
+def _console(stream: _Stream) -> Console:
+    """Return a console for sentences and tables: control characters in them are shown, never sent."""
+    from rich.console import Console
+
+    class Terminal(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(named(text)), **options)
+
+    return Terminal(file=stream, highlight=False, soft_wrap=True)  # type: ignore[arg-type] # it has what rich uses
 
 
 def write_data(text: str) -> None:

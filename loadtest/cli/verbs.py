@@ -1,0 +1,100 @@
+"""Name the verbs, where each is and what it does, without importing one."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+
+from ..core.exit_codes import MEANINGS
+
+SUMMARY = "Load-test a model service and be told whether it held, where p95 spiked, and why."
+
+EXIT_CODES = "Exit codes: " + " · ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
+
+DEBUG_HELP, VERSION_HELP = "Show the traceback of an error, not only its sentence.", "Print the version."
+
+_OPTIONS = (
+    ("--debug", DEBUG_HELP),
+    ("--version", VERSION_HELP),
+    ("--install-completion", "Install completion for the current shell."),
+    ("--show-completion", "Show completion for the current shell, to copy it or customize the installation."),
+    ("--help", "Show this message and exit."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb of the command line.
+
+    Attributes:
+        place: `module:function`, the module in this package.
+        summary: the first paragraph of the function's docstring (held equal by a test).
+        actions: functions of the same module by the word that follows the verb.
+    """
+
+    place: str
+    summary: str
+    actions: dict[str, str] = field(default_factory=dict)
+
+
+VERBS = {
+    "scenarios": Verb(
+        "scenarios:list_scenarios",
+        "List the scenarios: shape, most users, length, the most requests they send, and what they are for.",
+    ),
+    "init": Verb(
+        "init:init", "Write a scenario for a service from its OpenAPI document, and try each operation a few times."
+    ),
+    "serve": Verb("serve:serve_here", "Run the target service here until Ctrl-C."),
+    "emulate": Verb(
+        "emulate:emulate", "Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C."
+    ),
+    "deploy": Verb(
+        "deploy:deploy", "Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator."
+    ),
+    "run": Verb("run:run", "Run a scenario, record every request, print the summary and write the report."),
+    "worker": Verb(
+        "worker:join", "Join a run on another machine: take the scenario from its master and send load until it ends."
+    ),
+    "metrics": Verb(
+        "metrics:metrics",
+        "Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them with it.",
+    ),
+    "runs": Verb(
+        "runs:list_recorded",
+        "List the recorded runs, oldest first: when (UTC), how long, how many requests, how each ended, and its label.",
+        {"rm": "remove", "label": "label", "export": "export", "prune": "prune"},
+    ),
+    "report": Verb(
+        "report:report",
+        "Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.",
+    ),
+    "doctor": Verb(
+        "doctor:doctor",
+        "Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that cures "
+        "it.",
+    ),
+}
+"""In the order in which data flows, as `lt --help` lists them."""
+
+
+def overview(width: int) -> str:
+    """Return what `lt --help` prints, in lines of at most `width` characters."""
+    lines = ["Usage: lt [OPTIONS] COMMAND [ARGS]...", "", *textwrap.wrap(SUMMARY, width), "", "Options:"]
+    lines += _table(_OPTIONS, width)
+    lines += ["", "Commands (`lt COMMAND --help` tells their options):"]
+    lines += _table([(name, verb.summary) for name, verb in VERBS.items()], width)
+    return "\n".join([*lines, "", *textwrap.wrap(EXIT_CODES, width)])
+
+
+def _table(rows: tuple[tuple[str, str], ...] | list[tuple[str, str]], width: int) -> list[str]:
+    """Return the lines of two columns; where the terminal is too narrow for both, the second stands below."""
+    left = max(len(name) for name, _ in rows) + 4
+    indent = left if width >= left + 20 else 6
+    lines = []
+    for name, text in rows:
+        told = textwrap.wrap(text, max(20, width - indent), initial_indent="", break_on_hyphens=False)
+        first = f"  {name}".ljust(left)
+        lines += [first + told[0]] if indent == left else [first.rstrip(), " " * indent + told[0]]
+        lines += [" " * indent + line for line in told[1:]]
+    return lines

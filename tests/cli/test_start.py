@@ -1,0 +1,63 @@
+"""What starting `lt` imports: never what the verb does not use. (Times are measured by benchmarks/startup.py.)"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from loadtest.cli.parser import make_app
+from loadtest.cli.verbs import EXIT_CODES, VERBS, overview
+
+ROOT = Path(__file__).parents[2]
+
+
+def imported(*words: str) -> set[str]:
+    """Return the modules that `lt WORDS` has imported by its end."""
+    code = (
+        f"import sys, runpy; sys.argv = ['lt.py', *{words!r}]\n"
+        "try: runpy.run_path('lt.py', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print('MODULES', *sys.modules)"
+    )
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("MODULES")[2].split())
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--version",)])
+def test_help_and_version_import_no_parser_and_no_verb(words: tuple[str, ...]) -> None:
+    """Neither typer nor rich (0.2 s of CPU together), nor the module of any verb."""
+    found = imported(*words)
+    assert not {"typer", "rich", "pydantic", "numpy", "loadtest.cli.parser"} & found
+    assert not {f"loadtest.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()} & found
+
+
+@pytest.mark.parametrize("verb", ["scenarios", "worker", "serve"])
+def test_a_verb_imports_no_other_verb(verb: str) -> None:
+    own = VERBS[verb].place.partition(":")[0]
+    others = {f"loadtest.cli.{one.place.partition(':')[0]}" for one in VERBS.values()} - {f"loadtest.cli.{own}"}
+    assert not others & imported(verb, "--help")
+
+
+def test_the_overview_says_what_the_verbs_say_of_themselves() -> None:
+    """Each summary is the first paragraph of the verb's docstring, and each option of `lt` is listed."""
+    group = typer.main.get_command(make_app())
+    said = {name: " ".join((verb.help or "").split("\n\n")[0].split()) for name, verb in group.commands.items()}  # type: ignore[attr-defined]
+    assert {name: verb.summary for name, verb in VERBS.items()} == said
+    options = {word for option in group.params for word in option.opts if not option.hidden}  # type: ignore[attr-defined]
+    assert options
+    assert all(f"  {word} " in overview(100) for word in options | {"--help"})
+
+
+@pytest.mark.parametrize("width", [1, 30, 80, 120])
+def test_the_overview_keeps_to_the_terminals_width(width: int) -> None:
+    """Down to the 26 columns that the longest option and a word need; it says everything at any width."""
+    text = overview(width)
+    assert max(len(line) for line in text.splitlines()[1:]) <= max(width, 60)
+    assert "".join(EXIT_CODES.split()) in "".join(text.split())
+    assert all(verb.summary.split()[0] in text for verb in VERBS.values())
