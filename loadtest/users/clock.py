@@ -23,7 +23,7 @@ CROWDED_PER_S, HOLD_S = 1_500.0, 0.3e-3
 a greenlet does between two waits: at 3,000/s one wake serves two, of which one is up to 0.3 ms late."""
 
 COUNTED = 64
-"""So many greenlets are counted before their rate is told anew."""
+"""So many greenlets are counted before their rate is reckoned anew."""
 
 AT_ONCE = 64
 """So many greenlets at most run before the sockets have their turn: a backlog would keep answers unread for as long as

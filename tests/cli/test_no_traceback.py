@@ -115,7 +115,7 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
         (["emulate", "--timeout", "nan"], "must be above 0 s"),
         (["doctor", "--users", "-5"], "`--users -5`: must be at least 1"),
         (["nosuch"], "No such command"),
-        (["run"], "Missing option"),
+        (["run"], "name a scenario"),
         ([], ""),
     ],
 )
