@@ -1,6 +1,6 @@
 """Run the service as its image does: `python -m target_service`.
 
-The environment says how: `HOST` (127.0.0.1), `PORT` (8080), and `ACCESS_LOG=1` for a line of JSON for each request.
+Environment variables: `HOST` (127.0.0.1), `PORT` (8080), and `ACCESS_LOG=1` for a line of JSON for each request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if not __package__:  # run by its path, from any folder: import the package arou
 
 
 def main() -> None:
-    """Serve until told to stop; exit with 0 then, with 4 and a sentence when it cannot."""
+    """Serve until a signal, then exit with 0; exit with 4 and a sentence when it cannot start."""
     word = os.environ.get("PORT", "8080")
     if not word.isdecimal():
         sys.exit(_cannot(f"PORT={word} in the environment is not a number: for example PORT=8080."))

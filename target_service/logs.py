@@ -81,7 +81,7 @@ class AccessLog:
             lines = [_access_line(*entry) for entry in waiting]
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                message = f"{dropped} access log lines were dropped: nobody read our output."
+                message = f"{dropped} access log lines were dropped: the output was not read in time."
                 lines.append(orjson.dumps({"severity": "WARNING", "message": message}))
             if lines:
                 _write_all(self._descriptor, b"\n".join(lines) + b"\n")

@@ -1,4 +1,4 @@
-"""Run one instance until it is told to stop: bind, load, warm up, open the port, serve, drain."""
+"""Run one instance until a signal: bind, load, warm up, open the port, serve, drain."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def serve(*, host: str, port: int) -> None:
     server = _Server(config)
     if access_log is not None:
         access_log.startup()
-    gc.freeze()  # a full collection would walk 60,000 objects that never die: 60 ms in which nobody is answered
+    gc.freeze()  # a full collection would walk 60,000 objects that never die: 60 ms without any answer
     _on_signals(server.handle_exit)
     instance.ready()
     try:

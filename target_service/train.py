@@ -78,15 +78,15 @@ def _pool(loans: pd.DataFrame) -> Pool:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, write the model and its metrics, and print both names; `arguments` are the process's unless given."""
-    words = argparse.ArgumentParser(prog="python -m target_service.train", description=__doc__)
-    words.add_argument("--data", type=Path, help="SBAnational.csv; without it the loans are made up")
-    words.add_argument("--zip-codes", type=Path, help="GeoNames' US.txt; without it a loan lies in its state's middle")
-    words.add_argument("--out", type=Path, default=MODEL_FILE, help="where the model goes (default: %(default)s)")
-    words.add_argument("--seed", type=int, default=SEED, help="of the made-up loans and of the training")
-    options = words.parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m target_service.train", description=__doc__)
+    parser.add_argument("--data", type=Path, help="SBAnational.csv; without it the loans are made up")
+    parser.add_argument("--zip-codes", type=Path, help="GeoNames' US.txt; without it a loan lies in its state's middle")
+    parser.add_argument("--out", type=Path, default=MODEL_FILE, help="where the model goes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the made-up loans and of the training")
+    options = parser.parse_args(arguments)
     for file in (options.data, options.zip_codes):
         if file is not None and not file.is_file():
-            words.error(f"there is no file {file}")
+            parser.error(f"there is no file {file}")
     if options.data is None:
         loans = draw_loans(LOANS, seed=options.seed)
         source = f"made up: target_service/synthetic.py, {LOANS} loans, seed {options.seed}"

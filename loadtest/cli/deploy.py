@@ -45,8 +45,8 @@ def deploy(
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
 
-    Prints the service's URL. What is not said stays as it is on the service; a new one gets the values after "new". The
-    same sources (or image) with the same settings again change nothing.
+    Prints the service's URL. Options that are not given leave the service unchanged; a new service gets the values
+    after "new". Deploying the same sources (or image) with the same settings again changes nothing.
 
     Examples:
         python lt.py deploy --project my-project --region europe-west2 --dry-run
@@ -140,8 +140,8 @@ def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str
     run_all(commands, folder=ROOT, on_start=lambda command: talk.print(f"$ {command}", markup=False))
 
     def show(asked: ServiceSettings) -> None:
-        told = dataclasses.replace(asked, env=tuple((name, "…") for name, _ in asked.env))  # values may be secrets
-        talk.print(f"$ {deploy_command(told)}   (through the API)", markup=False)
+        shown = dataclasses.replace(asked, env=tuple((name, "…") for name, _ in asked.env))  # values may be secrets
+        talk.print(f"$ {deploy_command(shown)}   (through the API)", markup=False)
 
     with talk.status("deploying") as line:
         deployed = deploy_service(
@@ -189,5 +189,5 @@ def _place(project: str | None, region: str | None, *, endpoint: str | None, dry
     clients = Clients(endpoint)
     place = place_of("", project=project, region=region, clients=clients)
     if not endpoint:
-        _ = clients.credentials  # missing ones are said now, not after minutes of building
+        _ = clients.credentials  # missing ones are reported now, not after minutes of building
     return place

@@ -1,4 +1,4 @@
-"""Say what the options of `lt deploy` are called, and what they mean."""
+"""Define the options of `lt deploy`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OwnCommand = Annotated[
     typer.Option("--command", help="Run this instead of the image's own command.", show_default=False),
 ]
 Concurrency = Annotated[
-    int | None, typer.Option(help="Requests an instance is given at once. [new: 80]", show_default=False)
+    int | None, typer.Option(help="The most requests of an instance at the same time. [new: 80]", show_default=False)
 ]
 Cpu = Annotated[str | None, typer.Option(help="vCPU of an instance: 1, 0.5, 500m. [new: 1]", show_default=False)]
 Memory = Annotated[str | None, typer.Option(help="Memory of an instance: 512Mi, 4Gi. [new: 512Mi]", show_default=False)]
@@ -48,7 +48,7 @@ CpuBoost = Annotated[
 ]
 Port = Annotated[
     int | None,
-    typer.Option(help="The port the container is told to listen on. [new: 8080]", show_default=False),
+    typer.Option(help="The port in the container's $PORT. [new: 8080]", show_default=False),
 ]
 Public = Annotated[
     bool | None,

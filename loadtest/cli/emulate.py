@@ -16,14 +16,14 @@ Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU 
 def emulate(
     command: Annotated[
         str,
-        typer.Option(metavar="WORDS", help="What an instance runs, listening on $PORT. Default: this service."),
+        typer.Option(metavar="COMMAND", help="What an instance runs, listening on $PORT. Default: this service."),
     ] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where the service answers; 0 takes a free one.")] = 8080,
     api_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of Google's APIs and of /state; 0 takes a free one.")
     ] = 0,
     concurrency: Annotated[
-        int, typer.Option(help="Requests given to an instance at once at most.")
+        int, typer.Option(help="The most requests of an instance at the same time.")
     ] = cloud_run.CONCURRENCY,
     cpu: Annotated[
         str,
@@ -59,9 +59,9 @@ def emulate(
 ) -> int:
     """Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C.
 
-    Requests queue while no instance is up, instances start and stop with the load, and Google's own API clients
-    can ask what happened, with the access token that lies in the file it names. Instances get PATH, HOME and the like
-    of this shell's environment, and what `--env` adds.
+    Requests queue while no instance is up, and instances start and stop with the load. Google's own API clients can
+    deploy to it and read its metrics, with the access token in the file whose path it prints. Instances get PATH, HOME
+    and similar variables of this shell's environment, and the variables of `--env`.
 
     Examples:
     `python lt.py emulate --cpu auto` · `python lt.py emulate --command "node server.js" --concurrency 10 --cpu 0.5`

@@ -108,13 +108,13 @@ def _revision(service: Mapping[str, Any], revision: Mapping[str, Any]) -> list[R
         Text(f"{decision['desired']} desired by {decision['driver']}: {decision['reason']}"),
     ]
     table = Table("instance", "state", "in flight", "CPU", "memory", "started in", box=None, pad_edge=False)
-    for one in revision["instances"]:
+    for instance in revision["instances"]:
         table.add_row(
-            one["name"],
-            one["state"],
-            f"{one['in_flight']}",
-            "–" if one["cpu_ratio"] is None else f"{one['cpu_ratio']:.0%}",
-            f"{one['memory_bytes'] / 2**20:.0f} MiB",
-            "–" if one["startup_s"] is None else f"{one['startup_s']:.1f} s",
+            instance["name"],
+            instance["state"],
+            f"{instance['in_flight']}",
+            "–" if instance["cpu_ratio"] is None else f"{instance['cpu_ratio']:.0%}",
+            f"{instance['memory_bytes'] / 2**20:.0f} MiB",
+            "–" if instance["startup_s"] is None else f"{instance['startup_s']:.1f} s",
         )
     return [*lines, table] if revision["instances"] else lines

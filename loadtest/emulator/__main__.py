@@ -1,8 +1,8 @@
 """Run one emulator as a process of its own: `python -m loadtest.emulator`, driven through its stdin and stdout.
 
 One line of JSON comes in (`handle.EmulatorConfig`); one goes out once the service is READY or FAILED
-(`handle.StartResult`); events go to stderr. The end of stdin, SIGINT or SIGTERM stop everything: so nothing stays
-when whoever started it is gone, however it went. A second signal ends it at once.
+(`handle.StartResult`); events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so that nothing is
+left behind when the parent process ends in any way. A second signal ends the emulator at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .running import running_emulator
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Serve until told to stop. There are no arguments: all comes over stdin."""
+    """Serve until a signal or the end of stdin, which also brings the configuration. There are no arguments."""
     del arguments
     config = EmulatorConfig.from_json(sys.stdin.readline())
     try:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PIPE_BYTES = 1024 * 1024
-"""Room for about 25,000 lines that nobody has read yet; an unprivileged process may have no more."""
+"""Room for about 25,000 unread lines; an unprivileged process cannot get more."""
 
 _F_SETPIPE_SZ = 1031  # fcntl.h; Linux only
 
@@ -20,8 +20,8 @@ class Answered:
     """One request that ended.
 
     Attributes:
-        status: what the client was told; 0 when it left before it was told anything.
-        slot: of the instance that had it; None when it reached none (429, or the client left before).
+        status: the status code sent to the client; 0 when the client left before one was sent.
+        slot: of the instance that served it; None when it reached no instance (429, or the client left before).
         pending_ms: in the queue.
         total_ms: from the request's first byte to the answer's last.
         in_flight: of that instance when it ended, itself not counted.
@@ -37,14 +37,14 @@ class Answered:
 
 
 def parse_line(line: str) -> Answered | None:
-    """Return what a line of our log format says; None for HAProxy's own notices."""
+    """Return the request that a line of our log format describes; None for HAProxy's own notices."""
     fields = line.split()
     if len(fields) != 7 or not fields[3].lstrip("-+").isdigit():
         return None
-    told, _, pending_ms, total_ms, server, in_flight, answered = fields
+    status, _, pending_ms, total_ms, server, in_flight, answered = fields
     slot = int(server[1:]) if server[0] == "i" and server[1:].isdigit() else None
     return Answered(
-        status=int(told) if told.isdigit() else 0,
+        status=int(status) if status.isdigit() else 0,
         slot=slot,
         pending_ms=max(int(pending_ms), 0),
         total_ms=max(int(total_ms), 0),
@@ -62,14 +62,14 @@ class AccessLog:
         self._read_fd, self.write_fd = os.pipe()
 
     def startup(self) -> None:
-        """Read from now on."""
+        """Start reading."""
         with contextlib.suppress(OSError):  # macOS has 64 KiB, and no such call
             fcntl.fcntl(self.write_fd, _F_SETPIPE_SZ, PIPE_BYTES)
         os.set_blocking(self._read_fd, False)
         asyncio.get_running_loop().add_reader(self._read_fd, self.read)
 
     def read(self) -> None:
-        """Note everything that is there now."""
+        """Pass on every line that has arrived."""
         while True:
             try:
                 chunk = os.read(self._read_fd, PIPE_BYTES)
@@ -84,7 +84,7 @@ class AccessLog:
                     self._note(answered)
 
     def shutdown(self) -> None:
-        """Note what is left and close the pipe."""
+        """Pass on the remaining lines and close the pipe."""
         asyncio.get_running_loop().remove_reader(self._read_fd)
         self.read()
         os.close(self._read_fd)

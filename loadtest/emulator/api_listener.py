@@ -45,7 +45,7 @@ class _Server(uvicorn.Server):
 
 
 class Guard:
-    """An ASGI application that passes on what `access` admits. Everything but GET /state needs the secret."""
+    """An ASGI application that forwards what `access` admits. Everything but GET /state needs the secret."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -54,7 +54,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            return  # a WebSocket is closed before its handshake: nothing here speaks it
+            return  # a WebSocket is closed before its handshake
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         head = RequestHead.of(scope["method"], headers)
         reads_state = scope["path"] == STATE_PATH and head.method in ("GET", "HEAD")
@@ -81,7 +81,7 @@ class ApiListener:
 
     Attributes:
         port: on 127.0.0.1; 0 before `startup`.
-        access: who may use it; its secret is this start's access token.
+        access: the rules for requests; its secret is the access token of this start.
     """
 
     def __init__(self, emulator: LocalCloudRun, directory: Path) -> None:
@@ -125,7 +125,7 @@ class ApiListener:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def shutdown(self) -> None:
-        """Close it; also after a `startup` that was cut short."""
+        """Close the port and stop both servers; also after an interrupted `startup`."""
         if self._listener is not None:
             self._listener.close()
         if self._http is not None:
@@ -153,7 +153,7 @@ class ApiListener:
             inner_writer.write(first)
             await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left, said nothing, or the emulator stops
+            pass  # the client left, sent nothing, or the emulator stops
         finally:
             self._open.discard(task)
             writer.close()

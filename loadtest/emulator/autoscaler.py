@@ -38,22 +38,22 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a policy may know.
+    """The inputs of a policy.
 
     Attributes:
         limits: of the revision.
-        starting: instances that do not serve yet.
-        serving: instances that are given requests.
-        standby: instances that are kept warm and given none.
+        starting: instances that are not ready yet.
+        serving: instances that receive requests.
+        standby: instances that are kept warm without requests.
         pending: requests that wait for an instance, now.
         in_flight: requests at instances, now.
         cpu_vcpu: CPU use of all instances together, averaged over the last minute, also over the part of it in which
             there were fewer or none; None when the revision gets no traffic.
         concurrency: requests at instances and waiting, averaged over the last minute.
         panic_concurrency: the same over the last 6 s.
-        last_request_ago_s: since a request was there; None: there was none.
-        panic_since_s: as the last decision said.
-        panic_desired: as the last decision said.
+        last_request_ago_s: time since the last request; None: there was none.
+        panic_since_s: from the last decision.
+        panic_desired: from the last decision.
     """
 
     limits: Limits
@@ -72,7 +72,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many instances are desired, what drove it, and why in words with the numbers.
+    """How many instances are desired, by which driver, and the reason with its numbers.
 
     `panic_since_s` and `panic_desired` are Knative's memory, to be handed back with the next observation.
     """

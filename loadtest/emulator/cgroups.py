@@ -108,7 +108,7 @@ class Cgroup:
             return 0
 
     def memory_peak_bytes(self) -> int:
-        """Return the most memory that was in use; what is in use now where the kernel does not tell."""
+        """Return the peak memory use; the present use where the kernel does not report a peak."""
         name = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
         try:
             return int((self._directories["memory"] / name).read_text())

@@ -13,13 +13,13 @@ from .queue_holder import QueueHolder
 
 
 class DataPlane:
-    """What carries requests to the instances; open once `startup` has returned.
+    """The path of requests to the instances; open once `startup` has returned.
 
     Args:
-        options: of the front end.
-        binary: HAProxy's.
-        supervisor: starts it.
-        note: called with each request that has ended.
+        options: its settings.
+        binary: HAProxy's executable.
+        supervisor: starts HAProxy.
+        note: called with each completed request.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class DataPlane:
         self._haproxy = HAProxy(options, binary=binary, supervisor=supervisor)
 
     async def startup(self, *, listen_fd: int) -> None:
-        """Accept from now on what comes to the service's listening socket; what finds no instance waits.
+        """Accept requests on the service's listening socket; they wait while no instance can take them.
 
         Raises:
-            EmulatorError: HAProxy did not come up.
+            EmulatorError: HAProxy did not start.
         """
         self._options.directory.mkdir(parents=True, exist_ok=True)
         try:
@@ -68,7 +68,7 @@ class DataPlane:
         return self._haproxy.alive
 
     async def shutdown(self) -> None:
-        """End it at once; what is in flight is cut."""
+        """Stop at once; requests in flight are cut."""
         await self._holder.shutdown()
         await self._haproxy.shutdown()
         self._log.shutdown()

@@ -106,7 +106,7 @@ class EmulatorHandle:
                 stdout=subprocess.PIPE,
                 stderr=events,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for whoever started it; that one stops it in its own time
+                start_new_session=True,  # Ctrl-C goes to the parent process, which stops the emulator
             )
             assert process.stdin is not None
             assert process.stdout is not None
@@ -157,7 +157,9 @@ class EmulatorHandle:
                 found: dict[str, Any] = json.load(connection.getresponse())
                 return found
             except (OSError, ValueError, http.client.HTTPException) as error:
-                raise EmulatorError(f"The emulator at {self.api_endpoint} does not tell its state: {error}.") from error
+                raise EmulatorError(
+                    f"The emulator at {self.api_endpoint} did not return its state: {error}."
+                ) from error
 
     def stop(self) -> None:
         """Stop everything; returns once nothing is left. A second call does nothing."""

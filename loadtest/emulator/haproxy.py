@@ -1,8 +1,8 @@
 """Run one HAProxy as the data plane of one revision: its listener, its pending queue, its limit per instance.
 
 Every revision has a HAProxy process of its own on the service's listening socket, which the emulator owns and passes
-on. A new revision takes over by accepting where the old one stops to: no request is cut, and each keeps its own
-queue time-out (which HAProxy 2.8 cannot change at run time).
+on. A new revision takes over by accepting connections when the old one stops: no request is cut, and each revision has
+its own queue timeout (which HAProxy 2.8 cannot change at run time).
 
 Source: HAProxy 2.8 configuration and management manuals; behaviour tried in tests/emulator/test_haproxy.py.
 """
@@ -25,10 +25,10 @@ from .process_supervisor import ProcessSupervisor
 from .queue_holder import TOO_EARLY
 
 CLIENT_IDLE_S = 600
-"""A client's idle connection is kept this long, as at Google's front end; then the client must expect its end."""
+"""How long a client's idle connection is kept, as by Google's front end."""
 
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
-"""Of a request or an answer over HTTP/1 that tells its length (https://cloud.google.com/run/quotas, 2026-08)."""
+"""Of a request or an answer over HTTP/1 with a Content-Length (https://cloud.google.com/run/quotas, 2026-08)."""
 
 _UNITS = (86400, 3600, 60, 1)
 _EPOCH_S = 40 * 366 * 86400  # an age of so many years is one that HAProxy has not set
@@ -49,8 +49,9 @@ defaults
   timeout queue {queue_ms}ms
   option dontlognull
   option http-ignore-probes
-  # A connection to an instance serves one request. On a reused one HAProxy answers the death of the instance by
-  # closing the client's connection without a word; on a fresh one by 503, as Cloud Run does. Costs about 0.1 ms.
+  # A connection to an instance serves one request. When an instance dies, HAProxy closes the client's connection
+  # without an answer if the server connection was reused, and answers 503, as Cloud Run does, if it was new. A new
+  # connection costs about 0.1 ms.
   option http-server-close
   option redispatch 1
   retries 3
@@ -61,7 +62,7 @@ defaults
 frontend fe
   bind fd@{listen_fd}
   log global
-  log-format "%[var(txn.told)] %ts %Tw %Ta %s %sc %[var(txn.answered)]"
+  log-format "%[var(txn.status)] %ts %Tw %Ta %s %sc %[var(txn.answered)]"
   http-request set-var(txn.begun) date(0,ms)
   # Names that mean this machine only, and no web page of another site: DNS rebinding, forms and scripts end here.
   acl own_name req.hdr(host),host_only -i 127.0.0.1 localhost [::1]
@@ -71,7 +72,7 @@ frontend fe
 if !own_name
   http-request return status 403 content-type text/plain string "Web pages of other sites are not answered." \
 if other_site !own_page
-  # A browser's WebSocket tells its page's origin, and nothing else of where it comes from.
+  # A browser's WebSocket request has only the Origin header to identify its page.
   http-request return status 403 content-type text/plain string "Web pages of other sites are not answered." \
 if {{ req.hdr(upgrade) -m found }} {{ req.hdr(origin) -m found }} !own_page
   http-request return status 413 content-type text/plain string "Request Entity Too Large" \
@@ -88,12 +89,12 @@ if {{ res.hdr_val(content-length) gt {body_bytes} }}
   http-response set-var(txn.answered) int(1)
   acl answered var(txn.answered) -m found
   acl overdue date(0,ms),sub(txn.begun) ge {timeout_ms}
-  # In the queue for too long: 429. For longer than the request timeout, wherever it was: 504. Else, an instance that
-  # broke off: 503.
+  # 429: too long in the queue. 504: longer than the request timeout, in the queue or at an instance. 503: the instance
+  # closed the connection.
   http-after-response set-status 504 reason "Gateway Timeout" if {{ status 502 503 }} !answered overdue
   http-after-response set-status 429 reason "Too Many Requests" if {{ status 503 }} !answered !{{ srv_id -m found }}
   http-after-response set-status 503 reason "Service Unavailable" if {{ status 502 }} !answered
-  http-after-response set-var(txn.told) status
+  http-after-response set-var(txn.status) status
   http-after-response set-header connection close if {{ nbsrv(leaving) gt 0 }}
   default_backend be
 frontend holder
@@ -108,8 +109,9 @@ backend be
   http-request set-timeout server 24d if {{ fe_name holder }}
   use-server hold if {{ fe_name holder }}
   server hold unix@{directory}/hold.sock maxconn 1
-  # The first refused connection takes a dead instance out, before the emulator has noticed; what was refused goes
-  # elsewhere or waits. Health checks run only while one is out (an instance that is only slow to accept comes back).
+  # The first refused connection takes a dead instance out of rotation, before the emulator has noticed; the refused
+  # request goes to another instance or waits. Health checks run only while an instance is out of rotation (one that was
+  # only slow to accept comes back).
   server-template i 1-{slots} 127.0.0.1:1 maxconn {concurrency} check inter 1d downinter 500ms fall 1 rise 1 \
 observe layer4 error-limit 1 on-error mark-down disabled
 """
@@ -143,14 +145,14 @@ def find_haproxy() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class FrontOptions:
-    """What one data plane is told.
+    """The settings of one data plane.
 
     Attributes:
-        directory: for its sockets; short, for a socket's path has 107 bytes.
+        directory: for its sockets; a short path, as the path of a socket is limited to 107 bytes.
         slots: places for instances.
-        concurrency: requests given to one instance at once at most.
-        timeout_s: after which a request that has no answer yet gets 504, and a longer answer is cut off.
-        pending_limit_s: waiting for an instance for so long, a request gets 429.
+        concurrency: the most requests that one instance receives at the same time.
+        timeout_s: request timeout: a request without an answer gets 504, an answer in progress is cut off.
+        pending_limit_s: a request that has waited this long for an instance gets 429.
     """
 
     directory: Path
@@ -162,12 +164,12 @@ class FrontOptions:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits and what is served now, without the queue holder.
+    """The waiting and the served requests now, without the queue holder's own.
 
     Attributes:
         pending: requests that wait for an instance.
-        in_flight: requests at each slot that has any.
-        served: requests given to each slot since the start.
+        in_flight: requests in flight by slot; slots without any are left out.
+        served: requests sent to each slot since the start.
     """
 
     pending: int
@@ -192,7 +194,7 @@ class HAProxy:
             log_fd: the write end of the access log's pipe.
 
         Raises:
-            EmulatorError: it did not come up; with its own last words.
+            EmulatorError: it did not start; the text has its last output.
         """
         options = self.options
         open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -213,8 +215,8 @@ class HAProxy:
                 concurrency=options.concurrency,
             )
         )
-        words = options.directory / "haproxy.log"
-        with words.open("wb") as log:
+        output = options.directory / "haproxy.log"
+        with output.open("wb") as log:
             self._process = await self._supervisor.start(
                 [str(self._binary), "-db", "-f", str(config)], stdout=log, stderr=log, pass_fds=(listen_fd, log_fd)
             )
@@ -227,10 +229,10 @@ class HAProxy:
                     break
                 await asyncio.sleep(0.01)
         await self.shutdown()
-        raise EmulatorError(f"HAProxy ({self._binary}) did not come up: {words.read_text(errors='replace')[-2000:]}")
+        raise EmulatorError(f"HAProxy ({self._binary}) did not start: {output.read_text(errors='replace')[-2000:]}")
 
     async def command(self, text: str) -> str:
-        """Return what the admin socket answers to `text` (several commands: parted by `;`)."""
+        """Return the admin socket's answer to `text` (separate several commands by `;`)."""
         reader, writer = await asyncio.open_unix_connection(str(self.options.directory / "admin.sock"), limit=2**22)
         try:
             writer.write(text.encode() + b"\n")
@@ -239,35 +241,35 @@ class HAProxy:
             writer.close()
 
     async def enable(self, slot: int, port: int) -> None:
-        """Give requests to the instance on `port`; the longest waiting first, at once."""
+        """Send requests to the instance on `port`, those that have waited longest first."""
         await self.command(
             f"set server be/i{slot} addr {INSTANCE_ADDRESS} port {port}; set server be/i{slot} state ready"
         )
 
     async def drain(self, slot: int) -> None:
-        """Give it no new request; those in flight end in peace."""
+        """Send no new request to the slot; requests in flight complete."""
         await self.command(f"set server be/i{slot} state drain")
 
     async def undrain(self, slot: int) -> None:
-        """Give it requests again; by way of `maint`, for HAProxy looks into the queue only when a server comes up."""
+        """Send requests to the slot again, by way of `maint`: HAProxy takes from the queue when a server comes up."""
         await self.command(f"set server be/i{slot} state maint; set server be/i{slot} state ready")
 
     async def disable(self, slot: int) -> None:
-        """Take the slot out: nothing is sent there until it is enabled."""
+        """Take the slot out of rotation until it is enabled."""
         await self.command(f"set server be/i{slot} state maint")
 
     async def queue(self) -> Queue:
-        """Return what waits and what is served now."""
+        """Return the waiting and the served requests."""
         return parse_queue(await self.command("show stat be 6 -1"))
 
     async def pending(self) -> int:
-        """Return how many requests wait; the cheap question, asked ten times a second."""
+        """Return how many requests wait; a cheap query, sent ten times a second."""
         return parse_queue(await self.command("show stat be 2 -1")).pending
 
     async def end_overdue(self) -> None:
-        """Cut off what has gone on for longer than the request timeout: streams and WebSockets too.
+        """Cut off requests that are older than the request timeout, streams and WebSockets included.
 
-        What has no answer yet gets 504. HAProxy's own timeouts know silence only, and start anew after the queue.
+        A request without an answer gets 504. HAProxy's own timeouts measure inactivity, and restart after the queue.
         """
         timeout_s = self.options.timeout_s
         sessions = await self.command(f"show sess older {max(1, int(timeout_s))}s")
@@ -280,7 +282,7 @@ class HAProxy:
         await self.command("disable frontend fe; set server leaving/now state ready")
 
     async def come_back(self) -> None:
-        """Accept again, after `leave`."""
+        """Accept connections again, after `leave`."""
         await self.command("set server leaving/now state maint; enable frontend fe")
 
     async def clients(self) -> int:
@@ -292,7 +294,7 @@ class HAProxy:
         return 0
 
     async def dropped_log_lines(self) -> int:
-        """Return how many lines of the access log were lost because nobody read them in time."""
+        """Return how many lines of the access log were lost because they were not read in time."""
         for line in (await self.command("show info")).splitlines():
             if line.startswith("DroppedLogs:"):
                 return int(line.split(":")[1])
@@ -300,11 +302,11 @@ class HAProxy:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
     async def shutdown(self) -> None:
-        """End it at once; what is in flight is cut."""
+        """Kill the process; requests in flight are cut."""
         if self._process is None:
             return
         if self._process.returncode is None:
@@ -331,7 +333,7 @@ def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
 
 
 def parse_queue(csv: str) -> Queue:
-    """Return the queue that `show stat be` tells (columns: 1 name, 2 queued, 4 in flight, 7 in all)."""
+    """Parse the queue from `show stat be` (columns: 1 name, 2 queued, 4 in flight, 7 in all)."""
     pending, in_flight, served = 0, {}, {}
     for line in csv.splitlines():
         fields = line.split(",", 8)

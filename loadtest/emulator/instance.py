@@ -28,10 +28,10 @@ LAST_LINES = 40
 _LINE_BYTES = 2000
 _PROBE_EVERY_S = 0.05
 INSTANCE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-"""Where an instance is looked for. Cloud Run sends requests from outside the container, so an app that listens on
-127.0.0.1 alone never becomes ready there; nor does it here. (macOS has no second loopback address.)"""
+"""The address at which an instance must answer. Cloud Run sends requests from outside the container, so an app that
+listens on 127.0.0.1 alone never becomes ready there; nor does it here. (macOS has no second loopback address.)"""
 
-_UNREACHABLE_S = 3.0  # so long on 127.0.0.1 alone, and it is not waited for any more
+_UNREACHABLE_S = 3.0  # an instance that listens only on 127.0.0.1 for so long is given up
 _ON_LOOPBACK = (
     "The container listens on 127.0.0.1:$PORT only, where Cloud Run cannot reach it, so it never becomes ready: let it "
     "listen on 0.0.0.0 (for uvicorn: --host 0.0.0.0)."
@@ -44,11 +44,11 @@ _PORTS = (12_000, 30_000)  # below the ports that the kernel gives to outgoing c
 
 
 class StartError(EmulatorError):
-    """An instance did not start; with its last lines."""
+    """An instance did not start; the text has its last lines."""
 
 
 class State(StrEnum):
-    """What an instance does. `standby` is ready and kept warm, but is given no requests."""
+    """The state of an instance. `standby`: ready and kept warm, without requests."""
 
     STARTING = "starting"
     SERVING = "serving"
@@ -74,7 +74,7 @@ class Instance:
 
     Attributes:
         startup_s: from start to passed probe; None until then.
-        why_gone: what ended it, as Cloud Run words it; "" while it lives and after a stop that was asked for.
+        why_gone: what ended it, in Cloud Run's wording; "" while it runs and after a requested stop.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Instance:
         """Return once the startup probe has passed.
 
         Raises:
-            StartError: it ended or the probe did not pass in its time; nothing of it is left.
+            StartError: it ended, or the probe did not pass in time; nothing of it is left.
         """
         run, probe = self._run, self._run.probe
         self.port = free_port()
@@ -117,7 +117,7 @@ class Instance:
         except OSError as error:
             await self._end(error.strerror or str(error))
             raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
-        except BaseException:  # cancelled: whoever waits for its end must not wait for ever
+        except BaseException:  # cancelled: a task that waits for its end must not wait for ever
             await self._end("")
             raise
         self._cgroup.watch(self._process.pid)
@@ -143,7 +143,7 @@ class Instance:
         self._cgroup.weigh("serving")
 
     def admit_cpu(self, cpu: float | None) -> None:
-        """Hold it to `cpu` vCPU from now on."""
+        """Limit it to `cpu` vCPU from now on."""
         if self._cgroup is not None:
             self._cgroup.limit_cpu(cpu)
 
@@ -188,7 +188,7 @@ class Instance:
         await self._gone.wait()
 
     async def wait_gone(self) -> None:
-        """Return once it is gone, whoever ended it."""
+        """Return once the process is gone, for whatever reason."""
         await self._gone.wait()
 
     async def _answers(self) -> bool:
@@ -266,7 +266,7 @@ async def _accepts(address: str, port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, on any address, and that no outgoing connection takes by chance."""
+    """Return a port that is free on every address and outside the range of outgoing connections."""
     for _ in range(200):
         port = random.randrange(*_PORTS)
         with socket.socket() as probe:

@@ -25,8 +25,8 @@ SPARE_SLOTS = 10
 LOOK_EVERY_S = 0.1
 
 TARGET_SERVICE = (sys.executable, str(Path(__file__).resolve().parents[2] / "target_service" / "__main__.py"))
-"""What runs where nothing else was asked for: this project's own service, by its path, as the working folder may hold
-another `target_service`."""
+"""The default command: this project's own service, by its path, as the working folder may hold another
+`target_service`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class SharedResources:
 
     Attributes:
         policy: the autoscaler's rules for a template.
-        idle_s: how long an instance that has nothing to do is kept.
-        log_event: notes something worth a line.
+        idle_s: how long an idle instance is kept.
+        log_event: writes a line to the event log.
     """
 
     supervisor: ProcessSupervisor
@@ -48,7 +48,7 @@ class SharedResources:
 
 
 class PooledInstance:
-    """An instance with what was observed of it."""
+    """An instance with its last observations."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -63,7 +63,7 @@ class InstancePool:
 
     Attributes:
         cpu: vCPU of one instance; None until it was chosen.
-        members: what starts, serves, stands by or stops.
+        members: the instances by slot: starting, serving, standby or stopping.
         changed: set when an instance came or went.
     """
 
@@ -103,7 +103,7 @@ class InstancePool:
         return first
 
     async def discard(self, member: PooledInstance, *, grace_s: float) -> None:
-        """End an instance that serves nothing."""
+        """Stop an instance that serves no requests."""
         await member.instance.stop(grace_s=grace_s)
         self._forget(member.instance)
 
@@ -123,16 +123,16 @@ class InstancePool:
                 self._do(self._start(self._add(boost=self._template.cpu_boost), haproxy))
 
     def serve(self, member: PooledInstance, haproxy: HAProxy) -> None:
-        """Give requests to a started instance until it is gone."""
+        """Send requests to a started instance until it is gone."""
         self._do(self._serve(member, haproxy))
 
     def retire(self, member: PooledInstance, haproxy: HAProxy) -> None:
-        """Give it no more requests; stop it after its last."""
+        """Send no more requests to it; stop it after its last one."""
         member.instance.state = State.STOPPING
         self._do(self._retire(member.instance, haproxy))
 
     async def shutdown(self) -> None:
-        """Stop all of them; what is in flight is cut after 10 s."""
+        """Stop all instances; requests in flight are cut after 10 s."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -142,7 +142,7 @@ class InstancePool:
     def _add(self, *, boost: bool) -> PooledInstance:
         self._started += 1
         template, name = self._template, self._key.name
-        # Our own service is told to stay off the network; a foreign one must listen on 0.0.0.0, as on Cloud Run.
+        # Our own service listens on loopback only; any other must listen on 0.0.0.0, as on Cloud Run.
         own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:2]) == TARGET_SERVICE else ()
         given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
         run = Run(

@@ -1,4 +1,4 @@
-"""Measure the load of one revision, and say what its autoscaler may know of it."""
+"""Measure the load of one revision for its autoscaler."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .model import RevisionTemplate
 
 
 class LoadObserver:
-    """The load of one revision, averaged as its autoscaler wants it.
+    """The load of one revision, averaged over the autoscaler's windows.
 
     Attributes:
-        pending: requests that wait for an instance, when last looked.
-        last_request_s: when a request was last there, on the monotonic clock; None: there was none.
+        pending: requests that wait for an instance, by the last query.
+        last_request_s: time of the last request on the monotonic clock; None: there was none.
     """
 
     def __init__(self, template: RevisionTemplate, pool: InstancePool, record: RevisionRecord) -> None:
@@ -27,11 +27,11 @@ class LoadObserver:
         self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
 
     async def look(self, haproxy: HAProxy) -> None:
-        """Ask for the pending requests alone: the cheap question."""
+        """Query the pending requests only, which is cheap."""
         self.pending = await haproxy.pending()
 
     async def sample(self, now_s: float, haproxy: HAProxy) -> None:
-        """Note requests in flight, CPU and memory of every instance; about once a second."""
+        """Record requests in flight, CPU and memory of every instance; about once a second."""
         queue = await haproxy.queue()
         self.pending = queue.pending
         cpu, samples, all_vcpu = self._pool.cpu, [], 0.0
@@ -59,7 +59,7 @@ class LoadObserver:
         self._record.sample(time.time(), samples)
 
     def observed(self, now_s: float, *, serving: bool, last: Decision) -> Observed:
-        """Return what the autoscaler may know now; `serving`: whether the revision gets the traffic."""
+        """Return the autoscaler's inputs; `serving`: whether the revision gets the traffic."""
         template, pool = self._template, self._pool
         return Observed(
             limits=Limits(
@@ -73,7 +73,7 @@ class LoadObserver:
             standby=len(pool.in_state(State.STANDBY)),
             pending=self.pending,
             in_flight=sum(one.in_flight for one in pool.in_state(State.SERVING)),
-            # A revision without traffic needs no more than what its last requests need; the past minute is no guide.
+            # A revision without traffic needs instances only for its last requests; the past minute does not count.
             cpu_vcpu=self._cpu.average(now_s) if serving else None,
             concurrency=self._concurrency.average(now_s) if serving else 0.0,
             panic_concurrency=self._panic.average(now_s) if serving else 0.0,

@@ -1,4 +1,4 @@
-"""Keep what happened as Cloud Run's metrics tell it: one bucket a period, a revision and a set of labels."""
+"""Record Cloud Run's metrics: one bucket for each period, revision and set of labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GAUGES = {metric.type for metric in METRICS if metric.kind == "GAUGE"}
 
 
 class Spread:
-    """A distribution that grows."""
+    """A distribution to which values are added."""
 
     __slots__ = ("bounds", "count", "counts", "squares", "total")
 
@@ -37,14 +37,14 @@ class Spread:
         self.squares = 0.0
 
     def add(self, value: float) -> None:
-        """Take one more value."""
+        """Add a value."""
         self.counts[bisect.bisect_right(self.bounds, value)] += 1
         self.count += 1
         self.total += value
         self.squares += value * value
 
-    def told(self) -> Distribution:
-        """Return it as it is now."""
+    def frozen(self) -> Distribution:
+        """Return the present distribution."""
         mean = self.total / self.count if self.count else 0.0
         deviation = max(0.0, self.squares - self.count * mean * mean)
         return Distribution(self.count, mean, deviation, self.bounds, tuple(self.counts))
@@ -118,16 +118,16 @@ class RevisionRecord:
         """Note the instances that can serve now; to be called about once a second."""
         period = self._at(now_s)
         period.present = tuple(one.name for one in instances)
-        for one in instances:
-            period.most[one.name] = max(period.most.get(one.name, 0), one.in_flight)
-            if one.cpu_ratio is not None:
-                period.spread(cloud_metrics.CPU, (), RATIO_BOUNDS, one.cpu_ratio)
-            period.spread(cloud_metrics.MEMORY, (), RATIO_BOUNDS, one.memory_ratio)
-            if one.in_flight:
-                self._bill(period, one.name, self._busy_at_s.get(one.name, now_s), now_s)
-                self._busy_at_s[one.name] = now_s
+        for instance in instances:
+            period.most[instance.name] = max(period.most.get(instance.name, 0), instance.in_flight)
+            if instance.cpu_ratio is not None:
+                period.spread(cloud_metrics.CPU, (), RATIO_BOUNDS, instance.cpu_ratio)
+            period.spread(cloud_metrics.MEMORY, (), RATIO_BOUNDS, instance.memory_ratio)
+            if instance.in_flight:
+                self._bill(period, instance.name, self._busy_at_s.get(instance.name, now_s), now_s)
+                self._busy_at_s[instance.name] = now_s
             else:
-                self._busy_at_s.pop(one.name, None)
+                self._busy_at_s.pop(instance.name, None)
 
     def points(self, metric: str, *, start_s: float, end_s: float, seen_until_s: float) -> dict[Labels, list[Point]]:
         """Return the points of a metric by labels, oldest first: of periods that were over at `seen_until_s`."""
@@ -173,12 +173,15 @@ def _values(period: _Period, metric: str) -> list[tuple[Labels, int | float | Di
         spreads: dict[str, Spread] = {}
         for most in period.most.values():
             spreads.setdefault("active" if most else "idle", Spread(COUNT_BOUNDS)).add(most)
-        return [((("state", state),), spread.told()) for state, spread in sorted(spreads.items())]
+        return [((("state", state),), spread.frozen()) for state, spread in sorted(spreads.items())]
     whole = metric == cloud_metrics.REQUEST_COUNT
     numbers = [
         (labels, int(value) if whole else value) for (name, labels), value in period.numbers.items() if name == metric
     ]
-    return [*numbers, *((labels, spread.told()) for (name, labels), spread in period.spreads.items() if name == metric)]
+    return [
+        *numbers,
+        *((labels, spread.frozen()) for (name, labels), spread in period.spreads.items() if name == metric),
+    ]
 
 
 class Recorder:

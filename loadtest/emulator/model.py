@@ -1,8 +1,8 @@
-"""Define what the emulator offers to whoever deploys to it and reads what it recorded.
+"""Define the emulator's interfaces for deploying services and for reading the recorded metrics.
 
 Two seams, both asyncio, both only for the emulator's own event loop (no call blocks, none is thread-safe):
 
-    Control   create, update and delete services; say how they are        implemented by control.py
+    Control   create, update and delete services; return their status       implemented by control.py
     Readings  the points of a metric in an interval                       implemented by metrics_store.py
 
 `Emulator` is both. `tests/emulator/fake.py` is a fake of the same shape, for tests of what stands on top.
@@ -10,7 +10,7 @@ Two seams, both asyncio, both only for the emulator's own event loop (no call bl
 A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
 FAILED. That is the shape of a long-running operation.
 
-api_listener.py opens the one local port, tells HTTP/2 (gRPC) from HTTP/1 by its first bytes, checks who asks
+api_listener.py opens the one local port, detects HTTP/2 (gRPC) or HTTP/1 by the first bytes, checks access
 (`core.access`), and mounts
 
     google_api.grpc_server.start(emulator: Emulator, address: str) -> grpc.aio.Server    async; started,
@@ -33,7 +33,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class ServiceExistsError(EmulatorError):
-    """A service of that name is there already."""
+    """A service of that name exists already."""
 
 
 class ServiceNotFoundError(EmulatorError):
@@ -41,7 +41,7 @@ class ServiceNotFoundError(EmulatorError):
 
 
 class TemplateError(EmulatorError, UsageError):
-    """A revision cannot be made from these words; the service is as it was."""
+    """The template is invalid; the service is unchanged."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -88,12 +88,12 @@ class RevisionTemplate:
         cpu: vCPU of one instance; None: chosen at deploy so that one instance serves about 30 requests/s at the
             60 % target (RevisionStatus.cpu says what it became).
         memory_bytes: of one instance.
-        concurrency: requests an instance is given at once at most.
+        concurrency: the most requests that an instance receives at the same time.
         timeout_s: after which a request is answered 504.
         revision_name: full name of the revision to make; None: `SERVICE-00001-abc` and so on.
         cpu_target_ratio, concurrency_target_ratio: at which share of its vCPU and its concurrency an instance is full
             enough for one more; None: the autoscaler's own (Cloud Run: 0.60).
-        kept: what the emulator only keeps and shows again, as names and JSON (`google_api.fields`).
+        kept: fields that the emulator stores and returns but does not apply, as names and JSON (`google_api.fields`).
     """
 
     command: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class RevisionTemplate:
 
 
 class Phase(StrEnum):
-    """Where a service or a revision stands."""
+    """The phase of a service or a revision."""
 
     DEPLOYING = "deploying"
     READY = "ready"
@@ -126,7 +126,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RevisionStatus:
-    """One revision as it is now.
+    """The present status of one revision.
 
     Attributes:
         created_s: Unix time.
@@ -154,11 +154,11 @@ class RevisionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service as it is now.
+    """The present status of one service.
 
     Attributes:
         uid: unique to this creation of it.
-        url: where it answers, `http://127.0.0.1:PORT`; the same for its whole life.
+        url: its base URL, `http://127.0.0.1:PORT`; the same for its whole life.
         generation: 1 at creation, one more with every update.
         observed_generation: the newest generation that is READY or FAILED.
         created_s, updated_s: Unix time.
@@ -190,7 +190,7 @@ class ServiceStatus:
 
 
 class Control(Protocol):
-    """Deploys to a local Cloud Run."""
+    """Manages the services of a local Cloud Run."""
 
     def create_service(
         self,
@@ -208,14 +208,14 @@ class Control(Protocol):
         Args:
             key: its name.
             template: of its first revision.
-            labels: remembered, not used.
-            annotations: remembered, not used.
+            labels: stored, not used.
+            annotations: stored, not used.
             traffic: as in ServiceStatus.
             kept: as in ServiceStatus.
-            front_port: where it is to answer on 127.0.0.1; 0: a free port.
+            front_port: its port on 127.0.0.1; 0: a free port.
 
         Raises:
-            ServiceExistsError: there is one of that key.
+            ServiceExistsError: a service with that key exists.
             TemplateError: the template cannot work on any machine; names the field, the value and the way out.
             EmulatorError: the port is taken.
         """
@@ -258,7 +258,7 @@ class Control(Protocol):
         ...
 
     async def deleted(self, key: ServiceKey) -> None:
-        """Return once nothing of the service is left; at once if there is no such service."""
+        """Return once the service is removed completely; at once if there is no such service."""
         ...
 
     def service(self, key: ServiceKey) -> ServiceStatus:
@@ -276,7 +276,7 @@ class Control(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How values spread over buckets, as Cloud Monitoring tells it.
+    """A distribution over buckets, as in Cloud Monitoring.
 
     Attributes:
         bounds: ascending; bucket i holds values in [bounds[i-1], bounds[i]).
@@ -303,8 +303,8 @@ class Point:
 class Series:
     """The points of one metric, one revision, one set of metric labels; oldest point first.
 
-    A revision without anything to tell in a period has no point for it: missing is not zero. Only complete periods
-    are told, and only once the ingest delay has passed.
+    A revision without values in a period has no point for it: missing is not zero. A period gets its point once it is
+    complete and the ingest delay has passed.
     """
 
     metric: str
@@ -414,23 +414,23 @@ METRICS: tuple[Metric, ...] = (
         "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
     ),
 )
-"""Every metric of `cloud_run_revision` that the emulator can know."""
+"""Every metric that the emulator records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the recorded points come: their period, and how long after it they can be seen."""
+    """The period of recorded points, and the delay until they can be read."""
 
     period_s: float = 60.0
     ingest_delay_s: float = 0.0
 
 
 class Readings(Protocol):
-    """Tells what was recorded, of services that were deleted too."""
+    """Returns what was recorded, also of deleted services."""
 
     @property
     def sampling(self) -> Sampling:
-        """How the points come."""
+        """The period and the delay of the points."""
         ...
 
     def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:
@@ -445,19 +445,19 @@ class Readings(Protocol):
 
 
 class Emulator(Control, Readings, Protocol):
-    """A local Cloud Run: deploy to it, read what it recorded."""
+    """A local Cloud Run: manages services and returns recorded metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatorOptions:
-    """How one emulator works, the same for all its services.
+    """Options of one emulator, the same for all its services.
 
     Attributes:
         autoscaler: `cloudrun` or `knative`.
         idle_s: how long an idle instance is kept; None: the autoscaler's own (Cloud Run 15 min, Knative 30 s).
         api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
         command: what a template without a command runs; empty: this project's own target service.
-        allow_any_command: whether who has the access token may deploy other commands than that.
+        allow_any_command: whether deploys with the access token may run other commands than `command`.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"

@@ -1,9 +1,9 @@
-"""Keep one server of a HAProxy backend usable but full, so that requests queue where there is no instance at all.
+"""Keep one server of a HAProxy backend usable but full, so that requests queue while there is no instance.
 
-With no usable server HAProxy answers 503 at once. The queue holder is one endless request that fills the only place of
-one more server, `hold`. Any other request that gets there (before the place is filled, or while it is filled again) is
-answered 425, at which HAProxy tries another server; the client never sees it as long as an instance is up or the place
-is filled within three tries.
+Without a usable server HAProxy answers 503 at once. The queue holder is one endless request that occupies the only
+place of an additional server, `hold`. Any other request that reaches it (before the place is occupied, or while it is
+occupied again) is answered 425, and HAProxy retries it on another server. The client does not see the 425 as long as an
+instance is up or the place is occupied within three tries.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class QueueHolder:
         self._server = await asyncio.start_unix_server(self._hold, str(self._directory / "hold.sock"))
 
     async def fill(self) -> None:
-        """Keep the place filled from now on; returns once it is for the first time. HAProxy must be up."""
+        """Keep the place occupied; return once it is for the first time. HAProxy must run."""
         self._keeper = asyncio.create_task(self._keep())
         await self._filled.wait()
 
     async def shutdown(self) -> None:
-        """Let go of both."""
+        """Close both."""
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Take one revision through its life: deployed, given the traffic, watched, relieved of it, shut down."""
+"""Run one revision: deploy it, route traffic to it, scale it, take the traffic away, shut it down."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .sizing import choose_cpu
 SAMPLE_EVERY_S = 1.0
 
 LEAVING_IDLE_S = 5.0
-"""How long an instance of a revision without traffic is kept idle."""
+"""How long an idle instance of a revision without traffic is kept."""
 
 
 class Revision:
@@ -102,10 +102,10 @@ class Revision:
             await self._pool.discard(first, grace_s=10.0)
 
     async def take_traffic(self, *, listen_fd: int, directory: Path) -> None:
-        """Accept what comes to the service, from now on.
+        """Accept the service's requests from now on.
 
         Raises:
-            EmulatorError: the data plane did not come up.
+            EmulatorError: the data plane did not start.
         """
         if self._data_plane is not None and self._data_plane.alive:
             await self._data_plane.haproxy.come_back()
@@ -114,14 +114,14 @@ class Revision:
         self.serving = True
 
     async def leave_traffic(self) -> None:
-        """Accept nothing new; end what is here."""
+        """Accept no new requests; complete the present ones."""
         self.serving = False
         if self._data_plane is not None and self._data_plane.alive:
             await self._data_plane.haproxy.leave()
         self._pool.changed.set()
 
     async def shutdown(self) -> None:
-        """Stop all of it; what is in flight is cut after 10 s."""
+        """Stop everything; requests in flight are cut after 10 s."""
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])
@@ -129,7 +129,7 @@ class Revision:
         await self._close()
 
     def status(self) -> RevisionStatus:
-        """Return how it is now."""
+        """Return the present status."""
         ready = [one.in_flight for one in self._pool.in_state(State.SERVING, State.STANDBY)]
         return RevisionStatus(
             name=self.name,
@@ -157,7 +157,7 @@ class Revision:
         return await self._data_plane.haproxy.dropped_log_lines()
 
     async def main_loop(self, data_plane: DataPlane) -> None:
-        """Look, sample, decide and act until cancelled, or until a revision without traffic has nothing more to do."""
+        """Observe, decide and scale until cancelled, or until a revision without traffic has no work left."""
         sample_s = decide_s = 0.0
         while True:
             now_s = time.monotonic()

@@ -1,9 +1,9 @@
 """Keep a private folder for each emulator, and know which of this user's emulators still live.
 
-A folder is made by `mkdtemp`: mode 0700, and a random name that nobody can have made before. What an emulator that was
-killed left behind is recognised by more than a process id: the folder must belong to this user and to no one else, its
-owner is named by boot, PID namespace, process id and start time, and everything the emulator started carries its
-random mark (128 bits), in the environment or in the name of its cgroup.
+A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. The leftovers of
+a killed emulator are recognised by more than a process id: the folder must belong to this user alone, its owner is
+identified by boot, PID namespace, process id and start time, and everything the emulator started carries its random
+mark (128 bits), in the environment or in the name of its cgroup.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Owner:
     Attributes:
         pid: its process id.
         started: when it started: clock ticks since boot (Linux), else hundredths of a second of Unix time.
-        boot: id of this boot of the machine; "" where the system does not tell.
+        boot: id of this boot of the machine; "" where the system has none.
         namespace: the PID namespace; "" where there are none.
     """
 
@@ -112,16 +112,16 @@ def private_write(path: Path, text: str) -> None:
 
 
 def rooms() -> list[Room]:
-    """Return every emulator's folder that this user, and nobody else, can have made."""
+    """Return every emulator's folder that only this user can have created."""
     found = []
     for base in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))):
         for path in sorted(base.glob(PREFIX + "*")):
             if not _is_private(path):
                 continue
             try:
-                words = json.loads((path / _OWNER).read_text())
-                mark = str(words.pop("mark"))
-                found.append(Room(path, Owner(**words), mark))
+                record = json.loads((path / _OWNER).read_text())
+                mark = str(record.pop("mark"))
+                found.append(Room(path, Owner(**record), mark))
             except FileNotFoundError:
                 found.append(Room(path, None, ""))
             except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -203,7 +203,7 @@ def _is_young(path: Path) -> bool:
 def _started(process: psutil.Process) -> int:
     try:  # unlike a time of day it never shifts when the clock is set
         return int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:  # no /proc (macOS), or gone: then psutil says so
+    except OSError:  # no /proc (macOS), or gone: then psutil raises
         return round(process.create_time() * 100)
 
 

@@ -1,4 +1,4 @@
-"""Bring the instances of one revision to the number its autoscaler asks for."""
+"""Bring the number of instances of one revision to the desired one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .instance_pool import InstancePool
 
 
 class Scaler:
-    """Puts instances into rotation, starts them, sets them aside, stops them.
+    """Starts and stops instances, puts them into rotation and on standby.
 
     Args:
         pool: the instances.
         min_instances: kept while the revision gets the traffic.
-        idle_s: how long an instance that has nothing to do is kept.
+        idle_s: how long an idle instance is kept.
         leaving_idle_s: the same, of a revision without traffic.
     """
 
@@ -27,19 +27,19 @@ class Scaler:
     async def apply(self, now_s: float, desired: int, haproxy: HAProxy, *, serving: bool) -> None:
         """Act on a decision.
 
-        An instance is set aside only after a minute (or the idle time, when that is shorter) in which fewer were
+        An instance goes to standby only after a minute (or the idle time, when that is shorter) in which fewer were
         desired. The last warm one stays in rotation while it lives, so that a request after a pause need not wait for
         the next look.
         """
         in_rotation, standby = self._pool.in_state(State.SERVING), self._pool.in_state(State.STANDBY)
         peak = self._peak.add(now_s, desired) if serving else desired
         rotation = max(peak, 1 if in_rotation or standby else 0)
-        for one in standby[: max(0, rotation - len(in_rotation))]:
-            await haproxy.undrain(one.instance.slot)
-            one.instance.state = State.SERVING
-        for one in in_rotation[rotation:]:
-            await haproxy.drain(one.instance.slot)
-            one.instance.state = State.STANDBY
+        for resumed in standby[: max(0, rotation - len(in_rotation))]:
+            await haproxy.undrain(resumed.instance.slot)
+            resumed.instance.state = State.SERVING
+        for spare in in_rotation[rotation:]:
+            await haproxy.drain(spare.instance.slot)
+            spare.instance.state = State.STANDBY
         missing = desired - len(in_rotation) - len(standby) - len(self._pool.in_state(State.STARTING))
         self._pool.launch(missing, haproxy)
         self._stop_idle(now_s, desired, haproxy, serving=serving)
@@ -54,6 +54,6 @@ class Scaler:
         keep = self._min_instances if serving else 0
         limit_s = self._idle_s if serving else self._leaving_idle_s
         going = set(to_stop(idle, idle_limit_s=limit_s, may_go=len(ready) - keep))
-        for one in ready:
-            if one.instance.name in going:
-                self._pool.retire(one, haproxy)
+        for member in ready:
+            if member.instance.name in going:
+                self._pool.retire(member, haproxy)

@@ -1,4 +1,4 @@
-"""Keep one service: its port, its revisions, and which of them gets the traffic."""
+"""Manage one service: its port, its revisions, and the revision that receives the traffic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .model import Labels, Phase, RevisionTemplate, ServiceKey, ServiceNotFoundE
 from .revision import Revision
 
 BACKLOG = 4096
-_LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels no word comes out by chance
+_LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels, random letters form no words
 
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -27,7 +27,7 @@ REVISION_NAME_LENGTH = 63
 
 
 def check_key(key: ServiceKey) -> None:
-    """Refuse what is no Cloud Run service's name or place: names become folders and cgroups.
+    """Reject invalid names of services, projects and locations: they become names of folders and cgroups.
 
     Raises:
         TemplateError: names the value and the way out.
@@ -42,7 +42,7 @@ def check_key(key: ServiceKey) -> None:
 
 
 def check_revision_name(name: str, service: str) -> None:
-    """Refuse what is no name of a revision of this service.
+    """Reject an invalid name of a revision of this service.
 
     Raises:
         TemplateError: names the value and the way out.
@@ -54,7 +54,7 @@ def check_revision_name(name: str, service: str) -> None:
 
 
 def check_template(template: RevisionTemplate) -> None:
-    """Refuse what cannot work on any machine.
+    """Reject a template that cannot work on any machine.
 
     Raises:
         TemplateError: names the field, the value and the way out.
@@ -121,14 +121,14 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its base URL."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def deploy(self, template: RevisionTemplate, *, traffic: str | None) -> None:
         """Start bringing `template` and `traffic` into force.
 
         Raises:
-            TemplateError: it cannot be; nothing has changed.
+            TemplateError: it is invalid; nothing has changed.
         """
         check_template(template)
         if template.revision_name is not None:
@@ -160,7 +160,7 @@ class Service:
         return self.status()
 
     async def shutdown(self) -> None:
-        """Stop all of it."""
+        """Stop all revisions and release the port."""
         self.phase = Phase.DELETING
         async with self._changed:
             self._changed.notify_all()
@@ -175,7 +175,7 @@ class Service:
         self._socket.close()
 
     def status(self) -> ServiceStatus:
-        """Return how it is now."""
+        """Return the present status."""
         return ServiceStatus(
             key=self.key,
             uid=self.uid,
@@ -222,8 +222,8 @@ class Service:
     async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
         """Let the revision that `traffic` names (None: the newest) accept, then let the one before it leave.
 
-        A service that had no traffic yet starts at zero instances unless a minimum is asked for: the instance of the
-        deployment check ends. (Cloud Run keeps it for a while; here every run starts alike.)
+        A service that had no traffic yet starts at zero instances unless it has a minimum: the instance of the
+        deployment check is stopped. (Cloud Run keeps it for a while; here every run starts in the same state.)
         """
         goal = next((one for one in self.revisions if one.name == traffic), newest)
         before = [one for one in self.revisions if one.serving and one is not goal]
@@ -236,8 +236,8 @@ class Service:
             await goal.take_traffic(
                 listen_fd=self._socket.fileno(), directory=self._directory / str(self.revisions.index(goal))
             )
-        for one in before:
-            await one.leave_traffic()
+        for former in before:
+            await former.leave_traffic()
         if goal is not newest:
             await newest.stop_first()
 

@@ -1,4 +1,4 @@
-"""Choose the vCPU of an instance from what one request costs, so that a laptop shows what a cloud would."""
+"""Choose the vCPU of an instance from the CPU time of one request, so that a laptop scales like the cloud."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .instance import INSTANCE_ADDRESS
 
 REQUESTS_PER_S = 30.0
 _WARM, _MEASURED = 40, 200
-_EVERY_S = 0.01  # paced, for a process that sleeps between two requests uses more CPU for each
+_EVERY_S = 0.01  # paced, as a process that sleeps between two requests uses more CPU for each
 _ANSWER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A request that stands for the service's work."""
+    """A request that is typical of the service's work."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The vCPU chosen, and from what, in words."""
+    """The chosen vCPU, and a sentence with the measurement behind it."""
 
     cpu: float
     why: str
@@ -81,7 +81,7 @@ async def find_sample(port: int) -> Sample:
 def sample_of(openapi: Mapping[str, Any]) -> Sample | None:
     """Return the POST with a JSON example and the shortest path in an OpenAPI document; None when there is none.
 
-    The shortest, because what stands below a path (`/predict/batch`) is a special case of it.
+    The shortest, because a longer path below it (`/predict/batch`) is a special case of it.
     """
     schemas = openapi.get("components", {}).get("schemas", {})
     for path, operations in sorted(openapi.get("paths", {}).items(), key=lambda item: len(item[0])):
@@ -111,5 +111,5 @@ async def _send(port: int, sample: Sample) -> tuple[int, bytes]:
     except (OSError, TimeoutError):
         return 0, b""
     top, _, body = answer.partition(b"\r\n\r\n")
-    words = top.split(b" ", 2)
-    return (int(words[1]) if len(words) > 1 and words[1].isdigit() else 0), body
+    status = top.split(b" ", 2)[1:2]
+    return (int(status[0]) if status and status[0].isdigit() else 0), body

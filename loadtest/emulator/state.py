@@ -10,11 +10,11 @@ from .control import LocalCloudRun
 from .revision import Revision
 from .service import Service
 
-EVENTS_TOLD = 100
+EVENTS_SHOWN = 100
 
 
 async def state_of(emulator: LocalCloudRun) -> dict[str, Any]:
-    """Return the state; docs/emulator.md lists its keys. None is not known."""
+    """Return the state; docs/emulator.md lists its keys. None: not known."""
     options = emulator.options
     return {
         "emulator": {
@@ -29,7 +29,7 @@ async def state_of(emulator: LocalCloudRun) -> dict[str, Any]:
         "services": [await _service(service) for service in emulator.all()],
         "events": [
             {"number": event.number, "at_s": event.at_s, "text": event.text}
-            for event in list(emulator.events)[-EVENTS_TOLD:]
+            for event in list(emulator.events)[-EVENTS_SHOWN:]
         ],
     }
 

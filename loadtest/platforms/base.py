@@ -1,6 +1,6 @@
 """Define a platform: a place that can be put under load, and what the verbs need of it.
 
-A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It says
+A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It declares
 what it can by its `capabilities`, which `run.json` keeps; nothing else in the project asks for a platform's name.
 """
 

@@ -1,4 +1,4 @@
-"""Define what a platform is asked about money: what a load will cost, before a run and while it goes on."""
+"""Define the interface for the cost of a load, before a run and during it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Load:
     """What will be sent.
 
     Attributes:
-        plan: corners of the planned users, straight lines between them.
-        duration_s: after the last corner its users stay until then.
+        plan: points of the planned users, straight lines between them.
+        duration_s: after the last point its users stay until then.
         requests_per_user_s: of one user; None: not known, the platform assumes one, and the estimate says so.
         service_s: how long an instance works on one request; None: the platform assumes one, and the estimate says so.
-        service_from: how `service_s` is known, as words behind it.
+        service_from: the source of `service_s`, as text after it.
         held_s: how long a request takes of an instance's concurrency, its waiting included; None: `service_s`.
     """
 
@@ -37,10 +37,10 @@ class Load:
         plan = [PlanPoint(at_s=0.0, users=requests / duration_s)]
         return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
 
-    def corners(self) -> list[Corner]:
-        """Return the plan's corners, and one far behind them: the last one's users stay; nobody without a plan."""
-        corners = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
-        return [*corners, (math.inf, corners[-1][1])]
+    def points(self) -> list[Corner]:
+        """Return the plan's points with a last one at infinity, as the last users stay; zero users without a plan."""
+        points = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
+        return [*points, (math.inf, points[-1][1])]
 
 
 @dataclass(frozen=True, slots=True)

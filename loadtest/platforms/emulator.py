@@ -184,7 +184,7 @@ def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object
 
 
 class _Watch(threading.Thread):
-    """Looks every second whether the emulator still works, and says once when it does not."""
+    """Checks every second whether the emulator still works, and warns once when it does not."""
 
     def __init__(self, emulator: EmulatorHandle, console: Console) -> None:
         super().__init__(name="lt-emulator-watch", daemon=True)
@@ -193,7 +193,7 @@ class _Watch(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look until told to stop."""
+        """Check until `stop` is called."""
         while not self._over.wait(1.0):
             why = self._emulator.why_stuck()
             if why and why not in self.found:
@@ -201,6 +201,6 @@ class _Watch(threading.Thread):
                 self._console.warn(why)
 
     def stop(self) -> None:
-        """Stop looking."""
+        """Stop checking."""
         self._over.set()
         self.join(timeout=5)

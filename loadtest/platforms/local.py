@@ -68,7 +68,7 @@ class Local(Platform):
 
 
 def _end_with_parent() -> None:
-    """In the child, before it becomes the service: ask to be told to stop when this process dies (Linux)."""
+    """In the child, before it becomes the service: ask the kernel for SIGTERM when this process dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 

@@ -1,4 +1,4 @@
-"""List the platforms there are; each is imported when it is first asked for."""
+"""List the platforms; each is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def register(kind: str, where: str) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Return the words that `--target` takes beside a URL."""
+    """Return the values that `--target` accepts beside a URL."""
     return tuple(name for name in _PLATFORMS if name != URL)
 
 

@@ -15,7 +15,7 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .probe import Answer, Found, ask
 
 ANSWER_WITHIN_S = 5.0
-"""How long the question before the load waits: longer only says that the service is slow, which the load will show."""
+"""Timeout of the request before the load; a slower answer only means a slow service, which the load will show."""
 
 _REFUSED = {
     Found.NOTHING: "nothing answers there ({why}). Is the service running?",
@@ -47,7 +47,7 @@ class Url(Platform):
             TargetError: nothing is, or nothing that the scenario could talk to.
         """
         assert options.url is not None
-        if not options.url.startswith(("http://", "https://")):  # another protocol: nobody here speaks it
+        if not options.url.startswith(("http://", "https://")):  # another protocol, which cannot be checked here
             yield Target(TargetRecord(kind=self.kind, url=options.url))
             return
         answer = ask(options.url + "/", timeout_s=ANSWER_WITHIN_S)

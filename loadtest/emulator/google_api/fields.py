@@ -1,6 +1,6 @@
-"""Know every field of a Cloud Run service: which the emulator follows, which it only keeps, which it refuses.
+"""List every field of a Cloud Run service: which the emulator applies, which it only stores, which it refuses.
 
-One table for both forms of the API. What a request says and the table does not know is refused by name, so that
+One table for both forms of the API. A field of a request that is not in the table is refused by name, so that
 nothing is accepted and lost. Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
 https://cloud.google.com/run/docs/reference/rpc/google.cloud.run.v2 (google-cloud-run 0.16.2), and the annotations of
 gcloud 528 (googlecloudsdk/api_lib/run); all read 2026-11.
@@ -222,11 +222,11 @@ def is_googles(annotation: str) -> bool:
 
 
 class FieldError(Exception):
-    """A field that is refused, or that nobody knows; the text is what INVALID_ARGUMENT would say."""
+    """A field that is refused or unknown; the text is the message of INVALID_ARGUMENT."""
 
 
 def check(document: Mapping[str, Any], form: Form) -> None:
-    """Return when everything that a service's document says is honoured or kept.
+    """Return when every field of a service's document is honoured or kept.
 
     Raises:
         FieldError: names the first field that is not, and why.
@@ -302,7 +302,7 @@ def put(document: dict[str, Any], path: Path, value: Any) -> None:
 
 
 def _said(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each leaf that says something: empty lists, objects, texts and nulls do not."""
+    """Yield each leaf with a value; empty lists, objects, texts and nulls have none."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _said(inner, (*path, str(name)))

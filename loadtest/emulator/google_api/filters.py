@@ -99,18 +99,18 @@ def parse_series_filter(text: str) -> SeriesFilter:
 def _clause(match: re.Match[str]) -> Clause:
     group, _, name = match["field"].partition(".")
     field = f"{group}.{name.partition('.')[2] or name}"
-    words = [re.sub(r"\\(.)", r"\1", word[1:-1]) for word in re.findall(_STRING, match["words"])]
+    values = [re.sub(r"\\(.)", r"\1", word[1:-1]) for word in re.findall(_STRING, match["words"])]
     call = (match["call"] or "").rstrip("( ")
-    passes = _test(call, words)
+    passes = _test(call, values)
     if match["sign"] == ":":
-        passes = _test("has_substring", words)
+        passes = _test("has_substring", values)
     if match["sign"] == "!=":
         return Clause(field, lambda text: not passes(text), None)
-    return Clause(field, passes, words[0] if not call and match["sign"] == "=" else None)
+    return Clause(field, passes, values[0] if not call and match["sign"] == "=" else None)
 
 
-def _test(call: str, words: list[str]) -> Callable[[str], bool]:
-    first = words[0]
+def _test(call: str, values: list[str]) -> Callable[[str], bool]:
+    first = values[0]
     if call == "monitoring.regex.full_match":
         try:
             re.compile(first)
@@ -121,9 +121,9 @@ def _test(call: str, words: list[str]) -> Callable[[str], bool]:
         "starts_with": lambda text: text.startswith(first),
         "ends_with": lambda text: text.endswith(first),
         "has_substring": lambda text: first in text,
-        "one_of": lambda text: text in words,
+        "one_of": lambda text: text in values,
         "monitoring.regex.full_match": lambda text: re.fullmatch(first, text) is not None,
     }
-    if call not in tests or (len(words) > 1 and call != "one_of"):
+    if call not in tests or (len(values) > 1 and call != "one_of"):
         raise FilterError(f"The filter's function {call or ','!r} is not understood here.")
     return tests[call]

@@ -24,7 +24,7 @@ def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc
         emulator: what stands behind; the server calls it on the running loop only.
         policies: shared with the REST form, so that both say the same.
         access: every call must carry its secret (`authorization: Bearer SECRET`); None lets everyone in, for what
-            listens where nobody else can connect.
+            listens on a socket that no other user can reach.
     """
     operations = Operations()
     admin = RunAdmin(emulator, operations, policies)

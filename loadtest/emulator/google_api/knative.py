@@ -23,8 +23,8 @@ from .policies import Policies
 from .rpc import RefusedError, code_of
 
 HOST = "run.local"
-"""The host that gcloud is told to ask (`CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=http://run.local/`); it puts the region
-before it, as `europe-west2-run.local`, and the proxy setting brings it here whatever the name."""
+"""The host that gcloud is configured to use (`CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=http://run.local/`). gcloud prepends
+the region, as `europe-west2-run.local`; the proxy setting directs any such name to this port."""
 
 SERVICE_USAGE_HOST = "serviceusage.local"
 """The same for `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
@@ -48,7 +48,7 @@ def routes(emulator: Emulator, policies: Policies | None = None) -> list[BaseRou
 
     Args:
         emulator: what stands behind, called on the running loop only.
-        policies: shared with the gRPC surfaces when given, so that both tell the same.
+        policies: shared with the gRPC surfaces when given, so that both return the same.
     """
     return Knative(emulator, policies or Policies()).routes()
 

@@ -17,7 +17,7 @@ from ...core.cloud_metrics import PREFIX
 from ...core.quantities import cpu_of, cpu_text, memory_bytes_of, memory_text
 from ..model import Labels, Phase, RevisionStatus, RevisionTemplate, ServiceStatus, StartupProbe
 from .fields import LOCATION, FieldError, Kept, check, kept_in, put, shown
-from .messages import DEFAULT, DEFAULT_PROBE, MessageError, told_template
+from .messages import DEFAULT, DEFAULT_PROBE, MessageError, shown_template
 
 API_VERSION = "serving.knative.dev/v1"
 MIN_SCALE, MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
@@ -26,7 +26,7 @@ SCALING_MODE, MANUAL_COUNT = PREFIX + "scalingMode", PREFIX + "manualInstanceCou
 CPU_TARGET = PREFIX + "scaling-cpu-target"
 CONCURRENCY_TARGET = PREFIX + "scaling-concurrency-target"
 CPU_BOOST = PREFIX + "startup-cpu-boost"
-"""On unless it says false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
+"""On unless it is false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
 SCALING = frozenset({SERVICE_MIN_SCALE, SERVICE_MAX_SCALE, SCALING_MODE, MANUAL_COUNT})
 
 Cpu = Annotated[float, BeforeValidator(lambda value: cpu_of(str(value)))]
@@ -134,7 +134,7 @@ class ServiceSpec(_Form):
 
 
 class ServiceForm(_Form):
-    """A service as gcloud sends it. `fields` has seen to it that nothing it says is passed over."""
+    """A service as gcloud sends it. `fields` has checked that every field is known."""
 
     kind: Literal["Service"] = "Service"
     metadata: Metadata
@@ -204,26 +204,26 @@ def parse_service(body: bytes) -> ServiceForm:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise MessageError(
-            f"{where}: {first['msg']} (the local Cloud Run has no more than docs/emulator.md says)"
+            f"{where}: {first['msg']} (docs/emulator.md lists what the local Cloud Run supports)"
         ) from None
     except ValueError as error:
         raise MessageError(f"The body is not JSON: {error}.") from None
 
 
 def kept_of(body: bytes) -> tuple[Kept, Kept]:
-    """Return what a service's document says that is only kept: the revision's part and the service's own."""
+    """Return the fields of a service's document that are only stored: the revision's and the service's own."""
     document = json.loads(body)
     return kept_in(document, "v1", of_revision=True), kept_in(document, "v1", of_revision=False)
 
 
 def labels_of(given: dict[str, str]) -> Labels:
-    """Return labels or annotations as sorted pairs, without the location, which the service's key tells."""
+    """Return labels or annotations as sorted pairs, without the location, which is in the service's key."""
     return tuple(sorted((name, text) for name, text in given.items() if name != LOCATION))
 
 
 def service_form(status: ServiceStatus) -> dict[str, Any]:
     """Return the service as gcloud reads it."""
-    key, template = status.key, told_template(status)
+    key, template = status.key, shown_template(status)
     serving = next((revision.name for revision in status.revisions if revision.serving), None)
     ready = _STATUS.get(status.phase, "Unknown")
     pinned = {"revisionName": status.traffic} if status.traffic else {"latestRevision": True}
@@ -386,8 +386,8 @@ def _ratio(annotations: dict[str, str], name: str) -> float | None:
 
 
 def _condition(kind: str, status: str, message: str, changed_s: float) -> dict[str, Any]:
-    told = {"type": kind, "status": status, "lastTransitionTime": _time(changed_s)}
-    return {**told, "message": message, "reason": "Failed"} if status == "False" else told
+    condition = {"type": kind, "status": status, "lastTransitionTime": _time(changed_s)}
+    return {**condition, "message": message, "reason": "Failed"} if status == "False" else condition
 
 
 def _time(epoch_s: float) -> str:

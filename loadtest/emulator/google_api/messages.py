@@ -99,7 +99,7 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
 
 
 def check_fields(service: run_v2.Service) -> None:
-    """Return when all that a Service message says is honoured or kept.
+    """Return when every field of a Service message is honoured or kept.
 
     Raises:
         MessageError: names the field that is not.
@@ -111,11 +111,11 @@ def check_fields(service: run_v2.Service) -> None:
 
 
 def kept_of(service: run_v2.Service) -> tuple[Kept, Kept]:
-    """Return what a Service message says that is only kept: the revision's part and the service's own."""
+    """Return the fields of a Service message that are only stored: the revision's and the service's own."""
     document = _document(service)
     of_revision = dict(kept_in(document, "v2", of_revision=True))
     container = service.template.containers[0] if service.template.containers else run_v2.Container()
-    if "resources" in container and not container.resources.cpu_idle:  # said by its absence, as the API has it
+    if "resources" in container and not container.resources.cpu_idle:  # in the API its absence means false
         of_revision[CPU_IDLE] = "false"
     else:
         of_revision.pop(CPU_IDLE, None)  # the default
@@ -159,7 +159,7 @@ def traffic_of(service: run_v2.Service) -> str | None:
     return wanted[0].revision.rpartition("/")[2] or None if wanted else None
 
 
-def told_template(status: ServiceStatus) -> RevisionTemplate:
+def shown_template(status: ServiceStatus) -> RevisionTemplate:
     """Return the service's template with the CPU that was chosen for it, where it left the choice open."""
     newest = next((each for each in status.revisions if each.name == status.latest_created_revision), None)
     return replace(status.template, cpu=status.template.cpu or (newest.cpu if newest else None))
@@ -182,7 +182,7 @@ def service_message(status: ServiceStatus) -> run_v2.Service:
         update_time=changed,
         launch_stage="GA",
         ingress=run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL,
-        template=_template_message(told_template(status)),
+        template=_template_message(shown_template(status)),
         traffic=[
             run_v2.TrafficTarget(
                 type_=allocation.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION

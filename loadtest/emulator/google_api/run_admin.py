@@ -200,7 +200,7 @@ def _merged(request: service_types.UpdateServiceRequest, now: run_v2.Service) ->
 
 def _not_only_validated(request: Any) -> None:
     if request.validate_only:
-        raise MessageError("validate_only: the local Cloud Run cannot tell without trying.")
+        raise MessageError("validate_only: the local Cloud Run cannot validate a service without deploying it.")
 
 
 def _parent(key: ServiceKey) -> str:

@@ -20,13 +20,13 @@ REPOSITORY = "lt"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a build: its words, and the command whose success makes it needless."""
+    """One command of a build, and the command whose success makes it unnecessary."""
 
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     unless: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        line = shlex.join(self.words)
+        line = shlex.join(self.argv)
         return f"{shlex.join(self.unless)} || {line}" if self.unless else line
 
 
@@ -87,9 +87,9 @@ def build_commands(image: str, *, project: str, region: str, how: str, base: str
 
 
 def deploy_command(settings: ServiceSettings) -> Command:
-    """Return what a person would type to make the service be as `settings` say."""
-    words = ["gcloud", "run", "deploy", settings.service, "--image", settings.image]
-    words += ["--project", settings.project, "--region", settings.region]
+    """Return the gcloud command that applies `settings`."""
+    argv = ["gcloud", "run", "deploy", settings.service, "--image", settings.image]
+    argv += ["--project", settings.project, "--region", settings.region]
     for option, value, form in (
         ("--concurrency", settings.concurrency, "{}"),
         ("--cpu", settings.cpu, "{:g}"),
@@ -100,19 +100,19 @@ def deploy_command(settings: ServiceSettings) -> Command:
         ("--port", settings.port, "{}"),
     ):
         if value is not None:
-            words += [option, form.format(value)]
+            argv += [option, form.format(value)]
     for option, wanted in (("cpu-boost", settings.cpu_boost), ("allow-unauthenticated", settings.public)):
         if wanted is not None:
-            words.append(f"--{option}" if wanted else f"--no-{option}")
+            argv.append(f"--{option}" if wanted else f"--no-{option}")
     if settings.env:
-        words += ["--set-env-vars", _listed([f"{name}={value}" for name, value in settings.env])]
+        argv += ["--set-env-vars", _listed([f"{name}={value}" for name, value in settings.env])]
     if settings.command:
-        words.append(f"--command={_listed(settings.command)}")
+        argv.append(f"--command={_listed(settings.command)}")
     if settings.revision_suffix:
-        words += ["--revision-suffix", settings.revision_suffix]
+        argv += ["--revision-suffix", settings.revision_suffix]
     if not settings.takes_traffic:
-        words.append("--no-traffic")
-    return Command(tuple(words))
+        argv.append("--no-traffic")
+    return Command(tuple(argv))
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -122,13 +122,13 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def delete_command(settings: ServiceSettings) -> Command:
-    """Return what a person would type to take the service away."""
+    """Return the gcloud command that deletes the service."""
     place = ("--project", settings.project, "--region", settings.region)
     return Command(("gcloud", "run", "services", "delete", settings.service, *place))
 
 
 def run_all(commands: list[Command], *, folder: Path, on_start: Callable[[Command], None]) -> None:
-    """Run the commands one after the other in `folder`; what they say goes to stderr.
+    """Run the commands one after the other in `folder`; their output goes to stderr.
 
     Raises:
         CloudError: one is not installed, or failed; the ones after it were not run.
@@ -137,18 +137,20 @@ def run_all(commands: list[Command], *, folder: Path, on_start: Callable[[Comman
         on_start(command)
         if command.unless and _run(command.unless, folder, quiet=True) == 0:
             continue
-        status = _run(command.words, folder, quiet=False)
+        status = _run(command.argv, folder, quiet=False)
         if status != 0:
-            raise CloudError(f"`{shlex.join(command.words)}` ended with status {status}; its own words stand above.")
+            raise CloudError(f"`{shlex.join(command.argv)}` ended with status {status}; its output is above.")
 
 
-def _run(words: tuple[str, ...], folder: Path, *, quiet: bool) -> int:
-    if shutil.which(words[0]) is None:
+def _run(argv: tuple[str, ...], folder: Path, *, quiet: bool) -> int:
+    if shutil.which(argv[0]) is None:
         cure = (
             "install Docker, or build with Cloud Build: `--build cloud`"
-            if words[0] == "docker"
+            if argv[0] == "docker"
             else "install it: https://cloud.google.com/sdk/docs/install"
         )
-        raise CloudError(f"`{words[0]}` was not found, and is needed for `{shlex.join(words)}`: {cure}.")
-    said = subprocess.DEVNULL if quiet else sys.stderr
-    return subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False).returncode
+        raise CloudError(f"`{argv[0]}` was not found, and is needed for `{shlex.join(argv)}`: {cure}.")
+    output = subprocess.DEVNULL if quiet else sys.stderr
+    return subprocess.run(
+        argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+    ).returncode

@@ -35,7 +35,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a call is for: the words of the sentence when it fails.
+    """What a call is for: the parts of its error message.
 
     Attributes:
         doing: a noun phrase, as "reading the metrics of `ml`".
@@ -55,7 +55,7 @@ class CallContext:
 def on_service(
     doing: str, service: str, *, project: str, region: str, role: str = "roles/run.developer"
 ) -> CallContext:
-    """Return the words for a call that does this to a service; `role` is what grants it."""
+    """Return the context of a call that does this to a service; `role` grants the permission."""
     return CallContext(
         doing=f"{doing} service {service} ({region})",
         api=RUN_API,
@@ -77,8 +77,8 @@ def call(
 
     Raises:
         CloudError: every other failure, and these two once retry_policy ended.
-        google.api_core.exceptions.NotFound: as it came; what is missing may be an answer. `explained` words it. So do
-            the classes in `passed`.
+        google.api_core.exceptions.NotFound: unchanged, as "missing" may be a valid answer; `explained` turns it into a
+            message. So are the classes in `passed`.
     """
     from google.api_core.exceptions import GoogleAPICallError, NotFound, ResourceExhausted, RetryError
     from google.api_core.exceptions import ServiceUnavailable as Unavailable
@@ -108,7 +108,7 @@ def call(
 
 
 def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPolicy | None = None) -> CloudError:
-    """Return the error to raise: one sentence on what failed, with what was said, and the command that cures it."""
+    """Return the error to raise: one sentence on what failed, with Google's message, and the command that fixes it."""
     from google.api_core import exceptions as google
     from google.auth.exceptions import GoogleAuthError
 

@@ -40,7 +40,7 @@ PERMISSIONS = {
     "run.services.getIamPolicy": "roles/run.viewer",
 }
 """What a run needs of the service itself, and what grants it (https://cloud.google.com/run/docs/reference/iam/roles).
-The series need roles/monitoring.viewer on the project; they are asked for."""
+The series need roles/monitoring.viewer on the project; the check of the Monitoring API covers them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +214,7 @@ def check_answers(url: str, payload: object, token: str | None, *, cure: str) ->
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     shown = f"curl -i -X POST {url} -H 'Content-Type: application/json' -d @payload.json"
     trips_ms: list[float] = []
-    told = False
+    reports_time = False
     with closing(kind(parts.netloc, timeout=ANSWER_WITHIN_S)) as connection:
         try:
             for number in range(1 + ROUND_TRIPS):
@@ -225,12 +225,12 @@ def check_answers(url: str, payload: object, token: str | None, *, cure: str) ->
                         return
                 else:
                     trips_ms.append(answer.took_ms - (answer.server_ms or 0.0))
-                    told = answer.server_ms is not None
+                    reports_time = answer.server_ms is not None
         except (OSError, http.client.HTTPException) as error:
             if not trips_ms:
                 yield Check(Mark.BAD, "payload", f"no answer: {error or type(error).__name__}", shown)
                 return
-    yield _round_trip(min(trips_ms), told=told)
+    yield _round_trip(min(trips_ms), reports_time=reports_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +274,11 @@ def _payload(answer: _Answer, cure: str) -> Check:
     return Check(Mark.BAD, "payload", f"answered {answer.status}: {answer.body}", cure)
 
 
-def _round_trip(least_ms: float, *, told: bool) -> Check:
+def _round_trip(least_ms: float, *, reports_time: bool) -> Check:
     if least_ms <= FAR_MS:
         return Check(Mark.GOOD, "round trip", f"{least_ms:.1f} ms: the generator stands near the service")
-    if not told:
-        said = f"at most {least_ms:.0f} ms: the service's own time is in it, which its answers do not tell"
+    if not reports_time:
+        said = f"at most {least_ms:.0f} ms: it includes the service's own time, which its answers do not report"
         return Check(Mark.GOOD, "round trip", said)
     said = f"{least_ms:.0f} ms: the generator stands far from the service, and every latency includes it"
     return Check(Mark.RISKY, "round trip", said, "run the generator in the service's region (docs/distributed.md)")

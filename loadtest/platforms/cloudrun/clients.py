@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a second of imports that only a verb on the cloud pays
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
 
 LOCAL_PROJECT, LOCAL_REGION = "local", "local"
-"""What a local endpoint is asked for when no project and region were named."""
+"""Project and region of a local endpoint when none are given."""
 
 RENEW_WITHIN_S = 20.0
 
@@ -68,7 +68,7 @@ class Clients:
     def credentials(self) -> Any:
         """What the stock clients authenticate with: credentials that Google has just accepted.
 
-        gRPC words a login that has ended as UNAVAILABLE, which would be tried again for a minute and then blamed on the
+        gRPC reports an expired login as UNAVAILABLE, which would be tried again for a minute and then blamed on the
         network; so they are renewed once here.
 
         Raises:

@@ -39,11 +39,11 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
     memory_gib = (limits.memory_mib or cloud_run.MEMORY_MIB) / 1024
     most = limits.max_instances or cloud_run.MAX_INSTANCES
     held_s = service_s if load.held_s is None else max(service_s, load.held_s)
-    corners, kept = load.corners(), limits.min_instances or 0
+    points, kept = load.points(), limits.min_instances or 0
     requests, serving_s, idle_s, busiest = 0.0, 0.0, 0.0, kept
     for second in range(math.ceil(load.duration_s)):
         share = min(1.0, load.duration_s - second)
-        per_s = (users_at(corners, second + share / 2) or 0.0) * rate
+        per_s = (users_at(points, second + share / 2) or 0.0) * rate
         busy = max(
             per_s * service_s / (cloud_run.TARGET_RATIO * cpu),
             per_s * held_s / (cloud_run.TARGET_RATIO * (limits.concurrency or cloud_run.CONCURRENCY)),
@@ -89,8 +89,8 @@ def projected(
     load: Load, limits: Limits, *, elapsed_s: float, requests: int, region: str | None, prices: Prices | None = None
 ) -> Estimate:
     """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
-    corners = load.corners()
-    until = [corner for corner in corners if corner[0] < elapsed_s]
-    planned_user_s = user_seconds([*until, (elapsed_s, users_at(corners, elapsed_s) or 0.0)])
+    points = load.points()
+    until = [point for point in points if point[0] < elapsed_s]
+    planned_user_s = user_seconds([*until, (elapsed_s, users_at(points, elapsed_s) or 0.0)])
     seen = requests / planned_user_s if planned_user_s else load.requests_per_user_s
     return estimate(dataclasses.replace(load, requests_per_user_s=seen), limits, region=region, prices=prices)

@@ -33,7 +33,7 @@ class Deployed:
         revision: the newest one, which is ready.
         is_new: whether the service is.
         traffic_percent: which share of the requests the revision gets; None where the service does not say.
-        not_set: why who may call the service could not be set; "" when it was, or was not asked for.
+        not_set: why the access policy could not be set; "" when it was, or was not requested.
     """
 
     url: str
@@ -89,8 +89,8 @@ def deploy(
             set_public(clients, settings, retry_policy=retry_policy)
         except CloudError as error:  # the revision serves all the same
             not_set = (
-                f"{error} Where an organisation lets nobody in unnamed, leave it `--no-allow-unauthenticated` and name "
-                f"who may call: `gcloud run services add-iam-policy-binding {settings.service} --project "
+                f"{error} If your organisation forbids public access, use `--no-allow-unauthenticated` and name "
+                f"the callers: `gcloud run services add-iam-policy-binding {settings.service} --project "
                 f"{settings.project} --region {settings.region} --member=user:NAME --role={INVOKER}`."
             )
     revision = _last(done.latest_created_revision)
@@ -178,7 +178,7 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_poli
 
 
 def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: RetryPolicy | None = None) -> None:
-    """Let everyone call the service, or only who is named in its policy, as `settings.public` says.
+    """Allow everyone to call the service, or only the members of its policy, by `settings.public`.
 
     Raises:
         CloudError: Google refused or did not answer.
@@ -234,7 +234,7 @@ def _wanted(settings: ServiceSettings, found: Service | None) -> Service:
                 target.revision = _last(found.latest_ready_revision)
     wanted.client = "lt"
     if settings.public is False:
-        wanted.invoker_iam_disabled = False  # else nobody asks the policy who may call
+        wanted.invoker_iam_disabled = False  # else the policy would not be applied
     _fill(wanted.template, settings)
     return wanted
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from google.cloud.run_v2 import Service
 
 DETERMINISTIC_URL = re.compile(r"(?P<service>[a-z][a-z0-9-]*)-\d+\.(?P<region>[a-z]+-[a-z]+\d+)\.run\.app")
-"""`SERVICE-PROJECTNUMBER.REGION.run.app`; the older `SERVICE-HASH-CODE.a.run.app` does not tell its region."""
+"""`SERVICE-PROJECTNUMBER.REGION.run.app`; the older `SERVICE-HASH-CODE.a.run.app` does not contain its region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def resolve(
     """Return the record of the service that `service` names (a name or a `run.app` URL) as it is now.
 
     Raises:
-        UsageError: neither the words nor this machine's credentials name the project or the region.
+        UsageError: neither the arguments nor this machine's credentials name the project or the region.
         CloudError: Google refused, did not answer, or there is no such service.
     """
     return describe(service, project=project, region=region, endpoint=endpoint, retry_policy=retry_policy).target
@@ -109,12 +109,12 @@ def place_of(service: str, *, project: str | None, region: str | None, clients: 
     """Return project and region: as given, from the URL, from the credentials; a local endpoint has its own.
 
     Raises:
-        UsageError: one of them is nowhere to be found; says how to give it.
+        UsageError: one of them is missing; the text names the option.
     """
     from_url = DETERMINISTIC_URL.fullmatch(urlsplit(service).netloc)
     region = region or (from_url["region"] if from_url else None) or (LOCAL_REGION if clients.endpoint else None)
     if not region:
-        raise UsageError("Give the service's `--region`: neither the words nor its URL say it.")
+        raise UsageError("region missing: pass `--region`.")
     project = project or clients.project
     if not project:
         raise UsageError("Give `--project`: this machine's credentials name none (`gcloud config set project ID`).")

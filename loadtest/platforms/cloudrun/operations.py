@@ -37,7 +37,7 @@ def wait(
     Args:
         future: what the client's method returned.
         transport: of the client that made it; carries the operations' API.
-        purpose: the words of the sentence when it fails.
+        purpose: the parts of its error message.
         limit_s: for the whole operation.
         retry_policy: for one question.
         on_progress: called after each question that was answered "not yet".

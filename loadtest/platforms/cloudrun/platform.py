@@ -114,7 +114,7 @@ class CloudRunCosts:
 def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
     """Give the variables with which the Locust processes get an ID token for a private service; else none.
 
-    Where the service's policy cannot be read a token is sent if one can be had, and a warning says when not.
+    Where the service's policy cannot be read, a token is sent if there is one; otherwise a warning is printed.
 
     Raises:
         CloudError: the service is private, and no token could be had.
@@ -138,7 +138,7 @@ def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
 
 
 def collecting(endpoint: str | None, console: Console) -> Callable[[RunFolder, Run], None]:
-    """Return a `Target.collect` that fetches the series; a failure is told, and the run is kept without them."""
+    """Return a `Target.collect` that fetches the series; a failure is a warning, and the run is kept without them."""
 
     def collect(folder: RunFolder, run: Run) -> None:
         later = f"The rows are kept; fetch the series later: python lt.py metrics {run.id}"

@@ -57,7 +57,7 @@ class ServiceSettings:
     takes_traffic: bool = True
 
     def when_new(self) -> ServiceSettings:
-        """Return the settings with Cloud Run's own defaults, and our maximum, where nothing was said."""
+        """Return the settings with Cloud Run's own defaults, and our maximum, for what was not given."""
         silent = {name: value for name, value in DEFAULTS.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **silent)
 

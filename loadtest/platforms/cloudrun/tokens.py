@@ -39,7 +39,7 @@ class Token:
 
 
 class IdTokens:
-    """The ID token for one audience; refreshed when it is asked for near its end. Safe to share between threads.
+    """The ID token for one audience; refreshed when it is requested near its expiry. Safe to share between threads.
 
     Args:
         audience: the service's URL.
@@ -97,7 +97,7 @@ class TokenServer:
         return {token_socket.VARIABLE: str(self.path)}
 
     def __enter__(self) -> TokenServer:
-        """Get the first token, so that what is missing is said before the run, then listen.
+        """Get the first token, so that a missing login is reported before the run, then listen.
 
         Raises:
             CloudError: no token could be had.
@@ -126,7 +126,7 @@ class TokenServer:
             with connection:
                 try:
                     connection.sendall(self._answer())
-                except OSError:  # whoever asked is gone
+                except OSError:  # the client is gone
                     continue
 
     def _answer(self) -> bytes:

@@ -86,7 +86,7 @@ def test_a_missing_docker_is_told_with_the_way_round_it(tools: Path, monkeypatch
 
 def test_another_base_reaches_both_ways_of_building() -> None:
     local, cloud = (
-        [command.words for command in build_commands(IMAGE, project="demo", region="r", how=how, base="mirror/py:1")]
+        [command.argv for command in build_commands(IMAGE, project="demo", region="r", how=how, base="mirror/py:1")]
         for how in ("local", "cloud")
     )
     assert local[2][-3:-1] == ("--build-arg", "PYTHON_IMAGE=mirror/py:1")
@@ -119,14 +119,14 @@ def test_words_that_contradict_each_other_are_refused(words: tuple[str, ...]) ->
 
 
 def test_the_deploy_is_shown_as_gcloud_would_be_typed() -> None:
-    words = deploy_command(SETTINGS).words
+    words = deploy_command(SETTINGS).argv
     assert words[:4] == ("gcloud", "run", "deploy", "ml")
     assert {"--no-allow-unauthenticated", "--allow-unauthenticated", "--no-traffic"}.isdisjoint(words)
     changed = dataclasses.replace(
         SETTINGS, public=True, env=(("A", "1,2"), ("B", "x y")), takes_traffic=False, cpu_boost=False
     )
     line = str(deploy_command(changed))
-    assert shlex.split(line) == list(deploy_command(changed).words)
+    assert shlex.split(line) == list(deploy_command(changed).argv)
     for part in ("--allow-unauthenticated", "'^;^A=1,2;B=x y'", "--no-traffic", "--no-cpu-boost", "--max-instances 5"):
         assert part in line
 
