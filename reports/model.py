@@ -463,7 +463,12 @@ class RunSummary(Part):
     service: str | None
     region: str | None
     revision: str | None
+    revisions: Annotated[
+        list[str],
+        Field(description="that answered during the run, by the platform's series; empty: not known"),
+    ] = []
     limits: dict[str, str]
+    not_priced: Annotated[str, Field(description="why Cloud Run has no price for these settings; empty: it has")] = ""
     load_model: Annotated[str, Field(description="closed, open or unknown")]
     start: datetime
     load_start: Annotated[datetime, Field(description="t = 0 of every `*_s`")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from loadtest.core import cloud_run
 from loadtest.core.cloud_metrics import BILLABLE_TIME, REQUEST_COUNT
 from loadtest.core.prices import Prices
 from loadtest.recording.run import Run
@@ -48,6 +49,7 @@ def cost_of(
             *limits.unpriced(),
             f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
             *([f"{idle_s:.0f} seconds of idle instances that min-instances kept"] if idle_s else []),
+            *([_boost(vcpu)] if limits.cpu_boost and cloud_run.boosted_cpu(vcpu) > vcpu else []),
             f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
             listed,
             free,
@@ -58,6 +60,14 @@ def cost_of(
                 else ()
             ),
         ],
+    )
+
+
+def _boost(vcpu: float) -> str:
+    more = cloud_run.boosted_cpu(vcpu) - vcpu
+    return (
+        f"without the startup CPU boost: {more:g} vCPU more while an instance starts and for "
+        f"{cloud_run.BOOST_AFTER_START_S:g} s after"
     )
 
 

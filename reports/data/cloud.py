@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from loadtest.core.cloud_metrics import INSTANCE_COUNT
+from loadtest.core.cloud_metrics import INSTANCE_COUNT, REQUEST_COUNT, REVISION_LABEL
 from loadtest.recording.folder import RunFolder
 from reports.data.histogram import Floats
 from reports.data.series import Series
@@ -87,6 +87,16 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[MetricSeries, ...] | 
             )
         )
     return tuple(found)
+
+
+def revisions_in(cloud: tuple[MetricSeries, ...] | None, series: Series) -> list[str]:
+    """Return the revisions that answered requests during the run, by name; empty when they are not known."""
+    found = set()
+    for one in cloud or ():
+        inside = (one.end_s > 0) & (one.start_s < series.seconds)
+        if one.metric == REQUEST_COUNT and np.nansum(one.value[inside]) > 0:
+            found.add(str(one.labels.get(REVISION_LABEL, "")))
+    return sorted(found - {""})
 
 
 def instance_gauge(cloud: tuple[MetricSeries, ...] | None) -> InstanceGauge | None:

@@ -327,6 +327,9 @@ def _cost(report: Report) -> Card:
     if not priced:
         local = all(run.capabilities.on_this_machine for run in report.runs)
         why = "This machine bills nothing per request." if local else "No price is known for this target."
+        unpriced = next((run.not_priced for run in report.runs if run.not_priced), "")
+        if unpriced:
+            why = f"Not a Cloud Run setting: {unpriced}"
         return Card("Cost", "Not priced", "", (why,))
     run, cost = priced[-1]
     would = "Cloud Run would have billed this" if run.capabilities.on_this_machine else "Billed by Cloud Run, estimated"

@@ -17,6 +17,7 @@ from loadtest.recording.run import Run
 from reports import model
 from reports.analysis.analysis import Analysis
 from reports.data import numbers
+from reports.data.cloud import revisions_in
 from reports.data.exact import Distribution
 from reports.data.failed import failures_of
 from reports.data.histogram import Bools, Floats
@@ -50,7 +51,9 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         service=run.target.service,
         region=run.target.region,
         revision=run.target.revision,
+        revisions=revisions_in(found.cloud, series),
         limits=_limits(run),
+        not_priced=run.target.limits.not_a_setting() if run.target.capabilities.priced else "",
         load_model="open" if series.open_loop else run.scenario.load_model.value,
         start=run.start,
         load_start=datetime.fromtimestamp(series.t0_ns / 1e9, UTC),

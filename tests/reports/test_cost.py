@@ -6,13 +6,14 @@ GiB-second; $0.40 a million requests; free a month: 180,000 vCPU-seconds, 360,00
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from loadtest.core.cloud_metrics import BILLABLE_TIME
+from loadtest.core.cloud_metrics import BILLABLE_TIME, REQUEST_COUNT
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Limits, TargetRecord
@@ -170,3 +171,30 @@ def test_a_run_of_which_nothing_is_known_has_no_cost(tmp_path: Path) -> None:
 def test_only_cloud_run_and_its_emulator_have_a_price(kind: str, url: str, priced: bool) -> None:
     """A service that names its instances in headers is not thereby billed by Cloud Run."""
     assert TargetRecord(kind=kind, url=url).capabilities.priced is priced
+
+
+def test_settings_that_cloud_run_does_not_take_are_the_reason_on_the_card(tmp_path: Path) -> None:
+    target = TargetRecord(kind="emulator", url="http://x", limits=Limits(cpu=0.06, memory_mib=512, concurrency=80))
+    folder = write_rows(tmp_path, latency_us=[1000], start_s=[0.0], record={"target": target})
+    (run,) = build_report([folder.path]).runs
+    assert run.cost is None
+    assert "0.06 vCPU" in run.not_priced
+
+
+def test_every_revision_that_answered_is_named(tmp_path: Path) -> None:
+    """Of three revisions two answered requests in the run's two minutes, one only before."""
+    folder = cloud_run_of(tmp_path, ok=120, failed=0, prices={})
+    rows = [
+        {
+            "metric": REQUEST_COUNT,
+            "kind": "DELTA",
+            "unit": "1",
+            "labels": json.dumps({"revision_name": name, "response_code": "200"}),
+            "start": T0_NS + round(minute * 60e9),
+            "end": T0_NS + round((minute + 1) * 60e9),
+            "value": 60.0,
+        }
+        for name, minute in (("ml-00001", -3), ("ml-00002", 0), ("ml-00003", 1))
+    ]
+    folder.write_metrics(pa.Table.from_pylist(rows, METRICS_SCHEMA))
+    assert build_report([folder.path]).runs[0].revisions == ["ml-00002", "ml-00003"]

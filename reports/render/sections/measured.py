@@ -51,6 +51,8 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
     limits = "".join(f", {name} {value}" for name, value in run.limits.items())
     place = "".join(f", {part}" for part in (run.service, run.region) if part)
     revision = f", revision {run.revision}" if run.revision else ""
+    if len(run.revisions) > 1:
+        revision = f", revisions {f.listing(run.revisions)} (its traffic moved during the run)"
     yield "Target", Cell(f"{run.target}, {run.url}{limits}{place}{revision}")
     yield "Requests", Cell(_requests(run))
     yield "Data", Cell("; ".join(_data_file(one) for one in measured.data_files))
