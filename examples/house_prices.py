@@ -1,6 +1,6 @@
 """Serve a small model with FastAPI: the price of a house by a network of two layers in plain numpy.
 
-    python -m uvicorn examples.house_prices:app --port 8080
+    python -m examples.house_prices
 
 `PREDICT_EXTRA_MS` makes every prediction slower by so much: a regression to be found.
 """
@@ -54,3 +54,9 @@ def predict(house: House) -> Price:
 def healthz() -> dict[str, str]:
     """Say that the service can answer."""
     return {"status": "ok"}
+
+
+if __name__ == "__main__":  # as Cloud Run starts it: on every address, at the port that it names
+    import uvicorn
+
+    uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", "8080")), log_level="warning")  # noqa: S104
