@@ -59,4 +59,4 @@ def healthz() -> dict[str, str]:
 if __name__ == "__main__":  # as Cloud Run starts it: on every address, at the port that it names
     import uvicorn
 
-    uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", "8080")), log_level="warning")  # noqa: S104
+    uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", "8080")), log_level="warning")
