@@ -243,3 +243,23 @@ def test_markdown_fits_a_comment() -> None:
     assert MAX_BYTES * 0.9 < len(text.encode()) <= MAX_BYTES
     assert text.splitlines()[2].startswith("**")
     assert "Left out or cut for length: " in text.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_the_gates_judge_a_run_on_the_emulator(tmp_path: Path) -> None:
+    """One real run: within generous limits 0, beyond impossible ones 1, and 3 for a phase that it does not have."""
+    generous = ["p95(POST /predict) < 20s", "error_rate(POST /predict) < 50%", "instances < 21", "cost < 1 USD"]
+    slos = [word for text in generous for word in ("--slo", text)]
+    words = ("--users", "5", "--duration", "20s", "--workers", "1", "--label", "real", "--runs", str(tmp_path))
+    done = lt("run", "--scenario", "steady", "--target", "emulator", *words, *slos, timeout_s=240)
+    assert done.code == 0, done.err
+    (path,) = (path for path in tmp_path.iterdir() if (path / "run.json").exists())
+    folder = RunFolder(path)
+    for code, texts in (
+        (1, ["p95(POST /predict) < 0.001ms"]),
+        (1, ["instances < 1"]),
+        (1, ["cost < 0.0000000001 USD"]),
+        (3, ["p95(POST /nowhere) < 1s"]),
+    ):
+        folder.write_run(folder.read_run().model_copy(update={"objectives": texts}))
+        assert lt("report", "real", "--format", "junit", "--runs", str(tmp_path)).code == code, texts

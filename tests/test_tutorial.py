@@ -1,0 +1,52 @@
+"""The commands of docs/tutorial.md do what the page says, in its order."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands() -> list[str]:
+    page = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_the_page_has_its_commands() -> None:
+    """Scenario, a run here, one on the emulator, a report and a comparison; one line each, as a shell wants it."""
+    verbs = [" ".join(line.split()[1:3]) for line in commands() if line.startswith("python lt.py")]
+    assert verbs == ["lt.py init", "lt.py run", "lt.py run", "lt.py report", "lt.py run", "lt.py report"]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page(tmp_path: Path) -> None:
+    """Each ends with 0, the scenario sends to both operations, and the report names a price."""
+    for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    said: dict[str, str] = {}
+    try:
+        for command in commands():
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240, check=False
+            )
+            assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
+            said[command] = done.stdout + done.stderr
+    finally:
+        with suppress(OSError, ValueError):
+            os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
+    (init,) = (text for command, text in said.items() if " init " in command)
+    assert "✓ POST /predict" in init
+    (report,) = (text for command, text in said.items() if command.endswith("report one-cpu --format text"))
+    assert re.search(r"\$0\.\d+ per 1,000 predictions", report)
+    (compared,) = (text for command, text in said.items() if "report one-cpu concurrency-80" in command)
+    assert "concurrency-80 against one-cpu" in compared
