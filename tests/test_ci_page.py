@@ -16,6 +16,8 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.test_tutorial import free_port
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -58,11 +60,12 @@ def run_steps(folder: Path, *, label: str, extra_ms: int = 0) -> Iterator[tuple[
         "PREDICT_EXTRA_MS": str(extra_ms),
         "GITHUB_STEP_SUMMARY": str(folder / f"summary-{label}.md"),
     }
+    port = free_port()  # 8080 may be somebody else's here
     for step in steps():
         skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; here everything is installed
         if skipped or ("pull_request" in step.get("if", "") and label == "main"):
             continue
-        done = _bash(step["run"], folder, env)
+        done = _bash(step["run"].replace("8080", str(port)), folder, env)
         yield step["name"], done.returncode, done.stdout + done.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -21,6 +22,12 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines()]
 
 
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 def test_the_page_has_its_commands() -> None:
     """Scenario, a run here, one on the emulator, a report and a comparison; one line each, as a shell wants it."""
     verbs = [" ".join(line.split()[1:3]) for line in commands() if line.startswith("python lt.py")]
@@ -34,10 +41,12 @@ def test_the_commands_of_the_page(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     said: dict[str, str] = {}
+    port = free_port()  # 8080 may be somebody else's here
     try:
         for command in commands():
+            line = command.replace("8080", str(port))
             done = subprocess.run(
-                ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240, check=False
+                ["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240, check=False
             )
             assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
             said[command] = done.stdout + done.stderr

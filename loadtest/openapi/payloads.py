@@ -94,6 +94,7 @@ class Expressions:
     def value(self, schema: Any, name: str = "", depth: int = 0) -> str:
         """Return an expression that draws a value of `schema`, for a field or parameter called `name`."""
         reference = schema.get("$ref") if isinstance(schema, dict) else None
+        reference = reference if isinstance(reference, str) else None
         if reference in self.within:
             raise RecursiveSchemaError
         found = merged(schema, self.resolve)
@@ -143,12 +144,15 @@ class Expressions:
                 nullable = True
                 continue
             alternative = each if not beside else {"allOf": [beside, each]}
-            pinned = mapping.get(each.get("$ref", "")) if isinstance(each, dict) else None
+            pinned = mapping.get(str(each.get("$ref", ""))) if isinstance(each, dict) else None
             if pinned is not None:
                 field_name, value = pinned
-                alternative = {
-                    "allOf": [alternative, {"properties": {field_name: {"const": value}}, "required": [field_name]}]
-                }
+                own = mapped(mapped(merged(each, self.resolve).get("properties")).get(field_name))
+                own = merged(own, self.resolve)
+                # A value that the alternative itself names outweighs the name of its schema.
+                named = "const" in own or ("enum" in own and value not in listed(own["enum"]))
+                pin = {} if named else {"properties": {field_name: {"const": value}}}
+                alternative = {"allOf": [alternative, {**pin, "required": [field_name]}]}
             with contextlib.suppress(RecursiveSchemaError):
                 parts.append(self.value(alternative, name, depth + 1))
         parts = list(dict.fromkeys(parts))

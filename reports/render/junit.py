@@ -52,7 +52,7 @@ def _suite(run: RunSummary) -> ET.Element:
 
 
 def _regressions(found: Sequence[Regression]) -> ET.Element:
-    verdicts = [one.verdict for one in found]
+    verdicts = [regression.verdict for regression in found]
     suite = ET.Element(
         "testsuite",
         name="regression",
@@ -60,15 +60,15 @@ def _regressions(found: Sequence[Regression]) -> ET.Element:
         failures=str(verdicts.count("missed")),
         errors=str(verdicts.count("undecided")),
     )
-    for one in found:
-        name = clean(f"{one.text}: {one.b_name} against {one.a_name}")
+    for regression in found:
+        name = clean(f"{regression.text}: {regression.b_name} against {regression.a_name}")
         case = ET.SubElement(suite, "testcase", classname="regression", name=name)
-        said = clean(regression_sentence(one))
-        if one.verdict == "held":
+        said = clean(regression_sentence(regression))
+        if regression.verdict == "held":
             ET.SubElement(case, "system-out").text = said
         else:
-            kind = "failure" if one.verdict == "missed" else "error"
-            ET.SubElement(case, kind, type=one.verdict, message=said)
+            kind = "failure" if regression.verdict == "missed" else "error"
+            ET.SubElement(case, kind, type=regression.verdict, message=said)
     return suite
 
 

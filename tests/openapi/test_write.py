@@ -19,6 +19,7 @@ from loadtest.core.errors import TargetError, UsageError
 from loadtest.openapi.document import Document, parse, read_document
 from loadtest.openapi.wire import Answer, HttpWire
 from loadtest.openapi.write import Written, write_scenario
+from tests.openapi.model_servers import MODEL_SERVERS
 from tests.openapi.more_services import MORE
 from tests.openapi.services import SERVICES
 
@@ -114,7 +115,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("make", [*SERVICES.values(), *MORE.values()], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [*SERVICES.values(), *MORE.values(), *MODEL_SERVERS.values()], ids=lambda make: make.__name__
+)
 def test_the_service_answers_what_is_written_for_it(make: Callable[[], FastAPI]) -> None:
     """99 of 100 requests of the written tasks are 2xx, and their answers are as promised."""
     with serving(make()) as url:
