@@ -79,6 +79,35 @@ def at_most_four_users(ran: Ran, counted: int) -> None:
     assert names(ran) == {"/early"}  # the second stage asks for more users, which the bound does not give it
 
 
+def logged_in_on_the_master(ran: Ran, counted: int) -> None:
+    """The master's own log-in is no row: no user has sent it."""
+    assert ran.done.code == 0, ran.said
+    assert len(ran.rows()) == counted - 1 > 10
+    assert names(ran) == {"/me"}
+
+
+def two_visitors_of_six(ran: Ran, counted: int) -> None:
+    all_rows(ran, counted)
+    sent = ran.rows("name").name.astype(str).value_counts()
+    assert sent["/visit"] == 2 * 6
+    assert {"/cart", "/pay"} <= set(sent.index) <= {"/cart", "/pay", "/done", "/look", "/visit"}
+
+
+def sent_from_everywhere(ran: Ran, counted: int) -> None:
+    all_rows(ran, counted)
+    expected = {"/part/[i]", "/pool0", "/pool1", "/threads0", "/threads1", "/thread", "/async", "/rest", "/renamed"}
+    assert expected | {"/forgot", "/tuple", "/large"} == names(ran)
+
+
+def each_by_its_protocol(ran: Ran, counted: int) -> None:
+    """What the clients fired is told by kind: a server's fault, a lost connection, a timeout, and a success."""
+    rows = ran.rows("name", "outcome", "method")
+    assert counted == 0 < len(rows)
+    kinds = {(row.method, row.outcome) for row in rows.itertuples()}
+    assert kinds == {("MQTT", "ok"), ("xmlrpc", "check_failed"), ("grpc", "connection"), ("Kafka", "timeout")}
+    assert rows.name.astype(str).str.len().max() <= 300
+
+
 WILD: list[tuple[str, tuple[str, ...], Check]] = [
     ("shared_token.py", (), one_log_in_a_worker),
     ("csv_feeder.py", (), all_rows),
@@ -96,6 +125,10 @@ WILD: list[tuple[str, tuple[str, ...], Check]] = [
     ("exporter.py", (), transactions_beside_requests),
     ("staged_shape.py", (), at_most_four_users),
     ("custom_shape.py", (), all_rows),
+    ("login_on_master.py", (), logged_in_on_the_master),
+    ("flow_control.py", (), two_visitors_of_six),
+    ("odd_clients.py", (), sent_from_everywhere),
+    ("other_protocols.py", (), each_by_its_protocol),
     ("sequential_fast.py", (), lambda ran, counted: len(ran.rows()) == counted),
 ]
 

@@ -27,16 +27,22 @@ log = logging.getLogger(__name__)
 
 STATUS_UNLOADABLE = 4
 
+RETRIES = 5
+"""How often, for 5 s each, a worker tries again to reach the master that has just sent it the scenario: after that it
+has ended. Locust tries for 5 min."""
+
 
 def main(arguments: list[str]) -> None:
     """Run Locust's own `main` with these arguments; it ends the process."""
-    from locust import events
+    from locust import events, runners
     from locust import main as locust_main
 
     from . import settings
 
     if PARENT_VARIABLE in os.environ:
         settings.keep_out(also_taken=False)
+    if FETCHED_VARIABLE in os.environ:
+        runners.CONNECT_RETRY_COUNT = RETRIES
     hear_first(events)
     _load_with_authors_errors(locust_main)
     _give_fetched_options(locust_main)

@@ -24,6 +24,9 @@ LOOK_EVERY_S = 0.25
 EARLY_S = 1.0
 """A scenario that ends the run within this of its planned end has not cut it short."""
 
+LISTENER_RAISED = 2
+"""The status with which Locust ends when a listener has raised."""
+
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
 """Called at every look with how the run is doing and what came in since; a sentence ends the run early and says why."""
 
@@ -135,9 +138,19 @@ def watch(
     reasons += fleet.reasons
     if not (interrupted or reasons or code) and (why := _ended_early(elapsed_s, planned_s)):
         reasons.append(why)
-    if code and not fleet.reasons and code != (run.scenario_exit_code or 0) % 256:
+    if code and not fleet.reasons and not _is_told(code, run):
         reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
+
+
+def _is_told(code: int, run: Run) -> bool:
+    """Whether the run's record says already why the master ended with this status, and that no row is missing for it.
+
+    It is the scenario's own exit code, or Locust's for an exception in a listener of the master's, which is a task
+    error of the run.
+    """
+    raised = any(error.worker == "master" for error in run.task_errors)
+    return code == (run.scenario_exit_code or 0) % 256 or (raised and code == LISTENER_RAISED)
 
 
 def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
