@@ -1,6 +1,5 @@
-"""Users that send from greenlets, pools, threads and event loops of their own, and tune their sessions."""
+"""Users that send from greenlets, pools and threads of their own, and tune their sessions."""
 
-import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,13 +42,6 @@ class Spawner(HttpUser):
         thread.join()
 
     @task
-    def loops(self):
-        async def ask():
-            self.client.get("/async")
-
-        asyncio.new_event_loop().run_until_complete(ask())
-
-    @task
     def forgets_the_with_block(self):
         self.client.get("/forgot", catch_response=True)
         self.client.request("GET", "/tuple", timeout=(1.5, 2.5), allow_redirects=False)
@@ -63,7 +55,7 @@ class Fast(FastHttpUser):
     max_retries, concurrency = 2, 3
 
     @task
-    def rest(self):
+    def ask(self):
         with self.rest("GET", "/rest"):
             pass
         with self.client.rename_request("/renamed"):
