@@ -152,7 +152,7 @@ class RunFolder(RunPaths):
             run.reasons.append(f"{sealed.rows:,} rows could be read where the run's record counts {counted:,}")
             run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
         if run.outcome is Outcome.INTERRUPTED:  # whoever kept count of the workers was killed
-            recount(run, sealed.workers, self._last_in_flight())
+            self.recount(run, sealed)
         if sealed.stopped_why:
             run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
             run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
@@ -160,6 +160,11 @@ class RunFolder(RunPaths):
             run.end = _last_end(self)
         self.write_run(run)
         return run
+
+    def recount(self, run: Run, sealed: Sealed) -> None:
+        """Correct the workers' accounts in a record whose writer was killed, from what sealing found and `load.csv`."""
+        if sealed.workers:  # empty where the rows were sealed before: the record was corrected then
+            recount(run, sealed.workers, self._last_in_flight())
 
     def _last_in_flight(self) -> dict[str, int]:
         """Return each worker's requests in flight by its last line of `load.csv`, at least its users."""

@@ -98,6 +98,11 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
         run.sealed = sealed.file
         if sealed.stopped_why:
             run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
+        if any(worker.rows_sent is None and worker.lost_at is None for worker in run.workers):
+            folder.recount(run, sealed)  # the master was killed before it had heard their last words
+            missing = sum(worker.rows_missing_at_most or 0 for worker in run.workers)
+            if missing:
+                run.reasons.append(f"the workers' last reports are missing, with at most {missing} rows")
         if sealed.rows == 0 and not interrupted:
             run.reasons.append("no request was recorded")
     except RunFolderError as error:

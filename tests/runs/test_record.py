@@ -1,25 +1,27 @@
-"""What the record of a run keeps of its command line."""
+"""What closing a run's record makes of a master that was killed."""
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from loadtest.core.redaction import MARK
-from loadtest.runs.record import recorded_command
+from loadtest.recording.run import Outcome, WorkerRecord
+from loadtest.runs.record import close_record
+from tests.recording.frames import frames, record, spooled
 
 
-@pytest.mark.parametrize(
-    ("words", "kept"),
-    [
-        (["lt", "run", "--users", "5"], ["lt", "run", "--users", "5"]),
-        (["/bin/lt", "-t", "https://me:SECRET@host/"], ["lt", "-t", f"https://{MARK}@host/"]),
-        (["lt", "--", "--api-key", "SECRET", "--tenant", "a"], ["lt", "--", "--api-key", MARK, "--tenant", "a"]),
-        (["lt", "--", "--api-key=SECRET"], ["lt", "--", f"--api-key={MARK}"]),
-        (["lt", "--", "--pin", "SECRET", "-k=SECRET"], ["lt", "--", "--pin", MARK, f"-k={MARK}"]),
-        (["lt", "--", "--pin", "-SECRET"], ["lt", "--", "--pin", MARK]),
-        (["lt", "--", "--header", "Bearer SECRET"], ["lt", "--", "--header", f"Bearer {MARK}"]),
-    ],
-)
-def test_a_recorded_command_keeps_names_and_no_secret(words: list[str], kept: list[str]) -> None:
-    """Secret is what a scenario declares so, and what redaction knows by its name or its shape."""
-    assert recorded_command(words, ("--pin", "-k")) == kept
+def test_rows_are_counted_from_the_spool_where_nobody_was_left_to_count_them(tmp_path: Path) -> None:
+    """The record counts 0 rows of 30, as a killed master leaves it: 30 are received, twice a flush may be missing."""
+    folder = spooled(tmp_path, frames(3, rows=10), record(workers=[WorkerRecord(name="w1")]))
+    run = close_record(folder, interrupted=False, reasons=("the Locust master ended by signal 9",))
+    (worker,) = run.workers
+    assert (worker.rows_received, worker.rows_missing_at_most) == (30, 20)
+    assert run.outcome is Outcome.DEGRADED
+    assert "the workers' last reports are missing, with at most 20 rows" in run.reasons
+
+
+def test_what_every_worker_said_is_left_as_it_is(tmp_path: Path) -> None:
+    """All said their counts: complete, and nothing is missing."""
+    told = WorkerRecord(name="w1", rows_sent=30, rows_received=30, begun=30, rows_missing_at_most=0)
+    folder = spooled(tmp_path, frames(3, rows=10), record(workers=[told]))
+    run = close_record(folder, interrupted=False, reasons=())
+    assert (run.outcome, run.reasons, run.workers) == (Outcome.COMPLETE, [], [told])
