@@ -21,6 +21,7 @@ ORDER = (
     "report",
     "memory",
     "sizing",
+    "startup",
 )
 HERE = Path(__file__).parent
 
