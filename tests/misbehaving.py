@@ -72,11 +72,12 @@ class Misbehaving:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            if self._broken:
+            is_tls = self._tls is not None and connection.recv(1, socket.MSG_PEEK) == b"\x16"
+            if is_tls and self._broken:
                 connection.recv(1024)
                 connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28")  # the alert handshake_failure
                 return
-            if self._tls is not None:
+            if self._tls is not None and is_tls:  # control paths are asked for in the clear
                 self._open.discard(connection)
                 connection = self._tls.wrap_socket(connection, server_side=True)
                 self._open.add(connection)
