@@ -66,8 +66,8 @@ def _one(work: tuple[Case, int, str]) -> tuple[str, bool, float]:
         sides.append(Side("ab"[side], runs))
     lines = compare(*sides).lines
     line = next(one for one in lines if (one.scope, one.statistic) == ("all", case.statistic))
-    for one in (run.folder.path for side in sides for run in side.runs.values()):
-        shutil.rmtree(one)
+    for folder_path in (run.folder.path for side in sides for run in side.runs.values()):
+        shutil.rmtree(folder_path)
     if line.low_ratio is None or line.high_ratio is None:
         return line.verdict, True, float("nan")
     holds = line.low_ratio <= case.shift - 1 <= line.high_ratio

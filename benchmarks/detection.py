@@ -107,8 +107,8 @@ def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
     left = [one for one in left if not drawn.happenings or not _material(trace, drawn, _as_event(one))]
     result.invented = len(left)
     counts[4] += len(left)
-    for one in left:
-        result.failures.append(f"invented: {drawn.kind} {seed} {one.onset_s}–{one.end_s} {one.cause}")
+    for spike in left:
+        result.failures.append(f"invented: {drawn.kind} {seed} {spike.onset_s}–{spike.end_s} {spike.cause}")
     if drawn.kind == "ramp from zero into saturation":
         result.ramps, result.ramps_right = 1, int(all_right and not left)
     return result
@@ -150,8 +150,8 @@ def _meets(onset_s: float, end_s: float, event: Happening) -> bool:
 def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
     """Whether p95 rose to 1.6 × with ten slow requests, or to 5 × with four."""
     calm: Bools = np.ones(len(trace.start_s), dtype=np.bool_)
-    for one in drawn.happenings:
-        calm &= (trace.start_s < one.at_s - 5) | (trace.start_s > one.end_s + NEAR_S)
+    for happening in drawn.happenings:
+        calm &= (trace.start_s < happening.at_s - 5) | (trace.start_s > happening.end_s + NEAR_S)
     ok = trace.outcome == 0
     if (calm & ok).sum() < 50:
         return True
@@ -181,8 +181,8 @@ def detection(runs: int, still: int, seed: int, processes: int) -> Iterator[tupl
             work = [(kind, seed + at, seen, scratch) for kind in range(len(KINDS)) for at in range(runs)]
             work += [(-1, seed + at, seen, scratch) for at in range(still)]
             total = Score()
-            for one in pool.imap_unordered(_one, work, chunksize=4):
-                total.merge(one)
+            for score in pool.imap_unordered(_one, work, chunksize=4):
+                total.merge(score)
             yield name, total
 
 

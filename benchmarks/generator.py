@@ -216,9 +216,9 @@ def main() -> None:
     samples: dict[str, list[Sample]] = {one.name: [] for one in wanted}
     with tempfile.TemporaryDirectory() as folder, nginx(Path(folder)) as server:
         for turn in range(options.rounds):
-            for one in wanted:
-                samples[one.name].append(measure(one, server, options.seconds))
-                print(f"round {turn + 1}: {one.name}: {samples[one.name][-1].per_cpu_s:,.0f}", file=sys.stderr)
+            for program in wanted:
+                samples[program.name].append(measure(program, server, options.seconds))
+                print(f"round {turn + 1}: {program.name}: {samples[program.name][-1].per_cpu_s:,.0f}", file=sys.stderr)
     missing = [one.name for one in every if one not in found]
     how = (
         f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B, small JSON answer, {USERS} connections, closed loop; "

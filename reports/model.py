@@ -136,10 +136,10 @@ class Baseline(Part):
     """Whether the run has a baseline to measure spikes against: "no spike" may only be said of one that has."""
 
     reference: Annotated[
-        Literal["calm windows", "light load", "fastest requests", "nothing"],
+        Literal["normal windows", "light load", "fastest requests", "nothing"],
         Field(
-            description="calm windows or light load: some time of the run had no queues; fastest requests: requests "
-            "waited from its first second to its last; nothing: it cannot be said"
+            description="normal windows or light load: the run has stretches without queues; fastest requests: they "
+            "queued from the first second to the last; nothing: the rows do not show which"
         ),
     ]
     p95_ms: Annotated[float | None, Field(description="the baseline; None without requests")]
@@ -148,7 +148,7 @@ class Baseline(Part):
     @property
     def known(self) -> bool:
         """Whether the run has a baseline of its own."""
-        return self.reference in {"calm windows", "light load"}
+        return self.reference in {"normal windows", "light load"}
 
 
 class Outage(Part):

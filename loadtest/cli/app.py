@@ -10,6 +10,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
+if sys.platform == "win32":
+    print(
+        "lt runs on Linux and macOS. Windows lacks what it needs: fork, Unix sockets, file locks and POSIX signals. "
+        "Run it in WSL 2, which is Linux.",
+        file=sys.stderr,
+    )
+    sys.exit(4)
+
 from .. import __version__
 from ..core.errors import LoadTestError, UsageError
 from ..core.exit_codes import ExitCode, of_error
@@ -39,7 +47,7 @@ def main() -> None:
 
 
 def run_verb(arguments: Sequence[str]) -> int:
-    """Return the exit code of the verb that the arguments name; whatever goes wrong is told in a sentence."""
+    """Run the verb that the arguments name and return its exit code; every error is printed as one sentence."""
     if not any(name.startswith("_") and name.endswith("_COMPLETE") for name in os.environ):  # a shell asks for words
         if list(arguments) in ([], ["--help"]):
             write_data(overview(min(WIDEST, shutil.get_terminal_size().columns)) + "\n")

@@ -1,4 +1,4 @@
-"""Read a plan of users: corners in time with straight lines between them."""
+"""Interpolate a plan of users: points in time with straight lines between them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Corner = tuple[float, float]
 
 
 def users_at(corners: Sequence[Corner], elapsed_s: float) -> float | None:
-    """Return the planned users at a time, or None before the first corner and from the last on.
+    """Return the planned users at a time, or None before the first point and from the last point on.
 
-    Two corners at one time are a jump; from that time on the second holds.
+    Two points at the same time are a jump: from then on the second one holds.
     """
     after = bisect_right(corners, elapsed_s, key=lambda corner: corner[0])
     if not 0 < after < len(corners):

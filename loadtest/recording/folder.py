@@ -28,7 +28,7 @@ RESERVE_BYTES = 64 * 1024
 """Kept aside while a run is recorded, so that on a full disk `run.json` can still say why it ended."""
 
 MAX_RECORD_BYTES = 64 << 20
-"""A record is some 10 kB; 100,000 corners of a plan are 4 MB."""
+"""A usual record has about 10 kB; a plan of 100,000 points adds 4 MB."""
 
 
 class RunFolder(RunPaths):

@@ -174,10 +174,15 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
                 "step": line.step,
                 "counted": line.counted,
                 "strong": line.column == "p95_ms" or len(chart.lines) == 1,
-                "hidden": len(report.runs) > 2 and chart.main and line.column != "p95_ms",
+                "hidden": chart.main and _hidden(line.column, runs=len(report.runs)),
             }
         )
     return found
+
+
+def _hidden(column: str, *, runs: int) -> bool:
+    """Whether the latency chart leaves a line out until the reader asks for it: several runs would be a thicket."""
+    return column != "p95_ms" if runs > 2 else column == "p99_ms" and runs == 2
 
 
 def _spans_decades(chart: Chart, report: Report) -> bool:

@@ -119,7 +119,7 @@ def _spike_words(run: RunSummary) -> str:
     if not run.spikes:
         if not enough_for_spikes(run):
             return f"too few requests to look for spikes{outages}"
-        none = "no p95 spike found" if calm(run) else "no calm time to measure p95 spikes against"
+        none = "no p95 spike found" if calm(run) else "no baseline to measure p95 spikes against"
         return none + outages
     causes = "; ".join(dict.fromkeys(spike.cause for spike in run.spikes))
     return f"{f.plural(len(run.spikes), 'p95 spike')} ({causes}){outages}"
@@ -277,7 +277,8 @@ def _difference(report: Report) -> Card:
     lines.append(f"{f.phase(line.scope).capitalize()}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}.")
     if line.low_ratio is not None:
         lines.append(f"95 % interval {f.change_interval(line.low_ratio, line.high_ratio)}.")
-    lines.append(f"{verdict_words(line, comparison)}.")
+    words = verdict_words(line, comparison)
+    lines.append(f"{words[:1].upper()}{words[1:]}.")
     tone = COMPARED_TONES.get(line.verdict, "unsure")
     return Card(heading, f"p95 {f.change(line.difference_ratio)}", "unsure" if unfair else tone, tuple(lines))
 

@@ -180,7 +180,9 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
         )
     calm_ms = float(np.exp(quartile)) / 1000
     calm = Baseline(
-        reference="calm windows", p95_ms=calm_ms, text=f"Measured against the run's calm windows: p95 {calm_ms:.0f} ms."
+        reference="normal windows",
+        p95_ms=calm_ms,
+        text=f"Measured against the run's normal windows: p95 {calm_ms:.0f} ms.",
     )
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
     if usual_us < rules.QUEUE_MS * 1000 or calm_ms * 1000 < usual_us / rules.LIGHT_RATIO:

@@ -134,8 +134,10 @@
         ctx.textAlign = "left";
         let line = written.findIndex((end) => end <= left);
         if (line < 0) line = written.length;
-        written[line] = left + ctx.measureText(spike.label).width + 12 * pixel;
-        ctx.fillText(spike.label, left + 4 * pixel, bbox.top + (13 + 14 * line) * pixel);
+        const room = bbox.left + bbox.width - left - 8 * pixel; // a cut label says less than its number
+        const label = ctx.measureText(spike.label).width <= room ? spike.label : spike.label.split(" ")[0];
+        written[line] = left + ctx.measureText(label).width + 12 * pixel;
+        ctx.fillText(label, left + 4 * pixel, bbox.top + (13 + 14 * line) * pixel);
       }
     }
     ctx.restore();
@@ -181,7 +183,7 @@
   const timeChart = (chart) => {
     const { spec, host } = chart;
     const logarithmic = spec.main && logLatency;
-    const counted = spec.series.some((series) => series.counted);
+    const counted = spec.series.some((series, index) => series.counted && chart.shown[index]);
     const plot = new uPlot({
       width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false, min: range[0], max: range[1] },
@@ -196,7 +198,7 @@
       axes: [
         { ...axis(), values: (self, ticks) => ticks.map(onClock), incrs: seconds, space: 70, size: 30 },
         { ...axis(), size: 58, space: 22, values },
-        ...(counted ? [{ ...axis(), scale: "count", side: 1, size: 58, space: 30, grid: { show: false },
+        ...(counted ? [{ ...axis(), scale: "count", side: 1, size: 58, space: 30, grid: { show: false }, ticks: { show: false },
           label: "instances", labelSize: 18, labelFont: "12px system-ui, sans-serif", incrs: [1, 2, 5, 10, 20, 50, 100],
           values: (self, ticks) => ticks.map((tick) => (tick > self.scales.count.max / 2.9 ? "" : tick)) }] : []),
       ],
@@ -249,7 +251,8 @@
       button.addEventListener("click", () => {
         chart.shown[index] = !chart.shown[index];
         button.setAttribute("aria-pressed", String(chart.shown[index]));
-        chart.plot.setSeries(index + 1, { show: chart.shown[index] });
+        if (series.counted) draw(); // its axis comes and goes with it
+        else chart.plot.setSeries(index + 1, { show: chart.shown[index] });
       });
       legend.append(button);
       return value;
