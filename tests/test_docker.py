@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +175,7 @@ def test_the_manifests_run_a_master_and_workers_that_load_a_service(
     runs.mkdir()
     os.chown(runs, 10001, 10001)  # as fsGroup does
     bare = ("--network", "fleet", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001")
+    bare += ("--env", f"LT_JOIN_SECRET={secrets.token_hex(16)}")
     running.docker("network", "create", "fleet")
     running.docker("run", "--detach", *bare, "--name", "service", "service")
     workers = [

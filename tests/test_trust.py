@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -136,7 +137,9 @@ def can_make_namespaces() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_make_namespaces(), reason="needs `ip netns add` (iproute2, root)")
-def test_a_worker_cut_off_on_another_machine_degrades_the_run(tmp_path: Path, until: Until) -> None:
+def test_a_worker_cut_off_on_another_machine_degrades_the_run(
+    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three namespaces over veth: one worker's link goes down, the other finishes, and the rows agree with the service.
 
     lt-m has the master and the service on 10.77.0.1 and 10.77.1.1; lt-a and lt-b have one worker each.
@@ -164,6 +167,7 @@ def test_a_worker_cut_off_on_another_machine_degrades_the_run(tmp_path: Path, un
         ("lt-b", "lt-bm"),
     ]
     running: list[subprocess.Popen[str]] = []
+    monkeypatch.setenv("LT_JOIN_SECRET", secrets.token_hex(16))
 
     def spawn(name: str, *command: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(

@@ -165,7 +165,10 @@ ExpectWorkers = Annotated[
 ]
 Bind = Annotated[
     str,
-    typer.Option(help="Address the master listens on; anyone who reaches it can join.", rich_help_panel=_FLEET),
+    typer.Option(
+        help="Address the master listens on; off loopback, workers join with the secret that is printed.",
+        rich_help_panel=_FLEET,
+    ),
 ]
 Port = Annotated[int, typer.Option(help="Port of it; 0 takes a free one.", rich_help_panel=_FLEET)]
 JoinTimeout = Annotated[str, typer.Option(help="How long to wait for the workers.", rich_help_panel=_FLEET)]

@@ -19,10 +19,11 @@ def join(
 ) -> int:
     """Join a run on another machine: take the scenario from its master and send load until it ends.
 
-    Locust's protocol has no authentication: do this inside a private network only (docs/distributed.md).
+    The master prints the command with its join secret, which is read from LT_JOIN_SECRET. Locust's protocol is not
+    encrypted: do this inside a private network only (docs/distributed.md).
 
     Examples:
-        python lt.py worker --master 10.0.0.2:5557
+        LT_JOIN_SECRET=… python lt.py worker --master 10.0.0.2:5557
     """
     import os
     import tempfile

@@ -19,7 +19,7 @@ from typing import IO
 
 import psutil
 
-from ..core.addresses import LOOPBACK, free_port
+from ..core.addresses import LOOPBACK, free_port, is_loopback
 from ..core.errors import FleetError
 from ..recorder.messages import (
     BOUNDS_VARIABLE,
@@ -65,6 +65,7 @@ class FleetPlan:
         ui_port: of Locust's own web page on loopback; None for none.
         arguments: Locust's and the scenario's own, as `Scenario.arguments` has them.
         shape: the load shape's name where there are several, `none` to do without.
+        join_secret: what a worker has to know to join; empty: nothing.
         environment: variables for every process beside this one's own.
     """
 
@@ -82,6 +83,7 @@ class FleetPlan:
     ui_port: int | None = None
     arguments: tuple[str, ...] = ()
     shape: str | None = None
+    join_secret: str = field(default="", repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def bounds(self) -> str:
@@ -114,11 +116,6 @@ class Fleet:
         """The address of Locust's own page with this run's key; only with it does the page answer."""
         return f"http://{LOOPBACK}:{self.plan.ui_port}/?key={self._ui_secret}"
 
-    @property
-    def has_join_secret(self) -> bool:
-        """Whether only workers that know a secret may join."""
-        return bool(os.environ.get(SECRET_VARIABLE))
-
     def __enter__(self) -> Fleet:
         """Start it."""
         self.startup()
@@ -137,6 +134,8 @@ class Fleet:
             FleetError: a process could not be started.
         """
         plan = self.plan
+        if not plan.join_secret and not is_loopback(f"[{plan.bind}]" if ":" in plan.bind else plan.bind):
+            raise FleetError(f"`--bind {plan.bind}`: other machines can connect there, and no join secret is set.")
         require_free(plan.bind, self.port, option="--port")
         if plan.ui_port is not None:
             require_free(LOOPBACK, plan.ui_port, option="--ui")
@@ -191,6 +190,7 @@ class Fleet:
                     **os.environ,
                     **self.plan.environment,
                     **environment,
+                    **({SECRET_VARIABLE: self.plan.join_secret} if self.plan.join_secret else {}),
                     PARENT_VARIABLE: str(os.getpid()),
                     "LT_SEED": str(self.plan.seed),
                 },

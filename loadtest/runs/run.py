@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.access import is_loopback_name
 from ..core.errors import FleetError
 from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
@@ -17,12 +16,13 @@ from ..recording.folder import RunFolder
 from ..recording.run import Run, TargetRecord
 from .budget import Budget, CostGuard, budget_of, confirm_leaving
 from .hosts import decide_hosts, with_scheme
+from .join import invite, join_secret
 from .options import RunOptions
 from .record import close_record, open_record
 from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
 
 if TYPE_CHECKING:
-    from ..fleet.fleet import Fleet, FleetPlan
+    from ..fleet.fleet import FleetPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
         UnusableError: the target, the fleet or the run's folder could not be used.
     """
     console = console or LogRunConsole()
+    secret = join_secret(options.bind, os.environ)
     platform = platform_of(options.platform)
     plan = _planned(options, console)
     options = with_scheme(options, plan)
@@ -68,7 +69,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
         where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
         folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
-        fleet_plan = _fleet_plan(options, plan, target, keeps_hosts=not hosts.replaces)
+        fleet_plan = _fleet_plan(options, plan, target, keeps_hosts=not hosts.replaces, secret=secret)
         try:
             end = _driven(options, plan, target, folder, fleet_plan, budget, console)
         except FleetError as error:
@@ -148,13 +149,20 @@ def _driven(
         conditions.append(CostGuard(budget))
     with Fleet(fleet_plan, folder) as fleet:
         if options.expect_workers > options.workers:
-            _invite(options, target, fleet, console)
+            invite(
+                options,
+                port=fleet.port,
+                secret=fleet_plan.join_secret,
+                environment=os.environ,
+                private=bool(target.environment),
+                console=console,
+            )
         if options.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
         return watch(fleet, folder, plan.duration_s, tuple(conditions), console)
 
 
-def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_hosts: bool) -> FleetPlan:
+def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_hosts: bool, secret: str) -> FleetPlan:
     from ..fleet.fleet import FleetPlan
 
     shaped = plan.shape is not None  # without a shape Locust needs all three numbers to know when to end
@@ -173,24 +181,6 @@ def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_ho
         ui_port=options.ui_port,
         arguments=plan.arguments,
         shape=options.shape,
+        join_secret=secret,
         environment=target.environment,
-    )
-
-
-def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
-    """Say how the other workers join, and what they need that they do not get from here."""
-    if target.environment:
-        console.warn(
-            "the service is private, and workers of other machines get no token from here: start them "
-            "with LT_TOKEN_AUDIENCE where they have a service account, or they are refused (docs/distributed.md)."
-        )
-    missing = options.expect_workers - options.workers
-    host = options.bind if options.bind != "0.0.0.0" else "THIS_MACHINE"
-    if not is_loopback_name(options.bind) and not fleet.has_join_secret:
-        console.warn(
-            f"whoever reaches {host}:{fleet.port} may join this run and read its scenario: start lt and its workers "
-            f"with the same secret, such as LT_JOIN_SECRET={secrets.token_urlsafe(12)} (docs/distributed.md)."
-        )
-    console.say(
-        f"waiting for {missing} worker(s); on the other machines: python lt.py worker --master {host}:{fleet.port}"
     )

@@ -83,6 +83,18 @@ def test_the_masters_words_are_options_of_lt_run() -> None:
     assert {option[2:].partition("=")[0].replace("-", "_") for option in options} <= known
 
 
+def test_master_and_workers_are_given_the_same_join_secret() -> None:
+    """A master that other machines can reach takes only workers that know it."""
+
+    def env(path: str, kind: str) -> object:
+        pod = one(DEPLOY / path, kind)["spec"]["template"]["spec"]
+        pod = pod["template"]["spec"] if "template" in pod else pod
+        return pod["containers"][0]["env"]
+
+    assert env("kubernetes/master.yaml", "Job") == env("kubernetes/workers.yaml", "Deployment")
+    assert env("cloudrun/job.yaml", "Job") == env("cloudrun/worker-pool.yaml", "WorkerPool")
+
+
 def test_workers_find_the_master_by_its_service_and_may_reach_it() -> None:
     master = one(DEPLOY / "kubernetes" / "master.yaml", "Service")
     workers = one(DEPLOY / "kubernetes" / "workers.yaml", "Deployment")["spec"]["template"]
