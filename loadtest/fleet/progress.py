@@ -35,6 +35,7 @@ class ProgressSnapshot:
         saturated: workers busy with themselves in their last report, with why.
         in_flight: requests that await an answer; None before the first report.
         oldest_s: how long the oldest of them has waited by now.
+        load_start_ns: UTC ns of the load's begin; None before it.
     """
 
     requests: int
@@ -48,6 +49,7 @@ class ProgressSnapshot:
     saturated: tuple[str, ...]
     in_flight: int | None = None
     oldest_s: float | None = None
+    load_start_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Follower:
             saturated=tuple(_saturated(reports)),
             in_flight=sum(report.number("in_flight") for report in reports) if reports else None,
             oldest_s=max((report.oldest_s(now_s) for report in reports), default=None),
+            load_start_ns=None if self._load_start is None else round(self._load_start.timestamp() * 1e9),
         )
         return snapshot, new
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..core.errors import UsageError
 from ..core.objectives import LIVE_METRICS, PLATFORM_METRICS, Objective, Unit
+from ..core.plan import Corner, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
@@ -18,16 +22,25 @@ class StopOn:
     """Called at every look at a run; returns the sentence that ends it once the condition has been so.
 
     The window is counted in the requests' own time of ending. It must have passed once since the load began, and
-    hold at least one request (for a percentile, a successful one): no data stops nothing.
+    hold at least one request (for a percentile, a successful one): no data stops nothing. A condition on a phase looks
+    at requests that began in it, by the plan: `steady` is known before the run where the plan is, the warm-up is not.
+
+    Args:
+        condition: from `parse_objective(…, live=True)`.
+        corners: the scenario's plan; empty where it is not known.
+
+    Raises:
+        UsageError: it is about something that is not known during a run.
     """
 
-    def __init__(self, condition: Objective) -> None:
+    def __init__(self, condition: Objective, corners: Sequence[Corner] = ()) -> None:
         if condition.endpoint is not None or condition.metric in PLATFORM_METRICS:
             raise UsageError(
                 f"`--stop-on {condition.text}`: during a run only percentiles, error_rate and throughput of all "
                 "requests are known; set it with --slo, which is judged after it."
             )
         self.condition = condition
+        self._begin_s, self._end_s = _phase_s(condition, corners)
         self.window_ns = (condition.window_s or DEFAULT_WINDOW_S) * 1_000_000_000
         self._recent: deque[Recent] = deque()
         self._first_ns: int | None = None
@@ -37,7 +50,8 @@ class StopOn:
         """Return why the run is to end, or None."""
         if self.condition.metric in LIVE_METRICS:
             return self._waited_too_long(snapshot)
-        self._recent.extend(recent for recent in new if recent.end_ns.size)
+        inside = (self._inside(recent, snapshot.load_start_ns) for recent in new)
+        self._recent.extend(recent for recent in inside if recent.end_ns.size)
         if not self._recent:
             return None
         newest_ns = max(int(recent.end_ns.max()) for recent in self._recent)
@@ -52,18 +66,28 @@ class StopOn:
             return None
         return f"`--stop-on {self.condition.text}`: it was {_worded(value, self.condition.unit)}"
 
+    def _inside(self, recent: Recent, load_start_ns: int | None) -> Recent:
+        """Return the requests that began in the condition's phase."""
+        if self.condition.phase == "all":
+            return recent
+        begun_s = (recent.end_ns - recent.latency_us * 1000 - (load_start_ns or 0)) / 1e9
+        at = (begun_s >= self._begin_s) & (begun_s < self._end_s) & (load_start_ns is not None)
+        names = ("latency_us", "outcome", "end_ns", "server_us")
+        return dataclasses.replace(recent, **{name: getattr(recent, name)[at] for name in names})
+
     def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:
         """Judge `oldest`: at once, or when it has been so "for" as long as the condition says."""
-        if snapshot.oldest_s is None or not self.condition.met_by(snapshot.oldest_s * 1000):
+        now_s = snapshot.elapsed_s or 0.0
+        waits = snapshot.oldest_s is not None and self.condition.met_by(snapshot.oldest_s * 1000)
+        if not waits or not self._begin_s <= now_s < self._end_s:
             self._held_since_s = None
             return None
-        now_s = snapshot.elapsed_s or 0.0
         self._held_since_s = now_s if self._held_since_s is None else self._held_since_s
         if now_s - self._held_since_s < (self.condition.window_s or 0):
             return None
         return (
             f"`--stop-on {self.condition.text}`: the oldest of {snapshot.in_flight} requests in flight had waited "
-            f"{snapshot.oldest_s:.0f} s"
+            f"{snapshot.oldest_s or 0:.0f} s"
         )
 
     def _value(self, newest_ns: int) -> float | None:
@@ -79,6 +103,21 @@ class StopOn:
         successful = latency_us[outcome == 0]
         assert self.condition.quantile is not None
         return float(np.quantile(successful, self.condition.quantile) / 1000) if successful.size else None
+
+
+def _phase_s(condition: Objective, corners: Sequence[Corner]) -> tuple[float, float]:
+    """Return from when to when, in elapsed s, the condition is judged."""
+    if condition.phase == "all":
+        return -math.inf, math.inf
+    if condition.phase == "warmup":
+        raise UsageError(f"`--stop-on {condition.text}`: the warm-up is known only after a run; give ramp or steady.")
+    steady = steady_s(corners)
+    if steady is None:
+        raise UsageError(
+            f"`--stop-on {condition.text}`: the scenario's plan is not known before it runs, nor are its phases; "
+            f"leave `({condition.phase})` out."
+        )
+    return {"ramp": (-math.inf, steady[0]), "steady": steady, "drain": (steady[1], math.inf)}[condition.phase]
 
 
 def _worded(value: float, unit: Unit) -> str:

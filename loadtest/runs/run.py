@@ -59,6 +59,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     platform = platform_of(options.platform)
     plan = _planned(options, console)
     options = with_scheme(options, plan)
+    conditions = tuple(StopOn(condition, plan.corners) for condition in options.stop_on)
     hosts = decide_hosts(plan, _named(options), override=options.override_hosts)
     if hosts.sentence is not None:
         console.say(hosts.sentence)
@@ -69,9 +70,10 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
         where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
         folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
+        guards = () if budget is None else (CostGuard(budget),)
         fleet_plan = _fleet_plan(options, plan, target, keeps_hosts=not hosts.replaces, secret=secret)
         try:
-            end = _driven(options, plan, target, folder, fleet_plan, budget, console)
+            end = _driven(options, plan, target, folder, fleet_plan, (*conditions, *guards), console)
         except FleetError as error:
             close_record(folder, interrupted=False, reasons=(f"it never began: {str(error).splitlines()[0]}",))
             raise
@@ -138,15 +140,12 @@ def _driven(
     target: Target,
     folder: RunFolder,
     fleet_plan: FleetPlan,
-    budget: Budget | None,
+    conditions: tuple[AbortCondition, ...],
     console: RunConsole,
 ) -> End:
     """Run the fleet to its end, showing how it does."""
     from ..fleet.fleet import Fleet
 
-    conditions: list[AbortCondition] = [StopOn(condition) for condition in options.stop_on]
-    if budget is not None:
-        conditions.append(CostGuard(budget))
     with Fleet(fleet_plan, folder) as fleet:
         if options.expect_workers > options.workers:
             invite(
@@ -159,7 +158,7 @@ def _driven(
             )
         if options.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
-        return watch(fleet, folder, plan.duration_s, tuple(conditions), console)
+        return watch(fleet, folder, plan.duration_s, conditions, console)
 
 
 def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_hosts: bool, secret: str) -> FleetPlan:

@@ -7,14 +7,12 @@ from enum import StrEnum
 
 import numpy as np
 
+from loadtest.core.plan import FULL_RATIO
 from loadtest.recording.run import LoadModel, Run
 from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
 from reports.data.series import Series
 from reports.data.window import Window
-
-FULL_RATIO = 0.95
-"""Steady is where the load stands at 95 % of its highest: a shape that counts in whole users reaches 299 of 300."""
 
 UNPLANNED_RATIO = 0.8
 """…or, without any users known, where the smoothed rate is 80 % of its usual level: Poisson noise moves it 10 %."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
 
+import numpy as np
+import pytest
+
+from loadtest.core.errors import UsageError
 from loadtest.core.objectives import parse_objective
 from loadtest.fleet.progress import ProgressSnapshot, Recent
 from loadtest.fleet.stop_conditions import StopOn
@@ -76,3 +80,47 @@ def test_without_a_window_ten_seconds_are_looked_at() -> None:
     found = first_stop("error_rate > 50%", [second(at, failed=10) for at in range(15)])
     assert found is not None
     assert found[0] == 10
+
+
+RAMP_THEN_HOLD = ((0.0, 0.0), (10.0, 100.0), (20.0, 100.0))
+"""Steady by the plan: from 9.5 s, where 95 of 100 users are there, to 20 s."""
+
+
+def stopped_at(condition: str, frames: list[tuple[Recent, ...]]) -> int | None:
+    """Return the second in which a condition ended a run by RAMP_THEN_HOLD that began at 0 ns."""
+    stop = StopOn(parse_objective(condition, live=True), RAMP_THEN_HOLD)
+    at = dataclasses.replace(NOW, load_start_ns=0)
+    return next((second for second, frame in enumerate(frames) if stop(at, frame)), None)
+
+
+def test_a_condition_on_a_phase_looks_at_requests_that_began_in_it() -> None:
+    """Everything fails: of the whole run `for 5s` fires at 5 s, of the steady phase 5 s after 9.5 s."""
+    failing = [second(at, failed=10) for at in range(30)]
+    assert stopped_at("error_rate > 5% for 5s", failing) == 5
+    assert stopped_at("error_rate(ramp) > 5% for 5s", failing) == 5
+    assert stopped_at("error_rate(steady) > 5% for 5s", failing) == 14
+    assert stopped_at("error_rate(drain) > 5% for 5s", failing) == 25
+
+
+def test_what_fails_in_another_phase_ends_nothing() -> None:
+    """A ramp of failures is no steady phase of failures, nor the reverse."""
+    ramp = [second(at, failed=10 if at < 9 else 0) for at in range(30)]
+    assert stopped_at("error_rate(steady) > 5% for 5s", ramp) is None
+    assert stopped_at("error_rate(ramp) > 5% for 5s", ramp) == 5
+    hold = [second(at, failed=10 if at > 10 else 0) for at in range(30)]
+    assert stopped_at("error_rate(ramp) > 5% for 5s", hold) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "corners", "sentence"),
+    [
+        ("p95(warmup) > 1s", RAMP_THEN_HOLD, "the warm-up is known only after a run"),
+        ("p95(steady) > 1s", (), "the scenario's plan is not known before it runs"),
+        ("p95(POST /x) > 1s", RAMP_THEN_HOLD, "set it with --slo"),
+    ],
+)
+def test_what_a_run_cannot_know_of_itself_is_refused(
+    condition: str, corners: tuple[tuple[float, float], ...], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        StopOn(parse_objective(condition, live=True), corners)
