@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,14 +99,18 @@ def _heed_ctrl_c() -> None:
 
 
 @contextmanager
-def started(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block."""
+def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block.
+
+    `env`: variables beside this process's own.
+    """
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "lt.py"), *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **(env or {})},
         start_new_session=True,
         preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - one system call, and pytest has one thread
     )

@@ -6,7 +6,6 @@ import errno
 import inspect
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +20,7 @@ if sys.platform == "win32":
 from .. import __version__
 from ..core.errors import LoadTestError, UsageError
 from ..core.exit_codes import ExitCode, of_error
+from .entry import end_at_once, raise_interrupts
 from .terminal import end, named, prepare, write_data
 from .verbs import VERBS, overview
 
@@ -34,10 +34,12 @@ DEFECT = "lt has a defect"
 def main() -> None:
     """Run one verb and exit with its code."""
     prepare()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: whatever was recorded is kept
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, signal.default_int_handler)
-    code = run_verb(sys.argv[1:])
+    try:
+        raise_interrupts()
+        code = run_verb(sys.argv[1:])
+    except KeyboardInterrupt:  # before the verb began, or while its last sentence was printed
+        code = ExitCode.INTERRUPTED
+    end_at_once()
     if (error := end()) is not None and code == ExitCode.HELD:
         from .terminal import talk
 
