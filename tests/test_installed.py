@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Until
 
 PACKED = ("loadtest", "reports", "scenarios", "target_service", "pyproject.toml", "README.md", "LICENSE")
 PLAN = ("--users", "2", "--spawn-rate", "2", "--duration", "2s", "--workers", "1")
@@ -43,12 +45,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lt(installed: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the installed `lt` in an empty folder, with nothing of this checkout in the environment."""
+    return subprocess.run(
+        [installed / "lt", *words], cwd=cwd, env=outside(cwd), capture_output=True, text=True, check=False
+    )
+
+
+def outside(home: Path) -> dict[str, str]:
+    """Return this process's environment without what leads to this checkout."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    env = {**inherited, "HOME": str(cwd), "SHELL": "/bin/bash"}
-    return subprocess.run([installed / "lt", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return {**inherited, "HOME": str(home), "SHELL": "/bin/bash"}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_an_installed_lt_runs_reports_and_emulates(installed: Path, tmp_path: Path) -> None:
     """With the bundled scenario and the bundled service, on this machine and in the local Cloud Run."""
     for target in ("local", "emulator"):
@@ -58,6 +67,27 @@ def test_an_installed_lt_runs_reports_and_emulates(installed: Path, tmp_path: Pa
     done = lt(installed, "report", "latest", "--format", "markdown", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.glob("runs/*-local/report.html"))
+
+
+@pytest.mark.slow
+def test_an_installed_lt_emulates(installed: Path, tmp_path: Path, until: Until) -> None:
+    """`lt emulate` serves a prediction from a cold start, and Ctrl-C ends it with status 0."""
+    said = tmp_path / "said"
+    with (
+        said.open("w") as out,
+        subprocess.Popen(
+            [installed / "lt", "emulate", "--port", "0"], cwd=tmp_path, env=outside(tmp_path), stdout=out, stderr=out
+        ) as emulator,
+    ):
+        try:
+            until(lambda: "access token" in said.read_text(), "the emulator's addresses", timeout_s=100)
+            url = next(line.split()[1] for line in said.read_text().splitlines() if line.startswith("service "))
+            with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
+                assert answer.status == 200
+        finally:
+            emulator.send_signal(signal.SIGINT)
+        assert emulator.wait(60) == 0, said.read_text()
+    assert "Traceback" not in said.read_text()
 
 
 @pytest.mark.slow

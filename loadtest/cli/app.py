@@ -20,7 +20,7 @@ if sys.platform == "win32":
 from .. import __version__
 from ..core.errors import LoadTestError, UsageError
 from ..core.exit_codes import ExitCode, of_error
-from .entry import end_at_once, raise_interrupts
+from .interrupts import end_at_once, raise_interrupts
 from .terminal import end, named, prepare, write_data
 from .verbs import VERBS, overview
 

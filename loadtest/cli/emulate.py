@@ -13,7 +13,7 @@ LONGEST_S = 86_400.0
 Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU limit while an instance starts.")]
 
 
-def emulate(
+def emulate(  # long by its list of options alone
     command: Annotated[
         str,
         typer.Option(metavar="COMMAND", help="What an instance runs, listening on $PORT. Default: this service."),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for i
     from ..recording.folder import RunFolder
 
 
-def run(
+def run(  # long by its list of options alone: a line each
     scenario: words.Scenario = None,
     arguments: words.Arguments = None,
     target: words.Target = "local",

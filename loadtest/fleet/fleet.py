@@ -29,6 +29,8 @@ from ..recorder.messages import (
     UI_SECRET_VARIABLE,
 )
 from ..recording.folder import RunFolder
+from ..recording.paths import FILE_MODE
+from .join import host_in_url
 from .scenario import LAUNCH
 
 STOP_TIMEOUT_S = 10
@@ -134,12 +136,13 @@ class Fleet:
             FleetError: a process could not be started.
         """
         plan = self.plan
-        if not plan.join_secret and not is_loopback(f"[{plan.bind}]" if ":" in plan.bind else plan.bind):
+        if not plan.join_secret and not is_loopback(host_in_url(plan.bind)):
             raise FleetError(f"`--bind {plan.bind}`: other machines can connect there, and no join secret is set.")
         require_free(plan.bind, self.port, option="--port")
         if plan.ui_port is not None:
             require_free(LOOPBACK, plan.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
+        self.folder.log.chmod(FILE_MODE)  # it may hold what a scenario prints
         self._started_s = time.monotonic()
         environment = {
             FOLDER_VARIABLE: str(self.folder.path.resolve()),

@@ -73,7 +73,8 @@ def judged(answer: Answer, *, speaks_http: bool) -> tuple[str, list[str]]:
     said = [_WARNED[answer.found]] if speaks_http and answer.found in _WARNED else []
     if answer.untrusted:
         said.append(
-            f"answers, with a certificate that is not trusted here ({answer.untrusted}): set SSL_CERT_FILE to that of "
-            "its authority, or `insecure = True` on the user class."
+            f"answers, with a certificate that is not trusted here ({answer.untrusted}): set SSL_CERT_FILE "
+            "(HttpUser: REQUESTS_CA_BUNDLE) to that of its authority, or `insecure = True` on the user class "
+            "(HttpUser: `self.client.verify = False`)."
         )
     return "", said

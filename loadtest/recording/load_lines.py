@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from ..core.errors import RunFolderError
-from .paths import MAX_TEXT_BYTES, open_file
+from .paths import FILE_MODE, MAX_TEXT_BYTES, open_file
 
 LOAD_COLUMNS = (
     "time_s",  # UTC epoch second
@@ -35,6 +35,7 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, LOAD_COLUMNS, lineterminator="\n")
     if not path.exists():
+        path.touch(FILE_MODE)
         writer.writeheader()
     writer.writerows(lines)
     with path.open("a", encoding="utf-8", newline="") as file:

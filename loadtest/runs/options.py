@@ -75,7 +75,7 @@ class RunOptions:
     runs: Path = Path("runs")
 
 
-def parse_options(
+def parse_options(  # long by its lists of options alone: a line each, in and out
     *,
     scenario: str,
     target: str = "local",
@@ -125,17 +125,9 @@ def parse_options(
             f"`--max-cost {max_cost:g}`: only a platform that bills (`--target cloud`) has a cost to limit."
         )
     local, total = _workers(workers, expect_workers)
-    if users is not None and not 1 <= users <= MOST_USERS:
-        raise UsageError(f"`--users {users}`: must be at least 1, and at most {MOST_USERS:,}.")
-    if spawn_rate is not None and not 0 < spawn_rate <= MOST_USERS:
-        raise UsageError(f"`--spawn-rate {spawn_rate:g}`: must be above 0 users/s, and at most {MOST_USERS:,}.")
-    if max_cost is not None and not 0 < max_cost < math.inf:
-        raise UsageError(f"`--max-cost {max_cost:g}`: must be an amount of USD above 0.")
-    if not is_host(bind):
-        raise UsageError(f"`--bind {bind}`: give an address of this machine, such as 10.0.0.2.")
-    for option, number in (("--port", port), ("--ui", ui or 0)):
-        if not 0 <= number <= 65_535:
-            raise UsageError(f"`{option} {number}`: a port is a number from 1 to 65535.")
+    _check_numbers(
+        users=users, spawn_rate=spawn_rate, max_cost=max_cost, bind=bind, ports={"--port": port, "--ui": ui or 0}
+    )
     return RunOptions(
         locustfile=path,
         platform=platform,
@@ -165,6 +157,27 @@ def parse_options(
         yes=yes,
         runs=runs,
     )
+
+
+def _check_numbers(
+    *, users: int | None, spawn_rate: float | None, max_cost: float | None, bind: str, ports: Mapping[str, int]
+) -> None:
+    """Return when numbers and the address are in their bounds.
+
+    Raises:
+        UsageError: one is not.
+    """
+    if users is not None and not 1 <= users <= MOST_USERS:
+        raise UsageError(f"`--users {users}`: must be at least 1, and at most {MOST_USERS:,}.")
+    if spawn_rate is not None and not 0 < spawn_rate <= MOST_USERS:
+        raise UsageError(f"`--spawn-rate {spawn_rate:g}`: must be above 0 users/s, and at most {MOST_USERS:,}.")
+    if max_cost is not None and not 0 < max_cost < math.inf:
+        raise UsageError(f"`--max-cost {max_cost:g}`: must be an amount of USD above 0.")
+    if not is_host(bind):
+        raise UsageError(f"`--bind {bind}`: give an address of this machine, such as 10.0.0.2.")
+    for option, number in ports.items():
+        if not 0 <= number <= 65_535:
+            raise UsageError(f"`{option} {number}`: a port is a number from 1 to 65535.")
 
 
 def parse_duration(text: str, *, option: str) -> float:

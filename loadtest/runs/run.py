@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import FleetError
+from ..fleet.join import invitation, join_secret
 from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
 from ..platforms.base import Platform, ScenarioNeeds, Target
@@ -16,13 +17,12 @@ from ..recording.folder import RunFolder
 from ..recording.run import Run, TargetRecord
 from .budget import Budget, CostGuard, budget_of, confirm_leaving
 from .hosts import decide_hosts, with_scheme
-from .join import invite, join_secret
 from .options import RunOptions
 from .record import close_record, open_record
 from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
 
 if TYPE_CHECKING:
-    from ..fleet.fleet import FleetPlan
+    from ..fleet.fleet import Fleet, FleetPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +148,7 @@ def _driven(
 
     with Fleet(fleet_plan, folder) as fleet:
         if options.expect_workers > options.workers:
-            invite(
-                options,
-                port=fleet.port,
-                secret=fleet_plan.join_secret,
-                environment=os.environ,
-                private=bool(target.environment),
-                console=console,
-            )
+            _invite(options, target, fleet, console)
         if options.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
         return watch(fleet, folder, plan.duration_s, conditions, console)
@@ -182,4 +175,22 @@ def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_ho
         shape=options.shape,
         join_secret=secret,
         environment=target.environment,
+    )
+
+
+def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
+    """Say how the other workers join, and what they need that they do not get from here."""
+    if target.environment:
+        console.warn(
+            "the service is private, and workers of other machines get no token from here: start them "
+            "with LT_TOKEN_AUDIENCE where they have a service account, or they are refused (docs/distributed.md)."
+        )
+    console.say(
+        invitation(
+            missing=options.expect_workers - options.workers,
+            bind=options.bind,
+            port=fleet.port,
+            secret=fleet.plan.join_secret,
+            environment=os.environ,
+        )
     )

@@ -7,10 +7,8 @@ import shlex
 from collections.abc import Mapping
 
 from ..core.addresses import is_loopback
-from ..core.console import Console
 from ..core.errors import UsageError
 from ..recorder.messages import SECRET_VARIABLE
-from .options import RunOptions
 
 FEWEST_CHARS = 16
 """Of a secret: 16 hexadecimal digits are 64 bits, and the proof that a worker sends can be tried against guesses."""
@@ -37,31 +35,20 @@ def join_secret(bind: str, environment: Mapping[str, str]) -> str:
     return given
 
 
-def invite(
-    options: RunOptions, *, port: int, secret: str, environment: Mapping[str, str], private: bool, console: Console
-) -> None:
-    """Say how the other workers join, and what they need that they do not get from here.
+def invitation(*, missing: int, bind: str, port: int, secret: str, environment: Mapping[str, str]) -> str:
+    """Return the sentence that says how the other workers join.
 
     Args:
-        options: of the run.
-        port: that the master listens on.
-        secret: from `join_secret`; one of the environment is known where it was set, and is not printed.
+        missing: how many are waited for.
+        bind: the address that the master listens on.
+        port: of it.
+        secret: from `join_secret`; one of the environment is known where it was set, and is not shown.
         environment: of this process.
-        private: whether the service asks for a token.
-        console: where to say it.
     """
-    if private:
-        console.warn(
-            "the service is private, and workers of other machines get no token from here: start them "
-            "with LT_TOKEN_AUDIENCE where they have a service account, or they are refused (docs/distributed.md)."
-        )
-    host = "THIS_MACHINE" if options.bind in ANY_ADDRESS else host_in_url(options.bind)
+    host = "THIS_MACHINE" if bind in ANY_ADDRESS else host_in_url(bind)
     value = f'"${SECRET_VARIABLE}"' if SECRET_VARIABLE in environment else shlex.quote(secret)
     knows = f"{SECRET_VARIABLE}={value} " if secret else ""
-    console.say(
-        f"waiting for {options.expect_workers - options.workers} worker(s); on the other machines: "
-        f"{knows}python lt.py worker --master {host}:{port}"
-    )
+    return f"waiting for {missing} worker(s); on the other machines: {knows}python lt.py worker --master {host}:{port}"
 
 
 def host_in_url(host: str) -> str:

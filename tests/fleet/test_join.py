@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,11 @@ import pytest
 from loadtest.core.addresses import free_port
 from loadtest.core.errors import FleetError, UsageError
 from loadtest.fleet.fleet import Fleet, FleetPlan
+from loadtest.fleet.join import invitation, join_secret
 from loadtest.recorder.messages import SECRET_VARIABLE
 from loadtest.recording.catalogue import find_run
 from loadtest.recording.folder import RunFolder
-from loadtest.runs.join import invite, join_secret
-from loadtest.runs.options import parse_options
 from tests.conftest import Until, counting_server, lt, started
-from tests.platforms.said import Said
 
 GIVEN = "0123456789abcdef"
 
@@ -52,12 +49,12 @@ def test_a_fleet_does_not_listen_off_loopback_without_one(tmp_path: Path) -> Non
 
 def test_the_command_for_the_other_machines_pastes() -> None:
     """With the secret where it was made, with the variable's name where it was given: that one is not printed."""
-    options = replace(parse_options(scenario="ramp300", expect_workers=2, workers=1), bind="10.0.0.2")
-    said = Said()
-    invite(options, port=5557, secret="s3", environment={}, private=False, console=said)
-    invite(options, port=7, secret=GIVEN, environment={SECRET_VARIABLE: GIVEN}, private=False, console=said)
-    invite(replace(options, bind="::"), port=7, secret="", environment={}, private=False, console=said)
-    assert [line.partition("machines: ")[2] for line in said.sentences] == [
+    said = [
+        invitation(missing=1, bind="10.0.0.2", port=5557, secret="s3", environment={}),
+        invitation(missing=1, bind="10.0.0.2", port=7, secret=GIVEN, environment={SECRET_VARIABLE: GIVEN}),
+        invitation(missing=1, bind="::", port=7, secret="", environment={}),
+    ]
+    assert [line.partition("machines: ")[2] for line in said] == [
         "LT_JOIN_SECRET=s3 python lt.py worker --master 10.0.0.2:5557",
         'LT_JOIN_SECRET="$LT_JOIN_SECRET" python lt.py worker --master 10.0.0.2:7',
         "python lt.py worker --master THIS_MACHINE:7",

@@ -1,0 +1,107 @@
+"""Whatever strikes the master or `lt` itself during the load, the run says it, and is never green."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+import psutil
+import pytest
+
+from loadtest.core.exit_codes import ExitCode
+from loadtest.recording.catalogue import find_run
+from loadtest.recording.run import Outcome
+from tests.conftest import Until, counting_server, lt, started
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+STRUCK_AT_S = 3.0
+PLAN = ("--users", "2", "--spawn-rate", "2", "--duration", "10s", "--workers", "1")
+
+
+@contextmanager
+def run_struck(runs: Path, until: Until) -> Iterator[tuple[Popen[str], psutil.Process]]:
+    """Yield `lt run` and its master once the load has gone on for STRUCK_AT_S."""
+
+    def elapsed_s() -> float:
+        folders = [path for path in runs.glob("*/run.json") if path.exists()]
+        start = find_run(runs, "latest").read_run().load_start if folders else None
+        return 0.0 if start is None else time.time() - start.timestamp()
+
+    with (
+        counting_server() as server,
+        started("run", "-s", "ramp300", "-t", server.url, *PLAN, "--runs", str(runs)) as run,
+    ):
+        until(lambda: elapsed_s() > STRUCK_AT_S, "three seconds of load", timeout_s=60)
+        (master,) = [one for one in psutil.Process(run.pid).children() if "--master" in one.cmdline()]
+        yield run, master
+
+
+def ended(run: Popen[str], runs: Path) -> tuple[int, Outcome, str]:
+    """Return the exit code, the outcome and the reasons of a run that ends by itself, with its report."""
+    _, err = run.communicate(timeout=120)
+    folder = find_run(runs, "latest")
+    record = folder.read_run()
+    assert "Traceback" not in err
+    assert folder.report.exists()
+    return run.returncode, record.outcome, "; ".join(record.reasons)
+
+
+@pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
+def test_a_master_that_somebody_ends_is_said(what: signal.Signals, tmp_path: Path, until: Until) -> None:
+    """At 3 s of 10: Locust ends in good order with status 0, and the run is not complete all the same."""
+    with run_struck(tmp_path, until) as (run, master):
+        master.send_signal(what)
+        code, outcome, reasons = ended(run, tmp_path)
+    assert (code, outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED)
+    assert "something else stopped it" in reasons
+
+
+def test_a_master_that_stood_still_is_said(tmp_path: Path, until: Until) -> None:
+    """For 7 s: the load went on without control."""
+    with run_struck(tmp_path, until) as (run, master):
+        master.suspend()
+        time.sleep(7)  # what is tested
+        master.resume()
+        code, outcome, reasons = ended(run, tmp_path)
+    assert (code, outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED)
+    assert "the master stood still for 7 s" in reasons or "the master stood still for 6 s" in reasons
+
+
+def test_a_master_that_is_stopped_for_good_ends_the_run(tmp_path: Path, until: Until) -> None:
+    """In bounded time, in a sentence."""
+    with run_struck(tmp_path, until) as (run, master):
+        master.suspend()
+        code, outcome, reasons = ended(run, tmp_path)
+    assert (code, outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED)
+    assert "was stopped (SIGSTOP) for 20 s and was killed" in reasons
+
+
+def test_a_second_interrupt_forces_the_end(tmp_path: Path, until: Until) -> None:
+    """The report is written, and says that rows may be missing."""
+    with run_struck(tmp_path, until) as (run, master):
+        master.suspend()  # so that the first one is not enough
+        run.send_signal(signal.SIGINT)
+        time.sleep(1)
+        run.send_signal(signal.SIGINT)
+        code, outcome, reasons = ended(run, tmp_path)
+    assert (code, outcome) == (ExitCode.INTERRUPTED, Outcome.INTERRUPTED)
+    assert "a second Ctrl-C forced the end" in reasons
+
+
+def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Path, until: Until) -> None:
+    """Master and workers end within seconds; whoever reports the run first finds out that it is not whole."""
+    with run_struck(tmp_path, until) as (run, _):
+        family = psutil.Process(run.pid).children(recursive=True)
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+        until(lambda: not [one for one in family if one.is_running() and one.status() != "zombie"], "their end", 45)
+    report = lt("report", "latest", "--runs", str(tmp_path), "--format", "text")
+    record = find_run(tmp_path, "latest").read_run()
+    assert (report.code, "Traceback" in report.err) == (ExitCode.UNDECIDED, False), report
+    assert record.outcome is not Outcome.COMPLETE
