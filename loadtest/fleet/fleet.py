@@ -228,7 +228,7 @@ class Fleet:
         self._began = self.folder.read_run().load_start is not None
         if self._began or self._stop_asked_s is not None:
             return
-        ended = [worker.returncode for worker in self._workers if worker.poll() is not None]
+        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: told to end by the master
         if ended:
             raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_words()}")
         if now_s - self._started_s > IMPORT_S + self.plan.join_timeout_s:

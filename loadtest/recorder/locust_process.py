@@ -143,7 +143,8 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
     def told(**_: object) -> None:
         run = folder.read_run()
         run.scenario_exit_code = environment.process_exit_code
-        run.reasons += [ending.never_began] if ending.never_began else []
+        if ending.never_began:  # before what follows from it: the workers that did join are told to end
+            run.reasons = [ending.never_began]
         if ending.at_s is not None:
             run.ended_by_scenario_at_s, run.ended_by_scenario_where = ending.at_s, ending.where
         folder.write_run(run)
