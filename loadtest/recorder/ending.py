@@ -37,14 +37,13 @@ class MasterEnding:
     Attributes:
         at_s: when the scenario ended the run, in seconds since the load began; None when it did not.
         where: the place in its code, or what it said.
-        never_began: why Locust gave up before the load, as a sentence; "" when it did not.
     """
 
-    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+    def __init__(self, environment: Environment, runner: MasterRunner, degrade: Callable[[str], None]) -> None:
         self.runner = runner
         self.at_s: float | None = None
         self.where = ""
-        self.never_began = ""
+        self._degrade = degrade  # Locust fires no event when it gives up before the load
         self._options = environment.parsed_options
         self._start_s: float | None = None
         self._ending = False
@@ -63,11 +62,13 @@ class MasterEnding:
         where = self._scenarios_place()
         if where is None:
             if self._start_s is None and self._options is not None:
-                self.never_began = missing_workers(
+                why = missing_workers(
                     len(self.runner.clients.ready),
                     self._options.expect_workers,
                     self._options.expect_workers_max_wait,
                 )
+                if why:
+                    self._degrade(why)
             self._quit()
         else:
             self._end(where)

@@ -129,7 +129,7 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
     watch = WorkerWatch(environment, runner)
     collector = Collector(environment, runner, folder, errors, parent_pid=parent_pid, why_lost=watch.why)
     collector.startup()
-    ending = MasterEnding(environment, runner)
+    ending = MasterEnding(environment, runner, collector.degrade)
     apply_bounds(environment, Bounds.from_environment(), runner.quit)
     runner.register_message(SCENARIO, lambda msg, **_: _send_scenario(environment, msg))
     runner.register_message(UNLOADABLE, lambda msg, **_: _worker_cannot_load(environment, folder, msg))
@@ -143,8 +143,6 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
     def told(**_: object) -> None:
         run = folder.read_run()
         run.scenario_exit_code = environment.process_exit_code
-        if ending.never_began:  # before what follows from it: the workers that did join are told to end
-            run.reasons = [ending.never_began]
         if ending.at_s is not None:
             run.ended_by_scenario_at_s, run.ended_by_scenario_where = ending.at_s, ending.where
         folder.write_run(run)

@@ -139,7 +139,7 @@ class Collector:
             self.reported_s = dict.fromkeys(self.reported_s, now_s)  # nobody could be heard meanwhile
             at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
             if self.start_s is not None and not self.draining:
-                self._degrade(f"the master stood still for {late_s:.0f} s{at}: the load was not controlled meanwhile")
+                self.degrade(f"the master stood still for {late_s:.0f} s{at}: the load was not controlled meanwhile")
             else:
                 self._write_run()
         step = self.clock.take_step()
@@ -180,7 +180,7 @@ class Collector:
         worker = self.names.get(client_id)
         self.told.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
         if worker is not None:
-            self._degrade(f"worker {worker} sent something that was not taken: {name}")
+            self.degrade(f"worker {worker} sent something that was not taken: {name}")
         elif client_id in self.gate.refused:
             self._unrecorded(client_id, f"refused: {name}")
 
@@ -236,7 +236,7 @@ class Collector:
             if self.start_s is not None and not self.draining and not self.full:
                 self.folder.append_load([self._load_line(parcel)])
         except (RunFolderError, ValueError) as error:
-            self._degrade(f"a frame of worker {parcel.worker} was refused: {error}")
+            self.degrade(f"a frame of worker {parcel.worker} was refused: {error}")
         except OSError as error:
             self._fill_up(error)
 
@@ -250,7 +250,7 @@ class Collector:
             pause = PauseRecord(process=parcel.worker, at=self._moment(-parcel.pause_s), for_s=round(parcel.pause_s, 1))
             self.told.pauses.append(pause)
         if parcel.silenced_for_s and not self.draining:
-            self._degrade(
+            self.degrade(
                 f"worker {parcel.worker} stopped its users, as the master had been silent for "
                 f"{parcel.silenced_for_s:.0f} s"
             )
@@ -314,7 +314,7 @@ class Collector:
                 self._write_run()
             elif not gone and account.lost_at is not None:
                 self.ledger.found(worker)
-                self._degrade(f"worker {worker} was out of reach for a while; its users stood still meanwhile")
+                self.degrade(f"worker {worker} was out of reach for a while; its users stood still meanwhile")
 
     def _look_for_mute_workers(self, now_s: float) -> None:
         """Say of a worker that it takes users and tells nothing of them."""
@@ -322,7 +322,7 @@ class Collector:
             node = self.runner.clients.get(client_id)
             silent_s = now_s - self.reported_s.get(worker, now_s)
             if node is not None and node.user_count and silent_s > MUTE_S and not self.ledger.is_gone(worker):
-                self._degrade(f"worker {worker} runs users and sent nothing for more than {MUTE_S:.0f} s")
+                self.degrade(f"worker {worker} runs users and sent nothing for more than {MUTE_S:.0f} s")
 
     def _stopping(self, **_: object) -> None:
         """Ask every worker for its last frame and wait for the answers, not for a fixed time."""
@@ -362,14 +362,15 @@ class Collector:
         self.ledger.finished(parcel.worker, rows_sent=parcel.rows_sent, begun=parcel.begun, refused_rows=lost)
         self._write_run()
 
-    def _degrade(self, reason: str) -> None:
+    def degrade(self, reason: str) -> None:
+        """Write a reason for which the run is not complete into its record, once."""
         if reason not in self.reasons and len(self.reasons) < MAX_JUMPS:
             self.reasons.append(reason)
             log.error("%s", reason)
             self._write_run()
 
     def _give_up(self, reason: str) -> None:
-        self._degrade(reason)
+        self.degrade(reason)
         gevent.spawn(self._end_run)
 
     def _end_run(self) -> None:
