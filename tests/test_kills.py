@@ -205,6 +205,7 @@ def _all(kills: Sequence[Kill], where: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(6 * 3600)
 def test_random_kills_end_in_good_order(tmp_path: Path) -> None:
     failed = _all([random_kill(number) for number in range(TRIALS)], tmp_path)

@@ -303,10 +303,19 @@ def check_outcomes(cell: Cell, behaviour: Behaviour, end: str, told: str) -> Non
         assert "Yes" not in cell.ran.said, told
 
 
+IN_CI = {("hang", "plan"), ("hang after 5", "plan"), ("reset", "plan"), ("hang", "SIGINT"), ("hang", "worker killed")}
+"""Cells that CI runs too; the others are the sweep's."""
+
+CELLS = [
+    pytest.param(name, end, marks=() if (name, end) in IN_CI else pytest.mark.long, id=f"{name}-{end}")
+    for name in BEHAVIOURS
+    for end in ENDS
+]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2 * START_S + WALL_S)
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("name", BEHAVIOURS)
+@pytest.mark.parametrize(("name", "end"), CELLS)
 def test_no_request_vanishes_and_no_failing_run_passes(name: str, end: str, tmp_path: Path) -> None:
     """Rows and what is said to be missing hold all that the server read; more than 1 % failed is never a pass."""
     behaviour = BEHAVIOURS[name]

@@ -80,6 +80,8 @@ def test_odd_options_end_in_a_sentence(arguments: list[str], capsys: pytest.Capt
 
 
 @pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(arguments=commands())
 def test_two_thousand_odd_commands_end_in_a_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -266,6 +266,7 @@ def test_a_damaged_run_is_read_as_far_as_sound_or_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ten_thousand_damaged_runs(sound: dict[str, Path], tmp_path: Path) -> None:
     """The same, 10,000 times, with one to three files damaged at once."""
     chance = random.Random(18)
