@@ -45,3 +45,22 @@ def test_the_glossary_names_rooms_that_are_there() -> None:
     lines = terms.splitlines()
     rooms = {line.split("|")[-2].strip() for line in lines if line.startswith("| ") and "| room |" not in line}
     assert [room for room in sorted(rooms) if not (ROOT / room.strip("`")).exists()] == []
+
+
+def test_the_map_for_contributors_names_rooms_that_are_there() -> None:
+    """Every path that CONTRIBUTING.md names in backquotes exists."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:loadtest|reports|tests|docs|scenarios|target_service|benchmarks)/[\w./-]*)`", page))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_index_of_decisions_lists_every_record() -> None:
+    """Each numbered record has its line, with the title, date and status that it has itself."""
+    folder = ROOT / "docs" / "decisions"
+    lines = re.findall(r"^\| \[(\d+)\]\(([\w-]+\.md)\) \| (.+?) \| ([\d-]+) \| (.+?) \|$", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [name for _, name, *_ in lines] == records
+    for number, name, title, date, status in lines:
+        text = (folder / name).read_text("utf-8")
+        assert text.startswith(f"# {int(number)}. {title}\n\nDate: {date} · Status: {status}\n")
