@@ -44,7 +44,7 @@ RETIRED = {
 
 SCANNED = ("loadtest", "reports", "scenarios", "target_service", "docs", "benchmarks")
 KINDS = {".py", ".md", ".j2", ".js", ".css", ".html"}
-EXEMPT = {"docs/terms.md", "docs/decisions.md"}
+EXEMPT = ("docs/terms.md", "docs/decisions/")
 """The glossary lists the retired words; decisions are kept as they were written."""
 
 STILL: frozenset[str] = frozenset(
@@ -133,7 +133,7 @@ def test_a_retired_word_is_found_in_sentences_and_not_in_names(tmp_path: Path) -
 @pytest.mark.parametrize("path", scanned(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_retired_word_comes_back(path: Path) -> None:
     name = str(path.relative_to(ROOT))
-    if name in EXEMPT or name in STILL:
+    if name.startswith(EXEMPT) or name in STILL:
         pytest.skip("still to be rewritten" if name in STILL else "keeps them on purpose")
     assert retired_in(path) == []
 
