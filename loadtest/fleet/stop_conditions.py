@@ -27,20 +27,20 @@ class StopOn:
 
     Args:
         condition: from `parse_objective(…, live=True)`.
-        corners: the scenario's plan; empty where it is not known.
+        points: the scenario's plan; empty where it is not known.
 
     Raises:
         UsageError: it is about something that is not known during a run.
     """
 
-    def __init__(self, condition: Objective, corners: Sequence[Corner] = ()) -> None:
+    def __init__(self, condition: Objective, points: Sequence[Corner] = ()) -> None:
         if condition.endpoint is not None or condition.metric in PLATFORM_METRICS:
             raise UsageError(
                 f"`--stop-on {condition.text}`: during a run only percentiles, error_rate and throughput of all "
                 "requests are known; set it with --slo, which is judged after it."
             )
         self.condition = condition
-        self._begin_s, self._end_s = _phase_s(condition, corners)
+        self._begin_s, self._end_s = _phase_s(condition, points)
         self.window_ns = (condition.window_s or DEFAULT_WINDOW_S) * 1_000_000_000
         self._recent: deque[Recent] = deque()
         self._first_ns: int | None = None
@@ -105,13 +105,13 @@ class StopOn:
         return float(np.quantile(successful, self.condition.quantile) / 1000) if successful.size else None
 
 
-def _phase_s(condition: Objective, corners: Sequence[Corner]) -> tuple[float, float]:
+def _phase_s(condition: Objective, points: Sequence[Corner]) -> tuple[float, float]:
     """Return from when to when, in elapsed s, the condition is judged."""
     if condition.phase == "all":
         return -math.inf, math.inf
     if condition.phase == "warmup":
         raise UsageError(f"`--stop-on {condition.text}`: the warm-up is known only after a run; give ramp or steady.")
-    steady = steady_s(corners)
+    steady = steady_s(points)
     if steady is None:
         raise UsageError(
             f"`--stop-on {condition.text}`: the scenario's plan is not known before it runs, nor are its phases; "
