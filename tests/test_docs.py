@@ -58,7 +58,11 @@ def test_the_map_for_contributors_names_rooms_that_are_there() -> None:
 def test_the_index_of_decisions_lists_every_record() -> None:
     """Each numbered record has its line, with the title, date and status that it has itself."""
     folder = ROOT / "docs" / "decisions"
-    lines = re.findall(r"^\| \[(\d+)\]\(([\w-]+\.md)\) \| (.+?) \| ([\d-]+) \| (.+?) \|$", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+    lines = re.findall(
+        r"^\| \[(\d+)\]\(([\w-]+\.md)\) \| (.+?) \| ([\d-]+) \| (.+?) \|$",
+        (folder / "README.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
     records = sorted(path.name for path in folder.glob("[0-9]*.md"))
     assert [name for _, name, *_ in lines] == records
     for number, name, title, date, status in lines:
