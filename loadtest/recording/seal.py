@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ from .run import Outcome, Run, SealedFile, WorkerRecord
 
 if TYPE_CHECKING:  # heavy, and only the readers of rows need it
     import pyarrow as pa
+
+UNHEARD_FLUSHES = 7
+"""Frames lost of a worker whose master is gone, where nothing tells when the worker itself ended: it sends load for 5 s
+after it last heard it (`SILENCE_S` in recorder/messages.py), and flushes once a second."""
 
 WAITING_FRAMES = 4096
 """A frame costs some 10 kB beside its rows: a quiet run of many hours is written in smaller groups than that."""
@@ -45,20 +50,24 @@ class SpooledRows:
     Attributes:
         rows: in its frames.
         gap_rows: in frames that are missing between those that are there, by the worker's own numbering.
-        densest: rows of its largest frame.
+        densest: rows of its largest frame, or requests begun from one frame to the next where those are more.
+        last_ns: when the last of its rows began, UTC ns by its own clock; 0 without rows.
         begun: requests it had begun when it sent the last of them; None where it did not count.
     """
 
     rows: int = 0
     gap_rows: int = 0
     densest: int = 0
+    last_ns: int = 0
     begun: int | None = None
 
     def add(self, frame: Frame) -> None:
         """Count one frame, in the order of the spool."""
         self.gap_rows = max(self.gap_rows, frame.rows_before - self.rows)
         self.rows += frame.rows
-        self.densest = max(self.densest, frame.rows)
+        self.densest = max(self.densest, frame.rows, (frame.begun or 0) - (self.begun or 0))
+        if frame.rows:
+            self.last_ns = max(self.last_ns, *frame.columns["start"])
         if frame.begun is not None:
             self.begun = max(self.begun or 0, frame.begun)
 
@@ -160,8 +169,9 @@ def difference(paths: RunPaths, run: Run) -> str:
 def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]) -> None:
     """Correct a record whose writer was killed: what each worker sent, and the most of it that can be missing.
 
-    The bound is that of the ledger: what is known to be missing, and, of a worker that did not say its count, the
-    densest flush twice (the frame being filled, the one on its way) and the requests in flight when it was last heard.
+    The bound is what is known to be missing, and, of a worker that did not say its count, the densest flush once for
+    every second from its last row to the run's end (at least UNHEARD_FLUSHES), and the requests in flight when it was
+    last heard.
 
     Args:
         run: the record, changed in place.
@@ -181,8 +191,16 @@ def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]
         if worker.rows_sent is not None:
             worker.rows_missing_at_most = max(0, worker.rows_sent - spooled.rows)
         else:
-            unseen = 2 * spooled.densest + in_flight.get(worker.name, 0)
+            unseen = _unheard_flushes(run, worker, spooled) * spooled.densest + in_flight.get(worker.name, 0)
             worker.rows_missing_at_most = max(spooled.gap_rows + unseen, (worker.begun or 0) - spooled.rows)
+
+
+def _unheard_flushes(run: Run, worker: WorkerRecord, spooled: SpooledRows) -> int:
+    """Return how many frames of a worker may have been lost since its last row."""
+    if run.end is None or not spooled.last_ns:
+        return UNHEARD_FLUSHES
+    last_s = spooled.last_ns / 1e9 + (worker.clock_offset_us or 0.0) / 1e6
+    return max(UNHEARD_FLUSHES, math.ceil(run.end.timestamp() - last_s) + 2)
 
 
 def _spooled(reader: SpoolReader, run: Run, workers: dict[str, SpooledRows]) -> Iterator[pa.Table]:
