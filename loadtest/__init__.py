@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """Of the whole project; pyproject.toml takes it from here, so that it is known where nothing is installed."""
 
 __all__ = [
