@@ -3,6 +3,8 @@ PY := .venv/bin/python
 READY := .venv/.ready
 # CI sets 1: a test that starts real processes may meet a busy machine; one that fails twice has failed.
 RERUNS ?= 0
+# Processes that tests run in; most of them wait for processes that they started.
+JOBS ?= 2
 
 .PHONY: help demo test slow long story check fix lint types docs coverage clean
 
@@ -14,10 +16,10 @@ demo: $(READY)  ## the main job: 300 users against the bundled service, recorded
 	$(PY) lt.py run --scenario ramp300
 
 test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
-	$(PY) -m pytest -m "not slow" --reruns $(RERUNS)
+	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 
 slow: $(READY)  ## the tests that take minutes or need extra tools
-	$(PY) -m pytest -m "slow and not long" --timeout 1200 --reruns $(RERUNS)
+	$(PY) -m pytest -m "slow and not long" -n $(JOBS) --dist loadfile --timeout 1200 --reruns $(RERUNS)
 
 long: $(READY)  ## the sweeps: every client × behaviour × end, thousands of commands and damaged runs (about an hour)
 	$(PY) -m pytest -m long --timeout 3600

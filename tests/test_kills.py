@@ -213,6 +213,7 @@ def test_random_kills_end_in_good_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("verb", [(*RUN, "-t", "local"), EMULATE], ids=["run", "emulate"])
 def test_an_interrupt_in_the_first_seconds_leaves_nothing(verb: tuple[str, ...], tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert (ROOT / "loadtest" / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_page_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/library.md from top to bottom, in one interpreter, in an empty folder."""
     page = (ROOT / "docs" / "library.md").read_text("utf-8")
@@ -60,6 +61,7 @@ def test_the_examples_of_the_page_run_as_they_stand(tmp_path: Path, monkeypatch:
     )
 
 
+@pytest.mark.slow
 def test_a_run_works_in_a_thread(tmp_path: Path) -> None:
     """Signals belong to the main thread; a run asks for none."""
     done: list[RecordedRun] = []

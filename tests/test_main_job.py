@@ -30,11 +30,11 @@ def slow(*values: object) -> object:
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        (str(ROOT / "tests/wild/http_user.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
+        slow(str(ROOT / "tests/wild/http_user.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
         slow(str(ROOT / "tests/wild/sequential_fast.py"), ["--users", "6", "--spawn-rate", "6", "--duration", "4s"]),
         slow(str(ROOT / "tests/wild/custom_shape.py"), []),
         ("ramp300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
-        ("arrival300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
+        slow("arrival300", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
         slow("tutorial", ["--users", "20", "--spawn-rate", "20", "--duration", "4s"]),
     ],
     ids=lambda value: Path(value).stem if isinstance(value, str) else "",

@@ -65,7 +65,14 @@ def test_what_a_task_raises_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("user", ["locust:HttpUser", "locust:FastHttpUser", "loadtest:FastUser"])
-@pytest.mark.parametrize("path", ["/hang", "/hang-after/5", "/half", "/close", "/reset", "/garbage", "/status/503"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/hang",
+        "/reset",
+        *(pytest.param(p, marks=pytest.mark.long) for p in ("/hang-after/5", "/half", "/close", "/garbage", "/status/503")),
+    ],
+)
 def test_begun_is_rows_whatever_the_target_does(user: str, path: str, tmp_path: Path) -> None:
     """What the server read is in the rows, one each; what hangs is `unanswered` and fails the run."""
     module, name = user.split(":")

@@ -77,8 +77,13 @@ def test_what_cannot_be_done_is_a_sentence(words: list[str], code: int, sentence
     assert sentence in " ".join(done.err.split())
 
 
+IN_CI = ("upload", "kserve", "enums_and_patterns")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.long) for name in SERVICES]
+)
 def test_init_then_run_is_answered(name: str, tmp_path: Path) -> None:
     """At least 99 % of the requests of a real run are 2xx, for each of the ten services."""
     with serving(SERVICES[name]()) as url:

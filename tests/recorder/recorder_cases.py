@@ -203,7 +203,7 @@ def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recordi
     fire = recording.environment.events.request.fire
     fire(request_type="MQTT", name="/topic/17", response_time=2.0, response_length=0, exception="text")
     fire(request_type="MQTT", name="x", response_time=None, response_length=0, exception=None)
-    assert recording.rows() == [("/topic/17", "connection", "text")]
+    assert recording.rows() == [("/topic/17", "check_failed", "text")]
     assert [(one.name, one.count, one.lost) for one in recording.recorder.refusals.records()] == [
         ("response_time is None", 1, True)
     ]

@@ -200,8 +200,8 @@ def test_the_way_to_the_service_is_what_its_own_time_leaves_over() -> None:
     assert {check.mark for check in found.values()} == {Mark.GOOD}
     assert "stands near" in found["round trip"].finding
     assert len(seen) == 4
-    assert _round_trip(130.0, told=True).mark is Mark.RISKY
-    assert "at most 130 ms" in _round_trip(130.0, told=False).finding
+    assert _round_trip(130.0, reports_time=True).mark is Mark.RISKY
+    assert "at most 130 ms" in _round_trip(130.0, reports_time=False).finding
 
 
 def test_a_server_that_speaks_no_http_is_no_answer() -> None:
