@@ -43,7 +43,10 @@ def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Pat
     """The rows of a run are as many as the requests that the server itself has read."""
     with counting_server(delay_ms=[1, 3, 30]) as server:
         done = lt("run", "-s", scenario, "-t", server.url, "--workers", "2", "--runs", str(tmp_path), *words)
-        assert done.code == 0, done.err
+        fails = (
+            "sequential_fast" in scenario
+        )  # it finds half of its answers wrong: more than the implied objective allows
+        assert done.code == (1 if fails else 0), done.err
         assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 30
 
 
