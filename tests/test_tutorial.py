@@ -35,6 +35,7 @@ def test_the_page_has_its_commands() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_commands_of_the_page(tmp_path: Path) -> None:
     """Each ends with 0, the scenario sends to both operations, and the report names a price."""
     for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):

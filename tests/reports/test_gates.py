@@ -246,6 +246,7 @@ def test_markdown_fits_a_comment() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_gates_judge_a_run_on_the_emulator(tmp_path: Path) -> None:
     """One real run: within generous limits 0, beyond impossible ones 1, and 3 for a phase that it does not have."""
     generous = ["p95(POST /predict) < 20s", "error_rate(POST /predict) < 50%", "instances < 21", "cost < 1 USD"]
