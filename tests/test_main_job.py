@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -197,12 +198,15 @@ def test_help_imports_neither_locust_nor_catboost() -> None:
 
 @pytest.mark.slow
 def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Until) -> None:
-    """`--ui PORT` serves Locust's web page on loopback, the run ends by itself, and its rows are as always."""
+    """`--ui PORT` serves Locust's web page at the address that is printed; the run ends by itself, rows as always."""
     port = free_port()
     plan = ["--users", "5", "--spawn-rate", "5", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path)]
     with counting_server() as server:
         with started("run", "-s", "ramp300", "-t", server.url, "--ui", str(port), *plan) as process:
-            page = until(lambda: page_at(f"http://127.0.0.1:{port}/"), "Locust's page")
+            assert process.stderr is not None
+            printed = (re.search(rf"http://127\.0\.0\.1:{port}\S*", line) for line in process.stderr)
+            address = next(found for found in printed if found)[0]
+            page = until(lambda: page_at(address), "Locust's page")
             _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
         assert "locust" in str(page).lower()
@@ -220,9 +224,10 @@ def test_a_busy_port_is_a_sentence_with_the_way_out(tmp_path: Path) -> None:
 
 
 def page_at(url: str) -> str | None:
-    """Return what is served there; None while nothing is."""
+    """Return what is served there, as to a browser that keeps cookies; None while nothing is."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with browser.open(url, timeout=5) as answer:
             return str(answer.read().decode())
     except OSError:
         return None
