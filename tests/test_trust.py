@@ -118,7 +118,8 @@ def test_a_missed_objective_is_exit_1_and_one_without_data_is_exit_3(tmp_path: P
         assert lt(*short, "--slo", "p95 < 1ms").code == 1
     with counting_server(status=500) as server:
         short = words(server.url, tmp_path, duration="6s", workers=1)
-        assert lt(*short, "--slo", "p95 < 10s").code == 3
+        assert lt(*short, "--slo", "p95 < 10s").code == 1  # the implied objective on errors
+        assert lt(*short, "--slo", "p95 < 10s", "--no-default-objective").code == 3
 
 
 def netns(name: str, *command: str) -> list[str]:
