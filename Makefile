@@ -5,6 +5,8 @@ READY := .venv/.ready
 RERUNS ?= 0
 # Processes that tests run in; most of them wait for processes that they started.
 JOBS ?= 2
+# Files whose slow tests run; empty: all.
+SLOW ?=
 
 .PHONY: help demo test slow long story check fix lint types docs coverage clean
 
@@ -19,7 +21,7 @@ test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 
 slow: $(READY)  ## the tests that take minutes or need extra tools
-	$(PY) -m pytest -m "slow and not long" -n $(JOBS) --dist loadfile --timeout 1200 --reruns $(RERUNS)
+	$(PY) -m pytest -m "slow and not long" -n $(JOBS) --dist loadfile --timeout 1200 --reruns $(RERUNS) $(SLOW)
 
 long: $(READY)  ## the sweeps: every client × behaviour × end, thousands of commands and damaged runs (about an hour)
 	$(PY) -m pytest -m long --timeout 3600
