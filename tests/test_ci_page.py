@@ -53,7 +53,7 @@ def test_the_workflow_is_one_by_githubs_schema() -> None:
         assert list(validator.iter_errors(broken))
 
 
-def run_steps(folder: Path, *, label: str, extra_ms: int = 0) -> Iterator[tuple[str, int, str]]:
+def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iterator[tuple[str, int, str]]:
     """Run the steps of the workflow in a copy of what they need; yield each one's name, exit code and output."""
     env = {
         **os.environ,
@@ -62,7 +62,6 @@ def run_steps(folder: Path, *, label: str, extra_ms: int = 0) -> Iterator[tuple[
         "PREDICT_EXTRA_MS": str(extra_ms),
         "GITHUB_STEP_SUMMARY": str(folder / f"summary-{label}.md"),
     }
-    port = free_port()  # 8080 may be somebody else's here
     for step in steps():
         skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; here everything is installed
         if skipped or ("pull_request" in step.get("if", "") and label == "main"):
@@ -93,8 +92,11 @@ def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> No
 
 
 def _check_each_run(tmp_path: Path) -> None:
+    port = free_port()  # 8080 may be somebody else's here; one for all, since the written scenario names it
     for label, extra_ms, codes in (("main", 0, ()), ("pull-request", 0, (0, 3)), ("pull-request", 150, (1,))):
-        found = {name: (code, said) for name, code, said in run_steps(tmp_path, label=label, extra_ms=extra_ms)}
+        found = {
+            name: (code, said) for name, code, said in run_steps(tmp_path, port=port, label=label, extra_ms=extra_ms)
+        }
         gate = found.pop("Compare with main", None)
         assert {name: code for name, (code, _) in found.items()} == dict.fromkeys(found, 0), found
         if codes:

@@ -252,7 +252,7 @@ def test_the_gates_judge_a_run_on_the_emulator(tmp_path: Path) -> None:
     generous = ["p95(POST /predict) < 20s", "error_rate(POST /predict) < 50%", "instances < 21", "cost < 1 USD"]
     slos = [word for text in generous for word in ("--slo", text)]
     words = ("--users", "5", "--duration", "20s", "--workers", "1", "--label", "real", "--runs", str(tmp_path))
-    done = lt("run", "--scenario", "steady", "--target", "emulator", *words, *slos, timeout_s=240)
+    done = lt("run", "--scenario", "steady", "--target", "emulator", "--cpu", "1", *words, *slos, timeout_s=240)
     assert done.code == 0, done.err
     (path,) = (path for path in tmp_path.iterdir() if (path / "run.json").exists())
     folder = RunFolder(path)
