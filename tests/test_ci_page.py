@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import resources
@@ -89,6 +90,15 @@ def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> No
         with suppress(OSError, ValueError):  # a step failed before the one that stops the service
             os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
     assert "Missed" in (tmp_path / "summary-pull-request.md").read_text()
+
+
+def _wait_for_its_end(pid_file: Path, *, within_s: float = 30) -> None:
+    """Return when the service of the steps before has let go of its port."""
+    deadline_s = time.monotonic() + within_s
+    with suppress(OSError, ValueError):  # no file yet, or no process any more
+        while time.monotonic() < deadline_s:
+            os.kill(int(pid_file.read_text()), 0)
+            time.sleep(0.05)
 
 
 def _check_each_run(tmp_path: Path) -> None:
