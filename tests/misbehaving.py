@@ -4,10 +4,11 @@
 
 `/ok` answers, `/status/503` with that status, `/slow/500` after 500 ms, `/slow-then-fine/20/500` so for its first 20
 requests, `/hang` never, `/close` closes without an answer, `/reset` resets the connection, `/half` sends half a head
-and hangs, `/garbage` no HTTP, `/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the
-middle of a body, `/bye` answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st
-request of its kind on. `/_counts` tells how many requests were read, by path and query; `/_down/2` has the server gone
-for 2 s. With a certificate (a PEM file with its key) it speaks TLS; `/_break` has every later handshake fail.
+and hangs, `/stalls` a tenth of a body and hangs, `/garbage` no HTTP, `/endless` a body without an end, `/drip` one byte
+of it a second, `/short` closes in the middle of a body, `/bye` answers and closes, `/header/NAME/VALUE` with that
+header, `/hang-after/60` hangs from the 61st request of its kind on. `/_counts` tells how many requests were read, by
+path and query; `/_down/2` has the server gone for 2 s. With a certificate (a PEM file with its key) it speaks TLS;
+`/_break` has every later handshake fail.
 """
 
 from __future__ import annotations
@@ -149,6 +150,9 @@ class Misbehaving:
                     time.sleep(1)
             case ["short"]:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
+            case ["stalls"]:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
+                self._wait_for_the_end(connection)
             case ["bye"]:
                 self._answer(connection, b"ok", extra="Connection: close\r\n")
             case ["hang"]:

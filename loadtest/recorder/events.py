@@ -13,6 +13,8 @@ from ..recording.outcomes import error_text, outcome_of, text_of
 
 MAX_TEXT_CHARS = 300
 NO_NAME = "(no name)"
+BROKEN_BODY = "_lt_broken_body"
+"""The attribute of an answer that holds what its client raised as it read the body."""
 
 Refuse = Callable[[str, object], None]
 """Counts a value that was left out of its row: the name of the refusal, and the value."""
@@ -78,9 +80,11 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
     exception = event.get("exception")
     failed = _is_true(exception)
     status = _status(_attribute(response, "status_code"))
-    transport = _attribute(response, "error") if failed and not status else None
-    if not isinstance(transport, BaseException):
-        transport = None
+    transport = broken_body(response) if failed else None
+    if transport is not None:
+        status = 0  # no whole answer, as with a client that reads the body before it has a status
+    elif failed and not status:
+        transport = _exception(_attribute(response, "error"))
     headers = _Headers(_attribute(response, "headers"))
     return EventRow(
         name=field_text(event.get("name"), "name", refuse),
@@ -127,6 +131,16 @@ def _attribute(value: object, name: str) -> object:
         return getattr(value, name, None)
     except Exception:  # a property of a response that failed, as some clients have them
         return None
+
+
+def _exception(value: object) -> BaseException | None:
+    return value if isinstance(value, BaseException) else None
+
+
+def broken_body(response: object) -> BaseException | None:
+    """Return what ended the reading of an answer's body, None where nothing did."""
+    transports_own = _attribute(response, "_response")  # FastHttpUser's answer wraps it
+    return _exception(_attribute(response, BROKEN_BODY)) or _exception(_attribute(transports_own, BROKEN_BODY))
 
 
 def _latency_us(told: object, measured_us: int | None) -> int:

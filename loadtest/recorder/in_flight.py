@@ -19,6 +19,7 @@ from locust.contrib.fasthttp import FastHttpSession
 from ..core.templates import path_template
 from ..recording.buffer import RowBuffer
 from ..recording.outcomes import account_for, text_of
+from .bodies import watch_bodies
 
 NEVER_SENT = (
     refused.MissingSchema,
@@ -104,6 +105,7 @@ class InFlight:
     def startup(self) -> None:
         """Wrap the clients' `request`, which all their other methods and subclasses go through."""
         self._count_resent()
+        watch_bodies()
         for session in (HttpSession, FastHttpSession):
             setattr(session, "request", self._wrapped(session.request))  # noqa: B010 - mypy: a method is assigned
 

@@ -21,7 +21,7 @@ from ..recording.outcomes import (
     outcome_of,
     text_of,
 )
-from .events import EventRow, RefusedEventError, field_text, for_locust, row_of
+from .events import EventRow, RefusedEventError, broken_body, field_text, for_locust, row_of
 from .in_flight import InFlight, State, StockRequest
 from .refusals import Refusals
 from .untold import interruption
@@ -125,7 +125,7 @@ class RequestRecorder:
         """Write the row of an answer that no `with` block judged, by what the transport said of it."""
         measured_us = ((request.ended_ns or perf_counter_ns()) - request.started_ns) // 1000
         response = event.get("response")
-        failure = event.get("exception") or getattr(response, "error", None)
+        failure = event.get("exception") or getattr(response, "error", None) or broken_body(response)
         status = getattr(response, "status_code", 0) or 0
         if failure is None and isinstance(status, int) and status >= 400:
             failure = f"HTTP {status}"

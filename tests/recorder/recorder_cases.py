@@ -16,6 +16,7 @@ import pytest
 import requests
 from geventhttpclient.client import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
+from geventhttpclient.response import HTTPSocketResponse
 from locust import FastHttpUser, HttpUser
 from locust.env import Environment
 from locust.exception import RescheduleTask, StopUser
@@ -36,8 +37,18 @@ from loadtest.users.fast_user import FastUser
 from tests.misbehaving import Misbehaving
 
 USERS = [HttpUser, FastHttpUser, FastUser]
-OF_FAST_HTTP = (ConnectionPool.get_socket, HTTPClient.request)
-STOCK = (locust.clients.HttpSession.request, locust.contrib.fasthttp.FastHttpSession.request)
+WRAPPED = [
+    (owner, name, getattr(owner, name))
+    for owner, name in (
+        (ConnectionPool, "get_socket"),
+        (HTTPClient, "request"),
+        (HTTPSocketResponse, "read"),
+        (HTTPSocketResponse, "readline"),
+        (locust.clients.HttpSession, "request"),
+        (locust.contrib.fasthttp.FastHttpSession, "request"),
+        (requests.Response, "iter_content"),
+    )
+]
 
 
 class Recording:
@@ -81,8 +92,8 @@ def recording() -> Iterator[Recording]:
     found = Recording()
     yield found
     found.runner.quit()
-    locust.clients.HttpSession.request, locust.contrib.fasthttp.FastHttpSession.request = STOCK  # type: ignore[method-assign]
-    ConnectionPool.get_socket, HTTPClient.request = OF_FAST_HTTP  # type: ignore[method-assign]
+    for owner, name, original in WRAPPED:
+        setattr(owner, name, original)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +184,56 @@ def test_verdicts_of_with_blocks_are_one_row_each(recording: Recording, server: 
     assert recording.buffer.in_flight == 0
     recording.buffer.close_open()
     assert recording.rows() == [("unjudged", "ok", "")]
+
+
+@pytest.mark.parametrize("kind", USERS)
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_body_that_breaks_off_is_no_failed_check(
+    recording: Recording, server: Misbehaving, kind: type[Any], judged: bool
+) -> None:
+    """Late inside the body is a timeout, closed inside it a connection error: also where `failure()` is called."""
+    attributes = {} if kind is HttpUser else {"network_timeout": 0.3}
+    client = recording.client(kind, server.url, **attributes)
+    options: dict[str, Any] = {"timeout": 0.3} if kind is HttpUser else {}
+    paths = ["/stalls", "/short"]
+    for path in paths:
+        if not judged:
+            client.get(path, **options)
+            continue
+        with client.get(path, catch_response=True, **options) as answer:
+            answer.failure("no good")
+    rows = recording.rows()
+    assert [(name, outcome) for name, outcome, _ in rows] == [("/stalls", "timeout"), ("/short", "connection")]
+    assert all(error.startswith("no good (") for _, _, error in rows) == judged
+
+
+@pytest.mark.parametrize("kind", [HttpUser, FastHttpUser])
+def test_a_body_that_breaks_off_as_the_scenario_reads_it_is_no_failed_check(
+    recording: Recording, server: Misbehaving, kind: type[Any]
+) -> None:
+    """With `stream=True` the scenario reads; what it then says of the answer keeps the transport's reason."""
+    attributes = {} if kind is HttpUser else {"network_timeout": 0.3}
+    client = recording.client(kind, server.url, **attributes)
+    options: dict[str, Any] = {"timeout": 0.3} if kind is HttpUser else {}
+    for path in ("/stalls", "/short"):
+        with client.get(path, catch_response=True, stream=True, **options) as answer:
+            try:
+                assert len(answer.content) == 100
+            except Exception as error:
+                answer.failure(f"no good: {type(error).__name__}")
+    assert [outcome for _, outcome, _ in recording.rows()] == ["timeout", "connection"]
+
+
+@pytest.mark.parametrize("kind", USERS)
+@pytest.mark.parametrize("raised", [TimeoutError("older than 1 s"), ConnectionResetError("the body says reset")])
+def test_what_a_check_raises_is_a_failed_check(
+    recording: Recording, server: Misbehaving, kind: type[Any], raised: OSError
+) -> None:
+    """A whole answer that a scenario rejects with an error of the kind that transports raise."""
+    client = recording.client(kind, server.url)
+    with client.get("/ok", catch_response=True) as answer:
+        answer.failure(raised)
+    assert [outcome for _, outcome, _ in recording.rows()] == ["check_failed"]
 
 
 @pytest.mark.parametrize("kind", USERS)
