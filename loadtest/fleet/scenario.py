@@ -21,6 +21,7 @@ from ..core.errors import UsageError
 from ..core.plan import user_seconds
 from ..recorder.messages import PARENT_VARIABLE
 from ..recording.run import LoadModel, PlanPoint, ScenarioRecord
+from . import description_cache
 
 BUNDLED = Path(__file__).parents[2] / "scenarios"
 LAUNCH = Path(__file__).parents[1] / "launch.py"
@@ -172,7 +173,40 @@ def describe_one(path: Path, **asked: Any) -> Scenario:
 
 
 def describe_each(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
-    """Describe locustfiles in one process; what it answers comes over a pipe of its own, whatever they print."""
+    """Describe locustfiles in one process, but for those whose description is kept (description_cache.py)."""
+    keys = [description_cache.key_of(path, request.model_dump(mode="json")) for path, request in requests]
+    known = [key and _kept(key) for key in keys]
+    new = iter(_describe([request for request, scenario in zip(requests, known, strict=True) if not scenario]))
+    found: list[Scenario | str] = []
+    for (path, _), key, scenario in zip(requests, keys, known, strict=True):
+        if scenario:
+            found.append(scenario)
+            continue
+        answer = next(new)
+        if "error" in answer:
+            found.append(str(answer["error"]))
+            continue
+        found.append(described := Scenario(name=path.stem, **answer))
+        if key:
+            description_cache.keep(key, described.model_dump_json())
+    return found
+
+
+def _kept(key: str) -> Scenario | None:
+    text = description_cache.read(key)
+    try:
+        return (text and Scenario.model_validate_json(text)) or None
+    except ValueError:  # not whole
+        return None
+
+
+def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
+    """Return `describe.answer_for` of each, by a process of their own.
+
+    Its answers come over a pipe of their own, whatever the locustfiles print.
+    """
+    if not requests:
+        return []
     asked = json.dumps([(str(path), request.model_dump()) for path, request in requests])
     read, write = os.pipe()
     with tempfile.TemporaryFile() as printed, os.fdopen(read, "rb") as answers:
@@ -194,15 +228,15 @@ def describe_each(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
         printed.seek(0)
         said = printed.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
     if line is None:
-        return [f"{path} did not finish importing within {DESCRIBE_TIMEOUT_S:.0f} s." for path, _ in requests]
+        return [
+            {"error": f"{path} did not finish importing within {DESCRIBE_TIMEOUT_S:.0f} s."} for path, _ in requests
+        ]
     if not line:
         how = "" if ended is None else f" by signal {-ended}" if ended < 0 else f" with status {ended}"
         told = "\n".join([f"its process ended{how}.", *said])
-        return [f"{path} could not be imported: {told}" for path, _ in requests]
-    return [
-        str(answer["error"]) if "error" in answer else Scenario(name=path.stem, **answer)
-        for (path, _), answer in zip(requests, json.loads(line), strict=True)
-    ]
+        return [{"error": f"{path} could not be imported: {told}"} for path, _ in requests]
+    described: list[dict[str, Any]] = json.loads(line)
+    return described
 
 
 def _line_of(pipe: IO[bytes], timeout_s: float) -> bytes | None:

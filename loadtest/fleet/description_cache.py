@@ -1,0 +1,81 @@
+"""Keep the descriptions of bundled scenarios: importing Locust to make them again takes longer than all the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+HOUSE = Path(__file__).parents[2]
+SOURCES = ("loadtest", "scenarios", "target_service")
+"""The packages that a bundled scenario can import."""
+
+CONFIGURATION = ("~/.locust.conf", "locust.conf", "pyproject.toml")
+"""The files that Locust reads by itself, relative ones from the working directory."""
+
+KEPT = 64
+"""Newest files that stay in the cache."""
+
+
+def folder() -> Path:
+    """Return the cache's folder, which may not exist: `$XDG_CACHE_HOME/lt` or `~/.cache/lt`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lt"
+
+
+def key_of(path: Path, request: dict[str, Any]) -> str | None:
+    """Return the name under which a description is kept, or None when it is not.
+
+    Only bundled scenarios have one: what they import is known. The name is a digest of everything that a description
+    follows from: the size and time of each source file (as for Python's own `.pyc` files), Locust and Python, and the
+    configuration that Locust reads.
+
+    Args:
+        path: of the locustfile.
+        request: the fields of `loadtest.fleet.scenario.Request`, as JSON takes them.
+    """
+    if path.parent != HOUSE / "scenarios" or request.get("arguments"):
+        return None  # `--config FILE` may be among the arguments
+    if any(name.startswith("LOCUST_") for name in os.environ):
+        return None
+    digest = hashlib.sha256(json.dumps([str(path), request, sys.version, os.environ.get("PYTHONPATH")]).encode())
+    for source in _sources():
+        about = source.stat()
+        digest.update(f"{source}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+    for name in CONFIGURATION:
+        with suppress(OSError):
+            digest.update(name.encode() + Path(name).expanduser().read_bytes())
+    return digest.hexdigest()
+
+
+def _sources() -> Iterator[Path]:
+    for package in SOURCES:
+        yield from sorted((HOUSE / package).rglob("*.py"))
+    locust = importlib.util.find_spec("locust")  # finds it without importing it
+    if locust is not None and locust.origin is not None:
+        yield from sorted(Path(locust.origin).parent.glob("*.py"))
+
+
+def read(key: str) -> str | None:
+    """Return the description kept under `key` as it was kept, or None."""
+    try:
+        return (folder() / f"{key}.json").read_text(encoding="utf-8")
+    except (OSError, RuntimeError, UnicodeDecodeError):  # none, no home folder, not whole
+        return None
+
+
+def keep(key: str, description: str) -> None:
+    """Keep a description; a cache that cannot be written to costs time and nothing else."""
+    with suppress(OSError, RuntimeError):
+        folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder(), suffix=".new", delete=False, encoding="utf-8") as new:
+            new.write(description)
+        Path(new.name).replace(folder() / f"{key}.json")
+        for old in sorted(folder().glob("*.json"), key=lambda file: file.stat().st_mtime_ns)[:-KEPT]:
+            old.unlink()
