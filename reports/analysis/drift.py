@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from reports.data.distributions import normal_below
 from reports.data.histogram import Floats
 
 TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6)
@@ -51,8 +52,6 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
         b: the same of the other side.
         confidence: of the interval, 0…1.
     """
-    from scipy.special import ndtr
-
     several = len(a) > 1 or len(b) > 1
     weighed = np.array(
         [
@@ -69,7 +68,7 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
         low, high = float((middle - 9 * scale).min()), float((middle + 9 * scale).max())
         for _ in range(60):
             half = (low + high) / 2
-            below = float((weight * ndtr((half - middle) / scale)).sum())
+            below = float((weight * normal_below((half - middle) / scale)).sum())
             low, high = (half, high) if below < probability else (low, half)
         return (low + high) / 2
 

@@ -12,7 +12,7 @@ import numpy as np
 from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import CENSORED, FAILED, OUTCOMES
-from reports.data.binomial import rank_intervals
+from reports.data.distributions import rank_intervals
 from reports.data.histogram import BINS, MAX_US, Bools, Counts, Floats, Ints, Tally, bin_of
 from reports.data.rules import QUANTILES
 from reports.data.series import Series, outcome_codes, seconds_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.data import rules
-from reports.data.binomial import rank_intervals
+from reports.data.distributions import rank_intervals
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.load import Load
 from reports.data.series import Grid, Series

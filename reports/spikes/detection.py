@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.data import rules
+from reports.data.distributions import poisson_tail
 from reports.data.formats import ms, plural
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.numbers import extra_waiting_request_s
@@ -214,8 +215,6 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
     Very slow is rules.SCAN_RATIO × the limit of its moment; how many of those the run has anyway is counted in the
     seconds that hold the fewest: a scan for clusters (Naus 1982), with the bound of Poisson for one window.
     """
-    from scipy.special import pdtrc
-
     slow = np.zeros(series.seconds)
     edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
     for at, (begin, end) in enumerate(itertools.pairwise(edges)):
@@ -229,7 +228,7 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
     rate = _usual_rate(slow[free])
     for width in rules.SCAN_S:
         held = np.convolve(slow, np.ones(width), mode="full")[: series.seconds]
-        chance = pdtrc(np.maximum(held - 1, 0), rate * width)
+        chance = poisson_tail(np.maximum(held - 1, 0), rate * width)
         found = np.flatnonzero((held >= rules.MIN_SLOW_REQUESTS) & (chance < rules.SCAN_CHANCE))
         for at in found.tolist():
             hit[max(0, at - width + 1) : at + 1] = True

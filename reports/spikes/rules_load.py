@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.data import rules
+from reports.data.distributions import poisson_tail
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
@@ -113,14 +114,12 @@ class Failures:
 
 def failures_of(view: SpikeView) -> Failures:
     """Return what failed."""
-    from scipy.special import pdtrc
-
     failed, sent, failed_outside, sent_outside = view.failed
     outside = failed_outside / max(1, sent_outside)
     return Failures(
         ratio=failed / max(1, sent),
         outside_ratio=outside,
-        chance=float(pdtrc(failed - 1, max(outside, 1e-4) * sent)) if failed else 1.0,
+        chance=float(poisson_tail(failed - 1, max(outside, 1e-4) * sent)) if failed else 1.0,
         outages=tuple(one.text.rstrip(".") for one in view.outages),
         outage_ratio=max((one.share_ratio for one in view.outages), default=0.0),
     )

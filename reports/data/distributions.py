@@ -1,0 +1,76 @@
+"""Give the tails of the binomial, Poisson and normal distributions, and the ranks that enclose a quantile.
+
+Own code, since scipy would be the largest and slowest import of a report for these three (docs/decisions/); a test
+holds it to scipy's values.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.data.histogram import Floats, Ints
+from reports.data.rules import CONFIDENCE
+
+DEVIATIONS = 12
+"""Terms further from the most probable one, in standard deviations, are below 1e-30 of the sum."""
+
+
+def rank_interval(requests: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int | None]:
+    """Return the ranks (1 = the fastest) that enclose the quantile `p`; the upper is None when there is none.
+
+    The number of requests below a quantile is binomial, whatever the distribution (David & Nagaraja, Order
+    Statistics, 2003, section 7.1).
+    """
+    low, high = rank_intervals(np.array([requests]), p, confidence)
+    return int(low[0]), int(high[0]) if high[0] <= requests else None
+
+
+def rank_intervals(requests: Ints, p: float, confidence: float = CONFIDENCE) -> tuple[Ints, Ints]:
+    """Return the same for many windows at once; an upper rank beyond `requests` does not exist."""
+    tail = (1 - confidence) / 2
+    sizes, place = np.unique(np.maximum(requests, 1), return_inverse=True)
+    ranks = np.array([_ranks(int(n), p, tail) for n in sizes], dtype=np.int64).reshape(-1, 2)[place]
+    return np.maximum(1, ranks[:, 0]), ranks[:, 1] + 1
+
+
+def _ranks(n: int, p: float, tail: float) -> tuple[int, int]:
+    """Return the smallest k with P(binomial(n, p) ≤ k) ≥ tail, and ≥ 1 − tail."""
+    mode = min(n, int((n + 1) * p))
+    reach = int(DEVIATIONS * math.sqrt(n * p * (1 - p))) + 50
+    low, high = max(0, mode - reach), min(n, mode + reach)
+    k = np.arange(low, high)
+    first, below = low, _below(np.log((n - k) / (k + 1.0)) + math.log(p / (1 - p)))
+    return first + int(np.searchsorted(below, tail)), first + int(np.searchsorted(below, 1 - tail))
+
+
+def poisson_tail(counts: npt.ArrayLike, mean: float) -> Floats:
+    """Return the chance of more than each of `counts` events where `mean` are expected."""
+    counts = np.asarray(counts, dtype=np.int64)
+    if mean <= 0:
+        return np.where(counts < 0, 1.0, 0.0)
+    mode = int(mean)
+    reach = int(DEVIATIONS * math.sqrt(mean)) + 50
+    low, high = max(0, mode - reach), max(mode + reach, int(counts.max(initial=0)) + 50)
+    weights = _weights(math.log(mean) - np.log(np.arange(low, high) + 1.0))
+    above = np.append(np.cumsum(weights[::-1])[::-1][1:], 0.0)  # added from the far end, where the terms are smallest
+    return np.where(counts < low, 1.0, above[np.clip(counts - low, 0, len(above) - 1)])
+
+
+def normal_below(z: Floats) -> Floats:
+    """Return the chance that a standard normal variable is below each `z`."""
+    return np.array([math.erfc(-one / math.sqrt(2)) / 2 for one in z.ravel()]).reshape(z.shape)
+
+
+def _weights(log_ratios: Floats) -> Floats:
+    """Return probabilities, summing to 1, given the logarithm of each one's ratio to the one before."""
+    logs = np.concatenate(([0.0], np.cumsum(log_ratios)))
+    weights: Floats = np.exp(logs - logs.max())
+    weights /= weights.sum()
+    return weights
+
+
+def _below(log_ratios: Floats) -> Floats:
+    return np.cumsum(_weights(log_ratios))
