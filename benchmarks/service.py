@@ -1,6 +1,6 @@
-"""Measure the service beside the tutorial's way: `python -m benchmarks.service`.
+"""Measure the service beside the tutorial's way and FastAPI alone: `python -m benchmarks.service`.
 
-Both are real processes answering the same payload to wrk; rounds alternate between them, so that what else the machine
+All are real processes answering the same payload to wrk; rounds alternate between them, so that what else the machine
 does touches both. CPU is user + system of the serving process, from the kernel. The tutorial's service gets uvloop,
 httptools and no access log, as ours has: what is compared is the way from a body to a probability.
 """
@@ -35,16 +35,11 @@ RATE_PER_S = 100
 """Below what the tutorial's way can do, so that its p99 is of answering and not of an endless queue."""
 
 ROOT = Path(__file__).resolve().parents[1]
+UVICORN = ["-m", "uvicorn", "--no-access-log", "--port", "{port}"]
 COMMANDS = {
     "this service": ["-m", "target_service"],
-    "the tutorial's way": [
-        "-m",
-        "uvicorn",
-        "benchmarks.peers.tutorial_service:app",
-        "--no-access-log",
-        "--port",
-        "{port}",
-    ],
+    "the tutorial's way": [*UVICORN, "benchmarks.peers.tutorial_service:app"],
+    "a constant by FastAPI": [*UVICORN, "benchmarks.peers.constant_service:app"],
 }
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -59,7 +54,7 @@ AT_A_RATE = CLOSED + "function delay() return math.floor(-{pause_ms} * math.log(
 
 @dataclass(slots=True)
 class Service:
-    """One of the two, and what its rounds gave."""
+    """One of them, and what its rounds gave."""
 
     name: str
     port: int
@@ -166,9 +161,10 @@ def alone() -> list[str]:
 
 
 def report(services: list[Service]) -> str:
-    ours, peer = services
+    ours, peer, constant = services
     median = statistics.median
     ratios = [mine / theirs for mine, theirs in zip(ours.per_cpu_s, peer.per_cpu_s, strict=True)]
+    of_constant = [mine / theirs for mine, theirs in zip(ours.per_cpu_s, constant.per_cpu_s, strict=True)]
     tails = [theirs / mine for mine, theirs in zip(ours.p99_ms, peer.p99_ms, strict=True)]
     rows = [
         f"| {one.name} | {median(one.per_cpu_s):,.0f} | {1e6 / median(one.per_cpu_s):,.0f} "
@@ -183,7 +179,9 @@ def report(services: list[Service]) -> str:
     verdict = (
         f"**{median(ratios):.1f} × the requests per CPU-second** (rounds {min(ratios):.1f} to {max(ratios):.1f}); "
         f"the tutorial's p99 at that rate is {median(tails):.1f} × ours "
-        f"(rounds {min(tails):.1f} to {max(tails):.1f})."
+        f"(rounds {min(tails):.1f} to {max(tails):.1f}). With its model it takes {median(of_constant):.2f} × the "
+        f"requests per CPU-second of a FastAPI route that reads nothing and answers a constant "
+        f"(rounds {min(of_constant):.2f} to {max(of_constant):.2f})."
     )
     head = [
         "| | requests per CPU-second | µs of CPU each | at requests/s | p50 ms | p99 ms |",
@@ -191,7 +189,8 @@ def report(services: list[Service]) -> str:
     ]
     versions = where("catboost", "fastapi", "uvicorn", "pydantic", "pandas", "numpy")
     title = "## The service beside the tutorial's way"
-    return "\n".join([title, "", how, "", *head, *rows, "", verdict, "", *alone(), "", versions])
+    load = f"Load average {os.getloadavg()[0]:.1f}."
+    return "\n".join([title, "", how, "", *head, *rows, "", verdict, "", *alone(), "", f"{load} {versions}"])
 
 
 def main() -> None:
