@@ -114,8 +114,11 @@ def pacing_lines(rounds: int, seconds: float) -> list[str]:
     ]
     lines.append("|---|---|---|---|---|")
     for kind, of in found.items():
-        middle = {name: statistics.median(getattr(one, name) for one in of) for name in Pace.__dataclass_fields__}
-        over = [one.over_p99_ms for one in of]
+        middle = {
+            name: statistics.median(getattr(latency_ms, name) for latency_ms in of)
+            for name in Pace.__dataclass_fields__
+        }
+        over = [latency_ms.over_p99_ms for latency_ms in of]
         shown = (
             ""
             if np.isnan(over).any()

@@ -124,7 +124,7 @@ def main() -> None:
     ours, theirs = found.values()
 
     def line(part: str, unit: str) -> str:
-        values = [statistics.median(one[part] for one in rounds) for rounds in (ours, theirs)]
+        values = [statistics.median(round_[part] for round_ in rounds) for rounds in (ours, theirs)]
         return f"| {part} | {unit} | {values[0]:,.0f} | {values[1]:,.0f} |"
 
     cpu = [line(part, "ms of CPU") for part, _ in PARTS["this service"]] + [line("all parts", "ms of CPU")]

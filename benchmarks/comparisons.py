@@ -65,7 +65,7 @@ def _one(work: tuple[Case, int, str]) -> tuple[str, bool, float]:
             runs[path.name] = analyse(folder, folder.read_run())
         sides.append(Side("ab"[side], runs))
     lines = compare(*sides).lines
-    line = next(one for one in lines if (one.scope, one.statistic) == ("all", case.statistic))
+    line = next(line for line in lines if (line.scope, line.statistic) == ("all", case.statistic))
     for folder_path in (run.folder.path for side in sides for run in side.runs.values()):
         shutil.rmtree(folder_path)
     if line.low_ratio is None or line.high_ratio is None:
@@ -86,7 +86,7 @@ def comparisons(pairs: int, processes: int) -> list[str]:
             found = pool.map(_one, [(case, HELD_OUT + 1000 * number + at, scratch) for at in range(pairs)])
             verdicts = Counter(verdict for verdict, _, _ in found)
             widths = sorted(width for _, _, width in found if not math.isnan(width))
-            each = " | ".join(f"{verdicts[one.value]}/{pairs}" for one in Verdict)
+            each = " | ".join(f"{verdicts[verdict.value]}/{pairs}" for verdict in Verdict)
             half = f"{widths[len(widths) // 2]:.1%}" if widths else "–"
             lines.append(
                 f"| {case.name} | {case.runs} | {case.shift - 1:+.0%} | {case.statistic} | {each} | "

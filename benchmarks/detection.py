@@ -75,18 +75,18 @@ class Score:
                 mine[at] += count
 
 
-def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
+def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
     """Return how one run's analysis compares with what happened in it."""
     result = Score(hours=drawn.world.seconds / 3600)
-    left = list(told.spikes)
+    left = list(analysis.spikes)
     fast = len(trace.start_s) / drawn.world.seconds >= FAST_PER_S
     all_right = True
     counts = result.by_kind.setdefault(drawn.kind, [0, 0, 0, 0, 0])
     for event in drawn.happenings:
-        met = [one for one in told.spikes if _meets(one.onset_s, one.end_s, event)]
-        hits = [one for one in met if _nearest(one, drawn.happenings) is event] or met
-        left = [one for one in left if one not in hits]
-        named_outage = any(_meets(one.onset_s, one.end_s, event) for one in told.outages)
+        met = [spike for spike in analysis.spikes if _meets(spike.onset_s, spike.end_s, event)]
+        hits = [spike for spike in met if _nearest(spike, drawn.happenings) is event] or met
+        left = [spike for spike in left if spike not in hits]
+        named_outage = any(_meets(outage.onset_s, outage.end_s, event) for outage in analysis.outages)
         if event.outage:
             result.outages += 1
             result.outages_found += named_outage
@@ -104,7 +104,7 @@ def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
         elif not hits:
             continue
         all_right &= _judge(result, drawn, event, hits, seed, counts)
-    left = [one for one in left if not drawn.happenings or not _material(trace, drawn, _as_event(one))]
+    left = [spike for spike in left if not drawn.happenings or not _material(trace, drawn, _as_event(spike))]
     result.invented = len(left)
     counts[4] += len(left)
     for spike in left:
@@ -116,7 +116,7 @@ def score(drawn: Drawn, trace: Trace, told: Analysis, seed: int) -> Score:
 
 def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], seed: int, counts: list[int]) -> bool:
     """Count whether the cause of the spike that begins nearest to the event is right."""
-    best = min(hits, key=lambda one: (round(abs(one.onset_s - event.at_s) / 3), -one.extra_waiting_request_s))
+    best = min(hits, key=lambda spike: (round(abs(spike.onset_s - event.at_s) / 3), -spike.extra_waiting_request_s))
     named, sure = best.cause, best.confidence
     result.said[sure] += 1
     counts[2] += 1
@@ -149,13 +149,13 @@ def _meets(onset_s: float, end_s: float, event: Happening) -> bool:
 
 def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
     """Whether p95 rose to 1.6 × with ten slow requests, or to 5 × with four."""
-    calm: Bools = np.ones(len(trace.start_s), dtype=np.bool_)
+    normal: Bools = np.ones(len(trace.start_s), dtype=np.bool_)
     for happening in drawn.happenings:
-        calm &= (trace.start_s < happening.at_s - 5) | (trace.start_s > happening.end_s + NEAR_S)
+        normal &= (trace.start_s < happening.at_s - 5) | (trace.start_s > happening.end_s + NEAR_S)
     ok = trace.outcome == 0
-    if (calm & ok).sum() < 50:
+    if (normal & ok).sum() < 50:
         return True
-    level = float(np.percentile(trace.latency_s[calm & ok], 95))
+    level = float(np.percentile(trace.latency_s[normal & ok], 95))
     inside = ok & (trace.start_s >= event.at_s) & (trace.start_s < event.end_s)
     if not inside.any():
         return False

@@ -144,8 +144,8 @@ def generators() -> list[Generator]:
 
 def cpu_s(process: psutil.Process) -> float:
     """Return the CPU that a process and its living children have used, in s."""
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    times = [process_.cpu_times() for process_ in (process, *process.children(recursive=True))]
+    return sum(time_s.user + time_s.system for time_s in times)
 
 
 def measure(generator: Generator, server: Server, seconds: float) -> Sample:
@@ -211,15 +211,15 @@ def main() -> None:
     parser.add_argument("--only", default="", help="generators whose name begins with one of these, comma-separated")
     options = parser.parse_args()
     every = generators()
-    found = [one for one in every if shutil.which(one.program)]
-    wanted = [one for one in found if one.name == OURS or one.name.startswith(tuple(options.only.split(",")))]
-    samples: dict[str, list[Sample]] = {one.name: [] for one in wanted}
+    found = [sample for sample in every if shutil.which(sample.program)]
+    wanted = [item for item in found if item.name == OURS or item.name.startswith(tuple(options.only.split(",")))]
+    samples: dict[str, list[Sample]] = {item.name: [] for item in wanted}
     with tempfile.TemporaryDirectory() as folder, nginx(Path(folder)) as server:
         for turn in range(options.rounds):
             for program in wanted:
                 samples[program.name].append(measure(program, server, options.seconds))
                 print(f"round {turn + 1}: {program.name}: {samples[program.name][-1].per_cpu_s:,.0f}", file=sys.stderr)
-    missing = [one.name for one in every if one not in found]
+    missing = [sample.name for sample in every if sample not in found]
     how = (
         f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B, small JSON answer, {USERS} connections, closed loop; "
         f"requests counted by nginx, CPU of the generator from the kernel, over {options.seconds:g} s each; medians of "

@@ -37,7 +37,7 @@ def main() -> int:
         folder = find_run(Path(runs), "latest")
         rows, outcome = len(folder.read_rows(["start"])), folder.read_run().outcome.value
         counted = server.count()
-    text, flat = told(samples, minutes, rows=rows, counted=counted, outcome=outcome)
+    text, flat = report(samples, minutes, rows=rows, counted=counted, outcome=outcome)
     keep("memory", text)
     return 0 if flat and rows == counted else 1
 
@@ -75,7 +75,7 @@ def role(process: psutil.Process) -> str | None:
     return "lt run" if any(word.endswith("lt.py") for word in words) else None
 
 
-def told(
+def report(
     samples: dict[str, list[tuple[float, int]]], minutes: float, *, rows: int, counted: int, outcome: str
 ) -> tuple[str, bool]:
     """Return the section of the results, and whether every process stayed within TOLERANCE_RATIO."""

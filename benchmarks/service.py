@@ -167,9 +167,9 @@ def report(services: list[Service]) -> str:
     of_constant = [mine / theirs for mine, theirs in zip(ours.per_cpu_s, constant.per_cpu_s, strict=True)]
     tails = [theirs / mine for mine, theirs in zip(ours.p99_ms, peer.p99_ms, strict=True)]
     rows = [
-        f"| {one.name} | {median(one.per_cpu_s):,.0f} | {1e6 / median(one.per_cpu_s):,.0f} "
-        f"| {median(one.rate_per_s):.0f} | {median(one.p50_ms):.2f} | {median(one.p99_ms):.2f} |"
-        for one in services
+        f"| {service.name} | {median(service.per_cpu_s):,.0f} | {1e6 / median(service.per_cpu_s):,.0f} "
+        f"| {median(service.rate_per_s):.0f} | {median(service.p50_ms):.2f} | {median(service.p99_ms):.2f} |"
+        for service in services
     ]
     how = (
         "`python -m benchmarks.service`: one process each, wrk on loopback, "

@@ -149,10 +149,10 @@ def master_cost_us(rows: int, *, rounds: int = 7) -> tuple[float, int]:
             begun = time.process_time()
             for _ in range(5):
                 _, data, client = msgpack.unpackb(wire, strict_map_key=False)
-                parcel = data.pop("lt")
+                report = data.pop("lt")
                 environment.events.worker_report.fire(client_id=client, data=data)
-                decode_frame(parcel["frame"])
-                spool.write(parcel["frame"])
+                decode_frame(report["frame"])
+                spool.write(report["frame"])
             took.append((time.process_time() - begun) / 5 * 1e6)
     return statistics.median(took), len(wire)
 

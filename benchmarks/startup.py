@@ -50,8 +50,8 @@ def main() -> None:
     lines = ["## Starting", "", f"`python -m benchmarks.startup`: medians of {rounds} rounds that alternate.", ""]
     lines += [f"| | CPU, s | × {PEER} |", "|---|---|---|"]
     for name in commands:
-        median_s = statistics.median(one[name] for one in taken)
-        ratio = statistics.median(one[name] / one[PEER] for one in taken)
+        median_s = statistics.median(start_s[name] for start_s in taken)
+        ratio = statistics.median(start_s[name] / start_s[PEER] for start_s in taken)
         lines.append(f"| `{name}` | {median_s:.2f} | {ratio:.2f} |")
     load = os.getloadavg()[0]
     keep("startup", "\n".join([*lines, "", f"Load average {load:.1f}. {where('locust', 'typer', 'rich')}"]))

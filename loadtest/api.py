@@ -153,8 +153,8 @@ def report(
     format = _format(format)
     if not names:
         raise UsageError("Name at least one run to report.")
-    opened = [one if isinstance(one, RecordedRun) else open_run(one, runs=runs) for one in names]
-    folders = [one._folder for one in opened]
+    opened = [name if isinstance(name, RecordedRun) else open_run(name, runs=runs) for name in names]
+    folders = [run._folder for run in opened]
     made = _built(folders)
     if out is not None:
         return write(Path(out), rendered(made, format))

@@ -30,10 +30,10 @@ def decide(
         generator_ratio: share of its requests that the load generator itself could not send.
         allow_degraded: whether a degraded run may still hold.
     """
-    missed = [f"{one.text}: {one.why}" for one in objectives if one.verdict == "missed"]
+    missed = [f"{objective.text}: {objective.why}" for objective in objectives if objective.verdict == "missed"]
     if missed:
         return RunVerdict(kind="missed", why=missed)
-    open_points = [f"{one.text}: {one.why}" for one in objectives if one.verdict == "undecided"]
+    open_points = [f"{objective.text}: {objective.why}" for objective in objectives if objective.verdict == "undecided"]
     allowed = ("complete", "degraded") if allow_degraded else ("complete",)
     if outcome not in allowed:
         open_points.append(f"the run is {outcome}{': ' * bool(reasons)}{'; '.join(reasons)}")
@@ -43,7 +43,7 @@ def decide(
         return RunVerdict(kind="undecided", why=open_points)
     if not objectives:
         return RunVerdict(kind="unjudged", why=["no objective was set, and the implied one is off"])
-    return RunVerdict(kind="held", why=[f"{one.text}: {one.why}" for one in objectives])
+    return RunVerdict(kind="held", why=[f"{objective.text}: {objective.why}" for objective in objectives])
 
 
 def of_run(run: RunSummary, *, allow_degraded: bool = False) -> RunVerdict:
@@ -81,12 +81,19 @@ def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
     """
     judged = [run for run in report.runs if run.name not in report.baseline]
     found = [
-        *(RunVerdict(kind=one.verdict, why=[regression_sentence(one)]) for one in report.regressions),
+        *(
+            RunVerdict(kind=regression.verdict, why=[regression_sentence(regression)])
+            for regression in report.regressions
+        ),
         of_runs(judged or report.runs, allow_degraded=allow_degraded),
     ]
-    worst = next(kind for kind in ("missed", "undecided", "held", "unjudged") if kind in [one.kind for one in found])
-    those = [one for one in found if one.kind == worst]
-    return those[0].model_copy(update={"why": [said for one in those for said in one.why]})
+    worst = next(
+        kind
+        for kind in ("missed", "undecided", "held", "unjudged")
+        if kind in [regression.kind for regression in found]
+    )
+    those = [regression for regression in found if regression.kind == worst]
+    return those[0].model_copy(update={"why": [said for regression in those for said in regression.why]})
 
 
 def regression_sentence(one: Regression) -> str:

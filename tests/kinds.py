@@ -76,7 +76,7 @@ def _ramp(seconds: int, users: float, over_s: float) -> Floats:
     return np.asarray(users * np.minimum(1.0, (np.arange(seconds) + 1) / max(1.0, over_s)))
 
 
-def _calm(rng: Rng, seconds: int = 600, **changes: object) -> World:
+def _steady(rng: Rng, seconds: int = 600, **changes: object) -> World:
     """Return a service with room: some instances, one to four cores each, at a third of what they can do."""
     users = float(np.round(np.exp(rng.uniform(np.log(8), np.log(60)))))
     service_ms = float(rng.uniform(15, 60))
@@ -142,7 +142,7 @@ def ramp_into_saturation(rng: Rng) -> Drawn:
 
 
 def cold_start(rng: Rng) -> Drawn:
-    world = _calm(rng, warm=0, start_s=float(rng.uniform(2.5, 9)), first_extra_ms=float(rng.choice([0, 500])))
+    world = _steady(rng, warm=0, start_s=float(rng.uniform(2.5, 9)), first_extra_ms=float(rng.choice([0, 500])))
     users = world.users.max()
     world = replace(world, users=_ramp(600, users, float(rng.choice([1, 30, 60]))))
     return Drawn("cold start from zero", world, (_what(0, world.start_s * 1.3 + 3, COLD, OUT, fair=()),))
@@ -151,7 +151,7 @@ def cold_start(rng: Rng) -> Drawn:
 def outage(rng: Rng) -> Drawn:
     how = str(rng.choice(["refused", "reset", "timeout", "silence", "503", "500", "429"]))
     at, length = _at(rng), float(rng.uniform(5, 60))
-    world = _calm(
+    world = _steady(
         rng,
         outages=(Outage(at, length, how, float(rng.choice([1.0, 1.0, 0.6]) if how != "silence" else 1.0)),),
         timeout_s=float(rng.choice([1, 5, 30])),
@@ -165,7 +165,7 @@ def outage(rng: Rng) -> Drawn:
 
 def added_instance(rng: Rng) -> Drawn:
     at = _at(rng)
-    world = _calm(
+    world = _steady(
         rng,
         swaps=((at, -1),),
         first_extra_ms=float(rng.uniform(1500, 4000)),
@@ -177,7 +177,7 @@ def added_instance(rng: Rng) -> Drawn:
 
 def long_pause(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(3, 15))
-    world = _calm(rng, pause_every_s=1e6, pause_s=length, pause_from_s=at, stuck=True)
+    world = _steady(rng, pause_every_s=1e6, pause_s=length, pause_from_s=at, stuck=True)
     return Drawn(
         "long pause",
         world,
@@ -187,7 +187,7 @@ def long_pause(rng: Rng) -> Drawn:
 
 def long_rise(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(60, 500))
-    world = _calm(rng, seconds=1200, stuck=True)
+    world = _steady(rng, seconds=1200, stuck=True)
     slow = Slow(at, length, factor=float(rng.uniform(1.8, 2.4)))
     world = replace(
         world,
@@ -199,7 +199,7 @@ def long_rise(rng: Rng) -> Drawn:
 
 def scale_out(rng: Rng) -> Drawn:
     at = _at(rng)
-    world = _calm(rng, cores=1, wait_ms=0.0)
+    world = _steady(rng, cores=1, wait_ms=0.0)
     world = replace(world, warm=max(1, int(np.ceil(world.users[0] * world.service_ms / 450))))
     users = world.users.copy()
     users[int(at) :] *= float(rng.uniform(2.5, 4.5))
@@ -214,7 +214,7 @@ def scale_out(rng: Rng) -> Drawn:
 
 
 def regrowth(rng: Rng) -> Drawn:
-    world = _calm(rng, seconds=900, cores=1, wait_ms=0.0, warm=1, scale_in_s=30.0, open_loop=bool(rng.random() < 0.4))
+    world = _steady(rng, seconds=900, cores=1, wait_ms=0.0, warm=1, scale_in_s=30.0, open_loop=bool(rng.random() < 0.4))
     high = min(80.0, 1000 / world.service_ms * rng.uniform(1.6, 3))
     users = np.full(900, high * 0.12)
     users[100:300] = high
@@ -225,7 +225,7 @@ def regrowth(rng: Rng) -> Drawn:
 
 def stuck(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(30, 120))
-    world = _calm(rng, cores=1, wait_ms=0.0)
+    world = _steady(rng, cores=1, wait_ms=0.0)
     warm = max(1, int(np.ceil(world.users[0] * world.service_ms / 450)))
     users = world.users.copy()
     users[int(at) : int(at + length)] = 1000 / world.service_ms * warm * rng.uniform(1.15, 1.8)
@@ -236,7 +236,7 @@ def stuck(rng: Rng) -> Drawn:
 def refused(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(15, 70))
     concurrency = int(rng.choice([1, 2, 4, 8]))
-    world = _calm(
+    world = _steady(
         rng, cores=1, wait_ms=float(rng.uniform(20, 100)), concurrency=concurrency, queue_limit=int(rng.integers(1, 30))
     )
     warm = max(
@@ -257,7 +257,7 @@ def refused(rng: Rng) -> Drawn:
 
 def overload_with_errors(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(30, 120))
-    world = _calm(rng, cores=1, wait_ms=0.0, open_loop=bool(rng.random() < 0.5))
+    world = _steady(rng, cores=1, wait_ms=0.0, open_loop=bool(rng.random() < 0.5))
     warm = max(1, int(np.ceil(world.users[0] * world.service_ms / 450)))
     users = world.users.copy()
     users[int(at) : int(at + length)] = 1000 / world.service_ms * warm * rng.uniform(1.5, 3)
@@ -270,7 +270,7 @@ def overload_with_errors(rng: Rng) -> Drawn:
 
 def rollout(rng: Rng) -> Drawn:
     at = _at(rng)
-    world = _calm(
+    world = _steady(
         rng,
         rollout_s=at,
         first_extra_ms=float(rng.uniform(1500, 4000)),
@@ -286,7 +286,7 @@ def rollout(rng: Rng) -> Drawn:
 
 def crash(rng: Rng) -> Drawn:
     at = _at(rng)
-    world = _calm(rng, cores=1, wait_ms=0.0)
+    world = _steady(rng, cores=1, wait_ms=0.0)
     warm = max(1, int(np.ceil(world.users[0] * world.service_ms / 1000 / rng.uniform(0.5, 0.65))))
     number = int(rng.integers(0, warm))
     world = replace(
@@ -308,7 +308,7 @@ def crash(rng: Rng) -> Drawn:
 
 def slow_instance(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(40, 200))
-    world = _calm(rng, stuck=True)
+    world = _steady(rng, stuck=True)
     world = replace(
         world, warm=max(2, world.warm), slows=(Slow(at, length, factor=float(rng.uniform(4, 12)), instance=0),)
     )
@@ -320,7 +320,7 @@ TWO = (("/predict", 0.7, 1.0), ("/features", 0.3, 1.0))
 
 def slow_endpoint(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(30, 150))
-    world = _calm(rng, endpoints=TWO, stuck=True)
+    world = _steady(rng, endpoints=TWO, stuck=True)
     slow = Slow(at, length, factor=1.0, add_ms=float(rng.uniform(3, 10)) * world.service_ms, endpoint=1, waits=True)
     return Drawn("one endpoint slow", replace(world, slows=(slow,)), (_what(at, at + length, "one endpoint slow"),))
 
@@ -337,7 +337,7 @@ def swapped(rng: Rng) -> Drawn:
 def pauses(rng: Rng) -> Drawn:
     every, length = float(rng.uniform(20, 70)), float(rng.uniform(1.0, 4.0))
     first = float(rng.uniform(30, 60))
-    world = _calm(rng, pause_every_s=every, pause_s=length, pause_from_s=first, stuck=True)
+    world = _steady(rng, pause_every_s=every, pause_s=length, pause_from_s=first, stuck=True)
     return Drawn(
         "periodic pauses",
         world,
@@ -353,11 +353,11 @@ def throttled(rng: Rng) -> Drawn:
     for at in range(5, seconds, every):
         arrivals[at : at + int(rng.integers(2, 6))] = high
     begin = int(rng.integers(150, 250))
-    calm = np.full(seconds, high * 0.5)
-    calm[begin:] = arrivals[begin:]
+    normal = np.full(seconds, high * 0.5)
+    normal[begin:] = arrivals[begin:]
     world = World(
         seconds,
-        calm,
+        normal,
         True,
         service_ms=float(rng.uniform(15, 40)),
         cores=2,
@@ -367,7 +367,7 @@ def throttled(rng: Rng) -> Drawn:
         idle_extra_ms=float(rng.uniform(500, 2500)),
         drift=0.03,
     )
-    starts = [at for at in range(begin, seconds) if calm[at] and not calm[at - 1]]
+    starts = [at for at in range(begin, seconds) if normal[at] and not normal[at - 1]]
     return Drawn(
         "CPU throttled between requests",
         world,
@@ -377,7 +377,7 @@ def throttled(rng: Rng) -> Drawn:
 
 def dependency(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(40, 200))
-    world = _calm(rng, wait_ms=float(rng.uniform(20, 60)))
+    world = _steady(rng, wait_ms=float(rng.uniform(20, 60)))
     later = bool(rng.random() < 0.6)
     slow = Slow(at, length, add_ms=world.wait_ms * float(rng.uniform(4, 12)), waits=True)
     flying = float(world.users[0]) * (slow.add_ms + world.wait_ms + world.service_ms) / 1000 / world.warm
@@ -392,7 +392,7 @@ def dependency(rng: Rng) -> Drawn:
 
 
 def lazy(rng: Rng) -> Drawn:
-    world = _calm(rng, lazy_ms=float(rng.uniform(600, 3000)), first_count=int(rng.integers(5, 30)))
+    world = _steady(rng, lazy_ms=float(rng.uniform(600, 3000)), first_count=int(rng.integers(5, 30)))
     world = replace(world, warm=int(rng.integers(1, 3)), cores=4, users=np.minimum(world.users, 40), stuck=True)
     end = world.lazy_ms * world.first_count / world.cores / 1000 * 1.4 + 4
     return Drawn("lazy first requests on a warm instance", world, (_what(0, end, "first requests on a warm instance"),))
@@ -400,7 +400,7 @@ def lazy(rng: Rng) -> Drawn:
 
 def machine(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(20, 90))
-    world = _calm(rng, slows=(Slow(at, length, factor=float(rng.uniform(2.5, 6)), share=0.7),), stuck=True)
+    world = _steady(rng, slows=(Slow(at, length, factor=float(rng.uniform(2.5, 6)), share=0.7),), stuck=True)
     return Drawn(
         "this machine busy", world, (_what(at, at + length + 10, "this machine was busy"),), machine=(at, at + length)
     )
@@ -408,14 +408,14 @@ def machine(rng: Rng) -> Drawn:
 
 def generator(rng: Rng) -> Drawn:
     at, length = _at(rng), float(rng.uniform(20, 90))
-    world = _calm(rng, slows=(Slow(at, length, add_ms=float(rng.uniform(150, 500)), waits=True),), stuck=True)
+    world = _steady(rng, slows=(Slow(at, length, add_ms=float(rng.uniform(150, 500)), waits=True),), stuck=True)
     return Drawn("load generator", world, (_what(at, at + length + 10, "load generator"),), generator=(at, at + length))
 
 
 def quiet(rng: Rng) -> Drawn:
     how = str(rng.choice(["drift", "diurnal", "tail", "bimodal", "mix", "slope", "plain", "no pause"]))
     seconds = 1800
-    world = _calm(rng, seconds=seconds)
+    world = _steady(rng, seconds=seconds)
     users = np.full(seconds, world.users[0])
     changes: dict[str, object] = {"users": users}
     if how == "drift":
@@ -542,11 +542,11 @@ def write(folder: Path, drawn: Drawn, seed: int, seen: Seen) -> tuple[RunFolder,
 
 def _plan(world: World) -> list[PlanPoint]:
     at = np.arange(world.seconds)
-    corners = np.r_[True, np.abs(np.diff(world.users, 2)) > 1e-6, True, True][: world.seconds]
-    corners[-1] = True
-    if corners.sum() > 200:
+    points = np.r_[True, np.abs(np.diff(world.users, 2)) > 1e-6, True, True][: world.seconds]
+    points[-1] = True
+    if points.sum() > 200:
         return []
-    return [PlanPoint(at_s=float(second), users=float(world.users[second])) for second in at[corners]]
+    return [PlanPoint(at_s=float(second), users=float(world.users[second])) for second in at[points]]
 
 
 def _text(index: np.ndarray, values: list[str], absent: np.ndarray | None = None) -> pa.Array:  # type: ignore[type-arg]

@@ -142,7 +142,9 @@ def test_a_cloud_build_that_fails_ends_the_deploy(google: BuildApis, endpoint: s
 
 def words_of(manifest: str, kind: str, **given: str) -> list[str]:
     """Return the arguments of the one container in a manifest under deploy/, its place-holders filled."""
-    (document,) = (one for one in yaml.safe_load_all((ROOT / "deploy" / manifest).read_text()) if one["kind"] == kind)
+    (document,) = (
+        item for item in yaml.safe_load_all((ROOT / "deploy" / manifest).read_text()) if item["kind"] == kind
+    )
     spec = document["spec"]["template"]["spec"]
     (container,) = spec.get("template", {}).get("spec", spec)["containers"]
     words: list[str] = container["args"]

@@ -137,6 +137,8 @@ def test_the_loadgen_image_loads_the_service_image_which_then_drains(buildah: Bu
     words = ["-f", "scenarios/steady.py", "--headless", "-t", "3s"]
     buildah.run(container, *config["Entrypoint"], *words, "--host", f"http://127.0.0.1:{port}")
     assert stats(port)["predictions"] > before
-    inside = [one for one in psutil.Process(process.pid).children(recursive=True) if "target_service" in one.cmdline()]
+    inside = [
+        child for child in psutil.Process(process.pid).children(recursive=True) if "target_service" in child.cmdline()
+    ]
     inside[-1].send_signal(signal.SIGTERM)  # the first ones are buildah's own, naming the command they hold
     assert process.wait(timeout=30) == 0

@@ -164,7 +164,7 @@ def test_the_emulator_runs_nothing_and_tells_nothing(browser: Browser, evil_site
         assert attacked(browser, evil_site, emulator.api_port, paths, json.dumps(service)) == []
         assert attacked(browser, evil_site, int(emulator.url.rpartition(":")[2]), ["/", "/who"], "{}") == []
         after = emulator.state()
-        assert [one["name"] for one in after["services"]] == [SERVICE]
+        assert [item["name"] for item in after["services"]] == [SERVICE]
         (was,), (now,) = (state["services"][0]["revisions"] for state in (before, after))
         assert (now["instances"], now["requests"]) == ([], was["requests"])  # no page has even started an instance
         assert set(now["by_code"]) <= {"403", "421"}

@@ -138,7 +138,7 @@ def _trial(kill: Kill, where: Path, home: Path) -> str:
     marks: set[str] = set()
     with started(*words, env={"TMPDIR": str(home)}) as process:
         time.sleep(kill.at_s)
-        family |= {one.pid: one for one in _family(process.pid)}
+        family |= {member.pid: member for member in _family(process.pid)}
         marks |= _marks(home)
         hit = (
             process.pid if kill.who == "lt" else next((p for p, one in family.items() if _named(one) == kill.who), None)
@@ -148,16 +148,16 @@ def _trial(kill: Kill, where: Path, home: Path) -> str:
                 _send(hit, kill.what, goes_on=kill.goes_on or kill.who == "lt")
         if kill.again_s is not None or kill.verb[0] == "emulate":
             time.sleep(kill.again_s if kill.again_s is not None else 2.0)
-            family |= {one.pid: one for one in _family(process.pid)}
+            family |= {member.pid: member for member in _family(process.pid)}
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
         deadline_s = time.monotonic() + WITHIN_S
         while process.poll() is None and time.monotonic() < deadline_s:
-            family |= {one.pid: one for one in _family(process.pid)}
+            family |= {member.pid: member for member in _family(process.pid)}
             marks |= _marks(home)
             time.sleep(0.2)
         if process.poll() is None:
-            return f"{kill}: still running after {WITHIN_S:g} s: {[_named(one) for one in family.values()]}"
+            return f"{kill}: still running after {WITHIN_S:g} s: {[_named(member) for member in family.values()]}"
         out, err = process.communicate()
     return _problems(kill, home, list(family.values()), marks, process.returncode, out + err)
 
@@ -171,8 +171,8 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
     cgroups: list[str] = []
     give_up_s = time.monotonic() + GONE_WITHIN_S
     while time.monotonic() < give_up_s:
-        left = [one for one in family if one.is_running() and one.status() != "zombie"]
-        folders = [] if killed or forced else sorted(one.name for one in home.iterdir())
+        left = [member for member in family if member.is_running() and member.status() != "zombie"]
+        folders = [] if killed or forced else sorted(entry.name for entry in home.iterdir())
         cgroups = [] if killed or forced else _cgroups(marks)
         if not (left or folders or cgroups):
             break
@@ -182,7 +182,7 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
         codes.add(-kill.what)  # it struck before the first line of ours was run
     found = [
         *(["traceback"] if "Traceback" in said else []),
-        *([f"left {[(one.pid, _named(one)) for one in left]}"] if left else []),
+        *([f"left {[(spike.pid, _named(spike)) for spike in left]}"] if left else []),
         *([f"folders {folders}"] if folders else []),
         *([f"cgroups {cgroups}"] if cgroups else []),
         *([] if code in codes else [f"exit {code}"]),

@@ -53,7 +53,7 @@ STILL: frozenset[str] = frozenset(
         "loadtest/fleet/fleet.py",
         "loadtest/fleet/scenario.py",
         "loadtest/recorder/settings.py",
-        "loadtest/recorder/told.py",
+        "loadtest/recorder/diagnostics.py",
         "loadtest/recorder/worker.py",
         "loadtest/recording/buffer.py",
         "loadtest/recording/failures.py",

@@ -38,7 +38,7 @@ def run_struck(runs: Path, until: Until) -> Iterator[tuple[Popen[str], psutil.Pr
         started("run", "-s", "ramp300", "-t", server.url, *PLAN, "--runs", str(runs)) as run,
     ):
         until(lambda: elapsed_s() > STRUCK_AT_S, "three seconds of load", timeout_s=60)
-        (master,) = [one for one in psutil.Process(run.pid).children() if "--master" in one.cmdline()]
+        (master,) = [child for child in psutil.Process(run.pid).children() if "--master" in child.cmdline()]
         yield run, master
 
 
@@ -100,7 +100,11 @@ def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Pat
         family = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
         run.wait()
-        until(lambda: not [one for one in family if one.is_running() and one.status() != "zombie"], "their end", 45)
+        until(
+            lambda: not [member for member in family if member.is_running() and member.status() != "zombie"],
+            "their end",
+            45,
+        )
     report = lt("report", "latest", "--runs", str(tmp_path), "--format", "text")
     record = find_run(tmp_path, "latest").read_run()
     assert (report.code, "Traceback" in report.err) == (ExitCode.UNDECIDED, False), report

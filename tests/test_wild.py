@@ -142,7 +142,7 @@ WILD: list[tuple[str, tuple[str, ...], Check]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("file", "words", "check"), WILD, ids=[f"{one[0]} {' '.join(one[1])}" for one in WILD])
+@pytest.mark.parametrize(("file", "words", "check"), WILD, ids=[f"{file[0]} {' '.join(file[1])}" for file in WILD])
 def test_a_locustfile_of_a_kind_found_in_public_runs_unchanged(
     file: str, words: tuple[str, ...], check: Check, tmp_path: Path
 ) -> None:

@@ -226,7 +226,7 @@ class _Running:
             whole[:, 6],
             whole[:, 7],
             rows[:, 8],
-            np.array([one.ready_s for one in self.instances]),
+            np.array([instance.ready_s for instance in self.instances]),
             self.counts,
             self.busy,
         )
@@ -241,10 +241,10 @@ class _Running:
         self.rows.append([now, now, np.nan, np.nan, float(endpoint), 200.0, OK, -1.0, np.nan])
         self.user.append(user)
         self.done.append(False)
-        for one in world.outages:
-            inside = one.at_s <= now < one.at_s + one.length_s and one.endpoint in {None, endpoint}
-            if inside and (one.share >= 1 or self.rng.random() < one.share):
-                self._meet(now, request, one)
+        for outage in world.outages:
+            inside = outage.at_s <= now < outage.at_s + outage.length_s and outage.endpoint in {None, endpoint}
+            if inside and (outage.share >= 1 or self.rng.random() < outage.share):
+                self._meet(now, request, outage)
                 return
         self._route(now, request)
 
@@ -291,7 +291,7 @@ class _Running:
             self._serve(now, request, best)
             return
         limit = self.w.queue_limit
-        alive = sum(one.dead_s == FAR_S and not one.leaving for one in self.instances)
+        alive = sum(instance.dead_s == FAR_S and not instance.leaving for instance in self.instances)
         if limit and alive >= self.w.scale_to and len(self.pending) >= limit:
             self._answer(now + self.rng.uniform(0.003, 0.02), request, 429, HTTP_ERROR)
             return
@@ -403,16 +403,16 @@ class _Running:
     def _on_tick(self, now: float, _: int) -> None:
         world = self.w
         at = int(now)
-        for one in self.serving(now):
-            self.counts[at, one.revision] += 1
+        for item in self.serving(now):
+            self.counts[at, item.revision] += 1
         if world.stuck or at % 2:
             return
-        alive = [one for one in self.instances if one.dead_s == FAR_S and not one.leaving]
+        alive = [instance for instance in self.instances if instance.dead_s == FAR_S and not instance.leaving]
         since = max(0, at - 10)
         busy = float(self.busy[since:at].mean()) if at > since else 0.0
-        flying = sum(len(one.flying) for one in alive) + len(self.pending)
+        flying = sum(len(instance.flying) for instance in alive) + len(self.pending)
         wanted = max(busy / (world.cores * world.cpu_target), flying / (world.concurrency * 0.7))
-        if self.pending and len(alive) == sum(one.ready_s <= now for one in alive):
+        if self.pending and len(alive) == sum(instance.ready_s <= now for instance in alive):
             wanted = max(wanted, len(alive) + 1)
         count = min(world.scale_to, max(int(np.ceil(wanted)), world.warm if world.warm else 0))
         count = max(count, 1) if flying else count
@@ -460,10 +460,10 @@ class _Running:
         self._leave(self.instances[number], now)
 
     def _on_rollout(self, now: float, _: int) -> None:
-        old = [one for one in self.instances if one.dead_s == FAR_S and not one.leaving]
-        for one in old:
+        old = [instance for instance in self.instances if instance.dead_s == FAR_S and not instance.leaving]
+        for item in old:
             self._start(now, 1)
-            self.push(self.instances[-1].ready_s, "leave", one.number)
+            self.push(self.instances[-1].ready_s, "leave", item.number)
 
 
 def run_world(world: World, seed: int) -> Trace:

@@ -74,19 +74,19 @@ def _parse_and_run(arguments: Sequence[str]) -> int:
         app = make_app(verb if verb in VERBS else None)
         for command in app.registered_commands:
             command.help = named(inspect.getdoc(command.callback) or "").replace("Examples:\n", "Examples:\n\n", 1)
-        words = list(arguments)
+        argv = list(arguments)
         if verb == "report":
             from .report import with_default_margin
 
-            words = with_default_margin(arguments)
-        return int(app(words, standalone_mode=False) or 0)
+            argv = with_default_margin(arguments)
+        return int(app(argv, standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted", markup=False)
         return ExitCode.INTERRUPTED
     except Exception as error:
         if debug:
             raise
-        said, code = told(error)
+        said, code = message_of(error)
         talk.print(said, markup=False)
         return code
 
@@ -103,7 +103,7 @@ def _require_typer() -> None:
         sys.exit(ExitCode.UNUSABLE)
 
 
-def told(error: Exception) -> tuple[str, ExitCode]:
+def message_of(error: Exception) -> tuple[str, ExitCode]:
     """Return what to say of an error, in a sentence, and the exit code that it comes to."""
     import typer
     from typer.exceptions import TyperException

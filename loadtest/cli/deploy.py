@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core import cloud_run
-from . import deploy_options as words
+from . import deploy_options as deploying
 from . import options
 
 if TYPE_CHECKING:
@@ -20,27 +20,27 @@ ROOT = Path(__file__).parents[2]
 
 
 def deploy(
-    service: words.Service = cloud_run.SERVICE,
+    service: deploying.Service = cloud_run.SERVICE,
     project: options.Project = None,
     region: options.Region = None,
-    image: words.Image = None,
-    build: words.Build = None,
-    base_image: words.BaseImage = None,
-    command: words.OwnCommand = None,
-    concurrency: words.Concurrency = None,
-    cpu: words.Cpu = None,
-    memory: words.Memory = None,
-    min_instances: words.MinInstances = None,
-    max_instances: words.MaxInstances = None,
-    timeout: words.Timeout = None,
-    cpu_boost: words.CpuBoost = None,
-    port: words.Port = None,
-    public: words.Public = None,
-    env: words.Env = None,
-    revision_suffix: words.RevisionSuffix = None,
-    no_traffic: words.NoTraffic = False,
-    delete: words.Delete = False,
-    dry_run: words.DryRun = False,
+    image: deploying.Image = None,
+    build: deploying.Build = None,
+    base_image: deploying.BaseImage = None,
+    command: deploying.OwnCommand = None,
+    concurrency: deploying.Concurrency = None,
+    cpu: deploying.Cpu = None,
+    memory: deploying.Memory = None,
+    min_instances: deploying.MinInstances = None,
+    max_instances: deploying.MaxInstances = None,
+    timeout: deploying.Timeout = None,
+    cpu_boost: deploying.CpuBoost = None,
+    port: deploying.Port = None,
+    public: deploying.Public = None,
+    env: deploying.Env = None,
+    revision_suffix: deploying.RevisionSuffix = None,
+    no_traffic: deploying.NoTraffic = False,
+    delete: deploying.Delete = False,
+    dry_run: deploying.DryRun = False,
     endpoint: options.Endpoint = None,
 ) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
@@ -139,8 +139,10 @@ def _deploy(settings: ServiceSettings, commands: list[Command], *, endpoint: str
         return 0
     run_all(commands, folder=ROOT, on_start=lambda command: talk.print(f"$ {command}", markup=False))
 
-    def show(asked: ServiceSettings) -> None:
-        shown = dataclasses.replace(asked, env=tuple((name, "…") for name, _ in asked.env))  # values may be secrets
+    def show(settings: ServiceSettings) -> None:
+        shown = dataclasses.replace(
+            settings, env=tuple((name, "…") for name, _ in settings.env)
+        )  # values may be secrets
         talk.print(f"$ {deploy_command(shown)}   (through the API)", markup=False)
 
     with talk.status("deploying") as line:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..core import cloud_run
-from . import options as words
+from . import options as cli
 from .runs import RunsOption
 
 
@@ -26,10 +26,10 @@ def doctor(
     service: Annotated[str, typer.Option("--service", help="The service: its name, or its run.app URL.")] = (
         cloud_run.SERVICE
     ),
-    project: words.Project = None,
-    region: words.Region = None,
+    project: cli.Project = None,
+    region: cli.Region = None,
     path: Annotated[str, typer.Option(help="Where one real request is posted.")] = "/predict",
-    endpoint: words.Endpoint = None,
+    endpoint: cli.Endpoint = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
     """Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that cures it.
@@ -55,7 +55,7 @@ def doctor(
     for option, number in (("--users", users), ("--workers", 1 if workers is None else workers)):
         if number < 1:
             raise UsageError(f"`{option} {number}`: must be at least 1.")
-    asked = CheckRequest(
+    request = CheckRequest(
         options=TargetOptions(service=service, project=project, region=region, endpoint=endpoint),
         run_s=parse_timeout(duration, option="--duration"),
         path=path,
@@ -73,6 +73,6 @@ def doctor(
 
     for check in check_machine(users=users, workers=workers or max(1, (os.cpu_count() or 2) - 1), runs=runs):
         show(check)
-    for check in platform_of("cloud" if endpoint is not None else target).checks(asked):
+    for check in platform_of("cloud" if endpoint is not None else target).checks(request):
         show(check)
     return ExitCode.UNUSABLE if any(check.mark is Mark.BAD for check in found) else 0

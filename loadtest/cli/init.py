@@ -69,7 +69,7 @@ def init(
         talk.print("[yellow]![/] not tried: the document names no server; give --target URL to try it.")
     file = data_file(data.resolve()) if data is not None else None
     written = write_scenario(
-        document, wire=wire if document.base else None, include=include or (), data=file, seed=seed, say=say_tried
+        document, wire=wire if document.base else None, include=include or (), data=file, seed=seed, say=show_tried
     )
     try:
         path.write_text(written.source, encoding="utf-8")
@@ -100,14 +100,14 @@ def ask_before_trying(url: str, *, yes: bool) -> None:
         raise UsageError("Nothing was sent.")
 
 
-def say_tried(tried: Tried) -> None:
+def show_tried(tried: Tried) -> None:
     """Say how the trial of one operation went."""
     from ..openapi.write import refusal
 
     mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}[tried.works]
     talk.print(mark, end=" ")
-    words = tried.note if tried.works else refusal(tried) if tried.works is False else "not tried"
-    talk.print(f"{tried.operation.name}{f': {words}' if words else ''}", markup=False, highlight=False)
+    reason = tried.note if tried.works else refusal(tried) if tried.works is False else "not tried"
+    talk.print(f"{tried.operation.name}{f': {reason}' if reason else ''}", markup=False, highlight=False)
 
 
 def _conclude(written: Written, path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import options as words
+from . import options as cli
 from .runs import RunsOption
 
 
@@ -18,9 +18,9 @@ def metrics(
     service: Annotated[
         str | None, typer.Option("--service", help="In place of the run's own service.", show_default=False)
     ] = None,
-    project: words.Project = None,
-    region: words.Region = None,
-    endpoint: words.Endpoint = None,
+    project: cli.Project = None,
+    region: cli.Region = None,
+    endpoint: cli.Endpoint = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
     """Fetch the series of a run's Cloud Run service, wait until they cover the run, and store them with it.

@@ -47,8 +47,8 @@ def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> Non
     """Add a verb: its number becomes the exit code."""
 
     @functools.wraps(function)
-    def command(*words: Any, **options: Any) -> None:
-        raise typer.Exit(int(function(*words, **options)))
+    def command(*args: Any, **options: Any) -> None:
+        raise typer.Exit(int(function(*args, **options)))
 
     place.command(name)(command)
 
@@ -58,9 +58,9 @@ def _group(app: typer.Typer, name: str, verb: Verb) -> None:
     group, function = typer.Typer(), _function(verb.place)
 
     @functools.wraps(function)
-    def alone(context: typer.Context, *words: Any, **options: Any) -> None:
+    def alone(context: typer.Context, *args: Any, **options: Any) -> None:
         if context.invoked_subcommand is None:
-            raise typer.Exit(int(function(*words, **options)))
+            raise typer.Exit(int(function(*args, **options)))
 
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     shape = inspect.signature(function, eval_str=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..api import Format
-from . import options as words
+from . import options as cli
 from .runs import RunsOption
 
 if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-sized packages do not delay --help
@@ -57,8 +57,8 @@ def report(
             rich_help_panel="Gates",
         ),
     ] = None,
-    prices: words.Prices = None,
-    free_tier: words.FreeTier = False,
+    prices: cli.Prices = None,
+    free_tier: cli.FreeTier = False,
 ) -> int:
     """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import options as words
+from . import options as cli
 from .runs import RunsOption
 
 if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
@@ -15,46 +15,46 @@ if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for i
 
 
 def run(  # long by its list of options alone: a line each
-    scenario: words.Scenario = None,
-    arguments: words.Arguments = None,
-    target: words.Target = "local",
-    get: words.Get = None,
-    label: words.Label = None,
-    yes: words.Yes = False,
+    scenario: cli.Scenario = None,
+    arguments: cli.Arguments = None,
+    target: cli.Target = "local",
+    get: cli.Get = None,
+    label: cli.Label = None,
+    yes: cli.Yes = False,
     runs: RunsOption = Path("runs"),
-    users: words.Users = None,
-    spawn_rate: words.SpawnRate = None,
-    duration: words.Duration = None,
-    seed: words.Seed = 1,
-    user_class: words.UserClass = None,
-    shape: words.Shape = None,
-    tags: words.Tags = None,
-    exclude_tags: words.ExcludeTags = None,
-    override_hosts: words.OverrideHosts = False,
-    slo: words.Slo = None,
-    stop_on: words.StopOn = None,
-    default_objective: words.DefaultObjective = True,
-    allow_degraded: words.AllowDegraded = False,
-    workers: words.Workers = None,
-    expect_workers: words.ExpectWorkers = None,
-    bind: words.Bind = "127.0.0.1",
-    port: words.Port = 0,
-    join_timeout: words.JoinTimeout = "60s",
-    ui: words.Ui = None,
-    concurrency: words.Concurrency = None,
-    cpu: words.Cpu = None,
-    memory: words.Memory = None,
-    min_instances: words.MinInstances = None,
-    max_instances: words.MaxInstances = None,
-    autoscaler: words.Autoscaler = "cloudrun",
-    command: words.Command = None,
-    service: words.Service = None,
-    project: words.Project = None,
-    region: words.Region = None,
-    endpoint: words.Endpoint = None,
-    max_cost: words.MaxCost = None,
-    prices: words.Prices = None,
-    free_tier: words.FreeTier = False,
+    users: cli.Users = None,
+    spawn_rate: cli.SpawnRate = None,
+    duration: cli.Duration = None,
+    seed: cli.Seed = 1,
+    user_class: cli.UserClass = None,
+    shape: cli.Shape = None,
+    tags: cli.Tags = None,
+    exclude_tags: cli.ExcludeTags = None,
+    override_hosts: cli.OverrideHosts = False,
+    slo: cli.Slo = None,
+    stop_on: cli.StopOn = None,
+    default_objective: cli.DefaultObjective = True,
+    allow_degraded: cli.AllowDegraded = False,
+    workers: cli.Workers = None,
+    expect_workers: cli.ExpectWorkers = None,
+    bind: cli.Bind = "127.0.0.1",
+    port: cli.Port = 0,
+    join_timeout: cli.JoinTimeout = "60s",
+    ui: cli.Ui = None,
+    concurrency: cli.Concurrency = None,
+    cpu: cli.Cpu = None,
+    memory: cli.Memory = None,
+    min_instances: cli.MinInstances = None,
+    max_instances: cli.MaxInstances = None,
+    autoscaler: cli.Autoscaler = "cloudrun",
+    command: cli.Command = None,
+    service: cli.Service = None,
+    project: cli.Project = None,
+    region: cli.Region = None,
+    endpoint: cli.Endpoint = None,
+    max_cost: cli.MaxCost = None,
+    prices: cli.Prices = None,
+    free_tier: cli.FreeTier = False,
 ) -> int:
     """Run a scenario, record every request, print the summary and write the report.
 
@@ -96,7 +96,7 @@ def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict
     from ..core.errors import UsageError
     from ..openapi.quick import quick_scenario
     from ..openapi.wire import HttpWire
-    from .init import ask_before_trying, say_tried
+    from .init import ask_before_trying, show_tried
 
     if ":" in url:
         url = parse_base_url(url, option="--target")
@@ -108,7 +108,7 @@ def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict
         )
     if not gets:
         ask_before_trying(url, yes=yes)
-    with quick_scenario(url, gets=gets, seed=seed, wire=HttpWire(), say=say_tried) as quick:
+    with quick_scenario(url, gets=gets, seed=seed, wire=HttpWire(), say=show_tried) as quick:
         yield {"scenario": str(quick.path), "target": quick.target}
 
 

@@ -24,7 +24,7 @@ def list_scenarios() -> int:
         budget = scenario.request_budget()
         table.add_row(
             name,
-            sparkline(scenario.corners),
+            sparkline(scenario.points),
             f"{scenario.users}",
             _length(scenario.duration_s),
             "–" if budget is None else f"{budget:,.0f}",
@@ -34,14 +34,14 @@ def list_scenarios() -> int:
     return 0
 
 
-def sparkline(corners: tuple[tuple[float, float], ...], width: int = SPARK_WIDTH) -> str:
+def sparkline(points: tuple[tuple[float, float], ...], width: int = SPARK_WIDTH) -> str:
     """Return the plan drawn in `width` characters, its peak a full block."""
     from ..core.plan import users_at
 
-    if not corners:
+    if not points:
         return "?" * width
-    end_s = corners[-1][0]
-    levels = [users_at(corners, (column + 0.5) / width * end_s) or 0.0 for column in range(width)]
+    end_s = points[-1][0]
+    levels = [users_at(points, (column + 0.5) / width * end_s) or 0.0 for column in range(width)]
     peak = max(levels) or 1.0
     return "".join(BARS[round(level / peak * (len(BARS) - 1))] for level in levels)
 

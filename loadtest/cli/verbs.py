@@ -93,8 +93,8 @@ def _table(rows: tuple[tuple[str, str], ...] | list[tuple[str, str]], width: int
     indent = left if width >= left + 20 else 6
     lines = []
     for name, text in rows:
-        told = textwrap.wrap(text, max(20, width - indent), initial_indent="", break_on_hyphens=False)
+        wrapped = textwrap.wrap(text, max(20, width - indent), initial_indent="", break_on_hyphens=False)
         first = f"  {name}".ljust(left)
-        lines += [first + told[0]] if indent == left else [first.rstrip(), " " * indent + told[0]]
-        lines += [" " * indent + line for line in told[1:]]
+        lines += [first + wrapped[0]] if indent == left else [first.rstrip(), " " * indent + wrapped[0]]
+        lines += [" " * indent + line for line in wrapped[1:]]
     return lines

@@ -114,7 +114,7 @@ class Access:
         if name is None:
             return False
         return is_loopback_name(name) or any(
-            name == one or (one.startswith("*") and name.endswith(one[1:])) for one in self.names
+            name == host or (host.startswith("*") and name.endswith(host[1:])) for host in self.names
         )
 
 

@@ -103,7 +103,7 @@ class Prices:
         """Return the price of `instance_s` seconds of idle instances that min-instances keeps."""
         return instance_s * (vcpu * self.idle_vcpu_usd_per_s + memory_gib * self.idle_memory_usd_per_gib_s)
 
-    def words(self, region: str | None) -> tuple[str, str]:
+    def describe(self, region: str | None) -> tuple[str, str]:
         """Return the assumptions that every amount made of these prices rests on: which list, and what is free."""
         where = region or "region not known"
         return (

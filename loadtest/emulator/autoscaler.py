@@ -214,8 +214,10 @@ class Idle:
 
 def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[str]:
     """Return the instances whose idle time is over, longest idle first, at most `may_go` of them."""
-    over = sorted((one for one in idle if one.idle_s >= idle_limit_s), key=lambda one: -one.idle_s)
-    return [one.name for one in over[: max(0, may_go)]]
+    over = sorted(
+        (instance for instance in idle if instance.idle_s >= idle_limit_s), key=lambda instance: -instance.idle_s
+    )
+    return [instance.name for instance in over[: max(0, may_go)]]
 
 
 class Window:

@@ -109,7 +109,7 @@ class InstancePool:
 
     def in_state(self, *states: State) -> list[PooledInstance]:
         """Return the members in one of these states, oldest first."""
-        return [one for one in self.members.values() if one.instance.state in states]
+        return [instance for instance in self.members.values() if instance.instance.state in states]
 
     def name_at(self, slot: int) -> str:
         """Return the name of the instance at a slot, or of the slot when it is gone."""

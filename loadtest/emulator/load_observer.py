@@ -72,7 +72,7 @@ class LoadObserver:
             serving=len(pool.in_state(State.SERVING)),
             standby=len(pool.in_state(State.STANDBY)),
             pending=self.pending,
-            in_flight=sum(one.in_flight for one in pool.in_state(State.SERVING)),
+            in_flight=sum(instance.in_flight for instance in pool.in_state(State.SERVING)),
             # A revision without traffic needs instances only for its last requests; the past minute does not count.
             cpu_vcpu=self._cpu.average(now_s) if serving else None,
             concurrency=self._concurrency.average(now_s) if serving else 0.0,

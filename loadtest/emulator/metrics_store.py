@@ -117,7 +117,7 @@ class RevisionRecord:
     def sample(self, now_s: float, instances: Sequence[InstanceSample]) -> None:
         """Note the instances that can serve now; to be called about once a second."""
         period = self._at(now_s)
-        period.present = tuple(one.name for one in instances)
+        period.present = tuple(instance.name for instance in instances)
         for instance in instances:
             period.most[instance.name] = max(period.most.get(instance.name, 0), instance.in_flight)
             if instance.cpu_ratio is not None:

@@ -130,7 +130,7 @@ class Revision:
 
     def status(self) -> RevisionStatus:
         """Return the present status."""
-        ready = [one.in_flight for one in self._pool.in_state(State.SERVING, State.STANDBY)]
+        ready = [instance.in_flight for instance in self._pool.in_state(State.SERVING, State.STANDBY)]
         return RevisionStatus(
             name=self.name,
             template=self.template,
@@ -148,7 +148,7 @@ class Revision:
 
     def instances(self) -> list[tuple[Instance, int, float | None]]:
         """Return each instance with its requests in flight and its CPU ratio, as last sampled."""
-        return [(one.instance, one.in_flight, one.cpu_ratio) for one in self._pool.members.values()]
+        return [(instance.instance, instance.in_flight, instance.cpu_ratio) for instance in self._pool.members.values()]
 
     async def dropped_log_lines(self) -> int:
         """Return how many requests were answered without being recorded."""

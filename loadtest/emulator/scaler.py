@@ -47,9 +47,9 @@ class Scaler:
     def _stop_idle(self, now_s: float, desired: int, haproxy: HAProxy, *, serving: bool) -> None:
         ready = self._pool.in_state(State.SERVING, State.STANDBY)
         idle = [
-            Idle(one.instance.name, now_s - one.busy_s)
-            for one in ready
-            if not one.in_flight and (one.instance.state is State.STANDBY or desired == 0)
+            Idle(instance.instance.name, now_s - instance.busy_s)
+            for instance in ready
+            if not instance.in_flight and (instance.instance.state is State.STANDBY or desired == 0)
         ]
         keep = self._min_instances if serving else 0
         limit_s = self._idle_s if serving else self._leaving_idle_s

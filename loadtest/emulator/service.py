@@ -225,8 +225,8 @@ class Service:
         A service that had no traffic yet starts at zero instances unless it has a minimum: the instance of the
         deployment check is stopped. (Cloud Run keeps it for a while; here every run starts in the same state.)
         """
-        goal = next((one for one in self.revisions if one.name == traffic), newest)
-        before = [one for one in self.revisions if one.serving and one is not goal]
+        goal = next((revision for revision in self.revisions if revision.name == traffic), newest)
+        before = [revision for revision in self.revisions if revision.serving and revision is not goal]
         if not goal.serving:
             if not before and goal.template.min_instances == 0:
                 await goal.stop_first()

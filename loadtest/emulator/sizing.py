@@ -88,7 +88,7 @@ def sample_of(openapi: Mapping[str, Any]) -> Sample | None:
         content = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
         schema = content.get("schema", {})
         schema = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
-        named = [one.get("value") for one in content.get("examples", {}).values()]
+        named = [example.get("value") for example in content.get("examples", {}).values()]
         examples = [content.get("example"), *named, schema.get("example"), *schema.get("examples", [])]
         for example in examples:
             if example is not None:

@@ -121,24 +121,24 @@ def _shape(shapes: dict[str, Any], name: str | None, path: Path) -> Any:
 
 
 def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Return who decides how many users there are: the plan's corners and what overrides it."""
+    """Return who decides how many users there are: the plan's points and what overrides it."""
     from ..users.open_loop import OpenLoopUser
     from ..users.shapes import SHAPELESS, PlannedShape
 
-    asked = {
+    overrides = {
         "users": request["users"] or settings.get("num_users"),
         "spawn_rate": request["spawn_rate"] or settings.get("spawn_rate"),
         "duration_s": request["duration_s"] or settings.get("run_time"),
     }
     known = shape.plan if isinstance(shape, PlannedShape) else SHAPELESS if shape is None else None
-    plan = known and known.overridden(**asked)
+    plan = known and known.overridden(**overrides)
     return {
         "open_loop": bool(users) and all(issubclass(user, OpenLoopUser) for user in users),
-        "corners": plan.corners() if plan is not None else (),
-        "users": plan.users if plan is not None else asked["users"],
-        "spawn_rate": plan.spawn_rate if plan is not None else asked["spawn_rate"],
-        "duration_s": plan.duration_s if plan is not None else asked["duration_s"],
-        "asked": asked,
+        "points": plan.points() if plan is not None else (),
+        "users": plan.users if plan is not None else overrides["users"],
+        "spawn_rate": plan.spawn_rate if plan is not None else overrides["spawn_rate"],
+        "duration_s": plan.duration_s if plan is not None else overrides["duration_s"],
+        "overrides": overrides,
     }
 
 

@@ -90,8 +90,8 @@ class FleetPlan:
 
     def bounds(self) -> str:
         """Return what bounds a shape of the scenario's own, for the master."""
-        asked = {"users": self.users, "spawn_rate": self.spawn_rate, "duration_s": self.duration_s}
-        return json.dumps({"shape": self.shape, **asked})
+        limits = {"users": self.users, "spawn_rate": self.spawn_rate, "duration_s": self.duration_s}
+        return json.dumps({"shape": self.shape, **limits})
 
 
 class Fleet:
@@ -107,7 +107,7 @@ class Fleet:
         self._alone_since_s: float | None = None
         self._ui_secret = secrets.token_urlsafe(32)
         self._stopped_since_s: float | None = None
-        self._stop_asked_s: float | None = None
+        self._stop_sent_s: float | None = None
         self._began = False
         self._grown = (0, 0.0)  # bytes recorded, and when they last became more
         self.reasons: list[str] = []
@@ -226,13 +226,15 @@ class Fleet:
     def _look_at_the_start(self, now_s: float) -> None:
         """Give up a fleet one of whose workers has ended, or whose master has not begun in time."""
         self._began = self.folder.read_run().load_start is not None
-        if self._began or self._stop_asked_s is not None:
+        if self._began or self._stop_sent_s is not None:
             return
         ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: told to end by the master
         if ended:
-            raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_words()}")
+            raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_log_lines()}")
         if now_s - self._started_s > IMPORT_S + self.plan.join_timeout_s:
-            raise FleetError(f"Locust's master did not begin in {now_s - self._started_s:.0f} s:\n{self.last_words()}")
+            raise FleetError(
+                f"Locust's master did not begin in {now_s - self._started_s:.0f} s:\n{self.last_log_lines()}"
+            )
 
     def _end_when_alone(self, now_s: float) -> None:
         """Tell a master to end that has lost all its workers."""
@@ -258,7 +260,7 @@ class Fleet:
             self._stopped_since_s = now_s
         elif now_s - self._stopped_since_s > STOPPED_S:
             return f"Locust's master was stopped (SIGSTOP) for {STOPPED_S:.0f} s and was killed"
-        if self._stop_asked_s is not None and now_s - self._stop_asked_s > END_S:
+        if self._stop_sent_s is not None and now_s - self._stop_sent_s > END_S:
             return f"Locust's master did not end within {END_S:.0f} s of being told to and was killed"
         recorded = sum(path.stat().st_size for path in (self.folder.spool, self.folder.load) if path.exists())
         if recorded != self._grown[0] or not self._began:
@@ -284,7 +286,7 @@ class Fleet:
     def stop(self) -> None:
         """Ask the fleet to end: users finish what they began, the last rows are collected. Returns at once."""
         if self._master is not None and self._master.poll() is None:
-            self._stop_asked_s = self._stop_asked_s or time.monotonic()
+            self._stop_sent_s = self._stop_sent_s or time.monotonic()
             self._master.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -295,7 +297,7 @@ class Fleet:
         if self._log is not None:
             self._log.close()
 
-    def last_words(self, lines: int = 12) -> str:
+    def last_log_lines(self, lines: int = 12) -> str:
         """Return the end of the fleet's log, for an error's text."""
         try:
             text = self.folder.log.read_text(encoding="utf-8", errors="replace")

@@ -56,7 +56,7 @@ class Request(BaseModel):
     arguments: tuple[str, ...] = ()
 
 
-class Asked(BaseModel):
+class PlanOverrides(BaseModel):
     """The plan as far as the command line, or Locust's own configuration, asks for one."""
 
     model_config = ConfigDict(frozen=True)
@@ -73,8 +73,8 @@ class Scenario(BaseModel):
         user_classes: those that will run.
         hosts: the base URL that each of them names, or None.
         http_classes: those of them whose client cannot do without a base URL.
-        corners: (elapsed s, users) of its plan; empty when its shape is not one of ours and cannot be foretold.
-        asked: what overrides or bounds the plan.
+        points: (elapsed s, users) of its plan; empty when its shape is not one of ours and cannot be foretold.
+        overrides: what overrides or bounds the plan.
         requests_per_user_s: the most requests one user sends per second, where its class states it.
         objectives: the file's `objectives`, as written.
         limits: the file's `limits`: what the local Cloud Run should be given for it.
@@ -92,7 +92,7 @@ class Scenario(BaseModel):
     user_classes: tuple[str, ...]
     open_loop: bool
     shape: str | None
-    corners: tuple[tuple[float, float], ...]
+    points: tuple[tuple[float, float], ...]
     users: int | None
     spawn_rate: float | None
     duration_s: float | None
@@ -101,16 +101,16 @@ class Scenario(BaseModel):
     limits: dict[str, float | int | str | bool]
     hosts: dict[str, str | None] = Field(default_factory=dict)
     http_classes: tuple[str, ...] = ()
-    asked: Asked = Asked()
+    overrides: PlanOverrides = PlanOverrides()
     arguments: tuple[str, ...] = ()
     secret_options: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def request_budget(self) -> float | None:
         """Return the most requests the plan can send: its area in user-seconds × requests per user and second."""
-        if not self.corners or self.requests_per_user_s is None:
+        if not self.points or self.requests_per_user_s is None:
             return None
-        return user_seconds(self.corners) * self.requests_per_user_s
+        return user_seconds(self.points) * self.requests_per_user_s
 
     def record(self) -> ScenarioRecord:
         """Return what `run.json` keeps of it."""
@@ -120,7 +120,7 @@ class Scenario(BaseModel):
             sha256=self.sha256,
             description=self.description,
             load_model=LoadModel.OPEN if self.open_loop else LoadModel.CLOSED,
-            plan=[PlanPoint(at_s=at_s, users=users) for at_s, users in self.corners],
+            plan=[PlanPoint(at_s=at_s, users=users) for at_s, users in self.points],
         )
 
 
@@ -156,17 +156,17 @@ def describe_all(paths: Iterable[Path]) -> list[Scenario | str]:
     return describe_each([(path, Request()) for path in paths])
 
 
-def describe_one(path: Path, **asked: Any) -> Scenario:
+def describe_one(path: Path, **overrides: Any) -> Scenario:
     """Describe a locustfile as it will be run.
 
     Args:
         path: of the locustfile.
-        asked: the fields of `Request`.
+        overrides: the fields of `Request`.
 
     Raises:
         UsageError: it cannot be imported, or not be run as asked; the text says why, with the author's traceback.
     """
-    (scenario,) = describe_each([(path, Request(**asked))])
+    (scenario,) = describe_each([(path, Request(**overrides))])
     if isinstance(scenario, str):
         raise UsageError(scenario)
     return scenario
@@ -207,11 +207,11 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
     """
     if not requests:
         return []
-    asked = json.dumps([(str(path), request.model_dump()) for path, request in requests])
+    requested = json.dumps([(str(path), request.model_dump()) for path, request in requests])
     read, write = os.pipe()
     with tempfile.TemporaryFile() as printed, os.fdopen(read, "rb") as answers:
         process = subprocess.Popen(
-            [sys.executable, str(LAUNCH), ".fleet.describe", "-f", str(requests[0][0]), str(write), asked],
+            [sys.executable, str(LAUNCH), ".fleet.describe", "-f", str(requests[0][0]), str(write), requested],
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
@@ -233,8 +233,8 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
         ]
     if not line:
         how = "" if ended is None else f" by signal {-ended}" if ended < 0 else f" with status {ended}"
-        told = "\n".join([f"its process ended{how}.", *said])
-        return [{"error": f"{path} could not be imported: {told}"} for path, _ in requests]
+        detail = "\n".join([f"its process ended{how}.", *said])
+        return [{"error": f"{path} could not be imported: {detail}"} for path, _ in requests]
     described: list[dict[str, Any]] = json.loads(line)
     return described
 

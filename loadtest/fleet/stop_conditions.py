@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.errors import UsageError
 from ..core.objectives import LIVE_METRICS, PLATFORM_METRICS, Objective, Unit
-from ..core.plan import Corner, steady_s
+from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
@@ -33,7 +33,7 @@ class StopOn:
         UsageError: it is about something that is not known during a run.
     """
 
-    def __init__(self, condition: Objective, points: Sequence[Corner] = ()) -> None:
+    def __init__(self, condition: Objective, points: Sequence[Point] = ()) -> None:
         if condition.endpoint is not None or condition.metric in PLATFORM_METRICS:
             raise UsageError(
                 f"`--stop-on {condition.text}`: during a run only percentiles, error_rate and throughput of all "
@@ -105,7 +105,7 @@ class StopOn:
         return float(np.quantile(successful, self.condition.quantile) / 1000) if successful.size else None
 
 
-def _phase_s(condition: Objective, points: Sequence[Corner]) -> tuple[float, float]:
+def _phase_s(condition: Objective, points: Sequence[Point]) -> tuple[float, float]:
     """Return from when to when, in elapsed s, the condition is judged."""
     if condition.phase == "all":
         return -math.inf, math.inf

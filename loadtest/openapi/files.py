@@ -26,14 +26,14 @@ def kinds(name: str, media_type: str = "") -> list[str]:
 
 
 def _kind(name: str, media_type: str) -> str:
-    words = f"{name} {media_type}".lower()
+    text = f"{name} {media_type}".lower()
     for pattern, kind in (
         (r"image|img|photo|picture|png|jpe?g|scan|mask", "png"),
         (r"audio|wav|sound|speech|voice|mp3", "wav"),
         (r"csv|table|sheet|dataset|data_?file|rows", "csv"),
         (r"json", "json"),
     ):
-        if re.search(pattern, words):
+        if re.search(pattern, text):
             return kind
     return "txt"
 

@@ -290,9 +290,11 @@ def _changes(method: str, path: str, raw: dict[str, Any], paths: dict[str, Any])
         return (None if method in ("get", "head") else f"{method.upper()} changes what is there"), False
     last = path.rstrip("/").rpartition("/")[2]
     # Django's documents end the id of every POST in _create
-    told = re.sub(r"_create$", "", str(raw.get("operationId", "")))
-    words = " ".join(str(part) for part in (last, told, raw.get("summary", ""), _line(raw.get("description", ""))))
-    by_path, by_words = PREDICTS.search(last), PREDICTS.search(words)
+    operation_id = re.sub(r"_create$", "", str(raw.get("operationId", "")))
+    text = " ".join(
+        str(part) for part in (last, operation_id, raw.get("summary", ""), _line(raw.get("description", "")))
+    )
+    by_path, by_text = PREDICTS.search(last), PREDICTS.search(text)
     if by_path or re.search(r"/v2/models/[^/]+(/versions/[^/]+)?/infer$", path):
         return None, False
     siblings = [
@@ -305,10 +307,10 @@ def _changes(method: str, path: str, raw: dict[str, Any], paths: dict[str, Any])
     )
     if siblings or (statuses & {"201", "202", "204"} and "200" not in statuses):
         return "this POST looks as if it makes something", False
-    change = CHANGES.search(words)
-    if change and not (by_words and by_words.start() < change.start()):
+    change = CHANGES.search(text)
+    if change and not (by_text and by_text.start() < change.start()):
         return f"this POST looks as if it changes something (“{change.group()}…”)", False
-    return (None, False) if by_words else (None, True)
+    return (None, False) if by_text else (None, True)
 
 
 def _examples(node: dict[str, Any], resolve: Resolver) -> tuple[Any, ...]:

@@ -321,13 +321,13 @@ def type_of(schema: Schema) -> str | None:
         kind = next((each for each in kind if each not in _NULL), "null")
     if isinstance(kind, str):
         return kind
-    for words, found in (
+    for keywords, found in (
         (("properties", "additionalProperties", "required"), "object"),
         (("items", "prefixItems", "minItems", "maxItems"), "array"),
         (("pattern", "minLength", "maxLength", "format", "contentEncoding"), "string"),
         (("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
     ):
-        if any(word in schema for word in words):
+        if any(word in schema for word in keywords):
             return found
     return None
 
@@ -416,8 +416,8 @@ def function_name(operation: Operation) -> str:
         if short.endswith(tail) and len(short) > len(tail):
             short = short[: -len(tail)]
         return identifier(short)
-    words = re.sub(r"[{}]", "", operation.path).strip("/") or "root"
-    return identifier(f"{words}" if operation.method == "GET" else f"{operation.method} {words}")
+    path_text = re.sub(r"[{}]", "", operation.path).strip("/") or "root"
+    return identifier(path_text if operation.method == "GET" else f"{operation.method} {path_text}")
 
 
 def listed(value: Any) -> list[Any]:

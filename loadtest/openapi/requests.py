@@ -258,8 +258,8 @@ def is_file(schema: dict[str, Any]) -> bool:
 
 
 def _file_part(key: str, schema: dict[str, Any], body: Body, write: Expressions, variant: Variant) -> str:
-    asked = body.part_types.get(key, str(schema.get("contentMediaType", "")))
-    file_name, content, content_type = sample_file(key, asked, kind=variant.file_kind)
+    content_type_wanted = body.part_types.get(key, str(schema.get("contentMediaType", "")))
+    file_name, content, content_type = sample_file(key, content_type_wanted, kind=variant.file_kind)
     constant = write.module.constant(constant_name(file_name.replace(".", "_")), repr(content))
     return f"({file_name!r}, {constant}, {content_type!r})"
 

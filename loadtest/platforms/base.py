@@ -46,9 +46,9 @@ class TargetOptions:
         """Return the options, by their spelling, that only a platform with `takes_limits` takes, as far as given."""
         names = ("concurrency", "cpu", "memory", "command", "min_instances", "max_instances")
         return {
-            one.name.replace("_", "-"): getattr(self, one.name)
-            for one in fields(self)
-            if one.name in names and getattr(self, one.name) is not None
+            field.name.replace("_", "-"): getattr(self, field.name)
+            for field in fields(self)
+            if field.name in names and getattr(self, field.name) is not None
         }
 
 
@@ -155,7 +155,7 @@ class Platform(ABC):
         del folder, options, console
         raise UsageError(f"{run.id} ran against `{self.kind}`, which keeps no series to fetch.")
 
-    def checks(self, asked: CheckRequest) -> Iterator[Check]:
+    def checks(self, request: CheckRequest) -> Iterator[Check]:
         """Yield a line for each thing that a run there needs beyond this machine itself."""
-        del asked
+        del request
         return iter(())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..core.plan import Corner
+from ..core.plan import Point
 from ..recording.run import PlanPoint
 
 
@@ -37,7 +37,7 @@ class Load:
         plan = [PlanPoint(at_s=0.0, users=requests / duration_s)]
         return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
 
-    def points(self) -> list[Corner]:
+    def points(self) -> list[Point]:
         """Return the plan's points with a last one at infinity, as the last users stay; zero users without a plan."""
         points = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
         return [*points, (math.inf, points[-1][1])]

@@ -53,7 +53,7 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class WorkerReport:
     """What a worker reports of one second, every value within its bounds. `frame` is None without one."""
 
     worker: str
@@ -110,7 +110,7 @@ def proves(data: object, *, client_id: str, secret: str) -> bool:
     return isinstance(proof, str) and hmac.compare_digest(proof.encode(), join_proof(secret, client_id).encode())
 
 
-def check_parcel(data: object, *, worker: str, now_ns: int | None) -> Parcel:
+def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerReport:
     """Return a worker's report.
 
     Args:
@@ -128,7 +128,7 @@ def check_parcel(data: object, *, worker: str, now_ns: int | None) -> Parcel:
     raw = data.get("frame")
     if not isinstance(raw, bytes):
         raise AdmissionError("frame is no bytes", type(raw).__name__)
-    return Parcel(
+    return WorkerReport(
         worker=worker,
         frame=_frame(raw, worker, now_ns) if raw else None,
         data=raw,

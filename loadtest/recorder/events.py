@@ -143,60 +143,60 @@ def broken_body(response: object) -> BaseException | None:
     return _exception(_attribute(response, BROKEN_BODY)) or _exception(_attribute(transports_own, BROKEN_BODY))
 
 
-def _latency_us(told: object, measured_us: int | None) -> int:
-    told_us = latency_us_of(told)
-    if told_us is not None:
-        return told_us
+def _latency_us(value: object, measured_us: int | None) -> int:
+    value_us = latency_us_of(value)
+    if value_us is not None:
+        return value_us
     if measured_us is not None:
         return measured_us
-    ms = number_of(told)
-    kind = "is None" if told is None else "is negative" if ms is not None and ms < 0 else "is not a number of ms"
-    raise RefusedEventError(f"response_time {kind}", told)
+    ms = number_of(value)
+    kind = "is None" if value is None else "is negative" if ms is not None and ms < 0 else "is not a number of ms"
+    raise RefusedEventError(f"response_time {kind}", value)
 
 
-def _start_s(told: object, refuse: Refuse) -> float | None:
-    if told is None:
+def _start_s(value: object, refuse: Refuse) -> float | None:
+    if value is None:
         return None
-    start_s = number_of(told)
+    start_s = number_of(value)
     if start_s is None or not 0 < start_s < 2**33:
-        refuse("start_time is not a time", told)
+        refuse("start_time is not a time", value)
         return None
     return start_s
 
 
-def field_text(told: object, field_name: str, refuse: Refuse) -> str:
+def field_text(value: object, field_name: str, refuse: Refuse) -> str:
     """Return a name or a method as one printable text of bounded length, NO_NAME where there is none."""
-    if told is None or (isinstance(told, (str, bytes)) and not told):
-        refuse(f"{field_name} is missing", told)
+    if value is None or (isinstance(value, (str, bytes)) and not value):
+        refuse(f"{field_name} is missing", value)
         return NO_NAME
-    text = told.decode("utf-8", "replace") if isinstance(told, bytes) else text_of(told)
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else text_of(value)
     printable = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:MAX_TEXT_CHARS])
     return printable or NO_NAME
 
 
-def _bytes(told: object, refuse: Refuse) -> int:
-    size = 0 if told is None else bytes_of(told)
+def _bytes(value: object, refuse: Refuse) -> int:
+    size = 0 if value is None else bytes_of(value)
     if size is None:
-        refuse("response_length is not a number of bytes", told)
+        refuse("response_length is not a number of bytes", value)
     return size or 0
 
 
-def _status(told: object) -> int:
+def _status(value: object) -> int:
     """Return an HTTP status, also where a client keeps it as text; 0 for anything else, such as another protocol's."""
-    if isinstance(told, (str, bytes)):
+    if isinstance(value, (str, bytes)):
         try:
-            told = int(told)
+            value = int(value)
         except ValueError:
             return 0
-    number = number_of(told)
+    number = number_of(value)
     return int(number) if number is not None and 100 <= number <= 999 else 0
 
 
 class _Headers:
     """Looks names up in what a client calls headers: a mapping of any case, pairs, or nothing of the kind."""
 
-    def __init__(self, told: object) -> None:
-        self._told = told
+    def __init__(self, headers: object) -> None:
+        self._headers = headers
 
     def get(self, name: str) -> str:
         """Return the value as text, "" where there is none."""
@@ -206,13 +206,13 @@ class _Headers:
             return ""
 
     def _value(self, name: str) -> str:
-        told = self._told
-        if told is None:
+        headers = self._headers
+        if headers is None:
             return ""
-        get = getattr(told, "get", None)
+        get = getattr(headers, "get", None)
         value = get(name) if callable(get) else None
         if value is None:
-            pairs: Iterable[Any] = told.items() if isinstance(told, Mapping) else told  # type: ignore[assignment]
+            pairs: Iterable[Any] = headers.items() if isinstance(headers, Mapping) else headers  # type: ignore[assignment]
             found = (pair[1] for pair in pairs if _as_text(pair[0]).lower() == name)
             value = next(found, None)
         return "" if value is None else _as_text(value)

@@ -55,8 +55,8 @@ def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
     def ask() -> None:
         while True:
             plain = time.monotonic() - begin_s > PLAIN_AFTER_S
-            asked = {"version": locust.__version__, "proof": own_proof(name)}
-            client.send(Message("locustfile" if plain else SCENARIO, asked, name))
+            request = {"version": locust.__version__, "proof": own_proof(name)}
+            client.send(Message("locustfile" if plain else SCENARIO, request, name))
             sleep(ASK_EVERY_S)
 
     asking = spawn(ask)

@@ -126,11 +126,11 @@ class InFlight:
             return connection
 
         @functools.wraps(send)
-        def request(client: Any, *words: Any, **options: Any) -> Any:
+        def request(client: Any, *args: Any, **kwargs: Any) -> Any:
             greenlet = gevent.getcurrent()
             taken[greenlet] = 0
             try:
-                return send(client, *words, **options)
+                return send(client, *args, **kwargs)
             finally:
                 self._buffer.resent += max(0, taken.pop(greenlet) - 1)
 
@@ -177,8 +177,8 @@ class InFlight:
 
     def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
-        def request(session: Any, method: Any, url: Any, *words: Any, **options: Any) -> Any:
-            given = options.get("name") or (words[0] if words else None) or getattr(session, "request_name", None)
+        def request(session: Any, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
+            given = kwargs.get("name") or (args[0] if args else None) or getattr(session, "request_name", None)
             late_us = self._lateness_us(perf_counter_ns() / 1e9)
             begun = StockRequest(
                 self._writer, method, given or _path_of(session, url), is_named=bool(given), late_us=late_us
@@ -188,7 +188,7 @@ class InFlight:
             outer = self._calls.get(greenlet)
             self._calls[greenlet] = begun
             try:
-                response = original(session, method, url, *words, **options)
+                response = original(session, method, url, *args, **kwargs)
             except BaseException as error:
                 self._raised(begun, error)
                 raise

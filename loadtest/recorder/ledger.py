@@ -197,9 +197,9 @@ class Ledger:
         """Yield a sentence where a worker's own counts do not agree: begun = rows + refused."""
         if account.rows_sent is None or account.begun is None:
             return
-        told = account.rows_sent + account.refused_rows
-        if account.begun != told:
-            yield f"worker {name} began {account.begun} requests and accounts for {told} of them"
+        accounted = account.rows_sent + account.refused_rows
+        if account.begun != accounted:
+            yield f"worker {name} began {account.begun} requests and accounts for {accounted} of them"
 
 
 def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:
@@ -214,8 +214,8 @@ def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:
 def reasons_for_differences(differences: Iterable[TotalsDifferenceRecord]) -> list[str]:
     """Return a sentence for every endpoint of which Locust counted more requests than there are rows."""
     return [
-        f"Locust's own totals count {one.locust} requests of {one.method} {one.name}, the rows {one.rows}: "
-        "the scenario counted some without a request event"
-        for one in differences
-        if one.locust > one.rows
+        f"Locust's own totals count {difference.locust} requests of {difference.method} {difference.name}, the rows "
+        f"{difference.rows}: the scenario counted some without a request event"
+        for difference in differences
+        if difference.locust > difference.rows
     ]

@@ -140,14 +140,14 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
 
     gevent.signal_handler(signal.SIGTERM, end_before_the_start)
 
-    def told(**_: object) -> None:
+    def record_exit(**_: object) -> None:
         run = folder.read_run()
         run.scenario_exit_code = environment.process_exit_code
         if ending.at_s is not None:
             run.ended_by_scenario_at_s, run.ended_by_scenario_where = ending.at_s, ending.where
         folder.write_run(run)
 
-    environment.events.quit.add_listener(told)
+    environment.events.quit.add_listener(record_exit)
 
 
 def _guard_web_page(environment: Any) -> None:
@@ -191,11 +191,11 @@ def _send_scenario(environment: Any, msg: Any) -> None:
 
 def _worker_cannot_load(environment: Any, folder: Any, msg: Any) -> None:
     """Give up a run that waits for a worker which cannot load the scenario."""
-    told = f"a worker on {msg.data['host']} cannot load the scenario: {msg.data['error']}"
-    log.error("%s", told)
+    message = f"a worker on {msg.data['host']} cannot load the scenario: {msg.data['error']}"
+    log.error("%s", message)
     run = folder.read_run()
     if run.load_start is None:
-        run.reasons.append(told)
+        run.reasons.append(message)
         folder.write_run(run)
         _end_now(environment.runner, STATUS_UNLOADABLE)
 
@@ -204,7 +204,7 @@ def _load_with_authors_errors(locust_main: Any) -> None:
     """Let a locustfile that cannot be imported be told in its author's terms, to the master of a worker too."""
     load = locust_main.merge_locustfiles_content
 
-    def load_or_tell(locustfiles: list[str]) -> Any:
+    def load_or_explain(locustfiles: list[str]) -> Any:
         from .load_error import format_load_error
 
         try:
@@ -220,7 +220,7 @@ def _load_with_authors_errors(locust_main: Any) -> None:
             sys.path.append(str(Path(locustfiles[0]).parent))
         return loaded
 
-    locust_main.merge_locustfiles_content = load_or_tell
+    locust_main.merge_locustfiles_content = load_or_explain
 
 
 def _tell_master(error: str) -> None:
@@ -230,8 +230,8 @@ def _tell_master(error: str) -> None:
     options: Any = parse_locustfile_option()
     name = f"{socket.gethostname()}_unloadable_{os.getpid()}"
     client = zmqrpc.Client(options.master_host, options.master_port, name)
-    told = {"host": socket.gethostname(), "error": error[:1000], "proof": own_proof(name)}
-    client.send(Message(UNLOADABLE, told, name))
+    message = {"host": socket.gethostname(), "error": error[:1000], "proof": own_proof(name)}
+    client.send(Message(UNLOADABLE, message, name))
     client.close(linger=2000)  # ms
 
 

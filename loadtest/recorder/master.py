@@ -26,12 +26,12 @@ from ..core.plan import users_at
 from ..recording.folder import RunFolder
 from ..recording.run import ClockJumpRecord, PauseRecord, UnrecordedWorkerRecord
 from ..users.row_blocks import HUB
-from .admission import AdmissionError, Greeting, Parcel, check_parcel
+from .admission import AdmissionError, Greeting, WorkerReport, check_report
+from .diagnostics import Diagnostics
 from .gate import Gate
 from .ledger import Ledger
 from .messages import CLOCK, DRAIN, DRAINED, PAUSE_S, REPORT, SECRET_VARIABLE
 from .task_errors import TaskErrors
-from .told import Told
 from .worker import keep_time
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Collector:
         self.reported_s: dict[str, float] = {}  # worker → when it reported last
         self.drained: set[str] = set()
         self.reasons: list[str] = []
-        self.told = Told(errors)
+        self.diagnostics = Diagnostics(errors)
         self.record_is_old = False
         self.load_start: datetime | None = None
         self.start_s: float | None = None
@@ -135,7 +135,9 @@ class Collector:
     def _look_at_time(self, late_s: float, now_s: float) -> None:
         """Say that this process stood still, or that its wall clock was set."""
         if late_s > PAUSE_S:
-            self.told.pauses.append(PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1)))
+            self.diagnostics.pauses.append(
+                PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1))
+            )
             self.reported_s = dict.fromkeys(self.reported_s, now_s)  # nobody could be heard meanwhile
             at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
             if self.start_s is not None and not self.draining:
@@ -147,8 +149,8 @@ class Collector:
             self._jumped("master", step.by_s)
 
     def _jumped(self, process: str, by_s: float) -> None:
-        if len(self.told.jumps) < MAX_JUMPS:
-            self.told.jumps.append(ClockJumpRecord(process=process, at=self._moment(), by_s=round(by_s, 3)))
+        if len(self.diagnostics.jumps) < MAX_JUMPS:
+            self.diagnostics.jumps.append(ClockJumpRecord(process=process, at=self._moment(), by_s=round(by_s, 3)))
             log.warning("The wall clock of %s was set by %+.1f s; rows do not follow it.", process, by_s)
             self._write_run()
 
@@ -178,15 +180,15 @@ class Collector:
     def _refused(self, client_id: str, name: str, value: object) -> None:
         """Count what a worker sent and the master did not take; it degrades the run where rows may be among it."""
         worker = self.names.get(client_id)
-        self.told.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
+        self.diagnostics.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
         if worker is not None:
             self.degrade(f"worker {worker} sent something that was not taken: {name}")
         elif client_id in self.gate.refused:
             self._unrecorded(client_id, f"refused: {name}")
 
     def _unrecorded(self, client_id: str, why: str) -> None:
-        if client_id not in self.told.unrecorded and len(self.told.unrecorded) < MAX_JUMPS:
-            self.told.unrecorded[client_id] = UnrecordedWorkerRecord(name=client_id[:200], why=why)
+        if client_id not in self.diagnostics.unrecorded and len(self.diagnostics.unrecorded) < MAX_JUMPS:
+            self.diagnostics.unrecorded[client_id] = UnrecordedWorkerRecord(name=client_id[:200], why=why)
             self._write_run()
 
     def _ask_clock(self, client_id: str) -> None:
@@ -208,59 +210,59 @@ class Collector:
 
     def _reported(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
-        parcel = self._checked(msg.node_id, msg.data)
-        if parcel is None:
+        report = self._checked(msg.node_id, msg.data)
+        if report is None:
             return
-        self._take(parcel)
-        if parcel.worker in self.drained and parcel.frame is not None:  # it had said that nothing more would come
-            self._finish(parcel)
+        self._take(report)
+        if report.worker in self.drained and report.frame is not None:  # it had said that nothing more would come
+            self._finish(report)
 
-    def _checked(self, client_id: str, told: object) -> Parcel | None:
+    def _checked(self, client_id: str, diagnostics: object) -> WorkerReport | None:
         worker = self.names[client_id]
         offset_us = self.ledger.accounts[worker].offset_us
         now_ns = None if offset_us is None else self.clock.now_ns() - round(offset_us * 1000)
         try:
-            return check_parcel(told, worker=worker, now_ns=now_ns)
+            return check_report(diagnostics, worker=worker, now_ns=now_ns)
         except AdmissionError as refused:
             self._refused(client_id, refused.name, refused.value)
             return None
 
-    def _take(self, parcel: Parcel) -> None:
+    def _take(self, report: WorkerReport) -> None:
         """Write a worker's frame and its line of `load.csv`, and keep what else it tells."""
-        self.reported_s[parcel.worker] = time.monotonic()
-        self.ledger.reported(parcel.worker, users=parcel.users, in_flight=parcel.in_flight, resent=parcel.resent)
-        self._hear(parcel)
+        self.reported_s[report.worker] = time.monotonic()
+        self.ledger.reported(report.worker, users=report.users, in_flight=report.in_flight, resent=report.resent)
+        self._add_diagnostics(report)
         try:
-            if parcel.frame is not None:
-                self._keep(parcel)
+            if report.frame is not None:
+                self._keep(report)
             if self.start_s is not None and not self.draining and not self.full:
-                self.folder.append_load([self._load_line(parcel)])
+                self.folder.append_load([self._load_line(report)])
         except (RunFolderError, ValueError) as error:
-            self.degrade(f"a frame of worker {parcel.worker} was refused: {error}")
+            self.degrade(f"a frame of worker {report.worker} was refused: {error}")
         except OSError as error:
             self._fill_up(error)
 
-    def _hear(self, parcel: Parcel) -> None:
+    def _add_diagnostics(self, report: WorkerReport) -> None:
         """Keep what a worker tells beside rows: errors, refusals, steps of its clock, pauses."""
-        if self.told.hear(parcel):
+        if self.diagnostics.add(report):
             self.record_is_old = True
-        if parcel.clock_step_s:
-            self._jumped(parcel.worker, parcel.clock_step_s)
-        if parcel.pause_s:
-            pause = PauseRecord(process=parcel.worker, at=self._moment(-parcel.pause_s), for_s=round(parcel.pause_s, 1))
-            self.told.pauses.append(pause)
-        if parcel.silenced_for_s and not self.draining:
+        if report.clock_step_s:
+            self._jumped(report.worker, report.clock_step_s)
+        if report.pause_s:
+            pause = PauseRecord(process=report.worker, at=self._moment(-report.pause_s), for_s=round(report.pause_s, 1))
+            self.diagnostics.pauses.append(pause)
+        if report.silenced_for_s and not self.draining:
             self.degrade(
-                f"worker {parcel.worker} stopped its users, as the master had been silent for "
-                f"{parcel.silenced_for_s:.0f} s"
+                f"worker {report.worker} stopped its users, as the master had been silent for "
+                f"{report.silenced_for_s:.0f} s"
             )
 
-    def _keep(self, parcel: Parcel) -> None:
+    def _keep(self, report: WorkerReport) -> None:
         """Append a frame to the spool unless it is there already, whole or not at all.
 
         Half of one would hide every frame after it.
         """
-        frame, data = parcel.frame, parcel.data
+        frame, data = report.frame, report.data
         assert frame is not None
         if not self.ledger.received(frame):
             return
@@ -283,21 +285,21 @@ class Collector:
             self.folder.release()
             self._give_up(f"{self.folder.path} cannot be written any more ({error.strerror}): the run was stopped")
 
-    def _load_line(self, parcel: Parcel) -> dict[str, object]:
+    def _load_line(self, report: WorkerReport) -> dict[str, object]:
         assert self.start_s is not None
         planned = users_at(self.plan, self._elapsed_s()) if self.plan else None
         line: dict[str, object] = {
-            "time_s": parcel.time_s,
-            "worker": parcel.worker,
+            "time_s": report.time_s,
+            "worker": report.worker,
             "planned_users": "" if planned is None else f"{planned:.1f}",
-            "users": parcel.users,
-            "in_flight": parcel.in_flight,
-            "oldest_s": f"{parcel.oldest_s:.1f}",
-            "cpu_ratio": f"{parcel.cpu_ratio:.3f}",
-            "loop_lag_ms": f"{parcel.loop_lag_ms:.1f}",
-            "refused": parcel.refused,
+            "users": report.users,
+            "in_flight": report.in_flight,
+            "oldest_s": f"{report.oldest_s:.1f}",
+            "cpu_ratio": f"{report.cpu_ratio:.3f}",
+            "loop_lag_ms": f"{report.loop_lag_ms:.1f}",
+            "refused": report.refused,
         }
-        for name, value in parcel.machine.items():
+        for name, value in report.machine.items():
             line[name] = "" if value is None else f"{value:.3f}"
         return line
 
@@ -347,19 +349,19 @@ class Collector:
 
     def _drained(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
-        parcel = self._checked(msg.node_id, msg.data)
-        if parcel is None:
+        report = self._checked(msg.node_id, msg.data)
+        if report is None:
             return
-        self._take(parcel)
-        if parcel.ended_why and not self.draining:
-            self.ledger.ended(parcel.worker, at=self._moment(), why=parcel.ended_why)
-            log.error("Worker %s ends: %s.", parcel.worker, parcel.ended_why)
-        self._finish(parcel)
-        self.drained.add(parcel.worker)
+        self._take(report)
+        if report.ended_why and not self.draining:
+            self.ledger.ended(report.worker, at=self._moment(), why=report.ended_why)
+            log.error("Worker %s ends: %s.", report.worker, report.ended_why)
+        self._finish(report)
+        self.drained.add(report.worker)
 
-    def _finish(self, parcel: Parcel) -> None:
-        lost = sum(record.count for record in parcel.refusals if record.lost)
-        self.ledger.finished(parcel.worker, rows_sent=parcel.rows_sent, begun=parcel.begun, refused_rows=lost)
+    def _finish(self, report: WorkerReport) -> None:
+        lost = sum(record.count for record in report.refusals if record.lost)
+        self.ledger.finished(report.worker, rows_sent=report.rows_sent, begun=report.begun, refused_rows=lost)
         self._write_run()
 
     def degrade(self, reason: str) -> None:
@@ -385,7 +387,7 @@ class Collector:
             run.load_start = self.load_start
             run.workers = self.ledger.records()
             run.data_files = HUB.records()
-            found = self.told.fill(run)
+            found = self.diagnostics.fill(run)
             begin = self.load_start or run.start
             run.reasons = list(dict.fromkeys([*self.reasons, *self.ledger.reasons(start=begin), *found]))
             self.folder.write_run(run)

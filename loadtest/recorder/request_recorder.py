@@ -21,10 +21,10 @@ from ..recording.outcomes import (
     outcome_of,
     text_of,
 )
+from .cut_off import interruption
 from .events import EventRow, RefusedEventError, broken_body, field_text, for_locust, row_of
 from .in_flight import InFlight, State, StockRequest
 from .refusals import Refusals
-from .untold import interruption
 
 MAX_CUSTOM_METHODS = 50
 SLACK_NS = 1_000_000_000

@@ -53,14 +53,14 @@ class Settings:
 
     def sentences(self) -> list[str]:
         """Return what the person at the terminal is to know of it."""
-        told = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
+        sentences = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
         for source, names in self.left.items():
             hints = "".join(f"; {name}: {INSTEAD[name]}" for name in names if name in INSTEAD)
-            told.append(
+            sentences.append(
                 f"{source}: {', '.join(f'`{name}`' for name in names)} not taken, as lt runs Locust's processes "
                 f"itself{hints}"
             )
-        return told
+        return sentences
 
 
 def own_actions() -> list[argparse.Action]:
@@ -103,7 +103,7 @@ def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
             del items[key]
         return items
 
-    def own_words(self: Any, args: Any = None, namespace: Any = None, *rest: Any, **options: Any) -> Any:
+    def own_arguments(self: Any, args: Any = None, namespace: Any = None, *rest: Any, **options: Any) -> Any:
         given: Mapping[str, str] = options.get("env_vars", os.environ)
         for name in variables:
             if settings is not None and _is_on(given.get(name, "")):
@@ -114,7 +114,7 @@ def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
 
     parsers: Any = argument_parser
     parsers.LocustConfigParser.parse = own_file
-    parsers.LocustArgumentParser.parse_known_args = own_words
+    parsers.LocustArgumentParser.parse_known_args = own_arguments
 
 
 def _is_on(value: object) -> bool:
@@ -205,10 +205,10 @@ def _refuse_locusts(parser: Any, arguments: list[str], ours: dict[str, argparse.
     required = [action for action in parser._actions if action.required]
     for action in required:
         action.required = False
-    words = [word for word in arguments if word not in ("-h", "--help")]
+    arguments_left = [word for word in arguments if word not in ("-h", "--help")]
     try:
         found, _ = argparse.ArgumentParser.parse_known_args(
-            parser, words, argparse.Namespace(**dict.fromkeys(ours, nothing))
+            parser, arguments_left, argparse.Namespace(**dict.fromkeys(ours, nothing))
         )
     finally:
         for action in required:

@@ -86,9 +86,9 @@ class Authorizer:
 
     def _dressing(self, original: Any) -> Any:
         @functools.wraps(original)
-        def initialise(user: User, *words: Any, **options: Any) -> None:
+        def initialise(user: User, *args: Any, **kwargs: Any) -> None:
             self._first.wait()
-            original(user, *words, **options)
+            original(user, *args, **kwargs)
             self._users.add(user)
             self._dress(user)
 

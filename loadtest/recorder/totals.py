@@ -39,7 +39,7 @@ class LocustTotals:
             for key in {**heard, **whole}
             if heard.get(key, 0) != whole.get(key, 0)
         ]
-        return sorted(found, key=lambda one: -abs(one.locust - one.rows))[:MAX_DIFFERENCES]
+        return sorted(found, key=lambda difference: -abs(difference.locust - difference.rows))[:MAX_DIFFERENCES]
 
 
 def merged(parts: Iterable[TotalsDifferenceRecord]) -> list[TotalsDifferenceRecord]:
@@ -52,4 +52,4 @@ def merged(parts: Iterable[TotalsDifferenceRecord]) -> list[TotalsDifferenceReco
         else:
             kept.rows += part.rows
             kept.locust += part.locust
-    return sorted(whole.values(), key=lambda one: -abs(one.locust - one.rows))
+    return sorted(whole.values(), key=lambda difference: -abs(difference.locust - difference.rows))

@@ -26,6 +26,7 @@ from ..recording import buffer as row_buffers
 from ..recording.buffer import RowBuffer
 from ..recording.run import TaskErrorRecord
 from ..users.open_loop import take_lateness_us
+from .cut_off import KNOWN, UNFINISHED, watch_tasks
 from .health import HealthProbe
 from .hooks import listen_first
 from .machine import MachineProbe
@@ -44,7 +45,6 @@ from .messages import (
 from .request_recorder import RequestRecorder
 from .task_errors import TaskErrors, watch_users
 from .totals import LocustTotals
-from .untold import KNOWN, UNTOLD, watch_tasks
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Sender:
         listen_first(events.request, self.recorder.heard, self.recorder.in_flight.measure)
         listen_first(events.user_error, self._user_failed)
         watch_users(self.errors, self._exits)
-        watch_tasks(self._untold)
+        watch_tasks(self._cut_off)
         self.recorder.in_flight.startup()
         events.report_to_master.add_listener(self._locust_reports)
         events.heartbeat_received.add_listener(self._heard)
@@ -134,12 +134,12 @@ class Sender:
         """Report once a second, in a message of its own: what Locust's report holds may keep it from being sent."""
         while True:
             gevent.sleep(REPORT_INTERVAL_S)
-            if not self.ended or len(self.buffer):  # what comes after the last parcel is sent all the same
-                self._send(REPORT, self._parcel())
+            if not self.ended or len(self.buffer):  # what comes after the last report is sent all the same
+                self._send(REPORT, self._report())
 
-    def _send(self, kind: str, parcel: dict[str, Any]) -> None:
+    def _send(self, kind: str, report: dict[str, Any]) -> None:
         try:
-            self.runner.send_message(kind, parcel)
+            self.runner.send_message(kind, report)
         except RPCError as error:
             log.error("A report could not be sent (%s); its rows are missing.", error)
 
@@ -159,34 +159,34 @@ class Sender:
             self.errors.add(error, user=event.get("user_instance"))
         return event
 
-    def _untold(self, user: object) -> None:
+    def _cut_off(self, user: object) -> None:
         """Count as lost what a user waited for whose client tells nothing of a request before it ends."""
         if not isinstance(user, KNOWN) or self.recorder.custom_methods:
             self.buffer.begun += 1
-            self.recorder.refusals.add(UNTOLD, type(user).__name__, lost=True)
+            self.recorder.refusals.add(UNFINISHED, type(user).__name__, lost=True)
 
     def _exits(self, record: TaskErrorRecord) -> None:
         """Send what there is, since a task has called `sys.exit` and this process ends in a moment."""
         place = f"{record.user_class}.{record.task}" if record.user_class else record.task or "a greenlet"
-        self._farewell(f"the scenario called sys.exit({record.message}) in {place}")
+        self._end_recording(f"the scenario called sys.exit({record.message}) in {place}")
 
     def failed_in_init(self, record: TaskErrorRecord) -> None:
         """Tell that a listener of `init` has failed: Locust ends the process for it in a moment."""
         what = f"sys.exit({record.message})" if record.where == "exit" else f"{record.exception}: {record.message}"
-        self._farewell(f"the scenario's init failed with {what}")
+        self._end_recording(f"the scenario's init failed with {what}")
 
     def _quitting(self, **_: object) -> None:
         if not self.ended:
             stop_users(self.runner)
-            self._farewell("it was told to end, by a signal or by the scenario")
+            self._end_recording("it was told to end, by a signal or by the scenario")
         elif len(self.buffer):
-            self._send(REPORT, self._parcel())
+            self._send(REPORT, self._report())
 
     def _locust_reports(self, client_id: str, data: dict[str, Any]) -> None:
         del client_id
         self.totals.add(data.get("stats") or ())
 
-    def _parcel(self) -> dict[str, Any]:
+    def _report(self) -> dict[str, Any]:
         sample, machine = self.health.take(), self.machine.take()
         refused, self.buffer.refused = self.buffer.refused, 0
         silenced_for_s, self.silenced_for_s = self.silenced_for_s, 0.0
@@ -223,22 +223,22 @@ class Sender:
         self.buffer.others.clear()
         return self.recorder.refusals.records()
 
-    def _last_parcel(self, ended_why: str = "") -> dict[str, Any]:
-        """Return the parcel after which this worker records nothing: every request that it began has its row."""
+    def _last_report(self, ended_why: str = "") -> dict[str, Any]:
+        """Return the report after which this worker records nothing: every request that it began has its row."""
         gc.collect()  # an answer that the scenario has dropped is closed as such
         self.buffer.close_open()
-        parcel = self._parcel()
+        report = self._report()
         stats = self.environment.stats
         comparable = not self.environment.reset_stats
         found = self.totals.differences(self.buffer.events, stats.entries.values()) if comparable else []
-        parcel["differences"] = [difference.model_dump() for difference in found]
-        parcel["ended_why"] = ended_why
-        return parcel
+        report["differences"] = [difference.model_dump() for difference in found]
+        report["ended_why"] = ended_why
+        return report
 
-    def _farewell(self, why: str) -> None:
+    def _end_recording(self, why: str) -> None:
         if not self.ended:
             self.ended = True
-            self._send(DRAINED, self._last_parcel(why))
+            self._send(DRAINED, self._last_report(why))
 
     def _answer_clock(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
@@ -257,7 +257,7 @@ class Sender:
         stop_users(self.runner)
         self.runner.stop()
         self.ended = True
-        self._send(DRAINED, self._last_parcel())
+        self._send(DRAINED, self._last_report())
 
 
 def stop_users(runner: Runner) -> None:

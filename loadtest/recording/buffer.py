@@ -99,7 +99,7 @@ class RowBuffer:
         self._strings = [""]
         self._ids = {"": 0}
         self._rows = bytearray()
-        self._begun_told = 0
+        self._begun_reported = 0
 
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
@@ -202,9 +202,9 @@ class RowBuffer:
         """
         if self.before_take is not None:
             self.before_take()
-        if not self._rows and self.begun == self._begun_told:
+        if not self._rows and self.begun == self._begun_reported:
             return None
-        self._begun_told = self.begun
+        self._begun_reported = self.begun
         packed, self._rows = self._rows, bytearray()
         rows = np.frombuffer(packed, ROW_TYPE)
         is_used = np.zeros(len(self._strings), bool)

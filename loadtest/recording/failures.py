@@ -165,9 +165,9 @@ class Failures:
                     kind=kind,
                     status=status or None,
                     message=f"({len(counts):,} other kinds of failure)",
-                    first_ns=min(one.first_ns for one in counts),
-                    last_ns=max(one.last_ns for one in counts),
-                    count=sum(one.count for one in counts),
+                    first_ns=min(count.first_ns for count in counts),
+                    last_ns=max(count.last_ns for count in counts),
+                    count=sum(count.count for count in counts),
                 )
                 for (kind, status), counts in rest.items()
             ),
@@ -189,11 +189,11 @@ class Failures:
         return text.getvalue()
 
     def _lines(self) -> Iterator[tuple[object, ...]]:
-        for one in self.kinds():
-            status = "" if one.status is None else one.status
-            ends = (_utc(one.first_ns), _utc(one.last_ns))
-            share = f"{one.share:.6g}" if one.name or one.method else ""
-            yield (one.method, one.name, one.kind, status, one.message, *ends, one.count, share, "")
+        for kind in self.kinds():
+            status = "" if kind.status is None else kind.status
+            ends = (_utc(kind.first_ns), _utc(kind.last_ns))
+            share = f"{kind.share:.6g}" if kind.name or kind.method else ""
+            yield (kind.method, kind.name, kind.kind, status, kind.message, *ends, kind.count, share, "")
 
 
 def _texts(column: pa.Array) -> list[str]:

@@ -89,9 +89,9 @@ _ACCOUNTED = "_lt_accounted"
 
 def text_of(value: object) -> str:
     """Return the text of any object, an exception's class where it has no words, and something even if it raises."""
-    for words in (str, repr):
+    for as_text in (str, repr):
         try:
-            text = words(value)
+            text = as_text(value)
         except Exception:  # a scenario's object may raise anything when it is asked for its text
             continue
         if text:

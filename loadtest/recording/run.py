@@ -61,7 +61,7 @@ class _Record(BaseModel):
 
 
 class PlanPoint(_Record):
-    """A corner of the planned users; between two corners the plan is a straight line."""
+    """A point of the planned users; between two points the plan is a straight line."""
 
     at_s: float
     users: float
@@ -101,7 +101,7 @@ class Limits(_Record):
 
     def unpriced(self) -> tuple[str, ...]:
         """Return what makes the service cost something else than our prices say, as sentences."""
-        told = (
+        possible = (
             (self.instance_billing, "NOT ITS PRICES: the service is billed for instances (CPU always allocated)"),
             (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
             (
@@ -109,7 +109,7 @@ class Limits(_Record):
                 f"NOT SCALED: {self.manual_instances} instances are set by hand, and always billed",
             ),
         )
-        return tuple(sentence for holds, sentence in told if holds)
+        return tuple(sentence for holds, sentence in possible if holds)
 
 
 class TargetRecord(_Record):

@@ -19,8 +19,8 @@ def mean_server_ms(folder: RunFolder) -> float | None:
     total_us, count = 0, 0
     for batch in folder.row_batches(["server_us"]):
         column = batch["server_us"]
-        told = len(column) - column.null_count
-        if told:
+        known = len(column) - column.null_count
+        if known:
             total_us += pc.sum(column).as_py()
-            count += told
+            count += known
     return total_us / count / 1000 if count else None

@@ -143,8 +143,8 @@ class CostGuard:
         if limit is None or snapshot.elapsed_s is None or snapshot.elapsed_s < self._next_s or not snapshot.requests:
             return None
         self._next_s = snapshot.elapsed_s + PROJECT_EVERY_S
-        usd, words = self._spent(snapshot.requests, snapshot.elapsed_s)
-        return None if usd <= limit else f"`--max-cost {limit:g}`: the run {words} ${usd:.2f}"
+        usd, spent = self._spent(snapshot.requests, snapshot.elapsed_s)
+        return None if usd <= limit else f"`--max-cost {limit:g}`: the run {spent} ${usd:.2f}"
 
     def _spent(self, requests: int, elapsed_s: float) -> tuple[float, str]:
         load, costs = self._budget.load, self._budget.costs

@@ -215,7 +215,7 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
 
 def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]:
     """Return the platform that `--target` names, and the options about it, checked by the platform."""
-    if unknown := given.keys() - {one.name for one in fields(TargetOptions)}:
+    if unknown := given.keys() - {field.name for field in fields(TargetOptions)}:
         raise UsageError(f"There is no option `{sorted(unknown)[0]}`.")
     named = text in names()
     url = None if named else parse_base_url(text, option="--target", instead=f"{', '.join(names())}, or ")

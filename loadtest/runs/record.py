@@ -114,26 +114,26 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
     return run
 
 
-def recorded_command(words: Sequence[str], secret_options: Collection[str]) -> list[str]:
+def recorded_command(argv: Sequence[str], secret_options: Collection[str]) -> list[str]:
     """Return a command line as run.json keeps it: every name of it, and no value that looks like a secret.
 
     Args:
-        words: as `sys.argv` has them.
+        argv: as `sys.argv` has them.
         secret_options: the scenario's own options that it declares secret (`is_secret=True`), such as `--key`.
     """
-    kept = [Path(words[0]).name]
+    kept = [Path(argv[0]).name]
     before = ""
-    for word in words[1:]:
-        option, has_value, _ = word.partition("=")
+    for argument in argv[1:]:
+        option, has_value, _ = argument.partition("=")
         if before in secret_options:
             kept.append(MARK)
         elif has_value and option in secret_options:
             kept.append(f"{option}={MARK}")
-        elif before.startswith("-") and "=" not in before and not word.startswith("-"):
-            kept.append(redact(f"{before}={word}").removeprefix(f"{before}="))  # a name and its value as two words
+        elif before.startswith("-") and "=" not in before and not argument.startswith("-"):
+            kept.append(redact(f"{before}={argument}").removeprefix(f"{before}="))  # a name and its value as two words
         else:
-            kept.append(redact(word))
-        before = word
+            kept.append(redact(argument))
+        before = argument
     return kept
 
 

@@ -59,7 +59,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     platform = platform_of(options.platform)
     plan = _planned(options, console)
     options = with_scheme(options, plan)
-    conditions = tuple(StopOn(condition, plan.corners) for condition in options.stop_on)
+    conditions = tuple(StopOn(condition, plan.points) for condition in options.stop_on)
     hosts = decide_hosts(plan, _named(options), override=options.override_hosts)
     if hosts.sentence is not None:
         console.say(hosts.sentence)
@@ -163,9 +163,9 @@ def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_ho
         host=None if keeps_hosts else target.record.url,
         workers=options.workers,
         expect_workers=options.expect_workers,
-        users=plan.asked.users if shaped else plan.users,
-        spawn_rate=plan.asked.spawn_rate if shaped else plan.spawn_rate,
-        duration_s=plan.asked.duration_s if shaped else plan.duration_s,
+        users=plan.overrides.users if shaped else plan.users,
+        spawn_rate=plan.overrides.spawn_rate if shaped else plan.spawn_rate,
+        duration_s=plan.overrides.duration_s if shaped else plan.duration_s,
         seed=options.seed,
         bind=options.bind,
         port=options.port,

@@ -131,19 +131,19 @@ def watch(
     if code != 0 and not interrupted and follower.look(time.monotonic())[0].requests == 0:
         if known := [*fleet.reasons, *run.reasons]:
             raise FleetError(f"There was no load: {'; '.join(known)}.")
-        raise FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_words()}")
+        raise FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_log_lines()}")
     reasons = [aborted] if aborted else []
     early = None if interrupted or aborted else _ended_by_scenario(run, planned_s)
     reasons += [early] if early else []
     reasons += fleet.reasons
     if not (interrupted or reasons or code) and (why := _ended_early(elapsed_s, planned_s)):
         reasons.append(why)
-    if code and not fleet.reasons and not _is_told(code, run):
+    if code and not fleet.reasons and not _is_known(code, run):
         reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
 
 
-def _is_told(code: int, run: Run) -> bool:
+def _is_known(code: int, run: Run) -> bool:
     """Whether the run's record says already why the master ended with this status, and that no row is missing for it.
 
     It is the scenario's own exit code, or Locust's for an exception in a listener of the master's, which is a task

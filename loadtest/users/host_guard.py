@@ -68,10 +68,10 @@ def _guard_http_session() -> None:
             return None
         return location
 
-    def send_request(self: Any, method: Any, url: Any, **options: Any) -> Any:
-        response = send(self, method, url, **options)
+    def send_request(self: Any, method: Any, url: Any, **kwargs: Any) -> Any:
+        response = send(self, method, url, **kwargs)
         refused = getattr(response, "lt_not_followed", None)
-        if refused is not None and options.get("allow_redirects", True):
+        if refused is not None and kwargs.get("allow_redirects", True):
             response.error = NotFollowedError(refused)  # type: ignore[attr-defined]  # of what Locust makes of it
         return response
 
@@ -91,8 +91,8 @@ def _guard_fast_http_session() -> None:
 
     begin, ask, verify = FastHttpSession.__init__, LocustUserAgent._urlopen, LocustUserAgent._verify_status
 
-    def init(self: Any, *words: Any, **options: Any) -> None:
-        begin(self, *words, **options)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
         self.client.lt_host = None if getattr(self.user, ALLOW, False) else self.base_url
         self.client.lt_refused = None
 

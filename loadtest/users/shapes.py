@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from locust import LoadTestShape, events
 from locust.env import Environment
 
-from ..core.plan import Corner, users_at
+from ..core.plan import Point, users_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +29,12 @@ class Plan(ABC):
     duration_s: float
 
     @abstractmethod
-    def corners(self) -> tuple[Corner, ...]:
-        """Return the corners, in ascending time, the first at 0 s and the last at `duration_s`."""
+    def points(self) -> tuple[Point, ...]:
+        """Return the points, in ascending time, the first at 0 s and the last at `duration_s`."""
 
     def users_at(self, elapsed_s: float) -> float | None:
         """Return the planned users, or None before the start and from the end on."""
-        return users_at(self.corners(), elapsed_s)
+        return users_at(self.points(), elapsed_s)
 
     def overridden(
         self, *, users: int | None = None, spawn_rate: float | None = None, duration_s: float | None = None
@@ -52,7 +52,7 @@ class Plan(ABC):
 class Ramp(Plan):
     """Rise from 0 to `users` at `spawn_rate`, then hold to the end."""
 
-    def corners(self) -> tuple[Corner, ...]:
+    def points(self) -> tuple[Point, ...]:
         """Return the foot, the knee and the end."""
         knee_s = self.users / self.spawn_rate
         if knee_s >= self.duration_s:
@@ -72,9 +72,9 @@ class Burst(Plan):
     idle_ratio: float = 0.5
     times: int = 1
 
-    def corners(self) -> tuple[Corner, ...]:
-        """Return four corners a burst: idle, foot, knee, end."""
-        corners: list[Corner] = []
+    def points(self) -> tuple[Point, ...]:
+        """Return four points per burst: idle, foot, knee, end."""
+        points: list[Point] = []
         cycle_s = self.duration_s / self.times
         for turn in range(self.times):
             begin_s = turn * cycle_s
@@ -82,8 +82,8 @@ class Burst(Plan):
             end_s = begin_s + cycle_s
             knee_s = min(foot_s + max(self.users - self.idle_users, 0) / self.spawn_rate, end_s)
             top = self.idle_users + self.spawn_rate * (knee_s - foot_s)
-            corners += [(begin_s, self.idle_users), (foot_s, self.idle_users), (knee_s, top), (end_s, top)]
-        return tuple(corners)
+            points += [(begin_s, self.idle_users), (foot_s, self.idle_users), (knee_s, top), (end_s, top)]
+        return tuple(points)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +92,18 @@ class Staircase(Plan):
 
     steps: int = 10
 
-    def corners(self) -> tuple[Corner, ...]:
+    def points(self) -> tuple[Point, ...]:
         """Return the foot, the knee and the end of every step."""
         step_s = self.duration_s / self.steps
         step_users = self.users / self.steps
         rise_s = min(step_users / self.spawn_rate, step_s)
-        corners: list[Corner] = [(0.0, 0.0)]
+        points: list[Point] = [(0.0, 0.0)]
         for step in range(self.steps):
-            corners += [
+            points += [
                 (step * step_s + rise_s, (step + 1) * step_users),
                 ((step + 1) * step_s, (step + 1) * step_users),
             ]
-        return tuple(corners)
+        return tuple(points)
 
 
 class PlannedShape(LoadTestShape):

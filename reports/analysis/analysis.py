@@ -22,7 +22,7 @@ from reports.data.exact import Distribution, Measure, Population, Who, distribut
 from reports.data.load import Load, read_load
 from reports.data.series import Series, read_series
 from reports.model import Baseline, Capacity, Cost, Outage, SlowFirst, Spike, Suggestion, Warmup
-from reports.spikes.baseline import measure, tell_apart
+from reports.spikes.baseline import classify, measure
 from reports.spikes.causes import explain, explain_outage
 from reports.spikes.detection import find_spikes, slow_first_requests
 from reports.spikes.outages import find_outages
@@ -103,7 +103,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
     gauge = instance_gauge(cloud)
     steady, _ = steady_window(series, load, run)
     windows = measure(series)
-    levels = tell_apart(series, windows, load)
+    levels = classify(series, windows, load)
     requests = read_requests(folder, series)
     outages = find_outages(series, requests)
     rises = find_spikes(series, windows, levels, outages)
@@ -134,7 +134,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         phases=parts,
         latencies=latencies,
         spikes=spikes,
-        outages=tuple(explain_outage(one, data) for one in outages),
+        outages=tuple(explain_outage(outage, data) for outage in outages),
         baseline=levels.of,
         slow_first=slow_first_requests(series, levels, spikes),
         warmup=warmup,

@@ -63,10 +63,10 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
 
 def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
     """Return what was wanted against what was answered, and since when the service was full; "" when it kept up."""
-    full = [one for one in spikes if one.cause in SATURATIONS]
+    full = [spike for spike in spikes if spike.cause in SATURATIONS]
     if not full or data.demand is None:
         return ""
-    worst = max(full, key=lambda one: one.extra_waiting_request_s)
+    worst = max(full, key=lambda spike: spike.extra_waiting_request_s)
     inside = slice(worst.onset_s, max(worst.end_s, worst.onset_s + 1))
     wanted = float(np.nanmax(data.demand[inside]))
     answered = float(data.series.ok_ended[inside].mean())
@@ -82,10 +82,10 @@ def _light_s(data: RunData, points: Sequence[CapacityPoint], response_s: Floats,
     seconds of a ramp, and a run that was never calm has only its fastest requests.
     """
     windows = float(np.median(np.sort(response_s)[: rules.LIGHT_POINTS]))
-    calm = np.ones(data.series.seconds, dtype=np.bool_)
-    for one in data.spikes:
-        calm[one.onset_s : one.end_s] = False
-    light = calm & (data.series.started <= rules.LIGHT_SHARE * plateau_per_s) & (data.series.ok > 0)
+    normal = np.ones(data.series.seconds, dtype=np.bool_)
+    for spike in data.spikes:
+        normal[spike.onset_s : spike.end_s] = False
+    light = normal & (data.series.started <= rules.LIGHT_SHARE * plateau_per_s) & (data.series.ok > 0)
     if data.series.ok[light].sum() >= rules.BEFORE_REQUESTS:
         lightly = float(data.series.ok_response_us[light].sum() / data.series.ok[light].sum() / 1e6)
         if lightly < windows:
@@ -144,10 +144,10 @@ def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) ->
     series, load = data.series, data.load
     usable = ~load.saturated
     unknown = data.demand is None  # then saturation has no name, and its shape has to tell
-    for one in spikes:
-        if one.cause not in SATURATIONS and not (unknown and one.cause == Cause.UNEXPLAINED):
-            usable[one.onset_s : one.end_s] = False
-    asked = series.started.astype(np.float64) if series.open_loop else load.demand
+    for spike in spikes:
+        if spike.cause not in SATURATIONS and not (unknown and spike.cause == Cause.UNEXPLAINED):
+            usable[spike.onset_s : spike.end_s] = False
+    offered = series.started.astype(np.float64) if series.open_loop else load.demand
     p95_us = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S).quantile(0.95)
     found = []
     for at in range(0, series.seconds - rules.WINDOW_S + 1, rules.WINDOW_S):
@@ -164,14 +164,14 @@ def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) ->
                 in_flight=waited_s / rules.WINDOW_S / share,
                 throughput_per_s=answered / rules.WINDOW_S / share,
                 p95_ms=None if math.isnan(p95) else p95,
-                answered_ratio=_ratio(answered / rules.WINDOW_S, float(np.mean(asked[window]))),
+                answered_ratio=_ratio(answered / rules.WINDOW_S, float(np.mean(offered[window]))),
             )
         )
     return [point for point in found if point.in_flight > 0]
 
 
-def _ratio(answers_per_s: float, asked: float) -> float | None:
-    return None if math.isnan(asked) or asked <= 0 else answers_per_s / asked
+def _ratio(answers_per_s: float, offered: float) -> float | None:
+    return None if math.isnan(offered) or offered <= 0 else answers_per_s / offered
 
 
 def _falls_beyond(in_flight: Floats, throughput: Floats, knee: float) -> float | None:

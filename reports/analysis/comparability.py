@@ -63,8 +63,8 @@ def _alike_mix(a: Sequence[Analysis], b: Sequence[Analysis]) -> bool:
 
 def _counts(side: Sequence[Analysis]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for one in side:
-        for endpoint, count in zip(one.series.endpoints, one.series.by_endpoint.tolist(), strict=True):
+    for part in side:
+        for endpoint, count in zip(part.series.endpoints, part.series.by_endpoint.tolist(), strict=True):
             name = f"{endpoint.method} {endpoint.name}"
             found[name] = found.get(name, 0) + int(count)
     return found
@@ -74,8 +74,8 @@ def _described(side: Sequence[Analysis]) -> dict[str, str]:
     return {what: _joined(_one(each)[what] for each in side) for what in MATTERS}
 
 
-def _joined(words: object) -> str:
-    return ", ".join(sorted({word for word in words if word}))  # type: ignore[attr-defined] # an iterable of str
+def _joined(values: object) -> str:
+    return ", ".join(sorted({value for value in values if value}))  # type: ignore[attr-defined] # an iterable of str
 
 
 def _one(analysis: Analysis) -> dict[str, str]:
@@ -89,7 +89,7 @@ def _one(analysis: Analysis) -> dict[str, str]:
         "peak users": "" if np.isnan(users).all() else f"{np.nanmax(users):.0f}",
         "payload": str(run.options.get("payload") or ""),
         "format": str(run.format),
-        "endpoints": "; ".join(sorted(f"{one.method} {one.name}" for one in analysis.series.endpoints)),
+        "endpoints": "; ".join(sorted(f"{endpoint.method} {endpoint.name}" for endpoint in analysis.series.endpoints)),
         "mix of endpoints": _mix(analysis),
         "length": f"{analysis.series.seconds / 60:.1f} min",
         "outcome": run.outcome.value,

@@ -89,8 +89,8 @@ def _scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[_Scope]:
         sides = [_parts(side, name, None) for side in (a, b)]
         if all(sides):
             yield _Scope(name.value, *sides)
-    first = [(one.name, one.method) for one in a[0].series.endpoints]
-    steady = all(one.phase(PhaseName.STEADY) for one in (*a, *b))
+    first = [(endpoint.name, endpoint.method) for endpoint in a[0].series.endpoints]
+    steady = all(part.phase(PhaseName.STEADY) for part in (*a, *b))
     for endpoint in first:
         sides = [_parts(side, PhaseName.STEADY if steady else PhaseName.ALL, endpoint) for side in (a, b)]
         if all(sides):
@@ -112,12 +112,12 @@ def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] 
 def _one_run(lines: Sequence[ComparedLine], a: Sequence[Analysis], b: Sequence[Analysis]) -> str:
     """Return what one run a side cannot tell, and the ways out."""
     chosen = [line for line in lines if line.statistic == "p95" and line.low_ratio is not None]
-    line = next((one for one in chosen if one.scope == PhaseName.STEADY), chosen[0] if chosen else None)
+    line = next((part for part in chosen if part.scope == PhaseName.STEADY), chosen[0] if chosen else None)
     said = "One run on a side: how much runs differ from one to the next cannot be seen in it"
     if line is None or line.low_ratio is None or line.high_ratio is None:
         return f"{said}. Run each side three times or more, in turns, and compare all runs."
     half = math.expm1((math.log1p(line.high_ratio) - math.log1p(line.low_ratio)) / 2)
-    length_s = min(one.series.seconds for one in (*a, *b))
+    length_s = min(part.series.seconds for part in (*a, *b))
     below = formats.percent(half + rules.MARGIN)
     return (
         f"{said}, and one of {formats.seconds(length_s)} cannot tell a difference of p95 below ±{below} from drift. "

@@ -40,7 +40,7 @@ def cost_of(
     run_usd = prices.run_usd(instance_s, sent, vcpu=vcpu, memory_gib=gib, idle_s=idle_s)
     ok = int(series.ok.sum())
     unknown = limits.cpu is None or limits.memory_mib is None
-    listed, free = prices.words(run.target.region)
+    listed, free = prices.describe(run.target.region)
     return Cost(
         run_usd=run_usd,
         per_1000_predictions_usd=run_usd / ok * 1000 if ok else None,
@@ -96,15 +96,18 @@ def _instance_s(
 
     It is when it reaches the last successful answer: the last minute of a ramp is its dearest.
     """
-    billed = [one for one in cloud or () if one.metric == BILLABLE_TIME]
+    billed = [metric for metric in cloud or () if metric.metric == BILLABLE_TIME]
     late = ""
     if billed:
-        total = sum(_inside(one, series) for one in billed)
-        last_s = max(float(one.end_s.max()) for one in billed)
+        total = sum(_inside(metric, series) for metric in billed)
+        last_s = max(float(metric.end_s.max()) for metric in billed)
         answered = np.flatnonzero(series.ok_ended)
         whole = not answered.size or last_s >= answered[-1]
-        counted = [one for one in cloud or () if one.metric == REQUEST_COUNT]
-        fetched, own = sum(_inside(one, series) for one in counted), int(series.ended.sum() - series.generator.sum())
+        counted = [metric for metric in cloud or () if metric.metric == REQUEST_COUNT]
+        fetched, own = (
+            sum(_inside(metric, series) for metric in counted),
+            int(series.ended.sum() - series.generator.sum()),
+        )
         if counted and not fetched and own:
             late = (
                 f"; what was billed is not used: Cloud Monitoring counts no request in the time of the run, which sent "
@@ -120,7 +123,10 @@ def _instance_s(
         else:
             late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
     if series.instances:
-        seconds = sum(one.last_seen_s - max(0.0, one.ready_s or one.first_start_s or 0.0) for one in series.instances)
+        seconds = sum(
+            instance.last_seen_s - max(0.0, instance.ready_s or instance.first_start_s or 0.0)
+            for instance in series.instances
+        )
         return float(seconds), f"from each instance's first to last answer (lower than what is billed){late}"
     if gauge is not None:
         serving = instances_per_s(series, gauge)

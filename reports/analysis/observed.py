@@ -26,26 +26,26 @@ def endpoint_counts(
     Left out are endpoints without a request, those that are not kept apart (series.endpoints), and a name without a
     method that several methods share.
     """
-    asked: dict[tuple[EndpointName, str], tuple[int, PhaseWindow]] = {}
+    windows: dict[tuple[EndpointName, str], tuple[int, PhaseWindow]] = {}
     for objective in objectives:
         if objective.endpoint is None:
             continue
         named = [at for at, one in enumerate(series.endpoints) if objective.endpoint.names(one.name, one.method)]
         part = next((part for part in parts if part.name.value == objective.phase), None)
         if len(named) == 1 and part is not None:
-            asked[objective.endpoint, objective.phase] = (named[0], part)
-    if not asked:
+            windows[objective.endpoint, objective.phase] = (named[0], part)
+    if not windows:
         return {}
     populations = [
         Population(part.window.start_s, part.window.end_s, endpoint=at, who=who)
-        for at, part in asked.values()
+        for at, part in windows.values()
         for who in (Who.OK, Who.EVERY_FAILED, Who.AT_LEAST)
     ]
     found, _ = distributions(folder, series, populations, by_endpoint=False)
     triples = zip(found[0::3], found[1::3], found[2::3], strict=True)
     return {
         key: EndpointCounts(ok=ok, failed=failed.requests, at_least=at_least)
-        for key, (ok, failed, at_least) in zip(asked, triples, strict=True)
+        for key, (ok, failed, at_least) in zip(windows, triples, strict=True)
         if ok.requests + failed.requests
     }
 
@@ -54,10 +54,10 @@ def platform_of(
     series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None, cost: Cost | None
 ) -> Platform:
     """Return what the platform, or the service by its headers, told of instances, CPU and cost."""
-    ready = [one.ready_s for one in series.instances]
-    points = [one for one in cloud or () if one.metric == cloud_metrics.CPU]
-    at_s = np.concatenate([one.end_s for one in points]) if points else np.empty(0)
-    ratio = np.concatenate([one.value for one in points]) if points else np.empty(0)
+    ready = [instance.ready_s for instance in series.instances]
+    points = [metric for metric in cloud or () if metric.metric == cloud_metrics.CPU]
+    at_s = np.concatenate([point.end_s for point in points]) if points else np.empty(0)
+    ratio = np.concatenate([point.value for point in points]) if points else np.empty(0)
     order = np.argsort(at_s, kind="stable")
     return Platform(
         instances=instances_per_s(series, gauge),

@@ -38,7 +38,7 @@ def suggest(
             _max_instances(served, limits, prices, size),
             _concurrency(data, served, limits),
         ]
-    return tuple(one for one in found if one is not None)
+    return tuple(suggestion for suggestion in found if suggestion is not None)
 
 
 def _unfit(data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike], served: _Served | None) -> bool:
@@ -47,10 +47,10 @@ def _unfit(data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike],
     inside = slice(window.start_s, window.end_s)
     failing = data.series.failed[inside].sum() >= rules.ERROR_RATIO * max(1, data.series.started[inside].sum())
     full = np.zeros(data.series.seconds, dtype=np.bool_)
-    for one in spikes:
-        if one.cause in SATURATIONS:
-            full[one.onset_s : one.end_s] = True
-    overloaded = not data.baseline.known or any(one.cut and one.cause in SATURATIONS for one in spikes)
+    for spike in spikes:
+        if spike.cause in SATURATIONS:
+            full[spike.onset_s : spike.end_s] = True
+    overloaded = not data.baseline.known or any(spike.cut and spike.cause in SATURATIONS for spike in spikes)
     overloaded |= bool(full[inside].mean() >= rules.THROUGHOUT) if window.length_s else False
     idle = served is not None and served.in_flight < rules.IDLE_RATIO * served.instances
     return bool(failing) or bool(data.outages) or overloaded or idle
@@ -59,15 +59,15 @@ def _unfit(data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike],
 def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
     """Return more instances where all that max instances allows were serving and the load was more than they held."""
     most, counted, demand = data.run.target.limits.max_instances, data.instances, data.demand
-    full = [one for one in spikes if one.cause in SATURATIONS and one.confidence != Confidence.LOW]
+    full = [spike for spike in spikes if spike.cause in SATURATIONS and spike.confidence != Confidence.LOW]
     if most is None or counted is None or demand is None or not full or counted.max() < most:
         return None
-    worst = max(full, key=lambda one: one.extra_waiting_request_s)
+    worst = max(full, key=lambda spike: spike.extra_waiting_request_s)
     inside = slice(worst.onset_s, max(worst.end_s, worst.onset_s + 1))
-    calm = np.ones(data.series.seconds, dtype=np.bool_)
-    for one in spikes:
-        calm[max(0, one.onset_s - rules.WINDOW_S) : one.end_s + rules.WINDOW_S] = False
-    each = (demand / counted)[calm]
+    normal = np.ones(data.series.seconds, dtype=np.bool_)
+    for spike in spikes:
+        normal[max(0, spike.onset_s - rules.WINDOW_S) : spike.end_s + rules.WINDOW_S] = False
+    each = (demand / counted)[normal]
     if not len(each) or np.isnan(each).all() or np.nanmax(each) <= 0:
         return None
     peak, held = float(np.nanmax(demand[inside])), float(np.nanpercentile(each, 95))
@@ -112,7 +112,7 @@ class _Served:
     in_flight: float
     where: str
     most_instances: float
-    held_calmly: float
+    held_normally: float
 
 
 def _size(run: Run) -> _Size:
@@ -138,22 +138,22 @@ def _served(data: RunData, parts: Sequence[PhaseWindow]) -> _Served | None:
     if not throughput:
         return None
     waited_s = float(series.ok_response_us[inside].sum()) / 1e6
-    calm = np.ones(series.seconds, dtype=np.bool_)
-    for one in data.spikes:
-        calm[one.onset_s : one.end_s] = False
-    held = (series.in_flight / per_s)[calm]
+    normal = np.ones(series.seconds, dtype=np.bool_)
+    for spike in data.spikes:
+        normal[spike.onset_s : spike.end_s] = False
+    held = (series.in_flight / per_s)[normal]
     return _Served(
         throughput_per_s=throughput,
         instances=float(per_s[inside].mean()),
         in_flight=waited_s / steady.window.length_s,
         where=steady.name.value,
         most_instances=float(per_s.max()),
-        held_calmly=float(np.percentile(held, 99)) if len(held) else 0.0,
+        held_normally=float(np.percentile(held, 99)) if len(held) else 0.0,
     )
 
 
 def _min_instances(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
-    cold = next((one for one in spikes if one.cause == Cause.COLD_START), None)
+    cold = next((spike for spike in spikes if spike.cause == Cause.COLD_START), None)
     if cold is None or (data.run.target.limits.min_instances or 0) >= 1:
         return None
     month = prices.idle_usd(SECONDS_PER_MONTH, vcpu=size.vcpu, memory_gib=size.gib)
@@ -202,7 +202,7 @@ def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Sug
     """Return the knee of one instance; nothing from a run that did not see it, and no less than was held calmly."""
     if served is None or not limits.reached or limits.in_flight_at_knee is None:
         return None
-    knee, held = limits.in_flight_at_knee, served.held_calmly
+    knee, held = limits.in_flight_at_knee, served.held_normally
     value = min(1000, max(1, math.ceil(knee), math.ceil(held)))
     now = data.run.target.limits.concurrency
     if now is not None and value >= now:

@@ -69,7 +69,11 @@ def _judged(
         scopes = list(dict.fromkeys(line.scope for line in comparison.lines))
         why = f"the two sides have no {margin.scope or 'phase'} in common to compare"
         return Judged.UNDECIDED, why, f"Compare what both have: {formats.listing(scopes)}." if scopes else ""
-    unlike = [f"{one.what} {one.a} against {one.b}" for one in comparison.differences if one.matters]
+    unlike = [
+        f"{difference.what} {difference.a} against {difference.b}"
+        for difference in comparison.differences
+        if difference.matters
+    ]
     if unlike:
         cure = "Run both sides alike, or name another baseline."
         return Judged.UNDECIDED, f"the two sides were not run alike: {'; '.join(unlike)}", cure

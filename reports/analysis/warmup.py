@@ -20,7 +20,7 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
     within = np.zeros(len(known), dtype=np.bool_)
     place = steady or Window(0, series.seconds)
     within[place.start_s // width : -(-place.end_s // width)] = True
-    normal = known & within & ~levels.hot
+    normal = known & within & ~levels.anomalous
     chosen = normal if normal.any() else known & within
     first = time_to_first_answer_s(series)
     young = young_requests(series, Window(0, series.seconds))
@@ -50,21 +50,21 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
     )
 
 
-def _extra_waiting(series: Series, calm: Bools, raised: Bools, until: Window) -> float | None:
+def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) -> float | None:
     """Return the waiting until `until` beyond the mean of calm windows, in request-seconds; None without any.
 
     Of the windows whose p95 is raised alone: what is answered faster under the light load of a ramp does not make up
     for those who waited, and a spike of the steady phase is no calm to measure against.
     """
     width = rules.WINDOW_S
-    spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(calm))]
-    answered = sum(span.sum(series.ok) for span, is_calm in zip(spans, calm.tolist(), strict=True) if is_calm)
+    spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(normal))]
+    answered = sum(span.sum(series.ok) for span, is_normal in zip(spans, normal.tolist(), strict=True) if is_normal)
     if not answered:
         return None
     waited_us = sum(
         float(series.ok_response_us[span.start_s : span.end_s].sum())
-        for span, is_calm in zip(spans, calm.tolist(), strict=True)
-        if is_calm
+        for span, is_normal in zip(spans, normal.tolist(), strict=True)
+        if is_normal
     )
     mean_ms = waited_us / answered / 1000
     early = [

@@ -92,10 +92,10 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[MetricSeries, ...] | 
 def revisions_in(cloud: tuple[MetricSeries, ...] | None, series: Series) -> list[str]:
     """Return the revisions that answered requests during the run, by name; empty when they are not known."""
     found = set()
-    for one in cloud or ():
-        inside = (one.end_s > 0) & (one.start_s < series.seconds)
-        if one.metric == REQUEST_COUNT and np.nansum(one.value[inside]) > 0:
-            found.add(str(one.labels.get(REVISION_LABEL, "")))
+    for metric in cloud or ():
+        inside = (metric.end_s > 0) & (metric.start_s < series.seconds)
+        if metric.metric == REQUEST_COUNT and np.nansum(metric.value[inside]) > 0:
+            found.add(str(metric.labels.get(REVISION_LABEL, "")))
     return sorted(found - {""})
 
 

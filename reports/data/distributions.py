@@ -61,7 +61,7 @@ def poisson_tail(counts: npt.ArrayLike, mean: float) -> Floats:
 
 def normal_below(z: Floats) -> Floats:
     """Return the chance that a standard normal variable is below each `z`."""
-    return np.array([math.erfc(-one / math.sqrt(2)) / 2 for one in z.ravel()]).reshape(z.shape)
+    return np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in z.ravel()]).reshape(z.shape)
 
 
 def _weights(log_ratios: Floats) -> Floats:

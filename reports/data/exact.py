@@ -107,9 +107,9 @@ def distributions(
         tally.add((np.broadcast_to(group, us.shape)[chosen] << US_BITS) + us[chosen])
     keys, counts = tally.result()
     edges = np.searchsorted(keys, np.arange(groups + 1) << US_BITS)
-    asked = [*populations, *(Population(0, series.seconds, endpoint=at) for at in range(endpoints))]
+    wanted_populations = [*populations, *(Population(0, series.seconds, endpoint=at) for at in range(endpoints))]
     found = []
-    for at, population in enumerate(asked):
+    for at, population in enumerate(wanted_populations):
         mine = slice(edges[at], edges[at + 1])
         requests = int(cumulated[at, -1])
         exact = _values(wanted[at], cumulated[at], keys[mine] & MAX_US, counts[mine])

@@ -30,14 +30,14 @@ def failures_of(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:
     """
     expected = int(series.failed.sum() + series.generator.sum())
     found, said = _recorded(folder, series)
-    if sum(one.count for one in found) != expected:
+    if sum(kind.count for kind in found) != expected:
         if found and not said:
             said = f"{folder.failures.name} counts other failures than the rows hold; they are counted from the rows."
         found = _counted(folder, series) if expected else []
     merged = _by_endpoint(found, series)
-    named = [one for one in merged if one.name or one.method]
-    remainder = [one for one in merged if not (one.name or one.method)]
-    return [*_limited(sorted(named, key=lambda one: -one.count)), *remainder], said
+    named = [kind for kind in merged if kind.name or kind.method]
+    remainder = [kind for kind in merged if not (kind.name or kind.method)]
+    return [*_limited(sorted(named, key=lambda kind: -kind.count)), *remainder], said
 
 
 def _recorded(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:
@@ -78,16 +78,16 @@ def _counted(folder: RunFolder, series: Series) -> list[Failure]:
         failures.add(batch)
     return [
         Failure(
-            method=one.method,
-            name=one.name,
-            kind=one.kind,
-            status=one.status,
-            message=one.message,
-            count=one.count,
-            first_s=round((one.first_ns - series.t0_ns) / 1e9, 3),
-            last_s=round((one.last_ns - series.t0_ns) / 1e9, 3),
+            method=kind.method,
+            name=kind.name,
+            kind=kind.kind,
+            status=kind.status,
+            message=kind.message,
+            count=kind.count,
+            first_s=round((kind.first_ns - series.t0_ns) / 1e9, 3),
+            last_s=round((kind.last_ns - series.t0_ns) / 1e9, 3),
         )
-        for one in failures.kinds()
+        for kind in failures.kinds()
     ]
 
 
@@ -122,14 +122,14 @@ def _by_endpoint(found: list[Failure], series: Series) -> list[Failure]:
 def _limited(found: list[Failure]) -> list[Failure]:
     shown, rest = found[:MAX_LINES], found[MAX_LINES:]
     if rest:
-        firsts = [one.first_s for one in rest if one.first_s is not None]
-        lasts = [one.last_s for one in rest if one.last_s is not None]
+        firsts = [kind.first_s for kind in rest if kind.first_s is not None]
+        lasts = [kind.last_s for kind in rest if kind.last_s is not None]
         shown.append(
             Failure(
                 kind="various",
                 status=None,
                 message=f"({len(rest):,} more kinds of failure)",
-                count=sum(one.count for one in rest),
+                count=sum(kind.count for kind in rest),
                 first_s=min(firsts, default=None),
                 last_s=max(lasts, default=None),
             )

@@ -79,7 +79,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
         damage = str(error)
     if lines.skipped > 1:  # a kill cuts the last one short
         damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
-    columns = {name: _over_workers([one[name] for one in workers.values()], name, seconds) for name in names}
+    columns = {name: _over_workers([worker[name] for worker in workers.values()], name, seconds) for name in names}
     planned = columns["planned_users"]
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:

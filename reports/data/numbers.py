@@ -98,14 +98,14 @@ def young_requests(series: Series, window: Window) -> int | None:
     return None if series.young is None else window.sum(series.young)
 
 
-def extra_waiting_request_s(series: Series, window: Window, calm_mean_ms: float) -> float:
+def extra_waiting_request_s(series: Series, window: Window, normal_mean_ms: float) -> float:
     """Return the waiting that the window cost beyond normal seconds.
 
     Formula: Σ response time − n × baseline mean. Population: outcome `ok`, started in the window. Unit: request-seconds
     (10 requests that each waited 2 s longer are 20). Cannot tell: the waiting of requests that failed.
     """
     total_s = float(series.ok_response_us[window.start_s : window.end_s].sum()) / 1e6
-    return total_s - window.sum(series.ok) * calm_mean_ms / 1000
+    return total_s - window.sum(series.ok) * normal_mean_ms / 1000
 
 
 def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:

@@ -85,7 +85,7 @@ OUTAGE_RATIO, OUTAGE_FAILURES = 0.2, 3
 SILENT_S, SILENT_ANSWERS, SILENCE_BEFORE_S = 4, 8, 60
 """No answer in so many whole seconds (five seconds hold four at least) in which the minute before would give eight."""
 
-CALM_PERCENTILE, CALM_PERCENTILE_SHORT, SHORT_RUN_S = 25, 10, 600
+NORMAL_PERCENTILE, NORMAL_PERCENTILE_SHORT, SHORT_RUN_S = 25, 10, 600
 """That quartile; in a run shorter than 10 min a ramp and its scaling fill most of it: there the lowest tenth."""
 
 BASELINE_PASSES = 3
@@ -124,7 +124,7 @@ SPREAD_WINDOWS, MAD_OF_FEW = 10, 0.3
 LOOK_BACK_WINDOWS = 6
 """An onset is looked for at most a minute before the first window that is certain."""
 
-HOT_SECOND_RATIO = 0.2
+ANOMALOUS_SECOND_RATIO = 0.2
 """A second belongs to a spike when a fifth of its requests pass the limit (p95 needs a twentieth)."""
 
 MIN_SLOW_REQUESTS = 4
@@ -170,7 +170,7 @@ NEW_DEMAND = 1.03
 NEW_ARRIVALS = 1.1
 """The same for arrivals, whose mean over 10 s at 10/s scatters by 10 %."""
 
-CALM_SECONDS = 60
+NORMAL_SECONDS = 60
 """Fewer calm seconds than this do not tell what a service can serve."""
 
 RISING_DEMAND = 1.15

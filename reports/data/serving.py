@@ -17,8 +17,8 @@ def instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats | Non
     """
     second = np.arange(series.seconds)
     if series.instances:
-        first = np.sort([one.first_seen_s for one in series.instances])
-        last = np.sort([one.last_seen_s for one in series.instances])
+        first = np.sort([instance.first_seen_s for instance in series.instances])
+        last = np.sort([instance.last_seen_s for instance in series.instances])
         counted = np.searchsorted(first, second, side="right") - np.searchsorted(last, second, side="left")
         return np.asarray(np.maximum(counted, 1), dtype=np.float64)
     if gauge is None:

@@ -162,7 +162,7 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
         values = run.series.columns.get(line.column)
         if values is None or all(not v if chart.failures else v is None for v in values):
             continue
-        if line.counted and any(one["counted"] for one in found):
+        if line.counted and any(mark["counted"] for mark in found):
             continue
         shade = 2 if len(chart.lines) == 1 else min(at + 1, SHADES)
         found.append(
@@ -199,8 +199,8 @@ def _spans_decades(chart: Chart, report: Report) -> bool:
 
 
 def _limits(report: Report) -> list[dict[str, object]]:
-    told = {(o.limit, o.text) for run in report.runs for o in run.objectives if o.unit == "ms"}
-    return [{"y": limit, "label": text} for limit, text in sorted(told)]
+    limits = {(o.limit, o.text) for run in report.runs for o in run.objectives if o.unit == "ms"}
+    return [{"y": limit, "label": text} for limit, text in sorted(limits)]
 
 
 def _percentiles(report: Report) -> dict[str, object] | None:

@@ -102,7 +102,7 @@ def table_of(
 
 def _shown(rows: Sequence[tuple[RunSummary, Part]]) -> list[tuple[str, Shown]]:
     fields = type(rows[0][1]).model_fields if rows else {}
-    return [(name, one) for name, field in fields.items() for one in field.metadata if isinstance(one, Shown)]
+    return [(name, mark) for name, field in fields.items() for mark in field.metadata if isinstance(mark, Shown)]
 
 
 def _add_percentiles(values: Sequence[list[Quantile]], columns: list[Column], cells: list[list[Cell]]) -> None:
@@ -110,4 +110,4 @@ def _add_percentiles(values: Sequence[list[Quantile]], columns: list[Column], ce
     for q in sorted({quantile.q_ratio for listed in values for quantile in listed}):
         columns.append(Column(f.quantile(q), number=True))
         for row, listed in zip(cells, values, strict=True):
-            row.append(quantile_cell(next((one for one in listed if one.q_ratio == q), None)))
+            row.append(quantile_cell(next((field for field in listed if field.q_ratio == q), None)))

@@ -77,7 +77,7 @@ def _with_charts(blocks: tuple[tree.Block, ...], drawn: Collection[str]) -> tupl
     found: list[tree.Block] = []
     for block in blocks:
         if isinstance(block, tree.Charts):
-            found.append(replace(block, ids=tuple(one for one in block.ids if one in drawn)))
+            found.append(replace(block, ids=tuple(element for element in block.ids if element in drawn)))
         elif isinstance(block, tree.Beside):
             found.append(tree.Beside(_with_charts(block.blocks, drawn)))  # type: ignore[arg-type] # of the same kinds
         else:

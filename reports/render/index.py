@@ -92,15 +92,23 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
     if run is None:
         return Entry(name, "", "", "", "", "", "", why=why)
     link = f"{quote(name)}/{folder.report.name}" if folder.report.exists() else ""
-    told = (name, run.label or "", link, formats.day(run.start), run.scenario.name, run.target.kind, run.outcome.value)
+    common = (
+        name,
+        run.label or "",
+        link,
+        formats.day(run.start),
+        run.scenario.name,
+        run.target.kind,
+        run.outcome.value,
+    )
     try:
         with open_file(folder.summary, limit=MAX_SUMMARY_BYTES) as file:
             report = Report.model_validate_json(file.read())
     except (OSError, RunFolderError, ValidationError):
-        return Entry(*told)
+        return Entry(*common)
     summary = report.runs[0]
     return Entry(
-        *told,
+        *common,
         requests=summary.totals.requests,
         error_ratio=summary.totals.error_ratio,
         p95=sentences.quantile_of(sentences.main_latency(summary), 0.95),

@@ -119,13 +119,13 @@ def _spike_words(run: RunSummary) -> str:
     if not run.spikes:
         if not enough_for_spikes(run):
             return f"too few requests to look for spikes{outages}"
-        none = "no p95 spike found" if calm(run) else "no baseline to measure p95 spikes against"
+        none = "no p95 spike found" if has_baseline(run) else "no baseline to measure p95 spikes against"
         return none + outages
     causes = "; ".join(dict.fromkeys(spike.cause for spike in run.spikes))
     return f"{f.plural(len(run.spikes), 'p95 spike')} ({causes}){outages}"
 
 
-def calm(run: RunSummary) -> bool:
+def has_baseline(run: RunSummary) -> bool:
     """Whether the run has a baseline, without which "no spike" cannot be said."""
     return run.baseline is None or run.baseline.known
 
@@ -163,7 +163,7 @@ def cards(report: Report) -> tuple[Card, ...]:
 
 def _held(report: Report) -> Card:
     kind = verdict(report)
-    lines = [f"{MARKS[one.verdict]} {regression_sentence(one)}." for one in report.regressions]
+    lines = [f"{MARKS[regression.verdict]} {regression_sentence(regression)}." for regression in report.regressions]
     lines += objective_lines(report)
     several = len(report.runs) > 1
     lines += [
@@ -173,7 +173,7 @@ def _held(report: Report) -> Card:
     ]
     if kind == "unjudged":
         lines.insert(0, _failed_sentence(report))
-    if all(one.implied for run in report.runs for one in run.objectives):
+    if all(objective.implied for run in report.runs for objective in run.objectives):
         lines.append(NO_OBJECTIVE)
     values = {"held": "Yes", "missed": "No", "undecided": "Undecided", "unjudged": "Not judged"}
     return Card("Did it hold?", values[kind], VERDICT_TONES[kind], tuple(lines))
@@ -236,9 +236,11 @@ def _no_spikes(report: Report) -> Card:
 def _outage_lines(report: Report) -> tuple[str, ...]:
     """Return the worst outage of each run: an outage need not raise the latency of what is still answered."""
     worst = [
-        max(run.outages, key=lambda one: (one.failed, one.end_s - one.onset_s)) for run in report.runs if run.outages
+        max(run.outages, key=lambda outage: (outage.failed, outage.end_s - outage.onset_s))
+        for run in report.runs
+        if run.outages
     ]
-    return tuple(f"{'Outage' if one.share_ratio >= 0.5 else 'Failing'}: {one.text}" for one in worst)
+    return tuple(f"{'Outage' if outage.share_ratio >= 0.5 else 'Failing'}: {outage.text}" for outage in worst)
 
 
 def no_spike_lines(report: Report) -> list[str]:
@@ -272,13 +274,17 @@ def _difference(report: Report) -> Card:
     line = main_line(comparison)
     if line is None or line.difference_ratio is None:
         return Card(heading, "No p95 to compare", "unsure", tuple(comparison.notes[:1]))
-    unfair = [f"{one.what} {one.a} against {one.b}" for one in comparison.differences if one.matters]
+    unfair = [
+        f"{difference.what} {difference.a} against {difference.b}"
+        for difference in comparison.differences
+        if difference.matters
+    ]
     lines = [f"Not a fair comparison: {'; '.join(unfair)}."] if unfair else []
     lines.append(f"{f.phase(line.scope).capitalize()}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}.")
     if line.low_ratio is not None:
         lines.append(f"95 % interval {f.change_interval(line.low_ratio, line.high_ratio)}.")
-    words = verdict_words(line, comparison)
-    lines.append(f"{words[:1].upper()}{words[1:]}.")
+    text = verdict_text(line, comparison)
+    lines.append(f"{text[:1].upper()}{text[1:]}.")
     tone = COMPARED_TONES.get(line.verdict, "unsure")
     return Card(heading, f"p95 {f.change(line.difference_ratio)}", "unsure" if unfair else tone, tuple(lines))
 
@@ -289,7 +295,7 @@ def main_line(comparison: Comparison) -> ComparedLine | None:
     return p95.get("steady") or p95.get("all") or next(iter(p95.values()), None)
 
 
-def verdict_words(line: ComparedLine, comparison: Comparison) -> str:
+def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
     """Return what a compared line comes to, and when it is open what would decide it."""
     a, b = comparison.a_name, comparison.b_name
     if line.low_ratio is None:
@@ -347,12 +353,12 @@ def _cost(report: Report) -> Card:
 
 def phase_of(run: RunSummary, name: str) -> Phase | None:
     """Return the run's phase of that name, if it had requests in it."""
-    return next((one for one in run.phases if one.name == name and one.requests), None)
+    return next((phase for phase in run.phases if phase.name == name and phase.requests), None)
 
 
 def quantile_of(latency: list[Quantile], q_ratio: float) -> Quantile | None:
     """Return one percentile of a list, None when it is not in it."""
-    return next((one for one in latency if one.q_ratio == q_ratio), None)
+    return next((row for row in latency if row.q_ratio == q_ratio), None)
 
 
 def main_latency(run: RunSummary) -> list[Quantile]:

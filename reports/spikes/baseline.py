@@ -53,7 +53,7 @@ class Levels:
 
     baseline: Floats
     on: Floats
-    hot: Bools
+    anomalous: Bools
     raised: Bools
     of: Baseline
 
@@ -74,7 +74,7 @@ def measure(series: Series) -> Windows:
     )
 
 
-def tell_apart(series: Series, windows: Windows, load: Load) -> Levels:
+def classify(series: Series, windows: Windows, load: Load) -> Levels:
     """Return each window's baseline and limits, and which windows are hot.
 
     All on log p95: a rise is a ratio. Hot windows leave the baseline, which is then taken again.
@@ -83,23 +83,23 @@ def tell_apart(series: Series, windows: Windows, load: Load) -> Levels:
     level = np.log(np.where(known, np.maximum(windows.p95_us, 1.0), 1.0))
     low = np.log(np.where(known, np.maximum(windows.low_us, 1.0), 1.0))
     of = _baseline(series, level[known], load)
-    calm_level = np.log(max((of.p95_ms or 0.0) * 1000, 1.0))
-    cap = calm_level + np.log(rules.BASELINE_CAP)
+    normal_level = np.log(max((of.p95_ms or 0.0) * 1000, 1.0))
+    cap = normal_level + np.log(rules.BASELINE_CAP)
     long = _long(series, windows)
-    hot: Bools = known & (level > cap)  # provisional: these may be spikes
+    anomalous: Bools = known & (level > cap)  # provisional: these may be spikes
     baseline = on = off = level
     for _ in range(rules.BASELINE_PASSES):
-        baseline = np.minimum(_median_around(level, known & ~hot, calm_level), cap)
+        baseline = np.minimum(_median_around(level, known & ~anomalous, normal_level), cap)
         if not of.known:
-            baseline = np.full(len(level), calm_level)
-        spread = _spread((level - baseline)[known & ~hot])
+            baseline = np.full(len(level), normal_level)
+        spread = _spread((level - baseline)[known & ~anomalous])
         on = _limit(baseline, spread)
         off = baseline + max(np.log(rules.OFF_RATIO), rules.OFF_MAD * spread)
-        before, hot = hot, _hot(windows, known, level, low, on, off)
-        hot |= known & _hot_for_long(long, baseline, ~before, spread) & (level > off)
-        if (before == hot).all():
+        before, anomalous = anomalous, _anomalous(windows, known, level, low, on, off)
+        anomalous |= known & _anomalous_for_a_minute(long, baseline, ~before, spread) & (level > off)
+        if (before == anomalous).all():
             break
-    return Levels(baseline=baseline, on=on, hot=hot, raised=known & (level > off), of=of)
+    return Levels(baseline=baseline, on=on, anomalous=anomalous, raised=known & (level > off), of=of)
 
 
 def _spread(rest: Floats) -> float:
@@ -119,7 +119,7 @@ def _limit(baseline: Floats, spread: float) -> Floats:
     return np.asarray(np.log(np.maximum(raised, np.exp(baseline) + rules.ON_MS * 1000)))
 
 
-def _hot(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats, off: Floats) -> Bools:
+def _anomalous(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats, off: Floats) -> Bools:
     certain = known & (low > on)
     narrow = np.log(np.where(windows.narrow_requests >= 3, np.maximum(windows.narrow_low_us, 1.0), 1.0))
     certain |= narrow > on + np.log(rules.UNWIDENED_FACTOR)
@@ -147,14 +147,14 @@ def _long(series: Series, windows: Windows) -> _Long:
     return _Long(np.log(np.maximum(level, 1.0)), np.log(np.maximum(low, 1.0)))
 
 
-def _hot_for_long(long: _Long, baseline: Floats, calm: Bools, spread_of_windows: float) -> Bools:
+def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread_of_windows: float) -> Bools:
     """Return the windows within a minute whose p95 is certainly raised, against the spread of calm minutes."""
     found = np.zeros(len(baseline), dtype=np.bool_)
     if not len(long.level):
         return found
     width = rules.LONG_WINDOWS
     around = np.array([baseline[at : at + width].mean() for at in range(len(long.level))])
-    quiet = np.array([calm[at : at + width].all() for at in range(len(long.level))])
+    quiet = np.array([normal[at : at + width].all() for at in range(len(long.level))])
     rest = (long.level - around)[quiet & ~np.isnan(long.level)]
     spread = _spread(rest) if len(rest) >= rules.SPREAD_WINDOWS else spread_of_windows
     for at in np.flatnonzero(np.nan_to_num(long.low, nan=-np.inf) > _limit(around, spread)).tolist():
@@ -170,7 +170,7 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     if not len(level):
         return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
     short = series.seconds < rules.SHORT_RUN_S
-    quartile = float(np.percentile(level, rules.CALM_PERCENTILE_SHORT if short else rules.CALM_PERCENTILE))
+    quartile = float(np.percentile(level, rules.NORMAL_PERCENTILE_SHORT if short else rules.NORMAL_PERCENTILE))
     light_us = _light_us(series, float(np.exp(quartile)), load)
     if light_us is not None:
         return Baseline(
@@ -178,20 +178,20 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
             p95_ms=light_us / 1000,
             text=f"Measured against light load: p95 was {light_us / 1000:.0f} ms there.",
         )
-    calm_ms = float(np.exp(quartile)) / 1000
-    calm = Baseline(
+    normal_ms = float(np.exp(quartile)) / 1000
+    normal = Baseline(
         reference="normal windows",
-        p95_ms=calm_ms,
-        text=f"Measured against the run's normal windows: p95 {calm_ms:.0f} ms.",
+        p95_ms=normal_ms,
+        text=f"Measured against the run's normal windows: p95 {normal_ms:.0f} ms.",
     )
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
-    if usual_us < rules.QUEUE_MS * 1000 or calm_ms * 1000 < usual_us / rules.LIGHT_RATIO:
-        return calm  # the calm windows lie far below what is usual
-    return _queued(series, load, calm, fastest_us=fastest_us, most_us=most_us, usual_us=usual_us)
+    if usual_us < rules.QUEUE_MS * 1000 or normal_ms * 1000 < usual_us / rules.LIGHT_RATIO:
+        return normal  # the calm windows lie far below what is usual
+    return _queued(series, load, normal, fastest_us=fastest_us, most_us=most_us, usual_us=usual_us)
 
 
 def _queued(
-    series: Series, load: Load, calm: Baseline, *, fastest_us: float, most_us: float, usual_us: float
+    series: Series, load: Load, normal: Baseline, *, fastest_us: float, most_us: float, usual_us: float
 ) -> Baseline:
     """Return `calm` unless requests queued throughout: then the fastest are the reference, or nothing is."""
     waiting = _waiting_ratio(series, load)
@@ -200,13 +200,13 @@ def _queued(
     if not queued and _flat(series, load):
         queued, said = True, f"more users got no more answers, and {said}"
     if not queued and (waiting or 0.0) < rules.ONLY_WAITING_RATIO:
-        return calm
+        return normal
     users = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
     if not queued or waiting is None:
         text = f"Whether the run was ever calm cannot be said: {said}, and {users}."
-        return Baseline(reference="nothing", p95_ms=calm.p95_ms, text=text)
+        return Baseline(reference="nothing", p95_ms=normal.p95_ms, text=text)
     if waiting < rules.WAITING_RATIO:
-        return calm
+        return normal
     text = f"The run was never calm: {said}, and {users}."
     return Baseline(reference="fastest requests", p95_ms=fastest_us / 1000, text=text)
 
@@ -245,7 +245,7 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
         return None
     for chosen, least_ms in _light_stretches(series, load, enough, p95):
         light_p95, light_median = float(np.median(p95[chosen])), float(np.median(median[chosen]))
-        usual = float(np.percentile(median[enough], rules.CALM_PERCENTILE))
+        usual = float(np.percentile(median[enough], rules.NORMAL_PERCENTILE))
         far = quartile_us >= rules.LIGHT_RATIO * light_p95 and usual >= rules.LIGHT_RATIO * light_median
         if far and quartile_us - light_p95 >= least_ms * 1000:
             return light_p95
@@ -302,13 +302,13 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
     return 1.0 if len(middle) > 10 and middle.mean() > 3 and middle.var() < 0.2 * middle.mean() else None
 
 
-def _median_around(level: Floats, calm: Bools, otherwise: float) -> Floats:
+def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
     """Return the median of the calm windows within rules.BASELINE_HALF_S of each; `otherwise` where too few are."""
     half = rules.BASELINE_HALF_S // rules.WINDOW_S
     found = np.full(len(level), otherwise)
     for at in range(len(level)):
         around = slice(max(0, at - half), at + half + 1)
-        near = level[around][calm[around]]
+        near = level[around][normal[around]]
         if len(near) >= rules.BASELINE_NEIGHBOURS:
             found[at] = np.median(near)
     return found

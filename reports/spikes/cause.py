@@ -55,18 +55,18 @@ class Finding:
     clauses: tuple[str, ...]
 
 
-Facts = TypeVar("Facts")
+Evidence = TypeVar("Evidence")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[Facts]):
-    """One cause: `look` gathers its facts from a spike (None: there are none), `decide` judges them; both are pure."""
+class Rule(Generic[Evidence]):
+    """One cause: `look` gathers its evidence from a spike (None: there is none), `decide` judges it; both are pure."""
 
     name: str
-    look: Callable[[SpikeView], Facts | None]
-    decide: Callable[[Facts], Finding | None]
+    look: Callable[[SpikeView], Evidence | None]
+    decide: Callable[[Evidence], Finding | None]
 
     def apply(self, view: SpikeView) -> Finding | None:
         """Return what the rule finds in a spike; None where it does not hold."""
-        facts = self.look(view)
-        return None if facts is None else self.decide(facts)
+        evidence = self.look(view)
+        return None if evidence is None else self.decide(evidence)

@@ -85,8 +85,8 @@ def explain_outage(outage: Outage, data: RunData) -> Outage:
     found = next((one for rule in OUTAGE_RULES if (one := rule.apply(view))), None)
     if found is None:
         return outage
-    told = _explanation(found)
-    return outage.model_copy(update={"cause": told.cause, "evidence": told.evidence})
+    explained = _explanation(found)
+    return outage.model_copy(update={"cause": explained.cause, "evidence": explained.evidence})
 
 
 def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, demand_new: bool | None) -> Spike:
@@ -95,8 +95,8 @@ def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, 
     if not found:
         found = [Finding(Cause.UNEXPLAINED, Confidence.LOW, _unexplained(slowed, added, demand_new=demand_new))]
     first, *others = found
-    also = [one for one in others if one.cause in FOLLOWS and first.cause not in FOLLOWS]
-    return Spike(**dict(rise), **dict(_explanation(first, *median)), also=[_explanation(one) for one in also])
+    also = [other for other in others if other.cause in FOLLOWS and first.cause not in FOLLOWS]
+    return Spike(**dict(rise), **dict(_explanation(first, *median)), also=[_explanation(cause) for cause in also])
 
 
 def _explanation(finding: Finding, *more: str) -> Explanation:
@@ -109,8 +109,8 @@ def _unexplained(slowed: Slowed, added: Added, *, demand_new: bool | None) -> tu
         missing = f"instance data {added.missing}: whether instances were added cannot be said"
         if slowed.whole:
             said = "the number of users is not known" if demand_new is None else "demand was not new"
-            return slowed.words, said, missing
-        return f"{slowed.words}, as when an instance starts", missing
+            return slowed.clause, said, missing
+        return f"{slowed.clause}, as when an instance starts", missing
     clause = "no new level of demand, no new instance, no errors: look at the model, its host, or what it depends on"
     if not slowed.whole and slowed.ratio is not None:
         clause = f"only a part of the requests slowed; {clause}"

@@ -36,13 +36,13 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     start = _unanswered(series, levels)
     if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
         stretches.insert(0, start)
-    stretches = sorted([*stretches, *_bursts(series, levels, stretches)], key=lambda one: one.window.start_s)
-    calm = np.ones(series.seconds, dtype=np.bool_)
+    stretches = sorted([*stretches, *_bursts(series, levels, stretches)], key=lambda stretch: stretch.window.start_s)
+    normal = np.ones(series.seconds, dtype=np.bool_)
     for stretch in stretches:
-        calm[stretch.window.start_s : stretch.window.end_s] = False
-    answered = series.ok[calm].sum()
-    calm_mean_ms = float(series.ok_response_us[calm].sum() / answered / 1000) if answered else 0.0
-    found = (_spike(series, windows, levels, stretch, calm_mean_ms) for stretch in stretches)
+        normal[stretch.window.start_s : stretch.window.end_s] = False
+    answered = series.ok[normal].sum()
+    normal_mean_ms = float(series.ok_response_us[normal].sum() / answered / 1000) if answered else 0.0
+    found = (_spike(series, windows, levels, stretch, normal_mean_ms) for stretch in stretches)
     return tuple(spike for spike in found if spike is not None)
 
 
@@ -60,17 +60,17 @@ def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
     """Return which windows lie in an outage and hold too few successes to have a level."""
     width = rules.WINDOW_S
     found = np.zeros(-(-series.seconds // width), dtype=np.bool_)
-    for one in outages:
-        found[one.onset_s // width : -(-one.end_s // width)] = True
+    for outage in outages:
+        found[outage.onset_s // width : -(-outage.end_s // width)] = True
     return found & (np.add.reduceat(series.ok, np.arange(0, series.seconds, width)) < 3)
 
 
 def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tuple[int, int]]:
     """Yield (first, last) window of each stretch: from the windows that are certain out to where p95 is calm again."""
-    count, begun, last = len(levels.hot), -1, -1
+    count, begun, last = len(levels.anomalous), -1, -1
     at = 0
     while at < count:
-        if not levels.hot[at]:
+        if not levels.anomalous[at]:
             at += 1
             continue
         first = at
@@ -78,7 +78,7 @@ def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tup
             first -= 1
         end, quiet, ahead = at, 0, at + 1
         while ahead < count and quiet < rules.OFF_WINDOWS:
-            if levels.hot[ahead] or levels.raised[ahead]:
+            if levels.anomalous[ahead] or levels.raised[ahead]:
                 end, quiet = ahead, 0
             elif not without[ahead]:
                 quiet += 1
@@ -113,11 +113,11 @@ def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iter
     begin = first if begin - 1 - first < least else begin - 1
     end = last if last - end - 1 < least else end + 1
     for low_first, low_last in ((first, begin - 1), (end + 1, last)):
-        hot = np.flatnonzero(levels.hot[low_first : low_last + 1])
-        if len(hot) and low_first < begin:
-            yield low_first + int(hot[0]), low_first + int(hot[-1])
-        elif len(hot):
-            yield low_first + int(hot[0]), low_last
+        anomalous = np.flatnonzero(levels.anomalous[low_first : low_last + 1])
+        if len(anomalous) and low_first < begin:
+            yield low_first + int(anomalous[0]), low_first + int(anomalous[-1])
+        elif len(anomalous):
+            yield low_first + int(anomalous[0]), low_last
     yield begin, end
 
 
@@ -128,7 +128,7 @@ def _refined(series: Series, windows: Windows, levels: Levels, first: int, last:
     begin = max(0, (first + 1) * width - int(windows.width_s[first]))
     end = min(series.seconds, (last + 1) * width)
     slow, there = _slow(series, begin, end, limit_us)
-    seconds = np.flatnonzero(_hot_seconds(slow, there))
+    seconds = np.flatnonzero(_anomalous_seconds(slow, there))
     if len(seconds):
         begin, end = begin + int(seconds[0]), begin + int(seconds[-1]) + 1
     return _Stretch(Window(begin, end), first, last, limit_us)
@@ -140,10 +140,10 @@ def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, 
     return grid.above(limit_us), grid.requests()
 
 
-def _hot_seconds(slow: Ints, there: Ints) -> Bools:
+def _anomalous_seconds(slow: Ints, there: Ints) -> Bools:
     """Return which seconds belong to a spike: a fifth of their requests slow, or half of its own usual share."""
     share = slow.sum() / max(1, there.sum())
-    needed = np.maximum(1, np.minimum(rules.HOT_SECOND_RATIO, share / 2) * there)
+    needed = np.maximum(1, np.minimum(rules.ANOMALOUS_SECOND_RATIO, share / 2) * there)
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
 
 
@@ -168,9 +168,9 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
     if valley is None:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
-    hot = _hot_seconds(slow, there)
-    early = np.flatnonzero(hot[: valley + 1])
-    late = valley + 1 + np.flatnonzero(hot[valley + 1 :])
+    anomalous = _anomalous_seconds(slow, there)
+    early = np.flatnonzero(anomalous[: valley + 1])
+    late = valley + 1 + np.flatnonzero(anomalous[valley + 1 :])
     if not len(early) or slow[valley + 1 :].sum() < rules.START_SLOW_REQUESTS or not len(late):
         return [stretch]
     first = Window(whole.start_s, whole.start_s + int(early[-1]) + 1)
@@ -205,7 +205,7 @@ def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
     if slow.sum() < rules.UNANSWERED_REQUESTS or slow.sum() < rules.UNANSWERED_RATIO * there.sum():
         return None
     begin = int(np.flatnonzero(slow)[0])
-    last = min(first_answer_s // rules.WINDOW_S, len(levels.hot) - 1)
+    last = min(first_answer_s // rules.WINDOW_S, len(levels.anomalous) - 1)
     return _Stretch(Window(begin, first_answer_s + 1), 0, last, limit_us)
 
 
@@ -221,8 +221,8 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
         limit_us = float(np.exp(levels.on[min(at, len(levels.on) - 1)])) * rules.SCAN_RATIO
         slow[begin:end] = _slow(series, begin, end, limit_us)[0]
     free = np.ones(series.seconds, dtype=np.bool_)
-    for one in stretches:
-        free[max(0, one.window.start_s - rules.SCAN_GAP_S) : one.window.end_s + rules.SCAN_GAP_S] = False
+    for stretch in stretches:
+        free[max(0, stretch.window.start_s - rules.SCAN_GAP_S) : stretch.window.end_s + rules.SCAN_GAP_S] = False
     slow = np.where(free, slow, 0)
     hit = np.zeros(series.seconds, dtype=np.bool_)
     rate = _usual_rate(slow[free])
@@ -259,7 +259,7 @@ def _usual_rate(slow: Floats) -> float:
     return max(float(kept.mean()) / 60, rules.SCAN_RATE)
 
 
-def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, calm_mean_ms: float) -> Rise | None:
+def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, normal_mean_ms: float) -> Rise | None:
     """Return the stretch as a spike; None when too few requests were slow to call it one."""
     window = stretch.window
     slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
@@ -279,7 +279,7 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
     )
     if window.length_s < rules.WINDOW_S:  # calm seconds of its window would dilute it
         own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
-        peak_s, (top, low, high) = window.start_s, (one[0] for one in own)
+        peak_s, (top, low, high) = window.start_s, (bound[0] for bound in own)
     baseline = float(np.exp(levels.baseline[peak]))
     if float(top) < rules.FEW_RATIO * baseline and slow < rules.MANY_SLOW:
         return None
@@ -295,7 +295,7 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         limit_ms=stretch.limit_us / 1000,
         requests=window.sum(series.ok),
         slow=slow,
-        extra_waiting_request_s=extra_waiting_request_s(series, window, calm_mean_ms),
+        extra_waiting_request_s=extra_waiting_request_s(series, window, normal_mean_ms),
         cut=window.end_s >= series.seconds - rules.WINDOW_S,
     )
 
@@ -326,9 +326,9 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
             text=f"{plural(slow, 'slow first request')} in the first 2 s of the load, up to {ms(worst)}.",
         )
     late = [
-        [first for first in one.first_ms if first > limit_ms(one.first_start_s or 0.0)]
-        for one in series.instances
-        if not inside(one.first_start_s or 0.0) and not inside(one.first_seen_s) and _new(one.ready_s)
+        [first for first in instance.first_ms if first > limit_ms(instance.first_start_s or 0.0)]
+        for instance in series.instances
+        if not inside(instance.first_start_s or 0.0) and not inside(instance.first_seen_s) and _new(instance.ready_s)
     ]
     slow_on = [times for times in late if times]
     if not slow_on:

@@ -34,9 +34,9 @@ def find_outages(series: Series, requests: Requests) -> tuple[Outage, ...]:
         outage for kind, failed in _by_kind(series).items() for outage in _stretches(series, requests, kind, failed)
     ]
     for silent in _silences(series, requests):
-        if not any(one.onset_s < silent.end_s and silent.onset_s < one.end_s for one in found):
+        if not any(outage.onset_s < silent.end_s and silent.onset_s < outage.end_s for outage in found):
             found.append(silent)
-    return tuple(sorted(found, key=lambda one: (one.onset_s, one.end_s)))
+    return tuple(sorted(found, key=lambda outage: (outage.onset_s, outage.end_s)))
 
 
 def _by_kind(series: Series) -> dict[str, Ints]:
@@ -167,9 +167,9 @@ def _hit(series: Series, requests: Requests, begin: int, end: int) -> tuple[str,
         np.bincount(requests.endpoint[chosen], minlength=len(series.endpoints))
         for chosen in (inside, inside & ~requests.ok)
     )
-    asked = sent * requests.thinned >= rules.OUTAGE_FAILURES
-    hit = asked & (bad >= rules.OUTAGE_RATIO * sent)
-    if not hit.any() or hit.sum() == asked.sum():
+    enough = sent * requests.thinned >= rules.OUTAGE_FAILURES
+    hit = enough & (bad >= rules.OUTAGE_RATIO * sent)
+    if not hit.any() or hit.sum() == enough.sum():
         return ()
     return tuple(
         f"{one.method} {one.name}".strip() for one, is_hit in zip(series.endpoints, hit, strict=True) if is_hit

@@ -69,34 +69,34 @@ def worst(values: Floats) -> float | None:
     return float(known.max()) if len(known) else None
 
 
-def decide_generator(facts: Generator) -> Finding | None:
+def decide_generator(evidence: Generator) -> Finding | None:
     """Hold a spike against the generator where it was busy or late enough to have made it.
 
     A loop that was late by much less than the rise counts only where no instance and no demand could have made it.
     """
-    if facts.saturated_s < rules.GENERATOR_SHARE * facts.length_s:
+    if evidence.saturated_s < rules.GENERATOR_SHARE * evidence.length_s:
         return None
-    surely = facts.busy_ratio >= rules.GENERATOR_SHARE
-    surely |= facts.lag_ratio >= rules.LAG_EXPLAINS and not _surely_cold(facts)
-    if not surely and facts.elsewhere:
+    surely = evidence.busy_ratio >= rules.GENERATOR_SHARE
+    surely |= evidence.lag_ratio >= rules.LAG_EXPLAINS and not _surely_cold(evidence)
+    if not surely and evidence.elsewhere:
         return None
     said = []
-    if facts.cpu_ratio is not None and facts.cpu_ratio >= rules.GENERATOR_CPU_RATIO:
-        said.append(f"a worker used {facts.cpu_ratio:.0%} of a core")
-    if facts.loop_lag_ms is not None and facts.loop_lag_ms > rules.GENERATOR_LAG_MS:
-        said.append(f"a worker's event loop was {facts.loop_lag_ms:.0f} ms late")
+    if evidence.cpu_ratio is not None and evidence.cpu_ratio >= rules.GENERATOR_CPU_RATIO:
+        said.append(f"a worker used {evidence.cpu_ratio:.0%} of a core")
+    if evidence.loop_lag_ms is not None and evidence.loop_lag_ms > rules.GENERATOR_LAG_MS:
+        said.append(f"a worker's event loop was {evidence.loop_lag_ms:.0f} ms late")
     clause = (
-        f"the load generator was saturated in {facts.saturated_s} s of the spike's {facts.length_s} s "
+        f"the load generator was saturated in {evidence.saturated_s} s of the spike's {evidence.length_s} s "
         f"({', '.join(said)}): it may have measured itself; use more workers and run again"
     )
     return Finding(Cause.GENERATOR, Confidence.HIGH, (clause,))
 
 
-def _surely_cold(facts: Generator) -> bool:
+def _surely_cold(evidence: Generator) -> bool:
     """Whether the first requests waited for an instance far longer than the event loop was late."""
-    waited_ms = (facts.start.first_answer_s or 0.0) * 1000
-    cold = facts.start.at_start and facts.start.first_is_new and facts.start.slow_first_answer
-    return cold and facts.lag_before_ms < waited_ms / 2
+    waited_ms = (evidence.start.first_answer_s or 0.0) * 1000
+    cold = evidence.start.at_start and evidence.start.first_is_new and evidence.start.slow_first_answer
+    return cold and evidence.lag_before_ms < waited_ms / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,9 @@ def machine_of(view: SpikeView) -> Machine | None:
     busy = np.any([np.nan_to_num(values) >= limit for values, limit in limits], axis=0)
     inside = np.zeros(len(busy), dtype=np.bool_)
     inside[spike.onset_s : spike.end_s] = True
-    for one in view.data.spikes:
-        if one is not spike:
-            busy[one.onset_s : one.end_s] &= inside[one.onset_s : one.end_s]
+    for other in view.data.spikes:
+        if other is not spike:
+            busy[other.onset_s : other.end_s] &= inside[other.onset_s : other.end_s]
     shares_it = view.data.run.target.capabilities.on_this_machine
     at = slice(spike.onset_s, spike.end_s)
     return Machine(
@@ -145,22 +145,25 @@ def machine_of(view: SpikeView) -> Machine | None:
     )
 
 
-def decide_machine(facts: Machine) -> Finding | None:
+def decide_machine(evidence: Machine) -> Finding | None:
     """Name the machine where it was busy inside the spike and hardly ever else, and not by the service's own load."""
-    if facts.inside_ratio < rules.MACHINE_SHARE or facts.outside_ratio > rules.MACHINE_SHARE * facts.inside_ratio:
+    if (
+        evidence.inside_ratio < rules.MACHINE_SHARE
+        or evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio
+    ):
         return None
-    if facts.new_demand:
+    if evidence.new_demand:
         return None
     said = []
-    if (facts.cpu_ratio or 0) >= rules.MACHINE_CPU_RATIO:
-        said.append(f"{facts.cpu_ratio:.0%} of its CPU in use")
-    if (facts.steal_ratio or 0) >= rules.MACHINE_STEAL_RATIO:
-        said.append(f"{facts.steal_ratio:.0%} of its CPU taken by other machines on its host")
-    if (facts.pressure_ratio or 0) >= rules.MACHINE_PRESSURE_RATIO:
-        said.append(f"programs waited for memory {facts.pressure_ratio:.0%} of the time")
+    if (evidence.cpu_ratio or 0) >= rules.MACHINE_CPU_RATIO:
+        said.append(f"{evidence.cpu_ratio:.0%} of its CPU in use")
+    if (evidence.steal_ratio or 0) >= rules.MACHINE_STEAL_RATIO:
+        said.append(f"{evidence.steal_ratio:.0%} of its CPU taken by other machines on its host")
+    if (evidence.pressure_ratio or 0) >= rules.MACHINE_PRESSURE_RATIO:
+        said.append(f"programs waited for memory {evidence.pressure_ratio:.0%} of the time")
     clause = (
-        f"the machine that ran the load generator was busy in {facts.inside_ratio:.0%} of the spike's seconds and "
-        f"{facts.outside_ratio:.0%} of the others ({', '.join(said)}): run again on an idle machine"
+        f"the machine that ran the load generator was busy in {evidence.inside_ratio:.0%} of the spike's seconds and "
+        f"{evidence.outside_ratio:.0%} of the others ({', '.join(said)}): run again on an idle machine"
     )
     return Finding(Cause.MACHINE, Confidence.HIGH, (clause,))
 

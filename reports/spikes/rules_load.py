@@ -29,12 +29,12 @@ class Load:
     at_max: bool | None
     max_instances: int | None
     refused_ratio: float
-    never_calm: str
+    no_baseline: str
 
     @property
     def too_much(self) -> bool:
         """Whether nearly all requests slowed under new demand, or throughout the run."""
-        return bool(self.never_calm) or (self.slowed.whole and bool(self.demand.new))
+        return bool(self.no_baseline) or (self.slowed.whole and bool(self.demand.new))
 
 
 def load_of(view: SpikeView) -> Load:
@@ -51,42 +51,42 @@ def load_of(view: SpikeView) -> Load:
         at_max=view.at_max(),
         max_instances=view.data.run.target.limits.max_instances,
         refused_ratio=refused / max(1, sent),
-        never_calm=view.data.baseline.text.rstrip(".") if never else "",
+        no_baseline=view.data.baseline.text.rstrip(".") if never else "",
     )
 
 
-def decide_refused(facts: Load) -> Finding | None:
+def decide_refused(evidence: Load) -> Finding | None:
     """Name refusals at max instances: 429s while as many instances served as may."""
-    if facts.refused_ratio < rules.ERROR_RATIO or facts.at_max is False:
+    if evidence.refused_ratio < rules.ERROR_RATIO or evidence.at_max is False:
         return None
-    clause = f"{facts.refused_ratio:.1%} of the requests inside were answered with 429"
-    if facts.at_max is None:
-        if not facts.demand.new:
+    clause = f"{evidence.refused_ratio:.1%} of the requests inside were answered with 429"
+    if evidence.at_max is None:
+        if not evidence.demand.new:
             return None
-        clauses = (clause, facts.demand.words, "whether max instances were reached is not known")
+        clauses = (clause, evidence.demand.clause, "whether max instances were reached is not known")
         return Finding(Cause.REFUSED, Confidence.LOW, clauses)
-    limit = f"all {facts.max_instances} instances that max instances allows were serving: raise --max-instances"
-    sure = Confidence.HIGH if facts.added.headers else Confidence.MEDIUM
-    return Finding(Cause.REFUSED, sure, (clause, limit, facts.demand.words))
+    limit = f"all {evidence.max_instances} instances that max instances allows were serving: raise --max-instances"
+    sure = Confidence.HIGH if evidence.added.headers else Confidence.MEDIUM
+    return Finding(Cause.REFUSED, sure, (clause, limit, evidence.demand.clause))
 
 
-def decide_saturation(facts: Load) -> Finding | None:
+def decide_saturation(evidence: Load) -> Finding | None:
     """Name saturation: nearly all requests slowed under demand that had not been served before."""
-    if not facts.too_much:
-        if facts.slowed.whole and facts.demand.new is None and facts.added.count and facts.added.headers:
-            clauses = (facts.slowed.words, facts.added.words, facts.demand.words)
+    if not evidence.too_much:
+        if evidence.slowed.whole and evidence.demand.new is None and evidence.added.count and evidence.added.headers:
+            clauses = (evidence.slowed.clause, evidence.added.clause, evidence.demand.clause)
             return Finding(Cause.SCALE_OUT, Confidence.LOW, clauses)
         return None
-    why = (facts.never_calm,) if facts.never_calm else (facts.demand.words, facts.slowed.words)
-    if not facts.added.known:
-        missing = f"instance data {facts.added.missing}: whether instances were added cannot be said"
+    why = (evidence.no_baseline,) if evidence.no_baseline else (evidence.demand.clause, evidence.slowed.clause)
+    if not evidence.added.known:
+        missing = f"instance data {evidence.added.missing}: whether instances were added cannot be said"
         return Finding(Cause.SATURATION_UNSEEN, Confidence.LOW, (*why, missing))
-    sure = Confidence.HIGH if facts.added.headers else Confidence.MEDIUM
-    if facts.added.count:
-        return Finding(Cause.SCALE_OUT, sure, (*why, facts.added.words))
+    sure = Confidence.HIGH if evidence.added.headers else Confidence.MEDIUM
+    if evidence.added.count:
+        return Finding(Cause.SCALE_OUT, sure, (*why, evidence.added.clause))
     none = "no instance was added"
-    if facts.at_max:
-        none = f"all {facts.max_instances} instances that max instances allows were serving"
+    if evidence.at_max:
+        none = f"all {evidence.max_instances} instances that max instances allows were serving"
     return Finding(Cause.SATURATION, sure, (*why, none))
 
 
@@ -120,23 +120,23 @@ def failures_of(view: SpikeView) -> Failures:
         ratio=failed / max(1, sent),
         outside_ratio=outside,
         chance=float(poisson_tail(failed - 1, max(outside, 1e-4) * sent)) if failed else 1.0,
-        outages=tuple(one.text.rstrip(".") for one in view.outages),
-        outage_ratio=max((one.share_ratio for one in view.outages), default=0.0),
+        outages=tuple(outage.text.rstrip(".") for outage in view.outages),
+        outage_ratio=max((outage.share_ratio for outage in view.outages), default=0.0),
     )
 
 
-def decide_failures(facts: Failures) -> Finding | None:
+def decide_failures(evidence: Failures) -> Finding | None:
     """Name an outage that the spike overlaps with, else errors: many, and many more than elsewhere."""
-    if facts.outages:
-        cause = Cause.OUTAGE if facts.outage_ratio >= rules.OUTAGE_MOST else Cause.ERRORS
-        if all("No answer" in text for text in facts.outages):
+    if evidence.outages:
+        cause = Cause.OUTAGE if evidence.outage_ratio >= rules.OUTAGE_MOST else Cause.ERRORS
+        if all("No answer" in text for text in evidence.outages):
             cause = Cause.OUTAGE
-        return Finding(cause, Confidence.HIGH, facts.outages)
-    if facts.ratio < rules.ERROR_RATIO or facts.ratio <= rules.ERROR_FACTOR * facts.outside_ratio:
+        return Finding(cause, Confidence.HIGH, evidence.outages)
+    if evidence.ratio < rules.ERROR_RATIO or evidence.ratio <= rules.ERROR_FACTOR * evidence.outside_ratio:
         return None
-    if facts.chance >= rules.ERROR_CHANCE:
+    if evidence.chance >= rules.ERROR_CHANCE:
         return None
-    clause = f"{facts.ratio:.1%} of the requests inside failed, {facts.outside_ratio:.2%} outside"
+    clause = f"{evidence.ratio:.1%} of the requests inside failed, {evidence.outside_ratio:.2%} outside"
     return Finding(Cause.ERRORS, Confidence.HIGH, (clause,))
 
 

@@ -40,11 +40,11 @@ def endpoints_of(view: SpikeView) -> Endpoints | None:
     if len(series.endpoints) < 2:
         return None
     slow, kept, most, unknown, hit = [], 0, 0.0, 0, 0
-    calm = view.data.calm & _near(view)
+    normal = view.data.normal & _near(view)
     for at, endpoint in enumerate(series.endpoints):
         mine = requests.endpoint == at
         inside = requests.latency_ms[view.inside & requests.ok & mine]
-        before = requests.latency_ms[calm & mine]
+        before = requests.latency_ms[normal & mine]
         if len(inside) < rules.PART_REQUESTS or len(before) < 2 * rules.PART_REQUESTS:
             continue
         beyond = float(np.mean(inside > np.percentile(before, 90)))
@@ -65,18 +65,18 @@ def _near(view: SpikeView) -> Bools:
     return np.asarray((start > view.spike.onset_s - 600) & (start < view.spike.end_s + 600))
 
 
-def decide_endpoint(facts: Endpoints) -> Finding | None:
+def decide_endpoint(evidence: Endpoints) -> Finding | None:
     """Name the endpoints that slowed while others, in the same seconds on the same instances, did not."""
-    if not facts.slow or facts.kept < 2 * rules.PART_REQUESTS:
+    if not evidence.slow or evidence.kept < 2 * rules.PART_REQUESTS:
         return None
     clauses = (
-        f"{', '.join(facts.slow)} of its calm median",
+        f"{', '.join(evidence.slow)} of its calm median",
         (
-            f"{facts.kept} requests of other endpoints in the same seconds kept theirs "
-            f"(at most {facts.kept_most:.0%} above their calm p90)"
+            f"{evidence.kept} requests of other endpoints in the same seconds kept theirs "
+            f"(at most {evidence.kept_most:.0%} above their calm p90)"
         ),
     )
-    sure = facts.all_known and facts.requests >= 2 * rules.PART_REQUESTS
+    sure = evidence.all_known and evidence.requests >= 2 * rules.PART_REQUESTS
     return Finding(Cause.ENDPOINT, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
 
 
@@ -121,34 +121,34 @@ def instances_of(view: SpikeView) -> Instances | None:
     if not hit.any() or not others.any() or not slow.sum():
         return None
     on_hit = hit[np.maximum(requests.instance, 0)] & named
-    calm = view.data.calm & hit[np.maximum(requests.instance, 0)] & (requests.instance >= 0)
+    normal = view.data.normal & hit[np.maximum(requests.instance, 0)] & (requests.instance >= 0)
     return Instances(
         slow=tuple(name for name, is_hit in zip(requests.names, hit, strict=True) if is_hit),
         slow_ratio=float(slow[hit].sum() / sent[hit].sum()),
         share_ratio=float(slow[hit].sum() / slow.sum()),
         others=int(others.sum()),
         others_ratio=float(slow[others].sum() / sent[others].sum()),
-        served_before=bool((calm & (requests.start_s < view.spike.onset_s)).sum() >= 5),
+        served_before=bool((normal & (requests.start_s < view.spike.onset_s)).sum() >= 5),
         new_ratio=float((view.slow & on_hit & view.on_added).sum() / max(1, (view.slow & on_hit).sum())),
         count=int(slow.sum()),
     )
 
 
-def decide_slow_instance(facts: Instances) -> Finding | None:
+def decide_slow_instance(evidence: Instances) -> Finding | None:
     """Name the instance that answered the slow requests, where the others kept their latency and it was not new."""
-    if facts.share_ratio < 0.7 or facts.others_ratio > rules.OTHERS_SLOW / 2 or facts.new_ratio > 0.3:
+    if evidence.share_ratio < 0.7 or evidence.others_ratio > rules.OTHERS_SLOW / 2 or evidence.new_ratio > 0.3:
         return None
-    if len(facts.slow) > facts.others or facts.count < rules.MIN_SLOW_REQUESTS:
+    if len(evidence.slow) > evidence.others or evidence.count < rules.MIN_SLOW_REQUESTS:
         return None
-    which = ", ".join(facts.slow[:3])
+    which = ", ".join(evidence.slow[:3])
     clauses = (
         (
-            f"{facts.share_ratio:.0%} of the {facts.count} slow requests were answered by {which}, "
-            f"{facts.slow_ratio:.0%} of whose requests were slow"
+            f"{evidence.share_ratio:.0%} of the {evidence.count} slow requests were answered by {which}, "
+            f"{evidence.slow_ratio:.0%} of whose requests were slow"
         ),
-        f"of the {facts.others} other instances' requests {facts.others_ratio:.0%}",
+        f"of the {evidence.others} other instances' requests {evidence.others_ratio:.0%}",
     )
-    sure = facts.served_before and facts.count >= 10
+    sure = evidence.served_before and evidence.count >= 10
     return Finding(Cause.SLOW_INSTANCE, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
 
 
@@ -220,20 +220,23 @@ def _fell(users: Floats | None, at: int) -> bool:
     return float(np.nanmean(now)) < 0.85 * float(np.nanmean(before))
 
 
-def decide_lost(facts: Lost) -> Finding | None:
+def decide_lost(evidence: Lost) -> Finding | None:
     """Name an instance that was lost, by what failed with it or by the one that replaced it."""
-    if facts.expected < rules.LOST_ANSWERS or facts.fewer_users:
+    if evidence.expected < rules.LOST_ANSWERS or evidence.fewer_users:
         return None
-    if not facts.failed and (facts.replaced_s is None or facts.more_users):
+    if not evidence.failed and (evidence.replaced_s is None or evidence.more_users):
         return None
     clauses = [
-        f"{facts.name} gave its last answer at {facts.at_s:.1f} s, {facts.expected:.0f} more were to be expected"
+        (
+            f"{evidence.name} gave its last answer at {evidence.at_s:.1f} s, "
+            f"{evidence.expected:.0f} more were to be expected"
+        )
     ]
-    if facts.failed:
-        clauses.append(f"{facts.failed} requests failed within 3 s of that")
-    if facts.replaced_s is not None:
-        clauses.append(f"a new instance was ready {facts.replaced_s:.1f} s later")
-    both = facts.failed > 0 and facts.replaced_s is not None
+    if evidence.failed:
+        clauses.append(f"{evidence.failed} requests failed within 3 s of that")
+    if evidence.replaced_s is not None:
+        clauses.append(f"a new instance was ready {evidence.replaced_s:.1f} s later")
+    both = evidence.failed > 0 and evidence.replaced_s is not None
     return Finding(Cause.REPLACED, Confidence.HIGH if both else Confidence.LOW, tuple(clauses))
 
 
@@ -266,10 +269,10 @@ def revision_of(view: SpikeView) -> Revision | None:
     """Return the revision that came around the spike; None when none did."""
     spike, data = view.spike, view.data
     first: dict[str, float] = {}
-    for one in data.cloud or ():
-        name = one.labels.get("revision_name", "")
-        counted = one.end_s[np.nan_to_num(one.value) > 0]
-        if one.metric == INSTANCE_COUNT and name and len(counted):
+    for metric in data.cloud or ():
+        name = metric.labels.get("revision_name", "")
+        counted = metric.end_s[np.nan_to_num(metric.value) > 0]
+        if metric.metric == INSTANCE_COUNT and name and len(counted):
             first[name] = min(first.get(name, np.inf), float(counted[0]))
     new = [(at, name) for name, at in first.items() if spike.onset_s - 30 <= at <= spike.end_s + 90]
     earlier = [name for name, at in first.items() if at < spike.onset_s - 30]
@@ -311,22 +314,22 @@ def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, fl
     )
 
 
-def decide_revision(facts: Revision) -> Finding | None:
+def decide_revision(evidence: Revision) -> Finding | None:
     """Name a new revision: the gauge counts it first around the spike, and its instances answered the slow requests."""
-    by_headers = facts.young_ratio is not None and facts.young_ratio >= 0.6
-    if facts.young_ratio is not None and not by_headers:
+    by_headers = evidence.young_ratio is not None and evidence.young_ratio >= 0.6
+    if evidence.young_ratio is not None and not by_headers:
         return None
     clauses = []
-    if facts.name:
-        clauses.append(f"revision {facts.name} is first counted at {facts.at_s:.0f} s, after {facts.before}")
-    if facts.replaced:
-        clauses.append(f"{facts.replaced} of {facts.were} instances were replaced from {facts.at_s:.0f} s on")
-    if facts.young_ratio is not None:
-        clauses.append(f"new instances answered {facts.young_ratio:.0%} of the slow requests")
-    if not clauses or not (facts.name or facts.replaced):
+    if evidence.name:
+        clauses.append(f"revision {evidence.name} is first counted at {evidence.at_s:.0f} s, after {evidence.before}")
+    if evidence.replaced:
+        clauses.append(f"{evidence.replaced} of {evidence.were} instances were replaced from {evidence.at_s:.0f} s on")
+    if evidence.young_ratio is not None:
+        clauses.append(f"new instances answered {evidence.young_ratio:.0%} of the slow requests")
+    if not clauses or not (evidence.name or evidence.replaced):
         return None
     sure = Confidence.LOW
-    if facts.name and by_headers:
+    if evidence.name and by_headers:
         sure = Confidence.HIGH
     return Finding(Cause.REVISION, sure, tuple(clauses))
 

@@ -48,7 +48,7 @@ def start_of(view: SpikeView) -> Start:
     if data.headers:
         ready = float(data.lifetimes.ready_s.min())
         is_new = (ready > -1.0 or not data.lifetimes.aged) and not any(
-            one.onset_s < spike.onset_s for one in data.spikes
+            other.onset_s < spike.onset_s for other in data.spikes
         )
         is_new &= spike.onset_s - rules.START_NEAR_S <= ready <= spike.end_s + spike.peak_ms / 1000 + 1
     return Start(
@@ -75,31 +75,35 @@ def _gauge_before(view: SpikeView) -> float | None:
     return 0.0 if gauge.total[0] == 0 else None
 
 
-def decide_cold_start(facts: Start) -> Finding | None:
+def decide_cold_start(evidence: Start) -> Finding | None:
     """Name a cold start from zero: the spike begins with the load, before the first instance was able to serve."""
-    if not facts.at_start:
+    if not evidence.at_start:
         return None
-    if facts.headers:
-        return _cold_by_headers(facts)
-    if not facts.slow_first_answer or (facts.gauge_before or 0) > 0:
+    if evidence.headers:
+        return _cold_by_headers(evidence)
+    if not evidence.slow_first_answer or (evidence.gauge_before or 0) > 0:
         return None
-    answer = f"nothing was answered before {facts.first_answer_s or 0:.1f} s"
-    if facts.gauge_before == 0:
+    answer = f"nothing was answered before {evidence.first_answer_s or 0:.1f} s"
+    if evidence.gauge_before == 0:
         clause = f"the gauge showed no instance at the start, and {answer}"
         return Finding(Cause.COLD_START, Confidence.MEDIUM, (clause,))
     clause = f"the spike begins with the load, and {answer}; instance data is missing"
-    return None if facts.local else Finding(Cause.COLD_START, Confidence.LOW, (clause,))
+    return None if evidence.local else Finding(Cause.COLD_START, Confidence.LOW, (clause,))
 
 
-def _cold_by_headers(facts: Start) -> Finding | None:
-    if not facts.first_is_new or facts.first_ready_s is None or (not facts.aged and (facts.gauge_before or 0) > 0):
+def _cold_by_headers(evidence: Start) -> Finding | None:
+    if (
+        not evidence.first_is_new
+        or evidence.first_ready_s is None
+        or (not evidence.aged and (evidence.gauge_before or 0) > 0)
+    ):
         return None
-    seen = "was ready" if facts.aged else "was first seen"
-    clause = f"the spike begins with the load and its first instance {seen} at {facts.first_ready_s:.1f} s"
-    if facts.aged:
-        sure = Confidence.HIGH if facts.slow_first_answer else Confidence.MEDIUM
+    seen = "was ready" if evidence.aged else "was first seen"
+    clause = f"the spike begins with the load and its first instance {seen} at {evidence.first_ready_s:.1f} s"
+    if evidence.aged:
+        sure = Confidence.HIGH if evidence.slow_first_answer else Confidence.MEDIUM
     else:
-        sure = Confidence.MEDIUM if facts.slow_first_answer and facts.gauge_before == 0 else Confidence.LOW
+        sure = Confidence.MEDIUM if evidence.slow_first_answer and evidence.gauge_before == 0 else Confidence.LOW
     return Finding(Cause.COLD_START, sure, (clause,))
 
 
@@ -152,27 +156,27 @@ def young_of(view: SpikeView) -> Young | None:
     )
 
 
-def decide_added(facts: Young) -> Finding | None:
+def decide_added(evidence: Young) -> Finding | None:
     """Name the start of an added instance: it answered the slow requests, from the first of them on.
 
     One that came after the onset did not make it; where the others slowed as well, something else did.
     """
-    if not facts.added.headers:
-        if facts.slowed.whole or facts.demand.new is None:
+    if not evidence.added.headers:
+        if evidence.slowed.whole or evidence.demand.new is None:
             return None
-        kept = f"{facts.slowed.words}: the others kept their latency"
-        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (facts.added.words, kept))
-    if facts.new_ratio < rules.YOUNG_SLOW or facts.early_ratio < rules.YOUNG_EARLY:
+        kept = f"{evidence.slowed.clause}: the others kept their latency"
+        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (evidence.added.clause, kept))
+    if evidence.new_ratio < rules.YOUNG_SLOW or evidence.early_ratio < rules.YOUNG_EARLY:
         return None
-    clause = f"added instances answered {facts.new_ratio:.0%} of the {facts.slow} slow requests"
+    clause = f"added instances answered {evidence.new_ratio:.0%} of the {evidence.slow} slow requests"
     others = "no other instance answered"
-    if facts.others_ratio is not None:
-        others = f"{facts.others_ratio:.0%} of the others' requests were slow"
-    clauses = (facts.added.words, clause, others)
-    if (facts.others_ratio or 0) > rules.OTHERS_SLOW:
+    if evidence.others_ratio is not None:
+        others = f"{evidence.others_ratio:.0%} of the others' requests were slow"
+    clauses = (evidence.added.clause, clause, others)
+    if (evidence.others_ratio or 0) > rules.OTHERS_SLOW:
         return None
-    if facts.others_ratio is None or (facts.slowed.whole and facts.demand.new):
-        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (*clauses, facts.demand.words))
+    if evidence.others_ratio is None or (evidence.slowed.whole and evidence.demand.new):
+        return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (*clauses, evidence.demand.clause))
     return Finding(Cause.ADDED_INSTANCE, Confidence.HIGH, clauses)
 
 
@@ -237,30 +241,30 @@ def _later_ratio(view: SpikeView) -> float | None:
     if users is None or np.isnan(users[spike.onset_s : spike.end_s]).all():
         return None
     later = users[spike.end_s : spike.end_s + 120].copy()
-    for one in view.data.spikes:
-        if one is not spike:
-            later[max(0, one.onset_s - spike.end_s) : max(0, one.end_s - spike.end_s)] = np.nan
+    for other in view.data.spikes:
+        if other is not spike:
+            later[max(0, other.onset_s - spike.end_s) : max(0, other.end_s - spike.end_s)] = np.nan
     if np.isnan(later).all():
         return None
     return float(np.nanmax(later)) / max(float(np.nanmax(users[spike.onset_s : spike.end_s])), 1e-9)
 
 
-def decide_lazy(facts: Lazy) -> Finding | None:
+def decide_lazy(evidence: Lazy) -> Finding | None:
     """Name first requests on a warm instance: it was up long before, slow at first, and fast later at no less load."""
-    if facts.ready_before_s < rules.YOUNG_S or facts.fresh_ratio < 0.7 or facts.late_ratio > 0.2:
+    if evidence.ready_before_s < rules.YOUNG_S or evidence.fresh_ratio < 0.7 or evidence.late_ratio > 0.2:
         return None
-    if facts.early_ratio < 0.4 or (facts.later_ratio is not None and facts.later_ratio < 0.9):
+    if evidence.early_ratio < 0.4 or (evidence.later_ratio is not None and evidence.later_ratio < 0.9):
         return None
-    many = facts.instances != 1
+    many = evidence.instances != 1
     clause = (
-        f"{facts.fresh_ratio:.0%} of the {facts.slow} slow requests were among the first that "
-        f"{facts.instances} instance{'s' * many} answered, though {'they were' if many else 'it was'} ready "
-        f"{facts.ready_before_s:.0f} s before: what {'they load' if many else 'it loads'} at the first request"
+        f"{evidence.fresh_ratio:.0%} of the {evidence.slow} slow requests were among the first that "
+        f"{evidence.instances} instance{'s' * many} answered, though {'they were' if many else 'it was'} ready "
+        f"{evidence.ready_before_s:.0f} s before: what {'they load' if many else 'it loads'} at the first request"
     )
-    later = f"afterwards {facts.late_ratio:.0%} were slow"
-    if facts.later_ratio is not None:
-        later += f" at × {facts.later_ratio:.2f} of the load"
-    sure = Confidence.HIGH if facts.late_ratio < 0.1 and facts.fresh_ratio > 0.85 else Confidence.MEDIUM
+    later = f"afterwards {evidence.late_ratio:.0%} were slow"
+    if evidence.later_ratio is not None:
+        later += f" at × {evidence.later_ratio:.2f} of the load"
+    sure = Confidence.HIGH if evidence.late_ratio < 0.1 and evidence.fresh_ratio > 0.85 else Confidence.MEDIUM
     return Finding(Cause.LAZY, sure, (clause, later))
 
 

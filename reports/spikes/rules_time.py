@@ -95,19 +95,19 @@ def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
     return found
 
 
-def decide_throttled(facts: Waking) -> Finding | None:
+def decide_throttled(evidence: Waking) -> Finding | None:
     """Name CPU that is throttled between requests: those that meet an idle instance are slow, the others are not."""
-    if not facts.inside or facts.times < 3 or facts.ratio < rules.WAKING_SLOW or facts.others_ratio > 0.1:
+    if not evidence.inside or evidence.times < 3 or evidence.ratio < rules.WAKING_SLOW or evidence.others_ratio > 0.1:
         return None
     clauses = (
         (
-            f"{facts.ratio:.0%} of the requests that met an instance idle for {facts.idle_s:g} s or longer were slow "
-            f"({facts.times} times), {facts.others_ratio:.1%} of those that met a busy one"
+            f"{evidence.ratio:.0%} of the requests that met an instance idle for {evidence.idle_s:g} s or longer were "
+            f"slow ({evidence.times} times), {evidence.others_ratio:.1%} of those that met a busy one"
         ),
         "an instance gets no CPU between requests unless it is billed for instances (--no-cpu-throttling)",
     )
-    sure = Confidence.HIGH if facts.times >= 5 else Confidence.MEDIUM
-    return Finding(Cause.THROTTLED, sure if facts.named else Confidence.LOW, clauses)
+    sure = Confidence.HIGH if evidence.times >= 5 else Confidence.MEDIUM
+    return Finding(Cause.THROTTLED, sure if evidence.named else Confidence.LOW, clauses)
 
 
 THROTTLED_RULE = Rule("throttled", waking_of, decide_throttled)
@@ -183,21 +183,21 @@ def _pause_limit_ms(view: SpikeView) -> float:
     return max(view.limit_ms, worst / 4)
 
 
-def decide_pauses(facts: Pauses) -> Finding | None:
+def decide_pauses(evidence: Pauses) -> Finding | None:
     """Name periodic pauses: short clusters of slow requests at even intervals, without more load."""
-    if not facts.inside or facts.covered_ratio < 0.5 or facts.rest_ratio > 0.5 or facts.every_s < 3:
+    if not evidence.inside or evidence.covered_ratio < 0.5 or evidence.rest_ratio > 0.5 or evidence.every_s < 3:
         return None
-    if not facts.steady or facts.regular_ratio < rules.PAUSE_MOST:
+    if not evidence.steady or evidence.regular_ratio < rules.PAUSE_MOST:
         return None
     clauses = (
         (
-            f"{facts.times} times in the run, about every {facts.every_s:.0f} s, requests waited for up to "
-            f"{facts.length_s:.1f} s: {facts.regular_ratio:.0%} of the intervals are within "
+            f"{evidence.times} times in the run, about every {evidence.every_s:.0f} s, requests waited for up to "
+            f"{evidence.length_s:.1f} s: {evidence.regular_ratio:.0%} of the intervals are within "
             f"{rules.PAUSE_REGULAR:.0%} of that or of a multiple"
         ),
         "look for what runs at that period: garbage collection, a timer, a scheduled job",
     )
-    sure = Confidence.HIGH if facts.times >= 7 else Confidence.MEDIUM if facts.times >= 5 else Confidence.LOW
+    sure = Confidence.HIGH if evidence.times >= 7 else Confidence.MEDIUM if evidence.times >= 5 else Confidence.LOW
     return Finding(Cause.PAUSES, sure, clauses)
 
 
@@ -228,9 +228,11 @@ def dependency_of(view: SpikeView) -> Dependency:
     spike = view.spike
     inside: list[float] = []
     outside: list[float] = []
-    for one in view.data.cloud or ():
-        if one.metric == cloud_metrics.CPU:
-            for begin, end, value in zip(one.start_s.tolist(), one.end_s.tolist(), one.value.tolist(), strict=True):
+    for metric in view.data.cloud or ():
+        if metric.metric == cloud_metrics.CPU:
+            for begin, end, value in zip(
+                metric.start_s.tolist(), metric.end_s.tolist(), metric.value.tolist(), strict=True
+            ):
                 since = min(begin, end - 60) if end - begin < 1 else begin
                 overlap = min(end, spike.end_s) - max(since, spike.onset_s)
                 if np.isnan(value):
@@ -250,27 +252,27 @@ def dependency_of(view: SpikeView) -> Dependency:
     )
 
 
-def decide_dependency(facts: Dependency) -> Finding | None:
+def decide_dependency(evidence: Dependency) -> Finding | None:
     """Name a slow dependency: even the fastest requests slowed at the same load, on instances that computed no more."""
-    if not facts.slowed.whole or facts.demand.new is not False or facts.length_s < rules.DEPENDENCY_S:
+    if not evidence.slowed.whole or evidence.demand.new is not False or evidence.length_s < rules.DEPENDENCY_S:
         return None
-    if (facts.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or facts.slowed.fastest_ratio is None:
+    if (evidence.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or evidence.slowed.fastest_ratio is None:
         return None
-    if facts.cpu_ratio is not None and facts.cpu_ratio > rules.DEPENDENCY_CPU:
+    if evidence.cpu_ratio is not None and evidence.cpu_ratio > rules.DEPENDENCY_CPU:
         return None
     clauses = [
-        facts.slowed.words,
-        f"even the fastest took × {facts.slowed.fastest_ratio:.1f}",
-        f"demand was not new ({facts.demand.words})",
+        evidence.slowed.clause,
+        f"even the fastest took × {evidence.slowed.fastest_ratio:.1f}",
+        f"demand was not new ({evidence.demand.clause})",
     ]
-    if facts.cpu_ratio is not None:
+    if evidence.cpu_ratio is not None:
         clauses.append(
-            f"instances computed no more: CPU utilisation × {facts.cpu_ratio:.2f} ({facts.cpu_inside or 0:.0%})"
+            f"instances computed no more: CPU utilisation × {evidence.cpu_ratio:.2f} ({evidence.cpu_inside or 0:.0%})"
         )
-    if not facts.added.known:
-        clauses.append(f"instance data {facts.added.missing}: whether instances were lost cannot be said")
+    if not evidence.added.known:
+        clauses.append(f"instance data {evidence.added.missing}: whether instances were lost cannot be said")
     clauses.append("look at what every request waits for: a database, an API, a lock")
-    waits = facts.cpu_ratio is not None and facts.added.headers
+    waits = evidence.cpu_ratio is not None and evidence.added.headers
     return Finding(Cause.DEPENDENCY, Confidence.MEDIUM if waits else Confidence.LOW, tuple(clauses))
 
 

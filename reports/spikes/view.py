@@ -74,10 +74,12 @@ class RunData:
         return self.requests.young(self.lifetimes.first_s)
 
     @cached_property
-    def calm(self) -> Bools:
+    def normal(self) -> Bools:
         """Whether each successful request was sent outside all spikes and outages."""
         second = np.ones(self.series.seconds, dtype=np.bool_)
-        spans = [(one.onset_s, one.end_s) for one in self.spikes] + [(one.onset_s, one.end_s) for one in self.outages]
+        spans = [(spike.onset_s, spike.end_s) for spike in self.spikes] + [
+            (outage.onset_s, outage.end_s) for outage in self.outages
+        ]
         for onset, end in spans:
             second[max(0, onset - 1) : end + 1] = False
         at = np.clip(self.requests.start_s.astype(np.int64), 0, self.series.seconds - 1)
@@ -132,7 +134,7 @@ class Demand:
         return None if self.before_ratio is None else self.before_ratio >= rules.RISING_DEMAND
 
     @property
-    def words(self) -> str:
+    def clause(self) -> str:
         """The same as a clause."""
         unit, parts = "arrivals/s" if self.opened else "users", []
         if self.before_ratio is not None and self.peak is not None:
@@ -166,7 +168,7 @@ class Slowed:
         return self.most_ratio is not None and self.most_ratio >= rules.WHOLE_RATIO
 
     @property
-    def words(self) -> str:
+    def clause(self) -> str:
         """The same as a clause."""
         if self.ratio is None:
             return "there is no normal stretch of time to compare with"
@@ -206,7 +208,7 @@ class Added:
     headers: bool
 
     @property
-    def words(self) -> str:
+    def clause(self) -> str:
         """The same as a clause."""
         when = ""
         if self.at_s:
@@ -253,10 +255,10 @@ class SpikeView:
     @cached_property
     def reference(self) -> Bools | None:
         """Calm requests to compare with: of the 2 min before, else of after, else of all; None with too few."""
-        requests, calm = self.data.requests, self.data.calm
+        requests, normal = self.data.requests, self.data.normal
         onset, end = self.spike.onset_s, self.spike.end_s
-        before = calm & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
-        for chosen in (before, calm & (requests.start_s >= end), calm):
+        before = normal & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
+        for chosen in (before, normal & (requests.start_s >= end), normal):
             if chosen.sum() >= rules.BEFORE_REQUESTS:
                 return np.asarray(chosen)
         return None
@@ -272,8 +274,8 @@ class SpikeView:
                 return Slowed(None, None, None, None)
             above = float(np.mean(requests.latency_ms[core] > self.spike.baseline_ms))
             return Slowed(above, above, None, None)
-        calm_ms = requests.latency_ms[self.reference]
-        median, fast = float(np.median(calm_ms)), float(np.percentile(calm_ms, 5))
+        normal_ms = requests.latency_ms[self.reference]
+        median, fast = float(np.median(normal_ms)), float(np.percentile(normal_ms, 5))
         if not core.any():
             return Slowed(None, None, None, None)
         there = self.inside & answered
@@ -302,16 +304,16 @@ class SpikeView:
     def _served_ratio(self, users: Floats, onset: int, end: int) -> float | None:
         counted = np.ones(len(users)) if self.data.instances is None else self.data.instances
         each = users / counted
-        calm = ~np.isnan(each)
-        for one in self.data.spikes:
-            before_s, after_s = (90, 60) if one is self.spike else (60, 30)
-            calm[max(0, one.onset_s - before_s) : one.end_s + after_s] = False
+        normal = ~np.isnan(each)
+        for spike in self.data.spikes:
+            before_s, after_s = (90, 60) if spike is self.spike else (60, 30)
+            normal[max(0, spike.onset_s - before_s) : spike.end_s + after_s] = False
         if self.data.instances is None:
-            calm[onset:] = False  # what was served later may have been served by more instances
+            normal[onset:] = False  # what was served later may have been served by more instances
         early = each[onset : max(onset + 1, (onset + end) // 2)]
-        if calm.sum() <= rules.CALM_SECONDS or np.isnan(early).all():
+        if normal.sum() <= rules.NORMAL_SECONDS or np.isnan(early).all():
             return None
-        served = float(np.percentile(each[calm], 99))
+        served = float(np.percentile(each[normal], 99))
         return float(np.nanmax(early)) / served if served > 0 else None
 
     @cached_property
@@ -357,9 +359,9 @@ class SpikeView:
     def outages(self) -> tuple[Outage, ...]:
         """Outages that overlap with it."""
         return tuple(
-            one
-            for one in self.data.outages
-            if one.onset_s < self.spike.end_s + 1 and self.spike.onset_s - 1 < one.end_s
+            outage
+            for outage in self.data.outages
+            if outage.onset_s < self.spike.end_s + 1 and self.spike.onset_s - 1 < outage.end_s
         )
 
     def at_max(self, serving: int | None = None) -> bool | None:

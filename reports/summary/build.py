@@ -55,7 +55,7 @@ def build_report(
     give_back_large_blocks()
     found = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
     names = run_names(found)
-    step_s = max(step_for(one.series.seconds) for one in found)
+    step_s = max(step_for(summary.series.seconds) for summary in found)
     runs = [run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)]
     comparisons = _comparisons(found, names, baseline)
     return model.Report(
@@ -64,14 +64,14 @@ def build_report(
         notes=list(notes),
         runs=runs,
         comparisons=comparisons,
-        regressions=[judge_regression(margin, one, runs) for one in comparisons for margin in margins],
+        regressions=[judge_regression(margin, comparison, runs) for comparison in comparisons for margin in margins],
         baseline=comparisons[0].a if comparisons and (baseline or margins) else [],
     )
 
 
 def run_names(found: Sequence[Analysis]) -> list[str]:
     """Return what the report calls each run: its side, with its time of day where the side has several."""
-    sides = [_side(one) for one in found]
+    sides = [_side(summary) for summary in found]
     times = [f"{side} {formats.utc(one.run.start)}" for side, one in zip(sides, found, strict=True)]
     names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
     repeated = Counter(names)

@@ -11,18 +11,18 @@ from reports.model import Incident
 
 def incidents(run: Run) -> list[Incident]:
     """Return a sentence for each incident that `run.json` holds."""
-    return [Incident(kind=kind, text=text) for kind, text in _told(run)]
+    return [Incident(kind=kind, text=text) for kind, text in _sentences(run)]
 
 
-def _told(run: Run) -> Iterator[tuple[str, str]]:
-    yield from (("refusal", _refusal(one)) for one in run.refusals)
-    yield from (("totals difference", _difference(one)) for one in run.totals_differences)
+def _sentences(run: Run) -> Iterator[tuple[str, str]]:
+    yield from (("refusal", _refusal(refusal)) for refusal in run.refusals)
+    yield from (("totals difference", _difference(difference)) for difference in run.totals_differences)
     for jump in run.clock_jumps:
         way, by = "forward" if jump.by_s > 0 else "back", f.seconds(abs(jump.by_s))
         yield "clock jump", f"The clock of {jump.process} was set {way} by {by} at {f.utc(jump.at)} UTC."
     for pause in run.pauses:
         yield "pause", f"{pause.process} stood still for {f.seconds(pause.for_s)} from {f.utc(pause.at)} UTC on."
-    yield from (("unrecorded worker", _worker(one)) for one in run.unrecorded_workers)
+    yield from (("unrecorded worker", _worker(worker)) for worker in run.unrecorded_workers)
     if resent := sum(worker.resent for worker in run.workers):
         yield (
             "resent",

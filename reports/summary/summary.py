@@ -160,15 +160,15 @@ def _objectives(found: Analysis) -> list[model.Objective]:
     )
     judged = [
         model.Objective(
-            text=one.objective.text,
-            verdict=one.verdict.value,
-            value=one.value,
-            limit=one.objective.limit,
-            unit=one.objective.unit.value,
-            why=one.why,
-            implied=one.objective.implied,
+            text=judgement.objective.text,
+            verdict=judgement.verdict.value,
+            value=judgement.value,
+            limit=judgement.objective.limit,
+            unit=judgement.objective.unit.value,
+            why=judgement.why,
+            implied=judgement.objective.implied,
         )
-        for one in found.judgements
+        for judgement in found.judgements
     ]
     return judged if code is None else [own, *judged]
 
@@ -213,17 +213,17 @@ def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
         missing=[*damage, *_missing(found)],
         incidents=incidents(run),
         data_files=[
-            model.DataFile(name=Path(one.file).name, rows=one.rows, not_sent_at_most=one.rows_not_sent_at_most)
-            for one in run.data_files
+            model.DataFile(name=Path(file.file).name, rows=file.rows, not_sent_at_most=file.rows_not_sent_at_most)
+            for file in run.data_files
         ],
     )
 
 
 def _host(run: Run) -> dict[str, str]:
-    told = dict(run.host)
-    memory = told.pop("memory_bytes", None)
-    words = {name: str(value) for name, value in told.items() if value is not None}
-    return words | ({"memory": f"{memory / 2**30:.1f} GiB"} if isinstance(memory, int | float) else {})
+    known = dict(run.host)
+    memory = known.pop("memory_bytes", None)
+    texts = {name: str(value) for name, value in known.items() if value is not None}
+    return texts | ({"memory": f"{memory / 2**30:.1f} GiB"} if isinstance(memory, int | float) else {})
 
 
 def _limits(run: Run) -> dict[str, str]:
@@ -258,12 +258,12 @@ def _spans(flags: Bools) -> list[model.Span]:
 def _cloud_series(found: Analysis) -> list[model.CloudSeries]:
     return [
         model.CloudSeries(
-            metric=one.metric + (f" ({_words(list(one.labels.values()))})" if one.labels else ""),
-            points=len(one.end_s),
-            interval_s=_median(np.diff(one.end_s)),
-            ends_s=float(one.end_s[-1]) if len(one.end_s) else None,
+            metric=metric.metric + (f" ({_words(list(metric.labels.values()))})" if metric.labels else ""),
+            points=len(metric.end_s),
+            interval_s=_median(np.diff(metric.end_s)),
+            ends_s=float(metric.end_s[-1]) if len(metric.end_s) else None,
         )
-        for one in found.cloud or ()
+        for metric in found.cloud or ()
     ]
 
 

@@ -266,7 +266,7 @@ def check(cell: Cell, behaviour: Behaviour, end: str, read: Mapping[str, int]) -
     by_client = {name: int(count) for name, count in rows.groupby("name", observed=True).size().items()}
     missing = sum(worker.rows_missing_at_most or 0 for worker in run.workers)
     resent = sum(worker.resent for worker in run.workers)
-    refused = sum(one.count for one in run.refusals if one.lost)
+    refused = sum(refusal.count for refusal in run.refusals if refusal.lost)
     told = f"{run.outcome} {run.reasons} read {dict(read)} rows {by_client} missing {missing} resent {resent}"
     told += f"\n{cell.ran.said[-3000:]}"
     for name in CLIENTS:

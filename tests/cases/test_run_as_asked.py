@@ -141,7 +141,7 @@ def test_what_would_break_the_fleet_is_left_out_by_name(
     assert ran.done.code == 0, ran.said
     assert named in ran.said
     port = str(ran.folder.path)
-    assert not [one for one in psutil.process_iter(["environ"]) if port in str(one.info["environ"])]
+    assert not [process for process in psutil.process_iter(["environ"]) if port in str(process.info["environ"])]
 
 
 @pytest.mark.slow
@@ -269,7 +269,7 @@ def test_a_run_that_is_ended_as_its_fleet_starts_leaves_no_process(
 def _two_children(pid: int) -> list[psutil.Process] | None:
     """Return the master and the worker below a process once both run."""
     try:
-        children = [one for one in psutil.Process(pid).children() if "--loglevel" in one.cmdline()]
+        children = [child for child in psutil.Process(pid).children() if "--loglevel" in child.cmdline()]
     except psutil.Error:  # one that ended between two questions
         return None
     return children if len(children) == 2 else None

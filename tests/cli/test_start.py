@@ -40,7 +40,7 @@ def test_help_and_version_import_no_parser_and_no_verb(words: tuple[str, ...]) -
 @pytest.mark.parametrize("verb", ["scenarios", "worker", "serve"])
 def test_a_verb_imports_no_other_verb(verb: str) -> None:
     own = VERBS[verb].place.partition(":")[0]
-    others = {f"loadtest.cli.{one.place.partition(':')[0]}" for one in VERBS.values()} - {f"loadtest.cli.{own}"}
+    others = {f"loadtest.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()} - {f"loadtest.cli.{own}"}
     assert not others & imported(verb, "--help")
 
 

@@ -11,7 +11,7 @@ from loadtest.core.plan import FULL_RATIO, steady_s, users_at
 
 
 @pytest.mark.parametrize(
-    ("corners", "steady"),
+    ("points", "steady"),
     [
         (((0, 0), (10, 100), (20, 100)), (9.5, 20)),
         (((0, 50), (30, 50)), (0, 30)),
@@ -21,8 +21,8 @@ from loadtest.core.plan import FULL_RATIO, steady_s, users_at
         ((), None),
     ],
 )
-def test_steady(corners: tuple[tuple[float, float], ...], steady: tuple[float, float] | None) -> None:
-    assert steady_s(corners) == (None if steady is None else pytest.approx(steady))
+def test_steady(points: tuple[tuple[float, float], ...], steady: tuple[float, float] | None) -> None:
+    assert steady_s(points) == (None if steady is None else pytest.approx(steady))
 
 
 @given(
@@ -31,18 +31,18 @@ def test_steady(corners: tuple[tuple[float, float], ...], steady: tuple[float, f
 )
 def test_every_moment_of_it_is_at_the_height(steps: list[tuple[int, int]], first: int) -> None:
     """And the plan is lower just before and just after it, unless it begins or ends there."""
-    corners = [(0.0, float(first))]
+    points = [(0.0, float(first))]
     for length_s, users in steps:
-        corners.append((corners[-1][0] + length_s, float(users)))
-    found = steady_s(corners)
-    highest = max(users for _, users in corners)
+        points.append((points[-1][0] + length_s, float(users)))
+    found = steady_s(points)
+    highest = max(users for _, users in points)
     assert (found is None) is (highest == 0)
     if found is None:
         return
     for at_s in np.linspace(*found, 20)[1:-1]:
-        users = users_at(corners, at_s)
+        users = users_at(points, at_s)
         assert users is not None
         assert users >= FULL_RATIO * highest - 1e-6
     for outside_s in (found[0] - 1e-3, found[1] + 1e-3):
-        users = users_at(corners, outside_s)
+        users = users_at(points, outside_s)
         assert users is None or users < FULL_RATIO * highest

@@ -125,9 +125,9 @@ def test_knative_panics_at_twice_what_it_has_and_does_not_go_down_for_a_minute()
     seen = replace(BUSY, concurrency=10.0, panic_concurrency=560.0)
     first = Knative().decide(100, seen)
     assert (first.desired, first.driver) == (10, "panic")
-    calm = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_desired=10)
-    assert Knative().decide(159, calm).desired == 10
-    assert Knative().decide(160, calm).desired == 5  # then by half at most: the down-rate is 2
+    quiet = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_desired=10)
+    assert Knative().decide(159, quiet).desired == 10
+    assert Knative().decide(160, quiet).desired == 5  # then by half at most: the down-rate is 2
 
 
 def test_knative_wants_one_for_a_request_at_zero() -> None:

@@ -79,7 +79,7 @@ def test_requests_queue_while_there_is_no_instance_and_are_served_when_one_comes
             waiting = [asyncio.create_task(get(plane.url)) for _ in range(50)]
             await asyncio.wait_for(pending(plane, 50), 20)
             await plane.haproxy.enable(1, port)
-            assert {(await one).status for one in waiting} == {200}
+            assert {(await future).status for future in waiting} == {200}
             await eventually(lambda: len(plane.log) == 50, "the log of all")
             assert all(line.pending_ms > 0 and line.slot == 1 for line in plane.log)
 
@@ -138,7 +138,7 @@ def test_a_request_to_a_dead_instance_goes_to_a_living_one() -> None:
             await plane.haproxy.enable(1, dead)
             await plane.haproxy.enable(2, port)
             answers = await asyncio.gather(*(get(plane.url) for _ in range(40)))
-            assert {one.status for one in answers} == {200}
+            assert {answer.status for answer in answers} == {200}
 
     asyncio.run(story())
 
@@ -193,7 +193,7 @@ def test_losing_the_queue_holder_for_a_moment_loses_no_request() -> None:
             await asyncio.wait_for(pending(plane, 20), 20)
             await plane.haproxy.command("shutdown sessions server be/hold")
             await plane.haproxy.enable(1, port)
-            assert {(await one).status for one in waiting} == {200}
+            assert {(await future).status for future in waiting} == {200}
 
     asyncio.run(story())
 

@@ -70,8 +70,8 @@ def test_an_instance_is_never_given_more_than_its_concurrency(concurrency: int) 
         async with local_cloud_run() as emulator:
             url = await deployed(emulator, RevisionTemplate(command=APP, concurrency=concurrency, max_instances=1))
             answers = await asyncio.gather(*(get(url, "/?ms=20") for _ in range(concurrency * 3 + 10)))
-            assert {one.status for one in answers} == {200}
-            assert max(int(one.text) for one in answers) == concurrency  # the service's own count
+            assert {answer.status for answer in answers} == {200}
+            assert max(int(answer.text) for answer in answers) == concurrency  # the service's own count
 
     asyncio.run(story())
 
@@ -309,16 +309,16 @@ def test_a_thousand_in_flight_survive_scale_in_a_new_revision_and_lose_only_a_ki
                 return sum(count for _, count, _ in old.instances())
 
             await eventually(lambda: in_flight() == 1000 and not old.pending, "1,000 requests at instances")
-            victim = max(old.instances(), key=lambda one: one[1])[0]
+            victim = max(old.instances(), key=lambda instance: instance[1])[0]
             assert victim.pid is not None
             os.kill(victim.pid, signal.SIGKILL)
             emulator.update_service(KEY, RevisionTemplate(command=APP, concurrency=concurrency, cpu=0.5))
             status = await emulator.settled(KEY, 2)
             assert status.phase is Phase.READY
-            answers = [one for answers in await asyncio.gather(*short, *long) for one in answers]
-            failed = [one for one in answers if one.status != 200]
+            answers = [answer for answers in await asyncio.gather(*short, *long) for answer in answers]
+            failed = [answer for answer in answers if answer.status != 200]
             assert len(answers) == 1500
-            assert {one.status for one in failed} == {503}
+            assert {answer.status for answer in failed} == {503}
             assert len(failed) <= concurrency
             assert told(emulator, "Uncaught signal: 9")
             await eventually(lambda: not old.instances(), "the old revision's instances to be gone")

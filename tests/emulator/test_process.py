@@ -61,7 +61,7 @@ def test_a_synchronous_process_starts_reads_and_stops_one(tmp_path: Path) -> Non
         (service,) = state["services"]
         (revision,) = service["revisions"]
         assert (service["url"], service["phase"], revision["concurrency"]) == (emulator.url, "ready", 8)
-        assert [one["pid"] for one in revision["instances"]] == [pid]
+        assert [item["pid"] for item in revision["instances"]] == [pid]
         assert revision["decision"]["reason"]
         pids = family(state["emulator"]["pid"])
         assert pid in pids
@@ -102,7 +102,9 @@ def test_after_kill_9_its_children_die_and_the_next_start_removes_the_rest(until
     assert len(pids) >= 4  # itself, HAProxy, two instances
     os.kill(pid, signal.SIGKILL)
     emulator.stop()
-    until(lambda: not [one for one in leftovers(pids) if one.startswith("process")], "its children to die")
+    until(
+        lambda: not [leftover for leftover in leftovers(pids) if leftover.startswith("process")], "its children to die"
+    )
     with EmulatorHandle.start(order):
         assert leftovers(pids) == []
 

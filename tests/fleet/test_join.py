@@ -22,7 +22,7 @@ GIVEN = "0123456789abcdef"
 def test_off_loopback_a_secret_is_made(bind: str) -> None:
     """128 bits, and another one for each run; the environment's goes before it."""
     made = {join_secret(bind, {}) for _ in range(5)}
-    assert (len(made), {len(one) for one in made}) == (5, {32})
+    assert (len(made), {len(thread) for thread in made}) == (5, {32})
     assert join_secret(bind, {SECRET_VARIABLE: GIVEN}) == GIVEN
 
 

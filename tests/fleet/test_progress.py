@@ -20,7 +20,7 @@ def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
     snapshot, new = follower.look(0.0)
     assert (snapshot.requests, snapshot.users, snapshot.p95_ms, snapshot.elapsed_s, new) == (0, None, None, None, ())
 
-    encoded = [encode_frame(one) for one in frames(3, failed=2)]
+    encoded = [encode_frame(frame) for frame in frames(3, failed=2)]
     with folder.spool.open("ab", buffering=0) as spool:
         spool.write(encoded[0] + encoded[1][:20])
         snapshot, new = follower.look(1.0)

@@ -112,7 +112,7 @@ def test_what_fails_in_another_phase_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "corners", "sentence"),
+    ("condition", "points", "sentence"),
     [
         ("p95(warmup) > 1s", RAMP_THEN_HOLD, "the warm-up is known only after a run"),
         ("p95(steady) > 1s", (), "the scenario's plan is not known before it runs"),
@@ -120,7 +120,7 @@ def test_what_fails_in_another_phase_ends_nothing() -> None:
     ],
 )
 def test_what_a_run_cannot_know_of_itself_is_refused(
-    condition: str, corners: tuple[tuple[float, float], ...], sentence: str
+    condition: str, points: tuple[tuple[float, float], ...], sentence: str
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
-        StopOn(parse_objective(condition, live=True), corners)
+        StopOn(parse_objective(condition, live=True), points)

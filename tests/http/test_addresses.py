@@ -51,7 +51,7 @@ def test_a_thousand_users_look_a_name_up_once(resolver: Resolver) -> None:
     book, resolver.wait_s = AddressBook(), 0.02
     asking = [gevent.spawn(book.of, "a", 80, 5.0) for _ in range(1000)]
     gevent.joinall(asking, raise_error=True)
-    assert len({id(one.value) for one in asking}) == 1
+    assert len({id(thread.value) for thread in asking}) == 1
     book.of("a", 80, 5.0)
     assert resolver.asked == {"a": 1}
 

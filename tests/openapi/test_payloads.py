@@ -71,7 +71,7 @@ SCHEMAS = st.recursive(
             st.integers(0, 3),
         ),
         st.builds(lambda parts: {"anyOf": parts}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda one: {"allOf": [one]}, inner),
+        st.builds(lambda item: {"allOf": [item]}, inner),
     ),
     max_leaves=12,
 )

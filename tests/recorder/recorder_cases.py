@@ -23,8 +23,8 @@ from locust.exception import RescheduleTask, StopUser
 from locust.rpc import Message
 
 from loadtest.core.clock import AnchoredClock
+from loadtest.recorder import cut_off as untold_requests
 from loadtest.recorder import task_errors
-from loadtest.recorder import untold as untold_requests
 from loadtest.recorder.gate import Gate
 from loadtest.recorder.hooks import listen_first, observe
 from loadtest.recorder.in_flight import InFlight
@@ -265,7 +265,7 @@ def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recordi
     fire(request_type="MQTT", name="/topic/17", response_time=2.0, response_length=0, exception="text")
     fire(request_type="MQTT", name="x", response_time=None, response_length=0, exception=None)
     assert recording.rows() == [("/topic/17", "check_failed", "text")]
-    assert [(one.name, one.count, one.lost) for one in recording.recorder.refusals.records()] == [
+    assert [(record.name, record.count, record.lost) for record in recording.recorder.refusals.records()] == [
         ("response_time is None", 1, True)
     ]
     assert recording.recorder.custom_methods == {"MQTT"}
@@ -371,7 +371,7 @@ def test_errors_are_counted_by_place_with_the_first_traceback() -> None:
     assert (record.where, record.exception, record.count) == ("task", "KeyError", 2)
     assert "SECRET" not in record.model_dump_json()
     assert "recorder_cases.py" in record.traceback
-    assert [one["count"] for one in errors.take()] == [2]
+    assert [record["count"] for record in errors.take()] == [2]
     assert errors.take() == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.recorder.admission import AdmissionError, check_greeting, check_parcel
+from loadtest.recorder.admission import AdmissionError, check_greeting, check_report
 from loadtest.recorder.messages import join_proof
 from loadtest.recording.frames import Frame, encode_frame
 from tests.recording.frames import T0, frame
@@ -27,7 +27,7 @@ anything = st.recursive(
 )
 
 
-def parcel(**changes: Any) -> dict[str, Any]:
+def report(**changes: Any) -> dict[str, Any]:
     return {
         "worker": "w1",
         "frame": encode_frame(replace(frame(rows=3), begun=4)),
@@ -47,20 +47,20 @@ def parcel(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_a_sound_parcel_is_taken() -> None:
+def test_a_sound_report_is_taken() -> None:
     """Its frame is decoded, and texts lose what moves a terminal's cursor."""
-    found = check_parcel(parcel(), worker="w1", now_ns=NOW_NS)
+    found = check_report(report(), worker="w1", now_ns=NOW_NS)
     assert found.frame is not None
     assert (found.frame.rows, found.begun, found.users) == (3, 4, 2)
     assert found.task_errors[0].traceback == "a\n[31mb"
 
 
 @quick
-@given(st.sampled_from(sorted(parcel())), anything)
+@given(st.sampled_from(sorted(report())), anything)
 def test_any_value_in_any_place_is_taken_or_refused(name: str, value: object) -> None:
     """Nothing but AdmissionError comes out."""
     with suppress(AdmissionError):
-        check_parcel(parcel(**{name: value}), worker="w1", now_ns=NOW_NS)
+        check_report(report(**{name: value}), worker="w1", now_ns=NOW_NS)
 
 
 @quick
@@ -68,7 +68,7 @@ def test_any_value_in_any_place_is_taken_or_refused(name: str, value: object) ->
 def test_anything_at_all_is_refused(data: object) -> None:
     """No report and no greeting of any shape passes by chance."""
     with pytest.raises(AdmissionError):
-        check_parcel(data, worker="w1", now_ns=NOW_NS)
+        check_report(data, worker="w1", now_ns=NOW_NS)
     with pytest.raises(AdmissionError):
         check_greeting(data, client_id="c", secret="s")
 
@@ -110,7 +110,7 @@ def forged(**columns: list[int]) -> Frame:
 def test_forgeries_are_refused_by_name(changes: dict[str, Any], name: str) -> None:
     """Bounds below zero, other workers' names, huge frames, absurd texts, wrong types."""
     with pytest.raises(AdmissionError) as refused:
-        check_parcel(parcel(**changes), worker="w1", now_ns=NOW_NS)
+        check_report(report(**changes), worker="w1", now_ns=NOW_NS)
     assert refused.value.name == name
 
 

@@ -15,7 +15,7 @@ def test_rows_that_all_arrived_give_no_reason() -> None:
     """Three frames of 10 and a final count of 30: nothing is missing."""
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)
-    assert all(ledger.received(one) for one in frames(3))
+    assert all(ledger.received(frame) for frame in frames(3))
     ledger.finished("w1", rows_sent=30)
     (account,) = ledger.records()
     assert (account.rows_sent, account.rows_received, account.rows_missing_at_most) == (30, 30, 0)
@@ -27,7 +27,7 @@ def test_a_frame_is_entered_once() -> None:
     """The same frame again, or one from before, is refused and counts nothing."""
     ledger = Ledger()
     first, second = frames(2)
-    assert [ledger.received(one) for one in (first, second, second, first)] == [True, True, False, False]
+    assert [ledger.received(item) for item in (first, second, second, first)] == [True, True, False, False]
     assert ledger.records()[0].rows_received == 20
 
 
@@ -35,9 +35,9 @@ def test_a_frame_is_entered_once() -> None:
 def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
     """A later frame tells by `rows_before` what the lost ones held, before the worker's own count does."""
     ledger = Ledger()
-    for one in frames(4):
-        if one.seq not in lost:
-            ledger.received(one)
+    for each in frames(4):
+        if each.seq not in lost:
+            ledger.received(each)
     assert ledger.records()[0].rows_missing_at_most == 10 * len(lost)
     assert ledger.reasons(start=T0) == [f"{10 * len(lost)} rows of worker w1 did not arrive"]
     ledger.finished("w1", rows_sent=40)
@@ -102,8 +102,8 @@ def test_the_shortest_round_trip_tells_the_clock() -> None:
 def test_begun_is_rows_and_refusals() -> None:
     """30 begun are 28 rows and 2 refusals; with 1 refusal one request is unaccounted for, and said."""
     ledger = Ledger()
-    for one in frames(3):
-        ledger.received(one)
+    for each in frames(3):
+        ledger.received(each)
     ledger.finished("w1", rows_sent=30, begun=32, refused_rows=2)
     assert ledger.reasons(start=T0) == []
     assert ledger.records()[0].begun == 32

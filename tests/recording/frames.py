@@ -58,5 +58,5 @@ def record(run_id: str = "20260817T101500Z-ramp300-local", **changes: object) ->
 def spooled(runs: Path, content: Sequence[Frame], run: Run | None = None) -> RunFolder:
     """Return an unsealed run with these frames in its spool."""
     folder = RunFolder.create(runs, run or record())
-    folder.spool.write_bytes(b"".join(encode_frame(one) for one in content))
+    folder.spool.write_bytes(b"".join(encode_frame(row) for row in content))
     return folder

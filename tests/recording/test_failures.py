@@ -40,7 +40,7 @@ def test_messages_that_differ_in_ids_share_a_line(tmp_path: Path) -> None:
     found = failures_of(
         tmp_path, latency_us=[1000] * 5002, outcome=["check_failed"] * 5002, error=errors, status=[200] * 5002
     )
-    assert [(one.message, one.count) for one in found] == [
+    assert [(item.message, item.count) for item in found] == [
         ("order {n} of user {n} not found", 5000),
         ("HTTP 500", 2),
     ]
@@ -51,8 +51,8 @@ def test_messages_without_ids_are_ranked_with_a_remainder_that_counts(tmp_path: 
     rows = {"outcome": ["check_failed"] * 5010, "error": words + ["the usual one"] * 10}
     found = failures_of(tmp_path, latency_us=[1000] * 5010, **rows)
     assert (found[0].message, found[0].count) == ("the usual one", 10)
-    assert sum(one.count for one in found) == 5010
-    assert [one.message for one in found[-2:]] == ["(800 more kinds of failure)", "(4,001 other kinds of failure)"]
+    assert sum(item.count for item in found) == 5010
+    assert [item.message for item in found[-2:]] == ["(800 more kinds of failure)", "(4,001 other kinds of failure)"]
 
 
 def test_the_file_has_a_bounded_number_of_lines_and_counts_every_failure(tmp_path: Path) -> None:
@@ -74,5 +74,5 @@ def test_a_damaged_failures_file_is_counted_anew_and_said(tmp_path: Path) -> Non
         "method,name,kind,status,message,first,last,count\nPOST,/predict,http_error,500,x,,,99\n"
     )
     (run,) = build_report([folder.path]).runs
-    assert [(one.message, one.count) for one in run.failures] == [("HTTP 500", 3)]
+    assert [(failure.message, failure.count) for failure in run.failures] == [("HTTP 500", 3)]
     assert any("counts other failures than the rows hold" in said for said in run.measured.missing)

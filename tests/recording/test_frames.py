@@ -63,7 +63,7 @@ def test_a_frame_comes_back_as_it_was(one: Frame) -> None:
 def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.DataObject) -> None:
     """A spool cut anywhere yields the frames before the cut, and says where it stops unless that is between two."""
     sent = frames(4, rows=3)
-    encoded = [encode(one) for one in sent]
+    encoded = [encode(frame) for frame in sent]
     whole = b"".join(encoded)
     cut = data.draw(st.integers(0, len(whole)))
     path = tmp_path / "spool"
@@ -81,7 +81,7 @@ def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.D
 def test_every_flipped_bit_is_found(tmp_path: Path, data: st.DataObject) -> None:
     """One bit anywhere: the frames before it are read, its own and what follows never, and the reason is told."""
     sent = frames(3, rows=3)
-    encoded = [encode(one) for one in sent]
+    encoded = [encode(frame) for frame in sent]
     whole = bytearray(b"".join(encoded))
     at = data.draw(st.integers(0, len(whole) * 8 - 1))
     whole[at // 8] ^= 1 << at % 8

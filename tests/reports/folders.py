@@ -28,8 +28,8 @@ def run_record(name: str, **changes: object) -> Run:
     return Run.model_validate(fields | changes)
 
 
-def plan(*corners: tuple[float, float]) -> ScenarioRecord:
-    points = [PlanPoint(at_s=at, users=users) for at, users in corners]
+def plan(*points: tuple[float, float]) -> ScenarioRecord:
+    points = [PlanPoint(at_s=at, users=users) for at, users in points]
     return ScenarioRecord(name="ramp300", load_model=LoadModel.CLOSED, plan=points)
 
 

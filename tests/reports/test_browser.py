@@ -251,4 +251,4 @@ def test_axe_finds_no_serious_barrier(opened: Opened, name: str, scheme: str) ->
     with opened(name, color_scheme=scheme, bypass_csp=True) as page:
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = page.evaluate("async () => (await axe.run()).violations.map(v => [v.impact, v.id, v.nodes[0].html])")
-        assert [one for one in found if one[0] in ("serious", "critical")] == []
+        assert [item for item in found if item[0] in ("serious", "critical")] == []

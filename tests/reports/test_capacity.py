@@ -49,7 +49,10 @@ def test_under_autoscaling_capacity_is_per_instance(tmp_path: Path) -> None:
 
 
 def test_a_cold_start_suggests_a_warm_instance_and_names_its_price(tmp_path: Path) -> None:
-    advice = {one.option: one for one in queued(tmp_path, Queue(60, 5, 120, [4.0, 4.0], service_ms=10)).advice}
+    advice = {
+        suggestion.option: suggestion
+        for suggestion in queued(tmp_path, Queue(60, 5, 120, [4.0, 4.0], service_ms=10)).advice
+    }
     warm = advice["--min-instances"]
     # 1 vCPU and 0.5 GiB: 730 × 3600 s × ($0.0000025 + 0.5 × $0.0000025) = $9.86
     assert (warm.value, warm.cost) == ("1", "+ $9.86 a month")
@@ -57,7 +60,10 @@ def test_a_cold_start_suggests_a_warm_instance_and_names_its_price(tmp_path: Pat
 
 
 def test_the_ceiling_follows_from_what_one_instance_served(tmp_path: Path) -> None:
-    advice = {one.option: one for one in queued(tmp_path, Queue(100, 5, 120, [-60.0] * 5, service_ms=10)).advice}
+    advice = {
+        suggestion.option: suggestion
+        for suggestion in queued(tmp_path, Queue(100, 5, 120, [-60.0] * 5, service_ms=10)).advice
+    }
     # 100/s on 5 instances is 20/s each; 100/s × 1.5 ÷ 20/s = 7.5
     assert advice["--max-instances"].value == "8"
     assert "--min-instances" not in advice

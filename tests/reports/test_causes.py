@@ -70,7 +70,7 @@ LATE = replace(GENERATOR, busy_ratio=0.0, cpu_ratio=0.2, loop_lag_ms=300.0, lag_
 
 
 @pytest.mark.parametrize(
-    ("facts", "held"),
+    ("evidence", "held"),
     [
         (GENERATOR, True),
         (replace(GENERATOR, saturated_s=5), False),
@@ -81,15 +81,15 @@ LATE = replace(GENERATOR, busy_ratio=0.0, cpu_ratio=0.2, loop_lag_ms=300.0, lag_
         (replace(LATE, start=START, lag_before_ms=3000.0), True),
     ],
 )
-def test_the_generator_is_named_where_it_was_busy_or_late_enough(facts: Generator, *, held: bool) -> None:
-    assert said(decide_generator(facts)) == ((Cause.GENERATOR, Confidence.HIGH) if held else None)
+def test_the_generator_is_named_where_it_was_busy_or_late_enough(evidence: Generator, *, held: bool) -> None:
+    assert said(decide_generator(evidence)) == ((Cause.GENERATOR, Confidence.HIGH) if held else None)
 
 
 MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, new_demand=False)
 
 
 @pytest.mark.parametrize(
-    ("facts", "held"),
+    ("evidence", "held"),
     [
         (MACHINE, True),
         (replace(MACHINE, outside_ratio=0.8), False),
@@ -97,11 +97,13 @@ MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, new_demand=False)
         (replace(MACHINE, new_demand=True), False),
     ],
 )
-def test_a_busy_machine_is_named_where_it_was_busy_only_then_and_not_by_the_load(facts: Machine, *, held: bool) -> None:
-    assert said(decide_machine(facts)) == ((Cause.MACHINE, Confidence.HIGH) if held else None)
+def test_a_busy_machine_is_named_where_it_was_busy_only_then_and_not_by_the_load(
+    evidence: Machine, *, held: bool
+) -> None:
+    assert said(decide_machine(evidence)) == ((Cause.MACHINE, Confidence.HIGH) if held else None)
 
 
-LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_ratio=0.0, never_calm="")
+LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_ratio=0.0, no_baseline="")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_the_limit_is_named_with_the_refusals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "expected"),
+    ("evidence", "expected"),
     [
         (Failures(0.1, 0.0, 1e-9, (), 0.0), (Cause.ERRORS, Confidence.HIGH)),
         (Failures(0.1, 0.05, 1e-9, (), 0.0), None),
@@ -152,12 +154,12 @@ def test_the_limit_is_named_with_the_refusals() -> None:
         (Failures(0.3, 0.0, 1e-9, ("30 of 100 requests failed",), 0.3), (Cause.ERRORS, Confidence.HIGH)),
     ],
 )
-def test_failures_are_an_outage_where_half_of_the_requests_failed(facts: Failures, expected: object) -> None:
-    assert said(decide_failures(facts)) == expected
+def test_failures_are_an_outage_where_half_of_the_requests_failed(evidence: Failures, expected: object) -> None:
+    assert said(decide_failures(evidence)) == expected
 
 
 @pytest.mark.parametrize(
-    ("facts", "expected"),
+    ("evidence", "expected"),
     [
         (START, (Cause.COLD_START, Confidence.HIGH)),
         (LATER, None),
@@ -172,8 +174,8 @@ def test_failures_are_an_outage_where_half_of_the_requests_failed(facts: Failure
         (replace(BARE, local=True), None),
     ],
 )
-def test_a_cold_start_from_zero_needs_an_instance_that_was_not_there(facts: Start, expected: object) -> None:
-    assert said(decide_cold_start(facts)) == expected
+def test_a_cold_start_from_zero_needs_an_instance_that_was_not_there(evidence: Start, expected: object) -> None:
+    assert said(decide_cold_start(evidence)) == expected
 
 
 YOUNG = Young(TWO_ADDED, 20, 0.9, 1.0, 0.01, PART, OLD)
@@ -368,7 +370,7 @@ def test_overload_is_the_cause_and_the_errors_behind_it_are_named_too() -> None:
     failures = Finding(Cause.OUTAGE, Confidence.HIGH, ("all failed",))
     saturation = Finding(Cause.SATURATION, Confidence.HIGH, ("users rose",))
     found = name(RISE, [saturation, failures], WHOLE, NONE_ADDED, demand_new=True)
-    assert (found.cause, [one.cause for one in found.also]) == (Cause.SATURATION, [Cause.OUTAGE])
+    assert (found.cause, [cause.cause for cause in found.also]) == (Cause.SATURATION, [Cause.OUTAGE])
     alone = name(RISE, [failures], WHOLE, NONE_ADDED, demand_new=False)
     assert (alone.cause, alone.also) == (Cause.OUTAGE, [])
     assert alone.evidence == ["All failed.", "The median rose 4.0-fold."]

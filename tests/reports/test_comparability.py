@@ -33,4 +33,4 @@ def test_small_differences_of_users_and_length_do_not_matter(
 def test_several_runs_of_a_side_that_are_unlike_say_so(tmp_path: Path) -> None:
     side = [told(tmp_path / "a", 300), told(tmp_path / "b", 100)]
     found = differences(side, [told(tmp_path / "c", 300)])
-    assert [(one.what, one.a, one.b) for one in found] == [("peak users", "100, 300", "300")]
+    assert [(item.what, item.a, item.b) for item in found] == [("peak users", "100, 300", "300")]

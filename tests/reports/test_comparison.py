@@ -28,14 +28,14 @@ def compare(a: list[Analysis], b: list[Analysis]) -> Comparison:
 
 
 def line(comparison: Comparison, statistic: str = "p95", scope: str = "all") -> ComparedLine:
-    return next(one for one in comparison.lines if (one.scope, one.statistic) == (scope, statistic))
+    return next(line for line in comparison.lines if (line.scope, line.statistic) == (scope, statistic))
 
 
 def test_a_run_against_one_like_it_is_never_called_slower_or_faster(tmp_path: Path) -> None:
     for seed in range(4):
         found = compare([told(tmp_path, 2 * seed)], [told(tmp_path, 2 * seed + 1)])
         assert found.comparable
-        assert {one.verdict for one in found.lines} <= {Verdict.EQUIVALENT, Verdict.INCONCLUSIVE}
+        assert {line.verdict for line in found.lines} <= {Verdict.EQUIVALENT, Verdict.INCONCLUSIVE}
 
 
 def test_a_fifth_more_is_called_slower_and_its_interval_holds_the_truth(tmp_path: Path) -> None:

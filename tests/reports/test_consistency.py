@@ -62,12 +62,14 @@ def each(reports: dict[str, Report]) -> Iterator[tuple[str, Report, RunSummary]]
 
 
 def card(report: Report, title: str) -> Card:
-    cards = [one for block in blocks_of(outline(report)) if isinstance(block, Cards) for one in block.cards]
-    return next(one for one in cards if one.title.startswith(title))
+    cards = [card for block in blocks_of(outline(report)) if isinstance(block, Cards) for card in block.cards]
+    return next(card for card in cards if card.title.startswith(title))
 
 
 def table(report: Report, label: str) -> Table | None:
-    return next((one for one in blocks_of(outline(report)) if isinstance(one, Table) and one.label == label), None)
+    return next(
+        (block for block in blocks_of(outline(report)) if isinstance(block, Table) and block.label == label), None
+    )
 
 
 def test_once_steady_is_the_p95_of_the_steady_phase_everywhere(reports: dict[str, Report]) -> None:
@@ -109,14 +111,14 @@ def test_failures_are_counted_alike(reports: dict[str, Report]) -> None:
     """The totals, the list by message, the phases' whole run and the verdict speak of the same failures."""
     for name, report, run in each(reports):
         failed = sentences.failed_of(run)
-        assert sum(one.count for one in run.failures) == failed, name
+        assert sum(failure.count for failure in run.failures) == failed, name
         assert sum(run.totals.failures.values()) == failed, name
         whole = sentences.phase_of(run, "all")
         assert whole is not None, name
         assert whole.failures == failed, name
-        assert sum(one.failures for one in run.endpoints) == failed, name
+        assert sum(endpoint.failures for endpoint in run.endpoints) == failed, name
         assert ("none failed" in " ".join(sentences.headlines(report))) <= (
-            min(sentences.failed_of(one) for one in report.runs) == 0
+            min(sentences.failed_of(run) for run in report.runs) == 0
         ), name
 
 
@@ -130,10 +132,10 @@ def test_no_green_word_stands_above_failures_that_the_implied_objective_forbids(
 def test_recommendations_do_not_contradict_what_the_run_shows(reports: dict[str, Report]) -> None:
     """No maximum below the instances that were used, no concurrency for a run that has no instance."""
     for name, _, run in each(reports):
-        for one in run.advice:
-            if one.option == "--max-instances" and run.instances:
+        for suggestion in run.advice:
+            if suggestion.option == "--max-instances" and run.instances:
                 used = max(value or 0 for value in run.series.columns.get("instances_answering", [0]))
-                assert int(one.value) >= used, name
+                assert int(suggestion.value) >= used, name
 
 
 def test_no_spike_is_said_with_its_limits(reports: dict[str, Report]) -> None:

@@ -30,8 +30,8 @@ def test_intervals_hold_the_truth_in_nine_of_ten_pairs_and_call_nothing(lasts_s:
         offset([run(rng, lasts_s) for _ in range(runs)], [run(rng, lasts_s) for _ in range(runs)], confidence=0.95)
         for _ in range(40)
     ]
-    assert sum(one.low <= 0 <= one.high for one in found) >= 34  # 36 expected at 90 %, less one standard deviation
-    assert sum(one.low > math.log(1.05) or one.high < -math.log(1.05) for one in found) <= 2
+    assert sum(item.low <= 0 <= item.high for item in found) >= 34  # 36 expected at 90 %, less one standard deviation
+    assert sum(item.low > math.log(1.05) or item.high < -math.log(1.05) for item in found) <= 2
 
 
 def test_several_runs_a_side_use_their_seconds() -> None:
@@ -56,5 +56,5 @@ def test_longer_drift_makes_wider_intervals() -> None:
     widths = []
     for lasts_s in (5, 300):
         pairs = [offset([run(rng, lasts_s)], [run(rng, lasts_s)], confidence=0.95) for _ in range(20)]
-        widths.append(float(np.median([one.high - one.low for one in pairs])))
+        widths.append(float(np.median([pair.high - pair.low for pair in pairs])))
     assert widths[1] > 2 * widths[0]

@@ -49,7 +49,7 @@ def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
         path,
         latency_us=[100_000] * REQUESTS,
         start_s=[at * 0.1 for at in range(REQUESTS)],
-        name=["/predict" if one else "/items/{id}" for one in even],
+        name=["/predict" if difference else "/items/{id}" for difference in even],
         outcome=["http_error" if at % 100 == 1 else "ok" for at in range(REQUESTS)],
         instance=[f"i{at % 3 if at > 300 else at % 2}" for at in range(REQUESTS)],
         instance_age_ms=[

@@ -41,7 +41,7 @@ def test_an_outage_of_six_seconds_is_found_in_time_and_named(
         CALM, outages=(Outage(100, 6, how),), open_loop=open_loop, timeout_s=3.0 if how == "timeout" else 30
     )
     found = told(tmp_path, world).outages
-    assert [one.kind for one in found] == [kind]
+    assert [item.kind for item in found] == [kind]
     assert abs(found[0].onset_s - 100) <= 1
     assert 105 <= found[0].end_s <= 110
     assert found[0].text.endswith(".")
@@ -50,14 +50,14 @@ def test_an_outage_of_six_seconds_is_found_in_time_and_named(
 def test_an_outage_of_one_rare_endpoint_names_it(tmp_path: Path) -> None:
     world = replace(CALM, endpoints=ENDPOINTS, outages=(Outage(100, 20, "503", endpoint=1),))
     found = told(tmp_path, world).outages
-    assert [one.endpoints for one in found] == [["POST /rare"]]
+    assert [item.endpoints for item in found] == [["POST /rare"]]
 
 
 def test_an_outage_hides_no_spike_and_a_spike_hides_no_outage(tmp_path: Path) -> None:
     world = replace(CALM, outages=(Outage(80, 10, "503"),), slows=(Slow(120, 30, factor=6.0),))
     found = told(tmp_path, world)
-    assert [one.onset_s for one in found.outages] == [80]
-    assert [abs(one.onset_s - 120) <= 3 for one in found.spikes] == [True]
+    assert [outage.onset_s for outage in found.outages] == [80]
+    assert [abs(spike.onset_s - 120) <= 3 for spike in found.spikes] == [True]
 
 
 def test_a_run_without_failures_has_no_outage(tmp_path: Path) -> None:
@@ -71,19 +71,19 @@ def test_a_burst_beyond_max_instances_names_the_limit(tmp_path: Path) -> None:
         CALM, users=users, warm=2, scale_to=2, cores=1, concurrency=2, queue_limit=4, wait_ms=40, open_loop=True
     )
     found = told(tmp_path, world)
-    assert [(one.kind, one.cause) for one in found.outages] == [("status 429", Cause.REFUSED)]
+    assert [(outage.kind, outage.cause) for outage in found.outages] == [("status 429", Cause.REFUSED)]
     assert "--max-instances" in " ".join(found.outages[0].evidence)
-    advice = {one.option: one for one in found.advice}
+    advice = {suggestion.option: suggestion for suggestion in found.advice}
     assert int(advice["--max-instances"].value) > 2
     assert "--concurrency" not in advice
 
 
-def test_a_run_that_was_overloaded_from_its_first_second_was_never_calm(tmp_path: Path) -> None:
+def test_a_run_that_was_overloaded_from_its_first_second_has_no_baseline_of_its_own(tmp_path: Path) -> None:
     world = replace(CALM, users=np.full(200, 150.0), warm=1, cores=1, scale_to=1, timeout_s=60.0)
     found = told(tmp_path, world)
     assert not found.baseline.known
     assert "never calm" in found.baseline.text
-    assert [one.cause for one in found.spikes] == [Cause.SATURATION]
+    assert [spike.cause for spike in found.spikes] == [Cause.SATURATION]
     assert found.spikes[0].onset_s <= 2
     assert found.spikes[0].cut
     assert found.capacity.text.startswith("150 users wanted, ")

@@ -106,7 +106,7 @@ def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
     found = series(tmp_path, latency_us=[1000] * 1500, name=names, outcome=outcome)
     assert len(found.endpoints) == MAX_ENDPOINTS
     assert found.by_endpoint.sum() == 1500
-    kept = {one.name for one in found.endpoints}
+    kept = {endpoint.name for endpoint in found.endpoints}
     assert kept >= {*words[:500], words[-1]}
     assert found.endpoints[-1].name == f"({1000 - MAX_ENDPOINTS + 1} other endpoints)"
     assert found.by_endpoint[-1] == 1000 - MAX_ENDPOINTS + 1

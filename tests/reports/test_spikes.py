@@ -26,7 +26,7 @@ def queued(path: Path, queue: Queue) -> Analysis:
 
 
 def causes(analysis: Analysis) -> list[str]:
-    return [one.cause for one in analysis.spikes]
+    return [spike.cause for spike in analysis.spikes]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.COLD_ZERO])
@@ -61,10 +61,10 @@ def test_a_quiet_run_has_no_spike(tmp_path: Path, seed: int, users: float) -> No
 @pytest.mark.parametrize("kind", [Kind.COLD_ADDED, Kind.SCALE_OUT, Kind.STUCK])
 def test_without_instance_data_nothing_is_claimed_of_instances(tmp_path: Path, kind: Kind, gauge: str) -> None:
     story = Story(events=[Event(kind, 300, 60)], headers=False, gauge=gauge)
-    for one in told(tmp_path, story).spikes:
-        assert one.cause in {Cause.SATURATION_UNSEEN, Cause.UNEXPLAINED, Cause.DEPENDENCY, Cause.ADDED_INSTANCE}
-        assert one.confidence == Confidence.LOW
-        assert any("nstance data" in sentence for sentence in one.evidence)
+    for spike in told(tmp_path, story).spikes:
+        assert spike.cause in {Cause.SATURATION_UNSEEN, Cause.UNEXPLAINED, Cause.DEPENDENCY, Cause.ADDED_INSTANCE}
+        assert spike.confidence == Confidence.LOW
+        assert any("nstance data" in sentence for sentence in spike.evidence)
 
 
 @pytest.mark.parametrize("kind", [Kind.COLD_ADDED, Kind.SCALE_OUT, Kind.STUCK])

@@ -69,7 +69,7 @@ def test_the_line_of_blocks_leaves_a_gap_where_nothing_was_measured() -> None:
     assert "█" in line
 
 
-def test_a_run_in_which_nothing_succeeded_is_not_called_calm() -> None:
+def test_a_run_in_which_nothing_succeeded_is_not_said_to_be_without_spikes() -> None:
     totals = sample.run()["totals"] | {"ok": 0}
     text = render_text(sample.report(sample.run(totals=totals, spikes=[], slow_first=None)))
     assert "p95 spikes: Not known." in text
@@ -156,7 +156,9 @@ def test_rows_of_data_files_are_said(render: object) -> None:
         {"name": "names.csv", "rows": 1, "not_sent_at_most": 0},
     ]
     made = sample.report(sample.run())
-    measured = made.runs[0].measured.model_copy(update={"data_files": [DataFile.model_validate(one) for one in files]})
+    measured = made.runs[0].measured.model_copy(
+        update={"data_files": [DataFile.model_validate(file) for file in files]}
+    )
     run = made.runs[0].model_copy(update={"measured": measured})
     text = " ".join(render(made.model_copy(update={"runs": [run]})).split())  # type: ignore[operator] # all take a report
     assert (

@@ -85,7 +85,7 @@ def test_every_table_of_the_tree_has_its_heads_on_the_page_and_in_markdown() -> 
 @pytest.mark.parametrize("part", parts(Report), ids=lambda part: part.__name__)
 def test_every_field_that_is_shown_has_a_writer(part: type[Part]) -> None:
     for field in part.model_fields.values():
-        for shown in (one for one in field.metadata if isinstance(one, Shown)):
+        for shown in (mark for mark in field.metadata if isinstance(mark, Shown)):
             assert shown.write == "percentiles" or shown.write in WRITERS
 
 
@@ -112,8 +112,8 @@ def test_a_changed_rule_changes_the_sentence(
     monkeypatch: pytest.MonkeyPatch, rule: str, value: float, expected: str
 ) -> None:
     monkeypatch.setattr(rules, rule, value)
-    calm = sample.run("local", cloud=False, worst_second={"at_s": 3, "p95_ms": 90, "requests": 9, "usual_ms": 40})
-    report = sample.report(calm, sample.run(), comparisons=[sample.comparison()])
+    normal = sample.run("local", cloud=False, worst_second={"at_s": 3, "p95_ms": 90, "requests": 9, "usual_ms": 40})
+    report = sample.report(normal, sample.run(), comparisons=[sample.comparison()])
     assert expected in plain(render_html(report)) + plain(render_text(report))
 
 

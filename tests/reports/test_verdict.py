@@ -69,7 +69,7 @@ def test_every_format_and_the_exit_code_say_the_same(outcome: str, share: float,
 
 def test_the_implied_objective_is_shown_as_such_and_may_be_turned_off(tmp_path: Path) -> None:
     made = report(tmp_path / "on", "complete", 0.5, [])
-    assert [(one.text, one.implied, one.verdict) for one in made.runs[0].objectives] == [
+    assert [(objective.text, objective.implied, objective.verdict) for objective in made.runs[0].objectives] == [
         ("error_rate < 1%", True, "missed")
     ]
     assert "error_rate < 1% (implied)" in render_text(made)

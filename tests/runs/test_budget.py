@@ -39,7 +39,7 @@ def scenario(**changes: object) -> Scenario:
         "host": None,
         "open_loop": False,
         "shape": "Hold",
-        "corners": ((0.0, 300.0), (100.0, 300.0)),
+        "points": ((0.0, 300.0), (100.0, 300.0)),
         "users": 300,
         "spawn_rate": 300.0,
         "duration_s": 100.0,
@@ -133,7 +133,7 @@ def test_the_servers_own_time_replaces_the_assumed_one(tmp_path: Path) -> None:
 def test_a_load_that_cannot_be_foretold_is_not_free_and_is_braked_by_what_it_spent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = scenario(shape="TheirOwn", corners=(), duration_s=None, requests_per_user_s=None)
+    plan = scenario(shape="TheirOwn", points=(), duration_s=None, requests_per_user_s=None)
     found = budget(plan, tmp_path, max_usd=0.01)
     confirm_leaving(PUBLIC, plan, yes=True, console=TerminalConsole(), budget=found)
     said = capsys.readouterr().err

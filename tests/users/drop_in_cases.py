@@ -81,7 +81,7 @@ def asked(server: Scripted) -> list[tuple[Any, ...]]:
         for request in peer.requests:
             head, _, body = request.partition(b"\r\n\r\n")
             line, *fields = head.decode("latin-1").split("\r\n")
-            headers = sorted((name.lower(), value) for name, _, value in (one.partition(": ") for one in fields))
+            headers = sorted((name.lower(), value) for name, _, value in (field.partition(": ") for field in fields))
             assert [name for name, _ in headers].count("content-length") < 2
             kept = [pair for pair in headers if pair[0] in SENT]
             if body[:1] in (b"{", b"["):  # JSON: the same value, in fewer bytes

@@ -1,4 +1,4 @@
-"""Plans of users: corners, overrides, and what Locust's shape around one asks for."""
+"""Plans of users: points, overrides, and what Locust's shape around one asks for."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("plan", "corners"), PLANS)
-def test_a_plan_is_its_corners(plan: Plan, corners: tuple[tuple[float, float], ...]) -> None:
-    """The corners its docstring tells, from 0 s to its end; users on straight lines between them; none outside."""
-    assert [*chain(*plan.corners())] == pytest.approx([*chain(*corners)])
+@pytest.mark.parametrize(("plan", "points"), PLANS)
+def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
+    """The points its docstring tells, from 0 s to its end; users on straight lines between them; none outside."""
+    assert [*chain(*plan.points())] == pytest.approx([*chain(*points)])
     assert plan.users_at(-0.001) is None
     assert plan.users_at(plan.duration_s) is None
-    for (left_s, left), (right_s, right) in pairwise(corners):
+    for (left_s, left), (right_s, right) in pairwise(points):
         if right_s > left_s:
             assert plan.users_at((left_s + right_s) / 2) == pytest.approx((left + right) / 2)
 
@@ -51,7 +51,7 @@ def test_an_override_replaces_one_field_and_leaves_the_others() -> None:
 
 def test_the_area_of_a_plan_is_its_user_seconds() -> None:
     """ramp300: a triangle of 60 s to 300 users and a rectangle of 60 s."""
-    assert user_seconds(Ramp(users=300, spawn_rate=5, duration_s=120).corners()) == 60 * 300 / 2 + 60 * 300
+    assert user_seconds(Ramp(users=300, spawn_rate=5, duration_s=120).points()) == 60 * 300 / 2 + 60 * 300
 
 
 class _Shape(PlannedShape):

@@ -77,7 +77,9 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
         raise MessageError(f"template.containers[0].resources.limits: {error}.") from None
     least = max(given.scaling.min_instance_count, service.scaling.min_instance_count)
     limits_of = (given.scaling, service.scaling)
-    most = min((one.max_instance_count for one in limits_of if one.max_instance_count), default=DEFAULT.max_instances)
+    most = min(
+        (limit.max_instance_count for limit in limits_of if limit.max_instance_count), default=DEFAULT.max_instances
+    )
     if service.scaling.scaling_mode == run_v2.ServiceScaling.ScalingMode.MANUAL:
         least = most = service.scaling.manual_instance_count
     return RevisionTemplate(

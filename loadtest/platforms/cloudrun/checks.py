@@ -66,19 +66,19 @@ class ServiceCheckRequest:
     payload: object
 
 
-def check_service(asked: ServiceCheckRequest, *, retry_policy: RetryPolicy | None = None) -> Iterator[Check]:
+def check_service(request: ServiceCheckRequest, *, retry_policy: RetryPolicy | None = None) -> Iterator[Check]:
     """Yield a line for each thing that a run against the service needs; ends early where the rest cannot be known."""
-    clients = Clients(asked.endpoint)
-    if asked.endpoint is None:
+    clients = Clients(request.endpoint)
+    if request.endpoint is None:
         check = _credentials(clients)
         yield check
         if check.mark is Mark.BAD:
             return
     try:
-        project, region = place_of(asked.service, project=asked.project, region=asked.region, clients=clients)
+        project, region = place_of(request.service, project=request.project, region=request.region, clients=clients)
         yield Check(Mark.GOOD, "project", f"{project}, region {region}")
         found = describe(
-            asked.service, project=project, region=region, endpoint=asked.endpoint, retry_policy=retry_policy
+            request.service, project=project, region=region, endpoint=request.endpoint, retry_policy=retry_policy
         )
     except UsageError as error:
         yield Check(Mark.BAD, "project", str(error), "gcloud config set project PROJECT; add --region REGION")
@@ -91,10 +91,10 @@ def check_service(asked: ServiceCheckRequest, *, retry_policy: RetryPolicy | Non
     yield _metrics(found, clients, retry_policy)
     yield _ready(found)
     yield from check_limits(found.target.limits, found)
-    token, check = _token(found, asked.run_s)
+    token, check = _token(found, request.run_s)
     yield check
     if check.mark is not Mark.BAD:
-        yield from check_answers(found.target.url + asked.path, asked.payload, token, cure=_invoker(found))
+        yield from check_answers(found.target.url + request.path, request.payload, token, cure=_invoker(found))
 
 
 def check_permissions(found: Described, clients: Clients, *, retry_policy: RetryPolicy | None = None) -> Check:
@@ -116,7 +116,11 @@ def check_permissions(found: Described, clients: Clients, *, retry_policy: Retry
         return Check(Mark.BAD, "permissions", str(error), purpose.look)
     except CloudError as error:
         return Check(Mark.BAD, "permissions", str(error), error.cure)
-    missing = [one for one in PERMISSIONS if one not in held and not (one == INVOKE and found.public)]
+    missing = [
+        permission
+        for permission in PERMISSIONS
+        if permission not in held and not (permission == INVOKE and found.public)
+    ]
     if not missing:
         return Check(Mark.GOOD, "permissions", f"has what a run needs: {', '.join(PERMISSIONS)}")
     grant = _invoker(found).replace(PERMISSIONS[INVOKE], PERMISSIONS[missing[0]])

@@ -61,7 +61,7 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
     boost_usd = prices.active_usd(starts * boosted_s, vcpu=boost_vcpu, memory_gib=0.0)
     most_boost_usd = prices.active_usd(most * boosted_s, vcpu=boost_vcpu, memory_gib=0.0)
     most_s = most * (load.duration_s + ASSUMED_STARTUP_S)
-    listed, free = prices.words(region)
+    listed, free = prices.describe(region)
     assumptions = (
         *limits.unpriced(),
         listed,

@@ -70,15 +70,15 @@ def deploy(
     api = clients.services
     purpose = _purpose("deploying", settings)
     found = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
-    asked = _completed(settings, found)
-    on_start(asked)
+    request = _completed(settings, found)
+    on_start(request)
     try:
         try:
-            future = _send(clients, asked, found, purpose=purpose, retry_policy=retry_policy)
+            future = _send(clients, request, found, purpose=purpose, retry_policy=retry_policy)
         except (AlreadyExists, Aborted):
             # What was tried again because no answer came may have been done at first; or somebody else was quicker.
             now = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
-            future = _send(clients, asked, now, purpose=purpose, retry_policy=retry_policy)
+            future = _send(clients, request, now, purpose=purpose, retry_policy=retry_policy)
     except (NotFound, AlreadyExists, Aborted) as error:  # not found: the project, or the image
         raise explained(error, purpose=purpose) from error
     done = Service.pb(Service())
@@ -106,7 +106,7 @@ def deploy(
 def _share(service: Any, revision: str) -> int | None:
     """Return the percentage of the traffic that goes to a revision; None where the service does not say."""
     latest = _last(service.latest_ready_revision)
-    shares = [(_last(one.revision) or latest, one.percent) for one in service.traffic_statuses]
+    shares = [(_last(traffic.revision) or latest, traffic.percent) for traffic in service.traffic_statuses]
     return sum(percent for name, percent in shares if name == revision) if shares else None
 
 
@@ -190,12 +190,12 @@ def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: Ret
     purpose = _purpose("setting who may call", settings, role="roles/run.admin")
     api = clients.services
     try:
-        asked = GetIamPolicyRequest(resource=settings.name)
-        asked.options.requested_policy_version = 3  # the first in which a binding may have a condition
-        policy = call(api.get_iam_policy, asked, purpose=purpose, retry_policy=retry_policy)
-        plain = [one for one in policy.bindings if one.role == INVOKER and not one.condition.expression]
-        others = [one for one in policy.bindings if one not in plain]
-        members = {member for one in plain for member in one.members}
+        request = GetIamPolicyRequest(resource=settings.name)
+        request.options.requested_policy_version = 3  # the first in which a binding may have a condition
+        policy = call(api.get_iam_policy, request, purpose=purpose, retry_policy=retry_policy)
+        plain = [binding for binding in policy.bindings if binding.role == INVOKER and not binding.condition.expression]
+        others = [binding for binding in policy.bindings if binding not in plain]
+        members = {member for binding in plain for member in binding.members}
         if settings.public == (EVERYONE in members):
             return
         members ^= {EVERYONE}

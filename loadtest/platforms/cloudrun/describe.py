@@ -75,12 +75,14 @@ def describe(
     purpose = on_service("describing", service, project=project, region=region, role="roles/run.viewer")
     try:
         found = _find(clients, service, project=project, region=region, purpose=purpose, retry_policy=retry_policy)
-        tagged = next((one for one in found.traffic_statuses if one.uri and one.uri == service.rstrip("/")), None)
+        tagged = next(
+            (traffic for traffic in found.traffic_statuses if traffic.uri and traffic.uri == service.rstrip("/")), None
+        )
         revision = (_last(tagged.revision) if tagged else "") or _serving(found)
         template: Any = found.template
         if revision and revision != _last(found.latest_created_revision):
-            asked = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
-            template = call(clients.revisions.get_revision, asked, purpose=purpose, retry_policy=retry_policy)
+            request = GetRevisionRequest(name=f"{found.name}/revisions/{revision}")
+            template = call(clients.revisions.get_revision, request, purpose=purpose, retry_policy=retry_policy)
     except NotFound as error:
         raise explained(error, purpose=purpose, retry_policy=retry_policy) from error
     target = TargetRecord(
@@ -149,7 +151,7 @@ def _find(
 
 def _urls(service: Service) -> set[str]:
     """Return every URL of a service: its own two, and those of its traffic tags."""
-    return {service.uri, *service.urls, *(one.uri for one in service.traffic_statuses if one.uri)}
+    return {service.uri, *service.urls, *(traffic.uri for traffic in service.traffic_statuses if traffic.uri)}
 
 
 def _serving(service: Service) -> str | None:

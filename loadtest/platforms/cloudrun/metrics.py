@@ -91,19 +91,19 @@ def fetch(
     """
     from .series import points_of, table_of
 
-    asked = _Question(Clients(endpoint), target, retry_policy or RetryPolicy())
+    query = _Query(Clients(endpoint), target, retry_policy or RetryPolicy())
     clock = clock or Clock()
-    known = asked.known()
+    known = query.known()
     wanted = {cloud_metrics.INSTANCE_COUNT: end}
     if served_until is not None:  # each metric is ingested by itself: the last minute's bill may come after its gauge
         wanted |= dict.fromkeys(known & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
-    _wait(asked, start, wanted, limit=end + timedelta(seconds=MAX_WAIT_S), on_progress=on_progress, clock=clock)
+    _wait(query, start, wanted, limit=end + timedelta(seconds=MAX_WAIT_S), on_progress=on_progress, clock=clock)
     until = min(end + EITHER_SIDE, clock.now())
     points: list[Point] = []
     for metric in cloud_metrics.ALL:
         if metric not in known:
             continue
-        for series in asked.series(metric, start - EITHER_SIDE, until):
+        for series in query.series(metric, start - EITHER_SIDE, until):
             points += points_of(series)
     first_ns, last_ns = start.timestamp() * 1e9, (end + SAMPLED_WITHIN).timestamp() * 1e9
     if not any(first_ns < int(str(point["end"])) <= last_ns for point in points):
@@ -123,11 +123,11 @@ def known_metrics(clients: Clients, target: TargetRecord, *, retry_policy: Retry
         UsageError: the target names no service, project or region.
         CloudError: Google refused or did not answer.
     """
-    return _Question(clients, target, retry_policy or RetryPolicy()).known()
+    return _Query(clients, target, retry_policy or RetryPolicy()).known()
 
 
 def _wait(
-    asked: _Question,
+    query: _Query,
     start: datetime,
     wanted: dict[str, datetime],
     *,
@@ -140,7 +140,7 @@ def _wait(
     for metric, until in wanted.items():
         while True:
             now = clock.now()
-            newest = asked.newest(metric, start, max(now, until)) if now > start else None
+            newest = query.newest(metric, start, max(now, until)) if now > start else None
             if newest is not None and newest >= until:
                 break
             if now >= limit:
@@ -156,7 +156,7 @@ def _wait(
             clock.sleep(min(ASK_EVERY_S, max((limit - now).total_seconds(), 0.1)))
 
 
-class _Question:
+class _Query:
     """Asks for the series of one service."""
 
     def __init__(self, clients: Clients, target: TargetRecord, retry_policy: RetryPolicy) -> None:

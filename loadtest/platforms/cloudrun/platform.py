@@ -68,11 +68,11 @@ class CloudRun(Platform):
         target.project = options.project or target.project or Clients(options.endpoint).project
         fetch_into(folder, run, endpoint=options.endpoint, console=console)
 
-    def checks(self, asked: CheckRequest) -> Iterator[Check]:
+    def checks(self, request: CheckRequest) -> Iterator[Check]:
         """Yield what a run against the service needs of it and of this machine's credentials."""
         from .checks import ServiceCheckRequest, check_service
 
-        options = asked.options
+        options = request.options
         assert options.service is not None
         return check_service(
             ServiceCheckRequest(
@@ -80,9 +80,9 @@ class CloudRun(Platform):
                 project=options.project,
                 region=options.region,
                 endpoint=options.endpoint,
-                run_s=asked.run_s,
-                path=asked.path,
-                payload=asked.payload,
+                run_s=request.run_s,
+                path=request.path,
+                payload=request.payload,
             )
         )
 

@@ -159,7 +159,7 @@ def parse_settings(
         argv = argv_of(command)
     except ValueError as error:
         raise UsageError(f"`--command`: {error}.") from None
-    asked = ServiceSettings(
+    settings = ServiceSettings(
         image=image or "target_service",  # a local Cloud Run runs the project's own service
         cpu=None if cpu is None else parse_cpu(cpu),
         memory_mib=None if memory is None else parse_memory(memory),
@@ -169,10 +169,10 @@ def parse_settings(
         command=argv,
         **others,
     )
-    return validated(asked, local=local)
+    return validated(settings, local=local)
 
 
-def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
+def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
     """Return `asked` when Cloud Run would take it; a `local` Cloud Run takes any slice of a CPU.
 
     A setting that is not given counts as on a new service. The limits are those of `core/cloud_run.py`.
@@ -180,9 +180,9 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
     Raises:
         UsageError: the first setting it would refuse, with what it takes.
     """
-    suffix = asked.revision_suffix
-    longest = len(asked.service) + len(suffix or "") + 1
-    whole: Any = asked.when_new()  # nothing in it is None: the type checker cannot know
+    suffix = settings.revision_suffix
+    longest = len(settings.service) + len(suffix or "") + 1
+    whole: Any = settings.when_new()  # nothing in it is None: the type checker cannot know
     taken = (
         ""
         if local
@@ -190,14 +190,14 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
     )
     rules = (
         (
-            cloud_run.is_service_name(asked.service),
-            f"`--service {asked.service}`: must be 1 to 49 of a-z, 0-9, -, from a letter on.",
+            cloud_run.is_service_name(settings.service),
+            f"`--service {settings.service}`: must be 1 to 49 of a-z, 0-9, -, from a letter on.",
         ),
         (
             suffix is None or (bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", suffix)) and longest <= 63),
             f"`--revision-suffix {suffix}`: must be a-z, 0-9, -; at most 63 together with the service's name.",
         ),
-        (bool(asked.image), "`--image`: must name an image."),
+        (bool(settings.image), "`--image`: must name an image."),
         (
             1 <= whole.concurrency <= cloud_run.MOST_CONCURRENCY,
             f"`--concurrency {whole.concurrency}`: must be 1 to {cloud_run.MOST_CONCURRENCY}.",
@@ -220,4 +220,4 @@ def validated(asked: ServiceSettings, *, local: bool) -> ServiceSettings:
     for holds, sentence in rules:
         if not holds:
             raise UsageError(sentence)
-    return asked
+    return settings

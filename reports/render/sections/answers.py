@@ -137,8 +137,8 @@ def _spike_row(number: int, run: RunSummary, spike: Spike, *, several: bool) -> 
     yield Cell(f.count(spike.requests))
     each = f.seconds(spike.extra_waiting_request_s / spike.requests) if spike.requests else f.ABSENT
     yield Cell(f"{f.decimal(spike.extra_waiting_request_s)} s", small=(f"{each} each",))
-    causes = " + ".join([spike.cause, *(one.cause for one in spike.also)])
-    evidence = [*spike.evidence, *(sentence for one in spike.also for sentence in one.evidence)]
+    causes = " + ".join([spike.cause, *(cause.cause for cause in spike.also)])
+    evidence = [*spike.evidence, *(sentence for cause in spike.also for sentence in cause.evidence)]
     yield Cell(causes, small=(f"{spike.confidence} confidence",), more=tuple(evidence))
 
 
@@ -157,17 +157,17 @@ def _outage_table(report: Report) -> Table:
         (
             *((Cell(run.name),) if several else ()),
             Cell(
-                f"{f.elapsed(one.onset_s)} – {f.elapsed(one.end_s)}{'…' if one.cut else ''}",
-                small=(f"{f.utc(run.load_start, one.onset_s)} UTC",),
-                zoom=(one.onset_s, one.end_s),
+                f"{f.elapsed(outage.onset_s)} – {f.elapsed(outage.end_s)}{'…' if outage.cut else ''}",
+                small=(f"{f.utc(run.load_start, outage.onset_s)} UTC",),
+                zoom=(outage.onset_s, outage.end_s),
             ),
-            Cell(one.kind, tone="bad"),
-            Cell(f.count(one.failed)),
-            Cell(f.count(one.requests), small=(f.percent(one.share_ratio),)),
-            Cell(", ".join(one.endpoints) or "all endpoints"),
-            Cell(one.cause or "not known", more=tuple(one.evidence)),
+            Cell(outage.kind, tone="bad"),
+            Cell(f.count(outage.failed)),
+            Cell(f.count(outage.requests), small=(f.percent(outage.share_ratio),)),
+            Cell(", ".join(outage.endpoints) or "all endpoints"),
+            Cell(outage.cause or "not known", more=tuple(outage.evidence)),
         )
         for run in report.runs
-        for one in run.outages
+        for outage in run.outages
     )
     return Table("Outages", columns, rows, stacked=True)

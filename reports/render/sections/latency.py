@@ -38,9 +38,9 @@ def comparisons(report: Report) -> Iterator[Section]:
 
 
 def _pair(pair: Comparison) -> Iterator[Block]:
-    unfair = [one for one in pair.differences if one.matters]
+    unfair = [difference for difference in pair.differences if difference.matters]
     if unfair:
-        said = "; ".join(f"{one.what}: {one.a} against {one.b}" for one in unfair)
+        said = "; ".join(f"{difference.what}: {difference.a} against {difference.b}" for difference in unfair)
         yield Words(f"Not a fair comparison. {said}.", tone="bad")
     elif pair.comparable:
         yield Words("Nothing that was looked at makes the comparison unfair.", tone="muted")
@@ -48,7 +48,8 @@ def _pair(pair: Comparison) -> Iterator[Block]:
     yield from (Words(note, tone="muted") for note in pair.notes)
     columns = (Column("what differs"), Column(pair.a_name, wide=True), Column(pair.b_name, wide=True))
     rows = tuple(
-        (Cell(one.what, tone="bad" if one.matters else ""), Cell(one.a), Cell(one.b)) for one in pair.differences
+        (Cell(difference.what, tone="bad" if difference.matters else ""), Cell(difference.a), Cell(difference.b))
+        for difference in pair.differences
     )
     yield Table("What differs between the runs", columns, rows)
 
@@ -80,7 +81,7 @@ def _compared_row(pair: Comparison) -> Iterator[tuple[Cell, ...]]:
 
 def _verdict_cell(line: ComparedLine, pair: Comparison) -> Cell:
     if line.verdict == "inconclusive":
-        return Cell(sentences.verdict_words(line, pair), tone="unsure")
+        return Cell(sentences.verdict_text(line, pair), tone="unsure")
     return Cell(line.verdict, tone=sentences.COMPARED_TONES.get(line.verdict, ""))
 
 
@@ -110,7 +111,7 @@ def _percentile_table(report: Report) -> Table:
         if run.response is not None:
             columns.append(Column(f"{lead}response time", number=True))
     rows = []
-    for q in sorted({one.q_ratio for run in report.runs for one in run.latency}):
+    for q in sorted({row.q_ratio for run in report.runs for row in run.latency}):
         cells = [Cell(f.quantile(q))]
         for run in report.runs:
             cells.append(quantile_cell(sentences.quantile_of(run.latency, q)))

@@ -26,10 +26,12 @@ def how(report: Report) -> Section:
 def _of_run(report: Report, run: RunSummary) -> Iterator[Block]:
     if len(report.runs) > 1:
         yield Heading(run.name)
-    yield table_of("What happened to the recording", [(run, one) for one in run.measured.incidents], name_runs=False)
+    yield table_of(
+        "What happened to the recording", [(run, incident) for incident in run.measured.incidents], name_runs=False
+    )
     yield Facts(tuple((name, cell) for name, cell in _facts(run) if cell.text))
-    yield table_of(f"Workers of {run.name}", [(run, one) for one in run.measured.workers], name_runs=False)
-    series = [(run, one) for one in run.measured.cloud_series]
+    yield table_of(f"Workers of {run.name}", [(run, worker) for worker in run.measured.workers], name_runs=False)
+    series = [(run, metric) for metric in run.measured.cloud_series]
     yield table_of(
         f"Series fetched from the platform for {run.name}",
         series,
@@ -55,7 +57,7 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
         revision = f", revisions {f.listing(run.revisions)} (its traffic moved during the run)"
     yield "Target", Cell(f"{run.target}, {run.url}{limits}{place}{revision}")
     yield "Requests", Cell(_requests(run))
-    yield "Data", Cell("; ".join(_data_file(one) for one in measured.data_files))
+    yield "Data", Cell("; ".join(_data_file(file) for file in measured.data_files))
     yield "Load generator", _generator(run)
     yield "Options", Cell(_listed(measured.options))
     yield "Command", Cell(measured.command, code=True)

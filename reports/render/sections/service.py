@@ -19,7 +19,7 @@ def capacity(report: Report) -> Section:
         Words(run.capacity.text if run.capacity else unknown, lead=_lead(report, run)) for run in report.runs
     ]
     blocks.append(Beside((Charts(("capacity-rate",)), Charts(("capacity-p95",)))))
-    advised = [(run, one) for run in report.runs for one in run.advice]
+    advised = [(run, suggestion) for run in report.runs for suggestion in run.advice]
     if advised:
         columns = (Column("setting"), Column("why", wide=True), Column("from", wide=True), Column("cost", wide=True))
         run_column = (Column("run", wide=True),) if len(report.runs) > 1 else ()
@@ -41,7 +41,7 @@ def _advice_cells(one: Suggestion) -> tuple[Cell, ...]:
 
 def endpoints(report: Report) -> Section:
     """Return each endpoint's numbers."""
-    rows = [(run, one) for run in report.runs for one in run.endpoints]
+    rows = [(run, endpoint) for run in report.runs for endpoint in run.endpoints]
     return Section(
         "endpoints",
         "By endpoint",
@@ -52,7 +52,7 @@ def endpoints(report: Report) -> Section:
 
 def instances(report: Report) -> Section:
     """Return each instance as its answers showed it."""
-    rows = [(run, one) for run in report.runs for one in run.instances]
+    rows = [(run, instance) for run in report.runs for instance in run.instances]
     blocks: list[Block] = [table_of("Instances", rows, name_runs=len(report.runs) > 1)]
     if not rows:
         blocks.append(Words("Not known: the answers name no instance (header x-instance-id)."))

@@ -107,7 +107,7 @@ class Holding(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no ty
         return grpc.unary_unary_rpc_method_handler(self.answer, kinds[0].FromString, kinds[1].SerializeToString)
 
     def answer(self, request: Any, context: grpc.ServicerContext) -> Any:
-        held = [one for one in request.permissions if one not in self.lacks]
+        held = [permission for permission in request.permissions if permission not in self.lacks]
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
 

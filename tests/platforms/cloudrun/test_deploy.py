@@ -135,7 +135,10 @@ def test_a_canary_and_its_tag_survive_a_deploy() -> None:
     found = Service(name="s", traffic=shares, latest_ready_revision="services/ml/revisions/ml-2")
     assert _wanted(SETTINGS, found).traffic == shares
     kept = _wanted(dataclasses.replace(SETTINGS, takes_traffic=False), found).traffic
-    assert [(one.revision, one.percent, one.tag) for one in kept] == [("ml-1", 90, ""), ("ml-2", 10, "canary")]
+    assert [(binding.revision, binding.percent, binding.tag) for binding in kept] == [
+        ("ml-1", 90, ""),
+        ("ml-2", 10, "canary"),
+    ]
 
 
 def test_a_new_image_alone_changes_nothing_else() -> None:
@@ -245,7 +248,7 @@ def test_a_policy_never_holds_a_binding_without_members(endpoint: str) -> None:
     api.set_iam_policy(SetIamPolicyRequest(resource=SETTINGS.name, policy=Policy(bindings=others)))
     deploy(dataclasses.replace(SETTINGS, public=True), endpoint=endpoint)
     bindings = api.get_iam_policy(asked).bindings
-    assert [sorted(one.members) for one in bindings] == [["user:b@x.org"], ["allUsers", "user:a@x.org"]]
+    assert [sorted(binding.members) for binding in bindings] == [["user:b@x.org"], ["allUsers", "user:a@x.org"]]
 
 
 def test_no_traffic_on_a_first_deploy_is_refused(endpoint: str) -> None:

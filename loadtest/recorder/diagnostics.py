@@ -14,7 +14,7 @@ from ..recording.run import (
     UnrecordedWorkerRecord,
 )
 from . import refusals, task_errors, totals
-from .admission import Parcel
+from .admission import WorkerReport
 from .ledger import reasons_for_differences, reasons_for_refusals
 from .refusals import Refusals
 from .task_errors import TaskErrors
@@ -25,7 +25,7 @@ MAX_CUSTOM_METHODS = 50
 
 
 @dataclass(slots=True)
-class Told:
+class Diagnostics:
     """Bounded in every part, whatever the workers send.
 
     Attributes:
@@ -42,25 +42,25 @@ class Told:
     _refusals: dict[str, tuple[RefusalRecord, ...]] = field(default_factory=dict)
     _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
 
-    def hear(self, parcel: Parcel) -> bool:
+    def add(self, report: WorkerReport) -> bool:
         """Keep a worker's report; True when something in it is new. Its counts are those of all its time."""
-        new = bool(parcel.task_errors) or parcel.refusals != self._refusals.get(parcel.worker, ())
-        for record in parcel.task_errors:
-            key = (parcel.worker, record.where, record.exception, record.message, record.user_class, record.task)
+        new = bool(report.task_errors) or report.refusals != self._refusals.get(report.worker, ())
+        for record in report.task_errors:
+            key = (report.worker, record.where, record.exception, record.message, record.user_class, record.task)
             before = self._task_errors.get(key)
             if before is None and len(self._task_errors) >= MAX_TASK_ERRORS:
                 continue
             if before is not None:
                 record.traceback = record.traceback or before.traceback
-            record.worker = parcel.worker
+            record.worker = report.worker
             self._task_errors[key] = record
-        for refusal in parcel.refusals:
-            refusal.worker = parcel.worker
-        self._refusals[parcel.worker] = parcel.refusals
-        if parcel.differences:
-            self._differences[parcel.worker] = parcel.differences
+        for refusal in report.refusals:
+            refusal.worker = report.worker
+        self._refusals[report.worker] = report.refusals
+        if report.differences:
+            self._differences[report.worker] = report.differences
         room = MAX_CUSTOM_METHODS - len(self.custom_methods)
-        self.custom_methods.update(parcel.custom_methods[: max(0, room)])
+        self.custom_methods.update(report.custom_methods[: max(0, room)])
         return new
 
     def fill(self, run: Run) -> list[str]:
@@ -68,7 +68,7 @@ class Told:
         run.task_errors = task_errors.merged([*self.errors.records(), *self._task_errors.values()])
         heard = [record for records in self._refusals.values() for record in records]
         run.refusals = refusals.merged([*self.refusals.records(), *heard])
-        run.totals_differences = totals.merged([one for some in self._differences.values() for one in some])
+        run.totals_differences = totals.merged([record for some in self._differences.values() for record in some])
         run.clock_jumps = self.jumps[:MAX_KEPT]
         run.pauses = self.pauses[:MAX_KEPT]
         run.unrecorded_workers = list(self.unrecorded.values())[:MAX_KEPT]

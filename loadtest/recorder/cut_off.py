@@ -21,7 +21,7 @@ from ..users.open_loop import OpenLoopUser
 KNOWN = (HttpUser, FastHttpUser, FastUser)
 """Users whose requests are known from their begin."""
 
-UNTOLD = "still waited for when its user was stopped, by a client that tells only of a request's end"
+UNFINISHED = "still waited for when its user was stopped, by a client that tells only of a request's end"
 """The name of the refusal."""
 
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
@@ -29,24 +29,24 @@ WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLo
 
 _LOCUSTS_USERS = str(Path(locust.__file__).parent / "user")
 
-OnUntold = Callable[[object], None]
+OnCutOff = Callable[[object], None]
 """Told of the user."""
 
 
-def watch_tasks(on_untold: OnUntold) -> None:
+def watch_tasks(on_cut_off: OnCutOff) -> None:
     """Call `on_untold` for every task that is cut off in the middle and may have begun a request of its own."""
     for owner, name in WATCHED:
-        setattr(owner, name, _watched(getattr(owner, name), on_untold))
+        setattr(owner, name, _watched(getattr(owner, name), on_cut_off))
 
 
-def _watched(original: Callable[..., Any], on_untold: OnUntold) -> Callable[..., Any]:
+def _watched(original: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(self: Any, *arguments: Any) -> Any:
         try:
             return original(self, *arguments)
         except GreenletExit as error:
             if not is_accounted(error) and not is_asleep(error.__traceback__):
-                on_untold(getattr(self, "user", self))
+                on_cut_off(getattr(self, "user", self))
             raise
 
     return call
