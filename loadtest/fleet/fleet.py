@@ -37,10 +37,10 @@ STOP_TIMEOUT_S = 10
 """How long users may finish what they began when the run ends; what takes longer is cut off and not recorded."""
 
 END_S = STOP_TIMEOUT_S + 15.0
-"""How long the fleet may take to end after it was told: the stop time-out, the last frames, Locust's own good-byes."""
+"""How long the fleet may take to end once it is to stop: the stop timeout, the last frames, Locust's own shutdown."""
 
 ALONE_S = 5.0
-"""A master whose workers have all ended ends by itself, or, when they were killed, is told to after this long."""
+"""A master whose workers have all ended ends by itself; after this long, as when they were killed, it is stopped."""
 
 STOPPED_S = 20.0
 """A master whose process is stopped (SIGSTOP) for so long is killed: a run has to end."""

@@ -1,4 +1,4 @@
-"""Keep what workers tell beside rows, and bring it into the run's record."""
+"""Collect what workers report beside rows (task errors, refusals, differences) and write it into the run's record."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Diagnostics:
         return new
 
     def fill(self, run: Run) -> list[str]:
-        """Write what was told into the record; return the reasons for which it makes the run degraded."""
+        """Write what was collected into the record; return the reasons for which it makes the run degraded."""
         run.task_errors = task_errors.merged([*self.errors.records(), *self._task_errors.values()])
         heard = [record for records in self._refusals.values() for record in records]
         run.refusals = refusals.merged([*self.refusals.records(), *heard])

@@ -86,7 +86,7 @@ def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
 
     Args:
         also_taken: read what is in TAKEN too.
-        settings: is told what was left out.
+        settings: collects the names of what was left out.
     """
     actions = [action for action in own_actions() if not (also_taken and action.dest in TAKEN)]
     keys = config_keys(actions)

@@ -78,7 +78,7 @@ class RowBuffer:
         unjudged: requests whose answer has come and waits for the scenario's verdict.
         resent: how often so far FastUser or FastHttpUser sent a request again, as the server had closed the connection.
         refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
-        events: requests that Locust was told of, by (name, method) as it was told; at most MAX_EVENT_KEYS apart.
+        events: requests reported to Locust, counted by the (name, method) of the report; at most MAX_EVENT_KEYS pairs.
         others: rows whose name, error or instance is recorded as OTHER, by kind.
         before_take: called at the beginning of every `take`, so that whoever still holds rows hands them over.
     """
@@ -123,7 +123,7 @@ class RowBuffer:
         return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
 
     def count_events(self, name: str, method: str, count: int = 1) -> None:
-        """Note that Locust's totals were told of so many requests, whose rows are here or whose refusal is said."""
+        """Count requests reported to Locust's totals; each has its row here or is recorded as refused."""
         key = (name, method)
         if key not in self.events and len(self.events) >= MAX_EVENT_KEYS:
             key = (OTHER, "")

@@ -66,7 +66,7 @@ class OpenLoopUser(User):
         return max(0.0, self._due_s - time.perf_counter())
 
     def on_stop(self) -> None:
-        """Let arrivals that are under way end, for as long as Locust's stop time-out."""
+        """Let arrivals that are under way end, for at most Locust's stop timeout."""
         self._arrivals.join(timeout=self.environment.stop_timeout)
         self._arrivals.kill(block=True, timeout=1)
 

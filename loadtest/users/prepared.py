@@ -22,7 +22,7 @@ class PreparedRequest:
         head: everything up to the number of bytes of the body.
         bare: the whole request where there is no body and none is announced; else b"".
         lines: request line and headers but Content-Length.
-        name: what it is recorded under unless `name=` says otherwise; `name_id` and `method_id` are text ids.
+        name: what it is recorded under unless `name=` says otherwise; `name_id`, `method_id`: ids of interned strings.
         site, target: where it goes: the server, and path and query.
         pool: the connections to that server.
         replayable: its method is idempotent.

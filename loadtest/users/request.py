@@ -34,7 +34,7 @@ class Request:
     """One request; the row buffer knows it as one that was begun (`OpenRequest` in recording/buffer.py).
 
     Attributes:
-        name: what it is recorded under; `name_id` and `method_id` are text ids.
+        name: what it is recorded under; `name_id` and `method_id` are ids of interned strings.
         given_headers: those of the request itself.
         given_context: `context=` of the request.
         started_ns, ended_ns: when it was sent, and when the last byte had been read or it was given up

@@ -38,7 +38,7 @@ class Allocation:
         total: rows of the file.
         given: rows given out so far, from the file's beginning.
         by_worker: rows given to each worker, and those of them that it has handed to users so far.
-        done: workers that were told that there are no more.
+        done: workers that know that there are no more.
     """
 
     path: Path

@@ -50,7 +50,7 @@ def _alike_mix(a: Sequence[Analysis], b: Sequence[Analysis]) -> bool:
     """Whether every endpoint has the same share of the requests, within rules.MIX_TOLERANCE and chance."""
     ours, theirs = (_counts(side) for side in (a, b))
     if ours.keys() != theirs.keys() or len(ours) < 2:
-        return True  # different endpoints are told as such
+        return True  # reported as different endpoints
     ours_total, theirs_total = max(1, sum(ours.values())), max(1, sum(theirs.values()))
     for endpoint, count in ours.items():
         one, other = count / ours_total, theirs[endpoint] / theirs_total

@@ -199,7 +199,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
 
 
 def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Suggestion | None:
-    """Return the knee of one instance; nothing from a run that did not see it, and no less than was held calmly."""
+    """Return the knee of one instance, at least what it held outside spikes; nothing from a run that did not see it."""
     if served is None or not limits.reached or limits.in_flight_at_knee is None:
         return None
     knee, held = limits.in_flight_at_knee, served.held_normally

@@ -51,10 +51,10 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
 
 
 def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) -> float | None:
-    """Return the waiting until `until` beyond the mean of calm windows, in request-seconds; None without any.
+    """Return the excess latency until `until`, in request-seconds over the mean of normal windows; None without any.
 
     Of the windows whose p95 is raised alone: what is answered faster under the light load of a ramp does not make up
-    for those who waited, and a spike of the steady phase is no calm to measure against.
+    for those who waited, and a spike of the steady phase is no baseline to measure against.
     """
     width = rules.WINDOW_S
     spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(normal))]

@@ -25,7 +25,7 @@ BASELINE_HALF_S = 300
 """The baseline of a window is the median of its normal neighbours within 5 min: drift over minutes is not a spike."""
 
 BASELINE_CAP = 1.45
-"""× the run's calm level (its lower quartile): a plateau of 20 min must not become its own baseline. At 1.6 a rise to
+"""× the run's normal level (its lower quartile): a plateau of 20 min must not become its own baseline. At 1.6 a rise to
 2.2 × for nine minutes hid in it; a load that makes latency climb by half in the course of a run stays below that."""
 
 LONG_WINDOWS = 6
@@ -33,14 +33,14 @@ LONG_WINDOWS = 6
 the level for minutes stays within it, one of a minute does not."""
 
 LIGHT_S, LIGHT_REQUESTS = 5, 12
-"""Light load is looked for in stretches of 5 s: the calm between a cold start and saturation lasts hardly longer."""
+"""Light load is looked for in stretches of 5 s: the time between a cold start and saturation is hardly longer."""
 
 LIGHT_RATIO = 2.0
 """A run is measured against its lightest stretches instead of its lower quartile where both the median and p95 of the
 quartile are twice as high: a service with two kinds of requests has one of the two by chance, not both."""
 
 LIGHT_STRETCHES = 4
-"""20 s with at most half of the users are light load; with less of that the calmest three stretches are."""
+"""20 s with at most half of the users are light load; with less than that, the three with the lowest load are."""
 
 QUEUE_RATIO, QUEUE_MS = 10.0, 150.0
 """Requests wait in a queue where the usual one takes ten times as long as the fastest five, p5 half of that, and the
@@ -171,10 +171,11 @@ NEW_ARRIVALS = 1.1
 """The same for arrivals, whose mean over 10 s at 10/s scatters by 10 %."""
 
 NORMAL_SECONDS = 60
-"""Fewer calm seconds than this do not tell what a service can serve."""
+"""Fewer seconds outside spikes than this do not show what a service can serve."""
 
 RISING_DEMAND = 1.15
-"""Users against the 2 min before, where what is served calmly is not known: a burst served before is not new."""
+"""Users against the 2 min before, used where the load served outside spikes is not known: a burst that was served
+before is not new demand."""
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = saturation.CPU_RATIO, saturation.LAG_MS
 """docs/run-folder.md: a worker in such a second may measure itself."""
@@ -221,7 +222,7 @@ YOUNG_SLOW, YOUNG_EARLY, OTHERS_SLOW = 0.6, 0.5, 0.3
 older ones slowed no more than 30 % of theirs."""
 
 THROUGHOUT = 0.5
-"""A run that was never calm is overloaded in at least half of it."""
+"""A run without a baseline is overloaded for at least half of its length."""
 
 OUTAGE_MOST = 0.5
 """Half of the requests failing is an outage, less are errors."""
@@ -230,8 +231,8 @@ PART_REQUESTS = 10
 """Requests of an endpoint inside a spike: fewer have no median to speak of."""
 
 PART_SLOW, PART_RATIO, PART_KEPT = 0.5, 1.4, 0.25
-"""An endpoint slowed when half of its requests exceed its calm p90 and its median is × 1.4; it kept its latency when
-no more than a quarter do (a tenth is usual)."""
+"""An endpoint slowed when half of its requests exceed its p90 outside spikes and its median is × 1.4; it kept its
+latency when no more than a quarter do (a tenth is usual)."""
 
 INSTANCE_SLOW = 0.35
 """An instance is slow when a third of its requests are, which a p95 needs a twentieth of."""
@@ -279,8 +280,8 @@ NEAR_QUANTILE = 0.4
 """The density at p95 is taken between p93 and p97: two fifths of the tail on either side."""
 
 BURSTS_AT_LEAST = 8
-"""A quantile that rests on fewer bursts of slow requests (stalls of seconds) is a count of bursts: with three on one
-side and none on the other nothing is told. In a run whose cells are fewer than 48, a sixth of them."""
+"""A quantile that rests on fewer bursts of slow requests (stalls of seconds) is a count of bursts: three on one
+side and none on the other prove nothing. In a run whose cells are fewer than 48, a sixth of them."""
 
 GAP_AT_LEAST = 0.005
 """A difference within 0.5 % of the margin cannot be decided by running longer."""

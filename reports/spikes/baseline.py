@@ -44,10 +44,10 @@ class Levels:
     """What each window is measured against, as natural logarithms of µs, and what it was found to be.
 
     Attributes:
-        baseline: the calm p95 around it.
+        baseline: the normal p95 around it.
         on: the limit that a spike must pass.
         hot: certainly above it.
-        raised: not yet back at the baseline; part of a spike when beside a hot window.
+        raised: not yet back at the baseline; part of a spike when beside an anomalous window.
         of: where the baseline comes from.
     """
 
@@ -148,7 +148,7 @@ def _long(series: Series, windows: Windows) -> _Long:
 
 
 def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread_of_windows: float) -> Bools:
-    """Return the windows within a minute whose p95 is certainly raised, against the spread of calm minutes."""
+    """Return the windows within a minute whose p95 is certainly raised, against the spread of normal minutes."""
     found = np.zeros(len(baseline), dtype=np.bool_)
     if not len(long.level):
         return found
@@ -186,7 +186,7 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     )
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
     if usual_us < rules.QUEUE_MS * 1000 or normal_ms * 1000 < usual_us / rules.LIGHT_RATIO:
-        return normal  # the calm windows lie far below what is usual
+        return normal  # the normal windows lie far below what is usual
     return _queued(series, load, normal, fastest_us=fastest_us, most_us=most_us, usual_us=usual_us)
 
 
@@ -203,11 +203,11 @@ def _queued(
         return normal
     users = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
     if not queued or waiting is None:
-        text = f"Whether the run was ever calm cannot be said: {said}, and {users}."
+        text = f"Whether the run was ever without a queue cannot be said: {said}, and {users}."
         return Baseline(reference="nothing", p95_ms=normal.p95_ms, text=text)
     if waiting < rules.WAITING_RATIO:
         return normal
-    text = f"The run was never calm: {said}, and {users}."
+    text = f"Requests queued throughout the run: {said}, and {users}."
     return Baseline(reference="fastest requests", p95_ms=fastest_us / 1000, text=text)
 
 
@@ -303,7 +303,7 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
 
 
 def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
-    """Return the median of the calm windows within rules.BASELINE_HALF_S of each; `otherwise` where too few are."""
+    """Return the median of the normal windows within rules.BASELINE_HALF_S of each; `otherwise` where too few are."""
     half = rules.BASELINE_HALF_S // rules.WINDOW_S
     found = np.full(len(level), otherwise)
     for at in range(len(level)):

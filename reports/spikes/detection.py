@@ -22,7 +22,7 @@ from reports.spikes.baseline import Levels, Windows, interval
 def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Sequence[Outage] = ()) -> tuple[Rise, ...]:
     """Return the spikes in time order.
 
-    Windows are classified by baseline.py; a stretch of hot ones becomes a spike whose ends are refined to the
+    Windows are classified by baseline.py; a stretch of anomalous ones becomes a spike whose ends are refined to the
     second. Seconds of an outage without any success do not end it. Then bursts of a few very slow requests are looked
     for, which move no window's percentile. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a
     minute must double p95.
@@ -66,7 +66,7 @@ def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
 
 
 def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) window of each stretch: from the windows that are certain out to where p95 is calm again."""
+    """Yield (first, last) window of each stretch: certain windows and those around them until p95 is normal."""
     count, begun, last = len(levels.anomalous), -1, -1
     at = 0
     while at < count:
@@ -162,7 +162,7 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
     valley = _valley(median, begin)
     late_answer = series.first_ok_us >= rules.LATE_ANSWER_S * 1e6
     if not levels.of.known and not late_answer:
-        return [stretch]  # overloaded throughout: a valley in it is no calm
+        return [stretch]  # overloaded throughout: a valley in it is no baseline
     if valley is None and late_answer and whole.length_s >= rules.GOES_ON * (begin + 1):
         valley = begin  # nobody could be served before the first answer; what goes on after it is something else
     if valley is None:
@@ -277,7 +277,7 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         peak * rules.WINDOW_S,
         (windows.p95_us[peak], windows.low_us[peak], windows.high_us[peak]),
     )
-    if window.length_s < rules.WINDOW_S:  # calm seconds of its window would dilute it
+    if window.length_s < rules.WINDOW_S:  # normal seconds of its window would dilute it
         own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
         peak_s, (top, low, high) = window.start_s, (bound[0] for bound in own)
     baseline = float(np.exp(levels.baseline[peak]))

@@ -20,7 +20,6 @@ class Load:
         max_instances: the limit.
         refused_ratio: requests inside that were answered with 429.
         never_calm: why the run has no baseline of its own, when it has none; else "".
-        served_after: whether such load was served calmly after the spike with as many instances as before it.
     """
 
     slowed: Slowed

@@ -16,12 +16,12 @@ from reports.spikes.view import SpikeView
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Which endpoints slowed, each against its own calm requests.
+    """Which endpoints slowed, each against its own requests outside spikes.
 
     Attributes:
         slow: "METHOD name × median ratio" of those that slowed.
         kept: how many requests of endpoints that did not were sent inside.
-        kept_most: the highest share of those endpoints' requests above their own calm p90.
+        kept_most: the highest share of those endpoints' requests above their own p90 outside spikes.
         count: slow endpoints.
         all_known: whether every endpoint with enough requests was one or the other.
         requests: of the slow ones inside.
@@ -70,10 +70,10 @@ def decide_endpoint(evidence: Endpoints) -> Finding | None:
     if not evidence.slow or evidence.kept < 2 * rules.PART_REQUESTS:
         return None
     clauses = (
-        f"{', '.join(evidence.slow)} of its calm median",
+        f"{', '.join(evidence.slow)} of its median outside spikes",
         (
             f"{evidence.kept} requests of other endpoints in the same seconds kept theirs "
-            f"(at most {evidence.kept_most:.0%} above their calm p90)"
+            f"(at most {evidence.kept_most:.0%} above their p90 outside spikes)"
         ),
     )
     sure = evidence.all_known and evidence.requests >= 2 * rules.PART_REQUESTS
@@ -92,7 +92,7 @@ class Instances:
         slow_ratio: share of slow ones among their requests.
         share_ratio: of all slow requests those that they answered.
         others: instances that kept their latency; `others_ratio`: share of slow ones among their requests.
-        served_before: whether they had answered calmly before the spike.
+        served_before: whether they had answered normally before the spike.
         new_ratio: share of their slow requests that instances answered which were added around the spike.
         count: slow requests.
     """

@@ -22,7 +22,7 @@ class Start:
         first_ready_s: when the run's first instance could serve (by its age; else its first answer).
         first_is_new: whether that was after the load began, and inside this spike.
         first_answer_s: when the run's first success had come.
-        slow_first_answer: whether that took much longer than a calm request.
+        slow_first_answer: whether that took much longer than a normal request.
         gauge_before: instances by the gauge at or just before t = 0; None when not known.
         local: whether the target is a single process on this machine.
     """
@@ -192,7 +192,7 @@ class Lazy:
         slow: slow requests inside.
         fresh_ratio: share of them that those instances answered.
         ready_before_s: how long the youngest of these had been ready when its first request was sent.
-        later_ratio: load served calmly after the spike, against the load inside; None when not known.
+        later_ratio: load served normally after the spike, against the load inside; None when not known.
         aged: whether ages are known.
         early_ratio: share of slow ones among the first half of those instances' requests inside, by order.
         late_ratio: the same of their requests in the 30 s after the spike.

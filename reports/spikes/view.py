@@ -117,7 +117,7 @@ class Demand:
     Attributes:
         peak: users (or arrivals per second) at the most inside.
         before_ratio: that against the mean of the 2 min before.
-        served_ratio: users per instance early in the spike against the most that were served calmly elsewhere.
+        served_ratio: users per instance early in the spike against the most that were served outside spikes.
         opened: whether it is arrivals.
     """
 
@@ -128,7 +128,7 @@ class Demand:
 
     @property
     def new(self) -> bool | None:
-        """Whether the service met more than it had served calmly; None when users are not known."""
+        """Whether the service met more load than it served outside spikes; None when users are not known."""
         if self.served_ratio is not None:
             return self.served_ratio >= (rules.NEW_ARRIVALS if self.opened else rules.NEW_DEMAND)
         return None if self.before_ratio is None else self.before_ratio >= rules.RISING_DEMAND
@@ -148,10 +148,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Slowed:
-    """How much of the traffic slowed: shares of requests above the median of calm ones (0.5 = unchanged).
+    """How much of the traffic slowed: shares of requests above the median of normal ones (0.5 = unchanged).
 
     Attributes:
-        ratio: inside, without its first and last tenth; None without calm requests to compare with.
+        ratio: inside, without its first and last tenth; None without normal requests to compare with.
         most_ratio: in the 20 requests in a row, and 3 s at least, that slowed most.
         p50_ratio: median inside against before.
         fastest_ratio: p5 inside against before.
@@ -290,7 +290,7 @@ class SpikeView:
 
     @cached_property
     def demand(self) -> Demand:
-        """Load inside against before and against what was served calmly elsewhere."""
+        """Load inside against before and against what was served outside spikes."""
         users, opened = self.data.demand, self.data.opened
         onset, end = self.spike.onset_s, max(self.spike.onset_s + 1, self.spike.end_s)
         if users is None or np.isnan(users[onset:end]).all():

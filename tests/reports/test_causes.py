@@ -117,7 +117,7 @@ LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_rati
         ({"added": GAUGE_ADDED}, (Cause.SCALE_OUT, Confidence.MEDIUM)),
         ({"added": NOT_KNOWN}, (Cause.SATURATION_UNSEEN, Confidence.LOW)),
         ({"added": TWO_ADDED, "demand": UNKNOWN}, (Cause.SCALE_OUT, Confidence.LOW)),
-        ({"demand": UNKNOWN, "never_calm": "the run was never calm"}, (Cause.SATURATION, Confidence.HIGH)),
+        ({"demand": UNKNOWN, "no_baseline": "requests queued throughout the run"}, (Cause.SATURATION, Confidence.HIGH)),
     ],
 )
 def test_saturation_needs_new_demand_and_that_nearly_all_slowed(turned: dict[str, Any], expected: object) -> None:
