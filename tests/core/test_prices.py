@@ -39,15 +39,15 @@ def test_the_free_tier_is_taken_off_each_of_the_three_amounts() -> None:
     # The discount is at the prices of tier 1 wherever the service runs: 190,000 × $0.0000336 − 180,000 × $0.000024
     dear = dataclasses.replace(TIER_2, free_tier=True)
     assert dear.run_usd(190_000, 0, vcpu=1, memory_gib=0) == pytest.approx(6.384 - 4.32)
-    assert "taken off" in free.words("us-central1")[1]
-    assert TIER_1.words("us-central1")[1] == "free tier not counted"
+    assert "taken off" in free.describe("us-central1")[1]
+    assert TIER_1.describe("us-central1")[1] == "free tier not counted"
 
 
 def test_prices_of_ones_own_override_what_they_name() -> None:
     mine = prices_for("us-central1", {"as_of": "2027-01-01", "vcpu_usd_per_s": 0.00003})
     assert (mine.as_of, mine.vcpu_usd_per_s) == (date(2027, 1, 1), 0.00003)
     assert mine.memory_usd_per_gib_s == TIER_1.memory_usd_per_gib_s
-    assert "list prices of 2027-01-01, tier 1 (us-central1)" in mine.words("us-central1")[0]
+    assert "list prices of 2027-01-01, tier 1 (us-central1)" in mine.describe("us-central1")[0]
 
 
 @pytest.mark.parametrize("given", [{"gpu": 1}, {"vcpu_usd_per_s": -1}, {"vcpu_usd_per_s": "much"}, {"as_of": "soon"}])

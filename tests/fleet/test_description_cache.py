@@ -18,7 +18,7 @@ ANSWER = {
     "user_classes": ["Borrower"],
     "open_loop": False,
     "shape": None,
-    "corners": [(0.0, 0.0), (10.0, 5.0)],
+    "points": [(0.0, 0.0), (10.0, 5.0)],
     "spawn_rate": 1.0,
     "duration_s": 10.0,
     "requests_per_user_s": 1.0,
