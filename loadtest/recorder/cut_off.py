@@ -11,10 +11,10 @@ from typing import Any
 
 import locust
 from gevent import GreenletExit
-from locust import FastHttpUser, HttpUser
+from locust import FastHttpUser, HttpUser, User
 from locust.user.task import TaskSet
 
-from ..recording.outcomes import is_accounted
+from ..recording.outcomes import account_for, is_accounted
 from ..users.fast_user import FastUser
 from ..users.open_loop import OpenLoopUser
 
@@ -27,6 +27,9 @@ UNFINISHED = "still waited for when its user was stopped, by a client that tells
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
 """Where tasks are called."""
 
+STARTED: tuple[tuple[type, str], ...] = ((User, "run"), (TaskSet, "run"))
+"""Where `on_start` is called, which catches what cuts it off."""
+
 _LOCUSTS_USERS = str(Path(locust.__file__).parent / "user")
 
 OnCutOff = Callable[[object], None]
@@ -34,9 +37,11 @@ OnCutOff = Callable[[object], None]
 
 
 def watch_tasks(on_cut_off: OnCutOff) -> None:
-    """Call `on_untold` for every task that is cut off in the middle and may have begun a request of its own."""
+    """Call `on_cut_off` for every task or `on_start` that is cut off and may have begun a request of its own."""
     for owner, name in WATCHED:
         setattr(owner, name, _watched(getattr(owner, name), on_cut_off))
+    for owner, name in STARTED:
+        setattr(owner, name, _watching_on_start(getattr(owner, name), on_cut_off))
 
 
 def _watched(original: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[..., Any]:
@@ -47,7 +52,19 @@ def _watched(original: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[...
         except GreenletExit as error:
             if not is_accounted(error) and not is_asleep(error.__traceback__):
                 on_cut_off(getattr(self, "user", self))
+                account_for(error)  # on its way up it passes the tasks that this one is nested in
             raise
+
+    return call
+
+
+def _watching_on_start(run: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def call(self: Any) -> Any:
+        if type(self).on_start not in (User.on_start, TaskSet.on_start):
+            own = self.on_start
+            self.on_start = lambda: _watched(lambda _: own(), on_cut_off)(self)
+        return run(self)
 
     return call
 

@@ -155,8 +155,16 @@ def calling_place() -> str | None:
     return None if frames else "in a greenlet that it started"
 
 
+def was_sent_sigterm() -> bool:
+    """Whether Locust's handler of SIGTERM is what calls."""
+    return any(
+        frame.f_code.co_name == "sig_term_handler" and frame.f_code.co_filename == f"{_LOCUST}/main.py"
+        for frame in _frames()
+    )
+
+
 def _frames() -> Iterator[FrameType]:
-    """Give the frames that lead to the call of `quit` or `stop`, the innermost first, without gevent's."""
+    """Give the frames that lead to the call of whoever asks, the innermost first, without gevent's."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename != __file__ and not frame.f_code.co_filename.startswith(_GEVENT):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from locust.exception import RPCReceiveError
 from locust.rpc import Message
-from locust.rpc.zmqrpc import Server
 from locust.runners import MasterRunner
 
 from ..recording.outcomes import text_of
@@ -68,7 +65,6 @@ class Gate:
 
     def startup(self) -> None:
         """Put it in place."""
-        tolerate_nonsense()
         setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - of this one object
 
     def handle_message(self, client_id: str, msg: Message) -> None:
@@ -146,20 +142,3 @@ class Gate:
         server: Any = self.runner.server
         for message in (Message(REFUSED, why, client_id), Message("quit", None, client_id)):
             server.send_to_client(message)
-
-
-def tolerate_nonsense() -> None:
-    """Have Locust's server take any bytes for what they are: a message that cannot be read, and not its end."""
-    original = Server.recv_from_client
-    if getattr(original, "lt_tolerates", False):
-        return
-
-    @functools.wraps(original)
-    def recv_from_client(server: Any) -> Any:
-        try:
-            return original(server)
-        except (ValueError, TypeError, LookupError, RecursionError, AttributeError) as error:  # msgpack's, Message's
-            raise RPCReceiveError("a message that cannot be read", addr=None) from error
-
-    setattr(recv_from_client, "lt_tolerates", True)  # noqa: B010 - a mark of ours
-    setattr(Server, "recv_from_client", recv_from_client)  # noqa: B010 - of the class: a server is made anew at times

@@ -179,15 +179,13 @@ class Ledger:
         for name, account in self.accounts.items():
             missing = self._missing_at_most(account)
             if account.lost_at is not None:
-                elapsed_s = (account.lost_at - start).total_seconds()
                 yield (
-                    f"worker {name} was lost at {elapsed_s:.0f} s ({account.lost_why}): "
+                    f"worker {name} was lost {_when(account.lost_at, start)} ({account.lost_why}): "
                     f"at most {missing} of its rows are missing"
                 )
                 continue
             if account.ended_at is not None:
-                elapsed_s = (account.ended_at - start).total_seconds()
-                yield f"worker {name} ended at {elapsed_s:.0f} s: {account.ended_why}"
+                yield f"worker {name} ended {_when(account.ended_at, start)}: {account.ended_why}"
             if missing:
                 yield f"{missing} rows of worker {name} did not arrive"
             yield from self._unbalanced(name, account)
@@ -200,6 +198,11 @@ class Ledger:
         accounted = account.rows_sent + account.refused_rows
         if account.begun != accounted:
             yield f"worker {name} began {account.begun} requests and accounts for {accounted} of them"
+
+
+def _when(at: datetime, start: datetime) -> str:
+    elapsed_s = (at - start).total_seconds()
+    return "before the load began" if elapsed_s < 0 else f"at {elapsed_s:.0f} s"
 
 
 def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:

@@ -53,13 +53,15 @@ def main(arguments: list[str]) -> None:
 def hear_first(events: Any) -> None:
     """Keep secrets out of what this process writes, count what listeners raise, and take part in Locust's `init`.
 
-    Called before the scenario is loaded: no listener of its own comes before these.
+    Called before the scenario is loaded, no listener of its own comes before these, and before a master listens.
     """
     from .hooks import observe
+    from .master_socket import guard_master_socket
     from .redacted_output import redact_output
     from .task_errors import TaskErrors
 
     redact_output()
+    guard_master_socket()
     errors = TaskErrors("master")
     sender: Any = None
 

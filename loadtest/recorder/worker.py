@@ -27,6 +27,7 @@ from ..recording.buffer import RowBuffer
 from ..recording.run import TaskErrorRecord
 from ..users.open_loop import take_lateness_us
 from .cut_off import KNOWN, UNFINISHED, watch_tasks
+from .ending import was_sent_sigterm
 from .health import HealthProbe
 from .hooks import listen_first
 from .machine import MachineProbe
@@ -178,7 +179,9 @@ class Sender:
     def _quitting(self, **_: object) -> None:
         if not self.ended:
             stop_users(self.runner)
-            self._end_recording("it was told to end, by a signal or by the scenario")
+            signalled = was_sent_sigterm()
+            why = "it was sent SIGTERM" if signalled else "it was told to end, by a signal or by the scenario"
+            self._end_recording(why)
         elif len(self.buffer):
             self._send(REPORT, self._report())
 

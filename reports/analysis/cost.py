@@ -76,6 +76,15 @@ def _inside(one: MetricSeries, series: Series) -> float:
     return float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)]))
 
 
+def _at_the_edge(one: MetricSeries, series: Series) -> float:
+    """Return the sum of the points that overlap the run and the time before or after it.
+
+    They are not divided by time: what was billed in such a minute may be the run's alone, all in its share of it.
+    """
+    overlaps = (one.end_s > 0) & (one.start_s < series.seconds)
+    return float(np.nansum(one.value[overlaps & ((one.start_s < 0) | (one.end_s > series.seconds))]))
+
+
 def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: float) -> float:
     """Return the seconds of idle instances that `kept` minimum instances cost during the run.
 
@@ -119,7 +128,12 @@ def _instance_s(
                 f"requests, of which {own} were this run's: others used the service in the same minutes"
             )
         elif whole:
-            return total, "as Cloud Monitoring billed them"
+            edge = 0.0 if counted else sum(_at_the_edge(one, series) for one in billed)
+            bound = (
+                f", an upper bound: {edge:.0f} of them stand in points that begin before the run or end after it, and "
+                "no request count tells whose they are"
+            )
+            return total, "as Cloud Monitoring billed them" + bound * (edge > 0)
         else:
             late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
     if series.instances:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +21,7 @@ from loadtest.fleet.join import invitation, join_secret
 from loadtest.recorder.messages import SECRET_VARIABLE
 from loadtest.recording.catalogue import find_run
 from loadtest.recording.folder import RunFolder
-from tests.conftest import Until, counting_server, lt, started
+from tests.conftest import ROOT, Until, counting_server, lt, started
 
 GIVEN = "0123456789abcdef"
 
@@ -82,3 +90,72 @@ def test_only_workers_that_know_it_join(tmp_path: Path, monkeypatch: pytest.Monk
     assert (run.returncode, joined.code, record.outcome.value) == (0, 0, "complete"), err
     assert [worker.lost_at for worker in record.workers] == [None]
     assert GIVEN not in out + err + folder.log.read_text("utf-8") + (folder.path / "run.json").read_text("utf-8")
+
+
+NAMESPACE, ADDRESS = f"ltj{os.getpid()}", "10.78.0.1"
+
+
+@pytest.fixture
+def off_loopback() -> Iterator[tuple[str, ...]]:
+    """Words before a command that run it where ADDRESS is an address of no loopback, and nobody else is."""
+    if os.geteuid() or shutil.which("ip") is None:
+        pytest.skip("needs `ip netns add` (iproute2, root)")
+    if subprocess.run(["ip", "netns", "add", NAMESPACE], capture_output=True, check=False).returncode:
+        pytest.skip("this machine makes no namespaces")
+    try:
+        for words in ("link set lo up", "link add d type dummy", f"addr add {ADDRESS}/24 dev d", "link set d up"):
+            subprocess.run(["ip", "-n", NAMESPACE, *words.split()], check=True)
+        yield ("ip", "netns", "exec", NAMESPACE)
+    finally:
+        found = subprocess.run(["ip", "netns", "pids", NAMESPACE], capture_output=True, text=True, check=False).stdout
+        for pid in found.split():
+            os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", NAMESPACE], check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_off_loopback_the_printed_command_joins_and_no_other(
+    off_loopback: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real address: the secret is made and printed; without it a worker is refused, with it it joins."""
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    program = [*off_loopback, sys.executable, str(ROOT / "lt.py")]
+    script = str(ROOT / "tests" / "counting_server.py")
+    plan = ["--users", "2", "--spawn-rate", "2", "--duration", "3s", "--runs", str(tmp_path), "--yes"]
+    fleet = ["--bind", ADDRESS, "--expect-workers", "1", "--join-timeout", "100s"]
+    with subprocess.Popen([*off_loopback, sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        with subprocess.Popen(
+            [*program, "run", "-s", "ramp300", "-t", url, *plan, *fleet],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            assert run.stderr is not None
+            invited = next(found for line in run.stderr if (found := re.search(r"LT_JOIN_SECRET=.*", line)))
+            given, *_, master = shlex.split(invited[0])
+            secret = given.partition("=")[2]
+            assert master.startswith(f"{ADDRESS}:")
+            worker = [*program, "worker", "--processes", "1", "--master", master]
+            for wrong in ({}, {SECRET_VARIABLE: secret[::-1]}):
+                refused = subprocess.run(
+                    worker, env=os.environ | wrong, capture_output=True, text=True, timeout=60, check=False
+                )
+                assert refused.returncode == 4, refused
+                assert secret not in refused.stdout + refused.stderr
+            joined = subprocess.run(
+                worker,
+                env=os.environ | {SECRET_VARIABLE: secret},
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+            _, err = run.communicate(timeout=60)
+        server.kill()
+    record = find_run(tmp_path, "latest").read_run()
+    assert (run.returncode, joined.returncode, record.outcome.value) == (0, 0, "complete"), err
+    assert sum(worker.rows_received for worker in record.workers) > 0
+    assert secret not in find_run(tmp_path, "latest").log.read_text("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from locust import FastHttpUser, HttpUser
 from locust.env import Environment
 from locust.exception import RescheduleTask, StopUser
 from locust.rpc import Message
+from locust.rpc.zmqrpc import BaseSocket, Client, Server
 
 from loadtest.core.clock import AnchoredClock
 from loadtest.recorder import cut_off as untold_requests
@@ -28,6 +30,7 @@ from loadtest.recorder import task_errors
 from loadtest.recorder.gate import Gate
 from loadtest.recorder.hooks import listen_first, observe
 from loadtest.recorder.in_flight import InFlight
+from loadtest.recorder.master_socket import guard_master_socket
 from loadtest.recorder.messages import HELLO, REFUSED, SCENARIO, UNLOADABLE, join_proof
 from loadtest.recorder.request_recorder import RequestRecorder
 from loadtest.recorder.task_errors import TaskErrors
@@ -329,7 +332,7 @@ def test_what_a_custom_client_waits_for_when_its_user_is_stopped(
     recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told in a `finally` it is a row, `unanswered`; not told it is counted; a pause in the task is no request."""
-    for owner, name in untold_requests.WATCHED:
+    for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []
     untold_requests.watch_tasks(found.append)
@@ -340,6 +343,36 @@ def test_what_a_custom_client_waits_for_when_its_user_is_stopped(
     greenlet.kill()
     assert len(found) == untold
     assert [outcome for _, outcome, _ in recording.rows()] == rows
+
+
+class LogsIn(locust.TaskSet):
+    def on_start(self) -> None:
+        gevent.event.Event().wait(10)
+
+    @locust.task
+    def call(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("place", "untold"), [("user", 1), ("task set", 1), ("asleep", 0)])
+def test_what_a_custom_client_waits_for_in_on_start_when_its_user_is_stopped(
+    recording: Recording, place: str, untold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locust catches there what cuts it off: it is counted all the same, and once."""
+    for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    found: list[object] = []
+    untold_requests.watch_tasks(found.append)
+    fields: dict[str, Any] = {
+        "user": {"on_start": lambda _: gevent.event.Event().wait(10), "tasks": [LogsIn]},
+        "task set": {"tasks": [LogsIn]},
+        "asleep": {"on_start": lambda _: gevent.sleep(10), "tasks": [LogsIn]},
+    }
+    user = type("Waiting", (locust.User,), {"wait_time": locust.constant(0), **fields[place]})(recording.environment)
+    greenlet = user.start(gevent.pool.Group())
+    gevent.sleep(0.05)
+    greenlet.kill()
+    assert found == [user] * untold
 
 
 def test_a_request_that_fast_http_user_repeats_is_counted(recording: Recording, server: Misbehaving) -> None:
@@ -500,6 +533,31 @@ def test_only_who_knows_the_secret_gets_the_scenario(kind: str) -> None:
     assert {sent for _, sent in master.sent} == ({SCENARIO} if kind == SCENARIO else set())
     gate.handle_message("a", Message(kind, {"proof": join_proof("s3cret", "a")}, "a"))
     assert master.heard == [f"a {kind}"]
+
+
+@pytest.mark.parametrize("begin", [b"POST /", b"GET /a", b"\x16\x03\x01"])
+def test_no_bytes_of_a_browser_are_a_message_to_the_master(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ZMTP 1.0 has no handshake: the first byte of a request is the length of a name, what follows are messages."""
+    for owner, name in ((BaseSocket, "__init__"), (Server, "recv_from_client")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    request = begin + b"A" * (begin[0] + 1 - len(begin)) + b"\x05\0evil"
+
+    def heard() -> list[bytes] | None:
+        server = Server("127.0.0.1", 0)
+        with socket.create_connection(("127.0.0.1", server.port)) as browser:
+            browser.sendall(request)
+            found = server.socket.recv_multipart() if server.socket.poll(500) else None
+        worker = Client("127.0.0.1", server.port, "w1")
+        worker.send(Message("hello", None, "w1"))
+        assert server.socket.poll(5000)
+        assert server.recv_from_client()[0] == "w1"
+        worker.close(0)
+        server.close(0)
+        return found
+
+    assert heard() == [request[2 : begin[0] + 1], b"evil"]  # Locust's own
+    guard_master_socket()
+    assert heard() is None
 
 
 def test_no_message_ends_the_masters_loop() -> None:

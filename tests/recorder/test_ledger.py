@@ -130,6 +130,14 @@ def test_a_frame_that_contradicts_those_before_it_is_refused(rows_before: int) -
     assert ledger.records()[0].rows_received == 10
 
 
+def test_a_worker_that_ends_before_the_load_is_not_said_to_have_ended_at_minus_1_s() -> None:
+    """Locust's test_start comes after its workers have joined."""
+    ledger = Ledger()
+    ledger.joined("w1", host="here", pid=7)
+    ledger.ended("w1", at=T0 - timedelta(seconds=1), why="the scenario's init failed")
+    assert ledger.reasons(start=T0) == ["worker w1 ended before the load began: the scenario's init failed"]
+
+
 def test_a_worker_that_ends_by_itself_is_not_lost() -> None:
     """It has sent what it had: the reason is its own, and nothing is missing."""
     ledger = Ledger()

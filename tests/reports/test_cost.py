@@ -104,6 +104,23 @@ def test_a_neighbours_minutes_are_not_the_runs(tmp_path: Path) -> None:
     assert any("2000 that Cloud Monitoring billed (an upper bound)" in said for said in cost.assumptions)
 
 
+def test_minutes_at_the_runs_edge_make_the_bill_an_upper_bound_where_nothing_tells_whose_they_are(
+    tmp_path: Path,
+) -> None:
+    """700 of 1,700 s stand in the minutes that begin 30 s before the run and end 30 s after it."""
+    folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={})
+    billed(folder, (-0.5, 300.0), (0.5, 1_000.0), (1.5, 400.0))
+    cost = cost_of(folder)
+    assert cost is not None
+    assert cost.instance_s == 1_700
+    (said,) = [said for said in cost.assumptions if "as Cloud Monitoring billed them" in said]
+    assert "an upper bound: 700 of them stand in points that begin before the run or end after it" in said
+    counted(folder, (-0.5, 500.0), (0.5, 1_000.0), (1.5, 500.0))
+    known = cost_of(folder)
+    assert known is not None
+    assert not any("upper bound" in said for said in known.assumptions)
+
+
 def test_idle_minimum_instances_are_in_the_cost(tmp_path: Path) -> None:
     """Two are kept for 120 s and 100 s of them served: 140 s idle at $0.0000025 a vCPU and $0.00000125 for 512 MiB."""
     with_two = cloud_run_of(tmp_path / "two", ok=2_000, failed=0, prices={})

@@ -1,0 +1,185 @@
+"""What joins a run, fails in it or is struck in it is told by name: real processes, rows against a count."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtest.core.addresses import free_port
+from loadtest.core.exit_codes import ExitCode
+from loadtest.recording.catalogue import find_run
+from loadtest.recording.run import Outcome, Run
+from tests.cases.harness import lt_run
+from tests.conftest import Until, counting_server, started
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SHORT = ("--users", "2", "--spawn-rate", "2", "--duration", "4s", "--workers", "1")
+
+CALLER = """
+from locust import FastHttpUser, constant, events, task
+
+
+class Caller(FastHttpUser):
+    wait_time = constant(0.1)
+
+    @task
+    def call(self):
+        self.client.get("/it")
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "locustfile.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_what_locust_counts_and_nobody_fired_is_said_by_its_endpoint(tmp_path: Path) -> None:
+    """A scenario that writes into Locust's totals by itself: more requests than rows, degraded, `GET /ghost` named."""
+    ghost = CALLER + '        self.environment.stats.log_request("GET", "/ghost", 1.0, 0)\n'
+    with counting_server() as there:
+        ran = lt_run("-s", written(tmp_path, ghost), "-t", there.url, *SHORT, runs=tmp_path / "runs")
+        assert len(ran.rows()) == there.count() > 0
+    assert (ran.done.code, ran.run.outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED), ran.said
+    (difference,) = ran.run.totals_differences
+    assert (difference.name, difference.rows, difference.locust) == ("/ghost", 0, there_called(ran.run))
+    (reason,) = ran.run.reasons
+    assert f"count {difference.locust} requests of GET /ghost, the rows 0" in reason
+    assert "GET /ghost" in ran.said
+
+
+def there_called(run: Run) -> int:
+    """Return how many requests the workers began: each of them wrote one ghost."""
+    return sum(worker.begun or 0 for worker in run.workers)
+
+
+def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> None:
+    """It joins a master that has begun: it is sent away, and all that the server read is in the rows."""
+    port, file = free_port(), written(tmp_path, CALLER)
+    plain = [sys.executable, "-m", "locust", "-f", file, "--worker", "--master-port", str(port)]
+    words = (
+        "-s",
+        file,
+        "--users",
+        "6",
+        "--spawn-rate",
+        "6",
+        "--duration",
+        "20s",
+        "--workers",
+        "1",
+        "--port",
+        str(port),
+    )
+    with counting_server() as there:
+        with started("run", "-t", there.url, *words, "--runs", str(tmp_path / "runs")) as run:
+            until(lambda: there.count() > 6, "load", timeout_s=90)
+            joined = subprocess.run(plain, capture_output=True, text=True, timeout=100, check=False)
+            _, err = run.communicate(timeout=120)
+        folder = find_run(tmp_path / "runs", "latest")
+        record = folder.read_run()
+        assert len(folder.read_rows(["start"])) == there.count()
+    assert "it never greeted: a plain `locust --worker` records nothing" in [one.name for one in record.refusals]
+    assert len(record.workers) == 1
+    assert (run.returncode, record.outcome) in ((0, Outcome.COMPLETE), (3, Outcome.DEGRADED)), err
+    assert "quit" in (joined.stdout + joined.stderr).lower()
+
+
+@pytest.mark.parametrize(
+    ("code", "where", "told"),
+    [
+        ("    def on_start(self):\n        raise KeyError('token')\n", "on_start", "KeyError"),
+        ("@events.test_start.add_listener\ndef log_in(**_):\n    raise KeyError('token')\n", "listener", "KeyError"),
+    ],
+)
+def test_what_fails_before_the_first_request_is_told(code: str, where: str, told: str, tmp_path: Path) -> None:
+    """With file and line; the run is no pass."""
+    text = CALLER + ("\n" + code if code.startswith(" ") else "\n\n" + code)
+    with counting_server() as there:
+        ran = lt_run("-s", written(tmp_path, text), "-t", there.url, *SHORT, runs=tmp_path / "runs")
+    assert {error.where for error in ran.run.task_errors} == {where}, ran.said
+    assert "locustfile.py" in ran.run.task_errors[0].traceback
+    assert told in ran.said
+    assert ran.done.code in (ExitCode.MISSED, ExitCode.UNDECIDED), ran.said
+
+
+def test_an_error_in_a_workers_init_is_told_as_that(tmp_path: Path) -> None:
+    """It ends the worker before the load: the scenario's error is shown, and no lost worker."""
+    init = "\n\n@events.init.add_listener\ndef prepare(environment, **_):\n"
+    init += '    if "Worker" in type(environment.runner).__name__:\n'
+    init += '        raise SystemExit("no licence for this worker")\n'
+    with counting_server() as there:
+        ran = lt_run("-s", written(tmp_path, CALLER + init), "-t", there.url, *SHORT, runs=tmp_path / "runs")
+    assert (ran.done.code, ran.run.outcome) == (ExitCode.MISSED, Outcome.DEGRADED), ran.said
+    assert "the scenario's init failed with sys.exit(no licence for this worker)" in ran.said
+    assert "was lost" not in ran.said
+    assert "Traceback" not in ran.done.err
+
+
+@contextmanager
+def run_under_way(words: tuple[str, ...], runs: Path, until: Until) -> Iterator[subprocess.Popen[str]]:
+    def has_begun() -> bool:
+        return bool(list(runs.glob("*/run.json"))) and find_run(runs, "latest").read_run().load_start is not None
+
+    with started("run", *words, "--runs", str(runs)) as run:
+        until(has_begun, "the load", timeout_s=90)
+        time.sleep(2)  # into the load
+        yield run
+
+
+def test_a_worker_that_somebody_ends_is_told_as_that(tmp_path: Path, until: Until) -> None:
+    """SIGTERM to one of two: it sends what it has, its users go to the other, and the run says who and when."""
+    words = ("-s", "ramp300", "--users", "4", "--spawn-rate", "4", "--duration", "12s", "--workers", "2")
+    with counting_server() as there:
+        with run_under_way((*words, "-t", there.url), tmp_path, until) as run:
+            pid = find_run(tmp_path, "latest").read_run().workers[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGTERM)
+            _, err = run.communicate(timeout=120)
+        folder = find_run(tmp_path, "latest")
+        record = folder.read_run()
+        missing = sum(worker.rows_missing_at_most or 0 for worker in record.workers)
+        assert len(folder.read_rows(["start"])) <= there.count() <= len(folder.read_rows(["start"])) + missing
+    assert (run.returncode, record.outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED), err
+    (ended,) = [worker for worker in record.workers if worker.pid == pid]
+    assert any(ended.name in reason and "SIGTERM" in reason for reason in record.reasons), record.reasons
+
+
+def test_a_frozen_emulator_is_noticed_and_the_run_ends(tmp_path: Path, until: Until) -> None:
+    """SIGSTOP of the process that scales and tells: the run says from when on it told nothing, and ends in time."""
+    words = (
+        "-s",
+        "ramp300",
+        "-t",
+        "emulator",
+        "--users",
+        "2",
+        "--spawn-rate",
+        "2",
+        "--duration",
+        "12s",
+        "--workers",
+        "1",
+    )
+    with run_under_way(words, tmp_path, until) as run:
+        children = psutil.Process(run.pid).children(recursive=True)
+        (emulator,) = [one for one in children if ".emulator.__main__" in one.cmdline()]
+        emulator.suspend()
+        begin_s = time.monotonic()
+        _, err = run.communicate(timeout=200)
+    assert time.monotonic() - begin_s < 100
+    record = find_run(tmp_path, "latest").read_run()
+    assert (run.returncode, record.outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED), err
+    assert "emulator" in " ".join(record.reasons), record.reasons
+    assert "Traceback" not in err
+    assert not [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
