@@ -181,18 +181,22 @@ def test_the_service_here_answers_no_page(browser: Browser, evil_site: str, unti
         assert attacked(browser, evil_site, free_port, ["/", "/predict", "/openapi.json"], "{}") == []
 
 
-@pytest.mark.slow  # a whole run
-def test_locust_s_own_page_swarms_nothing_else(
-    browser: Browser, evil_site: str, tmp_path: Path, until: Until, free_port: int
-) -> None:
-    scenario = tmp_path / "calm.py"
-    scenario.write_text(
+def calm_scenario(folder: Path) -> str:
+    path = folder / "calm.py"
+    path.write_text(
         "from locust import HttpUser, constant, task\n\n\n"
         "class Calm(HttpUser):\n    wait_time = constant(0.5)\n\n"
         "    @task\n    def get(self):\n        self.client.get('/')\n"
     )
+    return str(path)
+
+
+@pytest.mark.slow  # a whole run
+def test_locust_s_own_page_swarms_nothing_else(
+    browser: Browser, evil_site: str, tmp_path: Path, until: Until, free_port: int
+) -> None:
     with naive_server() as (target, seen), naive_server() as (victim, harmed):
-        words = ("--scenario", str(scenario), "--target", target, "--users", "1", "--duration", "25s")
+        words = ("--scenario", calm_scenario(tmp_path), "--target", target, "--users", "1", "--duration", "25s")
         with started("run", *words, "--workers", "1", "--ui", str(free_port), "--runs", str(tmp_path / "r")) as process:
             page_url = shown_url(process)
             swarm = f"user_count=5&spawn_rate=5&host={victim}"
@@ -219,12 +223,13 @@ def test_the_master_s_port_takes_no_message_of_a_page(
     """ZeroMQ would take a request's bytes for a worker's: the run ends as planned, and hears of no page."""
     body = "\u0005\u0000evil" * 40 + "{}"
     with naive_server() as (target, seen):
-        words = ("--scenario", "ramp300", "--target", target, "--users", "1", "--duration", "25s", "--workers", "1")
-        with started("run", *words, "--port", str(free_port), "--runs", str(tmp_path)) as process:
+        words = ("--scenario", calm_scenario(tmp_path), "--target", target, "--users", "1", "--duration", "25s")
+        runs = ("--workers", "1", "--port", str(free_port), "--runs", str(tmp_path / "r"))
+        with started("run", *words, *runs) as process:
             until(lambda: len(seen) > 2, "the run to begin", 60)
             assert attacked(browser, evil_site, free_port, ["/", f"/{'A' * 73}%05"], body) == []
             _, err = process.communicate(timeout=90)
-    folder = find_run(tmp_path, "latest")
+    folder = find_run(tmp_path / "r", "latest")
     record = folder.read_run()
     assert (process.returncode, record.outcome.value, len(record.workers), record.refusals) == (0, "complete", 1, []), (
         err

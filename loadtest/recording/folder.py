@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ..core.errors import FormatVersionError, RunFolderError
 from . import readers
+from .digest import CHANGED, KEY, digest_of, with_digest
 from .load_lines import LOAD_COLUMNS, append_lines, load_lines
 from .paths import FOLDER_MODE, RunPaths, beside_of, is_there, open_file, replace_text, unwritable
 from .run import FORMAT_VERSION, Outcome, Run
@@ -60,7 +61,7 @@ class RunFolder(RunPaths):
         return folder
 
     def read_run(self) -> Run:
-        """Return what `run.json` says, with a dead `running` told as `interrupted`.
+        """Return what `run.json` says, with a dead `running` told as `interrupted`, a changed record as `degraded`.
 
         Raises:
             FormatVersionError: another version wrote it.
@@ -81,6 +82,7 @@ class RunFolder(RunPaths):
                 f"{self.path} is written in run folder format {version!r}; this version reads format {FORMAT_VERSION}. "
                 "Read it with the version that wrote it (`versions.lt` in its run.json)."
             )
+        digest = fields.pop(KEY, None)  # a record of another writer has none
         try:
             run = Run.model_validate(fields)
         except (ValidationError, RecursionError) as error:
@@ -90,6 +92,9 @@ class RunFolder(RunPaths):
         if run.outcome is Outcome.RUNNING and not _alive(run):
             run.outcome = Outcome.INTERRUPTED
             run.reasons.append("the process that ran it ended without closing the run")
+        if digest not in (None, digest_of(fields)):
+            run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
+            run.reasons.append(CHANGED)
         return run
 
     def _no_record(self, why: str) -> RunFolderError:
@@ -100,7 +105,7 @@ class RunFolder(RunPaths):
 
     def write_run(self, run: Run) -> None:
         """Replace `run.json` atomically."""
-        replace_text(self.record, run.model_dump_json(indent=2) + "\n")
+        replace_text(self.record, with_digest(run.model_dump_json(indent=2)))
 
     def write_derived(self, path: Path, text: str) -> None:
         """Replace a file of this folder atomically: a reader sees the old or the new one, never half.

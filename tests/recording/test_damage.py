@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -46,6 +47,17 @@ FILES = {
 NEEDED = ("run.json", "requests.spool", "requests.parquet")
 
 Damage = Callable[[Path, random.Random], None]
+
+
+def other_number(path: Path, chance: random.Random) -> None:
+    """Change one digit, so that the JSON still is JSON."""
+    content = path.read_bytes()
+    places = [at for at, byte in enumerate(content) if byte in b"0123456789"]
+    if not places:
+        return
+    at = chance.choice(places)
+    content = content[:at] + str((int(chr(content[at])) + chance.randrange(1, 9)) % 10).encode() + content[at + 1 :]
+    path.write_bytes(content)
 
 
 def cut(path: Path, chance: random.Random) -> None:
@@ -148,8 +160,9 @@ DAMAGES: tuple[Damage, ...] = (
     device,
     unix_socket,
     huge,
+    other_number,
 )
-BY_CHANCE = (cut, flip, flip_the_end, scramble, insert, repeat)
+BY_CHANCE = (cut, flip, flip_the_end, scramble, insert, repeat, other_number)
 """What differs from case to case; the others are the same each time."""
 
 
@@ -309,6 +322,30 @@ def test_rows_that_were_changed_are_never_judged_as_complete(
     assert said in " ".join(made.runs[0].reasons)
     assert said in " ".join(render_text(made).split())
     assert of_runs(made.runs).kind == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"at_s": 3.0', '"at_s": 4.0'), ('"p95 < 300ms"', '"p95 < 900ms"'), ('"rows_sent": 600', '"rows_sent": 604')],
+)
+def test_a_record_that_was_changed_is_never_judged_as_complete(
+    old: str, new: str, sound: dict[str, Path], tmp_path: Path
+) -> None:
+    """A flipped bit that leaves JSON, whatever the value means; layout and order of the keys are no values."""
+    home = Path(shutil.copytree(sound["sealed"], tmp_path / "run"))
+    path = home / "run.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(json.dumps(dict(reversed(json.loads(text).items()))))
+    assert build_report([home]).runs[0].outcome == "complete"
+    path.write_text(text.replace(old, new))
+    made = build_report([home])
+    assert (made.runs[0].outcome, of_runs(made.runs).kind) == ("degraded", "undecided")
+    assert "its digest differs" in " ".join(render_text(made).split())
+    edited = json.loads(path.read_text())
+    del edited["digest"]
+    path.write_text(json.dumps(edited))
+    assert build_report([home]).runs[0].outcome == "complete"
 
 
 def test_another_runs_rows_are_told_from_its_own(sound: dict[str, Path], tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""Tell by a digest in `run.json` whether its values are those that were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+KEY = "digest"
+
+CHANGED = (
+    "run.json does not hold the values that lt wrote (its digest differs): the file is damaged, or was edited; "
+    f"take its `{KEY}` line out where you meant to"
+)
+"""Said of a record whose digest does not fit."""
+
+
+def with_digest(text: str) -> str:
+    """Return a record's JSON object, as pydantic indents it, with the digest of its values as the last key."""
+    return f'{text.removesuffix(chr(10) + "}")},\n  "{KEY}": "{digest_of(json.loads(text))}"\n}}\n'
+
+
+def digest_of(fields: Mapping[str, object]) -> str:
+    """Return the SHA-256 of the values without the digest itself, in whatever order and layout they stand."""
+    others = {name: value for name, value in fields.items() if name != KEY}
+    return hashlib.sha256(json.dumps(others, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
