@@ -36,6 +36,7 @@ ALLOWED = {
         "reports.verdict",
         "reports.render",
         "reports.summary",
+        "reports.live",
         "target_service",
     },
     "reports": set(),
@@ -54,6 +55,7 @@ ALLOWED = {
         *CORE,
     },
     "reports.render": {"reports.model", "reports.verdict", "reports.data", *CORE},
+    "reports.live": {"reports.summary", "reports.data", "reports.model", *CORE},
     "scenarios": {"loadtest.users"},
     "target_service": set(),
 }

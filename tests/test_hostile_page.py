@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from loadtest.cli.live import LivePage
 from loadtest.core.cloud_run import SERVICE
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
@@ -179,6 +180,24 @@ def test_the_service_here_answers_no_page(browser: Browser, evil_site: str, unti
     with started("serve", "--port", str(free_port)):
         until(lambda: status_of(f"http://127.0.0.1:{free_port}/healthz") == 200, "the service to be up")
         assert attacked(browser, evil_site, free_port, ["/", "/predict", "/openapi.json"], "{}") == []
+
+
+def test_the_live_page_tells_nothing_and_stops_nothing(browser: Browser, evil_site: str) -> None:
+    with LivePage() as live:
+        live.wait_for("something of the run")
+        port = int(live.url.split(":")[2].partition("/")[0])
+        assert attacked(browser, evil_site, port, ["/stop", "/state?after=-1", "/body", "/report", "/"], "{}") == []
+        assert not live.stop_asked
+        with page_of(browser) as page:  # the person who started the run sees it and can stop it
+            page.on("dialog", lambda dialog: dialog.accept())
+            page.goto(live.url)
+            page.locator("#state", has_text="something of the run").wait_for()
+            assert "key" not in page.url
+            page.click("#stop")
+            page.locator("#stop:disabled").wait_for()
+            page.reload()
+            page.locator("#state", has_text="something of the run").wait_for()
+        assert live.stop_asked
 
 
 def calm_scenario(folder: Path) -> str:

@@ -1,21 +1,33 @@
-"""Talk on the terminal: what `loadtest.runs` and `loadtest.platforms` call a console."""
+"""Talk on the terminal, and to a live page: what `loadtest.runs` and `loadtest.platforms` call a console."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 
 from ..core.console import Update
-from .progress import ProgressLine
 from .terminal import talk
+
+if TYPE_CHECKING:
+    from ..recording.folder import RunFolder
+    from .live import LivePage
+    from .progress import Progress
 
 
 class TerminalConsole:
-    """Sentences go to stderr, questions to the terminal if stdin is one."""
+    """Sentences go to stderr, questions to the terminal if stdin is one.
+
+    Args:
+        live: a page that shows the same.
+    """
+
+    def __init__(self, live: LivePage | None = None) -> None:
+        self._live = live
 
     def say(self, text: str) -> None:
         """Print a sentence."""
@@ -27,14 +39,26 @@ class TerminalConsole:
 
     @contextmanager
     def status(self, doing: str) -> Iterator[Update]:
-        """Show a spinner with the text."""
+        """Show a spinner with the text; without a terminal the text alone, once."""
+        if not talk.is_terminal:
+            talk.print(f"{doing} …", markup=False)
         with talk.status(escape(doing)) as line:
-            yield lambda text: line.update(escape(text))
+
+            def update(text: str) -> None:
+                line.update(escape(text))
+                if self._live is not None:
+                    self._live.wait_for(text)
+
+            if self._live is not None:
+                self._live.wait_for(doing)
+            yield update
 
     def confirm(self, question: str) -> bool | None:
         """Ask; None without a terminal."""
         return typer.confirm(question, err=True) if sys.stdin is not None and sys.stdin.isatty() else None
 
-    def progress(self, planned_s: float | None, *, expect_workers: int) -> ProgressLine:
-        """Return the live line."""
-        return ProgressLine(planned_s, expect_workers=expect_workers)
+    def progress(self, folder: RunFolder, planned_s: float | None, *, expect_workers: int) -> Progress:
+        """Return what shows the run while it goes."""
+        from .progress import Progress
+
+        return Progress(folder, planned_s, expect_workers=expect_workers, live=self._live)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-_PLAN, _JUDGE, _FLEET, _LIMITS, _CLOUD = (
+_PLAN, _JUDGE, _PAGE, _FLEET, _LIMITS, _CLOUD = (
     "The load",
     "The judgement",
+    "The live page",
     "Load generators",
     "The local Cloud Run (--target emulator)",
     "Cloud Run (--target cloud)",
@@ -181,6 +182,22 @@ Ui = Annotated[
         show_default=False,
         rich_help_panel=_FLEET,
     ),
+]
+LivePort = Annotated[
+    int | None,
+    typer.Option(
+        "--live",
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        help="Serve the report on this loopback port while the run goes; 0 takes a free one.",
+        show_default=False,
+        rich_help_panel=_PAGE,
+    ),
+]
+Open = Annotated[
+    bool,
+    typer.Option("--open", help="Open the live page in the browser; it becomes the report.", rich_help_panel=_PAGE),
 ]
 
 Concurrency = Annotated[

@@ -1,33 +1,54 @@
-"""Show how a run is doing: one live line on a terminal, a plain line now and then elsewhere."""
+"""Show how a run is doing: a block of lines on a terminal, a plain line now and then elsewhere, and a live page."""
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.live import Live
 from rich.text import Text
 
-from ..fleet.progress import ProgressSnapshot
+from reports.live.follow import LiveRun
+from reports.live.tally import SoFar, describe, worst
+
+from ..core.objectives import Unit
+from ..fleet.progress import Look, ProgressSnapshot
 from .terminal import talk
+
+if TYPE_CHECKING:
+    from ..recording.folder import RunFolder
+    from .live import LivePage
 
 WAITS_S = 5.0
 """A request that has waited so long is worth a look."""
 
 PLAIN_EVERY_S = 10.0
 
+BLOCKS = "▁▂▃▄▅▆▇█"
 
-class ProgressLine:
-    """The line, for as long as the `with` block lasts."""
+SPARKLINE = 40
+"""Blocks of p95 over the run so far."""
 
-    def __init__(self, planned_s: float | None, *, expect_workers: int) -> None:
+
+class Progress:
+    """What shows a run, for as long as the `with` block lasts."""
+
+    def __init__(
+        self, folder: RunFolder, planned_s: float | None, *, expect_workers: int, live: LivePage | None = None
+    ) -> None:
         self.planned_s = planned_s
         self.expect_workers = expect_workers
+        self._run = LiveRun(folder)
+        self._page = live
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
-        self._last_plain_s = time.monotonic()
+        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # at once: what the start waits for
         self._warned: set[str] = set()
+        if live is not None:
+            live.follow(self._run, planned_s)
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Progress:
         """Begin."""
         if self._live is not None:
             self._live.start()
@@ -36,36 +57,62 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the live line away."""
+        """Take the block away."""
         if self._live is not None:
             self._live.stop()
 
-    def show(self, snapshot: ProgressSnapshot, *, ending: bool) -> None:
+    @property
+    def stop_asked(self) -> bool:
+        """Whether the live page's button was pressed."""
+        return self._page is not None and self._page.stop_asked
+
+    def show(self, look: Look, *, ending: bool) -> None:
         """Show the state; each warning is printed once."""
+        snapshot = look.snapshot
         for warning in snapshot.saturated:
             kind = warning.split(" was ")[0].split(" uses ")[0]
             if kind not in self._warned:
                 self._warned.add(kind)
                 talk.print(f"[yellow]![/] load generator: {warning}")
-        line = self._line(snapshot, ending=ending)
+        self._run.add(look)
+        if self._page is not None:
+            self._page.show(look, waits_for=self._waits_for(snapshot), ending=ending)
         if self._live is not None:
-            self._live.update(Text.from_markup(line))
+            self._live.update(Text.from_markup("\n".join(self._block(look, ending=ending))))
         elif time.monotonic() - self._last_plain_s >= PLAIN_EVERY_S:
             self._last_plain_s = time.monotonic()
-            talk.print(line)
+            talk.print(" · ".join(self._facts(look, ending=ending)))
 
-    def _line(self, snapshot: ProgressSnapshot, *, ending: bool) -> str:
+    def _waits_for(self, snapshot: ProgressSnapshot) -> str:
+        return f"{snapshot.workers} of {self.expect_workers} load generators are ready"
+
+    def _block(self, look: Look, *, ending: bool) -> list[str]:
+        """Return the lines of the block: where the run is, its numbers, p95 so far, the worst objective, the news."""
+        facts = self._facts(look, ending=ending)
+        if look.snapshot.elapsed_s is None:
+            return facts
+        lines = [facts[0] + " · " + " · ".join(facts[1:4]), "  ".join(["", *facts[4:]])]
+        if drawn := sparkline(self._run.p95_ms(), SPARKLINE):
+            lines.append(f"  p95 {drawn}")
+        lines += [f"  {describe(event)}" for event in list(self._run.events)[-1:]]
+        return lines
+
+    def _facts(self, look: Look, *, ending: bool) -> list[str]:
+        snapshot = look.snapshot
         if snapshot.elapsed_s is None:
-            return f"{snapshot.workers} of {self.expect_workers} load generators are ready …"
-        planned = "" if self.planned_s is None else f" / {_clock(self.planned_s)}"
+            return [f"{self._waits_for(snapshot)} …"]
+        planned = "" if self.planned_s is None else f" / {clock(self.planned_s)}"
         parts = [
-            f"{_clock(snapshot.elapsed_s)}{planned}",
+            f"{clock(snapshot.elapsed_s)}{planned}",
             f"{'–' if snapshot.users is None else snapshot.users} users",
             f"{snapshot.requests_per_s:.0f} requests/s",
-            f"p50 {_ms(snapshot.p50_ms)}",
-            f"p95 {_ms(snapshot.p95_ms)}",
+            f"p50 {_ms(snapshot.p50_ms)}, p95 {_ms(snapshot.p95_ms)}",
             f"[red]{snapshot.failed} failed[/]" if snapshot.failed else "0 failed",
         ]
+        if (instances := self._run.instances_now(look)) is not None:
+            parts.append(f"{instances} instance{'s' * (instances != 1)}")
+        if (one := worst(self._run.so_far())) is not None and one.held is not None:
+            parts.append(objective_text(one) if one.held else f"[red]{objective_text(one)}[/]")
         if snapshot.in_flight:
             waiting = f"{snapshot.in_flight} in flight, oldest {snapshot.oldest_s or 0:.0f} s"
             parts.append(f"[red]{waiting}[/]" if (snapshot.oldest_s or 0) >= WAITS_S else waiting)
@@ -73,10 +120,38 @@ class ProgressLine:
                 parts.append("[red]the service has stopped answering[/]")
         if ending:
             parts.append("stopping: users finish what they began")
-        return " · ".join(parts)
+        return parts
 
 
-def _clock(seconds: float) -> str:
+def objective_text(found: SoFar) -> str:
+    """Return an objective with what was measured so far, and whether that holds."""
+    mark = "?" if found.held is None else "✓" if found.held else "✗"
+    return f"{mark} {found.objective.text}: {value_text(found)}"
+
+
+def value_text(found: SoFar) -> str:
+    """Return what was measured so far of an objective, with its unit."""
+    if found.value is None:
+        return "known after the run"
+    if found.objective.unit is Unit.RATIO:
+        return f"{found.value:.2%} so far"
+    return f"{_ms(found.value)} so far" if found.objective.unit is Unit.MS else f"{found.value:.1f}/s so far"
+
+
+def sparkline(values: list[float], width: int) -> str:
+    """Return numbers as a line of blocks, a space where there is none; "" without any."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known or max(known) <= 0:
+        return ""
+    width = min(width, len(values))
+    slices = [values[at * len(values) // width : (at + 1) * len(values) // width] for at in range(width)]
+    highest = [max((value for value in part if not math.isnan(value)), default=None) for part in slices]
+    blocks = (" " if one is None else BLOCKS[min(7, int(8 * one / max(known)))] for one in highest)
+    return f"{''.join(blocks)} up to {_ms(max(known))}"
+
+
+def clock(seconds: float) -> str:
+    """Return a time in the run as m:ss."""
     whole = int(seconds)
     return f"{whole // 60}:{whole % 60:02d}"
 

@@ -7,11 +7,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from . import options as cli
 from .runs import RunsOption
 
 if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
     from ..recording.folder import RunFolder
+    from .live import LivePage
 
 
 def run(  # long by its list of options alone: a line each
@@ -41,6 +44,8 @@ def run(  # long by its list of options alone: a line each
     port: cli.Port = 0,
     join_timeout: cli.JoinTimeout = "60s",
     ui: cli.Ui = None,
+    live: cli.LivePort = None,
+    open_it: cli.Open = False,
     concurrency: cli.Concurrency = None,
     cpu: cli.Cpu = None,
     memory: cli.Memory = None,
@@ -70,7 +75,8 @@ def run(  # long by its list of options alone: a line each
         python lt.py run --scenario my_locustfile.py --target http://127.0.0.1:8080 --users 50 --duration 2m
     """
     given = locals()
-    del given["allow_degraded"]  # of the report, not of the run
+    for of_the_page in ("allow_degraded", "live", "open_it"):  # of the report, not of the run
+        del given[of_the_page]
 
     from ..core.errors import UsageError
     from ..core.exit_codes import ExitCode
@@ -84,8 +90,10 @@ def run(  # long by its list of options alone: a line each
             given |= stack.enter_context(written(target, gets=get or [], seed=seed, yes=yes))
         elif given.pop("get"):
             raise UsageError(f"`--get {get}`: not beside --scenario, which says itself what it sends.")
-        recorded = record(parse_options(**given), TerminalConsole())
-    code = _report(recorded.folder, allow_degraded=allow_degraded)
+        options = parse_options(**given)
+        page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
+        recorded = record(options, TerminalConsole(page))
+        code = _report(recorded.folder, allow_degraded=allow_degraded, live=page)
     return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
 
 
@@ -112,7 +120,25 @@ def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict
         yield {"scenario": str(quick.path), "target": quick.target}
 
 
-def _report(folder: RunFolder, *, allow_degraded: bool) -> int:
+@contextmanager
+def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
+    """Serve the run's page while the block lasts; what ends the block early is told on it."""
+    from ..core.errors import LoadTestError
+    from .live import LivePage
+    from .terminal import talk
+
+    with LivePage(port or 0) as page:
+        talk.print(f"live page: {page.url}", markup=False)
+        if open_it:
+            typer.launch(page.url)
+        try:
+            yield page
+        except LoadTestError as error:
+            page.fail(str(error))
+            raise
+
+
+def _report(folder: RunFolder, *, allow_degraded: bool, live: LivePage | None) -> int:
     """Print the summary, write the page, and return what the objectives came to as an exit code."""
     from reports.render.text import render_text
     from reports.summary.build import build_report
@@ -121,8 +147,12 @@ def _report(folder: RunFolder, *, allow_degraded: bool) -> int:
     from .report import exit_code
     from .terminal import out, write_data
 
+    if live is not None:
+        live.reporting()
     made = build_report([folder.path])
     page = write_page(made, [folder])
     write_data(render_text(made, brief=True) + "\n")
     out.print(f"report: {page}", markup=False)
+    if live is not None:
+        live.finish(page)
     return exit_code(made, allow_degraded=allow_degraded)

@@ -67,6 +67,25 @@ class Recent:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a run found.
+
+    Attributes:
+        now_s: when it was taken, by a monotonic clock.
+        snapshot: how the run is doing.
+        new: the requests that came in since the last look, by frame.
+        frames: these frames.
+        lines: what came to `load.csv` since.
+    """
+
+    now_s: float
+    snapshot: ProgressSnapshot
+    new: tuple[Recent, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    lines: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Report:
     """A worker's newest line of `load.csv`, and when it was read (monotonic)."""
 
@@ -97,10 +116,10 @@ class Follower:
         self._workers: dict[str, _Report] = {}
         self._first_seen: tuple[float, float] | None = None
 
-    def look(self, now_s: float) -> tuple[ProgressSnapshot, tuple[Recent, ...]]:
+    def look(self, now_s: float) -> Look:
         """Return how the run is doing at `now_s` (a monotonic clock), and what came in since the last look."""
-        new = self._read_spool(now_s)
-        self._read_load(now_s)
+        frames, new = self._read_spool(now_s)
+        lines = self._read_load(now_s)
         while self._recent and self._recent[0].read_s < now_s - WINDOW_S:
             self._recent.popleft()
         elapsed_s = self._elapsed_s(now_s)
@@ -122,29 +141,31 @@ class Follower:
             oldest_s=max((report.oldest_s(now_s) for report in reports), default=None),
             load_start_ns=None if self._load_start is None else round(self._load_start.timestamp() * 1e9),
         )
-        return snapshot, new
+        return Look(now_s, snapshot, new, frames, lines)
 
-    def _read_spool(self, now_s: float) -> tuple[Recent, ...]:
+    def _read_spool(self, now_s: float) -> tuple[tuple[Frame, ...], tuple[Recent, ...]]:
         if not self.folder.spool.exists():
-            return ()
-        new = tuple(_recent(frame, now_s) for frame in self._spool)
+            return (), ()
+        frames = tuple(self._spool)
+        new = tuple(_recent(frame, now_s) for frame in frames)
         for recent in new:
             self.requests += recent.outcome.size
             self.failed += int(is_failed(recent.outcome).sum())
         self._recent.extend(new)
-        return new
+        return frames, new
 
-    def _read_load(self, now_s: float) -> None:
+    def _read_load(self, now_s: float) -> tuple[dict[str, str], ...]:
         if not self.folder.load.exists():
-            return
+            return ()
         with self.folder.load.open(encoding="utf-8") as file:
             file.seek(self._load_offset)
             text = file.read()
         whole = text[: text.rfind("\n") + 1]
         self._load_offset += len(whole.encode())
-        for line in csv.DictReader(whole.splitlines(), LOAD_COLUMNS):
-            if line["worker"] != "worker":
-                self._workers[line["worker"]] = _Report(now_s, line)
+        lines = tuple(line for line in csv.DictReader(whole.splitlines(), LOAD_COLUMNS) if line["worker"] != "worker")
+        for line in lines:
+            self._workers[line["worker"]] = _Report(now_s, line)
+        return lines
 
     def _elapsed_s(self, now_s: float) -> float | None:
         """Return the time since the load's begin: by the wall clock once, from then on by the monotonic one."""

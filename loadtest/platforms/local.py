@@ -41,7 +41,7 @@ class Local(Platform):
         Raises:
             TargetError: it ended or did not answer in time; the text has the last line it printed.
         """
-        del options, needs, console
+        del options, needs
         port = free_port()
         with tempfile.TemporaryFile() as output:
             service = subprocess.Popen(
@@ -56,7 +56,8 @@ class Local(Platform):
             )
             try:
                 url = f"http://{LOOPBACK}:{port}"
-                _wait_for(url, service, output)
+                with console.status("waiting for the bundled service to answer"):
+                    _wait_for(url, service, output)
                 yield Target(TargetRecord(kind=self.kind, url=url, service="target_service"))
             finally:
                 service.terminate()

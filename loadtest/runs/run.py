@@ -57,7 +57,8 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     console = console or LogRunConsole()
     secret = join_secret(options.bind, os.environ)
     platform = platform_of(options.platform)
-    plan = _planned(options, console)
+    with console.status(f"reading the scenario {options.locustfile.stem}"):
+        plan = _planned(options, console)
     options = with_scheme(options, plan)
     conditions = tuple(StopOn(condition, plan.points) for condition in options.stop_on)
     hosts = decide_hosts(plan, _named(options), override=options.override_hosts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.console import Console, LogConsole
 from ..core.errors import FleetError
-from ..fleet.progress import Follower, ProgressSnapshot, Recent
+from ..fleet.progress import Follower, Look, ProgressSnapshot, Recent
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,21 +34,29 @@ AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
 class ProgressView(Protocol):
     """Shows how a run is doing."""
 
-    def show(self, snapshot: ProgressSnapshot, *, ending: bool) -> None:
+    def show(self, look: Look, *, ending: bool) -> None:
         """Show the state; called at every look."""
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether who looks at it has asked for the run's end."""
 
 
 class RunConsole(Console, Protocol):
     """What a run talks to: a console that can show progress too."""
 
-    def progress(self, planned_s: float | None, *, expect_workers: int) -> AbstractContextManager[ProgressView]:
+    def progress(
+        self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
+    ) -> AbstractContextManager[ProgressView]:
         """Show a run's progress for as long as the block lasts; `planned_s` is its length where it is known."""
 
 
 class _Unseen:
     """Shows nothing."""
 
-    def show(self, snapshot: ProgressSnapshot, *, ending: bool) -> None:
+    stop_asked = False
+
+    def show(self, look: Look, *, ending: bool) -> None:
         """Do nothing."""
 
     def __enter__(self) -> _Unseen:
@@ -63,9 +71,11 @@ class _Unseen:
 class LogRunConsole(LogConsole):
     """The console of a program that has none; it shows no progress."""
 
-    def progress(self, planned_s: float | None, *, expect_workers: int) -> AbstractContextManager[ProgressView]:
+    def progress(
+        self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
+    ) -> AbstractContextManager[ProgressView]:
         """Show nothing."""
-        del planned_s, expect_workers
+        del folder, planned_s, expect_workers
         return _Unseen()
 
 
@@ -106,14 +116,17 @@ def watch(
     follower = Follower(folder)
     interrupted, aborted = False, ""
     elapsed_s: float | None = None
-    with console.progress(planned_s, expect_workers=fleet.plan.expect_workers) as view:
+    with console.progress(folder, planned_s, expect_workers=fleet.plan.expect_workers) as view:
         while True:
             try:
                 while fleet.running():
-                    snapshot, new = follower.look(time.monotonic())
-                    elapsed_s = snapshot.elapsed_s
-                    view.show(snapshot, ending=interrupted or bool(aborted))
-                    if not aborted and (why := _first_reason(abort_conditions, snapshot, new)):
+                    look = follower.look(time.monotonic())
+                    elapsed_s = look.snapshot.elapsed_s
+                    view.show(look, ending=interrupted or bool(aborted))
+                    if view.stop_asked and not interrupted:
+                        interrupted = True
+                        fleet.stop()
+                    if not aborted and (why := _first_reason(abort_conditions, look.snapshot, look.new)):
                         aborted = why
                         console.say(why)
                         fleet.stop()
@@ -128,7 +141,7 @@ def watch(
                 interrupted = True
                 fleet.stop()
     run = folder.read_run()
-    if code != 0 and not interrupted and follower.look(time.monotonic())[0].requests == 0:
+    if code != 0 and not interrupted and follower.look(time.monotonic()).snapshot.requests == 0:
         if known := [*fleet.reasons, *run.reasons]:
             raise FleetError(f"There was no load: {'; '.join(known)}.")
         raise FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_log_lines()}")

@@ -79,7 +79,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
         damage = str(error)
     if lines.skipped > 1:  # a kill cuts the last one short
         damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
-    columns = {name: _over_workers([worker[name] for worker in workers.values()], name, seconds) for name in names}
+    columns = {name: over_workers([worker[name] for worker in workers.values()], name, seconds) for name in names}
     planned = columns["planned_users"]
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:
@@ -106,7 +106,7 @@ def _note(column: Floats, at: int, value: float, *, name: str) -> None:
         column[at] = before + value if name in _ADDED else max(before, value)
 
 
-def _over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
+def over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
     """Return the workers' values per second as the fleet's; NaN where no worker reported.
 
     A level that a worker did not report for one second is that of the second before: its lines are about a second

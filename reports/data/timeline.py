@@ -109,11 +109,11 @@ class Chart:
 # ---- how lines are computed
 
 
-def _without_the_cut_end(per_s: Floats) -> Floats:
-    """Return a rate without its last step, in which the run ended: it would be drawn as a fall."""
-    if len(per_s) > 1:
-        per_s[-1] = np.nan
-    return per_s
+def _without_the_cut_end(values: Floats) -> Floats:
+    """Return a rate or a count without its last step, in which the run ended: it would be drawn as a fall."""
+    if len(values) > 1:
+        values[-1] = np.nan
+    return values
 
 
 def _windows(values: Floats, step_s: int) -> Floats:
@@ -175,7 +175,7 @@ def _answering(seen: Observed, step_s: int) -> Floats | None:
         return None
     moments = np.arange(0, seen.series.seconds, step_s, dtype=np.float64)
     alive = [(i.first_seen_s < moments + step_s) & (i.last_seen_s >= moments) for i in seen.series.instances]
-    return np.asarray(np.sum(alive, axis=0), dtype=np.float64)
+    return _without_the_cut_end(np.asarray(np.sum(alive, axis=0), dtype=np.float64))
 
 
 def _gauge(column: Callable[[InstanceGauge], Floats]) -> Values:

@@ -57,7 +57,7 @@ def render_html(report: Report) -> str:
     return template("report.html.j2").render(
         report=report,
         title=sentences.title(report),
-        sections=_drawable(outline(report), drawn),
+        sections=drawable(outline(report), drawn),
         charts=drawn,
         policy=content_security_policy(scripts, style),
         data=embedded_json(data),
@@ -68,7 +68,7 @@ def render_html(report: Report) -> str:
     )
 
 
-def _drawable(sections: list[tree.Section], drawn: Collection[str]) -> list[tree.Section]:
+def drawable(sections: list[tree.Section], drawn: Collection[str]) -> list[tree.Section]:
     """Return the sections with only those charts for which there is something to draw."""
     return tree.filled([replace(section, blocks=_with_charts(section.blocks, drawn)) for section in sections])
 

@@ -147,6 +147,8 @@ def endings(report: Report) -> list[str]:
 def _ending(run: RunSummary, *, several: bool) -> str:
     who = run.name if several else "This run"
     reasons = f": {'. '.join(reason.rstrip('.') for reason in run.reasons)}" if run.reasons else ""
+    if run.outcome == "running":
+        return f"{who} goes on: these are its first {f.seconds(run.duration_s)}."
     if run.outcome == "interrupted":
         planned = f" of {f.elapsed(run.planned_s)}" if run.planned_s and run.planned_s > run.duration_s else ""
         return f"{who} was stopped at {f.elapsed(run.duration_s)}{planned}{reasons}."
@@ -169,12 +171,15 @@ def _held(report: Report) -> Card:
     lines += [
         f"{run.name if several else 'The run'} is {run.outcome}{': ' * bool(run.reasons)}{'; '.join(run.reasons[:2])}."
         for run in report.runs
-        if run.outcome != "complete"
+        if run.outcome not in ("complete", "running")
     ]
     if kind == "unjudged":
         lines.insert(0, _failed_sentence(report))
     if all(objective.implied for run in report.runs for objective in run.objectives):
         lines.append(NO_OBJECTIVE)
+    if kind == "undecided" and all(run.outcome == "running" for run in report.runs):
+        held = all(one.verdict == "held" for run in report.runs for one in run.objectives)
+        return Card("Does it hold?", "So far" if held else "Not known yet", "unsure", tuple(lines))
     values = {"held": "Yes", "missed": "No", "undecided": "Undecided", "unjudged": "Not judged"}
     return Card("Did it hold?", values[kind], VERDICT_TONES[kind], tuple(lines))
 

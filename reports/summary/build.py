@@ -10,6 +10,7 @@ from pathlib import Path
 from loadtest import __version__
 from loadtest.core.margins import Margin
 from loadtest.recording.folder import RunFolder
+from loadtest.recording.run import Run
 from reports import model
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparison import Side, compare
@@ -27,6 +28,23 @@ def summarise(folder: Path) -> model.Report:
         RunFolderError: it is still running, or cannot be read.
     """
     return build_report([folder])
+
+
+def report_of(folder: RunFolder, run: Run) -> model.Report:
+    """Return the report of one run whose rows are there, without sealing it: also of one that goes on.
+
+    Raises:
+        RunFolderError: it cannot be read.
+    """
+    found = analyse(folder, run)
+    step_s = step_for(found.series.seconds)
+    return model.Report(
+        made_by=f"lt {__version__}",
+        made_at=datetime.now(UTC).replace(microsecond=0),
+        notes=[],
+        runs=[run_summary(found, name=_side(found), step_s=step_s)],
+        comparisons=[],
+    )
 
 
 def build_report(

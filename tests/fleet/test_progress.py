@@ -17,20 +17,24 @@ def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
     """Half a frame waits for its other half; requests and failures count up; the window forgets, the totals do not."""
     folder = RunFolder.create(tmp_path, record(load_start=None, outcome=Outcome.COMPLETE))
     follower = Follower(folder)
-    snapshot, new = follower.look(0.0)
+    look = follower.look(0.0)
+    snapshot, new = look.snapshot, look.new
     assert (snapshot.requests, snapshot.users, snapshot.p95_ms, snapshot.elapsed_s, new) == (0, None, None, None, ())
 
     encoded = [encode_frame(frame) for frame in frames(3, failed=2)]
     with folder.spool.open("ab", buffering=0) as spool:
         spool.write(encoded[0] + encoded[1][:20])
-        snapshot, new = follower.look(1.0)
+        look = follower.look(1.0)
+        snapshot, new = look.snapshot, look.new
         assert (snapshot.requests, snapshot.failed, len(new)) == (10, 2, 1)
         assert snapshot.p50_ms == 6.5  # of the successful 3 … 10 ms
         spool.write(encoded[1][20:] + encoded[2])
-        snapshot, new = follower.look(2.0)
+        look = follower.look(2.0)
+        snapshot, new = look.snapshot, look.new
         assert (snapshot.requests, snapshot.failed, len(new)) == (30, 6, 2)
         assert snapshot.requests_per_s == 30 / WINDOW_S
-    snapshot, new = follower.look(2.5 + WINDOW_S)
+    look = follower.look(2.5 + WINDOW_S)
+    snapshot, new = look.snapshot, look.new
     assert (snapshot.requests, snapshot.requests_per_s, snapshot.p50_ms, new) == (30, 0.0, None, ())
     assert not follower._recent
 
@@ -41,7 +45,7 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
     follower = Follower(folder)
     follower.look(0.0)
     folder.append_load([LINE | {"time_s": 1, "worker": "w1", "users": 5}])
-    assert follower.look(1.0)[0].users == 5
+    assert follower.look(1.0).snapshot.users == 5
     folder.append_load(
         [
             LINE | {"time_s": 2, "worker": "w1", "users": 7, "cpu_ratio": "0.950"},
@@ -50,7 +54,7 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
     )
     with folder.load.open("a", encoding="utf-8") as file:
         file.write("3,w1,,9")  # a line that is being written
-    snapshot = follower.look(2.0)[0]
+    snapshot = follower.look(2.0).snapshot
     assert snapshot.users == 11
     assert snapshot.elapsed_s is not None
     assert [text.split(":")[0] for text in snapshot.saturated] == [
@@ -69,10 +73,10 @@ def test_what_is_in_flight_is_told_and_a_silent_workers_users_are_not(tmp_path: 
             LINE | {"time_s": 1, "worker": "w2", "users": 4, "in_flight": 4, "oldest_s": "12.0"},
         ]
     )
-    snapshot = follower.look(1.0)[0]
+    snapshot = follower.look(1.0).snapshot
     assert (snapshot.users, snapshot.in_flight, snapshot.oldest_s) == (9, 7, 12.0)
     folder.append_load([LINE | {"time_s": 6, "worker": "w1", "users": 5, "in_flight": 0, "oldest_s": "0.0"}])
-    snapshot = follower.look(6.5)[0]
+    snapshot = follower.look(6.5).snapshot
     assert (snapshot.users, snapshot.in_flight, snapshot.oldest_s) == (9, 4, 17.5)
-    snapshot = follower.look(7.5)[0]
+    snapshot = follower.look(7.5).snapshot
     assert (snapshot.users, snapshot.in_flight, snapshot.oldest_s) == (5, 0, 0.0)

@@ -1,8 +1,8 @@
 // Draw the charts of one report from the data embedded in the page. Nothing is fetched; text goes in as text only.
-(async () => {
+// A page that is fed while its run goes on embeds no data: it calls ltCharts.begin once, then ltCharts.update.
+(() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
-  const page = JSON.parse(byId("data").textContent);
   const root = document.documentElement;
 
   // ---- data: one gzip of 32-bit deltas, split into byte planes; the smallest integer stands for "no value"
@@ -23,11 +23,15 @@
       return values;
     });
   };
-  const columns = await unpack(page.time);
-  const step = page.time.step_s;
-  const times = Array.from({ length: page.time.length }, (_, i) => page.time.from_s + i * step);
-  const first = times[0] ?? 0;
-  const last = times.length ? times[times.length - 1] : 1;
+  let [page, columns, step, times, first, last] = [null, [], 1, [], 0, 1];
+  const load = async (data) => {
+    columns = await unpack(data.time);
+    page = data;
+    step = page.time.step_s;
+    times = Array.from({ length: page.time.length }, (_, i) => page.time.from_s + i * step);
+    first = times[0] ?? 0;
+    last = times.length ? times[times.length - 1] : 1;
+  };
 
   // ---- words
   const two = (n) => String(n).padStart(2, "0");
@@ -76,9 +80,9 @@
   // ---- a chart and its legend
   const charts = []; // over time: {host, spec, plot, legend, shown, at}
   const planes = []; // by percentile, by requests in flight
-  let range = [first, last];
+  let range = [0, 1];
   let linking = false;
-  let logLatency = page.charts.some((spec) => spec.log);
+  let [logLatency, logChosen] = [false, false];
 
   const paperWidth = 690; // A4 and Letter less their margins; the layout of paper comes after the drawing for it
   const widthOf = (host) => (root.classList.contains("paper") ? paperWidth : host.clientWidth);
@@ -180,6 +184,8 @@
     return [0, Math.max(top * 1.06, chart.spec.least ?? 0) || 1];
   };
 
+  const dataOf = (spec) => (spec.kind === "time" ? [times, ...spec.series.map((series) => columns[series.column])]
+    : uPlot.join(spec.series.map((series) => [series.x, series.y])));
   const timeChart = (chart) => {
     const { spec, host } = chart;
     const logarithmic = spec.main && logLatency;
@@ -208,7 +214,7 @@
         paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
         points: { size: 4, fill: colour(series.colour), filter: (self, i, show) => (show ? null : lonely(self, i)) },
       }))),
-    }, [times, ...spec.series.map((series) => columns[series.column])], host);
+    }, dataOf(spec), host);
     return plot;
   };
   const follow = (from) => { // linked zoom; setScale of the others calls back here, so guard
@@ -220,7 +226,7 @@
     const whole = range[0] <= first && range[1] >= last;
     byId("range").textContent = whole ? `the whole run, ${elapsed(last + step - Math.min(0, first))}`
       : `${onClock(range[0])} to ${onClock(range[1])}`;
-    byId("whole").disabled = whole;
+    if (byId("whole")) byId("whole").disabled = whole;
   };
   const zoom = (from, to) => {
     clearCursor();
@@ -257,6 +263,8 @@
       legend.append(button);
       return value;
     });
+    chart.legend?.remove();
+    chart.legend = legend;
     chart.host.before(legend);
   };
   const tableOf = (box, heads, rows) => {
@@ -270,12 +278,16 @@
     }
     box.append(table);
   };
-  const onOpen = (spec, fill) => {
+  const fillTable = (chart) => {
+    const { spec } = chart;
     const details = byId(`${spec.id}-table`);
-    details.addEventListener("toggle", () => {
-      const box = details.querySelector(".scroll");
-      if (details.open && !box.firstChild) fill(box);
-    });
+    const box = details?.querySelector(".scroll");
+    if (!box || !details.open || box.firstChild) return;
+    if (spec.kind === "plane")
+      return tableOf(box, ["line", spec.x_unit, spec.unit],
+        spec.series.flatMap((series) => series.x.map((x, i) => [series.name, number(x, ""), number(series.y[i], "")])));
+    const names = ["elapsed", "UTC", ...spec.series.map((series, i) => `${series.name}${unitOf(spec, i) ? `, ${unitOf(spec, i)}` : ""}`)];
+    tableOf(box, names, times.map((t, i) => [elapsed(t), utc(t, 0), ...spec.series.map((series) => number(columns[series.column][i], ""))]));
   };
 
   const keys = (chart) => (event) => {
@@ -304,14 +316,13 @@
   const nines = (x) => `${(100 * (1 - 10 ** -x)).toFixed(Math.max(0, Math.ceil(x - 1e-9) - 2))} %`;
   const plane = (chart) => {
     const { spec, host } = chart;
-    const data = uPlot.join(spec.series.map((series) => [series.x, series.y]));
     const percentiles = spec.kind === "percentiles";
     return new uPlot({
       width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false }, y: percentiles ? { distr: 3 } : { range: fits(chart) } },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       hooks: { draw: [marks(chart)], setCursor: [(self) => {
-        const index = self.cursor.idx;
+        const [index, data] = [self.cursor.idx, self.data];
         const here = index == null ? "" : percentiles ? nines(data[0][index]) : `${number(data[0][index], "")} ${spec.x_unit}`;
         byId(`${spec.id}-at`).textContent = here;
         chart.values.forEach((value, i) => {
@@ -330,7 +341,7 @@
         ...(percentiles ? { points: { show: false } }
           : { paths: () => null, points: { show: true, size: 5, fill: colour(series.colour) } }),
       }))),
-    }, data, host);
+    }, dataOf(spec), host);
   };
 
   const draw = () => {
@@ -345,77 +356,128 @@
   const redraw = () => { // charts of a part that was folded have no width until it opens
     for (const chart of charts.concat(planes)) if (chart.plot && chart.plot.width !== widthOf(chart.host)) return draw();
   };
-  for (const spec of page.charts) {
+  const add = (spec) => {
     const chart = { spec, host: byId(spec.id), plot: null, at: null, values: [], shown: spec.series.map((s) => !s.hidden) };
     (spec.kind === "time" ? charts : planes).push(chart);
     legendOf(chart);
-    if (spec.kind !== "time") continue;
-    chart.host.addEventListener("keydown", keys(chart));
-    const names = ["elapsed", "UTC", ...spec.series.map((series, i) => `${series.name}${unitOf(spec, i) ? `, ${unitOf(spec, i)}` : ""}`)];
-    onOpen(spec, (box) => tableOf(box, names, times.map((t, i) =>
-      [elapsed(t), utc(t, 0), ...spec.series.map((series) => number(columns[series.column][i], ""))])));
-  }
-  for (const { spec } of planes.filter((chart) => chart.spec.kind === "plane"))
-    onOpen(spec, (box) => tableOf(box, ["line", spec.x_unit, spec.unit],
-      spec.series.flatMap((series) => series.x.map((x, i) => [series.name, number(x, ""), number(series.y[i], "")]))));
+    if (spec.kind === "time") chart.host.addEventListener("keydown", keys(chart));
+    byId(`${spec.id}-table`)?.addEventListener("toggle", () => fillTable(chart));
+  };
 
   // ---- the controls
-  byId("log").setAttribute("aria-pressed", String(logLatency));
-  const parts = [...document.querySelectorAll("details.part")];
-  if (innerWidth <= 760) for (const part of parts.slice(2)) part.open = false;
-  for (const part of parts) part.addEventListener("toggle", () => { if (part.open) redraw(); });
-  for (const link of document.querySelectorAll("nav a"))
-    link.addEventListener("click", () => { const part = byId(link.hash.slice(1)).closest("details"); if (part) part.open = true; });
-  document.addEventListener("mouseleave", clearCursor);
-  draw();
-  for (const control of document.querySelectorAll("[data-from]"))
-    control.addEventListener("click", () => {
-      const [from, to] = [Number(control.dataset.from), Number(control.dataset.to)];
-      const room = "tight" in control.dataset ? 0 : Math.max(10, 0.75 * (to - from));
-      zoom(from - room, to + room);
-      if (!("tight" in control.dataset)) document.querySelector(".controls").scrollIntoView({ block: "start" });
-    });
-  byId("whole").addEventListener("click", () => zoom(first, last));
-  byId("log").addEventListener("click", (event) => {
-    logLatency = !logLatency;
-    event.currentTarget.setAttribute("aria-pressed", String(logLatency));
-    draw();
-  });
-  byId("clock").addEventListener("click", (event) => {
-    clock = clock === "utc" ? "elapsed" : "utc";
-    event.currentTarget.setAttribute("aria-pressed", String(clock === "utc"));
-    draw();
-  });
+  const press = (button, pressed) => button?.setAttribute("aria-pressed", String(pressed));
   const themes = ["auto", "light", "dark"];
-  byId("theme").addEventListener("click", (event) => {
-    const next = themes[(themes.indexOf(root.dataset.theme ?? "auto") + 1) % themes.length];
-    if (next === "auto") delete root.dataset.theme;
-    else root.dataset.theme = next;
-    event.currentTarget.textContent = `Theme: ${next}`;
-    draw();
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const actions = { // by id: the parts of a live page come anew, and their buttons with them
+    whole: () => zoom(first, last),
+    log: (button) => {
+      [logLatency, logChosen] = [!logLatency, true];
+      press(button, logLatency);
+      draw();
+    },
+    clock: (button) => {
+      clock = clock === "utc" ? "elapsed" : "utc";
+      press(button, clock === "utc");
+      draw();
+    },
+    theme: (button) => {
+      const next = themes[(themes.indexOf(root.dataset.theme ?? "auto") + 1) % themes.length];
+      if (next === "auto") delete root.dataset.theme;
+      else root.dataset.theme = next;
+      button.textContent = `Theme: ${next}`;
+      draw();
+    },
+  };
+  const clicked = (event) => {
+    const button = event.target.closest("button");
+    if (button?.id in actions) actions[button.id](button);
+    if (button && "from" in button.dataset) {
+      const [from, to] = [Number(button.dataset.from), Number(button.dataset.to)];
+      const room = "tight" in button.dataset ? 0 : Math.max(10, 0.75 * (to - from));
+      zoom(from - room, to + room);
+      if (!("tight" in button.dataset)) document.querySelector(".controls").scrollIntoView({ block: "start" });
+    }
+    const link = event.target.closest("nav a");
+    const part = link && byId(link.hash.slice(1)).closest("details");
+    if (part) part.open = true;
+  };
   let waiting;
   let width = innerWidth;
-  addEventListener("resize", () => {
+  const resized = () => {
     if (innerWidth === width) return; // a phone's address bar changes the height only
     width = innerWidth;
     clearTimeout(waiting);
     waiting = setTimeout(draw, 120);
-  });
+  };
   let opened = [];
-  addEventListener("beforeprint", () => { // paper: light, its own width, everything short opened
+  const toPaper = () => { // paper: light, its own width, everything short opened
     root.classList.add("paper");
     clearCursor();
     opened = [...document.querySelectorAll("details:not(.data, [open])")];
     for (const details of opened) details.open = true;
     draw();
-  });
-  addEventListener("afterprint", () => {
+  };
+  const fromPaper = () => {
     root.classList.remove("paper");
     for (const details of opened) details.open = false;
     draw();
-  });
-  matchMedia("print").addEventListener("change", draw);
-  root.dataset.ready = "yes";
+  };
+
+  // ---- the page
+  const begin = async (data) => {
+    await load(data);
+    range = [first, last];
+    logLatency = page.charts.some((spec) => spec.log);
+    page.charts.filter((spec) => byId(spec.id)).forEach(add);
+    press(byId("log"), logLatency);
+    if (innerWidth <= 760) for (const part of [...document.querySelectorAll("details.part")].slice(2)) part.open = false;
+    document.addEventListener("click", clicked);
+    document.addEventListener("toggle", (event) => {
+      if (event.target.matches("details.part") && event.target.open) redraw();
+    }, true);
+    document.addEventListener("mouseleave", clearCursor);
+    draw();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    addEventListener("resize", resized);
+    addEventListener("beforeprint", toPaper);
+    addEventListener("afterprint", fromPaper);
+    matchMedia("print").addEventListener("change", draw);
+    root.dataset.ready = "yes";
+  };
+  const alike = (a, b) => a.series.length === b.series.length && a.series.every((line, i) => line.name === b.series[i].name);
+  const update = async (data) => { // more of the same run
+    const whole = range[0] <= first && range[1] >= last;
+    await load(data);
+    if (whole) range = [first, last];
+    let anew = false;
+    for (const spec of page.charts) {
+      const chart = charts.concat(planes).find((known) => known.spec.id === spec.id);
+      if (chart === undefined && byId(spec.id)) add(spec);
+      else if (chart && !alike(chart.spec, spec)) {
+        Object.assign(chart, { spec, shown: spec.series.map((s) => !s.hidden) });
+        legendOf(chart);
+      } else {
+        if (chart) chart.spec = spec;
+        continue;
+      }
+      anew = true;
+    }
+    const log = page.charts.some((spec) => spec.log);
+    if (!logChosen && log !== logLatency) {
+      [logLatency, anew] = [log, true];
+      press(byId("log"), logLatency);
+    }
+    for (const chart of charts.concat(planes)) {
+      byId(`${chart.spec.id}-table`)?.querySelector(".scroll").replaceChildren();
+      fillTable(chart);
+      if (!anew) chart.plot.setData(dataOf(chart.spec), chart.spec.kind !== "time" || whole);
+    }
+    if (anew) draw();
+    else if (charts.length) {
+      if (!whole) for (const { plot } of charts) plot.setScale("x", { min: range[0], max: range[1] });
+      follow(charts[0].plot);
+    }
+  };
+  window.ltCharts = { begin, update };
+  const embedded = JSON.parse(byId("data").textContent);
+  if (embedded) begin(embedded);
 })();

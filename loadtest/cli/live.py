@@ -1,0 +1,350 @@
+"""Serve a run's page on loopback while the run goes: it ends as the finished report."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from reports.live.tally import describe, worst
+
+from ..core.access import Access, RequestHead
+from ..core.addresses import LOOPBACK
+from ..core.errors import FleetError, LoadTestError
+
+if TYPE_CHECKING:
+    from reports.live.follow import LiveRun
+
+    from ..fleet.progress import Look
+
+State = Literal["starting", "running", "ending", "reporting", "done", "failed"]
+
+EVERY_S = 1.0
+"""The page is told something new at most so often."""
+
+HOLD_S = 10.0
+"""A question for news is answered after this long even without any."""
+
+SEEN_S = 3.0
+"""A page that has asked within this is open: the end waits for it to fetch the report."""
+
+FETCH_S = 5.0
+"""How long the end waits for that."""
+
+MAX_CONNECTIONS = 32
+
+SILENT_S = 15.0
+"""A connection that sends nothing for so long is closed."""
+
+MAX_BODY_BYTES = 1024
+
+ANALYST_NICENESS = 10
+
+
+class LivePage:
+    """The page's listener and what it has to tell. Ends with the `with` block.
+
+    Attributes:
+        stop_asked: whether the page's button was pressed.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.stop_asked = False
+        self._access = Access()
+        self._news = threading.Condition()
+        self._version = 0
+        self._told_s = 0.0
+        self._state: State = "starting"
+        self._text = "starting"
+        self._tiles: list[dict[str, str]] = []
+        self._planned_s: float | None = None
+        self._run: LiveRun | None = None
+        self._analysis = 0
+        self._body = ""
+        self._trouble = ""
+        self._finished: str | None = None
+        self._asked_s: float | None = None
+        self._fetched = threading.Event()
+        self._over = threading.Event()
+        self._server = _Server(port, self)
+        self.url = f"http://{LOOPBACK}:{self._server.server_address[1]}/#key={self._access.secret}"
+
+    def __enter__(self) -> LivePage:
+        """Listen."""
+        threading.Thread(target=self._server.serve_forever, name="live page", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop listening."""
+        self._over.set()
+        with self._news:
+            self._news.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    # ---- what the run tells it
+
+    def wait_for(self, text: str) -> None:
+        """Show what the start waits for."""
+        self._tell(text=text)
+
+    def follow(self, run: LiveRun, planned_s: float | None) -> None:
+        """Show this run from now on."""
+        run.keep_rows()
+        self._run, self._planned_s = run, planned_s
+        threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
+
+    def show(self, look: Look, *, waits_for: str, ending: bool) -> None:
+        """Take in the state of the run: it is told at most every EVERY_S."""
+        if time.monotonic() - self._told_s < EVERY_S and not (ending and self._state == "running"):
+            return
+        begun = look.snapshot.elapsed_s is not None
+        state: State = "ending" if ending else "running" if begun else "starting"
+        self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look) if begun else [])
+
+    def finish(self, page: Path) -> None:
+        """Show the finished report; returns when an open page has fetched it, at the latest after FETCH_S."""
+        self._over.set()
+        self._finished = page.read_text(encoding="utf-8")
+        self._tell("done")
+        if self._asked_s is not None and time.monotonic() - self._asked_s < SEEN_S + HOLD_S:
+            self._fetched.wait(FETCH_S)
+
+    def reporting(self) -> None:
+        """Say that the load is over and the report is made."""
+        self._over.set()
+        self._tell("reporting", text="the load is over; writing the report")
+
+    def fail(self, text: str) -> None:
+        """Show why there is no run."""
+        self._over.set()
+        self._tell("failed", text=text)
+        if self._asked_s is not None and time.monotonic() - self._asked_s < SEEN_S + HOLD_S:
+            time.sleep(0.2)  # for the page that waits to be told
+
+    def _tell(self, state: State | None = None, *, text: str = "", tiles: list[dict[str, str]] | None = None) -> None:
+        with self._news:
+            self._state, self._text = state or self._state, text
+            self._tiles = self._tiles if tiles is None else tiles
+            self._told_s = time.monotonic()
+            self._version += 1
+            self._news.notify_all()
+
+    def _tiles_of(self, look: Look) -> list[dict[str, str]]:
+        from .progress import clock, objective_text
+
+        assert self._run is not None
+        snapshot, of = look.snapshot, "" if self._planned_s is None else f"of {clock(self._planned_s)}"
+        waiting = f"oldest {snapshot.oldest_s or 0:.0f} s" if snapshot.in_flight else ""
+        instances = self._run.instances_now(look)
+        p95 = "–" if snapshot.p95_ms is None else f"{snapshot.p95_ms:,.{0 if snapshot.p95_ms >= 100 else 1}f} ms"
+        found = worst(self._run.so_far())
+        tiles = [
+            _tile("time", clock(snapshot.elapsed_s or 0.0), of),
+            _tile("users", "–" if snapshot.users is None else f"{snapshot.users:,}"),
+            _tile("requests/s", f"{snapshot.requests_per_s:,.0f}", f"{snapshot.requests:,} in all"),
+            _tile("p95", p95, "of the last 5 s"),
+            _tile("failed", f"{snapshot.failed:,}", tone="bad" if snapshot.failed else ""),
+            _tile("in flight", f"{snapshot.in_flight or 0:,}", waiting),
+            _tile("instances", "–" if instances is None else f"{instances:,}", "answering"),
+        ]
+        if found is not None:
+            tone = "unsure" if found.held is None else "good" if found.held else "bad"
+            tiles.append(_tile("nearest to its limit", objective_text(found), tone=tone))
+        return tiles
+
+    # ---- the analysis of the run so far, in a thread of its own
+
+    def _analyse(self, run: LiveRun) -> None:
+        from reports.live.analysis import Budget
+        from reports.render.live import render_body
+
+        _be_nice()
+        _import_the_analysis()
+        budget, news = Budget(), (0, 0)
+        while not self._over.wait(EVERY_S / 2):
+            now_s = time.monotonic()
+            if run.changes == 0 or run.rows is None or run.rows.full:
+                continue
+            if not budget.decide(now_s, news=run.news() != news):
+                continue
+            news, begun_s = run.news(), time.thread_time()
+            try:
+                run.analyse()
+                assert run.report is not None
+                self._body, self._trouble = render_body(run.report), ""
+                self._analysis += 1
+            except LoadTestError as error:
+                self._trouble = str(error)
+            except Exception as error:  # the page goes on without it, and the report at the end will tell
+                self._trouble = f"the analysis so far failed ({type(error).__name__}: {error})"
+            budget.paid(now_s, time.thread_time() - begun_s)
+
+    # ---- what it answers
+
+    def answer_state(self, after: int) -> bytes:
+        """Return the state as JSON, as soon as it is newer than `after`."""
+        self._asked_s = time.monotonic()
+        with self._news:
+            self._news.wait_for(lambda: self._version > after, HOLD_S)
+            run = self._run
+            told: dict[str, Any] = {
+                "version": self._version,
+                "state": self._state,
+                "text": self._text,
+                "tiles": self._tiles,
+                "trouble": self._trouble,
+                "analysis": self._analysis,
+            }
+        if run is not None:
+            told |= _of_run(run)
+        return json.dumps(told, allow_nan=False).encode()
+
+    def answer_body(self) -> bytes:
+        """Return the parts of the page by the newest analysis."""
+        return self._body.encode()
+
+    def answer_report(self) -> bytes | None:
+        """Return the finished report; None before there is one."""
+        if self._finished is None:
+            return None
+        return self._finished.encode()
+
+    def fetched(self) -> None:
+        """Take note that a page has the finished report."""
+        self._fetched.set()
+
+
+def _tile(name: str, value: str, small: str = "", *, tone: str = "") -> dict[str, str]:
+    return {"name": name, "value": value, "small": small, "tone": tone}
+
+
+def _of_run(run: LiveRun) -> dict[str, Any]:
+    from reports.render.charts import payload
+
+    made = run.report_now()
+    return {
+        "events": [describe(event) for event in run.events][-8:],
+        "analysed_s": run.analysed_s,
+        "data": None if made is None else payload(made),
+    }
+
+
+def _be_nice() -> None:
+    """Let this thread give way to all others: the load generators' above all."""
+    if sys.platform == "linux":  # where a thread has a niceness of its own
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ANALYST_NICENESS)
+
+
+def _import_the_analysis() -> None:
+    """Import what the analysis needs while the run starts; the report at its end needs it anyway."""
+    import reports.summary.build  # noqa: F401
+
+
+class _Server(ThreadingHTTPServer):
+    """Listens on loopback, answers at most MAX_CONNECTIONS at a time."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int, page: LivePage) -> None:
+        self.page = page
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        try:
+            super().__init__((LOOPBACK, port), _Handler)
+        except OSError as error:
+            raise FleetError(
+                f"`--live {port}`: cannot listen there ({error.strerror}). Choose another port."
+            ) from error
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Do nothing: a page that was closed is no fault."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers the page's own questions, and nobody else's."""
+
+    server: _Server
+    timeout = SILENT_S
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "lt", ""
+
+    def do_GET(self) -> None:
+        from reports.render.live import live_policy, render_shell
+
+        path, _, query = self.path.partition("?")
+        if not self._admitted(needs_secret=path != "/"):
+            return
+        page = self.server.page
+        if path == "/":
+            self._answer(200, render_shell().encode(), "text/html; charset=utf-8", policy=live_policy())
+        elif path == "/state":
+            after = query.removeprefix("after=")
+            self._answer(200, page.answer_state(int(after) if after.isdecimal() and len(after) < 10 else -1))
+        elif path == "/body":
+            self._answer(200, page.answer_body(), "text/html; charset=utf-8")
+        elif path == "/report" and (report := page.answer_report()) is not None:
+            self._answer(200, report, "text/html; charset=utf-8")
+            page.fetched()
+        else:
+            self._answer(404, b'{"error":"There is no such page."}')
+
+    def do_POST(self) -> None:
+        if not self._admitted(needs_secret=True):
+            return
+        size = self.headers.get("Content-Length", "0")
+        if not size.isdecimal() or int(size) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
+            self._answer(413, b'{"error":"The body is too long."}', close=True)
+            return
+        self.rfile.read(int(size))
+        if self.path != "/stop":
+            self._answer(404, b'{"error":"There is no such page."}')
+            return
+        self.server.page.stop_asked = True
+        self._answer(200, b"{}")
+
+    def _admitted(self, *, needs_secret: bool) -> bool:
+        head = RequestHead.of(self.command, self.headers.items())
+        refusal = self.server.page._access.refusal(head, needs_secret=needs_secret)
+        if refusal is not None:
+            self._answer(refusal.status, json.dumps({"error": refusal.text}).encode(), close=True)
+        return refusal is None
+
+    def _answer(
+        self, status: int, body: bytes, kind: str = "application/json", *, policy: str = "", close: bool = False
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        if policy:
+            self.send_header("Content-Security-Policy", policy)
+        if close:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write no log."""

@@ -1,0 +1,162 @@
+"""Follow a run that goes on: keep its numbers, its rows and its newest analysis."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from loadtest.core.errors import LoadTestError
+from loadtest.core.objectives import Objective, with_implied
+from loadtest.core.plan import steady_s
+from reports import model
+from reports.live.tally import Event, LiveTally, SoFar
+
+if TYPE_CHECKING:
+    from loadtest.recording.folder import RunFolder
+    from loadtest.recording.frames import Frame
+    from loadtest.recording.run import Run
+    from reports.live.analysis import LiveFolder
+
+
+class Snapshot(Protocol):
+    """What it needs of how a run is doing."""
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """Since the load began."""
+
+    @property
+    def load_start_ns(self) -> int | None:
+        """When it began, UTC ns."""
+
+
+class Look(Protocol):
+    """What a look at a run has found (`loadtest.fleet.progress.Look`)."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """How the run is doing."""
+
+    @property
+    def frames(self) -> Sequence[Frame]:
+        """What was recorded since the last look."""
+
+    @property
+    def lines(self) -> Sequence[dict[str, str]]:
+        """What was added to `load.csv` since."""
+
+
+class LiveRun:
+    """A run that goes on. One thread adds to it; others may ask it.
+
+    Attributes:
+        run: its record as it was at the start.
+        report: the newest analysis; None before the first.
+        analysed_s: how far the run had come then, in s.
+        changes: grows with everything that is added.
+        rows: where the rows are kept for the analysis; None: there will be none.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.run: Run = folder.read_run()
+        self.report: model.Report | None = None
+        self.analysed_s = 0.0
+        self.changes = 0
+        self.rows: LiveFolder | None = None
+        self.lock = threading.Lock()
+        self._folder = folder
+        self._waiting: list[Frame] = []
+        self._lines: list[dict[str, str]] = []
+        self._t0_ns: int | None = None
+        self._tally = LiveTally(_objectives(self.run), _phases(self.run))
+
+    def keep_rows(self) -> None:
+        """Keep the rows from now on, for analysing them."""
+        from reports.live.analysis import LiveFolder
+
+        self.rows = LiveFolder(self._folder.path)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What has happened, the newest last."""
+        return tuple(self._tally.events)
+
+    def add(self, look: Look) -> None:
+        """Take in what a look at the run has found."""
+        self._waiting += look.frames
+        self._lines += look.lines
+        t0_ns = look.snapshot.load_start_ns
+        if t0_ns is None or not (self._waiting or self._lines):
+            return
+        with self.lock:
+            if self._t0_ns is None:
+                self._t0_ns = t0_ns
+                if self.rows is not None:
+                    self.rows.know_clocks(self._folder.read_run())
+            for frame in self._waiting:
+                self._tally.add(frame, t0_ns=t0_ns, now_s=look.snapshot.elapsed_s or 0.0)
+            self._tally.add_load(self._lines, t0_ns=t0_ns)
+            if self.rows is not None:
+                self.rows.add(self._waiting)
+            self.changes += 1
+        self._waiting, self._lines = [], []
+
+    def instances_now(self, look: Look) -> int | None:
+        """Return how many instances answer now; None when the service names none."""
+        return self._tally.instances_now(look.snapshot.elapsed_s or 0.0)
+
+    def so_far(self) -> list[SoFar]:
+        """Return each objective by what there is of the run."""
+        return self._tally.so_far()
+
+    def p95_ms(self) -> list[float]:
+        """Return p95 of each point so far, NaN where nothing succeeded."""
+        return [float(value) for value in self._tally.points.percentile_ms(0.95)]
+
+    def news(self) -> tuple[int, int]:
+        """Return numbers that change when an analysis would have something new to tell: failures, events."""
+        return min(self._tally.failed, 1) + (self._tally.failed * 10 // max(1, self._tally.requests)), len(
+            self._tally.events
+        )
+
+    def analyse(self) -> float:
+        """Analyse what there is, keep the report, and return what it cost in s of CPU.
+
+        Raises:
+            LoadTestError: what there is cannot be analysed.
+        """
+        from reports.live.analysis import analyse_so_far
+
+        assert self.rows is not None
+        begun_s = time.thread_time()
+        with self.lock:
+            rows, until_s = self.rows.taken(), self._tally.points.length * self._tally.points.step_s
+        self.report = analyse_so_far(rows)
+        self.analysed_s = float(until_s)
+        return time.thread_time() - begun_s
+
+    def report_now(self) -> model.Report | None:
+        """Return the newest analysis with the lines of its charts as far as the run has come."""
+        made = self.report
+        if made is None:
+            return None
+        with self.lock:
+            series = self._tally.timeline()
+        return made.model_copy(update={"runs": [made.runs[0].model_copy(update={"series": series})]})
+
+
+def _objectives(run: Run) -> list[Objective]:
+    try:
+        return list(with_implied(run.objectives, implied=run.options.get("default_objective") is not False))
+    except LoadTestError:
+        return []
+
+
+def _phases(run: Run) -> dict[str, tuple[float, float]]:
+    """Return from when to when each phase goes by the plan; the warm-up is known after the run only."""
+    steady = steady_s([(point.at_s, point.users) for point in run.scenario.plan])
+    if steady is None:
+        return {}
+    return {"ramp": (0.0, steady[0]), "steady": steady}

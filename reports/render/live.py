@@ -1,0 +1,48 @@
+"""Render the page of a run that goes on: a shell that asks for news, and the report's own parts to put into it."""
+
+from __future__ import annotations
+
+import functools
+
+from markupsafe import Markup
+
+from reports.model import Report
+from reports.render import charts, sentences
+from reports.render.html import content_security_policy, drawable, page_file, template
+from reports.render.sections import outline
+from reports.render.uplot import chart_script
+
+
+@functools.cache
+def render_shell() -> str:
+    """Return the page that a browser opens; it holds nothing of the run and needs no secret.
+
+    Raises:
+        UnusableError: no installed package carries the chart script.
+    """
+    return template("live.html.j2").render(style=Markup(_style()), scripts=[Markup(script) for script in _scripts()])
+
+
+@functools.cache
+def live_policy() -> str:
+    """Return the policy of that page: its own scripts and style, and questions to its own listener only.
+
+    The finished report takes the page's place under the same policy: its scripts and its style are among these.
+    """
+    return f"{content_security_policy(_scripts(), _style())}; connect-src 'self'; frame-ancestors 'none'"
+
+
+def render_body(report: Report) -> str:
+    """Return the header, the table of contents and every part of a report, without its data and its scripts."""
+    drawn = {chart["id"]: chart for chart in charts.payload(report)["charts"]}
+    return template("body.html.j2").render(
+        report=report, title=sentences.title(report), sections=drawable(outline(report), drawn), charts=drawn
+    )
+
+
+def _scripts() -> list[str]:
+    return [chart_script().script, page_file("charts.js"), page_file("live.js")]
+
+
+def _style() -> str:
+    return f"{chart_script().style}\n{page_file('report.css')}"

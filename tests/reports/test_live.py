@@ -1,0 +1,176 @@
+"""What is told of a run while it goes on is what its report says of it at its end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest.core.objectives import parse_objective
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import Frame
+from reports.live import points as points_of
+from reports.live.analysis import SHARE, Budget
+from reports.live.follow import LiveRun
+from reports.live.tally import LiveTally, worst
+from reports.model import Timeline
+from reports.summary.build import build_report
+from tests.recording.frames import T0_NS
+from tests.recording.live import flushed, load_line, looked, running_record, sealed_copy
+
+SECONDS = 60
+OBJECTIVES = (
+    "p95 < 300ms",
+    "p50(steady) < 5ms",
+    "error_rate < 1%",
+    "error_rate(steady) < 50%",
+    "p99(POST /predict) < 1s",
+    "error_rate(POST /health) < 99%",
+    "throughput(steady) > 10/s",
+)
+
+
+def followed(home: Path, frames: list[Frame], lines: list[dict[str, str]]) -> LiveRun:
+    """Return a run that was looked at once a second."""
+    folder = RunFolder.create(home, running_record(SECONDS, objectives=list(OBJECTIVES)))
+    live = LiveRun(folder)
+    live.keep_rows()
+    for at, frame in enumerate(frames):
+        live.add(looked(at + 1.0, [frame], [line for line in lines if line["time_s"] == str(T0_NS // 10**9 + at)]))
+    folder.append_load(lines)
+    return live
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveRun, RunFolder]:
+    frames, lines = flushed(SECONDS), [load_line(at) for at in range(SECONDS)]
+    home = tmp_path_factory.mktemp("live")
+    run = running_record(SECONDS, objectives=list(OBJECTIVES))
+    return followed(home / "goes-on", frames, lines), sealed_copy(home / "ended", frames, lines, run)
+
+
+def test_the_charts_are_those_of_the_report(both: tuple[LiveRun, RunFolder]) -> None:
+    """Every line of the live page equals the report's, up to its last second, which was not over."""
+    live, ended = both
+    report = build_report([ended.path]).runs[0].series
+    now = live._tally.timeline()
+    assert now.step_s == report.step_s == 1
+    assert set(now.columns) == set(report.columns) - {"status_per_s.429", "status_per_s.503"}
+    for name, values in now.columns.items():
+        # the live tally's bins are 0.8 % wide as the report's are
+        assert values[: SECONDS - 2] == pytest.approx(report.columns[name][: SECONDS - 2], nan_ok=True), name
+
+
+def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFolder]) -> None:
+    """By phase and by endpoint: the same value, on the same side of the limit."""
+    live, ended = both
+    judged = {one.text: one for one in build_report([ended.path]).runs[0].objectives}
+    for found in live.so_far():
+        at_end = judged[found.objective.text]
+        # a percentile lies in the middle of its bin; the report's throughput counts the last, cut second too
+        assert found.value == pytest.approx(at_end.value, rel=0.03), found.objective.text
+        assert found.held is (at_end.verdict == "held"), found.objective.text
+    found_worst = worst(live.so_far())
+    assert found_worst is not None
+    assert found_worst.objective.text in {one.text for one in judged.values() if one.verdict == "missed"}
+
+
+def test_the_analysis_of_a_run_that_goes_on_is_the_report_s(both: tuple[LiveRun, RunFolder]) -> None:
+    """Latencies, failures by endpoint, instances and spikes come out of the same code over the same rows."""
+    live, ended = both
+    assert live.analyse() > 0
+    assert live.report is not None
+    now, at_end = live.report.runs[0], build_report([ended.path]).runs[0]
+    assert now.outcome == "running"
+    for part in ("totals", "latency", "instances", "spikes", "endpoints", "phases"):
+        assert getattr(now, part) == getattr(at_end, part), part
+    counted = [
+        [(f.method, f.name, f.kind, f.status, f.message, f.count) for f in one.failures] for one in (now, at_end)
+    ]
+    assert counted[0] == counted[1] != []
+
+
+def test_what_came_before_the_load_s_begin_was_known_is_not_lost(tmp_path: Path) -> None:
+    """Frames that are read before run.json names the load's begin count once it does."""
+    live = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS)))
+    first, second = flushed(SECONDS)[:2]
+    early = looked(0.5, [first])
+    live.add(replace(early, snapshot=replace(early.snapshot, load_start_ns=None)))
+    assert live.changes == 0
+    live.add(looked(1.0, [second]))
+    assert live._tally.requests == first.rows + second.rows
+
+
+def test_a_long_run_keeps_its_numbers_in_bounded_memory() -> None:
+    """Beyond MAX_POINTS two points become one: sums stay sums, a percentile is that of both."""
+    long = LiveTally()
+    frames = flushed(3 * points_of.MAX_POINTS // 2, per_s=2)
+    for at, frame in enumerate(frames):
+        long.add(frame, t0_ns=T0_NS, now_s=at + 1)
+    assert long.points.step_s == 2
+    rows = sum(frame.rows for frame in frames)
+    assert long.points.sum_between("started", 0, math.inf) == rows == long.requests
+    starts = np.concatenate([np.frombuffer(frame.columns["start"], np.int64) for frame in frames]) - T0_NS
+    ok = np.concatenate([np.frombuffer(frame.columns["outcome"], np.uint8) for frame in frames]) == 0
+    took = np.concatenate([np.frombuffer(frame.columns["latency_us"], np.int64) for frame in frames])
+    at = 100
+    mine = np.sort(took[ok & (starts // 2_000_000_000 == at)])
+    expected_ms = mine[math.ceil(0.5 * len(mine)) - 1] / 1000
+    assert long.timeline().columns["p50_ms"][at] == pytest.approx(expected_ms, rel=0.005)
+    assert sum(array.nbytes for array in (long.points._latency, long.points._percentiles)) < 16e6
+
+
+def test_a_row_from_another_time_costs_no_memory() -> None:
+    """A worker whose clock is years off counts in the last second: no array grows for it."""
+    tally = LiveTally()
+    frame = flushed(3)[1]
+    tally.add(frame, t0_ns=T0_NS - 10**18, now_s=5.0)
+    assert tally.points.step_s == 1
+    assert tally.requests == frame.rows
+
+
+def test_a_cold_start_is_an_event() -> None:
+    """The first answer of an instance that is younger than 10 s is told with what its request took."""
+    tally = LiveTally()
+    for at, frame in enumerate(flushed(SECONDS, failed_ratio=0.0)):
+        tally.add(frame, t0_ns=T0_NS, now_s=at + 1)
+    assert [event.text.split(" answered")[0] for event in tally.events] == ["a new instance (a cold start)"] * 3
+    assert [round(event.at_s) for event in tally.events] == pytest.approx([0, 20, 40], abs=1)
+    assert tally.instances_now(SECONDS) == 1
+
+
+def test_lines_that_are_no_lines_are_left_out() -> None:
+    """A garbled line of load.csv changes nothing."""
+    tally = LiveTally()
+    tally.add_load([load_line(0) | {"time_s": "x"}, load_line(1) | {"users": "nan"}, load_line(2)], t0_ns=T0_NS)
+    assert tally.timeline().columns["users"] == [None, None, 4.0]
+
+
+def test_an_unknown_objective_waits_for_the_end() -> None:
+    """What only the platform or the whole run tells has no value so far, and is not the worst while another has one."""
+    tally = LiveTally([parse_objective(text) for text in ("cold_starts = 0", "p95 < 1s for 10s", "p95 < 10s")])
+    tally.add(flushed(3)[0], t0_ns=T0_NS, now_s=1.0)
+    assert [one.held for one in tally.so_far()] == [None, None, True]
+    found = worst(tally.so_far())
+    assert found is not None
+    assert found.objective.text == "p95 < 10s"
+
+
+def test_analyses_cost_a_small_share_of_a_core() -> None:
+    """Whatever one costs, and with news all the time, they add up to SHARE; without news 4 s lie between."""
+    for cost_s, news, most in ((0.05, True, None), (2.0, True, None), (0.001, False, 1000 / 4 + 2)):
+        budget, spent, count = Budget(), 0.0, 0
+        for at in range(2000):
+            if budget.decide(at / 2, news=news):
+                budget.paid(at / 2, cost_s)
+                spent, count = spent + cost_s, count + 1
+        assert spent <= cost_s + SHARE * 1000 + cost_s
+        assert count >= min(1 + SHARE * 1000 / cost_s * 0.8, 1000 / 4.5)
+        assert most is None or count <= most
+
+
+def test_the_timeline_of_nothing_is_empty() -> None:
+    assert LiveTally().timeline() == Timeline(from_s=0.0, step_s=1.0, columns={})
