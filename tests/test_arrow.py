@@ -37,6 +37,7 @@ ALLOWED = {
         "reports.render",
         "reports.summary",
         "reports.live",
+        "reports.data",
         "target_service",
     },
     "reports": set(),

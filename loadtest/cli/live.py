@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reports.live.tally import describe, worst
+from reports.data.formats import elapsed
+from reports.live.tally import worst
+from reports.live.wording import describe, objective_text
 
 from ..core.access import Access, RequestHead
 from ..core.addresses import LOOPBACK
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 State = Literal["starting", "running", "ending", "reporting", "done", "failed"]
 
 EVERY_S = 1.0
-"""The page is told something new at most so often."""
+"""The page gets something new at most so often."""
 
 HOLD_S = 10.0
 """A question for news is answered after this long even without any."""
@@ -101,7 +103,7 @@ class LivePage:
         threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
 
     def show(self, look: Look, *, waits_for: str, ending: bool) -> None:
-        """Take in the state of the run: it is told at most every EVERY_S."""
+        """Take in the state of the run: the page gets it at most every EVERY_S."""
         if time.monotonic() - self._told_s < EVERY_S and not (ending and self._state == "running"):
             return
         begun = look.snapshot.elapsed_s is not None
@@ -126,7 +128,7 @@ class LivePage:
         self._over.set()
         self._tell("failed", text=text)
         if self._asked_s is not None and time.monotonic() - self._asked_s < SEEN_S + HOLD_S:
-            time.sleep(0.2)  # for the page that waits to be told
+            time.sleep(0.2)  # for the page that waits for it
 
     def _tell(self, state: State | None = None, *, text: str = "", tiles: list[dict[str, str]] | None = None) -> None:
         with self._news:
@@ -137,16 +139,14 @@ class LivePage:
             self._news.notify_all()
 
     def _tiles_of(self, look: Look) -> list[dict[str, str]]:
-        from .progress import clock, objective_text
-
         assert self._run is not None
-        snapshot, of = look.snapshot, "" if self._planned_s is None else f"of {clock(self._planned_s)}"
+        snapshot, of = look.snapshot, "" if self._planned_s is None else f"of {elapsed(self._planned_s)}"
         waiting = f"oldest {snapshot.oldest_s or 0:.0f} s" if snapshot.in_flight else ""
         instances = self._run.instances_now(look)
         p95 = "–" if snapshot.p95_ms is None else f"{snapshot.p95_ms:,.{0 if snapshot.p95_ms >= 100 else 1}f} ms"
         found = worst(self._run.so_far())
         tiles = [
-            _tile("time", clock(snapshot.elapsed_s or 0.0), of),
+            _tile("time", elapsed(int(snapshot.elapsed_s or 0.0)), of),
             _tile("users", "–" if snapshot.users is None else f"{snapshot.users:,}"),
             _tile("requests/s", f"{snapshot.requests_per_s:,.0f}", f"{snapshot.requests:,} in all"),
             _tile("p95", p95, "of the last 5 s"),

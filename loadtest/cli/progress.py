@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 from rich.text import Text
 
+from reports.data.formats import elapsed
 from reports.live.follow import LiveRun
-from reports.live.tally import SoFar, describe, worst
+from reports.live.tally import worst
+from reports.live.wording import describe, objective_text
 
-from ..core.objectives import Unit
 from ..fleet.progress import Look, ProgressSnapshot
 from .terminal import talk
 
@@ -101,9 +102,9 @@ class Progress:
         snapshot = look.snapshot
         if snapshot.elapsed_s is None:
             return [f"{self._waits_for(snapshot)} …"]
-        planned = "" if self.planned_s is None else f" / {clock(self.planned_s)}"
+        planned = "" if self.planned_s is None else f" / {elapsed(self.planned_s)}"
         parts = [
-            f"{clock(snapshot.elapsed_s)}{planned}",
+            f"{elapsed(int(snapshot.elapsed_s))}{planned}",
             f"{'–' if snapshot.users is None else snapshot.users} users",
             f"{snapshot.requests_per_s:.0f} requests/s",
             f"p50 {_ms(snapshot.p50_ms)}, p95 {_ms(snapshot.p95_ms)}",
@@ -123,21 +124,6 @@ class Progress:
         return parts
 
 
-def objective_text(found: SoFar) -> str:
-    """Return an objective with what was measured so far, and whether that holds."""
-    mark = "?" if found.held is None else "✓" if found.held else "✗"
-    return f"{mark} {found.objective.text}: {value_text(found)}"
-
-
-def value_text(found: SoFar) -> str:
-    """Return what was measured so far of an objective, with its unit."""
-    if found.value is None:
-        return "known after the run"
-    if found.objective.unit is Unit.RATIO:
-        return f"{found.value:.2%} so far"
-    return f"{_ms(found.value)} so far" if found.objective.unit is Unit.MS else f"{found.value:.1f}/s so far"
-
-
 def sparkline(values: list[float], width: int) -> str:
     """Return numbers as a line of blocks, a space where there is none; "" without any."""
     known = [value for value in values if not math.isnan(value)]
@@ -148,12 +134,6 @@ def sparkline(values: list[float], width: int) -> str:
     highest = [max((value for value in part if not math.isnan(value)), default=None) for part in slices]
     blocks = (" " if one is None else BLOCKS[min(7, int(8 * one / max(known)))] for one in highest)
     return f"{''.join(blocks)} up to {_ms(max(known))}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time in the run as m:ss."""
-    whole = int(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
 
 
 def _ms(value: float | None) -> str:

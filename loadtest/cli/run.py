@@ -122,7 +122,7 @@ def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict
 
 @contextmanager
 def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
-    """Serve the run's page while the block lasts; what ends the block early is told on it."""
+    """Serve the run's page while the block lasts; it shows what ends the block early."""
     from ..core.errors import LoadTestError
     from .live import LivePage
     from .terminal import talk

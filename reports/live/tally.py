@@ -12,7 +12,7 @@ import numpy as np
 from loadtest.core.objectives import EndpointName, Objective, Unit
 from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES, Frame
 from reports.data import rules
-from reports.data.formats import elapsed, ms
+from reports.data.formats import ms
 from reports.data.histogram import BINS, Floats, Ints, bin_of
 from reports.data.load import over_workers
 from reports.live.points import MAX_POINTS, PERCENTILES, Points, quantile_ms
@@ -249,17 +249,12 @@ class LiveTally:
         step_s = self.points.step_s
         edges = np.zeros(MAX_POINTS + 1)
         newest_s = (self.points.length - 1) * step_s
-        for one in self._instances.values():
-            until_s = math.inf if one.last_s >= newest_s - RECENT_S else one.last_s  # it goes on, until it is silent
-            first, last = (min(MAX_POINTS - 1.0, max(0.0, at) // step_s) for at in (one.first_s, until_s))
+        for seen in self._instances.values():
+            until_s = math.inf if seen.last_s >= newest_s - RECENT_S else seen.last_s  # it goes on, until it is silent
+            first, last = (min(MAX_POINTS - 1.0, max(0.0, at) // step_s) for at in (seen.first_s, until_s))
             edges[int(first)] += 1
             edges[int(last) + 1] -= 1
         return np.cumsum(edges)[: self.points.length]
-
-
-def describe(event: Event) -> str:
-    """Return an event with its moment, as a sentence."""
-    return f"{elapsed(event.at_s)}: {event.text}."
 
 
 def _without_the_last(per_s: Floats) -> Floats:
