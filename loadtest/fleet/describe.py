@@ -139,6 +139,7 @@ def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[
         "spawn_rate": plan.spawn_rate if plan is not None else overrides["spawn_rate"],
         "duration_s": plan.duration_s if plan is not None else overrides["duration_s"],
         "overrides": overrides,
+        "shape_option": request["shape"],
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -12,8 +11,6 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -31,6 +28,7 @@ from ..recorder.messages import (
 from ..recording.folder import RunFolder
 from ..recording.paths import FILE_MODE
 from .join import host_in_url
+from .plan import FleetPlan
 from .scenario import LAUNCH
 
 STOP_TIMEOUT_S = 10
@@ -52,55 +50,13 @@ IMPORT_S = 60.0
 """How long the master may take to import the scenario before it waits for its workers."""
 
 
-@dataclass(frozen=True, slots=True)
-class FleetPlan:
-    """What the fleet is to run. None leaves it to the scenario.
-
-    Attributes:
-        locustfile: of the scenario.
-        host: the target's base URL; None leaves every user class the one it names.
-        workers: processes started on this machine.
-        expect_workers: workers to wait for in all; the ones beyond `workers` join from other machines.
-        bind: the address the master listens on for workers.
-        port: the port of it; 0 takes a free one.
-        join_timeout_s: how long to wait for all the workers.
-        ui_port: of Locust's own web page on loopback; None for none.
-        arguments: Locust's and the scenario's own, as `Scenario.arguments` has them.
-        shape: the load shape's name where there are several, `none` to do without.
-        join_secret: what a worker has to know to join; empty: nothing.
-        environment: variables for every process beside this one's own.
-    """
-
-    locustfile: Path
-    host: str | None
-    workers: int
-    expect_workers: int
-    users: int | None = None
-    spawn_rate: float | None = None
-    duration_s: float | None = None
-    seed: int = 1
-    bind: str = LOOPBACK
-    port: int = 0
-    join_timeout_s: float = 60.0
-    ui_port: int | None = None
-    arguments: tuple[str, ...] = ()
-    shape: str | None = None
-    join_secret: str = field(default="", repr=False)
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    def bounds(self) -> str:
-        """Return what bounds a shape of the scenario's own, for the master."""
-        limits = {"users": self.users, "spawn_rate": self.spawn_rate, "duration_s": self.duration_s}
-        return json.dumps({"shape": self.shape, **limits})
-
-
 class Fleet:
     """A master and its local workers. Ends with the `with` block, whatever happens in it."""
 
     def __init__(self, plan: FleetPlan, folder: RunFolder) -> None:
         self.plan = plan
         self.folder = folder
-        self.port = plan.port or free_port(plan.bind)
+        self.port = plan.options.port or free_port(plan.options.bind)
         self._log: IO[bytes] | None = None
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -116,7 +72,7 @@ class Fleet:
     @property
     def ui_url(self) -> str:
         """The address of Locust's own page with this run's key; only with it does the page answer."""
-        return f"http://{LOOPBACK}:{self.plan.ui_port}/?key={self._ui_secret}"
+        return f"http://{LOOPBACK}:{self.plan.options.ui_port}/?key={self._ui_secret}"
 
     def __enter__(self) -> Fleet:
         """Start it."""
@@ -135,12 +91,12 @@ class Fleet:
         Raises:
             FleetError: a process could not be started.
         """
-        plan = self.plan
-        if not plan.join_secret and not is_loopback(host_in_url(plan.bind)):
-            raise FleetError(f"`--bind {plan.bind}`: other machines can connect there, and no join secret is set.")
-        require_free(plan.bind, self.port, option="--port")
-        if plan.ui_port is not None:
-            require_free(LOOPBACK, plan.ui_port, option="--ui")
+        plan, options = self.plan, self.plan.options
+        if not plan.join_secret and not is_loopback(host_in_url(options.bind)):
+            raise FleetError(f"`--bind {options.bind}`: other machines can connect there, and no join secret is set.")
+        require_free(options.bind, self.port, option="--port")
+        if options.ui_port is not None:
+            require_free(LOOPBACK, options.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
         self.folder.log.chmod(FILE_MODE)  # it may hold what a scenario prints
         self._started_s = time.monotonic()
@@ -150,36 +106,37 @@ class Fleet:
             UI_SECRET_VARIABLE: self._ui_secret,
         }
         self._master = self._start(self._master_arguments(), environment)
-        self._workers = [self._start(self._worker_arguments(), {}) for _ in range(plan.workers)]
+        self._workers = [self._start(self._worker_arguments(), {}) for _ in range(options.workers)]
 
     def _master_arguments(self) -> list[str]:
-        plan = self.plan
-        arguments = ["--master", "--master-bind-host", plan.bind, "--master-bind-port", str(self.port)]
-        arguments += ["--expect-workers", str(plan.expect_workers)]
-        arguments += ["--expect-workers-max-wait", str(int(plan.join_timeout_s)), "--stop-timeout", str(STOP_TIMEOUT_S)]
+        plan, options, load = self.plan, self.plan.options, self.plan.scenario.load_for_locust()
+        arguments = ["--master", "--master-bind-host", options.bind, "--master-bind-port", str(self.port)]
+        arguments += ["--expect-workers", str(options.expect_workers)]
+        arguments += ["--expect-workers-max-wait", str(int(options.join_timeout_s))]
+        arguments += ["--stop-timeout", str(STOP_TIMEOUT_S)]
         arguments += ["--enable-rebalancing", "--only-summary", "--exit-code-on-error", "0"]
         for option, value in (
-            ("--users", plan.users),
-            ("--spawn-rate", plan.spawn_rate),
-            ("--run-time", plan.duration_s),
+            ("--users", load.users),
+            ("--spawn-rate", load.spawn_rate),
+            ("--run-time", load.duration_s),
         ):
             arguments += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust wants digits
         arguments += [] if plan.host is None else ["--host", plan.host]
-        if plan.ui_port is None:
+        if options.ui_port is None:
             arguments += ["--headless"]
         else:
-            arguments += ["--web-host", LOOPBACK, "--web-port", str(plan.ui_port), "--autostart", "--autoquit", "1"]
+            arguments += ["--web-host", LOOPBACK, "--web-port", str(options.ui_port), "--autostart", "--autoquit", "1"]
         return self._for_the_scenario(arguments)
 
     def _worker_arguments(self) -> list[str]:
-        host = LOOPBACK if self.plan.bind == "0.0.0.0" else self.plan.bind
+        host = LOOPBACK if self.plan.options.bind == "0.0.0.0" else self.plan.options.bind
         return self._for_the_scenario(["--worker", "--master-host", host, "--master-port", str(self.port)])
 
     def _for_the_scenario(self, arguments: list[str]) -> list[str]:
         """Return the arguments with the user classes before them and the other ones behind: none swallows another."""
-        own = self.plan.arguments
+        own = self.plan.scenario.arguments
         classes = next((index for index, word in enumerate(own) if word.startswith("-")), len(own))
-        return [*own[:classes], "-f", str(self.plan.locustfile), "--loglevel", "INFO", *arguments, *own[classes:]]
+        return [*own[:classes], "-f", str(self.plan.scenario.path), "--loglevel", "INFO", *arguments, *own[classes:]]
 
     def _start(self, arguments: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         try:
@@ -195,7 +152,7 @@ class Fleet:
                     **environment,
                     **({SECRET_VARIABLE: self.plan.join_secret} if self.plan.join_secret else {}),
                     PARENT_VARIABLE: str(os.getpid()),
-                    "LT_SEED": str(self.plan.seed),
+                    "LT_SEED": str(self.plan.options.seed),
                 },
             )
         except OSError as error:
@@ -231,7 +188,7 @@ class Fleet:
         ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: told to end by the master
         if ended:
             raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_log_lines()}")
-        if now_s - self._started_s > IMPORT_S + self.plan.join_timeout_s:
+        if now_s - self._started_s > IMPORT_S + self.plan.options.join_timeout_s:
             raise FleetError(
                 f"Locust's master did not begin in {now_s - self._started_s:.0f} s:\n{self.last_log_lines()}"
             )
@@ -239,7 +196,9 @@ class Fleet:
     def _end_when_alone(self, now_s: float) -> None:
         """Tell a master to end that has lost all its workers."""
         assert self._master is not None
-        if self.plan.expect_workers > len(self._workers) or any(worker.poll() is None for worker in self._workers):
+        if self.plan.options.expect_workers > len(self._workers) or any(
+            worker.poll() is None for worker in self._workers
+        ):
             self._alone_since_s = None
         elif self._alone_since_s is None:
             self._alone_since_s = now_s

@@ -75,6 +75,7 @@ class Scenario(BaseModel):
         http_classes: those of them whose client cannot do without a base URL.
         points: (elapsed s, users) of its plan; empty when its shape is not one of ours and cannot be foretold.
         overrides: what overrides or bounds the plan.
+        shape_option: the load shape as `--shape` names it, `none` for none.
         requests_per_user_s: the most requests one user sends per second, where its class states it.
         objectives: the file's `objectives`, as written.
         limits: the file's `limits`: what the local Cloud Run should be given for it.
@@ -102,6 +103,7 @@ class Scenario(BaseModel):
     hosts: dict[str, str | None] = Field(default_factory=dict)
     http_classes: tuple[str, ...] = ()
     overrides: PlanOverrides = PlanOverrides()
+    shape_option: str | None = None
     arguments: tuple[str, ...] = ()
     secret_options: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -111,6 +113,12 @@ class Scenario(BaseModel):
         if not self.points or self.requests_per_user_s is None:
             return None
         return user_seconds(self.points) * self.requests_per_user_s
+
+    def load_for_locust(self) -> PlanOverrides:
+        """Return the load that Locust is given: without a shape it needs all three numbers to know when to end."""
+        if self.shape is not None:
+            return self.overrides
+        return PlanOverrides(users=self.users, spawn_rate=self.spawn_rate, duration_s=self.duration_s)
 
     def record(self) -> ScenarioRecord:
         """Return what `run.json` keeps of it."""

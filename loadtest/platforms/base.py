@@ -97,16 +97,87 @@ class CheckRequest:
     payload: object
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployOptions:
+    """What `lt deploy` was given, unparsed; None: not given.
+
+    Attributes:
+        build: what builds the image: `local` or `cloud`.
+        public: whether everyone may call the service.
+        takes_traffic: False: the new revision gets no traffic.
+        delete: remove the service instead.
+    """
+
+    service: str
+    project: str | None = None
+    region: str | None = None
+    image: str | None = None
+    build: str | None = None
+    base_image: str | None = None
+    command: str = ""
+    concurrency: int | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    min_instances: int | None = None
+    max_instances: str | None = None
+    timeout: str | None = None
+    cpu_boost: bool | None = None
+    port: int | None = None
+    public: bool | None = None
+    env: tuple[str, ...] = ()
+    revision_suffix: str | None = None
+    takes_traffic: bool = True
+    delete: bool = False
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """What a deploy did.
+
+    Attributes:
+        text: the same as a sentence.
+        url: of the service; "" when there is none.
+        next_step: what the user may want to do now; "" for nothing.
+        incomplete: what could not be done; "" when all was.
+    """
+
+    text: str
+    url: str = ""
+    next_step: str = ""
+    incomplete: str = ""
+
+
+class Deployment(ABC):
+    """A deploy that was checked and not begun."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def commands(self) -> tuple[str, ...]:
+        """Return the commands that do the same by hand, in their order."""
+
+    @abstractmethod
+    def apply(self, console: Console) -> DeployResult:
+        """Do it, and wait until it is done.
+
+        Raises:
+            UnusableError: the platform refused, did not answer, or the service did not start.
+        """
+
+
 class Platform(ABC):
     """A place that can be put under load. Instances hold no state; `open` gives what lives as long as a run.
 
     Attributes:
         kind: the word of `--target`, and the `kind` that `run.json` keeps.
         capabilities: what it can; `Url` knows more of each URL, and records that.
+        has_own_address: the load goes to it; False: to the hosts that the scenario's user classes name.
     """
 
     kind: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    has_own_address: ClassVar[bool] = True
 
     def check_options(self, options: TargetOptions) -> None:
         """Return when the options make sense here; called before anything is started.
@@ -154,6 +225,21 @@ class Platform(ABC):
         """
         del folder, options, console
         raise UsageError(f"{run.id} ran against `{self.kind}`, which keeps no series to fetch.")
+
+    def deployment(self, options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
+        """Return a deploy to this platform, checked; only where it declares `can_deploy`.
+
+        Args:
+            options: as given.
+            dry_run: only its commands are wanted, so that it needs no credentials.
+            console: where to warn.
+
+        Raises:
+            UsageError: the options are wrong, or nothing can be deployed here.
+            UnusableError: the platform cannot be used from this machine.
+        """
+        del options, dry_run, console
+        raise UsageError(f"Nothing can be deployed to `{self.kind}`.")
 
     def checks(self, request: CheckRequest) -> Iterator[Check]:
         """Yield a line for each thing that a run there needs beyond this machine itself."""

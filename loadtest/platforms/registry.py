@@ -34,6 +34,11 @@ def names() -> tuple[str, ...]:
     return tuple(name for name in _PLATFORMS if name != URL)
 
 
+def deployable() -> Platform:
+    """Return the platform that `lt deploy` deploys to: the first that can."""
+    return next(platform for platform in map(platform_of, _PLATFORMS) if platform.capabilities.can_deploy)
+
+
 def platform_of(kind: str) -> Platform:
     """Return the platform called `kind`.
 

@@ -17,6 +17,7 @@ class Unnamed(Platform):
 
     kind: ClassVar[str] = "none"
     capabilities: ClassVar[Capabilities] = Capabilities()
+    has_own_address: ClassVar[bool] = False
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:

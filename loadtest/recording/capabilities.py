@@ -22,6 +22,7 @@ class Capabilities(BaseModel):
         has_metrics: it keeps series of its own (instances, CPU, billed time), which are fetched with the run.
         keeps_metrics: those series outlive the run, so that `lt metrics` can fetch them again.
         needs_token: a service there may be private, and is then called with an ID token.
+        can_deploy: `lt deploy` puts a service there.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -35,11 +36,20 @@ class Capabilities(BaseModel):
     has_metrics: bool = False
     keeps_metrics: bool = False
     needs_token: bool = False
+    can_deploy: bool = False
 
 
 LOCAL = Capabilities(on_this_machine=True, single_process=True)
 EMULATOR = Capabilities(on_this_machine=True, scales=True, priced=True, takes_limits=True, has_metrics=True)
-CLOUD_RUN = Capabilities(scales=True, bills=True, priced=True, has_metrics=True, keeps_metrics=True, needs_token=True)
+CLOUD_RUN = Capabilities(
+    scales=True,
+    bills=True,
+    priced=True,
+    has_metrics=True,
+    keeps_metrics=True,
+    needs_token=True,
+    can_deploy=True,
+)
 
 _BEFORE_THEY_WERE_RECORDED = {"local": LOCAL, "emulator": EMULATOR, "cloud": CLOUD_RUN}
 

@@ -13,6 +13,7 @@ from ..core.durations import parse_duration_s
 from ..core.errors import UsageError
 from ..core.objectives import Objective, parse_objective
 from ..core.price_overrides import overrides
+from ..fleet.plan import FleetOptions
 from ..fleet.scenario import locate
 from ..platforms.base import TargetOptions
 from ..platforms.registry import URL, names, platform_of
@@ -35,8 +36,7 @@ class RunOptions:
         shape: the load shape by name where there are several, `none` to run without one.
         arguments: the scenario's own.
         override_hosts: send everything to the target, whatever hosts the user classes name.
-        workers: processes on this machine; `expect_workers` counts those of other machines too.
-        port: of the master, for workers; 0 takes a free one.
+        fleet: the processes that make the load.
         objectives: beside the scenario's own.
         default_objective: whether one on errors is implied where none bounds them.
         stop_on: conditions that end the run early.
@@ -52,14 +52,8 @@ class RunOptions:
     users: int | None
     spawn_rate: float | None
     duration_s: float | None
-    seed: int
-    workers: int
-    expect_workers: int
-    bind: str
-    port: int
-    join_timeout_s: float
+    fleet: FleetOptions
     label: str | None
-    ui_port: int | None
     user_classes: tuple[str, ...] = ()
     shape: str | None = None
     tags: tuple[str, ...] = ()
@@ -135,15 +129,17 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
         users=users,
         spawn_rate=spawn_rate,
         duration_s=None if duration is None else parse_duration(duration, option="--duration"),
-        seed=seed,
+        fleet=FleetOptions(
+            workers=local,
+            expect_workers=total,
+            bind=bind,
+            port=port or (DEFAULT_MASTER_PORT if total > local else 0),
+            join_timeout_s=parse_duration(join_timeout, option="--join-timeout"),
+            ui_port=ui,
+            seed=seed,
+        ),
         default_objective=default_objective,
-        workers=local,
-        expect_workers=total,
-        bind=bind,
-        port=port or (DEFAULT_MASTER_PORT if total > local else 0),
-        join_timeout_s=parse_duration(join_timeout, option="--join-timeout"),
         label=label,
-        ui_port=ui,
         user_classes=_each(user_class),
         shape=shape,
         tags=_each(tags),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import FleetError
 from ..fleet.join import invitation, join_secret
+from ..fleet.plan import FleetPlan
 from ..fleet.scenario import Scenario, describe_one
 from ..fleet.stop_conditions import StopOn
 from ..platforms.base import Platform, ScenarioNeeds, Target
 from ..platforms.registry import platform_of
-from ..platforms.unnamed import Unnamed
 from ..recording.folder import RunFolder
 from ..recording.run import Run, TargetRecord
 from .budget import Budget, CostGuard, budget_of, confirm_leaving
@@ -22,7 +22,7 @@ from .record import close_record, open_record
 from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
 
 if TYPE_CHECKING:
-    from ..fleet.fleet import Fleet, FleetPlan
+    from ..fleet.fleet import Fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
         UnusableError: the target, the fleet or the run's folder could not be used.
     """
     console = console or LogRunConsole()
-    secret = join_secret(options.bind, os.environ)
+    secret = join_secret(options.fleet.bind, os.environ)
     platform = platform_of(options.platform)
     with console.status(f"reading the scenario {options.locustfile.stem}"):
         plan = _planned(options, console)
@@ -72,7 +72,13 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
         folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
         guards = () if budget is None else (CostGuard(budget),)
-        fleet_plan = _fleet_plan(options, plan, target, keeps_hosts=not hosts.replaces, secret=secret)
+        fleet_plan = FleetPlan(
+            options=options.fleet,
+            scenario=plan,
+            host=target.record.url if hosts.replaces else None,
+            join_secret=secret,
+            environment=target.environment,
+        )
         try:
             end = _driven(options, plan, target, folder, fleet_plan, (*conditions, *guards), console)
         except FleetError as error:
@@ -103,13 +109,13 @@ def _planned(options: RunOptions, console: RunConsole) -> Scenario:
 
 def _named(options: RunOptions) -> str | None:
     """Return the target as the options name it, None where they leave it to the scenario."""
-    return None if options.platform == Unnamed.kind else options.target.url or options.platform
+    return options.target.url or options.platform if platform_of(options.platform).has_own_address else None
 
 
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
     """Ask before anything is sent to a named URL, even the request that sees whether it answers."""
-    hosts = {host for host in plan.hosts.values() if host} if options.platform == Unnamed.kind else set()
-    for url in filter(None, (options.target.url, *sorted(hosts))):
+    hosts = () if platform_of(options.platform).has_own_address else sorted({*filter(None, plan.hosts.values())})
+    for url in filter(None, (options.target.url, *hosts)):
         confirm_leaving(TargetRecord(kind=options.platform, url=url), plan, yes=options.yes, console=console)
 
 
@@ -148,35 +154,11 @@ def _driven(
     from ..fleet.fleet import Fleet
 
     with Fleet(fleet_plan, folder) as fleet:
-        if options.expect_workers > options.workers:
+        if options.fleet.expect_workers > options.fleet.workers:
             _invite(options, target, fleet, console)
-        if options.ui_port is not None:
+        if options.fleet.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
         return watch(fleet, folder, plan.duration_s, conditions, console)
-
-
-def _fleet_plan(options: RunOptions, plan: Scenario, target: Target, *, keeps_hosts: bool, secret: str) -> FleetPlan:
-    from ..fleet.fleet import FleetPlan
-
-    shaped = plan.shape is not None  # without a shape Locust needs all three numbers to know when to end
-    return FleetPlan(
-        locustfile=options.locustfile,
-        host=None if keeps_hosts else target.record.url,
-        workers=options.workers,
-        expect_workers=options.expect_workers,
-        users=plan.overrides.users if shaped else plan.users,
-        spawn_rate=plan.overrides.spawn_rate if shaped else plan.spawn_rate,
-        duration_s=plan.overrides.duration_s if shaped else plan.duration_s,
-        seed=options.seed,
-        bind=options.bind,
-        port=options.port,
-        join_timeout_s=options.join_timeout_s,
-        ui_port=options.ui_port,
-        arguments=plan.arguments,
-        shape=options.shape,
-        join_secret=secret,
-        environment=target.environment,
-    )
 
 
 def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
@@ -188,8 +170,8 @@ def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConso
         )
     console.say(
         invitation(
-            missing=options.expect_workers - options.workers,
-            bind=options.bind,
+            missing=options.fleet.expect_workers - options.fleet.workers,
+            bind=options.fleet.bind,
             port=fleet.port,
             secret=fleet.plan.join_secret,
             environment=os.environ,

@@ -116,7 +116,7 @@ def watch(
     follower = Follower(folder)
     interrupted, aborted = False, ""
     elapsed_s: float | None = None
-    with console.progress(folder, planned_s, expect_workers=fleet.plan.expect_workers) as view:
+    with console.progress(folder, planned_s, expect_workers=fleet.plan.options.expect_workers) as view:
         while True:
             try:
                 while fleet.running():

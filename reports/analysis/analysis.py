@@ -11,7 +11,7 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Run
 from reports.analysis.capacity import capacity
 from reports.analysis.cost import cost_of
-from reports.analysis.objectives import Judgement, Observed, judge
+from reports.analysis.objectives import Observed, judge
 from reports.analysis.observed import endpoint_counts, platform_of
 from reports.analysis.phases import PhaseName, PhaseWindow, phases, steady_window
 from reports.analysis.recommendations import suggest
@@ -22,6 +22,7 @@ from reports.data.exact import Distribution, Measure, Population, Who, distribut
 from reports.data.load import Load, read_load
 from reports.data.series import Series, read_series
 from reports.model import Baseline, Capacity, Cost, Outage, SlowFirst, Spike, Suggestion, Warmup
+from reports.model import Objective as JudgedObjective
 from reports.spikes.baseline import classify, measure
 from reports.spikes.causes import explain, explain_outage
 from reports.spikes.detection import find_spikes, slow_first_requests
@@ -76,7 +77,7 @@ class Analysis:
     warmup: Warmup
     capacity: Capacity
     damage: tuple[str, ...]
-    judgements: tuple[Judgement, ...]
+    objectives: tuple[JudgedObjective, ...]
     advice: tuple[Suggestion, ...]
     cost: Cost | None
 
@@ -140,7 +141,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         warmup=warmup,
         capacity=limits,
         damage=tuple(said for said in (load.damage, unread) if said),
-        judgements=tuple(judge(objective, observed) for objective in objectives),
+        objectives=tuple(judge(objective, observed) for objective in objectives),
         advice=suggest(data, parts, spikes, limits, prices),
         cost=cost,
     )

@@ -17,6 +17,7 @@ from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints
 from reports.data.numbers import throughput_per_s
 from reports.data.series import Series
 from reports.data.window import Window
+from reports.model import Objective as JudgedObjective
 
 
 class Judged(StrEnum):
@@ -25,23 +26,6 @@ class Judged(StrEnum):
     HELD = "held"
     MISSED = "missed"
     UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One objective, judged.
-
-    Attributes:
-        objective: what was asked.
-        verdict: what became of it.
-        value: what was measured, in the objective's unit; the worst window's for a windowed one; None without data.
-        why: one sentence with the numbers.
-    """
-
-    objective: Objective
-    verdict: Judged
-    value: float | None
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +83,7 @@ class Observed:
     platform: Platform = field(default_factory=Platform)
 
 
-def judge(objective: Objective, observed: Observed) -> Judgement:
+def judge(objective: Objective, observed: Observed) -> JudgedObjective:
     """Return whether the run held an objective.
 
     Latency is that of successful requests; a percentile that would lie among the requests without an answer, if they
@@ -120,7 +104,7 @@ def judge(objective: Objective, observed: Observed) -> Judgement:
     return _rate(objective, observed, window)
 
 
-def _rate(objective: Objective, observed: Observed, window: Window) -> Judgement:
+def _rate(objective: Objective, observed: Observed, window: Window) -> JudgedObjective:
     series = observed.series
     if objective.unit is Unit.RATIO:
         errors = observed.task_errors if objective.bounds_errors else 0
@@ -134,7 +118,7 @@ def _rate(objective: Objective, observed: Observed, window: Window) -> Judgement
     )
 
 
-def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) -> Judgement:
+def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) -> JudgedObjective:
     """Judge the share of requests that failed; an exception of the scenario's own code counts as one more that did."""
     if not sent + task_errors:
         return _undecided(objective, "nothing was sent in it")
@@ -144,7 +128,7 @@ def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) 
     return _decided(objective, (failed + task_errors) / (sent + task_errors), detail)
 
 
-def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window) -> Judgement:
+def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window) -> JudgedObjective:
     if found is None:
         return _undecided(objective, "no request of that endpoint in it (or it is not among those kept apart)")
     if objective.quantile is not None:
@@ -157,7 +141,7 @@ def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window
     return _decided(objective, found.ok.requests / window.length_s, detail)
 
 
-def _platform(objective: Objective, platform: Platform, window: Window) -> Judgement:
+def _platform(objective: Objective, platform: Platform, window: Window) -> JudgedObjective:
     """Judge what the platform tells: the most instances, starts, the mean CPU, the cost."""
     inside = slice(window.start_s, window.end_s)
     if objective.metric == "instances" and platform.instances is not None and window.length_s:
@@ -177,7 +161,7 @@ def _platform(objective: Objective, platform: Platform, window: Window) -> Judge
     return _undecided(objective, f"the platform tells no {objective.metric.replace('_', ' ')} of this run")
 
 
-def _percentile(objective: Objective, exact: Distribution, at_least: Distribution) -> Judgement:
+def _percentile(objective: Objective, exact: Distribution, at_least: Distribution) -> JudgedObjective:
     p = objective.quantile or 0.0
     found, bound = exact.at(p), at_least.at(p)
     censored = at_least.requests - exact.requests
@@ -187,20 +171,20 @@ def _percentile(objective: Objective, exact: Distribution, at_least: Distributio
             return _undecided(objective, "no request succeeded in it")
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) or not objective.upper else Judged.MISSED
         why = f"no request succeeded; of the {censored} without an answer, {objective.metric} is ≥ {bound_ms:.0f} ms"
-        return Judgement(objective, verdict, None, why)
+        return _judged(objective, verdict, None, why)
     judged = _decided(objective, found.value_ms, plural(exact.requests, "successful request"))
     among = p * at_least.requests > exact.requests
-    if judged.verdict is Judged.HELD and objective.upper and among and bound_ms is not None:
+    if judged.verdict == Judged.HELD.value and objective.upper and among and bound_ms is not None:
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) else Judged.MISSED
         why = (
             f"with the {plural(censored, 'request')} without an answer counted, {objective.metric} is "
             f"≥ {bound_ms:.0f} ms (of the successful: {found.value_ms:.1f} ms)"
         )
-        return Judgement(objective, verdict, found.value_ms, why)
+        return _judged(objective, verdict, found.value_ms, why)
     return judged
 
 
-def _windowed(objective: Objective, series: Series, window: Window) -> Judgement:
+def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObjective:
     """Judge every stretch of `window_s` seconds inside the phase, one beginning each second."""
     width = objective.window_s or 1
     if window.length_s < width:
@@ -214,8 +198,8 @@ def _windowed(objective: Objective, series: Series, window: Window) -> Judgement
     detail = f"the worst of {len(values)} stretches of {width} s, from {at} s on"
     judged = _decided(objective, worst, detail)
     missing = len(values) - len(known)
-    if judged.verdict is Judged.HELD and missing:
-        return Judgement(
+    if judged.verdict == Judged.HELD.value and missing:
+        return _judged(
             objective, Judged.UNDECIDED, worst, f"{missing} of {len(values)} stretches of {width} s hold no data"
         )
     return judged
@@ -269,14 +253,27 @@ def _moving(counts: Ints, width: int) -> Ints:
     return np.asarray(total[width:] - total[:-width], dtype=np.int64)
 
 
-def _decided(objective: Objective, value: float, detail: str) -> Judgement:
+def _decided(objective: Objective, value: float, detail: str) -> JudgedObjective:
     verdict = Judged.HELD if objective.met_by(value) else Judged.MISSED
     limit = f"{objective.comparison} {show(objective.limit, objective.unit)}"
-    return Judgement(objective, verdict, value, f"{show(value, objective.unit)} against {limit}: {detail}")
+    return _judged(objective, verdict, value, f"{show(value, objective.unit)} against {limit}: {detail}")
 
 
-def _undecided(objective: Objective, why: str) -> Judgement:
-    return Judgement(objective, Judged.UNDECIDED, None, why)
+def _judged(objective: Objective, verdict: Judged, value: float | None, why: str) -> JudgedObjective:
+    """Return the part of the summary; of a windowed objective `value` is the worst window's."""
+    return JudgedObjective(
+        text=objective.text,
+        verdict=verdict.value,
+        value=value,
+        limit=objective.limit,
+        unit=objective.unit.value,
+        why=why,
+        implied=objective.implied,
+    )
+
+
+def _undecided(objective: Objective, why: str) -> JudgedObjective:
+    return _judged(objective, Judged.UNDECIDED, None, why)
 
 
 def show(value: float, unit: Unit) -> str:

@@ -158,19 +158,7 @@ def _objectives(found: Analysis) -> list[model.Objective]:
         unit="count",
         why=f"the scenario ended with exit code {code}",
     )
-    judged = [
-        model.Objective(
-            text=judgement.objective.text,
-            verdict=judgement.verdict.value,
-            value=judgement.value,
-            limit=judgement.objective.limit,
-            unit=judgement.objective.unit.value,
-            why=judgement.why,
-            implied=judgement.objective.implied,
-        )
-        for judgement in found.judgements
-    ]
-    return judged if code is None else [own, *judged]
+    return list(found.objectives) if code is None else [own, *found.objectives]
 
 
 def _task_errors(run: Run) -> list[model.TaskError]:

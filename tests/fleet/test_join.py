@@ -16,8 +16,10 @@ import pytest
 
 from loadtest.core.addresses import free_port
 from loadtest.core.errors import FleetError, UsageError
-from loadtest.fleet.fleet import Fleet, FleetPlan
+from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.join import invitation, join_secret
+from loadtest.fleet.plan import FleetOptions, FleetPlan
+from loadtest.fleet.scenario import Scenario
 from loadtest.recorder.messages import SECRET_VARIABLE
 from loadtest.recording.catalogue import find_run
 from loadtest.recording.folder import RunFolder
@@ -50,7 +52,9 @@ def test_a_short_secret_is_refused(short: str) -> None:
 
 def test_a_fleet_does_not_listen_off_loopback_without_one(tmp_path: Path) -> None:
     """Whoever makes its plan."""
-    plan = FleetPlan(locustfile=tmp_path / "x.py", host=None, workers=1, expect_workers=1, bind="0.0.0.0")
+    scenario = Scenario.model_construct(path=tmp_path / "x.py")
+    options = FleetOptions(workers=1, expect_workers=1, bind="0.0.0.0")
+    plan = FleetPlan(options=options, scenario=scenario, host=None)
     with pytest.raises(FleetError, match="no join secret is set"), Fleet(plan, RunFolder(tmp_path)):
         pass
 

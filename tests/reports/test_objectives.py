@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from reports.analysis.analysis import analyse
-from reports.analysis.objectives import Judged, Judgement
+from reports.analysis.objectives import Judged
+from reports.model import Objective
 from tests.reports.folders import plan, write_rows
 
 
-def judged(path: Path, text: str, **rows: object) -> Judgement:
+def judged(path: Path, text: str, **rows: object) -> Objective:
     record = {"objectives": [text], **rows.pop("record", {})}  # type: ignore[dict-item] # a mapping of run.json's keys
     folder = write_rows(path, record=record, **rows)  # type: ignore[arg-type] # the columns of the test
-    return analyse(folder, folder.read_run()).judgements[0]
+    return analyse(folder, folder.read_run()).objectives[0]
 
 
 FLAT = {"start_s": [at * 0.1 for at in range(600)], "latency_us": [100_000] * 600}
@@ -39,7 +40,7 @@ FLAT = {"start_s": [at * 0.1 for at in range(600)], "latency_us": [100_000] * 60
 )
 def test_a_flat_run(tmp_path: Path, text: str, verdict: Judged, value: float | None) -> None:
     found = judged(tmp_path, text, **FLAT)
-    assert found.verdict is verdict
+    assert found.verdict == verdict
     assert found.value == (None if value is None else pytest.approx(value, rel=0.02))
     assert found.why
 
@@ -47,17 +48,17 @@ def test_a_flat_run(tmp_path: Path, text: str, verdict: Judged, value: float | N
 def test_a_windowed_objective_is_missed_by_its_worst_stretch_alone(tmp_path: Path) -> None:
     start = [at * 0.1 for at in range(600)]
     slow = {"start_s": start, "latency_us": [2_000_000 if 30 <= at < 40 else 100_000 for at in start]}
-    assert judged(tmp_path / "a", "p50 < 1s", **slow).verdict is Judged.HELD
+    assert judged(tmp_path / "a", "p50 < 1s", **slow).verdict == Judged.HELD
     worst = judged(tmp_path / "b", "p50 < 1s for 10s", **slow)
-    assert worst.verdict is Judged.MISSED
+    assert worst.verdict == Judged.MISSED
     assert worst.value == pytest.approx(2000, rel=0.01)
-    assert judged(tmp_path / "c", "p50 < 1s for 30s", **slow).verdict is Judged.HELD
+    assert judged(tmp_path / "c", "p50 < 1s for 30s", **slow).verdict == Judged.HELD
 
 
 def test_a_gap_in_a_windowed_objective_is_undecided(tmp_path: Path) -> None:
     start = [at * 0.1 for at in range(600) if not 20 <= at * 0.1 < 40]
     found = judged(tmp_path, "p95 < 1s for 5s", start_s=start, latency_us=[100_000] * len(start))
-    assert found.verdict is Judged.UNDECIDED
+    assert found.verdict == Judged.UNDECIDED
     assert "no data" in found.why
 
 
@@ -65,15 +66,15 @@ def test_a_phase_is_judged_by_its_own_requests(tmp_path: Path) -> None:
     start = [at * 0.1 for at in range(600)]
     rows = {"start_s": start, "latency_us": [900_000 if at < 20 else 100_000 for at in start]}
     record = {"scenario": plan((0, 0), (20, 50), (60, 50))}
-    assert judged(tmp_path / "a", "p95(steady) < 300ms", record=record, **rows).verdict is Judged.HELD
-    assert judged(tmp_path / "b", "p95 < 300ms", record=record, **rows).verdict is Judged.MISSED
+    assert judged(tmp_path / "a", "p95(steady) < 300ms", record=record, **rows).verdict == Judged.HELD
+    assert judged(tmp_path / "b", "p95 < 300ms", record=record, **rows).verdict == Judged.MISSED
 
 
 def test_a_run_without_a_success_decides_no_latency(tmp_path: Path) -> None:
     rows = {"latency_us": [1000] * 10, "outcome": ["connection"] * 10}
-    assert judged(tmp_path / "a", "p95 < 1s", **rows).verdict is Judged.UNDECIDED
-    assert judged(tmp_path / "b", "error_rate < 1%", **rows).verdict is Judged.MISSED
-    assert judged(tmp_path / "c", "throughput >= 1/s", **rows).verdict is Judged.MISSED
+    assert judged(tmp_path / "a", "p95 < 1s", **rows).verdict == Judged.UNDECIDED
+    assert judged(tmp_path / "b", "error_rate < 1%", **rows).verdict == Judged.MISSED
+    assert judged(tmp_path / "c", "throughput >= 1/s", **rows).verdict == Judged.MISSED
 
 
 def test_time_outs_never_help_a_percentile(tmp_path: Path) -> None:
@@ -84,8 +85,8 @@ def test_time_outs_never_help_a_percentile(tmp_path: Path) -> None:
         "start_s": FLAT["start_s"],
     }
     missed = judged(tmp_path / "a", "p95 < 1s", **rows)
-    assert missed.verdict is Judged.MISSED
+    assert missed.verdict == Judged.MISSED
     assert "≥ 1000 ms" in missed.why
-    assert judged(tmp_path / "b", "p95 < 5s", **rows).verdict is Judged.UNDECIDED
-    assert judged(tmp_path / "c", "p50 < 200ms", **rows).verdict is Judged.HELD
-    assert judged(tmp_path / "d", "p95 < 1s for 10s", **rows).verdict is Judged.MISSED
+    assert judged(tmp_path / "b", "p95 < 5s", **rows).verdict == Judged.UNDECIDED
+    assert judged(tmp_path / "c", "p50 < 200ms", **rows).verdict == Judged.HELD
+    assert judged(tmp_path / "d", "p95 < 1s for 10s", **rows).verdict == Judged.MISSED

@@ -54,17 +54,26 @@ def test_a_path_with_a_comma_is_refused(tmp_path: Path) -> None:
 def test_defaults_are_one_machine_on_loopback() -> None:
     """No word: the local service, at least one worker here, a free port on loopback."""
     options = parse_options(scenario="ramp300")
-    assert (options.platform, options.target.url, options.bind, options.port) == ("local", None, "127.0.0.1", 0)
-    assert options.workers == options.expect_workers >= 1
+    assert (options.platform, options.target.url, options.fleet.bind, options.fleet.port) == (
+        "local",
+        None,
+        "127.0.0.1",
+        0,
+    )
+    assert options.fleet.workers == options.fleet.expect_workers >= 1
     assert (options.users, options.spawn_rate, options.duration_s) == (None, None, None)
 
 
 def test_expected_workers_come_from_elsewhere_unless_some_are_named() -> None:
     """`--expect-workers 2` starts none here, on Locust's own port; with `--workers 1` one of the two is local."""
     elsewhere = parse_options(scenario="ramp300", expect_workers=2)
-    assert (elsewhere.workers, elsewhere.expect_workers, elsewhere.port) == (0, 2, DEFAULT_MASTER_PORT)
+    assert (elsewhere.fleet.workers, elsewhere.fleet.expect_workers, elsewhere.fleet.port) == (
+        0,
+        2,
+        DEFAULT_MASTER_PORT,
+    )
     mixed = parse_options(scenario="ramp300", workers=1, expect_workers=2, port=7000)
-    assert (mixed.workers, mixed.expect_workers, mixed.port) == (1, 2, 7000)
+    assert (mixed.fleet.workers, mixed.fleet.expect_workers, mixed.fleet.port) == (1, 2, 7000)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,15 @@ from ...core.prices import Prices, prices_for
 from ...recording.capabilities import CLOUD_RUN, Capabilities
 from ...recording.folder import RunFolder
 from ...recording.run import Run, TargetRecord
-from ..base import CheckRequest, Platform, ScenarioNeeds, Target, TargetOptions
+from ..base import (
+    CheckRequest,
+    Deployment,
+    DeployOptions,
+    Platform,
+    ScenarioNeeds,
+    Target,
+    TargetOptions,
+)
 from ..costs import Estimate, Load
 from . import cost
 
@@ -67,6 +75,12 @@ class CloudRun(Platform):
         target.region = options.region or target.region
         target.project = options.project or target.project or Clients(options.endpoint).project
         fetch_into(folder, run, endpoint=options.endpoint, console=console)
+
+    def deployment(self, options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
+        """Return the deploy of a service, or its removal."""
+        from .deployment import prepare
+
+        return prepare(options, dry_run=dry_run, console=console)
 
     def checks(self, request: CheckRequest) -> Iterator[Check]:
         """Yield what a run against the service needs of it and of this machine's credentials."""
