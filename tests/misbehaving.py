@@ -8,7 +8,7 @@ and hangs, `/stalls` a tenth of a body and hangs, `/garbage` no HTTP, `/endless`
 of it a second, `/short` closes in the middle of a body, `/bye` answers and closes, `/header/NAME/VALUE` with that
 header, `/hang-after/60` hangs from the 61st request of its kind on. `/_counts` tells how many requests were read, by
 path and query; `/_down/2` has the server gone for 2 s. With a certificate (a PEM file with its key) it speaks TLS;
-`/_break` has every later handshake fail.
+`/_break` closes every connection and has every later handshake fail.
 """
 
 from __future__ import annotations
@@ -52,9 +52,13 @@ class Misbehaving:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # close() alone lets the thread in accept() listen on
         self._listener.close()
+        self._close_connections()
+
+    def _close_connections(self, *, but: socket.socket | None = None) -> None:
         for connection in list(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+            if connection is not but:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _restart(self, down_s: float) -> None:
         self.close()
@@ -109,6 +113,8 @@ class Misbehaving:
         if path.startswith("/_"):
             self._answer(connection, b"ok")
             self._broken = path == "/_break"
+            if self._broken:
+                self._close_connections(but=connection)
             if path.startswith("/_down/"):
                 threading.Thread(target=self._restart, args=(float(path[7:]),), daemon=True).start()
             return False

@@ -72,6 +72,8 @@ class WorkerReport:
     refused: int
     silenced_for_s: float
     pause_s: float
+    held_by: str
+    own_code_ms: float
     clock_step_s: float
     task_errors: tuple[TaskErrorRecord, ...]
     refusals: tuple[RefusalRecord, ...]
@@ -145,6 +147,8 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         refused=_count(data.get("refused"), "refused"),
         silenced_for_s=_real(data.get("silenced_for_s", 0.0), "silenced_for_s", 0, 1e9),
         pause_s=_real(data.get("pause_s", 0.0), "pause_s", 0, 1e9),
+        held_by=_line(data.get("held_by", "")),
+        own_code_ms=_real(data.get("own_code_ms", 0.0), "own_code_ms", 0, 1e9),
         clock_step_s=_real(data.get("clock_step_s", 0.0), "clock_step_s", -1e10, 1e10),
         task_errors=_records(data.get("task_errors", ()), TaskErrorRecord, "task_errors"),
         refusals=_records(data.get("refusals", ()), RefusalRecord, "refusals"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from gevent.hub import get_hub
 
+from ..core.saturation import LAG_MS
+
 PROBE_S = 0.02
 """How often the loop is asked to come back. A busy loop of 50 ms is seen with certainty, one of 20 ms mostly."""
 
@@ -18,10 +20,35 @@ class HealthSample:
     Attributes:
         cpu_ratio: CPU of this process ÷ wall time, 1 = one core.
         loop_lag_ms: the worst time by which a timer came late in the interval.
+        lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1 the scenario's own code computed; near
+            0 the process was stopped, got no CPU, or waited in a call that lets nothing else run.
     """
 
     cpu_ratio: float
     loop_lag_ms: float
+    lag_cpu_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlowListener:
+    """The longest call of a scenario's listener in an interval: the event, the function's name, and how long."""
+
+    event: str = ""
+    name: str = ""
+    took_s: float = 0.0
+
+
+def own_code(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
+    """Return what of the scenario's own code made a delay of the event loop; "" where it was not that.
+
+    A listener that took half of the delay or more, however little CPU a busy machine gave it; else anything that used
+    the CPU for half of the delay or more: users run in the same thread, one after another.
+    """
+    if lag_s * 1000 <= LAG_MS:
+        return ""
+    if slowest.took_s >= lag_s / 2:
+        return f"the scenario's {slowest.event} listener {slowest.name}"
+    return "the scenario's own code" if lag_cpu_ratio >= 0.5 else ""
 
 
 class HealthProbe:
@@ -31,25 +58,31 @@ class HealthProbe:
     """
 
     def __init__(self) -> None:
-        self._worst_s = 0.0
+        self._worst_s = self._worst_cpu_s = 0.0
         self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
-        self._last_s = 0.0
+        self._last_s = self._last_cpu_s = 0.0
         self._timer = get_hub().loop.timer(PROBE_S, PROBE_S, ref=False)
 
     def startup(self) -> None:
         """Begin to measure, on the event loop of this thread."""
-        self._last_s = time.perf_counter()
+        self._last_s, self._last_cpu_s = time.perf_counter(), time.process_time()
         self._timer.start(self._tick)
 
     def _tick(self) -> None:
-        now_s = time.perf_counter()
-        self._worst_s = max(self._worst_s, now_s - self._last_s - PROBE_S)
-        self._last_s = now_s
+        now_s, cpu_s = time.perf_counter(), time.process_time()
+        late_s = now_s - self._last_s - PROBE_S
+        if late_s > self._worst_s:
+            self._worst_s, self._worst_cpu_s = late_s, cpu_s - self._last_cpu_s
+        self._last_s, self._last_cpu_s = now_s, cpu_s
 
     def take(self) -> HealthSample:
         """Return the sample since the last call, and begin the next."""
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         passed_s = max(wall_s - self._wall_s, 1e-3)
-        sample = HealthSample(cpu_ratio=(cpu_s - self._cpu_s) / passed_s, loop_lag_ms=self._worst_s * 1000)
-        self._wall_s, self._cpu_s, self._worst_s = wall_s, cpu_s, 0.0
+        sample = HealthSample(
+            cpu_ratio=(cpu_s - self._cpu_s) / passed_s,
+            loop_lag_ms=self._worst_s * 1000,
+            lag_cpu_ratio=self._worst_cpu_s / max(self._worst_s, 1e-6),
+        )
+        self._wall_s, self._cpu_s, self._worst_s, self._worst_cpu_s = wall_s, cpu_s, 0.0, 0.0
         return sample

@@ -27,6 +27,11 @@ Measure = Callable[[Callable[..., None], dict[str, Any]], AbstractContextManager
 
 OnError = Callable[[str, BaseException], None]
 
+OnSlow = Callable[[str, str, float], None]
+"""Told of a listener that took SLOW_S or longer: the event, the listener's name, the seconds."""
+
+SLOW_S = 1.0
+
 
 class ObservedHook(EventHook):
     """Locust's hook with a listener that is always first, and whose listeners' errors are counted.
@@ -38,6 +43,7 @@ class ObservedHook(EventHook):
     lt_name: str = ""
     lt_first: First | None = None
     lt_on_error: OnError | None = None
+    lt_on_slow: OnSlow | None = None
     lt_measure: Measure | None = None
 
     def fire(self, *, reverse: bool = False, **kwargs: Any) -> None:
@@ -47,6 +53,7 @@ class ObservedHook(EventHook):
         if self.lt_first is not None:  # a scenario's listener that raises would keep the event from Locust's totals
             handlers.sort(key=_is_locusts, reverse=True)
         for handler in handlers:
+            begin_s = time.monotonic()
             try:
                 handler(**(for_locust if _is_locusts(handler) else kwargs))
             except CONTROL_FLOW:
@@ -58,6 +65,10 @@ class ObservedHook(EventHook):
             except SystemExit as error:
                 self._count(error)
                 raise
+            finally:
+                took_s = time.monotonic() - begin_s
+                if took_s >= SLOW_S and self.lt_on_slow is not None and not _is_locusts(handler):
+                    self.lt_on_slow(self.lt_name, getattr(handler, "__qualname__", type(handler).__name__), took_s)
 
     @contextmanager
     def measure(
@@ -84,13 +95,13 @@ class ObservedHook(EventHook):
             self.lt_on_error(self.lt_name, error)
 
 
-def observe(events: Events, on_error: OnError) -> None:
+def observe(events: Events, on_error: OnError, on_slow: OnSlow | None = None) -> None:
     """Turn every hook of `events` into an ObservedHook, in place: whoever holds one holds the same object."""
     for name, hook in vars(events).items():
         if type(hook) is EventHook:
             hook.__class__ = ObservedHook
         if isinstance(hook, ObservedHook):
-            hook.lt_name, hook.lt_on_error = name, on_error
+            hook.lt_name, hook.lt_on_error, hook.lt_on_slow = name, on_error, on_slow
 
 
 def listen_first(hook: EventHook, first: First, measure: Measure | None = None) -> None:

@@ -71,6 +71,10 @@ def hear_first(events: Any) -> None:
         if sender is not None and record is not None and event == "init":
             sender.failed_in_init(record)  # Locust ends the process for it
 
+    def listener_was_slow(event: str, name: str, took_s: float) -> None:
+        if sender is not None:
+            sender.listener_was_slow(event, name, took_s)
+
     def take_part(environment: Any, **_: object) -> None:
         nonlocal sender
         sender = take_side(environment, errors)
@@ -83,7 +87,7 @@ def hear_first(events: Any) -> None:
         if isinstance(environment.runner, WorkerRunner):
             authorize(environment)
 
-    observe(events, listener_failed)
+    observe(events, listener_failed, listener_was_slow)
     events.init._handlers.insert(0, take_part)
     events.init.add_listener(ask_for_token)
 

@@ -249,7 +249,8 @@ class Collector:
         if report.clock_step_s:
             self._jumped(report.worker, report.clock_step_s)
         if report.pause_s:
-            pause = PauseRecord(process=report.worker, at=self._moment(-report.pause_s), for_s=round(report.pause_s, 1))
+            at = self._moment(-report.pause_s)
+            pause = PauseRecord(process=report.worker, at=at, for_s=round(report.pause_s, 1), held_by=report.held_by)
             self.diagnostics.pauses.append(pause)
         if report.silenced_for_s and not self.draining:
             self.degrade(
@@ -298,6 +299,7 @@ class Collector:
             "cpu_ratio": f"{report.cpu_ratio:.3f}",
             "loop_lag_ms": f"{report.loop_lag_ms:.1f}",
             "refused": report.refused,
+            "own_code_ms": f"{report.own_code_ms:.1f}",
         }
         for name, value in report.machine.items():
             line[name] = "" if value is None else f"{value:.3f}"

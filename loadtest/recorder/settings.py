@@ -30,6 +30,9 @@ page or its files, which are ours to run.
 
 INSTEAD = {"host": "name it with --target", "locustfile": "name it with --scenario"}
 
+VARIABLES = {"LOCUST_HOST": "host", "LOCUST_LOCUSTFILE": "locustfile"}
+"""The variables of those two."""
+
 
 class ArgumentsError(Exception):
     """What is wrong with the arguments, as a sentence."""
@@ -55,11 +58,10 @@ class Settings:
         """Return what the person at the terminal is to know of it."""
         sentences = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
         for source, names in self.left.items():
-            hints = "".join(f"; {name}: {INSTEAD[name]}" for name in names if name in INSTEAD)
-            sentences.append(
-                f"{source}: {', '.join(f'`{name}`' for name in names)} not taken, as lt runs Locust's processes "
-                f"itself{hints}"
-            )
+            ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
+            if of_processes := [f"`{name}`" for name, way in ways.items() if way is None]:
+                sentences.append(f"{source}: {', '.join(of_processes)} not taken, as lt runs Locust's processes itself")
+            sentences += [f"{source}: `{name}` not taken: {way}" for name, way in ways.items() if way is not None]
         return sentences
 
 

@@ -28,7 +28,7 @@ from ..recording.run import TaskErrorRecord
 from ..users.open_loop import take_lateness_us
 from .cut_off import KNOWN, UNFINISHED, watch_tasks
 from .ending import was_sent_sigterm
-from .health import HealthProbe
+from .health import HealthProbe, SlowListener, own_code
 from .hooks import listen_first
 from .machine import MachineProbe
 from .messages import (
@@ -69,6 +69,7 @@ class Sender:
         errors.worker = self.buffer.worker
         self.totals = LocustTotals()
         self.health = HealthProbe()
+        self.slowest_listener = SlowListener()
         self.machine = MachineProbe()
         self.heard_s = time.monotonic()
         self.silenced_for_s = 0.0
@@ -176,6 +177,11 @@ class Sender:
         what = f"sys.exit({record.message})" if record.where == "exit" else f"{record.exception}: {record.message}"
         self._end_recording(f"the scenario's init failed with {what}")
 
+    def listener_was_slow(self, event: str, name: str, took_s: float) -> None:
+        """Keep the slowest listener until the next report: it may be why nothing else ran."""
+        if took_s > self.slowest_listener.took_s:
+            self.slowest_listener = SlowListener(event, name[:100], took_s)
+
     def _quitting(self, **_: object) -> None:
         if not self.ended:
             stop_users(self.runner)
@@ -196,6 +202,8 @@ class Sender:
         now_ns = time.perf_counter_ns()
         step = self.clock.take_step()
         lag_s = sample.loop_lag_ms / 1000
+        held_by = own_code(lag_s, sample.lag_cpu_ratio, self.slowest_listener)
+        self.slowest_listener = SlowListener()
         return {
             "worker": self.buffer.worker,
             "frame": self.buffer.take() or b"",
@@ -214,6 +222,8 @@ class Sender:
             "refused": refused,
             "silenced_for_s": silenced_for_s,
             "pause_s": lag_s if lag_s > PAUSE_S else 0.0,
+            "held_by": held_by,
+            "own_code_ms": sample.loop_lag_ms if held_by else 0.0,
             "clock_step_s": 0.0 if step is None else step.by_s,
             "task_errors": self.errors.take(),
             "refusals": [record.model_dump() for record in self._refusals()],

@@ -228,11 +228,15 @@ class ClockJumpRecord(_Record):
 
 
 class PauseRecord(_Record):
-    """A stretch in which a process of the fleet stood still (stopped, or starved of CPU)."""
+    """A stretch in which a process of the fleet answered nobody.
+
+    `held_by` names the scenario's own code where that kept it; empty: it was stopped, starved of CPU, or nobody knows.
+    """
 
     process: str
     at: Moment
     for_s: float
+    held_by: str = ""
 
 
 class UnrecordedWorkerRecord(_Record):

@@ -59,7 +59,7 @@ class Load:
 def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     """Return `load.csv` on the run's seconds; all NaN without one. Lines cut short or garbled are left out."""
     seconds = series.seconds
-    names = [name for name in LOAD_COLUMNS if name not in ("time_s", "worker")]
+    names = [name for name in LOAD_COLUMNS if name not in _NO_CURVE]
     workers: dict[str, dict[str, Floats]] = {}
     recorded, damage, lines = False, "", load_lines(folder.load)
     try:
@@ -87,6 +87,9 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     saturated = (columns["cpu_ratio"] >= GENERATOR_CPU_RATIO) | (columns["loop_lag_ms"] > GENERATOR_LAG_MS)
     return Load(recorded=recorded, damage=damage, saturated=saturated, **{**columns, "planned_users": planned})
 
+
+_NO_CURVE = frozenset({"time_s", "worker", "own_code_ms"})
+"""Columns of no series; what kept a worker's loop is said from `run.json`, whose pauses name it."""
 
 _HELD = frozenset({"users", "in_flight"})
 """Levels: of a worker's values in one second the highest counts; workers are summed."""

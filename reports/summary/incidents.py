@@ -21,7 +21,11 @@ def _sentences(run: Run) -> Iterator[tuple[str, str]]:
         way, by = "forward" if jump.by_s > 0 else "back", f.seconds(abs(jump.by_s))
         yield "clock jump", f"The clock of {jump.process} was set {way} by {by} at {f.utc(jump.at)} UTC."
     for pause in run.pauses:
-        yield "pause", f"{pause.process} stood still for {f.seconds(pause.for_s)} from {f.utc(pause.at)} UTC on."
+        stretch = f"{f.seconds(pause.for_s)} from {f.utc(pause.at)} UTC on"
+        if pause.held_by:
+            yield "pause", f"{pause.held_by} kept {pause.process} from everything else for {stretch}: no user ran."
+        else:
+            yield "pause", f"{pause.process} stood still for {stretch}."
     yield from (("unrecorded worker", _worker(worker)) for worker in run.unrecorded_workers)
     if resent := sum(worker.resent for worker in run.workers):
         yield (

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.cases.harness import CASES, lt_run, server
-from tests.conftest import ROOT, Until
+from tests.conftest import ROOT, Until, lt
 
 SHORT = ("--users", "2", "--spawn-rate", "2", "--duration", "3s", "--workers", "1")
 
@@ -42,6 +42,12 @@ def test_a_worker_that_makes_its_payloads_as_the_test_starts_is_waited_for(tmp_p
         ran = lt_run(*words, "--workers", "1", runs=tmp_path, cwd=case("10"))
         assert len(ran.rows()) == there.counts()["/page"] > 10
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
+    (pause,) = ran.run.pauses
+    assert (pause.held_by, round(pause.for_s)) == ("the scenario's test_start listener make_payloads", 8)
+    assert "was held for" in ran.said
+    assert "test_start listener make_payloads kept" in ran.said + lt(
+        "report", str(ran.folder.path), "--format", "text"
+    ).out
 
 
 @pytest.mark.slow

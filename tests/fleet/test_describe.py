@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.core.errors import UsageError
-from loadtest.fleet.scenario import Request, describe_each, describe_one
+from loadtest.fleet.scenario import Request, describe_each, describe_one, locate
 
 USER = """
 class One(FastHttpUser):
@@ -197,6 +197,32 @@ def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
     said = " | ".join(found.notes)
     for note in ("users = 7", "tenant = a", "`headless`, `web-port` not taken", "`processes`", "LOCUST_MODE_WORKER"):
         assert note in said, json.dumps(found.notes)
+
+
+def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_the_option_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be another server and another file than those that were asked for."""
+    path = written(tmp_path, PLAIN)
+    (tmp_path / "locust.conf").write_text("locustfile = other.py\nhost = http://one\nheadless = true\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCUST_HOST", "http://two")
+    found = describe_one(path)
+    assert found.name == "mine"
+    assert set(found.notes) == {
+        "locust.conf: `headless` not taken, as lt runs Locust's processes itself",
+        "locust.conf: `locustfile` not taken: name it with --scenario",
+        "locust.conf: `host` not taken: name it with --target",
+        "the environment: `LOCUST_HOST` not taken: name it with --target",
+    }
+
+
+def test_a_folder_is_no_scenario_and_its_files_are_named(tmp_path: Path) -> None:
+    """Locust would merge them."""
+    for name in ("b.py", "a.py", "_part.py", "notes.txt"):
+        written(tmp_path, PLAIN, name)
+    with pytest.raises(UsageError, match=f"is a folder.*: {tmp_path}/a.py or {tmp_path}/b.py. To run several"):
+        locate(str(tmp_path))
 
 
 @pytest.mark.slow

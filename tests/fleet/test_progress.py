@@ -50,6 +50,7 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
         [
             LINE | {"time_s": 2, "worker": "w1", "users": 7, "cpu_ratio": "0.950"},
             LINE | {"time_s": 2, "worker": "w2", "users": 4, "loop_lag_ms": "80.0"},
+            LINE | {"time_s": 2, "worker": "w3", "users": 0, "loop_lag_ms": "8000.0", "own_code_ms": "8000.0"},
         ]
     )
     with folder.load.open("a", encoding="utf-8") as file:
@@ -60,6 +61,7 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
     assert [text.split(":")[0] for text in snapshot.saturated] == [
         "worker w1 uses 95% of a core",
         "worker w2 was 80 ms late",
+        "worker w3 was held for 8000 ms by the scenario's own code, which let no user run meanwhile",
     ]
 
 

@@ -1,0 +1,48 @@
+"""Who made a delay of a worker's event loop: the scenario's own code, or nobody that the worker knows."""
+
+from __future__ import annotations
+
+import locust  # noqa: F401 - first: it patches sockets and threads
+import pytest
+from locust.env import Environment
+
+from loadtest.recorder.health import SlowListener, own_code
+from loadtest.recorder.hooks import observe
+
+MADE = SlowListener("test_start", "make", 8.0)
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "lag_cpu_ratio", "slowest", "said"),
+    [
+        (8.0, 0.3, MADE, "the scenario's test_start listener make"),  # a busy machine gave it a third of a core
+        (8.0, 0.9, SlowListener(), "the scenario's own code"),
+        (8.0, 0.1, SlowListener(), ""),  # stopped, or starved
+        (20.0, 0.1, MADE, ""),
+        (0.04, 1.0, MADE, ""),  # a listener that let others run: nothing was late
+    ],
+)
+def test_a_delay_is_the_scenarios_where_its_code_ran(
+    lag_s: float, lag_cpu_ratio: float, slowest: SlowListener, said: str
+) -> None:
+    assert own_code(lag_s, lag_cpu_ratio, slowest) == said
+
+
+def test_a_listener_that_takes_long_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its event and name, also where it raises in the end."""
+    now = iter([0.0, 0.5, 1.0, 9.0])
+    monkeypatch.setattr("loadtest.recorder.hooks.time.monotonic", lambda: next(now))
+    slow: list[tuple[str, str, float]] = []
+    events = Environment().events
+    observe(events, lambda *_: None, lambda *told: slow.append(told))
+
+    def quick(**_: object) -> None:
+        return
+
+    def make(**_: object) -> None:
+        raise KeyError
+
+    events.test_start.add_listener(quick)
+    events.test_start.add_listener(make)
+    events.test_start.fire(environment=None)
+    assert [(event, name.rpartition(".")[2], took_s) for event, name, took_s in slow] == [("test_start", "make", 8.0)]
