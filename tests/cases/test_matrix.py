@@ -21,7 +21,7 @@ import pytest
 import trustme
 
 from loadtest.core.addresses import free_port
-from loadtest.core.errors import RunFolderError
+from loadtest.core.errors import LoadTestError
 from loadtest.recording.catalogue import find_run
 from tests.cases.harness import CASES, Ran
 from tests.conftest import ROOT, Done
@@ -243,7 +243,7 @@ def wait_for_load(process: subprocess.Popen[bytes], runs: Path, out: Path) -> fl
     give_up_s = time.monotonic() + START_S
     while time.monotonic() < give_up_s:
         assert process.poll() is None, out.read_text()
-        with suppress(RunFolderError):
+        with suppress(LoadTestError):  # there is no run yet, or half a record
             if runs.exists() and find_run(runs, "latest").read_run().load_start is not None:
                 return time.monotonic()
         time.sleep(0.05)
