@@ -20,7 +20,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,15 +104,22 @@ def _namespace() -> Iterator[None]:
         f"-n {NAMESPACE} link set lo up",
         f"-n {NAMESPACE} route add default via {HOST}",
     )
+    _remove_namespace()  # one that a test which was killed has left
     try:
         for line in links:
             subprocess.run(["ip", *line.split()], check=True, capture_output=True)
         yield
     finally:
-        held = subprocess.run(["ip", "netns", "pids", NAMESPACE], capture_output=True, text=True, check=False)
-        for pid in held.stdout.split():
+        _remove_namespace()
+
+
+def _remove_namespace() -> None:
+    """Remove the namespace, where there is one, with the processes in it."""
+    held = subprocess.run(["ip", "netns", "pids", NAMESPACE], capture_output=True, text=True, check=False)
+    for pid in held.stdout.split():
+        with suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
-        subprocess.run(["ip", "netns", "del", NAMESPACE], check=False, capture_output=True)
+    subprocess.run(["ip", "netns", "del", NAMESPACE], check=False, capture_output=True)
 
 
 @contextmanager

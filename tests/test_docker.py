@@ -87,7 +87,7 @@ def test_an_image_that_may_not_be_pushed_is_not_deployed(
     monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", str(wrong))
     code, said = deployed(endpoint, "--build", "local")
     assert code == 4
-    assert f"`docker push {IMAGE}` ended with status 1; its own words stand above." in said
+    assert f"`docker push {IMAGE}` ended with status 1; its output is above." in said
     assert "unauthorized" in said
     assert "through the API" not in said
 

@@ -149,7 +149,8 @@ def watch(
     early = None if interrupted or aborted else _ended_by_scenario(run, planned_s)
     reasons += [early] if early else []
     reasons += fleet.reasons
-    if not (interrupted or reasons or code) and (why := _ended_early(elapsed_s, planned_s)):
+    unexplained = not (interrupted or reasons or code or _rows_ran_out(run))
+    if unexplained and (why := _ended_early(elapsed_s, planned_s)):
         reasons.append(why)
     if code and not fleet.reasons and not _is_known(code, run):
         reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
@@ -173,6 +174,11 @@ def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
         return None
     of = "" if planned_s is None else f" of {_clock(planned_s)}"
     return f"ended by the scenario at {_clock(at_s)}{of} ({run.ended_by_scenario_where})"
+
+
+def _rows_ran_out(run: Run) -> bool:
+    """Whether every row of its data files was given out, which ends a run before its time as planned."""
+    return bool(run.data_files) and all(file.rows_given >= file.rows for file in run.data_files)
 
 
 def _ended_early(elapsed_s: float | None, planned_s: float | None) -> str | None:
