@@ -68,7 +68,7 @@ def over_tls(server: Server) -> list[str]:
     return [*locust_words(server)[:-1], server.tls]
 
 
-def generators() -> list[Generator]:
+def generators() -> list[Generator]:  # long as a table: an entry each
     """Return every generator of the table."""
     json_type, npm = "application/json", str(PEERS / "node_modules" / ".bin")
     checked = {"CHECK": "1"}

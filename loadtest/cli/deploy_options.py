@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..core import cloud_run
+
 Service = Annotated[str, typer.Option("--service", help="The service's name.")]
 Image = Annotated[
-    str | None, typer.Option("--image", help="Deploy this image. [default: build ours]", show_default=False)
+    str | None,
+    typer.Option("--image", help="Deploy this image. [default: built from the checkout]", show_default=False),
 ]
 Build = Annotated[
     Literal["local", "cloud"] | None,
@@ -20,25 +23,45 @@ Build = Annotated[
 ]
 BaseImage = Annotated[
     str | None,
-    typer.Option(help="Build on this image, as of a mirror. [default: the Dockerfile's python]", show_default=False),
+    typer.Option(
+        help="Base image of the build, such as one from a mirror. [default: the Dockerfile's python]",
+        show_default=False,
+    ),
 ]
 OwnCommand = Annotated[
     str | None,
-    typer.Option("--command", help="Run this instead of the image's own command.", show_default=False),
+    typer.Option("--command", help="Command to run instead of the image's own.", show_default=False),
 ]
 Concurrency = Annotated[
-    int | None, typer.Option(help="The most requests of an instance at the same time. [new: 80]", show_default=False)
+    int | None,
+    typer.Option(
+        help=f"Most requests that an instance handles at once. [new: {cloud_run.CONCURRENCY}]", show_default=False
+    ),
 ]
-Cpu = Annotated[str | None, typer.Option(help="vCPU of an instance: 1, 0.5, 500m. [new: 1]", show_default=False)]
-Memory = Annotated[str | None, typer.Option(help="Memory of an instance: 512Mi, 4Gi. [new: 512Mi]", show_default=False)]
-MinInstances = Annotated[int | None, typer.Option(help="Instances kept with no traffic. [new: 0]", show_default=False)]
+Cpu = Annotated[
+    str | None, typer.Option(help=f"vCPU of an instance: 1, 0.5, 500m. [new: {cloud_run.CPU:g}]", show_default=False)
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(help=f"Memory of an instance: 512Mi, 4Gi. [new: {cloud_run.MEMORY_MIB:g}Mi]", show_default=False),
+]
+MinInstances = Annotated[
+    int | None, typer.Option(help="Instances kept running without traffic. [new: 0]", show_default=False)
+]
 MaxInstances = Annotated[
     str | None,
-    typer.Option(help="Most instances at a time, or `none`. [new, or without any: 20]", show_default=False),
+    typer.Option(
+        help="Most instances at a time, or `none`. [new, or where the service has no limit: "
+        f"{cloud_run.DEPLOYED_MAX_INSTANCES}]",
+        show_default=False,
+    ),
 ]
 Timeout = Annotated[
     str | None,
-    typer.Option(help="After which a request is answered 504: 300, 5m. [new: 300]", show_default=False),
+    typer.Option(
+        help=f"Time after which a request is answered with 504: 300, 5m. [new: {cloud_run.TIMEOUT_S:g}]",
+        show_default=False,
+    ),
 ]
 CpuBoost = Annotated[
     bool | None,
@@ -48,23 +71,25 @@ CpuBoost = Annotated[
 ]
 Port = Annotated[
     int | None,
-    typer.Option(help="The port in the container's $PORT. [new: 8080]", show_default=False),
+    typer.Option(help=f"The port in the container's $PORT. [new: {cloud_run.PORT}]", show_default=False),
 ]
 Public = Annotated[
     bool | None,
     typer.Option(
         "--allow-unauthenticated/--no-allow-unauthenticated",
-        help="Let everyone call it. [default: as it is; private when new]",
+        help="Allow calls without authentication. [default: unchanged; private when new]",
         show_default=False,
     ),
 ]
 Env = Annotated[
     list[str] | None,
-    typer.Option("--env", metavar="K=V", help="Set a variable, repeatable; those given replace the service's."),
+    typer.Option(
+        "--env", metavar="K=V", help="Set an environment variable; repeatable; together they replace the service's."
+    ),
 ]
 RevisionSuffix = Annotated[
-    str | None, typer.Option(help="Name of the revision after the service's.", show_default=False)
+    str | None, typer.Option(help="Suffix of the revision's name, after the service's name.", show_default=False)
 ]
-NoTraffic = Annotated[bool, typer.Option("--no-traffic", help="Leave the traffic where it is.")]
-Delete = Annotated[bool, typer.Option("--delete", help="Take the service away instead.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the commands, change nothing.")]
+NoTraffic = Annotated[bool, typer.Option("--no-traffic", help="Send no traffic to the new revision.")]
+Delete = Annotated[bool, typer.Option("--delete", help="Delete the service instead.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the commands and change nothing.")]

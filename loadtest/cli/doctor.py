@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,13 +13,16 @@ from ..core import cloud_run
 from . import options as cli
 from .runs import RunsOption
 
+if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
+    from ..core.checks import Check
+
 
 def doctor(
     target: Annotated[
         Literal["local", "emulator", "cloud"],
-        typer.Option("--target", "-t", help="What the run will be against; `cloud` looks at the service too."),
+        typer.Option("--target", "-t", help="Target of the planned run; `cloud` checks the service too."),
     ] = "local",
-    users: Annotated[int, typer.Option(help="Most users at a time, of the planned run.")] = 300,
+    users: Annotated[int, typer.Option(help="Most users at a time in the planned run.")] = 300,
     workers: Annotated[
         int | None, typer.Option(help="Workers on this machine. [default: cores − 1]", show_default=False)
     ] = None,
@@ -28,13 +32,13 @@ def doctor(
     ),
     project: cli.Project = None,
     region: cli.Region = None,
-    path: Annotated[str, typer.Option(help="Where one real request is posted.")] = "/predict",
+    path: Annotated[str, typer.Option(help="Path to which one real request is posted.")] = "/predict",
     endpoint: cli.Endpoint = None,
     runs: RunsOption = Path("runs"),
 ) -> int:
-    """Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that cures it.
+    """Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that fixes it.
 
-    Looking at the cloud sends four requests to the service. Ends with 4 when something is missing.
+    Checking a cloud target sends four requests to the service. The exit code is 4 if something is missing.
 
     Examples:
         python lt.py doctor
@@ -43,14 +47,12 @@ def doctor(
     """
     from target_service.schema import EXAMPLES
 
-    from ..core.checks import Check, Mark
     from ..core.errors import UsageError
     from ..core.exit_codes import ExitCode
     from ..platforms.base import CheckRequest, TargetOptions
     from ..platforms.cloudrun.settings import parse_timeout
     from ..platforms.registry import platform_of
     from .machine import check_machine
-    from .terminal import out
 
     for option, number in (("--users", users), ("--workers", 1 if workers is None else workers)):
         if number < 1:
@@ -61,18 +63,20 @@ def doctor(
         path=path,
         payload=EXAMPLES[0],
     )
-    color = {Mark.GOOD: "green", Mark.RISKY: "yellow", Mark.BAD: "red"}
-    found: list[Check] = []
+    here = check_machine(users=users, workers=workers or max(1, (os.cpu_count() or 2) - 1), runs=runs)
+    there = platform_of("cloud" if endpoint is not None else target).checks(request)
+    good = [_shown(check) for check in itertools.chain(here, there)]
+    return 0 if all(good) else ExitCode.UNUSABLE
 
-    def show(check: Check) -> None:
-        found.append(check)
-        out.print(f"[{color[check.mark]}]{check.mark}[/] {check.name}: ", end="")
-        out.print(check.finding, markup=False)
-        if check.cure and check.mark is not Mark.GOOD:
-            out.print(f"    → {check.cure}", markup=False)
 
-    for check in check_machine(users=users, workers=workers or max(1, (os.cpu_count() or 2) - 1), runs=runs):
-        show(check)
-    for check in platform_of("cloud" if endpoint is not None else target).checks(request):
-        show(check)
-    return ExitCode.UNUSABLE if any(check.mark is Mark.BAD for check in found) else 0
+def _shown(check: Check) -> bool:
+    """Print a check; return whether it lets a run begin."""
+    from ..core.checks import Mark
+    from .terminal import out
+
+    color = {Mark.GOOD: "green", Mark.RISKY: "yellow", Mark.BAD: "red"}[check.mark]
+    out.print(f"[{color}]{check.mark}[/] {check.name}: ", end="")
+    out.print(check.finding, markup=False)
+    if check.cure and check.mark is not Mark.GOOD:
+        out.print(f"    → {check.cure}", markup=False)
+    return check.mark is not Mark.BAD

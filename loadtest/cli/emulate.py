@@ -10,20 +10,22 @@ from ..core import cloud_run
 
 LONGEST_S = 86_400.0
 
-Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="No CPU limit while an instance starts.")]
+Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="Lift the CPU limit while an instance starts.")]
 
 
 def emulate(  # long by its list of options alone
     command: Annotated[
         str,
-        typer.Option(metavar="COMMAND", help="What an instance runs, listening on $PORT. Default: this service."),
+        typer.Option(
+            metavar="COMMAND", help="Command that an instance runs; it listens on $PORT. Default: the bundled service."
+        ),
     ] = "",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the service answers; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 8080,
     api_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of Google's APIs and of /state; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port of Google's APIs and of /state; 0 takes a free one.")
     ] = 0,
     concurrency: Annotated[
-        int, typer.Option(help="The most requests of an instance at the same time.")
+        int, typer.Option(help="Most requests that an instance handles at once.")
     ] = cloud_run.CONCURRENCY,
     cpu: Annotated[
         str,
@@ -35,26 +37,28 @@ def emulate(  # long by its list of options alone
     memory: Annotated[
         str, typer.Option(help="Memory of an instance, such as 512Mi or 4Gi.")
     ] = f"{cloud_run.MEMORY_MIB:g}Mi",
-    min_instances: Annotated[int, typer.Option(help="Instances that are always kept.")] = 0,
-    max_instances: Annotated[int, typer.Option(help="Instances at most.")] = cloud_run.DEPLOYED_MAX_INSTANCES,
+    min_instances: Annotated[int, typer.Option(help="Instances kept running without traffic.")] = 0,
+    max_instances: Annotated[int, typer.Option(help="Most instances at a time.")] = cloud_run.DEPLOYED_MAX_INSTANCES,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="A request without an answer gets 504.")
+        float, typer.Option(metavar="SECONDS", help="Time after which a request is answered with 504.")
     ] = cloud_run.TIMEOUT_S,
     cpu_boost: Boost = True,
-    autoscaler: Annotated[
-        Literal["cloudrun", "knative"], typer.Option(help="Whose rules decide how many instances there are.")
-    ] = "cloudrun",
+    autoscaler: Annotated[Literal["cloudrun", "knative"], typer.Option(help="Whose scaling rules apply.")] = "cloudrun",
     idle_time: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="How long an idle instance is kept. Default: 900; 30 with knative."),
     ] = None,
-    sample_period: Annotated[float, typer.Option(metavar="SECONDS", help="Of the metrics; Cloud Run has 60.")] = 60,
+    sample_period: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Sampling period of the metrics; Cloud Run's is 60.")
+    ] = 60,
     service: Annotated[str, typer.Option(help="The service's name.")] = cloud_run.SERVICE,
     env: Annotated[
-        list[str] | None, typer.Option("--env", metavar="K=V", help="Set a variable for the instances, repeatable.")
+        list[str] | None,
+        typer.Option("--env", metavar="K=V", help="Set an environment variable of the instances; repeatable."),
     ] = None,
     allow_any_command: Annotated[
-        bool, typer.Option("--allow-any-command", help="Let deploys with the access token run other commands too.")
+        bool,
+        typer.Option("--allow-any-command", help="Allow deploys that hold the access token to run other commands too."),
     ] = False,
 ) -> int:
     """Run a local Cloud Run in front of the target service (or of any command) until Ctrl-C.

@@ -23,30 +23,32 @@ def init(
         Path | None, typer.Option(help="The file to write. [default: the service's name]", show_default=False)
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The service's URL, where SOURCE is a file.", show_default=False)
+        str | None, typer.Option(help="The service's URL, if the document is a file.", show_default=False)
     ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
             metavar='"METHOD /path"',
-            help="Send this operation although it may change something; repeatable.",
+            help="Include this operation although it may change data; repeatable.",
             show_default=False,
         ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            help="A .parquet, .csv or .jsonl file whose rows fill the fields of their names.", show_default=False
+            help="A .parquet, .csv or .jsonl file; its columns fill the fields of the same name.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is sent.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the generated data.")] = 1,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any TLS certificate.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a service elsewhere is tried.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before sending requests to another machine.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> int:
     """Write a scenario for a service from its OpenAPI document, and try each operation a few times.
 
-    What may change something at the service (DELETE, PUT, PATCH, a POST that makes something) is left out, and named.
+    Operations that may change data (DELETE, PUT, PATCH, a POST that creates something) are left out and listed.
 
     Examples:
         python lt.py init http://127.0.0.1:8000
@@ -61,9 +63,7 @@ def init(
     wire = HttpWire(verify=not insecure)
     ask_before_trying(target or source, yes=yes)
     document = read_document(source, target=target, wire=wire)
-    path = out or Path(f"{document.file_name}_scenario.py")
-    if path.exists() and not force:
-        raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
+    path = _new_file(out or Path(f"{document.file_name}_scenario.py"), force=force)
     talk.print(f"{document.title}: read from {document.source}", markup=False)
     if document.base is None:
         talk.print("[yellow]![/] not tried: the document names no server; give --target URL to try it.")
@@ -71,12 +71,23 @@ def init(
     written = write_scenario(
         document, wire=wire if document.base else None, include=include or (), data=file, seed=seed, say=show_tried
     )
-    try:
-        path.write_text(written.source, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"`--out {path}`: cannot be written ({error.strerror}). Give another path.") from None
+    _write(path, written.source)
     _conclude(written, path)
     return 0
+
+
+def _new_file(path: Path, *, force: bool) -> Path:
+    """Return the path if it may be written."""
+    if path.exists() and not force:
+        raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
+    return path
+
+
+def _write(path: Path, source: str) -> None:
+    try:
+        path.write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"`--out {path}`: cannot be written ({error.strerror}). Give another path.") from None
 
 
 def ask_before_trying(url: str, *, yes: bool) -> None:

@@ -16,7 +16,7 @@ def metrics(
         str, typer.Argument(help="The run: its id, a prefix of it, its label, `latest`, or a path.")
     ] = "latest",
     service: Annotated[
-        str | None, typer.Option("--service", help="In place of the run's own service.", show_default=False)
+        str | None, typer.Option("--service", help="Use this service instead of the run's own.", show_default=False)
     ] = None,
     project: cli.Project = None,
     region: cli.Region = None,

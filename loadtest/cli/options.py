@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..core import cloud_run
+
 _PLAN, _JUDGE, _PAGE, _FLEET, _LIMITS, _CLOUD = (
     "The load",
     "The judgement",
@@ -21,7 +23,7 @@ Scenario = Annotated[
     typer.Option(
         "--scenario",
         "-s",
-        help="A bundled scenario (`lt scenarios`), or the path of any locustfile. [default: written from the OpenAPI "
+        help="A bundled scenario (`lt scenarios`), or the path of any locustfile. [default: generated from the OpenAPI "
         "document of the --target URL]",
         show_default=False,
     ),
@@ -31,7 +33,7 @@ Get = Annotated[
     typer.Option(
         "--get",
         metavar="PATH",
-        help="In place of a scenario: GET this path of the target; repeatable.",
+        help="GET this path of the target, instead of running a scenario; repeatable.",
         show_default=False,
     ),
 ]
@@ -41,11 +43,13 @@ Target = Annotated[
         "--target",
         "-t",
         metavar="local|emulator|cloud|none|URL",
-        help="What to test; `local` starts the bundled service here, `emulator` a local Cloud Run, `none` leaves it to "
-        "the scenario's own hosts. A URL may have any scheme.",
+        help="What to test: `local` starts the bundled service on this machine, `emulator` a local Cloud Run; `none` "
+        "uses the hosts that the scenario names. A URL may have any scheme.",
     ),
 ]
-Label = Annotated[str | None, typer.Option(help="A name of your own for the run.", show_default=False)]
+Label = Annotated[
+    str | None, typer.Option(help="A label for the run, by which other verbs find it.", show_default=False)
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before load leaves this machine.")]
 
 Users = Annotated[
@@ -54,20 +58,20 @@ Users = Annotated[
 ]
 SpawnRate = Annotated[
     float | None,
-    typer.Option(help="Users started per s. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
+    typer.Option(help="Users started per second. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
 ]
 Duration = Annotated[
     str | None,
     typer.Option(help="Length: 90s, 2m, 1h30m. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of what is sent.", rich_help_panel=_PLAN)]
+Seed = Annotated[int, typer.Option(help="Seed of the generated data.", rich_help_panel=_PLAN)]
 
 UserClass = Annotated[
     list[str] | None,
     typer.Option(
         "--user-class",
         metavar="NAME",
-        help="Run this user class only; repeatable. [default: all]",
+        help="Run only this user class; repeatable. [default: all]",
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -77,7 +81,7 @@ Shape = Annotated[
     typer.Option(
         "--shape",
         metavar="NAME",
-        help="The load shape, where the scenario has several; `none` to run without one.",
+        help="The load shape to use if the scenario has several; `none` to run without one.",
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -87,7 +91,7 @@ Tags = Annotated[
     typer.Option(
         "--tags",
         metavar="TAG",
-        help="Run only tasks with this tag; repeatable, or with commas.",
+        help="Run only tasks with this tag; repeatable, or comma-separated.",
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -97,7 +101,7 @@ ExcludeTags = Annotated[
     typer.Option(
         "--exclude-tags",
         metavar="TAG",
-        help="Leave out tasks with this tag; repeatable, or with commas.",
+        help="Leave out tasks with this tag; repeatable, or comma-separated.",
         show_default=False,
         rich_help_panel=_PLAN,
     ),
@@ -106,14 +110,14 @@ OverrideHosts = Annotated[
     bool,
     typer.Option(
         "--override-hosts",
-        help="Send everything to the target, also where user classes name several hosts.",
+        help="Send everything to the target, even if user classes name several hosts.",
         rich_help_panel=_PLAN,
     ),
 ]
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[-- ARGUMENTS]", help="The scenario's own arguments, as `-- --tenant a`.", show_default=False
+        metavar="[-- ARGUMENTS]", help="The scenario's own arguments, such as `-- --tenant a`.", show_default=False
     ),
 ]
 
@@ -122,7 +126,7 @@ Slo = Annotated[
     typer.Option(
         "--slo",
         metavar="OBJECTIVE",
-        help='An objective, as "p95(steady) < 300ms" or "error_rate < 1%"; repeatable, beside the scenario\'s own.',
+        help='An objective such as "p95(steady) < 300ms" or "error_rate < 1%"; repeatable; added to the scenario\'s.',
         show_default=False,
         rich_help_panel=_JUDGE,
     ),
@@ -132,7 +136,7 @@ StopOn = Annotated[
     typer.Option(
         "--stop-on",
         metavar="CONDITION",
-        help='End the run early when this is so: "error_rate > 50% for 10s"; repeatable.',
+        help='End the run early under this condition, such as "error_rate > 50% for 10s"; repeatable.',
         show_default=False,
         rich_help_panel=_JUDGE,
     ),
@@ -141,25 +145,27 @@ DefaultObjective = Annotated[
     bool,
     typer.Option(
         "--default-objective/--no-default-objective",
-        help="Judge `error_rate < 1%` where no objective bounds errors.",
+        help="Imply the objective `error_rate < 1%` where no objective bounds errors.",
         rich_help_panel=_JUDGE,
     ),
 ]
 AllowDegraded = Annotated[
     bool,
-    typer.Option("--allow-degraded", help="Judge a run with missing rows all the same.", rich_help_panel=_JUDGE),
+    typer.Option("--allow-degraded", help="Judge the objectives even if rows are missing.", rich_help_panel=_JUDGE),
 ]
 
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Load-generating processes here. [default: cores − 1]", show_default=False, rich_help_panel=_FLEET
+        help="Load-generating processes on this machine. [default: cores − 1]",
+        show_default=False,
+        rich_help_panel=_FLEET,
     ),
 ]
 ExpectWorkers = Annotated[
     int | None,
     typer.Option(
-        help="Wait for this many in all; others join with `lt worker`. [default: those of --workers]",
+        help="Total number of workers to wait for; the rest join with `lt worker`. [default: those of --workers]",
         show_default=False,
         rich_help_panel=_FLEET,
     ),
@@ -167,18 +173,18 @@ ExpectWorkers = Annotated[
 Bind = Annotated[
     str,
     typer.Option(
-        help="Address the master listens on; off loopback, workers join with the secret that is printed.",
+        help="Address the master listens on; beyond loopback, workers join with a secret that is printed.",
         rich_help_panel=_FLEET,
     ),
 ]
-Port = Annotated[int, typer.Option(help="Port of it; 0 takes a free one.", rich_help_panel=_FLEET)]
+Port = Annotated[int, typer.Option(help="Port the master listens on; 0 takes a free one.", rich_help_panel=_FLEET)]
 JoinTimeout = Annotated[str, typer.Option(help="How long to wait for the workers.", rich_help_panel=_FLEET)]
 Ui = Annotated[
     int | None,
     typer.Option(
         "--ui",
         metavar="PORT",
-        help="Open Locust's own web page on this loopback port beside it.",
+        help="Also serve Locust's own web page, on this loopback port.",
         show_default=False,
         rich_help_panel=_FLEET,
     ),
@@ -203,36 +209,48 @@ Open = Annotated[
 Concurrency = Annotated[
     int | None,
     typer.Option(
-        help="Requests an instance is given at once. [default: 80]", show_default=False, rich_help_panel=_LIMITS
+        help=f"Most requests that an instance handles at once. [default: {cloud_run.CONCURRENCY}]",
+        show_default=False,
+        rich_help_panel=_LIMITS,
     ),
 ]
 Cpu = Annotated[
     str | None,
     typer.Option(
-        help="vCPU of an instance: 1, 0.05, or `auto` for what serves 30 requests/s. [default: auto]",
+        help="vCPU of an instance: 1, 0.05, or `auto` for as much as 30 requests/s need. [default: auto]",
         show_default=False,
         rich_help_panel=_LIMITS,
     ),
 ]
 Memory = Annotated[
     str | None,
-    typer.Option(help="Memory of an instance. [default: 512Mi]", show_default=False, rich_help_panel=_LIMITS),
+    typer.Option(
+        help=f"Memory of an instance. [default: {cloud_run.MEMORY_MIB:g}Mi]",
+        show_default=False,
+        rich_help_panel=_LIMITS,
+    ),
 ]
 MinInstances = Annotated[
     int | None,
-    typer.Option(help="Instances kept with no traffic. [default: 0]", show_default=False, rich_help_panel=_LIMITS),
+    typer.Option(
+        help="Instances kept running without traffic. [default: 0]", show_default=False, rich_help_panel=_LIMITS
+    ),
 ]
 MaxInstances = Annotated[
     int | None,
-    typer.Option(help="Most instances at a time. [default: 20]", show_default=False, rich_help_panel=_LIMITS),
+    typer.Option(
+        help=f"Most instances at a time. [default: {cloud_run.DEPLOYED_MAX_INSTANCES}]",
+        show_default=False,
+        rich_help_panel=_LIMITS,
+    ),
 ]
 Autoscaler = Annotated[
-    str, typer.Option(metavar="cloudrun|knative", help="Whose rules decide.", rich_help_panel=_LIMITS)
+    str, typer.Option(metavar="cloudrun|knative", help="Whose scaling rules apply.", rich_help_panel=_LIMITS)
 ]
 Command = Annotated[
     str | None,
     typer.Option(
-        help="Any other service that honours $PORT. [default: the bundled one]",
+        help="Command that starts a service on $PORT. [default: the bundled one]",
         show_default=False,
         rich_help_panel=_LIMITS,
     ),
@@ -247,13 +265,14 @@ Project = Annotated[
     typer.Option(help="Google Cloud project. [default: the credentials']", show_default=False, rich_help_panel=_CLOUD),
 ]
 Region = Annotated[
-    str | None, typer.Option(help="Its region, as europe-west2.", show_default=False, rich_help_panel=_CLOUD)
+    str | None,
+    typer.Option(help="Region of the service, such as europe-west2.", show_default=False, rich_help_panel=_CLOUD),
 ]
 Endpoint = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Speak to a local Cloud Run (`lt emulate`) instead of Google.",
+        help="Use a local Cloud Run (`lt emulate`) instead of Google.",
         show_default=False,
         rich_help_panel=_CLOUD,
     ),
@@ -262,7 +281,7 @@ MaxCost = Annotated[
     float | None,
     typer.Option(
         metavar="USD",
-        help="Refuse a run estimated above this, and stop one whose projection passes it.",
+        help="Refuse a run whose estimated cost is above this; stop one whose projected cost passes it.",
         show_default=False,
         rich_help_panel=_CLOUD,
     ),
@@ -271,12 +290,12 @@ Prices = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="JSON with prices in place of the dated built-in ones (docs/run-folder.md).",
+        help="JSON file with prices that replace the built-in, dated ones (docs/run-folder.md).",
         show_default=False,
         rich_help_panel=_CLOUD,
     ),
 ]
 FreeTier = Annotated[
     bool,
-    typer.Option("--free-tier", help="Take the month's free amounts off every cost.", rich_help_panel=_CLOUD),
+    typer.Option("--free-tier", help="Subtract the monthly free tier from every cost.", rich_help_panel=_CLOUD),
 ]

@@ -19,30 +19,28 @@ if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-size
     from ..recording.folder import RunFolder
 
 
-def report(
+def report(  # long by its options and examples
     run: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="RUN",
-            help="Runs by id, beginning of an id, label, `latest` or path; the first is what the others are measured "
-            "against. Default: the newest local run and the newest cloud or emulator run of the same scenario.",
+            help="Runs by id, prefix of an id, label, `latest` or path; the others are compared with the first. "
+            "Default: the newest local run and the newest cloud or emulator run of the same scenario.",
         ),
     ] = None,
     *,
     runs: RunsOption = Path("runs"),
-    format: Annotated[
-        Format, typer.Option("--format", help="How to render it; all but html go to stdout.")
-    ] = Format.HTML,
+    format: Annotated[Format, typer.Option("--format", help="Output format; all but html go to stdout.")] = Format.HTML,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     out_file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write it here instead; prints the path.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Write to this file instead, and print its path.")
     ] = None,
     fail_on_regression: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-on-regression",
             metavar="[p95=5%]",
-            help="Exit with 1 when a run is slower than the baseline by more than this, with 3 when that cannot be "
+            help="Exit with 1 if a run is slower than the baseline by more than this, with 3 if that cannot be "
             'decided. Also p50, p99, and "p95(POST /predict)=10%"; repeatable.',
             show_default=False,
             rich_help_panel="Gates",
@@ -52,7 +50,7 @@ def report(
         str | None,
         typer.Option(
             metavar="LABEL",
-            help="Compare with the newest run of this label, and with its other runs from the same commit.",
+            help="Compare with the newest run of this label, and its other runs from the same commit.",
             show_default=False,
             rich_help_panel="Gates",
         ),
@@ -63,7 +61,7 @@ def report(
     """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
 
     A single run's page is written into its folder, a comparison beside the runs; the path is printed. The exit code
-    says what the objectives came to: 0 held, 1 one was missed, 3 one had no data or a run is degraded. With
+    is the verdict on the objectives: 0 held, 1 one was missed, 3 one had no data or a run is degraded. With
     --fail-on-regression the baseline's own objectives do not count.
 
     Examples:

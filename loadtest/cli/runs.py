@@ -77,9 +77,9 @@ def remove(
 
 def prune(
     runs: RunsOption = Path("runs"),
-    keep: Annotated[int | None, typer.Option(help="The newest so many stay.", min=0, show_default=False)] = None,
+    keep: Annotated[int | None, typer.Option(help="Number of newest runs to keep.", min=0, show_default=False)] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="LENGTH", help="Younger ones stay: 36h, 720h.", show_default=False)
+        str | None, typer.Option(metavar="LENGTH", help="Keep runs younger than this: 36h, 720h.", show_default=False)
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
@@ -111,7 +111,7 @@ def prune(
 
 def label(
     name: Annotated[str, typer.Argument(metavar="RUN", help="An id, a prefix, a label or a path.")],
-    text: Annotated[str, typer.Argument(metavar="LABEL", help='The label; "" takes it away.')],
+    text: Annotated[str, typer.Argument(metavar="LABEL", help='The label; "" removes it.')],
     runs: RunsOption = Path("runs"),
 ) -> int:
     """Give a recorded run a label, by which every verb finds it.
@@ -161,7 +161,7 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
             f"Delete {'this run' if len(folders) == 1 else f'these {len(folders)} runs'}?"
         )
         if answer is None:
-            raise UsageError("Nobody is there to be asked: add --yes to delete. Nothing was deleted.")
+            raise UsageError("There is no terminal to ask: add --yes to delete. Nothing was deleted.")
         if not answer:
             raise UsageError("Nothing was deleted.")
     for folder in folders:

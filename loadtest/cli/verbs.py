@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..core.exit_codes import MEANINGS
 
-SUMMARY = "Load-test a model service and be told whether it held, where p95 spiked, and why."
+SUMMARY = "Load-test a model service: did it hold, where did p95 spike, and why."
 
 EXIT_CODES = "Exit codes: " + " · ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
 
@@ -71,7 +71,7 @@ VERBS = {
     ),
     "doctor": Verb(
         "doctor:doctor",
-        "Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that cures "
+        "Say what is missing or risky before a long run: ✓ good, ! risky, ✗ missing, each with the command that fixes "
         "it.",
     ),
 }
@@ -82,7 +82,7 @@ def overview(width: int) -> str:
     """Return what `lt --help` prints, in lines of at most `width` characters."""
     lines = ["Usage: lt [OPTIONS] COMMAND [ARGS]...", "", *textwrap.wrap(SUMMARY, width), "", "Options:"]
     lines += _table(_OPTIONS, width)
-    lines += ["", "Commands (`lt COMMAND --help` tells their options):"]
+    lines += ["", "Commands (`lt COMMAND --help` shows its options):"]
     lines += _table([(name, verb.summary) for name, verb in VERBS.items()], width)
     return "\n".join([*lines, "", *textwrap.wrap(EXIT_CODES, width)])
 

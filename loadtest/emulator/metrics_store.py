@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..core import cloud_metrics
-from .model import METRICS, Distribution, Labels, Point, Sampling, Series, ServiceKey
+from .metric_types import METRICS
+from .model import Distribution, Labels, Point, Sampling, Series, ServiceKey
 
 KEEP_PERIODS = 10_000
 """Of each revision: 7 days of minutes, or 2.8 hours of seconds; then the oldest go."""

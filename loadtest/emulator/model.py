@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from ..core import cloud_metrics, cloud_run
+from ..core import cloud_run
 from ..core.errors import EmulatorError, UsageError
 
 Labels = tuple[tuple[str, str], ...]
@@ -315,109 +315,6 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """What a metric is, as in `ListMetricDescriptors`."""
-
-    type: str
-    kind: Literal["GAUGE", "DELTA"]
-    value_type: Literal["INT64", "DOUBLE", "DISTRIBUTION"]
-    unit: str
-    labels: tuple[str, ...]
-    description: str
-    stage: Literal["GA", "BETA"] = "GA"
-
-
-_CODE = ("response_code", "response_code_class")
-
-METRICS: tuple[Metric, ...] = (
-    Metric(
-        cloud_metrics.INSTANCE_COUNT,
-        "GAUGE",
-        "INT64",
-        "1",
-        ("state",),
-        "Container instances by state: active had a request in the period, idle had none.",
-    ),
-    Metric(
-        cloud_metrics.REQUEST_COUNT,
-        "DELTA",
-        "INT64",
-        "1",
-        _CODE,
-        "Requests that reached a container; the 429s of the pending queue did not.",
-    ),
-    Metric(
-        cloud_metrics.LATENCIES,
-        "DELTA",
-        "DISTRIBUTION",
-        "ms",
-        _CODE,
-        "Time at the container, without queueing and container start.",
-    ),
-    Metric(
-        cloud_metrics.E2E_LATENCIES,
-        "DELTA",
-        "DISTRIBUTION",
-        "ms",
-        _CODE,
-        "Time from the whole request read to the last byte of the answer, queueing included.",
-        "BETA",
-    ),
-    Metric(
-        cloud_metrics.PENDING,
-        "DELTA",
-        "DISTRIBUTION",
-        "ms",
-        _CODE,
-        "Time in the pending queue.",
-        "BETA",
-    ),
-    Metric(
-        cloud_metrics.STARTUP_LATENCIES,
-        "DELTA",
-        "DISTRIBUTION",
-        "ms",
-        (),
-        "Time from starting an instance to its passed startup probe.",
-        "BETA",
-    ),
-    Metric(
-        cloud_metrics.MAX_CONCURRENCIES,
-        "DELTA",
-        "DISTRIBUTION",
-        "1",
-        ("state",),
-        "The most requests each instance had at once in the period.",
-    ),
-    Metric(
-        cloud_metrics.CPU,
-        "DELTA",
-        "DISTRIBUTION",
-        "10^2.%",
-        (),
-        "CPU use of each instance over its vCPU, a ratio.",
-    ),
-    Metric(
-        cloud_metrics.MEMORY,
-        "DELTA",
-        "DISTRIBUTION",
-        "10^2.%",
-        (),
-        "Memory of each instance over its limit, a ratio.",
-    ),
-    Metric(
-        cloud_metrics.BILLABLE_TIME,
-        "DELTA",
-        "DOUBLE",
-        "s",
-        (),
-        "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
-    ),
-)
-"""Every metric that the emulator records."""
-
-
-@dataclass(frozen=True, slots=True)
 class Sampling:
     """The period of recorded points, and the delay until they can be read."""
 
@@ -437,7 +334,7 @@ class Readings(Protocol):
         """Return every series of a metric type with its points whose end is in `(start_s, end_s]`.
 
         Args:
-            metric: a type in METRICS; any other has no series.
+            metric: a type of `metric_types.METRICS`; any other has no series.
             start_s: Unix time.
             end_s: Unix time.
         """

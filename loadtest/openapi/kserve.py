@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .names import identifier
 from .operations import Operation
-from .payloads import Module, identifier
+from .payloads import Module
 from .requests import RequestCode
 from .wire import Wire
 
@@ -104,16 +105,16 @@ def _input(tensor: dict[str, Any]) -> str:
     for size in shape:
         count *= size
     if kind == "BOOL":
-        one = "draw.random() < 0.5"
+        item = "draw.random() < 0.5"
     elif kind == "BYTES":
-        one = "draw.choice(('The delivery was quick.', 'It stopped working.'))"
+        item = "draw.choice(('The delivery was quick.', 'It stopped working.'))"
     elif _WHOLE.match(kind):
-        one = "draw.randint(0, 100)"
+        item = "draw.randint(0, 100)"
     else:
-        one = "round(draw.uniform(0, 10), 3)" if kind in _FLOATS else "0"
+        item = "round(draw.uniform(0, 10), 3)" if kind in _FLOATS else "0"
     return (
         f"{{'name': {str(tensor.get('name', 'input-0'))!r}, 'shape': {shape!r}, 'datatype': {kind!r}, "
-        f"'data': [{one} for _ in range({count})]}}"
+        f"'data': [{item} for _ in range({count})]}}"
     )
 
 

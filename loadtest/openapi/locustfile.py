@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .document import Document
+from .names import function_name
 from .operations import Operation, Resolver
-from .payloads import Module, function_name, merged
+from .payloads import Module
 from .requests import RequestCode
+from .schemas import merged
 from .trial import Tried
 from .wire import Answer
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .operations import Operation, Resolver, Schema
+from .names import constant_name, identifier
+from .operations import Resolver, Schema
+from .schemas import discriminator_values, examples_of, fixed_values, listed, mapped, merged, type_of, whole_number
 from .texts import FORMATS, SENTENCES, WORDS, number_range, pattern_samples, text_of
 
 DEEPEST = 6
@@ -22,8 +23,6 @@ DEEPEST = 6
 
 DEFAULT_LENGTH = 3
 """Items of an array whose schema says nothing of its length; the trial corrects it."""
-
-_NULL = ("null", None)
 
 
 class RecursiveSchemaError(Exception):
@@ -137,7 +136,7 @@ class Expressions:
         beside = {
             k: v for k, v in found.items() if k not in ("oneOf", "anyOf", "discriminator", "description", "title")
         }
-        mapping = _mapping(found)
+        mapping = discriminator_values(found)
         parts, nullable = [], False
         for each in found[key]:
             if type_of(merged(each, self.resolve)) == "null":
@@ -182,7 +181,7 @@ class Expressions:
         if not items and isinstance(extra, dict) and depth < DEEPEST:
             items = [
                 (f"key_{n + 1}", self.value(extra, name, depth + 1))
-                for n in range(max(1, _int(found.get("minProperties"), 1)))
+                for n in range(max(1, whole_number(found.get("minProperties"), 1)))
             ]
         if reference is None and depth > 0:
             return "{" + ", ".join(f"{key!r}: {value}" for key, value in items) + "}"
@@ -198,7 +197,7 @@ class Expressions:
     def _array(self, found: Schema, name: str, depth: int) -> str:
         if prefix := listed(found.get("prefixItems")):
             return "[" + ", ".join(self.value(each, name, depth + 1) for each in prefix) + "]"
-        least, most = _int(found.get("minItems"), None), _int(found.get("maxItems"), None)
+        least, most = whole_number(found.get("minItems"), None), whole_number(found.get("maxItems"), None)
         if least is None and most is None:
             least = most = self.length
         elif most is None:
@@ -218,19 +217,21 @@ class Expressions:
             size = f"draw.randint({least}, {min(most, len(inner['enum']))})" if least != most else str(least)
             return f"draw.sample({inner['enum']!r}, {size})"
         try:
-            one = self.value(items if isinstance(items, dict) else {"type": "string"}, _singular(name), depth + 1)
+            inner_value = self.value(
+                items if isinstance(items, dict) else {"type": "string"}, _singular(name), depth + 1
+            )
         except RecursiveSchemaError:
             if least and not open_length:
                 raise
             return "[]"
         size = str(least) if least == most else f"draw.randint({least}, {most})"
-        made = f"[{one} for _ in range({size})]"
+        made = f"[{inner_value} for _ in range({size})]"
         if found.get("uniqueItems") and type_of(inner) in ("string", "integer", "number"):
             return f"list(dict.fromkeys({made}))"
         return made
 
     def _text(self, found: Schema, name: str) -> str:
-        least, most = _int(found.get("minLength"), 0) or 0, _int(found.get("maxLength"), None)
+        least, most = whole_number(found.get("minLength"), 0) or 0, whole_number(found.get("maxLength"), None)
         form = str(found.get("format", "")).lower()
         encoding = str(found.get("contentEncoding", "")).lower()
         if isinstance(found.get("pattern"), str):
@@ -275,82 +276,6 @@ class Expressions:
         return f"round(draw.uniform({low!r}, {high!r}), {digits})"
 
 
-def merged(schema: Any, resolve: Resolver, depth: int = 0) -> Schema:
-    """Return a schema with its references followed and its `allOf` joined into one; {} for what is no schema."""
-    if schema is True or not isinstance(schema, dict) or depth > 16:
-        return {}
-    found = resolve(schema)
-    parts = found.get("allOf")
-    if not isinstance(parts, list):
-        return found
-    joined: Schema = {}
-    for part in [*parts, {key: value for key, value in found.items() if key != "allOf"}]:
-        each = merged(part, resolve, depth + 1)
-        for key, value in each.items():
-            if key == "properties" and isinstance(value, dict):
-                before = mapped(joined.get("properties"))
-                joined["properties"] = {
-                    **before,
-                    **{k: {"allOf": [before[k], v]} if k in before else v for k, v in value.items()},
-                }
-            elif key == "required" and isinstance(value, list):
-                joined["required"] = [*listed(joined.get("required")), *value]
-            elif key == "enum" and isinstance(joined.get("enum"), list) and isinstance(value, list):
-                joined["enum"] = [each for each in joined["enum"] if each in value] or value
-            elif (
-                key in ("minimum", "minLength", "minItems")
-                and isinstance(joined.get(key), int | float)
-                and isinstance(value, int | float)
-            ):
-                joined[key] = max(joined[key], value)
-            elif (
-                key in ("maximum", "maxLength", "maxItems")
-                and isinstance(joined.get(key), int | float)
-                and isinstance(value, int | float)
-            ):
-                joined[key] = min(joined[key], value)
-            else:
-                joined[key] = value
-    return joined
-
-
-def type_of(schema: Schema) -> str | None:
-    """Return the type of a schema, read from its other words where it does not say; null counts only when alone."""
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = next((each for each in kind if each not in _NULL), "null")
-    if isinstance(kind, str):
-        return kind
-    for keywords, found in (
-        (("properties", "additionalProperties", "required"), "object"),
-        (("items", "prefixItems", "minItems", "maxItems"), "array"),
-        (("pattern", "minLength", "maxLength", "format", "contentEncoding"), "string"),
-        (("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
-    ):
-        if any(word in schema for word in keywords):
-            return found
-    return None
-
-
-def examples_of(schema: Schema) -> list[Any]:
-    """Return the values that a schema itself offers, best first; none where they are only placeholders."""
-    found = list(schema["examples"]) if isinstance(schema.get("examples"), list) else []
-    if "example" in schema:
-        found.insert(0, schema["example"])
-    elif not found and schema.get("default") is not None and type_of(schema) in ("string", "integer", "number", None):
-        found = [schema["default"]]
-    return [each for each in found if each is not None and each != "string"]
-
-
-def fixed_values(schema: Schema, *, inner: bool) -> list[Any] | None:
-    """Return the values that a schema leaves to choose from: a constant, an enumeration, examples of a field."""
-    if "const" in schema:
-        return [schema["const"]]
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return [each for each in schema["enum"] if each is not None] or [None]
-    return (examples_of(schema) or None) if inner else None
-
-
 def choice(values: list[Any]) -> str:
     """Return an expression that draws one of these values."""
     unique = list({repr(each): each for each in values}.values())
@@ -362,96 +287,5 @@ def pretty(values: list[Any]) -> str:
     return "(\n" + "".join(f"    {each!r},\n" for each in values) + ")"
 
 
-def identifier(text: str) -> str:
-    """Return a lower-case Python name for any text."""
-    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
-    name = re.sub(r"[^0-9a-z]+", "_", text.lower()).strip("_") or "value"
-    name = name[:60].rstrip("_")
-    if name[0].isdigit() or keyword.iskeyword(name) or name in RESERVED:
-        name = f"a_{name}"
-    return name
-
-
-RESERVED = frozenset(
-    {
-        "data",
-        "row",
-        "draw",
-        "os",
-        "random",
-        "task",
-        "check",
-        "client",
-        "self",
-        "quote",
-        "base64",
-        "uuid",
-        "datetime",
-        "list",
-        "dict",
-        "round",
-        "range",
-        "bool",
-        "str",
-        "int",
-        "float",
-        "rows",
-    }
-)
-"""Names that the written file uses itself."""
-
-
-def constant_name(*parts: str) -> str:
-    """Return an upper-case Python name for these parts."""
-    return identifier("_".join(part for part in parts if part)).upper()
-
-
-def function_name(operation: Operation) -> str:
-    """Return the name of an operation's task."""
-    if operation.operation_id:
-        # FastAPI's ids repeat path and method: predict_loan_predict_post
-        tail = "_" + re.sub(r"\W+", "_", operation.path.strip("/")).strip("_") + f"_{operation.method.lower()}"
-        short = re.sub(r"\W", "_", operation.operation_id)
-        tail = re.sub(r"\W", "_", operation.path) + "_" + operation.method.lower()
-        if short.endswith(tail) and len(short) > len(tail):
-            short = short[: -len(tail)]
-        return identifier(short)
-    path_text = re.sub(r"[{}]", "", operation.path).strip("/") or "root"
-    return identifier(path_text if operation.method == "GET" else f"{operation.method} {path_text}")
-
-
-def listed(value: Any) -> list[Any]:
-    """Return a list as it is, and nothing for what is none."""
-    return value if isinstance(value, list) else []
-
-
-def mapped(value: Any) -> dict[str, Any]:
-    """Return an object as it is, and nothing for what is none."""
-    return value if isinstance(value, dict) else {}
-
-
-def _mapping(found: Schema) -> dict[str, tuple[str, Any]]:
-    """Return which discriminator value belongs to which reference."""
-    discriminator = found.get("discriminator")
-    if not isinstance(discriminator, dict) or not isinstance(discriminator.get("propertyName"), str):
-        return {}
-    name = discriminator["propertyName"]
-    mapping = discriminator.get("mapping")
-    if isinstance(mapping, dict):
-        return {str(reference): (name, value) for value, reference in mapping.items()}
-    return {
-        str(each["$ref"]): (name, str(each["$ref"]).rpartition("/")[2])
-        for key in ("oneOf", "anyOf")
-        for each in listed(found.get(key))
-        if isinstance(each, dict) and "$ref" in each
-    }
-
-
 def _singular(name: str) -> str:
     return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
-
-
-def _int(value: Any, default: int | None) -> Any:
-    return (
-        int(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else default
-    )

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .files import kinds, sample_file
+from .names import constant_name, function_name, identifier
 from .operations import Body, Operation, Parameter, Security
-from .payloads import Expressions, choice, constant_name, function_name, identifier, merged, type_of
+from .payloads import Expressions, choice
+from .schemas import merged, type_of
 
 CREDENTIALS = {"header": "API_KEY", "query": "API_KEY", "cookie": "API_KEY", "bearer": "API_TOKEN"}
 """The environment variable of each kind of credential; basic takes API_USER and API_PASSWORD."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..core.data_files import DataFileError, batches
 from . import kserve
+from .names import identifier
 from .operations import Operation, Resolver
-from .payloads import Expressions, Module, identifier
+from .payloads import Expressions, Module
 from .requests import RequestCode, Variant, request_code, variants
 from .wire import Answer, Wire
 
@@ -175,7 +176,7 @@ class Trial:
             found += self.by_path.get(f"{prefix} {key}", [])
         found += self.by_path.get(f"{prefix} ", [])  # plain values in a list
         parameter = next(each for each in operation.parameters if each.name == name and each.place == "path")
-        from .payloads import merged, type_of
+        from .schemas import merged, type_of
 
         kind = type_of(merged(parameter.schema, self.resolve))
         found += [1, 2, 3, 0, 10] if kind in ("integer", "number", None) else ["1", "2", "test", "default", "en"]

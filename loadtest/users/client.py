@@ -144,7 +144,7 @@ class FastClient(Performer):
         """Refuse: responses are read whole, not as a stream."""
         raise TypeError(f"iter_lines({url!r}): {STREAMING}. {SEE}.")
 
-    def request(
+    def request(  # long by its list of options, in the signature and in the docstring
         self,
         method: str,
         url: str,

@@ -1,4 +1,4 @@
-"""The doctor's look at this machine: each line good, or with the command that cures it."""
+"""The doctor's look at this machine: each line good, or with the command that fixes it."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from loadtest.core.cloud_metrics import PREFIX
+from loadtest.emulator.metric_types import METRICS
 from loadtest.emulator.metrics_store import InstanceSample, Recorder
-from loadtest.emulator.model import METRICS, Distribution, Point, Sampling, ServiceKey
+from loadtest.emulator.model import Distribution, Point, Sampling, ServiceKey
 
 KEY = ServiceKey("s")
 OK = (("response_code", "200"), ("response_code_class", "2xx"))

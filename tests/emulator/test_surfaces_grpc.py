@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.emulator.google_api.filters import FilterError, parse_series_filter
-from loadtest.emulator.model import METRICS, Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
+from loadtest.emulator.metric_types import METRICS
+from loadtest.emulator.model import Distribution, Labels, Point, RevisionTemplate, Sampling, Series, ServiceKey
 from tests.emulator.fake import FakeEmulator
 from tests.emulator.surface_server import grpc_endpoint
 

@@ -13,7 +13,8 @@ import pytest
 
 from loadtest.core.cloud_run import SERVICE
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
-from loadtest.emulator.model import METRICS, EmulatorOptions, RevisionTemplate, Sampling
+from loadtest.emulator.metric_types import METRICS
+from loadtest.emulator.model import EmulatorOptions, RevisionTemplate, Sampling
 from tests.conftest import Until
 from tests.emulator.local import APP
 from tests.test_hostile_page import haproxy_is_there

@@ -12,7 +12,8 @@ from google.cloud.monitoring_v3.types import metric as metric_types
 from google.cloud.monitoring_v3.types import metric_service as service_types
 
 from ...core.cloud_metrics import RESOURCE
-from ..model import METRICS, Distribution, Metric, Point, Readings, Series
+from ..metric_types import METRICS, Metric
+from ..model import Distribution, Point, Readings, Series
 from .aggregate import Shape, align, aligned_shape, reduce, reduced_shape
 from .filters import RESOURCE_LABELS, SeriesFilter, parse_clauses, parse_series_filter
 from .rpc import RefusedError, page_of, unary

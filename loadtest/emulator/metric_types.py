@@ -1,0 +1,111 @@
+"""List the metrics that the emulator records, as Cloud Monitoring describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core import cloud_metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric is, as in `ListMetricDescriptors`."""
+
+    type: str
+    kind: Literal["GAUGE", "DELTA"]
+    value_type: Literal["INT64", "DOUBLE", "DISTRIBUTION"]
+    unit: str
+    labels: tuple[str, ...]
+    description: str
+    stage: Literal["GA", "BETA"] = "GA"
+
+
+_CODE = ("response_code", "response_code_class")
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        cloud_metrics.INSTANCE_COUNT,
+        "GAUGE",
+        "INT64",
+        "1",
+        ("state",),
+        "Container instances by state: active had a request in the period, idle had none.",
+    ),
+    Metric(
+        cloud_metrics.REQUEST_COUNT,
+        "DELTA",
+        "INT64",
+        "1",
+        _CODE,
+        "Requests that reached a container; the 429s of the pending queue did not.",
+    ),
+    Metric(
+        cloud_metrics.LATENCIES,
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        _CODE,
+        "Time at the container, without queueing and container start.",
+    ),
+    Metric(
+        cloud_metrics.E2E_LATENCIES,
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        _CODE,
+        "Time from the whole request read to the last byte of the answer, queueing included.",
+        "BETA",
+    ),
+    Metric(
+        cloud_metrics.PENDING,
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        _CODE,
+        "Time in the pending queue.",
+        "BETA",
+    ),
+    Metric(
+        cloud_metrics.STARTUP_LATENCIES,
+        "DELTA",
+        "DISTRIBUTION",
+        "ms",
+        (),
+        "Time from starting an instance to its passed startup probe.",
+        "BETA",
+    ),
+    Metric(
+        cloud_metrics.MAX_CONCURRENCIES,
+        "DELTA",
+        "DISTRIBUTION",
+        "1",
+        ("state",),
+        "The most requests each instance had at once in the period.",
+    ),
+    Metric(
+        cloud_metrics.CPU,
+        "DELTA",
+        "DISTRIBUTION",
+        "10^2.%",
+        (),
+        "CPU use of each instance over its vCPU, a ratio.",
+    ),
+    Metric(
+        cloud_metrics.MEMORY,
+        "DELTA",
+        "DISTRIBUTION",
+        "10^2.%",
+        (),
+        "Memory of each instance over its limit, a ratio.",
+    ),
+    Metric(
+        cloud_metrics.BILLABLE_TIME,
+        "DELTA",
+        "DOUBLE",
+        "s",
+        (),
+        "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
+    ),
+)
+"""Every metric that the emulator records."""
