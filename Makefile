@@ -46,9 +46,11 @@ lint: $(READY)  ## format and lint, changing nothing
 types: $(READY)  ## mypy strict over the packages
 	$(PY) -m mypy
 
-coverage: $(READY)  ## branch coverage of loadtest/ and reports/ by the fast tests
-	$(PY) -m coverage run --branch --source loadtest,reports -m pytest -m "not slow"
-	$(PY) -m coverage report --skip-covered
+coverage: $(READY)  ## branch coverage of loadtest/ and reports/ by the fast tests and the processes that they start
+	$(PY) -m coverage erase
+	-$(PY) -m coverage run -m pytest -m "not slow" -n $(JOBS) --timeout 600
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report --skip-covered --sort cover
 
 docs: $(READY)  ## the generated pages: docs/cli.md, docs/report.md, the README's output blocks
 	$(PY) -m docs.generate
