@@ -1,4 +1,4 @@
-"""Hold 100 users for an hour: leaks, drift and what happens once in a thousand seconds."""
+"""Hold 100 users for an hour: leaks, drift and rare events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Idle for a minute, then a burst of 200 users for a minute: what a cold start does to those who come first."""
+"""Idle for a minute, then a burst of 200 users for a minute: what a cold start costs the first users."""
 
 from __future__ import annotations
 

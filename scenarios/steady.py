@@ -1,4 +1,4 @@
-"""Hold 50 users for 5 min: the level against which everything else is compared."""
+"""Hold 50 users for 5 min: the baseline for comparisons."""
 
 from __future__ import annotations
 

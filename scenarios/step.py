@@ -1,4 +1,4 @@
-"""Climb a staircase of 10 steps to 500 users in 5 min: where throughput stops growing is the capacity."""
+"""Climb a staircase of 10 steps to 500 users in 5 min: throughput stops growing at the capacity."""
 
 from __future__ import annotations
 

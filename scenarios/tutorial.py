@@ -1,4 +1,4 @@
-"""The tutorial's own test: two payloads, 300 users at 5 a second, a timeout of 1 s that cuts off its own p95."""
+"""The test of the original tutorial: two payloads, 300 users at 5 a second, a timeout of 1 s that cuts off p95."""
 
 from __future__ import annotations
 
