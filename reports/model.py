@@ -321,7 +321,7 @@ class Failure(Part):
     first_s: Annotated[float | None, Shown("first", "clock")]
     last_s: Annotated[float | None, Shown("last", "clock")]
     body: Annotated[
-        str | None, Field(description="the first failed answer's, where it was kept"), Shown("first body", "long")
+        str | None, Field(description="the first failed answer's, where it was kept"), Shown("first body", "body")
     ] = None
 
 

@@ -2,13 +2,14 @@
 
     python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
-`/ok` answers, `/status/503` with that status, `/slow/500` after 500 ms, `/slow-then-fine/20/500` so for its first 20
-requests, `/hang` never, `/close` closes without an answer, `/reset` resets the connection, `/half` sends half a head
-and hangs, `/stalls` a tenth of a body and hangs, `/garbage` no HTTP, `/endless` a body without an end, `/drip` one byte
-of it a second, `/short` closes in the middle of a body, `/bye` answers and closes, `/header/NAME/VALUE` with that
-header, `/hang-after/60` hangs from the 61st request of its kind on. `/_counts` tells how many requests were read, by
-path and query; `/_down/2` has the server gone for 2 s. With a certificate (a PEM file with its key) it speaks TLS;
-`/_break` closes every connection and has every later handshake fail.
+`/ok` answers, `/status/503` with that status, `/says/422/TEXT` with that body, `/slow/500` after 500 ms,
+`/slow-then-fine/20/500` so for its first 20 requests, `/hang` never, `/close` closes without an answer, `/reset` resets
+the connection, `/half` sends half a head and hangs, `/stalls` a tenth of a body and hangs, `/garbage` no HTTP,
+`/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the middle of a body, `/bye`
+answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st request of its kind on.
+`/_counts` tells how many requests were read, by path and query; `/_down/2` has the server gone for 2 s. With a
+certificate (a PEM file with its key) it speaks TLS; `/_break` closes every connection and has every later handshake
+fail.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 
 class Misbehaving:
@@ -127,6 +128,8 @@ class Misbehaving:
         match parts:
             case ["status", code]:
                 self._answer(connection, b"no", status=int(code))
+            case ["says", code, *text]:
+                self._answer(connection, unquote_to_bytes("/".join(text)), status=int(code))
             case ["slow", ms]:
                 time.sleep(int(ms) / 1000)
                 self._answer(connection, b"ok")

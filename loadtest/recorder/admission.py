@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ..core.errors import RunFolderError
 from ..core.row_bounds import MAX_AGE_MS, MAX_BYTES, MAX_LATENCY_MS
 from ..recording.frames import Frame, decode_frame
-from ..recording.run import RefusalRecord, TaskErrorRecord, TotalsDifferenceRecord
+from ..recording.run import FailedBodyRecord, RefusalRecord, TaskErrorRecord, TotalsDifferenceRecord
 from .messages import join_proof
 
 MAX_WORKER_CHARS = 200
@@ -76,6 +76,7 @@ class WorkerReport:
     own_code_ms: float
     clock_step_s: float
     task_errors: tuple[TaskErrorRecord, ...]
+    failed_bodies: tuple[FailedBodyRecord, ...]
     refusals: tuple[RefusalRecord, ...]
     custom_methods: tuple[str, ...]
     differences: tuple[TotalsDifferenceRecord, ...]
@@ -151,6 +152,7 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         own_code_ms=_real(data.get("own_code_ms", 0.0), "own_code_ms", 0, 1e9),
         clock_step_s=_real(data.get("clock_step_s", 0.0), "clock_step_s", -1e10, 1e10),
         task_errors=_records(data.get("task_errors", ()), TaskErrorRecord, "task_errors"),
+        failed_bodies=_records(data.get("failed_bodies", ()), FailedBodyRecord, "failed_bodies"),
         refusals=_records(data.get("refusals", ()), RefusalRecord, "refusals"),
         custom_methods=tuple(_line(method) for method in _list(data.get("custom_methods", ()), "custom_methods")),
         differences=_records(data.get("differences", ()), TotalsDifferenceRecord, "differences"),
@@ -227,7 +229,7 @@ def _list(value: object, name: str) -> list[Any]:
     return list(value)
 
 
-_Kind = TypeVar("_Kind", TaskErrorRecord, RefusalRecord, TotalsDifferenceRecord)
+_Kind = TypeVar("_Kind", TaskErrorRecord, FailedBodyRecord, RefusalRecord, TotalsDifferenceRecord)
 
 
 def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:
@@ -241,7 +243,7 @@ def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:
             record = kind.model_validate(known, strict=True)
         except ValidationError as error:
             raise AdmissionError(f"{name} is out of its form", error) from error
-        for field in ("count", "rows", "locust"):
+        for field in ("count", "rows", "locust", "status"):
             _count(getattr(record, field, 0), f"{name}: {field}")
         found.append(record)
     return tuple(found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..recording.run import (
     ClockJumpRecord,
+    FailedBodyRecord,
     PauseRecord,
     RefusalRecord,
     Run,
@@ -22,6 +23,7 @@ from .task_errors import TaskErrors
 MAX_KEPT = 100
 MAX_TASK_ERRORS = 1_000
 MAX_CUSTOM_METHODS = 50
+MAX_BODIES = 200
 
 
 @dataclass(slots=True)
@@ -39,12 +41,15 @@ class Diagnostics:
     unrecorded: dict[str, UnrecordedWorkerRecord] = field(default_factory=dict)
     custom_methods: set[str] = field(default_factory=set)
     _task_errors: dict[tuple[str, ...], TaskErrorRecord] = field(default_factory=dict)
+    _bodies: dict[tuple[str, str, int], FailedBodyRecord] = field(default_factory=dict)
     _refusals: dict[str, tuple[RefusalRecord, ...]] = field(default_factory=dict)
     _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> bool:
         """Keep a worker's report; True when something in it is new. Its counts are those of all its time."""
-        new = bool(report.task_errors) or report.refusals != self._refusals.get(report.worker, ())
+        new = bool(report.task_errors or report.failed_bodies) or report.refusals != self._refusals.get(
+            report.worker, ()
+        )
         for record in report.task_errors:
             key = (report.worker, record.where, record.exception, record.message, record.user_class, record.task)
             before = self._task_errors.get(key)
@@ -54,6 +59,9 @@ class Diagnostics:
                 record.traceback = record.traceback or before.traceback
             record.worker = report.worker
             self._task_errors[key] = record
+        for body in report.failed_bodies:
+            if len(self._bodies) < MAX_BODIES:
+                self._bodies.setdefault((body.method, body.name, body.status), body)
         for refusal in report.refusals:
             refusal.worker = report.worker
         self._refusals[report.worker] = report.refusals
@@ -66,6 +74,7 @@ class Diagnostics:
     def fill(self, run: Run) -> list[str]:
         """Write what was collected into the record; return the reasons for which it makes the run degraded."""
         run.task_errors = task_errors.merged([*self.errors.records(), *self._task_errors.values()])
+        run.failed_bodies = list(self._bodies.values())
         heard = [record for records in self._refusals.values() for record in records]
         run.refusals = refusals.merged([*self.refusals.records(), *heard])
         run.totals_differences = totals.merged([record for some in self._differences.values() for record in some])

@@ -13,6 +13,7 @@ from ..recording.buffer import RECORDED_KEY, RowBuffer
 from ..recording.outcomes import (
     GENERATOR,
     NO_ANSWER_BY_THE_END,
+    OK,
     TIMEOUT,
     UNANSWERED,
     account_for,
@@ -23,6 +24,7 @@ from ..recording.outcomes import (
 )
 from .cut_off import interruption
 from .events import EventRow, RefusedEventError, broken_body, field_text, for_locust, row_of
+from .failed_bodies import FailedBodies
 from .in_flight import InFlight, State, StockRequest
 from .refusals import Refusals
 
@@ -37,11 +39,13 @@ class RequestRecorder:
     Attributes:
         custom_methods: request types that are known only when they end.
         refusals: what could not be recorded as it came.
+        bodies: of failed answers.
     """
 
     def __init__(self, buffer: RowBuffer, clock: AnchoredClock, lateness_us: Callable[[float], int]) -> None:
         self.buffer = buffer
         self.refusals = Refusals()
+        self.bodies = FailedBodies()
         self.custom_methods: set[str] = set()
         self.in_flight = InFlight(buffer, self, lateness_us)
         self._clock = clock
@@ -61,7 +65,11 @@ class RequestRecorder:
         method, name = text_of(event.get("request_type")), text_of(event.get("name"))
         self.buffer.count_events(name, method)
         context = event.get("context")
-        if isinstance(context, Mapping) and RECORDED_KEY in context:
+        if isinstance(context, Mapping) and RECORDED_KEY in context:  # FastUser's: it has its row
+            if event.get("exception") is not None:
+                response = event.get("response")
+                status = getattr(response, "status_code", 0) or 0
+                self.bodies.add(method=method, name=name, status=status, response=response)
             return
         now_ns = perf_counter_ns()
         request = self.in_flight.of_event(event)
@@ -80,7 +88,7 @@ class RequestRecorder:
             self.refusals.add(refused.name, refused.value, lost=True)
             return
         if request is not None:
-            self._append_known(request, row)
+            self._append_known(request, row, event.get("response"))
         else:
             row = self._unless_cut_off(row)
             start_ns = self._start_ns(row, now_ns)
@@ -130,13 +138,15 @@ class RequestRecorder:
         if failure is None and isinstance(status, int) and status >= 400:
             failure = f"HTTP {status}"
         row = row_of({**event, "exception": failure}, self._left_out, latency_us=measured_us)
-        self._append_known(request, row)
+        self._append_known(request, row, response)
 
     def _left_out(self, name: str, value: object) -> None:
         self.refusals.add(name, value, lost=False)
 
-    def _append_known(self, request: StockRequest, row: EventRow) -> None:
+    def _append_known(self, request: StockRequest, row: EventRow, response: object = None) -> None:
         name = row.name if request.is_named else path_template(row.name)
+        if row.outcome != OK:
+            self.bodies.add(method=row.method, name=name, status=row.status, response=response)
         self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name)
 
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:

@@ -226,6 +226,7 @@ class Sender:
             "own_code_ms": sample.loop_lag_ms if held_by else 0.0,
             "clock_step_s": 0.0 if step is None else step.by_s,
             "task_errors": self.errors.take(),
+            "failed_bodies": self.recorder.bodies.take(),
             "refusals": [record.model_dump() for record in self._refusals()],
             "custom_methods": sorted(self.recorder.custom_methods),
         }

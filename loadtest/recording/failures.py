@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ..core.templates import text_template
 from .arrays import Ints, integers
+from .run import FailedBodyRecord
 
 FAILURE_COLUMNS = (
     "method",
@@ -180,20 +181,21 @@ class Failures:
         where = (method, name, kind, status or None, message)
         return FailureKind(*where, first_ns=count.first_ns, last_ns=count.last_ns, count=count.count, share=share)
 
-    def csv(self) -> str:
-        """Return the content of `failures.csv`."""
+    def csv(self, bodies: Sequence[FailedBodyRecord] = ()) -> str:
+        """Return the content of `failures.csv`; a body stands in the first line of its endpoint and status."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(FAILURE_COLUMNS)
-        writer.writerows(self._lines())
+        writer.writerows(self._lines({(body.method, body.name, body.status): body.body for body in bodies}))
         return text.getvalue()
 
-    def _lines(self) -> Iterator[tuple[object, ...]]:
+    def _lines(self, bodies: dict[tuple[str, str, int], str]) -> Iterator[tuple[object, ...]]:
         for kind in self.kinds():
             status = "" if kind.status is None else kind.status
             ends = (_utc(kind.first_ns), _utc(kind.last_ns))
             share = f"{kind.share:.6g}" if kind.name or kind.method else ""
-            yield (kind.method, kind.name, kind.kind, status, kind.message, *ends, kind.count, share, "")
+            body = bodies.pop((kind.method, kind.name, kind.status or 0), "")
+            yield (kind.method, kind.name, kind.kind, status, kind.message, *ends, kind.count, share, body)
 
 
 def _texts(column: pa.Array) -> list[str]:

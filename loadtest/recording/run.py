@@ -173,6 +173,18 @@ class TaskErrorRecord(_Record):
     worker: str = ""
 
 
+class FailedBodyRecord(_Record):
+    """The first body of the failed answers of one endpoint and status: text, secrets masked, at most 2,000 characters.
+
+    What it was an answer to is not kept.
+    """
+
+    method: str
+    name: str
+    status: int
+    body: str
+
+
 class RefusalRecord(_Record):
     """Something the recorder was given and could not record as it came.
 
@@ -294,6 +306,7 @@ class Run(_Record):
     outcome: Outcome = Outcome.RUNNING
     reasons: list[str] = Field(default_factory=list)
     task_errors: list[TaskErrorRecord] = Field(default_factory=list)
+    failed_bodies: list[FailedBodyRecord] = Field(default_factory=list)
     refusals: list[RefusalRecord] = Field(default_factory=list)
     totals_differences: list[TotalsDifferenceRecord] = Field(default_factory=list)
     data_files: list[DataFileRecord] = Field(default_factory=list)

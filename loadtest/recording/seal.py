@@ -103,7 +103,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
         if not is_there(paths.spool) and is_there(paths.rows):  # another reader sealed it meanwhile, took the spool
             beside.unlink()
             return Sealed(rows=count_rows(paths) or 0, stopped_why="")
-        replace_text(paths.failures, failures.csv())
+        replace_text(paths.failures, failures.csv(run.failed_bodies))
         beside.replace(paths.rows)
         file = fingerprint(paths)
     except OSError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from loadtest.core.errors import RunFolderError
 from loadtest.recording.failures import Failures
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.load_lines import CsvReader
+from loadtest.recording.run import FailedBodyRecord
 from reports.data.endpoints import EndpointKey
 from reports.data.series import Series
 from reports.model import Failure
@@ -19,11 +21,13 @@ COLUMNS = ("start", "name", "method", "status", "outcome", "error")
 NEEDS = ("count", "kind", "status", "message", "method", "name")
 
 
-def failures_of(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:
+def failures_of(
+    folder: RunFolder, series: Series, bodies: Sequence[FailedBodyRecord] = ()
+) -> tuple[list[Failure], str]:
     """Return the failures, most frequent first, and a sentence where `failures.csv` could not be used, else "".
 
     They come from `failures.csv`, or from the rows where there is none, it is damaged, or it does not count as many
-    failures as the rows hold.
+    failures as the rows hold. A body of `bodies` stands with the most frequent failure of its endpoint and status.
 
     Raises:
         RunFolderError: the rows cannot be read.
@@ -37,7 +41,16 @@ def failures_of(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:
     merged = _by_endpoint(found, series)
     named = [kind for kind in merged if kind.name or kind.method]
     remainder = [kind for kind in merged if not (kind.name or kind.method)]
-    return [*_limited(sorted(named, key=lambda kind: -kind.count)), *remainder], said
+    ranked = _with_bodies(sorted(named, key=lambda kind: -kind.count), bodies)
+    return [*_limited(ranked), *remainder], said
+
+
+def _with_bodies(found: list[Failure], bodies: Sequence[FailedBodyRecord]) -> list[Failure]:
+    left = {(body.method, body.name, body.status): body.body for body in bodies}
+    return [
+        kind.model_copy(update={"body": kind.body or left.pop((kind.method, kind.name, kind.status or 0), None)})
+        for kind in found
+    ]
 
 
 def _recorded(folder: RunFolder, series: Series) -> tuple[list[Failure], str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reports.data import formats as f
 from reports.model import Part, Quantile, RunSummary, Shown
+from reports.render.bodies import gist_of
 from reports.render.tree import Cell, Column, Table
 
 
@@ -52,6 +53,7 @@ def _clock(value: object, run: RunSummary) -> Cell:
 WRITERS: Mapping[str, Writer] = {
     "text": Writer(_text),
     "long": Writer(_text, wide=True),
+    "body": Writer(lambda value, _: Cell(gist_of(str(value)) if value else f.ABSENT), wide=True),
     "status": Writer(_text, number=True),
     "phase": Writer(lambda value, _: Cell(f.phase(str(value)))),
     "outcome": Writer(lambda value, _: Cell(f.outcome(str(value)))),

@@ -37,7 +37,7 @@ MAX_INSTANCES_LISTED = 200
 def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
     """Return everything the report says of one run, called `name` in it, its lines in steps of `step_s`."""
     run, series = found.run, found.series
-    failures, unlike = failures_of(found.folder, series)
+    failures, unlike = failures_of(found.folder, series, run.failed_bodies)
     made = model.RunSummary(
         id=run.id,
         name=name,

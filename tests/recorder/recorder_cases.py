@@ -107,6 +107,47 @@ def server() -> Iterator[Misbehaving]:
 
 
 @pytest.mark.parametrize("kind", USERS)
+def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
+    recording: Recording, server: Misbehaving, kind: type[Any]
+) -> None:
+    """By endpoint and status; text only, secrets masked, bounded; none of a success or of what nobody has read."""
+    client = recording.client(kind, server.url)
+    client.get("/says/422/Field%20age%20is%20missing", name="/predict")
+    client.get("/says/422/the%20second", name="/predict")
+    client.get("/says/500/password=hunter2%20failed", name="/predict")
+    client.get("/says/422/" + "x" * 5000, name="/long")
+    client.get("/says/500/%01%02%03%04", name="/bytes")
+    client.get("/says/503/", name="/empty")
+    client.get("/says/200/fine", name="/ok")
+    client.get("/close", name="/closed")
+    with client.get("/says/200/wrong%20answer", name="/checked", catch_response=True) as response:
+        response.failure("checked")
+    kept = {(body["name"], body["status"]): body["body"] for body in recording.recorder.bodies.take()}
+    assert kept == {
+        ("/predict", 422): "Field age is missing",
+        ("/predict", 500): "password=[not recorded] failed",
+        ("/long", 422): "x" * 1999 + "…",
+        ("/checked", 200): "wrong answer",
+    }
+    client.get("/says/422/the%20third", name="/predict")
+    assert recording.recorder.bodies.take() == []
+    assert len(recording.rows()) == 10
+    assert recording.recorder.refusals.records() == []
+
+
+def test_a_body_that_is_streamed_is_left_to_the_scenario(recording: Recording, server: Misbehaving) -> None:
+    """Keeping it would read it: what nobody has read when the request ends is not kept.
+
+    FastHttpUser's client reads the body of every status from 400 on by itself.
+    """
+    client = recording.client(HttpUser, server.url)
+    with client.get("/says/500/all%20of%20it", name="/streamed", stream=True, catch_response=True) as response:
+        response.failure("no")
+    recording.rows()
+    assert recording.recorder.bodies.take() == []
+
+
+@pytest.mark.parametrize("kind", USERS)
 def test_every_behaviour_of_a_target_is_one_row(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
     """Answers, statuses, closed and reset connections, garbage: one row each, and nothing stays open."""
     client = recording.client(kind, server.url)

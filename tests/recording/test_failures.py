@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from loadtest.recording.failures import LISTED, Failures
+from loadtest.recording.run import FailedBodyRecord
 from reports.model import Failure
+from reports.render.text import render_text
 from reports.summary.build import build_report
+from tests.recording.frames import frames, record, spooled
 from tests.reports.folders import write_rows
 
 
@@ -76,3 +79,19 @@ def test_a_damaged_failures_file_is_counted_anew_and_said(tmp_path: Path) -> Non
     (run,) = build_report([folder.path]).runs
     assert [(failure.message, failure.count) for failure in run.failures] == [("HTTP 500", 3)]
     assert any("counts other failures than the rows hold" in said for said in run.measured.missing)
+
+
+def test_a_body_stands_in_the_first_line_of_its_endpoint_and_status(tmp_path: Path) -> None:
+    """Sealing takes the bodies from the record; the report shows what they say, as a sentence."""
+    said = '{"detail": [{"type": "missing", "loc": ["body", "age"], "msg": "Field required"}]}'
+    kept = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
+    other = FailedBodyRecord(method="POST", name="/other", status=500, body="of another endpoint")
+    folder = spooled(tmp_path, frames(2, failed=3), record(failed_bodies=[kept, other]))
+    folder.ensure_sealed()
+    (line,) = csv.DictReader(folder.failures.read_text(encoding="utf-8").splitlines())
+    assert (line["name"], line["status"], line["count"], line["body"]) == ("/predict", "500", "6", said)
+    report = build_report([folder.path])
+    assert [failure.body for failure in report.runs[0].failures] == [said]
+    assert "body.age: Field required" in render_text(report)
+    folder.failures.unlink()  # counted from the rows then
+    assert [failure.body for failure in build_report([folder.path]).runs[0].failures] == [said]

@@ -1,0 +1,73 @@
+"""Keep the first body of the failed answers of each endpoint and status: what the service itself says is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.redaction import redact
+from ..recording.run import FailedBodyRecord
+from ..users.response import Response
+
+MAX_KINDS = 50
+"""Endpoints and statuses of one process; the first ones count."""
+
+MAX_BODY_CHARS = 2_000
+
+MAX_READ_BYTES = 16 * 1024
+"""Of a body: what is looked at, and masked, before it is cut."""
+
+TEXT_RATIO = 0.9
+"""Below this share of printable characters a body is no text, and is not kept."""
+
+_Kind = tuple[str, str, int]
+
+
+class FailedBodies:
+    """The first text body of each kind of failed answer. It reads nothing that the client has not read itself."""
+
+    def __init__(self) -> None:
+        self._kept: dict[_Kind, str] = {}
+        self._new: list[FailedBodyRecord] = []
+
+    def add(self, *, method: str, name: str, status: int, response: object) -> None:
+        """Keep the body of a failed answer, unless its kind has one already; costs a look-up from then on."""
+        kind = (method, name, status)
+        if not status or kind in self._kept or len(self._kept) >= MAX_KINDS:
+            return
+        text = text_of_body(_read(response))
+        if text:
+            self._kept[kind] = text
+            self._new.append(FailedBodyRecord(method=method, name=name, status=status, body=text))
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return those that are new since the last call."""
+        new, self._new = self._new, []
+        return [record.model_dump() for record in new]
+
+
+def text_of_body(body: bytes) -> str:
+    """Return a body as text of bounded length with secrets masked; "" where it is empty or no text."""
+    text = body[:MAX_READ_BYTES].decode("utf-8", "replace")
+    shown = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    if shown.count("\N{REPLACEMENT CHARACTER}") > (1 - TEXT_RATIO) * len(shown):
+        return ""
+    masked = redact(shown.strip())
+    return masked if len(masked) <= MAX_BODY_CHARS else masked[: MAX_BODY_CHARS - 1] + "…"
+
+
+def _read(response: object) -> bytes:
+    """Return what the client has read of an answer's body, b"" where it has not, or is of another kind.
+
+    `requests` keeps it as `_content`, FastHttpUser's client as `_cached_content`; their public properties would read
+    what the scenario means to stream.
+    """
+    if isinstance(response, Response):
+        return response.content or b""
+    for attribute in ("_content", "_cached_content"):
+        try:
+            content = getattr(response, attribute, None)
+        except Exception:  # a scenario's own class may raise anything
+            return b""
+        if isinstance(content, (bytes, bytearray)):
+            return bytes(content[:MAX_READ_BYTES])
+    return b""
