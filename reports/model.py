@@ -513,16 +513,29 @@ class Difference(Part):
 
 
 class ComparedLine(Part):
-    """One statistic in two runs (or two sides of several runs)."""
+    """One statistic in two runs, in two sides of several runs, or in the two targets of one run."""
 
     scope: Annotated[str, Field(description="a phase, `all`, or an endpoint")]
-    statistic: Annotated[str, Field(description="p50, p95 or p99")]
-    a_ms: float | None
+    statistic: Annotated[
+        str, Field(description="p50, p95 or p99; of two targets in one run also mean, error rate and throughput")
+    ]
+    a_ms: Annotated[float | None, Field(description="None where `unit` is another")]
     b_ms: float | None
-    difference_ratio: Annotated[float | None, Field(description="b / a − 1")]
+    difference_ratio: Annotated[
+        float | None, Field(description="b / a − 1; of an error rate b − a, in failed requests per request")
+    ]
     low_ratio: float | None
     high_ratio: float | None
-    verdict: Annotated[str, Field(description="slower, faster, equivalent or inconclusive, against ±5 %")]
+    verdict: Annotated[
+        str,
+        Field(
+            description="slower, faster, equivalent or inconclusive, against ±5 %; fewer or more answers (throughput), "
+            "fewer or more failures (error rate, against ±0.5 percentage points)"
+        ),
+    ]
+    unit: Annotated[Literal["ms", "per_s", "ratio"], Field(description="of the two values")] = "ms"
+    a_value: Annotated[float | None, Field(description="the first side's, where `unit` is not ms")] = None
+    b_value: float | None = None
     needed_s: Annotated[float | None, Field(description="how long a run would be needed when inconclusive")] = None
     why: Annotated[str, Field(description="why there is no interval, when there is none")] = ""
 
@@ -538,6 +551,9 @@ class Comparison(Part):
     differences: list[Difference]
     lines: list[ComparedLine]
     notes: list[str]
+    interleaved: Annotated[
+        bool, Field(description="whether both sides are the targets of one run, and so shared every second of it")
+    ] = False
 
 
 class Regression(Part):

@@ -34,6 +34,7 @@ ALLOWED = {
         *CORE,
         "reports.model",
         "reports.verdict",
+        "reports.analysis",
         "reports.render",
         "reports.summary",
         "reports.live",

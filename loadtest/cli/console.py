@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,12 @@ class TerminalConsole:
 
     Args:
         live: a page that shows the same.
+        note: what the live line ends with; asked for whenever it is drawn.
     """
 
-    def __init__(self, live: LivePage | None = None) -> None:
+    def __init__(self, live: LivePage | None = None, note: Callable[[], str] = str) -> None:
         self._live = live
+        self._note = note
 
     def say(self, text: str) -> None:
         """Print a sentence."""
@@ -61,4 +63,4 @@ class TerminalConsole:
         """Return what shows the run while it goes."""
         from .progress import Progress
 
-        return Progress(folder, planned_s, expect_workers=expect_workers, live=self._live)
+        return Progress(folder, planned_s, expect_workers=expect_workers, live=self._live, note=self._note)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from reports.data.formats import elapsed
@@ -37,12 +39,19 @@ class Progress:
     """What shows a run, for as long as the `with` block lasts."""
 
     def __init__(
-        self, folder: RunFolder, planned_s: float | None, *, expect_workers: int, live: LivePage | None = None
+        self,
+        folder: RunFolder,
+        planned_s: float | None,
+        *,
+        expect_workers: int,
+        live: LivePage | None = None,
+        note: Callable[[], str] = str,
     ) -> None:
         self.planned_s = planned_s
         self.expect_workers = expect_workers
         self._run = LiveRun(folder)
         self._page = live
+        self._note = note
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
         self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # at once: what the start waits for
         self._warned: set[str] = set()
@@ -119,6 +128,8 @@ class Progress:
             parts.append(f"[red]{waiting}[/]" if (snapshot.oldest_s or 0) >= WAITS_S else waiting)
             if (snapshot.oldest_s or 0) >= WAITS_S and not snapshot.requests_per_s:
                 parts.append("[red]the service has stopped answering[/]")
+        if note := self._note():
+            parts.append(escape(note))
         if ending:
             parts.append("stopping: users finish what they began")
         return parts

@@ -53,6 +53,7 @@ VERBS = {
         "deploy:deploy", "Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator."
     ),
     "run": Verb("run:run", "Run a scenario, record every request, print the summary and write the report."),
+    "ab": Verb("ab:ab", "Run a scenario against two targets at once, and say whether B is slower than A."),
     "worker": Verb(
         "worker:join", "Join a run on another machine: take the scenario from its master and send load until it ends."
     ),

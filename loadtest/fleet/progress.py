@@ -54,9 +54,9 @@ class ProgressSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The requests that ended in one frame: when it was read, and per request latency, outcome, end and server time.
+    """The requests that ended in one frame: when it was read, and per request latency, outcome, end, server time, side.
 
-    `server_us` is -1 where the answer carried none.
+    `server_us` is -1 where the answer carried none, `side` 0 in a run with one target (else index into SIDES).
     """
 
     read_s: float
@@ -64,6 +64,7 @@ class Recent:
     outcome: np.ndarray[tuple[int], np.dtype[np.uint8]]
     end_ns: np.ndarray[tuple[int], np.dtype[np.int64]]
     server_us: np.ndarray[tuple[int], np.dtype[np.int64]]
+    side: np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,4 +213,5 @@ def _recent(frame: Frame, now_s: float) -> Recent:
         outcome=np.frombuffer(frame.columns["outcome"], np.uint8),
         end_ns=start_ns + latency_us * 1000,
         server_us=np.frombuffer(frame.columns["server_us"], np.int64),
+        side=np.frombuffer(frame.columns["side"], np.uint8),
     )

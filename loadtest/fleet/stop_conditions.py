@@ -72,7 +72,7 @@ class StopOn:
             return recent
         begun_s = (recent.end_ns - recent.latency_us * 1000 - (load_start_ns or 0)) / 1e9
         at = (begun_s >= self._begin_s) & (begun_s < self._end_s) & (load_start_ns is not None)
-        names = ("latency_us", "outcome", "end_ns", "server_us")
+        names = ("latency_us", "outcome", "end_ns", "server_us", "side")
         return dataclasses.replace(recent, **{name: getattr(recent, name)[at] for name in names})
 
     def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:

@@ -17,7 +17,7 @@ from ..core.console import Console
 from ..core.errors import UsageError
 from ..recording.capabilities import Capabilities
 from ..recording.folder import RunFolder
-from ..recording.run import Run, TargetRecord
+from ..recording.run import Run, SideRecord, TargetRecord
 from .costs import CostModel
 
 
@@ -27,9 +27,11 @@ class TargetOptions:
 
     Attributes:
         url: the base URL where the user named one, without a slash at its end.
+        sides: of a run against two targets, both.
     """
 
     url: str | None = None
+    sides: tuple[SideOptions, ...] = ()
     concurrency: int | None = None
     cpu: str | None = None
     memory: str | None = None
@@ -53,6 +55,21 @@ class TargetOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideOptions:
+    """One of two targets, as it was asked for.
+
+    Attributes:
+        name: what the report calls it.
+        platform: its kind.
+        options: about it.
+    """
+
+    name: str
+    platform: str
+    options: TargetOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioNeeds:
     """What a platform may know of the scenario that will run.
 
@@ -71,6 +88,7 @@ class Target:
 
     Attributes:
         record: what `run.json` keeps of it.
+        sides: of a run against two targets, what it keeps of each.
         environment: variables that the Locust processes need to reach it.
         collect: called with the closed run while the target still is up: fetches what it has measured itself.
     """
@@ -78,6 +96,7 @@ class Target:
     record: TargetRecord
     environment: Mapping[str, str] = field(default_factory=dict)
     collect: Callable[[RunFolder, Run], None] = lambda folder, run: None
+    sides: tuple[SideRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,22 +1,23 @@
-"""Run the bundled service on this machine as the target of a run."""
+"""Run the bundled service, or another command, on this machine as the target of a run."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, ClassVar
 
 from ..core.addresses import LOOPBACK, free_port
 from ..core.console import Console
-from ..core.errors import TargetError
+from ..core.errors import TargetError, UsageError
 from ..recording.capabilities import LOCAL, Capabilities
 from ..recording.run import TargetRecord
 from .base import Platform, ScenarioNeeds, Target, TargetOptions
@@ -29,43 +30,65 @@ STOP_S = 10.0
 
 
 class Local(Platform):
-    """One process of the bundled service on a free port of this machine."""
+    """One process of the bundled service, or of a command that honours $PORT, on a free port of this machine."""
 
     kind: ClassVar[str] = "local"
     capabilities: ClassVar[Capabilities] = LOCAL
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Start the service; it ends with the block.
+        """Start the service; it ends with the block, with whatever it has started itself.
 
         Raises:
+            UsageError: the command is none.
             TargetError: it ended or did not answer in time; the text has the last line it printed.
         """
-        del options, needs
+        del needs
         port = free_port()
+        words = _words(options.command, port) if options.command else [sys.executable, "-m", "target_service"]
         with tempfile.TemporaryFile() as output:
-            service = subprocess.Popen(
-                [sys.executable, "-m", "target_service"],
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, "PORT": str(port)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, in a process of one thread
-            )
+            try:
+                service = subprocess.Popen(
+                    words,
+                    cwd=None if options.command else Path(__file__).parents[2],
+                    env={**os.environ, "PORT": str(port)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, in a process of one thread
+                )
+            except OSError as error:
+                raise UsageError(f"`{options.command}`: cannot be started: {error.strerror or error}.") from None
             try:
                 url = f"http://{LOOPBACK}:{port}"
-                with console.status("waiting for the bundled service to answer"):
+                with console.status(f"waiting for {options.command or 'the bundled service'} to answer"):
                     _wait_for(url, service, output)
-                yield Target(TargetRecord(kind=self.kind, url=url, service="target_service"))
+                record = TargetRecord(kind=self.kind, url=url, service=options.command or "target_service")
+                yield Target(record)
             finally:
-                service.terminate()
-                try:
-                    service.wait(timeout=STOP_S)
-                except subprocess.TimeoutExpired:
-                    service.kill()
-                    service.wait()
+                _end(service)
+
+
+def _words(command: str, port: int) -> list[str]:
+    """Return a command's words with the port in place of $PORT: it runs without a shell."""
+    try:
+        words = [word.replace("$PORT", str(port)) for word in shlex.split(command)]
+    except ValueError as error:
+        raise UsageError(f"`{command}`: is no command: {error}.") from None
+    if not words:
+        raise UsageError("The command of a side is empty.")
+    return words
+
+
+def _end(service: subprocess.Popen[bytes]) -> None:
+    """End a service that leads a process group of its own, and the whole group."""
+    service.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        service.wait(timeout=STOP_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(service.pid, signal.SIGKILL)
+    service.wait()
 
 
 def _end_with_parent() -> None:

@@ -13,10 +13,15 @@ _PLATFORMS = {
     "cloud": ".cloudrun.platform:CloudRun",
     "none": ".unnamed:Unnamed",
     "url": ".url:Url",
+    "ab": ".interleaved:Interleaved",
 }
 
 URL = "url"
 """The platform of a target that is named by its URL."""
+
+
+INTERLEAVED = "ab"
+"""The platform of two targets in one run."""
 
 
 def register(kind: str, where: str) -> None:
@@ -31,7 +36,7 @@ def register(kind: str, where: str) -> None:
 
 def names() -> tuple[str, ...]:
     """Return the values that `--target` accepts beside a URL."""
-    return tuple(name for name in _PLATFORMS if name != URL)
+    return tuple(name for name in _PLATFORMS if name not in (URL, INTERLEAVED))
 
 
 def deployable() -> Platform:

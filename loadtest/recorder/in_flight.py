@@ -19,6 +19,7 @@ from locust.contrib.fasthttp import FastHttpSession
 from ..core.templates import path_template
 from ..recording.buffer import RowBuffer
 from ..recording.outcomes import account_for, text_of
+from ..users.sides import current_side
 from .bodies import watch_bodies
 
 NEVER_SENT = (
@@ -64,9 +65,21 @@ class StockRequest:
         method, name: as far as known before the answer; a name that the scenario gave is kept as it is.
         is_named: whether the scenario gave the name.
         late_us: behind an open-loop schedule; −1 without one.
+        side: which of two targets its user calls; 0 in a run with one.
     """
 
-    __slots__ = ("_event", "_writer", "ended_ns", "is_named", "late_us", "method", "name", "started_ns", "state")
+    __slots__ = (
+        "_event",
+        "_writer",
+        "ended_ns",
+        "is_named",
+        "late_us",
+        "method",
+        "name",
+        "side",
+        "started_ns",
+        "state",
+    )
 
     def __init__(self, writer: Writer, method: str, name: str, *, is_named: bool, late_us: int) -> None:
         self._writer = writer
@@ -74,6 +87,7 @@ class StockRequest:
         self.name = name if is_named else path_template(name)
         self.is_named = is_named
         self.late_us = late_us
+        self.side = current_side()
         self.state = State.OPEN
         self.ended_ns: int | None = None
         self._event: dict[str, Any] | None = None

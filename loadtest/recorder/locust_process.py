@@ -103,6 +103,7 @@ def take_side(environment: Any, errors: Any) -> Any:
     parent_pid = int(os.environ[PARENT_VARIABLE]) if PARENT_VARIABLE in os.environ else None
     if isinstance(runner, WorkerRunner):
         from ..users.host_guard import guard_stock_clients
+        from ..users.sides import split_users
         from .liveness import introduce
         from .worker import Sender
 
@@ -110,6 +111,7 @@ def take_side(environment: Any, errors: Any) -> Any:
         sender = Sender(environment, runner, errors, parent_pid=parent_pid)
         sender.startup()
         guard_stock_clients()
+        split_users()
         introduce(runner)
         forward_ending(runner)
         parent.ends_orderly()

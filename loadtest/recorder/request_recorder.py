@@ -22,6 +22,7 @@ from ..recording.outcomes import (
     outcome_of,
     text_of,
 )
+from ..users.sides import current_side
 from .cut_off import interruption
 from .events import EventRow, RefusedEventError, broken_body, field_text, for_locust, row_of
 from .failed_bodies import FailedBodies
@@ -92,7 +93,8 @@ class RequestRecorder:
         else:
             row = self._unless_cut_off(row)
             start_ns = self._start_ns(row, now_ns)
-            self._append(row, start_ns, self._lateness_us(now_ns / 1e9 - row.latency_us / 1e6), row.name)
+            late_us = self._lateness_us(now_ns / 1e9 - row.latency_us / 1e6)
+            self._append(row, start_ns, late_us, row.name, current_side())
 
     def _unless_cut_off(self, row: EventRow) -> EventRow:
         """Return the row, as `unanswered` where a `finally` fires its event since its user is being stopped."""
@@ -147,7 +149,7 @@ class RequestRecorder:
         name = row.name if request.is_named else path_template(row.name)
         if row.outcome != OK:
             self.bodies.add(method=row.method, name=name, status=row.status, response=response)
-        self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name)
+        self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name, request.side)
 
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:
         """Return when a custom client's request began: as it says where that can be, else its latency before now."""
@@ -160,7 +162,7 @@ class RequestRecorder:
             self.refusals.add("start_time is not within the run", row.start_s, lost=False)
         return now_ns - latency_ns
 
-    def _append(self, row: EventRow, start_ns: int, late_us: int, name: str) -> None:
+    def _append(self, row: EventRow, start_ns: int, late_us: int, name: str, side: int) -> None:
         buffer = self.buffer
         buffer.add(
             start=start_ns,
@@ -175,4 +177,5 @@ class RequestRecorder:
             instance=buffer.instance_id(row.instance),
             instance_age_ms=row.instance_age_ms,
             server_us=row.server_us,
+            side=side,
         )

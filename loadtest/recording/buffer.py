@@ -188,7 +188,8 @@ class RowBuffer:
         return self._strings[index]
 
     def add(self, **row: int) -> None:
-        """Append one row: a value for each of COLUMNS."""
+        """Append one row: a value for each of COLUMNS; without a `side` it is of a run with one target."""
+        row.setdefault("side", 0)
         self._rows += pack_row(*[row[name] for name in COLUMNS])
 
     def extend(self, rows: PackedRows) -> None:

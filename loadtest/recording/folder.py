@@ -33,7 +33,13 @@ MAX_RECORD_BYTES = 64 << 20
 
 
 class RunFolder(RunPaths):
-    """One run on disk. Paths are cheap; nothing is read before it is asked for."""
+    """One run on disk. Paths are cheap; nothing is read before it is asked for.
+
+    Attributes:
+        share: of the run's users whose rows are given; 1 but for one side of a run against two targets.
+    """
+
+    share: float = 1.0
 
     @classmethod
     def create(cls, runs: Path, run: Run) -> RunFolder:

@@ -59,8 +59,12 @@ COLUMNS: Mapping[str, str] = {
     "instance": "I",
     "instance_age_ms": "q",  # -1: the service sends none
     "server_us": "q",  # -1: the service sends none
+    "side": "B",  # index into SIDES; 0: the run has one target
 }
 """The columns of a frame and the `array` type code each is packed with."""
+
+SIDES = ("", "a", "b")
+"""Which of two targets a request went to, in a run against two (`lt ab`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,10 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
     columns: dict[str, array[int]] = {}
     for name, code in COLUMNS.items():
         columns[name] = array(code)
-        columns[name].frombytes(fields["columns"][name])
+        if name == "side" and name not in fields["columns"]:  # a frame from before runs against two targets
+            columns[name].frombytes(bytes(fields["rows"]))
+        else:
+            columns[name].frombytes(fields["columns"][name])
         if len(columns[name]) != fields["rows"]:
             raise ValueError(f"column {name} has {len(columns[name])} values for {fields['rows']} rows")
     strings = tuple(str(text) for text in fields["strings"])
@@ -135,6 +142,8 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
             raise ValueError(f"column {name} points past the frame's {len(strings)} strings")
     if columns["outcome"] and max(columns["outcome"]) >= len(OUTCOMES):
         raise ValueError(f"an outcome code is not below {len(OUTCOMES)}")
+    if columns["side"] and max(columns["side"]) >= len(SIDES):
+        raise ValueError(f"a side is not below {len(SIDES)}")
     return Frame(
         worker=str(fields["worker"]),
         seq=int(fields["seq"]),

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .frames import OUTCOMES, Frame
+from .frames import OUTCOMES, SIDES, Frame
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         pa.field("instance_age_ms", pa.int64()),
         pa.field("server_us", pa.int64()),
         pa.field("worker", _TEXT, nullable=False),
+        pa.field("side", _TEXT),
     ]
 )
 """One row per request. Null means not known, never zero."""
@@ -64,6 +65,7 @@ def rows_of(frame: Frame, *, clock_offset_us: float = 0.0) -> pa.RecordBatch:
 
     constant = pa.DictionaryArray.from_arrays(pa.array(np.zeros(frame.rows, np.int32)), pa.array([frame.worker]))
     outcomes = pa.DictionaryArray.from_arrays(pa.array(column["outcome"].astype(np.int32)), pa.array(list(OUTCOMES)))
+    side = pa.array(column["side"].astype(np.int32), mask=column["side"] == 0)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(start).cast(SCHEMA.field("start").type),
@@ -79,6 +81,7 @@ def rows_of(frame: Frame, *, clock_offset_us: float = 0.0) -> pa.RecordBatch:
             optional("instance_age_ms", -1, pa.int64()),
             optional("server_us", -1, pa.int64()),
             constant,
+            pa.DictionaryArray.from_arrays(side, pa.array(list(SIDES))),
         ],
         schema=SCHEMA,
     )

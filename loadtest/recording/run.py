@@ -125,6 +125,18 @@ class TargetRecord(_Record):
     capabilities: Capabilities = Field(default_factory=lambda known: capabilities_of(known["kind"], known["url"]))
 
 
+class SideRecord(_Record):
+    """One of the two targets of a run against two.
+
+    Attributes:
+        name: what reports call it.
+        target: what is known of it.
+    """
+
+    name: str
+    target: TargetRecord
+
+
 class WorkerRecord(_Record):
     """One load-generating process and what is known of its rows and its clock.
 
@@ -284,7 +296,8 @@ class Run(_Record):
 
     `scenario_exit_code` is the `environment.process_exit_code` that the scenario set, its own verdict.
     `ended_by_scenario_at_s` is when it ended the run (`runner.quit()`), in s since `load_start`; `…_where` names the
-    place in its code.
+    place in its code. `sides` are the two targets of a run against two, in the order of the rows' `side` (a, b); each
+    has half of the users.
     """
 
     format: int = FORMAT_VERSION
@@ -292,6 +305,7 @@ class Run(_Record):
     label: str | None = None
     scenario: ScenarioRecord
     target: TargetRecord
+    sides: list[SideRecord] = Field(default_factory=list)
     options: dict[str, object] = Field(default_factory=dict)
     objectives: list[str] = Field(default_factory=list)
     prices: Annotated[dict[str, object], AfterValidator(_overriding)] = Field(default_factory=dict)

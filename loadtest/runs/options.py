@@ -11,12 +11,13 @@ from pathlib import Path
 from ..core.addresses import DEFAULT_MASTER_PORT, LOOPBACK, is_host, parse_base_url
 from ..core.durations import parse_duration_s
 from ..core.errors import UsageError
+from ..core.margins import Margin, parse_margin
 from ..core.objectives import Objective, parse_objective
 from ..core.price_overrides import overrides
 from ..fleet.plan import FleetOptions
 from ..fleet.scenario import locate
-from ..platforms.base import TargetOptions
-from ..platforms.registry import URL, names, platform_of
+from ..platforms.base import SideOptions, TargetOptions
+from ..platforms.registry import INTERLEAVED, URL, names, platform_of
 
 MOST_USERS = 10_000_000
 """More are a slip of the keyboard: a machine drives some 10,000."""
@@ -44,6 +45,8 @@ class RunOptions:
         max_usd: None: no limit.
         yes: do not ask before load leaves this machine.
         runs: where the run's folder is made.
+        margins: of a run against two targets, how much slower the second may be.
+        until_decided: whether such a run may end as soon as that is known.
     """
 
     locustfile: Path
@@ -67,6 +70,8 @@ class RunOptions:
     max_usd: float | None = None
     yes: bool = False
     runs: Path = Path("runs")
+    margins: tuple[Margin, ...] = ()
+    until_decided: bool = False
 
 
 def parse_options(  # long by its lists of options alone: a line each, in and out
@@ -98,6 +103,10 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     max_cost: float | None = None,
     prices: Path | None = None,
     free_tier: bool = False,
+    sides: Sequence[str] | None = None,
+    commands: Sequence[str] | None = None,
+    margins: Sequence[str] | None = None,
+    until_decided: bool = False,
     **target_options: object,
 ) -> RunOptions:
     """Return the options of a run. Names and values are those of `lt run`; `target_options` those of `TargetOptions`.
@@ -113,7 +122,9 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
         ) from None
     if "," in str(path):
         raise UsageError(f"`--scenario {path}`: Locust takes a comma for a second file; rename it or its folder.")
-    platform, of_target = _target(target, target_options)
+    platform, of_target = (
+        _two_targets(sides or (), commands or ()) if sides or commands else _target(target, target_options)
+    )
     if max_cost is not None and not platform_of(platform).capabilities.bills:
         raise UsageError(
             f"`--max-cost {max_cost:g}`: only a platform that bills (`--target cloud`) has a cost to limit."
@@ -152,6 +163,8 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
         max_usd=max_cost,
         yes=yes,
         runs=runs,
+        margins=tuple(parse_margin(text) for text in margins or ()),
+        until_decided=until_decided,
     )
 
 
@@ -207,6 +220,42 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
     if total < local:
         raise UsageError(f"`--expect-workers {total}`: counts the {local} of this machine too; give at least {local}.")
     return local, total
+
+
+LOCAL_KIND = "local"
+
+NAME_CHARS = 40
+"""Of a side's command in its name: a page has room for two of them beside each other."""
+
+
+def _two_targets(sides: Sequence[str], commands: Sequence[str]) -> tuple[str, TargetOptions]:
+    """Return the platform of a run against two targets, and both as they were named, or as commands.
+
+    Raises:
+        UsageError: there are not two, or one is neither `local`, a URL nor a command.
+    """
+    if len(commands or sides) != 2 or (commands and sides):
+        raise UsageError("Name two targets, A and B: URLs, `local`, or commands in quotes that honour $PORT.")
+    found = [_command(mark, text) for mark, text in zip("AB", commands, strict=False)]
+    found += [_side(mark, text) for mark, text in zip("AB", sides, strict=False)]
+    return INTERLEAVED, TargetOptions(sides=tuple(found))
+
+
+def _command(mark: str, text: str) -> SideOptions:
+    short = text if len(text) <= NAME_CHARS else f"{text[: NAME_CHARS - 1]}…"
+    return SideOptions(name=f"{mark} {short}", platform=LOCAL_KIND, options=TargetOptions(command=text))
+
+
+def _side(mark: str, text: str) -> SideOptions:
+    if text == LOCAL_KIND:
+        return SideOptions(name=f"{mark} {text}", platform=LOCAL_KIND, options=TargetOptions())
+    if len(text.split()) > 1:
+        return _command(mark, text)
+    url = parse_base_url(text, option=mark, instead="`local`, a command in quotes (`--command`), or ")
+    url = url if "://" in url else f"http://{url}"
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"`{mark} {text}`: a side is called over http:// or https://.")
+    return SideOptions(name=f"{mark} {url.partition('://')[2]}", platform=URL, options=TargetOptions(url=url))
 
 
 def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]:

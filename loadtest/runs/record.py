@@ -18,7 +18,7 @@ from ..core.errors import RunFolderError
 from ..core.redaction import MARK, redact
 from ..fleet.scenario import Scenario
 from ..recording.folder import RunFolder
-from ..recording.run import Outcome, ProcessRecord, Run, TargetRecord
+from ..recording.run import Outcome, ProcessRecord, Run, SideRecord, TargetRecord
 from .options import RunOptions
 
 LONGEST_NAME = 80
@@ -33,6 +33,7 @@ def open_record(
     scenario: Scenario,
     target: TargetRecord,
     *,
+    sides: tuple[SideRecord, ...] = (),
     objectives: tuple[str, ...],
     prices: Mapping[str, object],
 ) -> RunFolder:
@@ -49,6 +50,7 @@ def open_record(
         label=options.label,
         scenario=scenario.record(),
         target=target,
+        sides=list(sides),
         options={
             "users": scenario.users,
             "spawn_rate": scenario.spawn_rate,
@@ -56,6 +58,7 @@ def open_record(
             "seed": options.fleet.seed,
             **({} if options.default_objective else {"default_objective": False}),
             **_choices(options),
+            **_decision(options),
             "workers": options.fleet.expect_workers,
         },
         objectives=list(objectives),
@@ -80,6 +83,13 @@ def _choices(options: RunOptions) -> dict[str, object]:
     """Return what of the scenario was chosen, as far as it was; its own arguments may hold secrets and stay out."""
     names = ("user_classes", "shape", "tags", "exclude_tags", "override_hosts")
     return {name: value for name in names if (value := getattr(options, name))}
+
+
+def _decision(options: RunOptions) -> dict[str, object]:
+    """Return what a run against two targets is to decide."""
+    if not options.target.sides:
+        return {}
+    return {"margins": [margin.text for margin in options.margins], "until_decided": options.until_decided}
 
 
 def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ...]) -> Run:

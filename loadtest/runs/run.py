@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.errors import FleetError
+from ..core.errors import FleetError, UsageError
+from ..core.plan import PlanPoint
 from ..fleet.join import invitation, join_secret
 from ..fleet.plan import FleetPlan
 from ..fleet.scenario import Scenario, describe_one
@@ -23,6 +25,16 @@ from .watch import AbortCondition, End, LogRunConsole, RunConsole, watch
 
 if TYPE_CHECKING:
     from ..fleet.fleet import Fleet
+
+
+Goals = Callable[[Sequence[PlanPoint]], tuple[AbortCondition, ...]]
+"""Given the points of a plan (empty where it is not known), what ends a run in good order once it is so."""
+
+
+def no_goals(points: Sequence[PlanPoint]) -> tuple[AbortCondition, ...]:
+    """Return nothing: the run lasts as long as it was planned."""
+    del points
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +54,14 @@ class RunResult:
     aborted: bool
 
 
-def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
+def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = no_goals) -> RunResult:
     """Plan, ask, open the target, record, drive, close and collect; return the recorded run.
 
     Args:
         options: from `parse_options`.
         console: where to talk and ask; without one sentences go to the `loadtest` logger, and load that would leave
             this machine is refused unless the options say yes.
+        goals: given the scenario's plan, returns what ends the run in good order once it is so.
 
     Raises:
         UsageError: the scenario cannot be imported, or sending to the target was not agreed to.
@@ -60,6 +73,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     with console.status(f"reading the scenario {options.locustfile.stem}"):
         plan = _planned(options, console)
     options = with_scheme(options, plan)
+    _require_two_users(options, plan)
     conditions = tuple(StopOn(condition, plan.points) for condition in options.stop_on)
     hosts = decide_hosts(plan, _named(options), override=options.override_hosts)
     if hosts.sentence is not None:
@@ -69,7 +83,7 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
     with platform.open(options.target, needs=needs, console=console) as target:
         budget = _agreed(platform, options, plan, target, console)
         where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
-        folder = _recorded(options, plan, target.record.model_copy(update={"url": where}))
+        folder = _recorded(options, plan, target, where)
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
         guards = () if budget is None else (CostGuard(budget),)
         fleet_plan = FleetPlan(
@@ -80,13 +94,29 @@ def run(options: RunOptions, console: RunConsole | None = None) -> RunResult:
             environment=target.environment,
         )
         try:
-            end = _driven(options, plan, target, folder, fleet_plan, (*conditions, *guards), console)
+            end = _driven(
+                options, plan, target, folder, fleet_plan, (*conditions, *guards), console, goals=goals(plan.points)
+            )
         except FleetError as error:
             close_record(folder, interrupted=False, reasons=(f"it never began: {str(error).splitlines()[0]}",))
             raise
         record = close_record(folder, interrupted=end.cut_short, reasons=end.reasons)
         target.collect(folder, record)
     return RunResult(folder, record, interrupted=end.interrupted, aborted=end.aborted)
+
+
+def _require_two_users(options: RunOptions, plan: Scenario) -> None:
+    """Return when a run against two targets has a user for each, and users that can be sent to either.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if not options.target.sides:
+        return
+    if plan.users is not None and plan.users < 2:
+        raise UsageError(f"`--users {plan.users}`: two targets share the users; give at least 2.")
+    if not plan.http_classes:
+        raise UsageError(f"{plan.path.name} has no user class with a host that could be one of two URLs.")
 
 
 def _planned(options: RunOptions, console: RunConsole) -> Scenario:
@@ -115,7 +145,8 @@ def _named(options: RunOptions) -> str | None:
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
     """Ask before anything is sent to a named URL, even the request that sees whether it answers."""
     hosts = () if platform_of(options.platform).has_own_address else sorted({*filter(None, plan.hosts.values())})
-    for url in filter(None, (options.target.url, *hosts)):
+    sides = (side.options.url for side in options.target.sides)
+    for url in filter(None, (options.target.url, *sides, *hosts)):
         confirm_leaving(TargetRecord(kind=options.platform, url=url), plan, yes=options.yes, console=console)
 
 
@@ -133,11 +164,17 @@ def _agreed(
     return budget
 
 
-def _recorded(options: RunOptions, plan: Scenario, target: TargetRecord) -> RunFolder:
-    """Make the run's folder."""
+def _recorded(options: RunOptions, plan: Scenario, target: Target, where: str) -> RunFolder:
+    """Make the run's folder; `where` is what its users call."""
     objectives = (*plan.objectives, *(objective.text for objective in options.objectives))
     return open_record(
-        options.runs, options, plan, target, objectives=tuple(dict.fromkeys(objectives)), prices=options.prices
+        options.runs,
+        options,
+        plan,
+        target.record.model_copy(update={"url": where}),
+        sides=target.sides,
+        objectives=tuple(dict.fromkeys(objectives)),
+        prices=options.prices,
     )
 
 
@@ -149,6 +186,8 @@ def _driven(
     fleet_plan: FleetPlan,
     conditions: tuple[AbortCondition, ...],
     console: RunConsole,
+    *,
+    goals: tuple[AbortCondition, ...],
 ) -> End:
     """Run the fleet to its end, showing how it does."""
     from ..fleet.fleet import Fleet
@@ -158,7 +197,7 @@ def _driven(
             _invite(options, target, fleet, console)
         if options.fleet.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
-        return watch(fleet, folder, plan.duration_s, conditions, console)
+        return watch(fleet, folder, plan.duration_s, conditions, console, goals=goals)
 
 
 def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:

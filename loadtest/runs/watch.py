@@ -107,14 +107,24 @@ def watch(
     planned_s: float | None,
     abort_conditions: tuple[AbortCondition, ...],
     console: RunConsole,
+    *,
+    goals: tuple[AbortCondition, ...] = (),
 ) -> End:
     """Watch the fleet to its end; Ctrl-C asks it to end early, a second one forces it.
+
+    Args:
+        fleet: as started.
+        folder: of the run.
+        planned_s: its length where it is known.
+        abort_conditions: what ends it early, as one that is not complete.
+        console: where to show it.
+        goals: what ends it as complete: it has shown what it was to show.
 
     Raises:
         FleetError: it ended before the first request; the text has its last words.
     """
     follower = Follower(folder)
-    interrupted, aborted = False, ""
+    interrupted, aborted, reached = False, "", ""
     elapsed_s: float | None = None
     with console.progress(folder, planned_s, expect_workers=fleet.plan.options.expect_workers) as view:
         while True:
@@ -122,12 +132,16 @@ def watch(
                 while fleet.running():
                     look = follower.look(time.monotonic())
                     elapsed_s = look.snapshot.elapsed_s
-                    view.show(look, ending=interrupted or bool(aborted))
+                    view.show(look, ending=interrupted or bool(aborted) or bool(reached))
                     if view.stop_asked and not interrupted:
                         interrupted = True
                         fleet.stop()
                     if not aborted and (why := _first_reason(abort_conditions, look.snapshot, look.new)):
                         aborted = why
+                        console.say(why)
+                        fleet.stop()
+                    elif not (aborted or reached) and (why := _first_reason(goals, look.snapshot, look.new)):
+                        reached = why
                         console.say(why)
                         fleet.stop()
                     time.sleep(LOOK_EVERY_S)
@@ -146,10 +160,10 @@ def watch(
             raise FleetError(f"There was no load: {'; '.join(known)}.")
         raise FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_log_lines()}")
     reasons = [aborted] if aborted else []
-    early = None if interrupted or aborted else _ended_by_scenario(run, planned_s)
+    early = None if interrupted or aborted or reached else _ended_by_scenario(run, planned_s)
     reasons += [early] if early else []
     reasons += fleet.reasons
-    unexplained = not (interrupted or reasons or code or _rows_ran_out(run))
+    unexplained = not (interrupted or reasons or code or reached or _rows_ran_out(run))
     if unexplained and (why := _ended_early(elapsed_s, planned_s)):
         reasons.append(why)
     if code and not fleet.reasons and not _is_known(code, run):

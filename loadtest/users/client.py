@@ -44,6 +44,7 @@ class FastClient(Performer):
         context: Callable[[], Mapping[str, Any]] = dict,
         lateness: Callable[[float], int] | None = None,
         user: Any = None,
+        side: int = 0,
     ) -> None:
         super().__init__(
             environment,
@@ -58,6 +59,7 @@ class FastClient(Performer):
             max_body_bytes=max_body_bytes,
             context=context,
             lateness=lateness,
+            side=side,
         )
         self.user = user
 

@@ -24,6 +24,7 @@ from .clock import clock, keep_waits_exact
 from .lateness import take_lateness_us
 from .pacing import spread_throughput
 from .refusals import USER_ATTRIBUTES, refused_attribute
+from .sides import side_of
 
 __all__ = ["FastUser", "spread_throughput"]
 
@@ -100,6 +101,7 @@ class FastUser(User, RestMixin[Any]):
             context=self.context,
             lateness=take_lateness_us if open_loop else None,
             user=self,
+            side=side_of(self),
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,7 +19,8 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from ..recording.buffer import buffer_of
 from .clock import clock, keep_waits_exact
 from .lateness import DUE, take_lateness_us
-from .pacing import number_user, phase_of, worker_of
+from .pacing import number_user, phase_of, twin_phases, worker_of
+from .sides import even_times, poisson_times, twin_arrivals, twin_of
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,17 @@ class OpenLoopUser(User):
         self._phase = phase_of(number, worker)
         self._random = random.Random(f"{self.seed}/{worker}/{number}")
         self._due_s: float | None = None
+        self._twin = twin_of(self)
+        self._blocks: Iterator[tuple[int, float]] | None = None
         self._arrivals = Group()
         self.tasks = [partial(self._arrive, _callable(task)) for task in type(self).tasks]
 
     def wait_time(self) -> float:
         """Return how long to wait until the next arrival is due; 0 when it is overdue."""
+        if self._twin is not None:
+            assert self._blocks is not None  # the first arrival set it
+            self._twin.block, self._due_s = next(self._blocks)
+            return max(0.0, self._due_s - time.perf_counter())
         gap_s = self._random.expovariate(self.arrivals_per_s) if self.poisson else 1.0 / self.arrivals_per_s
         assert self._due_s is not None  # the first arrival set it
         self._due_s += gap_s
@@ -71,7 +78,11 @@ class OpenLoopUser(User):
         self._arrivals.kill(block=True, timeout=1)
 
     def _arrive(self, task: Callable[..., Any], _: User) -> None:
-        if self._due_s is None:
+        if self._due_s is None and self._twin is not None:
+            self._blocks = self._begin_with_twin()
+            self._twin.block, self._due_s = next(self._blocks)
+            clock().wait_until(self._due_s)
+        elif self._due_s is None:
             self._due_s = time.perf_counter() + self._phase / self.arrivals_per_s
             clock().wait_until(self._due_s)
         if len(self._arrivals) >= self.max_in_flight:
@@ -79,11 +90,23 @@ class OpenLoopUser(User):
             if buffer is not None:
                 buffer.refused += 1
             return
-        arrival = gevent.Greenlet(self._run_arrival, task)
+        arrival = gevent.Greenlet(self._run_arrival, task, None if self._twin is None else self._twin.block)
         setattr(arrival, DUE, self._due_s)
         self._arrivals.start(arrival)
 
-    def _run_arrival(self, task: Callable[..., Any]) -> None:
+    def _begin_with_twin(self) -> Iterator[tuple[int, float]]:
+        """Return the arrivals that are this user's of those that it and its twin on the other side have in common."""
+        assert self._twin is not None
+        interval_s, pair = 1.0 / self.arrivals_per_s, self._twin.pair
+        if self.poisson:
+            times = poisson_times(interval_s, f"{self.seed}/{pair.key}")
+        else:
+            times = even_times(interval_s, twin_phases(self))
+        return twin_arrivals(self._twin, times, time.perf_counter())
+
+    def _run_arrival(self, task: Callable[..., Any], block: int | None) -> None:
+        if self._twin is not None and block is not None:
+            self._twin.seed(block)
         try:
             task(self)
         except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .clock import keep_waits_exact
+from .sides import Twin, shared_by_twins, twin_of
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
@@ -29,6 +30,9 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
     It is a closed loop: a user whose request outlasts the interval skips the points it missed, so a slow server is
     asked less. Use an open-loop user to keep up the pressure. The first task also waits for its point.
 
+    In a run against two targets a user and its twin take two grids in turns that are drawn anew for each point, so that
+    neither side always comes right behind the same neighbour.
+
     Raises:
         ValueError: the rate is not above 0.
     """
@@ -40,6 +44,9 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
 
     def wait_time(user: Any) -> float:
         now_s = time.perf_counter()
+        twin = twin_of(user)
+        if twin is not None:
+            return _twin_wait_s(user, twin, now_s, interval_s)
         point = user.__dict__.get("lt_point")
         if point is None:
             keep_waits_exact()
@@ -50,6 +57,28 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
 
     wait_time.lt_spread = True  # type: ignore[attr-defined]  # read by FastUser: the first task waits too
     return wait_time
+
+
+def _twin_wait_s(user: Any, twin: Twin, now_s: float, interval_s: float) -> float:
+    """Return how long a user waits for its next point on the two grids that it shares with its twin."""
+    keep_waits_exact()
+    phases = twin_phases(user)
+    point = max(math.floor(now_s / interval_s) - 1, user.__dict__.get("lt_point", -1) + 1)
+    while (due_s := (point + phases[0 if twin.is_first(point) else 1]) * interval_s) < now_s:
+        point += 1
+    user.lt_point = point
+    return float(due_s - now_s)
+
+
+def twin_phases(user: Any) -> tuple[float, float]:
+    """Return the two phases (0…1), the earlier first, that a user and its twin take in turns."""
+
+    def new() -> tuple[float, float]:
+        worker = worker_of(user.environment)
+        first, second = (phase_of(number_user(user.environment), worker) for _ in range(2))
+        return min(first, second), max(first, second)
+
+    return shared_by_twins(user, "phases", new)
 
 
 def next_point(now_s: float, last_point: float, phase: float, interval_s: float) -> tuple[float, float]:

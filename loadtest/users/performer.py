@@ -76,6 +76,7 @@ class Performer:
         max_body_bytes: int,
         context: Callable[[], Mapping[str, Any]],
         lateness: Callable[[float], int] | None,
+        side: int,
     ) -> None:
         host = parse_host(base_url)
         self._tally = tally = tally_of(environment)
@@ -100,6 +101,7 @@ class Performer:
         self._fire = self.request_event.fire
         self.context_of_user = context
         self._lateness = lateness
+        self._side = side
         self.request_name: str | None = None
         self.answered = 0
         self._jar: CookieJar | None = None
@@ -211,6 +213,7 @@ class Performer:
                 self._instance_id(head.instance) if head.instance else 0,
                 age_ms,
                 server_us,
+                request.prepared.side,
                 request.stamp,
             )
             if len(tally.listeners) == tally.quiet_listeners or not tally.somebody_else_listens():
@@ -324,4 +327,5 @@ class Performer:
             client_headers=self.headers if site.own else without(self.headers, CREDENTIALS | {"cookie"}),
             headers=headers,
             last_headers=extra,
+            side=self._side,
         )

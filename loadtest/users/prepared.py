@@ -27,6 +27,7 @@ class PreparedRequest:
         pool: the connections to that server.
         replayable: its method is idempotent.
         bodiless: its answer has no body.
+        side: which of two targets it goes to (index into SIDES); 0 in a run with one.
     """
 
     head: bytes
@@ -41,6 +42,7 @@ class PreparedRequest:
     pool: Pool
     replayable: bool
     bodiless: bool
+    side: int
 
     @property
     def url(self) -> str:
@@ -70,6 +72,7 @@ def prepare(
     client_headers: Mapping[str, str],
     headers: Mapping[str, str] | None,
     last_headers: Mapping[str, str],
+    side: int = 0,
 ) -> PreparedRequest:
     """Return a request to a path of a server.
 
@@ -83,6 +86,7 @@ def prepare(
         client_headers: sent with every request.
         headers: of this request; they win over the client's.
         last_headers: win over both.
+        side: of two targets, the one whose client sends it.
     """
     fields = encode_headers(client_headers, kind, headers, last_headers)
     line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
@@ -100,4 +104,5 @@ def prepare(
         pool=site.pool,
         replayable=method in IDEMPOTENT,
         bodiless=method == "HEAD",
+        side=side,
     )

@@ -122,6 +122,7 @@ class Request:
             self._tally.buffer.instance_id(head.instance) if head.instance else 0,
             age_ms,
             server_us,
+            self.prepared.side,
             self.stamp,
         )
 

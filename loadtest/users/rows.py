@@ -14,6 +14,7 @@ from locust.exception import StopUser
 
 from ..core.data_files import DataFileError, Row, batches, count_rows
 from .row_blocks import HUB
+from .sides import current_twin
 
 Order = Literal["shuffle", "sequential", "once"]
 
@@ -66,12 +67,16 @@ class Rows:
         return self
 
     def __next__(self) -> Row:
-        """Return the next row.
+        """Return the next row; in a run against two targets the n-th of a user is that of its twin too.
 
         Raises:
             RowsExhausted: with `once`, none is left: Locust ends the user.
             DataFileError: the file cannot be read further, or the master has another file.
         """
+        twin = current_twin()
+        return self._next() if twin is None else twin.pair.draw(self, twin.side, self._next)
+
+    def _next(self) -> Row:
         with self._one_at_a_time:
             if self._rows is None:
                 orders = {"shuffle": self._shuffled, "sequential": self._sequential, "once": self._once}

@@ -46,7 +46,7 @@ def compare(first: Side, second: Side) -> Comparison:
     """
     a, b = list(first.runs.values()), list(second.runs.values())
     unlike = differences(a, b)
-    lines = [line for scope in _scopes(a, b) for line in _lines(scope)]
+    lines = [line for scope in scopes(a, b) for line in _lines(scope)]
     notes = []
     if len(a) == 1 or len(b) == 1:
         notes.append(_one_run(lines, a, b))
@@ -69,7 +69,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """The requests of one run in one window, of one endpoint or of all."""
 
     analysis: Analysis
@@ -78,26 +78,29 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
+    """What is compared at a time: a phase or an endpoint, in every run of both sides."""
+
     name: str
-    a: tuple[_Part, ...]
-    b: tuple[_Part, ...]
+    a: tuple[Part, ...]
+    b: tuple[Part, ...]
 
 
-def _scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[_Scope]:
+def scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[Scope]:
+    """Yield the phases and endpoints that every run of both sides has."""
     for name in PhaseName:
         sides = [_parts(side, name, None) for side in (a, b)]
         if all(sides):
-            yield _Scope(name.value, *sides)
+            yield Scope(name.value, *sides)
     first = [(endpoint.name, endpoint.method) for endpoint in a[0].series.endpoints]
     steady = all(part.phase(PhaseName.STEADY) for part in (*a, *b))
     for endpoint in first:
         sides = [_parts(side, PhaseName.STEADY if steady else PhaseName.ALL, endpoint) for side in (a, b)]
         if all(sides):
-            yield _Scope(f"{endpoint[1]} {endpoint[0]}", *sides)
+            yield Scope(f"{endpoint[1]} {endpoint[0]}", *sides)
 
 
-def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[_Part, ...]:
+def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[Part, ...]:
     """Return that phase of every run of a side; nothing when one of them lacks it."""
     found = []
     for run in side:
@@ -105,7 +108,7 @@ def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] 
         there = [(each.name, each.method) for each in run.series.endpoints]
         if phase is None or (endpoint is not None and endpoint not in there):
             return ()
-        found.append(_Part(run, phase.window, None if endpoint is None else there.index(endpoint)))
+        found.append(Part(run, phase.window, None if endpoint is None else there.index(endpoint)))
     return tuple(found)
 
 
@@ -125,7 +128,7 @@ def _one_run(lines: Sequence[ComparedLine], a: Sequence[Analysis], b: Sequence[A
     )
 
 
-def _lines(scope: _Scope) -> Iterator[ComparedLine]:
+def _lines(scope: Scope) -> Iterator[ComparedLine]:
     a, b = ([_seen(part) for part in side] for side in (scope.a, scope.b))
     for at, p in enumerate(QUANTILES):
         yield _line(scope, p, [run[at] for run in a], [run[at] for run in b])
@@ -140,7 +143,7 @@ class _Seen:
     lacking: str
 
 
-def _seen(part: _Part) -> list[_Seen]:
+def _seen(part: Part) -> list[_Seen]:
     """Return a run's quantiles, each with the deviations of its cells: how far each moves the quantile of all.
 
     A cell with more requests above the quantile than its share moves it up by that surplus ÷ the density of
@@ -197,8 +200,8 @@ def _log_quantiles(counts: Ints, first_bin: int, quantiles: Sequence[float]) -> 
     return found
 
 
-def _line(scope: _Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> ComparedLine:
-    a_ms, b_ms = _value_ms(scope.a, p, a), _value_ms(scope.b, p, b)
+def _line(scope: Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> ComparedLine:
+    a_ms, b_ms = value_ms(scope.a, p, [run.log_us for run in a]), value_ms(scope.b, p, [run.log_us for run in b])
     lacking = next((run.lacking for run in (*a, *b) if run.lacking), "")
     change = b_ms / a_ms - 1 if a_ms and b_ms else None  # 0 ms is a clock without resolution
     line: dict[str, Any] = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
@@ -214,7 +217,7 @@ def _line(scope: _Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> Co
     beyond = drift.offset(_deviations(a), _deviations(b), confidence=rules.CONFIDENCE)
     middle = math.log1p(change)
     low, high = math.expm1(middle + beyond.low), math.expm1(middle + beyond.high)
-    verdict = _verdict(low, high)
+    verdict = verdict_of(low, high)
     alone = len(a) == 1 and len(b) == 1
     return ComparedLine(
         **line,
@@ -234,9 +237,15 @@ def _deviations(runs: Sequence[_Seen]) -> list[Floats]:
     return [run.deviations + (run.log_us - middle) for run in runs]
 
 
-def _value_ms(parts: tuple[_Part, ...], p: float, runs: Sequence[_Seen]) -> float | None:
-    """Return the exact quantile of one closed-loop run's phase; else the geometric mean over runs, within 0.4 %."""
-    log_us = float(np.mean([run.log_us for run in runs]))
+def value_ms(parts: tuple[Part, ...], p: float, logs_us: Sequence[float]) -> float | None:
+    """Return the exact quantile of one closed-loop run's phase; else the geometric mean over runs, within 0.4 %.
+
+    Args:
+        parts: of each run of a side.
+        p: 0…1.
+        logs_us: each run's quantile from its histogram, as logarithm.
+    """
+    log_us = float(np.mean(logs_us))
     if math.isnan(log_us):
         return None
     if len(parts) == 1 and parts[0].endpoint is None and not parts[0].analysis.series.open_loop:
@@ -248,7 +257,8 @@ def _value_ms(parts: tuple[_Part, ...], p: float, runs: Sequence[_Seen]) -> floa
     return math.exp(log_us) / 1000
 
 
-def _verdict(low: float, high: float) -> Verdict:
+def verdict_of(low: float, high: float) -> Verdict:
+    """Return what an interval of a ratio − 1 says."""
     if low > rules.MARGIN:
         return Verdict.SLOWER
     if high < -rules.MARGIN:
@@ -258,7 +268,7 @@ def _verdict(low: float, high: float) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def _needed_s(scope: _Scope, middle: float, half: float) -> float | None:
+def _needed_s(scope: Scope, middle: float, half: float) -> float | None:
     """Return how long a run would have to be for an interval that decides, were the difference what it seems.
 
     The half-width falls with the root of the length. None when the difference sits on the margin itself, or more

@@ -84,6 +84,11 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:
         planned = np.interp(np.arange(seconds), [at.at_s for at in plan], [at.users for at in plan])
+    if folder.share < 1:  # one of two targets: it has its share of the users, and its own requests in flight
+        planned = planned * folder.share
+        for name in ("users", "refused"):
+            columns[name] = columns[name] * folder.share
+        columns["in_flight"] = np.where(np.isnan(columns["in_flight"]), math.nan, series.in_flight)
     saturated = (columns["cpu_ratio"] >= GENERATOR_CPU_RATIO) | (columns["loop_lag_ms"] > GENERATOR_LAG_MS)
     return Load(recorded=recorded, damage=damage, saturated=saturated, **{**columns, "planned_users": planned})
 

@@ -273,6 +273,15 @@ MARGIN = 0.05
 COMPARED_AT_LEAST_S = 60
 """Sixty cells of a second: less shows nothing of what drifts."""
 
+PAIRED_AT_LEAST_S = 20
+"""Two targets in one run share what drifts: twenty seconds are enough for chance to show how large it is."""
+
+PAIRED_BEYOND_AT_LEAST = 10
+"""Requests beyond a quantile on each side: the deviation of one that rests on fewer is not known from them."""
+
+ERROR_MARGIN = 0.005
+"""Half a percentage point: half of what the implied objective allows in all."""
+
 BEYOND_AT_LEAST = 5
 """Requests beyond a quantile: p95 needs 100 in all, p99 500; with fewer it is nearly the maximum."""
 

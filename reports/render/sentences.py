@@ -27,7 +27,15 @@ MARKS: Mapping[str, str] = {"held": "✓", "missed": "✗", "undecided": "?"}
 
 VERDICT_TONES: Mapping[str, Tone] = {"held": "good", "missed": "bad", "undecided": "unsure", "unjudged": "unsure"}
 
-COMPARED_TONES: Mapping[str, Tone] = {"slower": "bad", "faster": "good", "equivalent": "good"}
+COMPARED_TONES: Mapping[str, Tone] = {
+    "slower": "bad",
+    "faster": "good",
+    "equivalent": "good",
+    "fewer answers": "bad",
+    "more answers": "good",
+    "more failures": "bad",
+    "fewer failures": "good",
+}
 
 LOAD_MODELS: Mapping[str, str] = {
     "closed": "Users wait for each answer before they ask again (closed loop). When the service stalls they ask less, "
@@ -300,6 +308,29 @@ def main_line(comparison: Comparison) -> ComparedLine | None:
     return p95.get("steady") or p95.get("all") or next(iter(p95.values()), None)
 
 
+def compared_value(line: ComparedLine, ms: float | None, value: float | None) -> str:
+    """Return one side's value of a compared line with its unit."""
+    if line.unit == "ms":
+        return f.ms(ms)
+    if value is None:
+        return f.ABSENT
+    return f.percent(value) if line.unit == "ratio" else f"{f.decimal(value)}/s"
+
+
+def compared_change(line: ComparedLine) -> str:
+    """Return the difference of a compared line; of an error rate in percentage points."""
+    if line.unit != "ratio" or line.difference_ratio is None:
+        return f.change(line.difference_ratio)
+    return f"{100 * line.difference_ratio:+.2f} pp"
+
+
+def compared_interval(line: ComparedLine) -> str:
+    """Return the interval of a compared line, as its difference is written."""
+    if line.unit != "ratio" or line.low_ratio is None or line.high_ratio is None:
+        return f.change_interval(line.low_ratio, line.high_ratio)
+    return f"{100 * line.low_ratio:+.2f} … {100 * line.high_ratio:+.2f} pp"
+
+
 def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
     """Return what a compared line comes to, and when it is open what would decide it."""
     a, b = comparison.a_name, comparison.b_name
@@ -310,7 +341,8 @@ def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
     if line.verdict != "inconclusive":
         return f"{b} is {line.verdict} than {a} by more than {100 * rules.MARGIN:g} %"
     if line.needed_s is None:
-        return f"too close to {margin()} to decide: compare several runs a side"
+        cure = "a longer run would not" if comparison.interleaved else "compare several runs a side"
+        return f"too close to {margin()} to decide: {cure}"
     return f"too short to decide: run at least {f.seconds(line.needed_s)}"
 
 

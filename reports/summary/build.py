@@ -11,9 +11,11 @@ from loadtest import __version__
 from loadtest.core.margins import Margin
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Run
+from loadtest.recording.sides import sides_of
 from reports import model
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparison import Side, compare
+from reports.analysis.interleaved import compare_sides, recorded_margins
 from reports.analysis.regression import judge_regression
 from reports.data import formats
 from reports.data.memory import give_back_large_blocks
@@ -71,7 +73,8 @@ def build_report(
         RunFolderError: a run is still running, or cannot be read.
     """
     give_back_large_blocks()
-    found = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
+    found = [one for folder in folders for one in _analysed(RunFolder(folder), prices or {})]
+    margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
     names = run_names(found)
     step_s = max(step_for(summary.series.seconds) for summary in found)
     runs = [run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)]
@@ -98,9 +101,16 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
     return [name if copies[name] == 1 else f"{name} no. {at}" for at, name in enumerate(names, 1)]
 
 
-def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> Analysis:
+def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> list[Analysis]:
+    """Return what a run says; of a run against two targets what each side says."""
     run = folder.ensure_sealed()
-    return analyse(folder, run.model_copy(update={"prices": {**run.prices, **prices}}))
+    run = run.model_copy(update={"prices": {**run.prices, **prices}})
+    return [analyse(*side) for side in sides_of(folder, run)]
+
+
+def _is_one_run(found: Sequence[Analysis]) -> bool:
+    """Whether these are the two targets of one run."""
+    return len(found) == 2 and all(one.folder.share < 1 for one in found) and found[0].run.id == found[1].run.id
 
 
 def _side(found: Analysis) -> str:
@@ -108,6 +118,9 @@ def _side(found: Analysis) -> str:
 
 
 def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int) -> list[model.Comparison]:
+    if _is_one_run(found) and not baseline:
+        first, second = (Side(name, {name: one}) for name, one in zip(names, found, strict=True))
+        return [compare_sides(first, second, always_valid=bool(found[0].run.options.get("until_decided")))]
     sides: dict[str, list[int]] = {}
     for at, one in enumerate(found[baseline:], start=baseline):
         sides.setdefault(_side(one), []).append(at)

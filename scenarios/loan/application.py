@@ -10,6 +10,8 @@ from typing import Any
 from locust import User, events
 from locust.argument_parser import LocustArgumentParser
 
+from loadtest.users.sides import shared_by_twins
+
 POOL_SIZE, PLACES_APART = 1_000, 383
 """Applications that a worker has, and how far on the next user begins; without a common divisor."""
 
@@ -45,7 +47,8 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
         environment.loan_pool = [application(draw) for _ in range(POOL_SIZE)]
         environment.loan_places = itertools.count(step=PLACES_APART)
     pool = environment.loan_pool
-    return (pool[place % POOL_SIZE] for place in itertools.count(next(environment.loan_places)))
+    begin: int = shared_by_twins(user, "loan_place", lambda: next(environment.loan_places))
+    return (pool[place % POOL_SIZE] for place in itertools.count(begin))
 
 
 def application(draw: random.Random) -> dict[str, Any]:

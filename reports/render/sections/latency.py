@@ -71,10 +71,12 @@ def _compared_row(pair: Comparison) -> Iterator[tuple[Cell, ...]]:
         yield (
             Cell(f.phase(line.scope)),
             Cell(line.statistic),
-            Cell(f.ms(line.a_ms)),
-            Cell(f.ms(line.b_ms)),
-            Cell(f.change(line.difference_ratio)),
-            Cell(f.change_interval(line.low_ratio, line.high_ratio)),
+            *(
+                Cell(sentences.compared_value(line, ms, value))
+                for ms, value in ((line.a_ms, line.a_value), (line.b_ms, line.b_value))
+            ),
+            Cell(sentences.compared_change(line)),
+            Cell(sentences.compared_interval(line)),
             _verdict_cell(line, pair),
         )
 

@@ -1,0 +1,199 @@
+"""Count what `lt ab` calls on simulated runs, how often its intervals hold the truth, and when it stops by itself.
+
+    python -m benchmarks.interleaved [--runs N] [--until-runs N] [--write]
+
+Runs of 10 min at 40 requests/s a side, in which both sides share a drift of 10 %. The seeds are held out. Nothing is
+timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pool
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.machine import keep, where
+from loadtest.core.margins import parse_margin
+from reports.analysis.paired import GrowingCounts, estimates
+from reports.analysis.until_decided import UntilDecided
+from reports.data.histogram import bin_of
+from reports.data.rules import MARGIN
+
+HELD_OUT = 910_000
+SECONDS, PER_S = 600, 40.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of runs. `own` is a drift that each side has alone, over 20 s; `stalls_per_h` hit both, `bimodal` a share.
+
+    Attributes:
+        drift_s: correlation time of the shared drift of 10 %.
+        shift: how many times as long the second side takes.
+    """
+
+    name: str
+    drift_s: float
+    shift: float
+    own: float = 0.0
+    stalls_per_h: float = 0.0
+    bimodal: float = 0.0
+
+
+CASES = [
+    *(Case(f"drift over {lasts} s", lasts, shift) for lasts in (20, 120, 300) for shift in (1.0, 1.1)),
+    *(Case("drift over 120 s; each side one of its own, 2 % over 20 s", 120, shift, own=0.02) for shift in (1.0, 1.1)),
+    Case("drift over 120 s; stalls of both, 12 an hour", 120, 1.0, stalls_per_h=12.0),
+    *(Case("drift over 120 s; a fifth of requests 6 × as long", 120, s, bimodal=0.2) for s in (1.0, 1.1)),
+]
+
+Floats = npt.NDArray[np.float64]
+
+
+def drift(rng: np.random.Generator, size: float, lasts_s: float) -> Floats:
+    """Return an Ornstein–Uhlenbeck drift of log latency, by second."""
+    rho = math.exp(-1 / lasts_s)
+    noise, now = rng.normal(0, size * math.sqrt(1 - rho**2), SECONDS), rng.normal(0, size)
+    level = np.empty(SECONDS)
+    for at in range(SECONDS):
+        now = rho * now + noise[at]
+        level[at] = now
+    return level
+
+
+def requests(case: Case, seed: int) -> list[tuple[Floats, npt.NDArray[np.int64]]]:
+    """Return start (s) and latency (µs) of the requests of both sides."""
+    rng = np.random.default_rng(seed)
+    shared = drift(rng, 0.10, case.drift_s)
+    stalls = [(at, rng.uniform(2, 8)) for at in rng.random(rng.poisson(case.stalls_per_h * SECONDS / 3600)) * SECONDS]
+    sides = []
+    for shift in (1.0, case.shift):
+        level = shared + (drift(rng, case.own, 20.0) if case.own else 0.0)
+        start_s = np.sort(rng.random(rng.poisson(PER_S * SECONDS)) * SECONDS)
+        latency = 80_000 * shift * np.exp(level[start_s.astype(int)] + rng.normal(0, 0.3, len(start_s)))
+        latency[rng.random(len(start_s)) < 0.004] *= 10
+        if case.bimodal:
+            latency[rng.random(len(start_s)) < case.bimodal] *= 6
+        for at, length_s in stalls:
+            inside = (start_s >= at) & (start_s < at + length_s)
+            latency[inside] += (at + length_s - start_s[inside]) * 1e6
+        sides.append((start_s, latency.astype(np.int64)))
+    return sides
+
+
+def one_run(case: Case, seed: int) -> list[tuple[str, str, bool]]:
+    """Return per statistic its verdict, and whether its interval holds the truth."""
+    counts = GrowingCounts()
+    for side, (start_s, latency_us) in enumerate(requests(case, seed)):
+        counts.add(side, start_s.astype(np.int64), bin_of(latency_us))
+    a, b = counts.window(0, SECONDS)
+    found = []
+    for one in estimates(a, b, length_s=SECONDS, statistics=("p50", "p95", "p99", "mean", "throughput")):
+        if one.lacking:
+            found.append((one.statistic, "none", True))
+            continue
+        low, high = one.interval(SECONDS, always_valid=False)
+        truth = 0.0 if one.statistic == "throughput" else math.log(case.shift)
+        ratio = math.log1p(MARGIN), math.log1p(-MARGIN)
+        verdict = "slower" if low > ratio[0] else "faster" if high < ratio[1] else "not called"
+        found.append((one.statistic, verdict, low <= truth <= high))
+    return found
+
+
+def until_decided(case: Case, seed: int) -> tuple[str, float, bool]:
+    """Return what ends the run, when, and whether the bound ever left the truth until then."""
+    rule = UntilDecided([parse_margin("p95=5%")], begin_s=0)
+    sides = requests(case, seed)
+    outside = False
+    shown_s = 0
+    for now_s in range(1, SECONDS + 1):
+        for side, (start_s, latency_us) in enumerate(sides, 1):
+            inside = (start_s >= shown_s) & (start_s < now_s)
+            rule.add(np.full(int(inside.sum()), side, np.uint8), start_s[inside], latency_us[inside])
+        shown_s = now_s
+        look = rule.look(float(now_s))
+        if look is None or look.intervals[0] is None:
+            continue
+        low, high = look.intervals[0]
+        outside |= not low <= math.log(case.shift) <= high
+        if look.decided:
+            return ("slower" if look.slower[0] else "not slower"), float(now_s), outside
+    return "undecided", float(SECONDS), outside
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=200, help="runs for each line")
+    parser.add_argument("--until-runs", type=int, default=100, help="runs for each line that may stop by themselves")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/interleaved.md")
+    words = parser.parse_args()
+    with Pool(words.processes) as pool:
+        once = _once(pool, words.runs)
+        growing = _growing(pool, words.until_runs) if words.until_runs else []
+    intro = (
+        f"`python -m benchmarks.interleaved --runs {words.runs} --until-runs {words.until_runs}`\n\n"
+        f"{where('numpy', 'scipy')}\n\nSimulated latencies of both sides of runs of {SECONDS} s at {PER_S:g} "
+        "requests/s a side; a drift of 10 % that both share is correlated over the time named. Called: the 95 % "
+        "interval lies beyond ± 5 %."
+    )
+    stop = (
+        "`--until-decided` on p95, margin 5 %, with a look at every 4 % more of the run (at most 10 min). A false "
+        "alarm is a run in which the bound left the truth at any look before it ended; wrong is a decision against "
+        "the truth (at +0 %: slower; at +10 %: not slower)."
+    )
+    text = "\n".join(["# Two targets in one run", "", intro, "", *once, *(["", stop, "", *growing] if growing else [])])
+    if words.write:
+        keep("interleaved", text)
+    else:
+        print(text)
+
+
+def _once(pool: object, runs: int) -> list[str]:
+    names = ("p50", "p95", "p99", "mean", "throughput")
+    lines = [
+        "| runs | truth | p95 called | any of five called | "
+        + " | ".join(f"{name} holds the truth" for name in names)
+        + " |",
+        "|---" * 9 + "|",
+    ]
+    for number, case in enumerate(CASES):
+        found = pool.map(partial(one_run, case), range(HELD_OUT + 1000 * number, HELD_OUT + 1000 * number + runs))  # type: ignore[attr-defined]
+        called = sum(verdict in ("slower", "faster") for run in found for name, verdict, _ in run if name == "p95")
+        any_called = sum(any(verdict in ("slower", "faster") for _, verdict, _ in run) for run in found)
+        held = [sum(holds for run in found for name, _, holds in run if name == wanted) / runs for wanted in names]
+        lines.append(
+            f"| {case.name} | {case.shift - 1:+.0%} | {called}/{runs} | {any_called}/{runs} | "
+            + " | ".join(f"{one:.1%}" for one in held)
+            + " |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+def _growing(pool: object, runs: int) -> list[str]:
+    heads = "| runs | truth | slower | not slower | undecided | false alarms | wrong | ended after, median | 90 % |"
+    lines = [heads, "|---" * 9 + "|"]
+    for number, case in enumerate(CASES[:8]):
+        seeds = range(HELD_OUT + 50_000 + 1000 * number, HELD_OUT + 50_000 + 1000 * number + runs)
+        found = pool.map(partial(until_decided, case), seeds)  # type: ignore[attr-defined]
+        ends = [kind for kind, _, _ in found]
+        at_s = sorted(end for _, end, _ in found)
+        wrong = ends.count("slower" if case.shift == 1.0 else "not slower")
+        lines.append(
+            f"| {case.name} | {case.shift - 1:+.0%} | {ends.count('slower')} | {ends.count('not slower')} | "
+            f"{ends.count('undecided')} | {sum(left for _, _, left in found)}/{runs} | {wrong}/{runs} | "
+            f"{at_s[runs // 2]:.0f} s | {at_s[int(runs * 0.9)]:.0f} s |"
+        )
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Follow a run against two targets: what is known so far, and whether that decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.analysis.until_decided import UntilDecided
+
+from ..core.margins import Margin
+from ..core.plan import Corner, steady_s
+from ..fleet.progress import ProgressSnapshot, Recent
+
+
+class Decision:
+    """A goal of a run: reached when its margins are decided, unless it is only to show what is known.
+
+    Args:
+        margins: how much slower the second target may be; those of one endpoint are judged after the run only.
+        ends: whether a decision ends the run.
+
+    Attributes:
+        text: what is known, for the live line; "" until there is something.
+    """
+
+    def __init__(self, margins: Sequence[Margin], *, ends: bool) -> None:
+        self._margins = tuple(margin for margin in margins if not margin.scope)
+        self._ends = ends
+        self._rule: UntilDecided | None = None
+        self.text = ""
+
+    def begin(self, corners: Sequence[Corner]) -> tuple[Decision, ...]:
+        """Return itself as the run's goal, once the plan says when the load stands at its height."""
+        if not self._margins:
+            return ()
+        steady = steady_s(corners)
+        self._rule = UntilDecided(self._margins, begin_s=steady[0] if steady else 0.0)
+        return (self,)
+
+    def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
+        """Return why the run is to end, or None."""
+        if self._rule is None or snapshot.load_start_ns is None:
+            return None
+        for recent in new:
+            ok = recent.outcome == 0
+            start_s = (recent.end_ns - recent.latency_us * 1000 - snapshot.load_start_ns) / 1e9
+            self._rule.add(recent.side[ok], start_s[ok], recent.latency_us[ok])
+        look = None if snapshot.elapsed_s is None else self._rule.look(snapshot.elapsed_s)
+        if look is None:
+            return None
+        self.text = look.text
+        return look.decided if self._ends and look.decided else None

@@ -1,0 +1,56 @@
+"""Put two targets under load in one run, half of the users on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import ClassVar
+
+from ..core.console import Console
+from ..core.errors import UsageError
+from ..recording.capabilities import Capabilities
+from ..recording.folder import RunFolder
+from ..recording.run import Run, SideRecord, TargetRecord
+from .base import Platform, ScenarioNeeds, Target, TargetOptions
+
+
+class Interleaved(Platform):
+    """Two targets of other platforms; the host of the run is both URLs, which users/sides.py takes apart again."""
+
+    kind: ClassVar[str] = "ab"
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @contextmanager
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
+        """Make both targets ready.
+
+        Raises:
+            UsageError: both are one address, or a scenario without HTTP has no host to split.
+        """
+        from .registry import platform_of
+
+        with ExitStack() as stack:
+            opened = [
+                stack.enter_context(platform_of(side.platform).open(side.options, needs=needs, console=console))
+                for side in options.sides
+            ]
+            first, second = (target.record.url for target in opened)
+            if first == second:
+                raise UsageError(
+                    f"Both sides are {first}: a comparison of a service with itself needs two copies of it."
+                )
+
+            def collect(folder: RunFolder, run: Run) -> None:
+                for target in opened:
+                    target.collect(folder, run)
+
+            here = all(target.record.capabilities.on_this_machine for target in opened)
+            yield Target(
+                TargetRecord(kind=self.kind, url=f"{first} {second}", capabilities=Capabilities(on_this_machine=here)),
+                environment={name: value for target in opened for name, value in target.environment.items()},
+                collect=collect,
+                sides=tuple(
+                    SideRecord(name=side.name, target=target.record)
+                    for side, target in zip(options.sides, opened, strict=True)
+                ),
+            )

@@ -1,0 +1,297 @@
+"""Split the users of a run between two targets: twins, one on each side, that send the same in an order left to chance.
+
+The host of a run against two targets is both URLs with a space between them: so it reaches every worker as Locust sends
+it. The users of a class come in pairs of twins; each user keeps its side for life, so that what it logs in to, holds in
+`self` or follows by id is one target's. Twins have the same seeds (tasks and payloads), and where they have a schedule
+they take its points in turns that are drawn anew for every block of two.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import os
+import random
+import sys
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import gevent
+
+if TYPE_CHECKING:  # importing locust patches the whole process
+    from locust.env import Environment
+
+SEPARATOR = " "
+"""Between the two URLs of a run's host; no URL holds one."""
+
+MAX_AHEAD = 10_000
+"""Payloads that a twin may be ahead of the other, which may have ended; older ones are dropped."""
+
+_ENVIRONMENT_ATTRIBUTE, _TWIN = "lt_sides", "lt_twin"
+
+Value = TypeVar("Value")
+
+
+def joined(first: str, second: str) -> str:
+    """Return the host of a run against two targets."""
+    return f"{first}{SEPARATOR}{second}"
+
+
+@dataclass(slots=True)
+class Pair:
+    """What two twins share.
+
+    Attributes:
+        key: seed of everything that both draw.
+        begun_s: when the first of them began its schedule (`time.perf_counter()`).
+        common: values that both use, by name.
+        tapes: by source of payloads, what one of them has drawn and the other not yet: (whose side drew, values).
+    """
+
+    key: str
+    begun_s: float | None = None
+    common: dict[object, Any] = field(default_factory=dict)
+    tapes: dict[object, tuple[int, deque[Any]]] = field(default_factory=dict)
+
+    def draw(self, source: object, side: int, new: Callable[[], Value]) -> Value:
+        """Return a side's next value of a source: the n-th of one twin is the n-th of the other."""
+        ahead, values = self.tapes.get(source, (side, deque()))
+        if ahead != side and values:
+            found: Value = values.popleft()
+            return found
+        value = new()
+        ahead, values = self.tapes.get(source, (side, deque()))  # `new` may have waited, and the other one drawn
+        if ahead != side and not values:
+            ahead = side
+        if ahead == side:
+            values.append(value)
+            if len(values) > MAX_AHEAD:
+                values.popleft()
+            self.tapes[source] = side, values
+        return value
+
+
+@dataclass(slots=True)
+class Twin:
+    """A user's place in a run against two targets.
+
+    Attributes:
+        side: index into SIDES.
+        number: of its place among the users of its class in this process.
+        pair: what it shares with its twin.
+        block: how many tasks it has begun; in an open loop the number of its arrival's block.
+        choosing: whether the next task is being chosen, so that nested choices draw on.
+    """
+
+    side: int
+    number: int
+    pair: Pair
+    block: int = 0
+    choosing: bool = False
+
+    def seed(self, block: int) -> None:
+        """Have `random` and NumPy's global generator draw what the twin's do in this block, up to the next wait."""
+        number = zlib.crc32(f"{self.pair.key}/{block}".encode())
+        random.seed(number)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(number)
+
+    def is_first(self, block: int) -> bool:
+        """Whether this side takes the first of the two points of a block; of the two twins exactly one does."""
+        return (zlib.crc32(f"{self.pair.key}/order/{block}".encode()) & 1) == self.side - 1
+
+
+class Sides:
+    """Who of this process's users is on which side. Pure bookkeeping.
+
+    Within a class users are paired as they come: of every two one is on each side, which of them first is drawn. Users
+    that end leave their places, lowest first, to those that come after. Workers of odd and even numbers draw opposite
+    orders, so that unpaired users of several workers cancel out.
+
+    Args:
+        hosts: of both sides.
+        worker: which worker this process is.
+        seed: of the order and of what twins draw.
+    """
+
+    def __init__(self, hosts: tuple[str, str], *, worker: int, seed: str) -> None:
+        self.hosts = hosts
+        self._worker = worker
+        self._seed = seed
+        self._free: dict[str, list[int]] = {}
+        self._used: dict[str, int] = {}
+        self._pairs: dict[tuple[str, int], Pair] = {}
+
+    def join(self, user_class: str) -> Twin:
+        """Return the place of a new user."""
+        free = self._free.setdefault(user_class, [])
+        if free:
+            number = heapq.heappop(free)
+        else:
+            number = self._used.get(user_class, 0)
+            self._used[user_class] = number + 1
+        at, member = divmod(number, 2)
+        pair = self._pairs.setdefault((user_class, at), Pair(f"{self._seed}/{self._worker}/{user_class}/{at}"))
+        drawn = zlib.crc32(f"{self._seed}/{user_class}/{at}/side".encode()) + self._worker + member
+        return Twin(side=1 + drawn % 2, number=number, pair=pair)
+
+    def leave(self, user_class: str, twin: Twin) -> None:
+        """Give a place back."""
+        heapq.heappush(self._free.setdefault(user_class, []), twin.number)
+
+
+def sides_of(environment: Environment) -> Sides | None:
+    """Return the sides of this process's users; None in a run with one target."""
+    found: Sides | None = getattr(environment, _ENVIRONMENT_ATTRIBUTE, None)
+    host = environment.host or ""
+    if found is None and SEPARATOR in host:
+        first, _, second = host.partition(SEPARATOR)
+        worker = max(0, getattr(environment.runner, "worker_index", 0))
+        found = Sides((first, second), worker=worker, seed=os.environ.get("LT_SEED", "1"))
+        setattr(environment, _ENVIRONMENT_ATTRIBUTE, found)
+        _seed_choices()
+    return found
+
+
+def twin_of(user: Any) -> Twin | None:
+    """Return the user's place in a run against two targets; None in a run with one."""
+    twin: Twin | None = getattr(user, _TWIN, None)
+    return twin
+
+
+def side_of(user: Any) -> int:
+    """Return which of two targets a user calls, as index into SIDES; 0 in a run with one."""
+    twin = twin_of(user)
+    return 0 if twin is None else twin.side
+
+
+def current_twin() -> Twin | None:
+    """Return the place of the user whose code runs now, in its own greenlet or in one that it spawned."""
+    known = getattr(gevent.getcurrent(), "spawn_tree_locals", None)
+    twin: Twin | None = known.get(_TWIN) if known else None
+    return twin
+
+
+def current_side() -> int:
+    """Return the side of the user whose code runs now; 0 in a run with one target, or outside of users."""
+    twin = current_twin()
+    return 0 if twin is None else twin.side
+
+
+def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
+    """Return a value that a user and its twin have in common, made when the first asks; a new one without a twin."""
+    twin = twin_of(user)
+    if twin is None:
+        return new()
+    if name not in twin.pair.common:
+        twin.pair.common[name] = new()
+    found: Value = twin.pair.common[name]
+    return found
+
+
+def twin_arrivals(twin: Twin, times: Iterator[tuple[float, float]], now_s: float) -> Iterator[tuple[int, float]]:
+    """Yield a twin's arrivals from now on, as (block, moment): each block's two moments go to one twin each.
+
+    Args:
+        twin: whose arrivals.
+        times: the two moments of every block, in s since the pair began; the same for both.
+        now_s: `time.perf_counter()`; the pair begins now unless the other twin has.
+    """
+    pair = twin.pair
+    if pair.begun_s is None:
+        pair.begun_s = now_s
+    for block, (first_s, second_s) in enumerate(times):
+        due_s = pair.begun_s + (first_s if twin.is_first(block) else second_s)
+        if due_s >= now_s:
+            yield block, due_s
+
+
+def even_times(interval_s: float, phases: tuple[float, float]) -> Iterator[tuple[float, float]]:
+    """Yield the two moments of every block on a grid: one each, every `interval_s`, at two phases (0…1)."""
+    first, second = sorted(phases)
+    block = 0
+    while True:
+        yield (block + first) * interval_s, (block + second) * interval_s
+        block += 1
+
+
+def poisson_times(interval_s: float, key: str) -> Iterator[tuple[float, float]]:
+    """Yield the two moments of every block of a Poisson process with two arrivals in `interval_s`."""
+    draw, at_s = random.Random(f"{key}/arrivals"), 0.0
+    while True:
+        first_s = at_s + draw.expovariate(2 / interval_s)
+        at_s = first_s + draw.expovariate(2 / interval_s)
+        yield first_s, at_s
+
+
+_splitting = False
+
+
+def split_users() -> None:
+    """Have the users of this process take sides where a run has two; for the process, once, before any is made."""
+    global _splitting  # noqa: PLW0603 - Locust's classes are the process's
+    if _splitting:
+        return
+    _splitting = True
+    from locust import User
+
+    begin, run = User.__init__, User.run
+
+    @functools.wraps(begin)
+    def initialise(user: Any, environment: Environment) -> None:
+        begin(user, environment)
+        sides = sides_of(environment)
+        if sides is not None:
+            twin = sides.join(type(user).__qualname__)
+            user.lt_twin = twin
+            user.host = sides.hosts[twin.side - 1]
+
+    @functools.wraps(run)
+    def run_on_side(user: Any) -> None:
+        twin = twin_of(user)
+        if twin is None:
+            run(user)
+            return
+        greenlet: Any = gevent.getcurrent()
+        greenlet.spawn_tree_locals = {**(greenlet.spawn_tree_locals or {}), _TWIN: twin}
+        try:
+            run(user)
+        finally:
+            sides = sides_of(user.environment)
+            if sides is not None:
+                sides.leave(type(user).__qualname__, twin)
+
+    setattr(User, "__init__", initialise)  # noqa: B010 - mypy: a method is assigned
+    setattr(User, "run", run_on_side)  # noqa: B010 - as above, and a final one: no scenario overrides it
+
+
+def _seed_choices() -> None:
+    """Have every choice of a task, and what follows it up to the first wait, be drawn alike by twins."""
+    from locust import SequentialTaskSet, TaskSet
+
+    from .fast_user import FastTasks
+
+    for tasks in (TaskSet, SequentialTaskSet, FastTasks):
+        if "get_next_task" in vars(tasks):
+            setattr(tasks, "get_next_task", _seeded(tasks.get_next_task))  # noqa: B010 - mypy: a method is assigned
+
+
+def _seeded(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(choose)
+    def get_next_task(tasks: Any) -> Any:
+        twin = twin_of(tasks.user)
+        if twin is None or twin.choosing:
+            return choose(tasks)
+        if not getattr(tasks.user, "open_loop", False):
+            twin.block += 1
+        twin.choosing = True
+        try:
+            twin.seed(twin.block)
+            return choose(tasks)
+        finally:
+            twin.choosing = False
+
+    return get_next_task

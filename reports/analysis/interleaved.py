@@ -1,0 +1,197 @@
+"""Compare the two targets of one run, phase by phase and endpoint by endpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loadtest.core.margins import Margin, parse_margin
+from loadtest.recording.arrays import integers
+from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES
+from reports.analysis.comparability import differences
+from reports.analysis.comparison import Part, Scope, Side, Verdict, scopes, value_ms, verdict_of
+from reports.analysis.paired import CELLS, QUANTILES, Estimate, SideCounts, estimates
+from reports.data import rules
+from reports.data.histogram import BINS, Floats
+from reports.data.series import outcome_codes, seconds_of
+from reports.data.window import Window
+from reports.model import ComparedLine, Comparison
+
+ONE_RUN = frozenset({"outcome", "length", "limits", "target", "peak users"})
+"""What the sides of one run may differ in without being compared unfairly: it was one plan for both."""
+
+
+def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Comparison:
+    """Return whether the second target of a run is slower or faster than the first.
+
+    Both had the same seconds, the same load generator and payloads drawn alike, so that what drifts moves both and
+    cancels in the differences (see paired.py).
+
+    Args:
+        first: what is measured against: one run's first side.
+        second: its second side.
+        always_valid: whether the run could end by what it showed: its intervals then hold at every look.
+    """
+    (a,), (b,) = first.runs.values(), second.runs.values()
+    lines = [line for scope in scopes([a], [b]) for line in _lines(scope, always_valid=always_valid)]
+    unlike = [
+        one.model_copy(update={"matters": one.matters and one.what not in ONE_RUN}) for one in differences([a], [b])
+    ]
+    return Comparison(
+        a=list(first.runs),
+        b=list(second.runs),
+        a_name=first.name,
+        b_name=second.name,
+        comparable=not any(one.matters for one in unlike),
+        differences=unlike,
+        lines=lines,
+        notes=[_how(always_valid=always_valid)],
+        interleaved=True,
+    )
+
+
+def _how(*, always_valid: bool) -> str:
+    said = (
+        "Both targets shared every second of one run, so what drifts moves both and cancels: intervals come from "
+        "resampling stretches of time, the same of both sides."
+    )
+    more = " They hold at every look at the run, which could end as soon as it was decided, and are wider for it."
+    return said + more if always_valid else said
+
+
+def _lines(scope: Scope, *, always_valid: bool) -> Iterator[ComparedLine]:
+    window = _common(scope)
+    if not window.length_s:
+        return
+    width_s = max(1, -(-window.length_s // CELLS))
+    a, b = (_counts(part, window, width_s) for part in (*scope.a, *scope.b))
+    for one in estimates(a, b, length_s=float(window.length_s)):
+        yield _line(scope, one, window, width_s, always_valid=always_valid)
+
+
+def _common(scope: Scope) -> Window:
+    """Return the seconds that lie in the window of both sides: one may have settled later than the other."""
+    (a,), (b,) = scope.a, scope.b
+    return Window(max(a.window.start_s, b.window.start_s), min(a.window.end_s, b.window.end_s))
+
+
+def _counts(part: Part, window: Window, width_s: int) -> SideCounts:
+    """Return a side's counts by whole cells; what is left over at the end of the window is left out."""
+    cells = max(1, window.length_s // width_s)
+    end_s = window.start_s + cells * width_s
+    series = part.analysis.series
+    grid = series.cells.grid(window.start_s, end_s, width_s=width_s, endpoint=part.endpoint)
+    latency = np.zeros((cells, BINS), np.float32)
+    found = grid.counts[:cells]
+    latency[: len(found), grid.first_bin : grid.first_bin + found.shape[1]] = found
+    sent, failed = _failures(part, window.start_s, end_s)
+    by_cell = [one.reshape(cells, width_s).sum(axis=1) for one in (sent, failed)]
+    return SideCounts(latency, *by_cell)
+
+
+def _failures(part: Part, start_s: int, end_s: int) -> tuple[Floats, Floats]:
+    """Return requests and failed ones by second, those that the load generator could not send left out."""
+    series = part.analysis.series
+    if part.endpoint is None:
+        window = slice(start_s, end_s)
+        sent, failed = (series.started - series.generator)[window], series.failed[window]
+        return _padded(sent, end_s - start_s), _padded(failed, end_s - start_s)
+    sums = np.zeros((2, end_s - start_s))
+    bad = [OUTCOMES.index(name) for name in FAILED]
+    own = [OUTCOMES.index(name) for name in NOT_THE_SERVICE]
+    for batch in part.analysis.folder.row_batches(("start", "name", "method", "outcome")):
+        second = seconds_of(integers(batch.column("start"), 0), series.t0_ns) - start_s
+        outcome = outcome_codes(batch.column("outcome"))
+        chosen = series.index.numbers(batch.column("name"), batch.column("method")) == part.endpoint
+        chosen &= (second >= 0) & (second < end_s - start_s) & ~np.isin(outcome, own)
+        sums[0] += np.bincount(second[chosen], minlength=end_s - start_s)
+        chosen &= np.isin(outcome, bad)
+        sums[1] += np.bincount(second[chosen], minlength=end_s - start_s)
+    return sums[0], sums[1]
+
+
+def _padded(values: npt.NDArray[np.int64], length: int) -> Floats:
+    found = np.zeros(length)
+    found[: len(values)] = values
+    return found
+
+
+def _line(scope: Scope, one: Estimate, window: Window, width_s: int, *, always_valid: bool) -> ComparedLine:
+    line: dict[str, Any] = {"scope": scope.name, "statistic": one.statistic, "a_ms": None, "b_ms": None}
+    middle = one.difference
+    if one.statistic in ("error rate", "throughput"):
+        per_cell = 1.0 if one.statistic == "error rate" else 1.0 / (width_s * max(1, window.length_s // width_s))
+        line |= {"unit": "ratio" if one.statistic == "error rate" else "per_s"}
+        line |= {"a_value": _finite(one.a * per_cell), "b_value": _finite(one.b * per_cell)}
+    elif one.statistic in QUANTILES:
+        p = QUANTILES[one.statistic]
+        values = [
+            value_ms(parts, p, [math.log(value) if value > 0 else math.nan])
+            for parts, value in ((scope.a, one.a), (scope.b, one.b))
+        ]
+        line |= {"a_ms": values[0], "b_ms": values[1]}
+        if all(values):
+            middle = math.log(values[1]) - math.log(values[0])  # type: ignore[arg-type] # neither is None
+    else:
+        line |= {"a_ms": _finite(one.a / 1000), "b_ms": _finite(one.b / 1000)}
+    is_ratio = one.statistic != "error rate"
+    change = _finite(math.expm1(middle) if is_ratio and math.isfinite(middle) else middle)
+    if one.lacking or change is None or not math.isfinite(one.deviation):
+        return ComparedLine(
+            **line,
+            difference_ratio=change,
+            low_ratio=None,
+            high_ratio=None,
+            verdict=Verdict.INCONCLUSIVE.value,
+            why=one.lacking or "no difference can be told",
+        )
+    low, high = (end - one.difference + middle for end in one.interval(window.length_s, always_valid=always_valid))
+    if is_ratio:
+        low, high = math.expm1(low), math.expm1(high)
+    verdict = _verdict(one.statistic, low, high)
+    return ComparedLine(
+        **line,
+        difference_ratio=change,
+        low_ratio=low,
+        high_ratio=high,
+        verdict=verdict,
+        needed_s=_needed_s(one, middle, (high - low) / 2, window.length_s) if verdict == "inconclusive" else None,
+    )
+
+
+def _verdict(statistic: str, low: float, high: float) -> str:
+    """Return the verdict in the words of the statistic."""
+    if statistic == "error rate":
+        if low > rules.ERROR_MARGIN:
+            return "more failures"
+        if high < -rules.ERROR_MARGIN:
+            return "fewer failures"
+        return "equivalent" if low > -rules.ERROR_MARGIN and high < rules.ERROR_MARGIN else "inconclusive"
+    found = verdict_of(low, high)
+    if statistic == "throughput":
+        return {"slower": "more answers", "faster": "fewer answers"}.get(found.value, found.value)
+    return found.value
+
+
+def _needed_s(one: Estimate, middle: float, half: float, length_s: int) -> float | None:
+    """Return how long the run would have to be to decide, were the difference what it seems; see comparison.py."""
+    margin = rules.ERROR_MARGIN if one.statistic == "error rate" else math.log1p(rules.MARGIN)
+    gap = abs(abs(middle) - margin)
+    if gap < rules.GAP_AT_LEAST * (margin / math.log1p(rules.MARGIN)):
+        return None
+    needed = length_s * (half / gap) ** 2
+    return round(needed) if needed <= 86_400 else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def recorded_margins(options: dict[str, object]) -> tuple[Margin, ...]:
+    """Return the margins that a run against two targets was made with."""
+    found = options.get("margins")
+    return tuple(parse_margin(str(text)) for text in found) if isinstance(found, list) else ()

@@ -1,0 +1,269 @@
+"""Tell how two targets differ that shared every second of one run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from reports.analysis.confidence import Multiplier, block_length, block_weights, multiplier
+from reports.data import rules
+from reports.data.histogram import BINS, MIDDLE_US, Floats, lower_us
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+STATISTICS = (*QUANTILES, "mean", "error rate", "throughput")
+"""What is compared. The first four are latencies of successful requests, compared as ratios."""
+
+CELLS = 300
+"""A window is cut into about so many cells: seconds up to 5 min, longer ones beyond."""
+
+BLOCKS = 15
+"""A window is resampled in so many stretches, or fewer where its differences stay correlated for longer: a drift of one
+side that is small against the scatter of a cell is not seen by its correlation, and adds up all the same."""
+
+BLOCKS_AT_LEAST = 6
+"""An interval from fewer independent stretches of time is no better than a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideCounts:
+    """One side by cells of time; both sides have the same cells.
+
+    Attributes:
+        latency: successful requests, cells × bins (all bins of reports/data/histogram.py).
+        sent: requests, those that the load generator could not send left out; None where they are not known.
+        failed: of these, those that failed.
+    """
+
+    latency: npt.NDArray[np.float32]
+    sent: Floats | None = None
+    failed: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How far the second side is from the first.
+
+    Attributes:
+        statistic: one of STATISTICS.
+        a, b: both sides' own values: µs, a ratio, or requests per cell; NaN without any.
+        difference: of logarithms; for the error rate of ratios.
+        deviation: its standard deviation.
+        blocks: independent stretches of time it rests on.
+        lacking: why there is no interval; "" where there is one.
+    """
+
+    statistic: str
+    a: float
+    b: float
+    difference: float
+    deviation: float
+    blocks: float
+    lacking: str = ""
+
+    def multiplier(self, length_s: float) -> Multiplier:
+        """Return how many deviations its interval reaches."""
+        return multiplier(length_s, self.blocks, confidence=rules.CONFIDENCE)
+
+    def interval(self, length_s: float, *, always_valid: bool) -> tuple[float, float]:
+        """Return the ends of its interval.
+
+        Args:
+            length_s: of the window.
+            always_valid: whether it has to hold at every look at a growing run.
+        """
+        found = self.multiplier(length_s)
+        half = (found.always if always_valid else found.once) * self.deviation
+        return self.difference - half, self.difference + half
+
+
+def estimates(
+    a: SideCounts, b: SideCounts, *, length_s: float, statistics: tuple[str, ...] = STATISTICS
+) -> Iterator[Estimate]:
+    """Yield the differences between two sides, each with its deviation.
+
+    Whole stretches of time are resampled, the same of both sides (a moving-block bootstrap of pairs): what drifts
+    moves both and cancels. How long a stretch is comes from how long the cells' differences stay correlated.
+
+    Args:
+        a: the side that is measured against.
+        b: the other.
+        length_s: of the window that the cells fill.
+        statistics: those that are wanted.
+    """
+    used = np.flatnonzero((a.latency.sum(axis=0) + b.latency.sum(axis=0)) > 0)
+    columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+    latency = [np.ascontiguousarray(side.latency[:, columns]) for side in (a, b)]
+    totals = [one.sum(axis=0, keepdims=True) for one in latency]
+    influences = {name: _influence(latency, totals, columns.start, p) for name, p in QUANTILES.items()}
+    influences["mean"] = _influence_on_mean(latency, totals, columns.start)
+    correlated = [block_length(values) for name in ("p50", "p95") if (values := influences[name]) is not None]
+    cells = len(a.latency)
+    length = max(-(-cells // BLOCKS), *correlated, 1)
+    weights = block_weights(cells, length)
+    blocks = cells / length
+    drawn = [weights @ one for one in latency]
+    for name in statistics:
+        if name in QUANTILES:
+            p = QUANTILES[name]
+            own, many = ([_log_quantile(one, columns.start, p) for one in each] for each in (totals, drawn))
+            lacking = _lacking(totals, p, length_s, blocks) or _few_moments(influences[name], name)
+            yield _ratio(name, own, many, blocks, lacking)
+        elif name == "mean":
+            own, many = ([_log_mean(one, columns.start) for one in each] for each in (totals, drawn))
+            lacking = _lacking(totals, 0.5, length_s, blocks) or _few_moments(influences[name], name)
+            yield _ratio(name, own, many, blocks, lacking)
+        elif name == "throughput":
+            with np.errstate(divide="ignore"):
+                own, many = ([np.log(one.sum(axis=1)) for one in each] for each in (totals, drawn))
+            yield _ratio(name, own, many, blocks, _lacking(totals, 0.5, length_s, blocks))
+        elif a.sent is not None and b.sent is not None and a.failed is not None and b.failed is not None:
+            yield _errors((a.sent, a.failed), (b.sent, b.failed), weights, blocks, length_s)
+
+
+def _ratio(name: str, own: list[Floats], many: list[Floats], blocks: float, lacking: str) -> Estimate:
+    a, b = (float(each[0]) for each in own)
+    with np.errstate(invalid="ignore"):
+        spread = many[1] - many[0]
+    spread = spread[np.isfinite(spread)]
+    return Estimate(
+        name,
+        math.exp(a),
+        math.exp(b),
+        b - a,
+        _widened(float(spread.std()), blocks) if len(spread) else math.nan,
+        blocks,
+        lacking or ("" if math.isfinite(b - a) and len(spread) else "no request succeeded"),
+    )
+
+
+def _widened(deviation: float, blocks: float) -> float:
+    """Return a bootstrap's deviation without its bias: blocks are drawn around their own mean, not the true one."""
+    return deviation * math.sqrt(blocks / max(1.0, blocks - 1))
+
+
+def _errors(
+    a: tuple[Floats, Floats], b: tuple[Floats, Floats], weights: npt.NDArray[np.float32], blocks: float, length_s: float
+) -> Estimate:
+    """Return the difference of the failed shares; where none failed, chance alone bounds it."""
+    sent, failed = ([float(side[at].sum()) for side in (a, b)] for at in (0, 1))
+    own = [bad / all_ if all_ else math.nan for bad, all_ in zip(failed, sent, strict=True)]
+    lacking = "" if all(sent) else "no request was sent"
+    if not lacking and length_s < rules.PAIRED_AT_LEAST_S:
+        lacking = f"{length_s:.0f} s are too short to tell a difference from chance"
+    spread = 0.0
+    if all(sent):
+        drawn = [(weights @ side[1]) / np.maximum(weights @ side[0], 1.0) for side in (a, b)]
+        usual = (sum(failed) + 0.5) / (sum(sent) + 1)
+        chance = usual * (1 - usual) * (1 / sent[0] + 1 / sent[1])
+        spread = max(_widened(float((drawn[1] - drawn[0]).std()), blocks), math.sqrt(chance))
+    return Estimate("error rate", own[0], own[1], own[1] - own[0], spread, blocks, lacking)
+
+
+def _lacking(totals: list[npt.NDArray[np.float32]], p: float, length_s: float, blocks: float) -> str:
+    fewest = int(min(float(one.sum()) for one in totals))
+    if not fewest:
+        return "no request succeeded"
+    if length_s < rules.PAIRED_AT_LEAST_S or blocks < BLOCKS_AT_LEAST:
+        return f"{length_s:.0f} s are too short to tell a difference from chance"
+    if round(fewest * (1 - p), 6) < rules.PAIRED_BEYOND_AT_LEAST:
+        return f"{fewest} requests a side are too few for p{p * 100:g}"
+    return ""
+
+
+def _influence(
+    latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int, p: float
+) -> Floats | None:
+    """Return how each cell moves the difference of a quantile: its surplus of requests above it on either side."""
+    found = []
+    for counts, total in zip(latency, totals, strict=True):
+        if not total.sum():
+            return None
+        log_us = float(_log_quantile(total, first_bin, p)[0])
+        column = int(np.searchsorted(_LOG_EDGES, log_us, side="right")) - first_bin
+        above, sent = counts[:, column:].sum(axis=1), counts.sum(axis=1)
+        found.append((above - above.sum() / sent.sum() * sent) / sent.mean())
+    return np.asarray(found[1] - found[0], dtype=np.float64)
+
+
+def _influence_on_mean(
+    latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int
+) -> Floats | None:
+    """Return how each cell moves the difference of the means."""
+    found = []
+    for counts, total in zip(latency, totals, strict=True):
+        if not total.sum():
+            return None
+        middle = MIDDLE_US[first_bin : first_bin + counts.shape[1]]
+        mean = float((total @ middle)[0] / total.sum())
+        found.append((counts @ middle - mean * counts.sum(axis=1)) / mean)
+    return np.asarray(found[1] - found[0], dtype=np.float64)
+
+
+def _few_moments(influence: Floats | None, name: str) -> str:
+    """Return a sentence where a difference rests on a few stretches of time: then it is a count of events."""
+    if influence is None:
+        return ""
+    square = influence**2
+    moments = float(square.sum()) ** 2 / max(1e-300, float((square**2).sum()))
+    if moments >= min(rules.BURSTS_AT_LEAST, len(influence) / 6):
+        return ""
+    return f"{name} differs in about {max(1, round(moments))} moments of the run: too few to compare"
+
+
+_LOG_EDGES = np.log(np.maximum(lower_us(np.arange(BINS + 1)), 0.5))
+
+
+def _log_quantile(counts: npt.NDArray[np.float32], first_bin: int, p: float) -> Floats:
+    """Return the log of a quantile of each row, interpolated within its bin; NaN in rows without requests."""
+    below = np.cumsum(counts, axis=1, dtype=np.float64)
+    wanted = p * below[:, -1:]
+    at = np.minimum((below < wanted).sum(axis=1), counts.shape[1] - 1)
+    rows = np.arange(len(counts))
+    inside = counts[rows, at].astype(np.float64)
+    share = 1 - (below[rows, at] - wanted[:, 0]) / np.maximum(inside, 1e-9)
+    low, high = _LOG_EDGES[first_bin + at], _LOG_EDGES[first_bin + at + 1]
+    return np.where(below[:, -1] > 0, low + np.clip(share, 0, 1) * (high - low), np.nan)
+
+
+def _log_mean(counts: npt.NDArray[np.float32], first_bin: int) -> Floats:
+    middle = MIDDLE_US[first_bin : first_bin + counts.shape[1]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log((counts @ middle) / counts.sum(axis=1)), dtype=np.float64)
+
+
+@dataclass(slots=True)
+class GrowingCounts:
+    """What is known of both sides while a run goes on, second by second; rows may come in any order.
+
+    Attributes:
+        seconds: of each side, latency counts by second since the load began.
+    """
+
+    seconds: tuple[dict[int, npt.NDArray[np.float32]], dict[int, npt.NDArray[np.float32]]] = field(
+        default_factory=lambda: ({}, {})
+    )
+
+    def add(self, side: int, second: npt.NDArray[np.int64], bins: npt.NDArray[np.int64]) -> None:
+        """Count successful requests of a side (0, 1) by the second of their start and their latency's bin."""
+        for at in np.unique(second).tolist():
+            counts = self.seconds[side].setdefault(at, np.zeros(BINS, np.float32))
+            np.add.at(counts, bins[second == at], 1.0)
+
+    def window(self, begin_s: int, end_s: int) -> tuple[SideCounts, SideCounts]:
+        """Return both sides from a second up to another one."""
+        width = max(1, -(-(end_s - begin_s) // CELLS))
+        cells = max(1, (end_s - begin_s) // width)
+        return self._cells(0, begin_s, width, cells), self._cells(1, begin_s, width, cells)
+
+    def _cells(self, side: int, begin_s: int, width: int, cells: int) -> SideCounts:
+        latency = np.zeros((cells, BINS), np.float32)
+        of: Mapping[int, npt.NDArray[np.float32]] = self.seconds[side]
+        for second in range(begin_s, begin_s + cells * width):
+            if (counts := of.get(second)) is not None:
+                latency[(second - begin_s) // width] += counts
+        return SideCounts(latency)

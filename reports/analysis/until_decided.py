@@ -1,0 +1,100 @@
+"""Decide while a run against two targets goes on whether enough is known to end it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loadtest.core.margins import Margin
+from reports.analysis.paired import Estimate, GrowingCounts, estimates
+from reports.data import formats, rules
+from reports.data.histogram import bin_of
+
+LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
+"""A look at every 4 % more of the run, and no sooner than after 3 s: more tell nothing new."""
+
+BEHIND_S = 2
+"""Seconds of requests that may not have ended yet, and are left out of a look."""
+
+AFTER_STEADY_S = 5
+"""Left out after the load stands at its height: users open their connections then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known at one moment.
+
+    Attributes:
+        length_s: how much of the run it rests on.
+        text: the state in a few words, for the live line.
+        decided: the sentence that ends the run; "" while it has to go on.
+        slower: of each margin, True where it is exceeded, False where it holds, None while that is open.
+        intervals: of each margin, the ends of its interval as logarithms; None while there is too little for one.
+    """
+
+    length_s: float
+    text: str
+    decided: str
+    slower: tuple[bool | None, ...]
+    intervals: tuple[tuple[float, float] | None, ...]
+
+
+class UntilDecided:
+    """Looks at the growing run; every margin has to be decided by an interval that holds at every look.
+
+    Args:
+        margins: what the second side may be slower by.
+        begin_s: when the load stands at its height, in s since it began.
+    """
+
+    def __init__(self, margins: Sequence[Margin], *, begin_s: float) -> None:
+        self._margins = tuple(margins)
+        self._begin_s = math.ceil(begin_s) + AFTER_STEADY_S
+        self._counts = GrowingCounts()
+        self._next_s = self._begin_s + float(rules.PAIRED_AT_LEAST_S) + BEHIND_S
+
+    def add(
+        self, side: npt.NDArray[np.uint8], start_s: npt.NDArray[np.float64], latency_us: npt.NDArray[np.int64]
+    ) -> None:
+        """Take successful requests: their side (1, 2), when they began, in s since the load did, and their latency."""
+        for number in (1, 2):
+            chosen = (side == number) & (start_s >= self._begin_s)
+            if chosen.any():
+                self._counts.add(number - 1, start_s[chosen].astype(np.int64), bin_of(latency_us[chosen]))
+
+    def look(self, now_s: float) -> Look | None:
+        """Return what is known at `now_s`, or None where it is too early for another look."""
+        if now_s < self._next_s:
+            return None
+        end_s = int(now_s) - BEHIND_S
+        length_s = float(end_s - self._begin_s)
+        self._next_s = max(now_s + LOOK_EVERY_S, self._begin_s + BEHIND_S + length_s * LOOK_RATIO)
+        a, b = self._counts.window(self._begin_s, end_s)
+        wanted = tuple(dict.fromkeys(margin.statistic for margin in self._margins))
+        found = {one.statistic: one for one in estimates(a, b, length_s=length_s, statistics=wanted)}
+        judged = [_judged(margin, found[margin.statistic], length_s) for margin in self._margins]
+        said = "; ".join(text for text, _, _ in judged)
+        slower = tuple(one for _, one, _ in judged)
+        decided = "" if None in slower else f"decided after {formats.seconds(end_s)}: {said}"
+        return Look(length_s, said, decided, slower, tuple(ends for _, _, ends in judged))
+
+
+def _judged(margin: Margin, found: Estimate, length_s: float) -> tuple[str, bool | None, tuple[float, float] | None]:
+    """Return what is known of a margin in words, whether it is exceeded, and the interval that says so."""
+    if found.lacking:
+        return f"{margin.statistic}: too little yet", None, None
+    ends = found.interval(length_s, always_valid=True)
+    low, high = (math.expm1(end) for end in ends)
+    said = f"B {margin.statistic} {formats.change(math.expm1(found.difference))} ({formats.change_interval(low, high)})"
+    if low > margin.ratio:
+        return f"{said}, slower by more than {100 * margin.ratio:g} %", True, ends
+    if high <= margin.ratio:
+        return f"{said}, not slower by more than {100 * margin.ratio:g} %", False, ends
+    gap = abs(found.difference - math.log1p(margin.ratio))
+    needed_s = length_s * (found.multiplier(length_s).always * found.deviation / max(gap, 1e-9)) ** 2
+    more = "too close to the margin to say when" if needed_s > 86_400 else f"about {formats.seconds(needed_s)} needed"
+    return f"{said}, {more}", None, ends
