@@ -581,6 +581,7 @@ def _rows(run: RunFolder, world: World, trace: Trace, seen: Seen) -> None:
             pa.array(np.nan_to_num(np.maximum(trace.age_s, 0) * 1000).astype(np.int64), mask=unnamed | (not seen.ages)),
             pa.array(np.nan_to_num(server * 1e6).astype(np.int64), mask=silent),
             _text(zero, ["w1"]),
+            pa.nulls(count, SCHEMA.field("side").type),
         ],
         schema=SCHEMA,
     ).take(pa.array(np.argsort(trace.start_s + trace.latency_s)))

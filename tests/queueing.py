@@ -96,6 +96,7 @@ def _write(folder: RunFolder, queue: Queue, rows: np.ndarray[tuple[int, int], np
             pa.array(age_ms),
             pa.nulls(count, pa.int64()),
             one("w1"),
+            pa.nulls(count, SCHEMA.field("side").type),
         ],
         schema=SCHEMA,
     )

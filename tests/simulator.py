@@ -284,6 +284,7 @@ def _write_rows(
             pa.array(age_ms, mask=hidden | (not story.ages)),
             pa.array((latency_ms * 500).astype(np.int64), mask=hidden),
             text(zero, ["w1"]),
+            pa.nulls(rows, SCHEMA.field("side").type),
         ],
         schema=SCHEMA,
     ).take(pa.array(order))

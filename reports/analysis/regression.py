@@ -89,8 +89,11 @@ def _judged(
         return Judged.MISSED, f"{why}: slower by more than {allowed}", ""
     if line.high_ratio <= margin.ratio:
         return Judged.HELD, f"{why}: not slower by more than {allowed}", ""
-    several = len(comparison.a) > 1 or len(comparison.b) > 1
-    return Judged.UNDECIDED, f"{why}: {allowed} lies within the interval", _closer(margin, line, length_s, several)
+    if comparison.interleaved:
+        cure = _longer_run(margin, line, length_s)
+    else:
+        cure = _closer(margin, line, length_s, several=len(comparison.a) > 1 or len(comparison.b) > 1)
+    return Judged.UNDECIDED, f"{why}: {allowed} lies within the interval", cure
 
 
 def _more_data(line: ComparedLine, length_s: float) -> str:
@@ -110,13 +113,29 @@ def _more_data(line: ComparedLine, length_s: float) -> str:
     )
 
 
-def _closer(margin: Margin, line: ComparedLine, length_s: float, several: bool) -> str:
-    """Return how long runs would have to be, were the difference what it seems; the half-width falls with √length."""
-    turns = "more runs" if several else "several runs"
-    in_turns = f"{turns} on each side, in turns and with one label a side"
+def _needed_s(margin: Margin, line: ComparedLine, length_s: float) -> float:
+    """Return how long a run would have to be, were the difference what it seems; the half-width falls with √length."""
     low, middle, high = (math.log1p(ratio or 0.0) for ratio in (line.low_ratio, line.difference_ratio, line.high_ratio))
     gap = abs(middle - math.log1p(margin.ratio))
-    needed_s = math.inf if gap < rules.GAP_AT_LEAST else length_s * ((high - low) / 2 / gap) ** 2
+    return math.inf if gap < rules.GAP_AT_LEAST else length_s * ((high - low) / 2 / gap) ** 2
+
+
+def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
+    """Return how long the run against two targets would have to be."""
+    needed_s = _needed_s(margin, line, length_s)
+    if needed_s > DAY_S:
+        return "The difference is too close to the margin for a longer run to decide; choose another margin."
+    return (
+        f"A run with about {formats.seconds(needed_s)} of {formats.phase(line.scope)} (this one: "
+        f"{formats.seconds(length_s)}) would decide it if the difference is what it seems."
+    )
+
+
+def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: bool) -> str:
+    """Return how long runs would have to be to decide, or that more of them would."""
+    turns = "more runs" if several else "several runs"
+    in_turns = f"{turns} on each side, in turns and with one label a side"
+    needed_s = _needed_s(margin, line, length_s)
     if needed_s > DAY_S:
         return f"The difference is too close to the margin for one longer run: {in_turns} would decide it."
     return (

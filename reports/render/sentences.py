@@ -321,14 +321,19 @@ def compared_change(line: ComparedLine) -> str:
     """Return the difference of a compared line; of an error rate in percentage points."""
     if line.unit != "ratio" or line.difference_ratio is None:
         return f.change(line.difference_ratio)
-    return f"{100 * line.difference_ratio:+.2f} pp"
+    return _points(line.difference_ratio)
 
 
 def compared_interval(line: ComparedLine) -> str:
     """Return the interval of a compared line, as its difference is written."""
     if line.unit != "ratio" or line.low_ratio is None or line.high_ratio is None:
         return f.change_interval(line.low_ratio, line.high_ratio)
-    return f"{100 * line.low_ratio:+.2f} … {100 * line.high_ratio:+.2f} pp"
+    return f"{_points(line.low_ratio)} … {_points(line.high_ratio)}"
+
+
+def _points(ratio: float) -> str:
+    """Return a difference of two shares in percentage points."""
+    return f"{'−' if ratio < 0 else '+'}{abs(100 * ratio):.2f} pp"
 
 
 def verdict_text(line: ComparedLine, comparison: Comparison) -> str:

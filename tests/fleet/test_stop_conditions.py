@@ -24,6 +24,7 @@ def second(at_s: float, *, latency_ms: float = 10, failed: int = 0, of: int = 10
             outcome=np.array([1] * failed + [0] * (of - failed), np.uint8),
             end_ns=np.array([int((at_s + row / max(of, 1)) * 1e9) for row in range(of)], np.int64),
             server_us=np.full(of, -1, np.int64),
+            side=np.zeros(of, np.uint8),
         ),
     )
 

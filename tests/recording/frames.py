@@ -32,6 +32,7 @@ def frame(worker: str = "w1", *, seq: int = 0, rows: int = 10, rows_before: int 
         "instance": [4] * rows,
         "instance_age_ms": [7] * rows,
         "server_us": [250] * rows,
+        "side": [0] * rows,
     }
     columns = {name: array(code, values[name]) for name, code in COLUMNS.items()}
     return Frame(worker=worker, seq=seq, rows=rows, rows_before=rows_before, strings=STRINGS, columns=columns)

@@ -102,7 +102,7 @@ def test_a_service_named_by_its_url_alone_is_told_of_the_better_way(capsys: pyte
 def took(latency_s: float, *, server_s: float | None = None, count: int = 10) -> tuple[Recent, ...]:
     latency_us = np.full(count, round(latency_s * 1e6), np.int64)
     server_us = np.full(count, -1 if server_s is None else round(server_s * 1e6), np.int64)
-    return (Recent(0.0, latency_us, np.zeros(count, np.uint8), latency_us, server_us),)
+    return (Recent(0.0, latency_us, np.zeros(count, np.uint8), latency_us, server_us, np.zeros(count, np.uint8)),)
 
 
 def test_a_run_is_ended_once_its_projection_passes_the_limit(tmp_path: Path) -> None:

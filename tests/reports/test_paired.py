@@ -1,0 +1,165 @@
+"""Differences between two targets of one run: what is called, what is not, and when a growing run may end."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from loadtest.core.margins import parse_margin
+from reports.analysis.confidence import block_length, block_weights, multiplier
+from reports.analysis.paired import BLOCKS, GrowingCounts, SideCounts, estimates
+from reports.analysis.until_decided import UntilDecided
+from reports.data.histogram import bin_of
+
+Floats = npt.NDArray[np.float64]
+
+
+def side(
+    rng: np.random.Generator, level: Floats, shift: float = 1.0, per_s: float = 40.0
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return start (s) and latency (µs) of requests whose log latency follows `level` by second."""
+    start_s = np.sort(rng.random(rng.poisson(per_s * len(level))) * len(level))
+    latency = 80_000 * shift * np.exp(level[start_s.astype(int)] + rng.normal(0, 0.3, len(start_s)))
+    return start_s, latency.astype(np.int64)
+
+
+def both(seed: int, seconds: int, shift: float, drift: float = 0.3) -> GrowingCounts:
+    """Return both sides of a run whose latency swings by ± 35 % once in its length."""
+    rng = np.random.default_rng(seed)
+    level = drift * np.sin(2 * np.pi * np.arange(seconds) / seconds)
+    counts = GrowingCounts()
+    for at, factor in enumerate((1.0, shift)):
+        start_s, latency_us = side(rng, level, factor)
+        counts.add(at, start_s.astype(np.int64), bin_of(latency_us))
+    return counts
+
+
+@pytest.mark.parametrize("shift", [0.9, 1.0, 1.1])
+def test_a_difference_is_seen_through_drift_that_both_share(shift: float) -> None:
+    """The latency swings by a third; the interval of p95 is a twentieth of that wide and holds the truth."""
+    a, b = both(3, 300, shift).window(0, 300)
+    found = {one.statistic: one for one in estimates(a, b, length_s=300)}
+    for name in ("p50", "p95", "mean"):
+        low, high = found[name].interval(300, always_valid=False)
+        assert low <= math.log(shift) <= high, name
+        assert high - low < 0.10
+    assert found["p95"].b / found["p95"].a == pytest.approx(shift, abs=0.06)
+    assert "error rate" not in found, "the counts do not say how many failed"
+
+
+def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
+    """Of 60 runs of 2 min 95 % should hold it; fewer than 51 would happen in 1 of 1,000 series."""
+    held = 0
+    for seed in range(60):
+        a, b = both(seed, 120, 1.0).window(0, 120)
+        (p95,) = estimates(a, b, length_s=120, statistics=("p95",))
+        low, high = p95.interval(120, always_valid=False)
+        held += low <= 0 <= high
+    assert held >= 51
+
+
+def test_no_failure_on_either_side_is_still_an_interval_and_a_difference_in_failures_is_called() -> None:
+    a, b = both(1, 60, 1.0).window(0, 60)
+    sent = np.full(60, 40.0)
+    quiet = SideCounts(a.latency, sent, np.zeros(60))
+    failing = SideCounts(b.latency, sent, np.full(60, 2.0))
+    (none,) = estimates(quiet, SideCounts(b.latency, sent, np.zeros(60)), length_s=60, statistics=("error rate",))
+    low, high = none.interval(60, always_valid=False)
+    assert low < 0 < high
+    assert high == pytest.approx(2 * math.sqrt(2 * 0.5 / 4801 / 2400), rel=0.25)
+    (more,) = estimates(quiet, failing, length_s=60, statistics=("error rate",))
+    assert more.difference == pytest.approx(0.05)
+    assert more.interval(60, always_valid=False)[0] > 0.03
+
+
+def test_too_short_too_few_or_none_at_all_gets_no_interval_and_a_reason() -> None:
+    a, b = both(1, 60, 1.0).window(0, 10)
+    (p95,) = estimates(a, b, length_s=10, statistics=("p95",))
+    assert "too short" in p95.lacking
+    few = [SideCounts(one.latency[:, :] * (np.arange(60) < 2)[:, None]) for one in both(1, 60, 1.0).window(0, 60)]
+    (p99,) = estimates(*few, length_s=60, statistics=("p99",))
+    assert "too few for p99" in p99.lacking
+    nothing = SideCounts(np.zeros_like(a.latency))
+    (none,) = estimates(nothing, b, length_s=60, statistics=("mean",))
+    assert none.lacking == "no request succeeded"
+
+
+def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
+    """Four seconds in which only one side stands still make its p99 ten times as high: a count of one event."""
+    rng = np.random.default_rng(5)
+    counts = GrowingCounts()
+    for at in (0, 1):
+        start_s, latency_us = side(rng, np.zeros(300))
+        stalled = (start_s > 100) & (start_s < 104) & (at == 1)
+        counts.add(at, start_s.astype(np.int64), bin_of(np.where(stalled, latency_us + 4_000_000, latency_us)))
+    (p99,) = estimates(*counts.window(0, 300), length_s=300, statistics=("p99",))
+    assert "moments of the run" in p99.lacking
+
+
+def test_values_that_stay_correlated_for_longer_are_resampled_in_longer_blocks() -> None:
+    rng = np.random.default_rng(1)
+    lengths = []
+    for rho in (0.0, 0.6, 0.9):
+        values = np.zeros(600)
+        for at in range(1, 600):
+            values[at] = rho * values[at - 1] + rng.normal()
+        lengths.append(block_length(values))
+    assert lengths[0] <= 3 < lengths[1] < lengths[2] <= 100
+    assert block_length(np.zeros(50)) == 1
+
+
+def test_every_resample_draws_as_many_cells_as_there_are_in_whole_blocks() -> None:
+    weights = block_weights(30, 10, resamples=50)
+    assert (weights.sum(axis=1) == 30).all()
+    starts = np.diff(np.c_[weights, weights[:, :1]], axis=1)
+    assert (np.abs(starts).sum(axis=1) <= 6).all(), "three blocks have three beginnings and three ends"
+
+
+def test_the_bound_for_every_look_is_wider_than_that_for_one_and_hardly_grows() -> None:
+    """Robbins' mixture at α = 5 %, tuned for 2 min: 3.04 deviations there, 3.3 at ten times as long (by hand)."""
+    at_two_minutes, at_twenty = (multiplier(length_s, 1e9, confidence=0.95).always for length_s in (120, 1200))
+    assert at_two_minutes == pytest.approx(3.04, abs=0.02)
+    assert at_twenty == pytest.approx(3.26, abs=0.02)
+    assert multiplier(120, 1e9, confidence=0.95).once == pytest.approx(1.96, abs=0.01)
+    assert multiplier(120, BLOCKS, confidence=0.95).once == pytest.approx(2.145, abs=0.01), "t of 14"
+
+
+def growing(seed: int, shift: float, seconds: int = 400) -> tuple[float, str] | None:
+    """Return when a run ended by itself, and why."""
+    rng = np.random.default_rng(seed)
+    level = 0.2 * np.sin(2 * np.pi * np.arange(seconds) / 100)
+    rule = UntilDecided([parse_margin("p95=5%")], begin_s=10)
+    sides = [side(rng, level, factor) for factor in (1.0, shift)]
+    for now_s in range(1, seconds):
+        for number, (start_s, latency_us) in enumerate(sides, 1):
+            inside = (start_s >= now_s - 1) & (start_s < now_s)
+            rule.add(np.full(int(inside.sum()), number, np.uint8), start_s[inside], latency_us[inside])
+        look = rule.look(float(now_s))
+        if look is not None and look.decided:
+            return float(now_s), look.decided
+    return None
+
+
+@pytest.mark.parametrize(("shift", "said"), [(1.25, "slower by more than 5 %"), (0.95, "not slower by more than 5 %")])
+def test_a_run_that_may_stop_does_so_when_the_margin_is_decided(shift: float, said: str) -> None:
+    ended = growing(2, shift)
+    assert ended is not None
+    at_s, why = ended
+    assert 10 + 5 + 20 <= at_s < 300, "not before there are 20 s of steady load, and long before its end"
+    assert said in why
+
+
+def test_a_difference_on_the_margin_itself_is_not_decided_and_what_is_known_is_said() -> None:
+    rule = UntilDecided([parse_margin("p95=5%")], begin_s=0)
+    rng = np.random.default_rng(1)
+    for number, shift in ((1, 1.0), (2, 1.05)):
+        start_s, latency_us = side(rng, np.zeros(60), shift)
+        rule.add(np.full(len(start_s), number, np.uint8), start_s, latency_us)
+    look = rule.look(60.0)
+    assert look is not None
+    assert (look.decided, look.slower) == ("", (None,))
+    assert look.text.startswith("B p95 +")
+    assert rule.look(61.0) is None, "a look is not repeated at once"
