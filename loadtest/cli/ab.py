@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import options as words
+from . import options as cli
 from .runs import RunsOption
 
 Targets = Annotated[
@@ -63,32 +63,34 @@ MaxDuration = Annotated[
 def ab(  # long by its list of options alone: a line each
     targets: Targets = None,
     command: Commands = None,
-    scenario: words.Scenario = None,
-    get: words.Get = None,
-    label: words.Label = None,
-    yes: words.Yes = False,
+    scenario: cli.Scenario = None,
+    get: cli.Get = None,
+    label: cli.Label = None,
+    yes: cli.Yes = False,
     runs: RunsOption = Path("runs"),
-    users: words.Users = None,
-    spawn_rate: words.SpawnRate = None,
-    duration: words.Duration = None,
-    seed: words.Seed = 1,
-    user_class: words.UserClass = None,
-    shape: words.Shape = None,
-    tags: words.Tags = None,
-    exclude_tags: words.ExcludeTags = None,
-    override_hosts: words.OverrideHosts = False,
+    users: cli.Users = None,
+    spawn_rate: cli.SpawnRate = None,
+    duration: cli.Duration = None,
+    seed: cli.Seed = 1,
+    user_class: cli.UserClass = None,
+    shape: cli.Shape = None,
+    tags: cli.Tags = None,
+    exclude_tags: cli.ExcludeTags = None,
+    override_hosts: cli.OverrideHosts = False,
     margin: Margins = None,
     until_decided: UntilDecided = False,
     max_duration: MaxDuration = None,
-    slo: words.Slo = None,
-    stop_on: words.StopOn = None,
-    default_objective: words.DefaultObjective = True,
-    allow_degraded: words.AllowDegraded = False,
-    workers: words.Workers = None,
-    expect_workers: words.ExpectWorkers = None,
-    bind: words.Bind = "127.0.0.1",
-    port: words.Port = 0,
-    join_timeout: words.JoinTimeout = "60s",
+    slo: cli.Slo = None,
+    stop_on: cli.StopOn = None,
+    default_objective: cli.DefaultObjective = True,
+    allow_degraded: cli.AllowDegraded = False,
+    workers: cli.Workers = None,
+    expect_workers: cli.ExpectWorkers = None,
+    bind: cli.Bind = "127.0.0.1",
+    port: cli.Port = 0,
+    join_timeout: cli.JoinTimeout = "60s",
+    live: cli.LivePort = None,
+    open_it: cli.Open = False,
 ) -> int:
     """Run a scenario against two targets at once, and say whether B is slower than A.
 
@@ -106,7 +108,7 @@ def ab(  # long by its list of options alone: a line each
         python lt.py ab URL_A URL_B -s steady --until-decided --max-duration 20m --margin p99=10%
     """
     given = locals()
-    for ours in ("targets", "command", "margin", "max_duration", "allow_degraded"):
+    for ours in ("targets", "command", "margin", "max_duration", "allow_degraded", "live", "open_it"):
         del given[ours]
 
     from ..core.errors import UsageError
@@ -116,7 +118,7 @@ def ab(  # long by its list of options alone: a line each
     from ..runs.run import run as record
     from .console import TerminalConsole
     from .decision import Decision
-    from .run import _report, written
+    from .run import live_page, print_report, written
 
     sides, arguments = _split(targets or [], command or [])
     if max_duration is not None:
@@ -137,8 +139,9 @@ def ab(  # long by its list of options alone: a line each
         if until_decided and (of_endpoint := [one.text for one in options.margins if one.scope]):
             raise UsageError(f"`--margin {of_endpoint[0]}`: --until-decided takes margins of all requests only.")
         decision = Decision(options.margins, ends=until_decided)
-        recorded = record(options, TerminalConsole(lambda: decision.text), decision.begin)
-    code = _report(recorded.folder, allow_degraded=allow_degraded)
+        page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
+        recorded = record(options, TerminalConsole(page, lambda: decision.text), decision.begin)
+        code = print_report(recorded.folder, allow_degraded=allow_degraded, live=page)
     return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports.analysis.until_decided import UntilDecided
 
 from ..core.margins import Margin
-from ..core.plan import Corner, steady_s
+from ..core.plan import Point, steady_s
 from ..fleet.progress import ProgressSnapshot, Recent
 
 
@@ -28,11 +28,11 @@ class Decision:
         self._rule: UntilDecided | None = None
         self.text = ""
 
-    def begin(self, corners: Sequence[Corner]) -> tuple[Decision, ...]:
+    def begin(self, points: Sequence[Point]) -> tuple[Decision, ...]:
         """Return itself as the run's goal, once the plan says when the load stands at its height."""
         if not self._margins:
             return ()
-        steady = steady_s(corners)
+        steady = steady_s(points)
         self._rule = UntilDecided(self._margins, begin_s=steady[0] if steady else 0.0)
         return (self,)
 

@@ -93,7 +93,7 @@ def run(  # long by its list of options alone: a line each
         options = parse_options(**given)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page))
-        code = _report(recorded.folder, allow_degraded=allow_degraded, live=page)
+        code = print_report(recorded.folder, allow_degraded=allow_degraded, live=page)
     return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
 
 
@@ -138,7 +138,7 @@ def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
             raise
 
 
-def _report(folder: RunFolder, *, allow_degraded: bool, live: LivePage | None) -> int:
+def print_report(folder: RunFolder, *, allow_degraded: bool, live: LivePage | None) -> int:
     """Print the summary, write the page, and return what the objectives came to as an exit code."""
     from reports.render.text import render_text
     from reports.summary.build import build_report

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import FleetError, UsageError
-from ..core.plan import PlanPoint
+from ..core.plan import Point
 from ..fleet.join import invitation, join_secret
 from ..fleet.plan import FleetPlan
 from ..fleet.scenario import Scenario, describe_one
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from ..fleet.fleet import Fleet
 
 
-Goals = Callable[[Sequence[PlanPoint]], tuple[AbortCondition, ...]]
+Goals = Callable[[Sequence[Point]], tuple[AbortCondition, ...]]
 """Given the points of a plan (empty where it is not known), what ends a run in good order once it is so."""
 
 
-def no_goals(points: Sequence[PlanPoint]) -> tuple[AbortCondition, ...]:
+def no_goals(points: Sequence[Point]) -> tuple[AbortCondition, ...]:
     """Return nothing: the run lasts as long as it was planned."""
     del points
     return ()

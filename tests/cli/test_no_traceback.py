@@ -20,7 +20,12 @@ ODD = [
     "latest", "nosuch.py", "K=V", "=", "PORT=1", "none", "512Mi", "0Mi", "9" * 40 + "Gi", "auto", "\udce9",
 ]  # fmt: skip
 
-POISON = {"run": ("--workers", "0"), "emulate": ("--concurrency", "0"), "serve": ("--host", "a..b")}
+POISON = {
+    "run": ("--workers", "0"),
+    "ab": ("--workers", "0"),
+    "emulate": ("--concurrency", "0"),
+    "serve": ("--host", "a..b"),
+}
 """What keeps a verb that starts things from starting any."""
 
 OPTIONS = {
@@ -43,6 +48,20 @@ OPTIONS = {
     "deploy": [
         *("--service", "--project", "--region", "--image", "--build", "--base-image", "--command", "--concurrency"),
         *("--cpu", "--memory", "--min-instances", "--max-instances", "--timeout", "--port", "--env"),
+    ],
+    "ab": [
+        *(
+            "--scenario",
+            "--command",
+            "--label",
+            "--runs",
+            "--users",
+            "--duration",
+            "--max-duration",
+            "--margin",
+            "--slo",
+        ),
+        *("--until-decided", "--workers", "--bind", "--port", "--shape", "--tags"),
     ],
     "nosuch": ["--x"],
 }
