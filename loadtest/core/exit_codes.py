@@ -22,7 +22,7 @@ MEANINGS = {
     ExitCode.HELD: "held, or done",
     ExitCode.MISSED: "an objective was missed, or a margin exceeded",
     ExitCode.USAGE: "wrong usage: nothing was started",
-    ExitCode.UNDECIDED: "undecided: an objective had no data, a margin lies within the interval, or the run is degraded",
+    ExitCode.UNDECIDED: "undecided: an objective had no data, a margin is too close, or the run is degraded",
     ExitCode.UNUSABLE: "the tool or the target could not be used",
     ExitCode.INTERRUPTED: "interrupted: the run so far is kept and can be reported",
 }

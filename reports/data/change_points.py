@@ -1,0 +1,113 @@
+"""Find where the level of a short series of positive numbers changes, and say nothing on noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports.data.histogram import Floats
+
+SEGMENT_AT_LEAST = 3
+"""Runs on either side of a change: one run, or two, may be slow for a reason of their own."""
+
+PENALTY = 5.2
+"""× the variance of the noise × log n is what a change must explain. Calibrated on series of noise alone (seeds that
+the benchmark does not use): one false change in about 400 runs."""
+
+NOISE_AT_LEAST = 0.01
+"""Of a value: runs that agree better than 1 % by chance must not turn the next 2 % into a change."""
+
+CHANGE_AT_LEAST = 0.03
+"""A smaller change is not marked, however sure: nobody would look for its reason."""
+
+OUTLIER = 4.0
+"""Robust deviations from the median of its neighbours: a lone run so far off is left out of the levels."""
+
+GAUSSIAN = 1.4826
+"""Median absolute deviation → standard deviation of a normal distribution."""
+
+NEIGHBOURS = 2
+
+
+def change_points(values: Sequence[float]) -> list[int]:
+    """Return the index of the first value of every new level, in order.
+
+    The segmentation of the logarithms that costs least: squared deviations from each level's mean, plus a penalty for
+    every change (optimal partitioning: Jackson et al. 2005, whose pruned form is PELT, Killick et al. 2012). The noise
+    is taken from neighbouring differences, which a change touches once; changes that are small against their own
+    levels' scatter are taken back. A series of hundreds is short enough for a quadratic search, and a change of one
+    run at its end is not marked before others follow.
+
+    Args:
+        values: above 0, in order of time.
+    """
+    n = len(values)
+    if n < 2 * SEGMENT_AT_LEAST:
+        return []
+    logs = _without_outliers(np.log(np.asarray(values, dtype=np.float64)))
+    noise = max(NOISE_AT_LEAST, _noise(logs))
+    found = _partition(logs, PENALTY * noise**2 * math.log(n))
+    while found:
+        weakest, size = min(((at, _strength(logs, found, at, noise)) for at in found), key=lambda pair: pair[1])
+        if size >= 1.0:
+            break
+        found.remove(weakest)
+    return found
+
+
+def _noise(logs: Floats) -> float:
+    """Return the standard deviation of a value around its level."""
+    differences = np.diff(logs)
+    return float(np.median(np.abs(differences - np.median(differences)))) * GAUSSIAN / math.sqrt(2)
+
+
+def _without_outliers(logs: Floats) -> Floats:
+    """Return the values with lone outliers at the median of their neighbourhood (Hampel's filter)."""
+    limit = OUTLIER * max(NOISE_AT_LEAST, _noise(logs))
+    kept = logs.copy()
+    for at in range(len(logs)):
+        near = logs[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1]
+        middle = float(np.median(near))
+        if abs(logs[at] - middle) > limit:
+            kept[at] = middle
+    return kept
+
+
+def _partition(logs: Floats, penalty: float) -> list[int]:
+    """Return the begins of all levels but the first, of the partition that costs least."""
+    n = len(logs)
+    sums, squares = np.r_[0.0, np.cumsum(logs)], np.r_[0.0, np.cumsum(logs**2)]
+    best = np.full(n + 1, np.inf)
+    best[0] = -penalty
+    begin_of = np.zeros(n + 1, dtype=np.int64)
+    for end in range(SEGMENT_AT_LEAST, n + 1):
+        begins = np.arange(end - SEGMENT_AT_LEAST + 1)
+        total = sums[end] - sums[begins]
+        cost = best[begins] + squares[end] - squares[begins] - total**2 / (end - begins) + penalty
+        begin_of[end] = at = int(np.argmin(cost))
+        best[end] = cost[at]
+    found, end = [], n
+    while end > 0:
+        end = int(begin_of[end])
+        if end > 0:
+            found.append(end)
+    return found[::-1]
+
+
+def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
+    """Return how far a change stands above what is marked: 1 is just enough."""
+    edges = [0, *changes, len(logs)]
+    place = edges.index(at)
+    before, after = logs[edges[place - 1] : at], logs[at : edges[place + 1]]
+    size = abs(float(after.mean() - before.mean()))
+    freedom = len(before) + len(after) - 2
+    squares = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
+    scatter = math.sqrt((squares + 4 * noise**2) / (freedom + 4))  # as if four more had the noise of the whole series
+    deviation = scatter * math.sqrt(1 / len(before) + 1 / len(after))
+    return min(size / math.log1p(CHANGE_AT_LEAST), size / (SURE * deviation))
+
+
+SURE = 3.2
+"""Standard deviations between two levels: the search has chosen the best of many places."""
