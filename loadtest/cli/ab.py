@@ -121,9 +121,9 @@ def ab(  # long by its list of options alone: a line each
     from .run import live_page, print_report, written
 
     sides, arguments = _split(targets or [], command or [])
-    if max_duration is not None:
-        if not until_decided:
-            raise UsageError(f"`--max-duration {max_duration}`: valid only with --until-decided; else give --duration.")
+    if max_duration is not None and not until_decided:
+        raise UsageError(f"`--max-duration {max_duration}`: valid only with --until-decided; else give --duration.")
+    if until_decided:
         if duration is not None:
             raise UsageError(f"`--duration {duration}`: --until-decided takes --max-duration in its place.")
         given["duration"] = max_duration

@@ -86,7 +86,7 @@ class UntilDecided:
 def _judged(margin: Margin, found: Estimate, length_s: float) -> tuple[str, bool | None, tuple[float, float] | None]:
     """Return what is known of a margin in words, whether it is exceeded, and the interval that says so."""
     if found.lacking:
-        return f"{margin.statistic}: too little yet", None, None
+        return f"B {margin.statistic}: {found.lacking}", None, None
     ends = found.interval(length_s, always_valid=True)
     low, high = (math.expm1(end) for end in ends)
     said = f"B {margin.statistic} {formats.change(math.expm1(found.difference))} ({formats.change_interval(low, high)})"
