@@ -94,15 +94,15 @@ def one_run(case: Case, seed: int) -> list[tuple[str, str, bool]]:
         counts.add(side, start_s.astype(np.int64), bin_of(latency_us))
     a, b = counts.window(0, SECONDS)
     found = []
-    for one in estimates(a, b, length_s=SECONDS, statistics=("p50", "p95", "p99", "mean", "throughput")):
-        if one.lacking:
-            found.append((one.statistic, "none", True))
+    for estimate in estimates(a, b, length_s=SECONDS, statistics=("p50", "p95", "p99", "mean", "throughput")):
+        if estimate.lacking:
+            found.append((estimate.statistic, "none", True))
             continue
-        low, high = one.interval(SECONDS, always_valid=False)
-        truth = 0.0 if one.statistic == "throughput" else math.log(case.shift)
+        low, high = estimate.interval(SECONDS, always_valid=False)
+        truth = 0.0 if estimate.statistic == "throughput" else math.log(case.shift)
         ratio = math.log1p(MARGIN), math.log1p(-MARGIN)
         verdict = "slower" if low > ratio[0] else "faster" if high < ratio[1] else "not called"
-        found.append((one.statistic, verdict, low <= truth <= high))
+        found.append((estimate.statistic, verdict, low <= truth <= high))
     return found
 
 

@@ -69,8 +69,8 @@ def _lines(scope: Scope, *, always_valid: bool) -> Iterator[ComparedLine]:
         return
     width_s = max(1, -(-window.length_s // CELLS))
     a, b = (_counts(part, window, width_s) for part in (*scope.a, *scope.b))
-    for one in estimates(a, b, length_s=float(window.length_s)):
-        yield _line(scope, one, window, width_s, always_valid=always_valid)
+    for estimate in estimates(a, b, length_s=float(window.length_s)):
+        yield _line(scope, estimate, window, width_s, always_valid=always_valid)
 
 
 def _common(scope: Scope) -> Window:
