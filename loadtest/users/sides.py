@@ -270,13 +270,14 @@ def split_users() -> None:
 
 def _seed_choices() -> None:
     """Have every choice of a task, and what follows it up to the first wait, be drawn alike by twins."""
-    from locust import SequentialTaskSet, TaskSet
+    from locust import TaskSet
 
-    from .fast_user import FastTasks
-
-    for tasks in (TaskSet, SequentialTaskSet, FastTasks):
+    waiting: list[Any] = [TaskSet]
+    while waiting:
+        tasks = waiting.pop()
+        waiting += tasks.__subclasses__()
         if "get_next_task" in vars(tasks):
-            setattr(tasks, "get_next_task", _seeded(tasks.get_next_task))  # noqa: B010 - mypy: a method is assigned
+            tasks.get_next_task = _seeded(tasks.get_next_task)
 
 
 def _seeded(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
