@@ -20,7 +20,7 @@ demo: $(READY)  ## the main job: 300 users against the bundled service, recorded
 test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 
-slow: $(READY)  ## the tests that take minutes or need extra tools
+slow: $(READY)  ## the tests that take long or need extra tools: about 25 min on 2 cores
 	$(PY) -m pytest -m "slow and not long" -n $(JOBS) --dist loadfile --timeout 1200 --reruns $(RERUNS) $(SLOW)
 
 long: $(READY)  ## the sweeps: every client × behaviour × end, thousands of commands and damaged runs (about an hour)
