@@ -15,8 +15,8 @@ from pathlib import Path
 import trustme
 
 CONFIG = """
-daemon off; worker_processes 1; pid nginx.pid; error_log error.log;
-events {{ worker_connections 4096; }}
+daemon off; worker_processes 1; worker_rlimit_nofile 16500; pid nginx.pid; error_log error.log;
+events {{ worker_connections 16384; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; default_type application/json;
   client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
