@@ -32,6 +32,15 @@ def list_recorded(
     output: Annotated[
         ListFormat, typer.Option("--format", help="A table, or one line per run for other programs.")
     ] = ListFormat.TEXT,
+    trend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCENARIO",
+            help="p95 of this scenario's complete runs over time instead, per target: where its level changes, and the "
+            "commit, version or setting that changed first.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """List the recorded runs, oldest first: when (UTC), how long, how many requests, how each ended, and its label.
 
@@ -41,11 +50,15 @@ def list_recorded(
         python lt.py runs
 
         python lt.py runs --format csv --runs /mnt/shared/runs
+
+        python lt.py runs --trend ramp300
     """
     from ..recording.catalogue import list_runs
     from .terminal import talk
 
     found = list_runs(runs)
+    if trend is not None:
+        return _print_trend(found, trend, output)
     if output is not ListFormat.TEXT:
         _write_records(found, output)
     elif not found:
@@ -188,6 +201,60 @@ def _write_records(found: list[tuple[RunFolder, Run | None, str]], output: ListF
         writer.writerows(records)
         text = file.getvalue().rstrip("\n")
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_trend(found: list[tuple[RunFolder, Run | None, str]], scenario: str, output: ListFormat) -> int:
+    """Print each series of a scenario with its changes; as JSON with its values."""
+    import json
+
+    from reports.data.history import histories
+    from reports.render.index import entry, measured
+    from reports.render.sentences import change_sentence
+    from reports.render.sparkline import spark
+
+    from ..core.errors import UsageError
+    from .terminal import out, talk
+
+    if output is ListFormat.CSV:
+        raise UsageError("`--format csv`: a trend is text or json.")
+    of_scenario = [one for one in found if one[1] is not None and one[1].scenario.name == scenario]
+    if not of_scenario:
+        known = sorted({run.scenario.name for _, run, _ in found if run is not None})
+        raise UsageError(f"`--trend {scenario}`: no run of it is recorded; there are {', '.join(known) or 'none'}.")
+    series = histories(measured([entry(*one) for one in of_scenario]))
+    if output is ListFormat.JSON:
+        records = [
+            {
+                "scenario": one.scenario,
+                "target": one.target,
+                "label": one.label,
+                "runs": [{"id": run.id, "start": run.day, "p95_ms": run.p95_ms} for run in one.runs],
+                "changes": [
+                    {"run": one.runs[change.at].id, "before_ms": change.before_ms, "after_ms": change.after_ms,
+                     "ratio": change.ratio, "changed_first": list(change.what)}
+                    for change in one.changes
+                ],
+            }
+            for one in series
+        ]  # fmt: skip
+        out.print(json.dumps(records, indent=2), markup=False, highlight=False, soft_wrap=True)
+        return 0
+    counted = sum(len(one.runs) for one in series)
+    if counted < len(of_scenario):
+        talk.print(
+            f"{len(of_scenario) - counted} of {len(of_scenario)} runs are left out: not complete, without a report, or "
+            "alone on their target."
+        )
+    for one in series:
+        name = f"{one.scenario} on {one.target}" + (f", {one.label}" if one.label else "")
+        values = [run.p95_ms for run in one.runs]
+        drawn = f"{spark(values)}  {min(values):.3g} to {max(values):.3g} ms"
+        out.print(f"{name}: p95 of {len(values)} runs  {drawn}", markup=False, highlight=False, soft_wrap=True)
+        for change in one.changes:
+            out.print(f"  {change_sentence(one, change)}", markup=False, highlight=False, soft_wrap=True)
+        if not one.changes:
+            out.print("  no change of level found", markup=False, highlight=False)
+    return 0
 
 
 RECORD_FIELDS = (

@@ -16,6 +16,7 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.paths import open_file
 from loadtest.recording.run import Run
 from reports.data import formats
+from reports.data.history import History, Measured, histories
 from reports.model import Quantile, Report
 from reports.render import sentences
 from reports.render.html import content_security_policy, page_file, template
@@ -41,6 +42,7 @@ class Entry:
         spikes: how many.
         verdict: what its objectives came to; "" without a report.
         why: why the run cannot be read, else "".
+        run: its record; None where it cannot be read.
     """
 
     id: str
@@ -56,11 +58,16 @@ class Entry:
     spikes: int | None = None
     verdict: str = ""
     why: str = ""
+    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """p95 of one scenario on one target, oldest run first, with the points of its line in px."""
+    """p95 of one scenario on one target, oldest run first, with the points of its line in px.
+
+    Attributes:
+        changes: where its level changes, as the x of the mark and the sentence.
+    """
 
     scenario: str
     target: str
@@ -68,6 +75,7 @@ class Trend:
     last_ms: float
     highest_ms: float
     points: tuple[tuple[float, float], ...]
+    changes: tuple[tuple[float, str], ...]
 
     @property
     def line(self) -> str:
@@ -105,7 +113,7 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
         with open_file(folder.summary, limit=MAX_SUMMARY_BYTES) as file:
             report = Report.model_validate_json(file.read())
     except (OSError, RunFolderError, ValidationError):
-        return Entry(*common)
+        return Entry(*common, run=run)
     summary = report.runs[0]
     return Entry(
         *common,
@@ -114,24 +122,32 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
         p95=sentences.quantile_of(sentences.main_latency(summary), 0.95),
         spikes=len(summary.spikes),
         verdict=sentences.verdict(report),
+        run=run,
     )
 
 
+def measured(entries: Sequence[Entry]) -> list[Measured]:
+    """Return the runs that can be read with their p95."""
+    return [Measured(entry.run, entry.p95.value_ms if entry.p95 else None) for entry in entries if entry.run]
+
+
 def trends(entries: Sequence[Entry]) -> list[Trend]:
-    """Return the trend of each scenario and target that has two runs with a p95 or more."""
-    values: dict[tuple[str, str], list[float]] = {}
-    for run in entries:
-        if run.p95 and run.p95.value_ms is not None:
-            values.setdefault((run.scenario, run.target), []).append(run.p95.value_ms)
-    return [_trend(scenario, target, p95) for (scenario, target), p95 in sorted(values.items()) if len(p95) > 1]
+    """Return the trend of each series that has two complete runs with a p95 or more."""
+    return [_trend(history) for history in histories(measured(entries))]
 
 
-def _trend(scenario: str, target: str, p95_ms: list[float]) -> Trend:
+def _trend(history: History) -> Trend:
+    p95_ms = [run.p95_ms for run in history.runs]
     top = max(p95_ms) or 1.0
     across = (TREND_WIDTH - 2 * TREND_ROOM) / (len(p95_ms) - 1)
     up = TREND_HEIGHT - 2 * TREND_ROOM
     points = tuple((TREND_ROOM + at * across, TREND_ROOM + up * (1 - ms / top)) for at, ms in enumerate(p95_ms))
-    return Trend(scenario, target, p95_ms[0], p95_ms[-1], max(p95_ms), points)
+    target = history.target if history.label is None else f"{history.target}, {history.label}"
+    changes = tuple(
+        (TREND_ROOM + (change.at - 0.5) * across, sentences.change_sentence(history, change))
+        for change in history.changes
+    )
+    return Trend(history.scenario, target, p95_ms[0], p95_ms[-1], max(p95_ms), points, changes)
 
 
 def render_index(entries: Sequence[Entry]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from reports.data import formats as f
 from reports.data import rules
+from reports.data.history import Change, History
 from reports.model import (
     ComparedLine,
     Comparison,
@@ -334,6 +335,16 @@ def compared_interval(line: ComparedLine) -> str:
 def _points(ratio: float) -> str:
     """Return a difference of two shares in percentage points."""
     return f"{'−' if ratio < 0 else '+'}{abs(100 * ratio):.2f} pp"
+
+
+def change_sentence(history: History, change: Change) -> str:
+    """Return where the level of a series of runs changes, by how much, and what changed first."""
+    run = history.runs[change.at]
+    moved = "rose" if change.ratio > 0 else "fell"
+    by = f.change(abs(change.ratio)).removeprefix("+")
+    said = f"p95 {moved} by {by} ({f.ms(change.before_ms)} → {f.ms(change.after_ms)}) with run {run.id} of {run.day}"
+    what = f.listing(list(change.what)) if change.what else "nothing that runs record"
+    return f"{said}; changed first: {what}."
 
 
 def verdict_text(line: ComparedLine, comparison: Comparison) -> str:

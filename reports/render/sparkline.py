@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reports.data import formats
 from reports.model import RunSummary
 
@@ -12,11 +14,16 @@ WIDTH = 60
 def p95_over_time(run: RunSummary) -> str:
     """Return the run's p95 as a line of blocks, a space where nothing was measured; "" when it never was."""
     values = run.series.columns.get("p95_ms", [])
+    top = max((value for value in values if value is not None), default=None)
+    return f"p95 of {formats.printable(run.name)}, 0 to {formats.ms(top)}: {spark(values)}" if top else ""
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """Return numbers as at most WIDTH blocks from zero to the highest, each the highest of its slice."""
     width = min(WIDTH, len(values))
     slices = [values[at * len(values) // width : (at + 1) * len(values) // width] for at in range(width)]
     highest = [max((value for value in part if value is not None), default=None) for part in slices]
     top = max((value for value in highest if value is not None), default=None)
     if not top:
         return ""
-    blocks = (" " if value is None else BLOCKS[min(7, int(8 * value / top))] for value in highest)
-    return f"p95 of {formats.printable(run.name)}, 0 to {formats.ms(top)}: {''.join(blocks)}"
+    return "".join(" " if value is None else BLOCKS[min(7, int(8 * value / top))] for value in highest)

@@ -1,0 +1,170 @@
+"""Put recorded runs into series that may be compared over time, and mark where their level changes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from loadtest.recording.run import Outcome, Run
+from reports.data.change_points import change_points
+
+NEAR_RUNS = 2
+"""What was changed up to two runs before a mark is named with it: the mark is that exact."""
+
+VERSIONS = ("lt", "locust", "python")
+"""Of the versions that a run records, those that may change what it measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One run of a series.
+
+    Attributes:
+        id: the folder's name.
+        day: when it began.
+        p95_ms: of its steady phase, else of the whole run.
+        facts: what might have changed it, by name: commit, revision, limits, versions, options, machine.
+    """
+
+    id: str
+    day: str
+    label: str | None
+    p95_ms: float
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of level.
+
+    Attributes:
+        at: index into the series of the first run at the new level.
+        before_ms, after_ms: the medians of the runs on either side, up to the next change.
+        what: what the record says was changed first, as "commit 1a2b3c4 → 5d6e7f8"; empty: nothing that it records.
+    """
+
+    at: int
+    before_ms: float
+    after_ms: float
+    what: tuple[str, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The change as a ratio − 1."""
+        return self.after_ms / self.before_ms - 1
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The runs of one scenario on one target, and of one label where labels take turns, oldest first."""
+
+    scenario: str
+    target: str
+    label: str | None
+    runs: tuple[PastRun, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run with what its report measured; `p95_ms` is None where it has no report, or no p95 in it."""
+
+    run: Run
+    p95_ms: float | None
+
+
+def histories(measured: Sequence[Measured], *, scenario: str | None = None) -> list[History]:
+    """Return the series of at least two runs, by scenario and target.
+
+    Only complete runs with a p95 count. Where labels take turns (v1, v2, v1, v2) each label is a series of its own;
+    where one label follows another the change of label is a change like others.
+
+    Args:
+        measured: oldest first.
+        scenario: only this one; None: all.
+    """
+    found: dict[tuple[str, str], list[Measured]] = {}
+    for one in measured:
+        run = one.run
+        complete = run.outcome is Outcome.COMPLETE and not run.sides
+        if complete and one.p95_ms and scenario in (None, run.scenario.name):
+            found.setdefault((run.scenario.name, _target(run)), []).append(one)
+    made = []
+    for (name, target), runs in sorted(found.items()):
+        for label, of_label in _by_label(runs):
+            if len(of_label) > 1:
+                past = tuple(_past(one) for one in of_label)
+                made.append(History(name, target, label, past, changes_of(past)))
+    return made
+
+
+def changes_of(runs: Sequence[PastRun]) -> tuple[Change, ...]:
+    """Return where the level of a series changes, each with what changed first."""
+    values = [run.p95_ms for run in runs]
+    marks = change_points(values)
+    edges = [0, *marks, len(runs)]
+    return tuple(
+        Change(at, _level(values[before:at]), _level(values[at:after]), _what_changed(runs, at))
+        for before, at, after in zip(edges, edges[1:], edges[2:], strict=False)
+    )
+
+
+def _level(values: Sequence[float]) -> float:
+    return math.exp(float(np.median(np.log(values))))
+
+
+def _what_changed(runs: Sequence[PastRun], at: int) -> tuple[str, ...]:
+    """Return what changed from one run to the next at a mark; else at the run nearest to it within NEAR_RUNS."""
+    for distance in range(NEAR_RUNS + 1):
+        for place in dict.fromkeys((at - distance, at + distance)):
+            if 0 < place < len(runs) and (said := _differences(runs[place - 1], runs[place])):
+                return said if not distance else tuple(f"{one} (at {runs[place].id})" for one in said)
+    return ()
+
+
+def _differences(before: PastRun, after: PastRun) -> tuple[str, ...]:
+    names = dict.fromkeys([*before.facts, *after.facts])
+    return tuple(
+        f"{name} {before.facts.get(name) or 'none'} → {after.facts.get(name) or 'none'}"
+        for name in names
+        if before.facts.get(name) != after.facts.get(name)
+    )
+
+
+def _past(measured: Measured) -> PastRun:
+    run = measured.run
+    assert measured.p95_ms is not None
+    limits = run.target.limits.model_dump(exclude_none=True)
+    facts = {
+        "commit": (run.git_commit or "")[:10],
+        "revision": run.target.revision or "",
+        "label": run.label or "",
+        "scenario file": run.scenario.sha256[:10],
+        **{
+            name.replace("_", " "): f"{value:g}" if isinstance(value, float) else str(value)
+            for name, value in limits.items()
+        },
+        **{name: run.versions.get(name, "") for name in VERSIONS},
+        **{name: str(run.options.get(name) or "") for name in ("users", "spawn_rate", "duration_s", "workers")},
+        "machine": str(run.host.get("name") or ""),
+    }
+    return PastRun(run.id, f"{run.start:%Y-%m-%d %H:%M}", run.label, measured.p95_ms, facts)
+
+
+def _target(run: Run) -> str:
+    """Return what a run was against: its kind, and the service where there are several of a kind."""
+    target = run.target
+    place = target.service if target.service else target.url if target.kind == "url" else None
+    return target.kind if place is None or target.kind == "local" else f"{target.kind} {place}"
+
+
+def _by_label(runs: Sequence[Measured]) -> list[tuple[str | None, list[Measured]]]:
+    """Return the runs as one series, or by label where a label comes back after another."""
+    stretches = [label for label, _ in itertools.groupby(one.run.label for one in runs)]
+    if len(stretches) == len(set(stretches)):
+        return [(None, list(runs))]
+    return [(label, [one for one in runs if one.run.label == label]) for label in dict.fromkeys(stretches)]
