@@ -245,14 +245,14 @@ def _print_trend(found: list[tuple[RunFolder, Run | None, str]], scenario: str, 
             f"{len(of_scenario) - counted} of {len(of_scenario)} runs are left out: not complete, without a report, or "
             "alone on their target."
         )
-    for one in series:
-        name = f"{one.scenario} on {one.target}" + (f", {one.label}" if one.label else "")
-        values = [run.p95_ms for run in one.runs]
+    for history in series:
+        name = f"{history.scenario} on {history.target}" + (f", {history.label}" if history.label else "")
+        values = [run.p95_ms for run in history.runs]
         drawn = f"{spark(values)}  {min(values):.3g} to {max(values):.3g} ms"
         out.print(f"{name}: p95 of {len(values)} runs  {drawn}", markup=False, highlight=False, soft_wrap=True)
-        for change in one.changes:
-            out.print(f"  {change_sentence(one, change)}", markup=False, highlight=False, soft_wrap=True)
-        if not one.changes:
+        for change in history.changes:
+            out.print(f"  {change_sentence(history, change)}", markup=False, highlight=False, soft_wrap=True)
+        if not history.changes:
             out.print("  no change of level found", markup=False, highlight=False)
     return 0
 

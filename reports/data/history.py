@@ -88,11 +88,11 @@ def histories(measured: Sequence[Measured], *, scenario: str | None = None) -> l
         scenario: only this one; None: all.
     """
     found: dict[tuple[str, str], list[Measured]] = {}
-    for one in measured:
-        run = one.run
+    for each in measured:
+        run = each.run
         complete = run.outcome is Outcome.COMPLETE and not run.sides
-        if complete and one.p95_ms and scenario in (None, run.scenario.name):
-            found.setdefault((run.scenario.name, _target(run)), []).append(one)
+        if complete and each.p95_ms and scenario in (None, run.scenario.name):
+            found.setdefault((run.scenario.name, _target(run)), []).append(each)
     made = []
     for (name, target), runs in sorted(found.items()):
         for label, of_label in _by_label(runs):

@@ -20,6 +20,7 @@ from loadtest.recording.frames import (
     MAGIC,
     MAX_PAYLOAD_BYTES,
     OUTCOMES,
+    SIDES,
     Frame,
     SpoolReader,
     decode_frame,
@@ -39,7 +40,8 @@ def any_frame(draw: st.DrawFn) -> Frame:
     strings = ("", *draw(st.lists(st.text(max_size=20), max_size=4)))
     columns = {}
     for name, code in COLUMNS.items():
-        low, high = LIMITS.get(code, (0, len(OUTCOMES) - 1 if name == "outcome" else len(strings) - 1))
+        highest = {"outcome": len(OUTCOMES) - 1, "side": len(SIDES) - 1}.get(name, len(strings) - 1)
+        low, high = LIMITS.get(code, (0, highest))
         columns[name] = array(code, draw(st.lists(st.integers(low, high), min_size=rows, max_size=rows)))
     return Frame(
         worker=draw(st.text(max_size=20)),
