@@ -37,6 +37,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Heatmap(Part):
+    """How many successful requests began in each stretch of time and took how long."""
+
+    from_s: float
+    step_s: float
+    edges_ms: Annotated[list[float], Field(description="of the bands of latency, ascending; one more than bands")]
+    counts: Annotated[list[list[int]], Field(description="a list per band, the fastest first, of a count per stretch")]
+
+
 class Quantile(Part):
     """One percentile of a population of latencies, with its 95 % order-statistic interval."""
 
@@ -299,7 +308,20 @@ class Endpoint(Part):
     failures: Annotated[int, Shown("failed", "failures")]
     min_ms: Annotated[float | None, Field(description="the fastest successful request"), Shown("min", "ms")] = None
     mean_ms: Annotated[float | None, Field(description="of successful requests"), Shown("mean", "ms")] = None
+    mean_bytes: Annotated[
+        float | None, Field(description="of an answer's body, failed ones included"), Shown("size", "bytes")
+    ] = None
+    bytes_per_s: Annotated[
+        float | None, Field(description="of all answers' bodies, over the run"), Shown("transferred per s", "bytes")
+    ] = None
     latency: Annotated[list[Quantile], Shown("", "percentiles")]
+    series: Annotated[
+        Timeline | None,
+        Field(
+            description="p50_ms, p95_ms, p99_ms, ok_per_s (by the start of the requests) and failed_per_s of this "
+            "endpoint; of the twelve with the most requests, where there are several"
+        ),
+    ] = None
 
 
 class Failure(Part):
@@ -491,6 +513,7 @@ class RunSummary(Part):
     slow_first: SlowFirst | None
     worst_second: WorstSecond | None = None
     series: Timeline
+    heatmap: Annotated[Heatmap | None, Field(description="None in summaries of older versions")] = None
     warmup: Warmup
     capacity: Capacity | None
     advice: list[Suggestion]

@@ -42,6 +42,16 @@ def ms(value: float | None) -> str:
     return f"{value / 1000:,.1f} s" if abs(value) >= 10_000 else f"{decimal(value)} ms"
 
 
+def size(value: float | None) -> str:
+    """Return bytes with their unit: 40 B, 1.2 kB, 3.4 MB."""
+    if value is None:
+        return ABSENT
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{decimal(value / factor)} {unit}"
+    return f"{decimal(value)} B"
+
+
 def at_least(value: float | None) -> str:
     """Return a censored latency: it took this long or longer."""
     return ABSENT if value is None else f"≥ {ms(value)}"

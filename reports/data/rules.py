@@ -330,3 +330,12 @@ HEADROOM = 1.5
 
 ASSUMED_VCPU, ASSUMED_GIB = cloud_run.CPU, cloud_run.MEMORY_MIB / 1024
 """Cloud Run's defaults, for a run whose limits are not recorded."""
+
+CHARTED_ENDPOINTS = 12
+"""Endpoints, by their requests, whose latency, throughput and failures can be looked at alone in the charts."""
+
+HEATMAP_COLUMNS = 240
+"""Stretches of time of the latency heatmap: four to five pixels each on a wide page."""
+
+HEATMAP_ROWS = 40
+"""Bands of latency of the heatmap, each as wide as the others by factor."""

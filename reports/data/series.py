@@ -15,6 +15,7 @@ from loadtest.recording.arrays import integers
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import CENSORED, FAILED, NOT_THE_SERVICE, OUTCOMES
 from loadtest.recording.run import Run
+from reports.data import rules
 from reports.data.endpoints import EndpointCounter, EndpointIndex, EndpointKey
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally, bin_of, ranked
 from reports.data.instances import InstanceTracker
@@ -150,6 +151,8 @@ class Series:
         by_status: requests per HTTP status; key 0 has no answer. Only statuses that occurred.
         by_endpoint: requests per endpoint.
         failed_by_endpoint: of these, those that failed.
+        bytes_by_endpoint: of all answers.
+        failed_of: failed requests per second of each of the first rules.CHARTED_ENDPOINTS endpoints.
         ok_response_us: sum of the response times of the successful.
         young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
         cells: response times of the successful.
@@ -172,6 +175,8 @@ class Series:
     by_status: dict[int, Ints]
     by_endpoint: Ints
     failed_by_endpoint: Ints
+    bytes_by_endpoint: Ints
+    failed_of: Ints
     ok_response_us: Floats
     young: Ints | None
     cells: Cells
@@ -325,8 +330,10 @@ class _Counting:
             self.by_outcome[outcome] = self._zeros()
         for name in ("ended", "ok_ended", "young"):
             self.sums[name] = self._zeros()
-        for name in ("by_endpoint", "failed_by_endpoint"):
+        for name in ("by_endpoint", "failed_by_endpoint", "bytes_by_endpoint"):
             self.sums[name] = np.zeros(max(1, len(self.index.endpoints)), dtype=np.int64)
+        charted = min(rules.CHARTED_ENDPOINTS, len(self.index.endpoints))
+        self.sums["failed_of"] = np.zeros((charted, self.span.seconds), dtype=np.int64)
         self.sums["ok_response_us"] = np.zeros(self.span.seconds)
 
     def _zeros(self) -> Ints:
@@ -354,7 +361,8 @@ class _Counting:
         self.sums["ok_ended"] += self._count(ended[ok])
         self.sums["ok_response_us"] += np.bincount(second[ok], weights=response[ok], minlength=self.span.seconds)
         self._extremes(outcome, ok, latency, end_us)
-        self.bytes += int(integers(batch.column("bytes"), 0).sum())
+        size = integers(batch.column("bytes"), 0)
+        self.bytes += int(size.sum())
         age = integers(batch.column("instance_age_ms"), -1)
         self.any_age = self.any_age or bool((age >= 0).any())
         number = self.book.numbers(batch.column("instance"))
@@ -365,6 +373,12 @@ class _Counting:
         self.sums["by_endpoint"] += np.bincount(endpoint, minlength=endpoints)
         failed = np.isin(outcome, _FAILED_CODES)
         self.sums["failed_by_endpoint"] += np.bincount(endpoint[failed], minlength=endpoints)
+        of_endpoint = np.bincount(endpoint, weights=size, minlength=endpoints)
+        self.sums["bytes_by_endpoint"] += of_endpoint.astype(np.int64)  # exact: sums below 2⁵³
+        failed_of = self.sums["failed_of"]
+        for at in range(len(failed_of)):
+            if self.sums["failed_by_endpoint"][at]:
+                failed_of[at] += self._count(second[failed & (endpoint == at)])
         bins = bin_of(response)
         cell = (second * (2 * endpoints) + endpoint * 2 + young) * BINS + bins
         self.tally.add(cell[ok])
@@ -397,6 +411,8 @@ class _Counting:
             by_status=self.by_status,
             by_endpoint=self.sums["by_endpoint"][:endpoints],
             failed_by_endpoint=self.sums["failed_by_endpoint"][:endpoints],
+            bytes_by_endpoint=self.sums["bytes_by_endpoint"][:endpoints],
+            failed_of=self.sums["failed_of"],
             ok_response_us=self.sums["ok_response_us"],
             young=self.sums["young"] if self.any_age else None,
             cells=Cells.of(self.tally, self.span.seconds, max(1, endpoints)),

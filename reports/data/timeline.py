@@ -24,6 +24,9 @@ from reports.model import Timeline
 MAX_POINTS = 4000
 """A chart is at most about 1,200 pixels wide: an hour in seconds can still be zoomed threefold without loss."""
 
+MAX_ENDPOINT_POINTS = 600
+"""Of one endpoint among several: twelve of them must not outweigh the run's own lines."""
+
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 PERCENTILES = (0.5, 0.95, 0.99)
@@ -92,6 +95,7 @@ class Chart:
         instances: whether it marks when each instance was first seen.
         generator: whether it is about the load generator itself.
         least: the axis reaches at least so far.
+        heatmap: whether its lines stand over the heatmap of latencies, on a logarithmic axis; of a single run.
     """
 
     id: str
@@ -104,6 +108,7 @@ class Chart:
     instances: bool = False
     generator: bool = False
     least: float = 0.0
+    heatmap: bool = False
 
 
 # ---- how lines are computed
@@ -227,6 +232,17 @@ CHARTS = (
         instances=True,
     ),
     Chart(
+        id="heatmap",
+        title="Latency heatmap",
+        explained="the darker, the more successful requests began then and took so long",
+        unit="ms",
+        lines=(
+            Line("p50_ms", "p50", _quantile_ms(0.5)),
+            Line("p95_ms", "p95", _quantile_ms(0.95)),
+        ),
+        heatmap=True,
+    ),
+    Chart(
         id="failed",
         title="Failures",
         explained="per second, by kind",
@@ -315,15 +331,29 @@ CHARTS = (
 )
 
 
-def step_for(seconds: int) -> int:
-    """Return the width in s of one point so that a run of that length keeps to MAX_POINTS."""
-    return next((step for step in STEPS_S if seconds / step <= MAX_POINTS), STEPS_S[-1])
+def step_for(seconds: int, *, most: int = MAX_POINTS) -> int:
+    """Return the width in s of one point so that a run of that length keeps to `most` points."""
+    return next((step for step in STEPS_S if seconds / step <= most), STEPS_S[-1])
 
 
 def timeline_of(seen: Observed, step_s: int) -> Timeline:
     """Return the run's lines in steps of `step_s`; a line without a single value is left out."""
     columns = {column: _listed(values) for column, values in _known(seen, step_s)}
     return Timeline(from_s=0.0, step_s=float(step_s), columns=columns)
+
+
+def endpoint_timeline(series: Series, endpoint: int, step_s: int) -> Timeline:
+    """Return the lines of one of the first rules.CHARTED_ENDPOINTS endpoints; answers count by their start."""
+    quantiles = series.cells.quantiles(PERCENTILES, series.seconds, width_s=step_s, endpoint=endpoint)
+    columns = {f"p{100 * p:.0f}_ms": us / 1000 for p, us in zip(PERCENTILES, quantiles, strict=True)}
+    answered = series.cells.grid(0, series.seconds, width_s=step_s, endpoint=endpoint).requests()
+    columns["ok_per_s"] = _without_the_cut_end(answered / step_s)
+    failed = np.asarray(series.failed_of[endpoint], dtype=np.float64)
+    if failed.any():
+        columns["failed_per_s"] = _mean(failed, step_s)
+    return Timeline(
+        from_s=0.0, step_s=float(step_s), columns={name: _listed(values) for name, values in columns.items()}
+    )
 
 
 def _known(seen: Observed, step_s: int) -> Iterator[tuple[str, Floats]]:

@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from reports.data import rules
 from reports.data.timeline import CHARTS, Chart
-from reports.model import Report, RunSummary, Spike
+from reports.model import Endpoint, Heatmap, Report, RunSummary, Spike, Timeline
 
 NO_VALUE = np.iinfo(np.int32).min
-HEIGHT_PX, MAIN_HEIGHT_PX = 110, 240
+HEIGHT_PX, MAIN_HEIGHT_PX, HEATMAP_HEIGHT_PX = 110, 240, 190
 SHADES = 4
 """Of each run's colour, and of the colour of failures."""
 
@@ -49,7 +49,21 @@ def payload(report: Report) -> dict[str, Any]:
             for number, (run, spike) in enumerate(spikes(report), 1)
         ],
         "saturated": _saturated(report),
+        "endpoints": charted_endpoints(report),
     }
+
+
+def charted_endpoints(report: Report) -> list[str]:
+    """Return the endpoints that can be looked at alone, those with the most requests first."""
+    each = [endpoint for run in report.runs for endpoint in run.endpoints if endpoint.series is not None]
+    return list(
+        dict.fromkeys(endpoint_name(endpoint) for endpoint in sorted(each, key=lambda endpoint: -endpoint.requests))
+    )
+
+
+def endpoint_name(endpoint: Endpoint) -> str:
+    """Return what the page calls an endpoint."""
+    return f"{endpoint.method} {endpoint.name}".strip()
 
 
 def spikes(report: Report) -> list[tuple[RunSummary, Spike]]:
@@ -80,12 +94,14 @@ class _Grid:
     step_s: float
     length: int
 
-    def place(self, run: RunSummary, column: str, factor: float) -> npt.NDArray[np.float64]:
+    def place(self, timeline: Timeline, column: str, factor: float = 1.0) -> npt.NDArray[np.float64]:
+        """Return a column of a timeline at these times; one of longer steps stands until its next."""
+        values = np.array([math.nan if v is None else v for v in timeline.columns[column]], dtype=np.float64)
+        times = self.from_s + self.step_s * np.arange(self.length)
+        at = np.floor((times - timeline.from_s) / timeline.step_s + 1e-6).astype(np.int64)
+        known = (at >= 0) & (at < len(values))
         placed = np.full(self.length, np.nan)
-        values = np.array([math.nan if v is None else v for v in run.series.columns[column]], dtype=np.float64)
-        times = run.series.from_s + run.series.step_s * np.arange(len(values))
-        at = np.rint((times - self.from_s) / self.step_s).astype(np.int64)
-        placed[at] = values * factor
+        placed[known] = values[at[known]] * factor
         return placed
 
 
@@ -129,7 +145,8 @@ class _Packer:
 
 def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, object] | None:
     series = [line for number, run in enumerate(report.runs) for line in _lines(chart, number, run, report, packer)]
-    if not series:
+    heatmap = report.runs[0].heatmap if chart.heatmap and len(report.runs) == 1 else None
+    if not series or (chart.heatmap and heatmap is None):
         return None
     return {
         "kind": "time",
@@ -137,12 +154,14 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
         "title": chart.title,
         "explained": chart.explained.format_map(vars(rules)),
         "unit": chart.unit,
-        "height": MAIN_HEIGHT_PX if chart.main else HEIGHT_PX,
+        "height": MAIN_HEIGHT_PX if chart.main else HEATMAP_HEIGHT_PX if chart.heatmap else HEIGHT_PX,
         "log": chart.main and _spans_decades(chart, report),
         "main": chart.main,
         "least": chart.least,
         "generator": chart.generator,
         "series": series,
+        "endpoints": _lines_by_endpoint(chart, report, packer),
+        "heat": None if heatmap is None else _heat(heatmap),
         "limits": _limits(report) if chart.main else [],
         "born": [
             {"at_s": instance.first_seen_s, "colour": colour(number, 2)}
@@ -167,9 +186,9 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
         shade = 2 if len(chart.lines) == 1 else min(at + 1, SHADES)
         found.append(
             {
-                "column": packer.add(packer.grid.place(run, line.column, line.factor)),
+                "column": packer.add(packer.grid.place(run.series, line.column, line.factor)),
                 "name": f"{line.name} · {run.name}" if several else line.name,
-                "colour": f"--bad-{min(at, SHADES - 1) + 1}" if chart.failures else colour(number, shade),
+                "colour": _line_colour(chart, number, at, shade),
                 "run": number,
                 "step": line.step,
                 "counted": line.counted,
@@ -178,6 +197,58 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
             }
         )
     return found
+
+
+def _line_colour(chart: Chart, number: int, at: int, shade: int) -> str:
+    """Return the colour of a line: that of failures, of another run over the heatmap's own, else its run's."""
+    if chart.failures:
+        return f"--bad-{min(at, SHADES - 1) + 1}"
+    return colour(number + 1, 3 - at) if chart.heatmap else colour(number, shade)
+
+
+_OF_ENDPOINTS = {"latency": ("p50_ms", "p95_ms", "p99_ms"), "throughput": ("ok_per_s",), "failed": ("failed_per_s",)}
+"""Which of an endpoint's lines take the place of a chart's own, by the chart's id."""
+
+
+def _lines_by_endpoint(chart: Chart, report: Report, packer: _Packer) -> dict[str, list[dict[str, object]]]:
+    """Return the lines that a chart shows instead of its own when an endpoint is looked at alone."""
+    found: dict[str, list[dict[str, object]]] = {}
+    several = len(report.runs) > 1
+    names = {line.column: line.name for line in chart.lines}
+    for number, run in enumerate(report.runs):
+        for endpoint in run.endpoints:
+            for at, column in enumerate(_OF_ENDPOINTS.get(chart.id, ()) if endpoint.series else ()):
+                assert endpoint.series is not None
+                if column not in endpoint.series.columns:
+                    continue
+                name = names.get(column, "failed")
+                line = {
+                    "column": packer.add(packer.grid.place(endpoint.series, column)),
+                    "name": f"{name} · {run.name}" if several else name,
+                    "colour": "--bad-1" if chart.failures else colour(number, at + 1 if chart.main else 2),
+                    "run": number,
+                    "step": False,
+                    "counted": False,
+                    "strong": column not in ("p50_ms", "p99_ms"),
+                    "hidden": chart.main and _hidden(column, runs=len(report.runs)),
+                }
+                found.setdefault(endpoint_name(endpoint), []).append(line)
+    return found
+
+
+def _heat(heatmap: Heatmap) -> dict[str, object]:
+    """Return the counts of a heatmap, packed as the lines are: a column per band of latency."""
+    packer = _Packer(_Grid(heatmap.from_s, heatmap.step_s, len(heatmap.counts[0])))
+    for counts in heatmap.counts:
+        packer.add(np.asarray(counts, dtype=np.float64))
+    return {
+        "from_s": heatmap.from_s,
+        "step_s": heatmap.step_s,
+        "length": packer.grid.length,
+        "edges": heatmap.edges_ms,
+        "most": max(max(counts) for counts in heatmap.counts),
+        **packer.packed(),
+    }
 
 
 def _hidden(column: str, *, runs: int) -> bool:

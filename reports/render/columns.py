@@ -63,6 +63,7 @@ WRITERS: Mapping[str, Writer] = {
     "seconds": _number(f.seconds),
     "waiting": _number(lambda value: f.ABSENT if value is None else f"{f.decimal(value)} s"),
     "percent": _number(f.percent),
+    "bytes": _number(f.size),
     "moment": _number(f.elapsed),
     "failures": Writer(_failures, number=True),
     "settled": Writer(_settled, number=True),

@@ -59,6 +59,7 @@ def render_html(report: Report) -> str:
         title=sentences.title(report),
         sections=drawable(outline(report), drawn),
         charts=drawn,
+        endpoints=data["endpoints"],
         policy=content_security_policy(scripts, style),
         data=embedded_json(data),
         style=Markup(style),

@@ -34,9 +34,14 @@ def live_policy() -> str:
 
 def render_body(report: Report) -> str:
     """Return the header, the table of contents and every part of a report, without its data and its scripts."""
-    drawn = {chart["id"]: chart for chart in charts.payload(report)["charts"]}
+    data = charts.payload(report)
+    drawn = {chart["id"]: chart for chart in data["charts"]}
     return template("body.html.j2").render(
-        report=report, title=sentences.title(report), sections=drawable(outline(report), drawn), charts=drawn
+        report=report,
+        title=sentences.title(report),
+        sections=drawable(outline(report), drawn),
+        charts=drawn,
+        endpoints=data["endpoints"],
     )
 
 

@@ -20,9 +20,10 @@ from reports.data import numbers
 from reports.data.cloud import revisions_in
 from reports.data.exact import Distribution
 from reports.data.failed import failures_of
+from reports.data.heatmap import heatmap_of
 from reports.data.histogram import Bools, Floats
 from reports.data.series import Series
-from reports.data.timeline import THROTTLING, Observed, timeline_of
+from reports.data.timeline import MAX_ENDPOINT_POINTS, THROTTLING, Observed, endpoint_timeline, step_for, timeline_of
 from reports.data.window import Window
 from reports.data.worst_second import worst_second
 from reports.summary.incidents import incidents
@@ -73,6 +74,7 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         outages=list(found.outages),
         slow_first=found.slow_first,
         worst_second=worst_second(series),
+        heatmap=heatmap_of(series),
         series=timeline_of(Observed(series, found.load, found.cloud, found.gauge), step_s),
         warmup=found.warmup,
         capacity=found.capacity,
@@ -169,7 +171,11 @@ def _task_errors(run: Run) -> list[model.TaskError]:
 
 def _endpoints(found: Analysis) -> list[model.Endpoint]:
     series = found.series
-    sent, failed = series.by_endpoint.tolist(), series.failed_by_endpoint.tolist()
+    sent, failed, size = (
+        counts.tolist() for counts in (series.by_endpoint, series.failed_by_endpoint, series.bytes_by_endpoint)
+    )
+    step_s = step_for(series.seconds, most=MAX_ENDPOINT_POINTS)
+    charted = min(len(series.failed_of), len(sent)) if len(sent) > 1 else 0
     return [
         model.Endpoint(
             method=endpoint.method,
@@ -180,6 +186,9 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
             min_ms=latency.min_ms,
             mean_ms=latency.mean_ms,
             latency=_chosen(latency),
+            mean_bytes=int(size[at]) / int(sent[at]) if sent[at] else None,
+            bytes_per_s=int(size[at]) / series.seconds,
+            series=endpoint_timeline(series, at, step_s) if at < charted else None,
         )
         for at, (endpoint, latency) in enumerate(zip(series.endpoints, found.latencies.by_endpoint, strict=True))
     ]

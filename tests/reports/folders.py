@@ -52,7 +52,7 @@ def write_rows(
         "name": pa.array(columns.pop("name", ["/predict"] * count)),
         "method": pa.array(["POST"] * count),
         "outcome": pa.array(list(outcome)),
-        "bytes": pa.array([40] * count, pa.int64()),
+        "bytes": pa.array(columns.pop("bytes", [40] * count), pa.int64()),
         "worker": pa.array(["w1"] * count),
     }
     pq.write_table(pa.table(table | {name: pa.array(values) for name, values in columns.items()}), folder.rows)

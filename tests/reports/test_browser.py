@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from reports.model import Report
 from reports.render.html import render_html
 from reports.render.index import render_index
+from reports.summary.build import build_report
 from tests.reports import sample
 from tests.reports.browser import AXE, CHROMIUM, launch
+from tests.reports.folders import write_rows
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)")
 
@@ -34,8 +37,26 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "two.html").write_text(render_html(sample.report()), encoding="utf-8")
     (home / "one.html").write_text(render_html(sample.report(sample.run())), encoding="utf-8")
     (home / "hostile.html").write_text(render_html(sample.hostile()), encoding="utf-8")
+    (home / "eight.html").write_text(render_html(eight_endpoints(home)), encoding="utf-8")
     (home / "index.html").write_text(render_index([]), encoding="utf-8")
     return home
+
+
+def eight_endpoints(home: Path) -> Report:
+    """A run of eight endpoints, of which the second slows down and the third fails."""
+    count, names = 4_000, [f"/e{at}" for at in range(8)]
+    which = [at % 8 for at in range(count)]
+    at_s = [at * 0.02 for at in range(count)]
+    slow = [kind == 1 and 40 <= second < 55 for kind, second in zip(which, at_s, strict=True)]
+    folder = write_rows(
+        home / "runs",
+        latency_us=[(kind + 1) * 10_000 * (20 if late else 1) for kind, late in zip(which, slow, strict=True)],
+        start_s=at_s,
+        name=[names[kind] for kind in which],
+        outcome=["http_error" if kind == 2 and at % 16 == 2 else "ok" for at, kind in enumerate(which)],
+        status=[500 if kind == 2 and at % 16 == 2 else 200 for at, kind in enumerate(which)],
+    )
+    return build_report([folder.path])
 
 
 @pytest.fixture
@@ -103,6 +124,39 @@ def test_the_page_lets_nothing_else_run_or_be_fetched(browser: Browser, pages: P
     )
     assert page.evaluate("window.ran") is None
     context.close()
+
+
+def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
+    """Latency, throughput and failures show its own lines, and say so; the rest stays; `all` brings all back."""
+    with opened("eight") as page:
+        before = dict(zip(ids_of(page), canvases(page), strict=True))
+        page.select_option("#endpoint", "POST /e1")
+        alone = dict(zip(ids_of(page), canvases(page), strict=True))
+        changed = {name for name in before if before[name] != alone[name]}
+        assert {"latency", "throughput"} <= changed <= {"latency", "throughput", "failed"}
+        assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of POST /e1 ")
+        page.focus("#latency")
+        page.keyboard.press("Home")
+        assert "p95 20 ms" in page.inner_text("#spoken")  # of this endpoint alone: all of them have 80 ms
+        page.select_option("#endpoint", "")
+        assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of successful requests")
+        page.keyboard.press("Escape")
+
+
+def test_the_heatmap_is_drawn_and_stands_in_a_table(opened: Opened) -> None:
+    with opened("eight") as page:
+        page.click("#heatmap-table summary")
+        heads = page.locator("#heatmap-table th").all_inner_texts()
+        assert heads[0] == "elapsed"
+        assert len(heads) == 41
+        cells = page.locator("#heatmap-table td").all_inner_texts()
+        counts = [int(text.replace(",", "")) for at, text in enumerate(cells) if at % 41]
+        assert sum(counts) == 4_000 - 250
+
+
+def ids_of(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(".chart[tabindex]", "all => all.map(chart => chart.id)")
+    return found
 
 
 @pytest.mark.parametrize("name", ["one", "two"])

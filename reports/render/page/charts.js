@@ -24,9 +24,18 @@
     });
   };
   let [page, columns, step, times, first, last] = [null, [], 1, [], 0, 1];
+  let endpoint = ""; // looked at alone; "": all of them
+  const choose = () => {
+    for (const spec of page.charts) spec.series = spec.endpoints?.[endpoint] ?? spec.all;
+  };
   const load = async (data) => {
     columns = await unpack(data.time);
+    for (const spec of data.charts) {
+      spec.all = spec.series;
+      if (spec.heat) spec.heat.bands = await unpack(spec.heat);
+    }
     page = data;
+    choose();
     step = page.time.step_s;
     times = Array.from({ length: page.time.length }, (_, i) => page.time.from_s + i * step);
     first = times[0] ?? 0;
@@ -146,6 +155,27 @@
     }
     ctx.restore();
   };
+  const heat = (chart) => (plot) => { // by the square root of the count: a few requests are still seen beside many
+    const { ctx, bbox } = plot;
+    const { bands, edges, most, from_s, step_s, length } = chart.spec.heat;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.fillStyle = colour("--heat");
+    const tops = edges.map((edge) => plot.valToPos(edge, "y", true));
+    for (let at = 0; at < length; at++) {
+      const left = plot.valToPos(from_s + at * step_s, "x", true);
+      const width = plot.valToPos(from_s + (at + 1) * step_s, "x", true) - left;
+      if (left + width < bbox.left || left > bbox.left + bbox.width) continue;
+      for (let band = 0; band < bands.length; band++) {
+        if (!bands[band][at]) continue;
+        ctx.globalAlpha = 0.1 + 0.9 * Math.sqrt(bands[band][at] / most);
+        ctx.fillRect(left, tops[band + 1], Math.max(1, width), tops[band] - tops[band + 1]);
+      }
+    }
+    ctx.restore();
+  };
   const marks = (chart) => (plot) => {
     const { ctx, bbox } = plot;
     const pixel = devicePixelRatio;
@@ -188,16 +218,17 @@
     : uPlot.join(spec.series.map((series) => [series.x, series.y])));
   const timeChart = (chart) => {
     const { spec, host } = chart;
-    const logarithmic = spec.main && logLatency;
+    const logarithmic = (spec.main && logLatency) || spec.heat;
     const counted = spec.series.some((series, index) => series.counted && chart.shown[index]);
     const plot = new uPlot({
       width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false, min: range[0], max: range[1] },
-        y: logarithmic ? { distr: 3 } : { range: fits(chart) },
+        y: spec.heat ? { distr: 3, range: [spec.heat.edges[0], spec.heat.edges.at(-1)] }
+          : logarithmic ? { distr: 3 } : { range: fits(chart) },
         count: { range: (self, low, high) => [0, Math.max(2, 3 * (high ?? 0))] } }, // in the lowest third
       cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: true }, points: { size: 6 } },
       hooks: {
-        drawClear: [bands(chart)], draw: [marks(chart)],
+        drawClear: spec.heat ? [heat(chart), bands(chart)] : [bands(chart)], draw: [marks(chart)],
         setScale: [(self, key) => { if (key === "x") follow(self); }],
         setCursor: [(self) => read(chart, self.cursor.idx)],
       },
@@ -286,6 +317,12 @@
     if (spec.kind === "plane")
       return tableOf(box, ["line", spec.x_unit, spec.unit],
         spec.series.flatMap((series) => series.x.map((x, i) => [series.name, number(x, ""), number(series.y[i], "")])));
+    if (spec.heat) {
+      const { edges, bands: counts, from_s, step_s, length } = spec.heat;
+      const heads = edges.slice(1).map((edge, band) => `${number(edges[band], "")} – ${number(edge, "")} ms`);
+      return tableOf(box, ["elapsed", ...heads], Array.from({ length }, (_, at) =>
+        [elapsed(from_s + at * step_s), ...counts.map((band) => number(band[at], ""))]));
+    }
     const names = ["elapsed", "UTC", ...spec.series.map((series, i) => `${series.name}${unitOf(spec, i) ? `, ${unitOf(spec, i)}` : ""}`)];
     tableOf(box, names, times.map((t, i) => [elapsed(t), utc(t, 0), ...spec.series.map((series) => number(columns[series.column][i], ""))]));
   };
@@ -422,6 +459,22 @@
     draw();
   };
 
+  const selected = (event) => {
+    if (event.target.id !== "endpoint") return;
+    endpoint = event.target.value;
+    choose();
+    for (const chart of charts) {
+      if (!chart.spec.endpoints?.[endpoint] && chart.spec.series === chart.spec.all && endpoint) continue;
+      chart.shown = chart.spec.series.map((series) => !series.hidden);
+      legendOf(chart);
+      const title = chart.host.closest("figure").querySelector("figcaption");
+      title.firstChild.textContent = `${chart.spec.title}${endpoint && chart.spec.series !== chart.spec.all ? ` of ${endpoint}` : ""} `;
+      byId(`${chart.spec.id}-table`)?.querySelector(".scroll").replaceChildren();
+      fillTable(chart);
+    }
+    draw();
+  };
+
   // ---- the page
   const begin = async (data) => {
     await load(data);
@@ -431,6 +484,7 @@
     press(byId("log"), logLatency);
     if (innerWidth <= 760) for (const part of [...document.querySelectorAll("details.part")].slice(2)) part.open = false;
     document.addEventListener("click", clicked);
+    document.addEventListener("change", selected);
     document.addEventListener("toggle", (event) => {
       if (event.target.matches("details.part") && event.target.open) redraw();
     }, true);
