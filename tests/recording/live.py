@@ -39,6 +39,7 @@ def flushed(seconds: int, *, per_s: int = 40, seed: int = 1, failed_ratio: float
         "instance": np.where(timeout, 0, instance),
         "instance_age_ms": np.where(timeout, -1, start_us // 1000 % (seconds * 1000 // 3)),
         "server_us": np.full(count, -1),
+        "side": np.zeros(count, dtype=int),
     }
     flush = (start_us + latency_us) // 1_000_000
     found, before = [], 0

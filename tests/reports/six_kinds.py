@@ -17,7 +17,7 @@ NAMES = ("/predict", "/search", "/items/{id}", "/cart", "/login", "/health", "/r
 SHARES = (0.4, 0.2, 0.1, 0.1, 0.08, 0.06, 0.04, 0.02)
 USUAL_MS = (20, 35, 8, 50, 90, 1.5, 220, 600)
 
-CALM = Story(seconds=180, users=60.0, ramp_s=30)
+CALM = Story(seconds=180, users=60.0, ramp_s=30, kind="local")
 SPIKES = Story(
     seconds=240,
     users=60.0,
