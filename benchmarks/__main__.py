@@ -11,6 +11,7 @@ from pathlib import Path
 ORDER = (
     "generator",
     "recorder",
+    "answers",
     "accuracy",
     "service",
     "cold_start",

@@ -14,6 +14,7 @@ __version__ = "0.2.0"
 """Of the whole project; pyproject.toml takes it from here, so that it is known where nothing is installed."""
 
 __all__ = [
+    "AnswerCheck",
     "Burst",
     "CloudError",
     "EmulatorError",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    ".core.answers": ("AnswerCheck",),
     ".api": ("RecordedRun", "open_run", "report", "run"),
     ".users.fast_user": ("FastUser",),
     ".users.open_loop": ("OpenLoopUser",),

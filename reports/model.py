@@ -359,6 +359,43 @@ class TaskError(Part):
     traceback: Annotated[str, Field(description="of the first one")]
 
 
+class CheckedEndpoint(Part):
+    """An endpoint whose answers were taken before the load, one at a time, and compared under load."""
+
+    method: Annotated[str, Shown("method")]
+    name: Annotated[str, Shown("endpoint", "long")]
+    references: Annotated[
+        int, Field(description="distinct requests with an answer from before the load"), Shown("asked before", "count")
+    ]
+    requests: Annotated[int, Field(description="under load"), Shown("requests", "count")]
+    compared: Annotated[int, Field(description="of them, those whose answer was compared"), Shown("compared", "count")]
+    wrong: Annotated[int, Field(description="answers that differed"), Shown("differed", "failures")]
+    left_out: Annotated[
+        str, Field(description="why some of its requests have no answer to compare with"), Shown("left out", "long")
+    ] = ""
+
+
+class WrongAnswer(Part):
+    """One answer that differed from the one before the load; texts are shortened, and secrets left out."""
+
+    at_s: Annotated[float, Shown("at", "clock")]
+    method: Annotated[str, Shown("method")]
+    name: Annotated[str, Shown("endpoint", "long")]
+    differs: Annotated[str, Field(description="the fields, as `name: value instead of value`"), Shown("what", "long")]
+    request: Annotated[str, Field(description="the body that was sent"), Shown("request", "payload")]
+    expected: Annotated[str, Field(description="the answer before the load"), Shown("answer alone", "payload")]
+    got: Annotated[str, Field(description="the answer under load"), Shown("under load", "payload")]
+
+
+class AnswerCheck(Part):
+    """How the answers under load compare with those before it (`--check-answers`)."""
+
+    compared: int
+    wrong: int
+    endpoints: list[CheckedEndpoint]
+    examples: Annotated[list[WrongAnswer], Field(description="the first that differed")]
+
+
 class Incident(Part):
     """Something that happened to the recording and that the reader must know of."""
 
@@ -520,6 +557,7 @@ class RunSummary(Part):
     endpoints: list[Endpoint]
     failures: list[Failure]
     task_errors: Annotated[list[TaskError], Field(description="exceptions of the scenario's own code")] = []
+    answers: Annotated[AnswerCheck | None, Field(description="None where they were not compared")] = None
     instances: list[Instance]
     cost: Cost | None
     measured: Measured

@@ -81,7 +81,10 @@ def _bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Compl
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> None:
-    """A run of main, one like it (held or undecided), one with 150 ms more (missed): each as the page writes it."""
+    """A run of main, one like it (held or undecided), one with 400 ms more (missed): each as the page writes it.
+
+    Every prediction takes 100 ms, so that what else this machine does is no regression.
+    """
     for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     try:
@@ -103,10 +106,11 @@ def _wait_for_its_end(pid_file: Path, *, within_s: float = 30) -> None:
 
 def _check_each_run(tmp_path: Path) -> None:
     port = free_port()  # 8080 may be somebody else's here; one for all, since the written scenario names it
-    for label, extra_ms, codes in (("main", 0, ()), ("pull-request", 0, (0, 3)), ("pull-request", 150, (1,))):
+    for label, extra_ms, codes in (("main", 100, ()), ("pull-request", 100, (0, 3)), ("pull-request", 500, (1,))):
         found = {
             name: (code, said) for name, code, said in run_steps(tmp_path, port=port, label=label, extra_ms=extra_ms)
         }
+        _wait_for_its_end(tmp_path / "service.pid")
         gate = found.pop("Compare with main", None)
         assert {name: code for name, (code, _) in found.items()} == dict.fromkeys(found, 0), found
         if codes:

@@ -149,6 +149,33 @@ DefaultObjective = Annotated[
         rich_help_panel=_JUDGE,
     ),
 ]
+CheckAnswers = Annotated[
+    bool,
+    typer.Option(
+        "--check-answers",
+        help="Take the answers to the scenario's first requests before the load, and compare them under load.",
+        rich_help_panel=_JUDGE,
+    ),
+]
+IgnoreField = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore-field",
+        metavar="NAME",
+        help="A field of the answers that may differ, as `request_id` or `meta.time`; repeatable, or with commas.",
+        show_default=False,
+        rich_help_panel=_JUDGE,
+    ),
+]
+AnswerTolerance = Annotated[
+    float,
+    typer.Option(
+        "--answer-tolerance",
+        metavar="RATIO",
+        help="By how much numbers of the answers may differ: relative, or absolute below 1.",
+        rich_help_panel=_JUDGE,
+    ),
+]
 AllowDegraded = Annotated[
     bool,
     typer.Option("--allow-degraded", help="Judge the objectives even if rows are missing.", rich_help_panel=_JUDGE),

@@ -35,6 +35,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 
 METRICS: dict[str, Unit] = {
     "error_rate": Unit.RATIO,
+    "wrong_answers": Unit.COUNT,
     "throughput": Unit.PER_S,
     "instances": Unit.COUNT,
     "cold_starts": Unit.COUNT,
@@ -46,11 +47,17 @@ METRICS: dict[str, Unit] = {
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
 """What the platform tells: undecided where it tells nothing, and known only after a run."""
 
+WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
+"""What is known after a run, and not by endpoint."""
+
 LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
 """What is known only while a run goes on: how long the oldest request in flight has waited."""
 
 IMPLIED = "error_rate < 1%"
 """Judged in every run that bounds errors nowhere else: a run that fails is no pass."""
+
+IMPLIED_OF_ANSWERS = "wrong_answers = 0"
+"""Judged where answers are compared with those before the load, and no objective bounds it."""
 
 GRAMMAR = "METRIC[(PHASE | METHOD NAME[, PHASE])] < | <= | > | >= LIMIT [for DURATION]"
 EXAMPLES = (
@@ -131,16 +138,25 @@ class Objective:
         return self.comparison.startswith("<")
 
 
-def with_implied(texts: Iterable[str], *, implied: bool = True) -> tuple[Objective, ...]:
-    """Return the objectives of a run, with IMPLIED last where none of them bounds errors; without it unless `implied`.
+def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: bool = False) -> tuple[Objective, ...]:
+    """Return the objectives of a run, with those that nobody wrote last.
+
+    Args:
+        texts: as written.
+        implied: whether there are any that nobody wrote.
+        checks_answers: whether answers were compared: IMPLIED_OF_ANSWERS is among them where none bounds it. IMPLIED
+            is where none bounds errors.
 
     Raises:
         ObjectiveError: a text is no objective.
     """
     found = tuple(parse_objective(text) for text in texts)
-    if not implied or any(objective.bounds_errors for objective in found):
+    if not implied:
         return found
-    return (*found, replace(parse_objective(IMPLIED), implied=True))
+    added = [] if any(objective.bounds_errors for objective in found) else [IMPLIED]
+    if checks_answers and not any(objective.metric == "wrong_answers" for objective in found):
+        added.append(IMPLIED_OF_ANSWERS)
+    return (*found, *(replace(parse_objective(text), implied=True) for text in added))
 
 
 def parse_objective(text: str, *, live: bool = False) -> Objective:
@@ -167,15 +183,15 @@ class _Parser:
     def objective(self) -> Objective:
         metric, quantile, unit = self._metric()
         endpoint, phase = self._scope()
-        if metric in PLATFORM_METRICS and endpoint is not None:
-            raise self._error(f"`{metric}` is the platform's: it is not known by endpoint")
+        if metric in WHOLE_METRICS and endpoint is not None:
+            raise self._error(f"`{metric}` is not known by endpoint")
         comparison = self._comparison(unit)
         limit = self._limit(unit)
         window_s = self._window()
         self._space()
         if self.at < len(self.text):
             raise self._error("expected the end, or `for DURATION`")
-        if window_s is not None and (metric in PLATFORM_METRICS or endpoint is not None):
+        if window_s is not None and (metric in WHOLE_METRICS or endpoint is not None):
             raise self._error("`for DURATION` goes with percentiles, error_rate and throughput of all requests")
         return Objective(self.text, metric, quantile, phase, comparison, limit, unit, window_s, endpoint)
 

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,39 @@ NAME = "loadtest"
 """Of this package, where the user's own has not taken it (loadtest/launch.py)."""
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """A sentence about a locustfile that can be imported and cannot be run as asked."""
 
 
-def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of `loadtest.fleet.scenario.Scenario`.
+class Tags:
+    """The tags of the tasks that are run, and of those that are left out."""
+
+    def __init__(self, included: list[str], excluded: list[str]) -> None:
+        self.included, self.excluded = included, excluded
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A locustfile as it will be run: Locust's environment, its user classes and shapes, and what was set for it."""
+
+    environment: Any
+    chosen: dict[str, Any]
+    classes: dict[str, Any]
+    shapes: dict[str, Any]
+    settings: Any
+    tags: Tags
+    source: bytes
+
+
+def load(path: Path, request: dict[str, Any]) -> Loaded:
+    """Import a locustfile and choose of it what a run was asked for.
 
     Args:
         path: of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
 
     Raises:
-        _RefusedError: it cannot be run as asked.
+        RefusedError: it cannot be run as asked.
         Exception: whatever the locustfile raises when it is imported.
     """
     import locust
@@ -44,9 +65,9 @@ def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     try:
         options, settings = read_settings(request["arguments"], path.name)
     except ArgumentsError as error:
-        raise _RefusedError(str(error)) from None
+        raise RefusedError(str(error)) from None
     if not classes:
-        raise _RefusedError(f"{path} defines no Locust user: a scenario needs a class derived from `User` with a task.")
+        raise RefusedError(f"{path} defines no Locust user: a scenario needs a class derived from `User` with a task.")
     chosen = _chosen(classes, request["user_classes"] or settings.values.get("user_classes") or [], path)
     try:
         environment = Environment(
@@ -60,22 +81,28 @@ def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
             for user in config:
                 environment.update_user_class(user)
     except ValueError as error:
-        raise _RefusedError(f"{path}: {error}") from None
+        raise RefusedError(f"{path}: {error}") from None
     except KeyError as error:
-        raise _RefusedError(f"{path}: config-users names {error}; its user classes are {', '.join(classes)}.") from None
-    users = environment.user_classes
-    tags = _Tags(
+        raise RefusedError(f"{path}: config-users names {error}; its user classes are {', '.join(classes)}.") from None
+    tags = Tags(
         request["tags"] or settings.values.get("tags") or [],
         request["exclude_tags"] or settings.values.get("exclude_tags") or [],
     )
     environment.tags, environment.exclude_tags = tags.included or None, tags.excluded or None
-    _require_tasks(users, environment, tags, path)
-    shape = _shape(shapes, request["shape"], path)
+    _require_tasks(environment.user_classes, environment, tags, path)
+    return Loaded(environment, chosen, classes, shapes, settings, tags, source)
+
+
+def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of `loadtest.fleet.scenario.Scenario`; arguments and errors are those of `load`."""
+    loaded = load(path, request)
+    users, settings = loaded.environment.user_classes, loaded.settings
+    shape = _shape(loaded.shapes, request["shape"], path)
     return {
         **_plan(users, shape, request, settings.values),
         "path": str(path),
-        "sha256": hashlib.sha256(source).hexdigest(),
-        "description": (ast.get_docstring(ast.parse(source)) or "").split("\n")[0],
+        "sha256": hashlib.sha256(loaded.source).hexdigest(),
+        "description": (ast.get_docstring(ast.parse(loaded.source)) or "").split("\n")[0],
         "user_classes": sorted(user.__name__ for user in users),
         "hosts": {user.__name__: user.host or None for user in users},
         "http_classes": sorted(user.__name__ for user in users if _speaks_http(user)),
@@ -84,15 +111,11 @@ def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         or None,
         "objectives": tuple(getattr(_module_of(users), "objectives", ())),
         "limits": dict(getattr(_module_of(users), "limits", {})),
-        "arguments": _arguments(chosen, classes, tags, settings.values, request["arguments"]),
+        "arguments": _arguments(loaded, request["arguments"]),
         "secret_options": settings.secret_options,
         "notes": settings.sentences(),
+        "checks_answers": any(_check_answers(user, path) for user in users),
     }
-
-
-class _Tags:
-    def __init__(self, included: list[str], excluded: list[str]) -> None:
-        self.included, self.excluded = included, excluded
 
 
 def _module_of(users: list[Any]) -> Any:
@@ -102,7 +125,7 @@ def _module_of(users: list[Any]) -> Any:
 def _chosen(classes: dict[str, Any], names: Iterable[str], path: Path) -> dict[str, Any]:
     names = list(dict.fromkeys(names))
     if unknown := [name for name in names if name not in classes]:
-        raise _RefusedError(f"`--user-class {unknown[0]}`: {path.name} has {', '.join(classes)}.")
+        raise RefusedError(f"`--user-class {unknown[0]}`: {path.name} has {', '.join(classes)}.")
     return {name: classes[name] for name in names} if names else dict(classes)
 
 
@@ -111,9 +134,9 @@ def _shape(shapes: dict[str, Any], name: str | None, path: Path) -> Any:
     if name == "none":
         return None
     if name is not None and name not in shapes:
-        raise _RefusedError(f"`--shape {name}`: {path.name} has {', '.join(shapes) or 'none'}.")
+        raise RefusedError(f"`--shape {name}`: {path.name} has {', '.join(shapes) or 'none'}.")
     if name is None and len(shapes) > 1:
-        raise _RefusedError(
+        raise RefusedError(
             f"{path.name} has {len(shapes)} load shapes: choose with --shape {' or --shape '.join(shapes)}, or run "
             "without one by --shape none."
         )
@@ -152,7 +175,7 @@ def _speaks_http(user: Any) -> bool:
     return issubclass(user, (HttpUser, FastHttpUser, FastUser))
 
 
-def _require_tasks(users: list[Any], environment: Any, tags: _Tags, path: Path) -> None:
+def _require_tasks(users: list[Any], environment: Any, tags: Tags, path: Path) -> None:
     """Refuse tags that leave nothing to do, with the tags that there are.
 
     A class without tasks of its own may override `run` or give itself tasks later: nothing is said of it.
@@ -164,7 +187,7 @@ def _require_tasks(users: list[Any], environment: Any, tags: _Tags, path: Path) 
     environment._filter_tasks_by_tags()
     if not any(user.tasks for user in with_tasks):
         given = [f"--tags {tag}" for tag in tags.included] + [f"--exclude-tags {tag}" for tag in tags.excluded]
-        raise _RefusedError(
+        raise RefusedError(
             f"`{' '.join(given)}`: no task of {path.name} is left. Its tags are {', '.join(there) or '(none)'}."
         )
 
@@ -176,11 +199,22 @@ def _tags_of(task: Any) -> set[str]:
     return found
 
 
-def _arguments(
-    chosen: dict[str, Any], classes: dict[str, Any], tags: _Tags, settings: dict[str, Any], own: list[str]
-) -> list[str]:
+def _check_answers(user: Any, path: Path) -> bool:
+    """Whether a user class asks for its answers to be compared."""
+    from ..core.answers import AnswerCheck
+
+    asked = getattr(user, "check_answers", None)
+    if asked is not None and not isinstance(asked, bool | AnswerCheck):
+        raise RefusedError(
+            f"{path}: {user.__name__}.check_answers is {asked!r}: give True, False, or AnswerCheck(ignore=(…,))."
+        )
+    return bool(asked)
+
+
+def _arguments(loaded: Loaded, own: list[str]) -> list[str]:
     """Return what Locust's processes are to be given: user classes first, as one of the others may take any number."""
-    arguments = [] if len(chosen) == len(classes) else list(chosen)
+    tags, settings = loaded.tags, loaded.settings.values
+    arguments = [] if len(loaded.chosen) == len(loaded.classes) else list(loaded.chosen)
     arguments += ["--tags", *tags.included] if tags.included else []
     arguments += ["--exclude-tags", *tags.excluded] if tags.excluded else []
     arguments += ["--equal-weights"] if settings.get("equal_weights") else []
@@ -193,7 +227,7 @@ def answer_for(path: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return `describe`'s answer, or {"error": the text that says why there is none}."""
     try:
         return describe(path, request)
-    except _RefusedError as error:
+    except RefusedError as error:
         return {"error": str(error)}
     except BaseException as error:  # a locustfile may raise anything, or exit
         text = format_load_error(error, path)

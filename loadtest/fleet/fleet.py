@@ -19,6 +19,7 @@ import psutil
 from ..core.addresses import LOOPBACK, free_port, is_loopback
 from ..core.errors import FleetError
 from ..recorder.messages import (
+    ANSWERS_VARIABLE,
     BOUNDS_VARIABLE,
     FOLDER_VARIABLE,
     PARENT_VARIABLE,
@@ -104,6 +105,7 @@ class Fleet:
             FOLDER_VARIABLE: str(self.folder.path.resolve()),
             BOUNDS_VARIABLE: plan.bounds(),
             UI_SECRET_VARIABLE: self._ui_secret,
+            **({} if plan.answers is None else {ANSWERS_VARIABLE: str(plan.answers)}),
         }
         self._master = self._start(self._master_arguments(), environment)
         self._workers = [self._start(self._worker_arguments(), {}) for _ in range(options.workers)]

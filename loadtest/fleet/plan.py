@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..core.addresses import LOOPBACK
 from .scenario import Scenario
@@ -41,6 +42,7 @@ class FleetPlan:
         host: the target's base URL; None leaves every user class the one it names.
         join_secret: what a worker has to know to join; empty: nothing.
         environment: variables for every process beside this one's own.
+        answers: the file with the answers from before the load; None where they are not compared.
     """
 
     options: FleetOptions
@@ -48,6 +50,7 @@ class FleetPlan:
     host: str | None
     join_secret: str = field(default="", repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
+    answers: Path | None = None
 
     def bounds(self) -> str:
         """Return what bounds a shape of the scenario's own, for the master."""

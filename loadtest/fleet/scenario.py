@@ -82,6 +82,7 @@ class Scenario(BaseModel):
         arguments: what Locust's processes are to be given so that it runs as described.
         secret_options: those of its own arguments that it declares secret, such as `--key`.
         notes: what was taken from Locust's own configuration and what was not, as sentences.
+        checks_answers: whether a user class asks for its answers to be compared.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,6 +108,7 @@ class Scenario(BaseModel):
     arguments: tuple[str, ...] = ()
     secret_options: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    checks_answers: bool = False
 
     def request_budget(self) -> float | None:
         """Return the most requests the plan can send: its area in user-seconds × requests per user and second."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.errors import UsageError
-from ..core.objectives import LIVE_METRICS, PLATFORM_METRICS, Objective, Unit
+from ..core.objectives import LIVE_METRICS, WHOLE_METRICS, Objective, Unit
 from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
@@ -34,7 +34,7 @@ class StopOn:
     """
 
     def __init__(self, condition: Objective, points: Sequence[Point] = ()) -> None:
-        if condition.endpoint is not None or condition.metric in PLATFORM_METRICS:
+        if condition.endpoint is not None or condition.metric in WHOLE_METRICS:
             raise UsageError(
                 f"`--stop-on {condition.text}`: during a run only percentiles, error_rate and throughput of all "
                 "requests are known; set it with --slo, which is judged after it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,10 @@ from .wire import Answer
 
 PREDICTION_WEIGHT = 5
 """How many predictions a user asks for beside each other request."""
+
+CASE = '''(operation):
+    """Draw from here on the operation's next of 1,000 cases: every process sends the same ones."""
+    draw.seed(f"{SEED}/{next(cases[operation])}")'''
 
 CHECK = '''(answer, *fields):
     """Count an answer as failed when it is not the JSON object that the service's document promises."""
@@ -48,9 +53,14 @@ def locustfile(
     module.imports.update({"import os", "import random"})
     resolve = Resolver(document.spec)
     names: set[str] = set()
-    tasks = [_task(tried, tried.build(module), resolve, names) for tried in sent]
+    written = [(tried, tried.build(module)) for tried in sent]
+    tasks = [_task(tried, code, module, resolve, names) for tried, code in written]
+    draws = any("case(" in task for task in tasks)
     if any("check(" in task for task in tasks):
         module.functions = {"check": CHECK, **module.functions}
+    if draws:
+        module.functions = {"case": CASE, **module.functions}
+        module.imports.update({"import collections", "import itertools"})
     uses_data = data is not None and any("next(data)" in task for task in tasks)
     plain = sorted(line for line in module.imports if line.startswith("import "))
     other = sorted(line for line in module.imports if not line.startswith("import ") and "urllib3" not in line)
@@ -60,7 +70,9 @@ def locustfile(
     title, source_of = _safe(document.title), _safe(document.source)
     head = f'"""Load for {title}: written by `lt init` from {source_of}; edit it as you like.\n\n'
     head += "\n".join(_what_is_in(sent, left_out)) + '\n"""\n'
-    source = f"{head}\n{imports}\n\ndraw = random.Random(f\"{{os.environ.get('LT_SEED', {seed})}}\")\n"
+    source = f"{head}\n{imports}\n\nSEED = os.environ.get('LT_SEED', '{seed}')\ndraw = random.Random(SEED)\n"
+    if draws:
+        source += "cases = collections.defaultdict(lambda: itertools.cycle(range(1_000)))\n"
     if uses_data:
         source += f'data = rows({data!r}, order="shuffle")\n'
     if made := module.source():
@@ -83,11 +95,11 @@ def _what_is_in(sent: Sequence[Tried], left_out: Sequence[LeftOut]) -> list[str]
     return lines
 
 
-def _task(tried: Tried, code: RequestCode, resolve: Resolver, names: set[str]) -> str:
+def _task(tried: Tried, code: RequestCode, module: Module, resolve: Resolver, names: set[str]) -> str:
     operation = tried.operation
     name = base = function_name(operation)
     number = 1
-    while name in names or name in ("check", "draw"):
+    while name in names:
         number += 1
         name = f"{base}_{number}"
     names.add(name)
@@ -101,6 +113,8 @@ def _task(tried: Tried, code: RequestCode, resolve: Resolver, names: set[str]) -
     weight = PREDICTION_WEIGHT if operation.method == "POST" else 1
     lines = [f"@task({weight})" if weight > 1 else "@task", f"def {name}(self):"]
     lines.append(f'    """{_safe(operation.title or operation.name).rstrip(".")}."""')
+    if _draws([*code.before, *arguments], module):
+        lines.append(f"    case({name!r})")
     lines += [f"    {statement}" for statement in code.before]
     if fields is None:
         lines.append(f"    self.client.{operation.method.lower()}({', '.join(arguments)})")
@@ -110,6 +124,14 @@ def _task(tried: Tried, code: RequestCode, resolve: Resolver, names: set[str]) -
         )
         lines.append(f"        check({', '.join(['answer', *map(repr, fields)])})")
     return "\n".join(f"    {line}" if line else "" for line in lines)
+
+
+def _draws(statements: Sequence[str], module: Module) -> bool:
+    """Whether statements draw values, themselves or by the functions above the user class."""
+    return any(
+        re.search(r"\bdraw\b", statement) or any(re.search(rf"\b{name}\(", statement) for name in module.functions)
+        for statement in statements
+    )
 
 
 def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> list[str] | None:

@@ -29,6 +29,7 @@ RESERVED = frozenset(
         "collections",
         "itertools",
         "next",
+        "tuple",
         "os",
         "random",
         "task",

@@ -15,7 +15,17 @@ from typing import Any
 
 from .names import constant_name, identifier
 from .operations import Resolver, Schema
-from .schemas import discriminator_values, examples_of, fixed_values, listed, mapped, merged, type_of, whole_number
+from .schemas import (
+    discriminator_values,
+    examples_of,
+    excluded_values,
+    fixed_values,
+    listed,
+    mapped,
+    merged,
+    type_of,
+    whole_number,
+)
 from .texts import FORMATS, SENTENCES, WORDS, number_range, pattern_samples, text_of
 
 DEEPEST = 6
@@ -97,6 +107,14 @@ class Expressions:
         if reference in self.within:
             raise RecursiveSchemaError
         found = merged(schema, self.resolve)
+        excluded = excluded_values(found, self.resolve)
+        if excluded:
+            found = {key: value for key, value in found.items() if key != "not"}
+            return other_than(self._drawn(found, reference, name, depth), excluded)
+        return self._drawn(found, reference, name, depth)
+
+    def _drawn(self, found: Schema, reference: str | None, name: str, depth: int) -> str:
+        """Return an expression for a schema whose references are followed."""
         if depth == 1 and (column := self.columns.get(identifier(name))) is not None:
             return f"str(row[{column!r}])" if type_of(found) == "string" else f"row[{column!r}]"
         if (fixed := fixed_values(found, inner=depth > 0)) is not None:
@@ -125,7 +143,10 @@ class Expressions:
         offered = [] if self.columns else list(examples) or examples_of(found)
         if offered and all(isinstance(each, dict) == (type_of(found) == "object") or not found for each in offered):
             return f"draw.choice({self.module.constant(constant_name(name, 'EXAMPLES'), pretty(offered))})"
-        return self.value(schema, name)
+        try:
+            return self.value(schema, name)
+        except RecursiveSchemaError:  # it has no end that the document tells; the service may know better
+            return "{}"
 
     def _inside(self, reference: str | None) -> Expressions:
         if reference is None:
@@ -195,8 +216,11 @@ class Expressions:
         return f"{self.module.function(function, source)}({'row' if takes_row else ''})"
 
     def _array(self, found: Schema, name: str, depth: int) -> str:
-        if prefix := listed(found.get("prefixItems")):
-            return "[" + ", ".join(self.value(each, name, depth + 1) for each in prefix) + "]"
+        prefix = listed(found.get("prefixItems"))
+        if prefix:
+            rest = max(0, (whole_number(found.get("minItems"), 0) or 0) - len(prefix))
+            items = found.get("items") if isinstance(found.get("items"), dict) else {"type": "integer"}
+            return "[" + ", ".join(self.value(each, name, depth + 1) for each in [*prefix, *[items] * rest]) + "]"
         least, most = whole_number(found.get("minItems"), None), whole_number(found.get("maxItems"), None)
         if least is None and most is None:
             least = most = self.length
@@ -207,7 +231,7 @@ class Expressions:
         assert least is not None
         if depth >= DEEPEST:
             most = least
-        open_length = "minItems" not in found and "maxItems" not in found
+        may_be_empty = not whole_number(found.get("minItems"), 0)
         least, most = min(least, most, 1000), min(most, max(least, 10), 1000)
         if most == 0:
             return "[]"
@@ -221,14 +245,13 @@ class Expressions:
                 items if isinstance(items, dict) else {"type": "string"}, _singular(name), depth + 1
             )
         except RecursiveSchemaError:
-            if least and not open_length:
+            if not may_be_empty:
                 raise
             return "[]"
         size = str(least) if least == most else f"draw.randint({least}, {most})"
-        made = f"[{inner_value} for _ in range({size})]"
         if found.get("uniqueItems") and type_of(inner) in ("string", "integer", "number"):
-            return f"list(dict.fromkeys({made}))"
-        return made
+            return f"list(dict.fromkeys({inner_value} for _ in range({20 * most})))[:{size}]"
+        return f"[{inner_value} for _ in range({size})]"
 
     def _text(self, found: Schema, name: str) -> str:
         least, most = whole_number(found.get("minLength"), 0) or 0, whole_number(found.get("maxLength"), None)
@@ -289,3 +312,9 @@ def pretty(values: list[Any]) -> str:
 
 def _singular(name: str) -> str:
     return name[:-1] if name.endswith("s") and not name.endswith("ss") else name
+
+
+def other_than(expression: str, excluded: list[Any]) -> str:
+    """Return an expression that draws as another one does, but none of these values."""
+    barred = repr(tuple(excluded))
+    return f"next((value for value in ({expression} for _ in range(100)) if value not in {barred}), None)"

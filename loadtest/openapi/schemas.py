@@ -117,3 +117,10 @@ def whole_number(value: Any, default: int | None) -> Any:
     return (
         int(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else default
     )
+
+
+def excluded_values(schema: Schema, resolve: Resolver) -> list[Any]:
+    """Return the plain values that a schema's `not` keeps out; what else it says is left to the trial."""
+    barred = merged(schema.get("not"), resolve)
+    values = [barred["const"]] if "const" in barred else listed(barred.get("enum"))
+    return [each for each in values if each is None or isinstance(each, str | int | float | bool)]

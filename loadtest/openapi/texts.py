@@ -178,6 +178,7 @@ def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 
     from hypothesis import strategies as st
     from hypothesis.errors import HypothesisException
 
+    pattern = python_pattern(pattern)
     try:
         compiled = re.compile(pattern, re.ASCII)
         sized = re.compile(_sized(pattern, least, most), re.ASCII)
@@ -213,6 +214,38 @@ def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 
     except (HypothesisException, re.error, RecursionError, ValueError, KeyError, TypeError):
         return found[:count]
     return sorted(found, key=lambda text: (abs(len(text) - max(least, 8)), text))[:count]
+
+
+def python_pattern(pattern: str) -> str:
+    """Return an ECMA pattern as Python reads it: named groups, and classes of Unicode by their ASCII part."""
+    pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
+    pattern = re.sub(r"\\k<(\w+)>", r"(?P=\1)", pattern)
+    found, inside, at = "", False, 0
+    while at < len(pattern):
+        match = _UNICODE_CLASS.match(pattern, at)
+        if match is not None and (letters := _ASCII_PART.get(match[1])) is not None:
+            found += letters if inside else f"[{letters}]"
+            at = match.end()
+            continue
+        if pattern[at] == "\\":
+            found += pattern[at : at + 2]
+            at += 2
+            continue
+        inside = (inside or pattern[at] == "[") and pattern[at] != "]"
+        found += pattern[at]
+        at += 1
+    return found
+
+
+_UNICODE_CLASS = re.compile(r"\\p\{(?:\w+=)?(\w+)\}")
+_ASCII_PART = {
+    **dict.fromkeys(("L", "Letter", "Alphabetic", "Latin"), "a-zA-Z"),
+    **dict.fromkeys(("Lu", "Uppercase_Letter", "Uppercase"), "A-Z"),
+    **dict.fromkeys(("Ll", "Lowercase_Letter", "Lowercase"), "a-z"),
+    **dict.fromkeys(("N", "Nd", "Number", "Decimal_Number"), "0-9"),
+    **dict.fromkeys(("P", "Punctuation"), "!?.,;:"),
+    **dict.fromkeys(("Z", "Zs", "Separator", "Space_Separator"), " "),
+}
 
 
 def _sized(pattern: str, least: int, most: int | None) -> str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ..core.errors import RunFolderError
 from ..core.row_bounds import MAX_AGE_MS, MAX_BYTES, MAX_LATENCY_MS
 from ..recording.frames import Frame, decode_frame
-from ..recording.run import FailedBodyRecord, RefusalRecord, TaskErrorRecord, TotalsDifferenceRecord
+from ..recording.run import FailedBodyRecord, RefusalRecord, TaskErrorRecord, TotalsDifferenceRecord, WrongAnswerRecord
 from .messages import join_proof
 
 MAX_WORKER_CHARS = 200
@@ -81,6 +81,8 @@ class WorkerReport:
     custom_methods: tuple[str, ...]
     differences: tuple[TotalsDifferenceRecord, ...]
     ended_why: str
+    answers_checked: tuple[int, ...]
+    wrong_answers: tuple[WrongAnswerRecord, ...]
 
 
 MACHINE_COLUMNS = ("machine_cpu_ratio", "machine_steal_ratio", "memory_pressure_ratio")
@@ -157,6 +159,10 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         custom_methods=tuple(_line(method) for method in _list(data.get("custom_methods", ()), "custom_methods")),
         differences=_records(data.get("differences", ()), TotalsDifferenceRecord, "differences"),
         ended_why=_line(data.get("ended_why", "")),
+        answers_checked=tuple(
+            _count(one, "answers_checked") for one in _list(data.get("answers_checked", ()), "answers_checked")
+        ),
+        wrong_answers=_records(data.get("wrong_answers", ()), WrongAnswerRecord, "wrong_answers"),
     )
 
 
@@ -229,7 +235,7 @@ def _list(value: object, name: str) -> list[Any]:
     return list(value)
 
 
-_Kind = TypeVar("_Kind", TaskErrorRecord, FailedBodyRecord, RefusalRecord, TotalsDifferenceRecord)
+_Kind = TypeVar("_Kind", TaskErrorRecord, FailedBodyRecord, RefusalRecord, TotalsDifferenceRecord, WrongAnswerRecord)
 
 
 def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..recording.run import (
+    AnswerCheckRecord,
     ClockJumpRecord,
     FailedBodyRecord,
     PauseRecord,
@@ -13,6 +14,7 @@ from ..recording.run import (
     TaskErrorRecord,
     TotalsDifferenceRecord,
     UnrecordedWorkerRecord,
+    WrongAnswerRecord,
 )
 from . import refusals, task_errors, totals
 from .admission import WorkerReport
@@ -24,6 +26,7 @@ MAX_KEPT = 100
 MAX_TASK_ERRORS = 1_000
 MAX_CUSTOM_METHODS = 50
 MAX_BODIES = 200
+MAX_WRONG_ANSWERS = 10
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Diagnostics:
     custom_methods: set[str] = field(default_factory=set)
     _task_errors: dict[tuple[str, ...], TaskErrorRecord] = field(default_factory=dict)
     _bodies: dict[tuple[str, str, int], FailedBodyRecord] = field(default_factory=dict)
+    _checked: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _wrong: dict[str, tuple[WrongAnswerRecord, ...]] = field(default_factory=dict)
     _refusals: dict[str, tuple[RefusalRecord, ...]] = field(default_factory=dict)
     _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
 
@@ -65,6 +70,10 @@ class Diagnostics:
         for refusal in report.refusals:
             refusal.worker = report.worker
         self._refusals[report.worker] = report.refusals
+        self._checked[report.worker] = report.answers_checked
+        for example in report.wrong_answers:
+            example.worker = report.worker
+        self._wrong[report.worker] = report.wrong_answers
         if report.differences:
             self._differences[report.worker] = report.differences
         room = MAX_CUSTOM_METHODS - len(self.custom_methods)
@@ -78,8 +87,17 @@ class Diagnostics:
         heard = [record for records in self._refusals.values() for record in records]
         run.refusals = refusals.merged([*self.refusals.records(), *heard])
         run.totals_differences = totals.merged([record for some in self._differences.values() for record in some])
+        if run.answer_check is not None:
+            self._fill_answers(run.answer_check)
         run.clock_jumps = self.jumps[:MAX_KEPT]
         run.pauses = self.pauses[:MAX_KEPT]
         run.unrecorded_workers = list(self.unrecorded.values())[:MAX_KEPT]
         run.starts_not_known = sorted(self.custom_methods)
         return reasons_for_refusals(run.refusals) + reasons_for_differences(run.totals_differences)
+
+    def _fill_answers(self, record: AnswerCheckRecord) -> None:
+        """Write how many answers were compared, and the first wrong ones."""
+        for at, endpoint in enumerate(record.endpoints):
+            endpoint.checked = sum(counts[at] for counts in self._checked.values() if at < len(counts))
+        heard = [one for some in self._wrong.values() for one in some]
+        record.wrong = sorted(heard, key=lambda one: one.at_s)[:MAX_WRONG_ANSWERS]

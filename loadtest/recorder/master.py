@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
@@ -30,7 +31,7 @@ from .admission import AdmissionError, Greeting, WorkerReport, check_report
 from .diagnostics import Diagnostics
 from .gate import Gate
 from .ledger import Ledger
-from .messages import CLOCK, DRAIN, DRAINED, PAUSE_S, REPORT, SECRET_VARIABLE
+from .messages import ANSWERS, ANSWERS_VARIABLE, CLOCK, DRAIN, DRAINED, PAUSE_S, REPORT, SECRET_VARIABLE
 from .task_errors import TaskErrors
 from .worker import keep_time
 
@@ -79,6 +80,8 @@ class Collector:
         self.drained: set[str] = set()
         self.reasons: list[str] = []
         self.diagnostics = Diagnostics(errors)
+        answers = os.environ.get(ANSWERS_VARIABLE)
+        self.answers = Path(answers).read_bytes() if answers else None
         self.record_is_old = False
         self.load_start: datetime | None = None
         self.start_s: float | None = None
@@ -173,6 +176,8 @@ class Collector:
         for name, version in greeting.versions.items():
             if version != ours.get(name):
                 log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
+        if self.answers is not None:  # before Locust hears of the worker, and so before any order to start users
+            self.runner.send_message(ANSWERS, {"reference": self.answers}, client_id)
         for _n in range(CLOCK_PROBES):
             self._ask_clock(client_id)
         self._write_run()

@@ -20,6 +20,7 @@ SECRET_VARIABLE = "LT_JOIN_SECRET"
 
 HELLO = "lt_hello"  # worker → master: name, host, pid, versions, proof of the join secret
 REFUSED = "lt_refused"  # master → worker: why it may not join
+ANSWERS = "lt_answers"  # master → worker, when it joins: the answers from before the load
 REPORT = "lt_report"  # worker → master, once a second: the frame of rows, health, counts
 CLOCK = "lt_clock"  # master → worker and back: sent_ns (master), worker_ns
 DRAIN = "lt_drain"  # master → worker: stop the users, then send what is left
@@ -30,6 +31,9 @@ REPORT_INTERVAL_S = 1.0
 
 SILENCE_S = 5.0
 """A worker that has not heard the master for so long stops its users: load that nobody records is no measurement."""
+
+ANSWERS_VARIABLE = "LT_ANSWERS"
+"""Names to the master the file with the answers from before the load (users/answers.py), where they are checked."""
 
 BOUNDS_VARIABLE = "LT_BOUNDS"
 """Tells the master, as JSON, which shape to use and what bounds it: `shape`, `users`, `spawn_rate`, `duration_s`."""

@@ -22,12 +22,14 @@ from ..recording.outcomes import (
     outcome_of,
     text_of,
 )
+from ..users.answers import AnswerWatch
 from ..users.sides import current_side
 from .cut_off import interruption
 from .events import EventRow, RefusedEventError, broken_body, field_text, for_locust, row_of
 from .failed_bodies import FailedBodies
 from .in_flight import InFlight, State, StockRequest
 from .refusals import Refusals
+from .stock_answers import stock_answer
 
 MAX_CUSTOM_METHODS = 50
 SLACK_NS = 1_000_000_000
@@ -40,6 +42,7 @@ class RequestRecorder:
     Attributes:
         custom_methods: request types that are known only when they end.
         refusals: what could not be recorded as it came.
+        answers: looks at the answers of Locust's own clients; None where they are not checked.
         bodies: of failed answers.
     """
 
@@ -49,6 +52,7 @@ class RequestRecorder:
         self.bodies = FailedBodies()
         self.custom_methods: set[str] = set()
         self.in_flight = InFlight(buffer, self, lateness_us)
+        self.answers: AnswerWatch | None = None
         self._clock = clock
         self._lateness_us = lateness_us
         self._begin_ns = clock.now_ns()
@@ -56,11 +60,23 @@ class RequestRecorder:
     def heard(self, event: dict[str, Any]) -> dict[str, Any]:
         """Record a request event, whatever its fields are; return it as Locust's own totals take it."""
         try:
+            if self.answers is not None:
+                event = self._looked_at(event, self.answers)
             self._record(event)
             return for_locust(event)
         except Exception as error:  # a row that is lost to an error of ours is said, not only logged
             self.refusals.add(f"recorder: {type(error).__name__}", error, lost=True)
             return event
+
+    @staticmethod
+    def _looked_at(event: dict[str, Any], answers: AnswerWatch) -> dict[str, Any]:
+        """Return the event of one of Locust's own clients as a failure where its answer is a wrong one."""
+        context = event.get("context")
+        if isinstance(context, Mapping) and RECORDED_KEY in context:
+            return event
+        answer = stock_answer(event)
+        error = None if answer is None else answers.look(*answer, event)
+        return event if error is None else {**event, "exception": error}
 
     def _record(self, event: dict[str, Any]) -> None:
         method, name = text_of(event.get("request_type")), text_of(event.get("name"))

@@ -22,6 +22,7 @@ from locust.env import Environment
 
 from ..core import token_socket
 from ..core.errors import TargetError
+from ..users import answers
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Authorizer:
     def _ask(self) -> None:
         token, self.expires_s = self.source()
         self.bearer = f"Bearer {token}"
+        setattr(self.environment, answers.BEARER_ATTRIBUTE, self.bearer.encode())
 
     def _dressing(self, original: Any) -> Any:
         @functools.wraps(original)

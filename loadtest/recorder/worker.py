@@ -10,6 +10,7 @@ import os
 import platform
 import socket
 import time
+from dataclasses import asdict
 from typing import Any
 
 import gevent
@@ -25,6 +26,8 @@ from ..core.clock import AnchoredClock, process_clock
 from ..recording import buffer as row_buffers
 from ..recording.buffer import RowBuffer
 from ..recording.run import TaskErrorRecord
+from ..users import answers
+from ..users.answers import AnswerChecker, Reference
 from ..users.open_loop import take_lateness_us
 from .cut_off import KNOWN, UNFINISHED, watch_tasks
 from .ending import was_sent_sigterm
@@ -32,6 +35,7 @@ from .health import HealthProbe, SlowListener, own_code
 from .hooks import listen_first
 from .machine import MachineProbe
 from .messages import (
+    ANSWERS,
     CLOCK,
     DRAIN,
     DRAINED,
@@ -68,6 +72,7 @@ class Sender:
         self.errors = errors
         errors.worker = self.buffer.worker
         self.totals = LocustTotals()
+        self.checker: AnswerChecker | None = None
         self.health = HealthProbe()
         self.slowest_listener = SlowListener()
         self.machine = MachineProbe()
@@ -96,6 +101,7 @@ class Sender:
         events.heartbeat_received.add_listener(self._heard)
         events.quitting.add_listener(self._quitting)
         self.runner.register_message(CLOCK, self._answer_clock)
+        self.runner.register_message(ANSWERS, self._check_answers)
         self.runner.register_message(DRAIN, self._drain, concurrent=True)
         self.runner.register_message(REFUSED, self._refused)
         self.health.startup()
@@ -154,6 +160,12 @@ class Sender:
         environment.process_exit_code = 4
         self.ended = True
         gevent.spawn(self.runner.quit)
+
+    def _check_answers(self, environment: Environment, msg: Message, **_: object) -> None:
+        """Compare answers from now on; the master sends the reference before its first order to start users."""
+        self.checker = AnswerChecker(Reference.decode(msg.data["reference"]), environment)
+        answers.attach(environment, self.checker)
+        self.recorder.answers = self.checker
 
     def _user_failed(self, event: dict[str, Any]) -> dict[str, Any]:
         error = event.get("exception")
@@ -229,6 +241,8 @@ class Sender:
             "failed_bodies": self.recorder.bodies.take(),
             "refusals": [record.model_dump() for record in self._refusals()],
             "custom_methods": sorted(self.recorder.custom_methods),
+            "answers_checked": [] if self.checker is None else self.checker.checked,
+            "wrong_answers": [] if self.checker is None else [asdict(one) for one in self.checker.examples],
         }
 
     def _refusals(self) -> list[Any]:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
+from ..core.answers import WrongAnswerError
 from ..core.redaction import redact
 from ..core.templates import text_template
 from .frames import OUTCOMES
@@ -44,6 +45,8 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
     """
     if exception is None:
         return OK
+    if isinstance(exception, WrongAnswerError):
+        return WRONG_ANSWER
     if status:
         return HTTP_ERROR if status >= 400 else CHECK_FAILED
     reasons = [*_reasons(exception), *_reasons(transport)]

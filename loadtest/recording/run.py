@@ -229,6 +229,46 @@ class DataFileRecord(_Record):
     rows_not_sent_at_most: int
 
 
+class WrongAnswerRecord(_Record):
+    """One answer under load that differed from the one before it: every text bounded, and without secrets.
+
+    Attributes:
+        at_s: when, in UTC seconds by the worker's clock.
+        differs: the fields, as `name: value instead of value`.
+        request: the body that was sent.
+        expected, got: the answers.
+    """
+
+    method: str
+    name: str
+    at_s: float = Field(ge=0, le=2**33)
+    differs: str = ""
+    request: str = ""
+    expected: str = ""
+    got: str = ""
+    worker: str = ""
+
+
+class CheckedEndpointRecord(_Record):
+    """An endpoint whose answers were taken before the load: `references` requests, `checked` of them under load.
+
+    `left_out` says why some requests have no reference.
+    """
+
+    method: str
+    name: str
+    references: int = 0
+    checked: int = 0
+    left_out: str = ""
+
+
+class AnswerCheckRecord(_Record):
+    """What answers under load were compared with (`--check-answers`); `wrong` holds the first that differed."""
+
+    endpoints: list[CheckedEndpointRecord] = Field(default_factory=list)
+    wrong: list[WrongAnswerRecord] = Field(default_factory=list)
+
+
 class TotalsDifferenceRecord(_Record):
     """An endpoint for which Locust's own totals and the rows differ.
 
@@ -324,6 +364,7 @@ class Run(_Record):
     refusals: list[RefusalRecord] = Field(default_factory=list)
     totals_differences: list[TotalsDifferenceRecord] = Field(default_factory=list)
     data_files: list[DataFileRecord] = Field(default_factory=list)
+    answer_check: AnswerCheckRecord | None = None
     clock_jumps: list[ClockJumpRecord] = Field(default_factory=list)
     pauses: list[PauseRecord] = Field(default_factory=list)
     unrecorded_workers: list[UnrecordedWorkerRecord] = Field(default_factory=list)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from ..core.addresses import DEFAULT_MASTER_PORT, LOOPBACK, is_host, parse_base_url
+from ..core.answers import AnswerCheck
 from ..core.durations import parse_duration_s
 from ..core.errors import UsageError
 from ..core.margins import Margin, parse_margin
@@ -41,6 +42,8 @@ class RunOptions:
         objectives: beside the scenario's own.
         default_objective: whether one on errors is implied where none bounds them.
         stop_on: conditions that end the run early.
+        check_answers: compare answers under load with those before it, also of user classes that do not ask for it.
+        answer_check: how, beside what a class says itself.
         prices: fields of `core.prices.Prices` in place of the listed ones.
         max_usd: None: no limit.
         yes: do not ask before load leaves this machine.
@@ -66,6 +69,8 @@ class RunOptions:
     objectives: tuple[Objective, ...] = ()
     default_objective: bool = True
     stop_on: tuple[Objective, ...] = ()
+    check_answers: bool = False
+    answer_check: AnswerCheck = field(default_factory=AnswerCheck)
     prices: Mapping[str, object] = field(default_factory=dict)
     max_usd: float | None = None
     yes: bool = False
@@ -94,6 +99,9 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     arguments: Sequence[str] | None = None,
     slo: Sequence[str] | None = None,
     stop_on: Sequence[str] | None = None,
+    check_answers: bool = False,
+    ignore_field: Sequence[str] | None = None,
+    answer_tolerance: float = AnswerCheck().tolerance,
     workers: int | None = None,
     expect_workers: int | None = None,
     bind: str = LOOPBACK,
@@ -159,6 +167,8 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
         override_hosts=override_hosts,
         objectives=tuple(parse_objective(text) for text in slo or ()),
         stop_on=tuple(parse_objective(text, live=True) for text in stop_on or ()),
+        check_answers=check_answers,
+        answer_check=_answer_check(ignore_field, answer_tolerance),
         prices=overrides(prices, free_tier=free_tier),
         max_usd=max_cost,
         yes=yes,
@@ -202,6 +212,13 @@ def parse_duration(text: str, *, option: str) -> float:
     if not 0 < seconds <= LONGEST_S or seconds % 1:
         raise UsageError(f"`{option} {text}`: give a length such as 90s, 2m or 1h30m, in whole seconds, up to a year.")
     return seconds
+
+
+def _answer_check(ignored: Sequence[str] | None, tolerance: float) -> AnswerCheck:
+    try:
+        return AnswerCheck(_each(ignored), tolerance)
+    except ValueError:
+        raise UsageError(f"`--answer-tolerance {tolerance:g}`: must be at least 0 and below 1, such as 1e-6.") from None
 
 
 def _each(given: Sequence[str] | None) -> tuple[str, ...]:

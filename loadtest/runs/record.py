@@ -18,7 +18,7 @@ from ..core.errors import RunFolderError
 from ..core.redaction import MARK, redact
 from ..fleet.scenario import Scenario
 from ..recording.folder import RunFolder
-from ..recording.run import Outcome, ProcessRecord, Run, SideRecord, TargetRecord
+from ..recording.run import AnswerCheckRecord, Outcome, ProcessRecord, Run, SideRecord, TargetRecord
 from .options import RunOptions
 
 LONGEST_NAME = 80
@@ -36,6 +36,7 @@ def open_record(
     sides: tuple[SideRecord, ...] = (),
     objectives: tuple[str, ...],
     prices: Mapping[str, object],
+    answer_check: AnswerCheckRecord | None = None,
 ) -> RunFolder:
     """Make the run's folder with its `run.json`, outcome `running`.
 
@@ -63,6 +64,7 @@ def open_record(
         },
         objectives=list(objectives),
         prices=dict(prices),
+        answer_check=answer_check,
         versions={"python": platform.python_version(), "lt": __version__, **_versions()},
         host={
             "name": socket.gethostname(),

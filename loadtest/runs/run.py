@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from ..fleet.stop_conditions import StopOn
 from ..platforms.base import Platform, ScenarioNeeds, Target
 from ..platforms.registry import platform_of
 from ..recording.folder import RunFolder
-from ..recording.run import Run, TargetRecord
+from ..recording.run import AnswerCheckRecord, Run, TargetRecord
+from .answers import answers_before
 from .budget import Budget, CostGuard, budget_of, confirm_leaving
 from .hosts import decide_hosts, with_scheme
 from .options import RunOptions
@@ -80,18 +82,22 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         console.say(hosts.sentence)
     _ask_before_looking(options, plan, console)
     needs = ScenarioNeeds(limits=plan.limits, speaks_http=bool(plan.http_classes))
-    with platform.open(options.target, needs=needs, console=console) as target:
+    with ExitStack() as stack:
+        target = stack.enter_context(platform.open(options.target, needs=needs, console=console))
         budget = _agreed(platform, options, plan, target, console)
+        host = target.record.url if hosts.replaces else None
+        answers = stack.enter_context(answers_before(options, plan, target, host=host, console=console))
         where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
-        folder = _recorded(options, plan, target, where)
+        folder = _recorded(options, plan, target, where, answers.record)
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
         guards = () if budget is None else (CostGuard(budget),)
         fleet_plan = FleetPlan(
             options=options.fleet,
             scenario=plan,
-            host=target.record.url if hosts.replaces else None,
+            host=host,
             join_secret=secret,
             environment=target.environment,
+            answers=answers.file,
         )
         try:
             end = _driven(
@@ -164,7 +170,9 @@ def _agreed(
     return budget
 
 
-def _recorded(options: RunOptions, plan: Scenario, target: Target, where: str) -> RunFolder:
+def _recorded(
+    options: RunOptions, plan: Scenario, target: Target, where: str, answers: AnswerCheckRecord | None
+) -> RunFolder:
     """Make the run's folder; `where` is what its users call."""
     objectives = (*plan.objectives, *(objective.text for objective in options.objectives))
     return open_record(
@@ -175,6 +183,7 @@ def _recorded(options: RunOptions, plan: Scenario, target: Target, where: str) -
         sides=target.sides,
         objectives=tuple(dict.fromkeys(objectives)),
         prices=options.prices,
+        answer_check=answers,
     )
 
 

@@ -18,6 +18,7 @@ from locust.user.task import (
 )
 from locust.user.users import RestMixin
 
+from ..core.answers import AnswerCheck
 from ..http.response_parser import MAX_BODY_BYTES
 from .client import FastClient
 from .clock import clock, keep_waits_exact
@@ -47,6 +48,8 @@ class FastUser(User, RestMixin[Any]):
         allow_other_hosts: let requests and redirects go to other servers than `host`; Authorization and Cookie headers
             of the user stay behind.
         max_body_bytes: of an answer; a longer one is a failure.
+        check_answers: compare answers under load with those before it: True, or how (AnswerCheck); False: never; None:
+            where the run is asked to (`--check-answers`).
     """
 
     abstract = True
@@ -59,6 +62,7 @@ class FastUser(User, RestMixin[Any]):
     ssl_context_factory: Callable[[], ssl.SSLContext] | None = None
     allow_other_hosts: bool = False
     max_body_bytes: int = MAX_BODY_BYTES
+    check_answers: bool | AnswerCheck | None = None
     max_retries: int = 0
     concurrency: int = 10
     proxy_host: None = None

@@ -16,6 +16,7 @@ from ..http.response_parser import Answer, ProtocolError, fields_of
 from ..http.tls import client_context
 from ..recording.buffer import RECORDED_KEY
 from ..recording.outcomes import OK
+from .answers import answers_of
 from .cookies import cookie_header, keep_cookies
 from .encoding import ClientHeaders, Params, basic_auth, with_params, without
 from .failures import describe, judge, status_error
@@ -102,6 +103,7 @@ class Performer:
         self.context_of_user = context
         self._lateness = lateness
         self._side = side
+        self._answers = answers_of(environment)
         self.request_name: str | None = None
         self.answered = 0
         self._jar: CookieJar | None = None
@@ -136,8 +138,10 @@ class Performer:
             prepared = self._prepared.get(key) or self._keep(key, headers)
         else:
             prepared = self._prepare(method, url, kind, headers, params)
+        cookies = b""
         if self._jar is not None:
-            wire = prepared.wire(body, self._cookies_for(prepared))
+            cookies = self._cookies_for(prepared)
+            wire = prepared.wire(body, cookies)
         elif body or not prepared.bare:
             wire = b"%b%d\r\n\r\n%b" % (prepared.head, len(body), body)
         else:
@@ -153,6 +157,8 @@ class Performer:
         late_us = -1 if self._lateness is None else self._lateness(started_ns / 1e9)
         timeout_ns = self._timeout_ns if timeout is None else int(timeout * 1e9)
         request = Request(self._tally, prepared, name, name_id, body, headers, context, started_ns, late_us)
+        if cookies:
+            request.cookies = cookies
         self._buffer.begin(request)
         history: list[Response] | None = None
         pool = prepared.pool
@@ -198,6 +204,15 @@ class Performer:
             request.change(meta)
             told_bytes = bytes_of(meta.get("response_length") or 0)
             size_bytes = size_bytes if told_bytes is None else told_bytes
+        if error is None and self._answers is not None:
+            lines = request.prepared.lines
+            error = self._answers.look(
+                lines + request.cookies if request.cookies else lines,
+                request.payload,
+                response.status_code,
+                content,
+                response,
+            )
         if error is None:
             head, age_ms, server_us = request.parsed
             row = pack_timed(
@@ -225,6 +240,35 @@ class Performer:
         tally.add_fired(row)
         event = {**request.meta(response, self.context_of_user(), error), **(meta or {}), "exception": error}
         self._fire(**{**event, "context": {**event["context"], RECORDED_KEY: True}})
+
+    def row_name(self, request: Request) -> str:
+        """Return what the request's row is called."""
+        return self._buffer.text(request.name_id)
+
+    def repeat(self, request: Request) -> tuple[int, bytes | None]:
+        """Send a request once more, as it was, and return status and body of its answer; nothing records it.
+
+        Raises:
+            OSError: there was no answer.
+        """
+        prepared, begin_ns = request.prepared, perf_counter_ns()
+        again = Request(
+            self._tally,
+            prepared,
+            request.name,
+            request.name_id,
+            request.payload,
+            request.given_headers,
+            None,
+            begin_ns,
+            -1,
+        )
+        deadline_ns = begin_ns + self._timeout_ns
+        wire = prepared.wire(request.payload, request.cookies)
+        again.parsed, content, raw_head, _ = self._exchange(prepared, wire, deadline_ns, again)
+        if not again.parsed[0].plain:
+            content, _, _ = self._look_closer(again, prepared.kind, (content, raw_head), deadline_ns, -1, [])
+        return again.parsed[0].status, content
 
     def _look_closer(
         self,

@@ -25,6 +25,7 @@ class PreparedRequest:
         name: what it is recorded under unless `name=` says otherwise; `name_id`, `method_id`: ids of interned strings.
         site, target: where it goes: the server, and path and query.
         pool: the connections to that server.
+        kind: of its body (request_body.py).
         replayable: its method is idempotent.
         bodiless: its answer has no body.
         side: which of two targets it goes to (index into SIDES); 0 in a run with one.
@@ -40,6 +41,7 @@ class PreparedRequest:
     site: Site
     target: str
     pool: Pool
+    kind: int
     replayable: bool
     bodiless: bool
     side: int
@@ -102,6 +104,7 @@ def prepare(
         site=site,
         target=target,
         pool=site.pool,
+        kind=kind,
         replayable=method in IDEMPOTENT,
         bodiless=method == "HEAD",
         side=side,

@@ -37,6 +37,7 @@ class Request:
         name: what it is recorded under; `name_id` and `method_id` are ids of interned strings.
         given_headers: those of the request itself.
         given_context: `context=` of the request.
+        cookies: the encoded header that was sent with them; b"" without.
         started_ns, ended_ns: when it was sent, and when the last byte had been read or it was given up
             (`time.perf_counter_ns()`).
         late_us: how late it was sent against its schedule; −1 where it has none.
@@ -49,6 +50,7 @@ class Request:
         "_error",
         "_size_bytes",
         "_tally",
+        "cookies",
         "ended_ns",
         "given_context",
         "given_headers",
@@ -83,6 +85,7 @@ class Request:
         self.payload = payload
         self.given_headers = headers
         self.given_context = context
+        self.cookies = b""
         self.started_ns = started_ns
         self.late_us = late_us
 

@@ -24,6 +24,12 @@ class Recorder(Protocol):
     def context_of_user(self) -> Mapping[str, Any]:
         """Return the context that the user adds to its request events."""
 
+    def row_name(self, request: Request) -> str:
+        """Return what the request's row is called."""
+
+    def repeat(self, request: Request) -> tuple[int, bytes | None]:
+        """Send a request once more and return status and body of its answer; OSError where none comes."""
+
 
 class Headers(dict[str, str]):
     """A response's headers; names are looked up whatever their case. Repeated ones are joined with a comma."""
@@ -102,6 +108,11 @@ class Response:
         self.changed_meta: MutableMapping[str, Any] | None = None
         self._verdict: Exception | bool | None = None
         self._entered: bool | None = False if caught else None
+
+    @property
+    def client(self) -> Recorder:
+        """The client that sent its request."""
+        return self._recorder
 
     @property
     def url(self) -> str:

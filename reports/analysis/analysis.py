@@ -124,6 +124,9 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         task_errors=sum(error.count for error in run.task_errors),
         endpoints=endpoint_counts(folder, series, parts, objectives),
         platform=platform_of(series, cloud, gauge, cost),
+        answers_compared=None
+        if run.answer_check is None
+        else sum(endpoint.checked for endpoint in run.answer_check.endpoints),
     )
     return Analysis(
         folder=folder,
@@ -149,7 +152,11 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
 
 def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
     try:
-        return with_implied(run.objectives, implied=run.options.get("default_objective") is not False)
+        return with_implied(
+            run.objectives,
+            implied=run.options.get("default_objective") is not False,
+            checks_answers=run.answer_check is not None,
+        )
     except ObjectiveError as error:
         raise RunFolderError(f"{folder.record} holds an objective that is none: correct it there. {error}") from error
 

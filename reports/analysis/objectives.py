@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from loadtest.core.objectives import PLATFORM_METRICS, EndpointName, Objective, Unit
+from loadtest.core.objectives import PLATFORM_METRICS, WHOLE_METRICS, EndpointName, Objective, Unit
 from reports.analysis.phases import PhaseWindow
 from reports.data.exact import Distribution
 from reports.data.formats import count, plural, usd
@@ -72,6 +72,7 @@ class Observed:
         task_errors: exceptions of the scenario's own code: requests that it meant to send, or answers it could not use.
         endpoints: by endpoint and phase, for the objectives that name one; a missing key: it had no request.
         platform: what the platform told.
+        answers_compared: how many answers were compared with those before the load; None where none were to be.
     """
 
     series: Series
@@ -81,6 +82,7 @@ class Observed:
     task_errors: int = 0
     endpoints: Mapping[tuple[EndpointName, str], EndpointCounts] = field(default_factory=dict)
     platform: Platform = field(default_factory=Platform)
+    answers_compared: int | None = None
 
 
 def judge(objective: Objective, observed: Observed) -> JudgedObjective:
@@ -93,8 +95,13 @@ def judge(objective: Objective, observed: Observed) -> JudgedObjective:
     if at is None:
         return _undecided(objective, f"the run has no {objective.phase} phase")
     window = observed.parts[at].window
-    if objective.metric in PLATFORM_METRICS:
-        return _platform(objective, observed.platform, window)
+    if objective.metric in WHOLE_METRICS:
+        by_platform = objective.metric in PLATFORM_METRICS
+        return (
+            _platform(objective, observed.platform, window)
+            if by_platform
+            else _wrong_answers(objective, observed, window)
+        )
     if objective.endpoint is not None:
         return _endpoint(objective, observed.endpoints.get((objective.endpoint, objective.phase)), window)
     if objective.window_s is not None:
@@ -159,6 +166,17 @@ def _platform(objective: Objective, platform: Platform, window: Window) -> Judge
             return _undecided(objective, "the cost is known of the whole run only")
         return _decided(objective, platform.cost_usd, "of the whole run, see Cost")
     return _undecided(objective, f"the platform tells no {objective.metric.replace('_', ' ')} of this run")
+
+
+def _wrong_answers(objective: Objective, observed: Observed, window: Window) -> JudgedObjective:
+    compared = observed.answers_compared
+    if compared is None:
+        return _undecided(objective, "no answers were taken before the load: run with --check-answers")
+    if not compared:
+        return _undecided(objective, "no answer was compared: the load sent none of the requests asked before it")
+    wrong = window.sum(observed.series.by_outcome["wrong_answer"])
+    sent = int(observed.series.started.sum())
+    return _decided(objective, float(wrong), f"{count(compared)} of {plural(sent, 'answer')} compared")
 
 
 def _percentile(objective: Objective, exact: Distribution, at_least: Distribution) -> JudgedObjective:

@@ -10,6 +10,9 @@ from reports.model import Part, Quantile, RunSummary, Shown
 from reports.render.bodies import gist_of
 from reports.render.tree import Cell, Column, Table
 
+PAYLOAD_CHARS = 400
+"""Of a request or an answer in a table; summary.json has more of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Writer:
@@ -34,6 +37,11 @@ def _number(write: Callable[[float | None], str]) -> Writer:
 
 def _text(value: object, _: RunSummary) -> Cell:
     return Cell(f.ABSENT if value in (None, "") else str(value))
+
+
+def _payload(value: object, _: RunSummary) -> Cell:
+    text = str(value)
+    return Cell(text if len(text) <= PAYLOAD_CHARS else text[: PAYLOAD_CHARS - 1] + "…", code=True)
 
 
 def _failures(value: object, _: RunSummary) -> Cell:
@@ -68,6 +76,7 @@ WRITERS: Mapping[str, Writer] = {
     "failures": Writer(_failures, number=True),
     "settled": Writer(_settled, number=True),
     "clock": Writer(_clock, number=True),
+    "payload": Writer(_payload, wide=True),
     "lost": Writer(lambda value, _: Cell(str(value), tone="bad") if value else Cell("no")),
 }
 

@@ -112,6 +112,8 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
         return f"{took}every one failed."
     failed = failed_of(run)
     parts = ["none failed" if failed == 0 else f"{f.percent(totals.error_ratio)} failed"]
+    if run.answers and run.answers.wrong:
+        parts.append(f"{f.plural(run.answers.wrong, 'answer')} differed from those before the load")
     if totals.generator:
         parts.append(f"{f.count(totals.generator)} could not be sent by the load generator")
     if totals.task_errors:

@@ -26,6 +26,7 @@ from reports.data.series import Series
 from reports.data.timeline import MAX_ENDPOINT_POINTS, THROTTLING, Observed, endpoint_timeline, step_for, timeline_of
 from reports.data.window import Window
 from reports.data.worst_second import worst_second
+from reports.summary.answers import answers
 from reports.summary.incidents import incidents
 from reports.verdict import of_run
 
@@ -81,6 +82,7 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
         advice=list(found.advice),
         endpoints=_endpoints(found),
         failures=failures,
+        answers=answers(run.answer_check, series, failures),
         instances=list(series.instances[:MAX_INSTANCES_LISTED]),
         cost=found.cost,
         measured=_measured(found, (*found.damage, *([unlike] if unlike else []))),

@@ -12,8 +12,9 @@ from locust.argument_parser import LocustArgumentParser
 
 from loadtest.users.sides import shared_by_twins
 
-POOL_SIZE, PLACES_APART = 1_000, 383
-"""Applications that a worker has, and how far on the next user begins; without a common divisor."""
+POOL_SIZE, PLACES_APART, WORKERS_APART = 1_000, 383, 191
+"""Applications that there are; how far on the next user begins, and the first one of the next worker. The first two
+have no common divisor."""
 
 STATES = ("NC", "IN", "CA", "SD", "TX", "NY", "FL", "OH", "IL", "WA", "GA", "AZ")
 BANKS = (
@@ -37,15 +38,16 @@ def _add_seed(parser: LocustArgumentParser) -> None:
 def applications_of(user: User) -> Iterator[dict[str, Any]]:
     """Return this user's endless stream of applications; the same seed sends the same ones again.
 
-    The users of a worker walk through one pool of POOL_SIZE, drawn when the first of them starts, each from a place of
-    its own. None is drawn while requests are timed.
+    The users walk through one pool of POOL_SIZE, which every worker draws alike when its first user starts, each from a
+    place of its own. None is drawn while requests are timed, and answers can be compared with those before the load.
     """
     environment: Any = user.environment
     if not hasattr(environment, "loan_pool"):  # Locust's environment is where a process keeps state
         seed = getattr(environment.parsed_options, "seed", 1)
-        draw = random.Random(f"{seed}/{max(0, getattr(environment.runner, 'worker_index', 0))}")
+        worker = max(0, getattr(environment.runner, "worker_index", 0))
+        draw = random.Random(f"{seed}/0")
         environment.loan_pool = [application(draw) for _ in range(POOL_SIZE)]
-        environment.loan_places = itertools.count(step=PLACES_APART)
+        environment.loan_places = itertools.count(worker * WORKERS_APART, step=PLACES_APART)
     pool = environment.loan_pool
     begin: int = shared_by_twins(user, "loan_place", lambda: next(environment.loan_places))
     return (pool[place % POOL_SIZE] for place in itertools.count(begin))

@@ -16,7 +16,7 @@ from loadtest.core.errors import UsageError
 from loadtest.core.margins import parse_margin
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.rows import METRICS_SCHEMA
-from loadtest.recording.run import Limits, TargetRecord
+from loadtest.recording.run import AnswerCheckRecord, CheckedEndpointRecord, Limits, TargetRecord
 from reports.model import Regression, Report
 from reports.render.github import MAX_ANNOTATIONS, annotation_lines, quoted, render_github
 from reports.render.html import render_html
@@ -26,7 +26,7 @@ from reports.render.text import render_text
 from reports.summary.build import build_report
 from tests.conftest import lt
 from tests.reports import sample
-from tests.reports.folders import T0_NS, write_rows
+from tests.reports.folders import T0_NS, plan, write_rows
 from tests.simulator import Story, simulate
 
 REQUESTS = 600
@@ -39,10 +39,15 @@ BARE = "a run that tells nothing of its platform"
 def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
     """One minute at 10 requests/s of 100 ms, one in fifty of GET /items/{id} failed, from three instances.
 
-    One of them became able to serve during the load; the containers' CPU was at 60 %.
+    One of them became able to serve during the load; the containers' CPU was at 60 %. Where the objective is about
+    answers, 300 were compared and one was wrong.
     """
+    checks_answers = objective.startswith("wrong_answers") and not bare
     even = [at % 2 == 0 for at in range(REQUESTS)]
-    record = {"objectives": [objective, "error_rate < 20%"]}
+    record = {"objectives": [objective, "error_rate < 20%"], "scenario": plan((0, 10), (60, 10))}
+    if checks_answers:
+        endpoint = CheckedEndpointRecord(method="POST", name="/predict", references=20, checked=300)
+        record["answer_check"] = AnswerCheckRecord(endpoints=[endpoint])
     if bare:
         return write_rows(path, latency_us=[100_000] * REQUESTS, name=["/other"] * REQUESTS, record=record)
     folder = write_rows(
@@ -50,7 +55,10 @@ def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
         latency_us=[100_000] * REQUESTS,
         start_s=[at * 0.1 for at in range(REQUESTS)],
         name=["/predict" if difference else "/items/{id}" for difference in even],
-        outcome=["http_error" if at % 100 == 1 else "ok" for at in range(REQUESTS)],
+        outcome=[
+            "http_error" if at % 100 == 1 else "wrong_answer" if checks_answers and at == 200 else "ok"
+            for at in range(REQUESTS)
+        ],
         instance=[f"i{at % 3 if at > 300 else at % 2}" for at in range(REQUESTS)],
         instance_age_ms=[
             (at - 290) * 100 if at > 300 and at % 3 == 2 else 3_600_000 + at * 100 for at in range(REQUESTS)
@@ -73,10 +81,13 @@ def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
 GATES = {
     "endpoint p95": ("p95(POST /predict) < 101ms", "p95(POST /predict) < 99ms"),
     "endpoint error_rate": ("error_rate(POST /items/{id}) < 3%", "error_rate(POST /items/{id}) < 1%"),
+    "endpoint and phase": ("error_rate(POST /items/{id}, steady) < 3%", "error_rate(POST /items/{id}, steady) < 1%"),
+    "answers": ("wrong_answers <= 1", "wrong_answers = 0"),
     "instances": ("instances < 4", "instances < 3"),
     "cost": ("cost < 1 USD", "cost < 0.0000001 USD"),
     "cold_starts": ("cold_starts <= 1", "cold_starts = 0"),
     "cpu": ("cpu < 80%", "cpu < 50%"),
+    "cpu of a phase": ("cpu(steady) < 80%", "cpu(steady) < 50%"),
 }
 
 

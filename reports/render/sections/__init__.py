@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.model import Report
-from reports.render.sections import answers, latency, measured, service
+from reports.render.sections import answers, compared, latency, measured, service
 from reports.render.tree import Section, filled
 
 
@@ -13,6 +13,7 @@ def outline(report: Report) -> list[Section]:
         [
             answers.in_short(report),
             answers.failures(report),
+            compared.answers(report),
             answers.spikes(report),
             latency.over_time(report),
             *latency.comparisons(report),

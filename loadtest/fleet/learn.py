@@ -1,0 +1,300 @@
+"""Take the answers to a scenario's own requests, one at a time; runs as a process of its own, before the load."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..core.answers import AnswerCheck, differences
+from ..recorder.load_error import format_load_error
+from ..users.answers import CheckedEndpoint, Expected, Reference, attach, bearer_of, head_digest
+from .describe import RefusedError, load
+
+MOST_PER_ENDPOINT = 1_000
+"""Requests of one endpoint that get a reference answer: as many as the pool that the bundled scenarios draw from."""
+
+MOST_ENDPOINTS = 200
+
+LEARN_S = 10.0
+"""How long the scenario's requests are sent alone; each is sent a second time after it."""
+
+REPEAT_S = 20.0
+
+APART_S = 1.1
+"""Least time between the two answers to a request: a second, so that a clock's seconds in an answer are seen."""
+
+STALE = 500
+"""A user that has sent so many requests in a row, none of them new, has shown what it sends."""
+
+MAX_ITEM_BYTES, MAX_BYTES = 256 * 1024, 16 * 1024 * 1024
+"""Of request and answer together; of all of them."""
+
+UNSTABLE_RATIO = 0.05
+"""Where more than this share of an endpoint's answers differ by themselves, none of its answers is compared."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """One request with its answer.
+
+    Attributes:
+        repeat: sends it once more; returns status and body, and raises where no answer comes.
+        at_s: when its answer came (`time.monotonic()`).
+    """
+
+    head: str
+    body: bytes
+    status: int
+    content: bytes
+    endpoint: int
+    check: int
+    repeat: Callable[[], tuple[int, bytes | None]]
+    at_s: float
+
+
+@dataclass(slots=True)
+class Seen:
+    """What became of an endpoint's requests while they were asked alone."""
+
+    endpoint: CheckedEndpoint
+    sent: int = 0
+    twice: int = 0
+    unequal: int = 0
+    too_large: int = 0
+    fields: Counter[str] = field(default_factory=Counter)
+
+
+class Learner:
+    """Keeps the first answers to distinct requests, as the `AnswerWatch` of a process whose users run one by one."""
+
+    def __init__(self, environment: Any) -> None:
+        self.taken: dict[tuple[str, bytes], Taken] = {}
+        self.checks: list[AnswerCheck] = []
+        self.seen: dict[tuple[str, str], Seen] = {}
+        self.stale = 0
+        self._environment = environment
+        self._bytes = 0
+
+    def begin(self, check: AnswerCheck) -> None:
+        """Go on with another user class, whose answers are compared by `check`."""
+        self.checks.append(check)
+        self.stale = 0
+
+    def has_enough(self) -> bool:
+        """Whether the user of the moment sends nothing new, or there is no room for more."""
+        full = self.seen and all(each.sent >= MOST_PER_ENDPOINT for each in self.seen.values())
+        return bool(full) or self.stale >= STALE or self._bytes >= MAX_BYTES
+
+    def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> None:
+        """Keep an answer whose request is new."""
+        method, name, repeat = _origin(source)
+        key = head_digest(head, bearer_of(self._environment)), body
+        seen = self._seen(method, name)
+        self.stale += 1
+        if key in self.taken or seen is None or seen.sent >= MOST_PER_ENDPOINT or not self.checks:
+            return
+        self.stale = 0
+        seen.sent += 1
+        size = len(body) + len(content or b"")
+        if size > MAX_ITEM_BYTES or self._bytes + size > MAX_BYTES:
+            seen.too_large += 1
+            return
+        self._bytes += size
+        endpoint = list(self.seen).index((method, name))
+        now_s = time.monotonic()
+        self.taken[key] = Taken(*key, status, content or b"", endpoint, len(self.checks) - 1, repeat, now_s)
+
+    def hear(self, **event: Any) -> None:
+        """Keep an answer of Locust's own clients, which tell it by the request event."""
+        from ..recorder.stock_answers import stock_answer
+
+        answer = stock_answer(event)
+        users = [greenlet.args[0] for greenlet in self._environment.runner.user_greenlets if greenlet.args]
+        if answer is not None and users:
+            self.look(*answer, (event, users[0].client))
+
+    def _seen(self, method: str, name: str) -> Seen | None:
+        if (method, name) not in self.seen:
+            if len(self.seen) >= MOST_ENDPOINTS:
+                return None
+            self.seen[method, name] = Seen(CheckedEndpoint(method, name))
+        return self.seen[method, name]
+
+    def confirmed(self) -> Reference:
+        """Send every request once more, alone, and return those answers that were the same twice."""
+        give_up_s = time.monotonic() + REPEAT_S
+        seen = list(self.seen.values())
+        waiting = list(self.taken.values())
+        random.Random(1).shuffle(waiting)  # where the time runs out, it does so for every endpoint alike
+        sound: list[Taken] = []
+        for taken in waiting:
+            if time.monotonic() > give_up_s:
+                break
+            time.sleep(max(0.0, taken.at_s + APART_S - time.monotonic()))
+            if self._is_stable(taken, seen[taken.endpoint]):
+                sound.append(taken)
+        made = Reference([each.endpoint for each in seen], self.checks)
+        for taken in sound:
+            of = seen[taken.endpoint]
+            if of.unequal <= UNSTABLE_RATIO * of.twice:
+                answer = Expected(taken.status, taken.content, taken.endpoint, taken.check)
+                made.answers.setdefault(taken.head, {})[taken.body] = answer
+                of.endpoint.references += 1
+        for each in seen:
+            each.endpoint.left_out = left_out(each)
+        return made
+
+    def _is_stable(self, taken: Taken, seen: Seen) -> bool:
+        try:
+            status, content = taken.repeat()
+        except Exception:  # whatever the client raises; it is counted as not repeated
+            return False
+        seen.twice += 1
+        if status != taken.status:
+            seen.fields["the status"] += 1
+        else:
+            found = differences(taken.content, content or b"", self.checks[taken.check])
+            if not found:
+                return True
+            seen.fields.update(each.field for each in found)
+        seen.unequal += 1
+        return False
+
+
+def left_out(seen: Seen) -> str:
+    """Return why requests of an endpoint have no reference answer, as a sentence; "" where all have."""
+    if seen.unequal:
+        fields = [name for name, _ in seen.fields.most_common(3)]
+        all_of_it = seen.unequal > UNSTABLE_RATIO * seen.twice
+        many = f"{seen.unequal} of {seen.twice} answers differ by themselves, sent alone, in {', '.join(fields)}"
+        way_out = " ".join(f"--ignore-field {name.removesuffix('[]').rpartition('.')[2]}" for name in fields)
+        plain = all(not name.startswith("the ") for name in fields)
+        return f"{'not compared: ' if all_of_it else ''}{many}{f': ignore them with {way_out}' if plain else ''}"
+    if seen.too_large:
+        return f"{seen.too_large} of {seen.sent} requests are too large to keep with their answers"
+    missing = seen.sent - seen.endpoint.references
+    return f"{missing} of {seen.sent} requests were not answered twice in time" if missing else ""
+
+
+def _origin(source: Any) -> tuple[str, str, Callable[[], tuple[int, bytes | None]]]:
+    """Return method and name as rows have them, and what sends the request again."""
+    from ..core.templates import path_template
+    from ..recorder.stock_answers import repeater
+    from ..users.response import Response
+
+    if isinstance(source, Response):
+        request, client = source.request, source.client
+        return request.method, client.row_name(request), partial(client.repeat, request)
+    event, client = source
+    name = str(event["name"])
+    plain = name == event.get("url") or str(event.get("url", "")).endswith(name)
+    return str(event["request_type"]), path_template(name) if plain else name, repeater(event, client)
+
+
+def learn(path: Path, request: dict[str, Any], *, host: str | None, check: AnswerCheck, forced: bool) -> Reference:
+    """Run one user of each class alone, for a short time, and return the answers that are the same twice.
+
+    Args:
+        path: of the locustfile.
+        request: the fields of `loadtest.fleet.scenario.Request`.
+        host: the target's base URL; None leaves every user class the one it names.
+        check: how answers are compared, beside what a class says itself.
+        forced: whether classes that do not ask for it are checked too.
+
+    Raises:
+        RefusedError: it cannot be run as asked, or nothing can be compared.
+    """
+    from ..recorder.tokens import authorize
+
+    environment = load(path, request).environment
+    environment.host = host
+    environment.stop_timeout = 5
+    for user_class in environment.user_classes if host else ():
+        user_class.host = host  # as Locust's runner does when it starts
+    runner = environment.create_local_runner()
+    environment.events.init.fire(environment=environment, runner=runner, web_ui=None)
+    authorize(environment)
+    environment.events.test_start.fire(environment=environment)
+    learner = Learner(environment)
+    attach(environment, learner)
+    environment.events.request.add_listener(learner.hear)
+    classes = [(user, own) for user in environment.user_classes if (own := check_of(user, check, forced=forced))]
+    give_up_s = time.monotonic() + LEARN_S
+    for left, (user_class, own) in zip(range(len(classes), 0, -1), classes, strict=True):
+        share_s = max(1.0, (give_up_s - time.monotonic()) / left)
+        _run_one(runner, user_class, learner, own, share_s)
+    attach(environment, None)
+    made = learner.confirmed()
+    environment.events.test_stop.fire(environment=environment)
+    if not len(made):
+        raise RefusedError(_nothing(learner, environment))
+    return made
+
+
+def check_of(user_class: Any, check: AnswerCheck, *, forced: bool) -> AnswerCheck | None:
+    """Return how a class's answers are compared; None where they are not."""
+    own = getattr(user_class, "check_answers", None)
+    if own is False or (own is None and not forced):
+        return None
+    if not isinstance(own, AnswerCheck):
+        return check
+    return AnswerCheck((*own.ignore, *check.ignore), max(own.tolerance, check.tolerance))
+
+
+def _run_one(runner: Any, user_class: Any, learner: Learner, check: AnswerCheck, most_s: float) -> None:
+    """Let one user of a class send its requests without waiting between them."""
+    import gevent
+    from locust.runners import STATE_RUNNING
+
+    open_loop = bool(getattr(user_class, "open_loop", False))
+    user_class.wait_time = lambda _self: 0.002 if open_loop else 0.0
+    if open_loop:
+        user_class.max_in_flight = 1
+    learner.begin(check)
+    runner.spawn_users({user_class.__name__: 1})
+    runner.state = STATE_RUNNING
+    end_s = time.monotonic() + most_s
+    while time.monotonic() < end_s and not learner.has_enough() and runner.user_count:
+        gevent.sleep(0.02)
+    runner.stop_users({user_class.__name__: 1})
+
+
+def _nothing(learner: Learner, environment: Any) -> str:
+    """Return why no answer can be compared."""
+    why = "; ".join(
+        f"{each.endpoint.method} {each.endpoint.name}: {each.endpoint.left_out}"
+        for each in learner.seen.values()
+        if each.endpoint.left_out
+    )
+    if why:
+        return f"--check-answers: no answer can be compared. {why}."
+    errors = [str(error.to_name()) for error in environment.stats.errors.values()][:1]
+    failed = f": {environment.stats.total.num_failures} failed, such as {errors[0]}" if errors else ""
+    return f"--check-answers: none of the scenario's requests, sent alone, was answered by its own HTTP client{failed}."
+
+
+def main(arguments: list[str]) -> None:
+    """Write the reference to a file, or why there is none to stderr.
+
+    Args:
+        arguments: `-f FILE OUT ASKED`, where ASKED is JSON: request, host, ignore, tolerance, forced.
+    """
+    path, out, asked = Path(arguments[1]), Path(arguments[2]), json.loads(arguments[3])
+    check = AnswerCheck(tuple(asked["ignore"]), asked["tolerance"])
+    try:
+        made = learn(path, asked["request"], host=asked["host"], check=check, forced=asked["forced"])
+    except RefusedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(4)
+    except Exception as error:  # the locustfile's own code may raise anything
+        print(format_load_error(error, path), file=sys.stderr)
+        sys.exit(4)
+    out.write_bytes(made.encode())

@@ -1,0 +1,73 @@
+"""Read request and answer out of the event of Locust's own HTTP clients, for the comparison of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import requests
+from locust.contrib.fasthttp import FastResponse
+
+NOT_SAID = frozenset({"content-length", "connection", "host"})
+"""Headers that the client makes of what else is compared."""
+
+
+class StockAnswer(NamedTuple):
+    """One answer of HttpUser's or FastHttpUser's client, as `AnswerWatch.look` takes it."""
+
+    head: bytes
+    body: bytes
+    status: int
+    content: bytes
+
+
+def stock_answer(event: Mapping[str, Any]) -> StockAnswer | None:
+    """Return what was asked and answered; None for other clients, failures, streams and bodies that cannot be read."""
+    response = event.get("response")
+    if event.get("exception"):
+        return None
+    if isinstance(response, requests.Response):
+        content = response._content if isinstance(response._content, bytes) else None
+        request: Any = response.request
+    elif isinstance(response, FastResponse):
+        content = getattr(response, "_cached_content", None)
+        request = response.request
+    else:
+        return None
+    body = request.body if request is not None else None
+    if isinstance(body, str):
+        body = body.encode()
+    if request is None or not isinstance(content, bytes | bytearray) or not isinstance(body, bytes | None):
+        return None
+    lines = sorted(
+        f"{_text(name).lower()}: {_text(value)}"
+        for name, value in (request.headers.items() if request.headers else ())
+        if _text(name).lower() not in NOT_SAID
+    )
+    head = "\n".join([f"{request.method} {request.url}", *lines]).encode()
+    return StockAnswer(head, body or b"", int(response.status_code), bytes(content))
+
+
+def repeater(event: Mapping[str, Any], client: Any) -> Callable[[], tuple[int, bytes | None]]:
+    """Return what sends the request of an event once more with the client that sent it; it raises where none comes."""
+    response: Any = event["response"]
+    request = response.request
+    if isinstance(response, requests.Response):
+
+        def send() -> tuple[int, bytes | None]:
+            settings = client.merge_environment_settings(request.url, {}, None, None, None)
+            again = requests.Session.send(client, request, timeout=60, **settings)
+            return again.status_code, again.content
+
+    else:
+
+        def send() -> tuple[int, bytes | None]:
+            headers = dict(request.headers.items())
+            again = client.client.urlopen(request.url, method=request.method, headers=headers, payload=request.payload)
+            return again.status_code, again.content
+
+    return send
+
+
+def _text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,62 @@
+"""Take the answers to a scenario's first requests before its load, for the run to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..core.console import Console
+from ..fleet.answers import take_reference
+from ..fleet.scenario import Request, Scenario
+from ..platforms.base import Target
+from ..recording.run import AnswerCheckRecord, CheckedEndpointRecord
+from .options import RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers from before the load: their file for the master, and what the run's record says; None without."""
+
+    file: Path | None = None
+    record: AnswerCheckRecord | None = None
+
+
+@contextmanager
+def answers_before(
+    options: RunOptions, plan: Scenario, target: Target, *, host: str | None, console: Console
+) -> Iterator[Answers]:
+    """Take the answers to the scenario's first requests where they are to be compared; kept as long as the block.
+
+    Two targets in one run are compared with each other, and not with themselves alone.
+
+    Raises:
+        FleetError: none can be compared.
+    """
+    if not (options.check_answers or plan.checks_answers) or options.target.sides:
+        yield Answers()
+        return
+    doing = "taking answers before the load: the scenario's first requests, alone, each twice (up to half a minute)"
+    with TemporaryDirectory(prefix="lt-answers-") as folder:
+        file = Path(folder) / "answers"
+        asked = {name: getattr(options, name) for name in ("user_classes", "tags", "exclude_tags", "arguments")}
+        with console.status(doing):
+            reference = take_reference(
+                options.locustfile,
+                file,
+                request=Request(**asked),
+                host=host,
+                check=options.answer_check,
+                forced=options.check_answers,
+                seed=options.fleet.seed,
+                environment=target.environment,
+            )
+        record = AnswerCheckRecord(
+            endpoints=[CheckedEndpointRecord.model_validate(asdict(one)) for one in reference.endpoints]
+        )
+        for endpoint in record.endpoints:
+            left_out = f"; {endpoint.left_out}" if endpoint.left_out else ""
+            console.say(f"Answers: {endpoint.references:,} kept of {endpoint.method} {endpoint.name}{left_out}")
+        yield Answers(file, record)

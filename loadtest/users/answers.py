@@ -1,0 +1,217 @@
+"""Hold the answers to a set of requests from before the load against those under load."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import zlib
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any, Protocol
+
+from ..core.answers import AnswerCheck, WrongAnswerError, differences
+from ..core.redaction import redact
+
+MAX_EXAMPLES = 5
+"""Differing answers that a worker keeps whole."""
+
+MAX_EXAMPLE_CHARS = 2_000
+
+MAX_HEADS = 10_000
+"""Heads of requests whose digest a process remembers."""
+
+
+@dataclass(slots=True)
+class CheckedEndpoint:
+    """An endpoint of the reference.
+
+    Attributes:
+        references: how many of its requests have a reference answer.
+        left_out: why some of those that were sent have none, as a sentence; "" where all have.
+    """
+
+    method: str
+    name: str
+    references: int = 0
+    left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The answer to one request before the load; `endpoint` and `check` are places in the reference's lists."""
+
+    status: int
+    content: bytes
+    endpoint: int
+    check: int
+
+
+@dataclass(slots=True)
+class Reference:
+    """The answers before the load, by the digest of the request's head and by its body.
+
+    A head is method, URL and headers, cookies among them: a request with other headers is another request. Only its
+    digest is kept and sent, as it may hold credentials.
+    """
+
+    endpoints: list[CheckedEndpoint] = field(default_factory=list)
+    checks: list[AnswerCheck] = field(default_factory=list)
+    answers: dict[str, dict[bytes, Expected]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.answers.values()))
+
+    def encode(self) -> bytes:
+        """Return it as bytes for a file or a message."""
+        entries = [
+            [head, _packed(body), one.status, _packed(one.content), one.endpoint, one.check]
+            for head, bodies in self.answers.items()
+            for body, one in bodies.items()
+        ]
+        told = {
+            "endpoints": [asdict(one) for one in self.endpoints],
+            "checks": [asdict(one) for one in self.checks],
+            "entries": entries,
+        }
+        return zlib.compress(json.dumps(told).encode())
+
+    @classmethod
+    def decode(cls, data: bytes) -> Reference:
+        """Return what `encode` has written."""
+        told = json.loads(zlib.decompress(data))
+        made = cls(
+            [CheckedEndpoint(**one) for one in told["endpoints"]], [AnswerCheck(**one) for one in told["checks"]]
+        )
+        for head, body, status, content, endpoint, check in told["entries"]:
+            answer = Expected(status, base64.b64decode(content), endpoint, check)
+            made.answers.setdefault(head, {})[base64.b64decode(body)] = answer
+        return made
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def head_digest(head: bytes, bearer: bytes) -> str:
+    """Return what stands for a head; `bearer` is the token that this program itself adds, and renews."""
+    return sha256(head.replace(bearer, b"") if bearer else head).hexdigest()
+
+
+class AnswerWatch(Protocol):
+    """Looks at every successful answer of this process's users."""
+
+    def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
+        """Return why the answer is wrong, or None.
+
+        Args:
+            head: method, URL and headers, in the client's own form.
+            body: of the request.
+            status: of the answer.
+            content: of the answer, decoded.
+            source: the client's response, or the event of Locust's own client.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class WrongAnswer:
+    """One differing answer, every text bounded and without secrets."""
+
+    method: str
+    name: str
+    at_s: float
+    differs: str
+    request: str
+    expected: str
+    got: str
+
+
+class AnswerChecker:
+    """Compares each answer whose request is in the reference. 0.3 µs where nothing differs.
+
+    Attributes:
+        checked: answers compared so far, by endpoint of the reference.
+        examples: the first differing ones.
+    """
+
+    def __init__(self, reference: Reference, environment: object) -> None:
+        self.checked = [0] * len(reference.endpoints)
+        self.examples: list[WrongAnswer] = []
+        self._environment = environment
+        self._reference = reference
+        self._bodies: dict[bytes, dict[bytes, Expected]] = {}
+
+    def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
+        """Return why the answer is wrong; None where it is the expected one or the request is not in the reference."""
+        del source
+        try:
+            expected = self._bodies[head].get(body)
+        except KeyError:
+            expected = self._of_head(head).get(body)
+        if expected is None:
+            return None
+        self.checked[expected.endpoint] += 1
+        if content == expected.content and status == expected.status:
+            return None
+        return self._judge(expected, body, status, content or b"")
+
+    def _of_head(self, head: bytes) -> dict[bytes, Expected]:
+        if len(self._bodies) >= MAX_HEADS:
+            self._bodies.clear()
+        found = self._bodies[head] = self._reference.answers.get(head_digest(head, bearer_of(self._environment)), {})
+        return found
+
+    def _judge(self, expected: Expected, body: bytes, status: int, content: bytes) -> Exception | None:
+        if status != expected.status:
+            fields, told = ["the status"], f"status: {status} instead of {expected.status}"
+        else:
+            found = differences(expected.content, content, self._reference.checks[expected.check])
+            if not found:
+                return None
+            fields = [each.field for each in found]
+            told = "; ".join(
+                f"{_masked(each.field, each.got)} instead of {_masked(each.field, each.expected, lead=False)}"
+                for each in found
+            )
+        if len(self.examples) < MAX_EXAMPLES:
+            endpoint = self._reference.endpoints[expected.endpoint]
+            bodies = (shown(each) for each in (body, expected.content, content))
+            self.examples.append(WrongAnswer(endpoint.method, endpoint.name, time.time(), told, *bodies))
+        return WrongAnswerError(f"answered differently under load: {', '.join(fields)}")
+
+
+def _masked(field: str, value: str, *, lead: bool = True) -> str:
+    """Return a field's value, without it where the field's name says that it is a secret."""
+    text = redact(f"{field}: {value}")
+    return text if lead else text.removeprefix(f"{field}: ")
+
+
+def shown(content: bytes) -> str:
+    """Return a body as it may be kept: text of bounded length, without secrets."""
+    text = redact(content[: 4 * MAX_EXAMPLE_CHARS].decode("utf-8", "replace"))
+    text = "".join(char if char.isprintable() or char == " " else " " for char in text)
+    return text if len(text) <= MAX_EXAMPLE_CHARS else text[: MAX_EXAMPLE_CHARS - 1] + "…"
+
+
+_ATTRIBUTE = "lt_answers"
+
+BEARER_ATTRIBUTE = "lt_bearer"
+"""Of Locust's environment: the Authorization header's value that this program itself adds, as bytes."""
+
+
+def attach(environment: object, watch: AnswerWatch | None) -> None:
+    """Make `watch` the one that looks at the answers of users that are made from now on; None: nobody."""
+    setattr(environment, _ATTRIBUTE, watch)
+
+
+def answers_of(environment: object) -> AnswerWatch | None:
+    """Return what looks at answers; None where they are not checked."""
+    watch: AnswerWatch | None = getattr(environment, _ATTRIBUTE, None)
+    return watch
+
+
+def bearer_of(environment: object) -> bytes:
+    """Return the value of the Authorization header that this program itself adds; b"" where it adds none."""
+    bearer: bytes = getattr(environment, BEARER_ATTRIBUTE, b"")
+    return bearer
