@@ -32,7 +32,7 @@ class Shown:
 
 
 class Part(BaseModel):
-    """A piece of the summary: immutable, and no key beside the documented ones."""
+    """A piece of the summary: immutable, with the documented keys only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -92,9 +92,9 @@ class Objective(Part):
     limit: Annotated[float, Field(description="the limit, in `unit`")]
     unit: Annotated[str, Field(description="ms, ratio, per_s, count or usd")]
     why: Annotated[str, Field(description="one sentence with the numbers")]
-    implied: Annotated[bool, Field(description="whether nobody wrote it: judged where no objective bounds errors")] = (
-        False
-    )
+    implied: Annotated[
+        bool, Field(description="whether it was added by default, because no objective bounds errors")
+    ] = False
 
 
 class RunVerdict(Part):
@@ -137,12 +137,12 @@ class Spike(Rise, Explanation):
     """One rise of p95 above its surroundings, on successful requests, and why it happened."""
 
     also: Annotated[
-        list[Explanation], Field(description="what held beside the cause and followed from it, such as errors")
+        list[Explanation], Field(description="what else held and followed from the cause, such as errors")
     ] = []
 
 
 class Baseline(Part):
-    """Whether the run has a baseline to measure spikes against: "no spike" may only be said of one that has."""
+    """Whether the run has a baseline to measure spikes against: without one "no spike" is never reported."""
 
     reference: Annotated[
         Literal["normal windows", "light load", "fastest requests", "nothing"],
@@ -176,12 +176,12 @@ class Outage(Part):
     endpoints: Annotated[list[str], Field(description="METHOD name of those hit; empty: all of them")] = []
     cut: Annotated[bool, Field(description="whether the run ended before it did")] = False
     text: Annotated[str, Field(description="one sentence")]
-    cause: Annotated[str | None, Field(description="why, where something recorded tells; else None")] = None
+    cause: Annotated[str | None, Field(description="why, if something recorded shows it; else None")] = None
     evidence: Annotated[list[str], Field(description="sentences with the numbers that rests on")] = []
 
 
 class WorstSecond(Part):
-    """The second of a run whose p95 was highest: a single second is no spike, but it is shown."""
+    """The second of a run whose p95 was highest: a single second is not a spike, but it is shown."""
 
     at_s: int
     p95_ms: float
@@ -500,7 +500,10 @@ class Totals(Part):
     peak_users: float | None
     failed: Annotated[int | None, Field(description="requests that failed; None in older summaries")] = None
     generator: Annotated[
-        int, Field(description="requests that the load generator itself could not send: not held against the service")
+        int,
+        Field(
+            description="requests that the load generator itself could not send: not counted as failures of the service"
+        ),
     ] = 0
     task_errors: Annotated[int, Field(description="exceptions of the scenario's own code")] = 0
 

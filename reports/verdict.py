@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports.model import Objective, Regression, Report, RunSummary, RunVerdict
 
 GENERATOR_MATTERS_RATIO = 0.01
-"""Above 1 % the rest of the load is no longer what was asked for: the share at which errors count by default."""
+"""Above 1 % the rest of the load is no longer the planned one: the same share at which errors count by default."""
 
 
 def decide(
@@ -75,9 +75,9 @@ def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunV
 
 
 def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
-    """Return the verdict of a report: of its runs together, and of the margins that a comparison was held against.
+    """Return the verdict of a report: of its runs together, and of the margins that a comparison was judged by.
 
-    Runs that are only a baseline count by the comparison alone: what they missed then is no news.
+    Runs that are only a baseline count by the comparison alone: what they missed is known already.
     """
     judged = [run for run in report.runs if run.name not in report.baseline]
     found = [

@@ -89,7 +89,9 @@ def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> No
         folder = find_run(tmp_path / "runs", "latest")
         record = folder.read_run()
         assert len(folder.read_rows(["start"])) == there.count()
-    assert "it never greeted: a plain `locust --worker` records nothing" in [one.name for one in record.refusals]
+    assert "it sent no handshake of lt: a plain `locust --worker` records nothing" in [
+        one.name for one in record.refusals
+    ]
     assert len(record.workers) == 1
     assert (run.returncode, record.outcome) in ((0, Outcome.COMPLETE), (3, Outcome.DEGRADED)), err
     assert "quit" in (joined.stdout + joined.stderr).lower()

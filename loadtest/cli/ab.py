@@ -134,7 +134,7 @@ def ab(  # long by its list of options alone: a line each
             found = stack.enter_context(written(sides[0] if sides else "local", gets=get or [], seed=seed, yes=yes))
             given["scenario"] = found["scenario"]
         elif given.pop("get"):
-            raise UsageError(f"`--get {get}`: not beside --scenario, which says itself what it sends.")
+            raise UsageError(f"`--get {get}`: cannot be combined with --scenario, which defines what is sent.")
         options = parse_options(**given)
         if until_decided and (of_endpoint := [one.text for one in options.margins if one.scope]):
             raise UsageError(f"`--margin {of_endpoint[0]}`: --until-decided takes margins of all requests only.")

@@ -28,7 +28,7 @@ WIDEST = 120
 """Columns of `lt --help` where the terminal has more."""
 
 DEFECT = "lt has a defect"
-"""Begins the sentence of an error that nobody expected."""
+"""Begins the message of an unexpected error."""
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def message_of(error: Exception) -> tuple[str, ExitCode]:
 
 
 def _require_text(arguments: Sequence[str]) -> None:
-    """Return when every argument is text: nothing else can be recorded.
+    """Check that every argument is text: nothing else can be recorded.
 
     Raises:
         UsageError: one is not in UTF-8.

@@ -94,7 +94,7 @@ def ask_before_trying(url: str, *, yes: bool) -> None:
     """Ask before a service on another machine gets requests.
 
     Raises:
-        UsageError: it was not wanted, or nobody is there to be asked.
+        UsageError: the answer was no, or there is no terminal to ask.
     """
     from ..core.addresses import is_loopback, parse_base_url
     from .console import TerminalConsole

@@ -50,7 +50,7 @@ ANALYST_NICENESS = 10
 
 
 class LivePage:
-    """The page's listener and what it has to tell. Ends with the `with` block.
+    """The page's listener, and the state it serves. Ends with the `with` block.
 
     Attributes:
         stop_asked: whether the page's button was pressed.
@@ -90,7 +90,7 @@ class LivePage:
         self._server.shutdown()
         self._server.server_close()
 
-    # ---- what the run tells it
+    # ---- updates from the run
 
     def wait_for(self, text: str) -> None:
         """Show what the start waits for."""
@@ -182,7 +182,7 @@ class LivePage:
                 self._analysis += 1
             except LoadTestError as error:
                 self._trouble = str(error)
-            except Exception as error:  # the page goes on without it, and the report at the end will tell
+            except Exception as error:  # the page continues without it; the report at the end has it
                 self._trouble = f"the analysis so far failed ({type(error).__name__}: {error})"
             budget.paid(now_s, time.thread_time() - begun_s)
 
@@ -277,11 +277,11 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Do nothing: a page that was closed is no fault."""
+        """Do nothing: a page that was closed is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers the page's own questions, and nobody else's."""
+    """Answers requests of the page, and of nobody else."""
 
     server: _Server
     timeout = SILENT_S

@@ -79,9 +79,9 @@ def check_cpu(*, workers: int, cores: int) -> Check:
     if workers < cores:
         return Check(Mark.GOOD, "cores", f"{both} and what else runs here")
     if workers == cores:
-        finding = f"{both}: none is left for the master and a local service"
+        finding = f"{both}: no core is left for the master and a local service"
         return Check(Mark.RISKY, "cores", finding, f"python lt.py run --workers {max(1, cores - 1)} …")
-    finding = f"{both}: more workers than cores only cost"
+    finding = f"{both}: more workers than cores only add overhead"
     return Check(Mark.BAD, "cores", finding, f"python lt.py run --workers {max(1, cores - 1)} …")
 
 
@@ -90,7 +90,7 @@ def check_load(*, busy: float, cores: int) -> Check:
     finding = f"{busy:.1f} of {cores} cores busy in the last minute"
     if busy <= cores / 2:
         return Check(Mark.GOOD, "load", finding)
-    return Check(Mark.RISKY, "load", f"{finding}: what else runs here disturbs what is measured", "top -o %CPU")
+    return Check(Mark.RISKY, "load", f"{finding}: other programs disturb the measurement", "top -o %CPU")
 
 
 def check_disk(runs: Path) -> Check:

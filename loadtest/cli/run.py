@@ -92,7 +92,7 @@ def run(  # long by its list of options alone: a line each
             del given["get"]
             given |= stack.enter_context(written(target, gets=get or [], seed=seed, yes=yes))
         elif given.pop("get"):
-            raise UsageError(f"`--get {get}`: not beside --scenario, which says itself what it sends.")
+            raise UsageError(f"`--get {get}`: cannot be combined with --scenario, which defines what is sent.")
         options = parse_options(**given)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page))

@@ -110,14 +110,14 @@ def prune(
     from .terminal import talk
 
     if keep is None and older_than is None:
-        raise UsageError("`runs prune`: say what may go, with --keep N, --older-than LENGTH or both.")
+        raise UsageError("`runs prune`: give --keep N, --older-than LENGTH or both.")
     try:
         older_than_s = None if older_than is None else parse_duration_s(older_than)
     except ValueError as error:
         raise UsageError(f"`--older-than {older_than}`: {error}.") from None
     gone = expired(list_runs(runs), now=datetime.now(UTC), keep=keep, older_than_s=older_than_s)
     if not gone:
-        talk.print("No run is to be deleted.")
+        talk.print("There is no run to delete.")
         return 0
     return _delete(gone, yes=yes)
 
@@ -179,7 +179,9 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
             raise UsageError("Nothing was deleted.")
     for folder in folders:
         if kept := delete_run(folder):
-            talk.print(f"{folder.path} stays with what is not a run's: {', '.join(kept[:10])}", markup=False)
+            talk.print(
+                f"{folder.path} was kept, because it holds what is not a run's: {', '.join(kept[:10])}", markup=False
+            )
     return 0
 
 
@@ -311,7 +313,7 @@ def _print_table(found: list[tuple[RunFolder, Run | None, str]]) -> None:
         table.add_row(
             *(_cells(folder, run) if run else ("–", "–", "–", "[red]unreadable[/]", _plain(folder.path.name)))
         )
-    # As wide as it is: an id cut to the terminal's width, or to 80 columns in a pipe, names no run.
+    # Never truncated: an id cut to the terminal's width, or to 80 columns in a pipe, names no run.
     width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
     out.width = max(out.width, width)
     out.print(table, crop=False)

@@ -25,7 +25,7 @@ _CHECKOUT, _INSTALLED = "python lt.py", "lt"
 """How the messages of the code name this program, and what an installed one is called."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What a terminal would act on instead of showing: C0 but for tab and line feed, C1, and marks of writing direction."""
+"""What a terminal would act on instead of showing: C0 except tab and line feed, C1, and marks of writing direction."""
 
 _SPELLED = {
     **{ord(bar): str(level) for level, bar in enumerate("▁▂▃▄▅▆▇█", start=1)},
@@ -48,10 +48,10 @@ def named(text: str) -> str:
 
 
 class _Stream(io.TextIOBase):
-    """stdout or stderr as it is now; once writing fails the rest is dropped, so that a load goes on without a reader.
+    """stdout or stderr as it is now; once writing fails, the rest is dropped, so that a run continues without a reader.
 
     Attributes:
-        failed: why writing failed; None while it has not. A reader that has left (EPIPE) is no failure.
+        failed: why writing failed; None while it has not. A reader that has gone (EPIPE) is not a failure.
     """
 
     def __init__(self, name: str) -> None:

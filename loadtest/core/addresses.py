@@ -42,10 +42,10 @@ def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
     Args:
         text: as given.
         option: the option that it was given to.
-        instead: what the option takes beside a URL, as a beginning of the sentence's list.
+        instead: what else the option accepts, put before the URL in the message.
 
     Raises:
-        UsageError: it is no such URL; the text says what is wrong with it.
+        UsageError: it is not such a URL; the text says what is wrong with it.
     """
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
@@ -58,7 +58,7 @@ def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
         raise UsageError(f"`{option} {text}`: a URL has no spaces and only ASCII; write the others percent-encoded.")
     if not is_host(host):
         raise UsageError(
-            f"`{option} {text}`: `{host}` is no host name: letters, digits and - between dots, 63 at most."
+            f"`{option} {text}`: `{host}` is not a host name: letters, digits and - between dots, 63 at most."
         )
     try:
         port = parts.port

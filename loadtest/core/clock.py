@@ -1,4 +1,4 @@
-"""Give one process a wall clock that never jumps, and tell when the machine's own does."""
+"""Give one process a wall clock that never jumps, and notice when the machine's clock does."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AnchoredClock:
         return self.now_ns() / 1e9
 
     def from_wall_ns(self, wall_ns: int) -> int:
-        """Return what this clock said when the machine's wall clock said `wall_ns`, if that has not stepped since."""
+        """Return this clock's reading at `wall_ns` of the machine's wall clock, if that has not stepped since."""
         return wall_ns - self._ahead_now_ns() + self.ahead_ns
 
     def take_step(self) -> ClockStep | None:

@@ -24,11 +24,11 @@ class Console(Protocol):
         """Show that something takes time, for as long as the block lasts; the block's value replaces the text."""
 
     def confirm(self, question: str) -> bool | None:
-        """Return the answer to a yes/no question; None when nobody is there to be asked."""
+        """Return the answer to a yes/no question; None when there is nobody to ask."""
 
 
 class LogConsole:
-    """The console of a program that has none: sentences go to the `loadtest` logger, and nobody answers questions."""
+    """The console of a program that has none: sentences go to the `loadtest` logger, and questions get no answer."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("loadtest")

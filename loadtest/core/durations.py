@@ -15,7 +15,7 @@ def parse_duration_s(text: str) -> float:
     """Return seconds; a number without a unit is seconds. Units go from large to small, each at most once.
 
     Raises:
-        ValueError: it is no such text; its message is the reason without the text itself.
+        ValueError: it is not such a text; its message is the reason without the text itself.
     """
     seconds, at, smallest = 0.0, 0, float("inf")
     while at < len(text) or not at:
@@ -27,7 +27,7 @@ def parse_duration_s(text: str) -> float:
             raise ValueError(f"`{number}` needs a unit: s, m (min) or h")
         scale = _UNIT_S.get(unit or "s")
         if scale is None:
-            raise ValueError(f"`{unit}` is no unit of time: s, m (min) or h")
+            raise ValueError(f"`{unit}` is not a unit of time: s, m (min) or h")
         if scale >= smallest:
             raise ValueError("write larger units first, each once, as in 1h30m")
         seconds, at, smallest = seconds + float(number) * scale, part.end(), scale

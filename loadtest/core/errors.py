@@ -1,7 +1,7 @@
 """Name every error this project raises on purpose.
 
     LoadTestError
-    ├── UsageError               the words of the command are off: nothing was started        exit 2
+    ├── UsageError               the command line is wrong: nothing was started        exit 2
     │   ├── UnknownRunError      no run of that name, or several
     │   └── ObjectiveError       an objective that cannot be parsed; points at the column
     └── UnusableError            the tool, the machine or the target could not be used        exit 4
@@ -32,7 +32,7 @@ class LoadTestError(Exception):
 
 
 class UsageError(LoadTestError):
-    """The words of the command are off; nothing was started."""
+    """The command line is wrong; nothing was started."""
 
 
 class UnknownRunError(UsageError):

@@ -10,7 +10,7 @@ from .errors import UsageError
 DEFAULT_MARGIN = "p95=5%"
 
 MARGIN_START = re.compile(r"p\d[^=]*=")
-"""What tells a margin from the name of a run."""
+"""Distinguishes a margin from the name of a run."""
 
 _MARGIN = re.compile(r"p(50|95|99)\s*(?:\((?P<scope>[^=]+)\))?\s*=\s*(?P<percent>\d+(?:\.\d+)?)\s*%")
 
@@ -36,7 +36,7 @@ def parse_margin(text: str) -> Margin:
     """Return the margin that `text` writes.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a margin.
     """
     found = _MARGIN.fullmatch(text.strip())
     if found is None:

@@ -45,16 +45,16 @@ METRICS: dict[str, Unit] = {
 """Everything that can be judged beside percentiles (`p95`), and what it is measured in."""
 
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
-"""What the platform tells: undecided where it tells nothing, and known only after a run."""
+"""Metrics of the platform: undecided where it reports none, and known only after a run."""
 
 WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
 """What is known after a run, and not by endpoint."""
 
 LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
-"""What is known only while a run goes on: how long the oldest request in flight has waited."""
+"""Metrics known only during a run: how long the oldest request in flight has waited."""
 
 IMPLIED = "error_rate < 1%"
-"""Judged in every run that bounds errors nowhere else: a run that fails is no pass."""
+"""Judged in every run that does not bound errors otherwise: a run of failures must not pass."""
 
 IMPLIED_OF_ANSWERS = "wrong_answers = 0"
 """Judged where answers are compared with those before the load, and no objective bounds it."""
@@ -109,7 +109,7 @@ class Objective:
         unit: what `limit` is in.
         window_s: "for" so many seconds: the condition is about every such stretch, not about the phase as a whole.
         endpoint: the one that it is about; None: all requests.
-        implied: whether nobody wrote it.
+        implied: whether it was added by default.
     """
 
     text: str
@@ -148,7 +148,7 @@ def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: 
             is where none bounds errors.
 
     Raises:
-        ObjectiveError: a text is no objective.
+        ObjectiveError: a text is not an objective.
     """
     found = tuple(parse_objective(text) for text in texts)
     if not implied:
@@ -164,10 +164,10 @@ def parse_objective(text: str, *, live: bool = False) -> Objective:
 
     Args:
         text: see GRAMMAR.
-        live: whether it is a condition on a run that goes on, which LIVE_METRICS are known of.
+        live: whether it is a condition on a run in progress, for which LIVE_METRICS are known.
 
     Raises:
-        ObjectiveError: it is none; the text repeats it with a mark below the column that is off.
+        ObjectiveError: it is not an objective; the text repeats it with a mark below the wrong column.
     """
     return _Parser(text.strip(), live=live).objective()
 
@@ -192,7 +192,7 @@ class _Parser:
         if self.at < len(self.text):
             raise self._error("expected the end, or `for DURATION`")
         if window_s is not None and (metric in WHOLE_METRICS or endpoint is not None):
-            raise self._error("`for DURATION` goes with percentiles, error_rate and throughput of all requests")
+            raise self._error("`for DURATION` applies to percentiles, error_rate and throughput of all requests")
         return Objective(self.text, metric, quantile, phase, comparison, limit, unit, window_s, endpoint)
 
     def _metric(self) -> tuple[str, float | None, Unit]:
@@ -209,8 +209,8 @@ class _Parser:
             return word, None, LIVE_METRICS[word]
         self.at = begin
         if word in LIVE_METRICS:
-            raise self._error(f"`{word}` is known only while a run goes on: use it with --stop-on")
-        raise self._error(f"`{word}` is no metric: {known}")
+            raise self._error(f"`{word}` is known only during a run: use it with --stop-on")
+        raise self._error(f"`{word}` is not a metric: {known}")
 
     def _scope(self) -> tuple[EndpointName | None, str]:
         """Read `(PHASE)`, `(METHOD NAME)` or `(METHOD NAME, PHASE)`; a name may hold parentheses and commas."""
@@ -235,7 +235,7 @@ class _Parser:
         if space and name.strip():
             return EndpointName(method, name.strip()), phase
         self.at = begin + len(inside) - len(inside.lstrip())
-        raise self._error(f"`{endpoint}` is no phase: {', '.join(PHASES)}; an endpoint is written as POST /predict")
+        raise self._error(f"`{endpoint}` is not a phase: {', '.join(PHASES)}; an endpoint is written as POST /predict")
 
     def _first_comparison(self, begin: int) -> int:
         found = _COMPARISON.search(self.text, begin)
@@ -287,7 +287,7 @@ class _Parser:
         except ValueError as error:
             raise self._error(f"expected a duration such as 30s: {error}") from None
         if seconds < 1 or seconds != round(seconds):
-            raise self._error("a window is whole seconds, at least 1s")
+            raise self._error("a duration must be whole seconds, at least 1s")
         self.at = len(self.text)
         return round(seconds)
 

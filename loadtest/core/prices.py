@@ -108,7 +108,7 @@ class Prices:
         where = region or "region not known"
         return (
             f"list prices of {self.as_of.isoformat()}, tier {self.tier} ({where}), request-based billing",
-            "the monthly free tier taken off, as if nothing else used it"
+            "the monthly free tier subtracted, as if nothing else used it"
             if self.free_tier
             else "free tier not counted",
         )
@@ -137,7 +137,7 @@ def prices_for(region: str | None, given: Mapping[str, object] | None = None) ->
     """Return the list prices of `region` (tier 1 when it is not known) with the fields that `given` overrides.
 
     Raises:
-        ValueError: `given` names a field that there is not, or a value that is no price.
+        ValueError: `given` names an unknown field, or a value is not a price.
     """
     listed = TIER_2 if region in TIER_2_REGIONS else TIER_1
     if not given:

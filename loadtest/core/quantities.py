@@ -9,7 +9,7 @@ _BYTES = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1024, "Mi": 1024**
 
 
 def argv_of(text: str) -> tuple[str, ...]:
-    """Return the words of a command line, split as a shell would.
+    """Return the arguments of a command line, split as a shell does.
 
     Raises:
         ValueError: a quotation is not closed.
@@ -24,7 +24,7 @@ def cpu_of(text: str) -> float:
     """Return vCPUs from `2`, `0.5` or `500m`.
 
     Raises:
-        ValueError: it is no such text, or not above 0.
+        ValueError: it is not such a text, or not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text.strip())
     cpu = float(match[1]) / (1000 if match[2] else 1) if match else 0.0
@@ -37,7 +37,7 @@ def memory_bytes_of(text: str) -> int:
     """Return bytes from `512Mi`, `4Gi` or `1G`.
 
     Raises:
-        ValueError: it is no such text, or not above 0.
+        ValueError: it is not such a text, or not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|k|M|G|)", text.strip())
     memory_bytes = int(float(match[1]) * _BYTES[match[2]]) if match else 0

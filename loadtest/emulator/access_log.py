@@ -1,4 +1,4 @@
-"""Read HAProxy's access log from a pipe, line by line as it is written."""
+"""Read HAProxy's access log line by line from a pipe, as it is written."""
 
 from __future__ import annotations
 

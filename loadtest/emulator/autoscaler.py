@@ -155,9 +155,12 @@ def needed_on_demand(observed: Observed) -> tuple[int, str]:
     if short <= 0:
         return observed.serving + observed.starting + math.ceil(
             max(0, observed.pending - free - observed.starting * concurrency) / concurrency
-        ), f"{observed.pending} pending fit {free} free and {coming} coming places"
+        ), f"{observed.pending} pending fit {free} free and {coming} starting places"
     more = math.ceil(short / concurrency)
-    return there + more, f"{observed.pending} pending − {free} free − {coming} coming places, {concurrency} an instance"
+    return (
+        there + more,
+        f"{observed.pending} pending − {free} free − {coming} starting places, {concurrency} an instance",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,8 @@ class Knative:
         if since_s is not None:
             most = max(most, panic, observed.serving)
             desired, driver = most, "panic"
-            reason = f"{observed.panic_concurrency:.3g} requests at once over 6 s / {target:.3g}; no way down in panic"
+            at_once = f"{observed.panic_concurrency:.3g} requests at once over 6 s / {target:.3g}"
+            reason = f"{at_once}; no scale-down in panic mode"
         else:
             desired, driver = stable, "concurrency" if stable else "none"
             reason = f"{observed.concurrency:.3g} requests at once over 60 s / {target:.3g}"

@@ -26,7 +26,7 @@ _CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.we
 def quota_us(cpu: float) -> tuple[int, int]:
     """Return (quota, period) in µs for `cpu` vCPU: the shortest period that admits the kernel's least quota, 1 ms.
 
-    An instance that used up its quota stands still for the rest of the period, so a long one adds latency of its own:
+    An instance that has used up its quota is paused for the rest of the period, so a long period adds latency:
     0.025 vCPU are 1 ms in 40 ms. From 0.1 vCPU on the period is 10 ms; shorter ones cost more than they give.
     """
     period = min(1_000_000, max(10_000, math.ceil(1000 / cpu)))

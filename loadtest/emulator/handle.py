@@ -142,7 +142,7 @@ class EmulatorHandle:
             return f"the emulator's process ended ({code}) during the run"
         with contextlib.suppress(psutil.Error):
             if psutil.Process(self._process.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
-                return "the emulator stood still during the run (its process was stopped): it did not scale or record"
+                return "the emulator was paused during the run (its process was stopped): it did not scale or record"
         return ""
 
     def state(self) -> dict[str, Any]:

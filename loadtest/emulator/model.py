@@ -165,7 +165,7 @@ class ServiceStatus:
         template: of the newest generation.
         traffic: the revision that is to get all traffic; None: the latest ready one.
         revisions: oldest first; deleted with the service only.
-        phase: of the newest generation. A service whose update FAILED goes on serving the revision before it.
+        phase: of the newest generation. A service whose update FAILED keeps serving the previous revision.
         message: why it failed; "" otherwise.
         kept: as in RevisionTemplate, of the service itself.
     """

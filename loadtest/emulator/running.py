@@ -33,7 +33,7 @@ async def running_emulator(
     Raises:
         EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
     """
-    # gRPC complains of every fork otherwise; our children run another program at once, so its handlers are no use.
+    # Otherwise gRPC warns at every fork; our child processes execute another program at once and need no fork handlers.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from .api_listener import ApiListener
 

@@ -178,7 +178,7 @@ def _speaks_http(user: Any) -> bool:
 def _require_tasks(users: list[Any], environment: Any, tags: Tags, path: Path) -> None:
     """Refuse tags that leave nothing to do, with the tags that there are.
 
-    A class without tasks of its own may override `run` or give itself tasks later: nothing is said of it.
+    A class without tasks of its own may override `run` or give itself tasks later: it is not reported.
     """
     with_tasks = [user for user in users if user.tasks]
     there = sorted({tag for user in with_tasks for task in user.tasks for tag in _tags_of(task)})

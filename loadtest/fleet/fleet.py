@@ -165,7 +165,7 @@ class Fleet:
         return tuple(process.pid for process in (self._master, *self._workers) if process is not None)
 
     def running(self) -> bool:
-        """Whether the run is still going on; one that cannot go on is ended, its master told or, at last, killed.
+        """Whether the run is still going on; one that cannot continue is stopped by its master, or else killed.
 
         Raises:
             FleetError: it will not begin.
@@ -187,7 +187,7 @@ class Fleet:
         self._began = self.folder.read_run().load_start is not None
         if self._began or self._stop_sent_s is not None:
             return
-        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: told to end by the master
+        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: ended by order of the master
         if ended:
             raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_log_lines()}")
         if now_s - self._started_s > IMPORT_S + self.plan.options.join_timeout_s:
@@ -222,7 +222,7 @@ class Fleet:
         elif now_s - self._stopped_since_s > STOPPED_S:
             return f"Locust's master was stopped (SIGSTOP) for {STOPPED_S:.0f} s and was killed"
         if self._stop_sent_s is not None and now_s - self._stop_sent_s > END_S:
-            return f"Locust's master did not end within {END_S:.0f} s of being told to and was killed"
+            return f"Locust's master did not end within {END_S:.0f} s after the order to stop, and was killed"
         recorded = sum(path.stat().st_size for path in (self.folder.spool, self.folder.load) if path.exists())
         if recorded != self._grown[0] or not self._began:
             self._grown = recorded, now_s
@@ -274,7 +274,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def require_free(host: str, port: int, *, option: str) -> None:
-    """Return when this process could listen on the port.
+    """Check that this process can listen on the port.
 
     Raises:
         FleetError: another process does; the text names the option to change.

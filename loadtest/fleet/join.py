@@ -29,8 +29,8 @@ def join_secret(bind: str, environment: Mapping[str, str]) -> str:
         return "" if is_loopback(host_in_url(bind)) else secrets.token_hex(16)
     if len(given) < FEWEST_CHARS:
         raise UsageError(
-            f"`{SECRET_VARIABLE}` has {len(given)} characters: give at least {FEWEST_CHARS}, or unset it, and a secret "
-            "is made for the run."
+            f"`{SECRET_VARIABLE}` has {len(given)} characters: give at least {FEWEST_CHARS}, or unset it to have "
+            "one generated."
         )
     return given
 

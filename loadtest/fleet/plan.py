@@ -40,8 +40,8 @@ class FleetPlan:
 
     Attributes:
         host: the target's base URL; None leaves every user class the one it names.
-        join_secret: what a worker has to know to join; empty: nothing.
-        environment: variables for every process beside this one's own.
+        join_secret: the secret a worker needs to join; empty: none.
+        environment: variables for every process, in addition to this one's.
         answers: the file with the answers from before the load; None where they are not compared.
     """
 

@@ -190,7 +190,7 @@ def describe_one(path: Path, **overrides: Any) -> Scenario:
 
 
 def describe_each(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
-    """Describe locustfiles in one process, but for those whose description is kept (description_cache.py)."""
+    """Describe locustfiles in one process, except those whose description is cached (description_cache.py)."""
     keys = [description_cache.key_of(path, request.model_dump(mode="json")) for path, request in requests]
     known = [key and _kept(key) for key in keys]
     new = iter(_describe([request for request, scenario in zip(requests, known, strict=True) if not scenario]))

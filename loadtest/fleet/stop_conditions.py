@@ -37,7 +37,7 @@ class StopOn:
         if condition.endpoint is not None or condition.metric in WHOLE_METRICS:
             raise UsageError(
                 f"`--stop-on {condition.text}`: during a run only percentiles, error_rate and throughput of all "
-                "requests are known; set it with --slo, which is judged after it."
+                "requests are known; use --slo, which is judged after the run."
             )
         self.condition = condition
         self._begin_s, self._end_s = _phase_s(condition, points)

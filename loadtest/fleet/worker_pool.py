@@ -41,7 +41,7 @@ class WorkerPool:
                 if time.monotonic() > give_up_s:
                     raise FleetError(
                         f"No master answered at {self.host}:{self.port} within {timeout_s:.0f} s ({error}): start one "
-                        "with `lt run --expect-workers N --bind ADDRESS`, and see that no firewall is between."
+                        "with `lt run --expect-workers N --bind ADDRESS`, and check that no firewall is in between."
                     ) from error
                 time.sleep(TRY_EVERY_S)
 

@@ -20,7 +20,7 @@ FRESH_S = 30.0
 """How old a list may become before it is looked up again, in the background."""
 
 DEAD_S = 30.0
-"""How long an address that took no connection is left alone, unless there is no other."""
+"""How long an address that accepted no connection is skipped, unless it is the only one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,7 +135,7 @@ class AddressBook:
             del self._running[key]
 
     def _refresh(self, key: tuple[str, int], known: AddressList) -> None:
-        """Replace the addresses by what the resolver says now; keep them where it says nothing."""
+        """Replace the addresses by what the resolver returns now; keep them if it returns none."""
         try:
             infos = socket.getaddrinfo(key[0], key[1], 0, socket.SOCK_STREAM)
         except OSError as error:
@@ -151,7 +151,7 @@ class AddressBook:
 
 def _lookup_error(host: str, error: OSError) -> OSError:
     if error.errno == socket.EAI_AGAIN:
-        return GeneratorLimitError(f"this machine's resolver cannot say now who {host!r} is: {error.strerror}")
+        return GeneratorLimitError(f"this machine's resolver cannot resolve {host!r} is: {error.strerror}")
     return error
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SO_TIMESTAMPNS = 35  # of Linux, but for a few old architectures; Python has no name for it
+SO_TIMESTAMPNS = 35  # of Linux, except on a few old architectures; Python has no name for it
 STAMP_BYTES = 16
 ANCILLARY_BYTES = socket.CMSG_SPACE(STAMP_BYTES)
 AVAILABLE = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 
 Stamps = list[tuple[int, int, bytes]]
-"""What `socket.recvmsg` gives beside the data, as level, type and bytes: nothing, or one `struct timespec`."""
+"""What `socket.recvmsg` returns with the data, as level, type and bytes: nothing, or one `struct timespec`."""
 
 STAMP_TYPE = [("stamp_s", "<i8"), ("stamp_ns", "<i8")]
 """A `struct timespec` for numpy: what the wall clock said when the kernel had the last of the bytes."""

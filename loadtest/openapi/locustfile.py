@@ -17,7 +17,7 @@ from .trial import Tried
 from .wire import Answer
 
 PREDICTION_WEIGHT = 5
-"""How many predictions a user asks for beside each other request."""
+"""Predictions that a user sends for each other request."""
 
 CASE = '''(operation):
     """Draw from here on the operation's next of 1,000 cases: every process sends the same ones."""

@@ -86,12 +86,12 @@ def fixed_values(schema: Schema, *, inner: bool) -> list[Any] | None:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list as it is, and nothing for what is none."""
+    """Return a list unchanged, and an empty one for anything else."""
     return value if isinstance(value, list) else []
 
 
 def mapped(value: Any) -> dict[str, Any]:
-    """Return an object as it is, and nothing for what is none."""
+    """Return an object unchanged, and an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
@@ -113,7 +113,7 @@ def discriminator_values(found: Schema) -> dict[str, tuple[str, Any]]:
 
 
 def whole_number(value: Any, default: int | None) -> Any:
-    """Return a number as an int, `default` for what is none that a size can be."""
+    """Return a number as an int, and `default` for what cannot be a size."""
     return (
         int(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else default
     )

@@ -199,7 +199,7 @@ class Platform(ABC):
     has_own_address: ClassVar[bool] = True
 
     def check_options(self, options: TargetOptions) -> None:
-        """Return when the options make sense here; called before anything is started.
+        """Check that the options make sense here; called before anything is started.
 
         Raises:
             UsageError: one does not.
@@ -207,8 +207,8 @@ class Platform(ABC):
         if not self.capabilities.takes_limits:
             for name, value in options.given_limits().items():
                 raise UsageError(
-                    f"`--{name} {value}`: valid only where the run makes the service (`--target emulator`); "
-                    "this service has its own."
+                    f"`--{name} {value}`: valid only where the run creates the service (`--target emulator`); "
+                    "this service has settings of its own."
                 )
 
     @abstractmethod

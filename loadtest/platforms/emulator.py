@@ -38,7 +38,7 @@ class Emulator(Platform):
     capabilities: ClassVar[Capabilities] = EMULATOR
 
     def check_options(self, options: TargetOptions) -> None:
-        """Return when the options can be read and are in their bounds, the scenario's own `limits` aside."""
+        """Check that the options can be parsed and are in their bounds; the scenario's own `limits` are not checked."""
         config_of(options, {})
 
     @contextmanager

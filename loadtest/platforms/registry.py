@@ -35,7 +35,7 @@ def register(kind: str, where: str) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Return the values that `--target` accepts beside a URL."""
+    """Return the values that `--target` accepts other than a URL."""
     return tuple(name for name in _PLATFORMS if name not in (URL, INTERLEAVED))
 
 

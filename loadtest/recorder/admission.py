@@ -92,10 +92,10 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
     """Return who joins.
 
     Raises:
-        AdmissionError: it does not know the join secret, or it is no greeting of this recorder.
+        AdmissionError: it lacks the join secret, or is not a handshake of this recorder.
     """
     if not isinstance(data, Mapping):
-        raise AdmissionError("greeting is no map", type(data).__name__, lost=False)
+        raise AdmissionError("greeting is not a map", type(data).__name__, lost=False)
     if secret and not proves(data, client_id=client_id, secret=secret):
         raise AdmissionError("wrong join secret", lost=False)
     versions = data.get("versions")
@@ -127,12 +127,12 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         AdmissionError: a value has another type, or lies out of its bounds.
     """
     if not isinstance(data, Mapping):
-        raise AdmissionError("report is no map", type(data).__name__)
+        raise AdmissionError("report is not a map", type(data).__name__)
     if data.get("worker") != worker:
         raise AdmissionError("report in another worker's name", data.get("worker"))
     raw = data.get("frame")
     if not isinstance(raw, bytes):
-        raise AdmissionError("frame is no bytes", type(raw).__name__)
+        raise AdmissionError("frame is not bytes", type(raw).__name__)
     return WorkerReport(
         worker=worker,
         frame=_frame(raw, worker, now_ns) if raw else None,
@@ -206,13 +206,13 @@ def _check_columns(frame: Frame, now_ns: int | None) -> None:
 
 def _count(value: object, name: str, most: int = MAX_COUNT) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise AdmissionError(f"{name} is no count", value)
+        raise AdmissionError(f"{name} is not a count", value)
     return value
 
 
 def _real(value: object, name: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise AdmissionError(f"{name} is no number", value)
+        raise AdmissionError(f"{name} is not a number", value)
     if not low <= value <= high:
         raise AdmissionError(f"{name} is out of bounds", value)
     return float(value)
@@ -220,7 +220,7 @@ def _real(value: object, name: str, low: float, high: float) -> float:
 
 def _name(value: object, name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_WORKER_CHARS or not value.isprintable():
-        raise AdmissionError(f"{name} is no name", value, lost=False)
+        raise AdmissionError(f"{name} is not a name", value, lost=False)
     return value
 
 
@@ -231,7 +231,7 @@ def _line(value: object) -> str:
 
 def _list(value: object, name: str) -> list[Any]:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_LIST:
-        raise AdmissionError(f"{name} is no list", type(value).__name__)
+        raise AdmissionError(f"{name} is not a list", type(value).__name__)
     return list(value)
 
 
@@ -243,7 +243,7 @@ def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:
     found = []
     for fields in _list(value, name):
         if not isinstance(fields, Mapping):
-            raise AdmissionError(f"{name} is no list of maps", type(fields).__name__)
+            raise AdmissionError(f"{name} is not a list of maps", type(fields).__name__)
         known = {key: _clean(fields[key]) for key in kind.model_fields if key in fields}
         try:
             record = kind.model_validate(known, strict=True)

@@ -1,4 +1,4 @@
-"""Notice requests that were cut off with their user and that no client told of: custom clients tell only of an end."""
+"""Notice requests that were cut off with their user and never reported: custom clients report only at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..users.open_loop import OpenLoopUser
 KNOWN = (HttpUser, FastHttpUser, FastUser)
 """Users whose requests are known from their begin."""
 
-UNFINISHED = "still waited for when its user was stopped, by a client that tells only of a request's end"
+UNFINISHED = "in flight when its user was stopped, with a client that reports a request only at its end"
 """The name of the refusal."""
 
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
@@ -70,7 +70,7 @@ def _watching_on_start(run: Callable[..., Any], on_cut_off: OnCutOff) -> Callabl
 
 
 def is_asleep(trace: TracebackType | None) -> bool:
-    """Whether a task was cut off in a pause of its own (`time.sleep`, `self.wait()`), where it waits for nobody."""
+    """Whether a task was cut off in a pause of its own (`time.sleep`, `self.wait()`), without a request in flight."""
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_name == "sleep" and code.co_filename.endswith("gevent/hub.py"):

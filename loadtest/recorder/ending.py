@@ -23,7 +23,7 @@ from .messages import ENDING
 log = logging.getLogger(__name__)
 
 ANSWER_S = 20.0
-"""How long a worker waits for the master to end the run before it ends by itself, as under a master without us."""
+"""How long a worker waits for the master to end the run before it ends by itself, as under a plain Locust master."""
 
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _LOCUST = str(Path(locust.__file__).parent)
@@ -108,8 +108,8 @@ def missing_workers(joined: int, expected: int, within_s: float) -> str:
     if joined >= expected:
         return ""
     return (
-        f"{joined} of {expected} workers joined within {within_s:.0f} s: see that the others run and reach this "
-        "master, or give them longer with --join-timeout"
+        f"{joined} of {expected} workers joined within {within_s:.0f} s: check that the others run and reach this "
+        "master, or wait longer with --join-timeout"
     )
 
 

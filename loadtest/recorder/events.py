@@ -1,4 +1,4 @@
-"""Make a row of whatever a client tells Locust's request event: any type in any field, none of them trusted."""
+"""Turn whatever a client passes to Locust's request event into a row: any type in any field, none trusted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Refuse = Callable[[str, object], None]
 
 
 class RefusedEventError(Exception):
-    """An event that is no row: `name` says why, for the count of refusals."""
+    """An event that makes no row: `name` says why, for the count of refusals."""
 
     def __init__(self, name: str, value: object) -> None:
         super().__init__(name)
@@ -35,7 +35,7 @@ class EventRow:
 
     Attributes:
         latency_us: as the client measured it.
-        start_s: UTC seconds by the machine's clock where the client told it, else None.
+        start_s: UTC seconds by the machine's clock if the client reported it, else None.
         status: 0 without an answer.
         error: "" without one.
         instance: "", age −1 and server time −1 where the answer's headers do not say.
@@ -70,11 +70,11 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
 
     Args:
         event: what was fired, whatever it is.
-        refuse: told of every value that is left out.
-        latency_us: measured by the recorder around the client's call; in place of a `response_time` that is no time.
+        refuse: called with every value that is left out.
+        latency_us: measured by the recorder around the client's call; in place of an invalid `response_time`.
 
     Raises:
-        RefusedEventError: it has no response time and nobody else measured one: a row of it would be a wrong number.
+        RefusedEventError: it has no response time and none was measured otherwise: its row would hold a wrong number.
     """
     response = event.get("response")
     exception = event.get("exception")

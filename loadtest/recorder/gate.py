@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 GREET_S = 10.0
 """How long a process that has connected may take to greet: a recording worker does it next."""
 
-NEVER_GREETED = "it never greeted: a plain `locust --worker` records nothing"
+NEVER_GREETED = "it sent no handshake of lt: a plain `locust --worker` records nothing"
 
 MAX_WAITING = 1_000
 
@@ -38,7 +38,7 @@ class Gate:
     """Stands before `MasterRunner.handle_message`.
 
     A worker connects (`client_ready`), is given its index, and greets (HELLO) with its name and the proof that it knows
-    the join secret. Only then is Locust told of it: a plain `locust --worker` never greets, gets no users, and is sent
+    the join secret. Only then does Locust know it: a plain `locust --worker` never sends it, gets no users, and is sent
     away after GREET_S. Whatever a message holds, it does not end the master's loop.
 
     Attributes:
@@ -100,13 +100,13 @@ class Gate:
             self._handle(client_id, msg)
             return
         if msg.type == SCENARIO:
-            error = f"the master asks for its join secret: set {SECRET_VARIABLE} to the same text here"
+            error = f"the master requires its join secret: set {SECRET_VARIABLE} to the same text here"
             server: Any = self.runner.server
             server.send_to_client(Message(SCENARIO, {"error": error}, client_id))
         raise AdmissionError(f"message {msg.type} without the join secret", lost=False)
 
     def _waits(self, client_id: str, msg: Message) -> None:
-        """Answer a worker that connects, so that it goes on to greet; Locust is not told of it yet."""
+        """Answer a worker that connects, so that it sends the handshake; Locust does not know it yet."""
         if client_id not in self._waiting and len(self._waiting) >= MAX_WAITING:
             raise AdmissionError("too many workers connect")
         self._waiting[client_id] = _Waiting(msg, time.monotonic())

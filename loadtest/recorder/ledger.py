@@ -53,7 +53,7 @@ class Ledger:
     def received(self, frame: Frame) -> bool:
         """Enter a frame that arrived; False when it was entered before and must not be recorded twice.
 
-        A frame that skips numbers tells by `rows_before` how many rows the lost ones held.
+        Where frame numbers are skipped, `rows_before` says how many rows the lost frames held.
 
         Raises:
             ValueError: it contradicts the frames before it.

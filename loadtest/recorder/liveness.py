@@ -27,10 +27,10 @@ STOPPED_S = 3.0
 """A stopped process (SIGSTOP) is lost after this long."""
 
 HUNG_S = 60.0
-"""A living process that answers nobody is lost after this: time enough to make payloads as the test starts."""
+"""A live process that does not respond counts as lost after this: payloads may be generated as the test starts."""
 
 BUSY_S = 5.0
-"""From this on it is said that a worker is waited for."""
+"""After this, a log line says that the worker is waited for."""
 
 
 class Process(Enum):
@@ -58,14 +58,14 @@ def judge(silent_s: float, process: Process) -> Verdict:
     if process is Process.STOPPED and silent_s > STOPPED_S:
         return Verdict(lost=True, why=f"its process is stopped, no sign of life for {silent_s:.0f} s")
     if process is Process.RUNNING and silent_s > HUNG_S:
-        return Verdict(lost=True, why=f"its process lives and has answered nobody for {silent_s:.0f} s")
+        return Verdict(lost=True, why=f"its process is alive and has not responded for {silent_s:.0f} s")
     if process is Process.ELSEWHERE and silent_s > SILENT_S:
         return Verdict(lost=True, why=f"no sign of life for {silent_s:.0f} s")
     return Verdict(lost=False, busy=silent_s > BUSY_S)
 
 
 class WorkerWatch:
-    """The master's look at its workers; tells Locust, which acts on its own count of missed heartbeats."""
+    """Watches the master's workers; reports to Locust, which acts on its own count of missed heartbeats."""
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.runner = runner
@@ -98,7 +98,7 @@ class WorkerWatch:
                 client.heartbeat = -1  # Locust's next count, within a second, takes it off and gives its users away
             elif verdict.busy and client.id not in self._busy:
                 self._busy.add(client.id)
-                log.warning("Worker %s is busy and has answered nobody for %.0f s: waiting.", client.id, silent_s)
+                log.warning("Worker %s is busy and has not responded for %.0f s: waiting.", client.id, silent_s)
 
     def _heard(self, client_id: str, **_: object) -> None:
         self._heard_s[client_id] = time.monotonic()

@@ -209,7 +209,7 @@ def _worker_cannot_load(environment: Any, folder: Any, msg: Any) -> None:
 
 
 def _load_with_authors_errors(locust_main: Any) -> None:
-    """Let a locustfile that cannot be imported be told in its author's terms, to the master of a worker too."""
+    """Report a locustfile that cannot be imported with its author's traceback, also to the master of a worker."""
     load = locust_main.merge_locustfiles_content
 
     def load_or_explain(locustfiles: list[str]) -> Any:
@@ -222,7 +222,10 @@ def _load_with_authors_errors(locust_main: Any) -> None:
             print(text, file=sys.stderr)
             if "--worker" in sys.argv:
                 last = text.splitlines()[-1]
-                _tell_master(f"{last} (its own modules travel with it; packages and data files have to be there)")
+                _tell_master(
+                    f"{last} (the scenario's own modules are sent along; packages and data files must be on "
+                    f"that machine)"
+                )
             sys.exit(STATUS_UNLOADABLE)
         if FETCHED_VARIABLE in os.environ:  # for an import that stands inside a task
             sys.path.append(str(Path(locustfiles[0]).parent))

@@ -49,7 +49,7 @@ DRAIN_S = 10.0
 WATCH_S = 0.5
 
 MUTE_S = 10.0
-"""A worker that runs users and has reported nothing for so long is said to send nothing."""
+"""A worker that runs users and has reported nothing for so long is recorded as silent."""
 
 MAX_JUMPS = 100
 
@@ -122,7 +122,7 @@ class Collector:
             self._look_at_time(now_s - before_s - WATCH_S, now_s)
             before_s = now_s
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
-                self._give_up("the process that started the run ended before it; what came in until then is here")
+                self._give_up("the process that started the run ended before it; what was received until then is kept")
                 return
             self.gate.look()
             if self.start_s is not None and not self.draining:
@@ -136,15 +136,15 @@ class Collector:
                     self._ask_clock(client_id)
 
     def _look_at_time(self, late_s: float, now_s: float) -> None:
-        """Say that this process stood still, or that its wall clock was set."""
+        """Record that this process was paused, or that its wall clock was set."""
         if late_s > PAUSE_S:
             self.diagnostics.pauses.append(
                 PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1))
             )
-            self.reported_s = dict.fromkeys(self.reported_s, now_s)  # nobody could be heard meanwhile
+            self.reported_s = dict.fromkeys(self.reported_s, now_s)  # no worker could be heard meanwhile
             at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
             if self.start_s is not None and not self.draining:
-                self.degrade(f"the master stood still for {late_s:.0f} s{at}: the load was not controlled meanwhile")
+                self.degrade(f"the master was paused for {late_s:.0f} s{at}: the load was not controlled meanwhile")
             else:
                 self._write_run()
         step = self.clock.take_step()
@@ -187,7 +187,7 @@ class Collector:
         worker = self.names.get(client_id)
         self.diagnostics.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
         if worker is not None:
-            self.degrade(f"worker {worker} sent something that was not taken: {name}")
+            self.degrade(f"worker {worker} sent something invalid: {name}")
         elif client_id in self.gate.refused:
             self._unrecorded(client_id, f"refused: {name}")
 
@@ -206,7 +206,7 @@ class Collector:
         worker = self.names[msg.node_id]
         sent_ns, worker_ns = msg.data["sent_ns"], msg.data["worker_ns"]
         if not (isinstance(sent_ns, int) and isinstance(worker_ns, int) and 0 <= received_ns - sent_ns < 60e9):
-            raise AdmissionError("clock measurement is no time", msg.data, lost=False)
+            raise AdmissionError("clock measurement is not a time", msg.data, lost=False)
         self.ledger.clock(
             worker,
             offset_us=((sent_ns + received_ns) / 2 - worker_ns) / 1000,
@@ -233,7 +233,7 @@ class Collector:
             return None
 
     def _take(self, report: WorkerReport) -> None:
-        """Write a worker's frame and its line of `load.csv`, and keep what else it tells."""
+        """Write a worker's frame and its line of `load.csv`, and keep the rest of the report."""
         self.reported_s[report.worker] = time.monotonic()
         self.ledger.reported(report.worker, users=report.users, in_flight=report.in_flight, resent=report.resent)
         self._add_diagnostics(report)
@@ -248,7 +248,7 @@ class Collector:
             self._fill_up(error)
 
     def _add_diagnostics(self, report: WorkerReport) -> None:
-        """Keep what a worker tells beside rows: errors, refusals, steps of its clock, pauses."""
+        """Keep what a worker reports beside rows: errors, refusals, steps of its clock, pauses."""
         if self.diagnostics.add(report):
             self.record_is_old = True
         if report.clock_step_s:
@@ -323,10 +323,10 @@ class Collector:
                 self._write_run()
             elif not gone and account.lost_at is not None:
                 self.ledger.found(worker)
-                self.degrade(f"worker {worker} was out of reach for a while; its users stood still meanwhile")
+                self.degrade(f"worker {worker} was unreachable for a while; its users were stopped meanwhile")
 
     def _look_for_mute_workers(self, now_s: float) -> None:
-        """Say of a worker that it takes users and tells nothing of them."""
+        """Record a worker that runs users and reports nothing."""
         for client_id, worker in self.names.items():
             node = self.runner.clients.get(client_id)
             silent_s = now_s - self.reported_s.get(worker, now_s)

@@ -1,4 +1,4 @@
-"""Name what the processes of a fleet tell each other beside Locust's own: environment variables and messages."""
+"""Name the environment variables and messages between a fleet's processes, other than Locust's own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REPORT_INTERVAL_S = 1.0
 """How often a worker reports: a killed one loses no more than this much."""
 
 SILENCE_S = 5.0
-"""A worker that has not heard the master for so long stops its users: load that nobody records is no measurement."""
+"""A worker that has not heard the master for so long stops its users: load that is not recorded measures nothing."""
 
 ANSWERS_VARIABLE = "LT_ANSWERS"
 """Names to the master the file with the answers from before the load (users/answers.py), where they are checked."""
@@ -47,7 +47,7 @@ ENDING = "lt_ending"  # worker → master: the scenario has called for the run's
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
 
 PAUSE_S = 3.0
-"""An event loop that was not run for so long stood still: its process was stopped, or starved."""
+"""An event loop that did not run for so long was paused: its process was stopped, or starved of CPU."""
 
 
 def own_proof(client_id: str) -> str:

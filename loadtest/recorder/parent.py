@@ -14,7 +14,7 @@ GRACE_S = 30.0
 """How long a process that can end in good order may take for it: the stop timeout, the last rows, Locust's farewell."""
 
 STATUS = 75
-"""With what a process ends whose parent is gone; nobody is left to read it but a log."""
+"""Exit status of a process whose parent is gone; only a log can show it."""
 
 _sleep, _getppid, _exit, _monotonic = time.sleep, os.getppid, os._exit, time.monotonic  # before gevent replaces any
 
@@ -22,7 +22,7 @@ _orderly = False
 
 
 def watch() -> None:
-    """Look after the parent from now on, in a thread of the system; does nothing where nobody asked for it.
+    """Look after the parent from now on, in a system thread; does nothing where it was not requested.
 
     A thread and not a greenlet: it looks also while the locustfile is imported, and while a loop hangs.
     """
@@ -32,7 +32,7 @@ def watch() -> None:
 
 
 def ends_orderly() -> None:
-    """Say that this process now notices by itself that its parent is gone, and is to be given time to end."""
+    """Record that this process now notices by itself when its parent is gone, and needs time to end."""
     global _orderly  # noqa: PLW0603 - one fact of the whole process
     _orderly = True
 

@@ -1,4 +1,4 @@
-"""Write the row of every request that Locust's request event tells, and of those it never tells."""
+"""Write the row of every request, whether Locust's request event reports it or not."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RequestRecorder:
                 event = self._looked_at(event, self.answers)
             self._record(event)
             return for_locust(event)
-        except Exception as error:  # a row that is lost to an error of ours is said, not only logged
+        except Exception as error:  # a row lost to a bug of ours is recorded, not only logged
             self.refusals.add(f"recorder: {type(error).__name__}", error, lost=True)
             return event
 
@@ -148,7 +148,7 @@ class RequestRecorder:
         )
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """Write the row of an answer that no `with` block judged, by what the transport said of it."""
+        """Write the row of an answer that no `with` block judged, by the transport's result."""
         measured_us = ((request.ended_ns or perf_counter_ns()) - request.started_ns) // 1000
         response = event.get("response")
         failure = event.get("exception") or getattr(response, "error", None) or broken_body(response)
@@ -168,7 +168,7 @@ class RequestRecorder:
         self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name, request.side)
 
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:
-        """Return when a custom client's request began: as it says where that can be, else its latency before now."""
+        """Return when a custom client's request began: as it reports if plausible, else its latency before now."""
         now_ns = moment_ns + self._clock.ahead_ns
         latency_ns = row.latency_us * 1000
         if row.start_s is not None:

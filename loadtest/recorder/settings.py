@@ -221,7 +221,7 @@ def _refuse_locusts(parser: Any, arguments: list[str], ours: dict[str, argparse.
             continue
         if dest == "user_classes":
             raise ArgumentsError(
-                f"`{' '.join(value)}`: lt takes no such word. A scenario is named with --scenario, a user class with "
+                f"`{' '.join(value)}`: not an argument of lt. A scenario is named with --scenario, a user class with "
                 "--user-class, and a scenario's own arguments begin with `--`."
             )
         option = next(name for name in reversed(action.option_strings) if name.startswith("--"))

@@ -112,7 +112,7 @@ def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
 
 
 def _message(error: BaseException) -> str:
-    """Return an exception's text, with its ids grouped; the status of a `sys.exit` is none."""
+    """Return an exception's text, with its ids grouped; the status of a `sys.exit` is not grouped."""
     text = redact(text_of(error)[: 4 * MAX_MESSAGE_CHARS])
     return (text if isinstance(error, SystemExit) else text_template(text))[:MAX_MESSAGE_CHARS]
 

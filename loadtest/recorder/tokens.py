@@ -33,7 +33,7 @@ METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.in
 """As Google's own libraries have them (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
 
 ASK_AGAIN_S = 300.0
-"""The metadata server renews a token by itself some minutes before its end; asked this often, a new one is met."""
+"""The metadata server renews a token by itself some minutes before its end; at this interval a new one is seen."""
 
 REFRESH_BEFORE_S = 300.0
 RETRY_S = 10.0
@@ -154,7 +154,7 @@ def from_socket(path: str) -> tuple[str, float]:
             answer = json.loads(b"".join(iter(lambda: server.recv(65536), b"")))
     except (OSError, ValueError) as error:
         raise TargetError(
-            f"No token came from the process that started the run ({error}): is it still there?"
+            f"No token came from the process that started the run ({error}): is it still running?"
         ) from error
     if "error" in answer:
         raise TargetError(str(answer["error"]))

@@ -38,7 +38,9 @@ def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
         if not access.knows(request.cookies.get(cookie)):
             return Response("Open the address that `lt run --ui` printed: it has this run's key.", 401)
         if request.method not in ("GET", "HEAD") and request.form.get("host", target) != target:
-            return Response(f"The target of this run is {target or 'the scenario'}: start another for another.", 403)
+            return Response(
+                f"The target of this run is {target or 'the scenario'}: start a new run for another target.", 403
+            )
         return None
 
     def seal(answer: Response) -> Response:

@@ -54,7 +54,7 @@ from .totals import LocustTotals
 log = logging.getLogger(__name__)
 
 KILL_S = 2.0
-"""How long a user may take to die once it is killed: its code may catch that and go on."""
+"""How long a user may take to end once it is killed: its code may catch the exception and continue."""
 
 
 class Sender:
@@ -123,7 +123,7 @@ class Sender:
         turned_s = time.monotonic()
         while True:
             gevent.sleep(0.5)
-            if time.monotonic() - turned_s > 1:  # this process was busy: what the master said meanwhile comes now
+            if time.monotonic() - turned_s > 1:  # this process was busy: the master's messages of that time arrive now
                 self.heard_s = time.monotonic()
             turned_s = time.monotonic()
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
@@ -155,7 +155,7 @@ class Sender:
         self.heard_s = time.monotonic()
 
     def _refused(self, environment: Environment, msg: Message, **_: object) -> None:
-        """End: the master takes no rows of this worker, and load that nobody records is no measurement."""
+        """End: the master takes no rows of this worker, and load that is not recorded measures nothing."""
         log.error("The master refused this worker: %s", msg.data)
         environment.process_exit_code = 4
         self.ended = True
@@ -174,7 +174,7 @@ class Sender:
         return event
 
     def _cut_off(self, user: object) -> None:
-        """Count as lost what a user waited for whose client tells nothing of a request before it ends."""
+        """Count as lost the request in flight of a user whose client reports a request only at its end."""
         if not isinstance(user, KNOWN) or self.recorder.custom_methods:
             self.buffer.begun += 1
             self.recorder.refusals.add(UNFINISHED, type(user).__name__, lost=True)
@@ -198,7 +198,7 @@ class Sender:
         if not self.ended:
             stop_users(self.runner)
             signalled = was_sent_sigterm()
-            why = "it was sent SIGTERM" if signalled else "it was told to end, by a signal or by the scenario"
+            why = "it was sent SIGTERM" if signalled else "it was ended by a signal or by the scenario"
             self._end_recording(why)
         elif len(self.buffer):
             self._send(REPORT, self._report())

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .frames import COLUMNS, Frame, encode_frame
 
 MAX_NAMES, MAX_ERRORS, MAX_INSTANCES = 2_000, 1_000, 20_000
-"""Distinct ones kept apart by one process; what comes after is recorded as OTHER, and counted."""
+"""Distinct values that one process keeps; further ones are recorded as OTHER, and counted."""
 
 MAX_TEXT_CHARS = 500
 

@@ -1,4 +1,4 @@
-"""Say what a place to run can do, in words that run.json keeps, so that nobody needs to know the place by name."""
+"""Declare what a platform can do, as run.json records it, so that no other code needs to know its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Capabilities(BaseModel):
 
     Attributes:
         on_this_machine: it shares this machine with the load generators.
-        single_process: one process serves everything, so the count of instances is 1 without being told.
+        single_process: one process serves everything, so the count of instances is always 1.
         scales: instances are added and removed with the load.
         bills: a run there costs money: it is estimated and asked about first, and `--max-cost` watches it.
         priced: Cloud Run's price list applies to what it did, also where nothing is owed.

@@ -1,4 +1,4 @@
-"""Choose the runs to report when nobody named any."""
+"""Choose the runs to report when none was named."""
 
 from __future__ import annotations
 

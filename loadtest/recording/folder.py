@@ -105,8 +105,8 @@ class RunFolder(RunPaths):
 
     def _no_record(self, why: str) -> RunFolderError:
         return RunFolderError(
-            f"{self.record}: {why}. The rows beside it are untouched: put back a copy of it, or write the smallest "
-            "record that reads (docs/run-folder.md has it)."
+            f"{self.record}: {why}. The rows beside it are untouched: restore a copy of it, or write a minimal "
+            "record (docs/run-folder.md shows one)."
         )
 
     def write_run(self, run: Run) -> None:
@@ -262,7 +262,7 @@ class RunFolder(RunPaths):
         """Keep RESERVE_BYTES of the disk aside for the record of how the run ends.
 
         Raises:
-            RunFolderError: there is no room for that.
+            RunFolderError: the disk is full.
         """
         try:
             self.reserved.write_bytes(os.urandom(RESERVE_BYTES))  # random: a file system may store zeros in no room

@@ -35,13 +35,13 @@ OUTCOMES = (
     "generator",
     "wrong_answer",
 )
-"""What became of a request; docs/terms.md defines each. The order is the code in a frame: append, never insert."""
+"""How a request ended; docs/terms.md defines each. The order is the code in a frame: append, never insert."""
 
 CENSORED = frozenset({"timeout", "unanswered"})
-"""Outcomes whose latency is a lower bound ("≥"): no answer came until then, and nobody knows when one would have."""
+"""Outcomes whose latency is a lower bound ("≥"): no answer had come by then."""
 
 NOT_THE_SERVICE = frozenset({"generator"})
-"""Outcomes that say nothing about the service: marked and counted apart, never held against it."""
+"""Outcomes that say nothing about the service: marked and counted separately, never counted as its failure."""
 
 FAILED = frozenset(OUTCOMES) - {"ok"} - NOT_THE_SERVICE
 """Outcomes that count as failed in every rate, objective and verdict."""

@@ -28,7 +28,7 @@ def delete_run(folder: RunFolder) -> list[str]:
     A link is removed and what it leads to stays.
 
     Raises:
-        UsageError: it is no run's folder, or the run is still going.
+        UsageError: it is not a run's folder, or the run is still going on.
         RunFolderError: a file cannot be deleted.
     """
     if not is_there(folder.record):

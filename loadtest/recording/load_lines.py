@@ -46,7 +46,7 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
 class CsvReader:
     """Iterate over the whole lines of a CSV file with a header, as dictionaries; `skipped` counts the others.
 
-    A line cut short by a kill, one with more cells than the header, or one that is no text is skipped.
+    A line cut short by a kill, one with more cells than the header, or one that is not text is skipped.
     """
 
     def __init__(self, path: Path, *, needs: tuple[str, ...]) -> None:
@@ -59,7 +59,7 @@ class CsvReader:
 
         Raises:
             FileNotFoundError: there is no such file.
-            RunFolderError: it is no plain file, cannot be read, or has not the columns it needs.
+            RunFolderError: it is not a regular file, cannot be read, or lacks required columns.
         """
         try:
             with open_file(self.path, limit=MAX_TEXT_BYTES) as file:

@@ -60,7 +60,7 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
 def error_text(exception: object, *, transport: object | None = None) -> str:
     """Return the failure as one line of at most MAX_ERROR_CHARS, without secrets and with ids grouped.
 
-    Where the scenario called a request without an answer a failure, the transport's reason stands beside its words.
+    Where the scenario called a request without an answer a failure, the transport's reason follows its message.
     """
     text = _grouped(text_of(exception))
     if transport is None or transport is exception:

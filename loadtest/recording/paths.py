@@ -81,7 +81,7 @@ class RunPaths:
 
     @property
     def emulator_log(self) -> Path:
-        """What the local Cloud Run said: starts, ends and every change of a decision, with its driver and numbers."""
+        """Log of the local Cloud Run: starts, ends and every change of a decision, with its driver and numbers."""
         return self.path / EMULATOR_LOG
 
     @property
@@ -116,13 +116,13 @@ def require_file(path: Path) -> int:
 
     Raises:
         FileNotFoundError: there is nothing of that name.
-        RunFolderError: it is no plain file: reading a pipe or a device could wait for ever.
+        RunFolderError: it is not a regular file: reading a pipe or a device could block for ever.
     """
     try:
         found = path.stat()
     except FileNotFoundError:
         if is_there(path):
-            raise RunFolderError(f"{path} is a link that leads nowhere: put back what it led to.") from None
+            raise RunFolderError(f"{path} is a broken link: restore its target.") from None
         raise
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
@@ -135,7 +135,7 @@ def open_file(path: Path, *, limit: int | None = None) -> IO[bytes]:
 
     Raises:
         FileNotFoundError: there is nothing of that name.
-        RunFolderError: it is no plain file, cannot be read, or is larger than `limit` bytes.
+        RunFolderError: it is not a regular file, cannot be read, or is larger than `limit` bytes.
     """
     require_file(path)
     try:

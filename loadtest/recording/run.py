@@ -50,7 +50,7 @@ MAX_OFFSET_US = 10 * 365 * 86_400e6
 
 
 def _overriding(given: dict[str, object]) -> dict[str, object]:
-    prices_for(None, given)  # ValueError where it is no price
+    prices_for(None, given)  # ValueError if it is not a price
     return given
 
 
@@ -292,7 +292,7 @@ class ClockJumpRecord(_Record):
 
 
 class PauseRecord(_Record):
-    """A stretch in which a process of the fleet answered nobody.
+    """A time in which a process of the fleet did not respond.
 
     `held_by` names the scenario's own code where that kept it; empty: it was stopped, starved of CPU, or nobody knows.
     """
@@ -306,7 +306,7 @@ class PauseRecord(_Record):
 class UnrecordedWorkerRecord(_Record):
     """A process that joined the master and whose requests are not, or not wholly, in the rows.
 
-    `requests` is what it told Locust's own totals; None where it told nothing.
+    `requests` is what it reported to Locust's own totals; None if it reported nothing.
     """
 
     name: str

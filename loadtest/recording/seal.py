@@ -1,4 +1,4 @@
-"""Turn the spool of a run into its rows, and tell later whether they still are the rows that were sealed."""
+"""Turn the spool of a run into its rows, and check later that they are still the rows that were sealed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read how long the service itself said that it needed, from a run's rows."""
+"""Compute the service's own processing time from a run's rows."""
 
 from __future__ import annotations
 

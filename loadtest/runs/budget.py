@@ -20,7 +20,7 @@ from ..recording.run import TargetRecord
 from ..recording.service_time import mean_server_ms
 
 PROJECT_EVERY_S = 5.0
-"""How often what a run will cost is projected; from the first seconds little can be said."""
+"""How often a run's cost is projected; the first seconds say little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Budget:
 
 
 def budget_of(plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path) -> Budget:
-    """Return the budget of a run; its service time is that of the newest run against the service, if it tells."""
+    """Return the budget of a run; its service time is that of the newest run against the service, if recorded."""
     service_s, service_from = measured_service(runs, target)
     load = Load(
         plan=plan.record().plan if plan.duration_s is not None else [],
@@ -78,7 +78,7 @@ def confirm_leaving(
     """Say what a run will send and cost, and ask before it leaves this machine; one on loopback is not asked about.
 
     Raises:
-        UsageError: it costs more than allowed, was not wanted, or nobody is there to be asked.
+        UsageError: it costs more than allowed, the answer was no, or there is no terminal to ask.
     """
     requests = plan.request_budget()
     amount = "an unknown number of requests" if requests is None else f"up to {requests:,.0f} requests"
@@ -88,7 +88,7 @@ def confirm_leaving(
         return
     if budget is None and has_run_app_url(target.url):
         console.warn(
-            f"by its URL alone a Cloud Run service tells no instances, limits or cost: `--target cloud "
+            f"the URL alone gives no instances, limits or cost of a Cloud Run service: `--target cloud "
             f"--service {target.url}` records them."
         )
     if yes:

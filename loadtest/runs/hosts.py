@@ -26,7 +26,7 @@ class HostDecision:
 def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostDecision:
     """Return whether the target replaces the classes' own hosts; refuse where requests would go to another server.
 
-    Classes that name one host between them get the target instead, and it is said. Where they name several, replacing
+    Classes that all name the same host get the target instead, and a message says so. If they name several, replacing
     them would send one server's requests, with whatever credentials they carry, to another.
 
     Args:

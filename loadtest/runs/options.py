@@ -32,7 +32,7 @@ class RunOptions:
 
     Attributes:
         platform: the kind of the place that is put under load.
-        target: what was said about it.
+        target: its options.
         users, spawn_rate, duration_s: in place of the scenario's own; None leaves them.
         user_classes, tags, exclude_tags: what of the scenario is run; empty: all.
         shape: the load shape by name where there are several, `none` to run without one.
@@ -129,7 +129,7 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
             f"`--scenario {scenario[:80]}`: there is no such scenario or file ({error.strerror})."
         ) from None
     if "," in str(path):
-        raise UsageError(f"`--scenario {path}`: Locust takes a comma for a second file; rename it or its folder.")
+        raise UsageError(f"`--scenario {path}`: Locust reads a comma as a second file; rename it or its folder.")
     platform, of_target = (
         _two_targets(sides or (), commands or ()) if sides or commands else _target(target, target_options)
     )
@@ -181,7 +181,7 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
 def _check_numbers(
     *, users: int | None, spawn_rate: float | None, max_cost: float | None, bind: str, ports: Mapping[str, int]
 ) -> None:
-    """Return when numbers and the address are in their bounds.
+    """Check that numbers and the address are in their bounds.
 
     Raises:
         UsageError: one is not.
@@ -233,9 +233,11 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
     if workers is None and expect_workers is not None:
         local = 0  # who names how many come from elsewhere wants them to do the work
     if local < 0 or total < 1:
-        raise UsageError(f"`--workers {local}`: must be at least 1, or come from elsewhere with --expect-workers.")
+        raise UsageError(
+            f"`--workers {local}`: must be at least 1, unless workers join from elsewhere with --expect-workers."
+        )
     if total < local:
-        raise UsageError(f"`--expect-workers {total}`: counts the {local} of this machine too; give at least {local}.")
+        raise UsageError(f"`--expect-workers {total}`: includes the {local} on this machine; give at least {local}.")
     return local, total
 
 

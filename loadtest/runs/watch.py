@@ -196,7 +196,7 @@ def _rows_ran_out(run: Run) -> bool:
 
 
 def _ended_early(elapsed_s: float | None, planned_s: float | None) -> str | None:
-    """Return the sentence that the master ended before the plan did and nobody says why, or None.
+    """Return the sentence that the master ended before the plan did for an unknown reason, or None.
 
     Somebody sent it a signal: Locust then ends in good order, with status 0.
     """

@@ -66,7 +66,7 @@ class FastClient(Performer):
     @property
     def client(self) -> NoReturn:
         """Refuse: there is no other client below this one."""
-        raise AttributeError(f"client.client: FastUser's client has no other one below it; it has close(). {SEE}.")
+        raise AttributeError(f"client.client: FastUser's client wraps no other client; use close(). {SEE}.")
 
     def close(self) -> None:
         """Close the idle connections; the next request opens a new one."""
@@ -75,7 +75,7 @@ class FastClient(Performer):
 
     @contextmanager
     def rename_request(self, name: str) -> Iterator[None]:
-        """Record the requests of the `with` block under `name`, but for those that have a `name=` of their own."""
+        """Record the requests of the `with` block under `name`, except those with a `name=` of their own."""
         self.request_name = name
         try:
             yield

@@ -169,7 +169,7 @@ class Clock:
         self.wait_until(self._now() + seconds)
 
     def close(self) -> None:
-        """Stop; nobody may be waiting."""
+        """Stop; no user may be waiting."""
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()

@@ -124,5 +124,5 @@ def quoted(target: str) -> str:
 
 
 def without(headers: Mapping[str, str] | None, names: frozenset[str]) -> dict[str, str]:
-    """Return the headers but for those of `names` (in lower case)."""
+    """Return the headers except those of `names` (in lower case)."""
     return {name: value for name, value in (headers or {}).items() if name.lower() not in names}

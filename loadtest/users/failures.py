@@ -12,7 +12,7 @@ SUCCESSES = frozenset({*range(200, 209), 226, 304}) | REDIRECTS
 
 
 class BadStatusError(Exception):
-    """The service answered with a status that is no success."""
+    """The service answered with an error status."""
 
 
 def describe(failure: OSError, timeout_s: float) -> Exception:

@@ -9,5 +9,5 @@ class NoAnswerError(RescheduleTask):
     """A scenario asked for the content of an answer that never came.
 
     The request is recorded as what it is (a timeout, a refused connection); the rest of the task, which would go on
-    with nothing, is skipped, and Locust waits and takes the next one. It is no error of the scenario's.
+    with nothing, is skipped, and Locust waits and takes the next one. It is not an error of the scenario.
     """

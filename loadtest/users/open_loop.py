@@ -121,6 +121,7 @@ class OpenLoopUser(User):
 def _callable(task: object) -> Callable[..., Any]:
     if isinstance(task, type) or not callable(task):
         raise TypeError(
-            f"{task!r}: an open-loop user's tasks are functions; a TaskSet goes on by answers, not by a clock."
+            f"{task!r}: an open-loop user's tasks must be functions: a TaskSet is paced by its answers, not by "
+            f"a schedule."
         )
     return task

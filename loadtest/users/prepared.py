@@ -16,7 +16,7 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # announce even an empty body, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedRequest:
-    """A request but for its body, encoded once.
+    """A request without its body, encoded once.
 
     Attributes:
         head: everything up to the number of bytes of the body.

@@ -1,4 +1,4 @@
-"""Decide whether and how a redirect is followed (RFC 9110, 15.4), as FastHttpUser does but for other hosts."""
+"""Decide whether and how a redirect is followed (RFC 9110, 15.4), as FastHttpUser does, except for other hosts."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Request:
             (`time.perf_counter_ns()`).
         late_us: how late it was sent against its schedule; −1 where it has none.
         parsed: what the head of its answer says; NO_HEAD where none came.
-        stamp: when the kernel had the last byte (receive_timestamps.py); b"" where it does not tell. These two and
+        stamp: when the kernel had the last byte (receive_timestamps.py); b"" where it is not known. These two and
             `ended_ns` are set when the request has ended.
     """
 
@@ -101,7 +101,7 @@ class Request:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that were sent, but for Content-Length and cookies of the jar; names in lower case."""
+        """The headers that were sent, except Content-Length and cookies of the jar; names in lower case."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in fields_of(self.prepared.lines[:-2])}
 
     @property
@@ -183,6 +183,6 @@ class Request:
             self.name, self.name_id = name, name_id(name)
         self.method_id = name_id(text_of(meta.get("request_type", self.method)))
         time_ms = meta.get("response_time")
-        latency_us = latency_us_of(time_ms)  # what is no time leaves the one that was measured
+        latency_us = latency_us_of(time_ms)  # an invalid time keeps the measured one
         if latency_us is not None and time_ms != (self.ended_ns - self.started_ns) / 1e6:
             self.ended_ns, self.stamp = self.started_ns + latency_us * 1000, b""

@@ -45,7 +45,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def _only_orjson_can(value: Any) -> Any:
-    """Return what orjson makes of a date, UUID or dataclass that stands beside a null.
+    """Return orjson's encoding of a date, UUID or dataclass in a body that also holds a null.
 
     Raises:
         TypeError: there is a null in it too, which may stand for NaN.

@@ -62,7 +62,7 @@ class Response:
 
     It has FastHttpUser's shape. In the block `success()` and `failure(reason)` decide, the last call wins; without
     either the status does, and an exception that leaves the block is a failure of the check. Every exception goes on to
-    Locust after the request was recorded, but for Locust's ResponseError, which is the verdict itself.
+    Locust after the request was recorded, except Locust's ResponseError, which is the verdict itself.
 
     Attributes:
         status_code: 0 when there was no answer.
@@ -193,7 +193,7 @@ class Response:
         if self.request.parsed[0].utf8 or content.isascii():
             try:
                 return orjson.loads(content)
-            except ValueError:  # NaN, or a charset that only looking at the bytes tells
+            except ValueError:  # NaN, or a charset that only the bytes reveal
                 pass
         return json_module.loads(self.text or "")
 

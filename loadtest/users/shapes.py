@@ -119,7 +119,7 @@ class PlannedShape(LoadTestShape):
     def __init__(self) -> None:
         super().__init__()
         # Locust sets its defaults (1 user, 1/s) into the same options just before the start: read them while they
-        # still say what the command line said.
+        # still hold what the command line gave.
         events.init.add_listener(self._override)
 
     def _override(self, environment: Environment, **_: object) -> None:

@@ -53,7 +53,7 @@ def parse_host(base_url: str) -> SplitResult:
 
 
 def key_of(url: SplitResult) -> Key:
-    """Return what tells servers apart; a default port is the same as none."""
+    """Return the identity of a server; the default port is the same as none."""
     return url.scheme, (url.hostname or "").lower(), url.port or DEFAULT_PORTS.get(url.scheme, 0)
 
 

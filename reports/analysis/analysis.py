@@ -94,7 +94,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:
         run: its record.
 
     Raises:
-        RunFolderError: the folder's rows cannot be read, or its record holds an objective that is none.
+        RunFolderError: the folder's rows cannot be read, or its record holds an invalid objective.
     """
     objectives = _objectives(folder, run)
     prices = prices_for(run.target.region, run.prices)
@@ -158,7 +158,7 @@ def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
             checks_answers=run.answer_check is not None,
         )
     except ObjectiveError as error:
-        raise RunFolderError(f"{folder.record} holds an objective that is none: correct it there. {error}") from error
+        raise RunFolderError(f"{folder.record} holds an invalid objective: correct it there. {error}") from error
 
 
 def _cloud(folder: RunFolder, series: Series) -> tuple[tuple[MetricSeries, ...] | None, str]:

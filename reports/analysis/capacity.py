@@ -46,7 +46,8 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     knee = plateau * light_s
     text = (
         f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)} "
-        f"in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light_s * 1000)} at light load). More only wait."
+        f"in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light_s * 1000)} at light load). "
+        f"Additional requests only wait."
     )
     beyond = _falls_beyond(in_flight, throughput, knee)
     if beyond is not None:
@@ -120,7 +121,7 @@ def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) 
 def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools, light_s: float) -> bool:
     """Whether users on the plateau got as many answers as at light load: then the load ended there, not the service.
 
-    Without users known, the shape tells: where the load ended, some windows of the plateau are as fast as light load.
+    Without users known, the shape decides: where the load ended, some windows of the plateau are as fast as light load.
     """
     ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
     light = ratios[np.argsort(response_s)[: rules.LIGHT_POINTS]]
@@ -143,7 +144,7 @@ def _only_waited(points: Sequence[CapacityPoint], response_s: Floats, chosen: Bo
 def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
     series, load = data.series, data.load
     usable = ~load.saturated
-    unknown = data.demand is None  # then saturation has no name, and its shape has to tell
+    unknown = data.demand is None  # then nothing names saturation, and its shape decides
     for spike in spikes:
         if spike.cause not in SATURATIONS and not (unknown and spike.cause == Cause.UNEXPLAINED):
             usable[spike.onset_s : spike.end_s] = False

@@ -51,7 +51,10 @@ def compare(first: Side, second: Side) -> Comparison:
     if len(a) == 1 or len(b) == 1:
         notes.append(_one_run(lines, a, b))
     if any(difference.matters for difference in unlike):
-        notes.append("The two sides were not run alike: what differs may be that and not the service.")
+        notes.append(
+            "The two sides were not run under the same conditions: a difference may come from these alone, and not "
+            "from the service."
+        )
     return Comparison(
         a=list(first.runs),
         b=list(second.runs),
@@ -65,7 +68,7 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 QUANTILES = (0.5, 0.95, 0.99)
-"""What is compared: the usual request, and two tails; beyond p99 a run of minutes holds too few to tell."""
+"""What is compared: the usual request, and two tails; beyond p99 a run of minutes holds too few requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +116,10 @@ def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] 
 
 
 def _one_run(lines: Sequence[ComparedLine], a: Sequence[Analysis], b: Sequence[Analysis]) -> str:
-    """Return what one run a side cannot tell, and the ways out."""
+    """Return what one run per side cannot show, and what to do about it."""
     chosen = [line for line in lines if line.statistic == "p95" and line.low_ratio is not None]
     line = next((part for part in chosen if part.scope == PhaseName.STEADY), chosen[0] if chosen else None)
-    said = "One run on a side: how much runs differ from one to the next cannot be seen in it"
+    said = "One run per side does not show how much one run differs from the next"
     if line is None or line.low_ratio is None or line.high_ratio is None:
         return f"{said}. Run each side three times or more, in turns, and compare all runs."
     half = math.expm1((math.log1p(line.high_ratio) - math.log1p(line.low_ratio)) / 2)

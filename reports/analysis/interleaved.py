@@ -147,7 +147,7 @@ def _line(scope: Scope, one: Estimate, window: Window, width_s: int, *, always_v
             low_ratio=None,
             high_ratio=None,
             verdict=Verdict.INCONCLUSIVE.value,
-            why=one.lacking or "no difference can be told",
+            why=one.lacking or "no difference can be established",
         )
     low, high = (end - one.difference + middle for end in one.interval(window.length_s, always_valid=always_valid))
     if is_ratio:

@@ -21,7 +21,7 @@ from reports.model import Objective as JudgedObjective
 
 
 class Judged(StrEnum):
-    """What became of an objective. Missing data is undecided, never held."""
+    """The verdict on an objective. Missing data is undecided, never held."""
 
     HELD = "held"
     MISSED = "missed"
@@ -45,7 +45,7 @@ class EndpointCounts:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the platform told of a run; None where it told nothing.
+    """What the platform reported of a run; None where it reported nothing.
 
     Attributes:
         instances: serving at each second after t = 0.
@@ -71,7 +71,7 @@ class Observed:
         at_least: the same with the waits of those that had no answer: its quantiles bound the true ones from below.
         task_errors: exceptions of the scenario's own code: requests that it meant to send, or answers it could not use.
         endpoints: by endpoint and phase, for the objectives that name one; a missing key: it had no request.
-        platform: what the platform told.
+        platform: what the platform reported.
         answers_compared: how many answers were compared with those before the load; None where none were to be.
     """
 
@@ -89,7 +89,7 @@ def judge(objective: Objective, observed: Observed) -> JudgedObjective:
     """Return whether the run held an objective.
 
     Latency is that of successful requests; a percentile that would lie among the requests without an answer, if they
-    were counted, is never held: a request that was given up on is no fast one.
+    were counted, is never held: a request that timed out was not fast.
     """
     at = next((at for at, part in enumerate(observed.parts) if part.name.value == objective.phase), None)
     if at is None:
@@ -137,7 +137,7 @@ def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) 
 
 def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window) -> JudgedObjective:
     if found is None:
-        return _undecided(objective, "no request of that endpoint in it (or it is not among those kept apart)")
+        return _undecided(objective, "no request of that endpoint in it (or it is among those counted together)")
     if objective.quantile is not None:
         return _percentile(objective, found.ok, found.at_least)
     if objective.unit is Unit.RATIO:
@@ -149,10 +149,10 @@ def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window
 
 
 def _platform(objective: Objective, platform: Platform, window: Window) -> JudgedObjective:
-    """Judge what the platform tells: the most instances, starts, the mean CPU, the cost."""
+    """Judge what the platform reports: the most instances, starts, the mean CPU, the cost."""
     inside = slice(window.start_s, window.end_s)
     if objective.metric == "instances" and platform.instances is not None and window.length_s:
-        return _decided(objective, float(np.max(platform.instances[inside])), "the most at once")
+        return _decided(objective, float(np.max(platform.instances[inside])), "the highest number at a time")
     if objective.metric == "cold_starts" and platform.became_ready_s is not None:
         started = [at for at in platform.became_ready_s if window.start_s <= at < window.end_s]
         return _decided(objective, float(len(started)), "instances that became able to serve during the load")
@@ -163,9 +163,9 @@ def _platform(objective: Objective, platform: Platform, window: Window) -> Judge
             return _decided(objective, float(chosen.mean()), f"mean of {chosen.size} samples of the containers")
     if objective.metric == "cost" and platform.cost_usd is not None:
         if objective.phase != "all":
-            return _undecided(objective, "the cost is known of the whole run only")
+            return _undecided(objective, "the cost is known for the whole run only")
         return _decided(objective, platform.cost_usd, "of the whole run, see Cost")
-    return _undecided(objective, f"the platform tells no {objective.metric.replace('_', ' ')} of this run")
+    return _undecided(objective, f"the platform reports no {objective.metric.replace('_', ' ')} of this run")
 
 
 def _wrong_answers(objective: Objective, observed: Observed, window: Window) -> JudgedObjective:
@@ -210,7 +210,7 @@ def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObj
     values = rolling(objective, series, window)
     known = values[~np.isnan(values)]
     if not len(known):
-        return _undecided(objective, "no stretch of it holds a request to judge by")
+        return _undecided(objective, "no window in it holds a request")
     worst = float(known.max() if objective.upper else known.min())
     at = window.start_s + int(np.flatnonzero(values == worst)[0])
     detail = f"the worst of {len(values)} stretches of {width} s, from {at} s on"

@@ -1,4 +1,4 @@
-"""Gather what an objective is judged by beside the series: one endpoint's requests, and what the platform told."""
+"""Gather what objectives are judged by beyond the series: an endpoint's requests, and what the platform reported."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def endpoint_counts(
 def platform_of(
     series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None, cost: Cost | None
 ) -> Platform:
-    """Return what the platform, or the service by its headers, told of instances, CPU and cost."""
+    """Return what the platform, or the service's headers, reported on instances, CPU and cost."""
     ready = [instance.ready_s for instance in series.instances]
     points = [metric for metric in cloud or () if metric.metric == cloud_metrics.CPU]
     at_s = np.concatenate([point.end_s for point in points]) if points else np.empty(0)

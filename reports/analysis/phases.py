@@ -83,12 +83,14 @@ def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> 
     if warm > 0:
         found.append(PhaseWindow(PhaseName.WARM_UP, Window(0, warm), "until p95 stayed near its steady level"))
     if top > warm:
-        found.append(PhaseWindow(PhaseName.RAMP, Window(warm, top), "until the load stood at its height"))
+        found.append(PhaseWindow(PhaseName.RAMP, Window(warm, top), "until the load reached its maximum"))
     if steady:
         begin = max(steady.start_s, warm)
         found.append(PhaseWindow(PhaseName.STEADY, Window(begin, steady.end_s), why))
         if end > steady.end_s:
-            found.append(PhaseWindow(PhaseName.DRAIN, Window(steady.end_s, end), "after the load left its height"))
+            found.append(
+                PhaseWindow(PhaseName.DRAIN, Window(steady.end_s, end), "after the load fell below its maximum")
+            )
     return tuple(found)
 
 

@@ -187,7 +187,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
     return Suggestion(
         option="--max-instances",
         value=str(wanted),
-        why="a ceiling that this load does not reach, and that a mistake cannot exceed",
+        why="a limit that this load does not reach, and that bounds the cost of a mistake",
         arithmetic=(
             f"{served.throughput_per_s:.1f}/s × {rules.HEADROOM:g} ÷ {each:.1f}/s per instance, from {source} "
             f"= {served.throughput_per_s * rules.HEADROOM / each:.1f}, rounded up, and no less than the "
@@ -214,11 +214,11 @@ def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Sug
     return Suggestion(
         option="--concurrency",
         value=str(value),
-        why="beyond the knee an instance only queues: fewer at a time make Cloud Run add instances instead",
+        why="beyond the knee an instance only queues; a lower concurrency makes Cloud Run add instances instead",
         arithmetic=(
             f"{limits.throughput_max_per_s or 0:.1f}/s × light-load time = {knee:.1f} in flight at the knee; "
             f"{held:.1f} were held without a queue{known}"
         ),
-        assumptions=["requests are alike in cost", "the knee was seen"],
+        assumptions=["all requests cost the same", "the knee was seen"],
         cost=cost,
     )

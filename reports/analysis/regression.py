@@ -23,7 +23,7 @@ def judge_regression(margin: Margin, comparison: Comparison, runs: Sequence[RunS
     Args:
         margin: what is allowed.
         comparison: of the baseline with the new side.
-        runs: all runs of the report; those of the comparison tell how long its windows are.
+        runs: all runs of the report; those of the comparison give the length of its windows.
     """
     line = _line(margin, comparison)
     length_s = _length_s(line.scope if line else PhaseName.ALL, comparison, runs)
@@ -78,7 +78,7 @@ def _judged(
         cure = "Run both sides alike, or name another baseline."
         return Judged.UNDECIDED, f"the two sides were not run alike: {'; '.join(unlike)}", cure
     if line.difference_ratio is None or line.low_ratio is None or line.high_ratio is None:
-        return Judged.UNDECIDED, line.why or "no difference can be told", _more_data(line, length_s)
+        return Judged.UNDECIDED, line.why or "no difference can be established", _more_data(line, length_s)
     why = (
         f"{line.statistic} ({formats.phase(line.scope)}) {formats.ms(line.a_ms)} → {formats.ms(line.b_ms)}, "
         f"{formats.change(line.difference_ratio)} "

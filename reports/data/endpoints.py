@@ -111,5 +111,5 @@ class EndpointIndex:
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:
-    """Return endpoints by their requests, most first; of equal ones the one met first."""
+    """Return endpoints by their requests, most first; of equal ones the first to occur."""
     return sorted(counts, key=lambda key: -counts[key][0])

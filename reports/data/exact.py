@@ -27,7 +27,7 @@ class Measure(StrEnum):
 
 
 class Who(StrEnum):
-    """Which requests by what became of them. Those without an answer are bounds, no latencies."""
+    """Which requests, by how they ended. Those without an answer are bounds, no latencies."""
 
     OK = "ok"
     FAILED = "failed"

@@ -17,7 +17,7 @@ UNSEEN = np.iinfo(np.int64).max
 
 
 class InstanceTracker:
-    """Number the instances as they are met, and keep what an Instance needs."""
+    """Number the instances as they occur, and keep what an Instance needs."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}

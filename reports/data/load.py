@@ -94,7 +94,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
 
 
 _NO_CURVE = frozenset({"time_s", "worker", "own_code_ms"})
-"""Columns of no series; what kept a worker's loop is said from `run.json`, whose pauses name it."""
+"""Columns of no series; what blocked a worker's loop is taken from the pauses in `run.json`."""
 
 _HELD = frozenset({"users", "in_flight"})
 """Levels: of a worker's values in one second the highest counts; workers are summed."""

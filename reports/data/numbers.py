@@ -53,7 +53,7 @@ def throughput_per_s(series: Series, window: Window) -> float | None:
     """Return the successful answers per second; None for an empty window.
 
     Formula: successful requests that ended in the window / length of the window. Population: outcome `ok`. Unit:
-    1/s. Cannot tell: capacity; a load that asked for less gets less.
+    1/s. Cannot tell: capacity; a lower load gives a lower figure.
     """
     return window.sum(series.ok_ended) / window.length_s if window.length_s else None
 
@@ -111,7 +111,7 @@ def extra_waiting_request_s(series: Series, window: Window, normal_mean_ms: floa
 def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:
     """Return how many answers per second had this HTTP status, in steps of `step_s`; NaN never, 0 where none.
 
-    Formula: count / step. Population: requests by the second of their start; status 0 is no answer. Unit: 1/s.
+    Formula: count / step. Population: requests by the second of their start; status 0 means no answer. Unit: 1/s.
     Cannot tell: who answered; 429 and 503 come from the platform as well as from the service.
     """
     counts = series.by_status.get(status, np.zeros(series.seconds, dtype=np.int64))

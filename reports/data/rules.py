@@ -92,10 +92,10 @@ BASELINE_PASSES = 3
 """Flagged windows leave the baseline and it is taken again: the second pass settles it, the third is for safety."""
 
 BASELINE_NEIGHBOURS = 5
-"""Fewer normal neighbours than this are no median; then the run's lower quartile serves."""
+"""Fewer normal neighbours than this give no median; the run's lower quartile is used instead."""
 
 ON_RATIO = 1.3
-"""A rise of less than 30 % is not told from drift of a shared machine at an acceptable rate of false alarms."""
+"""A rise of less than 30 % cannot be told from drift of a shared machine without too many false alarms."""
 
 ON_MAD = 4.0
 """…nor is one of less than 4 robust standard deviations of this run's own normal windows."""
@@ -187,7 +187,7 @@ GENERATOR_LAG_SHARE = 0.05
 """Of the rise of p95: a loop 60 ms late does not make requests 3 s late."""
 
 LAG_EXPLAINS = 0.25
-"""Of the rise: a loop usually late by a quarter of it made enough of it that the rest cannot be told."""
+"""Of the rise: a loop usually late by a quarter of it made so much of it that the rest cannot be separated."""
 
 GAUGE_LATE_S = 60.0
 """Cloud Run samples once a minute: without a point so soon after a spike's end the gauge cannot say."""
@@ -199,7 +199,7 @@ AROUND_BEFORE_S, AROUND_AFTER_S = 30.0, 15.0
 """An instance that became ready so long before a spike's onset or after its end belongs to it."""
 
 BEFORE_S, BEFORE_GAP_S = 120, 5
-"""What a spike is compared with: the 2 min before it, but for the last 5 s, in which it may have begun."""
+"""What a spike is compared with: the 2 min before it, except the last 5 s, in which it may have begun."""
 
 BEFORE_REQUESTS = 30
 """…if they hold so many requests; else everything outside the spike."""
@@ -208,7 +208,7 @@ YOUNG_S = 10.0
 """An instance younger than this is new: caches, lazy imports and just-in-time work settle within seconds."""
 
 FIRST_REQUESTS = 5
-"""The first requests of an instance that are kept apart."""
+"""The first requests of an instance, which are kept one by one."""
 
 MACHINE_CPU_RATIO, MACHINE_STEAL_RATIO, MACHINE_PRESSURE_RATIO = 0.95, 0.1, 0.2
 """A machine with 5 % of its CPU left queues its processes; a tenth taken by others, or a fifth of the time spent
@@ -238,7 +238,7 @@ INSTANCE_SLOW = 0.35
 """An instance is slow when a third of its requests are, which a p95 needs a twentieth of."""
 
 LOST_NEAR_S, LOST_ANSWERS = 6.0, 8.0
-"""An instance was lost at an onset when its last answer lies within 6 s of it and eight more were to be expected."""
+"""An instance was lost at an onset when its last answer lies within 6 s of it and eight more were expected."""
 
 REPLACED_S = 30.0
 """Half a minute after it another is ready in its place; one that comes later comes for another reason."""

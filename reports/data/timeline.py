@@ -311,7 +311,7 @@ CHARTS = (
     Chart(
         id="generator",
         title="Load generator",
-        explained="CPU of its busiest worker; in grey seconds it was saturated and may have measured itself",
+        explained="CPU of its busiest worker; in grey seconds it was saturated and may have measured its own delay",
         unit="%",
         lines=(
             Line("generator_cpu_ratio", "CPU of a core", _load(lambda load: load.cpu_ratio, highest=True), factor=100),
@@ -322,7 +322,8 @@ CHARTS = (
     Chart(
         id="lag",
         title="Load generator's lag",
-        explained="the longest delay of its event loop in a second; above {GENERATOR_LAG_MS:g} ms it measures itself",
+        explained="the longest delay of its event loop in a second; "
+        "above {GENERATOR_LAG_MS:g} ms its own delay is measured too",
         unit="ms",
         lines=(Line("loop_lag_ms", "lag", _load(lambda load: load.loop_lag_ms, highest=True)),),
         generator=True,

@@ -14,7 +14,7 @@ REQUESTS_AT_LEAST = 2
 def worst_second(series: Series) -> WorstSecond | None:
     """Return the second with the highest p95 of successful response times, None when no second has two of them.
 
-    Formula: nearest rank per second of the request's start, within 0.4 %. It is no spike: p95 of the few requests of
+    Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike: p95 of the few requests of
     one second scatters, so the second says where to look and not that something was wrong.
     """
     seconds = series.seconds

@@ -1,4 +1,4 @@
-"""Analyse a run that goes on, as often as a small share of a core allows."""
+"""Analyse a run in progress, as often as a small share of a core allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loadtest.recording.run import Run
 
 ROWS_KEPT = 1_000_000
-"""Of a live run in memory, some 70 B each; a longer run is analysed at its end only, its charts go on."""
+"""Of a live run in memory, some 70 B each; a longer run is analysed only at its end; its charts are still updated."""
 
 JOINED_FRAMES = 32
 """A batch of one frame costs more than its rows: so many become one."""

@@ -1,4 +1,4 @@
-"""Follow a run that goes on: keep its numbers, its rows and its newest analysis."""
+"""Follow a run in progress: keep its numbers, its rows and its newest analysis."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Look(Protocol):
 
 
 class LiveRun:
-    """A run that goes on. One thread adds to it; others may ask it.
+    """A run in progress. One thread adds to it; others may ask it.
 
     Attributes:
         run: its record as it was at the start.
@@ -108,7 +108,7 @@ class LiveRun:
         return self._tally.instances_now(look.snapshot.elapsed_s or 0.0)
 
     def so_far(self) -> list[SoFar]:
-        """Return each objective by what there is of the run."""
+        """Return each objective, judged on the run so far."""
         return self._tally.so_far()
 
     def p95_ms(self) -> list[float]:
@@ -116,7 +116,7 @@ class LiveRun:
         return [float(value) for value in self._tally.points.percentile_ms(0.95)]
 
     def news(self) -> tuple[int, int]:
-        """Return numbers that change when an analysis would have something new to tell: failures, events."""
+        """Return numbers that change when a new analysis would differ: failures, events."""
         return min(self._tally.failed, 1) + (self._tally.failed * 10 // max(1, self._tally.requests)), len(
             self._tally.events
         )

@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class SoFar:
-    """An objective by what there is of the run.
+    """An objective, judged on the run so far.
 
     Attributes:
         objective: what was asked.
@@ -75,7 +75,7 @@ class _Instance:
 
 
 class LiveTally:
-    """Numbers of a run that goes on, in bounded memory: about 15 MB however long it is.
+    """Numbers of a run in progress, in bounded memory: about 15 MB however long it is.
 
     Args:
         objectives: of the run; those on endpoints, phases and all requests are followed, the others wait for its end.
@@ -181,7 +181,7 @@ class LiveTally:
         return sum(one.last_s >= now_s - RECENT_S for one in self._instances.values())
 
     def so_far(self) -> list[SoFar]:
-        """Return each objective by what there is of the run."""
+        """Return each objective, judged on the run so far."""
         return [self._so_far(objective) for objective in self.objectives]
 
     def _so_far(self, objective: Objective) -> SoFar:
@@ -204,7 +204,7 @@ class LiveTally:
             length_s = min(stretch[1], (self.points.length - 1) * self.points.step_s) - stretch[0]
             whole = (stretch[0], stretch[0] + length_s)
             return self.points.sum_between("ok_ended", *whole) / length_s if length_s > 0 else None
-        return None  # the platform tells after the run
+        return None  # the platform reports it after the run
 
     def _value_of_endpoint(self, objective: Objective, endpoint: EndpointName) -> float | None:
         sent, failed = self._of_endpoints[endpoint]
@@ -250,7 +250,9 @@ class LiveTally:
         edges = np.zeros(MAX_POINTS + 1)
         newest_s = (self.points.length - 1) * step_s
         for seen in self._instances.values():
-            until_s = math.inf if seen.last_s >= newest_s - RECENT_S else seen.last_s  # it goes on, until it is silent
+            until_s = (
+                math.inf if seen.last_s >= newest_s - RECENT_S else seen.last_s
+            )  # it is taken to continue until it has been silent
             first, last = (min(MAX_POINTS - 1.0, max(0.0, at) // step_s) for at in (seen.first_s, until_s))
             edges[int(first)] += 1
             edges[int(last) + 1] -= 1

@@ -1,4 +1,4 @@
-"""Say what is known of a run that goes on."""
+"""Say what is known of a run in progress."""
 
 from __future__ import annotations
 

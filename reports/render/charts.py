@@ -31,7 +31,7 @@ LOGARITHMIC_FROM = 30
 
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
 COLOURS = 4
-"""Runs beyond these share colours; their dashes and names still tell them apart."""
+"""Runs beyond these share colours; their dashes and names still distinguish them."""
 
 
 def payload(report: Report) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Render a report as one HTML file that needs nothing else and asks nobody."""
+"""Render a report as one HTML file that loads nothing else."""
 
 from __future__ import annotations
 

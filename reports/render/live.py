@@ -1,4 +1,4 @@
-"""Render the page of a run that goes on: a shell that asks for news, and the report's own parts to put into it."""
+"""Render the page of a run in progress: a shell that asks for news, and the report's own parts to put into it."""
 
 from __future__ import annotations
 

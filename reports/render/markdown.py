@@ -21,7 +21,7 @@ MAX_BYTES = 64_000
 def render_markdown(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown of at most MAX_BYTES, the verdict first.
 
-    Texts of a run are escaped. What does not fit is left out from the end, table rows one by one, and said.
+    Texts of a run are escaped. What does not fit is left out from the end, table rows one by one, with a note.
     """
     parts = [f"# {escaped(sentences.title(report))}", *_verdict(report)]
     left_out: list[str] = []

@@ -260,7 +260,7 @@ def _outage_lines(report: Report) -> tuple[str, ...]:
 
 
 def no_spike_lines(report: Report) -> list[str]:
-    """Return what is said where a run shows no spike: its worst single second, and what does not count."""
+    """Return the sentences for a run without a spike: its worst single second, and what does not count."""
     several, lines = len(report.runs) > 1, []
     for run in report.runs:
         lead = f"{run.name}: " if several else ""
@@ -353,13 +353,13 @@ def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
     """Return what a compared line comes to, and when it is open what would decide it."""
     a, b = comparison.a_name, comparison.b_name
     if line.low_ratio is None:
-        return line.why or "too little to make an interval of"
+        return line.why or "too few data for an interval"
     if line.verdict == "equivalent":
         return f"{b} is within {margin()} of {a}"
     if line.verdict != "inconclusive":
         return f"{b} is {line.verdict} than {a} by more than {100 * rules.MARGIN:g} %"
     if line.needed_s is None:
-        cure = "a longer run would not" if comparison.interleaved else "compare several runs a side"
+        cure = "a longer run would not" if comparison.interleaved else "compare several runs per side"
         return f"too close to {margin()} to decide: {cure}"
     return f"too short to decide: run at least {f.seconds(line.needed_s)}"
 

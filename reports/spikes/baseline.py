@@ -46,7 +46,7 @@ class Levels:
     Attributes:
         baseline: the normal p95 around it.
         on: the limit that a spike must pass.
-        hot: certainly above it.
+        anomalous: certainly above it.
         raised: not yet back at the baseline; part of a spike when beside an anomalous window.
         of: where the baseline comes from.
     """
@@ -75,9 +75,9 @@ def measure(series: Series) -> Windows:
 
 
 def classify(series: Series, windows: Windows, load: Load) -> Levels:
-    """Return each window's baseline and limits, and which windows are hot.
+    """Return each window's baseline and limits, and which windows are anomalous.
 
-    All on log p95: a rise is a ratio. Hot windows leave the baseline, which is then taken again.
+    All on log p95: a rise is a ratio. Anomalous windows are taken out of the baseline, which is then computed again.
     """
     known = windows.requests >= 3
     level = np.log(np.where(known, np.maximum(windows.p95_us, 1.0), 1.0))
@@ -287,7 +287,7 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
 def _waiting_ratio(series: Series, load: Load) -> float | None:
     """Return how much of their time users spend waiting; of an open load 1 where arrivals outrun answers.
 
-    None when neither users nor a growing number of requests in flight tell.
+    None when neither users nor a growing number of requests in flight are known.
     """
     in_flight = series.in_flight.astype(np.float64)
     third = max(1, series.seconds // 3)

@@ -11,7 +11,7 @@ from reports.spikes.view import SpikeView
 
 
 class Cause(StrEnum):
-    """Why p95 rose. The words are the report's own; docs/terms.md explains each."""
+    """Why p95 rose. The report uses these names; docs/terms.md explains each."""
 
     GENERATOR = "load generator"
     MACHINE = "this machine was busy"

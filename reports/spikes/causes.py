@@ -39,7 +39,7 @@ RULES: Sequence[Rule[Any]] = (
 trouble can be held against the service; what names one part of it comes before what names all of it."""
 
 FOLLOWS = frozenset({Cause.OUTAGE, Cause.ERRORS})
-"""Causes that are named beside the first where they hold too: requests that fail behind an overload or a lost
+"""Causes that are named in addition to the first where they hold too: requests that fail behind an overload or a lost
 instance."""
 
 
@@ -62,7 +62,7 @@ OUTAGE_RULES: Sequence[Rule[Any]] = (
 
 
 def explain_outage(outage: Outage, data: RunData) -> Outage:
-    """Return an outage with why it happened, where something recorded tells."""
+    """Return an outage with its cause, if something recorded shows it."""
     if outage.kind == SILENCE:
         return outage
     level = data.baseline.p95_ms or 0.0

@@ -48,7 +48,7 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Hot seconds, the windows (first, last) they came from, and what counts as slow in them."""
+    """Anomalous seconds, the windows (first, last) they came from, and what counts as slow in them."""
 
     window: Window
     first: int
@@ -164,7 +164,7 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
     if not levels.of.known and not late_answer:
         return [stretch]  # overloaded throughout: a valley in it is no baseline
     if valley is None and late_answer and whole.length_s >= rules.GOES_ON * (begin + 1):
-        valley = begin  # nobody could be served before the first answer; what goes on after it is something else
+        valley = begin  # nothing could be served before the first answer; what follows it is another event
     if valley is None:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
@@ -344,5 +344,5 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
 
 
 def _new(ready_s: float | None) -> bool:
-    """Whether an instance became ready during the run, as far as its age tells."""
+    """Whether an instance became ready during the run, as far as its age shows."""
     return ready_s is None or ready_s > -rules.YOUNG_S

@@ -19,7 +19,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "timeouts": ("timeout", "unanswered"),
     "connections refused or reset": ("connection",),
 }
-"""Outcomes without an answer, by what an outage of them is called. An HTTP status is a kind of its own."""
+"""Outcomes without an answer, with the name of an outage of each. An HTTP status is a kind of its own."""
 
 
 def find_outages(series: Series, requests: Requests) -> tuple[Outage, ...]:

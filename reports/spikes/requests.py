@@ -136,7 +136,7 @@ def _columns(batch: pa.RecordBatch, series: Series, names: dict[str, int]) -> li
 
 
 def _instances(column: pa.Array, names: dict[str, int]) -> Ints:
-    """Return the number of each row's instance; a name that no row uses is none."""
+    """Return the number of each row's instance; a name that no row uses has none."""
     called = column.dictionary.to_pylist()
     at = integers(column.indices, -1)
     places = np.full(len(called) + 1, -1, dtype=np.int64)

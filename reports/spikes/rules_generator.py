@@ -87,7 +87,7 @@ def decide_generator(evidence: Generator) -> Finding | None:
         said.append(f"a worker's event loop was {evidence.loop_lag_ms:.0f} ms late")
     clause = (
         f"the load generator was saturated in {evidence.saturated_s} s of the spike's {evidence.length_s} s "
-        f"({', '.join(said)}): it may have measured itself; use more workers and run again"
+        f"({', '.join(said)}): it may have measured its own delay; use more workers and run again"
     )
     return Finding(Cause.GENERATOR, Confidence.HIGH, (clause,))
 

@@ -35,7 +35,7 @@ class Endpoints:
 
 
 def endpoints_of(view: SpikeView) -> Endpoints | None:
-    """Return which endpoints slowed; None with fewer than two that can be told."""
+    """Return which endpoints slowed; None with fewer than two that can be compared."""
     requests, series = view.data.requests, view.data.series
     if len(series.endpoints) < 2:
         return None
@@ -221,16 +221,13 @@ def _fell(users: Floats | None, at: int) -> bool:
 
 
 def decide_lost(evidence: Lost) -> Finding | None:
-    """Name an instance that was lost, by what failed with it or by the one that replaced it."""
+    """Name a lost instance; evidence is what failed with it, or the instance that replaced it."""
     if evidence.expected < rules.LOST_ANSWERS or evidence.fewer_users:
         return None
     if not evidence.failed and (evidence.replaced_s is None or evidence.more_users):
         return None
     clauses = [
-        (
-            f"{evidence.name} gave its last answer at {evidence.at_s:.1f} s, "
-            f"{evidence.expected:.0f} more were to be expected"
-        )
+        (f"{evidence.name} gave its last answer at {evidence.at_s:.1f} s, {evidence.expected:.0f} more were expected")
     ]
     if evidence.failed:
         clauses.append(f"{evidence.failed} requests failed within 3 s of that")
@@ -248,7 +245,7 @@ class Revision:
     """A revision that the gauge first counts around the spike, and who answered the slow requests.
 
     Attributes:
-        name, before: the new revision and the one before it; "" when only the headers tell.
+        name, before: the new revision and the one before it; "" when only the headers are known.
         at_s: the first sample that counts it; when the first new instance was ready where only headers tell.
         replaced: instances that stopped within 2 min of that, of so many before; None without headers.
         were: see `replaced`.

@@ -18,7 +18,7 @@ class Start:
     Attributes:
         at_start: whether the spike began with the load.
         headers: whether the service names its instances.
-        aged: whether it tells their ages.
+        aged: whether their ages are known.
         first_ready_s: when the run's first instance could serve (by its age; else its first answer).
         first_is_new: whether that was after the load began, and inside this spike.
         first_answer_s: when the run's first success had come.

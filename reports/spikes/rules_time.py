@@ -35,7 +35,7 @@ class Waking:
 
 
 def waking_of(view: SpikeView) -> Waking | None:
-    """Return what idle time did, for the idle time that tells slow from fast best; None without idle instances."""
+    """Return the effect of idle time, for the length that best tells slow from fast; None without idle instances."""
     data, requests = view.data, view.data.requests
     named = data.headers
     if requests.thinned > 1 or (

@@ -24,7 +24,7 @@ class Lifetimes:
     """When each instance (index into Requests.names) was there, in seconds after t = 0.
 
     Attributes:
-        ready_s: when it became able to serve, from its age; its first answer where it tells no age.
+        ready_s: when it became able to serve, from its age; its first answer where its age is unknown.
         first_s: when its first request was sent.
         last_s: when its last answer came.
         aged: whether ages are known.
@@ -196,7 +196,7 @@ class Added:
         missing: why not: "is missing" or "is late".
         before: serving when the spike began; None when not known.
         count: how many were added from shortly before it until shortly after.
-        at_s: when; empty when only the gauge tells.
+        at_s: when; empty when only the gauge is known.
         headers: whether the service names them.
     """
 

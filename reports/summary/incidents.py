@@ -25,7 +25,7 @@ def _sentences(run: Run) -> Iterator[tuple[str, str]]:
         if pause.held_by:
             yield "pause", f"{pause.held_by} kept {pause.process} from everything else for {stretch}: no user ran."
         else:
-            yield "pause", f"{pause.process} stood still for {stretch}."
+            yield "pause", f"{pause.process} was paused for {stretch}."
     yield from (("unrecorded worker", _worker(worker)) for worker in run.unrecorded_workers)
     if resent := sum(worker.resent for worker in run.workers):
         yield (
@@ -56,4 +56,4 @@ def _difference(one: TotalsDifferenceRecord) -> str:
 
 def _worker(one: UnrecordedWorkerRecord) -> str:
     sent = "an unknown number of requests" if one.requests is None else f.plural(one.requests, "request")
-    return f"{one.name}: {one.why.rstrip('.')}; its {f.plural(one.users, 'user')} sent {sent} that are not in here."
+    return f"{one.name}: {one.why.rstrip('.')}; its {f.plural(one.users, 'user')} sent {sent} that are not recorded."

@@ -39,7 +39,7 @@ def test_the_free_tier_is_taken_off_each_of_the_three_amounts() -> None:
     # The discount is at the prices of tier 1 wherever the service runs: 190,000 × $0.0000336 − 180,000 × $0.000024
     dear = dataclasses.replace(TIER_2, free_tier=True)
     assert dear.run_usd(190_000, 0, vcpu=1, memory_gib=0) == pytest.approx(6.384 - 4.32)
-    assert "taken off" in free.describe("us-central1")[1]
+    assert "subtracted" in free.describe("us-central1")[1]
     assert TIER_1.describe("us-central1")[1] == "free tier not counted"
 
 

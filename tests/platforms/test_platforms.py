@@ -49,7 +49,7 @@ def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, capl
 def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
     """Limits where it does not make the service, a cost where none is billed, a name that there is none of."""
     for words, sentence in (
-        ({"cpu": "1"}, r"`--cpu 1`: valid only where the run makes the service"),
+        ({"cpu": "1"}, r"`--cpu 1`: valid only where the run creates the service"),
         ({"max_cost": 1.0}, r"`--max-cost 1`: only a platform that bills"),
     ):
         with pytest.raises(UsageError, match=sentence):

@@ -88,7 +88,7 @@ def forged(**columns: list[int]) -> Frame:
         ({"users": True}, "users is no count"),
         ({"cpu_ratio": float("nan")}, "cpu_ratio is no number"),
         ({"worker": "w2"}, "report in another worker's name"),
-        ({"frame": "text"}, "frame is no bytes"),
+        ({"frame": "text"}, "frame is not bytes"),
         ({"frame": b"x" * 70_000_000}, "frame too large"),
         ({"frame": encode_frame(frame("w2", rows=1))}, "frame in another worker's name"),
         ({"frame": encode_frame(frame(rows=1, rows_before=-5))}, "frame's rows_before is no count"),

@@ -105,7 +105,7 @@ def test_what_only_the_page_showed_is_in_the_text_too() -> None:
         ("MARGIN", 0.08, "verdict (±8 %)"),
         ("SETTLED_RATIO", 1.25, "within 25 %"),
         ("YOUNG_S", 20.0, "younger than 20 s"),
-        ("GENERATOR_LAG_MS", 70.0, "above 70 ms it measures itself"),
+        ("GENERATOR_LAG_MS", 70.0, "above 70 ms its own delay is measured too"),
     ],
 )
 def test_a_changed_rule_changes_the_sentence(

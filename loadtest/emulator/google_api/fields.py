@@ -226,7 +226,7 @@ class FieldError(Exception):
 
 
 def check(document: Mapping[str, Any], form: Form) -> None:
-    """Return when every field of a service's document is honoured or kept.
+    """Check that every field of a service's document is honoured or kept.
 
     Raises:
         FieldError: names the first field that is not, and why.

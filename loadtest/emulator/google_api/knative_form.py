@@ -144,7 +144,7 @@ class ServiceForm(_Form):
         """Return the revision it asks for.
 
         Raises:
-            MessageError: an annotation that should be a number is none.
+            MessageError: an annotation that should be a number is not one.
         """
         given, meta = self.spec.template.spec, self.spec.template.metadata
         container = given.containers[0]

@@ -101,7 +101,7 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
 
 
 def check_fields(service: run_v2.Service) -> None:
-    """Return when every field of a Service message is honoured or kept.
+    """Check that every field of a Service message is honoured or kept.
 
     Raises:
         MessageError: names the field that is not.

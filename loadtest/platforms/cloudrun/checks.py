@@ -135,7 +135,7 @@ def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
     if limits.min_instances:
         yield Check(Mark.GOOD, "min instances", f"{limits.min_instances}: no cold start at first, billed while idle")
     else:
-        said = "0: after a quiet quarter of an hour the first requests wait for an instance to start"
+        said = "0: after 15 idle minutes the first requests wait for an instance to start"
         yield Check(Mark.RISKY, "min instances", said, f"{again} --min-instances 1")
     if limits.max_instances is None:
         said = "none set: a mistake in the load may start as many as the project allows, and bill them"
@@ -144,7 +144,8 @@ def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
         yield Check(Mark.GOOD, "max instances", f"{limits.max_instances}: beyond them requests queue, then get 429")
     cpu, concurrency = limits.cpu or cloud_run.CPU, limits.concurrency or cloud_run.CONCURRENCY
     if concurrency > 20 * cpu:
-        said = f"{concurrency} on {cpu:g} vCPU: a service that computes queues inside the instance before it scales out"
+        queues = "a CPU-bound service queues requests inside the instance before it scales out"
+        said = f"{concurrency} on {cpu:g} vCPU: {queues}"
         yield Check(Mark.RISKY, "concurrency", said, f"{again} --concurrency {max(1, round(8 * cpu))}")
     else:
         yield Check(Mark.GOOD, "concurrency", f"{concurrency} on {cpu:g} vCPU")
@@ -280,11 +281,11 @@ def _payload(answer: _Answer, cure: str) -> Check:
 
 def _round_trip(least_ms: float, *, reports_time: bool) -> Check:
     if least_ms <= FAR_MS:
-        return Check(Mark.GOOD, "round trip", f"{least_ms:.1f} ms: the generator stands near the service")
+        return Check(Mark.GOOD, "round trip", f"{least_ms:.1f} ms: the generator is close to the service")
     if not reports_time:
         said = f"at most {least_ms:.0f} ms: it includes the service's own time, which its answers do not report"
         return Check(Mark.GOOD, "round trip", said)
-    said = f"{least_ms:.0f} ms: the generator stands far from the service, and every latency includes it"
+    said = f"{least_ms:.0f} ms: the generator is far from the service, and every latency includes this distance"
     return Check(Mark.RISKY, "round trip", said, "run the generator in the service's region (docs/distributed.md)")
 
 

@@ -103,7 +103,7 @@ class _Deploy(Deployment):
             text=f"{settings.service} {verb} revision {deployed.revision}{gets}",
             url=deployed.url,
             next_step=f"To send it all traffic: {move}" if percent == 0 else "",
-            incomplete=deployed.not_set and f"Deployed, but who may call it stays as it was: {deployed.not_set}",
+            incomplete=deployed.not_set and f"Deployed, but the access policy is unchanged: {deployed.not_set}",
         )
 
 

@@ -53,7 +53,7 @@ def wait(
         elapsed_s = time.monotonic() - begun
         if elapsed_s > limit_s:
             raise CloudError(
-                f"{purpose.api} had not finished {purpose.doing} after {limit_s:g} s; it goes on there. "
+                f"{purpose.api} had not finished {purpose.doing} after {limit_s:g} s; it continues there. "
                 f"See how it stands: `{purpose.look}`.",
                 cure=purpose.look,
             )

@@ -39,7 +39,7 @@ class CloudRun(Platform):
     capabilities: ClassVar[Capabilities] = CLOUD_RUN
 
     def check_options(self, options: TargetOptions) -> None:
-        """Return when a service is named and nothing is given that it decides itself."""
+        """Check that a service is named, and that no option sets what the service decides."""
         super().check_options(options)
         if options.service is None:
             raise UsageError(
@@ -213,7 +213,7 @@ def fetch_into(
 
 
 def _last_answer(folder: RunFolder) -> datetime | None:
-    """Return when the run's last request was answered, but for 429: those never reach an instance, nor its series."""
+    """Return when the run's last request was answered, except 429: those never reach an instance, nor its series."""
     import pyarrow.compute as pc
 
     last_ns = 0

@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "cpu_boost": True,
     "port": cloud_run.PORT,
 }
-"""Of a new service: Cloud Run's own, but for the maximum."""
+"""Of a new service: Cloud Run's own, except the maximum."""
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -76,7 +76,7 @@ def parse_cpu(text: str) -> float:
     """Return vCPUs from `2`, `0.5` or `500m`.
 
     Raises:
-        UsageError: it is no such text, or not above 0.
+        UsageError: it is not such a text, or not above 0.
     """
     try:
         return cpu_of(text)
@@ -88,7 +88,7 @@ def parse_memory(text: str) -> float:
     """Return MiB from `512Mi`, `4Gi` or `1G`.
 
     Raises:
-        UsageError: it is no such text, or not above 0.
+        UsageError: it is not such a text, or not above 0.
     """
     try:
         return memory_bytes_of(text) / 2**20
@@ -100,7 +100,7 @@ def parse_timeout(text: str, *, option: str = "--timeout") -> float:
     """Return seconds from `300`, `300s`, `5m` or `1h`.
 
     Raises:
-        UsageError: it is no such text.
+        UsageError: it is not such a text.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match:

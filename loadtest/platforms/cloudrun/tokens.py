@@ -62,7 +62,7 @@ class IdTokens:
         A refresh that fails while the present token is still good gives the present one: the next call tries again.
 
         Raises:
-            CloudError: there is no token and none could be had.
+            CloudError: there is no token and none could be fetched.
         """
         with self._lock:
             now_s = self._now()
@@ -154,7 +154,8 @@ def fetch_id_token(audience: str) -> str:
     gcloud = shutil.which("gcloud")
     if gcloud is None:
         raise CloudError(
-            f"{audience} is private and no ID token can be had: neither a service account ({why}) nor gcloud is here. "
+            f"{audience} is private and no ID token is available: neither a service account ({why}) nor gcloud "
+            f"is here. "
             "Install gcloud and run `gcloud auth login`, or point GOOGLE_APPLICATION_CREDENTIALS to a service account.",
             cure="gcloud auth login",
         )
@@ -169,7 +170,8 @@ def fetch_id_token(audience: str) -> str:
         ) from None
     if done.returncode != 0 or not done.stdout.strip():
         raise CloudError(
-            f"{audience} is private and gcloud gave no ID token: `gcloud auth login`. ({done.stderr.strip()[-300:]})",
+            f"{audience} is private and gcloud gave no ID token: run `gcloud auth login`. "
+            f"({done.stderr.strip()[-300:]})",
             cure="gcloud auth login",
         )
     return done.stdout.strip()

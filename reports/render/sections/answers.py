@@ -93,7 +93,7 @@ def failures(report: Report) -> Section:
 
 
 def spikes(report: Report) -> Section:
-    """Return each spike with its cause, or how strongly it can be said that there is none."""
+    """Return each spike with its cause, or how strong the evidence is that there is none."""
     blocks: list[Block] = [_outage_table(report), _spike_table(report)]
     blocks += [Words(line, tone="muted") for line in sentences.no_spike_lines(report)]
     several = len(report.runs) > 1

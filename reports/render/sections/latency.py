@@ -43,7 +43,7 @@ def _pair(pair: Comparison) -> Iterator[Block]:
         said = "; ".join(f"{difference.what}: {difference.a} against {difference.b}" for difference in unfair)
         yield Words(f"Not a fair comparison. {said}.", tone="bad")
     elif pair.comparable:
-        yield Words("Nothing that was looked at makes the comparison unfair.", tone="muted")
+        yield Words("No condition was found that makes the comparison unfair.", tone="muted")
     yield Table("Differences with intervals", _compared_columns(pair), tuple(_compared_row(pair)))
     yield from (Words(note, tone="muted") for note in pair.notes)
     columns = (Column("what differs"), Column(pair.a_name, wide=True), Column(pair.b_name, wide=True))
