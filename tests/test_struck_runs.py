@@ -70,7 +70,7 @@ def test_a_master_that_stood_still_is_said(tmp_path: Path, until: Until) -> None
         master.resume()
         code, outcome, reasons = ended(run, tmp_path)
     assert (code, outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED)
-    assert "the master stood still for 7 s" in reasons or "the master stood still for 6 s" in reasons
+    assert "the master was paused for 7 s" in reasons or "the master was paused for 6 s" in reasons
 
 
 def test_a_master_that_is_stopped_for_good_ends_the_run(tmp_path: Path, until: Until) -> None:

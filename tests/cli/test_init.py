@@ -60,14 +60,14 @@ def test_init_names_the_command_that_runs_what_it_wrote(shop: str, tmp_path: Pat
         (["run"], 2, "name a scenario"),
         (["run", "--target", "emulator"], 2, "name a scenario"),
         (["run", "--target", "http://127.0.0.1:9"], 4, "--get /path"),
-        (["run", "-s", "ramp300", "--get", "/x"], 2, "not beside --scenario"),
+        (["run", "-s", "ramp300", "--get", "/x"], 2, "cannot be combined with --scenario"),
         (["run", "--target", "http://192.0.2.1"], 2, "Add --yes"),
         (["init", "http://192.0.2.1"], 2, "Add --yes"),
         (["init", "http://127.0.0.1:9"], 4, "Connection refused"),
         (["init", "nothing.json"], 2, "neither a URL"),
         (["init", "pyproject.toml"], 2, "no OpenAPI 3 document"),
         (["init", "http://[::1"], 2, "http://[::1"),
-        (["init", "http://a..b/"], 2, "is no host name"),
+        (["init", "http://a..b/"], 2, "is not a host name"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:

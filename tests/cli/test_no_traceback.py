@@ -122,10 +122,10 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
     ("words", "sentence"),
     [
         (["run", "-s", "ramp300", "-t", "http://[::1"], "give local, emulator, cloud, none, or a URL"),
-        (["run", "-s", "ramp300", "-t", "http://a..b/"], "`a..b` is no host name"),
+        (["run", "-s", "ramp300", "-t", "http://a..b/"], "`a..b` is not a host name"),
         (["run", "-s", "ramp300", "-t", "http://a b"], "no spaces"),
         (["run", "-s", "ramp300", "-t", "http://é"], "only ASCII"),
-        (["run", "-s", "ramp300", "-t", "http://" + "x" * 70], "is no host name"),
+        (["run", "-s", "ramp300", "-t", "http://" + "x" * 70], "is not a host name"),
         (["run", "-s", "ramp300", "-t", "emulator", "--command", "a 'b"], "quotation mark without its partner"),
         (["emulate", "--command", "a 'b"], "quotation mark without its partner"),
         (["emulate", "--service", "../../x"], "`--service ../../x`: give 1 to 49"),

@@ -114,7 +114,7 @@ def test_an_emulator_that_stands_still_or_has_ended_is_noticed_and_stopped(until
     pid = emulator.state()["emulator"]["pid"]
     assert emulator.why_stuck() == ""
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: "stood still" in emulator.why_stuck(), "the stop to be noticed")
+    until(lambda: "was paused" in emulator.why_stuck(), "the stop to be noticed")
     os.kill(pid, signal.SIGCONT)
     until(lambda: emulator.why_stuck() == "", "it to go on")
     emulator.stop()

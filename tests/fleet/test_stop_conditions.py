@@ -117,7 +117,7 @@ def test_what_fails_in_another_phase_ends_nothing() -> None:
     [
         ("p95(warmup) > 1s", RAMP_THEN_HOLD, "the warm-up is known only after a run"),
         ("p95(steady) > 1s", (), "the scenario's plan is not known before it runs"),
-        ("p95(POST /x) > 1s", RAMP_THEN_HOLD, "set it with --slo"),
+        ("p95(POST /x) > 1s", RAMP_THEN_HOLD, "use --slo, which"),
     ],
 )
 def test_what_a_run_cannot_know_of_itself_is_refused(

@@ -82,16 +82,16 @@ def forged(**columns: list[int]) -> Frame:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"rows_sent": -999_999_976}, "rows_sent is no count"),
-        ({"begun": 2**60}, "begun is no count"),
-        ({"users": 10**9}, "users is no count"),
-        ({"users": True}, "users is no count"),
-        ({"cpu_ratio": float("nan")}, "cpu_ratio is no number"),
+        ({"rows_sent": -999_999_976}, "rows_sent is not a count"),
+        ({"begun": 2**60}, "begun is not a count"),
+        ({"users": 10**9}, "users is not a count"),
+        ({"users": True}, "users is not a count"),
+        ({"cpu_ratio": float("nan")}, "cpu_ratio is not a number"),
         ({"worker": "w2"}, "report in another worker's name"),
         ({"frame": "text"}, "frame is not bytes"),
         ({"frame": b"x" * 70_000_000}, "frame too large"),
         ({"frame": encode_frame(frame("w2", rows=1))}, "frame in another worker's name"),
-        ({"frame": encode_frame(frame(rows=1, rows_before=-5))}, "frame's rows_before is no count"),
+        ({"frame": encode_frame(frame(rows=1, rows_before=-5))}, "frame's rows_before is not a count"),
         ({"frame": encode_frame(forged(latency_us=[1, 2, -5000]))}, "frame's latency_us is out of bounds"),
         ({"frame": encode_frame(forged(start=[0, 0, 0]))}, "frame's start is out of bounds"),
         ({"frame": encode_frame(forged(name=[0, 0, 0]))}, "frame has a row without name or method"),
@@ -104,7 +104,7 @@ def forged(**columns: list[int]) -> Frame:
             "frame has a text that is too long or not printable",
         ),
         ({"task_errors": [{"where": 5}]}, "task_errors is out of its form"),
-        ({"task_errors": [{}] * 1000}, "task_errors is no list"),
+        ({"task_errors": [{}] * 1000}, "task_errors is not a list"),
     ],
 )
 def test_forgeries_are_refused_by_name(changes: dict[str, Any], name: str) -> None:

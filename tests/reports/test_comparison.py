@@ -60,7 +60,7 @@ def test_several_runs_a_side_are_units_of_their_own(tmp_path: Path) -> None:
     slow = [told(tmp_path, seed, replace(STORY, shift=1.5)) for seed in (14, 15, 16)]
     found = compare(base, slow)
     assert line(found).verdict == Verdict.SLOWER
-    assert not any("One run on each side" in note for note in found.notes)
+    assert not any("One run per side" in note for note in found.notes)
 
 
 def test_too_short_a_phase_gives_values_but_no_verdict(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_unlike_runs_are_said_to_be_unlike(tmp_path: Path) -> None:
     assert not found.comparable
     matters = {difference.what for difference in found.differences if difference.matters}
     assert matters == {"load model", "peak users"}
-    assert any("not run alike" in note for note in found.notes)
+    assert any("not run under the same conditions" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("statistic", ["p50", "p95", "p99"])

@@ -152,7 +152,7 @@ def test_a_task_set_is_refused(environment: Environment) -> None:
         class InOrder(SequentialTaskSet):
             pass
 
-    with pytest.raises(TypeError, match="an open-loop user's tasks are functions"):
+    with pytest.raises(TypeError, match="an open-loop user's tasks must be functions"):
         Steps(environment)
 
 

@@ -198,7 +198,7 @@ def test_the_way_to_the_service_is_what_its_own_time_leaves_over() -> None:
     with answering() as (url, seen):
         found = answers(url)
     assert {check.mark for check in found.values()} == {Mark.GOOD}
-    assert "stands near" in found["round trip"].finding
+    assert "is close" in found["round trip"].finding
     assert len(seen) == 4
     assert _round_trip(130.0, reports_time=True).mark is Mark.RISKY
     assert "at most 130 ms" in _round_trip(130.0, reports_time=False).finding
