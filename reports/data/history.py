@@ -158,13 +158,15 @@ def _past(measured: Measured) -> PastRun:
 def _target(run: Run) -> str:
     """Return what a run was against: its kind, and the service where there are several of a kind."""
     target = run.target
-    place = target.service if target.service else target.url if target.kind == "url" else None
-    return target.kind if place is None or target.kind == "local" else f"{target.kind} {place}"
+    place = "" if target.capabilities.single_process else target.service or target.url
+    return f"{target.kind} {place}".rstrip()
 
 
 def _by_label(runs: Sequence[Measured]) -> list[tuple[str | None, list[Measured]]]:
     """Return the runs as one series, or by label where a label comes back after another."""
-    stretches = [label for label, _ in itertools.groupby(one.run.label for one in runs)]
+    stretches = [label for label, _ in itertools.groupby(measured.run.label for measured in runs)]
     if len(stretches) == len(set(stretches)):
         return [(None, list(runs))]
-    return [(label, [one for one in runs if one.run.label == label]) for label in dict.fromkeys(stretches)]
+    return [
+        (label, [measured for measured in runs if measured.run.label == label]) for label in dict.fromkeys(stretches)
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import logging
 import re
 from pathlib import Path
@@ -63,26 +62,6 @@ def test_a_deploy_goes_to_the_platform_that_declares_it(toy: None) -> None:
     assert registry.deployable().capabilities.can_deploy
     with pytest.raises(UsageError, match="Nothing can be deployed to `toy`"):
         registry.platform_of("toy").deployment(DeployOptions(service="x"), dry_run=True, console=LogConsole())
-
-
-KINDS = frozenset(registry._PLATFORMS)
-
-
-@pytest.mark.parametrize("package", ["loadtest", "reports"])
-def test_no_module_outside_the_platforms_compares_a_platforms_name(package: str) -> None:
-    """Capabilities are asked instead: `a == "cloud"`, `a in ("cloud", …)` and `match` on a name stand nowhere."""
-    found = []
-    for path in sorted((ROOT / package).rglob("*.py")):
-        if path.is_relative_to(ROOT / "loadtest" / "platforms"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
-            sides += [node.pattern] if isinstance(node, ast.match_case) else []
-            names = {part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)}
-            asks = "kind" in ast.unparse(node) or "platform" in ast.unparse(node) or "target" in ast.unparse(node)
-            if asks and names & KINDS:
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
-    assert found == []
 
 
 @pytest.mark.parametrize(("kind", "known"), [("local", LOCAL), ("emulator", EMULATOR), ("cloud", CLOUD_RUN)])
