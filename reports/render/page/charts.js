@@ -96,10 +96,12 @@
   const paperWidth = 690; // A4 and Letter less their margins; the layout of paper comes after the drawing for it
   const widthOf = (host) => (root.classList.contains("paper") ? paperWidth : host.clientWidth);
   const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // no two ticks alike
-  const places = (ticks) => { // as many decimals as tell neighbouring ticks apart
+  const places = (ticks) => { // as many decimals as the steps between ticks have: 2.5 is not 3
     const known = ticks.filter((tick) => tick != null);
     const gap = known.length > 1 ? Math.min(...known.slice(1).map((tick, i) => Math.abs(tick - known[i]))) : 1;
-    return gap > 0 ? Math.min(6, Math.max(0, Math.ceil(-Math.log10(gap) - 1e-9))) : 0;
+    let digits = 0;
+    while (gap > 0 && digits < 6 && Math.abs(gap * 10 ** digits - Math.round(gap * 10 ** digits)) > 1e-6 * gap * 10 ** digits) digits += 1;
+    return digits;
   };
   const values = (self, ticks) => {
     const digits = places(ticks);
