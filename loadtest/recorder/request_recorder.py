@@ -7,6 +7,9 @@ from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any
 
+import gevent
+from gevent.monkey import get_original
+
 from ..core.clock import AnchoredClock
 from ..core.templates import path_template
 from ..recording.buffer import RECORDED_KEY, RowBuffer
@@ -32,6 +35,10 @@ from .refusals import Refusals
 from .stock_answers import stock_answer
 
 MAX_CUSTOM_METHODS = 50
+
+thread_id: Callable[[], int] = get_original("_thread", "get_ident")
+"""Of the system's thread: gevent's own gives one to every greenlet."""
+
 SLACK_NS = 1_000_000_000
 """A client's own start time may be this far outside the run: its clock is read before ours, and rounded."""
 
@@ -56,6 +63,8 @@ class RequestRecorder:
         self._clock = clock
         self._lateness_us = lateness_us
         self._begin_ns = clock.now_ns()
+        self._loop = gevent.get_hub().loop
+        self._thread_id = thread_id()
 
     def heard(self, event: dict[str, Any]) -> dict[str, Any]:
         """Record a request event, whatever its fields are; return it as Locust's own totals take it."""
@@ -179,6 +188,16 @@ class RequestRecorder:
         return now_ns - latency_ns
 
     def _append(self, row: EventRow, start_ns: int, late_us: int, name: str, side: int) -> None:
+        """Append a row in the thread of the event loop: a client library may tell of its requests from its own.
+
+        The buffer has no lock: two threads that bring new names at once would swap them.
+        """
+        if thread_id() == self._thread_id:
+            self._append_here(row, start_ns, late_us, name, side)
+        else:
+            self._loop.run_callback_threadsafe(self._append_here, row, start_ns, late_us, name, side)
+
+    def _append_here(self, row: EventRow, start_ns: int, late_us: int, name: str, side: int) -> None:
         buffer = self.buffer
         buffer.add(
             start=start_ns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import gevent.pool
 import locust  # first: it patches sockets and threads
 import pytest
 import requests
+from gevent.monkey import get_original
 from geventhttpclient.client import HTTPClient
 from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPSocketResponse
@@ -314,6 +316,28 @@ def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recordi
     ]
     assert recording.recorder.custom_methods == {"MQTT"}
     assert recording.environment.stats.total.num_requests == 2
+
+
+def test_events_of_another_thread_become_rows_in_the_loops_own(recording: Recording) -> None:
+    """A client library has threads of the system's: two that brought new names at once would swap them."""
+    fire = recording.environment.events.request.fire
+    told: list[int] = []
+
+    def tell() -> None:
+        for number in range(50):
+            fire(request_type="LIB", name=f"name-{number}", response_time=number, response_length=0, exception=None)
+            told.append(number)
+
+    get_original("_thread", "start_new_thread")(tell, ())
+    give_up_s = time.monotonic() + 10
+    while len(told) < 50:
+        assert time.monotonic() < give_up_s
+        get_original("time", "sleep")(0.001)  # the loop does not run meanwhile
+    assert len(recording.buffer) == 0
+    with gevent.Timeout(10):
+        while len(recording.buffer) < 50:
+            gevent.sleep(0.01)
+    assert [name for name, _, _ in recording.rows()] == [f"name-{number}" for number in range(50)]
 
 
 def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
