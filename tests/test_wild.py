@@ -115,6 +115,80 @@ def whole_though_a_listener_raised(ran: Ran, counted: int) -> None:
     assert "cannot delete the tenant" in ran.said
 
 
+def among(*expected: str) -> Check:
+    """Chance decides which of these names occur."""
+
+    def check(ran: Ran, counted: int) -> None:
+        all_rows(ran, counted)
+        assert names(ran) <= set(expected)
+
+    return check
+
+
+def every_start_has_its_stop(ran: Ran, counted: int) -> None:
+    """What `on_stop` sends as the run ends is a row too, and the scenario lowers the number of users itself."""
+    all_rows(ran, counted)
+    sent = ran.rows("name").name.astype(str).value_counts()
+    assert sent["/start"] == sent["/stop"] > 0
+    assert set(sent.index) == {"/start", "/stop", "/work"}
+
+
+def judged_however_the_task_ends(ran: Ran, counted: int) -> None:
+    rows = ran.rows("name", "outcome")
+    assert (ran.done.code, ran.run.outcome, len(rows)) == (1, "complete", counted), ran.said
+    outcomes = {name: set(of_name.outcome) for name, of_name in rows.groupby("name", observed=True)}
+    assert outcomes["/twice"] == outcomes["/leaves"] == outcomes["/returned"] == {"ok"}
+    for name in {"/in-block", "/marked"} & outcomes.keys():
+        assert outcomes[name] == {"check_failed"}, name
+
+
+def first_lines_beside_requests(ran: Ran, counted: int) -> None:
+    rows = ran.rows("name", "method", "outcome")
+    assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
+    assert (rows.method == "GET").sum() == counted > 10
+    assert (rows.method == "SSE").sum() == (rows.name == "/lines").sum() > 0
+
+
+def told_by_threads(ran: Ran, counted: int) -> None:
+    """One that is told 50 ms later may come after the run's end."""
+    rows = ran.rows("name", "method")
+    assert set(rows.method) == {"LIB"}
+    assert 10 < len(rows) <= counted
+    assert counted - len(rows) <= sum(one.count for one in ran.run.refusals) + 4
+
+
+def failed_by_its_own_exit_code(ran: Ran, counted: int) -> None:
+    assert (ran.done.code, ran.run.outcome, ran.run.scenario_exit_code) == (1, "complete", 1), ran.said
+    rows = ran.rows("name", "outcome")
+    assert len(rows) == counted > 10
+    assert set(rows[rows.name == "/bad"].outcome) == {"check_failed"}
+
+
+def sums_beside_requests(ran: Ran, counted: int) -> None:
+    """Any name is shown, none breaks a table; a sum without a name is counted as such."""
+    rows = ran.rows("name", "method")
+    assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
+    assert (rows.method == "GET").sum() == counted > 10
+    assert abs((rows.method == "Transaction").sum() - counted / 2) <= 4
+    assert {(one.name, one.lost) for one in ran.run.refusals} <= {("name is missing", False)}
+
+
+def half_of_them_log_in(ran: Ran, counted: int) -> None:
+    """Two of four users, one of each worker, work five times each; then nobody is left, and the run goes to its end."""
+    assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
+    sent = ran.rows("name").name.astype(str).value_counts()
+    assert dict(sent) == {"/login": 4, "/work": 10, "done": 2}
+    assert counted == 14
+
+
+def all_but_what_nobody_hears_of(ran: Ran, counted: int) -> None:
+    """A client that fires no event is none of Locust's, and none of ours."""
+    assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
+    sent = ran.rows("name").name.astype(str).value_counts()
+    assert 0 <= counted - sent.sum() - sent.get("/another", 0) <= 2
+    assert {"/put", "/patch", "/delete", "/head", "/options", "/whole?x={x}", "unusual", "/bytes"} <= set(sent.index)
+
+
 WILD: list[tuple[str, tuple[str, ...], Check]] = [
     ("shared_token.py", (), one_log_in_a_worker),
     ("csv_feeder.py", (), all_rows),
@@ -137,6 +211,18 @@ WILD: list[tuple[str, tuple[str, ...], Check]] = [
     ("odd_clients.py", (), sent_from_everywhere),
     ("fails_to_clean_up.py", (), whole_though_a_listener_raised),
     ("other_protocols.py", (), each_by_its_protocol),
+    ("by_chance.py", (), among("/index", "/item", "/basket", "made 0", "made 1", "made 2")),
+    ("shared_accounts.py", (), only("/accounts/[user]")),
+    ("own_session.py", (), only("read", "/write")),
+    ("waits.py", (), only("/method", "/one", "/two", "/three", "/quick")),
+    ("own_dispatch.py", (), every_start_has_its_stop),
+    ("everything_raised.py", (), judged_however_the_task_ends),
+    ("streams.py", (), first_lines_beside_requests),
+    ("other_threads.py", (), told_by_threads),
+    ("verdict.py", (), failed_by_its_own_exit_code),
+    ("transactions.py", (), sums_beside_requests),
+    ("gives_up.py", (), half_of_them_log_in),
+    ("shared_pools.py", (), all_but_what_nobody_hears_of),
     ("sequential_fast.py", (), lambda ran, counted: len(ran.rows()) == counted),
 ]
 

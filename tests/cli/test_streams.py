@@ -15,7 +15,7 @@ from tests.conftest import ROOT, counting_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-RUN = f"'{sys.executable}' '{ROOT / 'lt.py'}' run -s ramp300 --users 2 --spawn-rate 2 --duration 3s --workers 1 --yes"
+RUN = f"'{sys.executable}' '{ROOT / 'lt.py'}' run -s ramp300 --users 2 --spawn-rate 2 --duration 6s --workers 1 --yes"
 
 SHELLS = {
     "one line is read": ('{run} 2>"$err" | head -1', {}, {}),

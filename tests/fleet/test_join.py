@@ -107,7 +107,13 @@ def off_loopback() -> Iterator[tuple[str, ...]]:
     if subprocess.run(["ip", "netns", "add", NAMESPACE], capture_output=True, check=False).returncode:
         pytest.skip("this machine makes no namespaces")
     try:
-        for words in ("link set lo up", "link add d type dummy", f"addr add {ADDRESS}/24 dev d", "link set d up"):
+        for words in (
+            "link set lo up",
+            "link add near type veth peer name far",
+            f"addr add {ADDRESS}/24 dev near",
+            "link set near up",
+            "link set far up",
+        ):
             subprocess.run(["ip", "-n", NAMESPACE, *words.split()], check=True)
         yield ("ip", "netns", "exec", NAMESPACE)
     finally:
