@@ -141,6 +141,7 @@ def ab(  # long by its list of options alone: a line each
         decision = Decision(options.margins, ends=until_decided)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page, lambda: decision.text), decision.begin)
+        decision.keep(recorded.folder)
         code = print_report(recorded.folder, allow_degraded=allow_degraded, live=page)
     return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
 

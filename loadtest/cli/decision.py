@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.analysis.until_decided import UntilDecided
+from reports.analysis.until_decided import Look, UntilDecided
 
 from ..core.margins import Margin
 from ..core.plan import Point, steady_s
 from ..fleet.progress import ProgressSnapshot, Recent
+from ..recording.folder import RunFolder
 
 
 class Decision:
@@ -20,6 +21,7 @@ class Decision:
 
     Attributes:
         text: what is known, for the live line; "" until there is something.
+        reached: the look that ended the run; None while none has.
     """
 
     def __init__(self, margins: Sequence[Margin], *, ends: bool) -> None:
@@ -27,6 +29,7 @@ class Decision:
         self._ends = ends
         self._rule: UntilDecided | None = None
         self.text = ""
+        self.reached: Look | None = None
 
     def begin(self, points: Sequence[Point]) -> tuple[Decision, ...]:
         """Return itself as the run's goal, once the plan says when the load stands at its height."""
@@ -48,4 +51,15 @@ class Decision:
         if look is None:
             return None
         self.text = look.text
-        return look.decided if self._ends and look.decided else None
+        if not (self._ends and look.decided):
+            return None
+        self.reached = look
+        return look.decided
+
+    def keep(self, folder: RunFolder) -> None:
+        """Write what was decided into the run's record, where it ended the run."""
+        if self.reached is None:
+            return
+        run = folder.read_run()
+        run.decisions = self.reached.records(self._margins)
+        folder.write_run(run)

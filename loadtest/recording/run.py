@@ -137,6 +137,25 @@ class SideRecord(_Record):
     target: TargetRecord
 
 
+class DecisionRecord(_Record):
+    """A margin of a run against two targets that was decided while it went on, by an interval that holds at every look.
+
+    Attributes:
+        margin: as written.
+        slower: whether the second side is slower beyond it.
+        difference_ratio, low_ratio, high_ratio: of the statistic, second ÷ first − 1, and the ends of its interval.
+        from_s, to_s: the window that this rests on, in s since `load_start`.
+    """
+
+    margin: str
+    slower: bool
+    difference_ratio: float
+    low_ratio: float
+    high_ratio: float
+    from_s: int
+    to_s: int
+
+
 class WorkerRecord(_Record):
     """One load-generating process and what is known of its rows and its clock.
 
@@ -346,6 +365,7 @@ class Run(_Record):
     scenario: ScenarioRecord
     target: TargetRecord
     sides: list[SideRecord] = Field(default_factory=list)
+    decisions: list[DecisionRecord] = Field(default_factory=list)
     options: dict[str, object] = Field(default_factory=dict)
     objectives: list[str] = Field(default_factory=list)
     prices: Annotated[dict[str, object], AfterValidator(_overriding)] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from loadtest.core.margins import Margin
+from loadtest.recording.run import DecisionRecord
 from reports.analysis.objectives import Judged
 from reports.analysis.phases import PhaseName
 from reports.data import formats, rules
@@ -14,7 +15,9 @@ from reports.model import ComparedLine, Comparison, Regression, RunSummary
 DAY_S = 86_400
 
 
-def judge_regression(margin: Margin, comparison: Comparison, runs: Sequence[RunSummary]) -> Regression:
+def judge_regression(
+    margin: Margin, comparison: Comparison, runs: Sequence[RunSummary], decision: DecisionRecord | None = None
+) -> Regression:
     """Return whether the second side of a comparison is slower than the first beyond a margin.
 
     Missed: the whole 95 % interval of the difference lies above the margin. Held: all of it lies below. Otherwise, and
@@ -24,7 +27,11 @@ def judge_regression(margin: Margin, comparison: Comparison, runs: Sequence[RunS
         margin: what is allowed.
         comparison: of the baseline with the new side.
         runs: all runs of the report; those of the comparison give the length of its windows.
+        decision: what was decided while the run went on, and ended it: it stands, since its interval is the one that
+            holds however often it was looked at.
     """
+    if decision is not None:
+        return _as_decided(margin, comparison, decision)
     line = _line(margin, comparison)
     length_s = _length_s(line.scope if line else PhaseName.ALL, comparison, runs)
     verdict, why, cure = _judged(margin, comparison, line, length_s)
@@ -41,6 +48,29 @@ def judge_regression(margin: Margin, comparison: Comparison, runs: Sequence[RunS
         verdict=verdict.value,
         why=why,
         would_decide=cure,
+    )
+
+
+def _as_decided(margin: Margin, comparison: Comparison, decision: DecisionRecord) -> Regression:
+    allowed = f"{100 * margin.ratio:g} %"
+    why = (
+        f"{margin.statistic} {formats.change(decision.difference_ratio)} (interval for every look "
+        f"{formats.change_interval(decision.low_ratio, decision.high_ratio)}) from {formats.elapsed(decision.from_s)} "
+        f"to {formats.elapsed(decision.to_s)}, which ended the run: "
+        f"{'' if decision.slower else 'not '}slower by more than {allowed}"
+    )
+    return Regression(
+        text=margin.text,
+        a_name=comparison.a_name,
+        b_name=comparison.b_name,
+        scope=PhaseName.STEADY,
+        statistic=margin.statistic,
+        margin_ratio=margin.ratio,
+        difference_ratio=decision.difference_ratio,
+        low_ratio=decision.low_ratio,
+        high_ratio=decision.high_ratio,
+        verdict="missed" if decision.slower else "held",
+        why=why,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.core.margins import Margin
+from loadtest.recording.run import DecisionRecord
 from reports.analysis.paired import Estimate, GrowingCounts, estimates
 from reports.data import formats, rules
 from reports.data.histogram import bin_of
@@ -34,6 +35,8 @@ class Look:
         decided: the sentence that ends the run; "" while it has to go on.
         slower: of each margin, True where it is exceeded, False where it holds, None while that is open.
         intervals: of each margin, the ends of its interval as logarithms; None while there is too little for one.
+        differences: of each margin, the difference between the sides as logarithm.
+        begin_s, end_s: the window that was looked at, in s since the load began.
     """
 
     length_s: float
@@ -41,6 +44,27 @@ class Look:
     decided: str
     slower: tuple[bool | None, ...]
     intervals: tuple[tuple[float, float] | None, ...]
+    differences: tuple[float, ...]
+    begin_s: int
+    end_s: int
+
+    def records(self, margins: Sequence[Margin]) -> list[DecisionRecord]:
+        """Return what `run.json` keeps of a look that has decided every margin."""
+        return [
+            DecisionRecord(
+                margin=margin.text,
+                slower=slower,
+                difference_ratio=math.expm1(difference),
+                low_ratio=math.expm1(ends[0]),
+                high_ratio=math.expm1(ends[1]),
+                from_s=self.begin_s,
+                to_s=self.end_s,
+            )
+            for margin, slower, difference, ends in zip(
+                margins, self.slower, self.differences, self.intervals, strict=True
+            )
+            if slower is not None and ends is not None
+        ]
 
 
 class UntilDecided:
@@ -80,7 +104,16 @@ class UntilDecided:
         said = "; ".join(text for text, _, _ in judged)
         slower = tuple(one for _, one, _ in judged)
         decided = "" if None in slower else f"decided after {formats.seconds(end_s)}: {said}"
-        return Look(length_s, said, decided, slower, tuple(ends for _, _, ends in judged))
+        return Look(
+            length_s,
+            said,
+            decided,
+            slower,
+            tuple(ends for _, _, ends in judged),
+            tuple(found[margin.statistic].difference for margin in self._margins),
+            self._begin_s,
+            end_s,
+        )
 
 
 def _judged(margin: Margin, found: Estimate, length_s: float) -> tuple[str, bool | None, tuple[float, float] | None]:

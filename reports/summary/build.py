@@ -10,7 +10,7 @@ from pathlib import Path
 from loadtest import __version__
 from loadtest.core.margins import Margin
 from loadtest.recording.folder import RunFolder
-from loadtest.recording.run import Run
+from loadtest.recording.run import DecisionRecord, Run
 from loadtest.recording.sides import sides_of
 from reports import model
 from reports.analysis.analysis import Analysis, analyse
@@ -85,7 +85,11 @@ def build_report(
         notes=list(notes),
         runs=runs,
         comparisons=comparisons,
-        regressions=[judge_regression(margin, comparison, runs) for comparison in comparisons for margin in margins],
+        regressions=[
+            judge_regression(margin, comparison, runs, _decision(margin, found[0]))
+            for comparison in comparisons
+            for margin in margins
+        ],
         baseline=comparisons[0].a if comparisons and (baseline or margins) else [],
     )
 
@@ -111,6 +115,11 @@ def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> list[Analysis]
 def _is_one_run(found: Sequence[Analysis]) -> bool:
     """Whether these are the two targets of one run."""
     return len(found) == 2 and all(one.folder.share < 1 for one in found) and found[0].run.id == found[1].run.id
+
+
+def _decision(margin: Margin, found: Analysis) -> DecisionRecord | None:
+    """Return what ended a run against two targets, where it was this margin; None for other runs."""
+    return next((one for one in found.run.decisions if found.folder.share < 1 and one.margin == margin.text), None)
 
 
 def _side(found: Analysis) -> str:

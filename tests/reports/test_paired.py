@@ -9,10 +9,13 @@ import numpy.typing as npt
 import pytest
 
 from loadtest.core.margins import parse_margin
+from loadtest.recording.run import DecisionRecord
 from reports.analysis.confidence import block_length, block_weights, multiplier
 from reports.analysis.paired import BLOCKS, GrowingCounts, SideCounts, estimates
+from reports.analysis.regression import judge_regression
 from reports.analysis.until_decided import UntilDecided
 from reports.data.histogram import bin_of
+from reports.model import Comparison
 
 Floats = npt.NDArray[np.float64]
 
@@ -163,3 +166,18 @@ def test_a_difference_on_the_margin_itself_is_not_decided_and_what_is_known_is_s
     assert (look.decided, look.slower) == ("", (None,))
     assert look.text.startswith("B p95 +")
     assert rule.look(61.0) is None, "a look is not repeated at once"
+
+
+def test_what_ended_a_run_is_its_verdict_whatever_a_later_look_would_say() -> None:
+    """The last rows came in after the decision: it stands in the report with its window and its interval."""
+    decision = DecisionRecord(
+        margin="p95=5%", slower=True, difference_ratio=0.12, low_ratio=0.06, high_ratio=0.18, from_s=6, to_s=114
+    )
+    comparison = Comparison(
+        a=["A"], b=["B"], a_name="A", b_name="B", comparable=True, differences=[], lines=[], notes=[], interleaved=True
+    )
+    found = judge_regression(parse_margin("p95=5%"), comparison, [], decision)
+    assert found.verdict == "missed"
+    assert "from 0:06 to 1:54, which ended the run: slower by more than 5 %" in found.why
+    held = judge_regression(parse_margin("p95=5%"), comparison, [], decision.model_copy(update={"slower": False}))
+    assert held.verdict == "held"

@@ -1,0 +1,23 @@
+"""Serve the bundled service with every prediction computed REPEAT times: 55 is 10 % more work than 50."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from typing import Any
+
+from target_service import app
+
+REPEAT = int(os.environ["REPEAT"])
+_once = app._timed
+
+
+def _repeated(*arguments: Any) -> Any:
+    for _ in range(REPEAT - 1):
+        _once(*arguments)
+    return _once(*arguments)
+
+
+if __name__ == "__main__":
+    app._timed = _repeated
+    runpy.run_module("target_service", run_name="__main__")
