@@ -110,7 +110,7 @@ def run(folder: Path, scenario: str, *options: str) -> dict[str, Any]:
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     )
-    found = sorted(folder.glob("*/summary.json"), key=lambda one: one.stat().st_mtime)
+    found = sorted(folder.glob("*/summary.json"), key=lambda item: item.stat().st_mtime)
     if not found or done.returncode not in (0, 1, 3):
         raise SystemExit(done.stdout + done.stderr)
     summary: dict[str, Any] = json.loads(found[-1].read_text(encoding="utf-8"))["runs"][0]

@@ -170,7 +170,7 @@ def _once(pool: object, runs: int) -> list[str]:
         held = [sum(holds for run in found for name, _, holds in run if name == wanted) / runs for wanted in names]
         lines.append(
             f"| {case.name} | {case.shift - 1:+.0%} | {called}/{runs} | {any_called}/{runs} | "
-            + " | ".join(f"{one:.1%}" for one in held)
+            + " | ".join(f"{item:.1%}" for item in held)
             + " |"
         )
         print(lines[-1], file=sys.stderr)

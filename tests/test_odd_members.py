@@ -90,7 +90,7 @@ def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> No
         record = folder.read_run()
         assert len(folder.read_rows(["start"])) == there.count()
     assert "it sent no handshake of lt: a plain `locust --worker` records nothing" in [
-        one.name for one in record.refusals
+        refusal.name for refusal in record.refusals
     ]
     assert len(record.workers) == 1
     assert (run.returncode, record.outcome) in ((0, Outcome.COMPLETE), (3, Outcome.DEGRADED)), err
@@ -175,7 +175,7 @@ def test_a_frozen_emulator_is_noticed_and_the_run_ends(tmp_path: Path, until: Un
     )
     with run_under_way(words, tmp_path, until) as run:
         children = psutil.Process(run.pid).children(recursive=True)
-        (emulator,) = [one for one in children if ".emulator.__main__" in one.cmdline()]
+        (emulator,) = [child for child in children if ".emulator.__main__" in child.cmdline()]
         emulator.suspend()
         begin_s = time.monotonic()
         _, err = run.communicate(timeout=200)
@@ -184,4 +184,4 @@ def test_a_frozen_emulator_is_noticed_and_the_run_ends(tmp_path: Path, until: Un
     assert (run.returncode, record.outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED), err
     assert "emulator" in " ".join(record.reasons), record.reasons
     assert "Traceback" not in err
-    assert not [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]

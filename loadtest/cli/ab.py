@@ -136,7 +136,7 @@ def ab(  # long by its list of options alone: a line each
         elif given.pop("get"):
             raise UsageError(f"`--get {get}`: cannot be combined with --scenario, which defines what is sent.")
         options = parse_options(**given)
-        if until_decided and (of_endpoint := [one.text for one in options.margins if one.scope]):
+        if until_decided and (of_endpoint := [margin.text for margin in options.margins if margin.scope]):
             raise UsageError(f"`--margin {of_endpoint[0]}`: --until-decided takes margins of all requests only.")
         decision = Decision(options.margins, ends=until_decided)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None

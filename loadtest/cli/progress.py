@@ -143,7 +143,7 @@ def sparkline(values: list[float], width: int) -> str:
     width = min(width, len(values))
     slices = [values[at * len(values) // width : (at + 1) * len(values) // width] for at in range(width)]
     highest = [max((value for value in part if not math.isnan(value)), default=None) for part in slices]
-    blocks = (" " if one is None else BLOCKS[min(7, int(8 * one / max(known)))] for one in highest)
+    blocks = (" " if item is None else BLOCKS[min(7, int(8 * item / max(known)))] for item in highest)
     return f"{''.join(blocks)} up to {_ms(max(known))}"
 
 

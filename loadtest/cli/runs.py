@@ -219,29 +219,29 @@ def _print_trend(found: list[tuple[RunFolder, Run | None, str]], scenario: str, 
 
     if output is ListFormat.CSV:
         raise UsageError("`--format csv`: a trend is text or json.")
-    of_scenario = [one for one in found if one[1] is not None and one[1].scenario.name == scenario]
+    of_scenario = [item for item in found if item[1] is not None and item[1].scenario.name == scenario]
     if not of_scenario:
         known = sorted({run.scenario.name for _, run, _ in found if run is not None})
         raise UsageError(f"`--trend {scenario}`: no run of it is recorded; there are {', '.join(known) or 'none'}.")
-    series = histories(measured([entry(*one) for one in of_scenario]))
+    series = histories(measured([entry(*item) for item in of_scenario]))
     if output is ListFormat.JSON:
         records = [
             {
-                "scenario": one.scenario,
-                "target": one.target,
-                "label": one.label,
-                "runs": [{"id": run.id, "start": run.day, "p95_ms": run.p95_ms} for run in one.runs],
+                "scenario": entry.scenario,
+                "target": entry.target,
+                "label": entry.label,
+                "runs": [{"id": run.id, "start": run.day, "p95_ms": run.p95_ms} for run in entry.runs],
                 "changes": [
-                    {"run": one.runs[change.at].id, "before_ms": change.before_ms, "after_ms": change.after_ms,
+                    {"run": entry.runs[change.at].id, "before_ms": change.before_ms, "after_ms": change.after_ms,
                      "ratio": change.ratio, "changed_first": list(change.what)}
-                    for change in one.changes
+                    for change in entry.changes
                 ],
             }
-            for one in series
+            for entry in series
         ]  # fmt: skip
         out.print(json.dumps(records, indent=2), markup=False, highlight=False, soft_wrap=True)
         return 0
-    counted = sum(len(one.runs) for one in series)
+    counted = sum(len(entry.runs) for entry in series)
     if counted < len(of_scenario):
         talk.print(
             f"{len(of_scenario) - counted} of {len(of_scenario)} runs are left out: not complete, without a report, or "

@@ -156,7 +156,7 @@ def locate(name: str) -> Path:
     if path.is_file() and path.suffix == ".py":
         return path.absolute()  # a link's neighbours are those of the link, as for Python
     if path.is_dir():
-        found = sorted(str(path / one.name) for one in path.glob("*.py") if not one.name.startswith("_"))
+        found = sorted(str(path / item.name) for item in path.glob("*.py") if not item.name.startswith("_"))
         raise UsageError(
             f"`--scenario {name}` is a folder, whose files Locust would merge; lt runs one: "
             f"{' or '.join(found[:5]) or 'it has no locustfile'}. To run several together, import their user classes "

@@ -160,7 +160,7 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         differences=_records(data.get("differences", ()), TotalsDifferenceRecord, "differences"),
         ended_why=_line(data.get("ended_why", "")),
         answers_checked=tuple(
-            _count(one, "answers_checked") for one in _list(data.get("answers_checked", ()), "answers_checked")
+            _count(item, "answers_checked") for item in _list(data.get("answers_checked", ()), "answers_checked")
         ),
         wrong_answers=_records(data.get("wrong_answers", ()), WrongAnswerRecord, "wrong_answers"),
     )

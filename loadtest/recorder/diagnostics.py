@@ -99,5 +99,5 @@ class Diagnostics:
         """Write how many answers were compared, and the first wrong ones."""
         for at, endpoint in enumerate(record.endpoints):
             endpoint.checked = sum(counts[at] for counts in self._checked.values() if at < len(counts))
-        heard = [one for some in self._wrong.values() for one in some]
-        record.wrong = sorted(heard, key=lambda one: one.at_s)[:MAX_WRONG_ANSWERS]
+        heard = [record for some in self._wrong.values() for record in some]
+        record.wrong = sorted(heard, key=lambda item: item.at_s)[:MAX_WRONG_ANSWERS]

@@ -242,7 +242,7 @@ class Sender:
             "refusals": [record.model_dump() for record in self._refusals()],
             "custom_methods": sorted(self.recorder.custom_methods),
             "answers_checked": [] if self.checker is None else self.checker.checked,
-            "wrong_answers": [] if self.checker is None else [asdict(one) for one in self.checker.examples],
+            "wrong_answers": [] if self.checker is None else [asdict(example) for example in self.checker.examples],
         }
 
     def _refusals(self) -> list[Any]:

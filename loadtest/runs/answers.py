@@ -54,7 +54,7 @@ def answers_before(
                 environment=target.environment,
             )
         record = AnswerCheckRecord(
-            endpoints=[CheckedEndpointRecord.model_validate(asdict(one)) for one in reference.endpoints]
+            endpoints=[CheckedEndpointRecord.model_validate(asdict(endpoint)) for endpoint in reference.endpoints]
         )
         for endpoint in record.endpoints:
             left_out = f"; {endpoint.left_out}" if endpoint.left_out else ""

@@ -101,6 +101,9 @@ class End:
         return self.interrupted or self.aborted or self.by_scenario
 
 
+FORCED = "a second Ctrl-C forced the end: the last rows may be missing"
+
+
 def watch(
     fleet: Fleet,
     folder: RunFolder,
@@ -121,11 +124,10 @@ def watch(
         goals: what ends it as complete: it has shown what it was to show.
 
     Raises:
-        FleetError: it ended before the first request; the text has its last words.
+        FleetError: it ended before the first request; the text has the last lines of its log.
     """
     follower = Follower(folder)
-    interrupted, aborted, reached = False, "", ""
-    elapsed_s: float | None = None
+    interrupted, aborted, reached, elapsed_s = False, "", "", None
     with console.progress(folder, planned_s, expect_workers=fleet.plan.options.expect_workers) as view:
         while True:
             try:
@@ -149,26 +151,29 @@ def watch(
                 break
             except KeyboardInterrupt:
                 if interrupted:
-                    return End(
-                        interrupted=True, reasons=("a second Ctrl-C forced the end: the last rows may be missing",)
-                    )
+                    return End(interrupted=True, reasons=(FORCED,))
                 interrupted = True
                 fleet.stop()
     run = folder.read_run()
     if code != 0 and not interrupted and follower.look(time.monotonic()).snapshot.requests == 0:
-        if known := [*fleet.reasons, *run.reasons]:
-            raise FleetError(f"There was no load: {'; '.join(known)}.")
-        raise FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_log_lines()}")
-    reasons = [aborted] if aborted else []
+        raise _no_load(fleet, run, code)
     early = None if interrupted or aborted or reached else _ended_by_scenario(run, planned_s)
-    reasons += [early] if early else []
-    reasons += fleet.reasons
-    unexplained = not (interrupted or reasons or code or reached or _rows_ran_out(run))
-    if unexplained and (why := _ended_early(elapsed_s, planned_s)):
-        reasons.append(why)
+    reasons = [*filter(None, (aborted, early)), *fleet.reasons]
+    if not (interrupted or reasons or code or reached or _rows_ran_out(run)):
+        reasons += filter(None, [_ended_early(elapsed_s, planned_s)])
     if code and not fleet.reasons and not _is_known(code, run):
-        reasons.append(f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}")
+        reasons.append(_ended_with(code))
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
+
+
+def _no_load(fleet: Fleet, run: Run, code: int) -> FleetError:
+    if known := [*fleet.reasons, *run.reasons]:
+        return FleetError(f"There was no load: {'; '.join(known)}.")
+    return FleetError(f"Locust ended with status {code}, before the first request:\n{fleet.last_log_lines()}")
+
+
+def _ended_with(code: int) -> str:
+    return f"the Locust master ended {f'by signal {-code}' if code < 0 else f'with status {code}'}"
 
 
 def _is_known(code: int, run: Run) -> bool:

@@ -70,8 +70,8 @@ class Reference:
             for body, one in bodies.items()
         ]
         told = {
-            "endpoints": [asdict(one) for one in self.endpoints],
-            "checks": [asdict(one) for one in self.checks],
+            "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
+            "checks": [asdict(check) for check in self.checks],
             "entries": entries,
         }
         return zlib.compress(json.dumps(told).encode())
@@ -81,7 +81,7 @@ class Reference:
         """Return what `encode` has written."""
         told = json.loads(zlib.decompress(data))
         made = cls(
-            [CheckedEndpoint(**one) for one in told["endpoints"]], [AnswerCheck(**one) for one in told["checks"]]
+            [CheckedEndpoint(**item) for item in told["endpoints"]], [AnswerCheck(**item) for item in told["checks"]]
         )
         for head, body, status, content, endpoint, check in told["entries"]:
             answer = Expected(status, base64.b64decode(content), endpoint, check)

@@ -86,7 +86,7 @@ class Analysis:
         return next((phase for phase in self.phases if phase.name is name), None)
 
 
-def analyse(folder: RunFolder, run: Run) -> Analysis:
+def analyse(folder: RunFolder, run: Run) -> Analysis:  # long as a list of what a run says, a line each
     """Return what a sealed run says. Seals nothing, writes nothing.
 
     Args:

@@ -128,7 +128,7 @@ def _instance_s(
                 f"requests, of which {own} were this run's: others used the service in the same minutes"
             )
         elif whole:
-            edge = 0.0 if counted else sum(_at_the_edge(one, series) for one in billed)
+            edge = 0.0 if counted else sum(_at_the_edge(metric, series) for metric in billed)
             bound = (
                 f", an upper bound: {edge:.0f} of them stand in points that begin before the run or end after it, and "
                 "no request count tells whose they are"

@@ -39,14 +39,15 @@ def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Compariso
     (a,), (b,) = first.runs.values(), second.runs.values()
     lines = [line for scope in scopes([a], [b]) for line in _lines(scope, always_valid=always_valid)]
     unlike = [
-        one.model_copy(update={"matters": one.matters and one.what not in ONE_RUN}) for one in differences([a], [b])
+        difference.model_copy(update={"matters": difference.matters and difference.what not in ONE_RUN})
+        for difference in differences([a], [b])
     ]
     return Comparison(
         a=list(first.runs),
         b=list(second.runs),
         a_name=first.name,
         b_name=second.name,
-        comparable=not any(one.matters for one in unlike),
+        comparable=not any(item.matters for item in unlike),
         differences=unlike,
         lines=lines,
         notes=[_how(always_valid=always_valid)],
@@ -89,7 +90,7 @@ def _counts(part: Part, window: Window, width_s: int) -> SideCounts:
     found = grid.counts[:cells]
     latency[: len(found), grid.first_bin : grid.first_bin + found.shape[1]] = found
     sent, failed = _failures(part, window.start_s, end_s)
-    by_cell = [one.reshape(cells, width_s).sum(axis=1) for one in (sent, failed)]
+    by_cell = [frame.reshape(cells, width_s).sum(axis=1) for frame in (sent, failed)]
     return SideCounts(latency, *by_cell)
 
 

@@ -98,7 +98,7 @@ def estimates(
     used = np.flatnonzero((a.latency.sum(axis=0) + b.latency.sum(axis=0)) > 0)
     columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
     latency = [np.ascontiguousarray(side.latency[:, columns]) for side in (a, b)]
-    totals = [one.sum(axis=0, keepdims=True) for one in latency]
+    totals = [row.sum(axis=0, keepdims=True) for row in latency]
     influences = {name: _influence(latency, totals, columns.start, p) for name, p in QUANTILES.items()}
     influences["mean"] = _influence_on_mean(latency, totals, columns.start)
     correlated = [block_length(values) for name in ("p50", "p95") if (values := influences[name]) is not None]
@@ -106,20 +106,20 @@ def estimates(
     length = max(-(-cells // BLOCKS), *correlated, 1)
     weights = block_weights(cells, length)
     blocks = cells / length
-    drawn = [weights @ one for one in latency]
+    drawn = [weights @ row for row in latency]
     for name in statistics:
         if name in QUANTILES:
             p = QUANTILES[name]
-            own, many = ([_log_quantile(one, columns.start, p) for one in each] for each in (totals, drawn))
+            own, many = ([_log_quantile(item, columns.start, p) for item in each] for each in (totals, drawn))
             lacking = _lacking(totals, p, length_s, blocks) or _few_moments(influences[name], name)
             yield _ratio(name, own, many, blocks, lacking)
         elif name == "mean":
-            own, many = ([_log_mean(one, columns.start) for one in each] for each in (totals, drawn))
+            own, many = ([_log_mean(item, columns.start) for item in each] for each in (totals, drawn))
             lacking = _lacking(totals, 0.5, length_s, blocks) or _few_moments(influences[name], name)
             yield _ratio(name, own, many, blocks, lacking)
         elif name == "throughput":
             with np.errstate(divide="ignore"):
-                own, many = ([np.log(one.sum(axis=1)) for one in each] for each in (totals, drawn))
+                own, many = ([np.log(item.sum(axis=1)) for item in each] for each in (totals, drawn))
             yield _ratio(name, own, many, blocks, _lacking(totals, 0.5, length_s, blocks))
         elif a.sent is not None and b.sent is not None and a.failed is not None and b.failed is not None:
             yield _errors((a.sent, a.failed), (b.sent, b.failed), weights, blocks, length_s)
@@ -165,7 +165,7 @@ def _errors(
 
 
 def _lacking(totals: list[npt.NDArray[np.float32]], p: float, length_s: float, blocks: float) -> str:
-    fewest = int(min(float(one.sum()) for one in totals))
+    fewest = int(min(float(total.sum()) for total in totals))
     if not fewest:
         return "no request succeeded"
     if length_s < rules.PAIRED_AT_LEAST_S or blocks < BLOCKS_AT_LEAST:

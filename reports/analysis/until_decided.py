@@ -99,7 +99,7 @@ class UntilDecided:
         self._next_s = max(now_s + LOOK_EVERY_S, self._begin_s + BEHIND_S + length_s * LOOK_RATIO)
         a, b = self._counts.window(self._begin_s, end_s)
         wanted = tuple(dict.fromkeys(margin.statistic for margin in self._margins))
-        found = {one.statistic: one for one in estimates(a, b, length_s=length_s, statistics=wanted)}
+        found = {estimate.statistic: estimate for estimate in estimates(a, b, length_s=length_s, statistics=wanted)}
         judged = [_judged(margin, found[margin.statistic], length_s) for margin in self._margins]
         said = "; ".join(text for text, _, _ in judged)
         slower = tuple(one for _, one, _ in judged)

@@ -97,7 +97,7 @@ def histories(measured: Sequence[Measured], *, scenario: str | None = None) -> l
     for (name, target), runs in sorted(found.items()):
         for label, of_label in _by_label(runs):
             if len(of_label) > 1:
-                past = tuple(_past(one) for one in of_label)
+                past = tuple(_past(item) for item in of_label)
                 made.append(History(name, target, label, past, changes_of(past)))
     return made
 
@@ -122,7 +122,7 @@ def _what_changed(runs: Sequence[PastRun], at: int) -> tuple[str, ...]:
     for distance in range(NEAR_RUNS + 1):
         for place in dict.fromkeys((at - distance, at + distance)):
             if 0 < place < len(runs) and (said := _differences(runs[place - 1], runs[place])):
-                return said if not distance else tuple(f"{one} (at {runs[place].id})" for one in said)
+                return said if not distance else tuple(f"{item} (at {runs[place].id})" for item in said)
     return ()
 
 

@@ -65,7 +65,7 @@ class SoFar:
 
 def worst(found: Iterable[SoFar]) -> SoFar | None:
     """Return the objective that is missed, or nearest to it; None without any."""
-    return max(found, key=lambda one: (one.held is False, one.strain), default=None)
+    return max(found, key=lambda item: (item.held is False, item.strain), default=None)
 
 
 @dataclass(slots=True)
@@ -94,8 +94,8 @@ class LiveTally:
         self._instances: dict[str, _Instance] = {}
         self._workers: dict[str, int] = {}
         named = {objective.endpoint for objective in self.objectives if objective.endpoint is not None}
-        self._endpoints: dict[EndpointName, Ints] = {one: np.zeros(BINS, dtype=np.int64) for one in named}
-        self._of_endpoints: dict[EndpointName, list[int]] = {one: [0, 0] for one in named}
+        self._endpoints: dict[EndpointName, Ints] = {kind: np.zeros(BINS, dtype=np.int64) for kind in named}
+        self._of_endpoints: dict[EndpointName, list[int]] = {kind: [0, 0] for kind in named}
 
     def add(self, frame: Frame, *, t0_ns: int, now_s: float) -> None:
         """Count the rows of a frame; `now_s` is the present, in s after t0."""
@@ -178,7 +178,7 @@ class LiveTally:
         """Return how many instances have answered within RECENT_S; None when the service names none."""
         if not self._instances:
             return None
-        return sum(one.last_s >= now_s - RECENT_S for one in self._instances.values())
+        return sum(instance.last_s >= now_s - RECENT_S for instance in self._instances.values())
 
     def so_far(self) -> list[SoFar]:
         """Return each objective, judged on the run so far."""

@@ -189,7 +189,7 @@ def _held(report: Report) -> Card:
     if all(objective.implied for run in report.runs for objective in run.objectives):
         lines.append(NO_OBJECTIVE)
     if kind == "undecided" and all(run.outcome == "running" for run in report.runs):
-        held = all(one.verdict == "held" for run in report.runs for one in run.objectives)
+        held = all(objective.verdict == "held" for run in report.runs for objective in run.objectives)
         return Card("Does it hold?", "So far" if held else "Not known yet", "unsure", tuple(lines))
     values = {"held": "Yes", "missed": "No", "undecided": "Undecided", "unjudged": "Not judged"}
     return Card("Did it hold?", values[kind], VERDICT_TONES[kind], tuple(lines))

@@ -193,7 +193,7 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
 def _queued(
     series: Series, load: Load, normal: Baseline, *, fastest_us: float, most_us: float, usual_us: float
 ) -> Baseline:
-    """Return `calm` unless requests queued throughout: then the fastest are the reference, or nothing is."""
+    """Return `normal` unless requests queued throughout: then the fastest are the reference, or nothing is."""
     waiting = _waiting_ratio(series, load)
     said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
     queued = most_us >= rules.QUEUE_RATIO / 2 * fastest_us and usual_us >= rules.QUEUE_RATIO * fastest_us

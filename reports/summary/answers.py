@@ -25,29 +25,29 @@ def answers(
     sent = dict(zip(series.endpoints, series.by_endpoint.tolist(), strict=True))
     endpoints = [
         model.CheckedEndpoint(
-            method=one.method,
-            name=one.name,
-            references=one.references,
-            requests=int(sent.get(series.index.kept(EndpointKey(one.name, one.method)) or NOWHERE, 0)),
-            compared=one.checked,
+            method=endpoint.method,
+            name=endpoint.name,
+            references=endpoint.references,
+            requests=int(sent.get(series.index.kept(EndpointKey(endpoint.name, endpoint.method)) or NOWHERE, 0)),
+            compared=endpoint.checked,
             wrong=sum(
                 failure.count
                 for failure in failures
-                if (failure.kind, failure.method, failure.name) == ("wrong_answer", one.method, one.name)
+                if (failure.kind, failure.method, failure.name) == ("wrong_answer", endpoint.method, endpoint.name)
             ),
-            left_out=one.left_out,
+            left_out=endpoint.left_out,
         )
-        for one in record.endpoints
+        for endpoint in record.endpoints
     ]
     examples = [
         model.WrongAnswer(
-            at_s=round(one.at_s - series.t0_ns / 1e9, 3),
-            **{name: getattr(one, name) for name in ("method", "name", "differs", "request", "expected", "got")},
+            at_s=round(item.at_s - series.t0_ns / 1e9, 3),
+            **{name: getattr(item, name) for name in ("method", "name", "differs", "request", "expected", "got")},
         )
-        for one in record.wrong
+        for item in record.wrong
     ]
     return model.AnswerCheck(
-        compared=sum(one.checked for one in record.endpoints),
+        compared=sum(endpoint.checked for endpoint in record.endpoints),
         wrong=int(series.by_outcome["wrong_answer"].sum()),
         endpoints=endpoints,
         examples=examples,

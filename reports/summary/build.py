@@ -73,7 +73,7 @@ def build_report(
         RunFolderError: a run is still running, or cannot be read.
     """
     give_back_large_blocks()
-    found = [one for folder in folders for one in _analysed(RunFolder(folder), prices or {})]
+    found = [item for folder in folders for item in _analysed(RunFolder(folder), prices or {})]
     margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
     names = run_names(found)
     step_s = max(step_for(summary.series.seconds) for summary in found)
@@ -114,7 +114,7 @@ def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> list[Analysis]
 
 def _is_one_run(found: Sequence[Analysis]) -> bool:
     """Whether these are the two targets of one run."""
-    return len(found) == 2 and all(one.folder.share < 1 for one in found) and found[0].run.id == found[1].run.id
+    return len(found) == 2 and all(summary.folder.share < 1 for summary in found) and found[0].run.id == found[1].run.id
 
 
 def _decision(margin: Margin, found: Analysis) -> DecisionRecord | None:

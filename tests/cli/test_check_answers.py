@@ -110,12 +110,12 @@ def test_answers_of_every_client_are_compared_and_each_mixed_up_one_is_found(tmp
     assert mixed > 0
     assert summary["answers"]["wrong"] == summary["totals"]["failures"]["wrong_answer"] == mixed
     assert summary["answers"]["compared"] == summary["totals"]["requests"]
-    assert {(one["name"], one["references"]) for one in summary["answers"]["endpoints"]} == {
+    assert {(item["name"], item["references"]) for item in summary["answers"]["endpoints"]} == {
         ("/fast", 40),
         ("/stock", 40),
         ("/plain", 40),
     }
-    assert sum(one["wrong"] for one in summary["answers"]["endpoints"]) == mixed
+    assert sum(item["wrong"] for item in summary["answers"]["endpoints"]) == mixed
     example = summary["answers"]["examples"][0]
     assert re.fullmatch(r'\{"a": ?\d+\}', example["request"])
     assert example["expected"] != example["got"]

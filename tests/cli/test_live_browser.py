@@ -62,7 +62,7 @@ def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
         if AXE.exists():
             page.evaluate(AXE.read_text(encoding="utf-8"))
             found = page.evaluate("axe.run().then((result) => result.violations)")
-            assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+            assert [item["id"] for item in found if item["impact"] in ("serious", "critical")] == []
 
         ended = sealed_copy(tmp_path / "over", frames, lines, running_record(SECONDS))
         report = tmp_path / "report.html"

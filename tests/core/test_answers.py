@@ -24,7 +24,7 @@ quick = settings(max_examples=200, deadline=None)
 
 
 def fields(before: Any, now: Any, **check: Any) -> list[str]:
-    encoded = (one if isinstance(one, bytes) else json.dumps(one).encode() for one in (before, now))
+    encoded = (item if isinstance(item, bytes) else json.dumps(item).encode() for item in (before, now))
     return [each.field for each in differences(*encoded, AnswerCheck(**check))]
 
 

@@ -435,7 +435,7 @@ def triton() -> FastAPI:
     @app.post("/v2/models/{name}/versions/{version}/infer")
     def inference(name: str, body: dict[str, Any], version: str = "3") -> dict[str, Any]:
         known(name, version)
-        sent = {one["name"]: one for one in body["inputs"]}
+        sent = {item["name"]: item for item in body["inputs"]}
         if set(sent) != set(inputs):
             raise HTTPException(400, {"error": f"expected {len(inputs)} inputs but got {len(sent)} inputs"})
         for key, (kind, shape) in inputs.items():

@@ -84,7 +84,7 @@ def test_a_change_that_nothing_recorded_explains_says_so() -> None:
 def test_labels_that_take_turns_are_series_of_their_own_and_labels_that_follow_one_are_a_change() -> None:
     values = noisy([50, 70] * 12)
     turns = histories(measured(values, label=["v1", "v2"] * 12))
-    assert [(one.label, len(one.runs), one.changes) for one in turns] == [("v1", 12, ()), ("v2", 12, ())]
+    assert [(turn.label, len(turn.runs), turn.changes) for turn in turns] == [("v1", 12, ()), ("v2", 12, ())]
     (after,) = histories(measured(noisy([50] * 12 + [70] * 12), label=["v1"] * 12 + ["v2"] * 12))
     assert after.changes[0].what == ("label v1 → v2",)
 

@@ -67,7 +67,7 @@ def test_the_charts_are_those_of_the_report(both: tuple[LiveRun, RunFolder]) -> 
 def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFolder]) -> None:
     """By phase and by endpoint: the same value, on the same side of the limit."""
     live, ended = both
-    judged = {one.text: one for one in build_report([ended.path]).runs[0].objectives}
+    judged = {objective.text: objective for objective in build_report([ended.path]).runs[0].objectives}
     for found in live.so_far():
         at_end = judged[found.objective.text]
         # a percentile lies in the middle of its bin; the report's throughput counts the last, cut second too
@@ -75,7 +75,9 @@ def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFold
         assert found.held is (at_end.verdict == "held"), found.objective.text
     found_worst = worst(live.so_far())
     assert found_worst is not None
-    assert found_worst.objective.text in {one.text for one in judged.values() if one.verdict == "missed"}
+    assert found_worst.objective.text in {
+        judgement.text for judgement in judged.values() if judgement.verdict == "missed"
+    }
 
 
 def test_the_analysis_of_a_run_that_goes_on_is_the_report_s(both: tuple[LiveRun, RunFolder]) -> None:
@@ -88,7 +90,7 @@ def test_the_analysis_of_a_run_that_goes_on_is_the_report_s(both: tuple[LiveRun,
     for part in ("totals", "latency", "instances", "spikes", "endpoints", "phases"):
         assert getattr(now, part) == getattr(at_end, part), part
     counted = [
-        [(f.method, f.name, f.kind, f.status, f.message, f.count) for f in one.failures] for one in (now, at_end)
+        [(f.method, f.name, f.kind, f.status, f.message, f.count) for f in item.failures] for item in (now, at_end)
     ]
     assert counted[0] == counted[1] != []
 
@@ -153,7 +155,7 @@ def test_an_unknown_objective_waits_for_the_end() -> None:
     """What only the platform or the whole run tells has no value so far, and is not the worst while another has one."""
     tally = LiveTally([parse_objective(text) for text in ("cold_starts = 0", "p95 < 1s for 10s", "p95 < 10s")])
     tally.add(flushed(3)[0], t0_ns=T0_NS, now_s=1.0)
-    assert [one.held for one in tally.so_far()] == [None, None, True]
+    assert [item.held for item in tally.so_far()] == [None, None, True]
     found = worst(tally.so_far())
     assert found is not None
     assert found.objective.text == "p95 < 10s"

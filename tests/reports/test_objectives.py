@@ -89,19 +89,22 @@ def test_wrong_answers_are_judged_by_what_was_compared(tmp_path: Path) -> None:
     missed = judged(tmp_path / "a", "wrong_answers = 0", record=_checked(550), **rows)
     assert (missed.verdict, missed.value) == (Judged.MISSED, 1)
     assert "550 of 600 answers compared" in missed.why
-    assert judged(tmp_path / "b", "wrong_answers <= 1", record=_checked(550), **rows).verdict is Judged.HELD
-    assert judged(tmp_path / "c", "wrong_answers = 0", record=_checked(550), **FLAT).verdict is Judged.HELD
-    assert judged(tmp_path / "d", "wrong_answers = 0", record=_checked(0), **FLAT).verdict is Judged.UNDECIDED
-    assert judged(tmp_path / "e", "wrong_answers = 0", **FLAT).verdict is Judged.UNDECIDED
+    assert judged(tmp_path / "b", "wrong_answers <= 1", record=_checked(550), **rows).verdict == Judged.HELD
+    assert judged(tmp_path / "c", "wrong_answers = 0", record=_checked(550), **FLAT).verdict == Judged.HELD
+    assert judged(tmp_path / "d", "wrong_answers = 0", record=_checked(0), **FLAT).verdict == Judged.UNDECIDED
+    assert judged(tmp_path / "e", "wrong_answers = 0", **FLAT).verdict == Judged.UNDECIDED
 
 
 def test_a_run_whose_answers_were_compared_is_judged_by_them_unless_it_says_otherwise(tmp_path: Path) -> None:
     """The implied objective stands beside the one on errors, and gives way to one of the scenario's own."""
     folder = write_rows(tmp_path, record={"objectives": ["error_rate < 5%"], **_checked(5)}, **FLAT)
     run = folder.read_run()
-    assert [one.objective.text for one in analyse(folder, run).judgements] == ["error_rate < 5%", "wrong_answers = 0"]
+    assert [judgement.text for judgement in analyse(folder, run).objectives] == [
+        "error_rate < 5%",
+        "wrong_answers = 0",
+    ]
     own = run.model_copy(update={"objectives": ["error_rate < 5%", "wrong_answers <= 3"]})
-    assert len(analyse(folder, own).judgements) == 2
+    assert len(analyse(folder, own).objectives) == 2
 
 
 def test_time_outs_never_help_a_percentile(tmp_path: Path) -> None:

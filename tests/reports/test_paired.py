@@ -44,7 +44,7 @@ def both(seed: int, seconds: int, shift: float, drift: float = 0.3) -> GrowingCo
 def test_a_difference_is_seen_through_drift_that_both_share(shift: float) -> None:
     """The latency swings by a third; the interval of p95 is a twentieth of that wide and holds the truth."""
     a, b = both(3, 300, shift).window(0, 300)
-    found = {one.statistic: one for one in estimates(a, b, length_s=300)}
+    found = {estimate.statistic: estimate for estimate in estimates(a, b, length_s=300)}
     for name in ("p50", "p95", "mean"):
         low, high = found[name].interval(300, always_valid=False)
         assert low <= math.log(shift) <= high, name
@@ -82,7 +82,7 @@ def test_too_short_too_few_or_none_at_all_gets_no_interval_and_a_reason() -> Non
     a, b = both(1, 60, 1.0).window(0, 10)
     (p95,) = estimates(a, b, length_s=10, statistics=("p95",))
     assert "too short" in p95.lacking
-    few = [SideCounts(one.latency[:, :] * (np.arange(60) < 2)[:, None]) for one in both(1, 60, 1.0).window(0, 60)]
+    few = [SideCounts(item.latency[:, :] * (np.arange(60) < 2)[:, None]) for item in both(1, 60, 1.0).window(0, 60)]
     (p99,) = estimates(*few, length_s=60, statistics=("p99",))
     assert "too few for p99" in p99.lacking
     nothing = SideCounts(np.zeros_like(a.latency))

@@ -39,7 +39,7 @@ def applications(draw: st.DrawFn) -> dict[str, Any]:
 BODIES = (
     st.binary(max_size=50)
     | JSON.map(lambda value: json.dumps(value).encode())
-    | applications().map(lambda one: json.dumps(one).encode())
+    | applications().map(lambda item: json.dumps(item).encode())
     | st.lists(applications(), max_size=3).map(lambda many: json.dumps({"applications": many}).encode())
 )
 

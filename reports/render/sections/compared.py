@@ -20,9 +20,9 @@ def answers(report: Report) -> Section:
         )
         for run, answers in checked
     ]
-    endpoints = [(run, one) for run, answers in checked for one in answers.endpoints]
+    endpoints = [(run, endpoint) for run, answers in checked for endpoint in answers.endpoints]
     blocks.append(table_of("Answers compared, by endpoint", endpoints, name_runs=several))
-    examples = [(run, one) for run, answers in checked for one in answers.examples]
+    examples = [(run, example) for run, answers in checked for example in answers.examples]
     blocks.append(table_of("The first answers that differed", examples, name_runs=several))
     return Section("answers", "Answers under load", tuple(blocks), nav="Answers", brief=True)
 
