@@ -23,7 +23,7 @@ from tests.reports.six_kinds import six_kinds
 RUNS = Path("runs")
 IMAGES = Path(__file__).with_name("img")
 A4_WIDTH, A4_HEIGHT = 794, 1123  # px at 96 dpi
-JPEG_QUALITY = 70
+JPEG_QUALITY = 50
 
 
 def main() -> None:

@@ -17,10 +17,13 @@ from reports.summary.build import build_report
 from tests.reports import sample
 from tests.reports.browser import AXE, CHROMIUM, launch
 from tests.reports.folders import write_rows
+from tests.reports.six_kinds import six_kinds
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)")
 
 Opened = Any
+
+KINDS = ("plain", "spikes", "comparison", "failures", "endpoints", "short")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "two.html").write_text(render_html(sample.report()), encoding="utf-8")
     (home / "one.html").write_text(render_html(sample.report(sample.run())), encoding="utf-8")
     (home / "hostile.html").write_text(render_html(sample.hostile()), encoding="utf-8")
+    for kind, report in six_kinds(home / "kinds").items():
+        (home / f"{kind}.html").write_text(render_html(report), encoding="utf-8")
     (home / "eight.html").write_text(render_html(eight_endpoints(home)), encoding="utf-8")
     (home / "index.html").write_text(render_index([]), encoding="utf-8")
     return home
@@ -298,9 +303,42 @@ def test_every_number_of_a_chart_stands_in_its_table_and_a_gap_stays_one(opened:
         assert cells[61].split()[:2] == ["1:01", "10:16:01"]
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_of_a_few_minutes_is_small(pages: Path, name: str) -> None:
+    """At most 200 KB, of which 60 KB are the charts' script."""
+    assert (pages / f"{name}.html").stat().st_size <= 200_000
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_report_answers_on_its_first_screen(opened: Opened, name: str) -> None:
+    """Whether it held, what spiked and the first chart's top are seen without scrolling, at 1280 × 800."""
+    with opened(name, height=800) as page:
+        for answer in ("Did it hold?", "p95 spikes"):
+            box = page.locator(".card h3", has_text=answer).bounding_box()
+            assert box is not None
+            assert box["y"] < 400
+        chart = page.locator("#latency").bounding_box()
+        assert chart is not None
+        assert chart["y"] < 640
+
+
+def test_an_hour_is_painted_within_a_second(browser: Browser, tmp_path: Path) -> None:
+    """The first paint, with its text, by the browser's own clock."""
+    path = tmp_path / "hour.html"
+    hour = sample.run(series=sample.series(3600, 20.0, cloud=True), duration_s=3600.0)
+    path.write_text(render_html(sample.report(hour)), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    paints = page.evaluate("performance.getEntriesByType('paint').map(one => [one.name, one.startTime])")
+    page.close()
+    found = dict(paints)
+    assert found["first-contentful-paint"] < 1000
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci --prefix tests)")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["two", "one", "index"])
+@pytest.mark.parametrize("name", ["two", "one", "index", *KINDS])
 def test_axe_finds_no_serious_barrier(opened: Opened, name: str, scheme: str) -> None:
     with opened(name, color_scheme=scheme, bypass_csp=True) as page:
         page.evaluate(AXE.read_text(encoding="utf-8"))
