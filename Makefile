@@ -58,9 +58,9 @@ docs: $(READY)  ## the generated pages: docs/cli.md, docs/report.md, the README'
 # uv when it is there; else the interpreter's own venv and pip bring a uv that reads the same lock.
 $(READY): pyproject.toml uv.lock
 	@if command -v uv >/dev/null 2>&1; then \
-		uv sync --locked --compile-bytecode; \
+		uv sync --locked --all-extras --compile-bytecode; \
 	else \
-		python3 -m venv .venv && .venv/bin/python -m pip install --quiet uv==0.13.9 && .venv/bin/uv sync --locked --inexact --compile-bytecode; \
+		python3 -m venv .venv && .venv/bin/python -m pip install --quiet uv==0.13.9 && .venv/bin/uv sync --locked --all-extras --inexact --compile-bytecode; \
 	fi
 	@touch $(READY)
 

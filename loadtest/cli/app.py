@@ -20,6 +20,7 @@ if sys.platform == "win32":
 from .. import __version__
 from ..core.errors import LoadTestError, UsageError
 from ..core.exit_codes import ExitCode, of_error
+from ..core.extras import missing_extra
 from .interrupts import end_at_once, raise_interrupts
 from .terminal import end, named, prepare, write_data
 from .verbs import VERBS, overview
@@ -117,6 +118,8 @@ def message_of(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, OSError):
         said = f"{error.filename or 'lt'}: {error.strerror or error}."
         return said, ExitCode.USAGE if error.errno == errno.ENAMETOOLONG else ExitCode.UNUSABLE
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)) is not None:
+        return str(missing), ExitCode.UNUSABLE
     said = f"{DEFECT}: {type(error).__name__}: {error}. `--debug` before the verb shows where; please report it."
     return said, ExitCode.UNUSABLE
 

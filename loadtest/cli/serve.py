@@ -22,6 +22,9 @@ def serve_here(
 
         python lt.py serve --port 8090 --host 0.0.0.0
     """
+    from ..core.extras import require
+
+    require("service", "The bundled service")
     from target_service.model import ModelError
     from target_service.serving import PortError, serve
 

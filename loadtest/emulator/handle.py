@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from ..core import cloud_run
 from ..core.errors import EmulatorError
+from ..core.extras import require
 from .model import EmulatorOptions, RevisionTemplate, ServiceKey
 
 STOP_WITHIN_S = 20.0
@@ -99,6 +100,9 @@ class EmulatorHandle:
         Raises:
             EmulatorError: it cannot start or the deployment failed, with the process's last lines; nothing is left.
         """
+        require("emulator", "The local Cloud Run")
+        if not (config.template.command or config.options.command):
+            require("service", "The bundled service, which the local Cloud Run runs without `--command`,")
         with log.open("a+b") if log else tempfile.TemporaryFile() as events:
             process = subprocess.Popen(
                 [sys.executable, str(_LAUNCH), ".emulator.__main__"],  # the working folder may hold a `loadtest`

@@ -18,6 +18,7 @@ from typing import IO, ClassVar
 from ..core.addresses import LOOPBACK, free_port
 from ..core.console import Console
 from ..core.errors import TargetError, UsageError
+from ..core.extras import require
 from ..recording.capabilities import LOCAL, Capabilities
 from ..recording.run import TargetRecord
 from .base import Platform, ScenarioNeeds, Target, TargetOptions
@@ -44,6 +45,8 @@ class Local(Platform):
             TargetError: it ended or did not answer in time; the text has the last line it printed.
         """
         del needs
+        if not options.command:
+            require("service", "The bundled service (`--target local`)")
         port = free_port()
         words = _words(options.command, port) if options.command else [sys.executable, "-m", "target_service"]
         with tempfile.TemporaryFile() as output:
