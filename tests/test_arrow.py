@@ -57,7 +57,7 @@ ALLOWED = {
         *CORE,
     },
     "reports.render": {"reports.model", "reports.verdict", "reports.data", *CORE},
-    "reports.live": {"reports.summary", "reports.data", "reports.model", *CORE},
+    "reports.live": {"reports.render", "reports.summary", "reports.data", "reports.model", *CORE},
     "scenarios": {"loadtest.users"},
     "target_service": set(),
 }

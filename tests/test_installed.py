@@ -148,7 +148,7 @@ def test_without_extras_lt_runs_and_reports_and_says_what_else_needs(small: Path
     finally:
         server.shutdown()
         server.server_close()
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert lt(small, "report", "latest", "--format", "text", cwd=tmp_path).returncode == 0
     for words, extra in (
         (("run", "--scenario", "ramp300"), "service"),

@@ -72,6 +72,9 @@ def emulate(  # long by its list of options alone
     """
     from dataclasses import replace
 
+    from ..core.extras import require
+
+    require("emulator", "The local Cloud Run")
     from ..emulator.model import Sampling
     from ..platforms.base import TargetOptions
     from ..platforms.cloudrun.settings import parse_env

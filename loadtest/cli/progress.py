@@ -85,6 +85,8 @@ class Progress:
                 self._warned.add(kind)
                 talk.print(f"[yellow]![/] load generator: {warning}")
         self._run.add(look)
+        for said in self._run.failing():
+            talk.print(f"[yellow]![/] {escape(said)}. Ctrl-C ends the run and keeps what was recorded.")
         if self._page is not None:
             self._page.show(look, waits_for=self._waits_for(snapshot), ending=ending)
         if self._live is not None:

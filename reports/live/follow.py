@@ -12,6 +12,7 @@ from loadtest.core.objectives import Objective, with_implied
 from loadtest.core.plan import steady_s
 from reports import model
 from reports.live.tally import Event, LiveTally, SoFar
+from reports.live.wording import failing_text
 
 if TYPE_CHECKING:
     from loadtest.recording.folder import RunFolder
@@ -82,6 +83,15 @@ class LiveRun:
     def events(self) -> Sequence[Event]:
         """What has happened, the newest last."""
         return tuple(self._tally.events)
+
+    def failing(self) -> list[str]:
+        """Return a sentence for each endpoint whose first requests all failed, with what its answer says, each once."""
+        with self.lock:
+            found, self._tally.failing = self._tally.failing, []
+        if not found:
+            return []
+        bodies = {(body.method, body.name, body.status): body.body for body in self._folder.read_run().failed_bodies}
+        return [failing_text(end, bodies.get((end.method, end.name, end.status), "")) for end in found]
 
     def add(self, look: Look) -> None:
         """Take in what a look at the run has found."""

@@ -13,7 +13,7 @@ from loadtest.core.objectives import EndpointName, Objective, Unit
 from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES, Frame
 from reports.data import rules
 from reports.data.formats import ms
-from reports.data.histogram import BINS, Floats, Ints, bin_of
+from reports.data.histogram import BINS, Bools, Floats, Ints, bin_of
 from reports.data.load import over_workers
 from reports.live.points import MAX_POINTS, PERCENTILES, Points, quantile_ms
 from reports.model import Timeline
@@ -22,6 +22,12 @@ MAX_INSTANCES = 2_000
 """Kept apart; Cloud Run's own ceiling is far below."""
 
 MAX_EVENTS = 50
+
+MAX_ENDPOINTS = 200
+"""Whose first requests are looked at."""
+
+FIRST_REQUESTS = 20
+"""Of an endpoint: when every one of them failed, somebody should look before the run is over."""
 
 RECENT_S = 5.0
 """What "now" means for instances: one that has answered within it."""
@@ -68,6 +74,16 @@ def worst(found: Iterable[SoFar]) -> SoFar | None:
     return max(found, key=lambda item: (item.held is False, item.strain), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class FailingEndpoint:
+    """An endpoint whose first requests all failed, with the status of the last of them; 0 without an answer."""
+
+    method: str
+    name: str
+    status: int
+    requests: int
+
+
 @dataclass(slots=True)
 class _Instance:
     first_s: float
@@ -91,6 +107,8 @@ class LiveTally:
         self.requests = 0
         self.failed = 0
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self.failing: list[FailingEndpoint] = []
+        self._first: dict[tuple[str, str], int] = {}  # failed so far, of endpoints none of whose requests succeeded
         self._instances: dict[str, _Instance] = {}
         self._workers: dict[str, int] = {}
         named = {objective.endpoint for objective in self.objectives if objective.endpoint is not None}
@@ -122,6 +140,7 @@ class LiveTally:
                 points.add("failed", of_kind)
                 self.failed += len(of_kind)
         self.requests += frame.rows
+        self._see_first_requests(frame, column, ok)
         self._see_instances(frame, column["instance"], end_ns / 1e9, response_us, column["instance_age_ms"])
         if self._endpoints:
             self._see_endpoints(frame, column, ok, response_us)
@@ -143,6 +162,22 @@ class LiveTally:
                 what = "a new instance (a cold start)" if young else "an instance"
                 text = f"{what} answered for the first time: its first request took {ms(response_us[first] / 1000)}"
                 self.events.append(Event(max(0.0, first_s), text))
+
+    def _see_first_requests(self, frame: Frame, column: Mapping[str, Ints], ok: Bools) -> None:
+        """Note endpoints of which nothing but failures has been seen; a success settles one for good."""
+        pairs = column["name"].astype(np.int64) * len(frame.strings) + column["method"]
+        for pair in np.unique(pairs).tolist():
+            name, method = (frame.strings[at] for at in divmod(pair, len(frame.strings)))
+            failed = self._first.get((method, name), 0)
+            if failed < 0 or (len(self._first) >= MAX_ENDPOINTS and (method, name) not in self._first):
+                continue
+            mine = pairs == pair
+            failed = -1 if bool(ok[mine].any()) else failed + int(mine.sum())
+            if failed >= FIRST_REQUESTS:
+                status = int(column["status"][mine][-1])
+                self.failing.append(FailingEndpoint(method, name, status, failed))
+                failed = -1
+            self._first[method, name] = failed
 
     def _see_endpoints(self, frame: Frame, column: Mapping[str, Ints], ok: Ints, response_us: Ints) -> None:
         pairs = column["name"].astype(np.int64) * len(frame.strings) + column["method"]

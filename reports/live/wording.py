@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from loadtest.core.objectives import Unit
 from reports.data import formats
-from reports.live.tally import Event, SoFar
+from reports.live.tally import Event, FailingEndpoint, SoFar
+from reports.render.bodies import gist_of
 
 
 def describe(event: Event) -> str:
     """Return an event with its moment, as a sentence."""
     return f"{formats.elapsed(event.at_s)}: {event.text}."
+
+
+def failing_text(found: FailingEndpoint, body: str) -> str:
+    """Return that an endpoint has done nothing but fail, and what it says; `body` is its first failed answer's."""
+    how = f"HTTP {found.status}" if found.status >= 400 else "a failed check" if found.status else "no answer"
+    said = f", {gist_of(body)}" if body else ""
+    first = formats.plural(found.requests, "request")
+    return f"the first {first} of {found.method} {found.name} all failed: {how}{said}"
 
 
 def objective_text(found: SoFar) -> str:

@@ -12,6 +12,7 @@ import pytest
 from loadtest.core.objectives import parse_objective
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import Frame
+from loadtest.recording.run import FailedBodyRecord
 from reports.live import points as points_of
 from reports.live.analysis import SHARE, Budget
 from reports.live.follow import LiveRun
@@ -19,6 +20,7 @@ from reports.live.tally import LiveTally, worst
 from reports.model import Timeline
 from reports.summary.build import build_report
 from tests.recording.frames import T0_NS
+from tests.recording.frames import frame as frame_of
 from tests.recording.live import flushed, load_line, looked, running_record, sealed_copy
 
 SECONDS = 60
@@ -176,3 +178,18 @@ def test_analyses_cost_a_small_share_of_a_core() -> None:
 
 def test_the_timeline_of_nothing_is_empty() -> None:
     assert LiveTally().timeline() == Timeline(from_s=0.0, step_s=1.0, columns={})
+
+
+def test_an_endpoint_that_only_fails_is_named_once_with_what_it_says(tmp_path: Path) -> None:
+    """After its first 20 requests, none of which succeeded; one success among them, and nothing is said."""
+    said = '{"detail": [{"loc": ["body", "age"], "msg": "Field required"}]}'
+    body = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
+    run = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS, failed_bodies=[body])))
+    for seq in range(3):
+        run.add(looked(seq + 1.0, [frame_of(seq=seq, rows=10, rows_before=10 * seq, failed=10)]))
+        expected = ["the first 20 requests of POST /predict all failed: HTTP 500, body.age: Field required"]
+        assert run.failing() == (expected if seq == 1 else [])
+    fine = LiveTally()
+    for seq, failed in enumerate((10, 9, 10, 10)):
+        fine.add(frame_of(seq=seq, rows=10, rows_before=10 * seq, failed=failed), t0_ns=T0_NS, now_s=seq)
+    assert fine.failing == []
