@@ -48,7 +48,7 @@ def test_what_locust_counts_and_nobody_fired_is_said_by_its_endpoint(tmp_path: P
     """A scenario that writes into Locust's totals by itself: more requests than rows, degraded, `GET /ghost` named."""
     ghost = CALLER + '        self.environment.stats.log_request("GET", "/ghost", 1.0, 0)\n'
     with counting_server() as there:
-        ran = lt_run("-s", written(tmp_path, ghost), "-t", there.url, *SHORT, runs=tmp_path / "runs")
+        ran = lt_run("-s", written(tmp_path, ghost), "-t", there.url, *SHORT, runs=tmp_path / "runs", timeout_s=200)
         assert len(ran.rows()) == there.count() > 0
     assert (ran.done.code, ran.run.outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED), ran.said
     (difference,) = ran.run.totals_differences
@@ -108,7 +108,7 @@ def test_what_fails_before_the_first_request_is_told(code: str, where: str, told
     """With file and line; the run is no pass."""
     text = CALLER + ("\n" + code if code.startswith(" ") else "\n\n" + code)
     with counting_server() as there:
-        ran = lt_run("-s", written(tmp_path, text), "-t", there.url, *SHORT, runs=tmp_path / "runs")
+        ran = lt_run("-s", written(tmp_path, text), "-t", there.url, *SHORT, runs=tmp_path / "runs", timeout_s=200)
     assert {error.where for error in ran.run.task_errors} == {where}, ran.said
     assert "locustfile.py" in ran.run.task_errors[0].traceback
     assert told in ran.said
@@ -121,7 +121,9 @@ def test_an_error_in_a_workers_init_is_told_as_that(tmp_path: Path) -> None:
     init += '    if "Worker" in type(environment.runner).__name__:\n'
     init += '        raise SystemExit("no licence for this worker")\n'
     with counting_server() as there:
-        ran = lt_run("-s", written(tmp_path, CALLER + init), "-t", there.url, *SHORT, runs=tmp_path / "runs")
+        ran = lt_run(
+            "-s", written(tmp_path, CALLER + init), "-t", there.url, *SHORT, runs=tmp_path / "runs", timeout_s=200
+        )
     assert (ran.done.code, ran.run.outcome) == (ExitCode.MISSED, Outcome.DEGRADED), ran.said
     assert "the scenario's init failed with sys.exit(no licence for this worker)" in ran.said
     assert "was lost" not in ran.said
