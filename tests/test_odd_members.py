@@ -97,6 +97,22 @@ def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> No
     assert "quit" in (joined.stdout + joined.stderr).lower()
 
 
+def test_a_master_that_expects_workers_does_not_count_a_plain_one(tmp_path: Path, until: Until) -> None:
+    """It waits for another until the join timeout, says who was refused and who is missing, and sends nothing."""
+    port, file = free_port(), written(tmp_path, CALLER)
+    plain = [sys.executable, "-m", "locust", "-f", file, "--worker", "--master-port", str(port)]
+    words = ("-s", file, "--users", "2", "--duration", "3s", "--workers", "1", "--expect-workers", "2")
+    with counting_server() as there:
+        fleet = ("--port", str(port), "--join-timeout", "40s", "--runs", str(tmp_path / "runs"))
+        with started("run", "-t", there.url, *words, *fleet) as run:
+            until(lambda: list((tmp_path / "runs").glob("*/run.json")), "the run's folder", timeout_s=60)
+            subprocess.run(plain, capture_output=True, timeout=150, check=False)
+            _, err = run.communicate(timeout=150)
+        assert there.count() == 0
+    assert run.returncode == ExitCode.UNUSABLE, err
+    assert "1 of 2 workers joined within 40 s" in " ".join(err.split())
+
+
 @pytest.mark.parametrize(
     ("code", "where", "told"),
     [

@@ -41,6 +41,8 @@ def deploy(  # long by its list of options alone: a line each, in and out
 
         python lt.py deploy --endpoint 127.0.0.1:8901 --concurrency 8
     """
+    from rich.markup import escape
+
     from ..core.exit_codes import ExitCode
     from ..platforms.base import DeployOptions
     from ..platforms.registry import deployable
@@ -77,7 +79,7 @@ def deploy(  # long by its list of options alone: a line each, in and out
             out.print(line, markup=False)
         return 0
     result = deployment.apply(console)
-    talk.print(f"[green]✓[/] {result.text}")
+    talk.print(f"[green]✓[/] {escape(result.text)}")
     if result.next_step:
         console.say(result.next_step)
     if result.url:

@@ -32,6 +32,8 @@ def metrics(
 
         python lt.py metrics 20260817T101500Z-ramp300-cloud --project my-project --region europe-west2
     """
+    from rich.markup import escape
+
     from ..platforms.base import TargetOptions
     from ..platforms.registry import platform_of
     from ..recording.catalogue import find_run
@@ -42,5 +44,8 @@ def metrics(
     record = folder.ensure_sealed()
     place = TargetOptions(service=service, project=project, region=region, endpoint=endpoint)
     platform_of(record.target.kind).fetch_metrics(folder, record, place, TerminalConsole())
-    talk.print(f"[green]✓[/] stored in {folder.metrics}; make the report again: python lt.py report {record.id}")
+    talk.print(
+        f"[green]✓[/] stored in {escape(str(folder.metrics))}; make the report again: "
+        f"python lt.py report {escape(record.id)}"
+    )
     return 0

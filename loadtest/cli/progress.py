@@ -83,7 +83,7 @@ class Progress:
             kind = warning.split(" was ")[0].split(" uses ")[0]
             if kind not in self._warned:
                 self._warned.add(kind)
-                talk.print(f"[yellow]![/] load generator: {warning}")
+                talk.print(f"[yellow]![/] load generator: {escape(warning)}")
         self._run.add(look)
         for said in self._run.failing():
             talk.print(f"[yellow]![/] {escape(said)}. Ctrl-C ends the run and keeps what was recorded.")
@@ -106,7 +106,7 @@ class Progress:
         lines = [facts[0] + " · " + " · ".join(facts[1:4]), "  ".join(["", *facts[4:]])]
         if drawn := sparkline(self._run.p95_ms(), SPARKLINE):
             lines.append(f"  p95 {drawn}")
-        lines += [f"  {describe(event)}" for event in list(self._run.events)[-1:]]
+        lines += [f"  {escape(describe(event))}" for event in list(self._run.events)[-1:]]
         return lines
 
     def _facts(self, look: Look, *, ending: bool) -> list[str]:
@@ -124,7 +124,8 @@ class Progress:
         if (instances := self._run.instances_now(look)) is not None:
             parts.append(f"{instances} instance{'s' * (instances != 1)}")
         if (one := worst(self._run.so_far())) is not None and one.held is not None:
-            parts.append(objective_text(one) if one.held else f"[red]{objective_text(one)}[/]")
+            text = escape(objective_text(one))
+            parts.append(text if one.held else f"[red]{text}[/]")
         if snapshot.in_flight:
             waiting = f"{snapshot.in_flight} in flight, oldest {snapshot.oldest_s or 0:.0f} s"
             parts.append(f"[red]{waiting}[/]" if (snapshot.oldest_s or 0) >= WAITS_S else waiting)

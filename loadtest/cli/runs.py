@@ -62,7 +62,9 @@ def list_recorded(
     if output is not ListFormat.TEXT:
         _write_records(found, output)
     elif not found:
-        talk.print(f"No run is recorded in {runs}/ yet: `python lt.py run --scenario ramp300` records one.")
+        talk.print(
+            f"No run is recorded in {runs}/ yet: `python lt.py run --scenario ramp300` records one.", markup=False
+        )
     else:
         _print_table(found)
     for _, _, why in found:

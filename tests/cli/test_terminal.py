@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -24,6 +25,31 @@ def test_control_characters_are_shown_and_never_sent() -> None:
     assert visible("a\x1b[31mb\x9b\u202e\tc\nd") == "a\\x1b[31mb\\x9b\\u202e\tc\nd"
     done = shell("lt report $'\\e[31mred' --runs /nonexistent-\\\x1b")
     assert (done.returncode, "\x1b" in done.stderr + done.stdout) == (2, False)
+
+
+OURS = {"color", "check.mark", "check.name", "running.url", "running.api_port", "__version__", "counted"}
+"""Expressions whose text is ours, or a number."""
+
+
+def test_no_text_of_others_is_read_as_markup() -> None:
+    """A folder called `[/]`, a worker or an endpoint called `[red]`: what is printed beside our marks is escaped."""
+    found = []
+    for path in sorted((ROOT / "loadtest" / "cli").glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "print"):
+                continue
+            if any(word.arg == "markup" for word in call.keywords) or not call.args:
+                continue
+            texts = [part for part in ast.walk(call.args[0]) if isinstance(part, ast.FormattedValue)]
+            for text in (ast.unparse(part.value) for part in texts):
+                if text not in OURS and not text.startswith(("escape(", "len(")):
+                    found.append(f"{path.name}:{call.lineno} {text}")
+    assert not found
+
+
+def test_an_odd_folder_of_runs_is_named_as_it_is() -> None:
+    done = shell("lt runs --runs '/nonexistent/[/][red]x'")
+    assert (done.returncode, "/nonexistent/[/][red]x/" in done.stderr) == (0, True), done
 
 
 @pytest.mark.parametrize(
