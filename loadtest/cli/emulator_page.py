@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from .interrupts import INTERRUPTED, INTERRUPTS
 from .terminal import out, talk
 
 if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
@@ -40,8 +41,7 @@ async def _watch(config: EmulatorConfig) -> int:
     from ..emulator.running import running_emulator
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: os._exit(130) if stop.is_set() else stop.set())
+    _stop_on_interrupts(asyncio.get_running_loop(), stop)
     emulator = LocalCloudRun(config.options, on_event=_plain_line)
     async with contextlib.AsyncExitStack() as stack:
         starting = asyncio.create_task(
@@ -54,7 +54,7 @@ async def _watch(config: EmulatorConfig) -> int:
         if not starting.done():
             starting.cancel()
             await asyncio.wait((starting,))
-            return 130
+            return INTERRUPTED
         running = starting.result()
         out.print(f"service  {running.url}")
         out.print(f"state    http://127.0.0.1:{running.api_port}/state")
@@ -63,6 +63,25 @@ async def _watch(config: EmulatorConfig) -> int:
         await _show(emulator, running, stop)
         talk.print("Stopping every instance (again Ctrl-C: at once).")
     return 0
+
+
+def _stop_on_interrupts(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Let the first interrupt set `stop`, and any later one end the process, to its very end.
+
+    The loop's own handlers would go with it, and leave a moment in which an interrupt kills.
+    """
+    asked = False
+
+    def interrupted(*_: object) -> None:
+        nonlocal asked
+        if asked or loop.is_closed():
+            os._exit(INTERRUPTED)
+        asked = True
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in INTERRUPTS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupted)
 
 
 async def _show(emulator: LocalCloudRun, running: Running, stop: asyncio.Event) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .interrupts import end_at_once
+from .interrupts import end_at_once, survive_the_end
 
 
 def main() -> None:
     """Run the command line; it ends the process."""
+    survive_the_end()
     end_at_once()
     from .app import main as run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from types import FrameType
@@ -10,6 +11,19 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a verb to end early; `nohup` and a shell's `&` have some of them ignored, and they stay so."""
 
 INTERRUPTED = 130
+
+
+def survive_the_end() -> None:
+    """Have interrupts ignored in the last moments of this process, in which Python gives signals back to the system.
+
+    Called first: what is registered first is called last. Whatever could still hang has ended by then.
+    """
+    atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def end_at_once() -> None:
