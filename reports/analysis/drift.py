@@ -11,7 +11,7 @@ import numpy as np
 from reports.data.distributions import normal_below
 from reports.data.histogram import Floats
 
-TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6)
+TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5.2)
 """Correlation times of the drift that are weighed, as shares of a run's length: from a cell to longer than the run."""
 
 DRIFT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)

@@ -139,6 +139,7 @@ def test_a_request_is_one_row_with_what_the_service_said_of_itself(environment: 
         "instance": "one",
         "instance_age_ms": 41,
         "server_us": 250,
+        "side": 0,
     }
     assert second["name"] == "/other/[id]"
     assert first["start"] + first["latency_us"] * 1000 <= second["start"] + 1000
