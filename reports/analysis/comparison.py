@@ -72,7 +72,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RunWindow:
     """The requests of one run in one window, of one endpoint or of all."""
 
     analysis: Analysis
@@ -85,8 +85,8 @@ class Scope:
     """What is compared at a time: a phase or an endpoint, in every run of both sides."""
 
     name: str
-    a: tuple[Part, ...]
-    b: tuple[Part, ...]
+    a: tuple[RunWindow, ...]
+    b: tuple[RunWindow, ...]
 
 
 def scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[Scope]:
@@ -103,7 +103,7 @@ def scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[Scope]:
             yield Scope(f"{endpoint[1]} {endpoint[0]}", *sides)
 
 
-def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[Part, ...]:
+def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[RunWindow, ...]:
     """Return that phase of every run of a side; nothing when one of them lacks it."""
     found = []
     for run in side:
@@ -111,7 +111,7 @@ def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] 
         there = [(each.name, each.method) for each in run.series.endpoints]
         if phase is None or (endpoint is not None and endpoint not in there):
             return ()
-        found.append(Part(run, phase.window, None if endpoint is None else there.index(endpoint)))
+        found.append(RunWindow(run, phase.window, None if endpoint is None else there.index(endpoint)))
     return tuple(found)
 
 
@@ -146,7 +146,7 @@ class _Seen:
     lacking: str
 
 
-def _seen(part: Part) -> list[_Seen]:
+def _seen(part: RunWindow) -> list[_Seen]:
     """Return a run's quantiles, each with the deviations of its cells: how far each moves the quantile of all.
 
     A cell with more requests above the quantile than its share moves it up by that surplus ÷ the density of
@@ -240,7 +240,7 @@ def _deviations(runs: Sequence[_Seen]) -> list[Floats]:
     return [run.deviations + (run.log_us - middle) for run in runs]
 
 
-def value_ms(parts: tuple[Part, ...], p: float, logs_us: Sequence[float]) -> float | None:
+def value_ms(parts: tuple[RunWindow, ...], p: float, logs_us: Sequence[float]) -> float | None:
     """Return the exact quantile of one closed-loop run's phase; else the geometric mean over runs, within 0.4 %.
 
     Args:

@@ -13,7 +13,7 @@ from loadtest.core.margins import Margin, parse_margin
 from loadtest.recording.arrays import integers
 from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES
 from reports.analysis.comparability import differences
-from reports.analysis.comparison import Part, Scope, Side, Verdict, scopes, value_ms, verdict_of
+from reports.analysis.comparison import RunWindow, Scope, Side, Verdict, scopes, value_ms, verdict_of
 from reports.analysis.paired import CELLS, QUANTILES, Estimate, SideCounts, estimates
 from reports.data import rules
 from reports.data.histogram import BINS, Floats
@@ -80,7 +80,7 @@ def _common(scope: Scope) -> Window:
     return Window(max(a.window.start_s, b.window.start_s), min(a.window.end_s, b.window.end_s))
 
 
-def _counts(part: Part, window: Window, width_s: int) -> SideCounts:
+def _counts(part: RunWindow, window: Window, width_s: int) -> SideCounts:
     """Return a side's counts by whole cells; what is left over at the end of the window is left out."""
     cells = max(1, window.length_s // width_s)
     end_s = window.start_s + cells * width_s
@@ -94,7 +94,7 @@ def _counts(part: Part, window: Window, width_s: int) -> SideCounts:
     return SideCounts(latency, *by_cell)
 
 
-def _failures(part: Part, start_s: int, end_s: int) -> tuple[Floats, Floats]:
+def _failures(part: RunWindow, start_s: int, end_s: int) -> tuple[Floats, Floats]:
     """Return requests and failed ones by second, those that the load generator could not send left out."""
     series = part.analysis.series
     if part.endpoint is None:

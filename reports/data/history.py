@@ -70,14 +70,14 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredRun:
     """A run with what its report measured; `p95_ms` is None where it has no report, or no p95 in it."""
 
     run: Run
     p95_ms: float | None
 
 
-def histories(measured: Sequence[Measured], *, scenario: str | None = None) -> list[History]:
+def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -> list[History]:
     """Return the series of at least two runs, by scenario and target.
 
     Only complete runs with a p95 count. Where labels take turns (v1, v2, v1, v2) each label is a series of its own;
@@ -87,7 +87,7 @@ def histories(measured: Sequence[Measured], *, scenario: str | None = None) -> l
         measured: oldest first.
         scenario: only this one; None: all.
     """
-    found: dict[tuple[str, str], list[Measured]] = {}
+    found: dict[tuple[str, str], list[MeasuredRun]] = {}
     for each in measured:
         run = each.run
         complete = run.outcome is Outcome.COMPLETE and not run.sides
@@ -135,7 +135,7 @@ def _differences(before: PastRun, after: PastRun) -> tuple[str, ...]:
     )
 
 
-def _past(measured: Measured) -> PastRun:
+def _past(measured: MeasuredRun) -> PastRun:
     run = measured.run
     assert measured.p95_ms is not None
     limits = run.target.limits.model_dump(exclude_none=True)
@@ -162,7 +162,7 @@ def _target(run: Run) -> str:
     return f"{target.kind} {place}".rstrip()
 
 
-def _by_label(runs: Sequence[Measured]) -> list[tuple[str | None, list[Measured]]]:
+def _by_label(runs: Sequence[MeasuredRun]) -> list[tuple[str | None, list[MeasuredRun]]]:
     """Return the runs as one series, or by label where a label comes back after another."""
     stretches = [label for label, _ in itertools.groupby(measured.run.label for measured in runs)]
     if len(stretches) == len(set(stretches)):

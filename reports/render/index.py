@@ -16,7 +16,7 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.paths import open_file
 from loadtest.recording.run import Run
 from reports.data import formats
-from reports.data.history import History, Measured, histories
+from reports.data.history import History, MeasuredRun, histories
 from reports.model import Quantile, Report
 from reports.render import sentences
 from reports.render.html import content_security_policy, page_file, template
@@ -126,9 +126,9 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
     )
 
 
-def measured(entries: Sequence[Entry]) -> list[Measured]:
+def measured(entries: Sequence[Entry]) -> list[MeasuredRun]:
     """Return the runs that can be read with their p95."""
-    return [Measured(entry.run, entry.p95.value_ms if entry.p95 else None) for entry in entries if entry.run]
+    return [MeasuredRun(entry.run, entry.p95.value_ms if entry.p95 else None) for entry in entries if entry.run]
 
 
 def trends(entries: Sequence[Entry]) -> list[Trend]:

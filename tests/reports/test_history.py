@@ -14,7 +14,7 @@ from loadtest.cli.app import run_verb
 from loadtest.core.exit_codes import ExitCode
 from loadtest.recording.run import Outcome, Run, TargetRecord
 from reports.data.change_points import change_points
-from reports.data.history import Measured, histories
+from reports.data.history import MeasuredRun, histories
 from reports.render.index import write_index
 from reports.summary.build import summarise
 from tests.recording.frames import T0, record
@@ -61,9 +61,9 @@ def run(number: int, **changes: object) -> Run:
     return record(f"run-{number:03d}", start=start, **changes)
 
 
-def measured(values: Sequence[float], **by_run: Sequence[object]) -> list[Measured]:
+def measured(values: Sequence[float], **by_run: Sequence[object]) -> list[MeasuredRun]:
     return [
-        Measured(run(at, **{name: of[at] for name, of in by_run.items()}), value) for at, value in enumerate(values)
+        MeasuredRun(run(at, **{name: of[at] for name, of in by_run.items()}), value) for at, value in enumerate(values)
     ]
 
 
@@ -94,7 +94,7 @@ def test_only_complete_runs_of_one_service_are_one_series() -> None:
     outcomes = [Outcome.COMPLETE] * 5 + [Outcome.INTERRUPTED]
     targets = [TargetRecord(kind="url", url="http://a")] * 4 + [TargetRecord(kind="url", url="http://b")] * 2
     found = measured([50.0] * 6, outcome=outcomes, target=targets)
-    (history,) = histories([*found, Measured(run(9), None)])
+    (history,) = histories([*found, MeasuredRun(run(9), None)])
     assert (history.target, len(history.runs)) == ("url http://a", 4)
 
 

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 from loadtest.core.margins import parse_margin
 from loadtest.recording.run import DecisionRecord
-from reports.analysis.confidence import block_length, block_weights, multiplier
+from reports.analysis.confidence import block_length, block_weights, multiplier, students_t
 from reports.analysis.paired import BLOCKS, GrowingCounts, SideCounts, estimates
 from reports.analysis.regression import judge_regression
 from reports.analysis.until_decided import UntilDecided
@@ -181,3 +182,10 @@ def test_what_ended_a_run_is_its_verdict_whatever_a_later_look_would_say() -> No
     assert "from 0:06 to 1:54, which ended the run: slower by more than 5 %" in found.why
     held = judge_regression(parse_margin("p95=5%"), comparison, [], decision.model_copy(update={"slower": False}))
     assert held.verdict == "held"
+
+
+@pytest.mark.parametrize("freedom", [4, 5, 8, 14, 60])
+def test_students_t_is_that_of_scipy(freedom: int) -> None:
+    """The report needs no scipy; the tests have it as the reference."""
+    found = students_t(float(stats.norm.ppf(0.975)), freedom)
+    assert found == pytest.approx(float(stats.t.ppf(0.975, freedom)), rel=1e-3)
