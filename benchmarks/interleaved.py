@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/interleaved.md")
     words = parser.parse_args()
     with Pool(words.processes) as pool:
-        once = _once(pool, words.runs)
+        once = _once(pool, words.runs) if words.runs else []
         growing = _growing(pool, words.until_runs) if words.until_runs else []
     intro = (
         f"`python -m benchmarks.interleaved --runs {words.runs} --until-runs {words.until_runs}`\n\n"

@@ -12,11 +12,14 @@ import numpy.typing as npt
 from loadtest.core.margins import Margin
 from loadtest.recording.run import DecisionRecord
 from reports.analysis.paired import Estimate, GrowingCounts, estimates
-from reports.data import formats, rules
+from reports.data import formats
 from reports.data.histogram import bin_of
 
 LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
 """A look at every 4 % more of the run, and no sooner than after 3 s: more tell nothing new."""
+
+FIRST_LOOK_S = 60.0
+"""A machine is disturbed for seconds at a time: only a minute shows often enough how much that moves a difference."""
 
 BEHIND_S = 2
 """Seconds of requests that may not have ended yet, and are left out of a look."""
@@ -68,7 +71,10 @@ class Look:
 
 
 class UntilDecided:
-    """Looks at the growing run; every margin has to be decided by an interval that holds at every look.
+    """Looks at the growing run; every margin has to be decided, alike at two looks in a row.
+
+    The intervals hold at every look; the second look is for what they assume, that a minute shows how much the machine
+    is disturbed.
 
     Args:
         margins: what the second side may be slower by.
@@ -79,7 +85,8 @@ class UntilDecided:
         self._margins = tuple(margins)
         self._begin_s = math.ceil(begin_s) + AFTER_STEADY_S
         self._counts = GrowingCounts()
-        self._next_s = self._begin_s + float(rules.PAIRED_AT_LEAST_S) + BEHIND_S
+        self._next_s = self._begin_s + FIRST_LOOK_S + BEHIND_S
+        self._before: tuple[bool | None, ...] = ()
 
     def add(
         self, side: npt.NDArray[np.uint8], start_s: npt.NDArray[np.float64], latency_us: npt.NDArray[np.int64]
@@ -103,7 +110,9 @@ class UntilDecided:
         judged = [_judged(margin, found[margin.statistic], length_s) for margin in self._margins]
         said = "; ".join(text for text, _, _ in judged)
         slower = tuple(one for _, one, _ in judged)
-        decided = "" if None in slower else f"decided after {formats.seconds(end_s)}: {said}"
+        sure = None not in slower and slower == self._before
+        self._before = slower
+        decided = f"decided after {formats.seconds(end_s)}: {said}" if sure else ""
         return Look(
             length_s,
             said,
