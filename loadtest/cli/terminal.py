@@ -62,6 +62,7 @@ class _Stream(io.TextIOBase):
     @property
     def _now(self) -> TextIO | None:
         stream: TextIO | None = getattr(sys, self._name)
+        stream = getattr(stream, "rich_proxied_file", stream)  # a live display puts itself in its place: no way round
         return None if stream is self._gone else stream
 
     @property

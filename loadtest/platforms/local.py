@@ -59,7 +59,7 @@ class Local(Platform):
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, in a process of one thread
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call; other threads only wait for connections
                 )
             except OSError as error:
                 raise UsageError(f"`{options.command}`: cannot be started: {error.strerror or error}.") from None

@@ -23,6 +23,9 @@ MAX_INSTANCES = 2_000
 
 MAX_EVENTS = 50
 
+WAITED_MS = 100.0
+"""The first request of a new instance that took so long has waited for its start."""
+
 MAX_ENDPOINTS = 200
 """Whose first requests are looked at."""
 
@@ -159,8 +162,10 @@ class LiveTally:
             elif len(self._instances) < MAX_INSTANCES:
                 self._instances[frame.strings[number]] = _Instance(first_s, last_s)
                 young = 0 <= age_ms[first] < rules.YOUNG_S * 1000
-                what = "a new instance (a cold start)" if young else "an instance"
-                text = f"{what} answered for the first time: its first request took {ms(response_us[first] / 1000)}"
+                took_ms = float(response_us[first]) / 1000
+                cold = "cold start: " if young and took_ms >= WAITED_MS else ""
+                what = "a new instance" if young else "an instance"
+                text = f"{cold}{what} answered for the first time; its first request took {ms(took_ms)}"
                 self.events.append(Event(max(0.0, first_s), text))
 
     def _see_first_requests(self, frame: Frame, column: Mapping[str, Ints], ok: Bools) -> None:

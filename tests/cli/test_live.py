@@ -108,7 +108,7 @@ def test_a_run_is_told_second_by_second(page: LivePage, tmp_path: Path, until: U
     tiles = {tile["name"]: tile for tile in news["tiles"]}  # type: ignore[attr-defined]
     assert (tiles["time"]["small"], tiles["users"]["value"], tiles["instances"]["value"]) == ("of 0:30", "40", "1")
     assert tiles["nearest to its limit"]["value"].startswith("✗ p95 < 1ms: ")
-    assert any("(a cold start) answered" in event for event in news["events"])  # type: ignore[attr-defined]
+    assert any("a new instance answered" in event for event in news["events"])  # type: ignore[attr-defined]
     body = ask(page, "GET", "/body")[1]
     assert "This run goes on" in body
     assert 'id="latency"' in body

@@ -46,7 +46,7 @@ def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
         goes_on(0, 20)
         page.wait_for_selector("html[data-ready]", timeout=60_000)
         contains(page, "#tiles", "0:20")
-        contains(page, "#events", "a new instance (a cold start) answered for the first time")
+        contains(page, "#events", "a new instance answered for the first time")
         contains(page, "#body", "This run goes on")
         contains(page, "#failures ~ *, .part", "HTTP 500")
         page.locator("#latency").focus()

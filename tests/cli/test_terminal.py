@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
+import pty
 import subprocess
 import sys
 
@@ -86,3 +88,30 @@ def test_a_master_that_ends_before_the_plan_is_said(
     why = _ended_early(elapsed_s, planned_s) or ""
     assert said in why
     assert bool(why) is bool(said)
+
+
+def test_a_status_and_progress_are_shown_on_a_real_terminal() -> None:
+    """A live display takes the place of stdout and stderr: writing through it ends, and nothing of it is lost."""
+    program = """
+from loadtest.cli.console import TerminalConsole
+from loadtest.cli.terminal import out, talk
+from rich.live import Live
+console = TerminalConsole()
+with console.status("waiting for it"):
+    console.say("a sentence")
+with Live("a block", console=talk, transient=True, refresh_per_second=20):
+    out.print("a table")
+    print("of somebody else")
+console.say("the end")
+"""
+    main, terminal = pty.openpty()
+    with os.fdopen(main, "rb", buffering=0) as shown:
+        process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        text = b""
+        with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+            while part := shown.read(65536):
+                text += part
+        assert process.wait(30) == 0, text.decode()
+    for expected in (b"waiting for it", b"a sentence", b"a block", b"a table", b"of somebody else", b"the end"):
+        assert expected in text

@@ -137,13 +137,19 @@ def test_a_row_from_another_time_costs_no_memory() -> None:
 
 
 def test_a_cold_start_is_an_event() -> None:
-    """The first answer of an instance that is younger than 10 s is told with what its request took."""
+    """The first answer of an instance younger than 10 s is an event with what its request took; waiting names it."""
     tally = LiveTally()
     for at, frame in enumerate(flushed(SECONDS, failed_ratio=0.0)):
         tally.add(frame, t0_ns=T0_NS, now_s=at + 1)
-    assert [event.text.split(" answered")[0] for event in tally.events] == ["a new instance (a cold start)"] * 3
+    assert [event.text.split(" answered")[0] for event in tally.events] == ["a new instance"] * 3
     assert [round(event.at_s) for event in tally.events] == pytest.approx([0, 20, 40], abs=1)
     assert tally.instances_now(SECONDS) == 1
+    frame = frame_of(rows=1)
+    frame.columns["latency_us"][0] = 1_912_000
+    cold = LiveTally()
+    cold.add(frame, t0_ns=T0_NS, now_s=2.0)
+    (event,) = cold.events
+    assert event.text == "cold start: a new instance answered for the first time; its first request took 1,912 ms"
 
 
 def test_lines_that_are_no_lines_are_left_out() -> None:
