@@ -11,14 +11,19 @@ from reports.spikes.view import SpikeView
 
 
 class Cause(StrEnum):
-    """Why p95 rose. The report uses these names; docs/terms.md explains each."""
+    """Why p95 rose. The report uses these names; docs/terms.md explains each.
+
+    In the order in which their rules are tried: the first that holds is the cause. Causes in what measures come first,
+    as nothing measured while it was saturated says anything about the service; a cause in one part of the service comes
+    before one in all of it.
+    """
 
     GENERATOR = "load generator"
     MACHINE = "this machine was busy"
-    REFUSED = "refused at max instances"
     REPLACED = "instance lost and replaced"
-    COLD_START = "cold start from zero"
+    REFUSED = "refused at max instances"
     REVISION = "new revision"
+    COLD_START = "cold start from zero"
     LAZY = "first requests on a warm instance"
     THROTTLED = "CPU throttled between requests"
     ENDPOINT = "one endpoint slow"
@@ -60,11 +65,17 @@ Evidence = TypeVar("Evidence")
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[Evidence]):
-    """One cause: `look` gathers its evidence from a spike (None: there is none), `decide` judges it; both are pure."""
+    """One cause: `look` gathers its evidence from a spike (None: there is none), `decide` judges it; both are pure.
 
-    name: str
+    Attributes:
+        cause: what it names, the first of several.
+        fails_requests: whether it explains an outage too.
+    """
+
+    cause: Cause
     look: Callable[[SpikeView], Evidence | None]
     decide: Callable[[Evidence], Finding | None]
+    fails_requests: bool = False
 
     def apply(self, view: SpikeView) -> Finding | None:
         """Return what the rule finds in a spike; None where it does not hold."""

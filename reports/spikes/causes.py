@@ -7,36 +7,24 @@ from typing import Any
 
 from reports.data import formats, rules
 from reports.model import Explanation, Outage, Rise, Spike
+from reports.spikes import rules_generator, rules_load, rules_part, rules_start, rules_time
 from reports.spikes.cause import SATURATIONS, Cause, Confidence, Finding, Rule
 from reports.spikes.outages import SILENCE
-from reports.spikes.rules_generator import GENERATOR_RULE, MACHINE_RULE
-from reports.spikes.rules_load import FAILURES_RULE, REFUSED_RULE, SATURATION_RULE
-from reports.spikes.rules_part import ENDPOINT_RULE, LOST_RULE, REVISION_RULE, SLOW_INSTANCE_RULE
-from reports.spikes.rules_start import ADDED_RULE, COLD_START_RULE, LAZY_RULE
-from reports.spikes.rules_time import DEPENDENCY_RULE, PAUSES_RULE, THROTTLED_RULE
 from reports.spikes.view import Added, RunData, Slowed, SpikeView
 
 __all__ = ["SATURATIONS", "Cause", "Confidence", "explain", "explain_outage", "name"]
 
-RULES: Sequence[Rule[Any]] = (
-    GENERATOR_RULE,
-    MACHINE_RULE,
-    LOST_RULE,
-    REFUSED_RULE,
-    REVISION_RULE,
-    COLD_START_RULE,
-    LAZY_RULE,
-    THROTTLED_RULE,
-    ENDPOINT_RULE,
-    SLOW_INSTANCE_RULE,
-    PAUSES_RULE,
-    ADDED_RULE,
-    SATURATION_RULE,
-    FAILURES_RULE,
-    DEPENDENCY_RULE,
+RULES: Sequence[Rule[Any]] = sorted(
+    (
+        *rules_generator.RULES,
+        *rules_load.RULES,
+        *rules_part.RULES,
+        *rules_start.RULES,
+        *rules_time.RULES,
+    ),
+    key=lambda rule: list(Cause).index(rule.cause),
 )
-"""In this order; the first that holds is the cause. What measures comes first, as nothing measured while it was in
-trouble can be held against the service; what names one part of it comes before what names all of it."""
+"""Every rule, in the order of `Cause`; the first that holds names the cause."""
 
 FOLLOWS = frozenset({Cause.OUTAGE, Cause.ERRORS})
 """Causes that are named in addition to the first where they hold too: requests that fail behind an overload or a lost
@@ -50,15 +38,7 @@ def explain(rise: Rise, data: RunData) -> Spike:
     return name(rise, found, view.slowed, view.added, demand_new=view.demand.new)
 
 
-OUTAGE_RULES: Sequence[Rule[Any]] = (
-    GENERATOR_RULE,
-    MACHINE_RULE,
-    LOST_RULE,
-    REFUSED_RULE,
-    REVISION_RULE,
-    SATURATION_RULE,
-)
-"""What makes requests fail, in this order."""
+OUTAGE_RULES = [rule for rule in RULES if rule.fails_requests]
 
 
 def explain_outage(outage: Outage, data: RunData) -> Outage:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -168,5 +170,7 @@ def decide_machine(evidence: Machine) -> Finding | None:
     return Finding(Cause.MACHINE, Confidence.HIGH, (clause,))
 
 
-GENERATOR_RULE = Rule("generator", generator_of, decide_generator)
-MACHINE_RULE = Rule("machine", machine_of, decide_machine)
+RULES: Sequence[Rule[Any]] = (
+    Rule(Cause.GENERATOR, generator_of, decide_generator, fails_requests=True),
+    Rule(Cause.MACHINE, machine_of, decide_machine, fails_requests=True),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reports.data import rules
 from reports.data.distributions import poisson_tail
@@ -89,10 +91,6 @@ def decide_saturation(evidence: Load) -> Finding | None:
     return Finding(Cause.SATURATION, sure, (*why, none))
 
 
-REFUSED_RULE = Rule("refused", load_of, decide_refused)
-SATURATION_RULE = Rule("saturation", load_of, decide_saturation)
-
-
 @dataclass(frozen=True, slots=True)
 class Failures:
     """What failed during a spike.
@@ -139,4 +137,8 @@ def decide_failures(evidence: Failures) -> Finding | None:
     return Finding(Cause.ERRORS, Confidence.HIGH, (clause,))
 
 
-FAILURES_RULE = Rule("failures", failures_of, decide_failures)
+RULES: Sequence[Rule[Any]] = (
+    Rule(Cause.REFUSED, load_of, decide_refused, fails_requests=True),
+    Rule(Cause.SCALE_OUT, load_of, decide_saturation, fails_requests=True),
+    Rule(Cause.OUTAGE, failures_of, decide_failures),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,9 +82,6 @@ def decide_endpoint(evidence: Endpoints) -> Finding | None:
     return Finding(Cause.ENDPOINT, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
 
 
-ENDPOINT_RULE = Rule("one endpoint", endpoints_of, decide_endpoint)
-
-
 @dataclass(frozen=True, slots=True)
 class Instances:
     """Which instances slowed.
@@ -150,9 +149,6 @@ def decide_slow_instance(evidence: Instances) -> Finding | None:
     )
     sure = evidence.served_before and evidence.count >= 10
     return Finding(Cause.SLOW_INSTANCE, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
-
-
-SLOW_INSTANCE_RULE = Rule("one slow instance", instances_of, decide_slow_instance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +231,6 @@ def decide_lost(evidence: Lost) -> Finding | None:
         clauses.append(f"a new instance was ready {evidence.replaced_s:.1f} s later")
     both = evidence.failed > 0 and evidence.replaced_s is not None
     return Finding(Cause.REPLACED, Confidence.HIGH if both else Confidence.LOW, tuple(clauses))
-
-
-LOST_RULE = Rule("lost instance", lost_of, decide_lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,4 +324,9 @@ def decide_revision(evidence: Revision) -> Finding | None:
     return Finding(Cause.REVISION, sure, tuple(clauses))
 
 
-REVISION_RULE = Rule("new revision", revision_of, decide_revision)
+RULES: Sequence[Rule[Any]] = (
+    Rule(Cause.ENDPOINT, endpoints_of, decide_endpoint),
+    Rule(Cause.SLOW_INSTANCE, instances_of, decide_slow_instance),
+    Rule(Cause.REPLACED, lost_of, decide_lost, fails_requests=True),
+    Rule(Cause.REVISION, revision_of, decide_revision, fails_requests=True),
+)

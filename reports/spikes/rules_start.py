@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -107,9 +109,6 @@ def _cold_by_headers(evidence: Start) -> Finding | None:
     return Finding(Cause.COLD_START, sure, (clause,))
 
 
-COLD_START_RULE = Rule("cold start", start_of, decide_cold_start)
-
-
 @dataclass(frozen=True, slots=True)
 class Young:
     """Who answered the slow requests: instances that were added around the spike, or those that had served before.
@@ -178,9 +177,6 @@ def decide_added(evidence: Young) -> Finding | None:
     if evidence.others_ratio is None or (evidence.slowed.whole and evidence.demand.new):
         return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (*clauses, evidence.demand.clause))
     return Finding(Cause.ADDED_INSTANCE, Confidence.HIGH, clauses)
-
-
-ADDED_RULE = Rule("added instance", young_of, decide_added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,4 +264,8 @@ def decide_lazy(evidence: Lazy) -> Finding | None:
     return Finding(Cause.LAZY, sure, (clause, later))
 
 
-LAZY_RULE = Rule("lazy first requests", lazy_of, decide_lazy)
+RULES: Sequence[Rule[Any]] = (
+    Rule(Cause.COLD_START, start_of, decide_cold_start),
+    Rule(Cause.ADDED_INSTANCE, young_of, decide_added),
+    Rule(Cause.LAZY, lazy_of, decide_lazy),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -110,9 +112,6 @@ def decide_throttled(evidence: Waking) -> Finding | None:
     return Finding(Cause.THROTTLED, sure if evidence.named else Confidence.LOW, clauses)
 
 
-THROTTLED_RULE = Rule("throttled", waking_of, decide_throttled)
-
-
 @dataclass(frozen=True, slots=True)
 class Pauses:
     """Clusters of slow requests over the whole run.
@@ -201,9 +200,6 @@ def decide_pauses(evidence: Pauses) -> Finding | None:
     return Finding(Cause.PAUSES, sure, clauses)
 
 
-PAUSES_RULE = Rule("periodic pauses", pauses_of, decide_pauses)
-
-
 @dataclass(frozen=True, slots=True)
 class Dependency:
     """All requests slower at the same load.
@@ -276,4 +272,8 @@ def decide_dependency(evidence: Dependency) -> Finding | None:
     return Finding(Cause.DEPENDENCY, Confidence.MEDIUM if waits else Confidence.LOW, tuple(clauses))
 
 
-DEPENDENCY_RULE = Rule("slow dependency", dependency_of, decide_dependency)
+RULES: Sequence[Rule[Any]] = (
+    Rule(Cause.THROTTLED, waking_of, decide_throttled),
+    Rule(Cause.PAUSES, pauses_of, decide_pauses),
+    Rule(Cause.DEPENDENCY, dependency_of, decide_dependency),
+)

@@ -9,7 +9,7 @@ import pytest
 
 from reports.model import Rise
 from reports.spikes.cause import Cause, Confidence, Finding
-from reports.spikes.causes import name
+from reports.spikes.causes import RULES, name
 from reports.spikes.rules_generator import Generator, Machine, decide_generator, decide_machine
 from reports.spikes.rules_load import Failures, Load, decide_failures, decide_refused, decide_saturation
 from reports.spikes.rules_part import (
@@ -382,3 +382,12 @@ def test_unexplained_is_an_answer_and_missing_instance_data_is_said(added: Added
     assert (found.cause, found.confidence) == (Cause.UNEXPLAINED, Confidence.LOW)
     assert any("nstance data is missing" in sentence for sentence in found.evidence) is not added.known
     assert all(sentence.endswith(".") for sentence in found.evidence)
+
+
+def test_rules_are_tried_in_the_order_of_the_causes() -> None:
+    """A new cause is one line of `Cause`, at its place, and its rule; causes without one share a rule."""
+    order = [rule.cause for rule in RULES]
+    assert order == [cause for cause in Cause if cause in order]
+    shared = {Cause.SATURATION, Cause.SATURATION_UNSEEN, Cause.ERRORS, Cause.UNEXPLAINED}
+    assert set(order) | shared == set(Cause)
+    assert len(order) == len(set(order))
