@@ -3,15 +3,16 @@
     python -m benchmarks.racy_service PORT EVERY
 
 Listens on loopback and prints the port (0 takes a free one). A POST of any body to any path is answered with a score of
-the body; one in EVERY requests is due a mix-up, which happens at the next request that is in flight beside another one:
-a client that asks alone never sees it. POST /stamped has the time in its answer too. GET /mixed_up tells how many
-answers were mixed up.
+the body. One request in EVERY, drawn by chance, is due a mix-up, which happens at the next request that is in flight
+beside another one: a client that asks alone never sees it. POST /stamped has the time in its answer too. GET /mixed_up
+tells how many answers were mixed up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import time
 import zlib
@@ -29,15 +30,14 @@ class RacyModel:
     def __init__(self, every: int) -> None:
         self.mixed_up = 0
         self._every = every
-        self._requests = 0
+        self._draw = random.Random(7)
         self._due = 0
         self._in_flight = 0
         self._last = b""
 
     async def predict(self, body: bytes) -> bytes:
         """Return the score of a body, or, where one is due, of the request before."""
-        self._requests += 1
-        self._due += self._requests % self._every == 0
+        self._due += self._draw.random() < 1 / self._every
         self._in_flight += 1
         await asyncio.sleep(SERVICE_S)
         own = json.dumps({"score": zlib.crc32(body) / 2**32}).encode()

@@ -37,7 +37,7 @@ def test_the_page_has_its_commands() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_commands_of_the_page(tmp_path: Path) -> None:
-    """Each ends with 0, the scenario sends to both operations, and the report names a price."""
+    """Each ends with 0; the report names the setting that removes the cold start with its price, and it does."""
     for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -56,7 +56,13 @@ def test_the_commands_of_the_page(tmp_path: Path) -> None:
             os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
     (init,) = (text for command, text in said.items() if " init " in command)
     assert "✓ POST /predict" in init
-    (report,) = (text for command, text in said.items() if command.endswith("report one-cpu --format text"))
+    (here,) = (text for command, text in said.items() if "--label here" in command)
+    assert "had an answer from before the load to compare with: none differed" in " ".join(here.split())
+    (report,) = (text for command, text in said.items() if command.endswith("report from-zero --format text"))
+    assert "cold start from zero" in report
+    assert re.search(r"^--min-instances 1 +\+ \$\d+\.\d+ a month$", report, re.MULTILINE), report
     assert re.search(r"\$0\.\d+ per 1,000 predictions", report)
-    (compared,) = (text for command, text in said.items() if "report one-cpu concurrency-80" in command)
-    assert "concurrency-80 against one-cpu" in compared
+    (warm,) = (text for command, text in said.items() if "--label kept-warm" in command)
+    assert "cold start" not in warm
+    (compared,) = (text for command, text in said.items() if "report from-zero kept-warm" in command)
+    assert "kept-warm against from-zero" in compared

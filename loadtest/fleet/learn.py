@@ -23,10 +23,10 @@ MOST_PER_ENDPOINT = 1_000
 
 MOST_ENDPOINTS = 200
 
-LEARN_S = 10.0
+LEARN_S = 15.0
 """How long the scenario's requests are sent alone; each is sent a second time after it."""
 
-REPEAT_S = 20.0
+REPEAT_S = 30.0
 
 APART_S = 1.1
 """Least time between the two answers to a request: a second, so that a clock's seconds in an answer are seen."""
@@ -255,7 +255,7 @@ def _run_one(runner: Any, user_class: Any, learner: Learner, check: AnswerCheck,
     from locust.runners import STATE_RUNNING
 
     open_loop = bool(getattr(user_class, "open_loop", False))
-    user_class.wait_time = lambda _self: 0.002 if open_loop else 0.0
+    user_class.wait_time = lambda _self: 0.0005 if open_loop else 0.0
     if open_loop:
         user_class.max_in_flight = 1
     learner.begin(check)

@@ -38,7 +38,7 @@ def answers_before(
     if not (options.check_answers or plan.checks_answers) or options.target.sides:
         yield Answers()
         return
-    doing = "taking answers before the load: the scenario's first requests, alone, each twice (up to half a minute)"
+    doing = "taking answers before the load: the scenario's first requests, alone, each twice (up to 45 s)"
     with TemporaryDirectory(prefix="lt-answers-") as folder:
         file = Path(folder) / "answers"
         asked = {name: getattr(options, name) for name in ("user_classes", "tags", "exclude_tags", "arguments")}

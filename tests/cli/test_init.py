@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import lt
+from tests.openapi.odd_services import ODD
 from tests.openapi.services import SERVICES
 from tests.openapi.test_write import serving
 
@@ -77,16 +78,17 @@ def test_what_cannot_be_done_is_a_sentence(words: list[str], code: int, sentence
     assert sentence in " ".join(done.err.split())
 
 
+REAL = SERVICES | ODD
 IN_CI = ("upload", "kserve", "enums_and_patterns")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.long) for name in SERVICES]
+    "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.long) for name in REAL]
 )
 def test_init_then_run_is_answered(name: str, tmp_path: Path) -> None:
-    """At least 99 % of the requests of a real run are 2xx, for each of the ten services."""
-    with serving(SERVICES[name]()) as url:
+    """At least 99 % of the requests of a real run are 2xx, for each service."""
+    with serving(REAL[name]()) as url:
         out = tmp_path / "scenario.py"
         assert lt("init", url, "--out", str(out)).code == 0
         base = lt("run", "-s", str(out), "-t", url, *PLAN, "--runs", str(tmp_path / "runs"))
