@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
+from gevent.pool import Group
 
 if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
@@ -153,6 +154,9 @@ def sides_of(environment: Environment) -> Sides | None:
         found = Sides((first, second), worker=worker, seed=os.environ.get("LT_SEED", "1"))
         setattr(environment, _ENVIRONMENT_ATTRIBUTE, found)
         _seed_choices()
+        running = getattr(environment.runner, "user_greenlets", None)
+        if type(running) is Group:
+            running.__class__ = NewestFirst
     return found
 
 
@@ -225,6 +229,18 @@ def poisson_times(interval_s: float, key: str) -> Iterator[tuple[float, float]]:
         first_s = at_s + draw.expovariate(2 / interval_s)
         at_s = first_s + draw.expovariate(2 / interval_s)
         yield first_s, at_s
+
+
+class NewestFirst(Group):
+    """Locust's running users, the newest first: when it stops some, it takes them from the front, and so in pairs."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(self.greenlets, key=_number, reverse=True))
+
+
+def _number(greenlet: Any) -> int:
+    twin = twin_of(greenlet.args[0]) if greenlet.args else None
+    return -1 if twin is None else twin.number
 
 
 _splitting = False

@@ -73,7 +73,9 @@ def build_report(
         RunFolderError: a run is still running, or cannot be read.
     """
     give_back_large_blocks()
-    found = [item for folder in folders for item in _analysed(RunFolder(folder), prices or {})]
+    by_folder = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
+    found = [side for sides in by_folder for side in sides]
+    baseline = sum(len(sides) for sides in by_folder[:baseline])
     margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
     names = run_names(found)
     step_s = max(step_for(summary.series.seconds) for summary in found)

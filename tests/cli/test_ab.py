@@ -137,3 +137,30 @@ def test_a_command_that_is_none_or_ends_at_once_is_said(tmp_path: Path, capsys: 
         code = run_verb(["ab", "--command", bad, "--command", bad, "--scenario", "steady", "--runs", str(tmp_path)])
         assert code in (ExitCode.USAGE, ExitCode.UNUSABLE)
         assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_a_run_that_may_end_when_it_is_decided_does_and_is_complete(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """B takes 60 ms and A 20 ms: long before 10 min are over that is decided, recorded, and the verdict."""
+    (tmp_path / "scenario.py").write_text(SCENARIO, encoding="utf-8")
+    kept = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    code = run_verb(
+        [
+            *("ab", "--command", command(kept[0], 20), "--command", command(kept[1], 60), "--user-class", "Ours"),
+            *("--scenario", str(tmp_path / "scenario.py"), "--users", "10", "--spawn-rate", "10", "--workers", "1"),
+            *("--until-decided", "--max-duration", "10m", "--margin", "p50=5%", "--runs", str(tmp_path / "runs")),
+        ]
+    )
+    said = capfd.readouterr()
+    assert code == ExitCode.MISSED, said.err + said.out
+    folder = find_run(tmp_path / "runs", "latest")
+    run = folder.read_run()
+    assert (run.outcome.value, run.reasons) == ("complete", [])
+    (decision,) = run.decisions
+    assert decision.slower
+    assert 60 <= decision.to_s - decision.from_s <= 200
+    assert decision.low_ratio > 0.5
+    report = Report.model_validate_json(folder.summary.read_text())
+    assert "which ended the run" in report.regressions[0].why

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 from itertools import islice
+from types import SimpleNamespace
 
-from loadtest.users.sides import Pair, Sides, even_times, poisson_times, twin_arrivals
+import gevent
+
+from loadtest.users.sides import NewestFirst, Pair, Sides, even_times, poisson_times, twin_arrivals
 
 HOSTS = ("http://a", "http://b")
 
@@ -114,3 +117,15 @@ def test_twins_draw_the_same_in_a_block_and_something_else_in_the_next() -> None
         drawn.append(of_twin)
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 3
+
+
+def test_users_that_are_stopped_are_stopped_in_pairs() -> None:
+    """Of ten users Locust stops the first four that it meets: two of each side, whatever the order of its set."""
+    place, running = sides(), NewestFirst()
+    twins = [place.join("Reader") for _ in range(10)]
+    for twin in twins:
+        running.spawn(lambda user: gevent.sleep(60), SimpleNamespace(lt_twin=twin))
+    stopped = [greenlet.args[0].lt_twin for greenlet in islice(running, 4)]
+    assert sorted(twin.number for twin in stopped) == [6, 7, 8, 9]
+    assert sorted(twin.side for twin in stopped) == [1, 1, 2, 2]
+    running.kill()
