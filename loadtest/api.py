@@ -188,6 +188,18 @@ def write_page(made: Report, folders: list[RunFolder]) -> Path:
     return path
 
 
+def refresh_index(runs: Path) -> None:
+    """Write the index of all runs anew where there is one: a run was deleted or has another label.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    from reports.render.index import INDEX, write_index
+
+    if (runs / INDEX).exists():
+        write_index(runs)
+
+
 def write(path: Path, text: str) -> Path:
     """Write a file that the user named, and return its path.
 

@@ -134,12 +134,14 @@ def label(
     Examples:
         python lt.py runs label latest main
     """
+    from ..api import refresh_index
     from ..recording.catalogue import find_run
     from ..recording.housekeeping import label_run
     from .terminal import talk
 
     folder = find_run(runs, name)
     label_run(folder, text or None)
+    refresh_index(folder.path.parent)
     talk.print(f"{folder.path.name}: label {text or 'taken away'}", markup=False)
     return 0
 
@@ -164,6 +166,7 @@ def export(
 
 
 def _delete(folders: list[RunFolder], *, yes: bool) -> int:
+    from ..api import refresh_index
     from ..core.errors import UsageError
     from ..recording.housekeeping import delete_run
     from .console import TerminalConsole
@@ -184,6 +187,8 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
             talk.print(
                 f"{folder.path} was kept, because it holds what is not a run's: {', '.join(kept[:10])}", markup=False
             )
+    for home in {folder.path.parent for folder in folders}:
+        refresh_index(home)
     return 0
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
 from markupsafe import Markup
 from pydantic import ValidationError
 
-from loadtest.core.errors import RunFolderError
+from loadtest.core.errors import ObjectiveError, RunFolderError
+from loadtest.core.objectives import Objective, parse_objective
 from loadtest.recording.catalogue import list_runs
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.paths import open_file
@@ -27,6 +31,15 @@ MAX_SUMMARY_BYTES = 64 << 20
 
 TREND_WIDTH, TREND_HEIGHT, TREND_ROOM = 320, 56, 8
 """Of a trend's drawing, in px; the room keeps its outermost dots inside."""
+
+
+LIMIT_NEAR = 4.0
+"""An objective beyond so many times the highest p95 has no line: it would press the trend flat. Its text stands."""
+
+TITLE_WITHIN_BYTES = 8192
+"""Of a page: what comes before its style."""
+
+_TITLE = re.compile(r"<title>([^<]*)</title>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,7 @@ class Trend:
 
     Attributes:
         changes: where its level changes, as the x of the mark and the sentence.
+        limit: the newest run's objective on this p95: the y of its line and its text; None without one.
     """
 
     scenario: str
@@ -76,11 +90,21 @@ class Trend:
     highest_ms: float
     points: tuple[tuple[float, float], ...]
     changes: tuple[tuple[float, str], ...]
+    limit: tuple[float, str] | None = None
 
     @property
     def line(self) -> str:
         """The points as SVG wants them."""
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPage:
+    """A page that compares runs: its link, relative to the index, its title, and when it was made."""
+
+    link: str
+    title: str
+    day: str
 
 
 def write_index(runs: Path) -> Path:
@@ -90,8 +114,26 @@ def write_index(runs: Path) -> Path:
         RunFolderError: it cannot be written.
     """
     path = runs / INDEX
-    RunFolder(runs).write_derived(path, render_index([entry(*found) for found in list_runs(runs)]))
+    entries = [entry(*found) for found in list_runs(runs)]
+    RunFolder(runs).write_derived(path, render_index(entries, comparison_pages(runs)))
     return path
+
+
+def comparison_pages(runs: Path) -> list[ComparisonPage]:
+    """Return the comparisons that lie in a folder of runs, newest first."""
+    found = []
+    for path in runs.glob("compare-*.html"):
+        try:
+            with open_file(path) as file:
+                head = file.read(TITLE_WITHIN_BYTES).decode("utf-8", errors="replace")
+            made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except (OSError, RunFolderError):
+            continue
+        title = _TITLE.search(head)
+        found.append(
+            (made, ComparisonPage(quote(path.name), unescape(title[1]) if title else path.stem, formats.day(made)))
+        )
+    return [page for _, page in sorted(found, key=lambda dated: dated[0], reverse=True)]
 
 
 def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
@@ -133,12 +175,32 @@ def measured(entries: Sequence[Entry]) -> list[MeasuredRun]:
 
 def trends(entries: Sequence[Entry]) -> list[Trend]:
     """Return the trend of each series that has two complete runs with a p95 or more."""
-    return [_trend(history) for history in histories(measured(entries))]
+    objectives = {entry.id: entry.run.objectives for entry in entries if entry.run}
+    return [_trend(history, objectives.get(history.runs[-1].id, [])) for history in histories(measured(entries))]
 
 
-def _trend(history: History) -> Trend:
+def limit_of(texts: Sequence[str]) -> Objective | None:
+    """Return the strictest objective that bounds p95 of all requests from above, as these lines show it; None if none.
+
+    One on a stretch ("for 10s"), an endpoint, or the ramp alone is about another number.
+    """
+    found = []
+    for text in texts:
+        try:
+            objective = parse_objective(text)
+        except ObjectiveError:
+            continue
+        of_all = objective.endpoint is None and objective.window_s is None and objective.phase in ("all", "steady")
+        if objective.metric == "p95" and objective.upper and of_all:
+            found.append(objective)
+    return min(found, key=lambda objective: objective.limit, default=None)
+
+
+def _trend(history: History, objectives: Sequence[str]) -> Trend:
     p95_ms = [run.p95_ms for run in history.runs]
-    top = max(p95_ms) or 1.0
+    limit = limit_of(objectives)
+    near = limit is not None and limit.limit <= LIMIT_NEAR * max(p95_ms)
+    top = max(*p95_ms, limit.limit if limit is not None and near else 0.0) or 1.0
     across = (TREND_WIDTH - 2 * TREND_ROOM) / (len(p95_ms) - 1)
     up = TREND_HEIGHT - 2 * TREND_ROOM
     points = tuple((TREND_ROOM + at * across, TREND_ROOM + up * (1 - ms / top)) for at, ms in enumerate(p95_ms))
@@ -147,15 +209,19 @@ def _trend(history: History) -> Trend:
         (TREND_ROOM + (change.at - 0.5) * across, sentences.change_sentence(history, change))
         for change in history.changes
     )
-    return Trend(history.scenario, target, p95_ms[0], p95_ms[-1], max(p95_ms), points, changes)
+    line = None
+    if limit is not None:
+        line = (TREND_ROOM + up * (1 - limit.limit / top) if near else -TREND_HEIGHT, limit.text)
+    return Trend(history.scenario, target, p95_ms[0], p95_ms[-1], max(p95_ms), points, changes, line)
 
 
-def render_index(entries: Sequence[Entry]) -> str:
+def render_index(entries: Sequence[Entry], compared: Sequence[ComparisonPage] = ()) -> str:
     """Return the page, newest run first."""
     style = page_file("report.css")
     return template("index.html.j2").render(
         entries=list(reversed(entries)),
         trends=trends(entries),
+        compared=compared,
         width=TREND_WIDTH,
         height=TREND_HEIGHT,
         marks=sentences.MARKS,
