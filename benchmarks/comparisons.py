@@ -74,8 +74,8 @@ def _one(work: tuple[Case, int, str]) -> tuple[str, bool, float]:
     return line.verdict, holds, (line.high_ratio - line.low_ratio) / 2
 
 
-def comparisons(pairs: int, processes: int) -> list[str]:
-    """Return the table of verdicts against the truth."""
+def comparisons(pairs: int, processes: int, only: str) -> list[str]:
+    """Return the table of verdicts against the truth, of the cases that have `only` in their name."""
     heads = (
         *("runs", "a side", "truth", "of", "slower", "faster", "equivalent", "inconclusive"),
         *("interval holds the truth", "usual half-width"),
@@ -83,6 +83,8 @@ def comparisons(pairs: int, processes: int) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
         for number, case in enumerate(CASES):
+            if only not in case.name:
+                continue
             found = pool.map(_one, [(case, HELD_OUT + 1000 * number + at, scratch) for at in range(pairs)])
             verdicts = Counter(verdict for verdict, _, _ in found)
             widths = sorted(width for _, _, width in found if not math.isnan(width))
@@ -100,9 +102,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=60, help="pairs of sides for each line")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", default="", metavar="NAME", help="cases with this in their name")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/comparisons.md")
     words = parser.parse_args()
-    table = comparisons(words.pairs, words.processes)
+    table = comparisons(words.pairs, words.processes, words.only)
     intro = (
         f"`python -m benchmarks.comparisons --pairs {words.pairs}`\n\n{where('numpy', 'scipy', 'pyarrow')}\n\n"
         "Simulated latencies (tests/simulator.py) of 10-min runs at 40 requests/s with a drift of 10 %, correlated "

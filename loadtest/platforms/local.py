@@ -19,6 +19,7 @@ from ..core.addresses import LOOPBACK, free_port
 from ..core.console import Console
 from ..core.errors import TargetError, UsageError
 from ..core.extras import require
+from ..core.redaction import redact
 from ..recording.capabilities import LOCAL, Capabilities
 from ..recording.run import TargetRecord
 from .base import Platform, ScenarioNeeds, Target, TargetOptions
@@ -67,7 +68,7 @@ class Local(Platform):
                 url = f"http://{LOOPBACK}:{port}"
                 with console.status(f"waiting for {options.command or 'the bundled service'} to answer"):
                     _wait_for(url, service, output)
-                record = TargetRecord(kind=self.kind, url=url, service=options.command or "target_service")
+                record = TargetRecord(kind=self.kind, url=url, service=redact(options.command or "target_service"))
                 yield Target(record)
             finally:
                 _end(service)

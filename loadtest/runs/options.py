@@ -15,6 +15,7 @@ from ..core.errors import UsageError
 from ..core.margins import Margin, parse_margin
 from ..core.objectives import Objective, parse_objective
 from ..core.price_overrides import overrides
+from ..core.redaction import redact
 from ..fleet.plan import FleetOptions
 from ..fleet.scenario import locate
 from ..platforms.base import SideOptions, TargetOptions
@@ -261,7 +262,8 @@ def _two_targets(sides: Sequence[str], commands: Sequence[str]) -> tuple[str, Ta
 
 
 def _command(mark: str, text: str) -> SideOptions:
-    short = text if len(text) <= NAME_CHARS else f"{text[: NAME_CHARS - 1]}…"
+    shown = redact(text)
+    short = shown if len(shown) <= NAME_CHARS else f"{shown[: NAME_CHARS - 1]}…"
     return SideOptions(name=f"{mark} {short}", platform=LOCAL_KIND, options=TargetOptions(command=text))
 
 

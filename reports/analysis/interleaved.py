@@ -12,10 +12,11 @@ import numpy.typing as npt
 from loadtest.core.margins import Margin, parse_margin
 from loadtest.recording.arrays import integers
 from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES
+from reports.analysis.analysis import Analysis
 from reports.analysis.comparability import differences
 from reports.analysis.comparison import RunWindow, Scope, Side, Verdict, scopes, value_ms, verdict_of
 from reports.analysis.paired import CELLS, QUANTILES, Estimate, SideCounts, estimates
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.histogram import BINS, Floats
 from reports.data.series import outcome_codes, seconds_of
 from reports.data.window import Window
@@ -50,9 +51,18 @@ def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Compariso
         comparable=not any(item.matters for item in unlike),
         differences=unlike,
         lines=lines,
-        notes=[_how(always_valid=always_valid)],
+        notes=[_how(always_valid=always_valid), *_on_neither_side(a, b)],
         interleaved=True,
     )
+
+
+def _on_neither_side(a: Analysis, b: Analysis) -> list[str]:
+    """Return a sentence where requests came from code that belongs to no user, such as a listener."""
+    all_rows = a.run.sealed.rows if a.run.sealed else 0
+    left = all_rows - int(a.series.started.sum()) - int(b.series.started.sum())
+    if left <= 0:
+        return []
+    return [f"{formats.plural(left, 'request')} came from outside of the users' own code and are counted on no side."]
 
 
 def _how(*, always_valid: bool) -> str:
