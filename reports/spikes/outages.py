@@ -8,6 +8,7 @@ import numpy as np
 
 from loadtest.recording.frames import OUTCOMES
 from reports.data import rules
+from reports.data.formats import count, elapsed, listing, percent, plural
 from reports.data.histogram import Bools, Ints
 from reports.data.series import Series
 from reports.model import Outage
@@ -138,13 +139,14 @@ def _outage(series: Series, requests: Requests, kind: str, begin: int, end: int,
     endpoints = _hit(series, requests, begin, end)
     cut = end >= series.seconds
     ratio = failed / max(1, sent)
-    where = f" of {', '.join(endpoints)}" if endpoints else ""
+    where = f", mostly those of {listing(list(endpoints))}," if endpoints else ""
     length = f"{end - begin} s{' until the end of the run' if cut else ''}"
     if kind == SILENCE:
         waiting = int(series.in_flight[begin:end].max())
-        text = f"No answer for {length} from {begin} s while {waiting} requests waited."
+        text = f"No answer for {length} from {elapsed(begin)} on while {plural(waiting, 'request')} waited."
     else:
-        text = f"{failed} of {sent} requests{where} failed ({kind}, {ratio:.0%}) from {begin} s for {length}."
+        of = f"{count(failed)} of {plural(sent, 'request')}"
+        text = f"{of}{where} failed ({kind}, {percent(ratio)}) from {elapsed(begin)} on for {length}."
     return Outage(
         onset_s=begin,
         end_s=end,
