@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadtest.cli.app import DEFECT, run_verb
+from loadtest.cli.verbs import VERBS
 from loadtest.core.exit_codes import ExitCode
 
 ODD = [
@@ -25,44 +26,31 @@ POISON = {
     "ab": ("--workers", "0"),
     "emulate": ("--concurrency", "0"),
     "serve": ("--host", "a..b"),
+    "doctor": ("--users", "0"),
+    "init": ("--out", "/nonexistent/folder/scenario.py"),
 }
-"""What keeps a verb that starts things from starting any."""
+"""What keeps a verb that starts things, asks the cloud or writes a file from doing it."""
 
-OPTIONS = {
-    "scenarios": [],
-    "runs": ["--runs"],
-    "report": ["--runs", "--format", "--out", "--prices"],
-    "metrics": ["--runs", "--service", "--project", "--region", "--endpoint"],
-    "worker": ["--master", "--processes"],
-    "serve": ["--port", "--host"],
-    "emulate": [
-        *("--command", "--port", "--api-port", "--concurrency", "--cpu", "--memory", "--min-instances", "--service"),
-        *("--max-instances", "--timeout", "--autoscaler", "--idle-time", "--sample-period", "--env"),
-    ],
-    "run": [
-        *("--scenario", "--target", "--label", "--runs", "--users", "--spawn-rate", "--duration", "--seed", "--slo"),
-        *("--stop-on", "--workers", "--expect-workers", "--bind", "--port", "--join-timeout", "--ui", "--cpu"),
-        *("--concurrency", "--memory", "--min-instances", "--max-instances", "--autoscaler", "--command", "--service"),
-        *("--project", "--region", "--endpoint", "--max-cost", "--prices"),
-    ],
-    "deploy": [
-        *("--service", "--project", "--region", "--image", "--build", "--base-image", "--command", "--concurrency"),
-        *("--cpu", "--memory", "--min-instances", "--max-instances", "--timeout", "--port", "--env"),
-    ],
-    "ab": [
-        *(
-            "--scenario",
-            "--command",
-            "--label",
-            "--runs",
-            "--users",
-            "--duration",
-            "--max-duration",
-            "--margin",
-            "--slo",
-        ),
-        *("--until-decided", "--workers", "--bind", "--port", "--shape", "--tags"),
-    ],
+WORDS = ("report", "metrics", "init", "runs rm", "runs label", "runs export", "nosuch")
+"""Verbs that take words beside their options."""
+
+
+def options_of(verb: str) -> list[str]:
+    """Return a verb's options that take a value, as the parser has them: a new one is tried from its first day."""
+    import typer
+
+    from loadtest.cli.parser import make_app
+
+    command = typer.main.get_command(make_app(verb))
+    return sorted(
+        max(option.opts, key=len)
+        for option in command.params
+        if option.param_type_name == "option" and not getattr(option, "is_flag", False)
+    )
+
+
+OPTIONS = {verb: options_of(verb) for verb in VERBS} | {
+    **{name: ["--runs"] for name in ("runs rm", "runs label", "runs export", "runs prune")},
     "nosuch": ["--x"],
 }
 
@@ -74,12 +62,14 @@ def commands(draw: st.DrawFn) -> list[str]:
     names = draw(st.lists(st.sampled_from(OPTIONS[verb]), max_size=5)) if OPTIONS[verb] else []
     value = st.sampled_from(ODD) | st.text(max_size=8)
     words = [word for name in names for word in (name, draw(value))]
-    words += draw(st.lists(value, max_size=2)) if verb in ("report", "metrics", "nosuch") else []
-    words += ["--runs", "/nonexistent"] * ("--runs" not in words and "--runs" in OPTIONS[verb])
+    words += draw(st.lists(value, max_size=2)) if verb in WORDS else []
+    words += ["--runs", "/nonexistent"] * (
+        verb.startswith("runs ") or ("--runs" not in words and "--runs" in OPTIONS[verb])
+    )
     words += ["--scenario", "ramp300"] * (verb == "run" and "--scenario" not in words)
     words += ["--join-timeout", "1s"] * (verb == "worker")
     words += ["--dry-run"] * (verb == "deploy")
-    return [verb, *words, *POISON.get(verb, ())]
+    return [*verb.split(), *words, *POISON.get(verb, ())]
 
 
 def check(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
