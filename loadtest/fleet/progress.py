@@ -183,16 +183,18 @@ class Follower:
 def _saturated(reports: Sequence[_Report]) -> list[str]:
     found = []
     for line in (report.line for report in reports):
+        cpu_ratio, lag_ms = float(line["cpu_ratio"]), float(line["loop_lag_ms"])
         own_code_ms = float(line.get("own_code_ms") or 0)
         if own_code_ms > saturation.LAG_MS:
             found.append(
-                f"worker {line['worker']} was held for {own_code_ms:.0f} ms by the scenario's own code, "
+                f"worker {line['worker']} was held for {own_code_ms:.0f} ms by a listener of the scenario's, "
                 "which let no user run meanwhile"
             )
-        elif float(line["cpu_ratio"]) >= saturation.CPU_RATIO:
-            found.append(f"worker {line['worker']} uses {float(line['cpu_ratio']):.0%} of a core: add workers")
-        elif float(line["loop_lag_ms"]) > saturation.LAG_MS:
-            found.append(f"worker {line['worker']} was {float(line['loop_lag_ms']):.0f} ms late: this machine is busy")
+        elif cpu_ratio >= saturation.CPU_RATIO:
+            found.append(f"worker {line['worker']} uses {cpu_ratio:.0%} of a core: add workers")
+        elif lag_ms > saturation.LAG_MS:
+            why = "its process computed meanwhile" if cpu_ratio >= 0.5 else "this machine is busy"
+            found.append(f"worker {line['worker']} was {lag_ms:.0f} ms late: {why}")
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gevent.hub import get_hub
 
-from ..core.saturation import LAG_MS
+COMPUTING = "code that computed in the worker's own process"
 
 PROBE_S = 0.02
 """How often the loop is asked to come back. A busy loop of 50 ms is seen with certainty, one of 20 ms mostly."""
@@ -20,7 +20,7 @@ class HealthSample:
     Attributes:
         cpu_ratio: CPU of this process ÷ wall time, 1 = one core.
         loop_lag_ms: the worst time by which a timer came late in the interval.
-        lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1 the scenario's own code computed; near
+        lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1 code in this process computed; near
             0 the process was stopped, got no CPU, or waited in a call that lets nothing else run.
     """
 
@@ -38,17 +38,15 @@ class SlowListener:
     took_s: float = 0.0
 
 
-def own_code(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
-    """Return what of the scenario's own code made a delay of the event loop; "" where it was not that.
+def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
+    """Return what kept the event loop for so long; "" where nobody in this process knows.
 
-    A listener that took half of the delay or more, however little CPU a busy machine gave it; else anything that used
-    the CPU for half of the delay or more: users run in the same thread, one after another.
+    A listener of the scenario's that took half of the time or more, however little CPU a busy machine gave it. Else
+    what used the CPU for half of it or more, which may be a task, a library, or Locust as it starts many users.
     """
-    if lag_s * 1000 <= LAG_MS:
-        return ""
-    if slowest.took_s >= lag_s / 2:
+    if slowest.took_s >= lag_s / 2 > 0:
         return f"the scenario's {slowest.event} listener {slowest.name}"
-    return "the scenario's own code" if lag_cpu_ratio >= 0.5 else ""
+    return COMPUTING if lag_cpu_ratio >= 0.5 else ""
 
 
 class HealthProbe:

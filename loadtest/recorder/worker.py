@@ -31,7 +31,7 @@ from ..users.answers import AnswerChecker, Reference
 from ..users.open_loop import take_lateness_us
 from .cut_off import KNOWN, UNFINISHED, watch_tasks
 from .ending import was_sent_sigterm
-from .health import HealthProbe, SlowListener, own_code
+from .health import COMPUTING, HealthProbe, SlowListener, held_by
 from .hooks import listen_first
 from .machine import MachineProbe
 from .messages import (
@@ -214,7 +214,7 @@ class Sender:
         now_ns = time.perf_counter_ns()
         step = self.clock.take_step()
         lag_s = sample.loop_lag_ms / 1000
-        held_by = own_code(lag_s, sample.lag_cpu_ratio, self.slowest_listener)
+        kept_by = held_by(lag_s, sample.lag_cpu_ratio, self.slowest_listener)
         self.slowest_listener = SlowListener()
         return {
             "worker": self.buffer.worker,
@@ -234,8 +234,8 @@ class Sender:
             "refused": refused,
             "silenced_for_s": silenced_for_s,
             "pause_s": lag_s if lag_s > PAUSE_S else 0.0,
-            "held_by": held_by,
-            "own_code_ms": sample.loop_lag_ms if held_by else 0.0,
+            "held_by": kept_by,
+            "own_code_ms": sample.loop_lag_ms if kept_by not in ("", COMPUTING) else 0.0,
             "clock_step_s": 0.0 if step is None else step.by_s,
             "task_errors": self.errors.take(),
             "failed_bodies": self.recorder.bodies.take(),

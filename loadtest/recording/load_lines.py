@@ -24,7 +24,7 @@ LOAD_COLUMNS = (
     "machine_steal_ratio",  # CPU that the hypervisor gave to other machines
     "memory_pressure_ratio",  # share of the second in which some process waited for memory
     "refused",  # open-loop arrivals this second that found the bound on requests in flight reached
-    "own_code_ms",  # `loop_lag_ms` where the scenario's own code made it, a listener or computing; else 0
+    "own_code_ms",  # `loop_lag_ms` where a listener of the scenario's made it; else 0
 )
 
 MAX_LINE_BYTES = 64 * 1024

@@ -313,7 +313,8 @@ class ClockJumpRecord(_Record):
 class PauseRecord(_Record):
     """A time in which a process of the fleet did not respond.
 
-    `held_by` names the scenario's own code where that kept it; empty: it was stopped, starved of CPU, or nobody knows.
+    `held_by` names a listener of the scenario's, or says that code computed in that process; empty: it was stopped,
+    starved of CPU, or nobody knows.
     """
 
     process: str
