@@ -481,6 +481,9 @@ class Measured(Part):
     saturated: list[Span]
     refused: Annotated[int, Field(description="open-loop arrivals refused by the bound on requests in flight")]
     cloud_series: list[CloudSeries]
+    cpu_why: Annotated[
+        str, Field(description="how `--cpu auto` of the local Cloud Run chose an instance's vCPU; empty: it did not")
+    ] = ""
     missing: Annotated[list[str], Field(description="what could not be said, and why")]
     incidents: Annotated[list[Incident], Field(description="what happened to the recording")] = []
     data_files: Annotated[list[DataFile], Field(description="files whose rows were given out once each")] = []

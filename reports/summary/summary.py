@@ -196,6 +196,13 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
     ]
 
 
+def _cpu_why(run: Run) -> str:
+    """Return how the local Cloud Run chose its CPU; what it says of itself is a key beside those that are known."""
+    told = (run.target.model_extra or {}).get("emulator")
+    why = told.get("cpu_why") if isinstance(told, dict) else None
+    return why[:500] if isinstance(why, str) else ""
+
+
 def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
     run, load = found.run, found.load
     return model.Measured(
@@ -209,6 +216,7 @@ def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
         saturated=_spans(load.saturated),
         refused=int(np.nansum(load.refused)),
         cloud_series=_cloud_series(found),
+        cpu_why=_cpu_why(run),
         missing=[*damage, *_missing(found)],
         incidents=incidents(run),
         data_files=[

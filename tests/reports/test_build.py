@@ -20,7 +20,9 @@ from reports.data.timeline import MAX_POINTS, step_for
 from reports.model import Report
 from reports.render.files import comparison_name
 from reports.render.index import write_index
+from reports.render.text import render_text
 from reports.summary.build import build_report, summarise
+from tests.reports.folders import write_rows
 from tests.simulator import Event, Kind, Story, simulate
 
 
@@ -226,3 +228,13 @@ def test_a_comparison_file_is_named_after_its_runs_and_never_too_long() -> None:
     many = comparison_name([f"run-{at}" for at in range(50)])
     assert many.startswith("run-0-with-49-others-")
     assert len(many) < 40
+
+
+def test_how_the_local_cloud_run_chose_its_cpu_is_said(tmp_path: Path) -> None:
+    why = "POST /predict costs 0.77 ms of CPU (mean of 200); 0.038 vCPU serve 30 of them a second at 60%"
+    for told, expected in (({"cpu_why": why}, why), ({"cpu_why": 7}, ""), ("nonsense", ""), (None, "")):
+        target = {"kind": "emulator", "url": "http://127.0.0.1:1", "emulator": told}
+        folder = write_rows(tmp_path / str(told)[:20], latency_us=[1000] * 50, record={"target": target})
+        report = build_report([folder.path])
+        assert report.runs[0].measured.cpu_why == expected
+        assert ("chosen by measurement" in render_text(report)) is bool(expected)
