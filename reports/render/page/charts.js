@@ -29,17 +29,19 @@
     for (const spec of page.charts) spec.series = spec.endpoints?.[endpoint] ?? spec.all;
   };
   const load = async (data) => {
-    columns = await unpack(data.time);
+    const fresh = await unpack(data.time);
     for (const spec of data.charts) {
       spec.all = spec.series;
       if (spec.heat) spec.heat.bands = await unpack(spec.heat);
     }
-    page = data;
+    const whole = range[0] <= first && range[1] >= last; // after the last wait: a click may have come meanwhile
+    [page, columns] = [data, fresh];
     choose();
     step = page.time.step_s;
     times = Array.from({ length: page.time.length }, (_, i) => page.time.from_s + i * step);
     first = times[0] ?? 0;
     last = times.length ? times[times.length - 1] : 1;
+    return whole;
   };
 
   // ---- words
@@ -501,8 +503,7 @@
   };
   const alike = (a, b) => a.series.length === b.series.length && a.series.every((line, i) => line.name === b.series[i].name);
   const update = async (data) => { // more of the same run
-    const whole = range[0] <= first && range[1] >= last;
-    await load(data);
+    const whole = await load(data);
     if (whole) range = [first, last];
     let anew = false;
     for (const spec of page.charts) {
