@@ -65,8 +65,10 @@ class CsvReader:
             with open_file(self.path, limit=MAX_TEXT_BYTES) as file:
                 rows = self._rows(_texts(file))
                 header = next(rows, [])
-                if not set(self.needs) <= set(header):
-                    raise RunFolderError(f"{self.path} is damaged: its first line names no {self.needs[0]!r}.")
+                if missing := [name for name in self.needs if name not in header]:
+                    raise RunFolderError(
+                        f"{self.path} has no column {missing[0]!r}: an older version wrote it, or it is damaged."
+                    )
                 for row in rows:
                     if len(row) == len(header):
                         yield dict(zip(header, row, strict=True))
