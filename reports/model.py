@@ -465,7 +465,7 @@ class DataFile(Part):
 
     name: str
     rows: int
-    not_sent_at_most: Annotated[int, Field(description="rows that no user got, at most: a lost worker took some along")]
+    not_sent_at_most: Annotated[int, Field(description="rows that no user got, at most: some were lost with a worker")]
 
 
 class Measured(Part):

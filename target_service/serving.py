@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do nothing: uvicorn's own would raise the signal again after draining, and the process end by it."""
+        """Do nothing: uvicorn's own handler would raise the signal again after draining, and end the process by it."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

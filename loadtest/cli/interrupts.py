@@ -8,7 +8,7 @@ import signal
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a verb to end early; `nohup` and a shell's `&` have some of them ignored, and they stay so."""
+"""What asks a verb to end early; `nohup` and a shell's `&` make processes ignore some of them; these stay ignored."""
 
 INTERRUPTED = 130
 

@@ -217,7 +217,7 @@ class LivePage:
         return self._finished.encode()
 
     def fetched(self) -> None:
-        """Take note that a page has the finished report."""
+        """Record that a page has the finished report."""
         self._fetched.set()
 
 

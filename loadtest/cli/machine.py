@@ -77,7 +77,7 @@ def check_cpu(*, workers: int, cores: int) -> Check:
     """Look whether there is a core for each worker and one besides: a worker is one thread."""
     both = f"{cores} for {workers} {'worker' if workers == 1 else 'workers'}"
     if workers < cores:
-        return Check(Mark.GOOD, "cores", f"{both} and what else runs here")
+        return Check(Mark.GOOD, "cores", f"{both} and for other programs here")
     if workers == cores:
         finding = f"{both}: no core is left for the master and a local service"
         return Check(Mark.RISKY, "cores", finding, f"python lt.py run --workers {max(1, cores - 1)} …")

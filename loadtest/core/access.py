@@ -83,7 +83,7 @@ class Access:
         Args:
             head: of the request.
             needs_secret: whether `Authorization: Bearer SECRET` is required.
-            needs_json: whether a body must be JSON, which a page cannot send to another site unasked.
+            needs_json: whether a body must be JSON, which a page cannot send to another site without a preflight.
         """
         foreign = self.foreign(head)
         if foreign is not None:

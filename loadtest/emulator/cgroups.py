@@ -185,7 +185,7 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Processes may only live in leaves, so beside our own cgroup, or at the top where that rule does not hold.
+            # Only leaves may hold processes: so beside our own cgroup, or at the top if that rule does not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}

@@ -39,7 +39,7 @@ KEEP_EVENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth a line: when (Unix time), and what."""
+    """An event for the log: when (Unix time), and what."""
 
     number: int
     at_s: float

@@ -28,7 +28,7 @@ Cloud Run sees nothing of the deployer's shell, so a service that leans on it fa
 
 
 def base_environment() -> dict[str, str]:
-    """Return the part of this process's environment that the emulator's children get."""
+    """Return the part of this process's environment that the emulator's processes get."""
     return {name: value for name, value in os.environ.items() if name in PASSED_VARIABLES or name.startswith("LC_")}
 
 

@@ -57,7 +57,7 @@ class Request(BaseModel):
 
 
 class PlanOverrides(BaseModel):
-    """The plan as far as the command line, or Locust's own configuration, asks for one."""
+    """The load as far as the command line, or Locust's own configuration, sets it."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -219,7 +219,7 @@ class Connection:
             self._send = self._recvmsg = _not_open
 
     def expire(self) -> None:
-        """End the wait with a TimeoutError in the greenlet that waits. For the hub, which alone may call it."""
+        """End the wait with a TimeoutError in the greenlet that waits. Called by the hub only."""
         greenlet, self.waiting = self.waiting, None
         if greenlet is not None:
             greenlet.throw(TimeoutError(EXPIRED))
@@ -319,7 +319,7 @@ class Connection:
             if not data and not self._tls.closed:
                 return b""
         if not data:
-            raise ClosedEarlyError("the server closed the connection before it had the whole request")
+            raise ClosedEarlyError("the server closed the connection before it had received the whole request")
         return data
 
     def _open(self, deadline_ns: int) -> None:

@@ -26,7 +26,7 @@ Moments = npt.NDArray[np.int64]
 
 
 def ask_for_stamps(connected: socket.socket) -> None:
-    """Have the kernel say when it received what is read from this socket, where it can."""
+    """Have the kernel report when it received the data read from this socket, if it can."""
     if AVAILABLE:
         try:
             connected.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

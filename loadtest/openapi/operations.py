@@ -119,7 +119,7 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """How it is called in talk: `POST /predict`."""
+        """Its name in messages: `POST /predict`."""
         return f"{self.method} {self.path}"
 
 

@@ -118,7 +118,7 @@ def _long_text(least: int, most: int | None) -> str:
 
 
 def _shared(name: str, values: tuple[str, ...], fitting: list[str]) -> Expression:
-    """Return a choice from a list that the file has once, where all of it fits."""
+    """Return a choice from a list, which the file defines once where the whole list fits."""
     return (f"draw.choice({name})" if len(fitting) == len(values) else f"draw.choice({tuple(fitting)!r})"), ()
 
 

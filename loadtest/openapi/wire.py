@@ -87,7 +87,7 @@ class HttpWire:
 
 
 def _clause(error: BaseException) -> str:
-    """Return the innermost reason of a failed request, without the classes around it."""
+    """Return the innermost reason of a failed request, without the names of the exception classes."""
     reason: Any = error
     while True:
         inner = getattr(reason, "reason", None) or next(

@@ -46,7 +46,7 @@ class Answer:
 def ask(url: str, *, timeout_s: float) -> Answer:
     """Return what answers a GET of `url`, which takes at most about twice `timeout_s`.
 
-    Asks directly, whatever proxies the environment names, because the load goes directly too.
+    Connects directly, even if the environment names proxies, because the load does too.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

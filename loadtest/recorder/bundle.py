@@ -111,7 +111,7 @@ def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath,
 
 
 def _is_users(path: Path, folder: Path) -> bool:
-    """Whether a file below a folder is the user's own: no installed package's, and none of ours."""
+    """Whether a file below a folder is the user's own: neither an installed package's nor ours."""
     installed = (Path(sysconfig.get_paths()[name]).resolve() for name in ("purelib", "platlib", "stdlib"))
     return (
         path.suffix == ".py"

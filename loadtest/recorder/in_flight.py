@@ -45,7 +45,7 @@ class State(Enum):
 
 
 class Writer(Protocol):
-    """Writes the row of a request whose event does not come."""
+    """Writes the row of a request whose event never comes."""
 
     def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
         """No answer came: the call raised `error`, or (None) the run ended."""
@@ -114,7 +114,7 @@ class InFlight:
         self._writer = writer
         self._lateness_us = lateness_us
         self._measured: dict[object, StockRequest] = {}  # by greenlet: the block whose event is being fired in it
-        self._calls: dict[object, StockRequest] = {}  # by greenlet: the innermost call that is under way in it
+        self._calls: dict[object, StockRequest] = {}  # by greenlet: its innermost call that is under way
 
     def startup(self) -> None:
         """Wrap the clients' `request`, which all their other methods and subclasses go through."""

@@ -266,7 +266,7 @@ class Collector:
     def _keep(self, report: WorkerReport) -> None:
         """Append a frame to the spool unless it is there already, whole or not at all.
 
-        Half of one would hide every frame after it.
+        Half a frame would hide every frame after it.
         """
         frame, data = report.frame, report.data
         assert frame is not None

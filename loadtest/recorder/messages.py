@@ -13,7 +13,7 @@ UI_SECRET_VARIABLE = "LT_UI_SECRET"
 """Given to the master alone: the secret of Locust's own web page."""
 
 PARENT_VARIABLE = "LT_PARENT_PID"
-"""Names the process that started this one, to one that has to end with it."""
+"""Names the process that started this one, for a process that has to end with it."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
 """Where it is set, the master takes only workers that know it too."""

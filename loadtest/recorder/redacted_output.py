@@ -27,7 +27,7 @@ def redact_output() -> None:
 
 
 class RedactingStream(io.TextIOBase):
-    """Passes whole lines on, redacted: a secret may come in pieces, as `print("Bearer", token)` writes it."""
+    """Passes on whole lines, redacted: a secret may arrive in pieces, as from `print("Bearer", token)`."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()

@@ -81,7 +81,7 @@ class TaskErrors:
         return kept
 
     def take(self) -> list[dict[str, Any]]:
-        """Return the kinds whose count has changed since the last call; the traceback goes along once."""
+        """Return the kinds whose count has changed since the last call; each traceback is sent once."""
         changed = []
         for key in self._changed:
             fields = self._kinds[key].model_dump()

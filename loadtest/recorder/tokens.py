@@ -112,7 +112,7 @@ class Authorizer:
             log.warning("%s has no client that takes a token; its requests go without.", type(user).__name__)
 
     def _dress_agent(self, agent: Any, netloc: str) -> None:
-        """Let the agent send the token of the moment to the user's host, and to no other that a scenario names."""
+        """Let the agent send the current token to the user's host, and to no other host of the scenario."""
         original = agent.urlopen
         if getattr(original, "dressed", False):
             return

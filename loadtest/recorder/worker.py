@@ -253,7 +253,7 @@ class Sender:
 
     def _last_report(self, ended_why: str = "") -> dict[str, Any]:
         """Return the report after which this worker records nothing: every request that it began has its row."""
-        gc.collect()  # an answer that the scenario has dropped is closed as such
+        gc.collect()  # a response that the scenario dropped is closed here
         self.buffer.close_open()
         report = self._report()
         stats = self.environment.stats

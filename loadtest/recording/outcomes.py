@@ -1,4 +1,4 @@
-"""Decide what became of a request from its status and what was raised, and say it in one bounded line."""
+"""Derive the outcome of a request from its status and exception, with one bounded line of text."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ class TaskErrorRecord(_Record):
 class FailedBodyRecord(_Record):
     """The first body of the failed answers of one endpoint and status: text, secrets masked, at most 2,000 characters.
 
-    What it was an answer to is not kept.
+    The request is not kept.
     """
 
     method: str

@@ -82,7 +82,7 @@ def open_record(
 
 
 def _choices(options: RunOptions) -> dict[str, object]:
-    """Return what of the scenario was chosen, as far as it was; its own arguments may hold secrets and stay out."""
+    """Return the choices within the scenario that were made; its own arguments may hold secrets and are left out."""
     names = ("user_classes", "shape", "tags", "exclude_tags", "override_hosts")
     return {name: value for name in names if (value := getattr(options, name))}
 

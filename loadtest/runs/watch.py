@@ -28,7 +28,7 @@ LISTENER_RAISED = 2
 """The status with which Locust ends when a listener has raised."""
 
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
-"""Called at every look with how the run is doing and what came in since; a sentence ends the run early and says why."""
+"""Called at every look with the run's state and its new rows; a returned sentence ends the run early and says why."""
 
 
 class ProgressView(Protocol):

@@ -140,7 +140,7 @@ class Request:
         self._tally.buffer.answered(self)
 
     def interrupted(self, interruption: BaseException) -> None:
-        """Write its row, since its greenlet goes on without waiting for the answer."""
+        """Write its row, since its greenlet continues without waiting for the answer."""
         account_for(interruption)
         if self._tally.buffer.end(self):
             self.failed()

@@ -16,7 +16,7 @@ from ..core.plan import Point, users_at
 class Plan(ABC):
     """Planned users over time, from 0 s to `duration_s`.
 
-    The three fields are the ones a command line may override; each plan says what they mean for it.
+    A command line may override these three fields; each plan defines what they mean.
 
     Attributes:
         users: the most users at any time.

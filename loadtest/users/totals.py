@@ -89,7 +89,7 @@ class Tally:
             self.buffer.extend(_with_wall_times(timed))
 
     def flush(self) -> None:
-        """Bring Locust's totals and the row buffer up to this moment."""
+        """Bring Locust's totals and the row buffer up to date."""
         resent, self.transport.resent = self.transport.resent, 0
         self.buffer.resent += resent
         if not self._rows:

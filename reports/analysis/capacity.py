@@ -79,7 +79,7 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
 def _light_s(data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau_per_s: float) -> float:
     """Return the mean response time at light load: of seconds with a quarter of the plateau, else of fast windows.
 
-    In 10 s of a ramp the load doubles, and a queue begins. Users without think time fill a service within the first
+    Within 10 s of a ramp the load may double. Users without think time fill a service within the first
     seconds of a ramp, and a run without a baseline has only its fastest requests.
     """
     windows = float(np.median(np.sort(response_s)[: rules.LIGHT_POINTS]))

@@ -30,7 +30,7 @@ class InstanceTracker:
         self._t0_ns = 0
 
     def see(self, column: pa.Array, start: Ints) -> None:
-        """Note when each instance was first asked; the whole run is seen before `young` can answer."""
+        """Note when each instance got its first request; `young` needs the whole run."""
         number = self.numbers(column)
         known = number >= 0
         np.minimum.at(self._first_start, number[known], start[known])

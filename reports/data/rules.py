@@ -146,7 +146,7 @@ UNANSWERED_REQUESTS, UNANSWERED_RATIO = 3, 0.8
 """Three requests, and four fifths of all, that waited from the load's start for the first answer: a cold start."""
 
 VALLEY_WITHIN_S, VALLEY_DEPTH = 20, 2.0
-"""A cold start ends where, within 20 s of the first answer, a second's median is half of what lies on either side."""
+"""A cold start ends where, within 20 s of the first answer, the median of a second is half of that on either side."""
 
 GOES_ON = 5
 """…or, without a valley, with the first answer where requests stay slow for five times as long."""
@@ -178,7 +178,7 @@ RISING_DEMAND = 1.15
 before is not new demand."""
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = saturation.CPU_RATIO, saturation.LAG_MS
-"""docs/run-folder.md: a worker in such a second may measure itself."""
+"""docs/run-folder.md: a worker in such a second may measure its own delay."""
 
 GENERATOR_SHARE = 0.25
 """Of a spike's seconds: fewer saturated ones are what a spike does to a client, not what made it."""

@@ -20,7 +20,7 @@ MAX_CHARS = 1_000
 
 
 def render_github(report: Report) -> str:
-    """Return the annotations, then the Markdown, in which GitHub reads no command."""
+    """Return the annotations, then the Markdown, quoted so that GitHub finds no command in it."""
     return annotation_lines(report) + quoted(render_markdown(report))
 
 

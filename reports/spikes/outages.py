@@ -101,7 +101,7 @@ def _reaching_back(hit: Bools, width: int) -> Bools:
 
 
 def _merged(bad: Bools, series: Series) -> Iterator[tuple[int, int]]:
-    """Yield stretches of bad seconds, those joined between which hardly anything succeeded or little time passed."""
+    """Yield stretches of bad seconds; joined if hardly anything succeeded or little time passed between them."""
     edges = np.flatnonzero(np.diff(np.r_[False, bad, False].astype(np.int8)))
     begun = last = -1
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):

@@ -235,7 +235,7 @@ def decide_lost(evidence: Lost) -> Finding | None:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision that the gauge first counts around the spike, and who answered the slow requests.
+    """A revision that the gauge first counts around the spike, and which instances answered the slow requests.
 
     Attributes:
         name, before: the new revision and the one before it; "" when only the headers are known.

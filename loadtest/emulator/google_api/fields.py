@@ -229,7 +229,7 @@ def check(document: Mapping[str, Any], form: Form) -> None:
     """Check that every field of a service's document is honoured or kept.
 
     Raises:
-        FieldError: names the first field that is not, and why.
+        FieldError: names the first refused field, and why.
     """
     for path, value in _said(document):
         found = find(path, form)
@@ -241,7 +241,7 @@ def check(document: Mapping[str, Any], form: Form) -> None:
 
 
 def find(path: Path, form: Form) -> Field | None:
-    """Return the table's most exact field for a path; None when there is none."""
+    """Return the table's most specific field for a path; None when there is none."""
     best: Field | None = None
     for field in FIELDS:
         pattern = field.path(form)

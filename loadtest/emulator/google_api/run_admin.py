@@ -95,7 +95,7 @@ class RunAdmin:
         return self._settling(status)
 
     async def delete(self, request: service_types.DeleteServiceRequest) -> operations_pb2.Operation:
-        """Stop the service; the operation is done when nothing of it is left."""
+        """Stop the service; the operation is done when nothing of the service is left."""
         _not_only_validated(request)
         key = key_of(request.name)
         message = run_v2.Service.pb(service_message(self._emulator.delete_service(key)))

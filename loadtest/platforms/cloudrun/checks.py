@@ -154,7 +154,7 @@ def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
     else:
         yield Check(Mark.RISKY, "CPU boost", "off: every cold start takes longer", f"{again} --cpu-boost")
     for sentence in limits.unpriced():
-        yield Check(Mark.RISKY, "price", f"{sentence}; an estimate is of other prices", LOOK_AT_PRICES)
+        yield Check(Mark.RISKY, "price", f"{sentence}; the estimate uses other prices", LOOK_AT_PRICES)
     if found.probe == "tcp":
         said = "TCP: passes as soon as the port opens, so the service must load its model before it listens"
         yield Check(Mark.RISKY, "startup probe", said, _probe_cure(found))
@@ -207,7 +207,7 @@ def check_answers(url: str, payload: object, token: str | None, *, cure: str) ->
 
     They go directly, whatever proxies the environment names, because the load does; a redirect is not followed. The
     first may start an instance. How far it is (the round trip) is the least time of the others without the server's own
-    (`Server-Timing`): what connects is Google's nearest edge, which is near wherever the service runs.
+    (`Server-Timing`): the connection ends at Google's nearest edge, which is near wherever the service runs.
 
     Args:
         url: where to post.

@@ -227,7 +227,7 @@ class _Query:
         return max(ends, default=None)
 
     def _pages(self, rpc: Callable[..., Any], request: Any, items: str) -> list[Any]:
-        """Return what stands under `items` on all pages, each page asked for with the whole retry_policy."""
+        """Return the entries under `items` of all pages; each page is fetched with the full retry policy."""
         found: list[Any] = []
         while True:
             page = call(rpc, request, purpose=self._purpose, retry_policy=self._patience)

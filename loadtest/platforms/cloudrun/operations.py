@@ -32,15 +32,15 @@ def wait(
 ) -> Any:
     """Return the operation's result message once it is done.
 
-    Asks `GetOperation` itself once a second, because the client's own waiting retries each question for 600 s.
+    Asks `GetOperation` itself once a second, because the client's own waiting retries each poll for 600 s.
 
     Args:
         future: what the client's method returned.
         transport: of the client that made it; carries the operations' API.
         purpose: the parts of its error message.
         limit_s: for the whole operation.
-        retry_policy: for one question.
-        on_progress: called after each question that was answered "not yet".
+        retry_policy: for one poll.
+        on_progress: called after each poll that was answered "not yet".
 
     Raises:
         CloudError: the operation failed (with its own message), or did not end in time.
