@@ -70,7 +70,7 @@ def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Fetch, and print the locustfile's path; `HOST PORT FOLDER TIMEOUT_S`. A failure prints a sentence and exits with 4."""
+    """Fetch, and print the locustfile's path; `HOST PORT FOLDER TIMEOUT_S`. Exit with 4 and a sentence on failure."""
     host, port, folder, timeout_s = arguments
     try:
         print(fetch(host, int(port), Path(folder), float(timeout_s)))
