@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import jsonschema
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadtest.openapi.operations import Resolver
 from loadtest.openapi.payloads import Expressions, Module
+from loadtest.openapi.texts import pattern_samples, python_pattern
 from loadtest.openapi.trial import namespace_of
 
 NAMES = st.text(min_size=1, max_size=8)
@@ -51,6 +54,28 @@ LEAVES = st.one_of(
         [{"type": "string", "pattern": p} for p in (r"^[A-Z]{3}$", r"^\d{2,4}-x$", r"[a-f]+", r"^(ab|cd)*e$")]
     ),
     st.just({"type": ["integer", "null"], "minimum": 3}),
+    st.just({"type": "integer", "minimum": 1, "maximum": 5, "not": {"enum": [2, 3]}}),
+    st.just({"type": "string", "pattern": r"^(?=.*\d)(?=.*[a-z])[a-z0-9]{4,8}$"}),
+    st.builds(
+        lambda least, more: {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": 9},
+            "uniqueItems": True,
+            "minItems": least,
+            "maxItems": least + more,
+        },
+        st.integers(1, 5),
+        st.integers(0, 3),
+    ),
+    st.builds(
+        lambda least: {
+            "type": "array",
+            "prefixItems": [{"type": "string"}, {"type": ["number", "null"]}],
+            "items": {"type": "integer"},
+            "minItems": least,
+        },
+        st.integers(0, 5),
+    ),
 )
 SCHEMAS = st.recursive(
     LEAVES,
@@ -149,3 +174,25 @@ def test_recursive_schemas_end() -> None:
 def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
     """Whatever stands where a schema should, code comes out that runs."""
     drawn(schema)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "drawn_like"),
+    [
+        (r"^(?<year>20\d{2})-(?<n>\d{3})$", r"20\d{2}-\d{3}"),
+        (r"^(?<a>x|y)\k<a>$", "xx|yy"),
+        (r"^\p{Lu}[\p{L} '-]{2,5}$", r"[A-Z][a-zA-Z '-]{2,5}"),
+        (r"^\p{N}+\\p$", r"[0-9]+\\p"),
+    ],
+)
+def test_an_ecma_pattern_that_python_reads_otherwise_is_drawn_by(pattern: str, drawn_like: str) -> None:
+    """Named groups, references to them, and classes of Unicode by their ASCII part."""
+    samples = pattern_samples(pattern, 0, None)
+    assert samples
+    assert all(re.fullmatch(drawn_like, sample) for sample in samples), samples
+
+
+@pytest.mark.parametrize("pattern", [r"(?<!a)b(?<=b)", r"[[\]p{L}]+", r"\\p{L}", r"a{2,3}(?:b|c)"])
+def test_a_pattern_that_both_read_alike_stays_as_it_is(pattern: str) -> None:
+    """Looking behind is no name of a group, an escaped backslash begins no class."""
+    assert python_pattern(pattern) == pattern
