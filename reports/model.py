@@ -173,7 +173,7 @@ class Outage(Part):
     failed: Annotated[int, Field(description="requests of that kind sent inside")]
     requests: Annotated[int, Field(description="all requests sent inside")]
     share_ratio: Annotated[float, Field(description="failed / requests")]
-    endpoints: Annotated[list[str], Field(description="METHOD name of those hit; empty: all of them")] = []
+    endpoints: Annotated[list[str], Field(description="METHOD name of the affected endpoints; empty: all of them")] = []
     cut: Annotated[bool, Field(description="whether the run ended before it did")] = False
     text: Annotated[str, Field(description="one sentence")]
     cause: Annotated[str | None, Field(description="why, if something recorded shows it; else None")] = None

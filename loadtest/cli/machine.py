@@ -1,4 +1,4 @@
-"""Say what this machine lacks for a run, each with the command that cures it."""
+"""Say what this machine lacks for a run, each with the command that fixes it."""
 
 from __future__ import annotations
 

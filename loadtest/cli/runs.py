@@ -357,7 +357,7 @@ def _requests(folder: RunFolder) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text of a user's own for rich, which would take `[…]` for markup."""
+    """Return a user's own text escaped for rich, which would read `[…]` as markup."""
     from rich.markup import escape
 
     return escape(text)

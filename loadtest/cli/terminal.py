@@ -147,7 +147,7 @@ def prepare() -> None:
 
 
 def end() -> OSError | None:
-    """Write what is left of stdout, and return why that failed, if it did."""
+    """Flush stdout, and return why that failed, if it did."""
     _stdout.flush()
     return _stdout.failed
 

@@ -1,4 +1,4 @@
-"""Name the verbs, where each is and what it does, without importing one."""
+"""List the verbs: where each is and what it does, without importing any."""
 
 from __future__ import annotations
 

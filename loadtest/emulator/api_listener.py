@@ -33,7 +33,7 @@ ANSWER_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
-"""On every answer: a page of another site may not use it, even as an image or a script."""
+"""Sent with every answer, so that a page of another site cannot use it, even as an image or a script."""
 
 
 class _Server(uvicorn.Server):

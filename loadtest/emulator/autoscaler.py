@@ -140,7 +140,7 @@ class CloudRun:
 
 
 def needed_on_demand(observed: Observed) -> tuple[int, str]:
-    """Return how many instances the pending queue asks for, and why; 0 when it fits what is there and on its way.
+    """Return how many instances the pending queue needs, and why; 0 when running and starting ones have room for it.
 
     Our model: requests that find no free place now or on a starting (or standby) instance get instances at once, one
     for each `concurrency` of them.

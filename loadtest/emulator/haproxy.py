@@ -31,7 +31,7 @@ BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """Of a request or an answer over HTTP/1 with a Content-Length (https://cloud.google.com/run/quotas, 2026-08)."""
 
 _UNITS = (86400, 3600, 60, 1)
-_EPOCH_S = 40 * 366 * 86400  # an age of so many years is one that HAProxy has not set
+_EPOCH_S = 40 * 366 * 86400  # an age of so many years means that HAProxy has not set it
 
 _CONFIG = """\
 global

@@ -272,6 +272,6 @@ def _bound(port: int) -> socket.socket:
     except OSError as error:
         found.close()
         raise EmulatorError(
-            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --port, or stop what has it."
+            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): give another --port, or stop what uses it."
         ) from error
     return found

@@ -176,7 +176,7 @@ def _speaks_http(user: Any) -> bool:
 
 
 def _require_tasks(users: list[Any], environment: Any, tags: Tags, path: Path) -> None:
-    """Refuse tags that leave nothing to do, with the tags that there are.
+    """Refuse tags that leave no task, and name the existing tags.
 
     A class without tasks of its own may override `run` or give itself tasks later: it is not reported.
     """
@@ -200,7 +200,7 @@ def _tags_of(task: Any) -> set[str]:
 
 
 def _check_answers(user: Any, path: Path) -> bool:
-    """Whether a user class asks for its answers to be compared."""
+    """Whether a user class has its answers compared."""
     from ..core.answers import AnswerCheck
 
     asked = getattr(user, "check_answers", None)

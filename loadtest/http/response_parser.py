@@ -306,7 +306,7 @@ class _Pieces:
         self.bytes += data
 
     def release(self) -> None:
-        """Give back to the budget what was taken from it."""
+        """Return to the budget what was taken from it."""
         self.budget.held_bytes -= self.taken
 
     def line(self, end: bytes, limit: int, where: str) -> bytes:

@@ -150,7 +150,7 @@ def _pairs(parameters: list[Parameter], write: Expressions) -> str:
 
 
 def _joined(params: str | None, more: list[str]) -> str:
-    """Return query parameters with more of them: dict items, as `'key': API_KEY`."""
+    """Return query parameters with further ones: dict items, as `'key': API_KEY`."""
     if params is None:
         return "{" + ", ".join(more) + "}"
     if params.startswith("["):

@@ -73,7 +73,7 @@ class Trial:
         return self.data.columns if self.data is not None else {}
 
     def run(self, operation: Operation) -> Tried:
-        """Return how to ask for one operation, and whether the service answers it."""
+        """Return how to call one operation, and whether the service answers it."""
         if self.wire is None:
             return Tried(operation, self._build(operation, Variant()), None)
         if (build := kserve.request(operation, self.base, self.wire, self.seen)) is not None:

@@ -50,7 +50,7 @@ def write_scenario(
         document: of the service.
         wire: tries every operation; None writes them untried.
         include: operations such as `DELETE /items/{id}` to send although they may change something.
-        data: fills the fields and parameters that its columns have the names of.
+        data: fills the fields and parameters that are named like its columns.
         seed: of what the scenario sends.
         say: called with each operation that was tried.
 

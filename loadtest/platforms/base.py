@@ -1,7 +1,7 @@
 """Define a platform: a place that can be put under load, and what the verbs need of it.
 
 A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It declares
-what it can by its `capabilities`, which `run.json` keeps; nothing else in the project asks for a platform's name.
+what it can by its `capabilities`, which `run.json` keeps; nothing else in the project compares a platform's name.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class TargetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideOptions:
-    """One of two targets, as it was asked for.
+    """One of two targets, as given in the options.
 
     Attributes:
         name: what the report calls it.

@@ -1,4 +1,4 @@
-"""Check what workers send before the master believes it: who may join, and the bounds of every value."""
+"""Validate what workers send before the master uses it: who may join, and the bounds of every value."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MAX_KINDS = 50
 MAX_BODY_CHARS = 2_000
 
 MAX_READ_BYTES = 16 * 1024
-"""Of a body: what is looked at, and masked, before it is cut."""
+"""Of a body: how much is scanned and masked before it is cut."""
 
 TEXT_RATIO = 0.9
 """Below this share of printable characters a body is no text, and is not kept."""

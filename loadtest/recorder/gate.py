@@ -92,7 +92,7 @@ class Gate:
             self._waits(client_id, msg)
 
     def _before_joining(self, client_id: str, msg: Message) -> None:
-        """Answer a process that wants the scenario, or cannot load it, if it knows the join secret.
+        """Answer a process that requests the scenario, or cannot load it, if it knows the join secret.
 
         Locust's own question for the locustfile has no place for a proof: it stays unanswered where there is a secret.
         """

@@ -10,7 +10,7 @@ from ..recording.frames import Frame
 from ..recording.run import RefusalRecord, TotalsDifferenceRecord, WorkerRecord
 
 FLUSH_S = 1.0
-"""Workers flush once a second: a killed one takes along at most this much of its rows, and what was in flight."""
+"""Workers flush once a second: a killed one loses at most this much of its rows, and what was in flight."""
 
 MAX_GAP_ROWS = 100_000_000
 """Rows that lost frames may have held; a worker that claims more is not believed."""

@@ -52,7 +52,7 @@ class Verdict:
 
 
 def judge(silent_s: float, process: Process) -> Verdict:
-    """Return what is to be thought of a worker that has been silent for so long."""
+    """Return the verdict on a worker that has been silent for so long."""
     if process is Process.GONE:
         return Verdict(lost=True, why="its process has ended")
     if process is Process.STOPPED and silent_s > STOPPED_S:

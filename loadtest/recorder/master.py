@@ -1,4 +1,4 @@
-"""Receive the workers' frames in the master and write them to the run folder, with account of what is missing."""
+"""Receive the workers' frames in the master and write them to the run folder, with an account of what is missing."""
 
 from __future__ import annotations
 
@@ -383,7 +383,7 @@ class Collector:
         gevent.spawn(self._end_run)
 
     def _end_run(self) -> None:
-        """End the run; a function of ours, so that `ending` does not take the call for the scenario's."""
+        """End the run; a function of ours, so that `ending` does not attribute the call to the scenario."""
         self.runner.quit()
 
     def _write_run(self) -> None:

@@ -289,7 +289,7 @@ class Sender:
 
 
 def stop_users(runner: Runner) -> None:
-    """Stop all users at once: who waits ends now, who does something finishes it, up to the stop timeout.
+    """Stop all users at once: waiting ones end now, the others finish what they do, up to the stop timeout.
 
     Locust stops them one by one, and kills a user that has begun to wait by then; one whose wait ends between the order
     and the kill sends a request and is killed in the middle of it. Marked as stopping, all of them in one turn of the

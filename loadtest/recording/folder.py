@@ -117,7 +117,7 @@ class RunFolder(RunPaths):
         """Replace a file of this folder atomically: a reader sees the old or the new one, never half.
 
         Raises:
-            RunFolderError: it cannot be written; the old one is as it was.
+            RunFolderError: it cannot be written; the old one is unchanged.
         """
         replace_text(path, text)
 

@@ -167,7 +167,7 @@ def replace_text(path: Path, text: str) -> None:
     """Replace a file atomically: a reader sees the old or the new one, never half.
 
     Raises:
-        RunFolderError: it cannot be written; the old one is as it was.
+        RunFolderError: it cannot be written; the old one is unchanged.
     """
     beside = beside_of(path)
     try:

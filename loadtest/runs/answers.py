@@ -18,7 +18,7 @@ from .options import RunOptions
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The answers from before the load: their file for the master, and what the run's record says; None without."""
+    """Answers from before the load: their file for the master, and their record in the run's record; None without."""
 
     file: Path | None = None
     record: AnswerCheckRecord | None = None

@@ -88,7 +88,7 @@ def _choices(options: RunOptions) -> dict[str, object]:
 
 
 def _decision(options: RunOptions) -> dict[str, object]:
-    """Return what a run against two targets is to decide."""
+    """Return the decision that a run against two targets is for."""
     if not options.target.sides:
         return {}
     return {"margins": [margin.text for margin in options.margins], "until_decided": options.until_decided}

@@ -41,7 +41,7 @@ _ATTRIBUTE = "lt_tally"
 
 
 def tally_of(environment: Environment) -> Tally:
-    """Return what this environment's clients share, made by the first who asks."""
+    """Return the state that this environment's clients share, made at first use."""
     tally: Tally | None = getattr(environment, _ATTRIBUTE, None)
     if tally is None:
         tally = Tally(environment)
@@ -246,7 +246,7 @@ class Performer:
         return self._buffer.text(request.name_id)
 
     def repeat(self, request: Request) -> tuple[int, bytes | None]:
-        """Send a request once more, as it was, and return status and body of its answer; nothing records it.
+        """Send a request again unchanged, and return status and body of its answer, without recording it.
 
         Raises:
             OSError: there was no answer.

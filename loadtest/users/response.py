@@ -1,4 +1,4 @@
-"""Give a scenario what was answered: status, headers, text, JSON, and a say in whether it counts as a success."""
+"""Give a scenario the response: status, headers, text, JSON, and control over whether it counts as a success."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _lines(scope: Scope) -> Iterator[ComparedLine]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One quantile of one run: its logarithm, how each cell of time moves it, and what is too little for a verdict."""
+    """One quantile of one run: its logarithm, how each cell of time moves it, and why it allows no verdict, if so."""
 
     log_us: float
     deviations: Floats

@@ -181,7 +181,7 @@ GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = saturation.CPU_RATIO, saturation.LAG_MS
 """docs/run-folder.md: a worker in such a second may measure its own delay."""
 
 GENERATOR_SHARE = 0.25
-"""Of a spike's seconds: fewer saturated ones are what a spike does to a client, not what made it."""
+"""Of a spike's seconds: fewer saturated ones are an effect of the spike on the client, not its cause."""
 
 GENERATOR_LAG_SHARE = 0.05
 """Of the rise of p95: a loop 60 ms late does not make requests 3 s late."""

@@ -94,7 +94,7 @@ class LiveRun:
         return [failing_text(end, bodies.get((end.method, end.name, end.status), "")) for end in found]
 
     def add(self, look: Look) -> None:
-        """Take in what a look at the run has found."""
+        """Add what a look at the run has found."""
         self._waiting += look.frames
         self._lines += look.lines
         t0_ns = look.snapshot.load_start_ns

@@ -273,7 +273,7 @@ class LiveTally:
         return Timeline(from_s=0.0, step_s=float(points.step_s), columns=listed)
 
     def _load_columns(self) -> dict[str, Floats]:
-        """Return what the workers reported, up to the second that all of them have reported that still do."""
+        """Return what the workers reported, up to the last second that all workers still reporting have reported."""
         newest = max(self._workers.values(), default=0)
         there = [worker for worker, last in self._workers.items() if last >= newest - RECENT_S]
         known = min((self._workers[worker] for worker in there), default=0) // self.points.step_s + 1

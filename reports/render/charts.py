@@ -252,7 +252,7 @@ def _heat(heatmap: Heatmap) -> dict[str, object]:
 
 
 def _hidden(column: str, *, runs: int) -> bool:
-    """Whether the latency chart leaves a line out until the reader asks for it: several runs would be a thicket."""
+    """Whether the latency chart leaves a line out until the reader asks for it: several runs would be unreadable."""
     return column != "p95_ms" if runs > 2 else column == "p99_ms" and runs == 2
 
 

@@ -52,7 +52,7 @@ NO_OBJECTIVE = 'No objective of your own was set: add --slo "p95(steady) < 300ms
 
 
 def margin() -> str:
-    """Return within what a difference counts as none."""
+    """Return the margin within which a difference counts as none."""
     return f"±{100 * rules.MARGIN:g} %"
 
 

@@ -41,7 +41,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What each window is measured against, as natural logarithms of µs, and what it was found to be.
+    """What each window is measured against, as natural logarithms of µs, and its classification.
 
     Attributes:
         baseline: the normal p95 around it.
@@ -298,7 +298,7 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
     if not np.isnan(users).all():
         return float(np.nansum(in_flight) / max(1.0, np.nansum(users)))
     middle = in_flight[third : 2 * third + 1]
-    # As many in flight at every moment are users who only ever wait; thinking ones scatter like Poisson's.
+    # As many in flight at every moment means no think time; with think time the number scatters (Poisson).
     return 1.0 if len(middle) > 10 and middle.mean() > 3 and middle.var() < 0.2 * middle.mean() else None
 
 

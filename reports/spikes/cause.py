@@ -13,9 +13,9 @@ from reports.spikes.view import SpikeView
 class Cause(StrEnum):
     """Why p95 rose. The report uses these names; docs/terms.md explains each.
 
-    In the order in which their rules are tried: the first that holds is the cause. Causes in what measures come first,
-    as nothing measured while it was saturated says anything about the service; a cause in one part of the service comes
-    before one in all of it.
+    In the order in which their rules are tried: the first that holds is the cause. Causes in the measurement itself
+    come first, as nothing measured while it was saturated says anything about the service; a cause in one part of the
+    service comes before one in all of it.
     """
 
     GENERATOR = "load generator"

@@ -108,7 +108,7 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
 
 
 def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> list[Analysis]:
-    """Return what a run says; of a run against two targets what each side says."""
+    """Return what a run shows; of a run against two targets, what each side shows."""
     run = folder.ensure_sealed()
     run = run.model_copy(update={"prices": {**run.prices, **prices}})
     return [analyse(*side) for side in sides_of(folder, run)]

@@ -283,7 +283,7 @@ def _median(values: Floats) -> float | None:
 
 
 def _missing(found: Analysis) -> list[str]:
-    """Return what the folder could not say, a sentence each."""
+    """Return what the folder does not record, one sentence each."""
     said = []
     if not found.load.recorded and not found.load.damage:
         said.append("Users and the generator's own health: the run has no load.csv.")

@@ -13,7 +13,7 @@ from locust.argument_parser import LocustArgumentParser
 from loadtest.users.sides import shared_by_twins
 
 POOL_SIZE, PLACES_APART, WORKERS_APART = 1_000, 383, 191
-"""Applications that there are; how far on the next user begins, and the first one of the next worker. The first two
+"""Number of applications; the offset between users, and the first application of the next worker. The first two
 have no common divisor."""
 
 STATES = ("NC", "IN", "CA", "SD", "TX", "NY", "FL", "OH", "IL", "WA", "GA", "AZ")

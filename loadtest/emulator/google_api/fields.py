@@ -273,7 +273,7 @@ def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Ke
 
 
 def carried(before: Kept, now: Kept, form: Form) -> Kept:
-    """Return what is kept after an update in one form: it cannot speak of what only the other form knows."""
+    """Return what is kept after an update in one form, which cannot express fields of the other form."""
     unspoken = {field.name for field in FIELDS if field.use is Use.KEPT and not field.path(form)}
     return tuple(sorted({**{name: text for name, text in before if name in unspoken}, **dict(now)}.items()))
 

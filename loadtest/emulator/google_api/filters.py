@@ -74,10 +74,10 @@ def parse_clauses(text: str) -> list[Clause]:
 
 
 def parse_series_filter(text: str) -> SeriesFilter:
-    """Return a filter that selects one metric type, as ListTimeSeries wants it.
+    """Return a filter that selects one metric type, as ListTimeSeries requires it.
 
     Raises:
-        FilterError: it names no metric type or several, another resource, or a label that the resource has not.
+        FilterError: it names no metric type or several, another resource, or a label that the resource lacks.
     """
     clauses = parse_clauses(text)
     metrics = [clause.equals for clause in clauses if clause.field == "metric.type"]

@@ -1,4 +1,4 @@
-"""Keep who may call which service, as IAM would; nothing of it is enforced."""
+"""Store who may call which service, as IAM would; it is not enforced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what is missing or risky about a Cloud Run service before a long run, each with the command that cures it."""
+"""Say what is missing or risky about a Cloud Run service before a long run, each with the command that fixes it."""
 
 from __future__ import annotations
 
