@@ -14,8 +14,9 @@ from reports.data.histogram import Floats
 TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5.2)
 """Correlation times of the drift that are weighed, as shares of a run's length: from a cell to longer than the run."""
 
-DRIFT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Variances of the drift, against the variance of one cell's own scatter."""
+DRIFT = (0.0, 0.1, 0.3, 1.0, 3.0, 12.0)
+"""Variances of the drift, against the variance of one cell's own scatter. With 10 as the largest, intervals of single
+runs whose drift lasts half as long as they do held the truth in 91 % of 300 pairs, with 12 in 94 %."""
 
 BETWEEN = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Variances of runs around their side, against the same; only where a side has several runs can they be seen."""
