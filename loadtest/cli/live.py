@@ -11,10 +11,12 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
 
 from reports.data.formats import elapsed
 from reports.live.tally import worst
 from reports.live.wording import describe, objective_text
+from reports.render.charts import payload
 
 from ..core.access import Access, RequestHead
 from ..core.addresses import LOOPBACK
@@ -29,6 +31,9 @@ State = Literal["starting", "running", "ending", "reporting", "done", "failed"]
 
 EVERY_S = 1.0
 """The page gets something new at most so often."""
+
+POINTS_PER_S = 300.0
+"""Charts of more points are drawn less often: a point more of 1,000 is one pixel."""
 
 HOLD_S = 10.0
 """A question for news is answered after this long even without any."""
@@ -70,6 +75,10 @@ class LivePage:
         self._analysis = 0
         self._body = ""
         self._trouble = ""
+        self._drawing = threading.Lock()
+        self._charts: dict[str, Any] | None = None
+        self._number = 0
+        self._drawn_s = 0.0
         self._finished: str | None = None
         self._asked_s: float | None = None
         self._fetched = threading.Event()
@@ -188,8 +197,8 @@ class LivePage:
 
     # ---- what it answers
 
-    def answer_state(self, after: int) -> bytes:
-        """Return the state as JSON, as soon as it is newer than `after`."""
+    def answer_state(self, after: int, have: int) -> bytes:
+        """Return the state as JSON, as soon as it is newer than `after`; without data number `have` of the charts."""
         self._asked_s = time.monotonic()
         with self._news:
             self._news.wait_for(lambda: self._version > after, HOLD_S)
@@ -203,8 +212,19 @@ class LivePage:
                 "analysis": self._analysis,
             }
         if run is not None:
-            told |= _of_run(run)
+            told |= {"events": [describe(event) for event in run.events][-8:], "analysed_s": run.analysed_s}
+            told["drawn"] = self._drawn(run)
+            told["data"] = self._charts if told["drawn"] != have else None
         return json.dumps(told, allow_nan=False).encode()
+
+    def _drawn(self, run: LiveRun) -> int:
+        """Return the number of the newest data for the charts, made anew when they are due."""
+        with self._drawing:
+            now_s = time.monotonic()
+            if now_s - self._drawn_s >= max(EVERY_S, run.points / POINTS_PER_S) and (made := run.report_now()):
+                self._charts, self._drawn_s = payload(made, level=1), now_s
+                self._number += 1
+            return self._number
 
     def answer_body(self) -> bytes:
         """Return the parts of the page by the newest analysis."""
@@ -225,15 +245,10 @@ def _tile(name: str, value: str, small: str = "", *, tone: str = "") -> dict[str
     return {"name": name, "value": value, "small": small, "tone": tone}
 
 
-def _of_run(run: LiveRun) -> dict[str, Any]:
-    from reports.render.charts import payload
-
-    made = run.report_now()
-    return {
-        "events": [describe(event) for event in run.events][-8:],
-        "analysed_s": run.analysed_s,
-        "data": None if made is None else payload(made),
-    }
+def _number_in(query: str, name: str) -> int:
+    """Return a number of the query, −1 without one."""
+    text = parse_qs(query).get(name, [""])[0]
+    return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 def _be_nice() -> None:
@@ -298,8 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/":
             self._answer(200, render_shell().encode(), "text/html; charset=utf-8", policy=live_policy())
         elif path == "/state":
-            after = query.removeprefix("after=")
-            self._answer(200, page.answer_state(int(after) if after.isdecimal() and len(after) < 10 else -1))
+            self._answer(200, page.answer_state(_number_in(query, "after"), _number_in(query, "have")))
         elif path == "/body":
             self._answer(200, page.answer_body(), "text/html; charset=utf-8")
         elif path == "/report" and (report := page.answer_report()) is not None:

@@ -121,6 +121,11 @@ class LiveRun:
         """Return each objective, judged on the run so far."""
         return self._tally.so_far()
 
+    @property
+    def points(self) -> int:
+        """How many points its lines have."""
+        return self._tally.points.length
+
     def p95_ms(self) -> list[float]:
         """Return p95 of each point so far, NaN where nothing succeeded."""
         return [float(value) for value in self._tally.points.percentile_ms(0.95)]

@@ -34,10 +34,10 @@ COLOURS = 4
 """Runs beyond these share colours; their dashes and names still distinguish them."""
 
 
-def payload(report: Report) -> dict[str, Any]:
-    """Return everything the page's script needs, ready for JSON."""
+def payload(report: Report, *, level: int = 9) -> dict[str, Any]:
+    """Return everything the page's script needs, ready for JSON; `level` is that of gzip."""
     grid = _grid(report.runs)
-    packer = _Packer(grid)
+    packer = _Packer(grid, level)
     specs = [spec for chart in CHARTS if (spec := _time_chart(chart, report, packer)) is not None]
     specs += [spec for spec in (_percentiles(report), *_capacity(report)) if spec is not None]
     return {
@@ -118,8 +118,9 @@ def _grid(runs: Sequence[RunSummary]) -> _Grid:
 class _Packer:
     """Collects columns and packs them together."""
 
-    def __init__(self, grid: _Grid) -> None:
+    def __init__(self, grid: _Grid, level: int) -> None:
         self.grid = grid
+        self.level = level
         self._columns: list[npt.NDArray[np.float64]] = []
 
     def add(self, values: npt.NDArray[np.float64]) -> int:
@@ -140,7 +141,10 @@ class _Packer:
             )  # wraps around, as the script does
             planes.append(deltas.view(np.uint8).reshape(-1, 4).T.tobytes())
             scales.append(scale)
-        return {"packed": base64.b64encode(gzip.compress(b"".join(planes), mtime=0)).decode(), "scales": scales}
+        return {
+            "packed": base64.b64encode(gzip.compress(b"".join(planes), self.level, mtime=0)).decode(),
+            "scales": scales,
+        }
 
 
 def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, object] | None:
@@ -161,7 +165,7 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
         "generator": chart.generator,
         "series": series,
         "endpoints": _lines_by_endpoint(chart, report, packer),
-        "heat": None if heatmap is None else _heat(heatmap),
+        "heat": None if heatmap is None else _heat(heatmap, packer.level),
         "limits": _limits(report) if chart.main else [],
         "born": [
             {"at_s": instance.first_seen_s, "colour": colour(number, 2)}
@@ -236,9 +240,9 @@ def _lines_by_endpoint(chart: Chart, report: Report, packer: _Packer) -> dict[st
     return found
 
 
-def _heat(heatmap: Heatmap) -> dict[str, object]:
+def _heat(heatmap: Heatmap, level: int) -> dict[str, object]:
     """Return the counts of a heatmap, packed as the lines are: a column per band of latency."""
-    packer = _Packer(_Grid(heatmap.from_s, heatmap.step_s, len(heatmap.counts[0])))
+    packer = _Packer(_Grid(heatmap.from_s, heatmap.step_s, len(heatmap.counts[0])), level)
     for counts in heatmap.counts:
         packer.add(np.asarray(counts, dtype=np.float64))
     return {

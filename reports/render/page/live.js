@@ -77,12 +77,12 @@
     requestAnimationFrame(() => scrollTo(0, top));
   };
 
-  let [version, analysis, silent] = [-1, 0, 0];
+  let [version, analysis, drawn, silent] = [-1, 0, 0, 0];
   let begun = false;
   for (;;) {
     let told;
     try {
-      const answer = await ask(`/state?after=${version}`);
+      const answer = await ask(`/state?after=${version}&have=${drawn}`);
       told = await answer.json();
       if (!answer.ok) {
         say("failed", answer.status === 401 ? "open the address that `lt run` printed, with its key." : told.error);
@@ -111,7 +111,7 @@
       if (told.data && byId("body").firstChild) {
         if (begun) await ltCharts.update(told.data);
         else await ltCharts.begin(told.data);
-        begun = true;
+        [begun, drawn] = [true, told.drawn];
       }
     } catch (error) { // the next news, and the end above all, are still shown
       console.error(error);
