@@ -154,8 +154,9 @@ def watch(
                     return End(interrupted=True, reasons=(FORCED,))
                 interrupted = True
                 fleet.stop()
-    run = folder.read_run()
-    if code != 0 and not interrupted and follower.look(time.monotonic()).snapshot.requests == 0:
+    run, last = folder.read_run(), follower.look(time.monotonic())
+    elapsed_s = _recorded_until_s(elapsed_s, last)
+    if code != 0 and not interrupted and last.snapshot.requests == 0:
         raise _no_load(fleet, run, code)
     early = None if interrupted or aborted or reached else _ended_by_scenario(run, planned_s)
     reasons = [*filter(None, (aborted, early)), *fleet.reasons]
@@ -164,6 +165,19 @@ def watch(
     if code and not fleet.reasons and not _is_known(code, run):
         reasons.append(_ended_with(code))
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
+
+
+def _recorded_until_s(elapsed_s: float | None, last: Look) -> float | None:
+    """Return how far the load had come when it ended: by the last look at it, or by what was recorded after that.
+
+    On a busy machine seconds may lie between two looks; what the workers reported meanwhile tells that they went on.
+    """
+    begin_ns = last.snapshot.load_start_ns
+    if begin_ns is None:
+        return elapsed_s
+    ends_s = [(int(rows.end_ns.max()) - begin_ns) / 1e9 for rows in last.new if rows.end_ns.size]
+    lines_s = [float(line["time_s"]) + 1 - begin_ns / 1e9 for line in last.lines]  # whole seconds, rounded down
+    return max([elapsed_s or 0.0, *ends_s, *lines_s])
 
 
 def _no_load(fleet: Fleet, run: Run, code: int) -> FleetError:

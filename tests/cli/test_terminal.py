@@ -8,12 +8,15 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from loadtest.cli.terminal import visible
-from loadtest.runs.watch import _ended_early
+from loadtest.fleet.progress import _recent
+from loadtest.runs.watch import _ended_early, _recorded_until_s
 from tests.conftest import ROOT
+from tests.recording.live import flushed, load_line, looked
 
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -115,3 +118,15 @@ console.say("the end")
         assert process.wait(30) == 0, text.decode()
     for expected in (b"waiting for it", b"a sentence", b"a block", b"a table", b"of somebody else", b"the end"):
         assert expected in text
+
+
+def test_looks_that_came_late_do_not_end_a_run_early() -> None:
+    """The last look was at 0.2 s, then the machine was busy; by what was recorded since, the load went on to 2 s."""
+    late = looked(9.0, flushed(2), [load_line(0), load_line(1)])
+    assert _recorded_until_s(0.2, replace(late, lines=())) == 0.2
+    assert _recorded_until_s(0.2, late) == 2.0
+    with_rows = replace(late, lines=(), new=(_recent(flushed(2)[1], 9.0),))
+    found = _recorded_until_s(0.2, with_rows)
+    assert found is not None
+    assert 1 < found <= 2
+    assert _recorded_until_s(None, replace(late, snapshot=replace(late.snapshot, load_start_ns=None))) is None
