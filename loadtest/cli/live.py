@@ -218,7 +218,7 @@ class LivePage:
         return json.dumps(told, allow_nan=False).encode()
 
     def _drawn(self, run: LiveRun) -> int:
-        """Return the number of the newest data for the charts, made anew when they are due."""
+        """Return the number of the newest data for the charts, computed again when they are due."""
         with self._drawing:
             now_s = time.monotonic()
             if now_s - self._drawn_s >= max(EVERY_S, run.points / POINTS_PER_S) and (made := run.report_now()):

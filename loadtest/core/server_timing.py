@@ -8,7 +8,7 @@ ENTRY = "predict"
 """The entry that holds the time the service itself worked on a request, as `predict;dur=1.5` (in ms)."""
 
 MAX_US = int(MAX_LATENCY_MS) * 1000
-"""Larger durations are none that a row can have; they are rejected."""
+"""A row cannot hold larger durations; they are rejected."""
 
 
 def us_of_ms(text: str | bytes) -> int:

@@ -122,7 +122,7 @@ class LocalCloudRun:
             self._on_event(event)
 
     def permit_command(self, template: RevisionTemplate) -> None:
-        """Let services run this template's command from now on, as the one that the emulator was started with."""
+        """Allow services to run this template's command from now on, like the one given at the start."""
         self._commands.add(self._argv(template))
 
     def _argv(self, template: RevisionTemplate) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from .scenario import Scenario
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
-    """The processes that make the load, as `lt run` parses them.
+    """Options of the processes that make the load, as `lt run` parses them.
 
     Attributes:
         workers: processes started on this machine.

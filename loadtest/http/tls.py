@@ -48,7 +48,7 @@ class TlsLayer:
         return self._outgoing.read(), True
 
     def encrypt(self, data: bytes) -> bytes:
-        """Return `data` as TLS records, behind whatever TLS itself has to send."""
+        """Return `data` as TLS records, after anything that TLS itself has to send."""
         sent = self._object.write(data)
         while sent < len(data):  # a record holds at most 16 KiB
             sent += self._object.write(memoryview(data)[sent:])

@@ -60,7 +60,7 @@ class Document:
 
     @property
     def file_name(self) -> str:
-        """The service's name as a Python module may have it."""
+        """The service's name as a valid Python module name."""
         info = self.spec.get("info")
         title = str(info.get("title", "")) if isinstance(info, dict) else ""
         return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40] or "service"

@@ -29,7 +29,7 @@ class Found(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one question found.
+    """The result of one probe.
 
     Attributes:
         found: NOTHING: no connection; SILENT: closed without a word; SLOW: no answer in time; HTTP2: a server that

@@ -130,7 +130,7 @@ def _wrapped(raised: BaseException) -> Iterator[object]:
 
 
 def _is_timeout(reason: BaseException) -> bool:
-    """Whether it is a timeout: every HTTP library has a class of its own, named alike."""
+    """Whether it is a timeout: every HTTP library has its own class, with a similar name."""
     named = isinstance(reason, TimeoutError) or "timeout" in type(reason).__name__.lower()
     return named or _grpc_code(reason) == "DEADLINE_EXCEEDED"
 

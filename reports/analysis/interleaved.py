@@ -23,7 +23,7 @@ from reports.data.window import Window
 from reports.model import ComparedLine, Comparison
 
 ONE_RUN = frozenset({"outcome", "length", "limits", "target", "peak users"})
-"""What the sides of one run may differ in without being compared unfairly: it was one plan for both."""
+"""Differences between the sides of one run that do not make their comparison unfair: both followed one plan."""
 
 
 def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Comparison:

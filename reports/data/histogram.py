@@ -104,7 +104,7 @@ class Tally:
     def pieces(self) -> Iterator[_Counted]:
         """Yield the distinct keys in ascending order and how often each was counted, a piece at a time.
 
-        Runs are let go as they are used up, so that what is made of the pieces takes their place in memory.
+        Runs are released as they are consumed, so that the result takes their place in memory.
         """
         self._settle()
         samples = [run.offsets[:: self.PIECE // 4].astype(np.int64) + run.first for run in self._runs]

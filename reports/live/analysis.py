@@ -55,7 +55,7 @@ class Budget:
         return (news or now_s - self._last_s >= QUIET_S) and self.saved_s >= self.cost_s
 
     def paid(self, now_s: float, cost_s: float) -> None:
-        """Take note of what an analysis has cost, in s of CPU."""
+        """Record the CPU time of an analysis, in s."""
         if self._last_s is not None:
             self.saved_s -= cost_s
             self.cost_s = cost_s
