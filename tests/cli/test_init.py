@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,7 @@ IN_CI = ("upload", "kserve", "enums_and_patterns")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.long) for name in REAL]
 )
@@ -90,8 +92,10 @@ def test_init_then_run_is_answered(name: str, tmp_path: Path) -> None:
     """At least 99 % of the requests of a real run are 2xx, for each service."""
     with serving(REAL[name]()) as url:
         out = tmp_path / "scenario.py"
-        assert lt("init", url, "--out", str(out)).code == 0
-        base = lt("run", "-s", str(out), "-t", url, *PLAN, "--runs", str(tmp_path / "runs"))
+        written = lt("init", url, "--out", str(out))
+        assert written.code == 0
+        (target,) = re.findall(r"--target (\S+)", written.err)  # with the path that the document's server has
+        base = lt("run", "-s", str(out), "-t", target, *PLAN, "--runs", str(tmp_path / "runs"))
     found = rows(tmp_path / "runs")
     assert len(found) >= 10, base.err
     assert ((found.status >= 200) & (found.status < 300)).mean() >= 0.99
