@@ -63,6 +63,9 @@ COLUMNS: Mapping[str, str] = {
 }
 """The columns of a frame and the `array` type code each is packed with."""
 
+ABSENT: Mapping[str, int] = {"late_us": -1, "status": 0, "instance_age_ms": -1, "server_us": -1}
+"""What a column that may be null holds where the value is not known."""
+
 SIDES = ("", "a", "b")
 """Which of two targets a request went to, in a run against two (`lt ab`)."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .frames import OUTCOMES, SIDES, Frame
+from .frames import ABSENT, OUTCOMES, SIDES, Frame
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -53,38 +53,23 @@ def rows_of(frame: Frame, *, clock_offset_us: float = 0.0) -> pa.RecordBatch:
     strings = pa.array(frame.strings, pa.string())
     start = column["start"] + round(clock_offset_us * 1000)
 
-    def text(name: str) -> pa.Array:
+    def indexed(name: str, *, nullable: bool, values: pa.Array = strings) -> pa.Array:
         index = column[name].astype(np.int32)
-        return pa.DictionaryArray.from_arrays(pa.array(index, mask=index == 0), strings)
+        return pa.DictionaryArray.from_arrays(pa.array(index, mask=index == 0 if nullable else None), values)
 
-    def optional(name: str, absent: int, kind: pa.DataType) -> pa.Array:
-        return pa.array(column[name], kind, mask=column[name] == absent)
-
-    def required(name: str) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(pa.array(column[name].astype(np.int32)), strings)
-
-    constant = pa.DictionaryArray.from_arrays(pa.array(np.zeros(frame.rows, np.int32)), pa.array([frame.worker]))
-    outcomes = pa.DictionaryArray.from_arrays(pa.array(column["outcome"].astype(np.int32)), pa.array(list(OUTCOMES)))
-    side = pa.array(column["side"].astype(np.int32), mask=column["side"] == 0)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(start).cast(SCHEMA.field("start").type),
-            pa.array(column["latency_us"]),
-            optional("late_us", -1, pa.int64()),
-            required("name"),
-            required("method"),
-            optional("status", 0, pa.int16()),
-            outcomes,
-            text("error"),
-            pa.array(column["bytes"]),
-            text("instance"),
-            optional("instance_age_ms", -1, pa.int64()),
-            optional("server_us", -1, pa.int64()),
-            constant,
-            pa.DictionaryArray.from_arrays(side, pa.array(list(SIDES))),
-        ],
-        schema=SCHEMA,
-    )
+    columns = {
+        "start": pa.array(start).cast(SCHEMA.field("start").type),
+        "latency_us": pa.array(column["latency_us"]),
+        "bytes": pa.array(column["bytes"]),
+        "outcome": indexed("outcome", nullable=False, values=pa.array(list(OUTCOMES))),
+        "side": indexed("side", nullable=True, values=pa.array(list(SIDES))),
+        "worker": pa.DictionaryArray.from_arrays(pa.array(np.zeros(frame.rows, np.int32)), pa.array([frame.worker])),
+    }
+    for name in ("name", "method", "error", "instance"):
+        columns[name] = indexed(name, nullable=SCHEMA.field(name).nullable)
+    for name, absent in ABSENT.items():
+        columns[name] = pa.array(column[name], SCHEMA.field(name).type, mask=column[name] == absent)
+    return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _numpy(values: array[int]) -> npt.NDArray[np.int64]:
