@@ -82,5 +82,30 @@ def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
         browser.close()
 
 
+def test_a_run_in_which_nothing_has_succeeded_yet_is_shown(tmp_path: Path) -> None:
+    """Without a latency the page has no main chart and no controls; the other charts are drawn all the same."""
+    run = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS)))
+    with sync_playwright() as playwright, LivePage() as live:
+        browser = launch(playwright)
+        page = browser.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(live.url)
+        live.follow(run, float(SECONDS))
+        for at, frame in enumerate(flushed(6, failed_ratio=1.0)):
+            look = looked(at + 1.0, [frame], [load_line(at)])
+            run.add(look)
+            live._told_s = 0.0
+            live.show(look, waits_for="", ending=False)
+        page.wait_for_selector("html[data-ready]", timeout=60_000)
+        assert page.locator("#latency").count() == 0
+        assert page.locator("#failed canvas").count() == 1
+        page.locator("#failed").focus()
+        page.keyboard.press("Home")
+        assert said == []
+        browser.close()
+
+
 def contains(page: Page, selector: str, text: str) -> None:
     page.locator(selector, has_text=text).first.wait_for(state="attached", timeout=30_000)

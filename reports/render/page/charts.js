@@ -259,9 +259,10 @@
     for (const { plot } of charts) if (plot && plot !== from) plot.setScale("x", { min: range[0], max: range[1] });
     linking = false;
     const whole = range[0] <= first && range[1] >= last;
+    if (!byId("range")) return; // a page without the main chart has no controls
     byId("range").textContent = whole ? `the whole run, ${elapsed(last + step - Math.min(0, first))}`
       : `${onClock(range[0])} to ${onClock(range[1])}`;
-    if (byId("whole")) byId("whole").disabled = whole;
+    byId("whole").disabled = whole;
   };
   const zoom = (from, to) => {
     clearCursor();
@@ -274,11 +275,11 @@
     chart.values.forEach((value, i) => {
       value.textContent = index == null ? "" : number(columns[chart.spec.series[i].column][index], unitOf(chart.spec, i));
     });
-    byId("at").textContent = index == null ? "" : `${elapsed(times[index])} after the load began · `
+    if (byId("at")) byId("at").textContent = index == null ? "" : `${elapsed(times[index])} after the load began · `
       + page.runs.map((run, i) => `${utc(times[index], i)} UTC${page.runs.length > 1 ? ` (${run.name})` : ""}`).join(" · ");
   };
   const say = (chart, index) => {
-    byId("spoken").textContent = `${elapsed(times[index])}: ` + chart.spec.series
+    if (byId("spoken")) byId("spoken").textContent = `${elapsed(times[index])}: ` + chart.spec.series
       .map((series, i) => (chart.shown[i] ? `${series.name} ${number(columns[series.column][index], unitOf(chart.spec, i))}` : ""))
       .filter(Boolean).join(", ");
   };
