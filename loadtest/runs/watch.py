@@ -155,13 +155,12 @@ def watch(
                 interrupted = True
                 fleet.stop()
     run, last = folder.read_run(), follower.look(time.monotonic())
-    elapsed_s = _recorded_until_s(elapsed_s, last)
     if code != 0 and not interrupted and last.snapshot.requests == 0:
         raise _no_load(fleet, run, code)
     early = None if interrupted or aborted or reached else _ended_by_scenario(run, planned_s)
     reasons = [*filter(None, (aborted, early)), *fleet.reasons]
     if not (interrupted or reasons or code or reached or _rows_ran_out(run)):
-        reasons += filter(None, [_ended_early(elapsed_s, planned_s)])
+        reasons += filter(None, [_ended_early(_recorded_until_s(elapsed_s, last), planned_s)])
     if code and not fleet.reasons and not _is_known(code, run):
         reasons.append(_ended_with(code))
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
