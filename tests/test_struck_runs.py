@@ -107,5 +107,7 @@ def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Pat
         )
     report = lt("report", "latest", "--runs", str(tmp_path), "--format", "text")
     record = find_run(tmp_path, "latest").read_run()
-    assert (report.code, "Traceback" in report.err) == (ExitCode.UNDECIDED, False), report
+    # A request that was in flight as it was killed is a failed one, and may be more than 1 % of a few.
+    assert report.code in (ExitCode.UNDECIDED, ExitCode.MISSED), report
+    assert "Traceback" not in report.err
     assert record.outcome is not Outcome.COMPLETE
