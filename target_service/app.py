@@ -181,13 +181,20 @@ async def _refuse(_request: Request, error: Exception) -> Response:
     return _refusal(error.errors())
 
 
+def _is_small(value: object) -> bool:
+    """Whether a value that came is sent back: no object or list, and no integer that JSON's writer refuses."""
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 64
+    return value is None or isinstance(value, str | float)
+
+
 def _refusal(problems: Sequence[Any]) -> Response:
     detail = [
         {
             "loc": ["body", *problem["loc"]],
             "msg": problem["msg"],
             "type": problem["type"],
-            **({"input": problem["input"]} if isinstance(problem["input"], str | float | int | None) else {}),
+            **({"input": problem["input"]} if _is_small(problem["input"]) else {}),
         }
         for problem in problems
     ]

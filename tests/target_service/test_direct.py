@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from target_service.app import create_app, create_instance
@@ -56,6 +56,7 @@ async def answers_of(model: Model, path: str, options: dict[str, Any]) -> list[t
     return found
 
 
+@example(body=b'{"term_months": 123456789012345678901234567890}', path="/predict", content_type="")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(
     body=BODIES,
