@@ -33,6 +33,15 @@ def get(url: str) -> str:
         return text
 
 
+BEFORE: set[str] = set()
+"""What killed tests have left on this machine before."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def before() -> None:
+    BEFORE.update(leftovers([]))
+
+
 def leftovers(pids: list[int]) -> list[str]:
     """Return what is still there of these processes, and of cgroups and folders without a living owner."""
     found = [f"process {pid}" for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
@@ -45,7 +54,8 @@ def leftovers(pids: list[int]) -> list[str]:
         for group in place.glob(rooms.PREFIX + "*")
         if group.name.removeprefix(rooms.PREFIX) not in {room.mark for room in rooms.rooms()}
     ]
-    return [*found, *(str(room.path) for room in rooms.dead_rooms()), *map(str, slices)]
+    left = [*(str(room.path) for room in rooms.dead_rooms()), *map(str, slices)]
+    return [*found, *(path for path in left if path not in BEFORE)]
 
 
 def family(pid: int) -> list[int]:
