@@ -26,6 +26,8 @@ ORDER = (
     "memory",
     "sizing",
     "startup",
+    "users",
+    "live",
 )
 HERE = Path(__file__).parent
 
