@@ -93,7 +93,7 @@ def lt(*words: str, timeout_s: float = 90.0) -> Done:
     return Done(process.returncode, out, err)
 
 
-def _heed_ctrl_c() -> None:
+def heed_ctrl_c() -> None:
     """In the child: SIGINT as at a terminal, also where the tests themselves run in the background and ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -112,7 +112,7 @@ def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subpr
         text=True,
         env={**os.environ, **(env or {})},
         start_new_session=True,
-        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - one system call, and pytest has one thread
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - one system call, and pytest has one thread
     )
     try:
         yield process
