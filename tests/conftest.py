@@ -21,6 +21,10 @@ from hypothesis import settings
 settings.register_profile("fixed", derandomize=True)  # the same examples in every run: a test that fails fails again
 settings.load_profile("fixed")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background: what the tests start would ignore Ctrl-C as well, as it does at no terminal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = Path(__file__).parent.parent
 T = TypeVar("T")
 Until = Callable[..., object]
@@ -93,11 +97,6 @@ def lt(*words: str, timeout_s: float = 90.0) -> Done:
     return Done(process.returncode, out, err)
 
 
-def heed_ctrl_c() -> None:
-    """In the child: SIGINT as at a terminal, also where the tests themselves run in the background and ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block.
@@ -112,7 +111,6 @@ def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subpr
         text=True,
         env={**os.environ, **(env or {})},
         start_new_session=True,
-        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - one system call, and pytest has one thread
     )
     try:
         yield process

@@ -84,7 +84,11 @@ def test_an_installed_lt_emulates(installed: Path, tmp_path: Path, until: Until)
     with (
         said.open("w") as out,
         subprocess.Popen(
-            [installed / "lt", "emulate", "--port", "0"], cwd=tmp_path, env=outside(tmp_path), stdout=out, stderr=out
+            [installed / "lt", "emulate", "--port", "0"],
+            cwd=tmp_path,
+            env=outside(tmp_path),
+            stdout=out,
+            stderr=out,
         ) as emulator,
     ):
         try:
@@ -94,7 +98,11 @@ def test_an_installed_lt_emulates(installed: Path, tmp_path: Path, until: Until)
                 assert answer.status == 200
         finally:
             emulator.send_signal(signal.SIGINT)
-        assert emulator.wait(60) == 0, said.read_text()
+            try:
+                code = emulator.wait(60)
+            finally:
+                emulator.kill()
+        assert code == 0, said.read_text()
     assert "Traceback" not in said.read_text()
 
 

@@ -24,7 +24,7 @@ from loadtest.core.addresses import free_port
 from loadtest.core.errors import LoadTestError
 from loadtest.recording.catalogue import find_run
 from tests.cases.harness import CASES, Ran
-from tests.conftest import ROOT, Done, heed_ctrl_c
+from tests.conftest import ROOT, Done
 
 CLIENTS = ("Fast", "Open", "Stock", "StockFast", "Custom")
 USERS_OF_A_KIND = 2
@@ -219,7 +219,6 @@ def drive(target: Target, behaviour: Behaviour, end: str, room: Path) -> Cell:
             stdout=out,
             stderr=subprocess.STDOUT,
             env=environment,
-            preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - one system call, and pytest has one thread
         )
         try:
             started_s = wait_for_load(process, runs, room / "out")

@@ -259,7 +259,6 @@ def test_a_run_that_is_ended_as_its_fleet_starts_leaves_no_process(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - as at a terminal
     )
     try:
         fleet = until(lambda: _two_children(process.pid), "the fleet's processes")

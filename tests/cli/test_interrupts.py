@@ -34,7 +34,6 @@ def test_an_interrupt_as_the_interpreter_ends_does_not_change_the_exit_code(what
         [sys.executable, "-c", AT_THE_VERY_END],
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - as at a terminal
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ending\n"
