@@ -1,7 +1,7 @@
 # `make demo` and `make test` are the whole set-up: they create .venv from the lock and use it.
 PY := .venv/bin/python
 READY := .venv/.ready
-# CI sets 1: a test that starts real processes may meet a busy machine; one that fails twice has failed.
+# CI sets 1 and 2: a test that starts real processes may meet a busy machine.
 RERUNS ?= 0
 # Processes that tests run in; most of them wait for processes that they started.
 JOBS ?= 2
@@ -20,7 +20,7 @@ demo: $(READY)  ## the main job: 300 users against the bundled service, recorded
 test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 
-slow: $(READY)  ## the tests that take long or need extra tools: about 25 min on 2 cores
+slow: $(READY)  ## the tests that take long or need extra tools: about 30 min on 2 cores
 	$(PY) -m pytest -m "slow and not long" -n $(JOBS) --dist loadfile --timeout 1200 --reruns $(RERUNS) $(SLOW)
 
 long: $(READY)  ## the sweeps: every client × behaviour × end, thousands of commands and damaged runs (about an hour)
