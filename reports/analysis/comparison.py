@@ -15,7 +15,7 @@ from reports.analysis.analysis import Analysis
 from reports.analysis.comparability import differences
 from reports.analysis.phases import PhaseName
 from reports.data import formats, rules
-from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints, bin_of
+from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints, above_quantile
 from reports.data.window import Window
 from reports.model import ComparedLine, Comparison
 
@@ -164,7 +164,7 @@ def _seen(part: RunWindow) -> list[_Seen]:
         if lacking or not total:
             found.append(_Seen(float(log), np.empty(0), lacking))
             continue
-        above = counts[:whole, int(bin_of(np.array([math.exp(log)]))[0]) + 1 - grid.first_bin :].sum(axis=1)
+        above = above_quantile(counts[:whole], p)
         sent = counts[:whole].sum(axis=1)
         surplus = (above - above.sum() / max(1, sent.sum()) * sent) / max(1e-9, sent.mean())
         near = rules.NEAR_QUANTILE * min(p, 1 - p)
@@ -174,9 +174,9 @@ def _seen(part: RunWindow) -> list[_Seen]:
     return found
 
 
-def _resting_on_few(above: Ints, p: float) -> str:
+def _resting_on_few(above: Floats, p: float) -> str:
     """Return a sentence where the requests above a quantile came in a few bursts: then it rests on how many came."""
-    bursts = float(above.sum()) ** 2 / max(1.0, float((above.astype(np.float64) ** 2).sum()))
+    bursts = float(above.sum()) ** 2 / max(1.0, float((above**2).sum()))
     if bursts >= min(rules.BURSTS_AT_LEAST, len(above) / 6):
         return ""
     return f"p{p * 100:g} rests on about {max(1, round(bursts))} bursts of slow requests: too few to compare"

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from reports.data.distributions import normal_below
-from reports.data.histogram import Floats
+from reports.data.histogram import BIN_VARIANCE, Floats
 
 TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5.2)
 """Correlation times of the drift that are weighed, as shares of a run's length: from a cell to longer than the run."""
@@ -23,10 +23,6 @@ BETWEEN = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 CELLS = 60
 """A run is cut into about so many cells: enough to see drift that lasts for a twentieth of it."""
-
-
-BIN_VARIANCE = float(np.log(1 + 1 / 128) ** 2 / 12)
-"""A value stands for its bin: a uniform error of 0.8 % at most, also where a service never varies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from reports.analysis.confidence import Multiplier, block_length, block_weights, multiplier
 from reports.data import rules
-from reports.data.histogram import BINS, MIDDLE_US, Floats, lower_us
+from reports.data.histogram import BIN_VARIANCE, BINS, MIDDLE_US, Floats, above_quantile, lower_us
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -24,6 +24,9 @@ CELLS = 300
 BLOCKS = 15
 """A window is resampled in so many stretches, or fewer where its differences stay correlated for longer: a drift of one
 side that is small against the scatter of a cell is not seen by its correlation, and adds up all the same."""
+
+BEYOND_MOMENTS = 6.0
+"""Deviations: m moments, all on one side, make a difference of about √m, and fewer than 8 of them are too few."""
 
 BLOCKS_AT_LEAST = 6
 """An interval from fewer independent stretches of time is no better than a guess."""
@@ -106,17 +109,18 @@ def estimates(
     length = max(-(-cells // BLOCKS), *correlated, 1)
     weights = block_weights(cells, length)
     blocks = cells / length
+    scatter = sum(cells / max(1.0, float(total.sum())) for total in totals)
     drawn = [weights @ row for row in latency]
     for name in statistics:
         if name in QUANTILES:
             p = QUANTILES[name]
             own, many = ([_log_quantile(item, columns.start, p) for item in each] for each in (totals, drawn))
-            lacking = _lacking(totals, p, length_s, blocks) or _few_moments(influences[name], name)
-            yield _ratio(name, own, many, blocks, lacking)
+            lacking = _lacking(totals, p, length_s, blocks)
+            yield _ratio(name, own, many, blocks, lacking, _few_moments(influences[name], name, p * (1 - p) * scatter))
         elif name == "mean":
             own, many = ([_log_mean(item, columns.start) for item in each] for each in (totals, drawn))
-            lacking = _lacking(totals, 0.5, length_s, blocks) or _few_moments(influences[name], name)
-            yield _ratio(name, own, many, blocks, lacking)
+            lacking = _lacking(totals, 0.5, length_s, blocks)
+            yield _ratio(name, own, many, blocks, lacking, _few_moments(influences[name], name, BIN_VARIANCE * scatter))
         elif name == "throughput":
             with np.errstate(divide="ignore"):
                 own, many = ([np.log(item.sum(axis=1)) for item in each] for each in (totals, drawn))
@@ -125,20 +129,18 @@ def estimates(
             yield _errors((a.sent, a.failed), (b.sent, b.failed), weights, blocks, length_s)
 
 
-def _ratio(name: str, own: list[Floats], many: list[Floats], blocks: float, lacking: str) -> Estimate:
+def _ratio(name: str, own: list[Floats], many: list[Floats], blocks: float, lacking: str, few: str = "") -> Estimate:
+    """Return the estimate; `few` is the reason not to decide where the difference may come from a few moments alone."""
     a, b = (float(each[0]) for each in own)
     with np.errstate(invalid="ignore"):
         spread = many[1] - many[0]
     spread = spread[np.isfinite(spread)]
-    return Estimate(
-        name,
-        math.exp(a),
-        math.exp(b),
-        b - a,
-        _widened(float(spread.std()), blocks) if len(spread) else math.nan,
-        blocks,
-        lacking or ("" if math.isfinite(b - a) and len(spread) else "no request succeeded"),
-    )
+    deviation = _widened(float(spread.std()), blocks) if len(spread) else math.nan
+    if not lacking and not (math.isfinite(b - a) and len(spread)):
+        lacking = "no request succeeded"
+    elif not lacking and abs(b - a) < BEYOND_MOMENTS * deviation:
+        lacking = few
+    return Estimate(name, math.exp(a), math.exp(b), b - a, deviation, blocks, lacking)
 
 
 def _widened(deviation: float, blocks: float) -> float:
@@ -183,10 +185,8 @@ def _influence(
     for counts, total in zip(latency, totals, strict=True):
         if not total.sum():
             return None
-        log_us = float(_log_quantile(total, first_bin, p)[0])
-        column = int(np.searchsorted(_LOG_EDGES, log_us, side="right")) - first_bin
-        above, sent = counts[:, column:].sum(axis=1), counts.sum(axis=1)
-        found.append((above - above.sum() / sent.sum() * sent) / sent.mean())
+        sent = counts.sum(axis=1)
+        found.append((above_quantile(counts, p) - (1 - p) * sent) / sent.mean())
     return np.asarray(found[1] - found[0], dtype=np.float64)
 
 
@@ -204,11 +204,17 @@ def _influence_on_mean(
     return np.asarray(found[1] - found[0], dtype=np.float64)
 
 
-def _few_moments(influence: Floats | None, name: str) -> str:
-    """Return a sentence where a difference rests on a few stretches of time: then it is a count of events."""
+def _few_moments(influence: Floats | None, name: str, variance: float) -> str:
+    """Return a sentence where a difference rests on a few stretches of time: then it is a count of events.
+
+    Args:
+        influence: how each cell moves the difference.
+        name: of the statistic.
+        variance: of a cell's influence that comes from single requests, as they scatter in any cell.
+    """
     if influence is None:
         return ""
-    square = influence**2
+    square = influence**2 + variance
     moments = float(square.sum()) ** 2 / max(1e-300, float((square**2).sum()))
     if moments >= min(rules.BURSTS_AT_LEAST, len(influence) / 6):
         return ""

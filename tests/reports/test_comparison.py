@@ -83,3 +83,17 @@ def test_unlike_runs_are_said_to_be_unlike(tmp_path: Path) -> None:
 def test_the_same_run_twice_is_no_difference(tmp_path: Path, statistic: str) -> None:
     one = told(tmp_path, 5)
     assert line(compare([one], [one]), statistic).difference_ratio == 0
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.2, 5.0])
+@pytest.mark.parametrize("users", [5.0, 40.0])
+def test_services_that_hardly_vary_are_told_apart_and_equal_ones_are_equal(
+    tmp_path: Path, users: float, factor: float
+) -> None:
+    """Nearly every request is in one bin of the histogram: what stalls now and then decides nothing about the rest."""
+    steady = replace(STORY, seconds=90, users=users, drift=0.0, sigma=0.001, tail=0.0)
+    found = line(compare([told(tmp_path, 1, steady)], [told(tmp_path, 2, replace(steady, shift=factor))]), "p50")
+    assert found.verdict == (Verdict.SLOWER if factor > 1 else Verdict.EQUIVALENT), found
+    assert found.low_ratio is not None
+    assert found.high_ratio is not None
+    assert found.low_ratio - 0.01 <= factor - 1 <= found.high_ratio + 0.01

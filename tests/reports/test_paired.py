@@ -103,6 +103,25 @@ def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
     assert "moments of the run" in p99.lacking
 
 
+@pytest.mark.parametrize("per_s", [5, 40])
+@pytest.mark.parametrize("stalls", [0, 2, 4])
+def test_two_services_that_hardly_vary_are_told_apart_and_equal_ones_are_equal(per_s: int, stalls: int) -> None:
+    """Nearly every request is in one bin: a few that stall on one side decide nothing about the rest."""
+    rng = np.random.default_rng(7)
+    for factor in (1.0, 1.2, 5.0):
+        counts = GrowingCounts()
+        for at in (0, 1):
+            start_s = np.sort(rng.random(per_s * 120) * 120)
+            latency_us = 100_000 * (factor if at else 1.0) * (1 + 0.001 * rng.random(len(start_s)))
+            stalled = np.isin(start_s.astype(int), 17 + 25 * np.arange(stalls)) & (at == 1)
+            counts.add(at, start_s.astype(np.int64), bin_of(np.where(stalled, 1.5 * latency_us, latency_us)))
+        (p50,) = estimates(*counts.window(0, 120), length_s=120, statistics=("p50",))
+        low, high = p50.interval(120, always_valid=False)
+        assert p50.lacking == ""
+        assert low - 0.008 <= math.log(factor) <= high + 0.008
+        assert high - low < 0.02
+
+
 def test_values_that_stay_correlated_for_longer_are_resampled_in_longer_blocks() -> None:
     rng = np.random.default_rng(1)
     lengths = []
