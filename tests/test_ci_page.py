@@ -92,7 +92,9 @@ def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> No
     finally:
         with suppress(OSError, ValueError):  # a step failed before the one that stops the service
             os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
-    assert "Missed" in (tmp_path / "summary-pull-request.md").read_text()
+    summary = (tmp_path / "summary-pull-request.md").read_text()
+    assert "Missed" in summary
+    assert "pull-request is slower than main by more than 5 %" in summary
 
 
 def _wait_for_its_end(pid_file: Path, *, within_s: float = 30) -> None:

@@ -302,6 +302,13 @@ def _difference(report: Report) -> Card:
     text = verdict_text(line, comparison)
     lines.append(f"{text[:1].upper()}{text[1:]}.")
     tone = COMPARED_TONES.get(line.verdict, "unsure")
+    median = _line_of(comparison, line.scope, "p50")
+    if line.low_ratio is None and median and median.verdict in {"slower", "faster"}:
+        interval = compared_interval(median)
+        lines.append(
+            f"p50 {f.change(median.difference_ratio)} (95 % interval {interval}): {verdict_text(median, comparison)}."
+        )
+        tone = "bad" if median.verdict == "slower" else tone
     return Card(heading, f"p95 {f.change(line.difference_ratio)}", "unsure" if unfair else tone, tuple(lines))
 
 
@@ -309,6 +316,10 @@ def main_line(comparison: Comparison) -> ComparedLine | None:
     """Return the line the card shows: p95 of the steady phase, else of the whole run."""
     p95 = {line.scope: line for line in comparison.lines if line.statistic == "p95"}
     return p95.get("steady") or p95.get("all") or next(iter(p95.values()), None)
+
+
+def _line_of(comparison: Comparison, scope: str, statistic: str) -> ComparedLine | None:
+    return next((line for line in comparison.lines if (line.scope, line.statistic) == (scope, statistic)), None)
 
 
 def compared_value(line: ComparedLine, ms: float | None, value: float | None) -> str:
