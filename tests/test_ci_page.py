@@ -94,7 +94,7 @@ def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> No
             os.kill(int((tmp_path / "service.pid").read_text()), signal.SIGTERM)
     summary = (tmp_path / "summary-pull-request.md").read_text()
     assert "Missed" in summary
-    assert "pull-request is slower than main by more than 5 %" in summary
+    assert "ull-request is slower than main by more than 5 %" in summary
 
 
 def _wait_for_its_end(pid_file: Path, *, within_s: float = 30) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reports.data import formats as f
 from reports.data.timeline import CHARTS
 from reports.model import ComparedLine, Comparison, Report
-from reports.render import sentences
+from reports.render import comparing, sentences
 from reports.render.columns import quantile_cell, table_of
 from reports.render.tree import Beside, Block, Cell, Charts, Column, Section, Table, Words
 
@@ -62,7 +62,7 @@ def _compared_columns(pair: Comparison) -> tuple[Column, ...]:
         Column(pair.b_name, number=True),
         Column("difference", number=True),
         Column("95 % interval", number=True),
-        Column(f"verdict ({sentences.margin()})", wide=True),
+        Column(f"verdict ({comparing.margin()})", wide=True),
     )
 
 
@@ -72,19 +72,19 @@ def _compared_row(pair: Comparison) -> Iterator[tuple[Cell, ...]]:
             Cell(f.phase(line.scope)),
             Cell(line.statistic),
             *(
-                Cell(sentences.compared_value(line, ms, value))
+                Cell(comparing.compared_value(line, ms, value))
                 for ms, value in ((line.a_ms, line.a_value), (line.b_ms, line.b_value))
             ),
-            Cell(sentences.compared_change(line)),
-            Cell(sentences.compared_interval(line)),
+            Cell(comparing.compared_change(line)),
+            Cell(comparing.compared_interval(line)),
             _verdict_cell(line, pair),
         )
 
 
 def _verdict_cell(line: ComparedLine, pair: Comparison) -> Cell:
     if line.verdict == "inconclusive":
-        return Cell(sentences.verdict_text(line, pair), tone="unsure")
-    return Cell(line.verdict, tone=sentences.COMPARED_TONES.get(line.verdict, ""))
+        return Cell(comparing.verdict_text(line, pair), tone="unsure")
+    return Cell(line.verdict, tone=comparing.COMPARED_TONES.get(line.verdict, ""))
 
 
 def percentiles(report: Report) -> Section:
