@@ -7,7 +7,9 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 if sys.platform == "win32":
     print(
@@ -27,6 +29,8 @@ from .verbs import VERBS, overview
 
 WIDEST = 120
 """Columns of `lt --help` where the terminal has more."""
+
+INTERRUPTED = "interrupted"
 
 DEFECT = "lt has a defect"
 """Begins the message of an unexpected error."""
@@ -58,38 +62,54 @@ def run_verb(arguments: Sequence[str]) -> int:
         if list(arguments) == ["--version"]:
             write_data(f"lt {__version__}\n")
             return ExitCode.HELD
-    return _parse_and_run(arguments)
+    return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        _require_text(arguments)
+        plain = _plain(arguments)
+        return _parse_and_run(arguments) if plain is None else plain()
+    except KeyboardInterrupt:
+        said, code = INTERRUPTED, ExitCode.INTERRUPTED
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        said, code = message_of(error)
+    from .terminal import talk
+
+    talk.print(said, markup=False)
+    return code
+
+
+def _plain(arguments: Sequence[str]) -> Callable[[], int] | None:
+    """Return the call of a command line that needs no parser, which takes longer to import than these verbs take."""
+    if list(arguments) == ["scenarios"]:
+        from .scenarios import list_scenarios
+
+        return list_scenarios
+    of_runs = len(arguments) == 3 and list(arguments[:2]) == ["runs", "--runs"] and arguments[2][:1] not in ("", "-")
+    if of_runs or list(arguments) == ["runs"]:
+        from .run_list import print_runs
+
+        return partial(print_runs, Path(arguments[2] if of_runs else "runs"))
+    return None
 
 
 def _parse_and_run(arguments: Sequence[str]) -> int:
     _require_typer()
-    import typer
-
     from .parser import make_app
-    from .terminal import talk
 
-    debug = "--debug" in arguments
-    try:
-        _require_text(arguments)
-        verb = next((word for word in arguments if not word.startswith("-")), None)
-        app = make_app(verb if verb in VERBS else None)
-        for command in app.registered_commands:
-            command.help = named(inspect.getdoc(command.callback) or "").replace("Examples:\n", "Examples:\n\n", 1)
-        argv = list(arguments)
-        if verb == "report":
-            from .report import with_default_margin
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    app = make_app(verb if verb in VERBS else None)
+    for command in app.registered_commands:
+        command.help = named(inspect.getdoc(command.callback) or "").replace("Examples:\n", "Examples:\n\n", 1)
+    argv = list(arguments)
+    if verb == "report":
+        from .report import with_default_margin
 
-            argv = with_default_margin(arguments)
-        return int(app(argv, standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        talk.print("interrupted", markup=False)
-        return ExitCode.INTERRUPTED
-    except Exception as error:
-        if debug:
-            raise
-        said, code = message_of(error)
-        talk.print(said, markup=False)
-        return code
+        argv = with_default_margin(arguments)
+    return int(app(argv, standalone_mode=False) or 0)
 
 
 def _require_typer() -> None:
@@ -111,6 +131,8 @@ def message_of(error: Exception) -> tuple[str, ExitCode]:
 
     if isinstance(error, LoadTestError):
         return str(error), of_error(error)
+    if isinstance(error, typer.Abort):
+        return INTERRUPTED, ExitCode.INTERRUPTED
     if isinstance(error, TyperException):
         context: typer.Context | None = getattr(error, "ctx", None)
         said = " ".join(error.format_message().split()).rstrip(".")

@@ -11,12 +11,9 @@ import typer
 
 if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
     from ..recording.folder import RunFolder
-    from ..recording.run import Run
 
 RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the recorded runs.")]
 """The option every verb has that reads or writes runs."""
-
-STYLES = {"running": "cyan", "complete": "green", "interrupted": "yellow", "degraded": "yellow"}
 
 
 class ListFormat(StrEnum):
@@ -53,24 +50,11 @@ def list_recorded(
 
         python lt.py runs --trend ramp300
     """
-    from ..recording.catalogue import list_runs
-    from .terminal import talk
-
-    found = list_runs(runs)
     if trend is not None:
-        return _print_trend(found, trend, output)
-    if output is not ListFormat.TEXT:
-        _write_records(found, output)
-    elif not found:
-        talk.print(
-            f"No run is recorded in {runs}/ yet: `python lt.py run --scenario ramp300` records one.", markup=False
-        )
-    else:
-        _print_table(found)
-    for _, _, why in found:
-        if why:
-            talk.print(why, markup=False)
-    return 0
+        return _print_trend(runs, trend, output)
+    from .run_list import print_runs
+
+    return print_runs(runs, output.value)
 
 
 def remove(
@@ -192,27 +176,7 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
     return 0
 
 
-def _write_records(found: list[tuple[RunFolder, Run | None, str]], output: ListFormat) -> None:
-    """Write one JSON document, or CSV with a heading, to stdout."""
-    import csv
-    import io
-    import json
-
-    from .terminal import out
-
-    records = [_record(folder, run) for folder, run, _ in found]
-    if output is ListFormat.JSON:
-        text = json.dumps(records, indent=2)
-    else:
-        file = io.StringIO()
-        writer = csv.DictWriter(file, RECORD_FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-        text = file.getvalue().rstrip("\n")
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_trend(found: list[tuple[RunFolder, Run | None, str]], scenario: str, output: ListFormat) -> int:
+def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
     """Print each series of a scenario with its changes; as JSON with its values."""
     import json
 
@@ -222,10 +186,12 @@ def _print_trend(found: list[tuple[RunFolder, Run | None, str]], scenario: str, 
     from reports.render.sparkline import spark
 
     from ..core.errors import UsageError
+    from ..recording.catalogue import list_runs
     from .terminal import out, talk
 
     if output is ListFormat.CSV:
         raise UsageError("`--format csv`: a trend is text or json.")
+    found = list_runs(runs)
     of_scenario = [item for item in found if item[1] is not None and item[1].scenario.name == scenario]
     if not of_scenario:
         known = sorted({run.scenario.name for _, run, _ in found if run is not None})
@@ -264,100 +230,3 @@ def _print_trend(found: list[tuple[RunFolder, Run | None, str]], scenario: str, 
         if not history.changes:
             out.print("  no change of level found", markup=False, highlight=False)
     return 0
-
-
-RECORD_FIELDS = (
-    "id",
-    "label",
-    "scenario",
-    "target",
-    "url",
-    "start",
-    "length_s",
-    "requests",
-    "outcome",
-    "git_commit",
-    "path",
-)
-"""What `lt runs --format json|csv` says of each run."""
-
-
-def _record(folder: RunFolder, run: Run | None) -> dict[str, object]:
-    from ..core.errors import RunFolderError
-
-    known: dict[str, object] = dict.fromkeys(RECORD_FIELDS)
-    known |= {"id": folder.path.name, "outcome": "unreadable", "path": str(folder.path)}
-    if run is None:
-        return known
-    try:
-        requests = folder.sealed_rows()
-    except RunFolderError:
-        requests = None
-    length_s = None if run.end is None else (run.end - (run.load_start or run.start)).total_seconds()
-    return known | {
-        "label": run.label,
-        "scenario": run.scenario.name,
-        "target": run.target.kind,
-        "url": run.target.url,
-        "start": run.start.isoformat(),
-        "length_s": length_s,
-        "requests": requests,
-        "outcome": run.outcome.value,
-        "git_commit": run.git_commit,
-    }
-
-
-def _print_table(found: list[tuple[RunFolder, Run | None, str]]) -> None:
-    from rich.measure import Measurement
-    from rich.table import Table
-
-    from .terminal import out
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("started (UTC)", "length", "requests", "outcome", "id", "label"):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("length", "requests") else "left")
-    for folder, run, _ in found:
-        table.add_row(
-            *(_cells(folder, run) if run else ("–", "–", "–", "[red]unreadable[/]", _plain(folder.path.name)))
-        )
-    # Never truncated: an id cut to the terminal's width, or to 80 columns in a pipe, names no run.
-    width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-    out.width = max(out.width, width)
-    out.print(table, crop=False)
-
-
-def _cells(folder: RunFolder, run: Run) -> tuple[str, ...]:
-    outcome = run.outcome.value
-    return (
-        f"{run.start:%Y-%m-%d %H:%M}",
-        _length(run),
-        _requests(folder),
-        f"[{STYLES[outcome]}]{outcome}[/]",
-        _plain(folder.path.name),
-        _plain(run.label or "–"),
-    )
-
-
-def _length(run: Run) -> str:
-    """Return the time under load as minutes and seconds."""
-    if run.end is None:
-        return "–"
-    minutes, seconds = divmod(round((run.end - (run.load_start or run.start)).total_seconds()), 60)
-    return f"{minutes}:{seconds:02d}"
-
-
-def _requests(folder: RunFolder) -> str:
-    from ..core.errors import RunFolderError
-
-    try:
-        rows = folder.sealed_rows()
-    except RunFolderError:
-        return "damaged"
-    return "–" if rows is None else f"{rows:,}"
-
-
-def _plain(text: str) -> str:
-    """Return a user's own text escaped for rich, which would read `[…]` as markup."""
-    from rich.markup import escape
-
-    return escape(text)

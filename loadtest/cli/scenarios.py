@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import textwrap
+from typing import TYPE_CHECKING
+
+from ..fleet import description_cache
+
+if TYPE_CHECKING:  # heavy, and not needed where the list is cached
+    from ..fleet.scenario import Scenario
+
 BARS = " ▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
+HEADS = ("scenario", "users over time", "users", "length", "requests ≤")
+NARROWEST = 24
+"""Columns that the last one has at least, whatever the terminal's width."""
 
 
 def list_scenarios() -> int:
     """List the scenarios: shape, most users, length, the most requests they send, and what they are for."""
-    from rich.table import Table
+    from .columns import padded
+    from .terminal import write_data
 
-    from ..fleet.scenario import bundled, describe_all
-    from .terminal import out
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("scenario", "users over time", "users", "length", "requests ≤"):
-        table.add_column(column, no_wrap=True, justify="right" if column in ("users", "requests ≤") else "left")
-    table.add_column("what for")
-    for name, scenario in zip(bundled(), describe_all(bundled().values()), strict=True):
-        if isinstance(scenario, str):
-            table.add_row(name, "–", "–", "–", "–", scenario)
-            continue
-        budget = scenario.request_budget()
-        table.add_row(
-            name,
-            sparkline(scenario.points),
-            f"{scenario.users}",
-            _length(scenario.duration_s),
-            "–" if budget is None else f"{budget:,.0f}",
-            scenario.description,
-        )
-    out.print(table)
+    rows = _rows()
+    left = ["  ".join(cells) for cells in padded([HEADS, *(row[:5] for row in rows)], right=(2, 4))]
+    width = max(NARROWEST, shutil.get_terminal_size().columns - len(left[0]) - 2)
+    lines = [f"{left[0]}  what for"]
+    for head, row in zip(left[1:], rows, strict=True):
+        first, *others = textwrap.wrap(row[5], width, break_on_hyphens=False) or [""]
+        lines += [f"{head}  {first}", *(" " * (len(head) + 2) + line for line in others)]
+    write_data("".join(f"{line.rstrip()}\n" for line in lines))
     return 0
+
+
+def _rows() -> list[list[str]]:
+    """Return the cells of each scenario, from the cache where nothing that they follow from has changed."""
+    key = description_cache.key_of_list()
+    kept = key and description_cache.read(key)
+    if kept:
+        rows: list[list[str]] = json.loads(kept)
+        return rows
+    from ..fleet.scenario import bundled, describe_all
+
+    described = describe_all(bundled().values())
+    rows = [_cells(name, scenario) for name, scenario in zip(bundled(), described, strict=True)]
+    if key and not any(isinstance(scenario, str) for scenario in described):
+        description_cache.keep(key, json.dumps(rows))
+    return rows
+
+
+def _cells(name: str, scenario: Scenario | str) -> list[str]:
+    if isinstance(scenario, str):
+        return [name, "–", "–", "–", "–", scenario]
+    budget = scenario.request_budget()
+    return [
+        name,
+        sparkline(scenario.points),
+        f"{scenario.users}",
+        _length(scenario.duration_s),
+        "–" if budget is None else f"{budget:,.0f}",
+        scenario.description,
+    ]
 
 
 def sparkline(points: tuple[tuple[float, float], ...], width: int = SPARK_WIDTH) -> str:

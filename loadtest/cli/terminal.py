@@ -8,6 +8,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -129,6 +130,16 @@ def _console(stream: _Stream) -> Console:
 def write_data(text: str) -> None:
     """Write a rendered report to stdout as it is, line breaks and all."""
     _stdout.write(visible(text))
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines to stdout whose texts were made `visible` before they got their colours."""
+    _stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def is_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return _stdout.isatty()
 
 
 def prepare() -> None:

@@ -42,9 +42,18 @@ def key_of(path: Path, request: dict[str, Any]) -> str | None:
     """
     if path.parent != HOUSE / "scenarios" or request.get("arguments"):
         return None  # `--config FILE` may be among the arguments
+    return _key(str(path), request)
+
+
+def key_of_list() -> str | None:
+    """Return the name under which the list of all bundled scenarios is kept, or None when it is not."""
+    return _key("all", {})
+
+
+def _key(what: str, request: dict[str, Any]) -> str | None:
     if any(name.startswith("LOCUST_") for name in os.environ):
         return None
-    digest = hashlib.sha256(json.dumps([str(path), request, sys.version, os.environ.get("PYTHONPATH")]).encode())
+    digest = hashlib.sha256(json.dumps([what, request, sys.version, os.environ.get("PYTHONPATH")]).encode())
     for source in _sources():
         about = source.stat()
         digest.update(f"{source}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())

@@ -17,8 +17,18 @@ from ..core.errors import FormatVersionError, RunFolderError
 from . import readers
 from .digest import CHANGED, KEY, digest_of, with_digest
 from .load_lines import LOAD_COLUMNS, append_lines, load_lines
-from .paths import FOLDER_MODE, RunPaths, beside_of, is_there, open_file, replace_text, unwritable
-from .run import FORMAT_VERSION, Outcome, Run
+from .paths import (
+    FOLDER_MODE,
+    FORMAT_VERSION,
+    MAX_RECORD_BYTES,
+    RunPaths,
+    beside_of,
+    is_there,
+    open_file,
+    replace_text,
+    unwritable,
+)
+from .run import Outcome, Run
 from .seal import Sealed, difference, recount, rows_counted, seal
 
 if TYPE_CHECKING:  # heavy, and only the readers of rows need it
@@ -27,9 +37,6 @@ if TYPE_CHECKING:  # heavy, and only the readers of rows need it
 
 RESERVE_BYTES = 64 * 1024
 """Kept aside while a run is recorded, so that on a full disk `run.json` can still say why it ended."""
-
-MAX_RECORD_BYTES = 64 << 20
-"""A usual record has about 10 kB; a plan of 100,000 points adds 4 MB."""
 
 
 class RunFolder(RunPaths):

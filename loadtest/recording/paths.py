@@ -23,6 +23,12 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 RESERVE = ".reserve"
 
+FORMAT_VERSION = 1
+"""The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
+
+MAX_RECORD_BYTES = 64 << 20
+"""A usual record has about 10 kB; a plan of 100,000 points adds 4 MB."""
+
 MAX_TEXT_BYTES = 1 << 30
 """A text file beyond 1 GiB is not one of ours: load.csv of 100 workers grows by half of that a day."""
 

@@ -12,9 +12,7 @@ from pydantic.functional_validators import AfterValidator
 from ..core import cloud_run
 from ..core.prices import prices_for
 from .capabilities import Capabilities, capabilities_of
-
-FORMAT_VERSION = 1
-"""The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
+from .paths import FORMAT_VERSION
 
 
 class Outcome(StrEnum):

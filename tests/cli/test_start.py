@@ -12,6 +12,8 @@ import typer
 
 from loadtest.cli.parser import make_app
 from loadtest.cli.verbs import EXIT_CODES, VERBS, overview
+from tests.conftest import lt
+from tests.recording.frames import frames, record, spooled
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +37,14 @@ def test_help_and_version_import_no_parser_and_no_verb(words: tuple[str, ...]) -
     found = imported(*words)
     assert not {"typer", "rich", "pydantic", "numpy", "loadtest.cli.parser"} & found
     assert not {f"loadtest.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()} & found
+
+
+def test_listing_imports_no_parser_and_no_reader_of_rows(tmp_path: Path) -> None:
+    """Of runs whose records are as lt wrote them, and of scenarios that were described before."""
+    spooled(tmp_path, frames(2), record()).ensure_sealed()
+    assert lt("scenarios").code == 0  # kept from here on
+    for words in (("runs", "--runs", str(tmp_path)), ("scenarios",)):
+        assert not {"typer", "rich.console", "pydantic", "pyarrow", "numpy"} & imported(*words)
 
 
 @pytest.mark.parametrize("verb", ["scenarios", "worker", "serve"])

@@ -1,0 +1,118 @@
+"""List the recorded runs without checking again what lt wrote: a record whose digest fits needs no validation.
+
+Importing pydantic to validate records and pyarrow to count rows would take most of the time of `lt runs`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import RunFolderError
+from .digest import KEY, digest_of
+from .paths import FORMAT_VERSION, MAX_RECORD_BYTES, RunPaths, is_there, open_file, require_file
+
+SHOWN = {"scenario", "target", "label", "start", "load_start", "end", "outcome", "sealed", "git_commit"}
+"""What of a record is listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of the list of runs; what is not known is None.
+
+    Attributes:
+        path: its folder.
+        why: why it cannot be read, else "": then nothing else is known.
+        length_s: under load.
+        requests: how many rows are sealed; None also where their file is damaged.
+        damaged: whether the file of the rows cannot be read.
+    """
+
+    path: Path
+    why: str = ""
+    label: str | None = None
+    scenario: str | None = None
+    target: str | None = None
+    url: str | None = None
+    start: datetime | None = None
+    length_s: float | None = None
+    requests: int | None = None
+    damaged: bool = False
+    outcome: str = "unreadable"
+    git_commit: str | None = None
+
+
+def listed(runs: Path) -> list[Listed]:
+    """Return every folder below `runs` that has a `run.json`, oldest first, as `catalogue.list_runs` finds them."""
+    if not runs.is_dir():
+        return []
+    found = [RunPaths(path) for path in sorted(runs.iterdir())]
+    return [_listed(paths) for paths in found if is_there(paths.record)]
+
+
+def _listed(paths: RunPaths) -> Listed:
+    try:
+        record = _as_written(paths) or _validated(paths)
+    except RunFolderError as error:
+        return Listed(paths.path, why=str(error))
+    requests, damaged = _requests(paths, record["sealed"])
+    start, load_start, end = (_moment(record[name]) for name in ("start", "load_start", "end"))
+    begun = load_start or start
+    return Listed(
+        path=paths.path,
+        label=record["label"],
+        scenario=record["scenario"]["name"],
+        target=record["target"]["kind"],
+        url=record["target"]["url"],
+        start=start,
+        length_s=None if end is None or begun is None else (end - begun).total_seconds(),
+        requests=requests,
+        damaged=damaged,
+        outcome=record["outcome"],
+        git_commit=record["git_commit"],
+    )
+
+
+def _as_written(paths: RunPaths) -> dict[str, Any] | None:
+    """Return the record's values if they are those that lt wrote of a run that has ended; None: they need checks."""
+    try:
+        with open_file(paths.record, limit=MAX_RECORD_BYTES) as file:
+            fields: dict[str, Any] = json.loads(file.read())
+        digest = fields.pop(KEY)
+        sound = digest == digest_of(fields) and fields["format"] == FORMAT_VERSION and fields["outcome"] != "running"
+    except (OSError, RunFolderError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return fields if sound and fields.keys() >= SHOWN else None
+
+
+def _validated(paths: RunPaths) -> dict[str, Any]:
+    from .folder import RunFolder
+
+    return RunFolder(paths.path).read_run().model_dump(mode="json")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _requests(paths: RunPaths, sealed: Mapping[str, Any] | None) -> tuple[int | None, bool]:
+    """Return how many rows are sealed, and whether their file is damaged.
+
+    A file of the size that was sealed has the rows that the record counts; of another one, its footer says.
+    """
+    try:
+        if sealed is not None and require_file(paths.rows) == sealed["bytes"]:
+            return sealed["rows"], False
+        if not is_there(paths.rows):
+            return None, False
+        from .readers import count_rows
+
+        return count_rows(paths), False
+    except FileNotFoundError:
+        return None, False
+    except RunFolderError:
+        return None, True

@@ -1,0 +1,71 @@
+"""The list of runs says what the checked records say, though it does not check what lt wrote itself."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from loadtest.cli.columns import padded
+from loadtest.recording.catalogue import list_runs
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.listing import listed
+from loadtest.recording.run import Outcome
+from tests.recording.frames import T0, frames, record, spooled
+
+
+def sealed(runs: Path, **changes: object) -> RunFolder:
+    folder = spooled(runs, frames(20), record(label="a", end=T0 + timedelta(seconds=90), **changes))
+    folder.ensure_sealed()
+    return folder
+
+
+def edited(folder: RunFolder, **values: object) -> None:
+    """Change values of the record, and leave its digest as it is."""
+    fields = json.loads(folder.record.read_text())
+    folder.record.write_text(json.dumps(fields | values))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETE, Outcome.DEGRADED, Outcome.RUNNING])
+@pytest.mark.parametrize("values", [{}, {"label": "b"}, {"digest": None}, {"digest": "0"}, {"end": "soon"}])
+def test_a_line_says_what_the_checked_record_says(tmp_path: Path, outcome: Outcome, values: dict[str, object]) -> None:
+    """As lt wrote it, edited, without a digest, without a living process, and with a value that is none."""
+    folder = sealed(tmp_path, outcome=outcome)
+    if values:
+        edited(folder, **values)
+    ((_, run, why),) = list_runs(tmp_path)
+    (line,) = listed(tmp_path)
+    assert line.why == why
+    if run is None:
+        assert (line.outcome, line.start) == ("unreadable", None)
+        return
+    assert run.end is not None
+    assert run.load_start is not None
+    assert (line.label, line.outcome, line.start) == (run.label, run.outcome.value, run.start)
+    assert (line.scenario, line.target, line.url) == (run.scenario.name, run.target.kind, run.target.url)
+    assert (line.length_s, line.requests) == ((run.end - run.load_start).total_seconds(), folder.sealed_rows())
+
+
+def test_rows_that_were_replaced_are_counted_anew_and_damaged_ones_said(tmp_path: Path) -> None:
+    """The record's count holds for a file of the sealed size alone."""
+    folder = sealed(tmp_path / "first")
+    other = spooled(tmp_path / "second", frames(300))
+    other.ensure_sealed()
+    folder.rows.write_bytes(other.rows.read_bytes())
+    assert [(line.requests, line.damaged) for line in listed(tmp_path / "first")] == [(3000, False)]
+    folder.rows.write_bytes(b"no rows")
+    assert [(line.requests, line.damaged) for line in listed(tmp_path / "first")] == [(None, True)]
+    folder.rows.unlink()
+    assert [(line.requests, line.damaged) for line in listed(tmp_path / "first")] == [(None, False)]
+
+
+def test_columns_are_as_wide_as_their_widest_cell_on_a_terminal() -> None:
+    r"""Wide signs take two columns, combining ones none, and control characters are spelled."""
+    assert padded([["a", "1"], ["日本", "20"], ["e\u0301", "3"], ["\x1b", "4"]], right=(1,)) == [
+        ["a   ", " 1"],
+        ["日本", "20"],
+        ["e\u0301   ", " 3"],
+        ["\\x1b", " 4"],
+    ]
