@@ -117,8 +117,9 @@ def _verb(name: str, verb: Any) -> Iterator[str]:
 
 def _option(option: Any) -> str:
     help_text, _, told_default = (option.help or "").partition("[default: ")
-    names = " ".join([option.metavar or option.name.upper()] if option.param_type_name == "argument" else option.opts)
-    takes = "" if option.param_type_name == "argument" or option.is_flag else f" {option.metavar or _kind(option)}"
+    is_argument = option.param_type_name == "argument"
+    names = " ".join([option.metavar or option.name.upper()] if is_argument else option.opts + option.secondary_opts)
+    takes = "" if is_argument or option.is_flag else f" {option.metavar or _kind(option)}"
     default = told_default.rstrip("] ") or _default(option)
     cells = (f"`{names.replace(' ', ', ')}{takes}`", help_text.strip(), "required" if option.required else default)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -103,7 +103,8 @@ def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
     """`--stop-on` fires on a server that fails: exit 1, long before the planned end, with the numbers."""
     with counting_server(status=500) as server:
         begin_s = time.monotonic()
-        done = lt(*words(server.url, tmp_path, duration="60s", workers=1), "--stop-on", "error_rate > 50% for 3s")
+        stop = ("--stop-on", "error_rate > 50% for 3s")
+        done = lt(*words(server.url, tmp_path, duration="60s", workers=1), "--no-check", *stop)
     assert done.code == 1
     assert time.monotonic() - begin_s < 50
     assert "it was 100.0%" in " ".join(find_run(tmp_path, "latest").read_run().reasons)
@@ -119,7 +120,7 @@ def test_a_missed_objective_is_exit_1_and_one_without_data_is_exit_3(tmp_path: P
     with counting_server(status=500) as server:
         short = words(server.url, tmp_path, duration="6s", workers=1)
         assert lt(*short, "--slo", "p95 < 10s").code == 1  # the implied objective on errors
-        assert lt(*short, "--slo", "p95 < 10s", "--no-default-objective").code == 3
+        assert lt(*short, "--slo", "p95 < 10s", "--no-default-objective", "--no-check").code == 3
 
 
 def netns(name: str, *command: str) -> list[str]:

@@ -83,6 +83,7 @@ def ab(  # long by its list of options alone: a line each
     slo: cli.Slo = None,
     stop_on: cli.StopOn = None,
     default_objective: cli.DefaultObjective = True,
+    check: cli.Check = True,
     allow_degraded: cli.AllowDegraded = False,
     workers: cli.Workers = None,
     expect_workers: cli.ExpectWorkers = None,
@@ -112,7 +113,6 @@ def ab(  # long by its list of options alone: a line each
         del given[ours]
 
     from ..core.errors import UsageError
-    from ..core.exit_codes import ExitCode
     from ..core.margins import DEFAULT_MARGIN
     from ..runs.options import parse_options
     from ..runs.run import run as record
@@ -142,8 +142,7 @@ def ab(  # long by its list of options alone: a line each
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page, lambda: decision.text), decision.begin)
         decision.keep(recorded.folder)
-        code = print_report(recorded.folder, allow_degraded=allow_degraded, live=page)
-    return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
+        return print_report(recorded, allow_degraded=allow_degraded, live=page)
 
 
 def _split(targets: list[str], commands: list[str]) -> tuple[list[str], list[str]]:

@@ -149,6 +149,14 @@ DefaultObjective = Annotated[
         rich_help_panel=_JUDGE,
     ),
 ]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check/--no-check",
+        help="End the run when the first answers of an endpoint all fail.",
+        rich_help_panel=_JUDGE,
+    ),
+]
 CheckAnswers = Annotated[
     bool,
     typer.Option(

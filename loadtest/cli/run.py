@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 
 from . import options as cli
 from .runs import RunsOption
 
 if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
-    from ..recording.folder import RunFolder
+    from ..runs.run import RunResult
     from .live import LivePage
+
+SHOWN_CHARS = 500
+"""Of the body of a failed answer; the report and `failures.csv` have more."""
 
 
 def run(  # long by its list of options alone: a line each
@@ -37,6 +41,7 @@ def run(  # long by its list of options alone: a line each
     slo: cli.Slo = None,
     stop_on: cli.StopOn = None,
     default_objective: cli.DefaultObjective = True,
+    check: cli.Check = True,
     check_answers: cli.CheckAnswers = False,
     ignore_field: cli.IgnoreField = None,
     answer_tolerance: cli.AnswerTolerance = 1e-6,
@@ -82,7 +87,6 @@ def run(  # long by its list of options alone: a line each
         del given[of_the_page]
 
     from ..core.errors import UsageError
-    from ..core.exit_codes import ExitCode
     from ..runs.options import parse_options
     from ..runs.run import run as record
     from .console import TerminalConsole
@@ -96,8 +100,7 @@ def run(  # long by its list of options alone: a line each
         options = parse_options(**given)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page))
-        code = print_report(recorded.folder, allow_degraded=allow_degraded, live=page)
-    return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
+        return print_report(recorded, allow_degraded=allow_degraded, live=page)
 
 
 @contextmanager
@@ -141,21 +144,41 @@ def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
             raise
 
 
-def print_report(folder: RunFolder, *, allow_degraded: bool, live: LivePage | None) -> int:
-    """Print the summary, write the page, and return what the objectives came to as an exit code."""
+def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | None) -> int:
+    """Print the summary, write the page, and return what the run and its objectives came to as an exit code."""
     from reports.render.text import render_text
     from reports.summary.build import build_report
 
     from ..api import write_page
+    from ..core.exit_codes import ExitCode
     from .report import exit_code
     from .terminal import out, write_data
 
     if live is not None:
         live.reporting()
-    made = build_report([folder.path])
-    page = write_page(made, [folder])
+    made = build_report([recorded.folder.path])
+    page = write_page(made, [recorded.folder])
     write_data(render_text(made, brief=True) + "\n")
     out.print(f"report: {page}", markup=False)
+    show_failing(recorded)
     if live is not None:
         live.finish(page)
-    return exit_code(made, allow_degraded=allow_degraded)
+    code = exit_code(made, allow_degraded=allow_degraded)
+    return ExitCode.INTERRUPTED if recorded.interrupted else ExitCode.MISSED if recorded.aborted else code
+
+
+def show_failing(recorded: RunResult) -> None:
+    """Print each endpoint whose first answers all failed, with what the first of them says, and the way out."""
+    from reports.render.bodies import gist_of
+
+    from .terminal import talk
+
+    bodies = {(body.method, body.name, body.status): body.body for body in recorded.record.failed_bodies}
+    for end in recorded.failing:
+        body = bodies.get((end.method, end.name, end.status), "")
+        talk.print(f"\n[red]✗[/] {escape(end.sentence)}.")
+        gist = gist_of(body)
+        for text in dict.fromkeys(filter(None, (gist, body[:SHOWN_CHARS]))):
+            talk.print(f"  {text}", markup=False, highlight=False)
+    if recorded.failing:
+        talk.print("Correct the scenario or the service; `--no-check` lets the load go on all the same.", markup=False)

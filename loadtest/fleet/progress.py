@@ -56,7 +56,8 @@ class ProgressSnapshot:
 class Recent:
     """The requests that ended in one frame: when it was read, and per request latency, outcome, end, server time, side.
 
-    `server_us` is -1 where the answer carried none, `side` 0 in a run with one target (else index into SIDES).
+    `server_us` is -1 where the answer carried none, `side` 0 in a run with one target (else index into SIDES), `frame`
+    what all of it is from, None where that is not at hand.
     """
 
     read_s: float
@@ -65,6 +66,7 @@ class Recent:
     end_ns: np.ndarray[tuple[int], np.dtype[np.int64]]
     server_us: np.ndarray[tuple[int], np.dtype[np.int64]]
     side: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Follower:
         if not self.folder.spool.exists():
             return (), ()
         frames = tuple(self._spool)
-        new = tuple(_recent(frame, now_s) for frame in frames)
+        new = tuple(recent_of(frame, now_s) for frame in frames)
         for recent in new:
             self.requests += recent.outcome.size
             self.failed += int(is_failed(recent.outcome).sum())
@@ -206,7 +208,8 @@ def is_failed(outcome: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> np.ndarray
 _FAILED = [code for code, name in enumerate(OUTCOMES) if name in FAILED]
 
 
-def _recent(frame: Frame, now_s: float) -> Recent:
+def recent_of(frame: Frame, now_s: float) -> Recent:
+    """Return the requests of a frame that is read at `now_s`."""
     start_ns = np.frombuffer(frame.columns["start"], np.int64)
     latency_us = np.frombuffer(frame.columns["latency_us"], np.int64)
     return Recent(
@@ -216,4 +219,5 @@ def _recent(frame: Frame, now_s: float) -> Recent:
         end_ns=start_ns + latency_us * 1000,
         server_us=np.frombuffer(frame.columns["server_us"], np.int64),
         side=np.frombuffer(frame.columns["side"], np.uint8),
+        frame=frame,
     )

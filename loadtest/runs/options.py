@@ -43,6 +43,7 @@ class RunOptions:
         objectives: beside the scenario's own.
         default_objective: whether one on errors is implied where none bounds them.
         stop_on: conditions that end the run early.
+        check: end the run when all first answers of an endpoint failed.
         check_answers: compare answers under load with those before it, also of user classes that do not ask for it.
         answer_check: how, beside what a class says itself.
         prices: fields of `core.prices.Prices` in place of the listed ones.
@@ -70,6 +71,7 @@ class RunOptions:
     objectives: tuple[Objective, ...] = ()
     default_objective: bool = True
     stop_on: tuple[Objective, ...] = ()
+    check: bool = True
     check_answers: bool = False
     answer_check: AnswerCheck = field(default_factory=AnswerCheck)
     prices: Mapping[str, object] = field(default_factory=dict)
@@ -100,6 +102,7 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     arguments: Sequence[str] | None = None,
     slo: Sequence[str] | None = None,
     stop_on: Sequence[str] | None = None,
+    check: bool = True,
     check_answers: bool = False,
     ignore_field: Sequence[str] | None = None,
     answer_tolerance: float = AnswerCheck().tolerance,
@@ -168,6 +171,7 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
         override_hosts=override_hosts,
         objectives=tuple(parse_objective(text) for text in slo or ()),
         stop_on=tuple(parse_objective(text, live=True) for text in stop_on or ()),
+        check=check,
         check_answers=check_answers,
         answer_check=_answer_check(ignore_field, answer_tolerance),
         prices=overrides(prices, free_tier=free_tier),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import FleetError, UsageError
 from ..core.plan import Point
+from ..fleet.first_answers import FailingEndpoint, FirstAnswers
 from ..fleet.join import invitation, join_secret
 from ..fleet.plan import FleetPlan
 from ..fleet.scenario import Scenario, describe_one
@@ -48,12 +49,14 @@ class RunResult:
         record: what its `run.json` says.
         interrupted: cut short by the user.
         aborted: cut short by a condition of its options.
+        failing: the endpoints whose first answers all failed, where that cut it short.
     """
 
     folder: RunFolder
     record: Run
     interrupted: bool
     aborted: bool
+    failing: tuple[FailingEndpoint, ...] = ()
 
 
 def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = no_goals) -> RunResult:
@@ -76,7 +79,11 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         plan = _planned(options, console)
     options = with_scheme(options, plan)
     _require_two_users(options, plan)
-    conditions = tuple(StopOn(condition, plan.points) for condition in options.stop_on)
+    first = FirstAnswers()
+    conditions = (
+        *((first,) if options.check else ()),
+        *(StopOn(condition, plan.points) for condition in options.stop_on),
+    )
     hosts = decide_hosts(plan, _named(options), override=options.override_hosts)
     if hosts.sentence is not None:
         console.say(hosts.sentence)
@@ -108,7 +115,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
             raise
         record = close_record(folder, interrupted=end.cut_short, reasons=end.reasons)
         target.collect(folder, record)
-    return RunResult(folder, record, interrupted=end.interrupted, aborted=end.aborted)
+    return RunResult(folder, record, end.interrupted, end.aborted, failing=tuple(first.failing) if end.aborted else ())
 
 
 def _require_two_users(options: RunOptions, plan: Scenario) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from loadtest.cli.terminal import visible
-from loadtest.fleet.progress import _recent
+from loadtest.fleet.progress import recent_of
 from loadtest.runs.watch import _ended_early, _recorded_until_s
 from tests.conftest import ROOT
 from tests.recording.live import flushed, load_line, looked
@@ -125,7 +125,7 @@ def test_looks_that_came_late_do_not_end_a_run_early() -> None:
     late = looked(9.0, flushed(2), [load_line(0), load_line(1)])
     assert _recorded_until_s(0.2, replace(late, lines=())) == 0.2
     assert _recorded_until_s(0.2, late) == 2.0
-    with_rows = replace(late, lines=(), new=(_recent(flushed(2)[1], 9.0),))
+    with_rows = replace(late, lines=(), new=(recent_of(flushed(2)[1], 9.0),))
     found = _recorded_until_s(0.2, with_rows)
     assert found is not None
     assert 1 < found <= 2

@@ -1,0 +1,122 @@
+"""Decide at the start of a run whether an endpoint does nothing but fail, so that no load is wasted on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..recording.frames import OUTCOMES, SIDES, Frame
+from .progress import ProgressSnapshot, Recent
+
+FIRST = 3
+"""Failed answers without a success that end a run: a service that fails 1 % by chance does so once in a million."""
+
+WITHIN_S = 30.0
+"""After the first answer of all. An endpoint that is called for the first time later has a run behind it to lose."""
+
+MAX_ENDPOINTS = 200
+
+LOAD_STATUSES = (408, 425, 429, 502, 503, 504)
+"""A service that is still starting, or full, answers so to requests that it would serve a moment later."""
+
+_NO_ANSWER = [OUTCOMES.index(name) for name in ("timeout", "connection", "unanswered", "generator")]
+_FAILED = [OUTCOMES.index(name) for name in ("http_error", "check_failed")]
+
+
+@dataclass(frozen=True, slots=True)
+class FailingEndpoint:
+    """An endpoint all of whose first answers failed.
+
+    Attributes:
+        side: A or B in a run against two targets, else "".
+        status: of the first of them.
+        error: what the scenario's check says of it; "" for an HTTP error.
+    """
+
+    side: str
+    method: str
+    name: str
+    status: int
+    error: str
+
+    @property
+    def sentence(self) -> str:
+        """Say what failed."""
+        of = f" of {self.side}" if self.side else ""
+        how = f"the scenario's check: {self.error}" if self.error else f"HTTP {self.status}"
+        return f"the first {FIRST} answers of {self.method} {self.name}{of} all failed with {how}"
+
+
+@dataclass(slots=True)
+class _Seen:
+    """An endpoint without a success so far: its first failed answer, when it came, and how many have failed."""
+
+    failing: FailingEndpoint
+    end_ns: int
+    failed: int = 1
+
+
+class FirstAnswers:
+    """Called at every look at a run; returns the sentence that ends it when an endpoint does nothing but fail.
+
+    An endpoint does so when its first answer failed, and so did the next ones that were sent after it had come: what
+    was slow or refused only while the service started is over by then. A failed answer is an HTTP error, other than
+    LOAD_STATUSES, or one that the scenario's own check rejects. Where no answer came, nothing is said of the request.
+    """
+
+    def __init__(self) -> None:
+        self.failing: list[FailingEndpoint] = []
+        self._seen: dict[tuple[str, str, int], _Seen | None] = {}  # None: it has succeeded
+        self._until_ns: int | None = None
+
+    def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
+        """Return why the run is to end, or None."""
+        del snapshot
+        for recent in new:
+            if recent.frame is not None and recent.end_ns.size:
+                self._add(recent.frame, recent.end_ns)
+        if not self.failing:
+            return None
+        return f"{'; '.join(each.sentence for each in self.failing)} (`--no-check` goes on)"
+
+    def _add(self, frame: Frame, end_ns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        column = {name: np.frombuffer(values, values.typecode) for name, values in frame.columns.items()}
+        status = column["status"]
+        answered = ~np.isin(column["outcome"], _NO_ANSWER) & ~np.isin(status, LOAD_STATUSES)
+        if self._until_ns is None and answered.any():
+            self._until_ns = int(end_ns[answered].min()) + int(WITHIN_S * 1e9)
+        answered &= end_ns < (self._until_ns or 0)
+        failed = np.isin(column["outcome"], _FAILED)
+        for key, mine in self._endpoints(frame, column, answered):
+            if not failed[mine].all():
+                self._seen[key] = None
+                continue
+            seen = self._seen.get(key)
+            if seen is None:
+                first = int(mine[np.argmin(end_ns[mine])])
+                method, name, side = key
+                rejected = column["outcome"][first] == OUTCOMES.index("check_failed")
+                error = frame.strings[int(column["error"][first])] if rejected else ""
+                failing = FailingEndpoint(SIDES[side].upper(), method, name, int(status[first]), error)
+                seen = self._seen[key] = _Seen(failing, int(end_ns[first]))
+            before = seen.failed
+            seen.failed += int((column["start"][mine] >= seen.end_ns).sum())
+            if before < FIRST <= seen.failed:
+                self.failing.append(seen.failing)
+
+    def _endpoints(
+        self, frame: Frame, column: dict[str, np.ndarray], answered: np.ndarray
+    ) -> Iterator[tuple[tuple[str, str, int], np.ndarray]]:
+        """Yield the endpoints that have not succeeded yet, with the places of their answers in the frame."""
+        count = len(frame.strings)
+        codes = (column["side"].astype(np.int64) * count + column["name"]) * count + column["method"]
+        for code in np.unique(codes[answered]).tolist():
+            rest, method = divmod(code, count)
+            side, name = divmod(rest, count)
+            key = frame.strings[method], frame.strings[name], side
+            known = key in self._seen
+            if (known and self._seen[key] is None) or (not known and len(self._seen) >= MAX_ENDPOINTS):
+                continue
+            yield key, np.flatnonzero(answered & (codes == code))

@@ -1,0 +1,124 @@
+"""Ending a run whose endpoint does nothing but fail: only for what more answers to come would not change."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+import pytest
+
+from loadtest.fleet.first_answers import FIRST, WITHIN_S, FirstAnswers
+from loadtest.fleet.progress import ProgressSnapshot, recent_of
+from loadtest.recording.frames import COLUMNS, OUTCOMES, Frame
+from tests.recording.frames import T0_NS
+
+NOW = ProgressSnapshot(0, 0, 0.0, None, None, None, 1, 0.0, ())
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request: when it was sent, how long its answer took, and how it ended."""
+
+    at_s: float
+    took_s: float = 0.1
+    status: int = 200
+    outcome: str = "ok"
+    name: str = "/predict"
+    error: str = ""
+    side: int = 0
+
+
+def failed(at_s: float, status: int = 422, *, name: str = "/predict", side: int = 0) -> Sent:
+    return Sent(at_s, status=status, outcome="http_error", name=name, error=f"HTTP {status}", side=side)
+
+
+def frame_of(*requests: Sent) -> Frame:
+    strings = ("", "POST", *dict.fromkeys(text for each in requests for text in (each.name, each.error) if text))
+    values = {
+        "start": [T0_NS + round(each.at_s * 1e9) for each in requests],
+        "latency_us": [round(each.took_s * 1e6) for each in requests],
+        "name": [strings.index(each.name) for each in requests],
+        "method": [1] * len(requests),
+        "status": [each.status for each in requests],
+        "outcome": [OUTCOMES.index(each.outcome) for each in requests],
+        "error": [strings.index(each.error) for each in requests],
+        "side": [each.side for each in requests],
+    }
+    columns = {name: array(code, values.get(name, [0] * len(requests))) for name, code in COLUMNS.items()}
+    return Frame(worker="w1", seq=0, rows=len(requests), rows_before=0, strings=strings, columns=columns)
+
+
+def ends_with(*frames: tuple[Sent, ...]) -> str | None:
+    """Return the sentence with which the run of these frames, one a look, is ended; None where it goes on."""
+    first = FirstAnswers()
+    return next((why for rows in frames if (why := first(NOW, (recent_of(frame_of(*rows), 0.0),)))), None)
+
+
+def test_an_endpoint_whose_first_answers_all_fail_ends_the_run() -> None:
+    why = ends_with((failed(0), failed(1), failed(2)))
+    assert why == f"the first {FIRST} answers of POST /predict all failed with HTTP 422 (`--no-check` goes on)"
+
+
+def test_failed_answers_add_up_over_frames() -> None:
+    assert ends_with((failed(0),), (failed(1),)) is None
+    assert ends_with((failed(0),), (failed(1),), (failed(2),)) is not None
+
+
+def test_one_success_among_the_first_answers_lets_the_run_go_on() -> None:
+    """A service that fails now and then is what a load test is for."""
+    assert ends_with((failed(0), failed(1), Sent(2)), tuple(failed(3 + at) for at in range(20))) is None
+
+
+def test_one_endpoint_of_several_is_enough() -> None:
+    good = tuple(Sent(at, name="/ok") for at in range(9))
+    why = ends_with((*good, *(failed(at, 404, name="/gone") for at in range(3))))
+    assert why is not None
+    assert "POST /gone all failed with HTTP 404" in why
+
+
+def test_answers_to_requests_that_were_sent_before_the_first_answer_count_as_one() -> None:
+    """A hundred users of a burst meet a service that has just started: all of them, once, and no later request."""
+    burst = tuple(failed(0, 500) for _ in range(100))
+    assert ends_with(burst, (Sent(1),)) is None
+    assert ends_with(burst, (failed(1, 500), failed(2, 500))) is not None
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
+def test_a_service_that_is_full_or_starting_is_measured(status: int) -> None:
+    assert ends_with(tuple(failed(at, status) for at in range(9))) is None
+
+
+@pytest.mark.parametrize("outcome", ["timeout", "connection", "unanswered", "generator"])
+def test_requests_without_an_answer_say_nothing_of_the_scenario(outcome: str) -> None:
+    """The tutorial's timeout of 1 s cuts off every request that waits for a cold start."""
+    assert ends_with(tuple(Sent(at, status=0, outcome=outcome, error=outcome) for at in range(9))) is None
+
+
+def test_an_answer_that_the_scenario_rejects_is_a_failed_one_and_its_reason_is_said() -> None:
+    rejected = tuple(Sent(at, outcome="check_failed", error="no score in it") for at in range(3))
+    why = ends_with(rejected)
+    assert why is not None
+    assert "all failed with the scenario's check: no score in it" in why
+
+
+def test_a_wrong_answer_is_a_result_and_ends_nothing() -> None:
+    """`--check-answers` counts them; a run that ends at the first would not."""
+    assert ends_with(tuple(Sent(at, outcome="wrong_answer", error="score") for at in range(9))) is None
+
+
+def test_an_endpoint_that_comes_late_ends_nothing() -> None:
+    """By then a run is worth more than the answer."""
+    late = tuple(failed(WITHIN_S + 1 + at, name="/rare") for at in range(9))
+    assert ends_with((Sent(0),), late) is None
+
+
+def test_the_time_counts_from_the_first_answer_not_from_the_load() -> None:
+    """A scenario may begin with silence, and a cold start may take its time."""
+    assert ends_with(tuple(failed(2 * WITHIN_S + at) for at in range(3))) is not None
+
+
+def test_each_of_two_targets_is_looked_at_alone() -> None:
+    good = tuple(Sent(at, side=1) for at in range(3))
+    why = ends_with((*good, *(failed(at, 404, side=2) for at in range(3))))
+    assert why is not None
+    assert "POST /predict of B" in why
