@@ -13,6 +13,7 @@ ORDER = (
     "recorder",
     "answers",
     "accuracy",
+    "keep_alive",
     "service",
     "cold_start",
     "image",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fastapi import FastAPI
 
 app = FastAPI()
@@ -12,6 +14,15 @@ async def describe() -> dict[str, str]:
     return {"service": "constant"}
 
 
+answered: Counter[str] = Counter()
+
+
+@app.get("/count")
+async def count() -> int:
+    return answered.total()
+
+
 @app.post("/predict")
 async def predict() -> dict[str, float]:
+    answered["/predict"] += 1
     return {"default_probability": 0.5}
