@@ -8,7 +8,7 @@ JOBS ?= 2
 # Files whose slow tests run; empty: all.
 SLOW ?=
 
-.PHONY: help demo test slow long story check fix lint types docs coverage clean
+.PHONY: help demo test slow long story check fix lint types docs coverage lines clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ $(READY): pyproject.toml uv.lock
 		python3 -m venv .venv && .venv/bin/python -m pip install --quiet uv==0.13.9 && .venv/bin/uv sync --locked --all-extras --inexact --compile-bytecode; \
 	fi
 	@touch $(READY)
+
+lines:  ## lines outside tests by folder: all, and those of Python without docstrings, comments and blank lines
+	@$(PY) -m benchmarks.lines
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

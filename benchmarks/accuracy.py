@@ -87,7 +87,6 @@ class Pace:
     per_s: float
     p50_ms: float
     p99_ms: float
-    over_p50_ms: float
     over_p99_ms: float
 
 
@@ -98,8 +97,8 @@ def pace(kind: str, seconds: float) -> Pace:
     span_s = (found.start.max() - found.start.min()).total_seconds()
     server_us = found.server_us.astype(float)
     p50, p99 = np.percentile(found.latency_us, (50, 99)) / 1000
-    own50, own99 = np.nanpercentile(server_us, (50, 99)) / 1000 if server_us.notna().any() else (np.nan, np.nan)
-    return Pace(len(found) / span_s, p50, p99, p50 - own50, p99 - own99)
+    own99 = np.nanpercentile(server_us, 99) / 1000 if server_us.notna().any() else np.nan
+    return Pace(len(found) / span_s, p50, p99, p99 - own99)
 
 
 def pacing_lines(rounds: int, seconds: float) -> list[str]:

@@ -136,7 +136,7 @@ def _kind(option: Any) -> str:
 def _default(option: Any) -> str:
     value = getattr(option.default, "value", option.default)
     if option.param_type_name != "argument" and option.is_flag:
-        return "on" if value else "off"
+        return "" if value is None else "on" if value else "off"
     return "" if value in (None, "", []) else f"`{value}`"
 
 

@@ -3,95 +3,78 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from . import options as cli
-from .runs import RunsOption
-
-Targets = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="A B [-- ARGUMENTS]",
-        help="Both targets: URLs, `local` (the bundled service), or commands in quotes that honour $PORT; B is "
-        "measured against A. After `--` the scenario's own arguments.",
-        show_default=False,
-    ),
-]
-Commands = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--command",
-        metavar="COMMAND",
-        help="In place of A and B, twice: a service that honours $PORT, started here.",
-        show_default=False,
-    ),
-]
-Margins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--margin",
-        metavar="p95=5%",
-        help="How much slower B may be: exit with 1 beyond it, with 3 when that cannot be decided. Also p50, p99, and "
-        '"p95(POST /predict)=10%"; repeatable. [default: p95=5%]',
-        show_default=False,
-        rich_help_panel="The judgement",
-    ),
-]
-UntilDecided = Annotated[
-    bool,
-    typer.Option(
-        "--until-decided",
-        help="End as soon as every margin is decided, by intervals that hold at every look; at the latest after "
-        "--max-duration.",
-        rich_help_panel="The judgement",
-    ),
-]
-MaxDuration = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LENGTH",
-        help="With --until-decided: the longest that it may take. [default: the scenario's]",
-        show_default=False,
-        rich_help_panel="The judgement",
-    ),
-]
 
 
-def ab(  # long by its list of options alone: a line each
-    targets: Targets = None,
-    command: Commands = None,
-    scenario: cli.Scenario = None,
-    get: cli.Get = None,
-    label: cli.Label = None,
-    yes: cli.Yes = False,
-    runs: RunsOption = Path("runs"),
-    users: cli.Users = None,
-    spawn_rate: cli.SpawnRate = None,
-    duration: cli.Duration = None,
-    seed: cli.Seed = 1,
-    user_class: cli.UserClass = None,
-    shape: cli.Shape = None,
-    tags: cli.Tags = None,
-    exclude_tags: cli.ExcludeTags = None,
-    override_hosts: cli.OverrideHosts = False,
-    margin: Margins = None,
-    until_decided: UntilDecided = False,
-    max_duration: MaxDuration = None,
-    slo: cli.Slo = None,
-    stop_on: cli.StopOn = None,
-    default_objective: cli.DefaultObjective = True,
-    check: cli.Check = True,
-    allow_degraded: cli.AllowDegraded = False,
-    workers: cli.Workers = None,
-    expect_workers: cli.ExpectWorkers = None,
-    bind: cli.Bind = "127.0.0.1",
-    port: cli.Port = 0,
-    join_timeout: cli.JoinTimeout = "60s",
-    live: cli.LivePort = None,
-    open_it: cli.Open = False,
+class Sides:
+    """Both targets."""
+
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="A B [-- ARGUMENTS]",
+            help="Both targets: URLs, `local` (the bundled service), or commands in quotes that honour $PORT; B is "
+            "measured against A. After `--` the scenario's own arguments.",
+        ),
+    ] = None
+    command: Annotated[
+        list[str] | None,
+        cli.option("In place of A and B, twice: a service that honours $PORT, started here.", metavar="COMMAND"),
+    ] = None
+
+
+class Decided:
+    """How much slower B may be, and whether the run ends as soon as that is known."""
+
+    margin: Annotated[
+        list[str] | None,
+        cli.option(
+            "How much slower B may be: exit with 1 beyond it, with 3 when that cannot be decided. Also p50, p99, and "
+            '"p95(POST /predict)=10%"; repeatable. [default: p95=5%]',
+            metavar="p95=5%",
+            panel=cli.JUDGE,
+        ),
+    ] = None
+    until_decided: Annotated[
+        bool,
+        cli.option(
+            "End as soon as every margin is decided, by intervals that hold at every look; at the latest after "
+            "--max-duration.",
+            "--until-decided",
+            panel=cli.JUDGE,
+        ),
+    ] = False
+    max_duration: Annotated[
+        str | None,
+        cli.option(
+            "With --until-decided: the longest that it may take. [default: the scenario's]",
+            metavar="LENGTH",
+            panel=cli.JUDGE,
+        ),
+    ] = None
+
+
+@cli.takes(Sides, cli.Common, cli.Plan, Decided, cli.Judgement, cli.Fleet, cli.Page)
+def ab(  # long by its parameters and examples alone
+    *,
+    targets: list[str] | None,
+    command: list[str] | None,
+    scenario: str | None,
+    get: list[str] | None,
+    seed: int,
+    yes: bool,
+    margin: list[str] | None,
+    until_decided: bool,
+    max_duration: str | None,
+    duration: str | None,
+    allow_degraded: bool,
+    live: int | None,
+    open_it: bool,
+    **given: Any,
 ) -> int:
     """Run a scenario against two targets at once, and say whether B is slower than A.
 
@@ -108,34 +91,30 @@ def ab(  # long by its list of options alone: a line each
 
         python lt.py ab URL_A URL_B -s steady --until-decided --max-duration 20m --margin p99=10%
     """
-    given = locals()
-    for ours in ("targets", "command", "margin", "max_duration", "allow_degraded", "live", "open_it"):
-        del given[ours]
-
     from ..core.errors import UsageError
     from ..core.margins import DEFAULT_MARGIN
     from ..runs.options import parse_options
     from ..runs.run import run as record
     from .console import TerminalConsole
     from .decision import Decision
-    from .run import live_page, print_report, written
+    from .run import live_page, print_report, scenario_of
 
     sides, arguments = _split(targets or [], command or [])
-    if max_duration is not None and not until_decided:
-        raise UsageError(f"`--max-duration {max_duration}`: valid only with --until-decided; else give --duration.")
-    if until_decided:
-        if duration is not None:
-            raise UsageError(f"`--duration {duration}`: --until-decided takes --max-duration in its place.")
-        given["duration"] = max_duration
-    given |= {"sides": sides, "commands": command, "arguments": arguments, "margins": margin or [DEFAULT_MARGIN]}
     with ExitStack() as stack:
-        if scenario is None:
-            del given["get"]
-            found = stack.enter_context(written(sides[0] if sides else "local", gets=get or [], seed=seed, yes=yes))
-            given["scenario"] = found["scenario"]
-        elif given.pop("get"):
-            raise UsageError(f"`--get {get}`: cannot be combined with --scenario, which defines what is sent.")
-        options = parse_options(**given)
+        first = sides[0] if sides else "local"
+        path, _ = stack.enter_context(scenario_of(scenario, first, gets=get or [], seed=seed, yes=yes))
+        options = parse_options(
+            scenario=path,
+            sides=sides,
+            commands=command,
+            arguments=arguments,
+            margins=margin or [DEFAULT_MARGIN],
+            until_decided=until_decided,
+            duration=_length(duration, max_duration, until_decided=until_decided),
+            seed=seed,
+            yes=yes,
+            **given,
+        )
         if until_decided and (of_endpoint := [margin.text for margin in options.margins if margin.scope]):
             raise UsageError(f"`--margin {of_endpoint[0]}`: --until-decided takes margins of all requests only.")
         decision = Decision(options.margins, ends=until_decided)
@@ -143,6 +122,17 @@ def ab(  # long by its list of options alone: a line each
         recorded = record(options, TerminalConsole(page, lambda: decision.text), decision.begin)
         decision.keep(recorded.folder)
         return print_report(recorded, allow_degraded=allow_degraded, live=page)
+
+
+def _length(duration: str | None, max_duration: str | None, *, until_decided: bool) -> str | None:
+    """Return how long the run may take at most, as text."""
+    from ..core.errors import UsageError
+
+    if max_duration is not None and not until_decided:
+        raise UsageError(f"`--max-duration {max_duration}`: valid only with --until-decided; else give --duration.")
+    if until_decided and duration is not None:
+        raise UsageError(f"`--duration {duration}`: --until-decided takes --max-duration in its place.")
+    return max_duration or duration
 
 
 def _split(targets: list[str], commands: list[str]) -> tuple[list[str], list[str]]:

@@ -2,39 +2,85 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
 from ..core import cloud_run
-from . import deploy_options as deploying
-from . import options
+from .options import Endpoint, Project, Region, option, takes
 
 
-def deploy(  # long by its list of options alone: a line each, in and out
-    service: deploying.Service = cloud_run.SERVICE,
-    project: options.Project = None,
-    region: options.Region = None,
-    image: deploying.Image = None,
-    build: deploying.Build = None,
-    base_image: deploying.BaseImage = None,
-    command: deploying.OwnCommand = None,
-    concurrency: deploying.Concurrency = None,
-    cpu: deploying.Cpu = None,
-    memory: deploying.Memory = None,
-    min_instances: deploying.MinInstances = None,
-    max_instances: deploying.MaxInstances = None,
-    timeout: deploying.Timeout = None,
-    cpu_boost: deploying.CpuBoost = None,
-    port: deploying.Port = None,
-    public: deploying.Public = None,
-    env: deploying.Env = None,
-    revision_suffix: deploying.RevisionSuffix = None,
-    no_traffic: deploying.NoTraffic = False,
-    delete: deploying.Delete = False,
-    dry_run: deploying.DryRun = False,
-    endpoint: options.Endpoint = None,
-) -> int:
+class Deploy:
+    """What is deployed, where, and with which settings."""
+
+    service: Annotated[str, option("The service's name.", "--service")] = cloud_run.SERVICE
+    project: Project = None
+    region: Region = None
+    image: Annotated[str | None, option("Deploy this image. [default: built from the checkout]")] = None
+    build: Annotated[
+        Literal["local", "cloud"] | None,
+        option("Build with this machine's docker, or Cloud Build. [default: local; with --endpoint: nothing]"),
+    ] = None
+    base_image: Annotated[
+        str | None,
+        option("Base image of the build, such as one from a mirror. [default: the Dockerfile's python]"),
+    ] = None
+    command: Annotated[str | None, option("Command to run instead of the image's own.")] = None
+    concurrency: Annotated[
+        int | None,
+        option(f"Most requests that an instance handles at once; a new service gets {cloud_run.CONCURRENCY}."),
+    ] = None
+    cpu: Annotated[str | None, option(f"vCPU of an instance: 1, 0.5, 500m; a new service gets {cloud_run.CPU:g}.")] = (
+        None
+    )
+    memory: Annotated[
+        str | None,
+        option(f"Memory of an instance: 512Mi, 4Gi; a new service gets {cloud_run.MEMORY_MIB:g}Mi."),
+    ] = None
+    min_instances: Annotated[
+        int | None, option("Instances kept running without traffic; a new service keeps none.")
+    ] = None
+    max_instances: Annotated[
+        str | None,
+        option(
+            f"Most instances at a time, or `none`; a service without a limit gets {cloud_run.DEPLOYED_MAX_INSTANCES}."
+        ),
+    ] = None
+    timeout: Annotated[
+        str | None,
+        option(
+            f"Time after which a request is answered with 504: 300, 5m; a new service gets {cloud_run.TIMEOUT_S:g} s."
+        ),
+    ] = None
+    cpu_boost: Annotated[
+        bool | None,
+        option("Give a starting instance more CPU; a new service does.", "--cpu-boost/--no-cpu-boost"),
+    ] = None
+    port: Annotated[int | None, option(f"The port in the container's $PORT; a new service gets {cloud_run.PORT}.")] = (
+        None
+    )
+    public: Annotated[
+        bool | None,
+        option(
+            "Allow calls without authentication. [default: unchanged; private when new]",
+            "--allow-unauthenticated/--no-allow-unauthenticated",
+        ),
+    ] = None
+    env: Annotated[
+        list[str] | None,
+        option("Set an environment variable; repeatable; together they replace the service's.", metavar="K=V"),
+    ] = None
+    revision_suffix: Annotated[str | None, option("Suffix of the revision's name, after the service's name.")] = None
+    no_traffic: Annotated[bool, option("Send no traffic to the new revision.", "--no-traffic")] = False
+    delete: Annotated[bool, option("Delete the service instead.", "--delete")] = False
+    dry_run: Annotated[bool, option("Print the commands and change nothing.", "--dry-run")] = False
+    endpoint: Endpoint = None
+
+
+@takes(Deploy)
+def deploy(*, command: str | None, env: list[str] | None, no_traffic: bool, dry_run: bool, **given: Any) -> int:
     """Build, push and deploy the target service (or `--image`) to Cloud Run, or to the emulator.
 
-    Prints the service's URL. Options that are not given leave the service unchanged; a new service gets the values
-    after "new". Deploying the same sources (or image) with the same settings again changes nothing.
+    Prints the service's URL. Options that are not given leave the service unchanged. Deploying the same sources (or
+    image) with the same settings again changes nothing.
 
     Examples:
         python lt.py deploy --project my-project --region europe-west2 --dry-run
@@ -49,31 +95,9 @@ def deploy(  # long by its list of options alone: a line each, in and out
     from .console import TerminalConsole
     from .terminal import out, talk
 
-    wanted = DeployOptions(
-        service=service,
-        project=project,
-        region=region,
-        image=image,
-        build=build,
-        base_image=base_image,
-        command=command or "",
-        concurrency=concurrency,
-        cpu=cpu,
-        memory=memory,
-        min_instances=min_instances,
-        max_instances=max_instances,
-        timeout=timeout,
-        cpu_boost=cpu_boost,
-        port=port,
-        public=public,
-        env=tuple(env or ()),
-        revision_suffix=revision_suffix,
-        takes_traffic=not no_traffic,
-        delete=delete,
-        endpoint=endpoint,
-    )
+    given_options = DeployOptions(command=command or "", env=tuple(env or ()), takes_traffic=not no_traffic, **given)
     console = TerminalConsole()
-    deployment = deployable().deployment(wanted, dry_run=dry_run, console=console)
+    deployment = deployable().deployment(given_options, dry_run=dry_run, console=console)
     if dry_run:
         for line in deployment.commands():
             out.print(line, markup=False)

@@ -17,7 +17,7 @@ def emulate(  # long by its list of options alone
     command: Annotated[
         str,
         typer.Option(
-            metavar="COMMAND", help="Command that an instance runs; it listens on $PORT. Default: the bundled service."
+            metavar="COMMAND", help="Command that an instance runs; it listens on $PORT. [default: the bundled service]"
         ),
     ] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 8080,
@@ -46,7 +46,11 @@ def emulate(  # long by its list of options alone
     autoscaler: Annotated[Literal["cloudrun", "knative"], typer.Option(help="Whose scaling rules apply.")] = "cloudrun",
     idle_time: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="How long an idle instance is kept. Default: 900; 30 with knative."),
+        typer.Option(
+            metavar="SECONDS",
+            help=f"How long an idle instance is kept. [default: {cloud_run.IDLE_S:g}; with knative "
+            f"{cloud_run.KNATIVE_IDLE_S:g}]",
+        ),
     ] = None,
     sample_period: Annotated[
         float, typer.Option(metavar="SECONDS", help="Sampling period of the metrics; Cloud Run's is 60.")

@@ -1,15 +1,18 @@
-"""Declare the options of `lt run`, in the groups its help shows them in."""
+"""Declare the options that several verbs take, in the groups that their help shows them in."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from ..core import cloud_run
+from .runs import RunsOption
 
-_PLAN, _JUDGE, _PAGE, _FLEET, _LIMITS, _CLOUD = (
+PLAN, JUDGE, PAGE, FLEET, LIMITS, CLOUD = (
     "The load",
     "The judgement",
     "The live page",
@@ -18,319 +21,265 @@ _PLAN, _JUDGE, _PAGE, _FLEET, _LIMITS, _CLOUD = (
     "Cloud Run (--target cloud)",
 )
 
-Scenario = Annotated[
-    str | None,
-    typer.Option(
-        "--scenario",
-        "-s",
-        help="A bundled scenario (`lt scenarios`), or the path of any locustfile. [default: generated from the OpenAPI "
-        "document of the --target URL]",
-        show_default=False,
-    ),
-]
-Get = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--get",
-        metavar="PATH",
-        help="GET this path of the target, instead of running a scenario; repeatable.",
-        show_default=False,
-    ),
-]
-Target = Annotated[
-    str,
-    typer.Option(
-        "--target",
-        "-t",
-        metavar="local|emulator|cloud|none|URL",
-        help="What to test: `local` starts the bundled service on this machine, `emulator` a local Cloud Run; `none` "
-        "uses the hosts that the scenario names. A URL may have any scheme.",
-    ),
-]
-Label = Annotated[
-    str | None, typer.Option(help="A label for the run, by which other verbs find it.", show_default=False)
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before load leaves this machine.")]
 
-Users = Annotated[
-    int | None,
-    typer.Option(help="Most users at a time. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
-]
-SpawnRate = Annotated[
-    float | None,
-    typer.Option(help="Users started per second. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
-]
-Duration = Annotated[
-    str | None,
-    typer.Option(help="Length: 90s, 2m, 1h30m. [default: the scenario's]", show_default=False, rich_help_panel=_PLAN),
-]
-Seed = Annotated[int, typer.Option(help="Seed of the generated data.", rich_help_panel=_PLAN)]
+def option(help: str, *names: str, panel: str | None = None, metavar: str | None = None, **more: Any) -> Any:
+    """Return an option's declaration; a default that only its help knows stands there as `[default: …]`."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, **more)
 
-UserClass = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--user-class",
-        metavar="NAME",
-        help="Run only this user class; repeatable. [default: all]",
-        show_default=False,
-        rich_help_panel=_PLAN,
-    ),
-]
-Shape = Annotated[
-    str | None,
-    typer.Option(
-        "--shape",
-        metavar="NAME",
-        help="The load shape to use if the scenario has several; `none` to run without one.",
-        show_default=False,
-        rich_help_panel=_PLAN,
-    ),
-]
-Tags = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tags",
-        metavar="TAG",
-        help="Run only tasks with this tag; repeatable, or comma-separated.",
-        show_default=False,
-        rich_help_panel=_PLAN,
-    ),
-]
-ExcludeTags = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--exclude-tags",
-        metavar="TAG",
-        help="Leave out tasks with this tag; repeatable, or comma-separated.",
-        show_default=False,
-        rich_help_panel=_PLAN,
-    ),
-]
-OverrideHosts = Annotated[
-    bool,
-    typer.Option(
-        "--override-hosts",
-        help="Send everything to the target, even if user classes name several hosts.",
-        rich_help_panel=_PLAN,
-    ),
-]
-Arguments = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[-- ARGUMENTS]", help="The scenario's own arguments, such as `-- --tenant a`.", show_default=False
-    ),
-]
 
-Slo = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--slo",
-        metavar="OBJECTIVE",
-        help='An objective such as "p95(steady) < 300ms" or "error_rate < 1%"; repeatable; added to the scenario\'s.',
-        show_default=False,
-        rich_help_panel=_JUDGE,
-    ),
-]
-StopOn = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--stop-on",
-        metavar="CONDITION",
-        help='End the run early under this condition, such as "error_rate > 50% for 10s"; repeatable.',
-        show_default=False,
-        rich_help_panel=_JUDGE,
-    ),
-]
-DefaultObjective = Annotated[
-    bool,
-    typer.Option(
-        "--default-objective/--no-default-objective",
-        help="Imply the objective `error_rate < 1%` where no objective bounds errors.",
-        rich_help_panel=_JUDGE,
-    ),
-]
-Check = Annotated[
-    bool,
-    typer.Option(
-        "--check/--no-check",
-        help="End the run when the first answers of an endpoint all fail.",
-        rich_help_panel=_JUDGE,
-    ),
-]
-CheckAnswers = Annotated[
-    bool,
-    typer.Option(
-        "--check-answers",
-        help="Take the answers to the scenario's first requests before the load, and compare them under load.",
-        rich_help_panel=_JUDGE,
-    ),
-]
-IgnoreField = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ignore-field",
-        metavar="NAME",
-        help="A field of the answers that may differ, as `request_id` or `meta.time`; repeatable, or with commas.",
-        show_default=False,
-        rich_help_panel=_JUDGE,
-    ),
-]
-AnswerTolerance = Annotated[
-    float,
-    typer.Option(
-        "--answer-tolerance",
-        metavar="RATIO",
-        help="By how much numbers of the answers may differ: relative, or absolute below 1.",
-        rich_help_panel=_JUDGE,
-    ),
-]
-AllowDegraded = Annotated[
-    bool,
-    typer.Option("--allow-degraded", help="Judge the objectives even if rows are missing.", rich_help_panel=_JUDGE),
-]
+def takes(*groups: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Let a verb take the options that the attributes of these classes declare, in their order."""
+    declared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(group, name), annotation=annotation)
+        for group in groups
+        for name, annotation in get_type_hints(group, include_extras=True).items()
+    ]
 
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Load-generating processes on this machine. [default: cores − 1]",
-        show_default=False,
-        rich_help_panel=_FLEET,
-    ),
-]
-ExpectWorkers = Annotated[
-    int | None,
-    typer.Option(
-        help="Total number of workers to wait for; the rest join with `lt worker`. [default: those of --workers]",
-        show_default=False,
-        rich_help_panel=_FLEET,
-    ),
-]
-Bind = Annotated[
-    str,
-    typer.Option(
-        help="Address the master listens on; beyond loopback, workers join with a secret that is printed.",
-        rich_help_panel=_FLEET,
-    ),
-]
-Port = Annotated[int, typer.Option(help="Port the master listens on; 0 takes a free one.", rich_help_panel=_FLEET)]
-JoinTimeout = Annotated[str, typer.Option(help="How long to wait for the workers.", rich_help_panel=_FLEET)]
-Ui = Annotated[
-    int | None,
-    typer.Option(
-        "--ui",
-        metavar="PORT",
-        help="Also serve Locust's own web page, on this loopback port.",
-        show_default=False,
-        rich_help_panel=_FLEET,
-    ),
-]
-LivePort = Annotated[
-    int | None,
-    typer.Option(
-        "--live",
-        metavar="PORT",
-        min=0,
-        max=65_535,
-        help="Serve the report on this loopback port while the run goes; 0 takes a free one.",
-        show_default=False,
-        rich_help_panel=_PAGE,
-    ),
-]
-Open = Annotated[
-    bool,
-    typer.Option("--open", help="Open the live page in the browser; it becomes the report.", rich_help_panel=_PAGE),
-]
+    def with_options(verb: Callable[..., int]) -> Callable[..., int]:
+        verb.__signature__ = inspect.Signature(declared, return_annotation=int)  # type: ignore[attr-defined]
+        return verb
 
-Concurrency = Annotated[
-    int | None,
-    typer.Option(
-        help=f"Most requests that an instance handles at once. [default: {cloud_run.CONCURRENCY}]",
-        show_default=False,
-        rich_help_panel=_LIMITS,
-    ),
-]
-Cpu = Annotated[
-    str | None,
-    typer.Option(
-        help="vCPU of an instance: 1, 0.05, or `auto` for as much as 30 requests/s need. [default: auto]",
-        show_default=False,
-        rich_help_panel=_LIMITS,
-    ),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        help=f"Memory of an instance. [default: {cloud_run.MEMORY_MIB:g}Mi]",
-        show_default=False,
-        rich_help_panel=_LIMITS,
-    ),
-]
-MinInstances = Annotated[
-    int | None,
-    typer.Option(
-        help="Instances kept running without traffic. [default: 0]", show_default=False, rich_help_panel=_LIMITS
-    ),
-]
-MaxInstances = Annotated[
-    int | None,
-    typer.Option(
-        help=f"Most instances at a time. [default: {cloud_run.DEPLOYED_MAX_INSTANCES}]",
-        show_default=False,
-        rich_help_panel=_LIMITS,
-    ),
-]
-Autoscaler = Annotated[
-    str, typer.Option(metavar="cloudrun|knative", help="Whose scaling rules apply.", rich_help_panel=_LIMITS)
-]
-Command = Annotated[
-    str | None,
-    typer.Option(
-        help="Command that starts a service on $PORT. [default: the bundled one]",
-        show_default=False,
-        rich_help_panel=_LIMITS,
-    ),
-]
+    return with_options
 
-Service = Annotated[
-    str | None,
-    typer.Option(help="The service's name, or its run.app URL.", show_default=False, rich_help_panel=_CLOUD),
-]
-Project = Annotated[
-    str | None,
-    typer.Option(help="Google Cloud project. [default: the credentials']", show_default=False, rich_help_panel=_CLOUD),
-]
-Region = Annotated[
-    str | None,
-    typer.Option(help="Region of the service, such as europe-west2.", show_default=False, rich_help_panel=_CLOUD),
-]
+
+class Common:
+    """What is run, and where it is kept."""
+
+    scenario: Annotated[
+        str | None,
+        option(
+            "A bundled scenario (`lt scenarios`), or the path of any locustfile. [default: generated from the OpenAPI "
+            "document of the --target URL]",
+            "--scenario",
+            "-s",
+        ),
+    ] = None
+    get: Annotated[
+        list[str] | None,
+        option("GET this path of the target, instead of running a scenario; repeatable.", "--get", metavar="PATH"),
+    ] = None
+    label: Annotated[str | None, option("A label for the run, by which other verbs find it.")] = None
+    yes: Annotated[bool, option("Do not ask before load leaves this machine.", "--yes", "-y")] = False
+    runs: RunsOption = Path("runs")
+
+
+class Plan:
+    """How much load there is, and what sends it."""
+
+    users: Annotated[int | None, option("Most users at a time. [default: the scenario's]", panel=PLAN)] = None
+    spawn_rate: Annotated[float | None, option("Users started per second. [default: the scenario's]", panel=PLAN)] = (
+        None
+    )
+    duration: Annotated[str | None, option("Length: 90s, 2m, 1h30m. [default: the scenario's]", panel=PLAN)] = None
+    seed: Annotated[int, option("Seed of the generated data.", panel=PLAN)] = 1
+    user_class: Annotated[
+        list[str] | None,
+        option("Run only this user class; repeatable. [default: all]", panel=PLAN, metavar="NAME"),
+    ] = None
+    shape: Annotated[
+        str | None,
+        option(
+            "The load shape to use if the scenario has several; `none` to run without one.", panel=PLAN, metavar="NAME"
+        ),
+    ] = None
+    tags: Annotated[
+        list[str] | None,
+        option("Run only tasks with this tag; repeatable, or comma-separated.", panel=PLAN, metavar="TAG"),
+    ] = None
+    exclude_tags: Annotated[
+        list[str] | None,
+        option("Leave out tasks with this tag; repeatable, or comma-separated.", panel=PLAN, metavar="TAG"),
+    ] = None
+    override_hosts: Annotated[
+        bool,
+        option(
+            "Send everything to the target, even if user classes name several hosts.", "--override-hosts", panel=PLAN
+        ),
+    ] = False
+
+
+class Judgement:
+    """What the run is judged by."""
+
+    slo: Annotated[
+        list[str] | None,
+        option(
+            'An objective such as "p95(steady) < 300ms" or "error_rate < 1%"; repeatable; added to the scenario\'s.',
+            panel=JUDGE,
+            metavar="OBJECTIVE",
+        ),
+    ] = None
+    stop_on: Annotated[
+        list[str] | None,
+        option(
+            'End the run early under this condition, such as "error_rate > 50% for 10s"; repeatable.',
+            panel=JUDGE,
+            metavar="CONDITION",
+        ),
+    ] = None
+    default_objective: Annotated[
+        bool, option("Imply the objective `error_rate < 1%` where no objective bounds errors.", panel=JUDGE)
+    ] = True
+    check: Annotated[bool, option("End the run when the first answers of an endpoint all fail.", panel=JUDGE)] = True
+    allow_degraded: Annotated[
+        bool, option("Judge the objectives even if rows are missing.", "--allow-degraded", panel=JUDGE)
+    ] = False
+
+
+class Fleet:
+    """The processes that make the load."""
+
+    workers: Annotated[
+        int | None, option("Load-generating processes on this machine. [default: cores − 1]", panel=FLEET)
+    ] = None
+    expect_workers: Annotated[
+        int | None,
+        option(
+            "Total number of workers to wait for; the rest join with `lt worker`. [default: those of --workers]",
+            panel=FLEET,
+        ),
+    ] = None
+    bind: Annotated[
+        str,
+        option(
+            "Address the master listens on; beyond loopback, workers join with a secret that is printed.", panel=FLEET
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, option("Port the master listens on; 0 takes a free one.", panel=FLEET)] = 0
+    join_timeout: Annotated[str, option("How long to wait for the workers.", panel=FLEET)] = "60s"
+
+
+class Page:
+    """The report while the run goes on."""
+
+    live: Annotated[
+        int | None,
+        option(
+            "Serve the report on this loopback port while the run goes; 0 takes a free one.",
+            panel=PAGE,
+            metavar="PORT",
+            min=0,
+            max=65_535,
+        ),
+    ] = None
+    open_it: Annotated[
+        bool, option("Open the live page in the browser; it becomes the report.", "--open", panel=PAGE)
+    ] = False
+
+
+Project = Annotated[str | None, option("Google Cloud project. [default: the credentials']", panel=CLOUD)]
+Region = Annotated[str | None, option("Region of the service, such as europe-west2.", panel=CLOUD)]
 Endpoint = Annotated[
     str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="Use a local Cloud Run (`lt emulate`) instead of Google.",
-        show_default=False,
-        rich_help_panel=_CLOUD,
-    ),
+    option("Use a local Cloud Run (`lt emulate`) instead of Google.", panel=CLOUD, metavar="HOST:PORT"),
 ]
-MaxCost = Annotated[
-    float | None,
-    typer.Option(
-        metavar="USD",
-        help="Refuse a run whose estimated cost is above this; stop one whose projected cost passes it.",
-        show_default=False,
-        rich_help_panel=_CLOUD,
-    ),
-]
+
+
 Prices = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="JSON file with prices that replace the built-in, dated ones (docs/run-folder.md).",
-        show_default=False,
-        rich_help_panel=_CLOUD,
+    option(
+        "JSON file with prices that replace the built-in, dated ones (docs/run-folder.md).", panel=CLOUD, metavar="FILE"
     ),
 ]
-FreeTier = Annotated[
-    bool,
-    typer.Option("--free-tier", help="Subtract the monthly free tier from every cost.", rich_help_panel=_CLOUD),
-]
+FreeTier = Annotated[bool, option("Subtract the monthly free tier from every cost.", "--free-tier", panel=CLOUD)]
+
+
+class Target:
+    """What a run is sent to; `lt ab` names two in another way."""
+
+    target: Annotated[
+        str,
+        option(
+            "What to test: `local` starts the bundled service on this machine, `emulator` a local Cloud Run; `none` "
+            "uses the hosts that the scenario names. A URL may have any scheme.",
+            "--target",
+            "-t",
+            metavar="local|emulator|cloud|none|URL",
+        ),
+    ] = "local"
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENTS]", help="The scenario's own arguments, such as `-- --tenant a`."),
+    ] = None
+
+
+class Answers:
+    """How answers are compared with those from before the load."""
+
+    check_answers: Annotated[
+        bool,
+        option(
+            "Take the answers to the scenario's first requests before the load, and compare them under load.",
+            "--check-answers",
+            panel=JUDGE,
+        ),
+    ] = False
+    ignore_field: Annotated[
+        list[str] | None,
+        option(
+            "A field of the answers that may differ, as `request_id` or `meta.time`; repeatable, or with commas.",
+            panel=JUDGE,
+            metavar="NAME",
+        ),
+    ] = None
+    answer_tolerance: Annotated[
+        float,
+        option(
+            "By how much numbers of the answers may differ: relative, or absolute below 1.",
+            panel=JUDGE,
+            metavar="RATIO",
+        ),
+    ] = 1e-6
+
+
+class LocustPage:
+    """Locust's own page."""
+
+    ui: Annotated[
+        int | None,
+        option("Also serve Locust's own web page, on this loopback port.", panel=FLEET, metavar="PORT"),
+    ] = None
+
+
+class Service:
+    """The service that a run creates, or finds on Cloud Run."""
+
+    concurrency: Annotated[
+        int | None,
+        option(f"Most requests that an instance handles at once. [default: {cloud_run.CONCURRENCY}]", panel=LIMITS),
+    ] = None
+    cpu: Annotated[
+        str | None,
+        option(
+            "vCPU of an instance: 1, 0.05, or `auto` for as much as 30 requests/s need. [default: auto]", panel=LIMITS
+        ),
+    ] = None
+    memory: Annotated[
+        str | None, option(f"Memory of an instance. [default: {cloud_run.MEMORY_MIB:g}Mi]", panel=LIMITS)
+    ] = None
+    min_instances: Annotated[
+        int | None, option("Instances kept running without traffic. [default: none]", panel=LIMITS)
+    ] = None
+    max_instances: Annotated[
+        int | None, option(f"Most instances at a time. [default: {cloud_run.DEPLOYED_MAX_INSTANCES}]", panel=LIMITS)
+    ] = None
+    autoscaler: Annotated[str, option("Whose scaling rules apply.", panel=LIMITS, metavar="cloudrun|knative")] = (
+        "cloudrun"
+    )
+    command: Annotated[
+        str | None, option("Command that starts a service on $PORT. [default: the bundled one]", panel=LIMITS)
+    ] = None
+    service: Annotated[str | None, option("The service's name, or its run.app URL.", panel=CLOUD)] = None
+    project: Project = None
+    region: Region = None
+    endpoint: Endpoint = None
+    max_cost: Annotated[
+        float | None,
+        option(
+            "Refuse a run whose estimated cost is above this; stop one whose projected cost passes it.",
+            panel=CLOUD,
+            metavar="USD",
+        ),
+    ] = None
+    prices: Prices = None
+    free_tier: FreeTier = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..api import Format
-from . import options as cli
+from .options import FreeTier, Prices
 from .runs import RunsOption
 
 if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-sized packages do not delay --help
@@ -55,8 +55,8 @@ def report(  # long by its options and examples
             rich_help_panel="Gates",
         ),
     ] = None,
-    prices: cli.Prices = None,
-    free_tier: cli.FreeTier = False,
+    prices: Prices = None,
+    free_tier: FreeTier = False,
 ) -> int:
     """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
 

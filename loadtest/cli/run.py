@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
 
 from . import options as cli
-from .runs import RunsOption
 
 if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
     from ..runs.run import RunResult
@@ -21,53 +19,28 @@ SHOWN_CHARS = 500
 """Of the body of a failed answer; the report and `failures.csv` have more."""
 
 
-def run(  # long by its list of options alone: a line each
-    scenario: cli.Scenario = None,
-    arguments: cli.Arguments = None,
-    target: cli.Target = "local",
-    get: cli.Get = None,
-    label: cli.Label = None,
-    yes: cli.Yes = False,
-    runs: RunsOption = Path("runs"),
-    users: cli.Users = None,
-    spawn_rate: cli.SpawnRate = None,
-    duration: cli.Duration = None,
-    seed: cli.Seed = 1,
-    user_class: cli.UserClass = None,
-    shape: cli.Shape = None,
-    tags: cli.Tags = None,
-    exclude_tags: cli.ExcludeTags = None,
-    override_hosts: cli.OverrideHosts = False,
-    slo: cli.Slo = None,
-    stop_on: cli.StopOn = None,
-    default_objective: cli.DefaultObjective = True,
-    check: cli.Check = True,
-    check_answers: cli.CheckAnswers = False,
-    ignore_field: cli.IgnoreField = None,
-    answer_tolerance: cli.AnswerTolerance = 1e-6,
-    allow_degraded: cli.AllowDegraded = False,
-    workers: cli.Workers = None,
-    expect_workers: cli.ExpectWorkers = None,
-    bind: cli.Bind = "127.0.0.1",
-    port: cli.Port = 0,
-    join_timeout: cli.JoinTimeout = "60s",
-    ui: cli.Ui = None,
-    live: cli.LivePort = None,
-    open_it: cli.Open = False,
-    concurrency: cli.Concurrency = None,
-    cpu: cli.Cpu = None,
-    memory: cli.Memory = None,
-    min_instances: cli.MinInstances = None,
-    max_instances: cli.MaxInstances = None,
-    autoscaler: cli.Autoscaler = "cloudrun",
-    command: cli.Command = None,
-    service: cli.Service = None,
-    project: cli.Project = None,
-    region: cli.Region = None,
-    endpoint: cli.Endpoint = None,
-    max_cost: cli.MaxCost = None,
-    prices: cli.Prices = None,
-    free_tier: cli.FreeTier = False,
+@cli.takes(
+    cli.Target,
+    cli.Common,
+    cli.Plan,
+    cli.Judgement,
+    cli.Answers,
+    cli.Fleet,
+    cli.LocustPage,
+    cli.Page,
+    cli.Service,
+)
+def run(
+    *,
+    scenario: str | None,
+    target: str,
+    get: list[str] | None,
+    seed: int,
+    yes: bool,
+    allow_degraded: bool,
+    live: int | None,
+    open_it: bool,
+    **given: Any,
 ) -> int:
     """Run a scenario, record every request, print the summary and write the report.
 
@@ -82,36 +55,32 @@ def run(  # long by its list of options alone: a line each
 
         python lt.py run --scenario my_locustfile.py --target http://127.0.0.1:8080 --users 50 --duration 2m
     """
-    given = locals()
-    for of_the_page in ("allow_degraded", "live", "open_it"):  # of the report, not of the run
-        del given[of_the_page]
-
-    from ..core.errors import UsageError
     from ..runs.options import parse_options
     from ..runs.run import run as record
     from .console import TerminalConsole
 
     with ExitStack() as stack:
-        if scenario is None:
-            del given["get"]
-            given |= stack.enter_context(written(target, gets=get or [], seed=seed, yes=yes))
-        elif given.pop("get"):
-            raise UsageError(f"`--get {get}`: cannot be combined with --scenario, which defines what is sent.")
-        options = parse_options(**given)
+        path, target = stack.enter_context(scenario_of(scenario, target, gets=get or [], seed=seed, yes=yes))
+        options = parse_options(scenario=path, target=target, seed=seed, yes=yes, **given)
         page = stack.enter_context(live_page(live, open_it=open_it)) if live is not None or open_it else None
         recorded = record(options, TerminalConsole(page))
         return print_report(recorded, allow_degraded=allow_degraded, live=page)
 
 
 @contextmanager
-def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict[str, str]]:
-    """Write a scenario for a run that names none; yield the options that it replaces."""
+def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[tuple[str, str]]:
+    """Yield the scenario and the target of a run; where it names no scenario, write one that exists for the block."""
     from ..core.addresses import parse_base_url
     from ..core.errors import UsageError
     from ..openapi.quick import quick_scenario
     from ..openapi.wire import HttpWire
     from .init import ask_before_trying, show_tried
 
+    if scenario is not None:
+        if gets:
+            raise UsageError(f"`--get {gets[0]}`: cannot be combined with --scenario, which defines what is sent.")
+        yield scenario, url
+        return
     if ":" in url:
         url = parse_base_url(url, option="--target")
         url = url if "://" in url else f"http://{url}"
@@ -123,7 +92,7 @@ def written(url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[dict
     if not gets:
         ask_before_trying(url, yes=yes)
     with quick_scenario(url, gets=gets, seed=seed, wire=HttpWire(), say=show_tried) as quick:
-        yield {"scenario": str(quick.path), "target": quick.target}
+        yield str(quick.path), quick.target
 
 
 @contextmanager

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-AS_OF = "2026-11"
-
 CONCURRENCY = 80
 """Of a service made through the API, as `lt` makes it (gcloud and Terraform set 80 × vCPU, at most 1000)."""
 
@@ -23,6 +21,9 @@ mistake."""
 
 TARGET_RATIO = 0.60
 """At which share of its CPU and of its concurrency an instance is full enough for one more; 0.10 to 0.95 may be set."""
+
+IDLE_S, KNATIVE_IDLE_S = 900.0, 30.0
+"""How long an idle instance is kept: by Cloud Run, and by Knative (its scale-to-zero grace period)."""
 
 SERVICE = "default-service"
 """The default name of a service, on Cloud Run and on the emulator."""

@@ -25,7 +25,6 @@ class Answered:
         pending_ms: in the queue.
         total_ms: from the request's first byte to the answer's last.
         in_flight: of that instance when it ended, itself not counted.
-        by_instance: whether the instance itself answered.
     """
 
     status: int
@@ -33,15 +32,14 @@ class Answered:
     pending_ms: int
     total_ms: int
     in_flight: int
-    by_instance: bool
 
 
 def parse_line(line: str) -> Answered | None:
     """Return the request that a line of our log format describes; None for HAProxy's own notices."""
     fields = line.split()
-    if len(fields) != 7 or not fields[3].lstrip("-+").isdigit():
+    if len(fields) != 6 or not fields[3].lstrip("-+").isdigit():
         return None
-    status, _, pending_ms, total_ms, server, in_flight, answered = fields
+    status, _, pending_ms, total_ms, server, in_flight = fields
     slot = int(server[1:]) if server[0] == "i" and server[1:].isdigit() else None
     return Answered(
         status=int(status) if status.isdigit() else 0,
@@ -49,7 +47,6 @@ def parse_line(line: str) -> Answered | None:
         pending_ms=max(int(pending_ms), 0),
         total_ms=max(int(total_ms), 0),
         in_flight=int(in_flight),
-        by_instance=answered == "1",
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ..core.cloud_run import TARGET_RATIO
+from ..core import cloud_run
 
 DECIDE_EVERY_S = 2.0
 WINDOW_S = 60.0
@@ -106,9 +106,9 @@ class CloudRun:
     A minute without any request wants the minimum, whatever an idle process burns.
     """
 
-    cpu_target_ratio: float = TARGET_RATIO
-    concurrency_target_ratio: float = TARGET_RATIO
-    idle_s: float = 900.0
+    cpu_target_ratio: float = cloud_run.TARGET_RATIO
+    concurrency_target_ratio: float = cloud_run.TARGET_RATIO
+    idle_s: float = cloud_run.IDLE_S
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
         """Return how many are desired now."""
@@ -171,7 +171,7 @@ class Knative:
     panic_ratio: float = 2.0
     max_up: float = 1000.0
     max_down: float = 2.0
-    idle_s: float = 30.0  # its scale-to-zero grace period; on the way down it keeps nothing, here as long
+    idle_s: float = cloud_run.KNATIVE_IDLE_S
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
         """Return how many are desired now."""

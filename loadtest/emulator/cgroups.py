@@ -40,7 +40,6 @@ class Cgroup:
         self._directories = directories
         self._version = version
         self._process: psutil.Process | None = None
-        self._memory_limit_bytes: int | None = None
 
     @property
     def join_files(self) -> tuple[Path, ...]:
@@ -57,7 +56,6 @@ class Cgroup:
         path = self._directories.get("memory")
         if path is None:
             return
-        self._memory_limit_bytes = limit_bytes
         if self._version == 2:
             (path / "memory.max").write_text(str(limit_bytes))
             _try_write(path / "memory.swap.max", "0")

@@ -62,7 +62,7 @@ defaults
 frontend fe
   bind fd@{listen_fd}
   log global
-  log-format "%[var(txn.status)] %ts %Tw %Ta %s %sc %[var(txn.answered)]"
+  log-format "%[var(txn.status)] %ts %Tw %Ta %s %sc"
   http-request set-var(txn.begun) date(0,ms)
   # Names that mean this machine only, and no web page of another site: DNS rebinding, forms and scripts end here.
   acl own_name req.hdr(host),host_only -i 127.0.0.1 localhost [::1]

@@ -351,7 +351,7 @@ class EmulatorOptions:
 
     Attributes:
         autoscaler: `cloudrun` or `knative`.
-        idle_s: how long an idle instance is kept; None: the autoscaler's own (Cloud Run 15 min, Knative 30 s).
+        idle_s: how long an idle instance is kept; None: the autoscaler's own.
         api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
         command: what a template without a command runs; empty: this project's own target service.
         allow_any_command: whether deploys with the access token may run other commands than `command`.

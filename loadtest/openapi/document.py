@@ -40,7 +40,6 @@ PAGES = ("docs", "", "redoc", "swagger", "api/docs", "api/docs/", "swagger-ui.ht
 
 MAX_BYTES = 32 * 1024 * 1024
 _LINK = re.compile(r"""["']([^"'\s<>]*(?:openapi|swagger|api-docs|apispec|schema)[^"'\s<>]*)["']""", re.IGNORECASE)
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +208,3 @@ def _server_of(spec: dict[str, Any]) -> str:
         if isinstance(variable, dict):
             url = url.replace("{" + str(name) + "}", str(variable.get("default", "")))
     return url
-
-
-def has_operations(spec: dict[str, Any]) -> bool:
-    """Whether the document describes any operation."""
-    return any(isinstance(item, dict) and any(key in _METHODS for key in item) for item in spec["paths"].values())

@@ -18,18 +18,12 @@ DEVIATIONS = 12
 """Terms further from the most probable one, in standard deviations, are below 1e-30 of the sum."""
 
 
-def rank_interval(requests: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int | None]:
-    """Return the ranks (1 = the fastest) that enclose the quantile `p`; the upper is None when there is none.
+def rank_intervals(requests: Ints, p: float, confidence: float = CONFIDENCE) -> tuple[Ints, Ints]:
+    """Return the ranks (1 = the fastest) that enclose the quantile `p`, for windows of so many requests each.
 
     The number of requests below a quantile is binomial, whatever the distribution (David & Nagaraja, Order
-    Statistics, 2003, section 7.1).
+    Statistics, 2003, section 7.1). An upper rank beyond `requests` does not exist.
     """
-    low, high = rank_intervals(np.array([requests]), p, confidence)
-    return int(low[0]), int(high[0]) if high[0] <= requests else None
-
-
-def rank_intervals(requests: Ints, p: float, confidence: float = CONFIDENCE) -> tuple[Ints, Ints]:
-    """Return the same for many windows at once; an upper rank beyond `requests` does not exist."""
     tail = (1 - confidence) / 2
     sizes, place = np.unique(np.maximum(requests, 1), return_inverse=True)
     ranks = np.array([_ranks(int(n), p, tail) for n in sizes], dtype=np.int64).reshape(-1, 2)[place]

@@ -58,17 +58,6 @@ def throughput_per_s(series: Series, window: Window) -> float | None:
     return window.sum(series.ok_ended) / window.length_s if window.length_s else None
 
 
-def mean_response_ms(series: Series, window: Window) -> float | None:
-    """Return the mean response time; None without successful requests.
-
-    Formula: Σ response time / n. Population: outcome `ok`, started in the window. Unit: ms. Cannot tell: the shape;
-    it is for Little's law and waiting sums, not for judging a service.
-    """
-    ok = window.sum(series.ok)
-    total_us = float(series.ok_response_us[window.start_s : window.end_s].sum())
-    return total_us / ok / 1000 if ok else None
-
-
 def mean_in_flight(series: Series, window: Window) -> float | None:
     """Return the mean number of requests awaiting an answer; None for an empty window.
 

@@ -23,15 +23,6 @@ from reports.data.timeline import step_for
 from reports.summary.summary import run_summary
 
 
-def summarise(folder: Path) -> model.Report:
-    """Return the report of one run.
-
-    Raises:
-        RunFolderError: it is still running, or cannot be read.
-    """
-    return build_report([folder])
-
-
 def report_of(folder: RunFolder, run: Run) -> model.Report:
     """Return the report of one run whose rows are there, without sealing it: also of one that goes on.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -79,7 +80,7 @@ def test_the_masters_words_are_options_of_lt_run() -> None:
     (container,) = one(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["spec"]["containers"]
     verb, *options = container["args"]
     assert verb == "run"
-    known = set(run_verb.run.__code__.co_varnames[: run_verb.run.__code__.co_argcount])
+    known = set(inspect.signature(run_verb.run).parameters)
     assert {option[2:].partition("=")[0].replace("-", "_") for option in options} <= known
 
 

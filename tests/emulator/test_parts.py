@@ -16,13 +16,13 @@ from loadtest.emulator.sizing import Sample, sample_of
 @pytest.mark.parametrize(
     ("line", "status", "slot"),
     [
-        ("200 -- 501 512 i1 0 1", 200, 1),
-        ("429 sQ 2003 2003 <NOSRV> 0 -", 429, None),
-        ("503 SH 0 7 i3 0 -", 503, 3),
-        ("- CQ 40 40 <NOSRV> 0 -", 0, None),  # it left before it was told anything
-        ("502 -- 0 7 i3 0 1", 502, 3),  # the service's own 502 stays what it is
-        ("504 sH 0 5002 i1 0 -", 504, 1),
-        ("503 SC 0 9 i2 0 -", 503, 2),
+        ("200 -- 501 512 i1 0", 200, 1),
+        ("429 sQ 2003 2003 <NOSRV> 0", 429, None),
+        ("503 SH 0 7 i3 0", 503, 3),
+        ("- CQ 40 40 <NOSRV> 0", 0, None),  # it left before it was told anything
+        ("502 -- 0 7 i3 0", 502, 3),  # the service's own 502 stays what it is
+        ("504 sH 0 5002 i1 0", 504, 1),
+        ("503 SC 0 9 i2 0", 503, 2),
     ],
 )
 def test_a_log_line_says_what_the_client_was_told(line: str, status: int, slot: int | None) -> None:
@@ -33,7 +33,7 @@ def test_a_log_line_says_what_the_client_was_told(line: str, status: int, slot: 
 
 def test_haproxy_s_own_notices_are_no_requests() -> None:
     assert parse_line("Paused frontend fe.") is None
-    assert parse_line("200 -- 0 1 hold 0 1") == Answered(200, None, 0, 1, 0, True)
+    assert parse_line("200 -- 0 1 hold 0") == Answered(200, None, 0, 1, 0)
 
 
 def test_stat_lines_without_the_queue_holder_are_the_queue() -> None:

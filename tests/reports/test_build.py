@@ -21,7 +21,7 @@ from reports.model import Report
 from reports.render.files import comparison_name
 from reports.render.index import write_index
 from reports.render.text import render_text
-from reports.summary.build import build_report, summarise
+from reports.summary.build import build_report
 from tests.reports.folders import write_rows
 from tests.simulator import Event, Kind, Story, simulate
 
@@ -57,7 +57,7 @@ def test_summary_json_reads_back_as_what_was_rendered(runs: Path, capsys: pytest
     folder = runs / "20260817T103000Z-ramp-local"
     assert capsys.readouterr().out.strip() == str(folder / "report.html")
     kept = Report.model_validate_json((folder / "summary.json").read_text())
-    again = summarise(folder)
+    again = build_report([folder])
     assert kept.model_copy(update={"made_at": again.made_at}) == again
 
 
@@ -65,7 +65,7 @@ def test_percentiles_are_numpys_on_the_rows(runs: Path) -> None:
     """Successful rows of the whole run, to the microsecond."""
     folder = runs / "20260817T102000Z-ramp-cloud"
     rows = RunFolder(folder).read_rows(["latency_us", "outcome"])
-    told = summarise(folder).runs[0]
+    told = build_report([folder]).runs[0]
     for quantile in told.latency:
         truth = np.quantile(rows.latency_us[rows.outcome == "ok"], quantile.q_ratio) / 1000
         assert quantile.value_ms == pytest.approx(truth, abs=0.0005)
@@ -94,7 +94,7 @@ def test_every_spike_carries_what_a_machine_asks_for(runs: Path, capsys: pytest.
 
 
 def test_an_open_loop_has_both_latencies_and_a_closed_one_the_one(runs: Path) -> None:
-    local, _, scheduled = (summarise(folder).runs[0] for folder in sorted(runs.iterdir()))
+    local, _, scheduled = (build_report([folder]).runs[0] for folder in sorted(runs.iterdir()))
     assert (local.load_model, local.response) == ("closed", None)
     assert scheduled.load_model == "open"
     assert scheduled.response is not None
@@ -195,12 +195,12 @@ def test_an_unwritable_file_is_a_sentence(runs: Path, tmp_path: Path) -> None:
 def test_a_folder_without_rows_is_refused_in_a_sentence(runs: Path) -> None:
     (runs / "20260817T103000Z-ramp-local" / "requests.parquet").write_bytes(b"PAR1 is not enough")
     with pytest.raises(RunFolderError, match="cannot be read"):
-        summarise(runs / "20260817T103000Z-ramp-local")
+        build_report([runs / "20260817T103000Z-ramp-local"])
 
 
 def test_failures_are_listed_from_the_rows_when_no_list_was_written(runs: Path) -> None:
     """The simulator writes no failures.csv; every failed row is still in the table."""
-    told = summarise(runs / "20260817T102000Z-ramp-cloud").runs[0]
+    told = build_report([runs / "20260817T102000Z-ramp-cloud"]).runs[0]
     assert sum(failure.count for failure in told.failures) == told.totals.requests - told.totals.ok > 0
 
 

@@ -16,7 +16,7 @@ from loadtest.recording.run import Outcome, Run, TargetRecord
 from reports.data.change_points import change_points
 from reports.data.history import MeasuredRun, histories
 from reports.render.index import write_index
-from reports.summary.build import summarise
+from reports.summary.build import build_report
 from tests.recording.frames import T0, record
 from tests.reports.folders import write_rows
 
@@ -107,7 +107,7 @@ def test_the_index_and_the_verb_name_the_change(tmp_path: Path, capsys: pytest.C
             latency_us=[(30_000 if slow else 20_000) + 100 * (at % 3) + step for step in range(100)],
             record={"id": f"run-{at:03d}", "start": T0 + timedelta(hours=at), "git_commit": "ab"[slow] * 40},
         )
-        made.write_derived(made.summary, summarise(made.path).model_dump_json())
+        made.write_derived(made.summary, build_report([made.path]).model_dump_json())
     page = write_index(tmp_path).read_text("utf-8")
     assert "p95 rose by 50 %" in page
     assert "commit aaaaaaaaaa → bbbbbbbbbb" in page
