@@ -136,24 +136,24 @@ def _batch(rng: np.random.Generator, first: int, count: int, rows: int, kind: Ki
         names = ["/predict"]
     texts = [f"item {at} is gone" if kind.ids else f"item {_word(at)} is gone" for at in range(kind.texts)]
     zeros = np.zeros(count, dtype=np.int64)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(start_ns).cast(SCHEMA.field("start").type),
-            pa.array((level * rng.lognormal(0, 0.35, count)).astype(np.int64)),
-            pa.nulls(count, pa.int64()),
-            words(rng.integers(0, kind.names, count), names),
-            words(zeros, ["POST"]),
-            pa.array(np.where(failed, 503, 200).astype(np.int16)),
-            words(failed.astype(np.int64), ["ok", "http_error"]),
-            words(rng.integers(0, max(1, kind.texts), count), texts or ["503 Service Unavailable"], ~failed),
-            pa.array(np.full(count, 43)),
-            words(rng.integers(0, kind.instances, count), [f"instance-{at}" for at in range(kind.instances)]),
-            pa.array((at_s * 1000).astype(np.int64)),
-            pa.array(rng.integers(3000, 5000, count)),
-            words(zeros, ["worker-1"]),
-        ],
-        schema=SCHEMA,
-    )
+    columns = {
+        "start": pa.array(start_ns).cast(SCHEMA.field("start").type),
+        "latency_us": pa.array((level * rng.lognormal(0, 0.35, count)).astype(np.int64)),
+        "late_us": pa.nulls(count, pa.int64()),
+        "name": words(rng.integers(0, kind.names, count), names),
+        "method": words(zeros, ["POST"]),
+        "status": pa.array(np.where(failed, 503, 200).astype(np.int16)),
+        "outcome": words(failed.astype(np.int64), ["ok", "http_error"]),
+        "error": words(rng.integers(0, max(1, kind.texts), count), texts or ["503 Service Unavailable"], ~failed),
+        "bytes": pa.array(np.full(count, 43)),
+        "instance": words(rng.integers(0, kind.instances, count), [f"instance-{at}" for at in range(kind.instances)]),
+        "instance_age_ms": pa.array((at_s * 1000).astype(np.int64)),
+        "server_us": pa.array(rng.integers(3000, 5000, count)),
+        "worker": words(zeros, ["worker-1"]),
+    }
+    absent = [field for field in SCHEMA if field.name not in columns]
+    columns |= {field.name: pa.nulls(count, field.type) for field in absent}
+    return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _load(folder: RunFolder, seconds: int) -> None:

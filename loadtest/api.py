@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reports.model import Report, RunSummary
 
     from .recording.folder import RunFolder
+    from .recording.paths import RunPaths
     from .recording.run import Run
     from .runs.options import RunOptions
     from .runs.watch import RunConsole
@@ -155,10 +157,11 @@ def report(
         raise UsageError("Name at least one run to report.")
     opened = [name if isinstance(name, RecordedRun) else open_run(name, runs=runs) for name in names]
     folders = [run._folder for run in opened]
+    sources = page_sources(folders)
     made = _built(folders)
     if out is not None:
         return write(Path(out), rendered(made, format))
-    return write_page(made, folders) if format is Format.HTML else rendered(made, format)
+    return write_page(made, folders, sources=sources) if format is Format.HTML else rendered(made, format)
 
 
 def rendered(made: Report, format: Format) -> str:
@@ -178,14 +181,39 @@ def rendered(made: Report, format: Format) -> str:
     return render(made)
 
 
-def write_page(made: Report, folders: list[RunFolder]) -> Path:
-    """Write the page and what derives from it (a single run's summary.json, the index of all runs); return its path."""
-    from reports.render.files import write_report
-    from reports.render.index import write_index
+def page_sources(folders: Sequence[RunPaths], notes: Sequence[str] = ()) -> str:
+    """Return the digest of what the page of a single run follows from, to be taken before its report is built.
 
-    path = write_report([folder.path for folder in folders], made)
-    write_index(path.parent if len(folders) > 1 else folders[0].path.parent)
+    "" for several runs: their page is always made.
+    """
+    from reports.render.stamp import run_sources
+
+    return run_sources(folders[0].path, notes) if len(folders) == 1 else ""
+
+
+def write_page(made: Report, folders: list[RunFolder], *, sources: str = "") -> Path:
+    """Write the page and what derives from it (a single run's summary.json, the index of all runs); return its path.
+
+    Args:
+        made: the report.
+        folders: the runs it is of.
+        sources: `page_sources`, by which `verdict_of_page` finds the page up to date; "" where it never is.
+    """
+    from reports.render.files import write_report
+
+    path = write_report([folder.path for folder in folders], made, sources=sources)
+    _renew_index(path.parent if len(folders) > 1 else folders[0].path.parent)
     return path
+
+
+def verdict_of_page(folder: RunPaths, sources: str) -> str | None:
+    """Return the verdict that a run's page states if it is up to date, else None; the index of all runs is renewed."""
+    from reports.render.stamp import word_of
+
+    verdict = word_of(folder.report, sources, folder.summary)
+    if verdict is not None:
+        _renew_index(folder.path.parent)
+    return verdict
 
 
 def refresh_index(runs: Path) -> None:
@@ -194,9 +222,19 @@ def refresh_index(runs: Path) -> None:
     Raises:
         RunFolderError: it cannot be written.
     """
-    from reports.render.index import INDEX, write_index
+    from reports.render.stamp import INDEX
 
     if (runs / INDEX).exists():
+        _renew_index(runs)
+
+
+def _renew_index(runs: Path) -> None:
+    """Write the index of all runs unless it is up to date."""
+    from reports.render.stamp import INDEX, index_sources, word_of
+
+    if word_of(runs / INDEX, index_sources(runs)) is None:
+        from reports.render.index import write_index
+
         write_index(runs)
 
 

@@ -7,9 +7,7 @@ import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
 
 if sys.platform == "win32":
     print(
@@ -24,6 +22,7 @@ from ..core.errors import LoadTestError, UsageError
 from ..core.exit_codes import ExitCode, of_error
 from ..core.extras import missing_extra
 from .interrupts import end_at_once, raise_interrupts
+from .plain import run_plain
 from .terminal import end, named, prepare, write_data
 from .verbs import VERBS, overview
 
@@ -68,8 +67,8 @@ def run_verb(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         _require_text(arguments)
-        plain = _plain(arguments)
-        return _parse_and_run(arguments) if plain is None else plain()
+        code = run_plain(arguments)
+        return _parse_and_run(arguments) if code is None else code
     except KeyboardInterrupt:
         said, code = INTERRUPTED, ExitCode.INTERRUPTED
     except Exception as error:
@@ -80,20 +79,6 @@ def _run(arguments: Sequence[str]) -> int:
 
     talk.print(said, markup=False)
     return code
-
-
-def _plain(arguments: Sequence[str]) -> Callable[[], int] | None:
-    """Return the call of a command line that needs no parser, which takes longer to import than these verbs take."""
-    if list(arguments) == ["scenarios"]:
-        from .scenarios import list_scenarios
-
-        return list_scenarios
-    of_runs = len(arguments) == 3 and list(arguments[:2]) == ["runs", "--runs"] and arguments[2][:1] not in ("", "-")
-    if of_runs or list(arguments) == ["runs"]:
-        from .run_list import print_runs
-
-        return partial(print_runs, Path(arguments[2] if of_runs else "runs"))
-    return None
 
 
 def _parse_and_run(arguments: Sequence[str]) -> int:

@@ -73,12 +73,11 @@ def report(  # long by its options and examples
 
         python lt.py report latest --baseline main --fail-on-regression p95=5% --format github
     """
-    from reports.summary.build import build_report
-
-    from ..api import rendered, write, write_page
+    from ..api import page_sources, rendered, verdict_of_page, write, write_page
+    from ..core.exit_codes import of_verdict
     from ..core.margins import parse_margin
     from ..core.price_overrides import overrides
-    from .terminal import out, talk, write_data
+    from .terminal import talk, write_data
 
     priced = overrides(prices, free_tier=free_tier)
     margins = [parse_margin(text) for text in fail_on_regression or []]
@@ -86,15 +85,22 @@ def report(  # long by its options and examples
     for note in notes:
         talk.print(note, markup=False)
     folders = [*before, *folders]
+    sources = "" if priced or margins or before else page_sources(folders, notes)
+    if format is Format.HTML and out_file is None and (verdict := verdict_of_page(folders[0], sources)) is not None:
+        _show(folders[0].report, open_it=open_it)
+        return of_verdict(verdict)
+
+    from reports.summary.build import build_report
+
     paths = [folder.path for folder in folders]
     made = build_report(paths, notes=notes, prices=priced, baseline=len(before), margins=margins)
     if format is Format.GITHUB:
         _to_github(made, out_file)
     elif out_file is not None or format is Format.HTML:
-        path = write_page(made, folders) if out_file is None else write(out_file, rendered(made, format))
-        out.print(str(path), markup=False)
-        if open_it and format is Format.HTML:
-            typer.launch(path.resolve().as_uri())
+        path = (
+            write_page(made, folders, sources=sources) if out_file is None else write(out_file, rendered(made, format))
+        )
+        _show(path, open_it=open_it and format is Format.HTML)
     else:
         write_data(rendered(made, format))
     return exit_code(made)
@@ -122,6 +128,15 @@ def with_default_margin(arguments: Sequence[str]) -> list[str]:
         if argument == "--fail-on-regression" and not MARGIN_START.match("".join(arguments[at + 1 : at + 2])):
             found.append(DEFAULT_MARGIN)
     return found
+
+
+def _show(path: Path, *, open_it: bool) -> None:
+    """Print the page's path, and open it in the browser."""
+    from .terminal import out
+
+    out.print(str(path), markup=False)
+    if open_it:
+        typer.launch(path.resolve().as_uri())
 
 
 def _to_github(made: Report, out_file: Path | None) -> None:

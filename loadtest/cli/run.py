@@ -118,15 +118,16 @@ def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | 
     from reports.render.text import render_text
     from reports.summary.build import build_report
 
-    from ..api import write_page
+    from ..api import page_sources, write_page
     from ..core.exit_codes import ExitCode
     from .report import exit_code
     from .terminal import out, write_data
 
     if live is not None:
         live.reporting()
+    sources = page_sources([recorded.folder])
     made = build_report([recorded.folder.path])
-    page = write_page(made, [recorded.folder])
+    page = write_page(made, [recorded.folder], sources=sources)
     write_data(render_text(made, brief=True) + "\n")
     out.print(f"report: {page}", markup=False)
     show_failing(recorded)

@@ -1,4 +1,4 @@
-"""List the recorded runs without checking again what lt wrote: a record whose digest fits needs no validation.
+"""List and find the recorded runs without checking again what lt wrote: a record whose digest fits needs no validation.
 
 Importing pydantic to validate records and pyarrow to count rows would take most of the time of `lt runs`.
 """
@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import RunFolderError
+from ..core.errors import RunFolderError, UnknownRunError
 from .digest import KEY, digest_of
 from .paths import FORMAT_VERSION, MAX_RECORD_BYTES, RunPaths, is_there, open_file, require_file
 
@@ -46,12 +46,42 @@ class Listed:
     git_commit: str | None = None
 
 
+def recorded(runs: Path) -> list[Path]:
+    """Return every folder below `runs` that has a `run.json`, oldest first."""
+    return [path for path in sorted(runs.iterdir()) if is_there(RunPaths(path).record)] if runs.is_dir() else []
+
+
 def listed(runs: Path) -> list[Listed]:
-    """Return every folder below `runs` that has a `run.json`, oldest first, as `catalogue.list_runs` finds them."""
-    if not runs.is_dir():
-        return []
-    found = [RunPaths(path) for path in sorted(runs.iterdir())]
-    return [_listed(paths) for paths in found if is_there(paths.record)]
+    """Return a line for every recorded run, oldest first."""
+    return [_listed(RunPaths(path)) for path in recorded(runs)]
+
+
+def find_path(runs: Path, name: str) -> Path:
+    """Return the folder of the run that `name` names, as `catalogue.find_run` does.
+
+    Raises:
+        UnknownRunError: none or several; the text lists what is there.
+    """
+    if name and is_there(RunPaths(Path(name)).record):
+        return Path(name)
+    known = recorded(runs)
+    if not known:
+        raise UnknownRunError(f"No run is recorded in {runs}/: record one with `python lt.py run --scenario ramp300`.")
+    if name == "latest":
+        return known[-1]
+    if any(path.name == name for path in known):
+        return runs / name
+    labelled = [run.path for run in listed(runs) if run.label == name]
+    if labelled:
+        return labelled[-1]  # the newest of a label: a label is reused on purpose, an id is not
+    matches = [path for path in known if path.name.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        several = ", ".join(path.name for path in matches[:5])
+        raise UnknownRunError(f"`{name}` is the beginning of {len(matches)} runs: {several}. Give more of the id.")
+    newest = ", ".join(path.name for path in known[-3:])
+    raise UnknownRunError(f"No run is called `{name}` in {runs}/. The newest are: {newest}.")
 
 
 def _listed(paths: RunPaths) -> Listed:

@@ -9,12 +9,19 @@ from pathlib import Path
 from loadtest.recording.folder import RunFolder
 from reports.model import Report
 from reports.render.html import render_html
+from reports.render.stamp import stamped
+from reports.verdict import of_report
 
 
-def write_report(folders: Sequence[Path], report: Report) -> Path:
+def write_report(folders: Sequence[Path], report: Report, *, sources: str = "") -> Path:
     """Write the page and return its path: of a single run into its folder, of several beside the first.
 
     A single run's `summary.json` is written with it.
+
+    Args:
+        folders: of the runs.
+        report: of them.
+        sources: `run_sources` of a single run from before it was read, for the page's stamp with the verdict.
 
     Raises:
         RunFolderError: the folder cannot be written.
@@ -23,8 +30,9 @@ def write_report(folders: Sequence[Path], report: Report) -> Path:
     page = render_html(report)
     home = RunFolder(folders[0])
     if len(folders) == 1:
-        home.write_derived(home.summary, report.model_dump_json() + "\n")
-        home.write_derived(home.report, page)
+        summary = report.model_dump_json() + "\n"
+        home.write_derived(home.summary, summary)
+        home.write_derived(home.report, stamped(page, sources, of_report(report).kind, summary))
         return home.report
     path = home.path.parent / f"compare-{comparison_name([folder.name for folder in folders])}.html"
     home.write_derived(path, page)

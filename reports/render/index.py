@@ -24,8 +24,8 @@ from reports.data.history import History, MeasuredRun, histories
 from reports.model import Quantile, Report
 from reports.render import sentences
 from reports.render.html import content_security_policy, page_file, template
+from reports.render.stamp import INDEX, TITLE_WITHIN_BYTES, index_sources, stamped
 
-INDEX = "index.html"
 MAX_SUMMARY_BYTES = 64 << 20
 """A summary is some 300 kB."""
 
@@ -35,9 +35,6 @@ TREND_WIDTH, TREND_HEIGHT, TREND_ROOM = 320, 56, 8
 
 LIMIT_NEAR = 4.0
 """An objective beyond so many times the highest p95 has no line: it would press the trend flat. Its text stands."""
-
-TITLE_WITHIN_BYTES = 8192
-"""Of a page: what comes before its style."""
 
 _TITLE = re.compile(r"<title>([^<]*)</title>")
 
@@ -114,8 +111,9 @@ def write_index(runs: Path) -> Path:
         RunFolderError: it cannot be written.
     """
     path = runs / INDEX
+    sources = index_sources(runs)
     entries = [entry(*found) for found in list_runs(runs)]
-    RunFolder(runs).write_derived(path, render_index(entries, comparison_pages(runs)))
+    RunFolder(runs).write_derived(path, stamped(render_index(entries, comparison_pages(runs)), sources, "all"))
     return path
 
 

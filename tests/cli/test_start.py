@@ -39,11 +39,17 @@ def test_help_and_version_import_no_parser_and_no_verb(words: tuple[str, ...]) -
     assert not {f"loadtest.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()} & found
 
 
-def test_listing_imports_no_parser_and_no_reader_of_rows(tmp_path: Path) -> None:
-    """Of runs whose records are as lt wrote them, and of scenarios that were described before."""
-    spooled(tmp_path, frames(2), record()).ensure_sealed()
+def test_lists_and_pages_that_are_made_import_no_parser_and_no_reader_of_rows(tmp_path: Path) -> None:
+    """Runs whose records are as lt wrote them, scenarios that were described before, a page that is up to date."""
+    folder = spooled(tmp_path, frames(2), record())
+    folder.ensure_sealed()
+    of_runs = ("--runs", str(tmp_path))
+    made = lt("report", "latest", *of_runs)
+    assert made.out == f"{folder.report}\n"
+    again = lt("report", "latest", *of_runs)
+    assert (again.out, again.code) == (made.out, made.code)
     assert lt("scenarios").code == 0  # kept from here on
-    for words in (("runs", "--runs", str(tmp_path)), ("scenarios",)):
+    for words in (("runs", *of_runs), ("report", "latest", *of_runs), ("scenarios",)):
         assert not {"typer", "rich.console", "pydantic", "pyarrow", "numpy"} & imported(*words)
 
 

@@ -1,0 +1,101 @@
+"""Stamp a page with a digest of all that it follows from: one that is up to date is not made again.
+
+The digest is of contents, never of times: the run's files, the page itself and what was written with it. Only lt's own
+sources count by size and time, as for Python's `.pyc` files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from loadtest.core.errors import RunFolderError
+from loadtest.recording.listing import recorded
+from loadtest.recording.paths import RunPaths, open_file, run_files
+
+INDEX = "index.html"
+TITLE_WITHIN_BYTES = 8192
+"""Of a page: what comes before its style."""
+
+_HOUSE = Path(__file__).parents[2]
+_STAMP = re.compile(rb"<!-- (\w+) ([0-9a-f]{64}) -->\n\Z")
+_RUNNING = re.compile(rb'"outcome"\s*:\s*"running"')
+
+
+def run_sources(folder: Path, notes: Iterable[str]) -> str:
+    """Return the digest of what the page of one run follows from; take it before the run is read."""
+    paths = RunPaths(folder)
+    derived = {paths.summary, paths.report, paths.reserved}
+    return _digest([file for file in run_files(paths) if file not in derived], [str(folder.resolve()), *notes])
+
+
+def index_sources(runs: Path) -> str:
+    """Return the digest of what the page of all runs follows from; "" while a run goes on, whose end no file tells."""
+    folders = [RunPaths(path) for path in recorded(runs)]
+    texts = [f"{paths.path.name} {paths.report.exists()}" for paths in folders]
+    texts += [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(runs.glob("compare-*.html"))]
+    try:
+        for paths in folders:
+            with open_file(paths.record) as file:
+                if _RUNNING.search(file.read()):
+                    return ""
+    except (OSError, RunFolderError):
+        return ""
+    return _digest([file for paths in folders for file in (paths.record, paths.summary)], texts)
+
+
+def stamped(page: str, sources: str, word: str, beside: str = "") -> str:
+    """Return the page with its stamp.
+
+    Args:
+        page: as rendered.
+        sources: its digest; "" for no stamp.
+        word: kept in the stamp for who finds the page up to date.
+        beside: the text of the file that is written with it.
+    """
+    return f"{page}<!-- {word} {_seal(page.encode(), sources, word, beside.encode())} -->\n" if sources else page
+
+
+def word_of(page: Path, sources: str, beside: Path | None = None) -> str | None:
+    """Return the word in the stamp of a page that is as it was written and up to date; None otherwise."""
+    try:
+        with open_file(page) as file:
+            text = file.read()
+        with_it = b""
+        if beside is not None:
+            with open_file(beside) as file:
+                with_it = file.read()
+    except (OSError, RunFolderError):
+        return None
+    found = _STAMP.search(text)
+    if found is None or not sources:
+        return None
+    word = found[1].decode()
+    return word if found[2].decode() == _seal(text[: found.start()], sources, word, with_it) else None
+
+
+def _seal(page: bytes, sources: str, word: str, beside: bytes) -> str:
+    parts = (page, beside, sources.encode(), word.encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
+    """Return the digest of contents and texts; "" where a file cannot be read."""
+    parts = [*texts, ""]
+    for package in ("loadtest", "reports"):
+        for source in sorted((_HOUSE / package).rglob("*.*")):
+            if source.suffix != ".pyc" and source.is_file():
+                about = source.stat()
+                parts.append(f"{source} {about.st_size} {about.st_mtime_ns}")
+    for path in files:
+        try:
+            with open_file(path) as file:
+                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # a BufferedReader
+            parts.append(f"{path.name} {digest.hexdigest()}")
+        except FileNotFoundError:
+            parts.append(f"{path.name} absent")
+        except (OSError, RunFolderError):
+            return ""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
