@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import orjson
@@ -17,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from target_service.instance import Counts, Instance
 from target_service.logs import AccessLog
 from target_service.model import Model
-from target_service.schema import Batch, BatchPrediction, LoanApplication, Prediction, Row, as_row
+from target_service.schema import Batch, BatchPrediction, LoanApplication, Prediction, as_row
+from target_service.together import Together, timed
 
 _JSON = "application/json"
 
@@ -25,7 +25,7 @@ _MAX_BODY_BYTES = 1 << 20
 """A full batch is a quarter of it."""
 
 
-Answer = Callable[[bytes], Response]
+Answer = Callable[[bytes], Awaitable[Response]]
 """From a body's bytes to the response; raises ValidationError."""
 
 
@@ -43,16 +43,17 @@ def create_instance(model: Model, *, access_log: AccessLog | None = None) -> Ins
 
 def _answers(model: Model, counts: Counts) -> dict[str, Answer]:
     """Return what answers a POST to each path that predicts."""
+    together = Together(model)
 
-    def answer_one(body: bytes) -> Response:
+    async def answer_one(body: bytes) -> Response:
         row = as_row(LoanApplication.model_validate_json(body))
-        (probability,), took_ms = _timed(model, [row])
+        probability, took_ms = await together.predict(row)
         counts.predictions += 1
         return _answer({"default_probability": probability}, took_ms)
 
-    def answer_batch(body: bytes) -> Response:
+    async def answer_batch(body: bytes) -> Response:
         rows = [as_row(application) for application in Batch.model_validate_json(body).applications]
-        probabilities, took_ms = _timed(model, rows)
+        probabilities, took_ms = timed(model, rows)
         counts.predictions += len(probabilities)
         return _answer({"default_probabilities": probabilities}, took_ms)
 
@@ -116,7 +117,7 @@ class _Direct:
         if body is None:
             return
         try:
-            response = answer(body)
+            response = await answer(body)
         except ValidationError as error:
             response = _refusal(error.errors(include_url=False))
         except Exception:
@@ -148,27 +149,20 @@ async def _body(receive: Receive) -> bytes | None:
 def _straight(answer: Answer) -> type[APIRoute]:
     """Return a kind of route that answers from the body's bytes, on the event loop.
 
-    A prediction takes about 0.1 ms of CPU; handing it to a thread costs twice that again (benchmarks/service.py).
+    A prediction takes less than 0.1 ms of CPU; handing it to a thread costs twice that again (benchmarks/service.py).
     """
 
     class StraightRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             async def handle(request: Request) -> Response:
                 try:
-                    return answer(await request.body())
+                    return await answer(await request.body())
                 except ValidationError as error:
                     raise RequestValidationError(error.errors(include_url=False)) from None
 
             return handle
 
     return StraightRoute
-
-
-def _timed(model: Model, rows: list[Row]) -> tuple[list[float], float]:
-    """Return the probabilities, and how long the model took in milliseconds."""
-    began_s = time.perf_counter()
-    probabilities = model.predict(rows)
-    return probabilities, (time.perf_counter() - began_s) * 1000
 
 
 def _answer(content: dict[str, Any], took_ms: float) -> Response:

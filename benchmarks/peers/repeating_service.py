@@ -6,10 +6,10 @@ import os
 import runpy
 from typing import Any
 
-from target_service import app
+from target_service import together
 
 REPEAT = int(os.environ["REPEAT"])
-_once = app._timed
+_once = together.timed
 
 
 def _repeated(*arguments: Any) -> Any:
@@ -19,5 +19,5 @@ def _repeated(*arguments: Any) -> Any:
 
 
 if __name__ == "__main__":
-    app._timed = _repeated
+    together.timed = _repeated
     runpy.run_module("target_service", run_name="__main__")

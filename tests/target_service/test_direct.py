@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -10,11 +12,12 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from target_service.app import create_app, create_instance
+from target_service.app import _answers, create_app, create_instance
 from target_service.instance import Counts
 from target_service.model import Model
-from target_service.schema import EXAMPLES
+from target_service.schema import EXAMPLES, MAX_BATCH, LoanApplication, Row, as_row
 
 OF_THE_INSTANCE = {"x-instance-id", "x-instance-age-ms", "server-timing"}
 
@@ -110,6 +113,44 @@ def test_a_prediction_that_breaks_is_a_500_as_by_fastapi(model: Model, monkeypat
     by_fastapi, direct = anyio.run(ask)
     assert direct == by_fastapi
     assert direct[0] == 500
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@given(st.lists(st.sampled_from(("whole", "refused", "broken", "gone")), min_size=1, max_size=2 * MAX_BATCH))
+def test_each_of_many_requests_at_once_gets_its_own_answer(model: Model, kinds: list[str]) -> None:
+    """Where some rows break the model and some clients go, each other request gets the answer it gets alone."""
+    rows = [
+        {**EXAMPLES[at % 2], "NoEmp": at, "City": "breaks" if kind == "broken" else "Other"}
+        for at, kind in enumerate(kinds)
+    ]
+    bodies = [b"{}" if kind == "refused" else json.dumps(row).encode() for kind, row in zip(kinds, rows, strict=True)]
+    alone = [model.predict([as_row(LoanApplication(**row))])[0] for row in rows]
+
+    class Breaking(Model):
+        def __init__(self) -> None:
+            pass
+
+        def predict(self, rows: Sequence[Row]) -> list[float]:
+            assert len(rows) <= MAX_BATCH
+            if any("breaks" in row for row in rows):
+                raise RuntimeError("the model is broken")
+            return model.predict(rows)
+
+    async def ask() -> list[Any]:
+        answer = _answers(Breaking(), Counts())["/predict"]
+        tasks = [asyncio.ensure_future(answer(body)) for body in bodies]
+        await asyncio.sleep(0)
+        for kind, task in zip(kinds, tasks, strict=True):
+            if kind == "gone":
+                task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    for kind, found, probability in zip(kinds, asyncio.run(ask()), alone, strict=True):
+        if kind == "whole":
+            assert json.loads(found.body) == {"default_probability": probability}
+        else:
+            ends = {"refused": ValidationError, "broken": RuntimeError, "gone": asyncio.CancelledError}
+            assert isinstance(found, ends[kind])
 
 
 def test_the_openapi_document_names_both_paths(model: Model) -> None:
