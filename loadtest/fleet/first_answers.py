@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..recording.frames import OUTCOMES, SIDES, Frame
 from .progress import ProgressSnapshot, Recent
+
+if TYPE_CHECKING:  # imported with the first rows: `lt run` says sooner what it does
+    import numpy as np
 
 FIRST = 3
 """Failed answers without a success that end a run: a service that fails 1 % by chance does so once in a million."""
@@ -82,6 +84,8 @@ class FirstAnswers:
         return f"{'; '.join(each.sentence for each in self.failing)} (`--no-check` goes on)"
 
     def _add(self, frame: Frame, end_ns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        import numpy as np
+
         column = {name: np.frombuffer(values, values.typecode) for name, values in frame.columns.items()}
         status = column["status"]
         answered = ~np.isin(column["outcome"], _NO_ANSWER) & ~np.isin(status, LOAD_STATUSES)
@@ -110,6 +114,8 @@ class FirstAnswers:
         self, frame: Frame, column: dict[str, np.ndarray], answered: np.ndarray
     ) -> Iterator[tuple[tuple[str, str, int], np.ndarray]]:
         """Yield the endpoints that have not succeeded yet, with the places of their answers in the frame."""
+        import numpy as np
+
         count = len(frame.strings)
         codes = (column["side"].astype(np.int64) * count + column["name"]) * count + column["method"]
         for code in np.unique(codes[answered]).tolist():

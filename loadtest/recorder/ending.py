@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 ANSWER_S = 20.0
 """How long a worker waits for the master to end the run before it ends by itself, as under a plain Locust master."""
 
+TOTALS_S = 0.5
+"""How long Locust waits for the totals of workers that are to quit."""
+
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _LOCUST = str(Path(locust.__file__).parent)
 _GEVENT = str(Path(gevent.__file__).parent)
@@ -47,7 +50,7 @@ class MasterEnding:
         self._options = environment.parsed_options
         self._start_s: float | None = None
         self._ending = False
-        self._quit, self._stop = runner.quit, runner.stop
+        self._stop = runner.stop
         environment.events.test_start.add_listener(self._started)
         environment.events.test_stopping.add_listener(self._stopping)
         runner.quit = self.quit  # type: ignore[method-assign]
@@ -72,6 +75,19 @@ class MasterEnding:
             self._quit()
         else:
             self._end(where)
+
+    def _quit(self) -> None:
+        """End the run as Locust's `quit` does, which waits 0.5 s for the workers' totals, and so at each of its calls.
+
+        A worker sends them before it says that it has quit; those that are gone are not waited for.
+        """
+        self.runner.stop(send_stop_to_client=False)
+        for client in self.runner.clients.all:
+            self.runner.server.send_to_client(Message("quit", None, client.id))
+        give_up_s = time.monotonic() + TOTALS_S
+        while self.runner.worker_count > 0 and time.monotonic() < give_up_s:
+            gevent.sleep(0.01)
+        self.runner.greenlet.kill(block=True)
 
     def stop(self, *arguments: Any, **options: Any) -> None:
         """Stop the users; where the scenario does it, the run is over, which bare Locust would sit out."""

@@ -213,6 +213,9 @@ def _load_with_authors_errors(locust_main: Any) -> None:
     load = locust_main.merge_locustfiles_content
 
     def load_or_explain(locustfiles: list[str]) -> Any:
+        from locust import events
+
+        from .joining import wait_for_workers
         from .load_error import format_load_error
 
         try:
@@ -227,6 +230,7 @@ def _load_with_authors_errors(locust_main: Any) -> None:
                     f"that machine)"
                 )
             sys.exit(STATUS_UNLOADABLE)
+        events.init.add_listener(wait_for_workers)  # behind the scenario's own listeners
         if FETCHED_VARIABLE in os.environ:  # for an import that stands inside a task
             sys.path.append(str(Path(locustfiles[0]).parent))
         return loaded

@@ -1,9 +1,12 @@
-"""Read Arrow columns as numpy arrays without pandas, whose import alone would cost a second and 60 MB.
+"""Turn Arrow columns into numpy arrays and back without pandas, whose import alone would cost a second and 60 MB.
 
-Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array` of an ndarray) import pandas when it is installed.
+Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array`) import pandas when it is installed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,3 +27,22 @@ def integers(column: pa.Array, absent: int) -> Ints:
         return found
     known = np.unpackbits(np.frombuffer(validity, dtype=np.uint8), count=span.stop, bitorder="little")[span]
     return np.where(known == 1, found, absent)
+
+
+def column_of(values: npt.NDArray[Any], kind: pa.DataType, *, absent: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """Return numbers as a column.
+
+    Args:
+        values: in the width of `kind`.
+        kind: a type of numbers or of times.
+        absent: which of them are null.
+    """
+    validity = None if absent is None else pa.py_buffer(np.packbits(~absent, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def texts_of(texts: Iterable[str]) -> pa.Array:
+    """Return texts as a column."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from .arrays import column_of, texts_of
 from .frames import ABSENT, OUTCOMES, SIDES, Frame
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -50,25 +51,28 @@ METRICS_SCHEMA = pa.schema(
 def rows_of(frame: Frame, *, clock_offset_us: float = 0.0) -> pa.RecordBatch:
     """Return the frame's rows in SCHEMA, with `start` moved onto the master's clock."""
     column = {name: _numpy(values) for name, values in frame.columns.items()}
-    strings = pa.array(frame.strings, pa.string())
+    strings = texts_of(frame.strings)
     start = column["start"] + round(clock_offset_us * 1000)
 
     def indexed(name: str, *, nullable: bool, values: pa.Array = strings) -> pa.Array:
         index = column[name].astype(np.int32)
-        return pa.DictionaryArray.from_arrays(pa.array(index, mask=index == 0 if nullable else None), values)
+        places = column_of(index, pa.int32(), absent=index == 0 if nullable else None)
+        return pa.DictionaryArray.from_arrays(places, values)
 
     columns = {
-        "start": pa.array(start).cast(SCHEMA.field("start").type),
-        "latency_us": pa.array(column["latency_us"]),
-        "bytes": pa.array(column["bytes"]),
-        "outcome": indexed("outcome", nullable=False, values=pa.array(list(OUTCOMES))),
-        "side": indexed("side", nullable=True, values=pa.array(list(SIDES))),
-        "worker": pa.DictionaryArray.from_arrays(pa.array(np.zeros(frame.rows, np.int32)), pa.array([frame.worker])),
+        "start": column_of(start, SCHEMA.field("start").type),
+        "latency_us": column_of(column["latency_us"], pa.int64()),
+        "bytes": column_of(column["bytes"], pa.int64()),
+        "outcome": indexed("outcome", nullable=False, values=texts_of(OUTCOMES)),
+        "side": indexed("side", nullable=True, values=texts_of(SIDES)),
+        "worker": pa.DictionaryArray.from_arrays(
+            column_of(np.zeros(frame.rows, np.int32), pa.int32()), texts_of([frame.worker])
+        ),
     }
     for name in ("name", "method", "error", "instance"):
         columns[name] = indexed(name, nullable=SCHEMA.field(name).nullable)
     for name, absent in ABSENT.items():
-        columns[name] = pa.array(column[name], SCHEMA.field(name).type, mask=column[name] == absent)
+        columns[name] = column_of(column[name], SCHEMA.field(name).type, absent=column[name] == absent)
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 

@@ -13,7 +13,7 @@ from locust.env import Environment
 
 from loadtest.recorder.bounds import Bounds, apply_bounds, bounded
 from loadtest.recorder.bundle import BundleError, gather, lay_out
-from loadtest.recorder.ending import forward_ending
+from loadtest.recorder.ending import MasterEnding, forward_ending
 from loadtest.recorder.liveness import HUNG_S, SILENT_S, STOPPED_S, Process, judge
 
 
@@ -53,6 +53,44 @@ def test_a_shape_is_chosen_by_name_and_stays_the_scenarios_own() -> None:
     assert wave.tick() == (5, 9)
     apply_bounds(environment, Bounds(shape="none"), lambda: None)
     assert environment.shape_class is None
+
+
+class LeavingRunner:
+    """A master whose workers leave as they are ordered to, one between two looks."""
+
+    def __init__(self, workers: int) -> None:
+        self.left = workers
+        self.did: list[str] = []
+        self.clients = self.server = self.greenlet = self
+        self.stop = lambda **_: self.did.append("stop")
+        self.quit = self.register_message = lambda *_: None
+
+    @property
+    def all(self) -> list[Any]:
+        return [type("Client", (), {"id": str(at)}) for at in range(self.left)]
+
+    @property
+    def worker_count(self) -> int:
+        self.did.append("look")
+        self.left = max(0, self.left - 1)
+        return self.left
+
+    def send_to_client(self, message: Any) -> None:
+        self.did.append(message.type)
+
+    def kill(self, **_: object) -> None:
+        self.did.append("end")
+
+
+def test_a_master_that_quits_waits_for_its_workers_and_for_no_time() -> None:
+    """Locust calls `quit` up to four times at the end of a run, and each call of its own waits 0.5 s."""
+    runner: Any = LeavingRunner(workers=2)
+    ending = MasterEnding(Environment(), runner, lambda _: None)
+    ending._quit()
+    assert runner.did == ["stop", "quit", "quit", "look", "look", "end"]
+    runner.did.clear()
+    ending._quit()
+    assert runner.did == ["stop", "look", "end"]
 
 
 def test_the_end_of_the_duration_does_not_wait_for_users_that_start_slowly() -> None:
