@@ -57,8 +57,10 @@ def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None
     assert (run.target.limits.concurrency, run.target.limits.max_instances) == (8, 3)
     assert run.target.revision is not None
 
+    (tmp_path / "index.html").write_text("of before")
     fetched = lt("metrics", "story", *there, *runs)
     assert fetched.code == 0, fetched.err
+    assert "of before" not in (tmp_path / "index.html").read_text(), "the list of all runs is renewed"
     series = find_run(tmp_path, "story").read_metrics()
     assert series is not None
     counted = series[series.metric == "run.googleapis.com/request_count"].value.sum()

@@ -34,6 +34,7 @@ def metrics(
     """
     from rich.markup import escape
 
+    from ..api import refresh_index
     from ..platforms.base import TargetOptions
     from ..platforms.registry import platform_of
     from ..recording.catalogue import find_run
@@ -44,6 +45,7 @@ def metrics(
     record = folder.ensure_sealed()
     place = TargetOptions(service=service, project=project, region=region, endpoint=endpoint)
     platform_of(record.target.kind).fetch_metrics(folder, record, place, TerminalConsole())
+    refresh_index(folder.path.parent)
     talk.print(
         f"[green]✓[/] stored in {escape(str(folder.metrics))}; make the report again: "
         f"python lt.py report {escape(record.id)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 
 _BYTES = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 
@@ -18,6 +19,18 @@ def argv_of(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError:
         raise ValueError(f"{text!r} has a quotation mark without its partner") from None
+
+
+def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+    """Return arguments with the value in place of each `$NAME` or `${NAME}` that is among the variables.
+
+    A command runs without a shell, and `--port $PORT` is how every service is told its port.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        return variables.get(found[1] or found[2], found[0])
+
+    return [re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, word) for word in argv]
 
 
 def cpu_of(text: str) -> float:

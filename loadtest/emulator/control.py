@@ -88,6 +88,7 @@ class LocalCloudRun:
             haproxy=haproxy,
             policy=self._policy,
             idle_s=self.idle_s,
+            first_requests=self.options.first_requests,
             log_event=self.log_event,
         )
         cgroups.startup()

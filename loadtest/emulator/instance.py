@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..core.errors import EmulatorError
+from ..core.quantities import with_variables
 from .cgroups import Cgroup, CgroupManager
 from .model import StartupProbe
 from .process_supervisor import ProcessSupervisor
@@ -112,7 +113,7 @@ class Instance:
         env = {**dict(run.env), "PORT": str(self.port)}
         try:
             self._process = await self._supervisor.start(
-                run.argv, stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=self._cgroup.join_files
+                with_variables(run.argv, env), stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=self._cgroup.join_files
             )
         except OSError as error:
             await self._end(error.strerror or str(error))

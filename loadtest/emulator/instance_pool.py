@@ -36,6 +36,7 @@ class SharedResources:
     Attributes:
         policy: the autoscaler's rules for a template.
         idle_s: how long an idle instance is kept.
+        first_requests: as in EmulatorOptions.
         log_event: writes a line to the event log.
     """
 
@@ -44,6 +45,7 @@ class SharedResources:
     haproxy: Path
     policy: Callable[[RevisionTemplate], Policy]
     idle_s: float
+    first_requests: tuple[str, ...]
     log_event: Callable[[str], None]
 
 

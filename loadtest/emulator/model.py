@@ -355,6 +355,8 @@ class EmulatorOptions:
         api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
         command: what a template without a command runs; empty: this project's own target service.
         allow_any_command: whether deploys with the access token may run other commands than `command`.
+        first_requests: a command that sends a scenario's first requests to the base URL that it is given as its last
+            argument, and talks as `sizing.py` says; empty: an instance's CPU is chosen by the service's own example.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"
@@ -363,3 +365,4 @@ class EmulatorOptions:
     api_port: int = 0
     command: tuple[str, ...] = ()
     allow_any_command: bool = False
+    first_requests: tuple[str, ...] = ()

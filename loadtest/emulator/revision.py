@@ -19,7 +19,7 @@ from .load_observer import LoadObserver
 from .metrics_store import RevisionRecord
 from .model import Phase, RevisionStatus, RevisionTemplate, ServiceKey
 from .scaler import Scaler
-from .sizing import choose_cpu
+from .sizing import Size, choose_cpu
 
 SAMPLE_EVERY_S = 1.0
 
@@ -43,7 +43,7 @@ class Revision:
         self.key, self.name, self.template, self.record = key, name, template, record
         self.phase, self.message = Phase.DEPLOYING, ""
         self.created_s = time.time()
-        self.cpu_why = ""
+        self.size: Size | None = None  # None: its CPU was given
         self.startup_s: float | None = None
         self.pending_limit_s: float | None = None
         self.decision = Decision(0, "none", "nothing was decided yet")
@@ -81,8 +81,10 @@ class Revision:
             self.startup_s = instance.startup_s
             self.pending_limit_s = max(10.0, 3.5 * (instance.startup_s or 0.0))
             if self.cpu is None:
-                size = await choose_cpu(instance.port, instance.cpu_used_s)
-                self._pool.cpu, self.cpu_why = size.cpu, size.why
+                self.size = size = await choose_cpu(
+                    instance.port, instance.cpu_used_s, self._resources.first_requests, template=self.template
+                )
+                self._pool.cpu = size.cpu
                 self._resources.log_event(f"{self.name}: {size.why}")
             instance.admit_cpu(self.cpu)
         except EmulatorError as error:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.cloud_run import TARGET_RATIO
+from ..core.cloud_run import TARGET_RATIO, not_a_setting
 from ..core.errors import EmulatorError
 from .instance import INSTANCE_ADDRESS
+from .model import RevisionTemplate
 
 REQUESTS_PER_S = 30.0
 _WARM, _MEASURED = 40, 200
 _EVERY_S = 0.01  # paced, as a process that sleeps between two requests uses more CPU for each
 _ANSWER_S = 30.0
+_WARM_LINE = b"warm\n"
+_SCENARIO_S = 60.0  # to load a scenario and to send its first requests twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +36,96 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The chosen vCPU, and a sentence with the measurement behind it."""
+    """The chosen vCPU.
+
+    Attributes:
+        why: the measurement behind it, and why Cloud Run would not take it where it would not, as a sentence.
+        cost_s: CPU time of one request.
+        per_user_s: requests a second that one user of the scenario sends; None where that is not known.
+    """
 
     cpu: float
     why: str
+    cost_s: float
+    per_user_s: float | None = None
 
 
-async def choose_cpu(port: int, cpu_used_s: Callable[[], float]) -> Size:
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What was measured: CPU time of one request, of which requests, and what the scenario tells of its rate."""
+
+    cost_s: float
+    count: int
+    of: str
+    per_user_s: float | None = None
+
+
+async def choose_cpu(
+    port: int, cpu_used_s: Callable[[], float], first_requests: Sequence[str] = (), *, template: RevisionTemplate
+) -> Size:
     """Return the vCPU with which the instance on `port` serves 30 requests/s at 60 % CPU.
 
-    The request is the POST example of its OpenAPI page with the shortest path, else `GET /`; 200 of them are sent,
-    a new connection each, as the emulator's data plane does. The instance must have no CPU limit meanwhile.
+    The requests are the scenario's own first ones, sent by the command `first_requests`; without one, or where it
+    sends nothing, the POST example of the service's OpenAPI page with the shortest path, else `GET /`. Each has a
+    new connection, as the emulator's data plane makes them. The instance must have no CPU limit meanwhile.
 
     Raises:
-        EmulatorError: the request is not answered with success.
+        EmulatorError: the requests are not answered with success.
     """
+    cost = await _cost_of_scenario(port, cpu_used_s, first_requests) if first_requests else None
+    cost = cost or await _cost_of_example(port, cpu_used_s)
+    cpu = max(0.005, float(f"{cost.cost_s * REQUESTS_PER_S / TARGET_RATIO:.2g}"))
+    why = (
+        f"{cost.of} cost {cost.cost_s * 1000:.2f} ms of CPU each (mean of {cost.count}); {cpu:g} vCPU serve "
+        f"{REQUESTS_PER_S:g} of them a second at {TARGET_RATIO:.0%}"
+    )
+    memory_mib = template.memory_bytes / 2**20
+    if refused := not_a_setting(cpu=cpu, memory_mib=memory_mib, concurrency=template.concurrency):
+        why += f". Not a Cloud Run setting ({refused.rstrip('.')}): it divides this machine among the instances"
+    return Size(cpu, why, cost.cost_s, cost.per_user_s)
+
+
+async def _cost_of_scenario(port: int, cpu_used_s: Callable[[], float], command: Sequence[str]) -> _Cost | None:
+    """Return the cost of a scenario's first requests; None where it sends none."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        f"http://{INSTANCE_ADDRESS}:{port}",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # whatever a scenario starts ends with it
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_SCENARIO_S):
+            line = await process.stdout.readline()
+            before_s = cpu_used_s()
+            if line == _WARM_LINE:
+                process.stdin.write(b"\n")
+                line = await process.stdout.readline()
+            used_s = cpu_used_s() - before_s
+        told = json.loads(line or b"{}")
+    except (TimeoutError, ValueError, OSError):
+        told = {}
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    sent, failed = told.get("requests", 0), told.get("failed", 0)
+    if told.get("why") and failed >= sent / 2:
+        raise EmulatorError(
+            f"--cpu auto: the scenario's first requests fail, so their cost cannot be measured. {told['why']} "
+            "Correct the scenario or the service, or give --cpu a number."
+        )
+    if not sent:
+        return None
+    names = ", ".join(told["names"])
+    return _Cost(used_s / sent, sent, f"the scenario's first requests ({names})", told["per_user_s"])
+
+
+async def _cost_of_example(port: int, cpu_used_s: Callable[[], float]) -> _Cost:
+    """Return the cost of the service's own example."""
     sample = await find_sample(port)
     for _ in range(_WARM):
         await _send(port, sample)
@@ -58,13 +139,7 @@ async def choose_cpu(port: int, cpu_used_s: Callable[[], float]) -> Size:
                 "Give --cpu a number."
             )
         await asyncio.sleep(max(0.0, _EVERY_S - (time.monotonic() - began_s)))
-    cost_s = (cpu_used_s() - before_s) / _MEASURED
-    cpu = max(0.005, float(f"{cost_s * REQUESTS_PER_S / TARGET_RATIO:.2g}"))
-    return Size(
-        cpu,
-        f"{sample.method} {sample.path} costs {cost_s * 1000:.2f} ms of CPU (mean of {_MEASURED}); "
-        f"{cpu:g} vCPU serve {REQUESTS_PER_S:g} of them a second at {TARGET_RATIO:.0%}",
-    )
+    return _Cost((cpu_used_s() - before_s) / _MEASURED, _MEASURED, f"requests {sample.method} {sample.path}")
 
 
 async def find_sample(port: int) -> Sample:

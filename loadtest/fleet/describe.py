@@ -105,7 +105,7 @@ def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         "description": (ast.get_docstring(ast.parse(loaded.source)) or "").split("\n")[0],
         "user_classes": sorted(user.__name__ for user in users),
         "hosts": {user.__name__: user.host or None for user in users},
-        "http_classes": sorted(user.__name__ for user in users if _speaks_http(user)),
+        "http_classes": sorted(user.__name__ for user in users if speaks_http(user)),
         "shape": type(shape).__name__ if shape is not None else None,
         "requests_per_user_s": max((float(getattr(user, "requests_per_s", 0) or 0) for user in users), default=0)
         or None,
@@ -166,7 +166,7 @@ def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[
     }
 
 
-def _speaks_http(user: Any) -> bool:
+def speaks_http(user: Any) -> bool:
     """Whether the class's client needs a base URL."""
     from locust import FastHttpUser, HttpUser
 

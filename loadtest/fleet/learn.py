@@ -16,7 +16,8 @@ from typing import Any
 from ..core.answers import AnswerCheck, differences
 from ..recorder.load_error import format_load_error
 from ..users.answers import CheckedEndpoint, Expected, Reference, attach, bearer_of, head_digest
-from .describe import RefusedError, load
+from .alone import prepare, run_one
+from .describe import RefusedError
 
 MOST_PER_ENDPOINT = 1_000
 """Requests of one endpoint that get a reference answer: as many as the pool that the bundled scenarios draw from."""
@@ -212,17 +213,7 @@ def learn(path: Path, request: dict[str, Any], *, host: str | None, check: Answe
     Raises:
         RefusedError: it cannot be run as asked, or nothing can be compared.
     """
-    from ..recorder.tokens import authorize
-
-    environment = load(path, request).environment
-    environment.host = host
-    environment.stop_timeout = 5
-    for user_class in environment.user_classes if host else ():
-        user_class.host = host  # as Locust's runner does when it starts
-    runner = environment.create_local_runner()
-    environment.events.init.fire(environment=environment, runner=runner, web_ui=None)
-    authorize(environment)
-    environment.events.test_start.fire(environment=environment)
+    environment = prepare(path, request, host=host)
     learner = Learner(environment)
     attach(environment, learner)
     environment.events.request.add_listener(learner.hear)
@@ -230,7 +221,8 @@ def learn(path: Path, request: dict[str, Any], *, host: str | None, check: Answe
     give_up_s = time.monotonic() + LEARN_S
     for left, (user_class, own) in zip(range(len(classes), 0, -1), classes, strict=True):
         share_s = max(1.0, (give_up_s - time.monotonic()) / left)
-        _run_one(runner, user_class, learner, own, share_s)
+        learner.begin(own)
+        run_one(environment, user_class, wait=lambda: 0.0, enough=learner.has_enough, most_s=share_s)
     attach(environment, None)
     made = learner.confirmed()
     environment.events.test_stop.fire(environment=environment)
@@ -247,24 +239,6 @@ def check_of(user_class: Any, check: AnswerCheck, *, forced: bool) -> AnswerChec
     if not isinstance(own, AnswerCheck):
         return check
     return AnswerCheck((*own.ignore, *check.ignore), max(own.tolerance, check.tolerance))
-
-
-def _run_one(runner: Any, user_class: Any, learner: Learner, check: AnswerCheck, most_s: float) -> None:
-    """Let one user of a class send its requests without waiting between them."""
-    import gevent
-    from locust.runners import STATE_RUNNING
-
-    open_loop = bool(getattr(user_class, "open_loop", False))
-    user_class.wait_time = lambda _self: 0.0005 if open_loop else 0.0
-    if open_loop:
-        user_class.max_in_flight = 1
-    learner.begin(check)
-    runner.spawn_users({user_class.__name__: 1})
-    runner.state = STATE_RUNNING
-    end_s = time.monotonic() + most_s
-    while time.monotonic() < end_s and not learner.has_enough() and runner.user_count:
-        gevent.sleep(0.02)
-    runner.stop_users({user_class.__name__: 1})
 
 
 def _nothing(learner: Learner, environment: Any) -> str:

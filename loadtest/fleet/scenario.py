@@ -189,6 +189,12 @@ def describe_one(path: Path, **overrides: Any) -> Scenario:
     return scenario
 
 
+def first_requests(path: Path, request: Request, *, seed: int) -> tuple[str, ...]:
+    """Return the command that sends a scenario's first requests to the base URL that is added to it."""
+    asked = json.dumps({"request": request.model_dump(), "seed": seed})
+    return (sys.executable, str(LAUNCH), ".fleet.first_requests", "-f", str(path), asked)
+
+
 def describe_each(requests: list[tuple[Path, Request]]) -> list[Scenario | str]:
     """Describe locustfiles in one process, except those whose description is cached (description_cache.py)."""
     keys = [description_cache.key_of(path, request.model_dump(mode="json")) for path, request in requests]

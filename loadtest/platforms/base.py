@@ -76,10 +76,14 @@ class ScenarioNeeds:
     Attributes:
         limits: the scenario's own `limits`, for what the options leave open.
         speaks_http: whether any of its users sends HTTP/1.1.
+        most_users: that run at the same time; None where that is not known.
+        first_requests: the command that sends its first requests (`emulator.model.EmulatorOptions`).
     """
 
     limits: Mapping[str, object] = field(default_factory=dict)
     speaks_http: bool = True
+    most_users: float | None = None
+    first_requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

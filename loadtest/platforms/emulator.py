@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,9 @@ MOST = cloud_run.MOST_CONCURRENCY
 
 AUTOSCALERS = ("cloudrun", "knative")
 
+FACTS = ("cpu_why", "cpu_s_per_request", "requests_per_user_s", "startup_s", "by_code", "lost_log_lines")
+"""What a run keeps of the emulator's state of its service."""
+
 
 class Emulator(Platform):
     """The local Cloud Run in front of the bundled service, or of `--command`, scaled to zero at first."""
@@ -54,12 +58,14 @@ class Emulator(Platform):
         """
         from ..emulator.handle import EmulatorHandle
 
-        config = config_of(options, needs.limits)
+        config = config_of(options, needs.limits, first_requests=needs.first_requests)
         with tempfile.TemporaryDirectory(prefix="lt-") as room:
             log = Path(room) / "events"
-            with console.status("deploying to the local Cloud Run"):
+            measures = ", measuring the scenario's first requests" if config.template.cpu is None else ""
+            with console.status(f"deploying to the local Cloud Run{measures}"):
                 emulator = EmulatorHandle.start(config, log=log)
             with emulator:
+                _say_size(_facts(emulator.state(), config), needs, console)
                 yield _target(emulator, config, log, console)
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
@@ -76,7 +82,9 @@ class Emulator(Platform):
         CloudRun().fetch_metrics(folder, run, options, console)
 
 
-def config_of(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorConfig:
+def config_of(
+    options: TargetOptions, limits: Mapping[str, object], *, first_requests: tuple[str, ...] = ()
+) -> EmulatorConfig:
     """Return what the emulator is to run, by the options, else by a scenario's `limits`, else by the defaults.
 
     Raises:
@@ -118,6 +126,7 @@ def config_of(options: TargetOptions, limits: Mapping[str, object]) -> EmulatorC
         options=EmulatorOptions(
             autoscaler="knative" if options.autoscaler == "knative" else "cloudrun",
             sampling=Sampling(period_s=SAMPLE_S),
+            first_requests=first_requests,
         ),
     )
 
@@ -179,8 +188,35 @@ def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object
         if (service["name"], service["project"], service["location"]) == (key.name, key.project, key.location):
             serving = [revision for revision in service["revisions"] if revision["serving"]]
             if serving:
-                return {name: serving[-1][name] for name in ("cpu_why", "startup_s", "by_code", "lost_log_lines")}
+                return {name: serving[-1][name] for name in FACTS}
     return {}
+
+
+def _say_size(facts: Mapping[str, Any], needs: ScenarioNeeds, console: Console) -> None:
+    """Say how an instance's CPU was chosen, and warn of a plan that needs more CPU than this machine has."""
+    if not facts["cpu_why"]:
+        return
+    console.say(f"--cpu auto: {facts['cpu_why']}.")
+    rate, cost_s, users = facts["requests_per_user_s"], facts["cpu_s_per_request"], needs.most_users
+    if rate and users and (warning := too_much(users * rate, cost_s, cores=os.cpu_count() or 1)):
+        console.warn(warning)
+
+
+def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
+    """Return that a service cannot be given a planned rate on this machine, as a sentence; "" where it can.
+
+    Args:
+        per_s: requests a second that the plan asks for at its height.
+        cost_s: CPU time of one request, of the service alone: the load generator and the data plane need theirs too.
+        cores: of this machine.
+    """
+    if per_s * cost_s < cores:
+        return ""
+    return (
+        f"the plan asks for up to {per_s:,.0f} requests/s at {cost_s * 1000:.3g} ms of CPU each: {per_s * cost_s:.1f} "
+        f"cores for the service alone, and this machine has {cores}. It will be this machine that is full, not the "
+        f"service: run at most {0.5 * cores / cost_s:,.0f} requests/s (--users), or use a machine with more cores."
+    )
 
 
 class _Watch(threading.Thread):

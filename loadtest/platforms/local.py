@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from ..core.addresses import LOOPBACK, free_port
 from ..core.console import Console
 from ..core.errors import TargetError, UsageError
 from ..core.extras import require
+from ..core.quantities import argv_of, with_variables
 from ..core.redaction import redact
 from ..recording.capabilities import LOCAL, Capabilities
 from ..recording.run import TargetRecord
@@ -75,9 +75,9 @@ class Local(Platform):
 
 
 def _words(command: str, port: int) -> list[str]:
-    """Return a command's words with the port in place of $PORT: it runs without a shell."""
+    """Return a command's words with the port in place of $PORT."""
     try:
-        words = [word.replace("$PORT", str(port)) for word in shlex.split(command)]
+        words = with_variables(argv_of(command), {"PORT": str(port)})
     except ValueError as error:
         raise UsageError(f"`{command}`: is no command: {error}.") from None
     if not words:

@@ -34,7 +34,7 @@ class FailedBodies:
         kind = (method, name, status)
         if not status or kind in self._kept or len(self._kept) >= MAX_KINDS:
             return
-        text = text_of_body(_read(response))
+        text = text_of_body(body_read(response))
         if text:
             self._kept[kind] = text
             self._new.append(FailedBodyRecord(method=method, name=name, status=status, body=text))
@@ -55,7 +55,7 @@ def text_of_body(body: bytes) -> str:
     return masked if len(masked) <= MAX_BODY_CHARS else masked[: MAX_BODY_CHARS - 1] + "…"
 
 
-def _read(response: object) -> bytes:
+def body_read(response: object) -> bytes:
     """Return what the client has read of an answer's body, b"" where it has not, or is of another kind.
 
     `requests` keeps it as `_content`, FastHttpUser's client as `_cached_content`; their public properties would read

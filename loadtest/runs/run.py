@@ -13,7 +13,7 @@ from ..core.plan import Point
 from ..fleet.first_answers import FailingEndpoint, FirstAnswers
 from ..fleet.join import invitation, join_secret
 from ..fleet.plan import FleetPlan
-from ..fleet.scenario import Scenario, describe_one
+from ..fleet.scenario import Request, Scenario, describe_one, first_requests
 from ..fleet.stop_conditions import StopOn
 from ..platforms.base import Platform, ScenarioNeeds, Target
 from ..platforms.registry import platform_of
@@ -88,7 +88,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
     if hosts.sentence is not None:
         console.say(hosts.sentence)
     _ask_before_looking(options, plan, console)
-    needs = ScenarioNeeds(limits=plan.limits, speaks_http=bool(plan.http_classes))
+    needs = _needs(options, plan)
     with ExitStack() as stack:
         target = stack.enter_context(platform.open(options.target, needs=needs, console=console))
         budget = _agreed(platform, options, plan, target, console)
@@ -116,6 +116,18 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         record = close_record(folder, interrupted=end.cut_short, reasons=end.reasons)
         target.collect(folder, record)
     return RunResult(folder, record, end.interrupted, end.aborted, failing=tuple(first.failing) if end.aborted else ())
+
+
+def _needs(options: RunOptions, plan: Scenario) -> ScenarioNeeds:
+    """Return what the platform may know of the scenario."""
+    asked = {name: getattr(options, name) for name in ("user_classes", "tags", "exclude_tags", "arguments")}
+    sends = first_requests(options.locustfile, Request(**asked), seed=options.fleet.seed) if plan.http_classes else ()
+    return ScenarioNeeds(
+        limits=plan.limits,
+        speaks_http=bool(plan.http_classes),
+        most_users=max((users for _, users in plan.points), default=plan.users),
+        first_requests=sends,
+    )
 
 
 def _require_two_users(options: RunOptions, plan: Scenario) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.core.quantities import with_variables
 from loadtest.emulator.access_log import Answered, parse_line
 from loadtest.emulator.cgroups import CgroupManager, quota_us
 from loadtest.emulator.haproxy import Queue, parse_overdue, parse_queue
@@ -118,3 +119,11 @@ def test_only_requests_older_than_the_timeout_are_overdue() -> None:
         line.format(name="0x5", be="be", age="1d2h"),
     ]
     assert parse_overdue("\n".join(sessions), timeout_s=300) == ["0x1", "0x5"]
+
+
+def test_a_command_gets_its_variables_without_a_shell() -> None:
+    """`$PORT` and `${PORT}` are known; what is not known, and a shell's other signs, stay as they are."""
+    words = ("uvicorn", "app:app", "--port", "$PORT", "--url=http://h:${PORT}/", "$PORTAL", "$HOME", "a$", "*.py")
+    assert with_variables(words, {"PORT": "8080"}) == [
+        "uvicorn", "app:app", "--port", "8080", "--url=http://h:8080/", "$PORTAL", "$HOME", "a$", "*.py",
+    ]  # fmt: skip

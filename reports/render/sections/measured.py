@@ -57,8 +57,8 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
         revision = f", revisions {f.listing(run.revisions)} (its traffic moved during the run)"
     yield "Target", Cell(f"{run.target}, {run.url}{limits}{place}{revision}")
     if measured.cpu_why:
-        meaning = "so that the service has to scale out on this machine as it would in the cloud"
-        yield "CPU of an instance", Cell(f"chosen by measurement: {measured.cpu_why}, {meaning}")
+        meaning = "The service then has to scale out on this machine as it would in the cloud."
+        yield "CPU of an instance", Cell(f"Chosen by measurement: {measured.cpu_why}. {meaning}")
     yield "Requests", Cell(_requests(run))
     yield "Data", Cell("; ".join(_data_file(file) for file in measured.data_files))
     yield "Load generator", _generator(run)
