@@ -194,7 +194,7 @@ def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object
 
 def _say_size(facts: Mapping[str, Any], needs: ScenarioNeeds, console: Console) -> None:
     """Say how an instance's CPU was chosen, and warn of a plan that needs more CPU than this machine has."""
-    if not facts["cpu_why"]:
+    if not facts.get("cpu_why"):
         return
     console.say(f"--cpu auto: {facts['cpu_why']}.")
     rate, cost_s, users = facts["requests_per_user_s"], facts["cpu_s_per_request"], needs.most_users

@@ -20,6 +20,7 @@ from reports.model import (
     TaskError,
 )
 from reports.render import comparing
+from reports.render.first_step import failure_text, misses_a_ratio, worst_failures
 from reports.render.tree import Card, Tone
 from reports.verdict import of_report, regression_sentence
 
@@ -72,6 +73,9 @@ def title(report: Report) -> str:
     """Return what the report is of: a scenario and its target, or the targets compared."""
     names = [run.name for run in report.runs]
     scenarios = list(dict.fromkeys(run.scenario for run in report.runs))
+    if len(names) > 3:
+        names = [*names[:2], f"{len(names) - 2} more"]
+        return f"{f.listing(scenarios)}: {f.listing(names)}"
     return f"{f.listing(scenarios)}: {' against '.join(reversed(names)) if len(names) == 2 else f.listing(names)}"
 
 
@@ -164,6 +168,7 @@ def _held(report: Report) -> Card:
     lines = [f"{MARKS[regression.verdict]} {regression_sentence(regression)}." for regression in report.regressions]
     lines += objective_lines(report)
     several = len(report.runs) > 1
+    lines += _why_failed(report) if kind == "missed" else []
     lines += [
         f"{run.name if several else 'The run'} is {run.outcome}{': ' * bool(run.reasons)}{'; '.join(run.reasons[:2])}."
         for run in report.runs
@@ -171,13 +176,25 @@ def _held(report: Report) -> Card:
     ]
     if kind == "unjudged":
         lines.insert(0, _failed_sentence(report))
-    if all(objective.implied for run in report.runs for objective in run.objectives):
+    if kind != "missed" and all(objective.implied for run in report.runs for objective in run.objectives):
         lines.append(NO_OBJECTIVE)
     if kind == "undecided" and all(run.outcome == "running" for run in report.runs):
         held = all(objective.verdict == "held" for run in report.runs for objective in run.objectives)
         return Card("Does it hold?", "So far" if held else "Not known yet", "unsure", tuple(lines))
     values = {"held": "Yes", "missed": "No", "undecided": "Undecided", "unjudged": "Not judged"}
     return Card("Did it hold?", values[kind], VERDICT_TONES[kind], tuple(lines))
+
+
+def _why_failed(report: Report) -> list[str]:
+    """Return the most frequent kinds of failure of each run that misses an objective on a ratio."""
+    most = 3 if len(report.runs) == 1 else 1
+    several = len(report.runs) > 1
+    return [
+        f"{f'{run.name}: ' if several else ''}{failure_text(failure)}."
+        for run in report.runs
+        if misses_a_ratio(run)
+        for failure in worst_failures(run, most)
+    ]
 
 
 def _failed_sentence(report: Report) -> str:
@@ -217,6 +234,7 @@ def _spikes(report: Report) -> Card:
     lines = (
         f"Worst: {f.ms(worst.peak_ms)} at {f.elapsed(worst.onset_s)}{of}, baseline {f.ms(worst.baseline_ms)}.",
         f"Cause: {worst.cause} ({worst.confidence} confidence).",
+        *worst.evidence[:1],
         *_outage_lines(report),
     )
     return Card("p95 spikes", f.plural(len(found), "spike"), "bad", lines)

@@ -136,7 +136,7 @@ def _silences(series: Series, requests: Requests) -> Iterator[Outage]:
 
 
 def _outage(series: Series, requests: Requests, kind: str, begin: int, end: int, *, failed: int, sent: int) -> Outage:
-    endpoints = _hit(series, requests, begin, end)
+    endpoints = _hit(series, requests, kind, begin, end)
     cut = end >= series.seconds
     ratio = failed / max(1, sent)
     where = f", mostly those of {listing(list(endpoints))}," if endpoints else ""
@@ -160,14 +160,14 @@ def _outage(series: Series, requests: Requests, kind: str, begin: int, end: int,
     )
 
 
-def _hit(series: Series, requests: Requests, begin: int, end: int) -> tuple[str, ...]:
-    """Return the endpoints that were hit where others were not; empty when all were."""
+def _hit(series: Series, requests: Requests, kind: str, begin: int, end: int) -> tuple[str, ...]:
+    """Return the endpoints that failed in that way where others did not; empty when all did."""
     if len(series.endpoints) < 2:
         return ()
     inside = (requests.start_s >= begin) & (requests.start_s < end)
     sent, bad = (
         np.bincount(requests.endpoint[chosen], minlength=len(series.endpoints))
-        for chosen in (inside, inside & ~requests.ok)
+        for chosen in (inside, inside & (~requests.ok if kind == SILENCE else _is_of(requests, kind)))
     )
     enough = sent * requests.thinned >= rules.OUTAGE_FAILURES
     hit = enough & (bad >= rules.OUTAGE_RATIO * sent)

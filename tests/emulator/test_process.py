@@ -133,10 +133,10 @@ def test_an_emulator_that_stands_still_or_has_ended_is_noticed_and_stopped(until
 
 
 def test_a_second_service_does_not_speak_for_the_run() -> None:
-    from loadtest.platforms.emulator import _facts
+    from loadtest.platforms.emulator import FACTS, _facts
 
     def service(name: str, why: str, *, serving: bool = True) -> dict[str, object]:
-        revision = {"serving": serving, "cpu_why": why, "startup_s": 1.0, "by_code": {}, "lost_log_lines": 0}
+        revision = dict.fromkeys(FACTS) | {"serving": serving, "cpu_why": why}
         return {"name": name, "project": "local", "location": "local", "revisions": [revision]}
 
     config = EmulatorConfig(key=ServiceKey("mine"))

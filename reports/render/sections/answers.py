@@ -9,6 +9,7 @@ from reports.data.timeline import CHARTS
 from reports.model import Report, RunSummary, Spike
 from reports.render import sentences
 from reports.render.columns import quantile_cell, table_of
+from reports.render.first_step import first_step
 from reports.render.sparkline import p95_over_time
 from reports.render.tree import Block, Cards, Cell, Charts, Column, Section, Table, Words
 from reports.verdict import of_run
@@ -20,7 +21,7 @@ def in_short(report: Report) -> Section:
     """Return the answers, the runs side by side where there are several, and p95 over time."""
     blocks: list[Block] = [Words(note, tone="unsure") for note in (*report.notes, *sentences.endings(report))]
     if headlines := sentences.headlines(report):
-        blocks.append(Words(" ".join(headlines)))
+        blocks.append(Words(" ".join(filter(None, (*headlines, first_step(report))))))
     blocks.append(Cards(sentences.cards(report)))
     lines = tuple(line for run in report.runs if (line := p95_over_time(run)))
     chart = Charts((MAIN_CHART,), lines=lines)
@@ -47,17 +48,18 @@ def _runs(report: Report) -> Table:
         Column("spikes", number=True),
         Column("cost", number=True),
     )
-    return Table("Runs side by side", columns, tuple(_run_row(run) for run in report.runs))
+    return Table("Runs side by side", columns, tuple(_run_row(run, dated=len(report.runs) > 2) for run in report.runs))
 
 
-def _run_row(run: RunSummary) -> tuple[Cell, ...]:
+def _run_row(run: RunSummary, *, dated: bool) -> tuple[Cell, ...]:
     kind = of_run(run).kind
     failed = sentences.failed_of(run)
     steady = sentences.phase_of(run, "steady")
     rate = steady.throughput_per_s if steady else run.totals.throughput_per_s
     latency = sentences.main_latency(run)
+    when = f"{f.day(run.load_start)}, {f.seconds(run.duration_s)}"
     return (
-        Cell(run.name),
+        Cell(run.name, small=(when,) if dated else ()),
         Cell(f"{sentences.MARKS.get(kind, '')} {kind}".strip(), tone=sentences.VERDICT_TONES[kind]),
         Cell(f.count(run.totals.requests)),
         Cell(f.percent(run.totals.error_ratio), tone="bad" if failed else ""),
@@ -68,6 +70,26 @@ def _run_row(run: RunSummary) -> tuple[Cell, ...]:
     )
 
 
+def _failed_answers(report: Report) -> Iterator[Block]:
+    """Yield what is known of failed requests that were answered; of more than two runs as a table."""
+    failed = [run for run in report.runs if run.failed_latency and sentences.failed_of(run)]
+    if len(report.runs) > 2:
+        if failed:
+            heads = [f.quantile(q.q_ratio) for q in failed[0].failed_latency]
+            columns = (Column("run", wide=True), *(Column(head, number=True) for head in heads))
+            rows = tuple((Cell(run.name), *(Cell(f.ms(q.value_ms)) for q in run.failed_latency)) for run in failed)
+            yield Table("How long failed requests that were answered took", columns, rows)
+        return
+    for run in report.runs:
+        lead = run.name if len(report.runs) > 1 else ""
+        if run.totals.throttled:
+            counts = ", ".join(f"{status} × {f.count(count)}" for status, count in run.totals.throttled.items())
+            yield Words(f"Answers that refuse a request because of too much load: {counts}.", lead=lead)
+        if run in failed:
+            took = ", ".join(f"{f.quantile(q.q_ratio)} {f.ms(q.value_ms)}" for q in run.failed_latency)
+            yield Words(f"Failed requests that were answered took {took}.", lead=lead)
+
+
 def failures(report: Report) -> Section:
     """Return what failed, by endpoint and message, and what the scenario's own code raised."""
     several = len(report.runs) > 1
@@ -76,14 +98,7 @@ def failures(report: Report) -> Section:
     blocks.append(table_of("Failures by endpoint and message", failed, name_runs=several))
     if not failed:
         blocks.append(Words("No request failed."))
-    for run in report.runs:
-        lead = run.name if several else ""
-        if run.totals.throttled:
-            counts = ", ".join(f"{status} × {f.count(count)}" for status, count in run.totals.throttled.items())
-            blocks.append(Words(f"Answers that refuse a request because of too much load: {counts}.", lead=lead))
-        if run.failed_latency and sentences.failed_of(run):
-            took = ", ".join(f"{f.quantile(q.q_ratio)} {f.ms(q.value_ms)}" for q in run.failed_latency)
-            blocks.append(Words(f"Failed requests that were answered took {took}.", lead=lead))
+    blocks += _failed_answers(report)
     blocks += [
         Words(sentences.task_error_sentence(error), tone="bad", lead=run.name if several else "")
         for run in report.runs

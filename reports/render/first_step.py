@@ -1,0 +1,54 @@
+"""Say on the first screen what to look at or to change first, for the worst of what a run shows."""
+
+from __future__ import annotations
+
+from reports.data import formats as f
+from reports.model import Failure, Report, RunSummary, Suggestion
+from reports.render.bodies import gist_of
+
+FEW = 0.05
+"""Of a run's failures: a kind below this share is not worth the first look."""
+
+
+def failure_text(failure: Failure) -> str:
+    """Return a kind of failure in a few words: what failed, how often, and what its answer says."""
+    how = f"HTTP {failure.status}" if failure.status and failure.status >= 400 else f.outcome(failure.kind)
+    said = gist_of(failure.body) if failure.body else failure.message if failure.message != how else ""
+    what = f"{f.count(failure.count)} × {how}"
+    where = f" of {failure.method} {failure.name}".rstrip() if failure.name else ""
+    return f"{what}{where}{f': {said}' if said else ''}"
+
+
+def worst_failures(run: RunSummary, most: int) -> list[Failure]:
+    """Return a run's most frequent kinds of failure, without those that are few of all."""
+    total = sum(failure.count for failure in run.failures)
+    ranked = sorted(run.failures, key=lambda failure: -failure.count)
+    return [failure for failure in ranked if failure.name and failure.count >= FEW * total][:most]
+
+
+def misses_a_ratio(run: RunSummary) -> bool:
+    """Whether an objective on a share of the requests, such as the error rate, was missed."""
+    return any(objective.unit == "ratio" and objective.verdict == "missed" for objective in run.objectives)
+
+
+def first_step(report: Report) -> str:
+    """Return what to do first as a sentence; "" where nothing asks for it, or runs are compared.
+
+    Failures come first where an objective on them is missed, then the recommendation against a spike.
+    """
+    if len(report.runs) != 1:
+        return ""
+    run = report.runs[0]
+    if misses_a_ratio(run) and (failures := worst_failures(run, 1)):
+        return f"Look first at {failure_text(failures[0])}."
+    against = [item for item in run.advice if not _is_a_bound(item, run)]
+    if run.spikes and against:
+        cost = f" ({against[0].cost})" if against[0].cost else ""
+        return f"Try first {against[0].option} {against[0].value}: {against[0].why}{cost}."
+    return ""
+
+
+def _is_a_bound(item: Suggestion, run: RunSummary) -> bool:
+    """Whether a recommendation lowers the maximum of instances, which no spike is helped by."""
+    present = run.limits.get("max instances", "")
+    return item.option == "--max-instances" and not (present.isdigit() and int(item.value) > int(present))
