@@ -18,6 +18,7 @@ demo: $(READY)  ## the main job: 300 users against the bundled service, recorded
 	$(PY) lt.py run --scenario ramp300
 
 test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
+	@echo "every test that is not slow: about 5 min on two quiet cores, more where others use them"
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 
 slow: $(READY)  ## the tests that take long or need extra tools: about 30 min on 2 cores

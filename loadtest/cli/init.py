@@ -139,5 +139,11 @@ def _conclude(written: Written, path: Path) -> None:
         + (f"; {written.requests} requests were sent to try them" if written.requests else ""),
         markup=False,
     )
+    if written.names_instances is False:
+        talk.print(
+            "Its answers do not name the instance (header x-instance-id): with it cold starts and slow instances are "
+            "known exactly. A few lines of middleware do it, see docs/tutorial.md.",
+            markup=False,
+        )
     url = written.document.base or "http://127.0.0.1:8000"
     talk.print(f"Run it: python lt.py run --scenario {path} --target {url} --users 10 --duration 1m", markup=False)

@@ -24,7 +24,7 @@ def argv_of(text: str) -> tuple[str, ...]:
 def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:
     """Return arguments with the value in place of each `$NAME` or `${NAME}` that is among the variables.
 
-    A command runs without a shell, and `--port $PORT` is how every service is told its port.
+    A command runs without a shell, and `--port $PORT` is how a service learns its port.
     """
 
     def value(found: re.Match[str]) -> str:

@@ -34,6 +34,12 @@ class Written:
     requests: int
     columns: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
+    @property
+    def names_instances(self) -> bool | None:
+        """Whether the service says which of its instances answered; None where nothing was tried."""
+        answers = [tried.last for tried in self.sent if tried.last is not None]
+        return any("x-instance-id" in map(str.lower, answer.headers) for answer in answers) if answers else None
+
 
 def write_scenario(
     document: Document,
