@@ -132,15 +132,15 @@ def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], see
     return False
 
 
-def _nearest(one: Spike, happenings: Sequence[Happening]) -> Happening | None:
+def _nearest(spike: Spike, happenings: Sequence[Happening]) -> Happening | None:
     """Return the event that a spike belongs to: of those it meets the one whose begin is nearest to its onset."""
-    met = [event for event in happenings if _meets(one.onset_s, one.end_s, event)]
-    return min(met, key=lambda event: abs(event.at_s - one.onset_s), default=None)
+    met = [event for event in happenings if _meets(spike.onset_s, spike.end_s, event)]
+    return min(met, key=lambda event: abs(event.at_s - spike.onset_s), default=None)
 
 
-def _as_event(one: Spike) -> Happening:
+def _as_event(spike: Spike) -> Happening:
     """Return a spike as an event: a queue that a run makes by itself, after a scale-in for one, is no invention."""
-    return Happening(one.onset_s, one.end_s, frozenset())
+    return Happening(spike.onset_s, spike.end_s, frozenset())
 
 
 def _meets(onset_s: float, end_s: float, event: Happening) -> bool:

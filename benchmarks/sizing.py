@@ -205,17 +205,17 @@ def table(costs: Costs) -> str:
     )
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for rate in RATES_PER_S:
-        one = size(rate, costs)
+        load = size(rate, costs)
         cells = (
             f"{rate:,}",
-            f"{one.workers}",
-            f"{one.master_core_ratio:.3f}",
-            f"{one.load_gbit_s:.3f}",
-            f"{one.master_gbit_s:.3f}",
+            f"{load.workers}",
+            f"{load.master_core_ratio:.3f}",
+            f"{load.load_gbit_s:.3f}",
+            f"{load.master_gbit_s:.3f}",
             f"{rate * 3600:,}",
-            _amount(one.spool_bytes_per_hour),
-            _amount(one.parquet_bytes_per_hour),
-            one.bottleneck(),
+            _amount(load.spool_bytes_per_hour),
+            _amount(load.parquet_bytes_per_hour),
+            load.bottleneck(),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
-"""Of the whole project; pyproject.toml takes it from here, so that it is known where nothing is installed."""
+"""Version of the whole project. pyproject.toml reads it from here, so that it is known without an installation."""
 
 __all__ = [
     "AnswerCheck",
@@ -50,11 +50,11 @@ _MODULES = {
     ".users.shapes": ("Burst", "PlannedShape", "Ramp", "Staircase"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
-"""Where each public name is; every other one is an error class."""
+"""The module of each public name; names that are not listed are error classes."""
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name, imported now."""
+    """Import a public name and return it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_WHERE.get(name, ".core.errors"), __name__), name)

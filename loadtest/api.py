@@ -34,11 +34,12 @@ class Format(StrEnum):
 
 
 class RecordedRun:
-    """A recorded run, sealed: rows, summary, load, failures and metrics are read when they are first asked for.
+    """A sealed run. Its rows, summary, load, failures and metrics are read when they are first used.
 
     Attributes:
         path: its folder.
-        record: what its `run.json` says: `record.outcome` is complete, interrupted or degraded, `record.reasons` why.
+        record: the content of its `run.json`. `record.outcome` is complete, interrupted or degraded; `record.reasons`
+            says why.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -51,12 +52,12 @@ class RecordedRun:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """Every request as a row (docs/run-folder.md lists the columns); memory grows with the run: 100 B a row."""
+        """Every request as a row (docs/run-folder.md lists the columns). A row takes about 100 bytes of memory."""
         return self._folder.read_rows()
 
     @cached_property
     def load(self) -> pd.DataFrame:
-        """Users, requests in flight and the generator's own health, a row per second and worker; empty if absent."""
+        """Users, requests in flight and the load generator's health, per second and worker; empty if not recorded."""
         return self._folder.read_load()
 
     @cached_property
@@ -97,13 +98,13 @@ def run(scenario: str | Path | RunOptions, *, console: RunConsole | None = None,
 
     Args:
         scenario: a bundled scenario's name, a locustfile's path, or options from `parse_options`.
-        console: where to talk and ask; without one sentences go to the `loadtest` logger, and load that would leave
-            this machine is refused unless `yes=True`.
-        options: those of `lt run` by their names, as `target="emulator"`, `users=50`, `duration="2m"`,
+        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and load that
+            would leave this machine is refused unless `yes=True`.
+        options: the options of `lt run` by name, such as `target="emulator"`, `users=50`, `duration="2m"`,
             `slo=["p95 < 300ms"]`, `runs="runs"`.
 
     Raises:
-        UsageError: an option is wrong, or sending to the target was not agreed to.
+        UsageError: an option is wrong, or the user did not agree to send load to the target.
         UnusableError: the target, the load generators or the run's folder could not be used.
     """
     from .runs.options import RunOptions, parse_options
@@ -138,13 +139,13 @@ def report(
     format: Format | str = Format.HTML,
     out: str | Path | None = None,
 ) -> Path | str:
-    """Render a report of one run, or of several compared with the first, and return where or what it is.
+    """Render a report of one run, or of several compared with the first; return its path or its text.
 
     Args:
         names: recorded runs, or what `open_run` takes.
         runs: the folder that holds the runs, where a name is not a path.
-        format: html is written (into the run's folder; several runs' beside them) and its path returned; the others
-            are returned as text.
+        format: html is written to a file (in the run's folder, or beside the folders of several runs) and its path is
+            returned; the other formats are returned as text.
         out: write it here instead, and return this path.
 
     Raises:
@@ -192,7 +193,7 @@ def page_sources(folders: Sequence[RunPaths], notes: Sequence[str] = ()) -> str:
 
 
 def write_page(made: Report, folders: list[RunFolder], *, sources: str = "") -> Path:
-    """Write the page and what derives from it (a single run's summary.json, the index of all runs); return its path.
+    """Write the page, a single run's summary.json and the index of all runs; return the page's path.
 
     Args:
         made: the report.
@@ -217,7 +218,7 @@ def verdict_of_page(folder: RunPaths, sources: str) -> str | None:
 
 
 def refresh_index(runs: Path) -> None:
-    """Write the index of all runs anew where there is one: a run was deleted or has another label.
+    """Rewrite the index of all runs, if there is one, after a run was deleted or relabelled.
 
     Raises:
         RunFolderError: it cannot be written.
@@ -239,7 +240,7 @@ def _renew_index(runs: Path) -> None:
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a file that the user named, and return its path.
+    """Write a file to a path that the user gave, and return the path.
 
     Raises:
         UnusableError: it cannot be written.
@@ -254,7 +255,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def append(path: Path, text: str) -> None:
-    """Add text to a file that others write to as well.
+    """Append text to a file that other programs write to as well.
 
     Raises:
         UnusableError: it cannot be written.

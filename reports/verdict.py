@@ -66,10 +66,10 @@ def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunV
     """Return the verdict of several runs together: the worst of them, held only when each is."""
     found = [of_run(run, allow_degraded=allow_degraded) for run in runs]
     for kind in ("missed", "undecided", "unjudged", "held"):
-        those = [(run.name, one) for run, one in zip(runs, found, strict=True) if one.kind == kind]
+        those = [(run.name, verdict) for run, verdict in zip(runs, found, strict=True) if verdict.kind == kind]
         if those:
             names = len(runs) > 1
-            why = [f"{name}: {said}" if names else said for name, one in those for said in one.why]
+            why = [f"{name}: {said}" if names else said for name, verdict in those for said in verdict.why]
             return those[0][1].model_copy(update={"why": why})
     raise ValueError("no run to decide about")
 
@@ -96,7 +96,7 @@ def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
     return those[0].model_copy(update={"why": [said for regression in those for said in regression.why]})
 
 
-def regression_sentence(one: Regression) -> str:
+def regression_sentence(regression: Regression) -> str:
     """Return a judged margin as one sentence, with what would decide it where it is open."""
-    said = f"{one.text} of {one.b_name} against {one.a_name}: {one.why}"
-    return f"{said}. {one.would_decide.rstrip('.')}" if one.would_decide else said
+    said = f"{regression.text} of {regression.b_name} against {regression.a_name}: {regression.why}"
+    return f"{said}. {regression.would_decide.rstrip('.')}" if regression.would_decide else said

@@ -114,8 +114,8 @@ def ramp_into_saturation(rng: Rng) -> Drawn:
     seconds = int(rng.integers(120, 400))
     service_ms = float(rng.uniform(10, 35))
     over = float(rng.integers(20, 70))
-    one = 1000 / (service_ms * 1.05)
-    users = min(300.0, float(np.round(one * rng.uniform(1.8, 4))))
+    per_core = 1000 / (service_ms * 1.05)
+    users = min(300.0, float(np.round(per_core * rng.uniform(1.8, 4))))
     stuck = bool(rng.random() < 0.4)
     world = World(
         seconds,
@@ -129,7 +129,7 @@ def ramp_into_saturation(rng: Rng) -> Drawn:
         first_extra_ms=float(rng.choice([0, 300])),
         concurrency=int(rng.choice([8, 80])),
     )
-    full = one / users * over
+    full = per_core / users * over
     right = (STUCK,) if stuck else (OUT, STUCK)
     return Drawn(
         "ramp from zero into saturation",

@@ -77,7 +77,7 @@ def _write(folder: RunFolder, queue: Queue, rows: np.ndarray[tuple[int, int], np
     count = len(rows)
     age_ms = np.maximum(0, (end - np.array(queue.ready_s)[instance]) * 1000).astype(np.int64)
 
-    def one(text: str) -> pa.Array:
+    def constant(text: str) -> pa.Array:
         return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([text]))
 
     names = pa.DictionaryArray.from_arrays(pa.array(instance), pa.array([f"i{n}" for n in range(len(queue.ready_s))]))
@@ -86,16 +86,16 @@ def _write(folder: RunFolder, queue: Queue, rows: np.ndarray[tuple[int, int], np
             pa.array(T0_NS + (start * 1e9).astype(np.int64)).cast(SCHEMA.field("start").type),
             pa.array(((end - start) * 1e6).astype(np.int64)),
             pa.nulls(count, pa.int64()),
-            one("/predict"),
-            one("POST"),
+            constant("/predict"),
+            constant("POST"),
             pa.array(np.full(count, 200, np.int16)),
-            one("ok"),
+            constant("ok"),
             pa.nulls(count, SCHEMA.field("error").type),
             pa.array(np.full(count, 40)),
             names,
             pa.array(age_ms),
             pa.nulls(count, pa.int64()),
-            one("w1"),
+            constant("w1"),
             pa.nulls(count, SCHEMA.field("side").type),
         ],
         schema=SCHEMA,

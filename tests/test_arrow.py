@@ -96,9 +96,13 @@ FILES = {
 }
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """Return the layer a module belongs to: the longest name in ALLOWED that it begins with."""
-    return max((room for room in ALLOWED if module == room or module.startswith(room + ".")), key=len, default=module)
+    return max(
+        (package for package in ALLOWED if module == package or module.startswith(package + ".")),
+        key=len,
+        default=module,
+    )
 
 
 def imported(module: str) -> set[str]:
@@ -117,13 +121,15 @@ def imported(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_imports_point_one_way(module: str) -> None:
-    """No module imports from a room that its own may not see, or a package that must stay out of its process."""
-    room, names = room_of(module), imported(module)
+    """No module imports from a package that its own may not see, or a package that must stay out of its process."""
+    package, names = package_of(module), imported(module)
     if module in SHIMS:
         return
-    assert room in ALLOWED, f"{module}: add its room to ALLOWED"
-    rooms = {room_of(name) for name in names if name in FILES} - {other for one, other in STILL if one == module}
-    assert rooms <= ALLOWED[room] | {room}, f"{module} imports {sorted(rooms - ALLOWED[room] - {room})}"
+    assert package in ALLOWED, f"{module}: add its package to ALLOWED"
+    used = {package_of(name) for name in names if name in FILES} - {
+        other for importer, other in STILL if importer == module
+    }
+    assert used <= ALLOWED[package] | {package}, f"{module} imports {sorted(used - ALLOWED[package] - {package})}"
     barred = set().union(*(packages for prefix, packages in BARRED.items() if module.startswith(prefix)))
     wrong = {name for name in names if name.partition(".")[0] in barred}
     assert not wrong, f"{module} imports {sorted(wrong)}"

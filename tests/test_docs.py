@@ -43,8 +43,8 @@ def test_the_glossary_names_rooms_that_are_there() -> None:
     """The last column of every line is a file or folder of the project."""
     terms = (ROOT / "docs" / "terms.md").read_text("utf-8").partition("## Retired terms")[0]
     lines = terms.splitlines()
-    rooms = {line.split("|")[-2].strip() for line in lines if line.startswith("| ") and "| room |" not in line}
-    assert [room for room in sorted(rooms) if not (ROOT / room.strip("`")).exists()] == []
+    places = {line.split("|")[-2].strip() for line in lines if line.startswith("| ") and "| where |" not in line}
+    assert [place for place in sorted(places) if not (ROOT / place.strip("`")).exists()] == []
 
 
 def test_the_map_for_contributors_names_rooms_that_are_there() -> None:

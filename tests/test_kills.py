@@ -141,7 +141,9 @@ def _trial(kill: Kill, where: Path, home: Path) -> str:
         family |= {member.pid: member for member in _family(process.pid)}
         marks |= _marks(home)
         hit = (
-            process.pid if kill.who == "lt" else next((p for p, one in family.items() if _named(one) == kill.who), None)
+            process.pid
+            if kill.who == "lt"
+            else next((p for p, member in family.items() if _named(member) == kill.who), None)
         )
         if hit is not None and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -193,13 +195,13 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
 def _all(kills: Sequence[Kill], where: Path) -> list[str]:
     """Do all of them, AT_ONCE at a time; print each one's end, and return what was wrong."""
 
-    def one(number: int) -> str:
+    def killed_run(number: int) -> str:
         wrong = trial(kills[number], where / str(number))
         print(number, wrong or f"good: {kills[number]}", flush=True)
         return wrong
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        ended = list(pool.map(one, range(len(kills))))
+        ended = list(pool.map(killed_run, range(len(kills))))
     print(f"{len(kills)} kills, seed {SEED}: {Counter('bad' if why else 'good' for why in ended)}")
     return [why for why in ended if why]
 

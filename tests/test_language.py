@@ -11,12 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+LOOP = re.compile(r"\bfor ([\w, ]+, )?one(, [\w, ]+)? in\b")
+
 RETIRED = {
     # turns of phrase that read as translated
     r"\b(is|are|was|were) told\b(?! (apart|to)\b)": "is reported, is known, says",
     r"\bthe words say\b": "the options say",
     r"\bof its own accord\b": "by itself",
-    r"^\s*for one in\b.*:$": "name what the loop goes over",
+    LOOP.pattern: "name what the loop goes over",
+    r"\b(the|a|each|every|this|its own) rooms?\b(?! for)": "package, folder",
     r"\bnobody here may\b": "cannot",
     r"\bwhat was given as\b.*\bis none\b": "invalid …",
     r"\bits want is said\b": "warn if there is none",
@@ -73,7 +76,6 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-LOOP = re.compile(r"^\s*for one in\b.*:$")
 FIELD = re.compile(r"\{[^{}\n]*\}")
 CODE = re.compile(r"`[^`\n]*`")
 

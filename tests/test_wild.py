@@ -154,7 +154,7 @@ def told_by_threads(ran: Ran, counted: int) -> None:
     rows = ran.rows("name", "method")
     assert set(rows.method) == {"LIB"}
     assert 10 < len(rows) <= counted
-    assert counted - len(rows) <= sum(one.count for one in ran.run.refusals) + 4
+    assert counted - len(rows) <= sum(refusal.count for refusal in ran.run.refusals) + 4
 
 
 def failed_by_its_own_exit_code(ran: Ran, counted: int) -> None:
@@ -170,7 +170,7 @@ def sums_beside_requests(ran: Ran, counted: int) -> None:
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     assert (rows.method == "GET").sum() == counted > 10
     assert abs((rows.method == "Transaction").sum() - counted / 2) <= 4
-    assert {(one.name, one.lost) for one in ran.run.refusals} <= {("name is missing", False)}
+    assert {(refusal.name, refusal.lost) for refusal in ran.run.refusals} <= {("name is missing", False)}
 
 
 def half_of_them_log_in(ran: Ran, counted: int) -> None:

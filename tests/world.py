@@ -179,10 +179,10 @@ class _Running:
 
     def _start(self, now: float, revision: int, took: float | None = None) -> None:
         took = self.w.start_s * self.rng.uniform(0.8, 1.2) if took is None else took
-        one = _Instance(len(self.instances), now, now + took, revision, [0.0] * self.w.cores)
-        one.idle_since = now + took
-        self.instances.append(one)
-        self.push(max(0.0, now + took), "ready", one.number)
+        instance = _Instance(len(self.instances), now, now + took, revision, [0.0] * self.w.cores)
+        instance.idle_since = now + took
+        self.instances.append(instance)
+        self.push(max(0.0, now + took), "ready", instance.number)
 
     def serving(self, now: float) -> list[_Instance]:
         return [self.instances[at] for at in sorted(self.active)]
@@ -283,10 +283,10 @@ class _Running:
     def _route(self, now: float, request: int) -> None:
         best: _Instance | None = None
         for at in self.active:
-            one = self.instances[at]
-            free = not one.leaving and len(one.flying) < self.w.concurrency
-            if free and (best is None or len(one.flying) < len(best.flying)):
-                best = one
+            instance = self.instances[at]
+            free = not instance.leaving and len(instance.flying) < self.w.concurrency
+            if free and (best is None or len(instance.flying) < len(best.flying)):
+                best = instance
         if best is not None:
             self._serve(now, request, best)
             return
@@ -304,10 +304,10 @@ class _Running:
         if not self.done[request] and self.rows[request][7] < 0:
             self._answer(now, request, 0, TIMEOUT)
 
-    def _serve(self, now: float, request: int, one: _Instance) -> None:
+    def _serve(self, now: float, request: int, instance: _Instance) -> None:
         world, row = self.w, self.rows[request]
         endpoint = int(row[4])
-        core_free = one.cores[0]
+        core_free = instance.cores[0]
         begin = max(now, core_free)
         took = world.service_ms * world.endpoints[endpoint][2] * float(np.exp(self.rng.normal(0, world.sigma)))
         took *= self.level[min(int(begin), world.seconds)]
@@ -317,7 +317,7 @@ class _Running:
         for slow in world.slows:
             if not slow.at_s <= begin < slow.at_s + slow.length_s:
                 continue
-            if slow.endpoint not in {None, endpoint} or slow.instance not in {None, one.number}:
+            if slow.endpoint not in {None, endpoint} or slow.instance not in {None, instance.number}:
                 continue
             if slow.share < 1 and self.rng.random() >= slow.share:
                 continue
@@ -325,25 +325,25 @@ class _Running:
                 wait += took * (slow.factor - 1) + slow.add_ms * float(np.exp(self.rng.normal(0, world.sigma)))
             else:
                 took = took * slow.factor + slow.add_ms * float(np.exp(self.rng.normal(0, world.sigma)))
-        if one.served < world.first_count:
-            took += (world.lazy_ms if one.ready_s < 0 else world.first_extra_ms) * self.rng.uniform(0.7, 1.3)
-        if not one.flying and begin - max(one.idle_since, 0.0) > world.idle_after_s:
+        if instance.served < world.first_count:
+            took += (world.lazy_ms if instance.ready_s < 0 else world.first_extra_ms) * self.rng.uniform(0.7, 1.3)
+        if not instance.flying and begin - max(instance.idle_since, 0.0) > world.idle_after_s:
             took += world.idle_extra_ms * self.rng.uniform(0.6, 1.4)
-        one.served += 1
+        instance.served += 1
         end = self._paused(begin, took / 1000)
         for at in range(int(begin), min(int(end) + 1, world.seconds)):
             self.busy[at] += max(0.0, min(end, at + 1) - max(begin, at))
-        heapq.heapreplace(one.cores, end)
+        heapq.heapreplace(instance.cores, end)
         finish = end + wait / 1000
-        row[7] = float(one.number)
+        row[7] = float(instance.number)
         row[2], row[3] = finish - begin, finish - now
-        one.flying[request] = finish
+        instance.flying[request] = finish
         self.push(finish, "finish", request)
         if finish - row[0] > world.timeout_s:
             row[2] = row[3] = np.nan
             row[7] = -1.0
             self._answer(row[0] + world.timeout_s, request, 0, TIMEOUT)
-            row[7] = -2.0 - one.number
+            row[7] = -2.0 - instance.number
 
     def _paused(self, begin: float, took: float) -> float:
         world = self.w
@@ -363,20 +363,20 @@ class _Running:
     def _on_finish(self, now: float, request: int) -> None:
         row = self.rows[request]
         number = int(row[7]) if row[7] >= 0 else int(-2 - row[7])
-        one = self.instances[number]
-        if request not in one.flying:
+        instance = self.instances[number]
+        if request not in instance.flying:
             return  # it died
-        del one.flying[request]
-        if not one.flying:
-            one.idle_since = now
+        del instance.flying[request]
+        if not instance.flying:
+            instance.idle_since = now
         if not self.done[request]:
-            row[1], row[8] = now, now - one.ready_s
+            row[1], row[8] = now, now - instance.ready_s
             self.done[request] = True
             self._next(now, request)
         elif row[7] < 0:
             row[7] = -1.0
-        if one.leaving and not one.flying:
-            self._bury(one, now)
+        if instance.leaving and not instance.flying:
+            self._bury(instance, now)
         self._drain(now)
 
     def _drain(self, now: float) -> None:
@@ -391,9 +391,9 @@ class _Running:
             if not self.done[request]:
                 self._route(now, request)
 
-    def _bury(self, one: _Instance, now: float) -> None:
-        one.dead_s = now
-        self.active.discard(one.number)
+    def _bury(self, instance: _Instance, now: float) -> None:
+        instance.dead_s = now
+        self.active.discard(instance.number)
 
     def _on_ready(self, now: float, number: int) -> None:
         if self.instances[number].dead_s == FAR_S:
@@ -426,16 +426,16 @@ class _Running:
             self.low_since = now - world.scale_in_s + 10
             self._leave(alive[-1], now)
 
-    def _leave(self, one: _Instance, now: float) -> None:
-        one.leaving = True
-        if not one.flying:
-            self._bury(one, now)
+    def _leave(self, instance: _Instance, now: float) -> None:
+        instance.leaving = True
+        if not instance.flying:
+            self._bury(instance, now)
 
     def _on_crash(self, now: float, number: int) -> None:
-        one = self.instances[number]
-        flying = list(one.flying)
-        one.flying.clear()
-        self._bury(one, now)
+        instance = self.instances[number]
+        flying = list(instance.flying)
+        instance.flying.clear()
+        self._bury(instance, now)
         for request in flying:
             if not self.done[request]:
                 self._answer(
@@ -449,7 +449,7 @@ class _Running:
                     self.rows[request][5] = 0
                 else:
                     self.rows[request][5] = 503
-        self._start(now, one.revision)
+        self._start(now, instance.revision)
 
     def _on_swap(self, now: float, number: int) -> None:
         self._start(now, self.instances[max(number, 0)].revision)

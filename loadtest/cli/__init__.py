@@ -1,1 +1,1 @@
-"""What `lt.py` does for each verb: one module a verb, light to import, and the only rooms that print."""
+"""Implement the verbs of `lt`: one light module each, and the only package that prints."""

@@ -1,4 +1,4 @@
-"""The verb `ab`: one run against two targets, and what the second one is against the first."""
+"""The verb `ab`: load two targets in one run and compare the second with the first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Sides:
     ] = None
     command: Annotated[
         list[str] | None,
-        cli.option("In place of A and B, twice: a service that honours $PORT, started here.", metavar="COMMAND"),
+        cli.option(
+            "Start this service, which must listen on $PORT; give it twice, instead of A and B.", metavar="COMMAND"
+        ),
     ] = None
 
 
@@ -42,8 +44,7 @@ class Decided:
     until_decided: Annotated[
         bool,
         cli.option(
-            "End as soon as every margin is decided, by intervals that hold at every look; at the latest after "
-            "--max-duration.",
+            "End the run as soon as every margin is decided, at the latest after --max-duration.",
             "--until-decided",
             panel=cli.JUDGE,
         ),
@@ -51,7 +52,7 @@ class Decided:
     max_duration: Annotated[
         str | None,
         cli.option(
-            "With --until-decided: the longest that it may take. [default: the scenario's]",
+            "Longest length of the run with --until-decided. [default: the scenario's]",
             metavar="LENGTH",
             panel=cli.JUDGE,
         ),
@@ -78,9 +79,9 @@ def ab(  # long by its parameters and examples alone
 ) -> int:
     """Run a scenario against two targets at once, and say whether B is slower than A.
 
-    Half of the users call each; both see the same seconds, the same machine and payloads drawn alike, so that drift
-    does not pass for a difference. The exit code says what the margins and B's objectives came to: 0 B is not slower
-    beyond the margin, 1 it is or an objective was missed, 3 undecided.
+    Half of the users call each target. Both are loaded in the same seconds, from the same machine and with payloads of
+    the same kind, so drift is not mistaken for a difference. The exit code is 0 if B is not slower than the margin
+    allows, 1 if it is or if one of its objectives was missed, and 3 if that is undecided.
 
     Examples:
         python lt.py ab http://127.0.0.1:8080 http://127.0.0.1:8081 --scenario steady
@@ -125,7 +126,7 @@ def ab(  # long by its parameters and examples alone
 
 
 def _length(duration: str | None, max_duration: str | None, *, until_decided: bool) -> str | None:
-    """Return how long the run may take at most, as text."""
+    """Return the longest length of the run, as text."""
     from ..core.errors import UsageError
 
     if max_duration is not None and not until_decided:
@@ -136,7 +137,7 @@ def _length(duration: str | None, max_duration: str | None, *, until_decided: bo
 
 
 def _split(targets: list[str], commands: list[str]) -> tuple[list[str], list[str]]:
-    """Return both targets, none where commands stand in their place, and the scenario's own arguments.
+    """Return both targets (none if commands replace them) and the scenario's own arguments.
 
     Raises:
         UsageError: there are not two.

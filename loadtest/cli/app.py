@@ -27,7 +27,7 @@ from .terminal import end, named, prepare, write_data
 from .verbs import VERBS, overview
 
 WIDEST = 120
-"""Columns of `lt --help` where the terminal has more."""
+"""`lt --help` uses at most this many columns."""
 
 INTERRUPTED = "interrupted"
 
@@ -53,8 +53,10 @@ def main() -> None:
 
 
 def run_verb(arguments: Sequence[str]) -> int:
-    """Run the verb that the arguments name and return its exit code; every error is printed as one sentence."""
-    if not any(name.startswith("_") and name.endswith("_COMPLETE") for name in os.environ):  # a shell asks for words
+    """Run the verb that the arguments name and return its exit code. Every error is printed as one sentence."""
+    if not any(
+        name.startswith("_") and name.endswith("_COMPLETE") for name in os.environ
+    ):  # a shell asks for completions
         if list(arguments) in ([], ["--help"]):
             write_data(overview(min(WIDEST, shutil.get_terminal_size().columns)) + "\n")
             return ExitCode.HELD if arguments else ExitCode.USAGE
@@ -99,7 +101,7 @@ def _parse_and_run(arguments: Sequence[str]) -> int:
 
 def _require_typer() -> None:
     try:
-        import typer  # noqa: F401 - asked for here, where there is a way out to tell
+        import typer  # noqa: F401 - imported here, where the message can say how to install it
     except ModuleNotFoundError:
         print(
             f"`typer` is not installed for {sys.executable}: run `make demo` (or `make .venv/.ready`) once, then "
@@ -110,7 +112,7 @@ def _require_typer() -> None:
 
 
 def message_of(error: Exception) -> tuple[str, ExitCode]:
-    """Return what to say of an error, in a sentence, and the exit code that it comes to."""
+    """Return the sentence to print for an error, and its exit code."""
     import typer
     from typer.exceptions import TyperException
 
@@ -132,7 +134,7 @@ def message_of(error: Exception) -> tuple[str, ExitCode]:
 
 
 def _require_text(arguments: Sequence[str]) -> None:
-    """Check that every argument is text: nothing else can be recorded.
+    """Check that every argument is UTF-8 text; other bytes cannot be recorded.
 
     Raises:
         UsageError: one is not in UTF-8.

@@ -12,11 +12,11 @@ _SGR = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
 def padded(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[list[str]]:
-    """Return the cells as wide as their columns, without what a terminal would act on.
+    """Return the cells padded to the width of their columns, with control characters escaped.
 
     Args:
-        rows: all of one length.
-        right: the columns that stand at their right edge.
+        rows: the cells of each row; all rows have the same length.
+        right: the columns that are aligned to the right.
     """
     shown = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(width_of, column)) for column in zip(*shown, strict=True)]
@@ -24,7 +24,7 @@ def padded(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> lis
 
 
 def width_of(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for a wide sign, none for one that combines."""
+    """Return how many terminal columns a text takes: two for a wide character, none for a combining one."""
     if text.isascii():
         return len(text)
     return sum(
@@ -33,7 +33,7 @@ def width_of(text: str) -> int:
 
 
 def coloured(text: str, colour: str) -> str:
-    """Return the text in a colour where stdout is a terminal that shows it."""
+    """Return the text in colour if stdout is a terminal that shows colours."""
     if not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown"):
         return text
     return f"\x1b[{_SGR[colour]}m{text}\x1b[0m"

@@ -1,4 +1,4 @@
-"""Talk on the terminal, and to a live page: what `loadtest.runs` and `loadtest.platforms` call a console."""
+"""Print messages on the terminal and the live page: the console that `loadtest.runs` and `loadtest.platforms` use."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class TerminalConsole:
-    """Sentences go to stderr, questions to the terminal if stdin is one.
+    """Messages go to stderr; questions go to the terminal if stdin is one.
 
     Args:
-        live: a page that shows the same.
-        note: what the live line ends with; asked for whenever it is drawn.
+        live: the live page, which shows the same; None without one.
+        note: returns the end of the live line; called each time the line is drawn.
     """
 
     def __init__(self, live: LivePage | None = None, note: Callable[[], str] = str) -> None:
@@ -36,12 +36,12 @@ class TerminalConsole:
         talk.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        """Print a sentence behind a yellow mark."""
+        """Print a sentence after a yellow mark."""
         talk.print(f"[yellow]![/] {escape(text)}")
 
     @contextmanager
     def status(self, doing: str) -> Iterator[Update]:
-        """Show a spinner with the text; without a terminal the text alone, once."""
+        """Show a spinner with the text, or print the text once if there is no terminal."""
         if not talk.is_terminal:
             talk.print(f"{doing} …", markup=False)
         with talk.status(escape(doing)) as line:
@@ -56,11 +56,11 @@ class TerminalConsole:
             yield update
 
     def confirm(self, question: str) -> bool | None:
-        """Ask; None without a terminal."""
+        """Ask a yes/no question; None without a terminal."""
         return typer.confirm(question, err=True) if sys.stdin is not None and sys.stdin.isatty() else None
 
     def progress(self, folder: RunFolder, planned_s: float | None, *, expect_workers: int) -> Progress:
-        """Return what shows the run while it goes."""
+        """Return the display of a running run."""
         from .progress import Progress
 
         return Progress(folder, planned_s, expect_workers=expect_workers, live=self._live, note=self._note)

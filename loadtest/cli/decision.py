@@ -1,4 +1,4 @@
-"""Follow a run against two targets: what is known so far, and whether that decides it."""
+"""Follow a run against two targets and decide when its margins are settled."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..recording.folder import RunFolder
 
 
 class Decision:
-    """A goal of a run: reached when its margins are decided, unless it is only to show what is known.
+    """Ends a run once its margins are decided, or only shows what is known so far.
 
     Args:
-        margins: how much slower the second target may be; those of one endpoint are judged after the run only.
-        ends: whether a decision ends the run.
+        margins: how much slower the second target may be. Margins of a single endpoint are judged only after the run.
+        ends: whether the run ends when its margins are decided.
 
     Attributes:
-        text: what is known, for the live line; "" until there is something.
-        reached: the look that ended the run; None while none has.
+        text: the result so far, for the live line; "" at first.
+        reached: the look at the data that ended the run; None until then.
     """
 
     def __init__(self, margins: Sequence[Margin], *, ends: bool) -> None:
@@ -32,7 +32,7 @@ class Decision:
         self.reached: Look | None = None
 
     def begin(self, points: Sequence[Point]) -> tuple[Decision, ...]:
-        """Return itself as the run's goal, once the plan says when the load stands at its height."""
+        """Return this object as the run's goal, for a plan whose steady phase is known."""
         if not self._margins:
             return ()
         steady = steady_s(points)
@@ -57,7 +57,7 @@ class Decision:
         return look.decided
 
     def keep(self, folder: RunFolder) -> None:
-        """Write what was decided into the run's record, where it ended the run."""
+        """Write the decision to the run's record, if it ended the run."""
         if self.reached is None:
             return
         run = folder.read_run()

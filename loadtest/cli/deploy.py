@@ -1,4 +1,4 @@
-"""The verb `deploy`: make the target service run on Cloud Run, or on the local one, or take it away."""
+"""The verb `deploy`: deploy the target service to Cloud Run or to the emulator, or delete it."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def doctor(
 
 
 def _shown(check: Check) -> bool:
-    """Print a check; return whether it lets a run begin."""
+    """Print a check; return False if it prevents a run."""
     from ..core.checks import Mark
     from .terminal import out
 

@@ -28,7 +28,7 @@ EVENTS_SHOWN = 8
 
 
 def watch(config: EmulatorConfig) -> int:
-    """Run an emulator in this process and show it until Ctrl-C.
+    """Run an emulator in this process and show its state until Ctrl-C.
 
     Raises:
         EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
@@ -66,9 +66,10 @@ async def _watch(config: EmulatorConfig) -> int:
 
 
 def _stop_on_interrupts(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Let the first interrupt set `stop`, and any later one end the process, to its very end.
+    """Let the first interrupt set `stop`, and every later one end the process at once.
 
-    The loop's own handlers would go with it, and leave a moment in which an interrupt kills.
+    The event loop's own handlers would be removed when the loop closes; an interrupt after that would kill the process
+    without clean-up.
     """
     asked = False
 

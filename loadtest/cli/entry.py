@@ -6,7 +6,7 @@ from .interrupts import end_at_once, survive_the_end
 
 
 def main() -> None:
-    """Run the command line; it ends the process."""
+    """Run the command line and end the process."""
     survive_the_end()
     end_at_once()
     from .app import main as run

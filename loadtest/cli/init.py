@@ -77,7 +77,7 @@ def init(
 
 
 def _new_file(path: Path, *, force: bool) -> Path:
-    """Return the path if it may be written."""
+    """Return the path if the file may be written."""
     if path.exists() and not force:
         raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
     return path
@@ -112,7 +112,7 @@ def ask_before_trying(url: str, *, yes: bool) -> None:
 
 
 def show_tried(tried: Tried) -> None:
-    """Say how the trial of one operation went."""
+    """Print how the trial of one operation went."""
     from ..openapi.write import refusal
 
     mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}[tried.works]
@@ -122,7 +122,7 @@ def show_tried(tried: Tried) -> None:
 
 
 def _conclude(written: Written, path: Path) -> None:
-    """Name what was left out, and the command to run."""
+    """Print what was left out, and the command to run."""
     failed = sum("answered" in each.why or "no answer" in each.why for each in written.left_out)
     for each in written.left_out:
         if "answered" not in each.why and "no answer" not in each.why:

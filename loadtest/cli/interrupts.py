@@ -1,4 +1,4 @@
-"""Decide what a signal does to this process: end it at once, or interrupt its verb."""
+"""Set what a signal does to this process: end it at once, or interrupt the running verb."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import signal
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a verb to end early; `nohup` and a shell's `&` make processes ignore some of them; these stay ignored."""
+"""Signals that end a verb early. A signal that `nohup` or a shell's `&` made this process ignore stays ignored."""
 
 INTERRUPTED = 130
 
 
 def survive_the_end() -> None:
-    """Have interrupts ignored in the last moments of this process, in which Python gives signals back to the system.
+    """Ignore interrupts while Python shuts down, when it restores the default signal handlers.
 
-    Called first: what is registered first is called last. Whatever could still hang has ended by then.
+    This must be registered first, because exit handlers run in reverse order. Nothing that could hang is left to run by
+    then.
     """
     atexit.register(_ignore)
 
@@ -27,14 +28,14 @@ def _ignore() -> None:
 
 
 def end_at_once() -> None:
-    """Let an interrupt end this process now: nothing is recorded yet, or everything is."""
+    """Let an interrupt end this process at once. Used before recording starts and after it has ended."""
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 
 
 def raise_interrupts() -> None:
-    """Let an interrupt be a KeyboardInterrupt from now on: whatever was recorded is kept."""
+    """From now on, raise KeyboardInterrupt at an interrupt, so that what was recorded is kept."""
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)

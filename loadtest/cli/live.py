@@ -1,4 +1,4 @@
-"""Serve a run's page on loopback while the run goes: it ends as the finished report."""
+"""Serve the live page of a run on loopback; at the end it becomes the finished report."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 State = Literal["starting", "running", "ending", "reporting", "done", "failed"]
 
 EVERY_S = 1.0
-"""The page gets something new at most so often."""
+"""The page is updated at most this often."""
 
 POINTS_PER_S = 300.0
-"""Charts of more points are drawn less often: a point more of 1,000 is one pixel."""
+"""Charts with more points than this are redrawn less often: one new point of 1,000 moves the line by one pixel."""
 
 HOLD_S = 10.0
-"""A question for news is answered after this long even without any."""
+"""A request for updates is answered after this time even if nothing has changed."""
 
 SEEN_S = 3.0
-"""A page that has asked within this is open: the end waits for it to fetch the report."""
+"""A page that has asked within this time counts as open; the run's end waits for it to fetch the report."""
 
 FETCH_S = 5.0
-"""How long the end waits for that."""
+"""How long the run's end waits for open pages."""
 
 MAX_CONNECTIONS = 32
 
 SILENT_S = 15.0
-"""A connection that sends nothing for so long is closed."""
+"""A connection that sends nothing for this long is closed."""
 
 MAX_BODY_BYTES = 1024
 
@@ -58,7 +58,7 @@ class LivePage:
     """The page's listener, and the state it serves. Ends with the `with` block.
 
     Attributes:
-        stop_asked: whether the page's button was pressed.
+        stop_asked: whether the page's stop button was pressed.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -102,17 +102,17 @@ class LivePage:
     # ---- updates from the run
 
     def wait_for(self, text: str) -> None:
-        """Show what the start waits for."""
+        """Show what the start of the run is waiting for."""
         self._tell(text=text)
 
     def follow(self, run: LiveRun, planned_s: float | None) -> None:
-        """Show this run from now on."""
+        """Start to show this run."""
         run.keep_rows()
         self._run, self._planned_s = run, planned_s
         threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
 
     def show(self, look: Look, *, waits_for: str, ending: bool) -> None:
-        """Take in the state of the run: the page gets it at most every EVERY_S."""
+        """Update the state of the run; the page gets it at most every EVERY_S."""
         if time.monotonic() - self._told_s < EVERY_S and not (ending and self._state == "running"):
             return
         begun = look.snapshot.elapsed_s is not None
@@ -120,7 +120,7 @@ class LivePage:
         self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look) if begun else [])
 
     def finish(self, page: Path) -> None:
-        """Show the finished report; returns when an open page has fetched it, at the latest after FETCH_S."""
+        """Show the finished report. Returns when every open page has fetched it, at the latest after FETCH_S."""
         self._over.set()
         self._finished = page.read_text(encoding="utf-8")
         self._tell("done")
@@ -128,12 +128,12 @@ class LivePage:
             self._fetched.wait(FETCH_S)
 
     def reporting(self) -> None:
-        """Say that the load is over and the report is made."""
+        """Show that the load is over and the report is being written."""
         self._over.set()
         self._tell("reporting", text="the load is over; writing the report")
 
     def fail(self, text: str) -> None:
-        """Show why there is no run."""
+        """Show why the run could not be made."""
         self._over.set()
         self._tell("failed", text=text)
         if self._asked_s is not None and time.monotonic() - self._asked_s < SEEN_S + HOLD_S:
@@ -198,7 +198,10 @@ class LivePage:
     # ---- what it answers
 
     def answer_state(self, after: int, have: int) -> bytes:
-        """Return the state as JSON, as soon as it is newer than `after`; without data number `have` of the charts."""
+        """Wait until the state is newer than `after`, and return it as JSON.
+
+        Chart data that the page already has (number `have`) is left out.
+        """
         self._asked_s = time.monotonic()
         with self._news:
             self._news.wait_for(lambda: self._version > after, HOLD_S)
@@ -218,7 +221,7 @@ class LivePage:
         return json.dumps(told, allow_nan=False).encode()
 
     def _drawn(self, run: LiveRun) -> int:
-        """Return the number of the newest data for the charts, computed again when they are due."""
+        """Return the number of the newest chart data, which is recomputed when it is due."""
         with self._drawing:
             now_s = time.monotonic()
             if now_s - self._drawn_s >= max(EVERY_S, run.points / POINTS_PER_S) and (made := run.report_now()):
@@ -227,7 +230,7 @@ class LivePage:
             return self._number
 
     def answer_body(self) -> bytes:
-        """Return the parts of the page by the newest analysis."""
+        """Return the parts of the page as the newest analysis has them."""
         return self._body.encode()
 
     def answer_report(self) -> bytes | None:
@@ -237,7 +240,7 @@ class LivePage:
         return self._finished.encode()
 
     def fetched(self) -> None:
-        """Record that a page has the finished report."""
+        """Note that a page has fetched the finished report."""
         self._fetched.set()
 
 
@@ -246,25 +249,25 @@ def _tile(name: str, value: str, small: str = "", *, tone: str = "") -> dict[str
 
 
 def _number_in(query: str, name: str) -> int:
-    """Return a number of the query, −1 without one."""
+    """Return a number from the query string, −1 if it is missing."""
     text = parse_qs(query).get(name, [""])[0]
     return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 def _be_nice() -> None:
-    """Let this thread give way to all others: the load generators' above all."""
+    """Lower this thread's priority, so that it does not take CPU from the load generators."""
     if sys.platform == "linux":  # where a thread has a niceness of its own
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ANALYST_NICENESS)
 
 
 def _import_the_analysis() -> None:
-    """Import what the analysis needs while the run starts; the report at its end needs it anyway."""
+    """Import the analysis while the run starts. The report at the end needs it anyway."""
     import reports.summary.build  # noqa: F401
 
 
 class _Server(ThreadingHTTPServer):
-    """Listens on loopback, answers at most MAX_CONNECTIONS at a time."""
+    """Listens on loopback and serves at most MAX_CONNECTIONS at a time."""
 
     daemon_threads = True
     block_on_close = False
@@ -292,11 +295,11 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Do nothing: a page that was closed is not an error."""
+        """Do nothing, because a closed page is not an error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers requests of the page, and of nobody else."""
+    """Answers requests that carry the page's key, and no others."""
 
     server: _Server
     timeout = SILENT_S

@@ -16,13 +16,13 @@ from ..core.checks import Check, Mark
 PORTS = {8080: "lt serve", 5557: "a Locust master that other machines join", 8089: "Locust's own web page (--ui)"}
 LEAST_PYTHON = (3, 11)
 FILES_BESIDE = 256
-"""Files a worker has open besides its users' connections: libraries, the master's socket, logs."""
+"""Files that a worker has open beside its users' connections: libraries, the socket to the master, logs."""
 LEAST_FREE_BYTES = 1_000_000_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open", "wslview")
 
 
 def check_machine(*, users: int, workers: int, runs: Path) -> Iterator[Check]:
-    """Yield a line for each thing that a run on this machine needs.
+    """Yield one check for each thing that a run on this machine needs.
 
     Args:
         users: planned, of all workers.
@@ -41,7 +41,7 @@ def check_machine(*, users: int, workers: int, runs: Path) -> Iterator[Check]:
 
 
 def check_python(version: tuple[int, ...]) -> Check:
-    """Look at the version of Python: (major, minor, …)."""
+    """Check the version of Python, given as (major, minor, …)."""
     shown = ".".join(map(str, version))
     if version >= LEAST_PYTHON:
         return Check(Mark.GOOD, "python", shown)
@@ -49,7 +49,7 @@ def check_python(version: tuple[int, ...]) -> Check:
 
 
 def check_port(port: int) -> Check:
-    """Look whether a port that is used by default is free on loopback."""
+    """Check whether a port that is used by default is free on loopback."""
     use = PORTS.get(port, "us")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,7 +61,7 @@ def check_port(port: int) -> Check:
 
 
 def check_files(*, users: int, workers: int) -> Check:
-    """Look whether each worker may hold a connection for each of its users."""
+    """Check whether each worker may open a connection for each of its users."""
     needed = -(-users // max(workers, 1)) + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     shown = "no limit" if soft == resource.RLIM_INFINITY else f"{soft}"
@@ -74,7 +74,7 @@ def check_files(*, users: int, workers: int) -> Check:
 
 
 def check_cpu(*, workers: int, cores: int) -> Check:
-    """Look whether there is a core for each worker and one besides: a worker is one thread."""
+    """Check whether there is a core for each worker, which is one thread, and one more."""
     both = f"{cores} for {workers} {'worker' if workers == 1 else 'workers'}"
     if workers < cores:
         return Check(Mark.GOOD, "cores", f"{both} and for other programs here")
@@ -86,7 +86,7 @@ def check_cpu(*, workers: int, cores: int) -> Check:
 
 
 def check_load(*, busy: float, cores: int) -> Check:
-    """Look whether the machine is busy already (load average of the last minute)."""
+    """Check whether the machine is already busy (load average of the last minute)."""
     finding = f"{busy:.1f} of {cores} cores busy in the last minute"
     if busy <= cores / 2:
         return Check(Mark.GOOD, "load", finding)
@@ -94,7 +94,7 @@ def check_load(*, busy: float, cores: int) -> Check:
 
 
 def check_disk(runs: Path) -> Check:
-    """Look whether runs can be written."""
+    """Check whether runs can be written."""
     there = next(path for path in (runs, *runs.resolve().parents) if path.exists())
     if not os.access(there, os.W_OK):
         return Check(Mark.BAD, "disk", f"{runs}/ cannot be written", "python lt.py run --runs ~/runs …")
@@ -106,7 +106,7 @@ def check_disk(runs: Path) -> Check:
 
 
 def check_haproxy() -> Check:
-    """Look for HAProxy, which the emulator puts before the instances."""
+    """Look for HAProxy, which the emulator puts in front of the instances."""
     from ..core.errors import EmulatorError
     from ..emulator.haproxy import find_haproxy
 
@@ -117,7 +117,7 @@ def check_haproxy() -> Check:
 
 
 def check_cgroups() -> Check:
-    """Try to make a cgroup, with which the emulator gives each instance its slice of CPU and memory."""
+    """Try to create a cgroup; the emulator uses one to limit the CPU and memory of each instance."""
     from ..emulator.cgroups import CgroupManager
 
     cgroups = CgroupManager(secrets.token_hex(16))
@@ -130,7 +130,7 @@ def check_cgroups() -> Check:
 
 
 def check_browser() -> Check:
-    """Look for what would open a report."""
+    """Look for a browser that can open a report."""
     found = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if found:
         return Check(Mark.GOOD, "browser", found)

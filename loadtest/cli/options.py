@@ -23,12 +23,12 @@ PLAN, JUDGE, PAGE, FLEET, LIMITS, CLOUD = (
 
 
 def option(help: str, *names: str, panel: str | None = None, metavar: str | None = None, **more: Any) -> Any:
-    """Return an option's declaration; a default that only its help knows stands there as `[default: …]`."""
+    """Declare an option. If its default is not a fixed value, the help text says it as `[default: …]`."""
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, **more)
 
 
 def takes(*groups: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Let a verb take the options that the attributes of these classes declare, in their order."""
+    """Give a verb the options that these classes declare as attributes, in this order."""
     declared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(group, name), annotation=annotation)
         for group in groups
@@ -43,7 +43,7 @@ def takes(*groups: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 
 class Common:
-    """What is run, and where it is kept."""
+    """What is run, and where it is recorded."""
 
     scenario: Annotated[
         str | None,
@@ -64,7 +64,7 @@ class Common:
 
 
 class Plan:
-    """How much load there is, and what sends it."""
+    """How much load is sent, and by which users and tasks."""
 
     users: Annotated[int | None, option("Most users at a time. [default: the scenario's]", panel=PLAN)] = None
     spawn_rate: Annotated[float | None, option("Users started per second. [default: the scenario's]", panel=PLAN)] = (
@@ -99,7 +99,7 @@ class Plan:
 
 
 class Judgement:
-    """What the run is judged by."""
+    """The objectives and conditions of the run."""
 
     slo: Annotated[
         list[str] | None,
@@ -122,7 +122,8 @@ class Judgement:
     ] = True
     check: Annotated[bool, option("End the run when the first answers of an endpoint all fail.", panel=JUDGE)] = True
     allow_degraded: Annotated[
-        bool, option("Judge the objectives even if rows are missing.", "--allow-degraded", panel=JUDGE)
+        bool,
+        option("Judge the objectives even if the run is degraded (rows are missing).", "--allow-degraded", panel=JUDGE),
     ] = False
 
 
@@ -142,7 +143,8 @@ class Fleet:
     bind: Annotated[
         str,
         option(
-            "Address the master listens on; beyond loopback, workers join with a secret that is printed.", panel=FLEET
+            "Address the master listens on. Other than on loopback, workers need a secret to join, which is printed.",
+            panel=FLEET,
         ),
     ] = "127.0.0.1"
     port: Annotated[int, option("Port the master listens on; 0 takes a free one.", panel=FLEET)] = 0
@@ -150,7 +152,7 @@ class Fleet:
 
 
 class Page:
-    """The report while the run goes on."""
+    """The live page."""
 
     live: Annotated[
         int | None,
@@ -163,7 +165,7 @@ class Page:
         ),
     ] = None
     open_it: Annotated[
-        bool, option("Open the live page in the browser; it becomes the report.", "--open", panel=PAGE)
+        bool, option("Open the live page in the browser; at the end it shows the report.", "--open", panel=PAGE)
     ] = False
 
 
@@ -185,7 +187,7 @@ FreeTier = Annotated[bool, option("Subtract the monthly free tier from every cos
 
 
 class Target:
-    """What a run is sent to; `lt ab` names two in another way."""
+    """The target of a run."""
 
     target: Annotated[
         str,
@@ -204,7 +206,7 @@ class Target:
 
 
 class Answers:
-    """How answers are compared with those from before the load."""
+    """How answers under load are compared with answers from before the load."""
 
     check_answers: Annotated[
         bool,
@@ -217,7 +219,8 @@ class Answers:
     ignore_field: Annotated[
         list[str] | None,
         option(
-            "A field of the answers that may differ, as `request_id` or `meta.time`; repeatable, or with commas.",
+            "A field of the answers that may differ, such as `request_id` or `meta.time`; repeatable, or "
+            "comma-separated.",
             panel=JUDGE,
             metavar="NAME",
         ),
@@ -225,7 +228,7 @@ class Answers:
     answer_tolerance: Annotated[
         float,
         option(
-            "By how much numbers of the answers may differ: relative, or absolute below 1.",
+            "How much numbers in answers may differ: relative to the number, or absolute for numbers below 1.",
             panel=JUDGE,
             metavar="RATIO",
         ),
@@ -250,9 +253,7 @@ class Service:
     ] = None
     cpu: Annotated[
         str | None,
-        option(
-            "vCPU of an instance: 1, 0.05, or `auto` for as much as 30 requests/s need. [default: auto]", panel=LIMITS
-        ),
+        option("vCPU of an instance: 1, 0.05, or `auto`: enough for 30 requests/s. [default: auto]", panel=LIMITS),
     ] = None
     memory: Annotated[
         str | None, option(f"Memory of an instance. [default: {cloud_run.MEMORY_MIB:g}Mi]", panel=LIMITS)

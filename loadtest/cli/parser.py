@@ -17,7 +17,7 @@ from .verbs import DEBUG_HELP, EXIT_CODES, SUMMARY, VERBS, VERSION_HELP, Verb
 
 
 def make_app(only: str | None = None) -> typer.Typer:
-    """Return the parser of all verbs, or of one: the modules of the others are not imported then."""
+    """Return the parser of all verbs, or of a single one without importing the modules of the others."""
     app = typer.Typer(
         name="lt",
         help=SUMMARY,
@@ -44,7 +44,7 @@ def _function(place: str) -> Callable[..., int]:
 
 
 def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> None:
-    """Add a verb: its number becomes the exit code."""
+    """Add a verb; the number that its function returns becomes the exit code."""
 
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:
@@ -54,7 +54,7 @@ def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> Non
 
 
 def _group(app: typer.Typer, name: str, verb: Verb) -> None:
-    """Add a verb that does something by itself, and more when an action follows it."""
+    """Add a verb that has actions, such as `lt runs rm`, and also does something without one."""
     group, function = typer.Typer(), _function(verb.place)
 
     @functools.wraps(function)
@@ -83,7 +83,7 @@ def _every_verb(
     debug: Annotated[bool, typer.Option("--debug", help=DEBUG_HELP)] = False,
     version: Annotated[bool, typer.Option("--version", help=VERSION_HELP, callback=_version, is_eager=True)] = False,
 ) -> None:
-    del debug, version  # the first is read from the arguments themselves, so that it holds for errors of the parser too
+    del debug, version  # `--debug` is read from the arguments directly, so that it also applies to errors of the parser
     if context.invoked_subcommand is None:
         out.print(context.get_help(), end="")
         raise typer.Exit(ExitCode.USAGE)

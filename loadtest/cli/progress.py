@@ -1,4 +1,4 @@
-"""Show how a run is doing: a block of lines on a terminal, a plain line now and then elsewhere, and a live page."""
+"""Show the progress of a run as a block of lines on a terminal, otherwise a line now and then, and on the live page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .live import LivePage
 
 WAITS_S = 5.0
-"""A request that has waited so long is worth a look."""
+"""A request that has waited this long is shown."""
 
 PLAIN_EVERY_S = 10.0
 
@@ -36,7 +36,7 @@ SPARKLINE = 40
 
 
 class Progress:
-    """What shows a run, for as long as the `with` block lasts."""
+    """Shows a run for as long as the `with` block lasts."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Progress:
         self._page = live
         self._note = note
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
-        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # at once: what the start waits for
+        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the start is waiting for
         self._warned: set[str] = set()
         if live is not None:
             live.follow(self._run, planned_s)
@@ -67,7 +67,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the block away."""
+        """Remove the block of lines."""
         if self._live is not None:
             self._live.stop()
 
@@ -99,7 +99,7 @@ class Progress:
         return f"{snapshot.workers} of {self.expect_workers} load generators are ready"
 
     def _block(self, look: Look, *, ending: bool) -> list[str]:
-        """Return the lines of the block: where the run is, its numbers, p95 so far, the worst objective, the news."""
+        """Return the lines of the block: time, numbers, p95 so far, the worst objective and the latest events."""
         facts = self._facts(look, ending=ending)
         if look.snapshot.elapsed_s is None:
             return facts
@@ -123,9 +123,9 @@ class Progress:
         ]
         if (instances := self._run.instances_now(look)) is not None:
             parts.append(f"{instances} instance{'s' * (instances != 1)}")
-        if (one := worst(self._run.so_far())) is not None and one.held is not None:
-            text = escape(objective_text(one))
-            parts.append(text if one.held else f"[red]{text}[/]")
+        if (objective := worst(self._run.so_far())) is not None and objective.held is not None:
+            text = escape(objective_text(objective))
+            parts.append(text if objective.held else f"[red]{text}[/]")
         if snapshot.in_flight:
             waiting = f"{snapshot.in_flight} in flight, oldest {snapshot.oldest_s or 0:.0f} s"
             parts.append(f"[red]{waiting}[/]" if (snapshot.oldest_s or 0) >= WAITS_S else waiting)
@@ -139,7 +139,7 @@ class Progress:
 
 
 def sparkline(values: list[float], width: int) -> str:
-    """Return numbers as a line of blocks, a space where there is none; "" without any."""
+    """Return numbers as a line of block characters, with a space for each missing number; "" if all are missing."""
     known = [value for value in values if not math.isnan(value)]
     if not known or max(known) <= 0:
         return ""

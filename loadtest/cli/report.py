@@ -13,7 +13,7 @@ from ..api import Format
 from .options import FreeTier, Prices
 from .runs import RunsOption
 
-if TYPE_CHECKING:  # what it renders is imported where it is needed: pandas-sized packages do not delay --help
+if TYPE_CHECKING:  # large packages are imported where they are needed, so that --help stays fast
     from reports.model import Report
 
     from ..recording.folder import RunFolder
@@ -107,7 +107,7 @@ def report(  # long by its options and examples
 
 
 def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
-    """Return what the reported runs came to; a degraded run is undecided unless it is allowed."""
+    """Return the exit code of the reported runs. A degraded run is undecided unless it is allowed."""
     from reports.verdict import of_report
 
     from ..core.exit_codes import of_verdict
@@ -116,9 +116,9 @@ def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
 
 
 def with_default_margin(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the usual margin after every `--fail-on-regression` that has none.
+    """Return the arguments with the default margin after every `--fail-on-regression` that has no value.
 
-    An option with an optional value would take the name of a run for its value.
+    If its value were optional, the parser would take the name of a run that follows for the value.
     """
     from ..core.margins import DEFAULT_MARGIN, MARGIN_START
 
@@ -140,7 +140,7 @@ def _show(path: Path, *, open_it: bool) -> None:
 
 
 def _to_github(made: Report, out_file: Path | None) -> None:
-    """Print annotations; the Markdown goes to the step's summary (or FILE), else to stdout after them."""
+    """Print annotations to stdout; write the Markdown to FILE or the step's summary, or else print it after them."""
     from reports.render.github import annotation_lines, quoted
     from reports.render.markdown import render_markdown
 
@@ -161,11 +161,11 @@ def _to_github(made: Report, out_file: Path | None) -> None:
 def _sides(
     runs: Path, names: list[str], baseline: str | None, *, gated: bool
 ) -> tuple[list[RunFolder], list[RunFolder], list[str]]:
-    """Return the runs of the baseline by label, the others, and what to say about the choice.
+    """Return the runs of the labelled baseline, the other runs, and notes on how they were chosen.
 
     Raises:
-        UsageError: a margin is asked for, and there are not two sides.
-        UnknownRunError: a run, or a run of the label, is not there.
+        UsageError: a margin is given, but there are not two sides to compare.
+        UnknownRunError: a named run does not exist, or no run has the label.
     """
     from ..core.errors import UsageError
     from ..recording.catalogue import find_run
@@ -185,7 +185,7 @@ def _sides(
 
 
 def _chosen(runs: Path, names: list[str]) -> tuple[list[RunFolder], list[str]]:
-    """Return the runs that are meant, and what to say about the choice."""
+    """Return the chosen runs, and notes on how they were chosen."""
     from ..recording.catalogue import find_run
     from ..recording.choice import newest_pair
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for i
     from .live import LivePage
 
 SHOWN_CHARS = 500
-"""Of the body of a failed answer; the report and `failures.csv` have more."""
+"""Characters that are printed of a failed answer's body; the report and `failures.csv` have more."""
 
 
 @cli.takes(
@@ -69,7 +69,7 @@ def run(
 
 @contextmanager
 def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[tuple[str, str]]:
-    """Yield the scenario and the target of a run; where it names no scenario, write one that exists for the block."""
+    """Yield the scenario and the target of a run. If no scenario is named, write a temporary one."""
     from ..core.addresses import parse_base_url
     from ..core.errors import UsageError
     from ..openapi.quick import quick_scenario
@@ -97,7 +97,7 @@ def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, y
 
 @contextmanager
 def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
-    """Serve the run's page while the block lasts; it shows what ends the block early."""
+    """Serve the live page while the block lasts; an error that ends the block is shown on it."""
     from ..core.errors import LoadTestError
     from .live import LivePage
     from .terminal import talk
@@ -114,7 +114,7 @@ def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
 
 
 def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | None) -> int:
-    """Print the summary, write the page, and return what the run and its objectives came to as an exit code."""
+    """Print the summary, write the page, and return the exit code of the run and its objectives."""
     from reports.render.text import render_text
     from reports.summary.build import build_report
 
@@ -138,7 +138,7 @@ def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | 
 
 
 def show_failing(recorded: RunResult) -> None:
-    """Print each endpoint whose first answers all failed, with what the first of them says, and the way out."""
+    """Print each endpoint whose first answers all failed, the body of its first one, and what to do."""
     from reports.render.bodies import gist_of
 
     from .terminal import talk

@@ -26,7 +26,7 @@ RECORD_FIELDS = (
     "git_commit",
     "path",
 )
-"""What `lt runs --format json|csv` says of each run."""
+"""The fields that `lt runs --format json|csv` writes for each run."""
 
 
 def print_runs(runs: Path, output: str = "text") -> int:
@@ -71,7 +71,7 @@ def _record(run: Listed) -> dict[str, object]:
 
 
 def _print_table(found: Sequence[Listed]) -> None:
-    """Print a line per run, never cut to the terminal's width: an id that is cut names no run."""
+    """Print a line per run without cutting it to the terminal's width: a cut id would name no run."""
     head, *rows = padded([HEADS, *map(_cells, found)], right=(1, 2))
     lines = ["  ".join(head)]
     for run, cells in zip(found, rows, strict=True):

@@ -17,7 +17,7 @@ RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The fol
 
 
 class ListFormat(StrEnum):
-    """What `lt runs` writes."""
+    """The output formats of `lt runs`."""
 
     TEXT = "text"
     JSON = "json"
@@ -33,8 +33,8 @@ def list_recorded(
         str | None,
         typer.Option(
             metavar="SCENARIO",
-            help="p95 of this scenario's complete runs over time instead, per target: where its level changes, and the "
-            "commit, version or setting that changed first.",
+            help="Instead, show p95 of this scenario's complete runs over time, per target: where its level changed, "
+            "and which commit, version or setting changed first.",
             show_default=False,
         ),
     ] = None,
@@ -82,7 +82,7 @@ def prune(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Delete the runs that are too many or too old, after asking; labelled runs always stay.
+    """Delete the oldest runs beyond a number or an age, after asking; labelled runs always stay.
 
     Examples:
         python lt.py runs prune --keep 50
@@ -169,7 +169,8 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
     for folder in folders:
         if kept := delete_run(folder):
             talk.print(
-                f"{folder.path} was kept, because it holds what is not a run's: {', '.join(kept[:10])}", markup=False
+                f"{folder.path} was kept, because it holds files that do not belong to a run: {', '.join(kept[:10])}",
+                markup=False,
             )
     for home in {folder.path.parent for folder in folders}:
         refresh_index(home)
@@ -177,7 +178,7 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
 
 
 def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
-    """Print each series of a scenario with its changes; as JSON with its values."""
+    """Print each series of a scenario with its changes of level, as text or as JSON with all values."""
     import json
 
     from reports.data.history import histories

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..fleet import description_cache
 
-if TYPE_CHECKING:  # heavy, and not needed where the list is cached
+if TYPE_CHECKING:  # slow to import, and not needed when the list is cached
     from ..fleet.scenario import Scenario
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
 HEADS = ("scenario", "users over time", "users", "length", "requests ≤")
 NARROWEST = 24
-"""Columns that the last one has at least, whatever the terminal's width."""
+"""The last column is at least this wide, whatever the terminal's width."""
 
 
 def list_scenarios() -> int:
@@ -36,7 +36,7 @@ def list_scenarios() -> int:
 
 
 def _rows() -> list[list[str]]:
-    """Return the cells of each scenario, from the cache where nothing that they follow from has changed."""
+    """Return the cells of each scenario, from the cache if the scenarios have not changed."""
     key = description_cache.key_of_list()
     kept = key and description_cache.read(key)
     if kept:

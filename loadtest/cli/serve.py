@@ -9,13 +9,13 @@ import typer
 
 def serve_here(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine's.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 means all addresses of this machine.")
+    ] = ("127.0.0.1"),
 ) -> int:
     """Run the target service here until Ctrl-C.
 
-    Its log is JSON, a line each; `ACCESS_LOG=1` in the environment adds a line for each request.
+    It logs JSON lines; `ACCESS_LOG=1` in the environment adds a line for each request.
 
     Examples:
         python lt.py serve
@@ -32,7 +32,9 @@ def serve_here(
     from ..core.errors import UnusableError, UsageError
 
     if not is_host(host):
-        raise UsageError(f"`--host {host}`: name the address to listen on, as 127.0.0.1; 0.0.0.0 is every one.")
+        raise UsageError(
+            f"`--host {host}`: give the address to listen on, such as 127.0.0.1; 0.0.0.0 means all addresses."
+        )
     try:
         serve(host=host, port=port)
     except PortError as error:

@@ -1,4 +1,4 @@
-"""Print: data to stdout, talk to stderr, and neither ever ends a verb."""
+"""Print data to stdout and messages to stderr; a failure to print never ends a verb."""
 
 from __future__ import annotations
 
@@ -17,42 +17,46 @@ if TYPE_CHECKING:  # made when first used: `lt --help` prints without rich
     from rich.text import Text
 
     out: Console
-    """For what a program may read: tables, paths, JSON."""
+    """For output that a program may read: tables, paths, JSON."""
 
     talk: Console
-    """For what only a person reads: progress, warnings, errors."""
+    """For output that only a person reads: progress, warnings, errors."""
 
 _CHECKOUT, _INSTALLED = "python lt.py", "lt"
-"""How the messages of the code name this program, and what an installed one is called."""
+"""How messages in the code name this program, and what an installed copy is called."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What a terminal would act on instead of showing: C0 except tab and line feed, C1, and marks of writing direction."""
+"""Control characters that a terminal obeys instead of showing: C0 except tab and line feed, C1, and marks of writing
+direction."""
 
 _SPELLED = {
     **{ord(bar): str(level) for level, bar in enumerate("▁▂▃▄▅▆▇█", start=1)},
     **str.maketrans({"→": "->", "×": "x", "≥": ">=", "≤": "<=", "±": "+-", "–": "-", "−": "-", "…": "...", "·": ","}),
     **str.maketrans({"✓": "ok", "✗": "x"}),
 }
-"""How an encoding without them, such as ASCII, gets the signs that our texts use."""
+"""Replacements of the special characters in our texts, for encodings without them, such as ASCII."""
 
 
 def visible(text: str) -> str:
-    r"""Return the text with each control character spelled (`\x1b`): names and labels never command a terminal."""
+    r"""Return the text with control characters escaped (`\x1b`): names and labels cannot control the terminal."""
     return _CONTROL.sub(
         lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text
     )
 
 
 def named(text: str) -> str:
-    """Return the text with this program called what the user calls it: `lt` where it is installed."""
+    """Return the text with this program's name as the user calls it: `lt` if it is installed."""
     return text if Path(sys.argv[0]).name == "lt.py" else text.replace(_CHECKOUT, _INSTALLED)
 
 
 class _Stream(io.TextIOBase):
-    """stdout or stderr as it is now; once writing fails, the rest is dropped, so that a run continues without a reader.
+    """The present stdout or stderr.
+
+    Once writing fails, later output is dropped, so that a run continues without a reader.
 
     Attributes:
-        failed: why writing failed; None while it has not. A reader that has gone (EPIPE) is not a failure.
+        failed: the error of the first failed write; None if none failed. A reader that has gone (EPIPE) is not a
+            failure.
     """
 
     def __init__(self, name: str) -> None:
@@ -63,7 +67,7 @@ class _Stream(io.TextIOBase):
     @property
     def _now(self) -> TextIO | None:
         stream: TextIO | None = getattr(sys, self._name)
-        stream = getattr(stream, "rich_proxied_file", stream)  # a live display puts itself in its place: no way round
+        stream = getattr(stream, "rich_proxied_file", stream)  # a live display of rich replaces it
         return None if stream is self._gone else stream
 
     @property
@@ -99,7 +103,7 @@ class _Stream(io.TextIOBase):
         self._gone = stream
         if isinstance(error, OSError) and error.errno != errno.EPIPE:
             self.failed = error
-        try:  # what is still buffered would fail again when Python flushes it at its end, and change the exit code
+        try:  # the buffered rest would fail again when Python flushes it at exit, and change the exit code
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except (OSError, ValueError):
             return
@@ -117,7 +121,7 @@ def __getattr__(name: str) -> Console:
 
 
 def _console(stream: _Stream) -> Console:
-    """Return a console for sentences and tables: control characters in them are shown, never sent."""
+    """Return a console for sentences and tables, which shows control characters instead of sending them."""
     from rich.console import Console
 
     class Terminal(Console):
@@ -128,12 +132,12 @@ def _console(stream: _Stream) -> Console:
 
 
 def write_data(text: str) -> None:
-    """Write a rendered report to stdout as it is, line breaks and all."""
+    """Write a rendered text to stdout unchanged, including its line breaks."""
     _stdout.write(visible(text))
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines to stdout whose texts were made `visible` before they got their colours."""
+    """Write lines to stdout. The caller has made their texts `visible` and then coloured them."""
     _stdout.write("".join(f"{line}\n" for line in lines))
 
 
@@ -143,11 +147,11 @@ def is_terminal() -> bool:
 
 
 def prepare() -> None:
-    """Make stdin, stdout and stderr usable whatever they were started as: closed, or in an encoding without `→`."""
+    """Make stdin, stdout and stderr usable, even if they were closed or use an encoding without `→`."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file that is opened would become it, and be written to
+        except OSError:  # closed: the next file opened would get its number, and output with it
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process
@@ -158,7 +162,7 @@ def prepare() -> None:
 
 
 def end() -> OSError | None:
-    """Flush stdout, and return why that failed, if it did."""
+    """Flush stdout and return the error if that failed."""
     _stdout.flush()
     return _stdout.failed
 

@@ -1,4 +1,4 @@
-"""List the verbs: where each is and what it does, without importing any."""
+"""List the verbs with their modules and summaries, without importing them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Verb:
 
     Attributes:
         place: `module:function`, the module in this package.
-        summary: the first paragraph of the function's docstring (held equal by a test).
-        actions: functions of the same module by the word that follows the verb.
+        summary: the first paragraph of the function's docstring (a test compares the two).
+        actions: functions of the same module, by the action's name, such as `rm` in `lt runs rm`.
     """
 
     place: str
@@ -76,7 +76,7 @@ VERBS = {
         "it.",
     ),
 }
-"""In the order in which data flows, as `lt --help` lists them."""
+"""In the order in which data flows and `lt --help` lists them."""
 
 
 def overview(width: int) -> str:
@@ -89,7 +89,10 @@ def overview(width: int) -> str:
 
 
 def _table(rows: tuple[tuple[str, str], ...] | list[tuple[str, str]], width: int) -> list[str]:
-    """Return the lines of two columns; where the terminal is too narrow for both, the second stands below."""
+    """Return the lines of a table with two columns.
+
+    If the terminal is too narrow for both, the second goes below the first.
+    """
     left = max(len(name) for name, _ in rows) + 4
     indent = left if width >= left + 20 else 6
     lines = []

@@ -1,1 +1,1 @@
-"""Hold what every room knows: errors, objectives, quantities, durations, prices and plans."""
+"""Hold what every package may import: errors, objectives, quantities, durations, prices and plans."""

@@ -1,6 +1,6 @@
-"""Decide whether a listener of ours may answer an HTTP request: by its Host, Origin, content type and secret.
+"""Decide whether one of our listeners may answer an HTTP request, by its Host, Origin, content type and secret.
 
-Everything that `lt` opens listens on loopback. That keeps other machines out, but not the web pages in a browser on
+Every listener that `lt` opens is on loopback. That keeps other machines out, but not the web pages in a browser on
 this one. A page can
 
     send a form or an image request to any port of this machine     -> Origin, Sec-Fetch-Site, content type, secret
@@ -24,7 +24,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
 
 NO_TOKEN_REASON = "LOCAL_ACCESS_TOKEN_MISSING"
-"""`google.rpc.ErrorInfo.reason` of a gRPC call without the secret: how our clients tell it from Google's refusals."""
+"""`google.rpc.ErrorInfo.reason` of a gRPC call without the secret. Our clients use it to distinguish this refusal from
+Google's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What the rules look at of one request. A header that came twice is joined by `, ` and so fits nothing."""
+    """The parts of a request that the rules look at.
+
+    A header that was sent twice is joined by `, ` and therefore matches no rule.
+    """
 
     method: str
     host: str | None = None
@@ -70,7 +74,7 @@ class Access:
     """The rules of one listener.
 
     Attributes:
-        secret: made anew at each start; whoever has it may do what the listener can do.
+        secret: generated at each start; whoever has it may do what the listener can do.
         names: host names it answers to besides loopback addresses and `localhost`; `*.suffix` is allowed.
     """
 
@@ -106,7 +110,7 @@ class Access:
         return None
 
     def knows(self, given: str | None) -> bool:
-        """Whether `given` is the secret; takes the same time however much of it is right."""
+        """Whether `given` is the secret, compared in constant time."""
         return given is not None and secrets.compare_digest(given.encode(), self.secret.encode())
 
     def _answers_to(self, host: str) -> bool:

@@ -17,7 +17,7 @@ _URL_SIGNS = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 DEFAULT_MASTER_PORT = 5557
-"""Locust's own, where workers of other machines look for the master."""
+"""Locust's default port, on which workers of other machines look for the master."""
 
 
 def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_PORT) -> tuple[str, int]:
@@ -37,12 +37,12 @@ def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_
 
 
 def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
-    """Return the base URL of a service as it was named, without a slash at its end: of any scheme, or HOST:PORT.
+    """Return the base URL of a service as it was given (any scheme, or HOST:PORT), without a trailing slash.
 
     Args:
         text: as given.
-        option: the option that it was given to.
-        instead: what else the option accepts, put before the URL in the message.
+        option: the option it was given to, for the message.
+        instead: what else the option accepts; the message lists it before the URL.
 
     Raises:
         UsageError: it is not such a URL; the text says what is wrong with it.
@@ -55,7 +55,9 @@ def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
     if not host or ("://" not in text and not _ENDS_IN_PORT.search(authority)):
         raise UsageError(f"`{option} {text}`: give {instead}a URL such as http://127.0.0.1:8080.")
     if not _URL_SIGNS.fullmatch(text):
-        raise UsageError(f"`{option} {text}`: a URL has no spaces and only ASCII; write the others percent-encoded.")
+        raise UsageError(
+            f"`{option} {text}`: a URL has only ASCII characters and no spaces; percent-encode all others."
+        )
     if not is_host(host):
         raise UsageError(
             f"`{option} {text}`: `{host}` is not a host name: letters, digits and - between dots, 63 at most."
@@ -81,7 +83,7 @@ def is_host(text: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the host of a URL, or of HOST:PORT, is this machine by name or by address."""
+    """Whether the host of a URL or of HOST:PORT is this machine."""
     host = (urlsplit(url if "://" in url else f"//{url}").hostname or "").removesuffix(".")
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -90,7 +92,7 @@ def is_loopback(url: str) -> bool:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """Return a TCP port that is free on `host` now.
+    """Return a TCP port that is currently free on `host`.
 
     Raises:
         UnusableError: this machine has no such address.

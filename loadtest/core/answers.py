@@ -11,18 +11,18 @@ from typing import Any
 import orjson
 
 MAX_DIFFERENCES = 5
-"""Fields that are named of one answer."""
+"""At most this many differing fields of an answer are named."""
 
 MAX_VALUE_CHARS = 80
 
 LARGE = 1e6
-"""From here on numbers may differ by no more than numbers of this size."""
+"""The tolerance of larger numbers is that of a number of this size."""
 
 WHOLE = "the whole answer"
 
 
 class WrongAnswerError(Exception):
-    """The service answered, and differently from its answer before the load."""
+    """The answer of the service differs from its answer before the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class AnswerCheck:
     Attributes:
         ignore: fields that may differ: a name (`request_id`) at any depth, or a path from the top without places in
             lists (`meta.time`).
-        tolerance: by how much numbers may differ, relative to the larger one; absolute below 1, and as of a million
-            above it, so that a clock's seconds differ from one second to the next. Two whole numbers are compared
-            exactly.
+        tolerance: how much numbers may differ, relative to the larger one. Below 1 it is absolute. Above a million it
+            is that of a million, so that Unix times in seconds still differ from one second to the next. Two whole
+            numbers are compared exactly.
     """
 
     ignore: tuple[str, ...] = ()
@@ -48,13 +48,13 @@ class AnswerCheck:
             raise ValueError(f"AnswerCheck(tolerance={self.tolerance}): must be at least 0 and below 1, such as 1e-6.")
 
     def ignores(self, path: tuple[str, ...]) -> bool:
-        """Whether a field may differ; `path` has the names from the top down to it."""
+        """Whether a field may differ; `path` holds its names from the top down."""
         return path[-1] in self.ignore or (len(path) > 1 and ".".join(path) in self.ignore)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field that differs, as `scores[].value`, with its value before and under load, shortened."""
+    """A field that differs, such as `scores[].value`, with its shortened values before and under load."""
 
     field: str
     expected: str
@@ -86,17 +86,20 @@ def differences(expected: bytes, got: bytes, check: AnswerCheck) -> list[Differe
 
 
 class _Missing:
-    """Stands for the value of a field that is not there."""
+    """Stands for the value of a missing field."""
 
 
 _MISSING = _Missing()
 
 _Path = tuple[str | None, ...]
-"""Names from the top down; None for a place in a list."""
+"""Names from the top down; None for an element of a list."""
 
 
 def _unequal(before: Any, now: Any, check: AnswerCheck) -> Iterator[tuple[_Path, Any, Any]]:
-    """Yield what differs, from the top. By a stack of its own, as JSON may be deeper than Python's."""
+    """Yield the fields that differ, from the top down.
+
+    It keeps its own stack, because JSON may be nested deeper than Python can recurse.
+    """
     waiting: list[tuple[_Path, Any, Any]] = [((), before, now)]
     while waiting:
         path, a, b = waiting.pop()

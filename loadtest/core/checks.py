@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Mark(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     GOOD = "✓"
     RISKY = "!"

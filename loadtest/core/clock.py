@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LEAST_STEP_S = 0.25
-"""A smaller difference is slewing (at most 0.05 %) or a reading that was interrupted, and changes nothing here."""
+"""A smaller difference is slewing (at most 0.05 %) or an interrupted reading, and is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class ClockStep:
 
 
 class AnchoredClock:
-    """UTC as it was when the clock was made, carried on by the monotonic clock.
+    """UTC at the clock's creation, continued by the monotonic clock.
 
-    Every timestamp of a process comes from one of these, so that a wall clock that is set during a run (by hand, by
-    NTP, by a virtual machine that wakes up) moves no row, no rate and no phase.
+    Every timestamp of a process comes from such a clock. If the wall clock is set during a run (by hand, by NTP, when a
+    virtual machine wakes up), no row, rate or phase moves.
 
     Attributes:
         ahead_ns: UTC ns of this clock minus `monotonic_ns()`: constant.
@@ -41,15 +41,15 @@ class AnchoredClock:
         return self._monotonic_ns() + self.ahead_ns
 
     def now_s(self) -> float:
-        """Return UTC seconds now, as `time.time()` would if it never jumped."""
+        """Return UTC seconds, as `time.time()` would if it never jumped."""
         return self.now_ns() / 1e9
 
     def from_wall_ns(self, wall_ns: int) -> int:
-        """Return this clock's reading at `wall_ns` of the machine's wall clock, if that has not stepped since."""
+        """Convert `wall_ns` of the machine's wall clock to this clock, if the wall clock has not stepped since."""
         return wall_ns - self._ahead_now_ns() + self.ahead_ns
 
     def take_step(self) -> ClockStep | None:
-        """Return the step of the machine's wall clock since the last call, None when there was none."""
+        """Return the step of the machine's wall clock since the last call; None if there was none."""
         moved_ns = self._ahead_now_ns() - self.ahead_ns - self._stepped_ns
         if abs(moved_ns) < LEAST_STEP_S * 1e9:
             return None
@@ -57,7 +57,7 @@ class AnchoredClock:
         return ClockStep(self.now_ns(), moved_ns / 1e9)
 
     def _ahead_now_ns(self) -> int:
-        """Return by how much the wall clock is ahead of the monotonic one: the least interrupted of three readings."""
+        """Return how far the wall clock is ahead of the monotonic clock, from the fastest of three readings."""
         readings = []
         for _ in range(3):
             before_ns = self._monotonic_ns()

@@ -6,13 +6,13 @@ Source: https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run, read 20
 from __future__ import annotations
 
 PREFIX = "run.googleapis.com/"
-"""Of every metric's type, and of Cloud Run's annotations."""
+"""Prefix of every metric's type, and of Cloud Run's annotations."""
 
 RESOURCE = "cloud_run_revision"
 """The monitored resource of every metric."""
 
 REVISION_LABEL = "revision_name"
-"""The resource's label that names the revision; `metrics.parquet` keeps it among the metric's labels."""
+"""The resource label that names the revision; `metrics.parquet` stores it with the metric's labels."""
 
 INSTANCE_COUNT = PREFIX + "container/instance_count"
 REQUEST_COUNT = PREFIX + "request_count"

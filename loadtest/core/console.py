@@ -1,4 +1,4 @@
-"""Define how the library talks to whoever started it, so that only `loadtest.cli` knows a terminal."""
+"""Define how the library reports to its caller, so that only `loadtest.cli` uses a terminal."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ Update = Callable[[str], None]
 
 
 class Console(Protocol):
-    """Where sentences go and questions are asked. Texts are plain: no markup, no line breaks of the caller's."""
+    """Prints messages and asks questions. Texts are plain: no markup and no line breaks."""
 
     def say(self, text: str) -> None:
-        """Tell a sentence that needs no action."""
+        """Print a sentence that needs no action."""
 
     def warn(self, text: str) -> None:
-        """Tell a sentence that the user should read: the run goes on."""
+        """Print a warning; the run continues."""
 
     def status(self, doing: str) -> AbstractContextManager[Update]:
-        """Show that something takes time, for as long as the block lasts; the block's value replaces the text."""
+        """Show a text while the block lasts, because it takes time; call the block's value to replace the text."""
 
     def confirm(self, question: str) -> bool | None:
-        """Return the answer to a yes/no question; None when there is nobody to ask."""
+        """Return the answer to a yes/no question; None if nobody can be asked."""
 
 
 class LogConsole:
-    """The console of a program that has none: sentences go to the `loadtest` logger, and questions get no answer."""
+    """The console of a program without one: sentences go to the `loadtest` logger, and questions get no answer."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("loadtest")
 
     def say(self, text: str) -> None:
-        """Log it as information."""
+        """Log the sentence as information."""
         self._log.info("%s", text)
 
     def warn(self, text: str) -> None:
-        """Log it as a warning."""
+        """Log the sentence as a warning."""
         self._log.warning("%s", text)
 
     @contextmanager
     def status(self, doing: str) -> Iterator[Update]:
-        """Log what takes time, and each change of it, for debugging."""
+        """Log the text and each change of it, at level DEBUG."""
         self._log.debug("%s", doing)
         yield lambda text: self._log.debug("%s", text)
 
     def confirm(self, question: str) -> bool | None:
-        """Return None: nobody is there."""
+        """Return None, because nobody can be asked."""
         del question
         return None

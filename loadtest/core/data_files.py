@@ -11,19 +11,19 @@ from typing import Any
 from .errors import UsageError
 
 BATCH_ROWS = 256
-"""Rows turned into dicts at once: about a millisecond, which is how long requests wait for it."""
+"""Rows that are converted at once. It takes about a millisecond, in which all requests wait."""
 
 Row = dict[str, Any]
 
 
 class DataFileError(UsageError):
-    """A data file that is not there, or cannot be read as what its name says."""
+    """A data file that does not exist, or cannot be read in the format of its extension."""
 
 
 def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[Row]]:
     """Yield the rows of a Parquet, CSV or JSON-lines file in its order, at most BATCH_ROWS at a time.
 
-    Values are what JSON takes: dates become ISO texts, missing values None. A CSV's columns have the types of its
+    Values are those that JSON has: dates become ISO texts, missing values None. A CSV's columns have the types of its
     first 64 MB: a column that changes its type later is an error.
 
     Args:
@@ -31,7 +31,7 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[R
         columns: those to keep; None keeps all.
 
     Raises:
-        DataFileError: it is not there, is empty of columns asked for, or is damaged; the text says which.
+        DataFileError: it does not exist, lacks a requested column or is damaged; the text says which.
     """
     readers = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines}
     reader = readers.get(path.suffix.lower())
@@ -53,7 +53,7 @@ def count_rows(path: Path) -> int:
     """Return how many rows a file has: from a Parquet file's footer, else by reading it once.
 
     Raises:
-        DataFileError: as `batches` does.
+        DataFileError: as in `batches`.
     """
     if path.suffix.lower() == ".parquet" and path.is_file():
         import pyarrow.parquet as pq
@@ -135,7 +135,7 @@ def _require(path: Path, columns: list[str] | None, there: list[str]) -> None:
 
 
 def _plain(rows: list[Row]) -> list[Row]:
-    """Return rows with values that JSON takes."""
+    """Return rows with values that JSON can hold."""
     for row in rows:
         for name, value in row.items():
             if value is None or isinstance(value, str | int | bool | list | dict):

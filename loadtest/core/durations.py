@@ -8,7 +8,7 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 
 EXAMPLES = "90s, 2m or 1h30m"
-"""For the sentence of whoever refuses one."""
+"""For messages that reject a duration."""
 
 
 def parse_duration_s(text: str) -> float:

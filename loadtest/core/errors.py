@@ -20,10 +20,10 @@ from __future__ import annotations
 
 
 class LoadTestError(Exception):
-    """Anything this project raises on purpose; its text is a sentence for the person at the terminal.
+    """Base of all errors that this project raises on purpose; its text is a sentence for the user.
 
     Attributes:
-        cure: the command that puts it right, for whoever shows it apart from the sentence; "" when there is none.
+        cure: the command that fixes the problem, to be shown apart from the sentence; "" if there is none.
     """
 
     def __init__(self, text: str = "", *, cure: str = "") -> None:

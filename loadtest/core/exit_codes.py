@@ -36,10 +36,10 @@ _OF_VERDICTS = {
 
 
 def of_verdict(kind: str) -> ExitCode:
-    """Return the exit code of what the reported runs came to: held, unjudged, missed or undecided."""
+    """Return the exit code of a verdict: held, unjudged, missed or undecided."""
     return _OF_VERDICTS[kind]
 
 
 def of_error(error: LoadTestError) -> ExitCode:
-    """Return the exit code of an error of ours."""
+    """Return the exit code of one of our errors."""
     return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.UNUSABLE

@@ -1,4 +1,4 @@
-"""Name the optional parts of an installation, and say which one is missing for what was asked."""
+"""Name the extras of an installation, and say which one a feature lacks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "emulator": ("grpc", "google.cloud.run_v2", "google.cloud.monitoring_v3", "starlette", "uvicorn"),
     "cloud": ("google.auth", "google.cloud.run_v2", "google.cloud.monitoring_v3", "grpc"),
 }
-"""What each extra of pyproject.toml brings, by the modules that only it is there for."""
+"""The modules that each extra of pyproject.toml installs and nothing else does."""
 
 
 def require(extra: str, what: str) -> None:
-    """Return when an extra is installed.
+    """Check that an extra is installed.
 
     Args:
         extra: one of EXTRAS.
-        what: what needs it, to begin the sentence with.
+        what: the feature that needs it; begins the sentence.
 
     Raises:
         UnusableError: it is not; the text says how to install it.
@@ -31,7 +31,7 @@ def require(extra: str, what: str) -> None:
 
 
 def missing_extra(error: ModuleNotFoundError) -> UnusableError | None:
-    """Return the sentence for a module that an extra would have brought, None for any other."""
+    """Return a sentence for a missing module that belongs to an extra; None for any other module."""
     name = error.name or ""
     for extra in ("cloud", "emulator", "service"):
         for module in EXTRAS[extra]:
@@ -43,7 +43,7 @@ def missing_extra(error: ModuleNotFoundError) -> UnusableError | None:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # its parent is missing; or it is half loaded
+    except (ModuleNotFoundError, ValueError):  # its parent is missing, or it is only partly loaded
         return False
 
 

@@ -10,7 +10,7 @@ from .errors import UsageError
 DEFAULT_MARGIN = "p95=5%"
 
 MARGIN_START = re.compile(r"p\d[^=]*=")
-"""Distinguishes a margin from the name of a run."""
+"""Tells a margin from the name of a run."""
 
 _MARGIN = re.compile(r"p(50|95|99)\s*(?:\((?P<scope>[^=]+)\))?\s*=\s*(?P<percent>\d+(?:\.\d+)?)\s*%")
 
@@ -21,7 +21,7 @@ class Margin:
 
     Attributes:
         text: as written.
-        statistic: p50, p95 or p99 of successful response times: what a comparison has.
+        statistic: p50, p95 or p99 of successful response times.
         scope: a phase, or an endpoint as `POST /predict`; "": the steady phase, or the whole run where it has none.
         ratio: 0.05 allows 5 % more.
     """
@@ -33,7 +33,7 @@ class Margin:
 
 
 def parse_margin(text: str) -> Margin:
-    """Return the margin that `text` writes.
+    """Parse a margin.
 
     Raises:
         UsageError: it is not a margin.

@@ -13,7 +13,7 @@ from .errors import ObjectiveError
 
 
 class Unit(StrEnum):
-    """What a metric is measured in; a ratio is 0…1."""
+    """The unit of a metric; a ratio is 0…1."""
 
     MS = "ms"
     RATIO = "ratio"
@@ -23,7 +23,7 @@ class Unit(StrEnum):
 
 
 PHASES = ("all", "warmup", "ramp", "steady", "drain")
-"""The parts of a run that an objective can name; without one it is about the whole run."""
+"""The phases that an objective can name; without one it is about the whole run."""
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -42,22 +42,22 @@ METRICS: dict[str, Unit] = {
     "cost": Unit.USD,
     "cpu": Unit.RATIO,
 }
-"""Everything that can be judged beside percentiles (`p95`), and what it is measured in."""
+"""All metrics other than percentiles (such as `p95`), with their units."""
 
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
-"""Metrics of the platform: undecided where it reports none, and known only after a run."""
+"""Metrics that the platform reports, known only after a run; undecided if it reports none."""
 
 WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
-"""What is known after a run, and not by endpoint."""
+"""Metrics that are known only after a run, and not by endpoint."""
 
 LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
-"""Metrics known only during a run: how long the oldest request in flight has waited."""
+"""Metrics that are known only during a run: how long the oldest request in flight has waited."""
 
 IMPLIED = "error_rate < 1%"
-"""Judged in every run that does not bound errors otherwise: a run of failures must not pass."""
+"""The objective of every run that does not bound errors itself, so that a run full of failures does not pass."""
 
 IMPLIED_OF_ANSWERS = "wrong_answers = 0"
-"""Judged where answers are compared with those before the load, and no objective bounds it."""
+"""The objective of a run that compares answers and does not bound wrong answers itself."""
 
 GRAMMAR = "METRIC[(PHASE | METHOD NAME[, PHASE])] < | <= | > | >= LIMIT [for DURATION]"
 EXAMPLES = (
@@ -85,13 +85,13 @@ _SCALE = {
 
 @dataclass(frozen=True, slots=True)
 class EndpointName:
-    """The endpoint that an objective is about; `method` None: every method of that name."""
+    """The endpoint of an objective; without `method`, all methods of that name."""
 
     method: str | None
     name: str
 
     def names(self, name: str, method: str) -> bool:
-        """Whether it is the endpoint of this name and method."""
+        """Whether it matches this name and method."""
         return self.name == name and self.method in (None, method)
 
 
@@ -106,9 +106,10 @@ class Objective:
         phase: one of PHASES.
         comparison: one of COMPARISONS.
         limit: in `unit`.
-        unit: what `limit` is in.
-        window_s: "for" so many seconds: the condition is about every such stretch, not about the phase as a whole.
-        endpoint: the one that it is about; None: all requests.
+        unit: the unit of `limit`.
+        window_s: the seconds after `for`. The condition then applies to every stretch of this length instead of the
+            whole phase.
+        endpoint: the endpoint it is about; None for all requests.
         implied: whether it was added by default.
     """
 
@@ -125,7 +126,7 @@ class Objective:
 
     @property
     def bounds_errors(self) -> bool:
-        """Whether it limits the errors of the whole run, or of its steady phase, from above."""
+        """Whether it sets an upper limit on the errors of the whole run or of its steady phase."""
         return self.metric == "error_rate" and self.upper and self.endpoint is None and self.phase in ("all", "steady")
 
     def met_by(self, value: float) -> bool:
@@ -134,18 +135,18 @@ class Objective:
 
     @property
     def upper(self) -> bool:
-        """Whether the limit bounds from above (`<`, `<=`)."""
+        """Whether the limit is an upper one (`<`, `<=`)."""
         return self.comparison.startswith("<")
 
 
 def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: bool = False) -> tuple[Objective, ...]:
-    """Return the objectives of a run, with those that nobody wrote last.
+    """Return the objectives of a run, the implied ones last.
 
     Args:
         texts: as written.
-        implied: whether there are any that nobody wrote.
-        checks_answers: whether answers were compared: IMPLIED_OF_ANSWERS is among them where none bounds it. IMPLIED
-            is where none bounds errors.
+        implied: whether to add implied objectives.
+        checks_answers: whether answers were compared. IMPLIED_OF_ANSWERS is then added if no objective bounds wrong
+            answers. IMPLIED is added if none bounds errors.
 
     Raises:
         ObjectiveError: a text is not an objective.
@@ -160,7 +161,7 @@ def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: 
 
 
 def parse_objective(text: str, *, live: bool = False) -> Objective:
-    """Return the objective that `text` writes.
+    """Parse an objective.
 
     Args:
         text: see GRAMMAR.
@@ -292,7 +293,7 @@ class _Parser:
         return round(seconds)
 
     def _suffix(self, scale: dict[str, float]) -> str | None:
-        """Return the longest unit of `scale` that stands here and ends here, having stepped over it."""
+        """Read the longest unit of `scale` at this position, and step over it."""
         for name in sorted(scale, key=len, reverse=True):
             after = self.at + len(name)
             if self.text.startswith(name, self.at) and not self.text[after : after + 1].isalnum():

@@ -1,4 +1,4 @@
-"""Interpolate a plan of users: points in time with straight lines between them."""
+"""Interpolate a plan of users: points with straight lines between them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Point = tuple[float, float]
 
 
 FULL_RATIO = 0.95
-"""Steady is where the load stands at 95 % of its highest: a shape that counts in whole users reaches 299 of 300."""
+"""The load is steady at 95 % of its maximum: rounding to whole users can leave a shape at 299 of 300."""
 
 
 def users_at(points: Sequence[Point], elapsed_s: float) -> float | None:
     """Return the planned users at a time, or None before the first point and from the last point on.
 
-    Two points at the same time are a jump: from then on the second one holds.
+    Two points at the same time are a jump: the second one counts from then on.
     """
     after = bisect_right(points, elapsed_s, key=lambda point: point[0])
     if not 0 < after < len(points):
@@ -33,10 +33,10 @@ def user_seconds(points: Sequence[Point]) -> float:
 
 
 def steady_s(points: Sequence[Point]) -> tuple[float, float] | None:
-    """Return from when to when, in elapsed s, a plan stands at FULL_RATIO of its highest: the longest such stretch.
+    """Return the start and the end (elapsed s) of the longest stretch in which a plan is at FULL_RATIO of its maximum.
 
-    None for a plan without users. What comes before is ramp, what follows drain, as in the report
-    (`reports.analysis.phases`), which knows the warm-up too.
+    None if the plan has no users. The time before it is the ramp, the time after it the drain, as in the report
+    (`reports.analysis.phases`), which also finds the warm-up.
     """
     full = FULL_RATIO * max((users for _, users in points), default=0.0)
     if full <= 0:

@@ -13,7 +13,7 @@ def overrides(path: Path | None, *, free_tier: bool) -> dict[str, object]:
     """Return the fields of `core.prices.Prices` that `--prices` and `--free-tier` put in place of the listed ones.
 
     Raises:
-        UsageError: the file cannot be read, or holds anything but prices; the text lists what there is.
+        UsageError: the file cannot be read, or has a field that is not a price; the text lists the valid fields.
     """
     given: dict[str, object] = {}
     if path is not None:

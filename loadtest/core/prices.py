@@ -60,7 +60,7 @@ class Prices:
         free_vcpu_s: free vCPU-seconds a month.
         free_gib_s: free GiB-seconds a month.
         free_requests: free requests a month.
-        free_tier: whether the free amounts are taken off, as if nothing else used them.
+        free_tier: whether the free amounts are subtracted, as if nothing else used them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -82,7 +82,7 @@ class Prices:
     ) -> float:
         """Return the price of a run: its requests, and seconds of instances that start or serve, or that idle.
 
-        Idle ones are those that min-instances keep; others idle for nothing. It does not include network, build, logs,
+        Only idle instances that min-instances keeps are billed. It does not include network, build, logs,
         nor what min-instances cost before and after the run.
         """
         busy = (
@@ -96,7 +96,7 @@ class Prices:
         return usd
 
     def active_usd(self, instance_s: float, *, vcpu: float, memory_gib: float) -> float:
-        """Return the price of `instance_s` seconds of instances that serve; nothing free, and no requests."""
+        """Return the price of `instance_s` seconds of serving instances, without the free tier and without requests."""
         return instance_s * (vcpu * self.vcpu_usd_per_s + memory_gib * self.memory_usd_per_gib_s)
 
     def idle_usd(self, instance_s: float, *, vcpu: float, memory_gib: float) -> float:
@@ -104,7 +104,7 @@ class Prices:
         return instance_s * (vcpu * self.idle_vcpu_usd_per_s + memory_gib * self.idle_memory_usd_per_gib_s)
 
     def describe(self, region: str | None) -> tuple[str, str]:
-        """Return the assumptions that every amount made of these prices rests on: which list, and what is free."""
+        """Return the assumptions behind every amount: which price list, and what is free."""
         where = region or "region not known"
         return (
             f"list prices of {self.as_of.isoformat()}, tier {self.tier} ({where}), request-based billing",
@@ -134,10 +134,10 @@ TIER_2 = Prices(
 
 
 def prices_for(region: str | None, given: Mapping[str, object] | None = None) -> Prices:
-    """Return the list prices of `region` (tier 1 when it is not known) with the fields that `given` overrides.
+    """Return the list prices of `region` (tier 1 if it is unknown), with the fields that `given` overrides.
 
     Raises:
-        ValueError: `given` names an unknown field, or a value is not a price.
+        ValueError: `given` has an unknown field, or a value is not a price.
     """
     listed = TIER_2 if region in TIER_2_REGIONS else TIER_1
     if not given:

@@ -11,8 +11,8 @@ _STEM = (
     r" | credentials? | session[_-]?(?:id|key) | signature | \bsig | jwt | assertion | authorization | cookie)"
     r"(?:[_-]?(?:id|value|key|hash))?"
 )
-"""The end of a name whose value authenticates somebody; what stands before it (`x-csrf-`, `refresh_`) is kept anyway.
-`tokens=` and `tokenizer:` are none: language models count those."""
+"""The end of a name whose value is a credential; what precedes it (`x-csrf-`, `refresh_`) does not matter.
+`tokens=` and `tokenizer:` do not match: they are counts and names of language models."""
 
 _QUOTE = r"(?:\\*['\"])"
 _TO = rf"(?: {_QUOTE}? \s* [:=] \s* | {_QUOTE} \s* , \s* )"
@@ -41,12 +41,12 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return `text` with everything that looks like a secret replaced by MARK; what leads up to it is kept.
+    """Return `text` with everything that looks like a secret replaced by MARK; the name before it is kept.
 
     Covered: `Authorization`, `Cookie` and `Set-Cookie` headers, bearer and basic credentials, passwords and tokens as
     `key=value`, JSON, Python or header pairs, credentials in URLs, tokens in query strings, private keys, and tokens of
-    known shapes. It does not find a secret that stands alone and looks like a word. Linear in the length of the text
-    but for its quotes.
+    known shapes. It does not find a secret that looks like a word and has no name before it. Takes time linear in the
+    length of the text, except for its quotation marks.
     """
     return _SECRET.sub(_marked, text)
 

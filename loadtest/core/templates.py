@@ -11,8 +11,8 @@ or more letters and figures mixed as in base64; an IPv4 address; an e-mail addre
 four or more figures at the end of letters |
 | itself | words, slugs, camelCase, versions (`v1`, `v2beta1`, `1.2.3`), `oauth2`, `sha256`, `i18n` |
 
-Of a query the names of its parameters are kept, and values that are words; ids among them, numbers, and texts longer
-than 24 characters become `{name}`. A fragment is left out.
+Of a query, the parameter names and the values that are words are kept. Ids, numbers and texts longer than 24 characters
+become `{name}`. A fragment is left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import itertools
 import re
 
 MAX_NAME_CHARS = 300
-"""An endpoint's name beyond this is cut off: no table shows more."""
+"""An endpoint's name is cut off at this length: no table shows more."""
 
 _HEX = r"(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}|[0-9a-f]{16,}"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -51,7 +51,7 @@ kinds (capital, small, figure) is taken for base64: 0.62 is to be expected of ra
 def path_template(path: str) -> str:
     """Return the endpoint that a path with its query belongs to: `/users/17?page=2` gives `/users/{id}?page={page}`.
 
-    Idempotent. What comes before the path of a whole URL (scheme and host) is kept.
+    Idempotent. The scheme and host of a whole URL are kept.
     """
     return _path_template(path) if len(path) < MAX_NAME_CHARS * 10 else _path_template(path[: MAX_NAME_CHARS * 10])
 
@@ -91,7 +91,7 @@ def _segment(segment: str) -> str:
 
 
 def _part(part: str, *, alone: bool) -> str:
-    """Return a piece of a segment between separators; `alone`: it is all of a file's name but the extension."""
+    """Return the template of a piece of a segment; `alone`: it is a file's whole name before the extension."""
     if len(part) < 2 and not (alone and part.isdigit()):
         return part
     if _DATE.fullmatch(part):
@@ -112,7 +112,7 @@ def _is_mixed(text: str) -> bool:
     if all(_WORD.fullmatch(part) for part in re.split("[-_]", text)):
         return False
     kinds = [0 if char.isdigit() else 1 if char.islower() else 2 for char in text]
-    changes = sum(one != other for one, other in itertools.pairwise(kinds))
+    changes = sum(kind != other for kind, other in itertools.pairwise(kinds))
     return changes >= MIXED_RATIO.get(kinds.count(0), 0.3) * (len(kinds) - 1)
 
 
@@ -140,10 +140,10 @@ _ERROR_IDS = re.compile(
 
 
 def text_template(text: str) -> str:
-    """Return the kind that an error's text belongs to: what differs only in ids and numbers is one.
+    """Return the kind of an error's text: texts that differ only in ids and numbers are of one kind.
 
     UUIDs, addresses in memory, hashes and mixed tokens become `{id}`, moments `{date}`, numbers `{n}`. Kept are what
-    numbers tell apart: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
+    Numbers that matter are kept: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
     """
     return _ERROR_IDS.sub(_error_part, text)
 

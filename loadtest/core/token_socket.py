@@ -1,4 +1,4 @@
-"""Name the socket on which `lt` serves a service's ID token to the Locust processes.
+"""Name the socket on which `lt` gives the Locust processes a service's ID token.
 
 The server is `platforms/cloudrun/tokens.py`, the client `recorder/tokens.py`. The protocol: connect, read to the end,
 get one JSON object:
@@ -10,5 +10,5 @@ get one JSON object:
 from __future__ import annotations
 
 VARIABLE = "LT_TOKEN_SOCKET"
-"""The environment variable with the path of the Unix socket. The path is no secret; the folder is readable by the user
-only."""
+"""The environment variable with the path of the Unix socket. The path is not secret, because only the user can read the
+folder."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from .rooms import PREFIX
+from .folders import PREFIX
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 _V1 = ("cpu", "cpuacct", "memory")

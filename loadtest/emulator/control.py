@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..core.cloud_run import TARGET_RATIO
 from .autoscaler import CloudRun, Knative, Policy
 from .cgroups import CgroupManager
+from .folders import EmulatorFolder
 from .haproxy import find_haproxy
 from .instance_pool import TARGET_SERVICE, SharedResources
 from .leftovers import sweep
@@ -31,7 +32,6 @@ from .model import (
     TemplateError,
 )
 from .process_supervisor import ProcessSupervisor
-from .rooms import Room
 from .service import Service, check_key
 
 KEEP_EVENTS = 1000
@@ -65,7 +65,7 @@ class LocalCloudRun:
         self._service_count = 0
         self._commands: set[tuple[str, ...]] = {self.options.command or TARGET_SERVICE}
         self._resources: SharedResources | None = None
-        self._room: Room | None = None
+        self._folder: EmulatorFolder | None = None
 
     def startup(self) -> None:
         """Clean up what dead emulators left, and get ready to deploy.
@@ -80,10 +80,10 @@ class LocalCloudRun:
         if soft < hard:
             with contextlib.suppress(ValueError, OSError):  # macOS calls its hard limit infinite and refuses it
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self._room = Room.make()
-        cgroups = CgroupManager(self._room.mark)
+        self._folder = EmulatorFolder.make()
+        cgroups = CgroupManager(self._folder.mark)
         self._resources = SharedResources(
-            supervisor=ProcessSupervisor(self._room.mark),
+            supervisor=ProcessSupervisor(self._folder.mark),
             cgroups=cgroups,
             haproxy=haproxy,
             policy=self._policy,
@@ -104,15 +104,15 @@ class LocalCloudRun:
         if self._resources is not None:
             self._resources.supervisor.shutdown()
             self._resources.cgroups.shutdown()
-        if self._room is not None:
-            self._room.remove()
+        if self._folder is not None:
+            self._folder.remove()
 
     @property
-    def room(self) -> Room:
+    def folder(self) -> EmulatorFolder:
         """Its folder; gone after `shutdown`."""
-        if self._room is None:
+        if self._folder is None:
             raise RuntimeError("startup() was not called")
-        return self._room
+        return self._folder
 
     def log_event(self, text: str) -> None:
         """Note something worth a line."""
@@ -172,7 +172,7 @@ class LocalCloudRun:
             annotations=annotations,
             kept=kept,
             front_port=front_port,
-            directory=self.room.path / str(self._service_count),
+            directory=self.folder.path / str(self._service_count),
             default_argv=self.options.command,
             resources=self._resources,
             record_of=lambda revision: self._recorder.of(key, revision),

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from .cgroups import CGROUP_ROOT, remove_marked
-from .rooms import dead_rooms, end_marked
+from .folders import dead_folders, end_marked
 
 
 def sweep(cgroup_root: Path = CGROUP_ROOT) -> list[str]:
     """Clear up after this user's emulators that are gone; return a sentence for each thing found.
 
-    Only what carries the random mark of such an emulator is touched (see `rooms`).
+    Only what carries the random mark of such an emulator is touched (see `folders`).
     """
     found = []
-    for room in dead_rooms():
-        found += [f"ended process {pid} of an emulator that is gone" for pid in end_marked(room.mark)]
-        if room.mark:
+    for folder in dead_folders():
+        found += [f"ended process {pid} of an emulator that is gone" for pid in end_marked(folder.mark)]
+        if folder.mark:
             found += [
-                f"removed cgroup {path} of an emulator that is gone" for path in remove_marked(room.mark, cgroup_root)
+                f"removed cgroup {path} of an emulator that is gone" for path in remove_marked(folder.mark, cgroup_root)
             ]
-        room.remove()
-        found.append(f"removed {room.path}, of an emulator that is gone")
+        folder.remove()
+        found.append(f"removed {folder.path}, of an emulator that is gone")
     return found

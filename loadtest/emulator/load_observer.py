@@ -35,21 +35,21 @@ class LoadObserver:
         queue = await haproxy.queue()
         self.pending = queue.pending
         cpu, samples, all_vcpu = self._pool.cpu, [], 0.0
-        for slot, one in self._pool.members.items():
-            one.in_flight = queue.in_flight.get(slot, 0)
-            if one.in_flight:
-                one.busy_s = self.last_request_s = now_s
-            if one.instance.state not in (State.SERVING, State.STANDBY):
+        for slot, member in self._pool.members.items():
+            member.in_flight = queue.in_flight.get(slot, 0)
+            if member.in_flight:
+                member.busy_s = self.last_request_s = now_s
+            if member.instance.state not in (State.SERVING, State.STANDBY):
                 continue
-            one.instance.end_if_out_of_memory()
-            used_s = one.instance.cpu_used_s()
-            if one.last_cpu is not None and cpu is not None and now_s > one.last_cpu[0]:
-                vcpu = (used_s - one.last_cpu[1]) / (now_s - one.last_cpu[0])
+            member.instance.end_if_out_of_memory()
+            used_s = member.instance.cpu_used_s()
+            if member.last_cpu is not None and cpu is not None and now_s > member.last_cpu[0]:
+                vcpu = (used_s - member.last_cpu[1]) / (now_s - member.last_cpu[0])
                 all_vcpu += vcpu
-                one.cpu_ratio = vcpu / cpu
-            one.last_cpu = (now_s, used_s)
-            memory_ratio = one.instance.memory_bytes() / self._template.memory_bytes
-            samples.append(InstanceSample(one.instance.name, one.in_flight, one.cpu_ratio, memory_ratio))
+                member.cpu_ratio = vcpu / cpu
+            member.last_cpu = (now_s, used_s)
+            memory_ratio = member.instance.memory_bytes() / self._template.memory_bytes
+            samples.append(InstanceSample(member.instance.name, member.in_flight, member.cpu_ratio, memory_ratio))
         if self.pending:
             self.last_request_s = now_s
         at_once = self.pending + sum(queue.in_flight.values())

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from .rooms import MARK_VARIABLE, end_marked
+from .folders import MARK_VARIABLE, end_marked
 
 _PR_SET_PDEATHSIG = 1  # prctl.h
 

@@ -42,10 +42,10 @@ async def running_emulator(
         emulator.startup()
         emulator.permit_command(template)
         status = emulator.create_service(key, template, front_port=front_port)
-        listener = ApiListener(emulator, emulator.room.path)
+        listener = ApiListener(emulator, emulator.folder.path)
         stack.push_async_callback(listener.shutdown)
         await listener.startup(emulator.options.api_port)
-        token_file = emulator.room.publish(port=listener.port, token=listener.access.secret)
+        token_file = emulator.folder.publish(port=listener.port, token=listener.access.secret)
         status = await emulator.settled(key, status.generation)
         if status.phase is not Phase.READY:
             raise EmulatorError(status.message)

@@ -59,8 +59,8 @@ class Emulator(Platform):
         from ..emulator.handle import EmulatorHandle
 
         config = config_of(options, needs.limits, first_requests=needs.first_requests)
-        with tempfile.TemporaryDirectory(prefix="lt-") as room:
-            log = Path(room) / "events"
+        with tempfile.TemporaryDirectory(prefix="lt-") as folder:
+            log = Path(folder) / "events"
             measures = ", measuring the scenario's first requests" if config.template.cpu is None else ""
             with console.status(f"deploying to the local Cloud Run{measures}"):
                 emulator = EmulatorHandle.start(config, log=log)

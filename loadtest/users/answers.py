@@ -65,9 +65,9 @@ class Reference:
     def encode(self) -> bytes:
         """Return it as bytes for a file or a message."""
         entries = [
-            [head, _packed(body), one.status, _packed(one.content), one.endpoint, one.check]
+            [head, _packed(body), answer.status, _packed(answer.content), answer.endpoint, answer.check]
             for head, bodies in self.answers.items()
-            for body, one in bodies.items()
+            for body, answer in bodies.items()
         ]
         told = {
             "endpoints": [asdict(endpoint) for endpoint in self.endpoints],

@@ -106,9 +106,9 @@ class Tally:
 
     def _by_entry(self, rows: PackedRows) -> Iterator[tuple[str, str, PackedRows]]:
         pairs = rows["name"].astype(np.uint64) << np.uint64(32) | rows["method"]
-        one = bool((pairs == pairs[0]).all())
-        for pair in pairs[:1] if one else np.unique(pairs):
-            of_entry = rows if one else rows[pairs == pair]
+        single = bool((pairs == pairs[0]).all())
+        for pair in pairs[:1] if single else np.unique(pairs):
+            of_entry = rows if single else rows[pairs == pair]
             yield self.buffer.text(int(of_entry["name"][0])), self.buffer.text(int(of_entry["method"][0])), of_entry
 
 

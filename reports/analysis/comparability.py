@@ -53,10 +53,10 @@ def _alike_mix(a: Sequence[Analysis], b: Sequence[Analysis]) -> bool:
         return True  # reported as different endpoints
     ours_total, theirs_total = max(1, sum(ours.values())), max(1, sum(theirs.values()))
     for endpoint, count in ours.items():
-        one, other = count / ours_total, theirs[endpoint] / theirs_total
+        share, other_share = count / ours_total, theirs[endpoint] / theirs_total
         usual = (count + theirs[endpoint]) / (ours_total + theirs_total)
         chance = 4 * (usual * (1 - usual) * (1 / ours_total + 1 / theirs_total)) ** 0.5
-        if abs(one - other) > max(rules.MIX_TOLERANCE, chance):
+        if abs(share - other_share) > max(rules.MIX_TOLERANCE, chance):
             return False
     return True
 
@@ -113,5 +113,5 @@ def _alike(a: str, b: str, tolerance: float) -> bool:
         return True
     if not tolerance or "," in a + b:
         return False
-    one, other = (float(text.split()[0]) for text in (a, b))
-    return abs(one - other) <= tolerance * max(one, other)
+    number, other_number = (float(text.split()[0]) for text in (a, b))
+    return abs(number - other_number) <= tolerance * max(number, other_number)

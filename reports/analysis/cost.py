@@ -71,18 +71,18 @@ def _boost(vcpu: float) -> str:
     )
 
 
-def _inside(one: MetricSeries, series: Series) -> float:
+def _inside(metric: MetricSeries, series: Series) -> float:
     """Return the sum of the points that overlap the run; their minutes may begin before it or end after it."""
-    return float(np.nansum(one.value[(one.end_s > 0) & (one.start_s < series.seconds)]))
+    return float(np.nansum(metric.value[(metric.end_s > 0) & (metric.start_s < series.seconds)]))
 
 
-def _at_the_edge(one: MetricSeries, series: Series) -> float:
+def _at_the_edge(metric: MetricSeries, series: Series) -> float:
     """Return the sum of the points that overlap the run and the time before or after it.
 
     They are not divided by time: what was billed in such a minute may be the run's alone, all in its share of it.
     """
-    overlaps = (one.end_s > 0) & (one.start_s < series.seconds)
-    return float(np.nansum(one.value[overlaps & ((one.start_s < 0) | (one.end_s > series.seconds))]))
+    overlaps = (metric.end_s > 0) & (metric.start_s < series.seconds)
+    return float(np.nansum(metric.value[overlaps & ((metric.start_s < 0) | (metric.end_s > series.seconds))]))
 
 
 def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: float) -> float:

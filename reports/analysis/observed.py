@@ -30,7 +30,11 @@ def endpoint_counts(
     for objective in objectives:
         if objective.endpoint is None:
             continue
-        named = [at for at, one in enumerate(series.endpoints) if objective.endpoint.names(one.name, one.method)]
+        named = [
+            at
+            for at, endpoint in enumerate(series.endpoints)
+            if objective.endpoint.names(endpoint.name, endpoint.method)
+        ]
         part = next((part for part in parts if part.name.value == objective.phase), None)
         if len(named) == 1 and part is not None:
             windows[objective.endpoint, objective.phase] = (named[0], part)

@@ -109,7 +109,7 @@ class UntilDecided:
         found = {estimate.statistic: estimate for estimate in estimates(a, b, length_s=length_s, statistics=wanted)}
         judged = [_judged(margin, found[margin.statistic], length_s) for margin in self._margins]
         said = "; ".join(text for text, _, _ in judged)
-        slower = tuple(one for _, one, _ in judged)
+        slower = tuple(is_slower for _, is_slower, _ in judged)
         sure = None not in slower and slower == self._before
         self._before = slower
         decided = f"decided after {formats.seconds(end_s)}: {said}" if sure else ""

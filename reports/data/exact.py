@@ -229,10 +229,10 @@ def _quantile(p: float, requests: int, exact: dict[int, int], low: int, high: in
     """
     at = (requests - 1) * p
     below = math.floor(at)
-    one, next_one = exact[below + 1], exact[min(below + 2, requests)]
+    value, next_value = exact[below + 1], exact[min(below + 2, requests)]
     return Quantile(
         q_ratio=p,
-        value_ms=(one + (next_one - one) * (at - below)) / 1000,
+        value_ms=(value + (next_value - value) * (at - below)) / 1000,
         low_ms=exact[low] / 1000,
         high_ms=exact[high] / 1000 if high <= requests else None,
         enough=high <= requests,

@@ -176,9 +176,9 @@ def quantile(q_ratio: float) -> str:
     return "max" if q_ratio >= 1 else f"p{100 * q_ratio:.6g}"
 
 
-def plural(number: float, one: str, many: str = "") -> str:
+def plural(number: float, single: str, many: str = "") -> str:
     """Return "1 spike", "2 spikes"."""
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+    return f"{count(number)} {single if number == 1 else many or single + 's'}"
 
 
 def listing(items: list[str]) -> str:

@@ -29,8 +29,8 @@ from reports.render.stamp import INDEX, TITLE_WITHIN_BYTES, index_sources, stamp
 MAX_SUMMARY_BYTES = 64 << 20
 """A summary is some 300 kB."""
 
-TREND_WIDTH, TREND_HEIGHT, TREND_ROOM = 320, 56, 8
-"""Of a trend's drawing, in px; the room keeps its outermost dots inside."""
+TREND_WIDTH, TREND_HEIGHT, TREND_MARGIN = 320, 56, 8
+"""Size of a trend's drawing in px, with a margin that keeps the outermost dots inside."""
 
 
 LIMIT_NEAR = 4.0
@@ -199,17 +199,17 @@ def _trend(history: History, objectives: Sequence[str]) -> Trend:
     limit = limit_of(objectives)
     near = limit is not None and limit.limit <= LIMIT_NEAR * max(p95_ms)
     top = max(*p95_ms, limit.limit if limit is not None and near else 0.0) or 1.0
-    across = (TREND_WIDTH - 2 * TREND_ROOM) / (len(p95_ms) - 1)
-    up = TREND_HEIGHT - 2 * TREND_ROOM
-    points = tuple((TREND_ROOM + at * across, TREND_ROOM + up * (1 - ms / top)) for at, ms in enumerate(p95_ms))
+    across = (TREND_WIDTH - 2 * TREND_MARGIN) / (len(p95_ms) - 1)
+    up = TREND_HEIGHT - 2 * TREND_MARGIN
+    points = tuple((TREND_MARGIN + at * across, TREND_MARGIN + up * (1 - ms / top)) for at, ms in enumerate(p95_ms))
     target = history.target if history.label is None else f"{history.target}, {history.label}"
     changes = tuple(
-        (TREND_ROOM + (change.at - 0.5) * across, sentences.change_sentence(history, change))
+        (TREND_MARGIN + (change.at - 0.5) * across, sentences.change_sentence(history, change))
         for change in history.changes
     )
     line = None
     if limit is not None:
-        line = (TREND_ROOM + up * (1 - limit.limit / top) if near else -TREND_HEIGHT, limit.text)
+        line = (TREND_MARGIN + up * (1 - limit.limit / top) if near else -TREND_HEIGHT, limit.text)
     return Trend(history.scenario, target, p95_ms[0], p95_ms[-1], max(p95_ms), points, changes, line)
 
 

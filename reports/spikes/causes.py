@@ -34,7 +34,7 @@ instance."""
 def explain(rise: Rise, data: RunData) -> Spike:
     """Return one of the run's rises with why it happened; `unexplained` is an answer."""
     view = SpikeView(rise, data)
-    found = [one for rule in RULES if (one := rule.apply(view))]
+    found = [finding for rule in RULES if (finding := rule.apply(view))]
     return name(rise, found, view.slowed, view.added, demand_new=view.demand.new)
 
 
@@ -62,7 +62,7 @@ def explain_outage(outage: Outage, data: RunData) -> Outage:
         cut=outage.cut,
     )
     view = SpikeView(rise, data)
-    found = next((one for rule in OUTAGE_RULES if (one := rule.apply(view))), None)
+    found = next((finding for rule in OUTAGE_RULES if (finding := rule.apply(view))), None)
     if found is None:
         return outage
     explained = _explanation(found)

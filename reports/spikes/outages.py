@@ -174,5 +174,7 @@ def _hit(series: Series, requests: Requests, kind: str, begin: int, end: int) ->
     if not hit.any() or hit.sum() == enough.sum():
         return ()
     return tuple(
-        f"{one.method} {one.name}".strip() for one, is_hit in zip(series.endpoints, hit, strict=True) if is_hit
+        f"{endpoint.method} {endpoint.name}".strip()
+        for endpoint, is_hit in zip(series.endpoints, hit, strict=True)
+        if is_hit
     )

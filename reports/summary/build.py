@@ -70,7 +70,7 @@ def build_report(
     margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
     names = run_names(found)
     step_s = max(step_for(summary.series.seconds) for summary in found)
-    runs = [run_summary(one, name=name, step_s=step_s) for one, name in zip(found, names, strict=True)]
+    runs = [run_summary(analysis, name=name, step_s=step_s) for analysis, name in zip(found, names, strict=True)]
     comparisons = _comparisons(found, names, baseline)
     return model.Report(
         made_by=f"lt {__version__}",
@@ -90,10 +90,13 @@ def build_report(
 def run_names(found: Sequence[Analysis]) -> list[str]:
     """Return what the report calls each run: its side, with its time of day where the side has several."""
     sides = [_side(summary) for summary in found]
-    times = [f"{side} {formats.utc(one.run.start)}" for side, one in zip(sides, found, strict=True)]
+    times = [f"{side} {formats.utc(analysis.run.start)}" for side, analysis in zip(sides, found, strict=True)]
     names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
     repeated = Counter(names)
-    names = [name if repeated[name] == 1 else f"{name} ({one.run.id})" for name, one in zip(names, found, strict=True)]
+    names = [
+        name if repeated[name] == 1 else f"{name} ({analysis.run.id})"
+        for name, analysis in zip(names, found, strict=True)
+    ]
     copies = Counter(names)  # the same id in two folders: without names of their own they would be one run
     return [name if copies[name] == 1 else f"{name} no. {at}" for at, name in enumerate(names, 1)]
 
@@ -112,7 +115,10 @@ def _is_one_run(found: Sequence[Analysis]) -> bool:
 
 def _decision(margin: Margin, found: Analysis) -> DecisionRecord | None:
     """Return what ended a run against two targets, where it was this margin; None for other runs."""
-    return next((one for one in found.run.decisions if found.folder.share < 1 and one.margin == margin.text), None)
+    return next(
+        (decision for decision in found.run.decisions if found.folder.share < 1 and decision.margin == margin.text),
+        None,
+    )
 
 
 def _side(found: Analysis) -> str:
@@ -121,11 +127,11 @@ def _side(found: Analysis) -> str:
 
 def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int) -> list[model.Comparison]:
     if _is_one_run(found) and not baseline:
-        first, second = (Side(name, {name: one}) for name, one in zip(names, found, strict=True))
+        first, second = (Side(name, {name: analysis}) for name, analysis in zip(names, found, strict=True))
         return [compare_sides(first, second, always_valid=bool(found[0].run.options.get("until_decided")))]
     sides: dict[str, list[int]] = {}
-    for at, one in enumerate(found[baseline:], start=baseline):
-        sides.setdefault(_side(one), []).append(at)
+    for at, analysis in enumerate(found[baseline:], start=baseline):
+        sides.setdefault(_side(analysis), []).append(at)
     if baseline:
         label = _side(found[0])
         sides = {f"{label} (baseline)" if label in sides else label: list(range(baseline)), **sides}

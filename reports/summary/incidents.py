@@ -41,19 +41,19 @@ def _sentences(run: Run) -> Iterator[tuple[str, str]]:
         yield "starts not known", text
 
 
-def _refusal(one: RefusalRecord) -> str:
-    example = f", such as {one.example}" if one.example else ""
-    then = "these requests are missing" if one.lost else "the value was left out of its row"
-    return f"{one.name}, {f.plural(one.count, 'time')}{example}: {then}."
+def _refusal(record: RefusalRecord) -> str:
+    example = f", such as {record.example}" if record.example else ""
+    then = "these requests are missing" if record.lost else "the value was left out of its row"
+    return f"{record.name}, {f.plural(record.count, 'time')}{example}: {then}."
 
 
-def _difference(one: TotalsDifferenceRecord) -> str:
-    return (
-        f"{one.method} {one.name}: Locust counted {f.plural(one.locust, 'request')} ({f.count(one.locust_failed)} "
-        f"failed), the rows hold {f.count(one.rows)} ({f.count(one.rows_failed)} failed)."
-    )
+def _difference(record: TotalsDifferenceRecord) -> str:
+    counted = f"{f.plural(record.locust, 'request')} ({f.count(record.locust_failed)} failed)"
+    held = f"{f.count(record.rows)} ({f.count(record.rows_failed)} failed)"
+    return f"{record.method} {record.name}: Locust counted {counted}, the rows hold {held}."
 
 
-def _worker(one: UnrecordedWorkerRecord) -> str:
-    sent = "an unknown number of requests" if one.requests is None else f.plural(one.requests, "request")
-    return f"{one.name}: {one.why.rstrip('.')}; its {f.plural(one.users, 'user')} sent {sent} that are not recorded."
+def _worker(record: UnrecordedWorkerRecord) -> str:
+    sent = "an unknown number of requests" if record.requests is None else f.plural(record.requests, "request")
+    users = f.plural(record.users, "user")
+    return f"{record.name}: {record.why.rstrip('.')}; its {users} sent {sent} that are not recorded."

@@ -210,10 +210,10 @@ def test_a_worker_that_cannot_load_the_scenario_says_so_at_both_ends(tmp_path: P
 HOSTS = ("-s", "locustfile.py", *SHORT)
 
 
-def two_services(folder: Path, one: str, other: str) -> Path:
+def two_services(folder: Path, first: str, other: str) -> Path:
     """Write case 20's locustfile for two servers."""
     text = (case("20") / "locustfile.py").read_text()
-    (folder / "locustfile.py").write_text(text.replace("127.0.0.1:18111", one).replace("127.0.0.1:18112", other))
+    (folder / "locustfile.py").write_text(text.replace("127.0.0.1:18111", first).replace("127.0.0.1:18112", other))
     return folder
 
 
@@ -230,17 +230,17 @@ def test_classes_with_hosts_of_their_own_are_not_sent_to_another(tmp_path: Path)
 @pytest.mark.slow
 def test_without_a_target_every_class_calls_its_own_host(tmp_path: Path) -> None:
     """20: `--target none`, and with `--override-hosts` all goes to the target."""
-    with server() as one, server() as other:
-        folder = two_services(tmp_path, one.address, other.address)
+    with server() as first, server() as other:
+        folder = two_services(tmp_path, first.address, other.address)
         ran = lt_run(*HOSTS, "-t", "none", runs=tmp_path / "runs", cwd=folder)
         assert ran.done.code == 0, ran.said
-        assert set(one.counts()) == {"/api"}
+        assert set(first.counts()) == {"/api"}
         assert set(other.counts()) == {"/login"}
-        assert one.counts()["/api"] + other.counts()["/login"] == len(ran.rows())
+        assert first.counts()["/api"] + other.counts()["/login"] == len(ran.rows())
         before = sum(other.counts().values())
-        ran = lt_run(*HOSTS, "-t", one.url, "--override-hosts", runs=tmp_path / "runs", cwd=folder)
+        ran = lt_run(*HOSTS, "-t", first.url, "--override-hosts", runs=tmp_path / "runs", cwd=folder)
         assert ran.done.code == 0, ran.said
-        assert set(one.counts()) == {"/api", "/login"}
+        assert set(first.counts()) == {"/api", "/login"}
         assert sum(other.counts().values()) == before
 
 

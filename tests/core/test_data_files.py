@@ -81,5 +81,5 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_the_content_s(tmp_path: Path) -> None:
-    one, two = written(tmp_path / "a.csv"), written(tmp_path / "b.csv")
-    assert digest_of(one) == digest_of(two) != digest_of(written(tmp_path / "c.jsonl"))
+    first, second = written(tmp_path / "a.csv"), written(tmp_path / "b.csv")
+    assert digest_of(first) == digest_of(second) != digest_of(written(tmp_path / "c.jsonl"))

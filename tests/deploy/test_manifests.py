@@ -27,7 +27,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(path.read_text()))
 
 
-def one(path: Path, kind: str) -> dict[str, Any]:
+def document_of(path: Path, kind: str) -> dict[str, Any]:
     (found,) = (document for document in documents(path) if document["kind"] == kind)
     return found
 
@@ -40,7 +40,7 @@ def test_kubernetes_takes_the_manifest(path: Path, version: str) -> None:
 
 
 def test_kubernetes_would_refuse_a_misspelt_field() -> None:
-    job = one(DEPLOY / "kubernetes" / "master.yaml", "Job")
+    job = document_of(DEPLOY / "kubernetes" / "master.yaml", "Job")
     job["spec"]["backofLimit"] = 1
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(job, "1.33", strict=True)
@@ -48,7 +48,7 @@ def test_kubernetes_would_refuse_a_misspelt_field() -> None:
 
 def test_the_operator_takes_its_resource() -> None:
     schema = json.loads((Path(__file__).parent / "locusttest.schema.json").read_text())
-    jsonschema.validate(one(DEPLOY / "kubernetes" / "locusttest.yaml", "LocustTest"), schema)
+    jsonschema.validate(document_of(DEPLOY / "kubernetes" / "locusttest.yaml", "LocustTest"), schema)
 
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="the v1 schema of Cloud Run comes with gcloud: not on PATH")
@@ -71,13 +71,13 @@ def test_cloud_run_knows_every_field(tmp_path: Path) -> None:
 
 
 def test_the_master_waits_for_as_many_workers_as_there_are() -> None:
-    (container,) = one(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["spec"]["containers"]
-    replicas = one(DEPLOY / "kubernetes" / "workers.yaml", "Deployment")["spec"]["replicas"]
+    (container,) = document_of(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["spec"]["containers"]
+    replicas = document_of(DEPLOY / "kubernetes" / "workers.yaml", "Deployment")["spec"]["replicas"]
     assert f"--expect-workers={replicas}" in container["args"]
 
 
 def test_the_masters_words_are_options_of_lt_run() -> None:
-    (container,) = one(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["spec"]["containers"]
+    (container,) = document_of(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["spec"]["containers"]
     verb, *options = container["args"]
     assert verb == "run"
     known = set(inspect.signature(run_verb.run).parameters)
@@ -88,7 +88,7 @@ def test_master_and_workers_are_given_the_same_join_secret() -> None:
     """A master that other machines can reach takes only workers that know it."""
 
     def env(path: str, kind: str) -> object:
-        pod = one(DEPLOY / path, kind)["spec"]["template"]["spec"]
+        pod = document_of(DEPLOY / path, kind)["spec"]["template"]["spec"]
         pod = pod["template"]["spec"] if "template" in pod else pod
         return pod["containers"][0]["env"]
 
@@ -97,12 +97,12 @@ def test_master_and_workers_are_given_the_same_join_secret() -> None:
 
 
 def test_workers_find_the_master_by_its_service_and_may_reach_it() -> None:
-    master = one(DEPLOY / "kubernetes" / "master.yaml", "Service")
-    workers = one(DEPLOY / "kubernetes" / "workers.yaml", "Deployment")["spec"]["template"]
+    master = document_of(DEPLOY / "kubernetes" / "master.yaml", "Service")
+    workers = document_of(DEPLOY / "kubernetes" / "workers.yaml", "Deployment")["spec"]["template"]
     policy, _ = documents(DEPLOY / "kubernetes" / "network.yaml")
     (container,) = workers["spec"]["containers"]
     assert container["args"][container["args"].index("--master-host") + 1] == master["metadata"]["name"]
-    job = one(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["metadata"]["labels"]
+    job = document_of(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["metadata"]["labels"]
     assert master["spec"]["selector"].items() <= job.items()
     (rule,) = policy["spec"]["ingress"]
     assert rule["from"][0]["podSelector"]["matchLabels"].items() <= workers["metadata"]["labels"].items()

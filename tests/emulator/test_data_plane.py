@@ -14,11 +14,11 @@ import pytest
 
 from loadtest.core.errors import EmulatorError
 from loadtest.emulator.access_log import AccessLog, Answered
+from loadtest.emulator.folders import EmulatorFolder
 from loadtest.emulator.haproxy import FrontOptions, HAProxy, find_haproxy
 from loadtest.emulator.instance import INSTANCE_ADDRESS
 from loadtest.emulator.process_supervisor import ProcessSupervisor
 from loadtest.emulator.queue_holder import QueueHolder
-from loadtest.emulator.rooms import Room
 from tests.emulator.local import eventually, get
 
 
@@ -31,11 +31,11 @@ class Front:
 
 @asynccontextmanager
 async def front(*, pending_limit_s: float = 30, timeout_s: float = 30, concurrency: int = 8) -> AsyncIterator[Front]:
-    room = Room.make()
+    folder = EmulatorFolder.make()
     log: list[Answered] = []
-    access_log, holder = AccessLog(log.append), QueueHolder(room.path)
-    options = FrontOptions(room.path, 4, concurrency, timeout_s, pending_limit_s)
-    haproxy = HAProxy(options, binary=find_haproxy(), supervisor=ProcessSupervisor(room.mark))
+    access_log, holder = AccessLog(log.append), QueueHolder(folder.path)
+    options = FrontOptions(folder.path, 4, concurrency, timeout_s, pending_limit_s)
+    haproxy = HAProxy(options, binary=find_haproxy(), supervisor=ProcessSupervisor(folder.mark))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         access_log.startup()
         await holder.startup()
@@ -47,7 +47,7 @@ async def front(*, pending_limit_s: float = 30, timeout_s: float = 30, concurren
             await holder.shutdown()
             await haproxy.shutdown()
             access_log.shutdown()
-            room.remove()
+            folder.remove()
 
 
 @asynccontextmanager

@@ -34,10 +34,10 @@ SECONDS = Sampling(1.0)
 def instances(emulator: LocalCloudRun, state: State = State.SERVING) -> list[int]:
     """Return the pids of the service's instances in a state, of all its revisions."""
     return [
-        one.pid
+        instance.pid
         for revision in emulator.find(KEY).revisions
-        for one, _, _ in revision.instances()
-        if one.state is state and one.pid is not None
+        for instance, _, _ in revision.instances()
+        if instance.state is state and instance.pid is not None
     ]
 
 

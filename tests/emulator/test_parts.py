@@ -63,38 +63,38 @@ def fake_tree(root: Path, controllers: str = "cpu memory") -> Path:
 
 
 def test_version_2_limits_are_written_as_the_kernel_reads_them(tmp_path: Path) -> None:
-    slices = CgroupManager("mark", fake_tree(tmp_path))
+    cgroups = CgroupManager("mark", fake_tree(tmp_path))
     name = "lt-emulator-mark"
     (tmp_path / name).mkdir()
     (tmp_path / name / "cgroup.subtree_control").write_text("cpu memory")
-    slices.startup()
-    assert slices.why_not == ""
-    one = slices.create("i1")
-    one.limit_cpu(0.05)
-    one.limit_memory(64 * 2**20)
-    one.weigh("starting")
+    cgroups.startup()
+    assert cgroups.why_not == ""
+    cgroup = cgroups.create("i1")
+    cgroup.limit_cpu(0.05)
+    cgroup.limit_memory(64 * 2**20)
+    cgroup.weigh("starting")
     folder = tmp_path / name / "1-i1"
     assert (folder / "cpu.max").read_text() == "1000 20000"
     assert (folder / "memory.max").read_text() == str(64 * 2**20)
     assert (folder / "cpu.weight").read_text() == "10"
-    one.limit_cpu(None)
+    cgroup.limit_cpu(None)
     assert (folder / "cpu.max").read_text() == "max 100000"
     (folder / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
     (folder / "memory.events").write_text("low 0\noom_kill 2\n")
-    assert (one.cpu_used_s(), one.oom_kills()) == (2.5, 2)
+    assert (cgroup.cpu_used_s(), cgroup.oom_kills()) == (2.5, 2)
 
 
 def test_without_cgroups_there_is_no_limit_and_a_sentence_says_so(tmp_path: Path) -> None:
-    slices = CgroupManager("mark", tmp_path)
-    slices.startup()
-    assert "No limit on cpu and memory" in slices.why_not
-    one = slices.create("i1")
-    one.limit_cpu(0.1)
-    one.limit_memory(1)
-    one.watch(os.getpid())
-    assert one.cpu_used_s() > 0  # counted all the same, from /proc
-    assert one.memory_bytes() > 0
-    assert one.join_files == ()
+    cgroups = CgroupManager("mark", tmp_path)
+    cgroups.startup()
+    assert "No limit on cpu and memory" in cgroups.why_not
+    cgroup = cgroups.create("i1")
+    cgroup.limit_cpu(0.1)
+    cgroup.limit_memory(1)
+    cgroup.watch(os.getpid())
+    assert cgroup.cpu_used_s() > 0  # counted all the same, from /proc
+    assert cgroup.memory_bytes() > 0
+    assert cgroup.join_files == ()
 
 
 def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from loadtest.core.cloud_metrics import PREFIX
 from loadtest.core.errors import EmulatorError
-from loadtest.emulator import cgroups, rooms
+from loadtest.emulator import cgroups, folders
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
 from tests.conftest import ROOT, Until, lt, started
@@ -51,10 +51,10 @@ def leftovers(pids: list[int]) -> list[str]:
     slices = [
         group
         for place in places
-        for group in place.glob(rooms.PREFIX + "*")
-        if group.name.removeprefix(rooms.PREFIX) not in {room.mark for room in rooms.rooms()}
+        for group in place.glob(folders.PREFIX + "*")
+        if group.name.removeprefix(folders.PREFIX) not in {folder.mark for folder in folders.emulator_folders()}
     ]
-    left = [*(str(room.path) for room in rooms.dead_rooms()), *map(str, slices)]
+    left = [*(str(folder.path) for folder in folders.dead_folders()), *map(str, slices)]
     return [*found, *(path for path in left if path not in BEFORE)]
 
 

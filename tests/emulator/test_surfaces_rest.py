@@ -109,8 +109,8 @@ def test_a_changed_template_is_a_new_revision_that_serves(ask: Ask) -> None:
     assert shown["status"]["traffic"][0]["revisionName"] == "ml-00002-abc"
     listed = ask("GET", f"{BASE}/revisions?labelSelector=serving.knative.dev%2Fservice+%3D+ml").json()
     assert [each["metadata"]["name"] for each in listed["items"]] == ["ml-00002-abc", "ml-00001-abc"]
-    one = ask("GET", f"{BASE}/revisions/ml-00001-abc").json()
-    assert one["spec"]["containerConcurrency"] == 8
+    revision = ask("GET", f"{BASE}/revisions/ml-00001-abc").json()
+    assert revision["spec"]["containerConcurrency"] == 8
 
 
 def test_the_region_is_what_stands_before_the_host(ask: Ask) -> None:

@@ -439,14 +439,14 @@ def triton() -> FastAPI:
         if set(sent) != set(inputs):
             raise HTTPException(400, {"error": f"expected {len(inputs)} inputs but got {len(sent)} inputs"})
         for key, (kind, shape) in inputs.items():
-            one = sent[key]
+            tensor = sent[key]
             size = 1
-            for side in one["shape"]:
+            for side in tensor["shape"]:
                 size *= side
-            sides = zip(shape, one["shape"], strict=True)
-            if one["datatype"] != kind or any(want not in (-1, have) for want, have in sides):
+            sides = zip(shape, tensor["shape"], strict=True)
+            if tensor["datatype"] != kind or any(want not in (-1, have) for want, have in sides):
                 raise HTTPException(400, {"error": f"unexpected shape or datatype for input '{key}'"})
-            flat = _flat(one["data"])
+            flat = _flat(tensor["data"])
             if len(flat) != size or any(isinstance(each, str) != (kind == "BYTES") for each in flat):
                 raise HTTPException(400, {"error": f"unexpected data for input '{key}'"})
         return {"model_name": name, "model_version": version, "outputs": []}

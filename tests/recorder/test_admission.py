@@ -74,9 +74,9 @@ def test_anything_at_all_is_refused(data: object) -> None:
 
 
 def forged(**columns: list[int]) -> Frame:
-    one = replace(frame(rows=3), begun=9)
-    changed = {name: array(one.columns[name].typecode, values) for name, values in columns.items()}
-    return replace(one, columns={**one.columns, **changed})
+    sound = replace(frame(rows=3), begun=9)
+    changed = {name: array(sound.columns[name].typecode, values) for name, values in columns.items()}
+    return replace(sound, columns={**sound.columns, **changed})
 
 
 @pytest.mark.parametrize(

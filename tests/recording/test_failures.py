@@ -31,10 +31,16 @@ def test_each_endpoint_has_its_failures_and_their_share(tmp_path: Path) -> None:
         status=[500] * 27 + [200] * 973,
         error=["HTTP 500"] * 27 + [None] * 973,
     )
-    (one,) = found
-    assert (one.method, one.name, one.kind, one.status, one.message) == ("POST", "/rare", "http_error", 500, "HTTP 500")
-    assert (one.count, one.share) == (27, 0.27)
-    assert (one.first_s, one.last_s) == (0.0, pytest.approx(0.26))
+    (failure,) = found
+    assert (failure.method, failure.name, failure.kind, failure.status, failure.message) == (
+        "POST",
+        "/rare",
+        "http_error",
+        500,
+        "HTTP 500",
+    )
+    assert (failure.count, failure.share) == (27, 0.27)
+    assert (failure.first_s, failure.last_s) == (0.0, pytest.approx(0.26))
 
 
 def test_messages_that_differ_in_ids_share_a_line(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def any_frame(draw: st.DrawFn) -> Frame:
 
 @quick
 @given(any_frame())
-def test_a_frame_comes_back_as_it_was(one: Frame) -> None:
+def test_a_frame_comes_back_as_it_was(kept: Frame) -> None:
     """Decoding undoes encoding, whatever is in the columns."""
-    assert decode_frame(encode(one)) == one
+    assert decode_frame(encode(kept)) == kept
 
 
 @quick
@@ -154,6 +154,8 @@ def test_a_length_beyond_the_file_reserves_no_memory(tmp_path: Path) -> None:
 
 def test_half_a_character_in_an_error_loses_no_row() -> None:
     """A text that UTF-8 cannot hold (half of a pair, from a broken path) is kept with a mark in its place."""
-    one = frame(rows=1)
-    broken = Frame(one.worker, one.seq, one.rows, one.rows_before, (*one.strings, "\udcff.txt"), one.columns)
+    sound = frame(rows=1)
+    broken = Frame(
+        sound.worker, sound.seq, sound.rows, sound.rows_before, (*sound.strings, "\udcff.txt"), sound.columns
+    )
     assert decode_frame(encode(broken)).strings[-1] == "?.txt"

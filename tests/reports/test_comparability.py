@@ -11,7 +11,7 @@ from reports.analysis.comparability import differences
 from tests.reports.folders import plan, write_rows
 
 
-def told(path: Path, users: float, seconds: int = 100) -> Analysis:
+def analysed(path: Path, users: float, seconds: int = 100) -> Analysis:
     start = [float(at) for at in range(seconds)]
     record = {"scenario": plan((0, users), (seconds, users))}
     folder = write_rows(path, start_s=start, latency_us=[1000] * seconds, record=record)
@@ -25,12 +25,12 @@ def told(path: Path, users: float, seconds: int = 100) -> Analysis:
 def test_small_differences_of_users_and_length_do_not_matter(
     tmp_path: Path, users: float, seconds: int, unlike: set[str]
 ) -> None:
-    found = differences([told(tmp_path / "a", 300)], [told(tmp_path / "b", users, seconds)])
+    found = differences([analysed(tmp_path / "a", 300)], [analysed(tmp_path / "b", users, seconds)])
     assert {difference.what for difference in found} == unlike
     assert all(difference.matters for difference in found)
 
 
 def test_several_runs_of_a_side_that_are_unlike_say_so(tmp_path: Path) -> None:
-    side = [told(tmp_path / "a", 300), told(tmp_path / "b", 100)]
-    found = differences(side, [told(tmp_path / "c", 300)])
+    side = [analysed(tmp_path / "a", 300), analysed(tmp_path / "b", 100)]
+    found = differences(side, [analysed(tmp_path / "c", 300)])
     assert [(item.what, item.a, item.b) for item in found] == [("peak users", "100, 300", "300")]

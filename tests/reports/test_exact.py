@@ -50,7 +50,7 @@ def test_each_endpoint_has_the_percentiles_of_its_own_requests(tmp_path: Path) -
     folder = write_rows(tmp_path, latency_us=latency, name=names)
     series = read_series(folder, folder.read_run())
     _, endpoints = distributions(folder, series, [WHOLE])
-    medians = {one.name: found.at(0.5) for one, found in zip(series.endpoints, endpoints, strict=True)}
+    medians = {endpoint.name: found.at(0.5) for endpoint, found in zip(series.endpoints, endpoints, strict=True)}
     assert {name: median and median.value_ms for name, median in medians.items()} == {
         f"/{at}": pytest.approx(at + 0.01) for at in range(20)
     }

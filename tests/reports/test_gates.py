@@ -235,11 +235,11 @@ def test_no_text_of_a_run_becomes_a_command_of_github() -> None:
 def test_many_reasons_are_cut_where_github_would_drop_them() -> None:
     """GitHub shows ten annotations of a level and step: the last says how many are left out."""
     made = sample.report(sample.run())
-    one = Regression(
+    regression = Regression(
         text="p95=5%", a_name="a", b_name="b", scope="all", statistic="p95", margin_ratio=0.05, difference_ratio=0.5,
         low_ratio=0.4, high_ratio=0.6, verdict="missed", why="slower",
     )  # fmt: skip
-    lines = annotation_lines(made.model_copy(update={"regressions": [one] * 25})).splitlines()
+    lines = annotation_lines(made.model_copy(update={"regressions": [regression] * 25})).splitlines()
     assert len(lines) == MAX_ANNOTATIONS
     assert re.search(r"\d+ more reasons", lines[-1])
 

@@ -132,9 +132,9 @@ def test_a_timeout_is_a_bound_and_in_no_percentile() -> None:
 
 def test_a_changed_chart_script_is_refused_with_the_way_out() -> None:
     """The first carrier's digest no longer fits and the second is not installed."""
-    one = CARRIERS[0]
-    changed = Carrier(**{name: getattr(one, name) for name in one.__slots__} | {"script_sha256": "0" * 64})
-    absent = Carrier(**{name: getattr(one, name) for name in one.__slots__} | {"package": "no_such_package"})
+    carrier = CARRIERS[0]
+    changed = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"script_sha256": "0" * 64})
+    absent = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"package": "no_such_package"})
     with pytest.raises(UnusableError, match=r"not those of youplot==1\.0\.0.*no_such_package.*pip install youplot"):
         chart_script([changed, absent])
-    assert chart_script([changed, one]).version == one.version
+    assert chart_script([changed, carrier]).version == carrier.version

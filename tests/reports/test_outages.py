@@ -17,7 +17,7 @@ CALM = World(200, np.full(200, 20.0), service_ms=30, warm=3, cores=2, stuck=True
 ENDPOINTS = (("/predict", 0.85, 1.0), ("/rare", 0.15, 1.0))
 
 
-def told(path: Path, world: World) -> Analysis:
+def analysed(path: Path, world: World) -> Analysis:
     folder, _ = write(path / "run", Drawn("outage", world, ()), 1, Seen())
     return analyse(folder, folder.read_run())
 
@@ -40,7 +40,7 @@ def test_an_outage_of_six_seconds_is_found_in_time_and_named(
     world = replace(
         CALM, outages=(Outage(100, 6, how),), open_loop=open_loop, timeout_s=3.0 if how == "timeout" else 30
     )
-    found = told(tmp_path, world).outages
+    found = analysed(tmp_path, world).outages
     assert [item.kind for item in found] == [kind]
     assert abs(found[0].onset_s - 100) <= 1
     assert 105 <= found[0].end_s <= 110
@@ -49,19 +49,19 @@ def test_an_outage_of_six_seconds_is_found_in_time_and_named(
 
 def test_an_outage_of_one_rare_endpoint_names_it(tmp_path: Path) -> None:
     world = replace(CALM, endpoints=ENDPOINTS, outages=(Outage(100, 20, "503", endpoint=1),))
-    found = told(tmp_path, world).outages
+    found = analysed(tmp_path, world).outages
     assert [item.endpoints for item in found] == [["POST /rare"]]
 
 
 def test_an_outage_hides_no_spike_and_a_spike_hides_no_outage(tmp_path: Path) -> None:
     world = replace(CALM, outages=(Outage(80, 10, "503"),), slows=(Slow(120, 30, factor=6.0),))
-    found = told(tmp_path, world)
+    found = analysed(tmp_path, world)
     assert [outage.onset_s for outage in found.outages] == [80]
     assert [abs(spike.onset_s - 120) <= 3 for spike in found.spikes] == [True]
 
 
 def test_a_run_without_failures_has_no_outage(tmp_path: Path) -> None:
-    assert told(tmp_path, CALM).outages == ()
+    assert analysed(tmp_path, CALM).outages == ()
 
 
 def test_a_burst_beyond_max_instances_names_the_limit(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_burst_beyond_max_instances_names_the_limit(tmp_path: Path) -> None:
     world = replace(
         CALM, users=users, warm=2, scale_to=2, cores=1, concurrency=2, queue_limit=4, wait_ms=40, open_loop=True
     )
-    found = told(tmp_path, world)
+    found = analysed(tmp_path, world)
     assert [(outage.kind, outage.cause) for outage in found.outages] == [("status 429", Cause.REFUSED)]
     assert "--max-instances" in " ".join(found.outages[0].evidence)
     advice = {suggestion.option: suggestion for suggestion in found.advice}
@@ -80,7 +80,7 @@ def test_a_burst_beyond_max_instances_names_the_limit(tmp_path: Path) -> None:
 
 def test_a_run_that_was_overloaded_from_its_first_second_has_no_baseline_of_its_own(tmp_path: Path) -> None:
     world = replace(CALM, users=np.full(200, 150.0), warm=1, cores=1, scale_to=1, timeout_s=60.0)
-    found = told(tmp_path, world)
+    found = analysed(tmp_path, world)
     assert not found.baseline.known
     assert "queued throughout" in found.baseline.text
     assert [spike.cause for spike in found.spikes] == [Cause.SATURATION]

@@ -15,7 +15,7 @@ SCALING_S = (3.7, 24, 24.5, 25, 38, 38.5, 39, 68, 68, 68, 69, 69, 84, 84)
 """When the emulator of the first tries had each instance ready (notes of 2026)."""
 
 
-def told(path: Path, story: Story, seed: int = 1) -> Analysis:
+def analysed(path: Path, story: Story, seed: int = 1) -> Analysis:
     folder = simulate(path / "run", story, seed)
     return analyse(folder, folder.read_run())
 
@@ -31,7 +31,7 @@ def causes(analysis: Analysis) -> list[str]:
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.COLD_ZERO])
 def test_each_kind_of_event_is_found_in_time_and_named(tmp_path: Path, kind: Kind) -> None:
-    found = told(tmp_path, Story(events=[Event(kind, at_s=300, length_s=60)]))
+    found = analysed(tmp_path, Story(events=[Event(kind, at_s=300, length_s=60)]))
     assert causes(found) == [Cause.DEPENDENCY if kind is Kind.DEPENDENCY else kind.value]
     spike, explanation = found.spikes[0], found.spikes[0]
     assert abs(spike.onset_s - 300) <= 10
@@ -45,7 +45,7 @@ def test_each_kind_of_event_is_found_in_time_and_named(tmp_path: Path, kind: Kin
 
 
 def test_a_cold_start_from_zero_is_named(tmp_path: Path) -> None:
-    found = told(tmp_path, Story(events=[Event(Kind.COLD_ZERO, 0, 5, wait_s=4.5)]))
+    found = analysed(tmp_path, Story(events=[Event(Kind.COLD_ZERO, 0, 5, wait_s=4.5)]))
     assert causes(found) == [Cause.COLD_START]
     assert found.spikes[0].onset_s == 0
     assert found.warmup.first_answer_s == pytest.approx(4.5, abs=0.5)
@@ -54,14 +54,14 @@ def test_a_cold_start_from_zero_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("users", [5.0, 40.0])
 def test_a_quiet_run_has_no_spike(tmp_path: Path, seed: int, users: float) -> None:
-    assert causes(told(tmp_path, Story(users=users, drift=0.08, sigma=0.5), seed)) == []
+    assert causes(analysed(tmp_path, Story(users=users, drift=0.08, sigma=0.5), seed)) == []
 
 
 @pytest.mark.parametrize("gauge", ["none", "late"])
 @pytest.mark.parametrize("kind", [Kind.COLD_ADDED, Kind.SCALE_OUT, Kind.STUCK])
 def test_without_instance_data_nothing_is_claimed_of_instances(tmp_path: Path, kind: Kind, gauge: str) -> None:
     story = Story(events=[Event(kind, 300, 60)], headers=False, gauge=gauge)
-    for spike in told(tmp_path, story).spikes:
+    for spike in analysed(tmp_path, story).spikes:
         assert spike.cause in {Cause.SATURATION_UNSEEN, Cause.UNEXPLAINED, Cause.DEPENDENCY, Cause.ADDED_INSTANCE}
         assert spike.confidence == Confidence.LOW
         assert any("nstance data" in sentence for sentence in spike.evidence)
@@ -69,7 +69,7 @@ def test_without_instance_data_nothing_is_claimed_of_instances(tmp_path: Path, k
 
 @pytest.mark.parametrize("kind", [Kind.COLD_ADDED, Kind.SCALE_OUT, Kind.STUCK])
 def test_the_gauge_alone_names_the_cause_with_medium_confidence(tmp_path: Path, kind: Kind) -> None:
-    found = told(tmp_path, Story(events=[Event(kind, 300, 70)], headers=False))
+    found = analysed(tmp_path, Story(events=[Event(kind, 300, 70)], headers=False))
     assert causes(found) == [kind.value]
     low = kind is Kind.COLD_ADDED  # one sample a minute does not tell which requests a new instance answered
     assert found.spikes[0].confidence == (Confidence.LOW if low else Confidence.MEDIUM)
@@ -78,7 +78,7 @@ def test_the_gauge_alone_names_the_cause_with_medium_confidence(tmp_path: Path, 
 def test_a_saturated_generator_is_never_the_servers_spike(tmp_path: Path) -> None:
     # Demand is new and an instance is added, and yet: the worker's core was full.
     events = [Event(Kind.SCALE_OUT, 300, 60), Event(Kind.GENERATOR, 300, 60)]
-    assert causes(told(tmp_path, Story(events=events))) == [Cause.GENERATOR]
+    assert causes(analysed(tmp_path, Story(events=events))) == [Cause.GENERATOR]
 
 
 def test_the_story_of_a_scaled_ramp_is_a_cold_start_and_then_saturation(tmp_path: Path) -> None:

@@ -119,8 +119,8 @@ def test_a_changed_rule_changes_the_sentence(
 
 def test_no_sentence_of_the_render_room_holds_a_number_of_a_rule() -> None:
     """The numbers that used to be typed again: ±5 %, 1.3 ×, 1.15 ×, 50 ms."""
-    room = Path(sentences.__file__).parent
-    for path in [*room.rglob("*.py"), *room.rglob("*.j2")]:
+    package = Path(sentences.__file__).parent
+    for path in [*package.rglob("*.py"), *package.rglob("*.j2")]:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"±5|1\.3 ×|1\.15|\b50 ms|± ?5 %", text), path
 

@@ -175,7 +175,7 @@ def test_examples_are_bounded_and_counts_are_not(environment: Environment) -> No
         assert checker.look(b"h", b"b", 200, b'{"a":%d}' % n, None) is not None
     assert checker.checked == [50]
     assert len(checker.examples) == MAX_EXAMPLES
-    assert all(len(one.expected) <= 2_000 for one in checker.examples)
+    assert all(len(example.expected) <= 2_000 for example in checker.examples)
 
 
 @settings(max_examples=50, deadline=None)

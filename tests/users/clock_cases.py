@@ -34,13 +34,13 @@ def test_nobody_wakes_before_its_moment_and_all_do_in_their_order(ticking: Clock
     woken: list[tuple[float, float]] = []
     entered_s: list[float] = []
 
-    def one(number: int) -> None:
+    def waiter(number: int) -> None:
         due_s = begin_s + (number * 377 % 500) * 1e-4
         entered_s.append(time.perf_counter())
         ticking.wait_until(due_s)
         woken.append((due_s, time.perf_counter()))
 
-    gevent.joinall([gevent.spawn(one, number) for number in range(1000)], timeout=20, raise_error=True)
+    gevent.joinall([gevent.spawn(waiter, number) for number in range(1000)], timeout=20, raise_error=True)
     assert len(woken) == 1000
     woken = [(due_s, at_s) for due_s, at_s in woken if due_s > max(entered_s) + 0.001]  # who was not late to wait
     assert all(at_s >= due_s - 1e-6 for due_s, at_s in woken)
@@ -52,14 +52,14 @@ def test_a_killed_greenlet_is_forgotten_and_the_others_wake(ticking: Clock) -> N
     begin_s, woken = time.perf_counter(), []
     victims = [gevent.spawn(ticking.wait_until, begin_s + 0.01 * number) for number in (1, 2, 3)]
 
-    def one() -> None:
+    def waiter() -> None:
         ticking.wait_until(begin_s + 0.015)
         victims[1].kill(block=False)
         woken.append(1)
         ticking.wait_until(begin_s + 0.04)
         woken.append(2)
 
-    other = gevent.spawn(one)
+    other = gevent.spawn(waiter)
     gevent.sleep(0)
     victims[0].kill()
     other.join(timeout=20)
@@ -93,13 +93,13 @@ def test_an_earlier_moment_that_comes_later_is_kept(ticking: Clock) -> None:
     begin_s = time.perf_counter()
     order: list[str] = []
 
-    def one(name: str, wait_s: float) -> None:
+    def waiter(name: str, wait_s: float) -> None:
         ticking.wait_until(begin_s + wait_s)
         order.append(name)
 
-    late = gevent.spawn(one, "late", 0.06)
+    late = gevent.spawn(waiter, "late", 0.06)
     gevent.sleep(0.002)
-    early = gevent.spawn(one, "early", 0.02)
+    early = gevent.spawn(waiter, "early", 0.02)
     gevent.joinall([late, early], timeout=20, raise_error=True)
     assert order == ["early", "late"]
 
@@ -144,11 +144,11 @@ class Stage:
         self.clock = Clock(make_timer=lambda: self.timer, now=lambda: self.now_s)
 
     def wait(self, due_s: float) -> gevent.Greenlet:
-        def one() -> None:
+        def waiter() -> None:
             self.clock.wait_until(due_s)
             self.woken_at_s.append((due_s, self.now_s))
 
-        greenlet = gevent.spawn(one)
+        greenlet = gevent.spawn(waiter)
         gevent.sleep(0)
         return greenlet
 

@@ -44,7 +44,7 @@ def test_places_that_users_leave_are_taken_again_lowest_first() -> None:
     for gone in (twins[4], twins[1]):
         place.leave("Reader", gone)
     again = [place.join("Reader") for _ in range(2)]
-    assert [(one.number, one.side) for one in again] == [(1, twins[1].side), (4, twins[4].side)]
+    assert [(user.number, user.side) for user in again] == [(1, twins[1].side), (4, twins[4].side)]
     assert again[0].pair is twins[0].pair
 
 

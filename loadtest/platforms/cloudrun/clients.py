@@ -127,7 +127,7 @@ class Clients:
 
 
 def _token_of(port: int) -> str | None:
-    from ...emulator.rooms import TOKEN_FILE_VARIABLE, token_of
+    from ...emulator.folders import TOKEN_FILE_VARIABLE, token_of
 
     try:
         return token_of(port)

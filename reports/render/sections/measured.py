@@ -77,14 +77,14 @@ def _requests(run: RunSummary) -> str:
     return ", ".join([f"{f.count(run.totals.requests)} recorded", f"{f.count(run.totals.ok)} successful", *kinds])
 
 
-def _data_file(one: DataFile) -> str:
+def _data_file(file: DataFile) -> str:
     """Return how many rows of a file were sent; what a lost worker had taken along is bounded, not known."""
-    rows = f"{f.plural(one.rows, 'row')} of {one.name}"
-    if not one.not_sent_at_most:
+    rows = f"{f.plural(file.rows, 'row')} of {file.name}"
+    if not file.not_sent_at_most:
         return f"{rows}: each sent once"
-    if one.not_sent_at_most == one.rows:
+    if file.not_sent_at_most == file.rows:
         return f"{rows}: each to be sent once; perhaps none was sent"
-    return f"{rows}: each sent once; at most {f.count(one.not_sent_at_most)} not sent"
+    return f"{rows}: each sent once; at most {f.count(file.not_sent_at_most)} not sent"
 
 
 def _generator(run: RunSummary) -> Cell:

@@ -30,12 +30,12 @@ def capacity(report: Report) -> Section:
     return Section("capacity", "Capacity", tuple(blocks), nav="Capacity")
 
 
-def _advice_cells(one: Suggestion) -> tuple[Cell, ...]:
+def _advice_cells(advice: Suggestion) -> tuple[Cell, ...]:
     return (
-        Cell(f"{one.option} {one.value}", code=True),
-        Cell(one.why),
-        Cell(one.arithmetic, small=tuple(one.assumptions)),
-        Cell(one.cost or f.ABSENT),
+        Cell(f"{advice.option} {advice.value}", code=True),
+        Cell(advice.why),
+        Cell(advice.arithmetic, small=tuple(advice.assumptions)),
+        Cell(advice.cost or f.ABSENT),
     )
 
 

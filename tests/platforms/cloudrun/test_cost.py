@@ -75,8 +75,8 @@ def test_what_is_assumed_is_called_assumed() -> None:
 
 
 def test_concurrency_one_scales_by_concurrency() -> None:
-    one = Limits(cpu=8, memory_mib=512, concurrency=1, max_instances=100)
-    cost = estimate(Load(plan=STEADY, duration_s=10, service_s=0.024), one)
+    limits = Limits(cpu=8, memory_mib=512, concurrency=1, max_instances=100)
+    cost = estimate(Load(plan=STEADY, duration_s=10, service_s=0.024), limits)
     assert cost.most_instances == 12  # by concurrency 300 × 0.024 / (0.60 × 1); by CPU 1.5, hence 2
 
 

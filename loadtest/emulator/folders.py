@@ -73,7 +73,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class EmulatorFolder:
     """The folder of one emulator. `owner` is None when it was killed before it could write its name."""
 
     path: Path
@@ -81,16 +81,16 @@ class Room:
     mark: str
 
     @classmethod
-    def make(cls) -> Room:
+    def make(cls) -> EmulatorFolder:
         """Make the folder of this process's emulator."""
         base = Path(tempfile.gettempdir())
         if len(os.fsencode(base)) > _LONGEST - 24:
             base = Path("/tmp")
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        room = cls(path, Owner.of(), secrets.token_hex(16))
-        assert room.owner is not None
-        private_write(path / _OWNER, json.dumps({**asdict(room.owner), "mark": room.mark}))
-        return room
+        folder = cls(path, Owner.of(), secrets.token_hex(16))
+        assert folder.owner is not None
+        private_write(path / _OWNER, json.dumps({**asdict(folder.owner), "mark": folder.mark}))
+        return folder
 
     def publish(self, *, port: int, token: str) -> Path:
         """Leave the API port's access token for this user's clients; return the file."""
@@ -111,7 +111,7 @@ def private_write(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def rooms() -> list[Room]:
+def emulator_folders() -> list[EmulatorFolder]:
     """Return every emulator's folder that only this user can have created."""
     found = []
     for base in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))):
@@ -121,17 +121,21 @@ def rooms() -> list[Room]:
             try:
                 record = json.loads((path / _OWNER).read_text())
                 mark = str(record.pop("mark"))
-                found.append(Room(path, Owner(**record), mark))
+                found.append(EmulatorFolder(path, Owner(**record), mark))
             except FileNotFoundError:
-                found.append(Room(path, None, ""))
+                found.append(EmulatorFolder(path, None, ""))
             except (OSError, ValueError, TypeError, KeyError, AttributeError):
                 continue  # not of our making, or of another version
     return found
 
 
-def dead_rooms() -> list[Room]:
+def dead_folders() -> list[EmulatorFolder]:
     """Return the folders whose emulator is gone."""
-    return [room for room in rooms() if not (room.owner.may_live if room.owner else _is_young(room.path))]
+    return [
+        folder
+        for folder in emulator_folders()
+        if not (folder.owner.may_live if folder.owner else _is_young(folder.path))
+    ]
 
 
 def token_of(port: int) -> str | None:
@@ -144,11 +148,11 @@ def token_of(port: int) -> str | None:
     named = os.environ.get(TOKEN_FILE_VARIABLE)
     if named:
         return Path(named).read_text(encoding="utf-8").strip()
-    for room in rooms():
-        if room.owner is not None and room.owner.may_live:
+    for folder in emulator_folders():
+        if folder.owner is not None and folder.owner.may_live:
             with contextlib.suppress(OSError, ValueError):
-                if int((room.path / _PORT).read_text()) == port:
-                    return (room.path / _TOKEN).read_text().strip()
+                if int((folder.path / _PORT).read_text()) == port:
+                    return (folder.path / _TOKEN).read_text().strip()
     return None
 
 

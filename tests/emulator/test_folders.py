@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtest.emulator import rooms
+from loadtest.emulator import folders
+from loadtest.emulator.folders import MARK_VARIABLE, EmulatorFolder, Owner, dead_folders, end_marked, token_of
 from loadtest.emulator.leftovers import sweep
-from loadtest.emulator.rooms import MARK_VARIABLE, Owner, Room, dead_rooms, end_marked, token_of
 
 Sleeper = subprocess.Popen[bytes]
 
@@ -27,7 +27,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for temporary files of its own, short enough for sockets."""
     path = Path(tempfile.mkdtemp(prefix="r-"))
     monkeypatch.setattr(tempfile, "tempdir", str(path))
-    monkeypatch.delenv(rooms.TOKEN_FILE_VARIABLE, raising=False)
+    monkeypatch.delenv(folders.TOKEN_FILE_VARIABLE, raising=False)
     return path
 
 
@@ -40,15 +40,15 @@ def sleeper() -> Iterator[Sleeper]:
     process.wait()
 
 
-def of_the_dead(room: Room) -> None:
-    """Let a room look as if its owner were gone: another process had its id, earlier in this boot."""
-    assert room.owner is not None
-    gone = replace(room.owner, started=room.owner.started - 1)
-    (room.path / "owner.json").write_text(json.dumps({**asdict(gone), "mark": room.mark}))
+def of_the_dead(folder: EmulatorFolder) -> None:
+    """Let a folder look as if its owner were gone: another process had its id, earlier in this boot."""
+    assert folder.owner is not None
+    gone = replace(folder.owner, started=folder.owner.started - 1)
+    (folder.path / "owner.json").write_text(json.dumps({**asdict(gone), "mark": folder.mark}))
 
 
 def test_a_folder_is_private_and_two_are_never_the_same() -> None:
-    first, second = Room.make(), Room.make()
+    first, second = EmulatorFolder.make(), EmulatorFolder.make()
     assert first.path != second.path
     assert first.mark != second.mark
     assert first.path.stat().st_mode & 0o777 == 0o700
@@ -57,16 +57,16 @@ def test_a_folder_is_private_and_two_are_never_the_same() -> None:
 
 
 def test_the_token_is_found_by_the_port_while_the_emulator_lives() -> None:
-    room = Room.make()
-    room.publish(port=4711, token="its token")
+    folder = EmulatorFolder.make()
+    folder.publish(port=4711, token="its token")
     assert (token_of(4711), token_of(4712)) == ("its token", None)
-    of_the_dead(room)
+    of_the_dead(folder)
     assert token_of(4711) is None
 
 
 def test_a_file_that_the_environment_names_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "token").write_text("named\n")
-    monkeypatch.setenv(rooms.TOKEN_FILE_VARIABLE, str(tmp_path / "token"))
+    monkeypatch.setenv(folders.TOKEN_FILE_VARIABLE, str(tmp_path / "token"))
     assert token_of(1) == "named"
 
 
@@ -81,45 +81,45 @@ def test_the_old_squatted_place_does_not_matter(base: Path, sleeper: Sleeper) ->
 
 
 def test_a_folder_that_others_may_write_or_a_link_is_not_believed(base: Path, sleeper: Sleeper) -> None:
-    room = Room.make()
-    of_the_dead(room)
-    room.path.chmod(0o777)
-    (base / "lt-emulator-link").symlink_to(room.path)
-    assert dead_rooms() == []
-    room.publish(port=4711, token="a stranger's")
+    folder = EmulatorFolder.make()
+    of_the_dead(folder)
+    folder.path.chmod(0o777)
+    (base / "lt-emulator-link").symlink_to(folder.path)
+    assert dead_folders() == []
+    folder.publish(port=4711, token="a stranger's")
     assert token_of(4711) is None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can make another user's folder")
 def test_another_user_s_folder_is_not_believed_by_root(sleeper: Sleeper) -> None:
-    room = Room.make()
-    of_the_dead(room)
-    os.chown(room.path, 65534, 65534)
-    assert dead_rooms() == []
+    folder = EmulatorFolder.make()
+    of_the_dead(folder)
+    os.chown(folder.path, 65534, 65534)
+    assert dead_folders() == []
     assert sweep() == []
-    assert room.path.exists()
+    assert folder.path.exists()
 
 
 def test_sweeping_ends_what_carries_the_mark_and_nothing_else(sleeper: Sleeper) -> None:
-    room, other = Room.make(), Room.make()
+    folder, other = EmulatorFolder.make(), EmulatorFolder.make()
     mine = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)"],
-        env={**os.environ, MARK_VARIABLE: room.mark},
+        env={**os.environ, MARK_VARIABLE: folder.mark},
         start_new_session=True,
     )
-    of_the_dead(room)
+    of_the_dead(folder)
     found = sweep()
     assert mine.wait(10) == -signal.SIGKILL
     assert any(str(mine.pid) in sentence for sentence in found)
-    assert not room.path.exists()
+    assert not folder.path.exists()
     assert other.path.exists()
     assert sleeper.poll() is None
 
 
 def test_a_mark_that_says_nothing_ends_nobody(sleeper: Sleeper) -> None:
     assert end_marked("") == []
-    room = Room.make()
-    (room.path / "owner.json").write_text(json.dumps({**asdict(Owner.of()), "started": 1, "mark": ""}))
+    folder = EmulatorFolder.make()
+    (folder.path / "owner.json").write_text(json.dumps({**asdict(Owner.of()), "started": 1, "mark": ""}))
     sweep()
     assert sleeper.poll() is None
 
