@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path:
-    del sys.path[0]  # this file's folder, with our `http`, `core`, `cli`: before anything else is imported
+    del sys.path[0]  # remove this file's folder (with our `http`, `core`, `cli`) before anything else is imported
 
 import importlib.util
 import os
@@ -28,11 +28,11 @@ HERE = Path(__file__).resolve().parent
 SCENARIOS = HERE.parent / "scenarios"
 NAME, ALIAS = "loadtest", "_lt_loadtest"
 FETCH_S = 300
-"""How long a worker waits for its master's scenario, as Locust's own do."""
+"""How long a worker waits for the master's scenario; Locust's own workers wait as long."""
 
 
 def main() -> None:
-    """Load the package, then run what the arguments say."""
+    """Load the package, then run what the arguments name."""
     arguments = sys.argv[1:]
     tool = arguments.pop(0)[1:] if arguments and arguments[0].startswith(".") else "recorder.locust_process"
     if locustfile_in(arguments) == "-":
@@ -58,9 +58,9 @@ def locustfile_in(arguments: list[str]) -> str | None:
 
 
 def with_fetched_scenario(arguments: list[str]) -> list[str]:
-    """Return a worker's arguments with the scenario of its master in place of `-f -`; ends the process without one.
+    """Return a worker's arguments with the master's scenario in place of `-f -`; end the process if there is none.
 
-    Locust would take the one file without the modules beside it, and write it to a name in /tmp that all may foresee.
+    Locust would send the one file without the modules beside it, and write it to a predictable name in /tmp.
     """
     import argparse
     import shutil
@@ -89,10 +89,10 @@ def with_fetched_scenario(arguments: list[str]) -> list[str]:
 
 
 def claim_name(locustfile: Path | None) -> str:
-    """Load this package and return its name: `loadtest`, or `_lt_loadtest` where the user's own has that name.
+    """Load this package and return its name: `loadtest`, or `_lt_loadtest` if the user has a package of that name.
 
-    A folder `loadtest` without `__init__.py` is no package of its own: its modules are added to ours, as Python would
-    find both, unless one of them has the name of one of ours. A bundled scenario gets our packages whatever lies about.
+    A user's folder `loadtest` without `__init__.py` is a namespace package: its modules are added to ours, as Python
+    would find both, unless one of them has the name of one of ours. A bundled scenario always gets our packages.
     """
     if locustfile is not None and locustfile.resolve().is_relative_to(SCENARIOS):
         _load("scenarios", SCENARIOS)
@@ -113,13 +113,13 @@ def claim_name(locustfile: Path | None) -> str:
 
 
 def _step_aside(portions: list[str]) -> str:
-    """Load this package as `_lt_loadtest`, and keep what may be installed of it from answering for `loadtest` too.
+    """Load this package as `_lt_loadtest`, and prevent an installed copy from being imported as `loadtest`.
 
-    A second copy of ours would run users that the recorder of the first does not know.
+    A second copy of our package would run users that the first copy's recorder does not know.
 
     Args:
-        portions: the folders of a `loadtest` of the user's own that is no regular package, which an installed one
-            would go before.
+        portions: the folders of the user's `loadtest` if it is a namespace package; Python would prefer an installed
+            regular package.
     """
     sys.meta_path.insert(0, _TheirsAlone())
     if portions:
@@ -131,7 +131,7 @@ def _step_aside(portions: list[str]) -> str:
 
 
 class _TheirsAlone:
-    """Finds the modules of the user's own `loadtest`, and none of ours."""
+    """Finds the modules of the user's `loadtest`, but none of ours."""
 
     @staticmethod
     def find_spec(fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

@@ -1,1 +1,1 @@
-"""Be a local Cloud Run: HAProxy before real processes, an autoscaler, Google's own API surfaces."""
+"""Run a local Cloud Run: HAProxy in front of real processes, an autoscaler, and Google's own APIs."""

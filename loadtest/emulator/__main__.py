@@ -1,7 +1,7 @@
-"""Run one emulator as a process of its own: `python -m loadtest.emulator`, driven through its stdin and stdout.
+"""Run one emulator as a separate process, `python -m loadtest.emulator`, controlled through its stdin and stdout.
 
-One line of JSON comes in (`handle.EmulatorConfig`); one goes out once the service is READY or FAILED
-(`handle.StartResult`); events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so that nothing is
+It reads one line of JSON (`handle.EmulatorConfig`), and writes one once the service is READY or FAILED
+(`handle.StartResult`). Events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so that nothing is
 left behind when the parent process ends in any way. A second signal ends the emulator at once.
 """
 
@@ -22,7 +22,7 @@ from .running import running_emulator
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Serve until a signal or the end of stdin, which also brings the configuration. There are no arguments."""
+    """Read the configuration from stdin, and serve until a signal or the end of stdin. There are no arguments."""
     del arguments
     config = EmulatorConfig.from_json(sys.stdin.readline())
     try:

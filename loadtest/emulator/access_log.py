@@ -10,21 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PIPE_BYTES = 1024 * 1024
-"""Room for about 25,000 unread lines; an unprivileged process cannot get more."""
+"""Size of the pipe: about 25,000 unread lines. An unprivileged process cannot get more."""
 
 _F_SETPIPE_SZ = 1031  # fcntl.h; Linux only
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One request that ended.
+    """A completed request.
 
     Attributes:
-        status: the status code sent to the client; 0 when the client left before one was sent.
-        slot: of the instance that served it; None when it reached no instance (429, or the client left before).
-        pending_ms: in the queue.
-        total_ms: from the request's first byte to the answer's last.
-        in_flight: of that instance when it ended, itself not counted.
+        status: the status code sent to the client; 0 if the client left before.
+        slot: the slot of the instance that served it; None if it reached no instance (429, or the client left before).
+        pending_ms: time in the queue.
+        total_ms: time from the request's first byte to the answer's last byte.
+        in_flight: other requests in flight at that instance when it ended.
     """
 
     status: int
@@ -35,7 +35,7 @@ class Answered:
 
 
 def parse_line(line: str) -> Answered | None:
-    """Return the request that a line of our log format describes; None for HAProxy's own notices."""
+    """Parse a line of our log format; None for HAProxy's own notices."""
     fields = line.split()
     if len(fields) != 6 or not fields[3].lstrip("-+").isdigit():
         return None
@@ -51,7 +51,7 @@ def parse_line(line: str) -> Answered | None:
 
 
 class AccessLog:
-    """The pipe and its reader; `note` is called with each request, in the order of their ends."""
+    """The pipe and its reader, which calls `note` with each completed request in order."""
 
     def __init__(self, note: Callable[[Answered], None]) -> None:
         self._note = note
@@ -66,7 +66,7 @@ class AccessLog:
         asyncio.get_running_loop().add_reader(self._read_fd, self.read)
 
     def read(self) -> None:
-        """Pass on every line that has arrived."""
+        """Handle every line that has arrived."""
         while True:
             try:
                 chunk = os.read(self._read_fd, PIPE_BYTES)
@@ -81,7 +81,7 @@ class AccessLog:
                     self._note(answered)
 
     def shutdown(self) -> None:
-        """Pass on the remaining lines and close the pipe."""
+        """Handle the remaining lines and close the pipe."""
         asyncio.get_running_loop().remove_reader(self._read_fd)
         self.read()
         os.close(self._read_fd)

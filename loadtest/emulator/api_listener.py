@@ -1,4 +1,4 @@
-"""Listen on one local port: route HTTP/2 to gRPC and HTTP/1 to REST, once the request has passed the access rules."""
+"""Listen on one local port, check the access rules, and route HTTP/2 to gRPC and HTTP/1 to REST."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .google_api import grpc_server, knative
 from .google_api.policies import Policies
 from .state import state_of
 
-_PREFACE = b"PRI"  # RFC 9113, 3.4: every HTTP/2 connection begins with it, and no HTTP/1 request does
+_PREFACE = b"PRI"  # RFC 9113, 3.4: every HTTP/2 connection begins with this, and no HTTP/1 request does
 _FIRST_BYTES_S = 10.0
 _DRAIN_S = 1.0
 STATE_PATH = "/state"
@@ -37,7 +37,7 @@ ANSWER_HEADERS = (
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the signals are the emulator's."""
+    """A uvicorn server without signal handlers, because the emulator handles signals itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,7 +71,7 @@ def _with_headers(send: Send) -> Send:
     async def sending(message: object) -> None:
         if isinstance(message, dict) and message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", []), *ANSWER_HEADERS]
-        await send(message)  # type: ignore[arg-type]  # passed on as it came
+        await send(message)  # type: ignore[arg-type]  # passed on unchanged
 
     return sending
 
@@ -80,8 +80,8 @@ class ApiListener:
     """The port and the two servers behind it, which listen on unix sockets in `directory`.
 
     Attributes:
-        port: on 127.0.0.1; 0 before `startup`.
-        access: the rules for requests; its secret is the access token of this start.
+        port: the port on 127.0.0.1; 0 before `startup`.
+        access: the access rules; their secret is the access token of this start.
     """
 
     def __init__(self, emulator: LocalCloudRun, directory: Path) -> None:
@@ -125,7 +125,7 @@ class ApiListener:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def shutdown(self) -> None:
-        """Close the port and stop both servers; also after an interrupted `startup`."""
+        """Close the port and stop both servers. Also works after an interrupted `startup`."""
         if self._listener is not None:
             self._listener.close()
         if self._http is not None:

@@ -1,6 +1,7 @@
 """Decide how many instances a revision needs.
 
-Pure: time and everything observed come in, a decision with its reason comes out; `revision.py` applies it.
+The code is pure: it takes the time and the observations and returns a decision with its reason. `revision.py` applies
+it.
 
 Two policies stand side by side. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance-
 autoscaling, read 2026): the larger of two drivers, each averaged over a minute and aimed at 60 %. How Cloud Run starts
@@ -23,12 +24,12 @@ WINDOW_S = 60.0
 PANIC_WINDOW_S = 6.0
 
 Driver = Literal["min", "cpu", "concurrency", "on demand", "max", "panic", "none"]
-_EPSILON = 1e-9  # so that 6 instances at exactly 60 % stay 6
+_EPSILON = 1e-9  # tolerance of rounding, so that 6 instances at exactly 60 % stay 6
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a revision was deployed with; `cpu` in vCPU of one instance."""
+    """The settings of a revision; `cpu` in vCPU per instance."""
 
     cpu: float
     concurrency: int
@@ -41,19 +42,19 @@ class Observed:
     """The inputs of a policy.
 
     Attributes:
-        limits: of the revision.
+        limits: the limits of the revision.
         starting: instances that are not ready yet.
         serving: instances that receive requests.
-        standby: instances that are kept warm without requests.
-        pending: requests that wait for an instance, now.
-        in_flight: requests at instances, now.
-        cpu_vcpu: CPU use of all instances together, averaged over the last minute, also over the part of it in which
-            there were fewer or none; None when the revision gets no traffic.
-        concurrency: requests at instances and waiting, averaged over the last minute.
+        standby: instances that are kept warm and get no requests.
+        pending: requests that wait for an instance.
+        in_flight: requests at instances.
+        cpu_vcpu: CPU use of all instances together, averaged over the whole last minute, even if there were fewer
+            instances in part of it; None if the revision gets no traffic.
+        concurrency: requests at instances or pending, averaged over the last minute.
         panic_concurrency: the same over the last 6 s.
-        last_request_ago_s: time since the last request; None: there was none.
-        panic_since_s: from the last decision.
-        panic_desired: from the last decision.
+        last_request_ago_s: time since the last request; None if there was none.
+        panic_since_s: from the last decision (Knative).
+        panic_desired: from the last decision (Knative).
     """
 
     limits: Limits
@@ -72,9 +73,9 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many instances are desired, by which driver, and the reason with its numbers.
+    """The desired number of instances, the driver that decided it, and the reason with its numbers.
 
-    `panic_since_s` and `panic_desired` are Knative's memory, to be handed back with the next observation.
+    `panic_since_s` and `panic_desired` are Knative's state; the next observation passes them back.
     """
 
     desired: int
@@ -88,22 +89,22 @@ class Policy(Protocol):
     """A way to decide.
 
     Attributes:
-        idle_s: how long it keeps an instance that has nothing to do.
+        idle_s: how long an idle instance is kept.
     """
 
     @property
     def idle_s(self) -> float: ...  # noqa: D102  # said above
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
-        """Return how many are desired now; `now_s` on a monotonic clock."""
+        """Decide how many instances are desired; `now_s` is on a monotonic clock."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CloudRun:
-    """Google Cloud Run: max(CPU driver, concurrency driver, on demand), between min and max instances.
+    """Cloud Run's policy: the largest of CPU driver, concurrency driver and on demand, between min and max instances.
 
-    A minute without any request wants the minimum, whatever an idle process burns.
+    After a minute without a request only the minimum is desired, even if idle processes use CPU.
     """
 
     cpu_target_ratio: float = cloud_run.TARGET_RATIO
@@ -111,8 +112,8 @@ class CloudRun:
     idle_s: float = cloud_run.IDLE_S
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
-        """Return how many are desired now."""
-        del now_s  # all windows are in what was observed
+        """Decide how many instances are desired."""
+        del now_s  # all windows are part of the observation
         limits = observed.limits
         desired: int = limits.min_instances
         driver: Driver = "min" if desired else "none"
@@ -140,10 +141,10 @@ class CloudRun:
 
 
 def needed_on_demand(observed: Observed) -> tuple[int, str]:
-    """Return how many instances the pending queue needs, and why; 0 when running and starting ones have room for it.
+    """Return how many new instances the pending queue needs, and why.
 
-    Our model: requests that find no free place now or on a starting (or standby) instance get instances at once, one
-    for each `concurrency` of them.
+    Our model: requests that find no free place at a serving, starting or standby instance get new instances at once,
+    one per `concurrency` requests.
     """
     if not observed.pending:
         return 0, ""
@@ -174,7 +175,7 @@ class Knative:
     idle_s: float = cloud_run.KNATIVE_IDLE_S
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
-        """Return how many are desired now."""
+        """Decide how many instances are desired."""
         limits = observed.limits
         target = self.target_ratio * limits.concurrency
         ready = max(1, observed.serving)
@@ -210,14 +211,14 @@ class Knative:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """An instance that may go: its name, and since when it has had nothing to do."""
+    """An instance that may be stopped: its name and its idle time."""
 
     name: str
     idle_s: float
 
 
 def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[str]:
-    """Return the instances whose idle time is over, longest idle first, at most `may_go` of them."""
+    """Return at most `may_go` instances whose idle time is over, longest idle first."""
     over = sorted(
         (instance for instance in idle if instance.idle_s >= idle_limit_s), key=lambda instance: -instance.idle_s
     )
@@ -225,9 +226,9 @@ def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[s
 
 
 class Window:
-    """The average of a quantity over the last seconds, each value holding until the next.
+    """The average of a quantity over the last seconds. Each value holds until the next one.
 
-    Before the window is full the average is over what there is.
+    Before the window is full, the average covers the time so far.
     """
 
     def __init__(self, length_s: float) -> None:
@@ -235,7 +236,7 @@ class Window:
         self._values: deque[tuple[float, float]] = deque()
 
     def add(self, now_s: float, value: float) -> None:
-        """Take the value from `now_s` on."""
+        """Set the value from `now_s` on."""
         self._values.append((now_s, value))
         while len(self._values) > 1 and self._values[1][0] <= now_s - self._length_s:
             self._values.popleft()
@@ -261,7 +262,7 @@ class Peak:
         self._values: deque[tuple[float, int]] = deque()
 
     def add(self, now_s: float, value: int) -> int:
-        """Take one more value and return the largest."""
+        """Add a value and return the largest one."""
         while self._values and (self._values[0][0] <= now_s - self._length_s):
             self._values.popleft()
         while self._values and self._values[-1][1] <= value:

@@ -1,7 +1,7 @@
 """Limit the CPU and the memory of each instance through Linux cgroups, version 2 or 1.
 
-Source: kernel documentation, admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst, cgroup-v1/memory.rst. Where cgroups
-may not be written, instances run without limits and `CgroupManager.why_not` says so.
+Source: kernel documentation, admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst, cgroup-v1/memory.rst. If cgroups
+    cannot be written, instances run without limits and `CgroupManager.why_not` says why.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ def quota_us(cpu: float) -> tuple[int, int]:
 
 
 class Cgroup:
-    """The limits and the counters of one instance. Without cgroups: no limits, and counters from /proc."""
+    """The limits and the counters of one instance.
+
+    Without cgroups there are no limits, and the counters come from /proc.
+    """
 
     def __init__(self, directories: Mapping[str, Path], *, version: int) -> None:
         self._directories = directories
@@ -47,12 +50,12 @@ class Cgroup:
         return tuple(path / "cgroup.procs" for path in dict.fromkeys(self._directories.values()))
 
     def watch(self, pid: int) -> None:
-        """Take the counters from this process and its children where there is no cgroup."""
+        """Without a cgroup, take the counters from this process and its children."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process = psutil.Process(pid)
 
     def limit_memory(self, limit_bytes: int) -> None:
-        """Kill what needs more; swap does not help."""
+        """Set the memory limit. A process that needs more is killed; swap is off."""
         path = self._directories.get("memory")
         if path is None:
             return
@@ -64,7 +67,7 @@ class Cgroup:
             _try_write(path / "memory.memsw.limit_in_bytes", str(limit_bytes))
 
     def limit_cpu(self, cpu: float | None) -> None:
-        """Admit `cpu` vCPU; None: all there is."""
+        """Limit the CPU to `cpu` vCPU; None removes the limit."""
         path = self._directories.get("cpu")
         if path is None:
             return
@@ -72,12 +75,12 @@ class Cgroup:
         if self._version == 2:
             (path / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {period}")
         else:
-            (path / "cpu.cfs_quota_us").write_text("-1")  # first, or the kernel may refuse the pair in between
+            (path / "cpu.cfs_quota_us").write_text("-1")  # first, or the kernel may refuse the pair
             (path / "cpu.cfs_period_us").write_text(str(period))
             (path / "cpu.cfs_quota_us").write_text(str(quota))
 
     def weigh(self, what: str) -> None:
-        """Let a `starting` instance leave the CPU to the `serving` ones."""
+        """Set the CPU weight: a `starting` instance yields to the `serving` ones."""
         path = self._directories.get("cpu")
         if path is not None:
             weight, shares = _CPU_WEIGHT[what]
@@ -122,7 +125,7 @@ class Cgroup:
             return 0
 
     def remove(self) -> None:
-        """Kill whatever is left inside and remove it."""
+        """Kill the remaining processes and remove the cgroup."""
         for path in dict.fromkeys(self._directories.values()):
             _remove(path)
 
@@ -134,7 +137,7 @@ class CgroupManager:
     """The cgroups of one emulator's instances.
 
     Attributes:
-        why_not: what is not limited and why, as a sentence; "" when CPU and memory are.
+        why_not: a sentence that says what is not limited and why; "" if CPU and memory are limited.
     """
 
     def __init__(self, mark: str, root: Path = CGROUP_ROOT) -> None:
@@ -146,7 +149,7 @@ class CgroupManager:
         self._made = 0
 
     def startup(self) -> None:
-        """Find out which cgroups can be written, and make a parent for the instances' in each, named by the mark."""
+        """Find the writable cgroups, and create a parent cgroup, named by the mark, in each."""
         name = PREFIX + self._mark
         problems = []
         for version, bases in candidates(self._root):
@@ -162,7 +165,10 @@ class CgroupManager:
             self.why_not = f"No limit on {' and '.join(missing)}: {why}. Run as root, or in a delegated cgroup."
 
     def create(self, name: str) -> Cgroup:
-        """Return a new cgroup without limits. Numbered, for two services may have revisions of the same name."""
+        """Return a new cgroup without limits.
+
+        Its name has a number, because two services may have revisions of the same name.
+        """
         self._made += 1
         directories = {}
         for controller, parent in self._parents.items():
@@ -171,19 +177,20 @@ class CgroupManager:
         return Cgroup(directories, version=self._version)
 
     def shutdown(self) -> None:
-        """Remove every cgroup with what is inside."""
+        """Remove all cgroups and end the processes in them."""
         for parent in dict.fromkeys(self._parents.values()):
             _remove_tree(parent)
         self._parents = {}
 
 
 def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
-    """Return where cgroups could be made: (version, controller → folders to try, best first)."""
+    """Return where cgroups can be created: (version, controller → folders to try, best first)."""
     found: list[tuple[int, dict[str, list[Path]]]] = []
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Only leaves may hold processes: so beside our own cgroup, or at the top if that rule does not apply.
+            # Only leaf cgroups may hold processes, so the new one goes beside our own, or at the top if that rule does
+            # not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}
@@ -193,7 +200,7 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
 
 
 def remove_marked(mark: str, root: Path = CGROUP_ROOT) -> list[Path]:
-    """Remove the cgroups of the emulator with this mark, with what is inside; return the ones that were there."""
+    """Remove the cgroups of the emulator with this mark and end the processes in them; return their paths."""
     found = []
     for place in sorted({place for _, bases in candidates(root) for tries in bases.values() for place in tries}):
         parent = place / (PREFIX + mark)
@@ -209,7 +216,7 @@ def _make_parents(version: int, bases: Mapping[str, list[Path]], name: str) -> d
         for controller, (base, *_) in bases.items():
             made[controller] = base / name
             made[controller].mkdir(exist_ok=True)
-        (made["cpu"] / "cpu.shares").write_text("2048")  # all instances together, against all else on the machine
+        (made["cpu"] / "cpu.shares").write_text("2048")  # all instances together, against the rest of the machine
         return made
     for base in bases["cpu"]:
         parent = base / name

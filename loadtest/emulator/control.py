@@ -39,7 +39,7 @@ KEEP_EVENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event for the log: when (Unix time), and what."""
+    """An event for the log: its Unix time and its text."""
 
     number: int
     at_s: float
@@ -47,7 +47,10 @@ class Event:
 
 
 class LocalCloudRun:
-    """`loadtest.emulator.model.Emulator` with real processes. `startup`, use, `shutdown`; all in one event loop."""
+    """`loadtest.emulator.model.Emulator` with real processes.
+
+    Call `startup`, use it, call `shutdown`; all in one event loop.
+    """
 
     def __init__(
         self, options: EmulatorOptions | None = None, *, on_event: Callable[[Event], None] | None = None
@@ -68,10 +71,10 @@ class LocalCloudRun:
         self._folder: EmulatorFolder | None = None
 
     def startup(self) -> None:
-        """Clean up what dead emulators left, and get ready to deploy.
+        """Clean up after dead emulators, and prepare to deploy.
 
         Raises:
-            EmulatorError: there is no HAProxy.
+            EmulatorError: HAProxy was not found.
         """
         haproxy = find_haproxy()
         for sentence in sweep():
@@ -97,7 +100,7 @@ class LocalCloudRun:
             self.log_event(self.not_limited)
 
     async def shutdown(self) -> None:
-        """Stop everything and leave nothing behind; also after a `startup` that was cut short."""
+        """Stop everything and clean up. Also works after an interrupted `startup`."""
         for key in list(self._services):
             self.delete_service(key)
         await asyncio.gather(*self._deleting.values(), return_exceptions=True)
@@ -109,13 +112,13 @@ class LocalCloudRun:
 
     @property
     def folder(self) -> EmulatorFolder:
-        """Its folder; gone after `shutdown`."""
+        """The emulator's folder; `shutdown` removes it."""
         if self._folder is None:
             raise RuntimeError("startup() was not called")
         return self._folder
 
     def log_event(self, text: str) -> None:
-        """Note something worth a line."""
+        """Add an event to the log."""
         self._event_count += 1
         event = Event(self._event_count, time.time(), text)
         self.events.append(event)
@@ -123,7 +126,7 @@ class LocalCloudRun:
             self._on_event(event)
 
     def permit_command(self, template: RevisionTemplate) -> None:
-        """Allow services to run this template's command from now on, like the one given at the start."""
+        """Allow services to run the command of this template, in addition to the one given at the start."""
         self._commands.add(self._argv(template))
 
     def _argv(self, template: RevisionTemplate) -> tuple[str, ...]:
@@ -245,7 +248,7 @@ class LocalCloudRun:
     # -- for the state page ------------------------------------------------------------------------------------------
 
     def find(self, key: ServiceKey) -> Service:
-        """Return the service itself.
+        """Return the service object.
 
         Raises:
             ServiceNotFoundError: there is none.
@@ -256,7 +259,7 @@ class LocalCloudRun:
             raise ServiceNotFoundError(f"There is no service {key.name} in {key.project}/{key.location}.") from None
 
     def all(self) -> Sequence[Service]:
-        """Return the services themselves, by key."""
+        """Return the service objects by key."""
         return [self._services[key] for key in sorted(self._services)]
 
     async def _delete(self, service: Service) -> None:

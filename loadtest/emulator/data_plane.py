@@ -13,7 +13,7 @@ from .queue_holder import QueueHolder
 
 
 class DataPlane:
-    """The path of requests to the instances; open once `startup` has returned.
+    """The path of requests to the instances; it is open when `startup` returns.
 
     Args:
         options: its settings.
@@ -36,7 +36,7 @@ class DataPlane:
         self._haproxy = HAProxy(options, binary=binary, supervisor=supervisor)
 
     async def startup(self, *, listen_fd: int) -> None:
-        """Accept requests on the service's listening socket; they wait while no instance can take them.
+        """Accept requests on the service's listening socket. Requests wait while no instance can take them.
 
         Raises:
             EmulatorError: HAProxy did not start.
@@ -56,7 +56,7 @@ class DataPlane:
         """The running HAProxy.
 
         Raises:
-            EmulatorError: it has ended.
+            EmulatorError: HAProxy has ended.
         """
         if not self._haproxy.alive:
             raise EmulatorError("HAProxy ended; the service cannot be reached. Start the emulator again.")
@@ -68,7 +68,7 @@ class DataPlane:
         return self._haproxy.alive
 
     async def shutdown(self) -> None:
-        """Stop at once; requests in flight are cut."""
+        """Stop at once; requests in flight are cut off."""
         await self._holder.shutdown()
         await self._haproxy.shutdown()
         self._log.shutdown()

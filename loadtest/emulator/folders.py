@@ -1,4 +1,4 @@
-"""Keep a private folder for each emulator, and know which of this user's emulators still live.
+"""Keep a private folder for each emulator, and find out which of this user's emulators still live.
 
 A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. The leftovers of
 a killed emulator are recognised by more than a process id: the folder must belong to this user alone, its owner is
@@ -25,22 +25,22 @@ import psutil
 PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
 TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
-"""Names the file with an emulator's access token where it cannot be found by the port: another user's, say."""
+"""Names the file with an emulator's access token if the port does not lead to it, for example another user's."""
 
 _OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
-_LONGEST = 60  # bytes of a folder's path, so that the sockets in it stay below the 107 of a socket's path
-_UNNAMED_S = 3600.0  # a folder without an owner this old was left by a process killed between two system calls
+_LONGEST = 60  # longest path of a folder, in bytes, so that the sockets in it stay below 107 bytes
+_UNNAMED_S = 3600.0  # a folder of this age without an owner was left by a process killed between two system calls
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process for all time: a process id alone is given again.
+    """Identifies a process uniquely; a process id alone is reused.
 
     Attributes:
         pid: its process id.
-        started: when it started: clock ticks since boot (Linux), else hundredths of a second of Unix time.
-        boot: id of this boot of the machine; "" where the system has none.
-        namespace: the PID namespace; "" where there are none.
+        started: its start time in clock ticks since boot (Linux), else in hundredths of a second of Unix time.
+        boot: id of this boot of the machine; "" if the system has none.
+        namespace: the PID namespace; "" if the system has none.
     """
 
     pid: int
@@ -50,7 +50,7 @@ class Owner:
 
     @classmethod
     def of(cls, pid: int | None = None) -> Owner:
-        """Return the owner that is this process (or `pid`).
+        """Return the owner for this process (or for `pid`).
 
         Raises:
             psutil.NoSuchProcess: it is gone.
@@ -60,7 +60,7 @@ class Owner:
 
     @property
     def may_live(self) -> bool:
-        """Whether it still runs, or cannot be looked at from here (another PID namespace). A zombie does not run."""
+        """Whether it still runs, or cannot be seen from here (another PID namespace). A zombie does not run."""
         if self.boot != _boot():
             return False
         if self.namespace != _namespace():
@@ -74,7 +74,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class EmulatorFolder:
-    """The folder of one emulator. `owner` is None when it was killed before it could write its name."""
+    """The folder of one emulator. `owner` is None if the emulator was killed before it wrote its name."""
 
     path: Path
     owner: Owner | None
@@ -93,7 +93,7 @@ class EmulatorFolder:
         return folder
 
     def publish(self, *, port: int, token: str) -> Path:
-        """Leave the API port's access token for this user's clients; return the file."""
+        """Write the access token of the API port for this user's clients; return the file."""
         private_write(self.path / _TOKEN, token + "\n")
         private_write(self.path / _PORT, str(port))
         return self.path / _TOKEN
@@ -125,7 +125,7 @@ def emulator_folders() -> list[EmulatorFolder]:
             except FileNotFoundError:
                 found.append(EmulatorFolder(path, None, ""))
             except (OSError, ValueError, TypeError, KeyError, AttributeError):
-                continue  # not of our making, or of another version
+                continue  # not made by us, or by another version
     return found
 
 
@@ -159,8 +159,8 @@ def token_of(port: int) -> str | None:
 def end_marked(mark: str) -> list[int]:
     """Kill every process that carries `mark` in its environment, this one excepted; return their ids.
 
-    The environment is read through the same process handle that the signal is sent to, so that an id that is given
-    again in between is never hit (Linux).
+    The environment is read through the same process handle that the signal is sent to, so that a process that reuses
+    the id is never killed (Linux).
     """
     ended = []
     word = f"{MARK_VARIABLE}={mark}".encode()
@@ -205,9 +205,9 @@ def _is_young(path: Path) -> bool:
 
 
 def _started(process: psutil.Process) -> int:
-    try:  # unlike a time of day it never shifts when the clock is set
+    try:  # unlike Unix time, it does not change when the clock is set
         return int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:  # no /proc (macOS), or gone: then psutil raises
+    except OSError:  # no /proc (macOS), or the process is gone: then psutil raises
         return round(process.create_time() * 100)
 
 

@@ -1,4 +1,4 @@
-"""Start, read and stop an emulator from a synchronous process; it runs as a process of its own."""
+"""Start, query and stop an emulator, which runs as a separate process, from synchronous code."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
 
 @dataclass(frozen=True, slots=True)
 class EmulatorConfig:
-    """What an emulator process is to do.
+    """The configuration of an emulator process.
 
     Attributes:
-        front_port: where the service answers on 127.0.0.1; 0: a free port.
+        front_port: the port of the service on 127.0.0.1; 0 takes a free one.
     """
 
     template: RevisionTemplate = field(default_factory=RevisionTemplate)
@@ -41,18 +41,18 @@ class EmulatorConfig:
     front_port: int = 0
 
     def to_json(self) -> str:
-        """Return it as one line."""
+        """Return it as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> EmulatorConfig:
-        """Return what `to_json` wrote."""
+        """Parse what `to_json` wrote."""
         return TypeAdapter(EmulatorConfig).validate_json(line)
 
 
 @dataclass(frozen=True, slots=True)
 class StartResult:
-    """What it answers: where it is and the access token of its API port, or why it failed."""
+    """The result of a start: addresses and access token, or why it failed."""
 
     url: str = ""
     api_port: int = 0
@@ -61,12 +61,12 @@ class StartResult:
     failed: str = ""
 
     def to_json(self) -> str:
-        """Return it as one line."""
+        """Return it as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> StartResult:
-        """Return what `to_json` wrote."""
+        """Parse what `to_json` wrote."""
         return TypeAdapter(StartResult).validate_json(line)
 
 
@@ -78,9 +78,9 @@ class EmulatorHandle:
             state = emulator.state()
 
     Attributes:
-        url: where the service answers.
-        api_port: of Google's surfaces and the state, on 127.0.0.1.
-        token: what the API port asks for, as `Authorization: Bearer TOKEN`.
+        url: the base URL of the service.
+        api_port: the port of Google's APIs and of the state, on 127.0.0.1.
+        token: the access token of the API port, sent as `Authorization: Bearer TOKEN`.
     """
 
     def __init__(self, process: subprocess.Popen[str], answer: StartResult) -> None:
@@ -91,14 +91,15 @@ class EmulatorHandle:
 
     @classmethod
     def start(cls, config: EmulatorConfig, *, log: Path | None = None) -> EmulatorHandle:
-        """Start one and return once its service is READY, scaled to its minimum (zero by default).
+        """Start an emulator, and return once its service is READY and scaled to its minimum (zero by default).
 
         Args:
-            config: what to do.
-            log: where its events go; None: nowhere that stays.
+            config: the configuration.
+            log: the file for its events; None to discard them.
 
         Raises:
-            EmulatorError: it cannot start or the deployment failed, with the process's last lines; nothing is left.
+            EmulatorError: it cannot start, or the deployment failed. The text has the last lines of the process;
+                nothing is left running.
         """
         require("emulator", "The local Cloud Run")
         if not (config.template.command or config.options.command):
@@ -136,11 +137,14 @@ class EmulatorHandle:
 
     @property
     def api_endpoint(self) -> str:
-        """Where Google's clients are to be pointed."""
+        """The endpoint for Google's clients."""
         return f"127.0.0.1:{self.api_port}"
 
     def why_stuck(self) -> str:
-        """Return why the emulator no longer works, as a sentence; "" while it does. Asks its process, not its port."""
+        """Return why the emulator no longer works, as a sentence; "" while it works.
+
+        Checks the process, not the port.
+        """
         code = self._process.poll()
         if code is not None:
             return f"the emulator's process ended ({code}) during the run"
@@ -150,7 +154,7 @@ class EmulatorHandle:
         return ""
 
     def state(self) -> dict[str, Any]:
-        """Return its state as it is now; docs/emulator.md lists the keys.
+        """Return its present state; docs/emulator.md lists the keys.
 
         Raises:
             EmulatorError: it does not answer.
@@ -166,10 +170,10 @@ class EmulatorHandle:
                 ) from error
 
     def stop(self) -> None:
-        """Stop everything; returns once nothing is left. A second call does nothing."""
+        """Stop the emulator and wait until everything has ended. A second call does nothing."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not pipe.closed:
-                pipe.close()  # the end of its stdin is its word to stop
+                pipe.close()  # closing its stdin tells it to stop
         try:
             self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:

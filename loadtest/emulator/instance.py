@@ -23,7 +23,7 @@ from .model import StartupProbe
 from .process_supervisor import ProcessSupervisor
 
 TERM_S = 10.0
-"""From SIGTERM to SIGKILL, as on Cloud Run."""
+"""Time from SIGTERM to SIGKILL, as on Cloud Run."""
 
 LAST_LINES = 40
 _LINE_BYTES = 2000
@@ -32,7 +32,7 @@ INSTANCE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """The address at which an instance must answer. Cloud Run sends requests from outside the container, so an app that
 listens on 127.0.0.1 alone never becomes ready there; nor does it here. (macOS has no second loopback address.)"""
 
-_UNREACHABLE_S = 3.0  # an instance that listens only on 127.0.0.1 for so long is given up
+_UNREACHABLE_S = 3.0  # an instance that listens only on 127.0.0.1 for this long is given up
 _ON_LOOPBACK = (
     "The container listens on 127.0.0.1:$PORT only, where Cloud Run cannot reach it, so it never becomes ready: let it "
     "listen on 0.0.0.0 (for uvicorn: --host 0.0.0.0)."
@@ -45,7 +45,7 @@ _PORTS = (12_000, 30_000)  # below the ports that the kernel gives to outgoing c
 
 
 class StartError(EmulatorError):
-    """An instance did not start; the text has its last lines."""
+    """An instance did not start; the text has its last lines of output."""
 
 
 class State(StrEnum):
@@ -60,7 +60,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an instance runs."""
+    """The command of an instance and its settings."""
 
     argv: Sequence[str]
     env: Sequence[tuple[str, str]]
@@ -71,11 +71,11 @@ class Run:
 
 
 class Instance:
-    """One process, its cgroup and its last lines.
+    """An instance: its process, its cgroup and its last lines of output.
 
     Attributes:
-        startup_s: from start to passed probe; None until then.
-        why_gone: what ended it, in Cloud Run's wording; "" while it runs and after a requested stop.
+        startup_s: time from the start to the passed startup probe; None until then.
+        why_gone: why it ended, in Cloud Run's wording; "" while it runs and after a requested stop.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Instance:
         self._gone = asyncio.Event()
 
     async def start(self) -> None:
-        """Return once the startup probe has passed.
+        """Start it and wait until the startup probe has passed.
 
         Raises:
-            StartError: it ended, or the probe did not pass in time; nothing of it is left.
+            StartError: it ended, or the probe did not pass in time. The process is gone.
         """
         run, probe = self._run, self._run.probe
         self.port = free_port()
@@ -118,7 +118,7 @@ class Instance:
         except OSError as error:
             await self._end(error.strerror or str(error))
             raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
-        except BaseException:  # cancelled: a task that waits for its end must not wait for ever
+        except BaseException:  # cancelled: a task that waits for its end must not wait forever
             await self._end("")
             raise
         self._cgroup.watch(self._process.pid)
@@ -144,7 +144,7 @@ class Instance:
         self._cgroup.weigh("serving")
 
     def admit_cpu(self, cpu: float | None) -> None:
-        """Limit it to `cpu` vCPU from now on."""
+        """Limit the instance to `cpu` vCPU from now on."""
         if self._cgroup is not None:
             self._cgroup.limit_cpu(cpu)
 
@@ -157,22 +157,22 @@ class Instance:
         return self._cgroup.memory_bytes() if self._cgroup is not None else 0
 
     def end_if_out_of_memory(self) -> None:
-        """End all of it when the memory limit has killed a part of it, as Cloud Run ends the container."""
+        """End the whole instance if the memory limit has killed one of its processes, as Cloud Run does."""
         if self._cgroup is not None and self._process is not None and self._cgroup.oom_kills():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
     def pid(self) -> int | None:
-        """The process, while there is one."""
+        """The process, while it exists."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     def last_lines(self) -> str:
-        """Return its last lines."""
+        """Return its last lines of output."""
         return "\n".join(self.lines) or "(it wrote nothing)"
 
     async def stop(self, *, grace_s: float = TERM_S) -> None:
-        """Return once it is gone: SIGTERM, `grace_s`, SIGKILL."""
+        """Stop it and wait until it is gone: SIGTERM, `grace_s`, SIGKILL."""
         if self.state is not State.GONE:
             self.state = State.STOPPING
         process = self._process
@@ -189,7 +189,7 @@ class Instance:
         await self._gone.wait()
 
     async def wait_gone(self) -> None:
-        """Return once the process is gone, for whatever reason."""
+        """Wait until the process has ended, for any reason."""
         await self._gone.wait()
 
     async def _answers(self) -> bool:
@@ -212,7 +212,7 @@ class Instance:
             writer.close()
 
     async def _only_on_loopback(self) -> bool:
-        """Whether it listens, but on 127.0.0.1 alone."""
+        """Whether it listens on 127.0.0.1 only."""
         return await _accepts("127.0.0.1", self.port) and not await _accepts(INSTANCE_ADDRESS, self.port)
 
     async def _read(self, process: Process) -> None:

@@ -20,18 +20,18 @@ from .model import RevisionTemplate, ServiceKey
 from .process_supervisor import ProcessSupervisor
 
 SPARE_SLOTS = 10
-"""Places beyond max instances: for instances that still end their last requests."""
+"""Slots beyond max instances, for instances that still finish their last requests."""
 
 LOOK_EVERY_S = 0.1
 
 TARGET_SERVICE = (sys.executable, str(Path(__file__).resolve().parents[2] / "target_service" / "__main__.py"))
-"""The default command: this project's own service, by its path, as the working folder may hold another
-`target_service`."""
+"""The default command: the bundled service, by its path, because the working folder may hold another `target_service`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """What all revisions of one emulator share.
+    """The state that all revisions of an emulator share.
 
     Attributes:
         policy: the autoscaler's rules for a template.
@@ -50,11 +50,11 @@ class SharedResources:
 
 
 class PooledInstance:
-    """An instance with its last observations."""
+    """An instance and the last observations of it."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.busy_s = time.monotonic()  # when it last had a request, or could serve
+        self.busy_s = time.monotonic()  # when it last had a request, or became ready
         self.in_flight = 0
         self.cpu_ratio: float | None = None  # since the last sample
         self.last_cpu: tuple[float, float] | None = None
@@ -64,9 +64,9 @@ class InstancePool:
     """The instances of one revision, by their slot in HAProxy.
 
     Attributes:
-        cpu: vCPU of one instance; None until it was chosen.
+        cpu: vCPU per instance; None until chosen.
         members: the instances by slot: starting, serving, standby or stopping.
-        changed: set when an instance came or went.
+        changed: set when an instance is added or removed.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class InstancePool:
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def start_first(self) -> PooledInstance:
-        """Start the instance of the deployment check, in no rotation yet; without a CPU limit where it is to choose.
+        """Start the instance of the deployment check, without traffic, and without a CPU limit if that is to be chosen.
 
         Raises:
-            StartError: it did not start; nothing of it is left.
+            StartError: it did not start. The process is gone.
         """
         first = self._add(boost=self._template.cpu is None or self._template.cpu_boost)
         try:
@@ -110,16 +110,16 @@ class InstancePool:
         self._forget(member.instance)
 
     def in_state(self, *states: State) -> list[PooledInstance]:
-        """Return the members in one of these states, oldest first."""
+        """Return the members in these states, oldest first."""
         return [instance for instance in self.members.values() if instance.instance.state in states]
 
     def name_at(self, slot: int) -> str:
-        """Return the name of the instance at a slot, or of the slot when it is gone."""
+        """Return the name of the instance at a slot, or the slot's own name if the instance is gone."""
         member = self.members.get(slot)
         return member.instance.name if member is not None else f"slot-{slot}"
 
     def launch(self, count: int, haproxy: HAProxy) -> None:
-        """Start up to `count` more, unless the last ones failed to start a moment ago."""
+        """Start up to `count` more instances, unless some have just failed to start."""
         if time.monotonic() >= self._not_before_s:
             for _ in range(min(count, len(self._free_slots))):
                 self._do(self._start(self._add(boost=self._template.cpu_boost), haproxy))
@@ -129,12 +129,12 @@ class InstancePool:
         self._do(self._serve(member, haproxy))
 
     def retire(self, member: PooledInstance, haproxy: HAProxy) -> None:
-        """Send no more requests to it; stop it after its last one."""
+        """Send no more requests to it, and stop it after its last one."""
         member.instance.state = State.STOPPING
         self._do(self._retire(member.instance, haproxy))
 
     async def shutdown(self) -> None:
-        """Stop all instances; requests in flight are cut after 10 s."""
+        """Stop all instances; requests in flight are cut off after 10 s."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -144,7 +144,7 @@ class InstancePool:
     def _add(self, *, boost: bool) -> PooledInstance:
         self._started += 1
         template, name = self._template, self._key.name
-        # Our own service listens on loopback only; any other must listen on 0.0.0.0, as on Cloud Run.
+        # The bundled service listens on loopback only; any other must listen on 0.0.0.0, as on Cloud Run.
         own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:2]) == TARGET_SERVICE else ()
         given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
         run = Run(

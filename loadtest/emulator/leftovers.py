@@ -1,4 +1,4 @@
-"""End and remove what emulators that were killed left behind."""
+"""End and remove what killed emulators have left behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .folders import dead_folders, end_marked
 
 
 def sweep(cgroup_root: Path = CGROUP_ROOT) -> list[str]:
-    """Clear up after this user's emulators that are gone; return a sentence for each thing found.
+    """Clean up after this user's dead emulators; return a sentence for each thing found.
 
     Only what carries the random mark of such an emulator is touched (see `folders`).
     """

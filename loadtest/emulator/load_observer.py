@@ -16,8 +16,8 @@ class LoadObserver:
     """The load of one revision, averaged over the autoscaler's windows.
 
     Attributes:
-        pending: requests that wait for an instance, by the last query.
-        last_request_s: time of the last request on the monotonic clock; None: there was none.
+        pending: requests that wait for an instance, as of the last query.
+        last_request_s: time of the last request on the monotonic clock; None if there was none.
     """
 
     def __init__(self, template: RevisionTemplate, pool: InstancePool, record: RevisionRecord) -> None:
@@ -27,11 +27,11 @@ class LoadObserver:
         self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
 
     async def look(self, haproxy: HAProxy) -> None:
-        """Query the pending requests only, which is cheap."""
+        """Query only the pending requests, which is cheap."""
         self.pending = await haproxy.pending()
 
     async def sample(self, now_s: float, haproxy: HAProxy) -> None:
-        """Record requests in flight, CPU and memory of every instance; about once a second."""
+        """Record requests in flight, CPU and memory of every instance; called about once a second."""
         queue = await haproxy.queue()
         self.pending = queue.pending
         cpu, samples, all_vcpu = self._pool.cpu, [], 0.0
@@ -59,7 +59,7 @@ class LoadObserver:
         self._record.sample(time.time(), samples)
 
     def observed(self, now_s: float, *, serving: bool, last: Decision) -> Observed:
-        """Return the autoscaler's inputs; `serving`: whether the revision gets the traffic."""
+        """Return the autoscaler's inputs; `serving` says whether the revision gets the traffic."""
         template, pool = self._template, self._pool
         return Observed(
             limits=Limits(

@@ -10,7 +10,7 @@ from ..core import cloud_metrics
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric is, as in `ListMetricDescriptors`."""
+    """The description of a metric, as in `ListMetricDescriptors`."""
 
     type: str
     kind: Literal["GAUGE", "DELTA"]
@@ -108,4 +108,4 @@ METRICS: tuple[Metric, ...] = (
         "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
     ),
 )
-"""Every metric that the emulator records."""
+"""All metrics that the emulator records."""

@@ -1,4 +1,4 @@
-"""Record Cloud Run's metrics: one bucket for each period, revision and set of labels."""
+"""Record Cloud Run's metrics, with a bucket for each period, revision and set of labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .metric_types import METRICS
 from .model import Distribution, Labels, Point, Sampling, Series, ServiceKey
 
 KEEP_PERIODS = 10_000
-"""Of each revision: 7 days of minutes, or 2.8 hours of seconds; then the oldest go."""
+"""Periods kept per revision: 7 days of minutes or 2.8 hours of seconds. Then the oldest are dropped."""
 
 BILLED_SLOT_S = 0.1
 """Cloud Run bills in steps of 100 ms."""
@@ -53,7 +53,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSample:
-    """One instance that can serve, at one moment; ratios of its vCPU since the last sample and of its memory limit."""
+    """A sample of a ready instance: its use of vCPU since the last sample and of its memory limit, as ratios."""
 
     name: str
     in_flight: int
@@ -76,7 +76,7 @@ class _Period:
 
 
 class RevisionRecord:
-    """What happened to one revision. Times are Unix times; wall time only labels what was measured otherwise."""
+    """The recorded metrics of one revision. Times are Unix times; wall time only labels what another clock measured."""
 
     def __init__(self, period_s: float) -> None:
         self._period_s = period_s
@@ -92,7 +92,7 @@ class RevisionRecord:
     def request(
         self, now_s: float, *, code: int, instance: str | None, pending_ms: float, total_ms: float, in_flight: int
     ) -> None:
-        """Note a request that ended now. One that reached no instance is only counted as refused."""
+        """Record a request that has just ended. A request that reached no instance only counts as refused."""
         self.last_request_s = now_s
         self.by_code[code] += 1
         if instance is None:
@@ -110,13 +110,13 @@ class RevisionRecord:
         self._bill(period, instance, now_s - service_ms / 1000, now_s)
 
     def started(self, now_s: float, *, instance: str, startup_s: float) -> None:
-        """Note an instance whose startup probe passed now."""
+        """Record an instance whose startup probe has just passed."""
         period = self._at(now_s)
         period.spread(cloud_metrics.STARTUP_LATENCIES, (), MS_BOUNDS, startup_s * 1000)
         self._bill(period, instance, now_s - startup_s, now_s)
 
     def sample(self, now_s: float, instances: Sequence[InstanceSample]) -> None:
-        """Note the instances that can serve now; to be called about once a second."""
+        """Record the ready instances; called about once a second."""
         period = self._at(now_s)
         period.present = tuple(instance.name for instance in instances)
         for instance in instances:
@@ -131,7 +131,7 @@ class RevisionRecord:
                 self._busy_at_s.pop(instance.name, None)
 
     def points(self, metric: str, *, start_s: float, end_s: float, seen_until_s: float) -> dict[Labels, list[Point]]:
-        """Return the points of a metric by labels, oldest first: of periods that were over at `seen_until_s`."""
+        """Return the points of a metric by labels, oldest first, for periods that had ended at `seen_until_s`."""
         found: dict[Labels, list[Point]] = defaultdict(list)
         for index in sorted(self._periods):
             begin_s, over_s = index * self._period_s, (index + 1) * self._period_s
@@ -152,7 +152,7 @@ class RevisionRecord:
         return self._periods[index]
 
     def _bill(self, period: _Period, instance: str, start_s: float, end_s: float) -> None:
-        """Add the steps of 100 ms in which the instance worked and that were not billed yet.
+        """Add the steps of 100 ms in which the instance worked and which are not billed yet.
 
         Intervals come in the order of their ends, so what is billed ends at the last one. A long request is billed
         by the samples while it runs: at two samples in a row with requests, all between them counts.
@@ -186,7 +186,7 @@ def _values(period: _Period, metric: str) -> list[tuple[Labels, int | float | Di
 
 
 class Recorder:
-    """The records of every revision there was: `loadtest.emulator.model.Readings`."""
+    """The metrics of all revisions; implements `loadtest.emulator.model.Readings`."""
 
     def __init__(self, sampling: Sampling, *, clock: Callable[[], float]) -> None:
         self.sampling = sampling
@@ -194,7 +194,7 @@ class Recorder:
         self._records: dict[tuple[ServiceKey, str], RevisionRecord] = {}
 
     def of(self, service: ServiceKey, revision: str) -> RevisionRecord:
-        """Return the record of a revision, a new one the first time."""
+        """Return the record of a revision, created at the first call."""
         return self._records.setdefault((service, revision), RevisionRecord(self.sampling.period_s))
 
     def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:

@@ -1,14 +1,14 @@
 """Define the emulator's interfaces for deploying services and for reading the recorded metrics.
 
-Two seams, both asyncio, both only for the emulator's own event loop (no call blocks, none is thread-safe):
+There are two interfaces, both for the emulator's event loop only (no call blocks, none is thread-safe):
 
     Control   create, update and delete services; return their status       implemented by control.py
     Readings  the points of a metric in an interval                       implemented by metrics_store.py
 
-`Emulator` is both. `tests/emulator/fake.py` is a fake of the same shape, for tests of what stands on top.
+`Emulator` is both. `tests/emulator/fake.py` is a fake of them, for tests of the code that uses them.
 
 A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
-FAILED. That is the shape of a long-running operation.
+FAILED. This fits Google's long-running operations.
 
 api_listener.py opens the one local port, detects HTTP/2 (gRPC) or HTTP/1 by the first bytes, checks access
 (`core.access`), and mounts
@@ -46,7 +46,7 @@ class TemplateError(EmulatorError, UsageError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServiceKey:
-    """What names a service: `projects/PROJECT/locations/LOCATION/services/NAME`."""
+    """The name of a service: `projects/PROJECT/locations/LOCATION/services/NAME`."""
 
     name: str
     project: str = "local"
@@ -55,15 +55,15 @@ class ServiceKey:
 
 @dataclass(frozen=True, slots=True)
 class StartupProbe:
-    """When an instance counts as started. The default is Cloud Run's: TCP, for at most 240 s.
+    """The startup probe: when an instance counts as started. The default is Cloud Run's: TCP, for at most 240 s.
 
     Attributes:
         kind: `tcp` (the port accepts) or `http` (GET `path` answers 200…399).
-        initial_delay_s: before the first try.
-        period_s: between two tries as declared; with `failure_threshold` it bounds the start. The emulator looks
-            every 50 ms, as Cloud Run's default probe in effect does, and gives up after
-            `initial_delay_s + period_s * failure_threshold`.
-        timeout_s: of one HTTP try.
+        initial_delay_s: delay before the first try.
+        period_s: declared time between two tries; with `failure_threshold` it limits the start time. The emulator
+            probes every 50 ms, as Cloud Run's default probe in effect does, and gives up after `initial_delay_s +
+            period_s * failure_threshold`.
+        timeout_s: timeout of an HTTP try.
     """
 
     kind: Literal["tcp", "http"] = "tcp"
@@ -76,24 +76,24 @@ class StartupProbe:
 
 @dataclass(frozen=True, slots=True)
 class RevisionTemplate:
-    """What a revision runs and within which limits, named as Cloud Run names them.
+    """The command and the limits of a revision, with Cloud Run's names.
 
     Attributes:
-        command: argv of the process; empty: this project's own target service. Run in the emulator's directory.
+        command: argv of the process; empty for the bundled service. Run in the emulator's directory.
         args: appended to `command` (or to the default command).
-        env: variables beside what it takes to find and run a program (`process_supervisor`). PORT, K_SERVICE,
-            K_REVISION and K_CONFIGURATION are always set by the emulator and win.
+        env: variables in addition to those that a program needs to run (`process_supervisor`). The emulator always sets
+            PORT, K_SERVICE, K_REVISION and K_CONFIGURATION itself.
         port: the container port as declared; only reported. Each instance gets a free port of this machine in $PORT.
         image: as declared; only reported. The emulator runs `command`, never an image.
-        cpu: vCPU of one instance; None: chosen at deploy so that one instance serves about 30 requests/s at the
-            60 % target (RevisionStatus.cpu says what it became).
-        memory_bytes: of one instance.
+        cpu: vCPU per instance. None: chosen at the deploy, so that an instance serves about 30 requests/s at the 60 %
+            target (RevisionStatus.cpu has the result).
+        memory_bytes: memory per instance.
         concurrency: the most requests that an instance receives at the same time.
-        timeout_s: after which a request is answered 504.
-        revision_name: full name of the revision to make; None: `SERVICE-00001-abc` and so on.
-        cpu_target_ratio, concurrency_target_ratio: at which share of its vCPU and its concurrency an instance is full
-            enough for one more; None: the autoscaler's own (Cloud Run: 0.60).
-        kept: fields that the emulator stores and returns but does not apply, as names and JSON (`google_api.fields`).
+        timeout_s: time after which a request is answered with 504.
+        revision_name: full name of the new revision; None for `SERVICE-00001-abc` and so on.
+        cpu_target_ratio, concurrency_target_ratio: the autoscaler's targets for the use of vCPU and of concurrency;
+            None for its own (Cloud Run: 0.60).
+        kept: fields that the emulator only stores and returns, as names and JSON (`google_api.fields`).
     """
 
     command: tuple[str, ...] = ()
@@ -130,12 +130,12 @@ class RevisionStatus:
 
     Attributes:
         created_s: Unix time.
-        message: why it failed, with the process's own last lines; "" otherwise.
-        cpu: vCPU in effect, also where the template left the choice open; None until chosen.
-        startup_s: how long its first instance took from start to a passed probe; None until measured.
-        pending_limit_s: how long a request waits for an instance before it is answered 429; None until known.
+        message: why it failed, with the last lines of the process; "" otherwise.
+        cpu: vCPU in effect; None until chosen.
+        startup_s: how long its first instance took until the probe passed; None until measured.
+        pending_limit_s: how long a request waits for an instance before it gets 429; None until known.
         serving: whether it gets the service's traffic.
-        active, idle, starting: instances by state, now.
+        active, idle, starting: present number of instances by state.
     """
 
     name: str
@@ -157,17 +157,17 @@ class ServiceStatus:
     """The present status of one service.
 
     Attributes:
-        uid: unique to this creation of it.
-        url: its base URL, `http://127.0.0.1:PORT`; the same for its whole life.
-        generation: 1 at creation, one more with every update.
+        uid: unique id of this creation of the service.
+        url: its base URL, `http://127.0.0.1:PORT`, which never changes.
+        generation: 1 at creation, increased by every update.
         observed_generation: the newest generation that is READY or FAILED.
         created_s, updated_s: Unix time.
-        template: of the newest generation.
-        traffic: the revision that is to get all traffic; None: the latest ready one.
-        revisions: oldest first; deleted with the service only.
-        phase: of the newest generation. A service whose update FAILED keeps serving the previous revision.
+        template: the template of the newest generation.
+        traffic: the revision that gets all traffic; None for the latest ready one.
+        revisions: its revisions, oldest first; they are deleted with the service only.
+        phase: the phase of the newest generation. A service whose update FAILED keeps serving the previous revision.
         message: why it failed; "" otherwise.
-        kept: as in RevisionTemplate, of the service itself.
+        kept: as in RevisionTemplate, for the service itself.
     """
 
     key: ServiceKey
@@ -203,20 +203,21 @@ class Control(Protocol):
         kept: Labels = (),
         front_port: int = 0,
     ) -> ServiceStatus:
-        """Start deploying a new service and return it, DEPLOYING.
+        """Start to deploy a new service, and return it in phase DEPLOYING.
 
         Args:
             key: its name.
-            template: of its first revision.
+            template: the template of its first revision.
             labels: stored, not used.
             annotations: stored, not used.
             traffic: as in ServiceStatus.
             kept: as in ServiceStatus.
-            front_port: its port on 127.0.0.1; 0: a free port.
+            front_port: its port on 127.0.0.1; 0 takes a free one.
 
         Raises:
             ServiceExistsError: a service with that key exists.
-            TemplateError: the template cannot work on any machine; names the field, the value and the way out.
+            TemplateError: the template cannot work on any machine; the text names the field and the value and says what
+                to do.
             EmulatorError: the port is taken.
         """
         ...
@@ -231,7 +232,7 @@ class Control(Protocol):
         traffic: str | None = None,
         kept: Labels | None = None,
     ) -> ServiceStatus:
-        """Start replacing the service's template and return it.
+        """Start to replace the service's template, and return the service.
 
         A template equal to the present one makes no new revision. None for labels, annotations and kept keeps them.
 
@@ -242,7 +243,7 @@ class Control(Protocol):
         ...
 
     def delete_service(self, key: ServiceKey) -> ServiceStatus:
-        """Start stopping the service and return it, DELETING; its name is free once `deleted` returns.
+        """Start to stop the service, and return it in phase DELETING. Its name is free once `deleted` returns.
 
         Raises:
             ServiceNotFoundError: there is none.
@@ -250,7 +251,7 @@ class Control(Protocol):
         ...
 
     async def settled(self, key: ServiceKey, generation: int) -> ServiceStatus:
-        """Return the service as soon as `generation` is READY or FAILED (or a newer one has replaced it).
+        """Wait until `generation` is READY or FAILED (or a newer one has replaced it), and return the service.
 
         Raises:
             ServiceNotFoundError: there is none, or it was deleted meanwhile.
@@ -258,11 +259,11 @@ class Control(Protocol):
         ...
 
     async def deleted(self, key: ServiceKey) -> None:
-        """Return once the service is removed completely; at once if there is no such service."""
+        """Wait until the service is removed completely; return at once if there is no such service."""
         ...
 
     def service(self, key: ServiceKey) -> ServiceStatus:
-        """Return the service as it is now.
+        """Return the present service.
 
         Raises:
             ServiceNotFoundError: there is none.
@@ -323,7 +324,7 @@ class Sampling:
 
 
 class Readings(Protocol):
-    """Returns what was recorded, also of deleted services."""
+    """Returns the recorded metrics, also of deleted services."""
 
     @property
     def sampling(self) -> Sampling:
@@ -351,10 +352,10 @@ class EmulatorOptions:
 
     Attributes:
         autoscaler: `cloudrun` or `knative`.
-        idle_s: how long an idle instance is kept; None: the autoscaler's own.
-        api_port: of the local port with Google's surfaces and the state as JSON; 0: a free one.
-        command: what a template without a command runs; empty: this project's own target service.
-        allow_any_command: whether deploys with the access token may run other commands than `command`.
+            idle_s: how long an idle instance is kept; None for the autoscaler's own time.
+        api_port: the local port of Google's APIs and of the state; 0 takes a free one.
+        command: the command of templates without one; empty for the bundled service.
+        allow_any_command: whether deploys may run commands other than `command`.
         first_requests: a command that sends a scenario's first requests to the base URL that it is given as its last
             argument, and talks as `sizing.py` says; empty: an instance's CPU is chosen by the service's own example.
     """

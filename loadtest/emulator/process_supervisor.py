@@ -23,12 +23,12 @@ PASSED_VARIABLES = frozenset(
         *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "NODE_PATH", "JAVA_HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     }
 )
-"""What a process gets of the shell's environment, beside LC_*: what it takes to find and run a program. A container on
-Cloud Run sees nothing of the deployer's shell, so a service that leans on it fails here too."""
+"""The variables of the shell's environment that a process gets, with LC_*: those needed to find and run a program. A
+container on Cloud Run does not see the deployer's environment, so a service that depends on it must fail here too."""
 
 
 def base_environment() -> dict[str, str]:
-    """Return the part of this process's environment that the emulator's processes get."""
+    """Return the part of this process's environment that is passed to the emulator's processes."""
     return {name: value for name, value in os.environ.items() if name in PASSED_VARIABLES or name.startswith("LC_")}
 
 
@@ -57,7 +57,7 @@ class ProcessSupervisor:
         """Start `argv`, inside the cgroups whose `cgroup.procs` are given; `env` is added to `base_environment`.
 
         Raises:
-            OSError: there is no such program, or it may not be run.
+            OSError: the program does not exist or cannot be run.
         """
         joins: list[int] = []
         parent = os.getpid()
@@ -68,7 +68,7 @@ class ProcessSupervisor:
                 os.write(fd, b"0")
             if libc is not None:
                 libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != parent:  # it died before the line above
+                if os.getppid() != parent:  # it ended before the line above
                     os._exit(1)
 
         try:
@@ -89,12 +89,12 @@ class ProcessSupervisor:
                 os.close(fd)
 
     async def wait(self, process: Process) -> int:
-        """Return its exit code once it has ended; its whole session is ended with it."""
+        """Wait until it has ended, end its whole session, and return its exit code."""
         code = await process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         return code
 
     def shutdown(self) -> None:
-        """End what left its session but not this emulator."""
+        """End processes that left the session of their parent."""
         end_marked(self._mark)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 HOLD_PATH = "/.emulator-hold"
 TOO_EARLY = 425
-_STRAY_S = 0.05  # three tries of a stray then last 150 ms; the place is filled after about 5
+_STRAY_S = 0.05  # three tries of another request then take 150 ms; the place is filled again after about 5 ms
 
 
 class QueueHolder:
@@ -29,11 +29,11 @@ class QueueHolder:
         self.strays = 0
 
     async def startup(self) -> None:
-        """Open the `hold` server; to be called before HAProxy starts."""
+        """Open the `hold` server; call this before HAProxy starts."""
         self._server = await asyncio.start_unix_server(self._hold, str(self._directory / "hold.sock"))
 
     async def fill(self) -> None:
-        """Keep the place occupied; return once it is for the first time. HAProxy must run."""
+        """Keep the place occupied; return when it is occupied for the first time. HAProxy must run."""
         self._keeper = asyncio.create_task(self._keep())
         await self._filled.wait()
 
@@ -52,7 +52,7 @@ class QueueHolder:
                 reader, writer = await asyncio.open_unix_connection(str(self._directory / "holder.sock"))
                 try:
                     writer.write(f"GET {HOLD_PATH} HTTP/1.1\r\nHost: holder\r\n\r\n".encode())
-                    await reader.read(1)  # an answer, or the end: either way the place is free
+                    await reader.read(1)  # an answer or the end of the connection: the place is free
                 finally:
                     writer.close()
             await asyncio.sleep(0.01)

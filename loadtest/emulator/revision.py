@@ -1,4 +1,4 @@
-"""Run one revision: deploy it, route traffic to it, scale it, take the traffic away, shut it down."""
+"""Run a revision from its deployment to its shutdown."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Revision:
         self.size: Size | None = None  # None: its CPU was given
         self.startup_s: float | None = None
         self.pending_limit_s: float | None = None
-        self.decision = Decision(0, "none", "nothing was decided yet")
+        self.decision = Decision(0, "none", "no decision yet")
         self.serving = False
         self._resources = resources
         self._policy = resources.policy(template)
@@ -64,7 +64,7 @@ class Revision:
 
     @property
     def cpu(self) -> float | None:
-        """VCPU of one instance in effect; None until it was chosen."""
+        """The vCPU per instance in effect; None until chosen."""
         return self._pool.cpu
 
     @property
@@ -73,7 +73,7 @@ class Revision:
         return self._observer.pending
 
     async def deploy(self) -> None:
-        """Start one instance, as Cloud Run does, measure it, and become READY or FAILED."""
+        """Start one instance, as Cloud Run does, measure it, and enter phase READY or FAILED."""
         first: PooledInstance | None = None
         try:
             first = await self._pool.start_first()
@@ -116,14 +116,14 @@ class Revision:
         self.serving = True
 
     async def leave_traffic(self) -> None:
-        """Accept no new requests; complete the present ones."""
+        """Accept no new requests, and complete the present ones."""
         self.serving = False
         if self._data_plane is not None and self._data_plane.alive:
             await self._data_plane.haproxy.leave()
         self._pool.changed.set()
 
     async def shutdown(self) -> None:
-        """Stop everything; requests in flight are cut after 10 s."""
+        """Stop everything; requests in flight are cut off after 10 s."""
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])

@@ -1,4 +1,4 @@
-"""Keep a whole emulator running: its control plane, its API port and one deployed service."""
+"""Run a whole emulator: its control plane, its API port and one deployed service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .model import Phase, RevisionTemplate, ServiceKey
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where it answers: the service, the API port with Google's surfaces and /state, and the file with its token."""
+    """The addresses of a running emulator: the service, the API port, and the file with the access token."""
 
     url: str
     api_port: int
@@ -26,9 +26,9 @@ class Running:
 async def running_emulator(
     emulator: LocalCloudRun, key: ServiceKey, template: RevisionTemplate, *, front_port: int
 ) -> AsyncIterator[Running]:
-    """Run it with one service READY for as long as the block lasts; then stop everything.
+    """Run an emulator with one READY service while the block lasts; then stop everything.
 
-    Also when it is cancelled while it starts, everything is stopped.
+    Everything is stopped, also if it is cancelled while it starts.
 
     Raises:
         EmulatorError: it cannot start, or the service's deployment failed; nothing is left.

@@ -9,13 +9,13 @@ from .instance_pool import InstancePool
 
 
 class Scaler:
-    """Starts and stops instances, puts them into rotation and on standby.
+    """Starts and stops instances, and moves them between serving and standby.
 
     Args:
         pool: the instances.
-        min_instances: kept while the revision gets the traffic.
+        min_instances: instances kept while the revision gets the traffic.
         idle_s: how long an idle instance is kept.
-        leaving_idle_s: the same, of a revision without traffic.
+        leaving_idle_s: the same for a revision without traffic.
     """
 
     def __init__(self, pool: InstancePool, *, min_instances: int, idle_s: float, leaving_idle_s: float) -> None:
@@ -25,11 +25,11 @@ class Scaler:
         self._peak = Peak(min(WINDOW_S, idle_s))
 
     async def apply(self, now_s: float, desired: int, haproxy: HAProxy, *, serving: bool) -> None:
-        """Act on a decision.
+        """Apply a decision.
 
-        An instance goes to standby only after a minute (or the idle time, when that is shorter) in which fewer were
-        desired. The last warm one stays in rotation while it lives, so that a request after a pause need not wait for
-        the next look.
+        An instance goes to standby only after a minute (or the idle time, if that is shorter) in which fewer instances
+        were desired. The last warm instance keeps serving as long as it lives, so that a request after a pause does not
+        wait for the next decision.
         """
         in_rotation, standby = self._pool.in_state(State.SERVING), self._pool.in_state(State.STANDBY)
         peak = self._peak.add(now_s, desired) if serving else desired

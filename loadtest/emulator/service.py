@@ -30,7 +30,7 @@ def check_key(key: ServiceKey) -> None:
     """Reject invalid names of services, projects and locations: they become names of folders and cgroups.
 
     Raises:
-        TemplateError: names the value and the way out.
+        TemplateError: the text names the value and says what is valid.
     """
     if not cloud_run.is_service_name(key.name):
         raise TemplateError(
@@ -45,7 +45,7 @@ def check_revision_name(name: str, service: str) -> None:
     """Reject an invalid name of a revision of this service.
 
     Raises:
-        TemplateError: names the value and the way out.
+        TemplateError: the text names the value and says what is valid.
     """
     if not (_NAME.fullmatch(name) and name.startswith(f"{service}-") and len(name) <= REVISION_NAME_LENGTH):
         raise TemplateError(
@@ -125,7 +125,7 @@ class Service:
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def deploy(self, template: RevisionTemplate, *, traffic: str | None) -> None:
-        """Start bringing `template` and `traffic` into force.
+        """Start to apply `template` and `traffic`.
 
         Raises:
             TemplateError: it is invalid; nothing has changed.
@@ -148,7 +148,7 @@ class Service:
         self._do(self._bring(revision, self.generation, traffic))
 
     async def settled(self, generation: int) -> ServiceStatus:
-        """Return it once `generation` or a newer one is READY or FAILED.
+        """Wait until `generation` or a newer one is READY or FAILED; return the status.
 
         Raises:
             ServiceNotFoundError: it was deleted meanwhile.
@@ -197,7 +197,7 @@ class Service:
         )
 
     async def _bring(self, revision: Revision, generation: int, traffic: str | None) -> None:
-        """Deploy a revision and move the traffic; generations one after the other."""
+        """Deploy a revision and move the traffic to it, one generation after the other."""
         async with self._in_turn:
             message = ""
             try:
@@ -220,7 +220,7 @@ class Service:
             self._resources.log_event(f"{self.key.name}: {message}")
 
     async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
-        """Let the revision that `traffic` names (None: the newest) accept, then let the one before it leave.
+        """Let the revision that `traffic` names (None: the newest) accept requests, then take the previous one out.
 
         A service that had no traffic yet starts at zero instances unless it has a minimum: the instance of the
         deployment check is stopped. (Cloud Run keeps it for a while; here every run starts in the same state.)

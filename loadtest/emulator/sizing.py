@@ -19,7 +19,7 @@ from .model import RevisionTemplate
 
 REQUESTS_PER_S = 30.0
 _WARM, _MEASURED = 40, 200
-_EVERY_S = 0.01  # paced, as a process that sleeps between two requests uses more CPU for each
+_EVERY_S = 0.01  # requests are paced, because a process that sleeps between them uses more CPU for each
 _ANSWER_S = 30.0
 _WARM_LINE = b"warm\n"
 _SCENARIO_S = 60.0  # to load a scenario and to send its first requests twice
@@ -156,7 +156,7 @@ async def find_sample(port: int) -> Sample:
 def sample_of(openapi: Mapping[str, Any]) -> Sample | None:
     """Return the POST with a JSON example and the shortest path in an OpenAPI document; None when there is none.
 
-    The shortest, because a longer path below it (`/predict/batch`) is a special case of it.
+    The shortest path is chosen, because a longer one below it (`/predict/batch`) is a special case.
     """
     schemas = openapi.get("components", {}).get("schemas", {})
     for path, operations in sorted(openapi.get("paths", {}).items(), key=lambda item: len(item[0])):

@@ -1,4 +1,4 @@
-"""Describe the emulator as one JSON document: what the state page and `GET /state` show."""
+"""Describe the emulator's state as one JSON document, for its page and `GET /state`."""
 
 from __future__ import annotations
 

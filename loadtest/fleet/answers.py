@@ -1,4 +1,4 @@
-"""Have the answers of a scenario's requests taken before the load, in a process of their own."""
+"""Take the answers to a scenario's requests before the load, in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..users.answers import Reference
 from .scenario import LAUNCH, Request
 
 TIMEOUT_S = 120.0
-"""How long it may take in all: loading the scenario, asking alone, asking again."""
+"""Longest total time: loading the scenario, sending each request alone, sending it again."""
 
 LAST_LINES = 6
 
@@ -35,10 +35,10 @@ def take_reference(
     seed: int,
     environment: Mapping[str, str],
 ) -> Reference:
-    """Write the reference answers to `out` for the master, and return them; arguments are those of `learn.learn`.
+    """Write the reference answers to `out` for the master, and return them; the arguments are those of `learn.learn`.
 
     Raises:
-        FleetError: no answer can be compared; the text says why, and what can be done.
+        FleetError: no answer can be compared; the text says why, and what to do.
     """
     asked = {
         "request": request.model_dump(),
@@ -53,7 +53,7 @@ def take_reference(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,
-            start_new_session=True,  # whatever a scenario starts ends with it
+            start_new_session=True,  # so that everything the scenario starts ends with it
             env={**os.environ, **environment, PARENT_VARIABLE: str(os.getpid()), "LT_SEED": str(seed)},
         )
         try:

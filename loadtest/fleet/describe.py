@@ -16,15 +16,15 @@ from typing import Any
 from ..recorder.load_error import format_load_error, missing_module
 
 NAME = "loadtest"
-"""Of this package, where the user's own has not taken it (loadtest/launch.py)."""
+"""The name of this package, unless the user has a package of that name (loadtest/launch.py)."""
 
 
 class RefusedError(Exception):
-    """A sentence about a locustfile that can be imported and cannot be run as asked."""
+    """Raised with a sentence about a locustfile that can be imported but not run with these options."""
 
 
 class Tags:
-    """The tags of the tasks that are run, and of those that are left out."""
+    """The tags of tasks to run, and of tasks to leave out."""
 
     def __init__(self, included: list[str], excluded: list[str]) -> None:
         self.included, self.excluded = included, excluded
@@ -32,7 +32,7 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A locustfile as it will be run: Locust's environment, its user classes and shapes, and what was set for it."""
+    """A locustfile as it will be run: Locust's environment, user classes, shapes and settings."""
 
     environment: Any
     chosen: dict[str, Any]
@@ -44,14 +44,14 @@ class Loaded:
 
 
 def load(path: Path, request: dict[str, Any]) -> Loaded:
-    """Import a locustfile and choose of it what a run was asked for.
+    """Import a locustfile and choose the classes, shape and tasks that the options ask for.
 
     Args:
-        path: of the locustfile.
+        path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
 
     Raises:
-        RefusedError: it cannot be run as asked.
+        RefusedError: it cannot be run with these options.
         Exception: whatever the locustfile raises when it is imported.
     """
     import locust
@@ -144,7 +144,7 @@ def _shape(shapes: dict[str, Any], name: str | None, path: Path) -> Any:
 
 
 def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Return who decides how many users there are: the plan's points and what overrides it."""
+    """Return what decides the number of users: the points of the plan, and the settings that override it."""
     from ..users.open_loop import OpenLoopUser
     from ..users.shapes import SHAPELESS, PlannedShape
 
@@ -167,7 +167,7 @@ def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[
 
 
 def speaks_http(user: Any) -> bool:
-    """Whether the class's client needs a base URL."""
+    """Whether the client of the class needs a base URL."""
     from locust import FastHttpUser, HttpUser
 
     from ..users.fast_user import FastUser
@@ -178,7 +178,7 @@ def speaks_http(user: Any) -> bool:
 def _require_tasks(users: list[Any], environment: Any, tags: Tags, path: Path) -> None:
     """Refuse tags that leave no task, and name the existing tags.
 
-    A class without tasks of its own may override `run` or give itself tasks later: it is not reported.
+    A class without tasks is not reported: it may override `run`, or add tasks later.
     """
     with_tasks = [user for user in users if user.tasks]
     there = sorted({tag for user in with_tasks for task in user.tasks for tag in _tags_of(task)})
@@ -200,7 +200,7 @@ def _tags_of(task: Any) -> set[str]:
 
 
 def _check_answers(user: Any, path: Path) -> bool:
-    """Whether a user class has its answers compared."""
+    """Whether the answers of a user class are compared."""
     from ..core.answers import AnswerCheck
 
     asked = getattr(user, "check_answers", None)
@@ -212,7 +212,10 @@ def _check_answers(user: Any, path: Path) -> bool:
 
 
 def _arguments(loaded: Loaded, own: list[str]) -> list[str]:
-    """Return what Locust's processes are to be given: user classes first, as one of the others may take any number."""
+    """Return the arguments for Locust's processes.
+
+    User classes come first, because another argument may take any number of values.
+    """
     tags, settings = loaded.tags, loaded.settings.values
     arguments = [] if len(loaded.chosen) == len(loaded.classes) else list(loaded.chosen)
     arguments += ["--tags", *tags.included] if tags.included else []
@@ -224,12 +227,12 @@ def _arguments(loaded: Loaded, own: list[str]) -> list[str]:
 
 
 def answer_for(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return `describe`'s answer, or {"error": the text that says why there is none}."""
+    """Return the result of `describe`, or {"error": why there is none}."""
     try:
         return describe(path, request)
     except RefusedError as error:
         return {"error": str(error)}
-    except BaseException as error:  # a locustfile may raise anything, or exit
+    except BaseException as error:  # a locustfile may raise anything or call sys.exit
         text = format_load_error(error, path)
         missing = missing_module(error) or ""
         if __package__.partition(".")[0] != NAME and missing.startswith(f"{NAME}."):
@@ -245,8 +248,8 @@ def main(arguments: list[str]) -> None:
     """Write the descriptions as one line of JSON to a file descriptor.
 
     Args:
-        arguments: `-f FIRST_FILE FD [[path, request], …]`. The answer has a descriptor of its own, as a locustfile may
-            print what it likes.
+        arguments: `-f FIRST_FILE FD [[path, request], …]`. The answer has its own file descriptor, because a locustfile
+            may print to stdout.
     """
     descriptor, requests = int(arguments[2]), json.loads(arguments[3])
     os.set_inheritable(descriptor, False)

@@ -1,4 +1,4 @@
-"""Keep the descriptions of bundled scenarios: importing Locust to make them again takes longer than all the rest."""
+"""Cache the descriptions of bundled scenarios, because making them means importing Locust, which is slow."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 
 HOUSE = Path(__file__).parents[2]
 SOURCES = ("loadtest", "scenarios", "target_service")
-"""The packages that a bundled scenario can import."""
+"""The packages that a bundled scenario imports from."""
 
 CONFIGURATION = ("~/.locust.conf", "locust.conf", "pyproject.toml")
 """The files that Locust reads by itself, relative ones from the working directory."""
 
 KEPT = 64
-"""Newest files that stay in the cache."""
+"""The cache keeps this many files, the newest ones."""
 
 
 def folder() -> Path:
@@ -30,11 +30,11 @@ def folder() -> Path:
 
 
 def key_of(path: Path, request: dict[str, Any]) -> str | None:
-    """Return the name under which a description is kept, or None when it is not.
+    """Return the cache key of a description, or None if it is not cached.
 
-    Only bundled scenarios have one: what they import is known. The name is a digest of everything that a description
-    follows from: the size and time of each source file (as for Python's own `.pyc` files), Locust and Python, and the
-    configuration that Locust reads.
+    Only bundled scenarios are cached, because it is known what they import. The name is a digest of everything that a
+    description follows from: the size and time of each source file (as for Python's own `.pyc` files), Locust and
+    Python, and the configuration that Locust reads.
 
     Args:
         path: of the locustfile.
@@ -46,7 +46,7 @@ def key_of(path: Path, request: dict[str, Any]) -> str | None:
 
 
 def key_of_list() -> str | None:
-    """Return the name under which the list of all bundled scenarios is kept, or None when it is not."""
+    """Return the cache key of the list of bundled scenarios, or None if it is not cached."""
     return _key("all", {})
 
 
@@ -72,15 +72,15 @@ def _sources() -> Iterator[Path]:
 
 
 def read(key: str) -> str | None:
-    """Return the description kept under `key` as it was kept, or None."""
+    """Return the cached description of `key`, or None."""
     try:
         return (folder() / f"{key}.json").read_text(encoding="utf-8")
-    except (OSError, RuntimeError, UnicodeDecodeError):  # none, no home folder, not whole
+    except (OSError, RuntimeError, UnicodeDecodeError):  # not cached, no home folder, or not complete
         return None
 
 
 def keep(key: str, description: str) -> None:
-    """Keep a description; a cache that cannot be written to costs time and nothing else."""
+    """Cache a description. A cache that cannot be written only costs time."""
     with suppress(OSError, RuntimeError):
         folder().mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder(), suffix=".new", delete=False, encoding="utf-8") as new:

@@ -1,4 +1,4 @@
-"""Decide at the start of a run whether an endpoint does nothing but fail, so that no load is wasted on it."""
+"""End a run early if all first answers of an endpoint fail, so that no load is wasted on it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ FIRST = 3
 """Failed answers without a success that end a run: a service that fails 1 % by chance does so once in a million."""
 
 WITHIN_S = 30.0
-"""After the first answer of all. An endpoint that is called for the first time later has a run behind it to lose."""
+"""Counted from the first answer of the run. An endpoint that is called for the first time later has a run behind it to
+lose."""
 
 MAX_ENDPOINTS = 200
 
 LOAD_STATUSES = (408, 425, 429, 502, 503, 504)
-"""A service that is still starting, or full, answers so to requests that it would serve a moment later."""
+"""A service that is starting or overloaded answers with these; it may serve the same request a moment later."""
 
 _NO_ANSWER = [OUTCOMES.index(name) for name in ("timeout", "connection", "unanswered", "generator")]
 _FAILED = [OUTCOMES.index(name) for name in ("http_error", "check_failed")]
@@ -29,12 +30,12 @@ _FAILED = [OUTCOMES.index(name) for name in ("http_error", "check_failed")]
 
 @dataclass(frozen=True, slots=True)
 class FailingEndpoint:
-    """An endpoint all of whose first answers failed.
+    """An endpoint whose first answers all failed.
 
     Attributes:
         side: A or B in a run against two targets, else "".
         status: of the first of them.
-        error: what the scenario's check says of it; "" for an HTTP error.
+        error: the message of the scenario's check; "" for an HTTP error.
     """
 
     side: str

@@ -33,26 +33,27 @@ from .plan import FleetPlan
 from .scenario import LAUNCH
 
 STOP_TIMEOUT_S = 10
-"""How long users may finish what they began when the run ends; what takes longer is cut off and not recorded."""
+"""How long users may take to finish their tasks at the end of the run; requests that take longer are cut off."""
 
 END_S = STOP_TIMEOUT_S + 15.0
-"""How long the fleet may take to end once it is to stop: the stop timeout, the last frames, Locust's own shutdown."""
+"""How long the fleet may take to end after the order to stop: the stop timeout, the last frames, Locust's shutdown."""
 
 ALONE_S = 5.0
-"""A master whose workers have all ended ends by itself; after this long, as when they were killed, it is stopped."""
+"""A master whose workers have all ended should end by itself. If it does not within this time (the workers were
+killed), it is stopped."""
 
 STOPPED_S = 20.0
-"""A master whose process is stopped (SIGSTOP) for so long is killed: a run has to end."""
+"""A master whose process is stopped (SIGSTOP) for this long is killed, so that the run ends."""
 
 SILENT_S = 300.0
-"""A living master that has recorded nothing for so long is killed; while there is load it writes every second."""
+"""A living master that has recorded nothing for this long is killed; under load it writes every second."""
 
 IMPORT_S = 60.0
 """How long the master may take to import the scenario before it waits for its workers."""
 
 
 class Fleet:
-    """A master and its local workers. Ends with the `with` block, whatever happens in it."""
+    """A master and its local workers. It ends with the `with` block, also after an exception."""
 
     def __init__(self, plan: FleetPlan, folder: RunFolder) -> None:
         self.plan = plan
@@ -66,13 +67,13 @@ class Fleet:
         self._stopped_since_s: float | None = None
         self._stop_sent_s: float | None = None
         self._began = False
-        self._grown = (0, 0.0)  # bytes recorded, and when they last became more
+        self._grown = (0, 0.0)  # bytes recorded, and when that number last grew
         self.reasons: list[str] = []
-        """Why the master did not end by itself, as sentences."""
+        """Sentences that say why the master had to be ended."""
 
     @property
     def ui_url(self) -> str:
-        """The address of Locust's own page with this run's key; only with it does the page answer."""
+        """The address of Locust's own page with this run's key, without which the page does not answer."""
         return f"http://{LOOPBACK}:{self.plan.options.ui_port}/?key={self._ui_secret}"
 
     def __enter__(self) -> Fleet:
@@ -83,11 +84,11 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End what is left of it."""
+        """End the processes that are left."""
         self.kill()
 
     def startup(self) -> None:
-        """Start every process; they find each other by themselves.
+        """Start all processes; the workers connect to the master.
 
         Raises:
             FleetError: a process could not be started.
@@ -99,7 +100,7 @@ class Fleet:
         if options.ui_port is not None:
             require_free(LOOPBACK, options.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
-        self.folder.log.chmod(FILE_MODE)  # it may hold what a scenario prints
+        self.folder.log.chmod(FILE_MODE)  # it may contain what a scenario prints
         self._started_s = time.monotonic()
         environment = {
             FOLDER_VARIABLE: str(self.folder.path.resolve()),
@@ -135,7 +136,7 @@ class Fleet:
         return self._for_the_scenario(["--worker", "--master-host", host, "--master-port", str(self.port)])
 
     def _for_the_scenario(self, arguments: list[str]) -> list[str]:
-        """Return the arguments with the user classes before them and the other ones behind: none swallows another."""
+        """Return the arguments in an order in which none takes the next one for its value."""
         own = self.plan.scenario.arguments
         classes = next((index for index, word in enumerate(own) if word.startswith("-")), len(own))
         return [*own[:classes], "-f", str(self.plan.scenario.path), "--loglevel", "INFO", *arguments, *own[classes:]]
@@ -147,7 +148,7 @@ class Fleet:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal is ours to pass on, once and in order
+                start_new_session=True,  # this process passes Ctrl-C on, once
                 env={
                     **os.environ,
                     **self.plan.environment,
@@ -165,10 +166,10 @@ class Fleet:
         return tuple(process.pid for process in (self._master, *self._workers) if process is not None)
 
     def running(self) -> bool:
-        """Whether the run is still going on; one that cannot continue is stopped by its master, or else killed.
+        """Return whether the run still goes on. A fleet that cannot continue is stopped or killed.
 
         Raises:
-            FleetError: it will not begin.
+            FleetError: the run will not begin.
         """
         assert self._master is not None
         now_s = time.monotonic()
@@ -183,11 +184,11 @@ class Fleet:
         return True
 
     def _look_at_the_start(self, now_s: float) -> None:
-        """Give up a fleet one of whose workers has ended, or whose master has not begun in time."""
+        """Raise if a worker has ended before the load, or the master has not begun in time."""
         self._began = self.folder.read_run().load_start is not None
         if self._began or self._stop_sent_s is not None:
             return
-        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: ended by order of the master
+        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: the master told it to end
         if ended:
             raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_log_lines()}")
         if now_s - self._started_s > IMPORT_S + self.plan.options.join_timeout_s:
@@ -196,7 +197,7 @@ class Fleet:
             )
 
     def _end_when_alone(self, now_s: float) -> None:
-        """Tell a master to end that has lost all its workers."""
+        """Stop a master that has lost all its workers."""
         assert self._master is not None
         if self.plan.options.expect_workers > len(self._workers) or any(
             worker.poll() is None for worker in self._workers
@@ -209,7 +210,7 @@ class Fleet:
             self.stop()
 
     def _overdue(self, now_s: float) -> str | None:
-        """Return why the master has to be killed, or None while it ends or works."""
+        """Return why the master has to be killed; None while it works or ends."""
         assert self._master is not None
         try:
             stopped = psutil.Process(self._master.pid).status() == psutil.STATUS_STOPPED
@@ -231,7 +232,7 @@ class Fleet:
         return None
 
     def finish(self) -> int:
-        """Wait for the end of a fleet whose master has ended, and return the master's exit status (−9 for SIGKILL)."""
+        """Wait for the workers after the master has ended; return the master's exit status (−9 for SIGKILL)."""
         assert self._master is not None
         code = self._master.wait()
         give_up_s = time.monotonic() + END_S
@@ -245,13 +246,13 @@ class Fleet:
         return code
 
     def stop(self) -> None:
-        """Ask the fleet to end: users finish what they began, the last rows are collected. Returns at once."""
+        """Ask the fleet to end: users finish their tasks and the last rows are collected. Returns at once."""
         if self._master is not None and self._master.poll() is None:
             self._stop_sent_s = self._stop_sent_s or time.monotonic()
             self._master.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End every process now, with what the scenario has started in it."""
+        """Kill every process now, with all processes that the scenario has started."""
         for process in (self._master, *self._workers):
             if process is not None and process.poll() is None:
                 _kill(process)
@@ -277,7 +278,7 @@ def require_free(host: str, port: int, *, option: str) -> None:
     """Check that this process can listen on the port.
 
     Raises:
-        FleetError: another process does; the text names the option to change.
+        FleetError: the port is taken; the text names the option to change.
     """
     with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Say how workers of other machines join a run, and with which secret."""
+"""Tell users how workers of other machines join a run, and with which secret."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ..core.errors import UsageError
 from ..recorder.messages import SECRET_VARIABLE
 
 FEWEST_CHARS = 16
-"""Of a secret: 16 hexadecimal digits are 64 bits, and the proof that a worker sends can be tried against guesses."""
+"""Shortest secret: 16 hexadecimal digits are 64 bits. A shorter one could be guessed from the proof that a worker
+sends."""
 
 ANY_ADDRESS = ("0.0.0.0", "::")
 
 
 def join_secret(bind: str, environment: Mapping[str, str]) -> str:
-    """Return what a worker has to know to join: what the environment gives, else a new one where others can connect.
+    """Return the join secret: that of the environment, or else a new one if other machines can connect.
 
-    Empty on loopback without one: every program of this machine may join then.
+    It is empty on loopback unless the environment gives one: then every program of this machine may join.
 
     Raises:
-        UsageError: the environment's is too short.
+        UsageError: the secret of the environment is too short.
     """
     given = environment.get(SECRET_VARIABLE)
     if given is None:
@@ -36,14 +37,14 @@ def join_secret(bind: str, environment: Mapping[str, str]) -> str:
 
 
 def invitation(*, missing: int, bind: str, port: int, secret: str, environment: Mapping[str, str]) -> str:
-    """Return the sentence that says how the other workers join.
+    """Return the sentence that tells how the other workers join.
 
     Args:
-        missing: how many are waited for.
+        missing: the number of workers that have yet to join.
         bind: the address that the master listens on.
         port: of it.
-        secret: from `join_secret`; one of the environment is known where it was set, and is not shown.
-        environment: of this process.
+        secret: from `join_secret`. A secret of the environment is not shown, because the user knows it.
+        environment: the environment of this process.
     """
     host = "THIS_MACHINE" if bind in ANY_ADDRESS else host_in_url(bind)
     value = f'"${SECRET_VARIABLE}"' if SECRET_VARIABLE in environment else shlex.quote(secret)
@@ -52,5 +53,5 @@ def invitation(*, missing: int, bind: str, port: int, secret: str, environment: 
 
 
 def host_in_url(host: str) -> str:
-    """Return a host as an address with a port takes it: IPv6 in brackets."""
+    """Return a host as it stands before a port: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's own requests, one at a time; runs as a process of its own, before the load."""
+"""Take the answers to a scenario's requests one at a time; runs in its own process before the load."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from .alone import prepare, run_one
 from .describe import RefusedError
 
 MOST_PER_ENDPOINT = 1_000
-"""Requests of one endpoint that get a reference answer: as many as the pool that the bundled scenarios draw from."""
+"""Most requests of an endpoint that get a reference answer: the size of the pool that the bundled scenarios draw from.
+"""
 
 MOST_ENDPOINTS = 200
 
 LEARN_S = 15.0
-"""How long the scenario's requests are sent alone; each is sent a second time after it."""
+"""How long the scenario's requests are sent alone; after that each is sent a second time."""
 
 REPEAT_S = 30.0
 
 APART_S = 1.1
-"""Least time between the two answers to a request: a second, so that a clock's seconds in an answer are seen."""
+"""Shortest time between the two answers to a request: a second, so that a time in seconds differs between them."""
 
 STALE = 500
-"""A user that has sent so many requests in a row, none of them new, has shown what it sends."""
+"""After this many requests in a row without a new one, a user has shown what it sends."""
 
 MAX_ITEM_BYTES, MAX_BYTES = 256 * 1024, 16 * 1024 * 1024
-"""Of request and answer together; of all of them."""
+"""Limits of the size of a request with its answer, and of all of them."""
 
 UNSTABLE_RATIO = 0.05
-"""Where more than this share of an endpoint's answers differ by themselves, none of its answers is compared."""
+"""If more than this share of an endpoint's answers differ between the two times, none of its answers are compared."""
 
 
 @dataclass(slots=True)
@@ -47,8 +48,8 @@ class Taken:
     """One request with its answer.
 
     Attributes:
-        repeat: sends it once more; returns status and body, and raises where no answer comes.
-        at_s: when its answer came (`time.monotonic()`).
+        repeat: sends the request again; returns status and body, or raises if no answer comes.
+        at_s: when the answer arrived (`time.monotonic()`).
     """
 
     head: str
@@ -63,7 +64,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Seen:
-    """What became of an endpoint's requests while they were asked alone."""
+    """What happened to an endpoint's requests when they were sent alone."""
 
     endpoint: CheckedEndpoint
     sent: int = 0
@@ -74,7 +75,7 @@ class Seen:
 
 
 class Learner:
-    """Keeps the first answers to distinct requests, as the `AnswerWatch` of a process whose users run one by one."""
+    """Keeps the first answers to distinct requests: the `AnswerWatch` of a process whose users run in turn."""
 
     def __init__(self, environment: Any) -> None:
         self.taken: dict[tuple[str, bytes], Taken] = {}
@@ -85,17 +86,17 @@ class Learner:
         self._bytes = 0
 
     def begin(self, check: AnswerCheck) -> None:
-        """Go on with another user class, whose answers are compared by `check`."""
+        """Continue with another user class, whose answers are compared by `check`."""
         self.checks.append(check)
         self.stale = 0
 
     def has_enough(self) -> bool:
-        """Whether the user of the moment sends nothing new, or there is no room for more."""
+        """Whether the present user sends nothing new, or the limits are reached."""
         full = self.seen and all(each.sent >= MOST_PER_ENDPOINT for each in self.seen.values())
         return bool(full) or self.stale >= STALE or self._bytes >= MAX_BYTES
 
     def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> None:
-        """Keep an answer whose request is new."""
+        """Keep an answer if its request is new."""
         method, name, repeat = _origin(source)
         key = head_digest(head, bearer_of(self._environment)), body
         seen = self._seen(method, name)
@@ -114,7 +115,7 @@ class Learner:
         self.taken[key] = Taken(*key, status, content or b"", endpoint, len(self.checks) - 1, repeat, now_s)
 
     def hear(self, **event: Any) -> None:
-        """Keep an answer of Locust's own clients, which tell it by the request event."""
+        """Keep an answer of Locust's own clients, which report it by the request event."""
         from ..recorder.stock_answers import stock_answer
 
         answer = stock_answer(event)
@@ -130,11 +131,11 @@ class Learner:
         return self.seen[method, name]
 
     def confirmed(self) -> Reference:
-        """Send every request once more, alone, and return those answers that were the same twice."""
+        """Send every request again, alone, and return the answers that were the same both times."""
         give_up_s = time.monotonic() + REPEAT_S
         seen = list(self.seen.values())
         waiting = list(self.taken.values())
-        random.Random(1).shuffle(waiting)  # where the time runs out, it does so for every endpoint alike
+        random.Random(1).shuffle(waiting)  # so that running out of time affects all endpoints alike
         sound: list[Taken] = []
         for taken in waiting:
             if time.monotonic() > give_up_s:
@@ -156,7 +157,7 @@ class Learner:
     def _is_stable(self, taken: Taken, seen: Seen) -> bool:
         try:
             status, content = taken.repeat()
-        except Exception:  # whatever the client raises; it is counted as not repeated
+        except Exception:  # the client may raise anything; the request then counts as not repeated
             return False
         seen.twice += 1
         if status != taken.status:
@@ -171,7 +172,7 @@ class Learner:
 
 
 def left_out(seen: Seen) -> str:
-    """Return why requests of an endpoint have no reference answer, as a sentence; "" where all have."""
+    """Return why requests of an endpoint have no reference answer, as a sentence; "" if all have one."""
     if seen.unequal:
         fields = [name for name, _ in seen.fields.most_common(3)]
         all_of_it = seen.unequal > UNSTABLE_RATIO * seen.twice
@@ -186,7 +187,7 @@ def left_out(seen: Seen) -> str:
 
 
 def _origin(source: Any) -> tuple[str, str, Callable[[], tuple[int, bytes | None]]]:
-    """Return method and name as rows have them, and what sends the request again."""
+    """Return method and name as in the rows, and a function that sends the request again."""
     from ..core.templates import path_template
     from ..recorder.stock_answers import repeater
     from ..users.response import Response
@@ -201,17 +202,17 @@ def _origin(source: Any) -> tuple[str, str, Callable[[], tuple[int, bytes | None
 
 
 def learn(path: Path, request: dict[str, Any], *, host: str | None, check: AnswerCheck, forced: bool) -> Reference:
-    """Run one user of each class alone, for a short time, and return the answers that are the same twice.
+    """Run one user of each class alone for a short time; return the answers that are the same both times.
 
     Args:
         path: of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
         host: the target's base URL; None leaves every user class the one it names.
-        check: how answers are compared, beside what a class says itself.
-        forced: whether classes that do not ask for it are checked too.
+        check: how answers are compared, in addition to the class's own settings.
+        forced: whether classes without `check_answers` are compared too.
 
     Raises:
-        RefusedError: it cannot be run as asked, or nothing can be compared.
+        RefusedError: it cannot be run with these options, or nothing can be compared.
     """
     environment = prepare(path, request, host=host)
     learner = Learner(environment)
@@ -232,7 +233,7 @@ def learn(path: Path, request: dict[str, Any], *, host: str | None, check: Answe
 
 
 def check_of(user_class: Any, check: AnswerCheck, *, forced: bool) -> AnswerCheck | None:
-    """Return how a class's answers are compared; None where they are not."""
+    """Return how a class's answers are compared; None if they are not."""
     own = getattr(user_class, "check_answers", None)
     if own is False or (own is None and not forced):
         return None
@@ -256,7 +257,7 @@ def _nothing(learner: Learner, environment: Any) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the reference to a file, or why there is none to stderr.
+    """Write the reference answers to a file, or to stderr why there are none.
 
     Args:
         arguments: `-f FILE OUT ASKED`, where ASKED is JSON: request, host, ignore, tolerance, forced.
@@ -268,7 +269,7 @@ def main(arguments: list[str]) -> None:
     except RefusedError as error:
         print(error, file=sys.stderr)
         sys.exit(4)
-    except Exception as error:  # the locustfile's own code may raise anything
+    except Exception as error:  # the locustfile may raise anything
         print(format_load_error(error, path), file=sys.stderr)
         sys.exit(4)
     out.write_bytes(made.encode())

@@ -17,12 +17,12 @@ class FleetOptions:
 
     Attributes:
         workers: processes started on this machine.
-        expect_workers: workers to wait for in all; the ones beyond `workers` join from other machines.
+        expect_workers: total number of workers to wait for; those beyond `workers` join from other machines.
         bind: the address the master listens on for workers.
-        port: the port of it; 0 takes a free one.
+        port: the port the master listens on; 0 takes a free one.
         join_timeout_s: how long to wait for all the workers.
-        ui_port: of Locust's own web page on loopback; None for none.
-        seed: of what the scenario sends.
+        ui_port: the port of Locust's own web page on loopback; None for no page.
+        seed: the seed of the scenario's data.
     """
 
     workers: int
@@ -39,10 +39,10 @@ class FleetPlan:
     """One scenario against one target, by one fleet.
 
     Attributes:
-        host: the target's base URL; None leaves every user class the one it names.
-        join_secret: the secret a worker needs to join; empty: none.
-        environment: variables for every process, in addition to this one's.
-        answers: the file with the answers from before the load; None where they are not compared.
+        host: the target's base URL; None leaves each user class its own host.
+        join_secret: the secret a worker needs to join; empty if none is needed.
+        environment: variables for every process, in addition to this process's own.
+        answers: the file with the answers from before the load; None if answers are not compared.
     """
 
     options: FleetOptions
@@ -53,6 +53,6 @@ class FleetPlan:
     answers: Path | None = None
 
     def bounds(self) -> str:
-        """Return what bounds a shape of the scenario's own, for the master."""
+        """Return the bounds that the master applies to the scenario's own shape."""
         load = self.scenario.load_for_locust()
         return json.dumps({"shape": self.scenario.shape_option, **load.model_dump()})

@@ -1,4 +1,4 @@
-"""Follow a run from outside: read what its master has written since the last look."""
+"""Follow a run from outside by reading what its master has written since the last look."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from ..recording.frames import FAILED, OUTCOMES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
-"""What "now" means in the live line: long enough for a p95 at 10 requests/s, short enough to see a spike begin."""
+"""The live line covers this time: enough for a p95 at 10 requests/s, and short enough to see a spike begin."""
 
 SILENT_S = 6.0
-"""A worker whose last line is older is left out of what is "now": it is lost, and its users are gone."""
+"""A worker whose last line is older is left out of the live line: it is lost, and so are its users."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """How the run is doing now.
+    """The present state of a run.
 
     Attributes:
-        requests, failed: since the start.
+        requests, failed: counts since the start.
         requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; percentiles of successful latency, None without any.
-        users: running now; None before the first report.
-        workers: that have joined.
-        elapsed_s: since load began; None before it.
-        saturated: workers busy with themselves in their last report, with why.
+        users: running users; None before the first report.
+        workers: number of workers that have joined.
+        elapsed_s: time since the load began; None before that.
+        saturated: for each worker that was saturated in its last report, a sentence that says why.
         in_flight: requests that await an answer; None before the first report.
-        oldest_s: how long the oldest of them has waited by now.
-        load_start_ns: UTC ns of the load's begin; None before it.
+        oldest_s: how long the oldest of them has waited.
+        load_start_ns: when the load began, in UTC ns; None before that.
     """
 
     requests: int
@@ -54,7 +54,7 @@ class ProgressSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The requests that ended in one frame: when it was read, and per request latency, outcome, end, server time, side.
+    """The requests of one frame: when it was read, and each request's latency, outcome, end, server time and side.
 
     `server_us` is -1 where the answer carried none, `side` 0 in a run with one target (else index into SIDES), `frame`
     what all of it is from, None where that is not at hand.
@@ -71,14 +71,14 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a run found.
+    """The result of one look at a run.
 
     Attributes:
-        now_s: when it was taken, by a monotonic clock.
-        snapshot: how the run is doing.
-        new: the requests that came in since the last look, by frame.
+        now_s: the time of the look, on a monotonic clock.
+        snapshot: the state of the run.
+        new: the requests since the last look, by frame.
         frames: these frames.
-        lines: what came to `load.csv` since.
+        lines: the lines of `load.csv` since the last look.
     """
 
     now_s: float
@@ -99,7 +99,7 @@ class _Report:
         return int(self.line[name] or 0)
 
     def oldest_s(self, now_s: float) -> float:
-        """Return how long its oldest request in flight has waited, if it still does."""
+        """Return how long its oldest request in flight has waited, assuming that it still waits."""
         then_s = float(self.line["oldest_s"] or 0)
         return then_s + now_s - self.read_s if then_s and now_s > self.read_s else then_s
 
@@ -120,7 +120,7 @@ class Follower:
         self._first_seen: tuple[float, float] | None = None
 
     def look(self, now_s: float) -> Look:
-        """Return how the run is doing at `now_s` (a monotonic clock), and what came in since the last look."""
+        """Return the state of the run at `now_s` (a monotonic clock), and what is new since the last look."""
         frames, new = self._read_spool(now_s)
         lines = self._read_load(now_s)
         while self._recent and self._recent[0].read_s < now_s - WINDOW_S:
@@ -171,7 +171,7 @@ class Follower:
         return lines
 
     def _elapsed_s(self, now_s: float) -> float | None:
-        """Return the time since the load's begin: by the wall clock once, from then on by the monotonic one."""
+        """Return the time since the load began: once by the wall clock, and from then on by the monotonic clock."""
         if self._load_start is None:
             run = self.folder.read_run()
             self._load_start, self._joined = run.load_start, len(run.workers)
@@ -195,13 +195,13 @@ def _saturated(reports: Sequence[_Report]) -> list[str]:
         elif cpu_ratio >= saturation.CPU_RATIO:
             found.append(f"worker {line['worker']} uses {cpu_ratio:.0%} of a core: add workers")
         elif lag_ms > saturation.LAG_MS:
-            why = "its process computed meanwhile" if cpu_ratio >= 0.5 else "this machine is busy"
+            why = "its own process was computing" if cpu_ratio >= 0.5 else "this machine is busy"
             found.append(f"worker {line['worker']} was {lag_ms:.0f} ms late: {why}")
     return found
 
 
 def is_failed(outcome: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return which outcome codes count as failed: all but ok, and what the load generator lacked."""
+    """Return which outcome codes count as failed: all except `ok` and `generator`."""
     return np.isin(outcome, _FAILED)
 
 

@@ -25,23 +25,23 @@ from . import description_cache
 
 BUNDLED = Path(__file__).parents[2] / "scenarios"
 LAUNCH = Path(__file__).parents[1] / "launch.py"
-"""Starts every process that loads a locustfile."""
+"""The script that starts every process that loads a locustfile."""
 
 DESCRIBE_TIMEOUT_S = 60.0
 
 FAREWELL_S = 5.0
-"""How long a described locustfile's process may take to end; a thread that it left running is not waited for."""
+"""How long the process of a described locustfile may take to end, in case it left a thread running."""
 
 LAST_LINES = 20
 
 
 class Request(BaseModel):
-    """How a locustfile is to be run; None and empty leave it to the file, and to Locust's own configuration.
+    """How to run a locustfile. None and empty values leave the choice to the file and to Locust's configuration.
 
     Attributes:
-        user_classes: by name; empty: all of them.
+        user_classes: names of the user classes; empty for all.
         shape: the name of a load shape, or `none`.
-        arguments: the scenario's own.
+        arguments: the scenario's own arguments.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,7 +57,7 @@ class Request(BaseModel):
 
 
 class PlanOverrides(BaseModel):
-    """The load as far as the command line, or Locust's own configuration, sets it."""
+    """The settings of the load that the command line or Locust's configuration gives."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,22 +67,22 @@ class PlanOverrides(BaseModel):
 
 
 class Scenario(BaseModel):
-    """What a locustfile says of itself.
+    """The description of a locustfile.
 
     Attributes:
-        user_classes: those that will run.
-        hosts: the base URL that each of them names, or None.
-        http_classes: those of them whose client cannot do without a base URL.
-        points: (elapsed s, users) of its plan; empty when its shape is not one of ours and cannot be foretold.
-        overrides: what overrides or bounds the plan.
-        shape_option: the load shape as `--shape` names it, `none` for none.
-        requests_per_user_s: the most requests one user sends per second, where its class states it.
-        objectives: the file's `objectives`, as written.
-        limits: the file's `limits`: what the local Cloud Run should be given for it.
-        arguments: what Locust's processes are to be given so that it runs as described.
-        secret_options: those of its own arguments that it declares secret, such as `--key`.
-        notes: what was taken from Locust's own configuration and what was not, as sentences.
-        checks_answers: whether a user class asks for its answers to be compared.
+        user_classes: names of the user classes that will run.
+        hosts: the `host` of each user class, or None.
+        http_classes: the user classes whose client needs a base URL.
+        points: the plan as (elapsed s, users); empty if the shape is not one of ours and cannot be known in advance.
+        overrides: the settings that override or bound the plan.
+        shape_option: the load shape as the value of `--shape`; `none` for no shape.
+        requests_per_user_s: the most requests a user sends per second, if its class states that.
+        objectives: the file's `objectives` as texts.
+        limits: the file's `limits`: settings of the emulator for this scenario.
+        arguments: the arguments of Locust's processes that make it run as described.
+        secret_options: its own arguments that it declares secret, such as `--key`.
+        notes: sentences that say which settings of Locust's configuration are used and which are not.
+        checks_answers: whether any user class sets `check_answers`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,13 +117,13 @@ class Scenario(BaseModel):
         return user_seconds(self.points) * self.requests_per_user_s
 
     def load_for_locust(self) -> PlanOverrides:
-        """Return the load that Locust is given: without a shape it needs all three numbers to know when to end."""
+        """Return the load settings for Locust. Without a shape it needs all three numbers."""
         if self.shape is not None:
             return self.overrides
         return PlanOverrides(users=self.users, spawn_rate=self.spawn_rate, duration_s=self.duration_s)
 
     def record(self) -> ScenarioRecord:
-        """Return what `run.json` keeps of it."""
+        """Return the record of the scenario for `run.json`."""
         return ScenarioRecord(
             name=self.name,
             path=str(self.path),
@@ -154,7 +154,7 @@ def locate(name: str) -> Path:
         return known[name]
     path = Path(name)
     if path.is_file() and path.suffix == ".py":
-        return path.absolute()  # a link's neighbours are those of the link, as for Python
+        return path.absolute()  # Python imports the modules beside a symbolic link
     if path.is_dir():
         found = sorted(str(path / item.name) for item in path.glob("*.py") if not item.name.startswith("_"))
         raise UsageError(
@@ -169,7 +169,7 @@ def locate(name: str) -> Path:
 
 
 def describe_all(paths: Iterable[Path]) -> list[Scenario | str]:
-    """Describe locustfiles in one process; a broken one comes as the sentence that says why."""
+    """Describe locustfiles in one process; a broken one is described by the sentence that says why."""
     return describe_each([(path, Request()) for path in paths])
 
 
@@ -181,7 +181,7 @@ def describe_one(path: Path, **overrides: Any) -> Scenario:
         overrides: the fields of `Request`.
 
     Raises:
-        UsageError: it cannot be imported, or not be run as asked; the text says why, with the author's traceback.
+        UsageError: it cannot be imported, or not run with these options; the text says why and has the traceback.
     """
     (scenario,) = describe_each([(path, Request(**overrides))])
     if isinstance(scenario, str):
@@ -224,9 +224,9 @@ def _kept(key: str) -> Scenario | None:
 
 
 def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
-    """Return `describe.answer_for` of each, by a process of their own.
+    """Return `describe.answer_for` of each request, computed in another process.
 
-    Its answers come over a pipe of their own, whatever the locustfiles print.
+    The answers come over a separate pipe, because locustfiles may print.
     """
     if not requests:
         return []
@@ -239,7 +239,7 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
             stdout=printed,
             stderr=subprocess.STDOUT,
             pass_fds=[write],
-            start_new_session=True,  # whatever a locustfile starts ends with it
+            start_new_session=True,  # so that everything a locustfile starts ends with it
             env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
         )
         os.close(write)
@@ -263,7 +263,7 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
 
 
 def _line_of(pipe: IO[bytes], timeout_s: float) -> bytes | None:
-    """Return the line that comes through a pipe; empty when it is closed without one, None when none came in time."""
+    """Read a line from a pipe; empty if the pipe is closed without one, None if none came in time."""
     give_up_s = time.monotonic() + timeout_s
     parts: list[bytes] = []
     while not (parts and parts[-1].endswith(b"\n")):

@@ -1,4 +1,4 @@
-"""Decide during a run whether a condition such as `error_rate > 50% for 10s` is so."""
+"""Decide during a run whether a condition such as `error_rate > 50% for 10s` holds."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
-"""What a condition without "for" looks at: long enough that one slow answer does not end a run."""
+"""The window of a condition without `for`: long enough that one slow answer does not end a run."""
 
 
 class StopOn:
-    """Called at every look at a run; returns the sentence that ends it once the condition has been so.
+    """Called at every look at a run. Returns the sentence that ends the run once the condition has held.
 
-    The window is counted in the requests' own time of ending. It must have passed once since the load began, and
-    hold at least one request (for a percentile, a successful one): no data stops nothing. A condition on a phase looks
-    at requests that began in it, by the plan: `steady` is known before the run where the plan is, the warm-up is not.
+    The window counts requests by the time at which they ended. The window must be full, and hold at least one request
+    (for a percentile, a successful one): missing data ends nothing. A condition on a phase looks at requests that began
+    in it, by the plan: `steady` is known before the run where the plan is, the warm-up is not.
 
     Args:
         condition: from `parse_objective(…, live=True)`.
-        points: the scenario's plan; empty where it is not known.
+        points: the scenario's plan; empty if it is not known.
 
     Raises:
-        UsageError: it is about something that is not known during a run.
+        UsageError: the condition needs something that is not known during a run.
     """
 
     def __init__(self, condition: Objective, points: Sequence[Point] = ()) -> None:
@@ -76,7 +76,7 @@ class StopOn:
         return dataclasses.replace(recent, **{name: getattr(recent, name)[at] for name in names})
 
     def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:
-        """Judge `oldest`: at once, or when it has been so "for" as long as the condition says."""
+        """Judge `oldest`: at once, or after it has held for the time after `for`."""
         now_s = snapshot.elapsed_s or 0.0
         waits = snapshot.oldest_s is not None and self.condition.met_by(snapshot.oldest_s * 1000)
         if not waits or not self._begin_s <= now_s < self._end_s:
@@ -106,7 +106,7 @@ class StopOn:
 
 
 def _phase_s(condition: Objective, points: Sequence[Point]) -> tuple[float, float]:
-    """Return from when to when, in elapsed s, the condition is judged."""
+    """Return the time span, in elapsed s, in which the condition is judged."""
     if condition.phase == "all":
         return -math.inf, math.inf
     if condition.phase == "warmup":

@@ -1,4 +1,4 @@
-"""Run the workers of another machine's master."""
+"""Run workers on this machine for a master on another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FETCH_S = 60.0
 
 
 class WorkerPool:
-    """Locust workers whose scenario comes from their master."""
+    """Locust workers that get the scenario from their master."""
 
     def __init__(self, host: str, port: int, processes: int) -> None:
         self.host = host
@@ -27,10 +27,10 @@ class WorkerPool:
         self.processes = processes
 
     def wait_for_master(self, timeout_s: float) -> None:
-        """Return once the master's port answers.
+        """Wait until the master's port answers.
 
         Raises:
-            FleetError: it did not in time.
+            FleetError: the port did not answer in time.
         """
         give_up_s = time.monotonic() + timeout_s
         while True:
@@ -46,10 +46,10 @@ class WorkerPool:
                 time.sleep(TRY_EVERY_S)
 
     def fetch_scenario(self, folder: Path) -> Path:
-        """Write the master's scenario into a folder, with the modules beside it; return its locustfile.
+        """Write the master's scenario and its modules into a folder; return the locustfile's path.
 
         Raises:
-            FleetError: the master did not send it.
+            FleetError: the master did not send the scenario.
         """
         done = subprocess.run(
             [sys.executable, str(LAUNCH), ".recorder.fetch", self.host, str(self.port), str(folder), str(FETCH_S)],
@@ -64,7 +64,7 @@ class WorkerPool:
         return Path(done.stdout.strip())
 
     def run(self, folder: Path) -> int:
-        """Run the workers to the end of the run; return the worst exit status. Ctrl-C ends them in good order.
+        """Run the workers until the run ends; return the worst exit status. Ctrl-C stops them properly.
 
         Raises:
             FleetError: the master did not send its scenario.

@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's first requests before its load, for the run to compare."""
+"""Take the answers to a scenario's first requests before the load, so that the run can compare answers with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .options import RunOptions
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers from before the load: their file for the master, and their record in the run's record; None without."""
+    """Answers from before the load: the file for the master, and the entry in the run's record; None without."""
 
     file: Path | None = None
     record: AnswerCheckRecord | None = None
@@ -28,12 +28,14 @@ class Answers:
 def answers_before(
     options: RunOptions, plan: Scenario, target: Target, *, host: str | None, console: Console
 ) -> Iterator[Answers]:
-    """Take the answers to the scenario's first requests where they are to be compared; kept as long as the block.
+    """Take the answers to the scenario's first requests if answers are to be compared.
 
-    Two targets in one run are compared with each other, and not with themselves alone.
+    Their file exists as long as the block.
+
+    A run with two targets compares them with each other, so no answers are taken.
 
     Raises:
-        FleetError: none can be compared.
+        FleetError: no answers can be compared.
     """
     if not (options.check_answers or plan.checks_answers) or options.target.sides:
         yield Answers()

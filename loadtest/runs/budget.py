@@ -1,4 +1,4 @@
-"""Ask before load leaves this machine, and watch what it costs."""
+"""Ask before load leaves this machine, and limit its cost."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ..recording.run import TargetRecord
 from ..recording.service_time import mean_server_ms
 
 PROJECT_EVERY_S = 5.0
-"""How often a run's cost is projected; the first seconds say little."""
+"""How often the cost of a run is projected; the first seconds say too little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may cost, and what it is estimated with.
+    """The allowed cost of a run, and the data for its estimate.
 
     Attributes:
-        costs: prices a load on the target.
-        load: what will be sent; its plan is empty where the scenario's is not known before it runs.
-        max_usd: None: no limit.
+        costs: the cost model of the target.
+        load: the planned load; its plan is empty if the scenario's plan is not known before it runs.
+        max_usd: the limit; None for no limit.
     """
 
     costs: CostModel
@@ -39,7 +39,7 @@ class Budget:
 
 
 def budget_of(plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path) -> Budget:
-    """Return the budget of a run; its service time is that of the newest run against the service, if recorded."""
+    """Return the budget of a run. Its service time is that of the newest recorded run against the service."""
     service_s, service_from = measured_service(runs, target)
     load = Load(
         plan=plan.record().plan if plan.duration_s is not None else [],
@@ -52,9 +52,9 @@ def budget_of(plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd
 
 
 def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, str]:
-    """Return the mean server time, in s, of the newest run against the service, and words on where it is from.
+    """Return the mean server time (s) of the newest run against the service, and a text that says which run that is.
 
-    None where that run's answers carry no server time, or there is no such run.
+    None if there is no such run, or if its answers carry no server time.
     """
 
     def place(of: TargetRecord) -> tuple[str | None, ...]:
@@ -75,7 +75,7 @@ def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, st
 def confirm_leaving(
     target: TargetRecord, plan: Scenario, *, yes: bool, console: Console, budget: Budget | None = None
 ) -> None:
-    """Say what a run will send and cost, and ask before it leaves this machine; one on loopback is not asked about.
+    """Print what a run will send and cost, and ask before load leaves this machine.
 
     Raises:
         UsageError: it costs more than allowed, the answer was no, or there is no terminal to ask.
@@ -122,11 +122,11 @@ def _estimated(budget: Budget, console: Console) -> str:
 
 
 class CostGuard:
-    """An abort condition: ends the run when its projected cost passes what is allowed.
+    """An abort condition that ends the run when its projected cost exceeds the limit.
 
-    The projection takes what the run has shown so far: how many requests a user sends, how long the server says that it
-    works on one, and how long one takes. A service that is slower than was thought costs more although it gets fewer
-    requests. Where the scenario's plan is not known nothing can be projected, and what was spent so far counts.
+    The projection uses the data of the run so far: requests per user, server time and latency. A service that is slower
+    than estimated costs more, although it gets fewer requests. If the scenario's plan is not known, the cost so far
+    counts instead.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -155,7 +155,7 @@ class CostGuard:
 
 
 class _Mean:
-    """The mean of what was added so far, in s; None before anything was."""
+    """The mean of the values so far, in s; None before the first."""
 
     def __init__(self) -> None:
         self._sum_us, self._count = 0, 0

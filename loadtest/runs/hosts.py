@@ -1,4 +1,4 @@
-"""Decide which host each user class calls: the target, or the one that the class itself names."""
+"""Decide which host each user class calls: the target or the class's own host."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .options import RunOptions
 
 @dataclass(frozen=True, slots=True)
 class HostDecision:
-    """What the user classes call.
+    """The hosts that the user classes call.
 
     Attributes:
-        replaces: whether the target takes the place of every class's `host`, as `locust --host` does.
-        sentence: what the person at the terminal has to know of it, or None.
+        replaces: whether the target replaces the `host` of every class, as `locust --host` does.
+        sentence: a message for the user, or None.
     """
 
     replaces: bool
@@ -24,18 +24,18 @@ class HostDecision:
 
 
 def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostDecision:
-    """Return whether the target replaces the classes' own hosts; refuse where requests would go to another server.
+    """Return whether the target replaces the classes' own hosts; refuse if requests would go to the wrong server.
 
-    Classes that all name the same host get the target instead, and a message says so. If they name several, replacing
-    them would send one server's requests, with whatever credentials they carry, to another.
+    Classes that all name the same host get the target instead, and a message says so. If they name several hosts,
+    replacing them would send one server's requests, with their credentials, to another server.
 
     Args:
         plan: the scenario.
-        target: what was named, a URL or the word for a service of ours; None for `--target none`.
-        override: send everything to the target all the same.
+        target: the value of `--target`: a URL or a platform's name; None for `--target none`.
+        override: send everything to the target anyway.
 
     Raises:
-        UsageError: the classes name several hosts; or one needs a host and has none.
+        UsageError: the classes name several hosts, or a class needs a host and has none.
     """
     named = {name: host for name, host in plan.hosts.items() if host}
     if target is None:
@@ -88,7 +88,7 @@ def _plain(host: str) -> str:
 
 
 def _same(host: str, target: str) -> bool:
-    """Whether two names of a host are one; one without a scheme is compared by the rest."""
+    """Whether two hosts are the same; the scheme is ignored if one of them has none."""
     if "://" in host and "://" in target:
         return _plain(host) == _plain(target)
     return _plain(host).rpartition("://")[2] == _plain(target).rpartition("://")[2]

@@ -1,4 +1,4 @@
-"""Turn the options of a run into one frozen object: defaults, parse, normalise, validate."""
+"""Parse and validate the options of a run into one frozen object."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from ..platforms.base import SideOptions, TargetOptions
 from ..platforms.registry import INTERLEAVED, URL, names, platform_of
 
 MOST_USERS = 10_000_000
-"""More are a slip of the keyboard: a machine drives some 10,000."""
+"""More are a typing error: a machine drives some 10,000."""
 
 LONGEST_S = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a run was asked to be; nothing below checks any of it again.
+    """The validated options of a run; no other code checks them again.
 
     Attributes:
-        platform: the kind of the place that is put under load.
+        platform: the kind of the platform under load.
         target: its options.
-        users, spawn_rate, duration_s: in place of the scenario's own; None leaves them.
-        user_classes, tags, exclude_tags: what of the scenario is run; empty: all.
-        shape: the load shape by name where there are several, `none` to run without one.
-        arguments: the scenario's own.
+        users, spawn_rate, duration_s: replace the scenario's own; None keeps them.
+        user_classes, tags, exclude_tags: the parts of the scenario to run; empty for all.
+        shape: the name of the load shape if the scenario has several; `none` to run without one.
+        arguments: the scenario's own arguments.
         override_hosts: send everything to the target, whatever hosts the user classes name.
         fleet: the processes that make the load.
-        objectives: beside the scenario's own.
-        default_objective: whether one on errors is implied where none bounds them.
+        objectives: objectives in addition to the scenario's own.
+        default_objective: whether to imply an objective on errors if none bounds them.
         stop_on: conditions that end the run early.
-        check: end the run when all first answers of an endpoint failed.
-        check_answers: compare answers under load with those before it, also of user classes that do not ask for it.
-        answer_check: how, beside what a class says itself.
+        check: end the run if all first answers of an endpoint fail.
+        check_answers: compare answers under load with those before it, also of user classes without `check_answers`.
+        answer_check: how answers are compared, in addition to the classes' own settings.
         prices: fields of `core.prices.Prices` in place of the listed ones.
-        max_usd: None: no limit.
+        max_usd: the highest cost; None for no limit.
         yes: do not ask before load leaves this machine.
         runs: where the run's folder is made.
-        margins: of a run against two targets, how much slower the second may be.
-        until_decided: whether such a run may end as soon as that is known.
+        margins: how much slower the second of two targets may be.
+        until_decided: whether a run with two targets ends as soon as its margins are decided.
     """
 
     locustfile: Path
@@ -124,7 +124,7 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     """Return the options of a run. Names and values are those of `lt run`; `target_options` those of `TargetOptions`.
 
     Raises:
-        UsageError: an option is wrong; the text names it and the way out.
+        UsageError: an option is wrong; the text names it and says what to do.
     """
     try:
         path = locate(scenario)
@@ -208,7 +208,7 @@ def parse_duration(text: str, *, option: str) -> float:
     """Return whole seconds, as Locust takes no others: `90`, `90s`, `2m`, `1h30m`, `1.5m`.
 
     Raises:
-        UsageError: it is none of these, or not above 0.
+        UsageError: it has another form, or is not above 0.
     """
     try:
         seconds = parse_duration_s(text)
@@ -227,16 +227,16 @@ def _answer_check(ignored: Sequence[str] | None, tolerance: float) -> AnswerChec
 
 
 def _each(given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of a repeatable option, each of which may also hold several with commas."""
+    """Return the names given to a repeatable option; each value may also be a comma-separated list."""
     return tuple(name.strip() for text in given or () for name in text.split(",") if name.strip())
 
 
 def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]:
-    """Return how many workers run here, and how many there are in all."""
+    """Return the number of workers on this machine, and the total number."""
     local = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
     total = expect_workers if expect_workers is not None else local
     if workers is None and expect_workers is not None:
-        local = 0  # who names how many come from elsewhere wants them to do the work
+        local = 0  # whoever expects workers from elsewhere wants those to do the work
     if local < 0 or total < 1:
         raise UsageError(
             f"`--workers {local}`: must be at least 1, unless workers join from elsewhere with --expect-workers."
@@ -249,11 +249,11 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
 LOCAL_KIND = "local"
 
 NAME_CHARS = 40
-"""Of a side's command in its name: a page has room for two of them beside each other."""
+"""Length of a command in a side's name, so that two names fit beside each other on a page."""
 
 
 def _two_targets(sides: Sequence[str], commands: Sequence[str]) -> tuple[str, TargetOptions]:
-    """Return the platform of a run against two targets, and both as they were named, or as commands.
+    """Return the platform of a run against two targets, and its options.
 
     Raises:
         UsageError: there are not two, or one is neither `local`, a URL nor a command.
@@ -284,7 +284,7 @@ def _side(mark: str, text: str) -> SideOptions:
 
 
 def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]:
-    """Return the platform that `--target` names, and the options about it, checked by the platform."""
+    """Return the platform that `--target` names, and its options, which the platform has checked."""
     if unknown := given.keys() - {field.name for field in fields(TargetOptions)}:
         raise UsageError(f"There is no option `{sorted(unknown)[0]}`.")
     named = text in names()

@@ -1,4 +1,4 @@
-"""Open and close the record of a run: what it is at its start, how it ended."""
+"""Write the record of a run at its start and at its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..recording.run import AnswerCheckRecord, Outcome, ProcessRecord, Run, Side
 from .options import RunOptions
 
 LONGEST_NAME = 80
-"""Of a scenario in the name of a run's folder, which file systems hold to 255 bytes."""
+"""Length of the scenario's name in the name of the run's folder; file systems allow 255 bytes in all."""
 
 PACKAGES = ("locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
 
@@ -82,24 +82,24 @@ def open_record(
 
 
 def _choices(options: RunOptions) -> dict[str, object]:
-    """Return the choices within the scenario that were made; its own arguments may hold secrets and are left out."""
+    """Return the choices of the scenario's parts. Its own arguments are left out, because they may hold secrets."""
     names = ("user_classes", "shape", "tags", "exclude_tags", "override_hosts")
     return {name: value for name in names if (value := getattr(options, name))}
 
 
 def _decision(options: RunOptions) -> dict[str, object]:
-    """Return the decision that a run against two targets is for."""
+    """Return the margins of a run against two targets, for its record."""
     if not options.target.sides:
         return {}
     return {"margins": [margin.text for margin in options.margins], "until_decided": options.until_decided}
 
 
 def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ...]) -> Run:
-    """Seal the rows and write how the run ended: interrupted, degraded when anything is missing, else complete.
+    """Seal the rows and write the outcome: interrupted, degraded if anything is missing, else complete.
 
     Raises:
-        RunFolderError: the rows cannot be written (a full disk): the run's record says so, its rows stay in the
-            spool, and the next reader seals them.
+        RunFolderError: the rows cannot be written (a full disk). The run's record says so, the rows stay in the spool,
+            and the next reader seals them.
     """
     run = folder.read_run()
     run.end = datetime.now(UTC)
@@ -127,10 +127,10 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
 
 
 def recorded_command(argv: Sequence[str], secret_options: Collection[str]) -> list[str]:
-    """Return a command line as run.json keeps it: every name of it, and no value that looks like a secret.
+    """Return a command line for run.json, without values that look like secrets.
 
     Args:
-        argv: as `sys.argv` has them.
+        argv: the arguments, as in `sys.argv`.
         secret_options: the scenario's own options that it declares secret (`is_secret=True`), such as `--key`.
     """
     kept = [Path(argv[0]).name]
@@ -142,7 +142,7 @@ def recorded_command(argv: Sequence[str], secret_options: Collection[str]) -> li
         elif has_value and option in secret_options:
             kept.append(f"{option}={MARK}")
         elif before.startswith("-") and "=" not in before and not argument.startswith("-"):
-            kept.append(redact(f"{before}={argument}").removeprefix(f"{before}="))  # a name and its value as two words
+            kept.append(redact(f"{before}={argument}").removeprefix(f"{before}="))  # option and value are two arguments
         else:
             kept.append(redact(argument))
         before = argument

@@ -1,4 +1,4 @@
-"""Run a scenario against a target and record every request: what the verb `run` calls."""
+"""Run a scenario against a target and record every request."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 Goals = Callable[[Sequence[Point]], tuple[AbortCondition, ...]]
-"""Given the points of a plan (empty where it is not known), what ends a run in good order once it is so."""
+"""Takes the points of the plan (empty if unknown) and returns the goals: conditions that end the run as complete."""
 
 
 def no_goals(points: Sequence[Point]) -> tuple[AbortCondition, ...]:
-    """Return nothing: the run lasts as long as it was planned."""
+    """Return no goals: the run lasts as long as planned."""
     del points
     return ()
 
@@ -45,11 +45,11 @@ class RunResult:
     """A recorded run.
 
     Attributes:
-        folder: where it is.
-        record: what its `run.json` says.
-        interrupted: cut short by the user.
-        aborted: cut short by a condition of its options.
-        failing: the endpoints whose first answers all failed, where that cut it short.
+        folder: the run's folder.
+        record: the content of its `run.json`.
+        interrupted: whether the user ended it.
+        aborted: whether an abort condition ended it.
+        failing: the endpoints whose first answers all failed, if that ended the run.
     """
 
     folder: RunFolder
@@ -64,12 +64,12 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
 
     Args:
         options: from `parse_options`.
-        console: where to talk and ask; without one sentences go to the `loadtest` logger, and load that would leave
-            this machine is refused unless the options say yes.
-        goals: given the scenario's plan, returns what ends the run in good order once it is so.
+        console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and load that
+            would leave this machine is refused unless the options say yes.
+        goals: takes the scenario's plan; returns conditions that end the run as complete.
 
     Raises:
-        UsageError: the scenario cannot be imported, or sending to the target was not agreed to.
+        UsageError: the scenario cannot be imported, or the user did not agree to send load to the target.
         UnusableError: the target, the fleet or the run's folder could not be used.
     """
     console = console or LogRunConsole()
@@ -131,10 +131,10 @@ def _needs(options: RunOptions, plan: Scenario) -> ScenarioNeeds:
 
 
 def _require_two_users(options: RunOptions, plan: Scenario) -> None:
-    """Return when a run against two targets has a user for each, and users that can be sent to either.
+    """Check that a run against two targets has a user for each, and a user class that can call either.
 
     Raises:
-        UsageError: it has not.
+        UsageError: it does not.
     """
     if not options.target.sides:
         return
@@ -145,7 +145,7 @@ def _require_two_users(options: RunOptions, plan: Scenario) -> None:
 
 
 def _planned(options: RunOptions, console: RunConsole) -> Scenario:
-    """Return what the scenario will do with these options, and say what Locust's own configuration adds."""
+    """Describe the scenario with these options, and print which settings come from Locust's configuration."""
     plan = describe_one(
         options.locustfile,
         users=options.users,
@@ -163,12 +163,12 @@ def _planned(options: RunOptions, console: RunConsole) -> Scenario:
 
 
 def _named(options: RunOptions) -> str | None:
-    """Return the target as the options name it, None where they leave it to the scenario."""
+    """Return the target as the options name it; None if the scenario's own hosts are used."""
     return options.target.url or options.platform if platform_of(options.platform).has_own_address else None
 
 
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
-    """Ask before anything is sent to a named URL, even the request that sees whether it answers."""
+    """Ask before anything is sent to a URL, even the request that checks whether it answers."""
     hosts = () if platform_of(options.platform).has_own_address else sorted({*filter(None, plan.hosts.values())})
     sides = (side.options.url for side in options.target.sides)
     for url in filter(None, (options.target.url, *sides, *hosts)):
@@ -178,7 +178,7 @@ def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole
 def _agreed(
     platform: Platform, options: RunOptions, plan: Scenario, target: Target, console: RunConsole
 ) -> Budget | None:
-    """Ask about the load and its cost, unless its URL was asked about already; return the budget, None without one."""
+    """Ask about the load and its cost, unless the URL was agreed to already; return the budget, if there is one."""
     costs = platform.costs(target.record, options.prices) if platform.capabilities.bills else None
     if costs is None:
         if target.record.url and options.target.url is None:
@@ -192,7 +192,7 @@ def _agreed(
 def _recorded(
     options: RunOptions, plan: Scenario, target: Target, where: str, answers: AnswerCheckRecord | None
 ) -> RunFolder:
-    """Make the run's folder; `where` is what its users call."""
+    """Make the run's folder; `where` names the target that its users call."""
     objectives = (*plan.objectives, *(objective.text for objective in options.objectives))
     return open_record(
         options.runs,
@@ -217,7 +217,7 @@ def _driven(
     *,
     goals: tuple[AbortCondition, ...],
 ) -> End:
-    """Run the fleet to its end, showing how it does."""
+    """Run the fleet to its end and show its progress."""
     from ..fleet.fleet import Fleet
 
     with Fleet(fleet_plan, folder) as fleet:
@@ -229,7 +229,7 @@ def _driven(
 
 
 def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
-    """Say how the other workers join, and what they need that they do not get from here."""
+    """Print how the other workers join, and what they need for a private service."""
     if target.environment:
         console.warn(
             "the service is private, and workers of other machines get no token from here: start them "

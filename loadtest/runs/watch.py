@@ -1,4 +1,4 @@
-"""Watch a run to its end: show it, stop it when a condition says so, pass on Ctrl-C."""
+"""Watch a run to its end: show its progress, stop it if a condition holds, pass Ctrl-C on."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.25
 
 EARLY_S = 1.0
-"""A scenario that ends the run within this of its planned end has not cut it short."""
+"""A run that its scenario ends this close to the planned end counts as complete."""
 
 LISTENER_RAISED = 2
 """The status with which Locust ends when a listener has raised."""
 
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
-"""Called at every look with the run's state and its new rows; a returned sentence ends the run early and says why."""
+"""Called at every look with the run's state and new rows. If it returns a sentence, the run ends for that reason."""
 
 
 class ProgressView(Protocol):
-    """Shows how a run is doing."""
+    """Shows the progress of a run."""
 
     def show(self, look: Look, *, ending: bool) -> None:
-        """Show the state; called at every look."""
+        """Show the state of the run; called at every look."""
 
     @property
     def stop_asked(self) -> bool:
-        """Whether who looks at it has asked for the run's end."""
+        """Whether the viewer has asked to end the run."""
 
 
 class RunConsole(Console, Protocol):
-    """What a run talks to: a console that can show progress too."""
+    """A console that can also show the progress of a run."""
 
     def progress(
         self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
     ) -> AbstractContextManager[ProgressView]:
-        """Show a run's progress for as long as the block lasts; `planned_s` is its length where it is known."""
+        """Show a run's progress while the block lasts; `planned_s` is its planned length, if known."""
 
 
 class _Unseen:
@@ -69,7 +69,7 @@ class _Unseen:
 
 
 class LogRunConsole(LogConsole):
-    """The console of a program that has none; it shows no progress."""
+    """The console of a program without one; it shows no progress."""
 
     def progress(
         self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
@@ -84,9 +84,9 @@ class End:
     """How a fleet ended.
 
     Attributes:
-        interrupted: cut short by the user.
-        aborted: cut short by a condition.
-        by_scenario: cut short by the scenario itself.
+        interrupted: whether the user ended it.
+        aborted: whether an abort condition ended it.
+        by_scenario: whether the scenario ended it.
         reasons: why the run is not complete, as sentences.
     """
 
@@ -97,7 +97,7 @@ class End:
 
     @property
     def cut_short(self) -> bool:
-        """Whether somebody ended the run before its time."""
+        """Whether the run was ended before its planned end."""
         return self.interrupted or self.aborted or self.by_scenario
 
 
@@ -113,18 +113,18 @@ def watch(
     *,
     goals: tuple[AbortCondition, ...] = (),
 ) -> End:
-    """Watch the fleet to its end; Ctrl-C asks it to end early, a second one forces it.
+    """Watch the fleet to its end. Ctrl-C ends it early, a second one at once.
 
     Args:
         fleet: as started.
-        folder: of the run.
-        planned_s: its length where it is known.
-        abort_conditions: what ends it early, as one that is not complete.
-        console: where to show it.
-        goals: what ends it as complete: it has shown what it was to show.
+        folder: the run's folder.
+        planned_s: its planned length, if known.
+        abort_conditions: conditions that end the run early; it is then not complete.
+        console: shows the progress.
+        goals: conditions that end the run as complete.
 
     Raises:
-        FleetError: it ended before the first request; the text has the last lines of its log.
+        FleetError: the fleet ended before the first request; the text has the last lines of its log.
     """
     follower = Follower(folder)
     interrupted, aborted, reached, elapsed_s = False, "", "", None
@@ -167,9 +167,9 @@ def watch(
 
 
 def _recorded_until_s(elapsed_s: float | None, last: Look) -> float | None:
-    """Return how far the load had come when it ended: by the last look at it, or by what was recorded after that.
+    """Return how long the load lasted, by the last look at it or by what was recorded after that.
 
-    On a busy machine seconds may lie between two looks; what the workers reported meanwhile tells that they went on.
+    On a busy machine, seconds may pass between two looks; the workers' reports show that the load went on.
     """
     begin_ns = last.snapshot.load_start_ns
     if begin_ns is None:
@@ -190,17 +190,17 @@ def _ended_with(code: int) -> str:
 
 
 def _is_known(code: int, run: Run) -> bool:
-    """Whether the run's record says already why the master ended with this status, and that no row is missing for it.
+    """Whether the run's record already explains this exit status of the master, and no row is missing because of it.
 
-    It is the scenario's own exit code, or Locust's for an exception in a listener of the master's, which is a task
-    error of the run.
+    That is so for the scenario's own exit code, and for an exception in a listener of the master, which the record
+    lists as a task error.
     """
     raised = any(error.worker == "master" for error in run.task_errors)
     return code == (run.scenario_exit_code or 0) % 256 or (raised and code == LISTENER_RAISED)
 
 
 def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
-    """Return the sentence that the scenario has ended the run before its time, or None."""
+    """Return a sentence if the scenario ended the run early, else None."""
     at_s = run.ended_by_scenario_at_s
     if at_s is None or (planned_s is not None and at_s > planned_s - EARLY_S):
         return None
@@ -209,14 +209,14 @@ def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
 
 
 def _rows_ran_out(run: Run) -> bool:
-    """Whether every row of its data files was given out, which ends a run before its time as planned."""
+    """Whether every row of its data files was given out, which is a planned early end."""
     return bool(run.data_files) and all(file.rows_given >= file.rows for file in run.data_files)
 
 
 def _ended_early(elapsed_s: float | None, planned_s: float | None) -> str | None:
-    """Return the sentence that the master ended before the plan did for an unknown reason, or None.
+    """Return a sentence if the master ended before the plan for an unknown reason, else None.
 
-    Somebody sent it a signal: Locust then ends in good order, with status 0.
+    That happens after a signal from outside: Locust then ends properly, with status 0.
     """
     if elapsed_s is None or planned_s is None or elapsed_s > planned_s - EARLY_S:
         return None
@@ -230,5 +230,5 @@ def _clock(seconds: float) -> str:
 def _first_reason(
     abort_conditions: tuple[AbortCondition, ...], snapshot: ProgressSnapshot, new: tuple[Recent, ...]
 ) -> str | None:
-    """Return the first condition's sentence; each is asked only while none before it holds."""
+    """Return the sentence of the first condition that holds; the conditions after it are not evaluated."""
     return next(filter(None, (condition(snapshot, new) for condition in abort_conditions)), None)

@@ -1,1 +1,1 @@
-"""Speak Google's protocols for the emulator: Cloud Run's and Cloud Monitoring's gRPC, and Knative's REST form."""
+"""Implement Google's APIs for the emulator: gRPC of Cloud Run and Cloud Monitoring, and the Knative REST form."""

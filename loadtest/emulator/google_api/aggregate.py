@@ -17,12 +17,12 @@ Value = Number | Distribution
 
 
 class AggregationError(Exception):
-    """The combination is refused; the text is what the API's INVALID_ARGUMENT would say."""
+    """The combination is refused; the text is that of the API's INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the values are: `kind` GAUGE or DELTA, `value_type` INT64, DOUBLE or DISTRIBUTION."""
+    """The type of the values: `kind` GAUGE or DELTA, `value_type` INT64, DOUBLE or DISTRIBUTION."""
 
     kind: str
     value_type: str
@@ -40,10 +40,10 @@ _NUMERIC_REDUCERS = {name.replace("ALIGN", "REDUCE"): function for name, functio
 
 
 def aligned_shape(shape: Shape, aligner: str) -> Shape:
-    """Return what `aligner` makes of values of this shape.
+    """Return the shape of values after `aligner`.
 
     Raises:
-        AggregationError: it does not apply to them (ALIGN_MAX on a distribution, …).
+        AggregationError: it does not apply to these values (ALIGN_MAX on a distribution, …).
     """
     numeric = shape.value_type != "DISTRIBUTION"
     delta = shape.kind == "DELTA"
@@ -139,7 +139,7 @@ def _reduced(values: list[Value], reducer: str) -> Value:
 
 
 def merged(values: Sequence[Value]) -> Distribution:
-    """Return one distribution of several over the same buckets; their second moments are pooled exactly."""
+    """Merge distributions over the same buckets; their second moments are pooled exactly."""
     parts = [value for value in values if isinstance(value, Distribution)]
     count = sum(part.count for part in parts)
     mean = sum(part.mean * part.count for part in parts) / count if count else 0.0
@@ -155,9 +155,9 @@ def merged(values: Sequence[Value]) -> Distribution:
 
 
 def percentile(spread: Distribution, ratio: float) -> float:
-    """Return the value below which `ratio` of the values lie, interpolated within its bucket; NaN of nothing.
+    """Return the value below which `ratio` of the values lie, interpolated within its bucket; NaN without values.
 
-    The first bucket is taken to begin at 0, the last to be as wide as nothing: its lower bound is returned.
+    The first bucket is assumed to begin at 0. For the last one, its lower bound is returned.
     """
     wanted, seen = ratio * spread.count, 0
     for index, count in enumerate(spread.counts):

@@ -1,7 +1,7 @@
-"""List every field of a Cloud Run service: which the emulator applies, which it only stores, which it refuses.
+"""List every field of a Cloud Run service, and whether the emulator applies, stores or refuses it.
 
-One table for both forms of the API. A field of a request that is not in the table is refused by name, so that
-nothing is accepted and lost. Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
+One table for both forms of the API. A field that is not in the table is refused by name, so that nothing is accepted
+and then lost. Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
 https://cloud.google.com/run/docs/reference/rpc/google.cloud.run.v2 (google-cloud-run 0.16.2), and the annotations of
 gcloud 528 (googlecloudsdk/api_lib/run); all read 2026-11.
 """
@@ -19,7 +19,7 @@ from ...core.cloud_metrics import PREFIX
 Form = Literal["v1", "v2"]
 Path = tuple[str, ...]
 Kept = tuple[tuple[str, str], ...]
-"""Fields that are only kept: their names in the table with their values as JSON, sorted."""
+"""Fields that are only stored: their names in the table and their values as JSON, sorted."""
 
 EACH = "[]"
 ANY = "*"  # one name
@@ -37,15 +37,15 @@ class Use(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field in both forms.
+    """A field in both forms of the API.
 
     Attributes:
-        v1: its path in the Knative form; () where that has none.
-        v2: its path in the JSON of `google.cloud.run.v2.Service`; () where that has none.
-        use: what becomes of it.
-        why: of a refused one: what the local Cloud Run has not.
-        harmless: values of a refused one that ask for nothing.
-        is_flag: a truth value, which the Knative form spells as text.
+        v1: its path in the Knative form; () if it is not in that form.
+        v2: its path in the JSON of `google.cloud.run.v2.Service`; () if it is not in that form.
+        use: what the emulator does with it.
+        why: for a refused field, what the emulator lacks.
+        harmless: values of a refused field that request nothing.
+        is_flag: whether it is a boolean, which the Knative form spells as text.
     """
 
     v1: Path
@@ -57,21 +57,21 @@ class Field:
 
     @property
     def name(self) -> str:
-        """What it is kept under."""
+        """The name under which it is stored."""
         return ".".join(self.v2 or self.v1)
 
     @property
     def of_revision(self) -> bool:
-        """Whether it belongs to the template, and so to each revision."""
+        """Whether it belongs to the template and so to each revision."""
         return self.v2[:1] == ("template",) or self.v1[:2] == ("spec", "template")
 
     def path(self, form: Form) -> Path:
-        """Return its path in one of the forms."""
+        """Return its path in one form."""
         return self.v1 if form == "v1" else self.v2
 
 
 def _path(text: str) -> Path:
-    """Return a path written with spaces between its names, for annotations have dots in theirs."""
+    """Split a path at spaces; dots occur in the names of annotations."""
     return tuple(text.split())
 
 
@@ -208,16 +208,16 @@ FIELDS: tuple[Field, ...] = (
 )
 
 _GOOGLES = (PREFIX, "autoscaling.knative.dev/", "cloud.googleapis.com/")
-"""Annotations under these names mean something to Cloud Run; others are the user's own notes."""
+"""Annotations with these prefixes have a meaning for Cloud Run; others are the user's own."""
 
 LOCATION = "cloud.googleapis.com/location"
 
 CPU_IDLE = "template.containers.[].resources.cpuIdle"
-"""The name in the table of whether the CPU is throttled between requests."""
+"""Name in the table of the field that says whether the CPU is throttled between requests."""
 
 
 def is_googles(annotation: str) -> bool:
-    """Whether an annotation means something to Cloud Run, in the Knative form; the v2 form has fields instead."""
+    """Whether an annotation of the Knative form has a meaning for Cloud Run; the v2 form has fields instead."""
     return annotation.startswith(_GOOGLES)
 
 
@@ -226,10 +226,10 @@ class FieldError(Exception):
 
 
 def check(document: Mapping[str, Any], form: Form) -> None:
-    """Check that every field of a service's document is honoured or kept.
+    """Check that every field of a service's document is applied or stored.
 
     Raises:
-        FieldError: names the first refused field, and why.
+        FieldError: names the first refused field and the reason.
     """
     for path, value in _said(document):
         found = find(path, form)
@@ -241,7 +241,7 @@ def check(document: Mapping[str, Any], form: Form) -> None:
 
 
 def find(path: Path, form: Form) -> Field | None:
-    """Return the table's most specific field for a path; None when there is none."""
+    """Return the table's most specific field for a path; None if there is none."""
     best: Field | None = None
     for field in FIELDS:
         pattern = field.path(form)
@@ -255,7 +255,7 @@ def find(path: Path, form: Form) -> Field | None:
 
 
 def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Kept:
-    """Return the fields of a document that are only kept: the revision's, or the service's own."""
+    """Return the fields of a document that are only stored: those of the revision, or of the service itself."""
     found = {}
     for field in FIELDS:
         path = field.path(form)
@@ -273,13 +273,13 @@ def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Ke
 
 
 def carried(before: Kept, now: Kept, form: Form) -> Kept:
-    """Return what is kept after an update in one form, which cannot express fields of the other form."""
+    """Return the stored fields after an update in one form. Fields that only the other form has stay."""
     unspoken = {field.name for field in FIELDS if field.use is Use.KEPT and not field.path(form)}
     return tuple(sorted({**{name: text for name, text in before if name in unspoken}, **dict(now)}.items()))
 
 
 def shown(kept: Kept, form: Form) -> Iterator[tuple[Path, Any]]:
-    """Yield the path and the value of everything kept that a form can show."""
+    """Yield path and value of the stored fields that a form can show."""
     by_name = {field.name: field for field in FIELDS if field.use is Use.KEPT}
     for name, text in kept:
         path, value = by_name[name].path(form), json.loads(text)
@@ -291,7 +291,7 @@ def shown(kept: Kept, form: Form) -> Iterator[tuple[Path, Any]]:
 
 
 def put(document: dict[str, Any], path: Path, value: Any) -> None:
-    """Write a value into a document; an object joins the one that is there."""
+    """Write a value into a document; an object is merged with the existing one."""
     place: Any = document
     for name in path[:-1]:
         place = place[0] if name == EACH else place.setdefault(name, {})
@@ -302,7 +302,7 @@ def put(document: dict[str, Any], path: Path, value: Any) -> None:
 
 
 def _said(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each leaf with a value; empty lists, objects, texts and nulls have none."""
+    """Yield each leaf that has a value; empty lists, objects, texts and nulls have none."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _said(inner, (*path, str(name)))

@@ -1,4 +1,4 @@
-"""Read the part of Cloud Monitoring's filter language that selects time series.
+"""Parse the part of Cloud Monitoring's filter language that selects time series.
 
 Grammar: https://cloud.google.com/monitoring/api/v3/filters. Comparisons joined by AND; `=`, `!=`, `starts_with`,
 `ends_with`, `has_substring`, `one_of` and `monitoring.regex.full_match` on the right. OR, NOT and groups are refused.
@@ -23,12 +23,12 @@ _AND = re.compile(r"\s+AND\s+|\s+")
 
 
 class FilterError(Exception):
-    """The filter cannot be answered; the text is what the API's INVALID_ARGUMENT would say."""
+    """The filter is refused; the text is that of the API's INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One comparison: a field, and whether a text passes it."""
+    """One comparison: a field and a test of its text."""
 
     field: str
     passes: Callable[[str], bool]
@@ -41,14 +41,14 @@ class SeriesFilter:
 
     Attributes:
         metric: the metric's type.
-        clauses: on labels, as `metric.NAME` and `resource.NAME`.
+        clauses: comparisons of labels, `metric.NAME` and `resource.NAME`.
     """
 
     metric: str
     clauses: tuple[Clause, ...]
 
     def passes(self, metric_labels: dict[str, str], resource_labels: dict[str, str]) -> bool:
-        """Return whether a series with these labels is selected; an absent label reads as ""."""
+        """Return whether a series with these labels is selected; a missing label counts as ""."""
         there = {f"metric.{name}": text for name, text in metric_labels.items()}
         there |= {f"resource.{name}": text for name, text in resource_labels.items()}
         return all(clause.passes(there.get(clause.field, "")) for clause in self.clauses)
@@ -58,7 +58,7 @@ def parse_clauses(text: str) -> list[Clause]:
     """Return the comparisons of a filter, in their order.
 
     Raises:
-        FilterError: the text is not in the grammar; names where reading stopped.
+        FilterError: the text does not follow the grammar; the message names the column.
     """
     clauses: list[Clause] = []
     at = 0

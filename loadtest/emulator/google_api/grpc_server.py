@@ -18,13 +18,13 @@ from .run_admin import RunAdmin
 
 
 def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc.aio.Server:
-    """Return a server with every surface on it, listening nowhere yet; call it on the loop it is to run on.
+    """Return a server with all services, which does not listen yet. Call this on the event loop it will run on.
 
     Args:
-        emulator: what stands behind; the server calls it on the running loop only.
-        policies: shared with the REST form, so that both say the same.
-        access: every call must carry its secret (`authorization: Bearer SECRET`); None lets everyone in, for what
-            listens on a socket that no other user can reach.
+        emulator: the emulator to serve; it is only called on the running loop.
+        policies: shared with the REST form, so that both return the same.
+        access: every call must carry its secret (`authorization: Bearer SECRET`). None admits every call, for a server
+            on a socket that no other user can reach.
     """
     operations = Operations()
     admin = RunAdmin(emulator, operations, policies)
@@ -46,13 +46,13 @@ _NO_TOKEN = _no_token()
 
 
 class _Guard(grpc.aio.ServerInterceptor):
-    """Refuses calls without the secret. A web page cannot make any: browsers speak HTTP/2 only over TLS."""
+    """Refuses calls without the secret. A web page cannot make such calls: browsers speak HTTP/2 only over TLS."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Return the method's own handler, or one that refuses."""
+        """Return the method's handler, or one that refuses the call."""
         given = [value for name, value in details.invocation_metadata if name == "authorization"]
         if len(given) == 1 and self._access.knows(bearer_of(given[0])):
             return await continuation(details)

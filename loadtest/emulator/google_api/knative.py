@@ -47,7 +47,7 @@ def routes(emulator: Emulator, policies: Policies | None = None) -> list[BaseRou
     """Return the routes of the REST form over one emulator.
 
     Args:
-        emulator: what stands behind, called on the running loop only.
+        emulator: the emulator to serve; it is only called on the running loop.
         policies: shared with the gRPC surfaces when given, so that both return the same.
     """
     return Knative(emulator, policies or Policies()).routes()
@@ -66,7 +66,7 @@ class Knative:
         return {"apiVersion": "serving.knative.dev/v1", "kind": "ServiceList", "metadata": {}, "items": items}
 
     async def create(self, request: Request) -> dict[str, Any]:
-        """Start the service; gcloud asks until it is ready."""
+        """Start the service; gcloud polls until it is ready."""
         body = await request.body()
         form = parse_service(body)
         of_revision, of_service = kept_of(body)
@@ -134,7 +134,7 @@ class Knative:
         return _policy_form(self._policies.get(self._emulator.service(_key(request)).key))
 
     async def set_policy(self, request: Request) -> dict[str, Any]:
-        """Remember who may call the service."""
+        """Store who may call the service."""
         given = (await _json(request)).get("policy", {})
         try:
             policy = json_format.ParseDict(given, Policy(), ignore_unknown_fields=True)
@@ -143,16 +143,16 @@ class Knative:
         return _policy_form(self._policies.set(self._emulator.service(_key(request)).key, policy))
 
     async def test_permissions(self, request: Request) -> dict[str, Any]:
-        """Return that the caller may do everything, as it may."""
+        """Return that the caller has every permission."""
         return {"permissions": (await _json(request)).get("permissions", [])}
 
     async def api_enabled(self, request: Request) -> dict[str, Any]:
-        """Return that Cloud Run's API is enabled: gcloud asks Service Usage before it deploys."""
+        """Return that Cloud Run's API is enabled; gcloud asks Service Usage before it deploys."""
         project, api = request.path_params["project"], request.path_params["api"]
         return {"name": f"projects/{project}/services/{api}", "state": "ENABLED", "config": {"name": api}}
 
     def routes(self) -> list[BaseRoute]:
-        """Return what gcloud asks for: service, revisions, policy (by namespace and by location), enabled APIs."""
+        """Return the routes that gcloud uses: services, revisions, policies (two paths) and enabled APIs."""
         by_location = "/v1/projects/{project}/locations/{location}/services/{service}"
         policies = [
             _route(f"{base}:{verb}", method, answer)
@@ -186,7 +186,7 @@ class Knative:
 
 
 def _route(path: str, method: str, answer: Answer) -> Route:
-    """Return a route that gives `answer`'s object as JSON, and its errors in Google's form."""
+    """Return a route that answers with `answer`'s object as JSON, and with errors in Google's form."""
 
     async def endpoint(request: Request) -> JSONResponse:
         try:
@@ -212,7 +212,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _place(request: Request) -> tuple[str, str]:
-    """Return project and location: the latter from the path, else from the host, as gcloud prefixes it."""
+    """Return project and location. The location comes from the path, or else from the host, where gcloud puts it."""
     project, location = request.path_params["project"], request.path_params.get("location")
     if location is None:
         host = request.headers.get("host", "").partition(":")[0]

@@ -1,7 +1,7 @@
-"""Translate between the Knative v1 form of a Cloud Run service, as gcloud writes it, and what the emulator knows.
+"""Translate between the Knative v1 form of a Cloud Run service, which gcloud writes, and the emulator's model.
 
-The form: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services. It keeps limits of the autoscaler and
-the CPU boost in annotations of the template.
+The form: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services. This form keeps the autoscaler's
+limits and the CPU boost in annotations of the template.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STATUS = {Phase.READY: "True", Phase.FAILED: "False"}
 
 
 class _Form(BaseModel):
-    """What is followed; `fields` keeps or refuses the rest."""
+    """The fields that are applied; `fields` stores or refuses the others."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -61,7 +61,7 @@ class HttpGet(_Form):
 
 
 class Probe(_Form):
-    """A startup probe; Kubernetes' defaults where it is silent."""
+    """A startup probe, with Kubernetes' defaults."""
 
     initialDelaySeconds: float = 0.0  # noqa: N815
     periodSeconds: float = 10.0  # noqa: N815
@@ -96,7 +96,7 @@ class Container(_Form):
 
 
 class Metadata(_Form):
-    """Name, labels and annotations of anything."""
+    """Name, labels and annotations of an object."""
 
     name: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
@@ -176,7 +176,7 @@ class ServiceForm(_Form):
         )
 
     def traffic(self) -> str | None:
-        """Return the revision all traffic is pinned to; None for the latest ready one.
+        """Return the revision that gets all traffic; None for the latest ready one.
 
         Raises:
             MessageError: the traffic is split.
@@ -188,10 +188,10 @@ class ServiceForm(_Form):
 
 
 def parse_service(body: bytes) -> ServiceForm:
-    """Return the service in a request's body.
+    """Parse the service in a request's body.
 
     Raises:
-        MessageError: it is not one, or asks for what the local Cloud Run has not; names the field.
+        MessageError: the body is not a service, or has a field that the emulator does not support; names the field.
     """
     try:
         document = json.loads(body)
@@ -222,7 +222,7 @@ def labels_of(given: dict[str, str]) -> Labels:
 
 
 def service_form(status: ServiceStatus) -> dict[str, Any]:
-    """Return the service as gcloud reads it."""
+    """Return the service in gcloud's form."""
     key, template = status.key, shown_template(status)
     serving = next((revision.name for revision in status.revisions if revision.serving), None)
     ready = _STATUS.get(status.phase, "Unknown")
@@ -263,7 +263,7 @@ def service_form(status: ServiceStatus) -> dict[str, Any]:
 
 
 def revision_form(status: ServiceStatus, revision: RevisionStatus) -> dict[str, Any]:
-    """Return one revision as gcloud reads it."""
+    """Return one revision in gcloud's form."""
     template = _template_form(replace(revision.template, cpu=revision.template.cpu or revision.cpu))
     ready = _STATUS.get(revision.phase, "Unknown")
     conditions = [
@@ -371,7 +371,7 @@ def _is_true(annotations: dict[str, str], name: str) -> bool:
 
 
 def _ratio(annotations: dict[str, str], name: str) -> float | None:
-    """Return a scaling target as a ratio: 0.10 to 0.95, or 10 to 95 in percent; None when it is not set."""
+    """Return a scaling target, written 0.10 to 0.95 or 10 to 95 (percent), as a ratio; None if it is not set."""
     text = annotations.get(name)
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Translate between `google.cloud.run.v2` messages and what the emulator knows of services."""
+"""Translate between `google.cloud.run.v2` messages and the emulator's model of services."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ STATES: dict[Phase, Any] = {
 
 
 class MessageError(Exception):
-    """A message asks for what is not there; the text is what INVALID_ARGUMENT would say."""
+    """A message requests something unsupported; the text is that of INVALID_ARGUMENT."""
 
 
 def key_of(name: str) -> ServiceKey:
-    """Return the key in `projects/P/locations/L/services/S[/…]`.
+    """Parse the key in `projects/P/locations/L/services/S[/…]`.
 
     Raises:
         MessageError: the name is not of that form.
@@ -52,13 +52,13 @@ def labels_of(given: Any) -> Labels:
 
 
 def template_of(service: run_v2.Service) -> RevisionTemplate:
-    """Return the revision that a Service message asks for, with Cloud Run's defaults where it is silent.
+    """Return the revision that a Service message describes, with Cloud Run's defaults for unset fields.
 
-    `min` and `max` instances may stand at the service or at the revision: the larger minimum and the smaller maximum
-    hold.
+    `min` and `max` instances may be set on the service or on the revision: the larger minimum and the smaller maximum
+    apply.
 
     Raises:
-        MessageError: it asks for what the local Cloud Run has not (several containers, secrets, volumes).
+        MessageError: it requests something that the emulator lacks (several containers, secrets, volumes).
     """
     given = service.template
     if len(given.containers) != 1:
@@ -101,7 +101,7 @@ def template_of(service: run_v2.Service) -> RevisionTemplate:
 
 
 def check_fields(service: run_v2.Service) -> None:
-    """Check that every field of a Service message is honoured or kept.
+    """Check that every field of a Service message is applied or stored.
 
     Raises:
         MessageError: names the field that is not.
@@ -117,7 +117,7 @@ def kept_of(service: run_v2.Service) -> tuple[Kept, Kept]:
     document = _document(service)
     of_revision = dict(kept_in(document, "v2", of_revision=True))
     container = service.template.containers[0] if service.template.containers else run_v2.Container()
-    if "resources" in container and not container.resources.cpu_idle:  # in the API its absence means false
+    if "resources" in container and not container.resources.cpu_idle:  # in the API, a missing value means false
         of_revision[CPU_IDLE] = "false"
     else:
         of_revision.pop(CPU_IDLE, None)  # the default
@@ -130,7 +130,7 @@ def _document(service: run_v2.Service) -> dict[str, Any]:
 
 
 def _put(message: Any, path: Path, value: Any) -> None:
-    """Write a kept value into a message that is being shown."""
+    """Write a stored value into a message that is returned."""
     for name in path[:-1]:
         message = message[0] if name == EACH else getattr(message, re.sub(r"([A-Z])", r"_\1", name).lower())
     json_format.ParseDict({path[-1]: value}, message)
@@ -162,7 +162,7 @@ def traffic_of(service: run_v2.Service) -> str | None:
 
 
 def shown_template(status: ServiceStatus) -> RevisionTemplate:
-    """Return the service's template with the CPU that was chosen for it, where it left the choice open."""
+    """Return the service's template, with the chosen CPU if it left the choice open."""
     newest = next((each for each in status.revisions if each.name == status.latest_created_revision), None)
     return replace(status.template, cpu=status.template.cpu or (newest.cpu if newest else None))
 

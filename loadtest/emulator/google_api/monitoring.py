@@ -1,4 +1,4 @@
-"""Answer `google.monitoring.v3.MetricService` from what the emulator recorded, refusing what the real one refuses."""
+"""Implement `google.monitoring.v3.MetricService` over the emulator's metrics, with the real service's refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BY_TYPE = {metric.type: metric for metric in METRICS}
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """A series on its way through aligning and reducing; None as a label group means: reduced away."""
+    """A series that is being aligned and reduced; a label group of None was reduced away."""
 
     metric_labels: dict[str, str]
     resource_labels: dict[str, str]
@@ -40,7 +40,7 @@ class Monitoring:
     async def list_time_series(
         self, request: service_types.ListTimeSeriesRequest
     ) -> service_types.ListTimeSeriesResponse:
-        """Return the series that the filter selects, aligned and reduced as asked, newest point first."""
+        """Return the series that the filter selects, aligned and reduced as requested, newest point first."""
         wanted = parse_series_filter(request.filter)
         metric = _BY_TYPE.get(wanted.metric)
         if metric is None:
@@ -51,7 +51,7 @@ class Monitoring:
         if request.order_by or request.secondary_aggregation.per_series_aligner:
             raise RefusedError(_INVALID, "order_by and secondary_aggregation are not offered by the local Cloud Run.")
         end_s = request.interval.end_time.timestamp()
-        # Without a start the interval is the end alone: the newest point, if it falls just there.
+        # Without a start, the interval is only the end: a point exactly there.
         start_s = request.interval.start_time.timestamp() if request.interval.start_time else end_s
         if start_s > end_s:
             raise RefusedError(_INVALID, "interval.start_time must not be after interval.end_time.")
@@ -68,7 +68,7 @@ class Monitoring:
     async def list_metric_descriptors(
         self, request: service_types.ListMetricDescriptorsRequest
     ) -> service_types.ListMetricDescriptorsResponse:
-        """Return the metrics that the emulator can know, with its own sample period and ingest delay."""
+        """Return the emulator's metrics, with its own sample period and ingest delay."""
         _project_of(request.name)
         clauses = parse_clauses(request.filter)
         if any(clause.field != "metric.type" for clause in clauses):
@@ -79,7 +79,7 @@ class Monitoring:
         return service_types.ListMetricDescriptorsResponse(metric_descriptors=descriptors, next_page_token=token)
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what answers the metric service."""
+        """Return the gRPC handler of the metric service."""
         return grpc.method_handlers_generic_handler(
             "google.monitoring.v3.MetricService",
             {
@@ -95,11 +95,11 @@ class Monitoring:
         )
 
     def _least_period_s(self) -> float:
-        """Return the shortest alignment period: the API's 60 s, or this emulator's own when it samples faster."""
+        """Return the shortest alignment period: the API's 60 s, or this emulator's sample period if that is shorter."""
         return min(60.0, self._readings.sampling.period_s)
 
     def _selected(self, wanted: SeriesFilter, project: str, *, start_s: float, end_s: float) -> list[_Labelled]:
-        # A start equal to the end asks for points at just that moment; otherwise the start is left out, the end in.
+        # If start and end are equal, points at that moment match; otherwise the start is excluded and the end included.
         since_s = start_s - 1e-6 if start_s == end_s else start_s
         found = []
         for series in self._readings.series(wanted.metric, start_s=since_s, end_s=end_s):
@@ -158,7 +158,7 @@ def _aggregated(
 
 
 def _grouped(found: list[_Labelled], fields: list[str]) -> list[tuple[_Labelled, list[_Labelled]]]:
-    """Return the series by the values of `fields`; each group begins with its labels, the others dropped."""
+    """Group the series by the values of `fields`; a group keeps only these labels."""
     names = []
     for field in fields:
         group, _, name = field.replace(".labels.", ".label.").partition(".label.")

@@ -14,11 +14,11 @@ from ...core.errors import EmulatorError
 from .rpc import RefusedError, unary
 
 KEPT = 1000
-"""Operations are forgotten oldest first beyond this many."""
+"""At most this many operations are kept; the oldest are dropped."""
 
 
 class Operations:
-    """Every operation by name. `start` watches one until it is done."""
+    """Every operation by name. `start` follows an operation until it is done."""
 
     def __init__(self) -> None:
         self._known: dict[str, pb.Operation] = {}
@@ -26,12 +26,12 @@ class Operations:
         self._count = 0
 
     def start(self, parent: str, *, now: Any, result: Awaitable[Any]) -> pb.Operation:
-        """Return a new operation; it is done once `result` is, with its message, or with the error it raised.
+        """Return a new operation. It is done when `result` is, with its message or its error.
 
         Args:
             parent: `projects/P/locations/L`.
-            now: the service's message as it is now (the operation's metadata).
-            result: gives the service's message when it has settled; raises EmulatorError when it failed.
+            now: the service's present message (the operation's metadata).
+            result: returns the service's message when it has settled; raises EmulatorError if it failed.
         """
         self._count += 1
         operation = pb.Operation(name=f"{parent}/operations/op-{self._count}")
@@ -56,24 +56,24 @@ class Operations:
         operation.done = True
 
     def get(self, name: str) -> pb.Operation:
-        """Return the operation as it is now.
+        """Return the present state of the operation.
 
         Raises:
-            RefusedError: there is none of that name.
+            RefusedError: there is no operation of that name.
         """
         if name not in self._known:
             raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Operation {name!r} does not exist.")
         return self._known[name]
 
     async def wait(self, name: str, timeout_s: float) -> pb.Operation:
-        """Return the operation once it is done, or as it is after `timeout_s`."""
+        """Wait until the operation is done, at most `timeout_s`, and return it."""
         task = self._tasks.get(name)
         if task is not None:
             await asyncio.wait({task}, timeout=timeout_s)
         return self.get(name)
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what answers Get, Wait and List."""
+        """Return the gRPC handler of Get, Wait and List."""
 
         async def get(request: pb.GetOperationRequest) -> pb.Operation:
             return self.get(request.name)

@@ -1,4 +1,4 @@
-"""Store who may call which service, as IAM would; it is not enforced."""
+"""Store the IAM policies of services; they are not enforced."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class Policies:
         return kept
 
     def forget(self, key: ServiceKey) -> None:
-        """Drop the policy of a service that is gone."""
+        """Drop the policy of a deleted service."""
         self._policies.pop(key, None)

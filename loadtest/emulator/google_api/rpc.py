@@ -23,11 +23,11 @@ CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (AggregationError, grpc.StatusCode.INVALID_ARGUMENT),
     (EmulatorError, grpc.StatusCode.FAILED_PRECONDITION),
 )
-"""What each error is on the wire; the first that fits."""
+"""The status code of each error class; the first match applies."""
 
 
 class RefusedError(Exception):
-    """An answer that is a status code and a sentence."""
+    """A refused call: a status code and a sentence."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -35,17 +35,17 @@ class RefusedError(Exception):
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
-    """Return the status code of an error that a surface raises on purpose; UNKNOWN for any other."""
+    """Return the status code of an error that a service raises on purpose; UNKNOWN for any other."""
     if isinstance(error, RefusedError):
         return error.code
     return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
 
 
 def page_of(items: Sequence[Any], *, size: int, token: str) -> tuple[Sequence[Any], str]:
-    """Return one page of at most `size` items (0: 1000) and the token of the next one; "" at the end.
+    """Return a page of at most `size` items (0: 1000) and the token of the next page; "" at the end.
 
     Raises:
-        RefusedError: the token is not one of ours, or the size is negative.
+        RefusedError: the token is invalid, or the size is negative.
     """
     if token and not token.isdecimal():
         raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"page_token {token!r} is not one that was given out.")
@@ -59,7 +59,7 @@ def page_of(items: Sequence[Any], *, size: int, token: str) -> tuple[Sequence[An
 def unary(answer: Callable[[Any], Awaitable[Any]], request: Any, response: Any) -> grpc.RpcMethodHandler:
     """Return `answer` as a unary method over these message classes (proto-plus ones or plain ones).
 
-    A proto-plus class is unwrapped for the wire and wrapped for `answer`.
+    A proto-plus message is unwrapped for the wire and wrapped for `answer`.
     """
     wraps = hasattr(request, "pb")
 
@@ -69,7 +69,7 @@ def unary(answer: Callable[[Any], Awaitable[Any]], request: Any, response: Any) 
         except Exception as error:
             code = code_of(error)
             if code is grpc.StatusCode.UNKNOWN:
-                raise  # a mistake of ours: grpc logs it with its traceback and answers UNKNOWN
+                raise  # a bug of ours: grpc logs its traceback and answers UNKNOWN
             await context.abort(code, str(error))
 
     return grpc.unary_unary_rpc_method_handler(

@@ -1,4 +1,4 @@
-"""Answer `google.cloud.run.v2.Services` and `.Revisions`, so that a deploy really starts the service here."""
+"""Implement `google.cloud.run.v2.Services` and `.Revisions`, so that a deploy starts the service here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunAdmin:
         self._policies = policies
 
     async def create(self, request: service_types.CreateServiceRequest) -> operations_pb2.Operation:
-        """Start the service; the operation is done when its revision is ready or has failed."""
+        """Start the service. The operation is done when its revision is ready or has failed."""
         _not_only_validated(request)
         key = key_of(f"{request.parent}/services/{request.service_id}")
         given = request.service
@@ -61,7 +61,7 @@ class RunAdmin:
         return self._settling(status)
 
     async def update(self, request: service_types.UpdateServiceRequest) -> operations_pb2.Operation:
-        """Replace the service's template; with an update mask only the named fields change."""
+        """Replace the service's template; with an update mask, only the named fields change."""
         _not_only_validated(request)
         key = key_of(request.service.name)
         try:
@@ -77,7 +77,7 @@ class RunAdmin:
         template = template_of(merged)
         check_fields(merged)
         of_revision, of_service = kept_of(merged)
-        # What only the Knative form can say stays, but for the numbers of instances: those the merged message has.
+        # Fields that only the Knative form has stay, except the numbers of instances, which the merged message has.
         others = {name: text for name, text in now.annotations if is_googles(name) and name not in SCALING}
         status = self._emulator.update_service(
             key,
@@ -95,7 +95,7 @@ class RunAdmin:
         return self._settling(status)
 
     async def delete(self, request: service_types.DeleteServiceRequest) -> operations_pb2.Operation:
-        """Stop the service; the operation is done when nothing of the service is left."""
+        """Stop the service. The operation is done when all its processes have ended."""
         _not_only_validated(request)
         key = key_of(request.name)
         message = run_v2.Service.pb(service_message(self._emulator.delete_service(key)))
@@ -108,7 +108,7 @@ class RunAdmin:
         return self._operations.start(_parent(key), now=message, result=gone())
 
     async def get(self, request: service_types.GetServiceRequest) -> run_v2.Service:
-        """Return the service as it is now."""
+        """Return the present service."""
         return service_message(self._emulator.service(key_of(request.name)))
 
     async def listed(self, request: service_types.ListServicesRequest) -> service_types.ListServicesResponse:
@@ -139,17 +139,17 @@ class RunAdmin:
         return self._policies.get(self._emulator.service(key_of(request.resource)).key)
 
     async def set_policy(self, request: iam_policy_pb2.SetIamPolicyRequest) -> policy_pb2.Policy:
-        """Remember who may call the service; here everyone on this machine may."""
+        """Store who may call the service. Here everyone on this machine may."""
         return self._policies.set(self._emulator.service(key_of(request.resource)).key, request.policy)
 
     async def test_permissions(
         self, request: iam_policy_pb2.TestIamPermissionsRequest
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
-        """Return that the caller may do everything, as it may."""
+        """Return that the caller has every permission."""
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
-        """Return what answers both services."""
+        """Return the gRPC handlers of both services."""
         services = {
             "CreateService": unary(self.create, service_types.CreateServiceRequest, operations_pb2.Operation),
             "UpdateService": unary(self.update, service_types.UpdateServiceRequest, operations_pb2.Operation),
