@@ -13,7 +13,7 @@ from .messages import FOLDER_VARIABLE
 LOOK_EVERY_S = 0.02
 
 PATIENCE_S = 5.0
-"""Then Locust looks itself: it counts the time-out, and logs who is missing."""
+"""Then Locust looks itself: it counts the timeout, and logs who is missing."""
 
 
 def wait_for_workers(environment: Any, **_: object) -> None:

@@ -237,4 +237,4 @@ def test_how_the_local_cloud_run_chose_its_cpu_is_said(tmp_path: Path) -> None:
         folder = write_rows(tmp_path / str(told)[:20], latency_us=[1000] * 50, record={"target": target})
         report = build_report([folder.path])
         assert report.runs[0].measured.cpu_why == expected
-        assert ("chosen by measurement" in render_text(report)) is bool(expected)
+        assert ("Chosen by measurement" in render_text(report)) is bool(expected)
