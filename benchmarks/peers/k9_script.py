@@ -1,0 +1,22 @@
+"""The same request from a script of k9, Python at every iteration: `k9 run -e TARGET=… k9_script.py`.
+
+With USERS, RAMP_S and HOLD_S, so many users ask once a second each; else 50 as fast as they are answered.
+"""
+
+import json
+from pathlib import Path
+
+import k9
+
+PAYLOAD = json.loads(Path(__file__).with_name("payload.json").read_text())
+TARGET = f"{k9.env['TARGET']}/predict"
+USERS = k9.env.get("USERS")
+STAGES = [{"duration": f"{k9.env.get(part, '0')}s", "target": int(USERS or 0)} for part in ("RAMP_S", "HOLD_S")]
+PACED = {"stages": STAGES, "minIterationDuration": "1s"}
+
+options = PACED if USERS else {"vus": 50, "duration": "60s"}
+
+
+async def default() -> None:
+    answer = await k9.http.post(TARGET, json=PAYLOAD)
+    k9.check(answer, {"right": lambda a: a.json()["default_probability"] == 0.5})
