@@ -20,20 +20,23 @@ from .messages import join_proof
 MAX_WORKER_CHARS = 200
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_FRAME_ROWS = 1_000_000
-"""Of one second; 40 times what a process was seen to send."""
+"""Most rows in one second: 40 times what a process was seen to send."""
 MAX_COUNT = 2**40
 MAX_USERS = 1_000_000
 MAX_STRING_CHARS = 600
 MAX_LIST = 500
 MAX_LATENCY_US = int(MAX_LATENCY_MS) * 1000 + 86_400 * 1_000_000
-"""A day more than a client's own bound: of what was measured around it."""
+"""Largest latency, measured around the client's call: a day more than a client's own bound."""
 FUTURE_NS = 60 * 1_000_000_000
 PAST_NS = 8 * 86_400 * 1_000_000_000
 MAX_VERSIONS = 10
 
 
 class AdmissionError(Exception):
-    """Something that a worker sent is not taken. `name` is what it is counted under; `lost` whether rows are."""
+    """Something that a worker sent was refused.
+
+    `name` is the name it is counted under; `lost` says whether rows are missing for it.
+    """
 
     def __init__(self, name: str, value: object = "", *, lost: bool = True) -> None:
         super().__init__(name)
@@ -54,7 +57,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker reports of one second, every value within its bounds. `frame` is None without one."""
+    """A worker's report on one second, with every value within its bounds. `frame` is None without one."""
 
     worker: str
     frame: Frame | None
@@ -110,7 +113,7 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
 
 
 def proves(data: object, *, client_id: str, secret: str) -> bool:
-    """Whether a message's `proof` shows that its sender knows the join secret; bytes that are no ASCII show nothing."""
+    """Whether a message's `proof` shows that its sender knows the join secret; bytes that are not ASCII do not."""
     proof = data.get("proof") if isinstance(data, Mapping) else None
     return isinstance(proof, str) and hmac.compare_digest(proof.encode(), join_proof(secret, client_id).encode())
 
@@ -119,9 +122,9 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
     """Return a worker's report.
 
     Args:
-        data: as it came.
+        data: the message as received.
         worker: the name under which the sender greeted.
-        now_ns: UTC ns by the worker's own clock, as the master knows it; None while that is not known.
+        now_ns: UTC ns on the worker's clock, as the master estimates it; None if unknown.
 
     Raises:
         AdmissionError: a value has another type, or lies out of its bounds.
@@ -239,7 +242,7 @@ _Kind = TypeVar("_Kind", TaskErrorRecord, FailedBodyRecord, RefusalRecord, Total
 
 
 def _records(value: object, kind: type[_Kind], name: str) -> tuple[_Kind, ...]:
-    """Return records with texts cut off and cleaned of what moves a terminal's cursor; line ends stay."""
+    """Return records with long texts cut off and control characters removed, except line ends."""
     found = []
     for fields in _list(value, name):
         if not isinstance(fields, Mapping):

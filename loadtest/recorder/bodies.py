@@ -1,4 +1,4 @@
-"""Keep what ends the reading of an answer's body with that answer: stock clients have a status by then."""
+"""Keep the error that ended the reading of an answer's body, although stock clients have a status by then."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .events import BROKEN_BODY
 
 
 def watch_bodies() -> None:
-    """Note on an answer what its client raises as it reads the body: `events.broken_body` finds it there.
+    """Attach an error while a client reads the body to the answer, where `events.broken_body` finds it.
 
-    FastHttpUser hands on a timeout inside the body as it does an exception of a scenario's own check, beside the
-    status; with `stream=True` the scenario reads the body itself, with either client.
+    FastHttpUser reports a timeout inside the body like an exception of the scenario's own check, together with the
+    status. With `stream=True` the scenario reads the body itself, with either client.
     """
     for name in ("read", "readline"):
         setattr(HTTPSocketResponse, name, _noting_errors(getattr(HTTPSocketResponse, name)))
@@ -44,7 +44,7 @@ def _noting_errors(read: Callable[..., Any]) -> Callable[..., Any]:
 def _noting_errors_of_chunks(answer: requests.Response, chunks: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from chunks
-    except GeneratorExit:  # whoever reads has seen enough
+    except GeneratorExit:  # the reader stopped on purpose
         raise
     except BaseException as error:
         setattr(answer, BROKEN_BODY, error)

@@ -1,4 +1,4 @@
-"""Hold a load shape that is not ours to the users, the spawn rate and the duration that were asked for."""
+"""Keep a load shape that is not ours within the users, spawn rate and duration of the options."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Tick = tuple[Any, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that a shape may do; None where nothing bounds it.
+    """The bounds of a shape; None where it is not bounded.
 
     Attributes:
-        shape: the name of the shape to use where there are several; `none` for none of them.
+        shape: the name of the shape to use if there are several; `none` for no shape.
     """
 
     shape: str | None = None
@@ -33,16 +33,16 @@ class Bounds:
 
     @classmethod
     def from_environment(cls) -> Bounds:
-        """Return what the starter of this process asked for."""
+        """Read the bounds that the parent process has set."""
         return cls(**json.loads(os.environ.get(BOUNDS_VARIABLE, "{}")))
 
     def to_json(self) -> str:
-        """Return it for the environment of the master."""
+        """Return the bounds for the master's environment."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
 
 def bounded(tick: Tick, bounds: Bounds, elapsed_s: float) -> Tick:
-    """Return what a shape may do of what it asks for at `elapsed_s`."""
+    """Return the shape's request at `elapsed_s`, reduced to the bounds."""
     if tick is None or (bounds.duration_s is not None and elapsed_s >= bounds.duration_s):
         return None
     users, rate, *classes = tick
@@ -54,13 +54,13 @@ def bounded(tick: Tick, bounds: Bounds, elapsed_s: float) -> Tick:
 
 
 def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[], None]) -> None:
-    """Choose the shape of a master, and bound one that is not ours; ours take the same options by themselves.
+    """Choose the shape of a master, and bound it if it is not ours; our own shapes read the options themselves.
 
     Args:
         environment: of a master whose runner is made.
-        bounds: what to hold it to.
-        end_run: called at the end of the duration, from a greenlet of its own. Locust's own loop asks the shape only
-            once the users of the last answer have been started, which a slow spawn rate puts off for minutes.
+        bounds: the bounds of the shape.
+        end_run: called at the end of the duration, in its own greenlet. Locust's own loop asks the shape again
+            only when all users of the last answer are started; with a slow spawn rate that takes minutes.
     """
     if bounds.shape is not None:
         shapes = environment.available_shape_classes or {}

@@ -1,4 +1,4 @@
-"""Gather a locustfile with the modules beside it that it imports, and lay them out for a worker elsewhere."""
+"""Collect a locustfile and the user's modules that it imports, and write them out for a worker on another machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 MAX_BYTES = 32_000_000
-"""What a scenario's modules may come to; more than this is data, or a folder taken by mistake."""
+"""Largest total size of a scenario's modules; more must be data, or a folder included by mistake."""
 
 OURS = Path(__file__).resolve().parents[1]
 
@@ -21,12 +21,12 @@ class BundleError(Exception):
 def gather(locustfile: Path, roots: Iterable[Path]) -> dict[str, bytes]:
     """Return the files by their place under one common import root.
 
-    What is imported is read from the source, wherever the import stands in it, and from the modules that are loaded:
-    a name put together at run time is only known once it has been imported.
+    Imports are found in the source, at any place in it, and among the loaded modules, because a name that is computed
+    at run time is known only once it is imported.
 
     Args:
-        locustfile: goes to the root itself.
-        roots: folders that modules of the user's own are imported from, in order: the locustfile's and the working
+        locustfile: it is placed at the root.
+        roots: folders that the user's modules are imported from, in order: the locustfile's folder and the working
             folder. Packages that are installed are not sent.
 
     Raises:
@@ -55,7 +55,7 @@ def lay_out(files: dict[str, bytes], folder: Path) -> None:
     """Write gathered files under a folder.
 
     Raises:
-        BundleError: one of them would land outside it.
+        BundleError: a file would be written outside the folder.
     """
     for name, content in files.items():
         place = PurePosixPath(name)
@@ -85,7 +85,7 @@ def _imports(path: Path, package: str) -> list[str]:
 
 
 def _loaded(folders: list[Path]) -> Iterator[str]:
-    """Give the modules of the user's own that this process has loaded."""
+    """Yield the user's modules that this process has loaded."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and any(_is_users(Path(file).resolve(), folder) for folder in folders):
@@ -93,7 +93,7 @@ def _loaded(folders: list[Path]) -> Iterator[str]:
 
 
 def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Give a module's source with those of the packages above it, from the first folder that has its top."""
+    """Yield the source files of a module and of its parent packages, from the first root that has the top one."""
     parts = module.split(".")
     for folder in folders:
         found = [
@@ -111,7 +111,7 @@ def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath,
 
 
 def _is_users(path: Path, folder: Path) -> bool:
-    """Whether a file below a folder is the user's own: neither an installed package's nor ours."""
+    """Whether a file below a folder is the user's: not of an installed package, and not ours."""
     installed = (Path(sysconfig.get_paths()[name]).resolve() for name in ("purelib", "platlib", "stdlib"))
     return (
         path.suffix == ".py"

@@ -1,4 +1,4 @@
-"""Notice requests that were cut off with their user and never reported: custom clients report only at the end."""
+"""Notice requests that were cut off with their user and never reported, because custom clients report only at the end."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ..users.fast_user import FastUser
 from ..users.open_loop import OpenLoopUser
 
 KNOWN = (HttpUser, FastHttpUser, FastUser)
-"""Users whose requests are known from their begin."""
+"""User classes whose requests are known from their begin."""
 
 UNFINISHED = "in flight when its user was stopped, with a client that reports a request only at its end"
 """The name of the refusal."""
 
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
-"""Where tasks are called."""
+"""The function in which tasks are called."""
 
 STARTED: tuple[tuple[type, str], ...] = ((User, "run"), (TaskSet, "run"))
-"""Where `on_start` is called, which catches what cuts it off."""
+"""The function in which `on_start` is called; it catches the exception that cuts it off."""
 
 _LOCUSTS_USERS = str(Path(locust.__file__).parent / "user")
 
 OnCutOff = Callable[[object], None]
-"""Told of the user."""
+"""Called with the user."""
 
 
 def watch_tasks(on_cut_off: OnCutOff) -> None:
@@ -52,7 +52,7 @@ def _watched(original: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[...
         except GreenletExit as error:
             if not is_accounted(error) and not is_asleep(error.__traceback__):
                 on_cut_off(getattr(self, "user", self))
-                account_for(error)  # on its way up it passes the tasks that this one is nested in
+                account_for(error)  # the exception also passes through the tasks that this one is nested in
             raise
 
     return call
@@ -82,9 +82,9 @@ def is_asleep(trace: TracebackType | None) -> bool:
 
 
 def interruption() -> GreenletExit | None:
-    """Return what is cutting off the task that fires an event in a `finally`; None where none is.
+    """Return the exception that is cutting off the task if it fires an event in a `finally`; else None.
 
-    In `on_stop`, which Locust calls as it handles the same exception, a request is as good as any.
+    A request in `on_stop`, which Locust calls while it handles the same exception, is an ordinary one.
     """
     error = sys.exc_info()[1]
     trace = None if error is None else error.__traceback__

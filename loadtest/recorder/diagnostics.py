@@ -1,4 +1,4 @@
-"""Collect what workers report beside rows (task errors, refusals, differences) and write it into the run's record."""
+"""Collect what workers report beside rows (task errors, refusals, differences) for the run's record."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_WRONG_ANSWERS = 10
 
 @dataclass(slots=True)
 class Diagnostics:
-    """Bounded in every part, whatever the workers send.
+    """Every part has a bound, whatever the workers send.
 
     Attributes:
         errors, refusals: of the master's own process.
@@ -51,7 +51,7 @@ class Diagnostics:
     _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> bool:
-        """Keep a worker's report; True when something in it is new. Its counts are those of all its time."""
+        """Keep a worker's report; True when something in it is new. Its counts are totals since its start."""
         new = bool(report.task_errors or report.failed_bodies) or report.refusals != self._refusals.get(
             report.worker, ()
         )

@@ -1,4 +1,4 @@
-"""Notice that the scenario itself ends the run, and where in its code it does."""
+"""Notice that the scenario itself ends the run, and find the place in its code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from .messages import ENDING
 log = logging.getLogger(__name__)
 
 ANSWER_S = 20.0
-"""How long a worker waits for the master to end the run before it ends by itself, as under a plain Locust master."""
+"""How long a worker waits for the master to end the run. After that it ends by itself, as under a plain Locust master.
+"""
 
 TOTALS_S = 0.5
 """How long Locust waits for the totals of workers that are to quit."""
@@ -35,11 +36,11 @@ _OURS = str(Path(__file__).parents[1])
 
 
 class MasterEnding:
-    """Wraps a master's `quit` and `stop`; keeps who was the first to call one of them.
+    """Wraps a master's `quit` and `stop`, and remembers the first caller.
 
     Attributes:
         at_s: when the scenario ended the run, in seconds since the load began; None when it did not.
-        where: the place in its code, or what it said.
+        where: the place in its code, or its message.
     """
 
     def __init__(self, environment: Environment, runner: MasterRunner, degrade: Callable[[str], None]) -> None:
@@ -58,9 +59,9 @@ class MasterEnding:
         runner.register_message(ENDING, self._told)
 
     def quit(self) -> None:
-        """End the run; a scenario's call is noted, and carried out in a greenlet of its own.
+        """End the run. A call of the scenario is remembered and carried out in its own greenlet.
 
-        It may come from a listener in the very greenlet that has to receive the workers' last rows.
+        The call may come from a listener in the greenlet that has to receive the workers' last rows.
         """
         where = self._scenarios_place()
         if where is None:
@@ -90,7 +91,7 @@ class MasterEnding:
         self.runner.greenlet.kill(block=True)
 
     def stop(self, *arguments: Any, **options: Any) -> None:
-        """Stop the users; where the scenario does it, the run is over, which bare Locust would sit out."""
+        """Stop the users. If the scenario does this, the run ends; bare Locust would wait for the planned end."""
         where = self._scenarios_place()
         if where is None:
             self._stop(*arguments, **options)
@@ -130,7 +131,7 @@ def missing_workers(joined: int, expected: int, within_s: float) -> str:
 
 
 def forward_ending(runner: WorkerRunner) -> None:
-    """Let a worker's `quit` and `stop`, where the scenario calls them, end the whole run in good order.
+    """If the scenario calls a worker's `quit` or `stop`, end the whole run properly.
 
     Under bare Locust in one process they do; in a worker Locust would end that worker alone, its last rows unsent.
     """
@@ -152,7 +153,7 @@ def forward_ending(runner: WorkerRunner) -> None:
 
 
 def calling_place() -> str | None:
-    """Return where the scenario calls the function that asks; None when it is not the scenario that does.
+    """Return the place in the scenario that calls the current function; None if the caller is not the scenario.
 
     The scenario's are frames of any code but Python's, Locust's, gevent's and ours; a StopTest that it has raised; and
     a greenlet that holds nothing but the call (`gevent.spawn_later(3, runner.quit)`).
@@ -172,7 +173,7 @@ def calling_place() -> str | None:
 
 
 def was_sent_sigterm() -> bool:
-    """Whether Locust's handler of SIGTERM is what calls."""
+    """Whether the caller is Locust's handler of SIGTERM."""
     return any(
         frame.f_code.co_name == "sig_term_handler" and frame.f_code.co_filename == f"{_LOCUST}/main.py"
         for frame in _frames()
@@ -180,7 +181,7 @@ def was_sent_sigterm() -> bool:
 
 
 def _frames() -> Iterator[FrameType]:
-    """Give the frames that lead to the call of whoever asks, the innermost first, without gevent's."""
+    """Yield the frames of the present call, innermost first, without gevent's."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename != __file__ and not frame.f_code.co_filename.startswith(_GEVENT):

@@ -1,4 +1,4 @@
-"""Turn whatever a client passes to Locust's request event into a row: any type in any field, none trusted."""
+"""Turn whatever a client passes to Locust's request event into a row; fields may have any type."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Refuse = Callable[[str, object], None]
 
 
 class RefusedEventError(Exception):
-    """An event that makes no row: `name` says why, for the count of refusals."""
+    """An event that cannot become a row; `name` says why, for the count of refusals."""
 
     def __init__(self, name: str, value: object) -> None:
         super().__init__(name)
@@ -31,7 +31,7 @@ class RefusedEventError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """What an event says, every value within its column's bounds.
+    """The content of an event, with every value within its column's bounds.
 
     Attributes:
         latency_us: as the client measured it.
@@ -69,12 +69,13 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
     """Return the row of a request event.
 
     Args:
-        event: what was fired, whatever it is.
-        refuse: called with every value that is left out.
-        latency_us: measured by the recorder around the client's call; in place of an invalid `response_time`.
+        event: the fields of the fired event, of any type.
+        refuse: called for each value that is left out.
+        latency_us: the latency that the recorder measured around the client's call; replaces an invalid
+            `response_time`.
 
     Raises:
-        RefusedEventError: it has no response time and none was measured otherwise: its row would hold a wrong number.
+        RefusedEventError: it has no response time and none was measured, so its row would hold a wrong number.
     """
     response = event.get("response")
     exception = event.get("exception")
@@ -119,7 +120,7 @@ def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_true(value: object) -> bool:
-    """Whether Locust counts the exception as one; a value that cannot say is one."""
+    """Whether Locust counts the exception as a failure; a value that has no truth value counts."""
     try:
         return bool(value)
     except Exception:  # numpy arrays, and whatever a scenario's own class raises
@@ -138,7 +139,7 @@ def _exception(value: object) -> BaseException | None:
 
 
 def broken_body(response: object) -> BaseException | None:
-    """Return what ended the reading of an answer's body, None where nothing did."""
+    """Return the error that ended the reading of an answer's body, or None."""
     transports_own = _attribute(response, "_response")  # FastHttpUser's answer wraps it
     return _exception(_attribute(response, BROKEN_BODY)) or _exception(_attribute(transports_own, BROKEN_BODY))
 
@@ -193,7 +194,7 @@ def _status(value: object) -> int:
 
 
 class _Headers:
-    """Looks names up in what a client calls headers: a mapping of any case, pairs, or nothing of the kind."""
+    """Looks names up in a client's headers, which may be a mapping of any case, pairs or anything else."""
 
     def __init__(self, headers: object) -> None:
         self._headers = headers

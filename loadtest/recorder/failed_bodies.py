@@ -1,4 +1,4 @@
-"""Keep the first body of the failed answers of each endpoint and status: what the service itself says is wrong."""
+"""Keep the first body of the failed answers of each endpoint and status, because it says what is wrong."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..recording.run import FailedBodyRecord
 from ..users.response import Response
 
 MAX_KINDS = 50
-"""Endpoints and statuses of one process; the first ones count."""
+"""Most pairs of endpoint and status that a process keeps; the first ones are kept."""
 
 MAX_BODY_CHARS = 2_000
 
 MAX_READ_BYTES = 16 * 1024
-"""Of a body: how much is scanned and masked before it is cut."""
+"""Characters of a body that are scanned for secrets before it is cut."""
 
 TEXT_RATIO = 0.9
 """Below this share of printable characters a body is no text, and is not kept."""
@@ -23,14 +23,14 @@ _Kind = tuple[str, str, int]
 
 
 class FailedBodies:
-    """The first text body of each kind of failed answer. It reads nothing that the client has not read itself."""
+    """The first text body of each kind of failed answer. It reads only what the client has already read."""
 
     def __init__(self) -> None:
         self._kept: dict[_Kind, str] = {}
         self._new: list[FailedBodyRecord] = []
 
     def add(self, *, method: str, name: str, status: int, response: object) -> None:
-        """Keep the body of a failed answer, unless its kind has one already; costs a look-up from then on."""
+        """Keep the body of a failed answer, unless its kind has one already."""
         kind = (method, name, status)
         if not status or kind in self._kept or len(self._kept) >= MAX_KINDS:
             return

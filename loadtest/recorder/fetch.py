@@ -17,7 +17,7 @@ from .messages import SCENARIO, own_proof
 ASK_EVERY_S = 1.0
 
 PLAIN_AFTER_S = 5.0
-"""A master that has not answered our question by then is asked for the file as Locust's own workers ask."""
+"""If the master has not answered our request by then, the file is requested as Locust's own workers do."""
 
 MODULES, OPTIONS = "modules", "options.json"
 """What is written into the folder."""
@@ -35,7 +35,7 @@ def fetch(host: str, port: int, folder: Path, timeout_s: float) -> Path:
     answer = _ask(host, port, timeout_s)
     if "error" in answer:
         raise BundleError(str(answer["error"]))
-    if "locustfiles" in answer:  # of a bare Locust master: files without their neighbours
+    if "locustfiles" in answer:  # a bare Locust master sends the file without other modules
         files = {str(file["filename"]): str(file["contents"]).encode() for file in answer["locustfiles"]}
         answer = {"files": files, "locustfile": next(iter(files)), "options": {}}
     lay_out(answer["files"], folder / MODULES)

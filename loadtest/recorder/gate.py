@@ -1,4 +1,4 @@
-"""Let only those workers into Locust's master that record: the others never get a user."""
+"""Admit only workers that record to Locust's master; other processes get no users."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .messages import HELLO, REFUSED, SCENARIO, SECRET_VARIABLE, UNLOADABLE
 log = logging.getLogger(__name__)
 
 GREET_S = 10.0
-"""How long a process that has connected may take to greet: a recording worker does it next."""
+"""How long a connected process may take to send the handshake, which a recording worker sends next."""
 
 NEVER_GREETED = "it sent no handshake of lt: a plain `locust --worker` records nothing"
 
 MAX_WAITING = 1_000
 
 BEFORE_JOINING = frozenset({"locustfile", SCENARIO, UNLOADABLE})
-"""What a process asks or says before it connects as a worker: it needs the scenario first."""
+"""Messages that a process sends before it connects as a worker, because it needs the scenario first."""
 
 
 @dataclass(slots=True)
@@ -39,11 +39,11 @@ class Gate:
 
     A worker connects (`client_ready`), is given its index, and greets (HELLO) with its name and the proof that it knows
     the join secret. Only then does Locust know it: a plain `locust --worker` never sends it, gets no users, and is sent
-    away after GREET_S. Whatever a message holds, it does not end the master's loop.
+    away after GREET_S. No message can end the master's loop.
 
     Attributes:
         admitted: Locust's client id → greeting.
-        refused: client id → why, of those sent away.
+        refused: client id → reason, of the processes that were sent away.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Gate:
         self._handle: Callable[[str, Message], None] = runner.handle_message
 
     def startup(self) -> None:
-        """Put it in place."""
+        """Install it."""
         setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - of this one object
 
     def handle_message(self, client_id: str, msg: Message) -> None:
@@ -73,7 +73,7 @@ class Gate:
             self._check(client_id, msg)
         except AdmissionError as refused:
             self._on_refusal(client_id, refused.name, refused.value)
-        except Exception as error:  # of Locust's own handling: one message of a worker does not end the run
+        except Exception as error:  # an error in Locust's own handling: one message of a worker must not end the run
             log.exception("A message of %s could not be handled", client_id)
             self._on_refusal(client_id, f"message {text_of(msg.type)[:50]}: {type(error).__name__}", error)
 
@@ -94,7 +94,7 @@ class Gate:
     def _before_joining(self, client_id: str, msg: Message) -> None:
         """Answer a process that requests the scenario, or cannot load it, if it knows the join secret.
 
-        Locust's own question for the locustfile has no place for a proof: it stays unanswered where there is a secret.
+        Locust's own request for the locustfile cannot carry a proof, so it is not answered if there is a secret.
         """
         if not self._secret or proves(msg.data, client_id=client_id, secret=self._secret):
             self._handle(client_id, msg)
@@ -106,7 +106,7 @@ class Gate:
         raise AdmissionError(f"message {msg.type} without the join secret", lost=False)
 
     def _waits(self, client_id: str, msg: Message) -> None:
-        """Answer a worker that connects, so that it sends the handshake; Locust does not know it yet."""
+        """Answer a connecting worker, so that it sends the handshake. Locust does not know it yet."""
         if client_id not in self._waiting and len(self._waiting) >= MAX_WAITING:
             raise AdmissionError("too many workers connect")
         self._waiting[client_id] = _Waiting(msg, time.monotonic())
@@ -128,7 +128,7 @@ class Gate:
             self._handle(client_id, waiting.ready)
 
     def look(self, *, patience_s: float = GREET_S) -> None:
-        """Send away who has connected and not greeted for so long."""
+        """Send away processes that connected but did not send the handshake in time."""
         late_s = time.monotonic() - patience_s
         for client_id, waiting in list(self._waiting.items()):
             if waiting.since_s <= late_s:

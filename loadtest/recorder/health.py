@@ -1,4 +1,4 @@
-"""Measure how the load generator itself is doing: CPU of a core and event-loop lag, second by second."""
+"""Measure the load generator itself, every second: its CPU and its event-loop lag."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gevent.hub import get_hub
 COMPUTING = "code that computed in the worker's own process"
 
 PROBE_S = 0.02
-"""How often the loop is asked to come back. A busy loop of 50 ms is seen with certainty, one of 20 ms mostly."""
+"""Interval of the timer that measures the lag. A busy loop of 50 ms is seen with certainty, one of 20 ms mostly."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthSample:
-    """One interval of one worker.
+    """The measurements of one worker in one interval.
 
     Attributes:
         cpu_ratio: CPU of this process ÷ wall time, 1 = one core.
         loop_lag_ms: the worst time by which a timer came late in the interval.
-        lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1 code in this process computed; near
-            0 the process was stopped, got no CPU, or waited in a call that lets nothing else run.
+        lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1, code in this process was computing.
+            Near 0, the process was stopped, got no CPU, or was blocked in a call.
     """
 
     cpu_ratio: float
@@ -39,10 +39,11 @@ class SlowListener:
 
 
 def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
-    """Return what kept the event loop for so long; "" where nobody in this process knows.
+    """Return what blocked the event loop; "" if it was nothing in this process.
 
-    A listener of the scenario's that took half of the time or more, however little CPU a busy machine gave it. Else
-    what used the CPU for half of it or more, which may be a task, a library, or Locust as it starts many users.
+    That is a listener of the scenario that took half of the time or more, even if it used little CPU on a busy machine.
+    Otherwise it is code that used the CPU for half of the time or more: a task, a library, or Locust while it starts
+    many users.
     """
     if slowest.took_s >= lag_s / 2 > 0:
         return f"the scenario's {slowest.event} listener {slowest.name}"
@@ -52,7 +53,7 @@ def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
 class HealthProbe:
     """A timer of the event loop, every PROBE_S, that notes how late it is called.
 
-    A bare timer: a greenlet that sleeps would be switched to, and its timer made anew, 50 times a second.
+    It is a bare timer, because a sleeping greenlet would need a switch and a new timer 50 times a second.
     """
 
     def __init__(self) -> None:

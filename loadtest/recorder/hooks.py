@@ -1,4 +1,4 @@
-"""Hear every event of Locust first, and count what its listeners raise."""
+"""Receive every event of Locust first, and count the errors of its listeners."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from locust.event import EventHook, Events
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 CONTROL_FLOW = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
-"""Raised by a listener on purpose: Locust lets them through to the task that fired."""
+"""Exceptions that a listener raises on purpose; Locust passes them on to the task that fired the event."""
 
 LOCUSTS_OWN = "locust.runners"
 """The module whose listeners count Locust's own totals."""
 
 First = Callable[[dict[str, Any]], dict[str, Any]]
-"""Hears an event and raises nothing; returns it as Locust's own listeners get it."""
+"""Receives an event, never raises, and returns the event for Locust's own listeners."""
 
 Measure = Callable[[Callable[..., None], dict[str, Any]], AbstractContextManager[dict[str, Any]]]
-"""Times a block and fires its event: what fires, and what the event says so far."""
+"""Times a block and fires its event. Arguments: the function that fires, and the fields so far."""
 
 OnError = Callable[[str, BaseException], None]
 
 OnSlow = Callable[[str, str, float], None]
-"""Told of a listener that took SLOW_S or longer: the event, the listener's name, the seconds."""
+"""Called for a listener that took SLOW_S or longer, with the event, the listener's name and the seconds."""
 
 SLOW_S = 1.0
 
@@ -36,8 +36,8 @@ SLOW_S = 1.0
 class ObservedHook(EventHook):
     """Locust's hook with a listener that is always first, and whose listeners' errors are counted.
 
-    A scenario may add listeners before ours, raise in them, or empty the list: none of it is between an event and
-    `lt_first`. Everything else is as in Locust's own `fire`.
+    A scenario may add listeners before ours, raise in them, or empty the list; `lt_first` still receives every event.
+    Everything else is as in Locust's own `fire`.
     """
 
     lt_name: str = ""
@@ -74,7 +74,7 @@ class ObservedHook(EventHook):
     def measure(
         self, request_type: str, name: str, response_length: int = 0, context: Any = None
     ) -> Generator[dict[str, Any]]:
-        """As Locust's own; recorded from its begin where somebody does."""
+        """Like Locust's own `measure`; if a recorder is set, the request is known from its begin."""
         if self.lt_measure is None:
             with super().measure(request_type, name, response_length, context) as event:
                 yield event
@@ -96,7 +96,7 @@ class ObservedHook(EventHook):
 
 
 def observe(events: Events, on_error: OnError, on_slow: OnSlow | None = None) -> None:
-    """Turn every hook of `events` into an ObservedHook, in place: whoever holds one holds the same object."""
+    """Turn every hook of `events` into an ObservedHook in place, so that existing references stay valid."""
     for name, hook in vars(events).items():
         if type(hook) is EventHook:
             hook.__class__ = ObservedHook
@@ -105,12 +105,12 @@ def observe(events: Events, on_error: OnError, on_slow: OnSlow | None = None) ->
 
 
 def listen_first(hook: EventHook, first: First, measure: Measure | None = None) -> None:
-    """Have `first` called before every listener of a hook, and Locust's own next, whatever is added later.
+    """Call `first` before all listeners of a hook, and Locust's own listeners next, whatever is added later.
 
     Args:
         hook: turned into an ObservedHook.
-        first: hears its events.
-        measure: in place of what the hook's `measure` does; None leaves Locust's.
+        first: receives its events.
+        measure: replaces the hook's `measure`; None keeps Locust's.
     """
     if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class there
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})

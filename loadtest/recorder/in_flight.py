@@ -1,4 +1,4 @@
-"""Know the requests of stock users from their begin: wrap the call of Locust's own clients."""
+"""Track the requests of stock users from their begin by wrapping the calls of Locust's own clients."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NEVER_SENT = (
     UnicodeError,
     TypeError,
 )
-"""Raised by a client that refuses to send: the scenario's own error, and no request."""
+"""Errors of a client that refuses to send. They are errors of the scenario, and no request was made."""
 
 _MARK = "_lt_request"
 
 
 class State(Enum):
-    """Where a request stands: its row is still to come, was written for its event, or was closed at the end."""
+    """The state of a request: its row is still to come, was written for its event, or was written at the end."""
 
     OPEN = "open"
     RECORDED = "recorded"
@@ -52,7 +52,7 @@ class Writer(Protocol):
         ...
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """The answer came, and no `with` block judged it: `event` is what Locust would have fired."""
+        """The answer came, but no `with` block judged it; `event` is the event that Locust would have fired."""
         ...
 
 
@@ -62,9 +62,9 @@ class StockRequest:
     Attributes:
         started_ns: `time.perf_counter_ns()`.
         ended_ns: when the call returned; None before.
-        method, name: as far as known before the answer; a name that the scenario gave is kept as it is.
+        method, name: as known before the answer; a name that the scenario gave is kept unchanged.
         is_named: whether the scenario gave the name.
-        late_us: behind an open-loop schedule; −1 without one.
+        late_us: lateness on an open-loop schedule; −1 without one.
         side: which of two targets its user calls; 0 in a run with one.
     """
 
@@ -94,7 +94,7 @@ class StockRequest:
         self.started_ns = perf_counter_ns()
 
     def answered(self, event: dict[str, Any]) -> None:
-        """Keep what Locust will fire when a `with` block has judged the answer."""
+        """Keep the event that Locust will fire when a `with` block has judged the answer."""
         self._event = event
 
     def close(self) -> None:
@@ -126,7 +126,8 @@ class InFlight:
     def _count_resent(self) -> None:
         """Count the connections that FastHttpUser's client takes for one request beyond the first.
 
-        It sends a request that was closed unanswered up to 11 times more, and tells nobody (geventhttpclient).
+        It repeats a request whose connection was closed without an answer up to 11 times, and does not report that
+        (geventhttpclient).
         """
         take, send = ConnectionPool.get_socket, HTTPClient.request
         taken: dict[object, int] = {}  # by greenlet

@@ -1,4 +1,4 @@
-"""Wait for the workers in the master's `init`, and go on when the last one is ready: Locust looks once a second."""
+"""Wait in the master's `init` until the last worker is ready; Locust checks only once a second."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .messages import FOLDER_VARIABLE
 LOOK_EVERY_S = 0.02
 
 PATIENCE_S = 5.0
-"""Then Locust looks itself: it counts the timeout, and logs who is missing."""
+"""After that, Locust itself waits, applies the timeout and logs which workers are missing."""
 
 
 def wait_for_workers(environment: Any, **_: object) -> None:
-    """Return when the workers that a recorded run expects are ready, or PATIENCE_S are over.
+    """Wait until the expected workers of a recorded run are ready, at most PATIENCE_S.
 
-    The last listener of `init`: what the scenario does there is done before the wait.
+    It is the last listener of `init`, so the scenario's own initialisation comes before the wait.
     """
     from locust.runners import MasterRunner
 

@@ -1,4 +1,4 @@
-"""Keep account of what every worker began, sent and lost, and of the most that can be missing."""
+"""Count what every worker began, sent and lost, and bound what can be missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLUSH_S = 1.0
 """Workers flush once a second: a killed one loses at most this much of its rows, and what was in flight."""
 
 MAX_GAP_ROWS = 100_000_000
-"""Rows that lost frames may have held; a worker that claims more is not believed."""
+"""Most rows that lost frames can have held; a larger claim of a worker is rejected."""
 
 
 @dataclass(slots=True)
@@ -119,18 +119,18 @@ class Ledger:
             account.ended_at, account.ended_why = at, why
 
     def lost(self, worker: str, *, at: datetime, why: str) -> None:
-        """Note that the worker will not be heard again."""
+        """Note that the worker is lost."""
         account = self.accounts.setdefault(worker, _Account())
         if account.lost_at is None and account.ended_at is None:
             account.lost_at, account.lost_why = at, why
 
     def found(self, worker: str) -> None:
-        """Note that a worker taken for lost is heard again; what it kept meanwhile arrives with it."""
+        """Note that a worker that counted as lost reports again; the rows it kept arrive with it."""
         account = self.accounts.setdefault(worker, _Account())
         account.lost_at = account.lost_why = None
 
     def is_gone(self, worker: str) -> bool:
-        """Whether the worker will send nothing more: it was lost, or has ended."""
+        """Whether the worker was lost or has ended, and so sends nothing more."""
         account = self.accounts[worker]
         return account.lost_at is not None or account.ended_at is not None
 

@@ -1,4 +1,4 @@
-"""Tell a busy worker from a lost one: by its process where it is a neighbour, by its silence where it is not."""
+"""Distinguish a busy worker from a lost one: by its process on the same machine, by its silence on another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .messages import PARENT_VARIABLE, PROCESS
 log = logging.getLogger(__name__)
 
 SILENT_S = 12.0
-"""A worker that is not a child of the same `lt` is lost after this: its process cannot be looked at."""
+"""A worker that is not a child of the same `lt` counts as lost after this, because its process cannot be seen."""
 
 STOPPED_S = 3.0
 """A stopped process (SIGSTOP) is lost after this long."""
@@ -30,7 +30,7 @@ HUNG_S = 60.0
 """A live process that does not respond counts as lost after this: payloads may be generated as the test starts."""
 
 BUSY_S = 5.0
-"""After this, a log line says that the worker is waited for."""
+"""After this, a log line says that the run waits for the worker."""
 
 
 class Process(Enum):
@@ -44,7 +44,7 @@ class Process(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a worker is lost, and why; `busy` when it is waited for longer than usual."""
+    """Whether a worker is lost, and why; `busy` if the run waits longer than usual for it."""
 
     lost: bool
     busy: bool = False
@@ -73,7 +73,7 @@ class WorkerWatch:
         self._heard_s: dict[str, float] = {}
         self._pids: dict[str, int] = {}
         self._busy: set[str] = set()
-        runners.HEARTBEAT_LIVENESS = round(2 * HUNG_S)  # it is decided here; Locust only carries it out
+        runners.HEARTBEAT_LIVENESS = round(2 * HUNG_S)  # the decision is made here; Locust only carries it out
         environment.events.heartbeat_sent.add_listener(self._heard)
         environment.events.worker_report.add_listener(self._heard)
         runner.register_message(PROCESS, self._introduced)
@@ -86,7 +86,7 @@ class WorkerWatch:
             self.look(time.monotonic())
 
     def look(self, now_s: float) -> None:
-        """Give up the workers that are lost, and say whom the run waits for."""
+        """Give up lost workers, and log which busy workers the run waits for."""
         for client in self.runner.clients.all:
             if client.state == STATE_MISSING:
                 continue

@@ -1,4 +1,4 @@
-"""Format what a locustfile raised while it was imported, from the author's own file on."""
+"""Format the error of a locustfile's import as a traceback that starts at the author's file."""
 
 from __future__ import annotations
 

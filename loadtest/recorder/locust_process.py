@@ -1,4 +1,4 @@
-"""Run Locust in this process with the recorder in it, which hears everything before the scenario does."""
+"""Run Locust in this process with the recorder, which receives every event before the scenario."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
 def hear_first(events: Any) -> None:
     """Keep secrets out of what this process writes, count what listeners raise, and take part in Locust's `init`.
 
-    Called before the scenario is loaded, no listener of its own comes before these, and before a master listens.
+    It is called before the scenario is loaded, so that no listener comes before these, and before a master listens.
     """
     from .hooks import observe
     from .master_socket import guard_master_socket
@@ -107,7 +107,7 @@ def take_side(environment: Any, errors: Any) -> Any:
         from .liveness import introduce
         from .worker import Sender
 
-        # The master may order users from now on, and whatever waits lets that order through: listen first.
+        # From here on the master may send the order to start users, so the listeners come first.
         sender = Sender(environment, runner, errors, parent_pid=parent_pid)
         sender.startup()
         guard_stock_clients()
@@ -169,7 +169,7 @@ def _guard_web_page(environment: Any) -> None:
 
 
 def _end_now(runner: Any, status: int) -> NoReturn:
-    """End a master that has not begun, with the workers that have joined: Locust would wait on for the others."""
+    """End a master that has not begun, and the workers that have joined; Locust would go on waiting for the others."""
     from locust.rpc import Message
 
     for client in runner.clients.all:
@@ -231,7 +231,7 @@ def _load_with_authors_errors(locust_main: Any) -> None:
                 )
             sys.exit(STATUS_UNLOADABLE)
         events.init.add_listener(wait_for_workers)  # behind the scenario's own listeners
-        if FETCHED_VARIABLE in os.environ:  # for an import that stands inside a task
+        if FETCHED_VARIABLE in os.environ:  # for imports inside tasks
             sys.path.append(str(Path(locustfiles[0]).parent))
         return loaded
 
@@ -251,7 +251,7 @@ def _tell_master(error: str) -> None:
 
 
 def _give_fetched_options(locust_main: Any) -> None:
-    """Let a worker elsewhere have the values of the scenario's own arguments from the start, as the master has them."""
+    """Give a worker on another machine the master's values of the scenario's own arguments."""
     fetched = os.environ.get(FETCHED_VARIABLE)
     if fetched is None:
         return

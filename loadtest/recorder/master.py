@@ -1,4 +1,4 @@
-"""Receive the workers' frames in the master and write them to the run folder, with an account of what is missing."""
+"""Receive the workers' frames in the master, write them to the run folder, and count what is missing."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from .worker import keep_time
 log = logging.getLogger(__name__)
 
 CLOCK_PROBES = 8
-"""Round trips at a worker's start; the shortest counts, as the others waited somewhere."""
+"""Round trips at a worker's start. The shortest one counts, because the others were delayed."""
 
 CLOCK_EVERY_S = 10.0
-"""And one now and then, for a shorter one."""
+"""Interval of later round trips, one of which may be shorter."""
 
 DRAIN_S = 10.0
 """How long after the stop timeout the master waits for the last frames: killing what does not end takes a moment."""
@@ -49,7 +49,7 @@ DRAIN_S = 10.0
 WATCH_S = 0.5
 
 MUTE_S = 10.0
-"""A worker that runs users and has reported nothing for so long is recorded as silent."""
+"""A worker that runs users and has reported nothing for this long is recorded as silent."""
 
 MAX_JUMPS = 100
 
@@ -109,7 +109,8 @@ class Collector:
         self.runner.register_message(CLOCK, self._clocked)
         self.runner.register_message(REPORT, self._reported)
         self.runner.register_message(DRAINED, self._drained)
-        # Locust handles SIGTERM only after a shape has ended: until then it would die of it, rows and all.
+        # Locust handles SIGTERM only after a shape has ended; until then the signal would kill the process and lose its
+        # rows.
         gevent.signal_handler(signal.SIGTERM, gevent.spawn, self.runner.quit)
         gevent.spawn(self.main_loop)
 
@@ -176,14 +177,14 @@ class Collector:
         for name, version in greeting.versions.items():
             if version != ours.get(name):
                 log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
-        if self.answers is not None:  # before Locust hears of the worker, and so before any order to start users
+        if self.answers is not None:  # before Locust knows the worker, and so before any order to start users
             self.runner.send_message(ANSWERS, {"reference": self.answers}, client_id)
         for _n in range(CLOCK_PROBES):
             self._ask_clock(client_id)
         self._write_run()
 
     def _refused(self, client_id: str, name: str, value: object) -> None:
-        """Count what a worker sent and the master did not take; it degrades the run where rows may be among it."""
+        """Count a message that the master refused. The run is degraded if rows may be in it."""
         worker = self.names.get(client_id)
         self.diagnostics.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
         if worker is not None:
@@ -200,7 +201,7 @@ class Collector:
         self.runner.send_message(CLOCK, {"sent_ns": self.clock.now_ns()}, client_id)
 
     def _clocked(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Take the middle of the round trip for the worker's moment: off by at most half of it."""
+        """Assume that the worker's reading was taken in the middle of the round trip; the error is at most half of it."""
         del environment
         received_ns = self.clock.now_ns()
         worker = self.names[msg.node_id]
@@ -264,7 +265,7 @@ class Collector:
             )
 
     def _keep(self, report: WorkerReport) -> None:
-        """Append a frame to the spool unless it is there already, whole or not at all.
+        """Append a frame to the spool, all of it or nothing, unless it is there already.
 
         Half a frame would hide every frame after it.
         """
@@ -311,7 +312,7 @@ class Collector:
         return line
 
     def _look_for_lost_workers(self) -> None:
-        """Compare the workers that greeted with those that Locust still hears."""
+        """Compare the workers that joined with those that Locust still counts."""
         for client_id, worker in list(self.names.items()):
             account = self.ledger.accounts[worker]
             node = self.runner.clients.get(client_id)

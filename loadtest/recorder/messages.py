@@ -16,7 +16,7 @@ PARENT_VARIABLE = "LT_PARENT_PID"
 """Names the process that started this one, for a process that has to end with it."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
-"""Where it is set, the master takes only workers that know it too."""
+"""If it is set, the master admits only workers that know it too."""
 
 HELLO = "lt_hello"  # worker → master: name, host, pid, versions, proof of the join secret
 REFUSED = "lt_refused"  # master → worker: why it may not join
@@ -30,16 +30,16 @@ REPORT_INTERVAL_S = 1.0
 """How often a worker reports: a killed one loses no more than this much."""
 
 SILENCE_S = 5.0
-"""A worker that has not heard the master for so long stops its users: load that is not recorded measures nothing."""
+"""A worker that has not heard from the master for this long stops its users, because their load is not recorded."""
 
 ANSWERS_VARIABLE = "LT_ANSWERS"
-"""Names to the master the file with the answers from before the load (users/answers.py), where they are checked."""
+"""Path of the file with the answers from before the load (users/answers.py), for the master."""
 
 BOUNDS_VARIABLE = "LT_BOUNDS"
-"""Tells the master, as JSON, which shape to use and what bounds it: `shape`, `users`, `spawn_rate`, `duration_s`."""
+"""The shape to use and its bounds, as JSON for the master: `shape`, `users`, `spawn_rate`, `duration_s`."""
 
 FETCHED_VARIABLE = "LT_FETCHED"
-"""Names the folder that `fetch` has written, to a worker whose master is elsewhere."""
+"""Path of the folder that `fetch` has written, for a worker whose master is on another machine."""
 
 SCENARIO = "lt_scenario"  # worker → master: asks for the scenario, with a proof; and back: its files, its own arguments
 UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error, proof
@@ -47,7 +47,7 @@ ENDING = "lt_ending"  # worker → master: the scenario has called for the run's
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
 
 PAUSE_S = 3.0
-"""An event loop that did not run for so long was paused: its process was stopped, or starved of CPU."""
+"""An event loop that did not run for this long was paused: its process was stopped, or got no CPU."""
 
 
 def own_proof(client_id: str) -> str:
@@ -57,5 +57,5 @@ def own_proof(client_id: str) -> str:
 
 
 def join_proof(secret: str, client_id: str) -> str:
-    """Return what shows that a worker with this id knows the join secret, without sending it."""
+    """Return the proof that a worker with this id knows the join secret, which does not reveal the secret."""
     return hmac.new(secret.encode(), client_id.encode(), hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""End this process when the one that started it is gone, also while it is busy or hangs."""
+"""End this process when its parent is gone, even if it is busy or hangs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .messages import PARENT_VARIABLE
 LOOK_EVERY_S = 0.5
 
 GRACE_S = 30.0
-"""How long a process that can end in good order may take for it: the stop timeout, the last rows, Locust's farewell."""
+"""How long a process may take to end properly: the stop timeout, the last rows, Locust's shutdown."""
 
 STATUS = 75
 """Exit status of a process whose parent is gone; only a log can show it."""
@@ -22,9 +22,9 @@ _orderly = False
 
 
 def watch() -> None:
-    """Look after the parent from now on, in a system thread; does nothing where it was not requested.
+    """Watch the parent from now on in a system thread; do nothing if the environment does not ask for it.
 
-    A thread and not a greenlet: it looks also while the locustfile is imported, and while a loop hangs.
+    It is a thread and not a greenlet, so that it also runs while the locustfile is imported or the event loop hangs.
     """
     given = os.environ.get(PARENT_VARIABLE, "")
     if given.isdigit():

@@ -1,4 +1,4 @@
-"""Count by name what a process of the fleet was given and could not record as it came."""
+"""Count, by name, the values that a process of the fleet could not record unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Refusals:
     kinds: dict[tuple[str, bool], RefusalRecord] = field(default_factory=dict)
 
     def add(self, name: str, example: object = "", *, lost: bool, worker: str = "", count: int = 1) -> None:
-        """Count one; `lost`: a row is missing for it, not only a value of its row."""
+        """Count a refusal; `lost`: the whole row is missing, and not only a value in it."""
         key = (name, lost)
         if key not in self.kinds and len(self.kinds) >= MAX_KINDS:
             key = (OTHER, lost)

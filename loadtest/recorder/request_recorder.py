@@ -37,14 +37,14 @@ from .stock_answers import stock_answer
 MAX_CUSTOM_METHODS = 50
 
 thread_id: Callable[[], int] = get_original("_thread", "get_ident")
-"""Of the system's thread: gevent's own gives one to every greenlet."""
+"""Returns the id of the system thread; gevent's version returns one for every greenlet."""
 
 SLACK_NS = 1_000_000_000
 """A client's own start time may be this far outside the run: its clock is read before ours, and rounded."""
 
 
 class RequestRecorder:
-    """The first listener of the request event. It raises nothing: what it cannot record it counts by name.
+    """The first listener of the request event. It never raises; what it cannot record is counted by name.
 
     Attributes:
         custom_methods: request types that are known only when they end.
@@ -67,7 +67,7 @@ class RequestRecorder:
         self._thread_id = thread_id()
 
     def heard(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Record a request event, whatever its fields are; return it as Locust's own totals take it."""
+        """Record a request event with any fields; return it in the form that Locust's own totals accept."""
         try:
             if self.answers is not None:
                 event = self._looked_at(event, self.answers)
@@ -79,7 +79,7 @@ class RequestRecorder:
 
     @staticmethod
     def _looked_at(event: dict[str, Any], answers: AnswerWatch) -> dict[str, Any]:
-        """Return the event of one of Locust's own clients as a failure where its answer is a wrong one."""
+        """Return the event of one of Locust's own clients, as a failure if its answer is wrong."""
         context = event.get("context")
         if isinstance(context, Mapping) and RECORDED_KEY in context:
             return event
@@ -91,7 +91,7 @@ class RequestRecorder:
         method, name = text_of(event.get("request_type")), text_of(event.get("name"))
         self.buffer.count_events(name, method)
         context = event.get("context")
-        if isinstance(context, Mapping) and RECORDED_KEY in context:  # FastUser's: it has its row
+        if isinstance(context, Mapping) and RECORDED_KEY in context:  # a request of FastUser, which has its row already
             if event.get("exception") is not None:
                 response = event.get("response")
                 status = getattr(response, "status_code", 0) or 0
@@ -122,7 +122,7 @@ class RequestRecorder:
             self._append(row, start_ns, late_us, row.name, current_side())
 
     def _unless_cut_off(self, row: EventRow) -> EventRow:
-        """Return the row, as `unanswered` where a `finally` fires its event since its user is being stopped."""
+        """Return the row; it is `unanswered` if a `finally` fires its event because its user is being stopped."""
         error = interruption()
         if error is None:
             return row
@@ -188,9 +188,9 @@ class RequestRecorder:
         return now_ns - latency_ns
 
     def _append(self, row: EventRow, start_ns: int, late_us: int, name: str, side: int) -> None:
-        """Append a row in the thread of the event loop: a client library may tell of its requests from its own.
+        """Append a row in the event loop's thread, because a client library may report requests from its own threads.
 
-        The buffer has no lock: two threads that bring new names at once would swap them.
+        The buffer has no lock: two threads that add new names at the same time would swap them.
         """
         if thread_id() == self._thread_id:
             self._append_here(row, start_ns, late_us, name, side)

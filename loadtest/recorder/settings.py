@@ -22,10 +22,10 @@ TAKEN = {
     "config_users": "",
     "equal_weights": "",
 }
-"""Locust's options about users and tasks, by `dest`, with ours of the same meaning; taken from files and environment.
+"""Locust's options about users and tasks, by `dest`, with our equivalents; read from files and the environment.
 
-Those without one of ours may also be given after `--`. Every other option of Locust's own is about its processes, its
-page or its files, which are ours to run.
+Options without an equivalent may also be given after `--`. All other options of Locust are about its processes, its
+page or its files, which `lt` manages.
 """
 
 INSTEAD = {"host": "name it with --target", "locustfile": "name it with --scenario"}
@@ -35,12 +35,12 @@ VARIABLES = {"LOCUST_HOST": "host", "LOCUST_LOCUSTFILE": "locustfile"}
 
 
 class ArgumentsError(Exception):
-    """What is wrong with the arguments, as a sentence."""
+    """Raised with a sentence that says what is wrong with the arguments."""
 
 
 @dataclass(slots=True)
 class Settings:
-    """What was set for the scenario, and where.
+    """The settings for the scenario and their sources.
 
     Attributes:
         values: by Locust's `dest`, only of TAKEN, only what was given.
@@ -55,7 +55,7 @@ class Settings:
     secret_options: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
-        """Return what the person at the terminal is to know of it."""
+        """Return the sentences about it for the user."""
         sentences = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
         for source, names in self.left.items():
             ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
@@ -84,7 +84,7 @@ def config_keys(actions: Iterable[argparse.Action]) -> dict[str, str]:
 
 
 def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
-    """Let every parser of this process read a scenario's own settings only, from files and from the environment.
+    """Make every parser of this process read only a scenario's own settings from files and the environment.
 
     Args:
         also_taken: read what is in TAKEN too.
@@ -124,7 +124,9 @@ def _is_on(value: object) -> bool:
 
 
 def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.Namespace, Settings]:
-    """Parse as the master will, and return its options with what was set where. The scenario has been loaded.
+    """Parse the arguments as the master will; return its options and the sources of the settings.
+
+    The scenario has been loaded.
 
     Args:
         own_arguments: what was given after `--`.
@@ -174,9 +176,9 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
 
 
 def _parser_of_scenario() -> Any:
-    """Return Locust's parser with the scenario's arguments; what a listener of the scenario's raises is raised.
+    """Return Locust's parser with the scenario's arguments; errors of the scenario's listeners are raised.
 
-    Locust logs it, starts, and ends the process once all is up.
+    Locust itself only logs such an error, starts everything and then ends the process.
     """
     handlers = locust.events.init_command_line_parser._handlers
     raised: list[Exception] = []

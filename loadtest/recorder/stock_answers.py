@@ -9,7 +9,7 @@ import requests
 from locust.contrib.fasthttp import FastResponse
 
 NOT_SAID = frozenset({"content-length", "connection", "host"})
-"""Headers that the client makes of what else is compared."""
+"""Headers that the client derives from parts that are compared anyway."""
 
 
 class StockAnswer(NamedTuple):
@@ -22,7 +22,7 @@ class StockAnswer(NamedTuple):
 
 
 def stock_answer(event: Mapping[str, Any]) -> StockAnswer | None:
-    """Return what was asked and answered; None for other clients, failures, streams and bodies that cannot be read."""
+    """Return request and answer; None for other clients, failures, streams and unreadable bodies."""
     response = event.get("response")
     if event.get("exception"):
         return None
@@ -49,7 +49,7 @@ def stock_answer(event: Mapping[str, Any]) -> StockAnswer | None:
 
 
 def repeater(event: Mapping[str, Any], client: Any) -> Callable[[], tuple[int, bytes | None]]:
-    """Return what sends the request of an event once more with the client that sent it; it raises where none comes."""
+    """Return a function that sends the request of an event again with the same client; it raises if no answer comes."""
     response: Any = event["response"]
     request = response.request
     if isinstance(response, requests.Response):

@@ -1,4 +1,4 @@
-"""Count what a scenario's own code raises: in tasks, `on_start`, `on_stop`, listeners and initialisation."""
+"""Count the errors of a scenario's own code: in tasks, `on_start`, `on_stop`, listeners and initialisation."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class TaskErrors:
     def add(
         self, error: BaseException, *, where: str = "", task: str = "", user: object = None
     ) -> TaskErrorRecord | None:
-        """Count an exception; None when this one was counted before, on its way up.
+        """Count an exception; return None if it was counted before on its way up.
 
         Args:
             error: what was raised.
-            where: as TaskErrorRecord has it; found out from the traceback where empty.
-            task: the task or the event, found out likewise.
-            user: the user, or its TaskSet, whose code it was.
+            where: as in TaskErrorRecord; found from the traceback if empty.
+            task: the task or the event; found in the same way.
+            user: the user or TaskSet whose code raised.
         """
         if getattr(error, _COUNTED, False):
             return None
@@ -122,7 +122,7 @@ def traceback_text(error: BaseException) -> str:
     begin = error.__traceback__
     while begin is not None and begin.tb_next is not None and _is_library(begin.tb_frame):
         begin = begin.tb_next
-    chained = error.__cause__ is not None  # what was raised "from" another; not what merely happened before
+    chained = error.__cause__ is not None  # the explicit cause ("from"); not an exception that merely happened before
     lines = traceback.format_exception(type(error), error, begin, limit=-30, chain=chained)
     text = redact("".join(lines))
     return text if len(text) <= MAX_TRACEBACK_CHARS else "…" + text[1 - MAX_TRACEBACK_CHARS :]
@@ -162,7 +162,7 @@ def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) 
 
     Args:
         errors: counts them.
-        on_exit: called when a task calls `sys.exit`, of which the process is about to end.
+        on_exit: called when a task calls `sys.exit`, which ends the process.
     """
     logging.getLogger().addHandler(_OnStopErrors(errors))
     hub = get_hub()

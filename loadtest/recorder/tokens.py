@@ -1,4 +1,4 @@
-"""Give every user's client a bearer token, and a new one before it ends, without the token ever being written."""
+"""Set a bearer token in every user's client and renew it before it expires, without ever writing it to a file."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ..users import answers
 log = logging.getLogger(__name__)
 
 AUDIENCE_VARIABLE = "LT_TOKEN_AUDIENCE"
-"""Names the service for which a worker on Google's machines asks its own metadata server for a token."""
+"""Names the service for which a worker on Google's machines requests a token from its metadata server."""
 
 METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.internal"
-"""As Google's own libraries have them (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
+"""As in Google's own libraries (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
 
 ASK_AGAIN_S = 300.0
 """The metadata server renews a token by itself some minutes before its end; at this interval a new one is seen."""
@@ -55,13 +55,13 @@ class Authorizer:
         self._users: WeakSet[User] = WeakSet()
 
     def startup(self) -> None:
-        """See to it that users carry the token, get the first one, and start the renewing greenlet.
+        """Make users send the token: get the first one, and start the greenlet that renews it.
 
         Asking lets other greenlets run, and the master's order to start users may be among them: the classes are
         changed first, and users that are made meanwhile wait for the token.
 
         Raises:
-            TargetError: no token could be had.
+            TargetError: no token was available.
         """
         for user_class in self.environment.user_classes:
             user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign]  # on the class
@@ -70,7 +70,7 @@ class Authorizer:
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
-        """Renew the token for ever; a failure is logged and tried again while the old one lasts."""
+        """Renew the token forever; after a failure, log it and try again while the old token is valid."""
         while True:
             gevent.sleep(max(RETRY_S, self.expires_s - REFRESH_BEFORE_S - time.time()))
             try:
@@ -97,7 +97,7 @@ class Authorizer:
         return initialise
 
     def _dress(self, user: User) -> None:
-        """Set the token in the user's client: requests' by its hook for one host, others' among their headers."""
+        """Set the token in the user's client: with `requests` by a hook for one host, with others in the headers."""
         client = getattr(user, "client", None)
         if isinstance(client, requests.Session):
             client.auth = _BearerFor(urlsplit(user.host or "").netloc, self.bearer)
@@ -105,14 +105,14 @@ class Authorizer:
         if isinstance(client, FastHttpSession):
             self._dress_agent(client.client, urlsplit(user.host or "").netloc)
             return
-        headers = getattr(client, "headers", None)  # of our own, which refuses to go to another host
+        headers = getattr(client, "headers", None)  # our own client, which refuses to go to another host
         if isinstance(headers, MutableMapping):
             headers["Authorization"] = self.bearer
         else:
             log.warning("%s has no client that takes a token; its requests go without.", type(user).__name__)
 
     def _dress_agent(self, agent: Any, netloc: str) -> None:
-        """Let the agent send the current token to the user's host, and to no other host of the scenario."""
+        """Make the agent send the current token to the user's host only."""
         original = agent.urlopen
         if getattr(original, "dressed", False):
             return
@@ -142,7 +142,7 @@ class _BearerFor(requests.auth.AuthBase):
 
 
 def from_socket(path: str) -> tuple[str, float]:
-    """Return the token, and when it ends, from the process that started the run.
+    """Return the token and its expiry from the process that started the run.
 
     Raises:
         TargetError: it is gone, or has none.
@@ -162,7 +162,7 @@ def from_socket(path: str) -> tuple[str, float]:
 
 
 def from_metadata(audience: str) -> tuple[str, float]:
-    """Return the token of this machine's service account, and when to ask again, from Google's metadata server.
+    """Return the token of this machine's service account from Google's metadata server, and when to ask again.
 
     Raises:
         TargetError: there is no such server, or no service account.
@@ -183,7 +183,7 @@ def from_metadata(audience: str) -> tuple[str, float]:
 
 
 def authorize(environment: Environment) -> None:
-    """Start an authorizer where the process's environment names a source of tokens; end when no token can be had."""
+    """Start an authorizer if the environment names a source of tokens; end the process if it gives none."""
     path, audience = os.environ.get(token_socket.VARIABLE), os.environ.get(AUDIENCE_VARIABLE)
     if path:
         source: Source = functools.partial(from_socket, path)

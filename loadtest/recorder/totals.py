@@ -12,7 +12,7 @@ MAX_DIFFERENCES = 50
 
 
 class LocustTotals:
-    """Adds up Locust's totals of one worker, which it sends to the master and forgets every second."""
+    """Sums Locust's totals of one worker, which Locust sends to the master and resets every second."""
 
     def __init__(self) -> None:
         self._requests: dict[tuple[str, str], int] = {}
@@ -24,11 +24,11 @@ class LocustTotals:
             self._requests[key] = self._requests.get(key, 0) + int(entry["num_requests"])
 
     def differences(self, heard: Mapping[tuple[str, str], int], left: Iterable[Any]) -> list[TotalsDifferenceRecord]:
-        """Return the endpoints for which Locust counted other than was heard, the largest difference first.
+        """Return the endpoints for which Locust's count differs from the recorded one, the largest difference first.
 
         Args:
             heard: requests by (name, method) for which a row was written or refused by name.
-            left: Locust's entries (`StatsEntry`) with what it has not reported yet.
+            left: Locust's entries (`StatsEntry`) that are not reported yet.
         """
         whole = dict(self._requests)
         for entry in left:

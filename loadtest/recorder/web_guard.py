@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from locust.web import WebUI
 
 SECRET_PARAMETER = "key"
-"""Of the address that `lt run --ui` prints; the page then carries it in a cookie that no other site can use."""
+"""Query parameter with the key in the address that `lt run --ui` prints. Later requests carry the key in a cookie that
+no other site can use."""
 
 
 def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:

@@ -1,4 +1,4 @@
-"""Send a worker's rows, health and counts to the master, and end its users in good order."""
+"""Send a worker's rows, health and counts to the master, and end its users properly."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Sender:
         }
 
     def main_loop(self) -> None:
-        """Watch the parent and the master: without the one end, without the other stop the users."""
+        """Watch the parent and the master: end without a parent, stop the users without a master."""
         turned_s = time.monotonic()
         while True:
             gevent.sleep(0.5)
@@ -142,7 +142,7 @@ class Sender:
         """Report once a second, in a message of its own: what Locust's report holds may keep it from being sent."""
         while True:
             gevent.sleep(REPORT_INTERVAL_S)
-            if not self.ended or len(self.buffer):  # what comes after the last report is sent all the same
+            if not self.ended or len(self.buffer):  # what comes after the last report is still sent
                 self._send(REPORT, self._report())
 
     def _send(self, kind: str, report: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ class Sender:
         self.heard_s = time.monotonic()
 
     def _refused(self, environment: Environment, msg: Message, **_: object) -> None:
-        """End: the master takes no rows of this worker, and load that is not recorded measures nothing."""
+        """End this worker, because the master takes no rows of it, and load that is not recorded is useless."""
         log.error("The master refused this worker: %s", msg.data)
         environment.process_exit_code = 4
         self.ended = True
@@ -180,12 +180,12 @@ class Sender:
             self.recorder.refusals.add(UNFINISHED, type(user).__name__, lost=True)
 
     def _exits(self, record: TaskErrorRecord) -> None:
-        """Send what there is, since a task has called `sys.exit` and this process ends in a moment."""
+        """Send everything now, because a task has called `sys.exit` and this process is about to end."""
         place = f"{record.user_class}.{record.task}" if record.user_class else record.task or "a greenlet"
         self._end_recording(f"the scenario called sys.exit({record.message}) in {place}")
 
     def failed_in_init(self, record: TaskErrorRecord) -> None:
-        """Tell that a listener of `init` has failed: Locust ends the process for it in a moment."""
+        """Report that a listener of `init` has failed, for which Locust is about to end the process."""
         what = f"sys.exit({record.message})" if record.where == "exit" else f"{record.exception}: {record.message}"
         self._end_recording(f"the scenario's init failed with {what}")
 
@@ -252,7 +252,7 @@ class Sender:
         return self.recorder.refusals.records()
 
     def _last_report(self, ended_why: str = "") -> dict[str, Any]:
-        """Return the report after which this worker records nothing: every request that it began has its row."""
+        """Return the last report. Every request that this worker began then has its row."""
         gc.collect()  # a response that the scenario dropped is closed here
         self.buffer.close_open()
         report = self._report()
@@ -312,7 +312,7 @@ def stop_users(runner: Runner) -> None:
 
 
 def keep_time(clock: AnchoredClock) -> None:
-    """Have Locust's runner read this clock for the wall clock.
+    """Make Locust's runner use this clock as its wall clock.
 
     It compares moments: after a jump by an hour back it would discard every order to start users for an hour, after
     one forward a worker would take its master for gone.

@@ -35,7 +35,7 @@ ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in 
 PackedRows = npt.NDArray[Any]
 
 MAX_UNJUDGED = 100_000
-"""Answers that wait for their `with` block; a scenario that never opens one has the oldest recorded as they came."""
+"""Answers that wait for their `with` block. If a scenario never opens one, the oldest are recorded by their status."""
 
 
 class OpenRequest(Hashable, Protocol):
@@ -57,18 +57,18 @@ class OpenRequest(Hashable, Protocol):
 class RowBuffer:
     """Rows since the last flush. One per Locust process; greenlets append, one flusher takes.
 
-    A client accounts for every request so that none is ever without a row (0.2 µs a request in all):
+    A client calls these methods for every request, so that each gets a row (0.2 µs a request in all):
 
         buffer.begin(request)                # before anything is sent: counts it, and makes it known as in flight
         …
         if buffer.end(request):              # it has ended: append its row (or `extend`, in bulk, later)
             buffer.add(…)                    # False: the run ended meanwhile, and its row is `unanswered` already
 
-    Where an answer has come and the scenario is to judge it in a `with` block, call `answered(request)` in between: it
-    is in flight no more. Where its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or
-    `timeout` for a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
+    If the scenario will judge an answer in a `with` block, call `answered(request)` in between, because it is no longer
+    in flight. Where its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or `timeout`
+    for a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
 
-    Strings are kept once for the life of the process and rows hold their index: `name_id` and its kin give it. A
+    Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A
     frame carries only the strings its own rows use.
 
     Attributes:
@@ -80,7 +80,7 @@ class RowBuffer:
         refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
         events: requests reported to Locust, counted by the (name, method) of the report; at most MAX_EVENT_KEYS pairs.
         others: rows whose name, error or instance is recorded as OTHER, by kind.
-        before_take: called at the beginning of every `take`, so that whoever still holds rows hands them over.
+        before_take: called at the beginning of every `take`, to collect rows that are held elsewhere.
     """
 
     def __init__(self, worker: str) -> None:
@@ -119,7 +119,10 @@ class RowBuffer:
                 oldest.close()
 
     def end(self, request: OpenRequest) -> bool:
-        """Forget the request, whose row is appended by the caller; False: it has one, since the run ended before."""
+        """Forget the request; the caller then appends its row.
+
+        False: it has a row already, because the run ended before.
+        """
         return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
 
     def count_events(self, name: str, method: str, count: int = 1) -> None:
@@ -130,7 +133,7 @@ class RowBuffer:
         self.events[key] = self.events.get(key, 0) + count
 
     def cancel(self, request: OpenRequest) -> None:
-        """Take back the begin of a request that turned out to be none: its client refused to send it."""
+        """Undo the begin of a request that its client refused to send."""
         if self.end(request):
             self.begun -= 1
 
@@ -167,7 +170,7 @@ class RowBuffer:
 
     def _new(self, text: str, kind: str) -> int:
         text = text[:MAX_TEXT_CHARS]
-        if not text.isprintable():  # what moves a terminal's cursor, and half characters, which no file holds
+        if not text.isprintable():  # control characters, and surrogates, which cannot be written to a file
             text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
         index = self._ids.get(text)
         if index is not None:

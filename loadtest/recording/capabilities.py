@@ -10,15 +10,15 @@ from ..core.addresses import is_loopback
 
 
 class Capabilities(BaseModel):
-    """What a place to run can do; a report asks these and never compares the names of places.
+    """What a platform can do. Reports check these and never compare platforms' names.
 
     Attributes:
         on_this_machine: it shares this machine with the load generators.
         single_process: one process serves everything, so the count of instances is always 1.
         scales: instances are added and removed with the load.
-        bills: a run there costs money: it is estimated and asked about first, and `--max-cost` watches it.
-        priced: Cloud Run's price list applies to what it did, also where nothing is owed.
-        takes_limits: the run makes the service, and so decides its CPU, memory, concurrency and instances.
+        bills: a run costs money: its cost is estimated, agreed to first, and limited by `--max-cost`.
+        priced: Cloud Run's price list applies to its metrics, even if nothing is billed.
+        takes_limits: the run creates the service and so sets its CPU, memory, concurrency and instances.
         has_metrics: it keeps series of its own (instances, CPU, billed time), which are fetched with the run.
         keeps_metrics: those series outlive the run, so that `lt metrics` can fetch them again.
         needs_token: a service there may be private, and is then called with an ID token.
@@ -60,7 +60,7 @@ def capabilities_of(kind: str, url: str) -> Capabilities:
 
 
 def of_url(url: str) -> Capabilities:
-    """Return what is known of a service by its URL alone: where it is, and whether Cloud Run gave the URL out."""
+    """Return the capabilities of a service by its URL: whether it is on this machine, and whether it is on Cloud Run."""
     try:
         return Capabilities(on_this_machine=is_loopback(url), priced=has_run_app_url(url))
     except ValueError:  # damage in run.json
@@ -68,5 +68,5 @@ def of_url(url: str) -> Capabilities:
 
 
 def has_run_app_url(url: str) -> bool:
-    """Whether a URL is one that Cloud Run gives out."""
+    """Whether a URL belongs to Cloud Run."""
     return (urlsplit(url).hostname or "").endswith(".run.app")

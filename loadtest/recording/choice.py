@@ -38,7 +38,7 @@ def newest_pair(runs: Path) -> tuple[list[RunFolder], list[str]]:
 def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) -> list[RunFolder]:
     """Return the newest finished run of a label and its others from the same commit, oldest first.
 
-    Older commits stay out: they were another service.
+    Runs of older commits are left out, because they measured another version of the service.
 
     Args:
         runs: the folder that holds the runs.

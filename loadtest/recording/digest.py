@@ -1,4 +1,4 @@
-"""Tell by a digest in `run.json` whether its values are those that were written."""
+"""Detect by a digest whether the values in `run.json` were changed after they were written."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ OTHER = "(other messages)"
 
 @dataclass(slots=True)
 class FailureKind:
-    """Failures of one endpoint that ended alike.
+    """Failures of one endpoint that have the same kind, status and message.
 
     Attributes:
         method, name: of the endpoint.
         kind: the outcome.
         status: None without an answer.
-        message: the text, or where texts differ only in ids and numbers their template.
+        message: the text, or the template of texts that differ only in ids and numbers.
         first_ns, last_ns: UTC ns of the start of the first and the last.
         count: how many.
         share: of the endpoint's requests.

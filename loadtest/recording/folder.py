@@ -36,11 +36,11 @@ if TYPE_CHECKING:  # heavy, and only the readers of rows need it
     import pyarrow as pa
 
 RESERVE_BYTES = 64 * 1024
-"""Kept aside while a run is recorded, so that on a full disk `run.json` can still say why it ended."""
+"""Reserved while a run is recorded, so that `run.json` can still be written when the disk is full."""
 
 
 class RunFolder(RunPaths):
-    """One run on disk. Paths are cheap; nothing is read before it is asked for.
+    """One run on disk. Creating one reads no files.
 
     Attributes:
         share: of the run's users whose rows are given; 1 but for one side of a run against two targets.
@@ -74,7 +74,9 @@ class RunFolder(RunPaths):
         return folder
 
     def read_run(self) -> Run:
-        """Return what `run.json` says, with a dead `running` told as `interrupted`, a changed record as `degraded`.
+        """Return the record in `run.json`.
+
+        A `running` run whose process is gone reads as `interrupted`, a changed record as `degraded`.
 
         Raises:
             FormatVersionError: another version wrote it.
@@ -169,7 +171,7 @@ class RunFolder(RunPaths):
         if sealed.rows < counted:
             run.reasons.append(f"{sealed.rows:,} rows could be read where the run's record counts {counted:,}")
             run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
-        if run.outcome is Outcome.INTERRUPTED:  # whoever kept count of the workers was killed
+        if run.outcome is Outcome.INTERRUPTED:  # the master, which counted the workers' rows, was killed
             self.recount(run, sealed)
         if sealed.stopped_why:
             run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
@@ -272,13 +274,13 @@ class RunFolder(RunPaths):
             RunFolderError: the disk is full.
         """
         try:
-            self.reserved.write_bytes(os.urandom(RESERVE_BYTES))  # random: a file system may store zeros in no room
+            self.reserved.write_bytes(os.urandom(RESERVE_BYTES))  # zeros might be stored without using space
         except OSError as error:
             self.reserved.unlink(missing_ok=True)
             raise unwritable(self.reserved, error) from error
 
     def release(self) -> None:
-        """Give back what `reserve` kept aside."""
+        """Free the space that `reserve` took."""
         try:
             self.reserved.unlink(missing_ok=True)
         except OSError as error:

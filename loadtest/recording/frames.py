@@ -1,7 +1,7 @@
 """Encode the rows of one worker and one flush as a frame, the unit the spool is made of.
 
 A frame is 12 bytes of header (magic, payload length, CRC-32 of the payload; little-endian) and a msgpack map.
-It stands alone: its strings are in it, so frames can be appended, cut off and read without any other.
+A frame contains its strings, so that frames can be appended, cut off and read independently.
 Imported by Locust's processes: standard library and msgpack only.
 """
 
@@ -112,7 +112,7 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def decode_frame(data: bytes) -> Frame:
-    """Return the one frame that `data` is, header included.
+    """Decode one frame, header included.
 
     Raises:
         RunFolderError: `data` is not exactly one sound frame; the text says what is wrong with it.

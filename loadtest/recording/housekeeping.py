@@ -23,9 +23,9 @@ _STRAY = re.compile(
 
 
 def delete_run(folder: RunFolder) -> list[str]:
-    """Delete the files of a run, then its folder; return the names of what is not a run's and was kept with it.
+    """Delete the files of a run and its folder. If other files are in the folder, keep it and return their names.
 
-    A link is removed and what it leads to stays.
+    A link is removed, but not its target.
 
     Raises:
         UsageError: it is not a run's folder, or the run is still going on.
@@ -55,7 +55,7 @@ def delete_run(folder: RunFolder) -> list[str]:
 
 
 def label_run(folder: RunFolder, label: str | None) -> Run:
-    """Give a run a label of the user's own, or take it away, and return its record.
+    """Set or remove the label of a run, and return its record.
 
     Raises:
         UsageError: the run is still going.
@@ -108,13 +108,15 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 def expired(
     runs: Iterable[tuple[RunFolder, Run | None, str]], *, now: datetime, keep: int | None, older_than_s: float | None
 ) -> list[RunFolder]:
-    """Return the runs that a retention rule lets go, oldest first; never one with a label, or one that cannot be read.
+    """Return the runs that may be deleted by age or number, oldest first.
+
+    Runs with a label and unreadable runs are never among them.
 
     Args:
         runs: oldest first, as `list_runs` has them.
         now: with a time zone.
-        keep: the newest so many stay.
-        older_than_s: younger ones stay.
+        keep: how many of the newest runs to keep.
+        older_than_s: runs younger than this are kept.
     """
     known = [(folder, run) for folder, run, _ in runs if run is not None and not run.label]
     gone = known[: max(0, len(known) - keep)] if keep is not None else known

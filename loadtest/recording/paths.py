@@ -1,4 +1,4 @@
-"""Know where the files of a run folder are; the only module that names them, opens them for reading or replaces one."""
+"""Locate the files of a run folder; the only module that names, opens or replaces them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _KINDS = (
 
 
 class RunPaths:
-    """The files of one run. Cheap: nothing is opened before it is asked for."""
+    """The files of one run. Creating one opens no files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,7 +67,7 @@ class RunPaths:
 
     @property
     def load(self) -> Path:
-        """What every worker was doing, a line a second."""
+        """The state of every worker, a line per second."""
         return self.path / LOAD
 
     @property
@@ -102,7 +102,7 @@ class RunPaths:
 
     @property
     def reserved(self) -> Path:
-        """Room kept aside for the record of how a run ends."""
+        """Space reserved for the record of how a run ends."""
         return self.path / RESERVE
 
 
@@ -113,7 +113,7 @@ def run_files(paths: RunPaths) -> list[Path]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything of that name: a file, a folder, a link that leads nowhere."""
+    """Whether the name exists: as a file, a folder or a broken link."""
     return os.path.lexists(path)
 
 
@@ -145,7 +145,7 @@ def open_file(path: Path, *, limit: int | None = None) -> IO[bytes]:
     """
     require_file(path)
     try:
-        # O_NONBLOCK: what became a pipe between the look and the opening must not hold this process.
+        # O_NONBLOCK: a file that became a pipe after the check must not block this process.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise
@@ -187,7 +187,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def beside_of(path: Path) -> Path:
-    """Return the name under which this process writes a file before it takes its place; what a crash left is removed.
+    """Return the temporary name of a file that will replace another; remove what a crash left there.
 
     Raises:
         RunFolderError: what stands there cannot be removed.

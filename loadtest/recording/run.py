@@ -98,7 +98,7 @@ class Limits(_Record):
         return cloud_run.not_a_setting(cpu=self.cpu, memory_mib=self.memory_mib, concurrency=concurrency)
 
     def unpriced(self) -> tuple[str, ...]:
-        """Return what makes the service cost something else than our prices say, as sentences."""
+        """Return sentences on why the service's cost differs from our prices."""
         possible = (
             (self.instance_billing, "NOT ITS PRICES: the service is billed for instances (CPU always allocated)"),
             (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
@@ -136,7 +136,7 @@ class SideRecord(_Record):
 
 
 class DecisionRecord(_Record):
-    """A margin of a run against two targets that was decided while it went on, by an interval that holds at every look.
+    """A margin that was decided during a run against two targets, by an interval that holds at every look.
 
     Attributes:
         margin: as written.
@@ -215,7 +215,7 @@ class FailedBodyRecord(_Record):
 
 
 class RefusalRecord(_Record):
-    """Something the recorder was given and could not record as it came.
+    """Something that the recorder could not record unchanged.
 
     Attributes:
         name: what was refused, such as `response_time is not a number` or `frame: bounds`.

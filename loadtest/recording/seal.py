@@ -28,7 +28,7 @@ WAITING_FRAMES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What sealing a spool found.
+    """The result of sealing a spool.
 
     Attributes:
         rows: written to `requests.parquet`.
@@ -45,7 +45,7 @@ class Sealed:
 
 @dataclass(slots=True)
 class SpooledRows:
-    """What a spool holds of one worker.
+    """The content of a spool for one worker.
 
     Attributes:
         rows: in its frames.
@@ -75,8 +75,8 @@ class SpooledRows:
 def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
     """Write `requests.parquet` and `failures.csv` from the spool, then remove the spool if all of it was sound.
 
-    A spool that stops early is kept beside the rows that could be read. Sealing a sealed run does nothing. Nothing is
-    ever written over rows that are there, nor an empty file where the run counts rows.
+    A spool that stops early is kept beside the rows that could be read. Sealing a sealed run does nothing. Existing
+    rows are never overwritten, and no empty file is written if the run counts rows.
 
     Raises:
         RunFolderError: the rows are gone or cannot be written.
@@ -118,7 +118,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
 
 
 def _require_spool(paths: RunPaths, run: Run) -> None:
-    """Refuse to seal what is not there: a run that counts rows, and has neither rows nor a spool, has lost them."""
+    """Refuse to seal a run that counts rows but has neither rows nor a spool: it has lost them."""
     counted = rows_counted(run)
     if (run.sealed is not None or counted) and not is_there(paths.spool):
         raise RunFolderError(

@@ -1,4 +1,4 @@
-"""Hold the answers to a set of requests from before the load against those under load."""
+"""Compare answers under load with the answers to the same requests from before the load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..core.answers import AnswerCheck, WrongAnswerError, differences
 from ..core.redaction import redact
 
 MAX_EXAMPLES = 5
-"""Differing answers that a worker keeps whole."""
+"""Differing answers that a worker keeps in full."""
 
 MAX_EXAMPLE_CHARS = 2_000
 
@@ -94,7 +94,7 @@ def _packed(content: bytes) -> str:
 
 
 def head_digest(head: bytes, bearer: bytes) -> str:
-    """Return what stands for a head; `bearer` is the token that this program itself adds, and renews."""
+    """Return the digest of a head; `bearer` is the token that `lt` adds and renews, which is left out."""
     return sha256(head.replace(bearer, b"") if bearer else head).hexdigest()
 
 
@@ -197,16 +197,16 @@ def shown(content: bytes) -> str:
 _ATTRIBUTE = "lt_answers"
 
 BEARER_ATTRIBUTE = "lt_bearer"
-"""Of Locust's environment: the Authorization header's value that this program itself adds, as bytes."""
+"""Attribute of Locust's environment: the value of the Authorization header that `lt` adds, as bytes."""
 
 
 def attach(environment: object, watch: AnswerWatch | None) -> None:
-    """Make `watch` the one that looks at the answers of users that are made from now on; None: nobody."""
+    """Set the `watch` for the answers of users created from now on; None for no check."""
     setattr(environment, _ATTRIBUTE, watch)
 
 
 def answers_of(environment: object) -> AnswerWatch | None:
-    """Return what looks at answers; None where they are not checked."""
+    """Return the watch for answers; None if they are not checked."""
     watch: AnswerWatch | None = getattr(environment, _ATTRIBUTE, None)
     return watch
 

@@ -1,4 +1,4 @@
-"""Wake greenlets at the moment they are due: one timer of the process, exact to the kernel's own timers."""
+"""Wake greenlets when they are due, by one timer per process that is as precise as the kernel's timers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MIN_WAIT_S = 20e-6
 """A wait below this is over by the time a timer could be set: the greenlet goes on at once, letting others run."""
 
 CROWDED_PER_S, HOLD_S = 1_500.0, 0.3e-3
-"""From so many greenlets a second on, wakes stand at least so far apart. Waking up costs 10 to 17 µs, more than what
+"""From this rate of greenlets on, wakes are at least this far apart. Waking up costs 10 to 17 µs, more than what
 a greenlet does between two waits: at 3,000/s one wake serves two, of which one is up to 0.3 ms late."""
 
 COUNTED = 64
-"""So many greenlets are counted before their rate is reckoned anew."""
+"""The rate is recomputed after this many greenlets."""
 
 AT_ONCE = 64
-"""So many greenlets at most run before the sockets have their turn: a backlog would keep answers unread for as long as
-it takes to work off."""
+"""At most this many greenlets run before the sockets are served; otherwise a backlog would leave answers unread until
+it is worked off."""
 
 _CLOCK_MONOTONIC = 1  # what time.perf_counter reads on Linux
 _TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = 0o4000, 0o2000000, 1
@@ -55,7 +55,7 @@ class Timer(Protocol):
         """Become readable at `at_s` and not before; until then it is not."""
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
 
 
 class TimerFd:
@@ -88,12 +88,12 @@ class TimerFd:
         self._settime(self.fileno, _TFD_TIMER_ABSTIME, self._reference, None)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         os.close(self.fileno)
 
 
 class Crowding:
-    """How far wakes are to stand apart, by how many greenlets were woken lately.
+    """Decides how far wakes are apart, by how many greenlets were woken recently.
 
     Attributes:
         hold_s: 0, or HOLD_S once the last COUNTED greenlets came at CROWDED_PER_S or more.
@@ -162,7 +162,7 @@ class Clock:
         try:
             self._hub.switch()
         finally:
-            entry[2] = None  # it was killed, or is awake
+            entry[2] = None  # it was killed, or is already awake
 
     def sleep(self, seconds: float) -> None:
         """Let others run for so many seconds."""
@@ -189,7 +189,7 @@ class Clock:
 
     def _wake(self) -> None:
         """Switch to the greenlets that are due, in the order of their moments, and set the timer for the next."""
-        waiting, now_s = self._waiting, self._now()  # who falls due meanwhile comes after the sockets' turn
+        waiting, now_s = self._waiting, self._now()  # greenlets that become due meanwhile come after the sockets
         self._held_until_s = now_s + self._crowding.hold_s
         count = 0
         while waiting and (waiting[0][2] is None or waiting[0][0] <= now_s):
@@ -210,7 +210,7 @@ class Clock:
 
 
 def clock() -> Clock:
-    """Return the clock of this thread's event loop, made by the first who asks."""
+    """Return the clock of this thread's event loop, created at the first call."""
     hub = get_hub()
     made: Clock | None = getattr(hub, "lt_clock", None)
     if made is None:
@@ -219,7 +219,7 @@ def clock() -> Clock:
 
 
 def keep_waits_exact() -> None:
-    """Have Locust's tasks wait on the clock, those of nested TaskSets and of its own users in this process too."""
+    """Make Locust's tasks wait on the clock, including nested TaskSets and Locust's own users in this process."""
     from locust import TaskSet
 
     TaskSet._sleep = _sleep  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Keep Locust's own clients on the host that was named: redirects to another are not followed unasked."""
+"""Keep Locust's own clients on the named host: redirects to another host are not followed unless allowed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _sentence(status: int, location: str, host: str) -> str:
 
 
 def guard_stock_clients() -> None:
-    """Have HttpUser and FastHttpUser take a redirect to another host as the answer, and as a failure that says why.
+    """Make HttpUser and FastHttpUser treat a redirect to another host as a failed answer that says why.
 
     For this process, once; a user class with `allow_other_hosts = True` is left alone.
     """

@@ -1,4 +1,4 @@
-"""Tell how late a scheduled request was sent."""
+"""Compute how late a scheduled request was sent."""
 
 from __future__ import annotations
 

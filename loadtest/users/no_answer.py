@@ -8,6 +8,6 @@ from locust.exception import RescheduleTask
 class NoAnswerError(RescheduleTask):
     """A scenario asked for the content of an answer that never came.
 
-    The request is recorded as what it is (a timeout, a refused connection); the rest of the task, which would go on
-    with nothing, is skipped, and Locust waits and takes the next one. It is not an error of the scenario.
+    The request is recorded with its own outcome (a timeout, a refused connection). The rest of the task, which has no
+    answer to work with, is skipped, and Locust goes on with the next task. It is not an error of the scenario.
     """

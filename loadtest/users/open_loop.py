@@ -38,7 +38,7 @@ class OpenLoopUser(User):
         arrivals_per_s: of one user.
         poisson: exponential gaps (many such users together are a Poisson process) instead of equal ones; equal
             gaps of all users together stand on an evenly spread grid.
-        max_in_flight: arrivals of one user that may be unanswered at once; one more is refused and counted.
+        max_in_flight: how many arrivals of a user may be unanswered at once; further ones are dropped and counted.
         seed: of the gaps; every user draws its own stream from it.
     """
 
@@ -95,7 +95,7 @@ class OpenLoopUser(User):
         self._arrivals.start(arrival)
 
     def _begin_with_twin(self) -> Iterator[tuple[int, float]]:
-        """Return the arrivals that are this user's of those that it and its twin on the other side have in common."""
+        """Return this user's share of the arrivals that it has in common with its twin on the other side."""
         assert self._twin is not None
         interval_s, pair = 1.0 / self.arrivals_per_s, self._twin.pair
         if self.poisson:

@@ -22,13 +22,13 @@ _ATTRIBUTE = "lt_user_numbers"
 def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
     """Return a `wait_time` that runs a user's task so many times a second, all users evenly spread.
 
-    Every user has a grid of its own: points `1 / task_runs_per_second` apart on the clock, from a phase that is
-    the user's number times the golden ratio. However many users there are, and while they still become more, the
-    grids lie evenly between each other. Locust's `constant_throughput` counts from each user's start instead, and
-    users are started in batches: they fire in lockstep, and what is then measured is a queue of their own making.
+    Every user has a grid of its own: points `1 / task_runs_per_second` apart on the clock, from a phase that is the
+    user's number times the golden ratio. The grids are evenly spread for any number of users, also while users are
+    being added. Locust's `constant_throughput` counts from each user's start instead, and users are started in batches:
+    they fire in lockstep, and what is then measured is a queue of their own making.
 
-    It is a closed loop: a user whose request outlasts the interval skips the points it missed, so a slow server is
-    asked less. Use an open-loop user to keep up the pressure. The first task also waits for its point.
+    This is a closed loop: a user whose request takes longer than the interval skips the points it missed, so a slow
+    server gets fewer requests. Use an open-loop user to keep up the pressure. The first task also waits for its point.
 
     In a run against two targets a user and its twin take two grids in turns that are drawn anew for each point, so that
     neither side always comes right behind the same neighbour.

@@ -50,7 +50,7 @@ def tally_of(environment: Environment) -> Tally:
 
 
 class Performer:
-    """What FastClient sends requests with, from their encoded body to their row.
+    """Sends FastClient's requests, from the encoded body to the row.
 
     Attributes:
         headers: sent with every request; assign to change, such as a bearer token that is renewed.
@@ -132,7 +132,7 @@ class Performer:
         context: Mapping[str, Any] | None,
         max_redirects: int,
     ) -> Response:
-        """Do what `request` promises; `max_redirects` −1: the user's."""
+        """Implement `request`; a `max_redirects` of −1 means the user's own."""
         if params is None:
             key = (method, url, kind, None if headers is None else tuple(headers.items()))
             prepared = self._prepared.get(key) or self._keep(key, headers)

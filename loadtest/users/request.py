@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 NO_HEAD: ParsedHead = (ResponseHead(-1, 0, 0, False, True, "", False, True), -1, -1)
-"""What stands for the head where no answer came: status 0."""
+"""The head of a request without an answer: status 0."""
 
 
 class Request:
@@ -135,7 +135,7 @@ class Request:
         self.parsed, self.stamp = NO_HEAD, b""
 
     def answered(self, error: Exception | None, size_bytes: int) -> None:
-        """Keep what its row needs should the scenario never judge the answer; it is in flight no more."""
+        """Keep the data of its row, in case the scenario never judges the answer. It is no longer in flight."""
         self._error, self._size_bytes = error, size_bytes
         self._tally.buffer.answered(self)
 

@@ -16,7 +16,7 @@ from .request import Request
 
 
 class Recorder(Protocol):
-    """Whoever makes the row of a response."""
+    """The part of the client that writes a response's row."""
 
     def record(self, response: Response, error: Exception | None) -> None:
         """Record the response's request as a success, or as a failure with `error`."""
@@ -58,7 +58,7 @@ class Headers(dict[str, str]):
 
 
 class Response:
-    """One response, or the lack of one; asked for with catch_response, the scenario judges it in a `with` block.
+    """A response, or the lack of one. With catch_response, the scenario judges it in a `with` block.
 
     It has FastHttpUser's shape. In the block `success()` and `failure(reason)` decide, the last call wins; without
     either the status does, and an exception that leaves the block is a failure of the check. Every exception goes on to
@@ -260,7 +260,7 @@ class Response:
         return self._leave(value)
 
     def _leave(self, value: BaseException) -> bool:
-        """Record an unjudged response whose block an exception leaves; return whether that ends here."""
+        """Record an unjudged response when an exception leaves its block; return whether the exception ends here."""
         from locust import exception
 
         if isinstance(value, exception.ResponseError):
@@ -277,7 +277,7 @@ class Response:
         self._recorder.record(self, value if failed and isinstance(value, Exception) else self.error)
         return False
 
-    # What FastHttpUser's response has from the library below it.
+    # The attributes that FastHttpUser's response inherits from its library.
 
     @property
     def data(self) -> bytes | None:

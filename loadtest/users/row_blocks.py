@@ -20,7 +20,7 @@ from ..core.data_files import DataFileError, count_rows, digest_of
 from ..recording.run import DataFileRecord
 
 BLOCK_ROWS = 100
-"""Rows of one block: a request to the master for every hundredth row, and at most so many lost with a worker."""
+"""Rows per block: the master is asked once per hundred rows, and at most this many are lost with a worker."""
 
 WAIT_S = 10.0
 """How long a worker waits for the master to hand out rows."""
@@ -32,7 +32,7 @@ WANT, GIVE, USED = "lt_rows_want", "lt_rows_give", "lt_rows_used"
 
 @dataclass(slots=True)
 class Allocation:
-    """What has been given out of one file. Pure bookkeeping.
+    """What has been handed out of a file. Pure bookkeeping.
 
     Attributes:
         total: rows of the file.
@@ -92,7 +92,9 @@ class Hub:
         return max(0, getattr(self._runner, "worker_index", 0))
 
     def share(self, path: Path) -> None:
-        """Make a file one whose rows are given out. Files are told apart by name: their folders differ by machine.
+        """Register a file whose rows are handed out.
+
+        Files are identified by name, because their folders differ between machines.
 
         Raises:
             DataFileError: another file of the same name is given out already.

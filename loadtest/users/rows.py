@@ -23,7 +23,7 @@ SHUFFLED_ROWS = 16_384
 
 
 class RowsExhausted(StopUser):
-    """Every row of a file with `order="once"` is given out: the user ends."""
+    """Raised when every row of a file with `order="once"` has been given out; it ends the user."""
 
 
 def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | None = None, seed: int = 1) -> Rows:

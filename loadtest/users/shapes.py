@@ -1,4 +1,4 @@
-"""Say how many users there are at any time: plans as pure functions of elapsed time, and Locust's shape around one."""
+"""Define how many users there are over time: plans, as pure functions of elapsed time, and the Locust shape of a plan."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Ramp(Plan):
 
 
 SHAPELESS = Ramp(users=10, spawn_rate=1, duration_s=60)
-"""What a locustfile without a shape is run with where the command line says nothing."""
+"""The plan of a locustfile without a shape, where the command line sets nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Split the users of a run between two targets: twins, one on each side, that send the same in an order left to chance.
+"""Split the users of a run between two targets into pairs of twins, which send the same requests in random order.
 
 The host of a run against two targets is both URLs with a space between them: so it reaches every worker as Locust sends
 it. The users of a class come in pairs of twins; each user keeps its side for life, so that what it logs in to, holds in
@@ -94,7 +94,7 @@ class Twin:
     choosing: bool = False
 
     def seed(self, block: int) -> None:
-        """Have `random` and NumPy's global generator draw what the twin's do in this block, up to the next wait."""
+        """Seed `random` and NumPy's global generator like the twin's in this block, up to the next wait."""
         number = zlib.crc32(f"{self.pair.key}/{block}".encode())
         random.seed(number)
         if "numpy" in sys.modules:
@@ -106,11 +106,11 @@ class Twin:
 
 
 class Sides:
-    """Who of this process's users is on which side. Pure bookkeeping.
+    """Which of this process's users are on which side. Pure bookkeeping.
 
-    Within a class users are paired as they come: of every two one is on each side, which of them first is drawn. Users
-    that end leave their places, lowest first, to those that come after. Workers of odd and even numbers draw opposite
-    orders, so that unpaired users of several workers cancel out.
+    Within a class users are paired as they come: of every two one is on each side, which of them first is drawn. The
+    places of users that end are reused, lowest first. Workers of odd and even numbers draw opposite orders, so that
+    unpaired users of several workers cancel out.
 
     Args:
         hosts: of both sides.
@@ -140,7 +140,7 @@ class Sides:
         return Twin(side=1 + drawn % 2, number=number, pair=pair)
 
     def leave(self, user_class: str, twin: Twin) -> None:
-        """Give a place back."""
+        """Free a place."""
         heapq.heappush(self._free.setdefault(user_class, []), twin.number)
 
 
@@ -247,7 +247,7 @@ _splitting = False
 
 
 def split_users() -> None:
-    """Have the users of this process take sides where a run has two; for the process, once, before any is made."""
+    """Assign sides to the users of this process in a run with two targets. Called once, before any user is made."""
     global _splitting  # noqa: PLW0603 - Locust's classes are the process's
     if _splitting:
         return
@@ -285,7 +285,7 @@ def split_users() -> None:
 
 
 def _seed_choices() -> None:
-    """Have every choice of a task, and what follows it up to the first wait, be drawn alike by twins."""
+    """Make twins draw the same choice of task, and the same values until the first wait."""
     from locust import TaskSet
 
     waiting: list[Any] = [TaskSet]

@@ -35,7 +35,7 @@ QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
 
 
 class Tally:
-    """What the fast clients of one process have done since the last flush.
+    """The requests of the fast clients of a process since the last flush.
 
     A request takes one of two ways, and is one row and one request in Locust's totals in either:
 
@@ -72,13 +72,13 @@ class Tally:
             event._handlers.insert(0, lambda **_: self.flush())
 
     def main_loop(self) -> None:
-        """Flush once a second, for ever."""
+        """Flush once a second, forever."""
         while True:
             gevent.sleep(FLUSH_S)
             self.flush()
 
     def somebody_else_listens(self) -> bool:
-        """Whether a request event would be news to anybody; to be asked when `listeners` has changed its length."""
+        """Whether any other listener needs the request event; checked again when the number of `listeners` changes."""
         others = any(getattr(listener, "__module__", "") not in QUIET_LISTENERS for listener in self.listeners)
         self.quiet_listeners = -1 if others else len(self.listeners)
         return others
