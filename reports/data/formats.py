@@ -168,7 +168,7 @@ def printable(text: str) -> str:
 
 def unbroken(text: str) -> str:
     """Return the text with a number kept on one line with its unit or its sign."""
-    return re.sub(r"(?<=\d) (?=(?:ms|s|min|h)\b|%)|(?<=[×≥±✓✗?]) (?=\S)", "\u00a0", text)
+    return re.sub(r"(?<=\d) (?=(?:ms|s|min|h)\b|[%×])|(?<=[×≥±✓✗?]) (?=\S)", "\u00a0", text)
 
 
 def quantile(q_ratio: float) -> str:

@@ -30,7 +30,7 @@ LOGARITHMIC_FROM = 30
 """Values that differ by more than this factor are drawn on a logarithmic axis from the start."""
 
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
-COLOURS = 4
+COLOURS = 6
 """Runs beyond these share colours; their dashes and names still distinguish them."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from reports.data import formats as f
 from reports.data import rules
 from reports.model import ComparedLine, Comparison
-from reports.render.tree import Card, Tone
+from reports.render.tree import Card, Cell, Tone
 
 COMPARED_TONES: Mapping[str, Tone] = {
     "slower": "bad",
@@ -51,6 +51,17 @@ def card(comparison: Comparison) -> Card:
         )
         tone = "bad" if median.verdict == "slower" else tone
     return Card(heading, f"p95 {f.change(line.difference_ratio)}", "unsure" if unfair else tone, tuple(lines))
+
+
+def cell(comparison: Comparison | None) -> Cell:
+    """Return how the second side's p95 compares with the first's, for a table of many runs."""
+    line = _main_line(comparison) if comparison is not None else None
+    if comparison is None or line is None or line.difference_ratio is None:
+        return Cell(f.ABSENT)
+    tone: Tone = COMPARED_TONES.get(line.verdict, "") if comparison.comparable else "unsure"
+    interval = "too short for an interval" if line.low_ratio is None else compared_interval(line)
+    unfair = () if comparison.comparable else ("not a fair comparison",)
+    return Cell(f.change(line.difference_ratio), small=(interval, *unfair), tone=tone)
 
 
 def _main_line(comparison: Comparison) -> ComparedLine | None:

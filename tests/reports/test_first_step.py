@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from reports.model import Report
-from reports.render import sentences
+from reports.render import charts, sentences
 from reports.render.first_step import first_step
+from reports.render.sections.answers import in_short
+from reports.render.tree import Table
 from reports.summary.build import build_report
 from tests.reports.six_kinds import CALM, SPIKES, failing
 from tests.simulator import simulate
@@ -54,3 +57,23 @@ def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
     report = build_report([simulate(tmp_path / "run", CALM, 1).path])
     assert report.runs[0].advice
     assert first_step(report) == ""
+
+
+def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:
+    """Three labels: the baseline has no difference, the others p95's with its interval, and no line a run above it."""
+    folders = [simulate(tmp_path / label, story, 1) for label, story in (("v1", CALM), ("v2", CALM), ("v3", SPIKES))]
+    for folder, label in zip(folders, ("v1", "v2", "v3"), strict=True):
+        folder.write_run(folder.read_run().model_copy(update={"label": label}))
+    first = in_short(build_report([folder.path for folder in folders]))
+    (table,) = (block for block in first.blocks if isinstance(block, Table))
+    at = [column.head for column in table.columns].index("p95 against v1")
+    assert [row[0].text for row in table.rows] == ["v1", "v2", "v3"]
+    assert [row[at].text for row in table.rows][:2] == ["–", "+0.0 %"]
+    assert "not a fair comparison" in table.rows[2][at].small, "96 users against 60"
+
+
+def test_six_runs_have_six_colours_and_six_dashes() -> None:
+    page = Path(charts.__file__).parent / "page"
+    assert set(re.findall(r"--run(\d)-2:", (page / "report.css").read_text())) == set("123456"[: charts.COLOURS])
+    (dashes,) = re.findall(r"const dashes = \[(.*)\];", (page / "charts.js").read_text())
+    assert len(set(re.findall(r"\[[^\]]*\]", dashes))) == charts.COLOURS == 6

@@ -69,7 +69,7 @@
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
+  const dashes = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [5, 2, 1, 2, 1, 2]];
 
   const element = (kind, words, attributes = {}) => {
     const made = document.createElement(kind);

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from reports.data import formats as f
 from reports.data.timeline import CHARTS
-from reports.model import Report, RunSummary, Spike
-from reports.render import sentences
+from reports.model import Comparison, Report, RunSummary, Spike
+from reports.render import comparing, sentences
 from reports.render.columns import quantile_cell, table_of
 from reports.render.first_step import first_step
 from reports.render.sparkline import p95_over_time
@@ -35,7 +35,9 @@ def in_short(report: Report) -> Section:
 
 
 def _runs(report: Report) -> Table:
-    """Return a row per run with the numbers that decide."""
+    """Return a row per run with the numbers that decide; of more than two runs also with their differences."""
+    several = len(report.runs) > 2
+    against = {name: comparison for comparison in report.comparisons for name in comparison.b} if several else {}
     columns = (
         Column("run", wide=True),
         Column("verdict"),
@@ -45,13 +47,15 @@ def _runs(report: Report) -> Table:
         Column("p50", number=True),
         Column("p95", number=True),
         Column("p99", number=True),
+        *((Column(f"p95 against {report.comparisons[0].a_name}", number=True),) if against else ()),
         Column("spikes", number=True),
         Column("cost", number=True),
     )
-    return Table("Runs side by side", columns, tuple(_run_row(run, dated=len(report.runs) > 2) for run in report.runs))
+    rows = tuple(_run_row(run, several, (against.get(run.name),) if against else ()) for run in report.runs)
+    return Table("Runs side by side", columns, rows)
 
 
-def _run_row(run: RunSummary, *, dated: bool) -> tuple[Cell, ...]:
+def _run_row(run: RunSummary, several: bool, against: tuple[Comparison | None, ...]) -> tuple[Cell, ...]:
     kind = of_run(run).kind
     failed = sentences.failed_of(run)
     steady = sentences.phase_of(run, "steady")
@@ -59,12 +63,13 @@ def _run_row(run: RunSummary, *, dated: bool) -> tuple[Cell, ...]:
     latency = sentences.main_latency(run)
     when = f"{f.day(run.load_start)}, {f.seconds(run.duration_s)}"
     return (
-        Cell(run.name, small=(when,) if dated else ()),
+        Cell(run.name, small=(when,) if several else ()),
         Cell(f"{sentences.MARKS.get(kind, '')} {kind}".strip(), tone=sentences.VERDICT_TONES[kind]),
         Cell(f.count(run.totals.requests)),
         Cell(f.percent(run.totals.error_ratio), tone="bad" if failed else ""),
         Cell(f.decimal(rate)),
         *(quantile_cell(sentences.quantile_of(latency, q)) for q in (0.5, 0.95, 0.99)),
+        *map(comparing.cell, against),
         Cell(f.count(len(run.spikes))),
         Cell(f.usd(run.cost.run_usd) if run.cost else f.ABSENT),
     )
