@@ -52,7 +52,7 @@ def endpoints_of(view: SpikeView) -> Endpoints | None:
         beyond = float(np.mean(inside > np.percentile(before, 90)))
         ratio = float(np.median(inside) / max(np.median(before), 1e-3))
         if beyond >= rules.PART_SLOW and ratio >= rules.PART_RATIO:
-            slow.append(f"{endpoint.method} {endpoint.name} took × {ratio:.1f}".strip())
+            slow.append(f"{endpoint.method} {endpoint.name} took {ratio:.1f} times".strip())
             hit += len(inside)
         elif beyond <= rules.PART_KEPT and ratio <= 1.2:
             kept, most = kept + len(inside), max(most, beyond)
@@ -72,7 +72,7 @@ def decide_endpoint(evidence: Endpoints) -> Finding | None:
     if not evidence.slow or evidence.kept < 2 * rules.PART_REQUESTS:
         return None
     clauses = (
-        f"{', '.join(evidence.slow)} of its median outside spikes",
+        f"{', '.join(evidence.slow)} its median outside spikes",
         (
             f"{evidence.kept} requests of other endpoints in the same seconds kept theirs "
             f"(at most {evidence.kept_most:.0%} above their p90 outside spikes)"

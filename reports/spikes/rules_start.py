@@ -259,7 +259,7 @@ def decide_lazy(evidence: Lazy) -> Finding | None:
     )
     later = f"afterwards {evidence.late_ratio:.0%} were slow"
     if evidence.later_ratio is not None:
-        later += f" at × {evidence.later_ratio:.2f} of the load"
+        later += f" at {evidence.later_ratio:.2f} times the load"
     sure = Confidence.HIGH if evidence.late_ratio < 0.1 and evidence.fresh_ratio > 0.85 else Confidence.MEDIUM
     return Finding(Cause.LAZY, sure, (clause, later))
 

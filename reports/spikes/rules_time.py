@@ -258,12 +258,13 @@ def decide_dependency(evidence: Dependency) -> Finding | None:
         return None
     clauses = [
         evidence.slowed.clause,
-        f"even the fastest took × {evidence.slowed.fastest_ratio:.1f}",
+        f"even the fastest took {evidence.slowed.fastest_ratio:.1f} times as long",
         f"demand was not new ({evidence.demand.clause})",
     ]
     if evidence.cpu_ratio is not None:
         clauses.append(
-            f"instances computed no more: CPU utilisation × {evidence.cpu_ratio:.2f} ({evidence.cpu_inside or 0:.0%})"
+            f"instances computed no more: CPU utilisation was {evidence.cpu_inside or 0:.0%}, "
+            f"{evidence.cpu_ratio:.2f} times that before"
         )
     if not evidence.added.known:
         clauses.append(f"instance data {evidence.added.missing}: whether instances were lost cannot be said")

@@ -240,7 +240,7 @@ def test_throttled_cpu_slows_the_requests_that_meet_an_idle_instance_alone(
     assert said(decide_throttled(replace(WAKING, **turned))) == expected
 
 
-ENDPOINTS = Endpoints(("POST /a took × 4.0",), 200, 0.1, True, 100)
+ENDPOINTS = Endpoints(("POST /a took 4.0 times",), 200, 0.1, True, 100)
 
 
 @pytest.mark.parametrize(
