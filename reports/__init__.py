@@ -1,1 +1,4 @@
-"""Reduce a run to numbers, explain them, compare runs, render. Imports neither locust, gevent nor google."""
+"""Reduce a run to numbers, explain them, compare runs, and render reports.
+
+Imports neither locust, gevent nor google.
+"""

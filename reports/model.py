@@ -1,4 +1,4 @@
-"""Describe `summary.json`: everything a report says, as numbers, words and series, versioned.
+"""Define `summary.json`: everything that a report says, as versioned data.
 
 Every rendering (page, text, Markdown, JSON, JUnit) is made from a `Report` alone. docs/report.md is made from the
 descriptions here. Times `*_s` count from the run's load start; a latency is of successful requests unless it says
@@ -98,7 +98,7 @@ class Objective(Part):
 
 
 class RunVerdict(Part):
-    """What a run comes to, decided in one place (reports/verdict.py) for every format and the exit code."""
+    """The verdict on a run, decided in one place (reports/verdict.py) for every format and the exit code."""
 
     kind: Annotated[
         Literal["held", "missed", "undecided", "unjudged"],

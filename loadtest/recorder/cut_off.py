@@ -1,4 +1,4 @@
-"""Notice requests that were cut off with their user and never reported, because custom clients report only at the end."""
+"""Notice requests of custom clients that were cut off with their user and never reported."""
 
 from __future__ import annotations
 

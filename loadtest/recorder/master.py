@@ -201,7 +201,7 @@ class Collector:
         self.runner.send_message(CLOCK, {"sent_ns": self.clock.now_ns()}, client_id)
 
     def _clocked(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Assume that the worker's reading was taken in the middle of the round trip; the error is at most half of it."""
+        """Assume that the worker read its clock in the middle of the round trip: at most half of it off."""
         del environment
         received_ns = self.clock.now_ns()
         worker = self.names[msg.node_id]

@@ -60,7 +60,7 @@ def capabilities_of(kind: str, url: str) -> Capabilities:
 
 
 def of_url(url: str) -> Capabilities:
-    """Return the capabilities of a service by its URL: whether it is on this machine, and whether it is on Cloud Run."""
+    """Return the capabilities that a service's URL shows: whether it is on this machine or on Cloud Run."""
     try:
         return Capabilities(on_this_machine=is_loopback(url), priced=has_run_app_url(url))
     except ValueError:  # damage in run.json

@@ -1,4 +1,4 @@
-"""Define how many users there are over time: plans, as pure functions of elapsed time, and the Locust shape of a plan."""
+"""Define the number of users over time: plans as pure functions of elapsed time, and the Locust shape of a plan."""
 
 from __future__ import annotations
 

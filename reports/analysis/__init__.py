@@ -1,1 +1,1 @@
-"""Compute what a run shows: phases, warm-up, capacity, cost, objectives, comparison."""
+"""Analyse a run: phases, warm-up, capacity, cost, objectives, comparison."""

@@ -1,4 +1,4 @@
-"""Gather everything that one run says: numbers, phases, spikes with causes, warm-up, capacity, objectives, advice."""
+"""Run the whole analysis of a run: numbers, phases, spikes with causes, warm-up, capacity, objectives, recommendations."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Latencies:
 
     Attributes:
         service: successful requests of the whole run, from sending to the last byte.
-        response: the same from the scheduled start; None for closed-loop runs.
-        failed: answered, but not successful.
-        timeouts: how long the timed-out waited: bounds, not latencies.
+        response: the same, measured from the scheduled start; None for closed-loop runs.
+        failed: requests that were answered but failed.
+        timeouts: how long requests that timed out had waited: bounds, not latencies.
         by_phase: successful requests per phase, in the order of `Analysis.phases`.
-        at_least: the same and those without an answer at the time they waited: bounds for objectives.
+        at_least: the same, with the waits of requests without an answer: bounds for objectives.
         by_endpoint: successful requests per endpoint, in the order of `Series.endpoints`.
     """
 
@@ -56,10 +56,10 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything one run says.
+    """The whole analysis of one run.
 
-    `cloud` is None when no series were fetched or they cannot be read, `gauge` when no instance count is among them;
-    `damage` says which files beside the rows could not be read, a sentence each.
+    `cloud` is None if no series were fetched or they cannot be read; `gauge` is None if they have no instance count;
+    `damage` has a sentence for each file other than the rows that could not be read.
     """
 
     folder: RunFolder
@@ -86,8 +86,8 @@ class Analysis:
         return next((phase for phase in self.phases if phase.name is name), None)
 
 
-def analyse(folder: RunFolder, run: Run) -> Analysis:  # long as a list of what a run says, a line each
-    """Return what a sealed run says. Seals nothing, writes nothing.
+def analyse(folder: RunFolder, run: Run) -> Analysis:  # long as a list of the parts of the analysis, a line each
+    """Analyse a sealed run. Seals nothing, writes nothing.
 
     Args:
         folder: a run folder with `requests.parquet`.
@@ -162,7 +162,7 @@ def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
 
 
 def _cloud(folder: RunFolder, series: Series) -> tuple[tuple[MetricSeries, ...] | None, str]:
-    """Return the fetched series, and what is wrong with them, as a sentence; the rest is analysed without them."""
+    """Return the fetched series, or None and a sentence that says what is wrong with them."""
     try:
         return read_cloud(folder, series), ""
     except RunFolderError as error:

@@ -15,12 +15,12 @@ from reports.spikes.view import RunData
 
 
 def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
-    """Return what the run says about capacity.
+    """Return the capacity that the run shows.
 
-    In flight is Σ response time / length of the window (Little's law); the knee is where the light-load line
-    N = X · R_light meets the plateau. It counts as reached only when, where throughput is within rules.PLATEAU of its
-    highest, requests take rules.KNEE_SLOWER times as long as at light load and users get fewer answers: from below
-    the knee its place cannot be told (at 60 % of it, one estimate in ten is more than six times off).
+    In flight is Σ response time / length of the window (Little's law); the knee is where the light-load line N = X ·
+    R_light meets the plateau. It counts as reached only if requests take rules.KNEE_SLOWER times as long as at light
+    load, and users get fewer answers, while throughput is within rules.PLATEAU of its highest. A run that stays below
+    the knee cannot show where it is (at 60 % of it, one estimate in ten is more than six times off).
     """
     instances = data.instances
     per_instance = instances is not None and float(instances.max()) > 1
@@ -63,7 +63,7 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
 
 
 def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
-    """Return what was wanted against what was answered, and since when the service was full; "" when it kept up."""
+    """Return a sentence on the demand, the answered rate and since when the service was full; "" if it kept up."""
     full = [spike for spike in spikes if spike.cause in SATURATIONS]
     if not full or data.demand is None:
         return ""
@@ -119,9 +119,10 @@ def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) 
 
 
 def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools, light_s: float) -> bool:
-    """Whether users on the plateau got as many answers as at light load: then the load ended there, not the service.
+    """Whether users on the plateau got as many answers as at light load: then the load was the limit.
 
-    Without users known, the shape decides: where the load ended, some windows of the plateau are as fast as light load.
+    If users are not known, the shape decides: where the load reached its limit, some windows of the plateau are as fast
+    as light load.
     """
     ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
     light = ratios[np.argsort(response_s)[: rules.LIGHT_POINTS]]
@@ -144,7 +145,7 @@ def _only_waited(points: Sequence[CapacityPoint], response_s: Floats, chosen: Bo
 def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
     series, load = data.series, data.load
     usable = ~load.saturated
-    unknown = data.demand is None  # then nothing names saturation, and its shape decides
+    unknown = data.demand is None  # then no finding shows saturation, and the shape decides
     for spike in spikes:
         if spike.cause not in SATURATIONS and not (unknown and spike.cause == Cause.UNEXPLAINED):
             usable[spike.onset_s : spike.end_s] = False
@@ -176,7 +177,7 @@ def _ratio(answers_per_s: float, offered: float) -> float | None:
 
 
 def _falls_beyond(in_flight: Floats, throughput: Floats, knee: float) -> float | None:
-    """Return above how many in flight throughput falls; None where it does not.
+    """Return the number in flight above which throughput falls; None if it does not fall.
 
     Past the knee, the half of the windows with the most in flight against the other half: a fall is a difference of
     medians of a tenth, and of three standard errors. A fit (Universal Scalability Law) would find crosstalk in every

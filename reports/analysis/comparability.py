@@ -26,15 +26,15 @@ MATTERS = {
     "limits": False,
     "locust": False,
 }
-"""What is looked at, and whether a difference in it makes a comparison unfair. Targets are meant to differ."""
+"""What is compared, and whether a difference in it makes a comparison unfair. The targets may differ."""
 
 
 TOLERANCE = {"peak users": 0.03, "length": 0.1}
-"""A fleet counts 299 of 300 users at times, and the last answer of a run may take a while."""
+"""A fleet sometimes counts 299 of 300 users, and the last answer of a run may be late."""
 
 
 def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> list[Difference]:
-    """Return what differs, what matters first; what is not recorded on a side is not compared."""
+    """Return the differences, unfair ones first. What is not recorded on a side is not compared."""
     ours, theirs = (_described(side) for side in (a, b))
     if _alike_mix(a, b):
         ours["mix of endpoints"] = theirs["mix of endpoints"] = ""

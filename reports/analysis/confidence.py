@@ -1,4 +1,4 @@
-"""Say how wide intervals over correlated cells of time are: block bootstrap, and a bound that holds at every look."""
+"""Compute intervals over correlated cells of time: block bootstrap, and a bound that holds at every look."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reports.data.histogram import Floats
 Weights = npt.NDArray[np.float32]
 
 RESAMPLES = 800
-"""The standard deviation of so many is known within 2.5 %."""
+"""Resamples: with this many, the standard deviation is known within 2.5 %."""
 
 PLANNED_S = 120.0
 """The bound that holds at every look is narrowest after about two minutes; four times as long costs it 4 %."""
@@ -63,11 +63,11 @@ def block_weights(cells: int, length: int, *, seed: int = 1, resamples: int = RE
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """How many standard deviations an interval reaches to either side.
+    """The half-widths of an interval in standard deviations.
 
     Attributes:
-        once: looked at once, when the run is over: Student's t with one degree of freedom less than there are blocks.
-        always: whatever the number of looks, and whenever they end the run.
+        once: for a single look after the run: Student's t with one degree of freedom less than there are blocks.
+        always: for any number of looks, and any rule that ends the run.
     """
 
     once: float
@@ -83,7 +83,7 @@ def multiplier(length_s: float, blocks: float, *, confidence: float) -> Multipli
     Sinha, Kennedy and Ramdas 2024, "Time-uniform central limit theory and asymptotic confidence sequences", eq. 11).
 
     Args:
-        length_s: what was looked at so far.
+        length_s: the length of the run so far.
         blocks: independent stretches in it; few of them widen both.
         confidence: 0…1.
     """

@@ -1,4 +1,4 @@
-"""Price a run from what the cloud billed, or from what its instances did."""
+"""Price a run from the cloud's billed time, or from its instances' activity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from reports.data.window import Window
 from reports.model import Cost
 
 OWN_SHARE = 0.95
-"""Below this share of the service's requests the bill is not this run's alone; what a minute's edge shifts is less."""
+"""Below this share of the service's requests, the bill includes other runs; the edge of a minute shifts less than that.
+"""
 
 
 def cost_of(
@@ -79,7 +80,7 @@ def _inside(metric: MetricSeries, series: Series) -> float:
 def _at_the_edge(metric: MetricSeries, series: Series) -> float:
     """Return the sum of the points that overlap the run and the time before or after it.
 
-    They are not divided by time: what was billed in such a minute may be the run's alone, all in its share of it.
+    They are not divided by time, because all that was billed in such a minute may belong to the run.
     """
     overlaps = (metric.end_s > 0) & (metric.start_s < series.seconds)
     return float(np.nansum(metric.value[overlaps & ((metric.start_s < 0) | (metric.end_s > series.seconds))]))
@@ -101,9 +102,9 @@ def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: 
 def _instance_s(
     series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None
 ) -> tuple[float | None, str]:
-    """Return billed instance-seconds and where they come from; the cloud's own figure where it is whole.
+    """Return billed instance-seconds and their source: the cloud's own figure if it is complete.
 
-    It is when it reaches the last successful answer: the last minute of a ramp is its dearest.
+    It is complete if it reaches the last successful answer; the last minute of a ramp costs most.
     """
     billed = [metric for metric in cloud or () if metric.metric == BILLABLE_TIME]
     late = ""

@@ -1,4 +1,4 @@
-"""Judge a run against its objectives: held, missed or undecided, with the numbers."""
+"""Judge whether a run held, missed or leaves undecided each of its objectives, with the numbers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class EndpointCounts:
     """The requests of one endpoint in one phase.
 
     Attributes:
-        ok: latencies of the successful.
+        ok: latencies of successful requests.
         failed: how many failed.
-        at_least: latencies of the successful and the waits of those without an answer.
+        at_least: latencies of successful requests, and waits of requests without an answer.
     """
 
     ok: Distribution
@@ -45,11 +45,11 @@ class EndpointCounts:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the platform reported of a run; None where it reported nothing.
+    """What the platform reported about a run; None where it reported nothing.
 
     Attributes:
-        instances: serving at each second after t = 0.
-        became_ready_s: when each instance that names its age became able to serve.
+        instances: number of serving instances in each second after t = 0.
+        became_ready_s: when each instance that reports its age became ready.
         cpu: of the containers: (seconds after t = 0, ratio), each ascending in time.
         cost_usd: of the whole run.
     """
@@ -62,17 +62,17 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What objectives are judged by.
+    """The data that objectives are judged by.
 
     Attributes:
         series: the run.
         parts: its phases.
-        by_phase: exact latencies of the successful, in the order of `parts`.
+        by_phase: exact latencies of successful requests, in the order of `parts`.
         at_least: the same with the waits of those that had no answer: its quantiles bound the true ones from below.
         task_errors: exceptions of the scenario's own code: requests that it meant to send, or answers it could not use.
-        endpoints: by endpoint and phase, for the objectives that name one; a missing key: it had no request.
+        endpoints: counts by endpoint and phase, for objectives that name an endpoint; a missing key means no request.
         platform: what the platform reported.
-        answers_compared: how many answers were compared with those before the load; None where none were to be.
+        answers_compared: how many answers were compared with those before the load; None if comparing was off.
     """
 
     series: Series

@@ -1,4 +1,4 @@
-"""Gather what objectives are judged by beyond the series: an endpoint's requests, and what the platform reported."""
+"""Collect the data for objectives that is not in the series: requests of endpoints, and the platform's reports."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class PhaseName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhaseWindow:
-    """One part of a run and the sentence that says why it ends where it does."""
+    """One phase of a run, and the sentence that says why it ends where it does."""
 
     name: PhaseName
     window: Window
@@ -44,7 +44,7 @@ class PhaseWindow:
 
 
 def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, str]:
-    """Return the steady part by what was planned or run, and how it was found.
+    """Return the steady phase, by planned or running users, and how it was found.
 
     The longest stretch at FULL_RATIO of the highest planned users; without a plan, of the running users; without
     either, of the request rate (which falls when a closed loop's server slows: the plan is the better source).
@@ -66,7 +66,8 @@ def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> 
     """Return the phases in time order, `all` first; parts that do not exist are left out.
 
     A run has a warm-up when a spike begins with its load and p95 settled before the steady part is over (see
-    warmup.py); it lasts until then, so that steady begins no earlier. Ramp is from there to steady, drain what follows.
+    warmup.py); it lasts until then, so that steady begins no earlier. The ramp is the time from there to steady; the
+    drain is the time after steady.
 
     Args:
         series: the run.

@@ -1,4 +1,4 @@
-"""Suggest settings from what a run showed, with the arithmetic and what each costs."""
+"""Recommend settings from a run, with the arithmetic and the cost of each."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from reports.spikes.view import RunData
 def suggest(
     data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike], limits: Capacity, prices: Prices
 ) -> tuple[Suggestion, ...]:
-    """Return what the run suggests to set on Cloud Run; empty when it says nothing about settings.
+    """Return the recommended settings for Cloud Run; empty if the run shows nothing about settings.
 
-    A run that was overloaded to its end, that failed, or that left its instances idle shows what was wrong with it, and
-    not what an instance can serve: it gives no advice but to lift a limit that it met.
+    A run that was overloaded to its end, that failed, or that left its instances idle does not show what an instance
+    can serve. The only recommendation from it is to lift a limit that it reached.
     """
     served = _served(data, parts)
     size = _size(data.run)
@@ -57,7 +57,7 @@ def _unfit(data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike],
 
 
 def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
-    """Return more instances where all that max instances allows were serving and the load was more than they held."""
+    """Recommend more instances if the maximum of instances was serving and could not hold the load."""
     most, counted, demand = data.run.target.limits.max_instances, data.instances, data.demand
     full = [spike for spike in spikes if spike.cause in SATURATIONS and spike.confidence != Confidence.LOW]
     if most is None or counted is None or demand is None or not full or counted.max() < most:
@@ -199,7 +199,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
 
 
 def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Suggestion | None:
-    """Return the knee of one instance, at least what it held outside spikes; nothing from a run that did not see it."""
+    """Return the knee of one instance, at least what it held outside spikes; None if the run did not reach it."""
     if served is None or not limits.reached or limits.in_flight_at_knee is None:
         return None
     knee, held = limits.in_flight_at_knee, served.held_normally

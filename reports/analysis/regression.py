@@ -27,8 +27,8 @@ def judge_regression(
         margin: what is allowed.
         comparison: of the baseline with the new side.
         runs: all runs of the report; those of the comparison give the length of its windows.
-        decision: what was decided while the run went on, and ended it: it stands, since its interval is the one that
-            holds however often it was looked at.
+        decision: the decision that ended the run, if one did. It stands, because its interval holds for any number of
+            looks.
     """
     if decision is not None:
         return _as_decided(margin, comparison, decision)

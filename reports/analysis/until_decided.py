@@ -1,4 +1,4 @@
-"""Decide while a run against two targets goes on whether enough is known to end it."""
+"""Decide during a run against two targets whether its margins are settled, so that it can end."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from reports.data import formats
 from reports.data.histogram import bin_of
 
 LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
-"""A look at every 4 % more of the run, and no sooner than after 3 s: more tell nothing new."""
+"""Look each time the run is 4 % longer, at most every 3 s: more looks show nothing new."""
 
 FIRST_LOOK_S = 60.0
-"""A machine is disturbed for seconds at a time: only a minute shows often enough how much that moves a difference."""
+"""A machine is disturbed for seconds at a time; it takes a minute to see how much that moves a difference."""
 
 BEHIND_S = 2
 """Seconds of requests that may not have ended yet, and are left out of a look."""
 
 AFTER_STEADY_S = 5
-"""Left out after the load stands at its height: users open their connections then."""
+"""Time that is left out at the start of the steady phase, in which users open their connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is known at one moment.
+    """The result of one look.
 
     Attributes:
-        length_s: how much of the run it rests on.
+        length_s: the length of the run that it is based on.
         text: the state in a few words, for the live line.
         decided: the sentence that ends the run; "" while it has to go on.
         slower: of each margin, True where it is exceeded, False where it holds, None while that is open.
         intervals: of each margin, the ends of its interval as logarithms; None while there is too little for one.
         differences: of each margin, the difference between the sides as logarithm.
-        begin_s, end_s: the window that was looked at, in s since the load began.
+        begin_s, end_s: the window of the look, in s since the load began.
     """
 
     length_s: float

@@ -53,8 +53,8 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
 def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) -> float | None:
     """Return the excess latency until `until`, in request-seconds over the mean of normal windows; None without any.
 
-    Of the windows whose p95 is raised alone: what is answered faster under the light load of a ramp does not make up
-    for those who waited, and a spike of the steady phase is no baseline to measure against.
+    Only windows with a raised p95 count: faster answers at the light load of a ramp do not make up for long waits, and
+    a spike of the steady phase is not a baseline.
     """
     width = rules.WINDOW_S
     spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(normal))]

@@ -1,4 +1,4 @@
-"""Find where the level of a short series of positive numbers changes, and say nothing on noise."""
+"""Find where the level of a short series of positive numbers changes, without marking noise."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from reports.data.histogram import Floats
 
 SEGMENT_AT_LEAST = 3
-"""Runs on either side of a change: one run, or two, may be slow for a reason of their own."""
+"""Fewest runs on either side of a change: one or two runs may be slow for other reasons."""
 
 PENALTY = 5.2
 """× the variance of the noise × log n is what a change must explain. Calibrated on series of noise alone (seeds that
 the benchmark does not use): one false change in about 400 runs."""
 
 NOISE_AT_LEAST = 0.01
-"""Of a value: runs that agree better than 1 % by chance must not turn the next 2 % into a change."""
+"""Smallest noise of a value: runs that agree within 1 % by chance must not turn the next 2 % into a change."""
 
 CHANGE_AT_LEAST = 0.03
-"""A smaller change is not marked, however sure: nobody would look for its reason."""
+"""A smaller change is not marked, even if it is certain, because nobody would look for its reason."""
 
 OUTLIER = 4.0
 """Robust deviations from the median of its neighbours: a lone run so far off is left out of the levels."""

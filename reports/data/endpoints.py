@@ -14,10 +14,12 @@ from loadtest.recording.arrays import integers
 from reports.data.histogram import Bools, Ints
 
 MAX_ENDPOINTS = 512
-"""Endpoints with statistics of their own: five hundred fit a table that can be searched; beyond it a remainder."""
+"""Most endpoints with statistics of their own: five hundred fit a table that can be searched. The others are counted
+together."""
 
 BY_FAILURES = 64
-"""Places of these kept for the endpoints with most failures: one with few requests that all fail is worth a line."""
+"""How many of these are reserved for the endpoints with most failures: one with few requests that all fail is worth a
+line."""
 
 
 class EndpointKey(NamedTuple):
@@ -45,7 +47,7 @@ def pairs_of(names: pa.Array, methods: pa.Array) -> Pairs:
 
 
 class EndpointCounter:
-    """Count requests and failures per endpoint in a first pass; then say which endpoints are kept apart."""
+    """Count requests and failures per endpoint in a first pass, to choose the endpoints that are kept apart."""
 
     def __init__(self) -> None:
         self._counts: dict[EndpointKey, list[int]] = {}
@@ -99,7 +101,7 @@ class EndpointIndex:
         self._numbers |= {key: self._numbers.get(template, last) for key, template in templates.items()}
 
     def kept(self, key: EndpointKey) -> EndpointKey | None:
-        """Return the endpoint under which this one is counted; None when it is not of this run."""
+        """Return the endpoint under which this one is counted; None if the run does not have it."""
         at = self._numbers.get(key)
         return self.rest if at is None else self.endpoints[at]
 

@@ -20,14 +20,14 @@ from reports.model import Quantile
 
 
 class Measure(StrEnum):
-    """Which duration of a request: from sending it, or from when its schedule wanted it sent."""
+    """Which duration of a request: from its sending, or from its due time."""
 
     SERVICE = "service"
     RESPONSE = "response"
 
 
 class Who(StrEnum):
-    """Which requests, by how they ended. Those without an answer are bounds, no latencies."""
+    """Which requests, by their outcome. Durations of requests without an answer are bounds and not latencies."""
 
     OK = "ok"
     FAILED = "failed"

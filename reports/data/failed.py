@@ -15,7 +15,7 @@ from reports.data.series import Series
 from reports.model import Failure
 
 MAX_LINES = 200
-"""What a reader can take in; the rest stand in one line that says how many they are."""
+"""Most lines of the list; the other kinds are summed up in one line."""
 
 COLUMNS = ("start", "name", "method", "status", "outcome", "error")
 NEEDS = ("count", "kind", "status", "message", "method", "name")

@@ -1,4 +1,4 @@
-"""Write numbers the way a person reads them: with a unit, rounded to what they can bear, "–" when not known."""
+"""Format numbers for people: with a unit, rounded to their precision, and "–" if not known."""
 
 from __future__ import annotations
 

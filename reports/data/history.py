@@ -1,4 +1,4 @@
-"""Put recorded runs into series that may be compared over time, and mark where their level changes."""
+"""Group recorded runs into series that can be compared over time, and mark changes of their level."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from loadtest.recording.run import Outcome, Run
 from reports.data.change_points import change_points
 
 NEAR_RUNS = 2
-"""What was changed up to two runs before a mark is named with it: the mark is that exact."""
+"""A change up to two runs before a mark is named with the mark, which may be that far off."""
 
 VERSIONS = ("lt", "locust", "python")
-"""Of the versions that a run records, those that may change what it measures."""
+"""The recorded versions that may change what a run measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class PastRun:
         id: the folder's name.
         day: when it began.
         p95_ms: of its steady phase, else of the whole run.
-        facts: what might have changed it, by name: commit, revision, limits, versions, options, machine.
+        facts: values that may have changed it, by name: commit, revision, limits, versions, options, machine.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Change:
     Attributes:
         at: index into the series of the first run at the new level.
         before_ms, after_ms: the medians of the runs on either side, up to the next change.
-        what: what the record says was changed first, as "commit 1a2b3c4 → 5d6e7f8"; empty: nothing that it records.
+        what: what changed first by the record, such as "commit 1a2b3c4 → 5d6e7f8"; empty if nothing recorded changed.
     """
 
     at: int
@@ -80,8 +80,8 @@ class MeasuredRun:
 def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -> list[History]:
     """Return the series of at least two runs, by scenario and target.
 
-    Only complete runs with a p95 count. Where labels take turns (v1, v2, v1, v2) each label is a series of its own;
-    where one label follows another the change of label is a change like others.
+    Only complete runs with a p95 count. If labels alternate (v1, v2, v1, v2), each label is a series of its own. If one
+    label follows another, the new label counts as a change like others.
 
     Args:
         measured: oldest first.

@@ -11,7 +11,7 @@ from reports.data.rules import FIRST_REQUESTS, YOUNG_S
 from reports.model import Instance
 
 MAX_INSTANCES = 1000
-"""Cloud Run's own default ceiling; further ones are not followed one by one."""
+"""Cloud Run's default maximum; further instances are not followed individually."""
 
 UNSEEN = np.iinfo(np.int64).max
 

@@ -1,4 +1,4 @@
-"""Read what the load generator was doing into arrays per second."""
+"""Read the state of the load generator into arrays per second."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Load:
         planned_users: of the whole fleet, from `load.csv`, else from the plan in `run.json`.
         users: running on all workers.
         in_flight: awaiting an answer at the end of the second, on all workers.
-        cpu_ratio: of the busiest worker, 1 = one core.
-        loop_lag_ms: of the slowest worker.
+        cpu_ratio: CPU of the busiest worker; 1 = one core.
+        loop_lag_ms: event-loop lag of the slowest worker.
         oldest_s: how long the request that has waited longest has waited.
         refused: open-loop arrivals that found the bound on requests in flight reached.
         machine_cpu_ratio: CPU in use on the busiest load-generating machine, by whatever process, 1 = all its cores.
@@ -97,10 +97,10 @@ _NO_CURVE = frozenset({"time_s", "worker", "own_code_ms"})
 """Columns of no series; what blocked a worker's loop is taken from the pauses in `run.json`."""
 
 _HELD = frozenset({"users", "in_flight"})
-"""Levels: of a worker's values in one second the highest counts; workers are summed."""
+"""Levels: of several values of a worker in a second the highest counts; workers are summed."""
 
 _ADDED = frozenset({"refused"})
-"""Counts since the line before: a worker's values in a second are added; workers are summed."""
+"""Counts since the previous line: a worker's values in a second are added; workers are summed."""
 
 
 def _note(column: Floats, at: int, value: float, *, name: str) -> None:

@@ -11,10 +11,10 @@ M_MMAP_THRESHOLD = -3
 
 
 def give_back_large_blocks() -> None:
-    """Have Arrow use the system's allocator, and glibc return each freed block of 1 MB or more to the system at once.
+    """Make Arrow use the system's allocator, and glibc return each freed block of 1 MB or more to the system at once.
 
-    Left alone it raises that threshold to 32 MB when it meets large arrays, and keeps what they leave behind: a
-    report of 10 M rows then peaks at 382 MB instead of 322 MB. Arrow's own pool keeps 40 MB of a day at 50 requests/s.
+    Otherwise glibc raises that threshold to 32 MB for large arrays and keeps their memory: a report of 10 M rows then
+    peaks at 382 MB instead of 322 MB. Arrow's own pool keeps 40 MB of a day at 50 requests/s.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     try:

@@ -70,7 +70,7 @@ def mean_in_flight(series: Series, window: Window) -> float | None:
 
 
 def time_to_first_answer_s(series: Series) -> float | None:
-    """Return when the first successful answer had come; None without one.
+    """Return when the first successful answer had arrived; None without one.
 
     Formula: min(start + latency) − t0. Population: outcome `ok`. Unit: s after the start of the load. Cannot tell:
     how long the deploy took before it.
@@ -88,7 +88,7 @@ def young_requests(series: Series, window: Window) -> int | None:
 
 
 def extra_waiting_request_s(series: Series, window: Window, normal_mean_ms: float) -> float:
-    """Return the waiting that the window cost beyond normal seconds.
+    """Return the waiting time in the window beyond that of normal seconds.
 
     Formula: Σ response time − n × baseline mean. Population: outcome `ok`, started in the window. Unit: request-seconds
     (10 requests that each waited 2 s longer are 20). Cannot tell: the waiting of requests that failed.
@@ -121,4 +121,4 @@ PER_WINDOW: Mapping[str, Callable[[Series, Window], float | None]] = {
     function.__name__: function
     for function in (requests, failures, error_ratio, offered_per_s, throughput_per_s, mean_in_flight, young_requests)
 }
-"""Numbers of a stretch of time. A part of the summary that has a field of such a name has it filled from here."""
+"""Numbers of a stretch of time. A part of the summary that has a field of this name gets its value from here."""

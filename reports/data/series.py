@@ -22,10 +22,10 @@ from reports.data.instances import InstanceTracker
 from reports.model import Instance
 
 MAX_SECONDS = 14 * 24 * 3600
-"""A row two weeks after the load began is damage: refused in a sentence, not given memory."""
+"""A row two weeks after the load began is damage; it is refused instead of using memory."""
 
 SECONDS_AT_ONCE = 512
-"""Expanding the cells of so many seconds needs a few MB, whatever the length of the run."""
+"""Seconds whose cells are expanded at a time: this needs a few MB for a run of any length."""
 
 WINDOWS_AT_ONCE = 256
 """256 windows of 3,000 bins are 6 MB."""
@@ -143,25 +143,25 @@ class Series:
         t0_ns: UTC ns of t = 0 (`run.load_start`, else the first row's start).
         seconds: up to the second in which the last request ended.
         endpoints: those with statistics of their own, by their requests; the last may stand for all others.
-        index: numbers the endpoint of each row.
+        index: finds the number of each row's endpoint.
         started: requests.
         ended: requests by the second of their end, however they ended.
         ok_ended: successful requests by the second of their end.
         by_outcome: requests per outcome.
         by_status: requests per HTTP status; key 0 has no answer. Only statuses that occurred.
         by_endpoint: requests per endpoint.
-        failed_by_endpoint: of these, those that failed.
-        bytes_by_endpoint: of all answers.
+        failed_by_endpoint: failed requests per endpoint.
+        bytes_by_endpoint: bytes of all answers per endpoint.
         failed_of: failed requests per second of each of the first rules.CHARTED_ENDPOINTS endpoints.
-        ok_response_us: sum of the response times of the successful.
+        ok_response_us: sum of the response times of successful requests.
         young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
-        cells: response times of the successful.
+        cells: response times of successful requests.
         instances: by first appearance; empty when the service names none.
         timeout_at_least_us: the shortest wait among timeouts: each "≥" of the report; None without timeouts.
         censored_at_least_us: the shortest wait among `censored`; None without any.
         first_ok_us: the end of the first successful request after t = 0; None without one.
         open_loop: whether any row has a schedule (`late_us`).
-        bytes: of all answers.
+        bytes: bytes of all answers.
     """
 
     t0_ns: int
@@ -218,7 +218,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where a run's rows lie in time: UTC ns of t = 0, and the seconds up to the last end."""
+    """The time range of a run's rows: UTC ns of t = 0, and the seconds up to the last end."""
 
     t0_ns: int
     seconds: int
@@ -256,7 +256,7 @@ def read_series(folder: RunFolder, run: Run) -> Series:
 
 
 def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
-    """Return the second after t = 0 in which each start lies; what came before t = 0 counts as its first second."""
+    """Return the second after t = 0 of each start; starts before t = 0 count in the first second."""
     return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
 
 
@@ -309,7 +309,7 @@ def _least(before: int | None, values: Ints) -> int | None:
 
 @dataclass(slots=True)
 class _Counting:
-    """The sums that one pass over the rows keeps."""
+    """The sums of one pass over the rows."""
 
     span: Extent
     book: InstanceTracker

@@ -1,4 +1,4 @@
-"""Declare the charts over time: what each line shows, and how it is computed from a run.
+"""Declare the charts over time, what each line shows, and how it is computed.
 
 A new chart is an entry of CHARTS with the functions of its lines; the page, its tables and summary.json follow.
 """
@@ -25,14 +25,14 @@ MAX_POINTS = 4000
 """A chart is at most about 1,200 pixels wide: an hour in seconds can still be zoomed threefold without loss."""
 
 MAX_ENDPOINT_POINTS = 600
-"""Of one endpoint among several: twelve of them must not outweigh the run's own lines."""
+"""Most points of a line of one endpoint, so that twelve endpoints do not outweigh the run's own lines."""
 
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 PERCENTILES = (0.5, 0.95, 0.99)
 
 HOLD_S = 90
-"""A gauge sampled once a minute stands until its next sample, not longer: beyond is a gap."""
+"""A gauge that is sampled once a minute holds until its next sample, at most this long; after that there is a gap."""
 
 THROTTLING = (429, 503)
 """Statuses of answers that refuse a request because there is too much load, from the platform or the service."""
@@ -40,7 +40,7 @@ THROTTLING = (429, 503)
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the lines are computed from."""
+    """The data that lines are computed from."""
 
     series: Series
     load: Load
@@ -67,7 +67,7 @@ class Line:
         column: its key in summary.json.
         name: what the legend calls it.
         values: how it is computed.
-        step: whether a value holds until the next one.
+        step: whether each value is drawn as holding until the next one.
         factor: what a value is multiplied with to have the chart's unit.
         counted: whether it has the axis at the right: a count beside a duration.
     """
@@ -94,7 +94,7 @@ class Chart:
         failures: whether its lines are failures, drawn in their colour, and left out when nothing failed.
         instances: whether it marks when each instance was first seen.
         generator: whether it is about the load generator itself.
-        least: the axis reaches at least so far.
+        least: the axis reaches at least this value.
         heatmap: whether its lines stand over the heatmap of latencies, on a logarithmic axis; of a single run.
     """
 
@@ -115,7 +115,7 @@ class Chart:
 
 
 def _without_the_cut_end(values: Floats) -> Floats:
-    """Return a rate or a count without its last step, in which the run ended: it would be drawn as a fall."""
+    """Return a rate or a count without its last, incomplete step, which would look like a fall."""
     if len(values) > 1:
         values[-1] = np.nan
     return values
@@ -169,7 +169,7 @@ def _load(column: Callable[[Load], Floats], *, highest: bool = False) -> Values:
 
 
 def _in_flight(seen: Observed, step_s: int) -> Floats:
-    """Return what the workers counted; before they did, what the rows show."""
+    """Return the workers' counts, and what the rows show before the first count."""
     counted = np.asarray(seen.series.in_flight, dtype=np.float64)
     return _mean(np.where(np.isnan(seen.load.in_flight), counted, seen.load.in_flight), step_s)
 

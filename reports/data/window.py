@@ -11,7 +11,7 @@ from reports.data.histogram import Ints
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Whole seconds after t = 0: from `start_s` up to `end_s`, not in it."""
+    """Whole seconds after t = 0, from `start_s` up to but excluding `end_s`."""
 
     start_s: int
     end_s: int

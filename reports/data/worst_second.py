@@ -15,7 +15,7 @@ def worst_second(series: Series) -> WorstSecond | None:
     """Return the second with the highest p95 of successful response times, None when no second has two of them.
 
     Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike: p95 of the few requests of
-    one second scatters, so the second says where to look and not that something was wrong.
+        a second scatters, so it shows where to look and not that something was wrong.
     """
     seconds = series.seconds
     p95_us = series.cells.quantiles([0.95], seconds)[0]

@@ -1,4 +1,4 @@
-"""Analyse a run in progress, as often as a small share of a core allows."""
+"""Analyse a run in progress, as often as a small share of a core permits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from loadtest.recording.run import Run
 
 ROWS_KEPT = 1_000_000
-"""Of a live run in memory, some 70 B each; a longer run is analysed only at its end; its charts are still updated."""
+"""Rows of a live run that are kept in memory, about 70 B each. A longer run is analysed only at its end; its charts are
+still updated."""
 
 JOINED_FRAMES = 32
-"""A batch of one frame costs more than its rows: so many become one."""
+"""Frames per batch: a batch of a single frame costs more than its rows."""
 
 SHARE = 0.012
-"""Of a core, on average, for analysing the run so far."""
+"""Share of a core, on average, for analysing the run so far."""
 
 QUIET_S = 4.0
 """Without news the run is analysed again after this long, if the share allows."""
@@ -36,8 +37,8 @@ QUIET_S = 4.0
 class Budget:
     """Decides when the run is analysed again, so that it costs SHARE of a core on average.
 
-    News (a failure, a new instance) are worth an analysis as soon as it can be paid for. The first one is free: what
-    it costs is mostly importing and compiling what the report at the end needs as well.
+    News (a failure, a new instance) cause an analysis as soon as the share permits it. The first one is not counted,
+    because it mostly imports and compiles what the final report needs anyway.
     """
 
     saved_s: float = 0.0

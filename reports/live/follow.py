@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot(Protocol):
-    """What it needs of how a run is doing."""
+    """The part of a run's state that it needs."""
 
     @property
     def elapsed_s(self) -> float | None:
@@ -34,28 +34,28 @@ class Snapshot(Protocol):
 
 
 class Look(Protocol):
-    """What a look at a run has found (`loadtest.fleet.progress.Look`)."""
+    """A look at a run (`loadtest.fleet.progress.Look`)."""
 
     @property
     def snapshot(self) -> Snapshot:
-        """How the run is doing."""
+        """The state of the run."""
 
     @property
     def frames(self) -> Sequence[Frame]:
-        """What was recorded since the last look."""
+        """The requests recorded since the last look."""
 
     @property
     def lines(self) -> Sequence[dict[str, str]]:
-        """What was added to `load.csv` since."""
+        """The lines added to `load.csv` since the last look."""
 
 
 class LiveRun:
-    """A run in progress. One thread adds to it; others may ask it.
+    """A run in progress. One thread adds to it; others may read from it.
 
     Attributes:
         run: its record as it was at the start.
         report: the newest analysis; None before the first.
-        analysed_s: how far the run had come then, in s.
+        analysed_s: the elapsed time of the run at that analysis, in s.
         changes: grows with everything that is added.
         rows: where the rows are kept for the analysis; None: there will be none.
     """
@@ -81,7 +81,7 @@ class LiveRun:
 
     @property
     def events(self) -> Sequence[Event]:
-        """What has happened, the newest last."""
+        """The events, newest last."""
         return tuple(self._tally.events)
 
     def failing(self) -> list[str]:
@@ -131,13 +131,13 @@ class LiveRun:
         return [float(value) for value in self._tally.points.percentile_ms(0.95)]
 
     def news(self) -> tuple[int, int]:
-        """Return numbers that change when a new analysis would differ: failures, events."""
+        """Return numbers that change whenever a new analysis would differ: failures, events."""
         return min(self._tally.failed, 1) + (self._tally.failed * 10 // max(1, self._tally.requests)), len(
             self._tally.events
         )
 
     def analyse(self) -> float:
-        """Analyse what there is, keep the report, and return what it cost in s of CPU.
+        """Analyse the run so far, keep the report, and return the CPU time that took, in s.
 
         Raises:
             LoadTestError: what there is cannot be analysed.

@@ -34,13 +34,13 @@ class Points:
         self._stale: Bools = np.zeros(MAX_POINTS, dtype=np.bool_)
 
     def reach(self, last_s: int) -> None:
-        """Make room for the second `last_s`."""
+        """Extend the points to the second `last_s`."""
         while last_s // self.step_s >= MAX_POINTS:
             self._halve()
         self.length = max(self.length, last_s // self.step_s + 1)
 
     def add(self, name: str, second: Ints, weights: Floats | None = None) -> None:
-        """Add one, or the weight, for each second given; `reach` has made room for the last of them."""
+        """Add one, or the weight, for each given second; call `reach` for the last of them first."""
         column = self._sums.setdefault(name, np.zeros(MAX_POINTS))
         column += np.bincount(second // self.step_s, weights=weights, minlength=MAX_POINTS)
 
@@ -93,7 +93,7 @@ class Points:
         return slice(begin, end)
 
     def _halve(self) -> None:
-        """Make one point of two."""
+        """Merge each two points into one."""
         for columns, joined in ((self._sums, np.add), (self._highest, np.fmax)):
             for name, column in columns.items():
                 columns[name] = _paired(column, joined, empty=0.0 if joined is np.add else np.nan)

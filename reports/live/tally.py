@@ -19,24 +19,24 @@ from reports.live.points import MAX_POINTS, PERCENTILES, Points, quantile_ms
 from reports.model import Timeline
 
 MAX_INSTANCES = 2_000
-"""Kept apart; Cloud Run's own ceiling is far below."""
+"""Most instances that are kept apart; Cloud Run's maximum is far below."""
 
 MAX_EVENTS = 50
 
 WAITED_MS = 100.0
-"""The first request of a new instance that took so long has waited for its start."""
+"""A first request of a new instance that took this long has waited for the instance's start."""
 
 MAX_ENDPOINTS = 200
-"""Whose first requests are looked at."""
+"""Most endpoints whose first requests are watched."""
 
 FIRST_REQUESTS = 20
-"""Of an endpoint: when every one of them failed, somebody should look before the run is over."""
+"""First requests of an endpoint: if they all fail, it is reported while the run goes on."""
 
 RECENT_S = 5.0
-"""What "now" means for instances: one that has answered within it."""
+"""An instance that has answered within this time counts as serving."""
 
 AHEAD_S = 90
-"""A row that ends so far after the present is damage, and counts in the last second."""
+"""A row that ends this far in the future is damage, and counts in the last second."""
 
 _LOAD = ("planned_users", "users", "in_flight", "cpu_ratio", "loop_lag_ms")
 
@@ -169,7 +169,7 @@ class LiveTally:
                 self.events.append(Event(max(0.0, first_s), text))
 
     def _see_first_requests(self, frame: Frame, column: Mapping[str, Ints], ok: Bools) -> None:
-        """Note endpoints of which nothing but failures has been seen; a success settles one for good."""
+        """Note endpoints that have only failed so far; one success clears an endpoint for good."""
         pairs = column["name"].astype(np.int64) * len(frame.strings) + column["method"]
         for pair in np.unique(pairs).tolist():
             name, method = (frame.strings[at] for at in divmod(pair, len(frame.strings)))
@@ -196,7 +196,7 @@ class LiveTally:
                     self._endpoints[endpoint] += np.bincount(bin_of(response_us[mine & ok]), minlength=BINS)
 
     def add_load(self, lines: Iterable[Mapping[str, str]], *, t0_ns: int) -> None:
-        """Take in lines of `load.csv`."""
+        """Add lines of `load.csv`."""
         for line in lines:
             try:
                 second = round(float(line["time_s"]) - t0_ns / 1e9)

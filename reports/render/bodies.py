@@ -1,4 +1,4 @@
-"""Say in a line what the body of a failed answer says: FastAPI's `detail`, a problem's title, else its beginning."""
+"""Summarise the body of a failed answer in a line: FastAPI's `detail`, a problem's title, or else its beginning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lay out the charts of a page: which lines, in which colours, and their numbers packed small.
+"""Lay out the charts of a page: their lines, colours and packed numbers.
 
 Lines of the time charts share one grid of times. A number is stored as an integer (value × scale), each column as
 differences from one point to the next, split into byte planes and compressed as one gzip: 3,600 points of a smooth
@@ -24,7 +24,7 @@ from reports.model import Endpoint, Heatmap, Report, RunSummary, Spike, Timeline
 NO_VALUE = np.iinfo(np.int32).min
 HEIGHT_PX, MAIN_HEIGHT_PX, HEATMAP_HEIGHT_PX = 110, 240, 190
 SHADES = 4
-"""Of each run's colour, and of the colour of failures."""
+"""Number of shades of each run's colour and of the colour of failures."""
 
 LOGARITHMIC_FROM = 30
 """Values that differ by more than this factor are drawn on a logarithmic axis from the start."""

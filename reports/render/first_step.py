@@ -1,4 +1,4 @@
-"""Say on the first screen what to look at or to change first, for the worst of what a run shows."""
+"""Choose the sentence on the first screen that says what to look at or change first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reports.model import Failure, Report, RunSummary, Suggestion
 from reports.render.bodies import gist_of
 
 FEW = 0.05
-"""Of a run's failures: a kind below this share is not worth the first look."""
+"""A kind of failure below this share of a run's failures is not named first."""
 
 
 def failure_text(failure: Failure) -> str:
@@ -32,7 +32,7 @@ def misses_a_ratio(run: RunSummary) -> bool:
 
 
 def first_step(report: Report) -> str:
-    """Return what to do first as a sentence; "" where nothing asks for it, or runs are compared.
+    """Return what to do first as a sentence; "" if there is nothing to do, or runs are compared.
 
     Failures come first where an objective on them is missed, then the recommendation against a spike.
     """
@@ -49,6 +49,6 @@ def first_step(report: Report) -> str:
 
 
 def _is_a_bound(item: Suggestion, run: RunSummary) -> bool:
-    """Whether a recommendation lowers the maximum of instances, which no spike is helped by."""
+    """Whether a recommendation lowers the maximum of instances, which does not help against a spike."""
     present = run.limits.get("max instances", "")
     return item.option == "--max-instances" and not (present.isdigit() and int(item.value) > int(present))

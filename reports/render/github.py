@@ -11,12 +11,12 @@ from reports.render.markdown import render_markdown
 from reports.verdict import of_report
 
 MAX_ANNOTATIONS = 10
-"""Of each level and step; GitHub drops the rest without a word."""
+"""Most annotations of each level and step; GitHub silently drops more."""
 
 LEVELS = {"missed": "error", "undecided": "warning", "unjudged": "warning", "held": "notice"}
 
 MAX_CHARS = 1_000
-"""Of one annotation: GitHub shows the beginning of a longer one."""
+"""Longest annotation; GitHub shows only the beginning of a longer one."""
 
 
 def render_github(report: Report) -> str:

@@ -40,7 +40,7 @@ FILTERS = (
     tree.kind_of,
     prose,
 )
-"""What the templates may call: they lay out, the tree and `formats` say."""
+"""The functions that templates may call. Templates only lay out; the texts come from the tree and `formats`."""
 
 
 def render_html(report: Report) -> str:

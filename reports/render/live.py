@@ -1,4 +1,4 @@
-"""Render the page of a run in progress: a shell that asks for news, and the report's own parts to put into it."""
+"""Render the page of a run in progress: a frame that polls for updates, and the report's parts to put into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say in sentences what a report's numbers mean: the headline, the answers, what a percentile or a spike leaves out.
+"""Write the sentences of a report: the headline, the answers, and the limits of percentiles and spikes.
 
 Every format takes its sentences from here, so that the page, the terminal and Markdown say the same. Limits stand in
 reports/data/rules.py and are put into the sentences from there.

@@ -1,4 +1,4 @@
-"""Stamp a page with a digest of all that it follows from: one that is up to date is not made again.
+"""Stamp a page with a digest of all its inputs, so that an up-to-date page is not made again.
 
 The digest is of contents, never of times: the run's files, the page itself and what was written with it. Only lt's own
 sources count by size and time, as for Python's `.pyc` files.
@@ -17,7 +17,7 @@ from loadtest.recording.paths import RunPaths, open_file, run_files
 
 INDEX = "index.html"
 TITLE_WITHIN_BYTES = 8192
-"""Of a page: what comes before its style."""
+"""The start of a page, before its style."""
 
 _HOUSE = Path(__file__).parents[2]
 _STAMP = re.compile(rb"<!-- (\w+) ([0-9a-f]{64}) -->\n\Z")

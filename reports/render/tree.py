@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Tone = Literal["", "good", "bad", "unsure", "muted", "few"]
-"""How a text is meant; a format without colours shows the text alone, which must say it too."""
+"""The meaning of a text, shown by colour. The text must say it too, for formats without colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,11 @@ class Cell:
 
     Attributes:
         text: the value.
-        small: what qualifies it, such as its interval; under it on the page, in brackets after it elsewhere.
-        more: sentences that back it; folded on the page, on lines of their own elsewhere.
+        small: a qualification, such as its interval; shown under it on the page, in brackets after it elsewhere.
+        more: sentences with details; folded on the page, on lines of their own elsewhere.
         tone: see Tone.
         zoom: seconds that the charts show when it is clicked.
-        code: whether it is something to type.
+        code: whether it is a command or an option.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Table:
         columns: as many as each row has cells.
         rows: without any, the table is left out.
         folded: the words that open it on the page; "" shows it at once.
-        stacked: whether a phone shows each row as a block of lines.
+        stacked: whether each row is shown as a block of lines on a phone.
     """
 
     label: str

@@ -41,13 +41,13 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What each window is measured against, as natural logarithms of µs, and its classification.
+    """The reference of each window, as natural logarithms of µs, and its classification.
 
     Attributes:
         baseline: the normal p95 around it.
-        on: the limit that a spike must pass.
+        on: the limit that a spike must exceed.
         anomalous: certainly above it.
-        raised: not yet back at the baseline; part of a spike when beside an anomalous window.
+        raised: not yet back at the baseline; it is part of a spike if it is next to an anomalous window.
         of: where the baseline comes from.
     """
 
@@ -165,7 +165,7 @@ def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread
 def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     """Return what the run is measured against: its lower quartile, light load if much lower, or its fastest requests.
 
-    A service that saturates at a third of a ramp and stays so would otherwise be its own reference.
+    Otherwise, a service that is saturated from the first third of a ramp on would be its own reference.
     """
     if not len(level):
         return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
@@ -193,7 +193,7 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
 def _queued(
     series: Series, load: Load, normal: Baseline, *, fastest_us: float, most_us: float, usual_us: float
 ) -> Baseline:
-    """Return `normal` unless requests queued throughout: then the fastest are the reference, or nothing is."""
+    """Return `normal`, unless requests queued throughout: then the fastest are the reference, or nothing is."""
     waiting = _waiting_ratio(series, load)
     said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
     queued = most_us >= rules.QUEUE_RATIO / 2 * fastest_us and usual_us >= rules.QUEUE_RATIO * fastest_us
@@ -212,7 +212,7 @@ def _queued(
 
 
 def _flat(series: Series, load: Load) -> bool:
-    """Whether twice as many users, or more, got no more answers: the service gave all it could from the start on.
+    """Whether twice as many users or more got no more answers: then the service was at its limit from the start.
 
     Over windows of rules.WINDOW_S after the first answer in which users only ever waited.
     """

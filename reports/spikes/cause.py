@@ -44,7 +44,7 @@ SATURATIONS = frozenset({Cause.SCALE_OUT, Cause.SATURATION, Cause.SATURATION_UNS
 
 
 class Confidence(StrEnum):
-    """How much the evidence leaves open."""
+    """The confidence in a cause."""
 
     HIGH = "high"
     MEDIUM = "medium"

@@ -1,4 +1,4 @@
-"""Name the causes of a spike, with the evidence for each and how sure that is."""
+"""Name the causes of a spike, with the evidence and the confidence of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ instance."""
 
 
 def explain(rise: Rise, data: RunData) -> Spike:
-    """Return one of the run's rises with why it happened; `unexplained` is an answer."""
+    """Return a spike with its cause, which may be `unexplained`."""
     view = SpikeView(rise, data)
     found = [finding for rule in RULES if (finding := rule.apply(view))]
     return name(rise, found, view.slowed, view.added, demand_new=view.demand.new)
@@ -42,7 +42,7 @@ OUTAGE_RULES = [rule for rule in RULES if rule.fails_requests]
 
 
 def explain_outage(outage: Outage, data: RunData) -> Outage:
-    """Return an outage with its cause, if something recorded shows it."""
+    """Return an outage with its cause, if the recorded data shows one."""
     if outage.kind == SILENCE:
         return outage
     level = data.baseline.p95_ms or 0.0
@@ -70,7 +70,7 @@ def explain_outage(outage: Outage, data: RunData) -> Outage:
 
 
 def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, demand_new: bool | None) -> Spike:
-    """Return a rise with the first of its findings as the cause, and what failed behind it."""
+    """Return a spike with the first finding as the cause, and the failures that followed from it."""
     median = () if slowed.p50_ratio is None else (f"the median {formats.moved(slowed.p50_ratio)}",)
     if not found:
         found = [Finding(Cause.UNEXPLAINED, Confidence.LOW, _unexplained(slowed, added, demand_new=demand_new))]

@@ -48,7 +48,7 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Anomalous seconds, the windows (first, last) they came from, and what counts as slow in them."""
+    """Anomalous seconds, the windows (first, last) they come from, and the limit of a slow request in them."""
 
     window: Window
     first: int

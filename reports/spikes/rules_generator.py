@@ -1,4 +1,4 @@
-"""Decide whether what generated the load made a spike: the workers, or the machine they run on."""
+"""Decide whether the load generator caused a spike: the workers, or the machine they run on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def worst(values: Floats) -> float | None:
 
 
 def decide_generator(evidence: Generator) -> Finding | None:
-    """Hold a spike against the generator where it was busy or late enough to have made it.
+    """Name the load generator as the cause if it was busy or late enough.
 
     A loop that was late by much less than the rise counts only where no instance and no demand could have made it.
     """

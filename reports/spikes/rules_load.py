@@ -1,4 +1,4 @@
-"""Decide whether more load than the service held made a spike, and whether what failed did."""
+"""Decide whether too much load, or failing requests, caused a spike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Demand against what slowed and which instances came.
+    """Demand, the slowed requests and the added instances.
 
     Attributes:
         slowed, demand, added: of the spike.
@@ -93,7 +93,7 @@ def decide_saturation(evidence: Load) -> Finding | None:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What failed during a spike.
+    """The failures during a spike.
 
     Attributes:
         ratio, outside_ratio: failed requests of all, inside and outside.

@@ -1,4 +1,4 @@
-"""Decide whether a part of the service made a spike: one endpoint, one instance, a lost instance, a revision."""
+"""Decide whether a part of the service caused a spike: an endpoint, an instance, a lost instance, a revision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set a report out as one tree of sections, in the order in which every format shows them."""
+"""Lay out a report as one tree of sections, in the order in which every format shows them."""
 
 from __future__ import annotations
 

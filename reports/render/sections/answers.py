@@ -1,4 +1,4 @@
-"""Set out what a reader wants first: whether it held, what failed, where p95 spiked and why."""
+"""Lay out the first answers: whether the run held, what failed, where p95 spiked and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def in_short(report: Report) -> Section:
     blocks.append(Cards(sentences.cards(report)))
     lines = tuple(line for run in report.runs if (line := p95_over_time(run)))
     chart = Charts((MAIN_CHART,), lines=lines)
-    if len(report.runs) > 2:  # of so many runs a table says more than their lines
+    if len(report.runs) > 2:  # with many runs, a table is easier to read than their lines
         blocks += [_runs(report), chart]
     elif len(report.runs) == 2:
         blocks += [chart, _runs(report)]

@@ -1,4 +1,4 @@
-"""Set out how the answers under load compare with those before it."""
+"""Lay out how the answers under load compare with those before it."""
 
 from __future__ import annotations
 

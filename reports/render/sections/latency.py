@@ -1,4 +1,4 @@
-"""Set out how long requests took: over time, by phase, by percentile, at the beginning, and against another run."""
+"""Lay out latency: over time, by phase, by percentile, at the beginning, and against another run."""
 
 from __future__ import annotations
 

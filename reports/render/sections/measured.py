@@ -1,4 +1,4 @@
-"""Set out how the numbers came to be: versions, command, workers, what was fetched, what is not known."""
+"""Lay out how the numbers were obtained: versions, command, workers, fetched series, and what is not known."""
 
 from __future__ import annotations
 

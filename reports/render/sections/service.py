@@ -1,4 +1,4 @@
-"""Set out what a run says of the service: its capacity and settings, its endpoints, its instances, what it costs."""
+"""Lay out what a run shows about the service: capacity, settings, endpoints, instances and cost."""
 
 from __future__ import annotations
 
