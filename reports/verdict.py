@@ -18,10 +18,10 @@ def decide(
     generator_ratio: float = 0.0,
     allow_degraded: bool = False,
 ) -> RunVerdict:
-    """Return what a run comes to: missed, else undecided, else held; unjudged where nothing was asked of it.
+    """Return the verdict on a run: missed, else undecided, else held; unjudged if it has no objective.
 
-    An objective that was missed stays missed however the run ended: what is missing cannot make it better. A run that
-    is not complete decides nothing else, whatever its objectives say about the part of it that is known.
+    A missed objective stays missed however the run ended, because missing rows cannot improve it. A run that
+    is not complete is otherwise undecided, whatever its objectives say about the recorded part.
 
     Args:
         objectives: of the run, judged, the implied one among them.

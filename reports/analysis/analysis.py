@@ -1,4 +1,4 @@
-"""Run the whole analysis of a run: numbers, phases, spikes with causes, warm-up, capacity, objectives, recommendations."""
+"""Run the whole analysis of a run: numbers, phases, spikes and causes, warm-up, capacity, objectives, advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decide whether instances that had just started, or had not served before, made a spike."""
+"""Decide whether instances that had just started, or had not served before, caused a spike."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def _cold_by_headers(evidence: Start) -> Finding | None:
 
 @dataclass(frozen=True, slots=True)
 class Young:
-    """Who answered the slow requests: instances that were added around the spike, or those that had served before.
+    """Which instances answered the slow requests: added ones, or ones that had served before.
 
     Attributes:
         added: instances that became ready around the spike.
         slow: slow requests inside.
         new_ratio: share of them that the added instances answered.
-        early_ratio: the same of the first quarter: what made the spike was there when it began.
+        early_ratio: the same in the first quarter, because the cause must be present when the spike begins.
         others_ratio: share of slow ones among the requests that the others answered; None without any.
         slowed, demand: of all.
     """
@@ -158,7 +158,7 @@ def young_of(view: SpikeView) -> Young | None:
 def decide_added(evidence: Young) -> Finding | None:
     """Name the start of an added instance: it answered the slow requests, from the first of them on.
 
-    One that came after the onset did not make it; where the others slowed as well, something else did.
+    An instance that came after the onset is not the cause; if the others slowed as well, the cause is something else.
     """
     if not evidence.added.headers:
         if evidence.slowed.whole or evidence.demand.new is None:

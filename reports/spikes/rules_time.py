@@ -1,4 +1,4 @@
-"""Decide whether a spike comes of when its requests were sent: after idle time, in periodic pauses, all at once."""
+"""Decide whether the times of its requests explain a spike: after idle time, in periodic pauses, all at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Waking:
     """Requests that met an instance which had been idle, over the whole run, and all others.
 
     Attributes:
-        idle_s: how long it had been idle at least.
+        idle_s: the shortest idle time that counts.
         times: how often; `ratio`: share of those requests that were slow.
         inside: how often inside this spike, slowly.
         others_ratio: share of slow ones among requests that met a busy instance.
@@ -73,7 +73,7 @@ def waking_of(view: SpikeView) -> Waking | None:
 
 
 def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, end: Floats) -> Floats:
-    """Return how long each request's instance had been idle when it was sent; −inf for the first of each.
+    """Return how long each request's instance had been idle when the request was sent; −inf for its first request.
 
     A request that names no instance (it failed) may have kept any of them busy.
     """

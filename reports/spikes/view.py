@@ -21,7 +21,7 @@ from reports.spikes.requests import Requests
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """When each instance (index into Requests.names) was there, in seconds after t = 0.
+    """The lifetime of each instance (index into Requests.names), in seconds after t = 0.
 
     Attributes:
         ready_s: when it became able to serve, from its age; its first answer where its age is unknown.
@@ -40,7 +40,7 @@ class Lifetimes:
 
 @dataclass(frozen=True)
 class RunData:
-    """Everything about a run that causes are read from."""
+    """The data of a run that rules of causes read."""
 
     run: Run
     series: Series
@@ -54,7 +54,7 @@ class RunData:
 
     @cached_property
     def lifetimes(self) -> Lifetimes:
-        """When each named instance was there."""
+        """The lifetime of each named instance."""
         requests, count = self.requests, len(self.requests.names)
         named = requests.instance >= 0
         who, end = requests.instance[named], requests.end_s[named]
@@ -220,14 +220,14 @@ class Added:
 
 @dataclass(frozen=True)
 class SpikeView:
-    """One spike of a run and what its causes are read from."""
+    """One spike of a run, and the data that rules of causes read."""
 
     spike: Rise
     data: RunData
 
     @property
     def limit_ms(self) -> float:
-        """What counts as slow in it."""
+        """The latency above which a request counts as slow in it."""
         return self.spike.baseline_ms if self.spike.limit_ms is None else self.spike.limit_ms
 
     @property
@@ -254,7 +254,7 @@ class SpikeView:
 
     @cached_property
     def reference(self) -> Bools | None:
-        """Calm requests to compare with: of the 2 min before, else of after, else of all; None with too few."""
+        """Normal requests to compare with: of the 2 min before, else of after, else of all; None with too few."""
         requests, normal = self.data.requests, self.data.normal
         onset, end = self.spike.onset_s, self.spike.end_s
         before = normal & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
@@ -365,7 +365,7 @@ class SpikeView:
         )
 
     def at_max(self, serving: int | None = None) -> bool | None:
-        """Return whether as many instances served as may; None when the limit or their number is not known."""
+        """Return whether the maximum of instances was serving; None if the maximum or their number is not known."""
         most = self.data.run.target.limits.max_instances
         count = self.added.before if serving is None else serving
         if most is None or count is None:

@@ -24,7 +24,7 @@ from reports.summary.summary import run_summary
 
 
 def report_of(folder: RunFolder, run: Run) -> model.Report:
-    """Return the report of one run whose rows are there, without sealing it: also of one that goes on.
+    """Return the report of one run without sealing it, also while it goes on.
 
     Raises:
         RunFolderError: it cannot be read.
@@ -102,7 +102,7 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
 
 
 def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> list[Analysis]:
-    """Return what a run shows; of a run against two targets, what each side shows."""
+    """Analyse a run; of a run against two targets, analyse each side."""
     run = folder.ensure_sealed()
     run = run.model_copy(update={"prices": {**run.prices, **prices}})
     return [analyse(*side) for side in sides_of(folder, run)]
@@ -114,7 +114,7 @@ def _is_one_run(found: Sequence[Analysis]) -> bool:
 
 
 def _decision(margin: Margin, found: Analysis) -> DecisionRecord | None:
-    """Return what ended a run against two targets, where it was this margin; None for other runs."""
+    """Return the decision that ended a run against two targets if it was on this margin; else None."""
     return next(
         (decision for decision in found.run.decisions if found.folder.share < 1 and decision.margin == margin.text),
         None,

@@ -1,4 +1,4 @@
-"""Say what happened to the recording of a run: what was refused, jumps of clocks, pauses, workers without rows."""
+"""Write a sentence for each incident of a recording: refusals, clock jumps, pauses, workers without rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe summary.json in Markdown from its own model, so that the page cannot drift from the code."""
+"""Document summary.json in Markdown from its model, so that the page cannot drift from the code."""
 
 from __future__ import annotations
 

@@ -33,11 +33,11 @@ from reports.verdict import of_run
 CURVE_POINTS_PER_NINE = 24
 PHASE_QUANTILES = (0.5, 0.95, 0.99)
 MAX_INSTANCES_LISTED = 200
-"""Cloud Run's usual ceiling is 100; what the page cannot list it says."""
+"""Most instances in the list (Cloud Run's usual maximum is 100); the page says how many are left out."""
 
 
 def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
-    """Return everything the report says of one run, called `name` in it, its lines in steps of `step_s`."""
+    """Return the report's part on one run, which it calls `name`, with lines in steps of `step_s`."""
     run, series = found.run, found.series
     failures, unlike = failures_of(found.folder, series, run.failed_bodies)
     made = model.RunSummary(
@@ -197,7 +197,7 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
 
 
 def _cpu_why(run: Run) -> str:
-    """Return how the local Cloud Run chose its CPU; what it says of itself is a key beside those that are known."""
+    """Return how the local Cloud Run chose its CPU, which is in its own key of the record."""
     told = (run.target.model_extra or {}).get("emulator")
     why = told.get("cpu_why") if isinstance(told, dict) else None
     return why[:500] if isinstance(why, str) else ""
