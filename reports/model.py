@@ -480,6 +480,10 @@ class Measured(Part):
     saturated_s: Annotated[float, Field(description="seconds in which the generator was saturated")]
     saturated: list[Span]
     refused: Annotated[int, Field(description="open-loop arrivals refused by the bound on requests in flight")]
+    connects_repeated: Annotated[
+        int | None,
+        Field(description="connections whose first packet the generator's machine sent again; None where not known"),
+    ] = None
     cloud_series: list[CloudSeries]
     cpu_why: Annotated[
         str, Field(description="how `--cpu auto` of the local Cloud Run chose an instance's vCPU; empty: it did not")

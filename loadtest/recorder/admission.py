@@ -72,6 +72,7 @@ class WorkerReport:
     cpu_ratio: float
     loop_lag_ms: float
     machine: dict[str, float | None]
+    connects_repeated: int | None
     refused: int
     silenced_for_s: float
     pause_s: float
@@ -150,6 +151,9 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         cpu_ratio=_real(data.get("cpu_ratio"), "cpu_ratio", 0, 1_000),
         loop_lag_ms=_real(data.get("loop_lag_ms"), "loop_lag_ms", 0, 1e9),
         machine={name: None if data.get(name) is None else _real(data[name], name, 0, 1) for name in MACHINE_COLUMNS},
+        connects_repeated=None
+        if data.get("connects_repeated") is None
+        else _count(data["connects_repeated"], "connects_repeated"),
         refused=_count(data.get("refused"), "refused"),
         silenced_for_s=_real(data.get("silenced_for_s", 0.0), "silenced_for_s", 0, 1e9),
         pause_s=_real(data.get("pause_s", 0.0), "pause_s", 0, 1e9),

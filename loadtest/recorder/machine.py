@@ -1,4 +1,4 @@
-"""Measure how busy the whole machine is: CPU of all cores, CPU taken by the hypervisor, memory pressure."""
+"""Measure the whole machine: CPU of all cores, CPU taken by the hypervisor, memory pressure, connects sent again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-STAT, MEMORY_PRESSURE = Path("/proc/stat"), Path("/proc/pressure/memory")
+STAT, MEMORY_PRESSURE, NETSTAT = Path("/proc/stat"), Path("/proc/pressure/memory"), Path("/proc/net/netstat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,14 @@ class MachineSample:
         cpu_ratio: busy ÷ all CPU time of all cores, 0…1 (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
         steal_ratio: CPU time that the hypervisor gave to other machines ÷ all, 0…1.
         memory_pressure_ratio: share of the time in which at least one process waited for memory, 0…1 (PSI "some").
+        connects_repeated: first packets (SYN) of connections that were sent again, 1 s or more after they were first
+            sent: the other side's listen backlog was full, or the packet was lost.
     """
 
     cpu_ratio: float | None
     steal_ratio: float | None
     memory_pressure_ratio: float | None
+    connects_repeated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,14 @@ class _Counters:
     steal: int
     total: int
     stalled_us: int | None
+    repeated: int | None
 
 
 class MachineProbe:
-    """Two small files of /proc, read once per sample: 60 µs."""
+    """Small files of /proc, read once per sample."""
 
-    def __init__(self, stat: Path = STAT, memory_pressure: Path = MEMORY_PRESSURE) -> None:
-        self._stat, self._memory_pressure = stat, memory_pressure
+    def __init__(self, stat: Path = STAT, memory_pressure: Path = MEMORY_PRESSURE, netstat: Path = NETSTAT) -> None:
+        self._stat, self._memory_pressure, self._netstat = stat, memory_pressure, netstat
         self._before = self._read()
 
     def take(self) -> MachineSample:
@@ -55,6 +59,9 @@ class MachineProbe:
             cpu_ratio=min(1.0, max(0.0, (now.busy - before.busy) / total)),
             steal_ratio=min(1.0, max(0.0, (now.steal - before.steal) / total)),
             memory_pressure_ratio=pressure,
+            connects_repeated=None
+            if before.repeated is None or now.repeated is None
+            else max(0, now.repeated - before.repeated),
         )
 
     def _read(self) -> _Counters | None:
@@ -64,11 +71,20 @@ class MachineProbe:
         except (OSError, ValueError):  # not Linux, or a sandbox that hides it
             return None
         busy = user + nice + system + irq + softirq
-        return _Counters(time.monotonic(), busy, steal, busy + idle + iowait + steal, self._stalled_us())
+        return _Counters(
+            time.monotonic(), busy, steal, busy + idle + iowait + steal, self._stalled_us(), self._repeated()
+        )
 
     def _stalled_us(self) -> int | None:
         try:
             some = self._memory_pressure.read_text().partition("\n")[0]
             return int(some.partition("total=")[2])
         except (OSError, ValueError):  # kernels without PSI
+            return None
+
+    def _repeated(self) -> int | None:
+        try:
+            lines = [line.split() for line in self._netstat.read_text().splitlines() if line.startswith("TcpExt:")]
+            return int(dict(zip(*lines, strict=True))["TCPSynRetrans"])
+        except (OSError, ValueError, KeyError, TypeError):  # not Linux, or a sandbox that hides it
             return None

@@ -304,6 +304,7 @@ class Collector:
             "oldest_s": f"{report.oldest_s:.1f}",
             "cpu_ratio": f"{report.cpu_ratio:.3f}",
             "loop_lag_ms": f"{report.loop_lag_ms:.1f}",
+            "connects_repeated": "" if report.connects_repeated is None else report.connects_repeated,
             "refused": report.refused,
             "own_code_ms": f"{report.own_code_ms:.1f}",
         }

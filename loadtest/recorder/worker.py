@@ -231,6 +231,7 @@ class Sender:
             "machine_cpu_ratio": machine.cpu_ratio,
             "machine_steal_ratio": machine.steal_ratio,
             "memory_pressure_ratio": machine.memory_pressure_ratio,
+            "connects_repeated": machine.connects_repeated,
             "refused": refused,
             "silenced_for_s": silenced_for_s,
             "pause_s": lag_s if lag_s > PAUSE_S else 0.0,

@@ -24,6 +24,7 @@ LOAD_COLUMNS = (
     "machine_steal_ratio",  # CPU that the hypervisor gave to other machines
     "memory_pressure_ratio",  # share of the second in which some process waited for memory
     "refused",  # open-loop arrivals this second that found the bound on requests in flight reached
+    "connects_repeated",  # connections of this worker's machine whose first packet was sent again in this second
     "own_code_ms",  # `loop_lag_ms` where a listener of the scenario's made it; else 0
 )
 

@@ -33,6 +33,7 @@ class Load:
         machine_cpu_ratio: CPU in use on the busiest load-generating machine, by whatever process, 1 = all its cores.
         machine_steal_ratio: of the same, given to other machines by the hypervisor.
         memory_pressure_ratio: share of the second in which some process of such a machine waited for memory.
+        connects_repeated: first packets of connections that such a machine sent again.
         saturated: seconds in which a worker's CPU or event loop was so busy that it may have measured itself.
     """
 
@@ -48,6 +49,7 @@ class Load:
     machine_cpu_ratio: Floats
     machine_steal_ratio: Floats
     memory_pressure_ratio: Floats
+    connects_repeated: Floats
     saturated: Bools
 
     @property
@@ -99,8 +101,11 @@ _NO_CURVE = frozenset({"time_s", "worker", "own_code_ms"})
 _HELD = frozenset({"users", "in_flight"})
 """Levels: of several values of a worker in a second the highest counts; workers are summed."""
 
-_ADDED = frozenset({"refused"})
-"""Counts since the previous line: a worker's values in a second are added; workers are summed."""
+_ADDED = frozenset({"refused", "connects_repeated"})
+"""Counts since the previous line: a worker's values in a second are added."""
+
+_OF_MACHINES = frozenset({"connects_repeated"})
+"""Counts of a machine, which each of its workers reports: the highest counts."""
 
 
 def _note(column: Floats, at: int, value: float, *, name: str) -> None:
@@ -126,7 +131,7 @@ def over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
             gap = np.isnan(column[1:-1]) & ~np.isnan(column[:-2]) & ~np.isnan(column[2:])
             column[1:-1][gap] = column[:-2][gap]
         both = ~np.isnan(total) & ~np.isnan(column)
-        combined = total + column if name in _HELD | _ADDED else np.maximum(total, column)
+        combined = total + column if name in (_HELD | _ADDED) - _OF_MACHINES else np.maximum(total, column)
         total = np.where(both, combined, np.where(np.isnan(total), column, total))
     return total
 

@@ -203,6 +203,11 @@ def _cpu_why(run: Run) -> str:
     return why[:500] if isinstance(why, str) else ""
 
 
+def _known_sum(counts: Floats) -> int | None:
+    """Return the sum of the known counts; None without any."""
+    return None if np.isnan(counts).all() else int(np.nansum(counts))
+
+
 def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
     run, load = found.run, found.load
     return model.Measured(
@@ -215,6 +220,7 @@ def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
         saturated_s=float(load.saturated.sum()),
         saturated=_spans(load.saturated),
         refused=int(np.nansum(load.refused)),
+        connects_repeated=_known_sum(load.connects_repeated),
         cloud_series=_cloud_series(found),
         cpu_why=_cpu_why(run),
         missing=[*damage, *_missing(found)],

@@ -50,6 +50,12 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
     if measured.refused:
         dropped = f"{f.plural(measured.refused, 'arrival')} dropped: too many requests were in flight"
         yield "Dropped", Cell(dropped, tone="bad")
+    if measured.connects_repeated:
+        repeated = (
+            f"{f.plural(measured.connects_repeated, 'first packet')} of connections sent again, each after 1 s or "
+            "longer: a listen backlog was full, or a packet was lost"
+        )
+        yield "Connections", Cell(repeated, tone="unsure")
     limits = "".join(f", {name} {value}" for name, value in run.limits.items())
     place = "".join(f", {part}" for part in (run.service, run.region) if part)
     revision = f", revision {run.revision}" if run.revision else ""
