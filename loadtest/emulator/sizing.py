@@ -77,7 +77,7 @@ async def choose_cpu(
     cpu = max(0.005, float(f"{cost.cost_s * REQUESTS_PER_S / TARGET_RATIO:.2g}"))
     why = (
         f"{cost.of} cost {cost.cost_s * 1000:.2f} ms of CPU each (mean of {cost.count}); {cpu:g} vCPU serve "
-        f"{REQUESTS_PER_S:g} of them a second at {TARGET_RATIO:.0%}"
+        f"{REQUESTS_PER_S:g} of them a second at {100 * TARGET_RATIO:g} %"
     )
     memory_mib = template.memory_bytes / 2**20
     if refused := not_a_setting(cpu=cpu, memory_mib=memory_mib, concurrency=template.concurrency):

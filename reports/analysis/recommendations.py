@@ -24,13 +24,14 @@ def suggest(
     """Return the recommended settings for Cloud Run; empty if the run shows nothing about settings.
 
     A run that was overloaded to its end, that failed, or that left its instances idle does not show what an instance
-    can serve. The only recommendation from it is to lift a limit that it reached.
+    can serve. The only recommendation from it is to lift a limit that it reached. Nor does a run whose instances are not
+    a setting of Cloud Run, such as the slices of `--cpu auto`: what they serve holds for no other instance.
     """
     served = _served(data, parts)
     size = _size(data.run)
     if limited := _limited(data, spikes, prices, size):
         found = [_min_instances(data, spikes, prices, size), limited]
-    elif _unfit(data, parts, spikes, served):
+    elif not size.is_setting or _unfit(data, parts, spikes, served):
         found = [_min_instances(data, spikes, prices, size)]
     else:
         found = [
@@ -87,17 +88,18 @@ def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size
             f"= {peak * rules.HEADROOM / held:.1f}, rounded up; now {most}"
         ),
         assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
-        cost=f"at most + ${hour:.2f} an hour, were all of them busy",
+        cost=f"at most + ${hour:.2f} an hour, were all of them busy" if size.is_setting else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Of one instance, and a sentence when it is assumed."""
+    """Of one instance, a sentence when it is assumed, and whether Cloud Run has such an instance: else no price."""
 
     vcpu: float
     gib: float
     assumed: tuple[str, ...]
+    is_setting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class _Served:
 def _size(run: Run) -> _Size:
     limits = run.target.limits
     if limits.cpu is not None and limits.memory_mib is not None:
-        return _Size(limits.cpu, limits.memory_mib / 1024, ())
+        return _Size(limits.cpu, limits.memory_mib / 1024, (), is_setting=not limits.not_a_setting())
     vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
     gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
     return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, as the run's record names no other",))
@@ -158,20 +160,22 @@ def _min_instances(data: RunData, spikes: Sequence[Spike], prices: Prices, size:
         return None
     month = prices.idle_usd(SECONDS_PER_MONTH, vcpu=size.vcpu, memory_gib=size.gib)
     per_s = prices.idle_usd(1.0, vcpu=size.vcpu, memory_gib=size.gib)
+    waited = (
+        f"its {cold.requests} requests waited {cold.extra_waiting_request_s:.0f} s longer in all "
+        f"(p95 {cold.peak_ms:.0f} ms)"
+    )
+    idles = f"the instance idles all month, at list prices of {prices.as_of:%Y-%m}, tier {prices.tier}"
     return Suggestion(
         option="--min-instances",
         value="1",
         why="one instance kept warm removes the first spike, the cold start from zero",
-        arithmetic=(
-            f"its {cold.requests} requests waited {cold.extra_waiting_request_s:.0f} s longer in all "
-            f"(p95 {cold.peak_ms:.0f} ms); 730 h × 3600 s × ${per_s:.8f}/s = ${month:.2f}"
-        ),
+        arithmetic=f"{waited}; 730 h × 3600 s × ${per_s:.8f}/s = ${month:.2f}" if size.is_setting else waited,
         assumptions=[
-            f"the instance idles all month, at list prices of {prices.as_of:%Y-%m}, tier {prices.tier}",
+            *([idles] if size.is_setting else []),
             "one instance carries the load until others have started",
             *size.assumed,
         ],
-        cost=f"+ ${month:.2f} a month",
+        cost=f"+ ${month:.2f} a month" if size.is_setting else None,
     )
 
 
@@ -208,9 +212,10 @@ def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Sug
     if now is not None and value >= now:
         return None
     known = f"; now {now}" if now is not None else ""
-    cost = "more instances at the same load where an instance is given more than that now, each billed while it serves"
-    if now is not None:
-        cost = f"up to {now / value:.1f} × the instance-seconds at the same load, billed while they serve"
+    ratio = served.in_flight / max(served.instances, 1e-9) / value
+    cost = "no more instances at this load"
+    if ratio > 1:
+        cost = f"up to {ratio:.1f} times the instance-seconds at this load, billed while they serve"
     return Suggestion(
         option="--concurrency",
         value=str(value),

@@ -77,3 +77,13 @@ def test_six_runs_have_six_colours_and_six_dashes() -> None:
     assert set(re.findall(r"--run(\d)-2:", (page / "report.css").read_text())) == set("123456"[: charts.COLOURS])
     (dashes,) = re.findall(r"const dashes = \[(.*)\];", (page / "charts.js").read_text())
     assert len(set(re.findall(r"\[[^\]]*\]", dashes))) == charts.COLOURS == 6
+
+
+def test_instances_that_cloud_run_does_not_have_recommend_no_setting_of_theirs(tmp_path: Path) -> None:
+    """A slice of 0.05 vCPU serves what no instance of a user's will; that a cold start was waited for holds for any."""
+    folder = simulate(tmp_path / "run", SPIKES, 2)
+    run = folder.read_run()
+    limits = run.target.limits.model_copy(update={"cpu": 0.05})
+    folder.write_run(run.model_copy(update={"target": run.target.model_copy(update={"limits": limits})}))
+    (found,) = build_report([folder.path]).runs
+    assert [(item.option, item.value, item.cost) for item in found.advice] == [("--min-instances", "1", None)]

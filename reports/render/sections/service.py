@@ -19,6 +19,15 @@ def capacity(report: Report) -> Section:
         Words(run.capacity.text if run.capacity else unknown, lead=_lead(report, run)) for run in report.runs
     ]
     blocks.append(Beside((Charts(("capacity-rate",)), Charts(("capacity-p95",)))))
+    blocks += [
+        Words(
+            f"Its instances are not a Cloud Run setting ({run.not_priced.rstrip('.')}): what one of them served "
+            "recommends no concurrency and no maximum. Run it with --cpu 1 for these.",
+            lead=_lead(report, run),
+        )
+        for run in report.runs
+        if run.not_priced
+    ]
     advised = [(run, suggestion) for run in report.runs for suggestion in run.advice]
     if advised:
         columns = (Column("setting"), Column("why", wide=True), Column("from", wide=True), Column("cost", wide=True))
