@@ -54,13 +54,17 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveRun, RunFolder]:
     return followed(home / "goes-on", frames, lines), sealed_copy(home / "ended", frames, lines, run)
 
 
+AFTER_THE_RUN = {"status_per_s.429", "status_per_s.503"}
+"""Lines that only the finished report has."""
+
+
 def test_the_charts_are_those_of_the_report(both: tuple[LiveRun, RunFolder]) -> None:
     """Every line of the live page equals the report's, up to its last second, which was not over."""
     live, ended = both
     report = build_report([ended.path]).runs[0].series
     now = live._tally.timeline()
     assert now.step_s == report.step_s == 1
-    assert set(now.columns) == set(report.columns) - {"status_per_s.429", "status_per_s.503"}
+    assert set(now.columns) == set(report.columns) - AFTER_THE_RUN
     for name, values in now.columns.items():
         # the live tally's bins are 0.8 % wide as the report's are
         assert values[: SECONDS - 2] == pytest.approx(report.columns[name][: SECONDS - 2], nan_ok=True), name
