@@ -1,4 +1,4 @@
-"""Idle for a minute, then a burst of 200 users for a minute: what a cold start costs the first users."""
+"""Idle for a minute, then a burst of 200 users for a minute: shows what a cold start costs the first users."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ class Applicant(Borrower):
 
 
 class Shape(PlannedShape):
-    """2 users keep an eye on the service, then 200 come within 4 s."""
+    """2 users at first, then 200 within 4 s."""
 
     plan = Burst(idle_users=2, users=200, spawn_rate=50, duration_s=120, idle_ratio=0.5)

@@ -77,7 +77,7 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Say that the instance can serve."""
+        """Answer that the instance is ready."""
         return {"status": "ok"}
 
     @app.get("/stats")
@@ -101,7 +101,8 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
 class _Direct:
     """Answer predictions before FastAPI sees them: its routing and middleware cost more than the prediction.
 
-    What it would answer otherwise than FastAPI (a large body, one of unknown length) it passes on, as everything else.
+    Requests that it would answer differently from FastAPI (a large body, a body of unknown length) are passed on, like
+    all others.
     """
 
     def __init__(self, app: ASGIApp, answers: dict[str, Answer]) -> None:
@@ -170,7 +171,7 @@ def _answer(content: dict[str, Any], took_ms: float) -> Response:
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
-    """Answer 422 and say which field, what was wrong and what came; whole bodies that came are not sent back."""
+    """Answer 422 with the field, the error and the value; whole bodies are not sent back."""
     assert isinstance(error, RequestValidationError)
     return _refusal(error.errors())
 

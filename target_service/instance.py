@@ -1,4 +1,4 @@
-"""Count what this instance answers, and stamp each answer with who gave it."""
+"""Count this instance's answers, and add its id to each of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OPENED = "target_service.opened"
 
 @dataclass(slots=True)
 class Counts:
-    """What the service itself saw since it started; `/stats` answers with it.
+    """The service's counts since its start, which `/stats` returns.
 
     `requests` are the answers sent, whatever their status, to any path outside `UNCOUNTED`; `predictions` the
     probabilities given (a batch counts each of its own); `in_flight_max` the most of these requests that were between
@@ -42,14 +42,14 @@ class Instance:
         self._in_flight = 0
 
     def ready(self) -> None:
-        """Say that the instance can serve from now on: its age counts from here."""
+        """Mark the instance as ready; its age counts from here."""
         self._ready_at_s = time.monotonic()
 
     def opened(self, scope: Scope) -> None:
-        """Take a request for in flight from now on.
+        """Count a request as in flight.
 
-        The server calls this as soon as it has read a head: from `__call__` alone, requests that wait for each other
-        on the event loop would all seem to have been alone.
+        The server calls this as soon as it has read a head. Counting in `__call__` would miss requests that wait for
+        each other on the event loop.
         """
         scope[_OPENED] = True
         if scope["path"] not in UNCOUNTED:

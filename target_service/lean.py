@@ -1,9 +1,9 @@
 """Import CatBoost without pandas and scipy, which it imports and a service of rows never uses.
 
 `import catboost` is most of a cold start, and nearly all of that is pandas and scipy.sparse: its extension module
-imports both whether they are needed or not, to ask of each input "are you a DataFrame, a Series, a sparse matrix?".
-A list is none of them. So while CatBoost is imported, empty modules stand where these two would be: whatever type is
-asked of them, nothing is an instance of it, and building one raises. The real ones stay importable afterwards.
+imports both whether they are needed or not, to ask of each input "are you a DataFrame, a Series, a sparse matrix?". A
+list is none of them. While CatBoost is imported, empty modules therefore replace these two: nothing is an instance of
+their types, and creating one raises. The real ones stay importable afterwards.
 
 benchmarks/cold_start.py measures what this saves; tests/target_service/test_predictions.py proves that the answers
 are those of the full import to the last bit. Another CatBoost that used more of pandas while predicting from lists
@@ -29,12 +29,12 @@ class _StandIn(ModuleType):
 
     def __getattr__(self, name: str) -> type[Absent]:
         if name.startswith("__"):
-            raise AttributeError(name)  # what the import system looks for must look missing
+            raise AttributeError(name)  # attributes that the import system looks for must be missing
         return Absent
 
 
 def import_catboost() -> None:
-    """Import CatBoost; where pandas or scipy is not imported yet, without it.
+    """Import CatBoost without pandas and scipy, unless they are imported already.
 
     Afterwards this process's CatBoost takes lists and numpy arrays; it does not know a DataFrame when it sees one.
     """

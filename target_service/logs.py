@@ -1,4 +1,4 @@
-"""Write logs as Cloud Run reads them: one JSON object a line, with `severity`, `message` and `httpRequest`.
+"""Write logs in Cloud Run's form: one JSON object per line, with `severity`, `message` and `httpRequest`.
 
 The fields are those of https://cloud.google.com/logging/docs/structured-logging. The access log is off unless asked
 for: Cloud Run writes its own. When it is on, a request costs the event loop one append; a thread renders and writes.

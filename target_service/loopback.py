@@ -1,4 +1,4 @@
-"""Answer on loopback only what is asked of this machine, and by none of the web pages in its browser.
+"""On loopback, refuse requests for other hosts and requests from web pages in this machine's browser.
 
 A page can send requests to any port of the machine that shows it, and can call its own name for 127.0.0.1 (DNS
 rebinding). The image does not use this: in a container the network in front decides who may call.

@@ -1,4 +1,4 @@
-"""Answer how likely a loan is to default, with CatBoost and without pandas."""
+"""Predict the probability that a loan defaults, with CatBoost and without pandas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODEL_FILE = Path(__file__).with_name("loan_default.cbm")
 
 
 class ModelError(Exception):
-    """The model is not there, or is not one of these 18 columns."""
+    """The model file is missing, or the model has other columns."""
 
 
 class Model:

@@ -1,4 +1,4 @@
-"""Give the middle of each state, for loans whose ZIP code cannot be looked up."""
+"""Hold the middle of each state, for loans whose ZIP code is unknown."""
 
 from __future__ import annotations
 

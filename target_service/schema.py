@@ -1,4 +1,4 @@
-"""Say what a loan application is: the 18 fields the model was trained on, their types and their ranges."""
+"""Define a loan application: the 18 fields the model was trained on, their types and their ranges."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ Row = list[int | float | str]
 
 
 def as_row(application: LoanApplication) -> Row:
-    """Return the application's values in the model's order, both forms of a flag as the same word."""
+    """Return the application's values in the model's order, with both forms of a flag as the same text."""
     row: Row = list(_values(application))
     for index in _FLAGS:
         row[index] = str(row[index])

@@ -32,7 +32,7 @@ class PortError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, leaving signals to `serve` and telling when the port is open."""
+    """A uvicorn server that leaves signals to `serve` and reports when the port is open."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -53,7 +53,7 @@ def serve(*, host: str, port: int) -> None:
     request.
 
     Raises:
-        PortError: Another process listens on the port, or it may not be had.
+        PortError: Another process listens on the port, or the port is not permitted.
         ModelError: See `load_model`.
     """
     leave_at_once_on_signals()
@@ -92,7 +92,7 @@ def serve(*, host: str, port: int) -> None:
 def leave_at_once_on_signals() -> None:
     """End the process with 0 on SIGTERM and SIGINT: while it loads it has nothing to finish.
 
-    Not by an exception: one raised while CatBoost is imported is swallowed there, and the process would live on.
+    This does not raise an exception, because CatBoost's import would swallow it and the process would live on.
     """
     _on_signals(lambda _number, _frame: os._exit(0))
 
@@ -128,7 +128,7 @@ class OnePiece:
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
-        """Be the transport in everything else."""
+        """Pass everything else on to the transport."""
         return getattr(self._transport, name)
 
 

@@ -1,4 +1,4 @@
-"""Draw loans that never were: a seeded stand-in for SBAnational.csv with the same columns and plausible relations.
+"""Generate fictitious loans: a seeded stand-in for SBAnational.csv with the same columns and plausible relations.
 
 The real data set cannot be fetched while building or testing. What follows is made up, and keeps to what is commonly
 known of such loans so that the model has something to learn: a longer term means far less default (short terms are
@@ -112,5 +112,5 @@ def _default_probability(loans: pd.DataFrame, rng: np.random.Generator) -> np.nd
         + loans["naics_first_two"].map(by_industry)
         + loans["Bank"].map(by_bank)
     )
-    # Doubling the log odds makes the outcome less of a coin toss: ROC-AUC near the 0.96 seen on the real data.
+    # Doubling the log odds makes the outcome less random: the ROC-AUC is then near the 0.96 of the real data.
     return np.asarray(1 / (1 + np.exp(-2 * log_odds)))

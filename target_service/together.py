@@ -20,8 +20,8 @@ class Timed(NamedTuple):
 class Together:
     """Predict in one call for the requests that one turn of the event loop has read.
 
-    The first row costs the model 55 µs and each further one 4 µs. Nothing waits for company: a request that is alone
-    in its turn is predicted alone. A row that breaks the model breaks no other request.
+    The first row costs the model 55 µs and each further one 4 µs. No request waits for others: a single request in a
+    turn is predicted alone. A row that breaks the model breaks no other request.
     """
 
     def __init__(self, model: Model) -> None:

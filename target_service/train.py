@@ -33,7 +33,7 @@ PARAMETERS: dict[str, Any] = {
     # Each categorical column on its own, never in combinations: 0.2 MB instead of 1.1, a third less CPU a prediction.
     "max_ctr_complexity": 1,
     "random_seed": SEED,
-    "thread_count": 1,  # sums of floats depend on the order, the order on the number of threads
+    "thread_count": 1,  # sums of floats depend on their order, which depends on the number of threads
     "allow_writing_files": False,
     "verbose": False,
 }
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="SBAnational.csv; without it the loans are made up")
     parser.add_argument("--zip-codes", type=Path, help="GeoNames' US.txt; without it a loan lies in its state's middle")
     parser.add_argument("--out", type=Path, default=MODEL_FILE, help="where the model goes (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the made-up loans and of the training")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the made-up loans and of the training")
     options = parser.parse_args(arguments)
     for file in (options.data, options.zip_codes):
         if file is not None and not file.is_file():

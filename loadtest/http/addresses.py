@@ -17,7 +17,7 @@ from .limits import GeneratorLimitError
 log = logging.getLogger(__name__)
 
 FRESH_S = 30.0
-"""How old a list may become before it is looked up again, in the background."""
+"""Age at which a list is looked up again, in the background."""
 
 DEAD_S = 30.0
 """How long an address that accepted no connection is skipped, unless it is the only one."""
@@ -31,7 +31,7 @@ class Address:
         info: an entry of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address.
         proven: a connection to it was opened.
         probing: a first connection to it is being opened now.
-        dead_until_s: it took no connection; not to be tried before then (`time.monotonic()`).
+        dead_until_s: it accepted no connection, and is not tried before this time (`time.monotonic()`).
     """
 
     info: Any
@@ -59,7 +59,7 @@ class AddressList:
     _turn: int = field(default=0)
 
     def order(self, now_s: float) -> list[Address]:
-        """Return the addresses in the order in which one new connection is to try them.
+        """Return the addresses in the order in which a new connection tries them.
 
         Those of the first one's family (the resolver's preference, RFC 6724) take turns; the other family is for when
         they fail. While some address is known to work, one that is not known yet is tried by one connection at a
@@ -84,7 +84,7 @@ class AddressList:
 
 
 class AddressBook:
-    """The address lists of one process; one lookup per name at a time, whoever asks."""
+    """The address lists of a process, with one lookup per name at a time."""
 
     def __init__(self) -> None:
         self._lists: dict[tuple[str, int], AddressList] = {}

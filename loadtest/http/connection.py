@@ -29,14 +29,14 @@ from .transport import Transport
 
 RECEIVE_BYTES = 65_536
 FIRST_BYTES = 8_192
-"""What most responses fit into; a smaller buffer is cheaper to allocate."""
+"""Most responses fit into this size; a smaller buffer is cheaper to allocate."""
 
 IDLE_NS = 5_000_000
 """A connection unused for longer is checked for a close of the server before a request is sent on it. Servers close
 idle connections after seconds; below this the read watcher sees it, and the check's system call is saved."""
 
 READS_WITHOUT_A_BREAK = 16
-"""A server that sends faster than it is read would otherwise keep the event loop, and its own deadline, waiting."""
+"""Otherwise a server that sends faster than it is read would block the event loop and its own deadline."""
 
 FIRST_TRY_S = 1.0
 """How long one of several addresses may take to accept before the next is tried."""
@@ -65,7 +65,7 @@ class Endpoint:
     Attributes:
         host: a name or an IPv4 or IPv6 address (without brackets).
         port: TCP port.
-        tls: what a TLS connection is made with; None for plain HTTP.
+        tls: the TLS context; None for plain HTTP.
     """
 
     host: str
@@ -78,9 +78,9 @@ class Connection:
 
     Attributes:
         waiting: the greenlet that waits for this connection, or None.
-        deadline_ns: when its wait ends (`time.perf_counter_ns()`).
+        deadline_ns: the end of its present wait (`time.perf_counter_ns()`).
         used_ns: when its last answer had been read (the same clock).
-        stamps: what came with the bytes read last: when the kernel had them (receive_timestamps.py), or nothing.
+        stamps: the kernel's receive timestamp of the last bytes read (receive_timestamps.py), or nothing.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a socket; the server may have closed its end without our knowing yet."""
+        """Whether there is a socket; the server may already have closed its end."""
         return self._socket is not None
 
     def exchange(  # noqa: PLR0912, PLR0915 - one function: a call costs 0.1 µs, an exchange 10, and this is the inmost loop
@@ -231,7 +231,7 @@ class Connection:
         return answer
 
     def _wait(self) -> None:
-        """Let others run until there is something to read (in `_send_rest`: or room to write), or time is up."""
+        """Let others run until the socket is readable (in `_send_rest`: or writable), or time is up."""
         self._reads = 0
         self.waiting = getcurrent()
         self._hub_switch()
@@ -281,7 +281,7 @@ class Connection:
                 return data
 
     def _send_rest(self, wire: bytes, sent: int) -> bytes:
-        """Send what the socket's buffer had no room for; return b"", or what the server answered meanwhile."""
+        """Send the rest that the socket's buffer could not take; return b"", or an early answer of the server."""
         left = memoryview(wire)[sent:]
         watcher = self._loop.io(self._socket.fileno(), _WRITABLE)
         watcher.start(self._on_ready)
@@ -327,7 +327,8 @@ class Connection:
 
         Raises:
             TimeoutError: not connected within `connect_timeout_s`, or by the deadline if that is earlier.
-            GeneratorLimitError: no more files or ports of the load generator's own, or no word from its resolver.
+            GeneratorLimitError: the load generator has no file descriptors or ports left, or its resolver does not
+                answer.
             OSError: the name is unknown, or every address refused (the last one's error).
         """
         endpoint, now_ns = self.endpoint, perf_counter_ns()
@@ -337,7 +338,7 @@ class Connection:
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             now_ns = perf_counter_ns()
             self.deadline_ns = deadline_ns
-            if left:  # one that never answers leaves the others their share of the time
+            if left:  # an address that never answers leaves time for the others
                 self.deadline_ns = min(now_ns + (deadline_ns - now_ns) // (left + 1), now_ns + round(FIRST_TRY_S * 1e9))
             try:
                 self._connect(address)

@@ -1,4 +1,4 @@
-"""Decode response bodies that came compressed (gzip, deflate, br), within a bound."""
+"""Decode compressed response bodies (gzip, deflate, br), up to a maximum size."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def decode_body(body: bytes, coding: str, *, limit_bytes: int) -> bytes:
     """Return the body without its content coding; several codings are undone from the last to the first.
 
     Raises:
-        ProtocolError: a coding that is not supported, or bytes that are not in it.
-        BodyTooLongError: it would become longer than `limit_bytes`.
+        ProtocolError: the coding is not supported, or the bytes are invalid.
+        BodyTooLongError: the decoded body would be longer than `limit_bytes`.
     """
     for name in reversed([part.strip().lower() for part in coding.split(",")]):
         if name in ("", "identity"):

@@ -1,4 +1,4 @@
-"""Tell failures for lack of the load generator's own resources from those of the service."""
+"""Distinguish failures from missing resources of the load generator from failures of the service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GeneratorLimitError(OSError):
 
 
 def generator_limit(error: OSError) -> GeneratorLimitError | None:
-    """Return `error` as a shortage of the generator's own, with the way out; None when it is not one."""
+    """Return `error` as a shortage of the load generator's resources, with what to do; None if it is something else."""
     number = error.errno
     cure = None if number is None else _CURES.get(number)
     if number is None or cure is None:

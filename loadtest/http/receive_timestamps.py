@@ -1,4 +1,4 @@
-"""Tell when an answer's bytes reached this machine, however long they then waited for the event loop to read them."""
+"""Find out when an answer's bytes reached this machine, even if they waited for the event loop to read them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Moments = npt.NDArray[np.int64]
 
 
 def ask_for_stamps(connected: socket.socket) -> None:
-    """Have the kernel report when it received the data read from this socket, if it can."""
+    """Make the kernel report when it received the data of this socket, if it can."""
     if AVAILABLE:
         try:
             connected.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -37,12 +37,12 @@ def ask_for_stamps(connected: socket.socket) -> None:
 def arrivals(stamps: npt.NDArray[Any], ahead_ns: int, *, sent: Moments, read: Moments) -> Moments:
     """Return when answers arrived, on the clock of `time.perf_counter_ns()`.
 
-    The wall clock, which stamps them, may be set at any moment: what it says is believed where it lies between the
-    sending and the reading; elsewhere, and where there is no stamp, the answer arrived when it was read.
+    The stamps are of the wall clock, which may be set at any moment. A stamp is used if it lies between sending and
+    reading; otherwise, and without a stamp, the time of reading counts.
 
     Args:
         stamps: an array with the fields of STAMP_TYPE; zeros where there is no stamp.
-        ahead_ns: by how much the wall clock is ahead of that clock.
+        ahead_ns: how far the wall clock is ahead of that clock.
         sent: when the requests were sent.
         read: when the answers had been read.
     """
@@ -51,7 +51,7 @@ def arrivals(stamps: npt.NDArray[Any], ahead_ns: int, *, sent: Moments, read: Mo
 
 
 def wall_clock_ahead_ns() -> int:
-    """Return by how much the wall clock (UTC ns) is ahead of `time.perf_counter_ns()` now."""
+    """Return how far the wall clock (UTC ns) is ahead of `time.perf_counter_ns()`."""
     for _ in range(3):
         before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()

@@ -55,7 +55,7 @@ class ClosedEarlyError(ProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What a response's head says, apart from the two numbers that differ in every response.
+    """The content of a response's head, except the two numbers that differ in every response.
 
     Attributes:
         whole_length: bytes of the body where nothing but them follows and the connection stays open; else −1.
@@ -79,8 +79,8 @@ class ResponseHead:
 
 
 ParsedHead = tuple[ResponseHead, int, int]
-"""A head, the instance's age in ms (`x-instance-age-ms`) and the server's own time in µs (`Server-Timing: predict`);
-−1 where the service sends none."""
+"""A head, the instance's age in ms (`x-instance-age-ms`) and the server time in µs (`Server-Timing: predict`); −1 if
+the service sends none."""
 
 
 Answer = tuple[ParsedHead, bytes, bytes, bool]
@@ -104,7 +104,7 @@ def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def parse_head(raw_head: bytes) -> ParsedHead:
-    """Return what `raw_head` (status line and fields, without the blank line) says.
+    """Parse `raw_head` (status line and fields, without the blank line).
 
     Raises:
         ProtocolError: not HTTP/1.0 or 1.1, contradicting lengths, or a transfer coding other than chunked.
@@ -178,7 +178,7 @@ def _server_us(value: bytes) -> int:
 
 
 class _Mark:
-    """Where the heads of one service hold a number that differs in every response."""
+    """The place of a number, in the heads of one service, that differs in every response."""
 
     def __init__(self, text: bytes, read: Callable[[bytes], int], most: float) -> None:
         self._text = text
@@ -188,7 +188,7 @@ class _Mark:
         self._near = 0
 
     def cut(self, raw_head: bytes) -> tuple[bytes, int]:
-        """Return the head with the number cut out, and the number; the head as it is and −1 where there is none."""
+        """Return the head without the number, and the number; the unchanged head and −1 if it has none."""
         begin = raw_head.find(self._text, self._near)
         if begin < 0:
             begin = raw_head.find(self._text)
@@ -205,7 +205,7 @@ class _Mark:
             return raw_head, -1
         if not 0 <= number <= self._most:
             return raw_head, -1
-        # An empty line replaces the number: no head holds one, so no whole head is ever mistaken for one that was cut.
+        # An empty line replaces the number. No complete head contains one, so a cut head never equals a complete one.
         return raw_head[:begin] + b"\r\n" + raw_head[end:], number
 
 
@@ -222,7 +222,7 @@ class KnownHeads:
         self._predict: _Mark | None = None
 
     def read(self, raw_head: bytes) -> ParsedHead:
-        """Return what the head says, from the cache where its bytes were seen before.
+        """Return the parsed head, from the cache if its bytes were seen before.
 
         Raises:
             ProtocolError: as `parse_head`.
@@ -306,11 +306,11 @@ class _Pieces:
         self.bytes += data
 
     def release(self) -> None:
-        """Return to the budget what was taken from it."""
+        """Return the memory to the budget."""
         self.budget.held_bytes -= self.taken
 
     def line(self, end: bytes, limit: int, where: str) -> bytes:
-        """Return what stands before `end` and use both up."""
+        """Return the bytes before `end`, and consume both."""
         searched = 0
         while (at := self.bytes.find(end, searched)) < 0:
             if len(self.bytes) > limit:
@@ -392,7 +392,7 @@ def _read_answer(pieces: _Pieces, heads: KnownHeads, bodiless: bool) -> Answer:
         body = pieces.exactly(head.length, "the response's body")
     else:
         body, close = pieces.until_closed(), True
-    # Bytes after the response belong to nothing that was asked: the response stands, the connection does not.
+    # Bytes after the response belong to no request: the response is valid, but the connection cannot be used again.
     return parsed, body, raw_head, not close and not pieces.bytes
 
 

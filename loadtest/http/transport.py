@@ -1,4 +1,4 @@
-"""Hold what the connections of one process share: deadlines, parsed heads, addresses, and their counts."""
+"""Hold the state that the connections of a process share: deadlines, parsed heads, addresses and counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import gevent
 
     class Waiting(Protocol):
-        """Whatever waits until a deadline."""
+        """Something that waits until a deadline."""
 
         waiting: gevent.Greenlet | None
         deadline_ns: int
@@ -31,7 +31,7 @@ SWEEP_S = 0.05
 
 
 class Deadlines:
-    """The timer that ends every wait of this thread's connections that has lasted too long."""
+    """The timer that ends the waits of this thread's connections at their deadlines."""
 
     def __init__(self) -> None:
         self.connections: set[Waiting] = set()

@@ -1,1 +1,1 @@
-"""Write a scenario for any service from its OpenAPI document, and try it."""
+"""Write and try a scenario for any service from its OpenAPI document."""

@@ -49,8 +49,8 @@ class Document:
     Attributes:
         spec: the document as it was read, references unresolved.
         source: where it was read from: a URL or a path.
-        base: the URL that operations' paths are appended to, without a slash at its end; None where a file names no
-            server and the user named none.
+        base: the URL that operations' paths are appended to, without a trailing slash; None if neither the file nor the
+            user names a server.
     """
 
     spec: dict[str, Any]
@@ -77,7 +77,7 @@ def read_document(source: str, *, target: str | None, wire: Wire) -> Document:
 
     Args:
         source: `http://127.0.0.1:8000`, `http://127.0.0.1:8000/openapi.json` or `openapi.yaml`.
-        target: the service's URL where it is not the document's own; never replaced by the document's `servers`.
+        target: the service's URL if it is not that of the document; the document's `servers` never replace it.
         wire: asks the service.
 
     Raises:
@@ -185,8 +185,8 @@ def _document_at(url: str, wire: Wire) -> dict[str, Any] | None:
 def _base(spec: dict[str, Any], where: str | None, target: str | None) -> str | None:
     """Return the URL that paths are appended to: on the named host, below the path of the document's first server.
 
-    A document often names a server that is not the one at hand (production, a port behind a proxy): the user's host
-    wins always, and only the path of the document's server is taken.
+    A document often names another server (production, a port behind a proxy), so the host that the user gave is always
+    used, with the path of the document's server.
     """
     server = _server_of(spec)
     if target is not None:

@@ -1,4 +1,4 @@
-"""Ask a model behind the Open Inference Protocol (KServe v2, Triton, MLServer) with inputs of its own metadata.
+"""Write inference requests for the Open Inference Protocol (KServe v2, Triton, MLServer) from a model's metadata.
 
 Source: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
 """
@@ -24,7 +24,7 @@ _FLOATS, _WHOLE = ("FP16", "FP32", "FP64", "BF16"), re.compile(r"U?INT(8|16|32|6
 def request(
     operation: Operation, base: str, wire: Wire, seen: dict[str, list[Any]]
 ) -> Callable[[Module], RequestCode] | None:
-    """Return what writes the code of an inference request; None for another operation or unknown inputs."""
+    """Return a function that writes the code of an inference request; None for another operation or unknown inputs."""
     match = INFER.fullmatch(operation.path)
     if match is None or operation.method != "POST":
         return None
@@ -80,7 +80,7 @@ def _names(part: str, operation: Operation, root: str, wire: Wire, seen: dict[st
 
 
 def _listed(root: str, wire: Wire) -> list[str]:
-    """Return the models that a server lists, by whichever of the usual ways."""
+    """Return the models that a server lists in one of the usual ways."""
     index = _json(wire.send("POST", root + "/v2/repository/index", json={}))
     listed = index if isinstance(index, list) else []
     for path in ("/v2/models", "/v1/models"):

@@ -25,7 +25,7 @@ PREDICTS = re.compile(
     r"|moderat|tokeniz|cluster|anomal|risk|decid|decision|render|convert|echo|batch",
     re.IGNORECASE,
 )
-"""Words of a POST that asks a question and changes nothing."""
+"""Words in a POST that queries and changes nothing."""
 
 CHANGES = re.compile(
     r"creat|add(?!r)|insert|regist|upload|train|retrain|fit\b|delet|remov|updat|reset|purchase|order|pay(?!load)|send"
@@ -33,7 +33,7 @@ CHANGES = re.compile(
     r"|callback|cancel|approve|assign|clear|purge|deploy|submit|enqueue|start|stop",
     re.IGNORECASE,
 )
-"""Words of a POST that leaves something behind."""
+"""Words in a POST that creates or changes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ class Operation:
         title: a line about it, from the document.
         operation_id: the document's name for it; "" where it has none.
         answer: the schema of a good JSON answer; None where the document names none.
-        unsupported: why no request can be made, as a clause; None when one can.
+        unsupported: why no request can be made, as a clause; None if one can.
         changes: why it may change something at the service, as a clause; None when it looks harmless.
-        in_doubt: nothing says whether it changes something.
+        in_doubt: whether it is unclear if it changes something.
     """
 
     method: str
@@ -245,7 +245,7 @@ def _body(raw: dict[str, Any], resolve: Resolver) -> tuple[Body | None, str | No
 
 
 def _security(raw: Any, spec: dict[str, Any], resolve: Resolver) -> tuple[tuple[Security, ...], str | None]:
-    """Return the credentials of the first alternative that can be given in headers, and what cannot."""
+    """Return the credentials of the first alternative that can be sent in headers, and why the others cannot."""
     alternatives = _list(raw)
     if not alternatives or {} in alternatives:
         return (), None

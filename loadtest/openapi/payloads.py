@@ -1,7 +1,7 @@
 """Turn schemas into Python expressions that draw values a person would send.
 
-The expressions are what the written scenario contains and what `lt init` evaluates when it tries the service: the two
-cannot differ. They use one name, `draw`, a `random.Random`. Nothing of the document reaches them but through `repr`.
+The written scenario contains the same expressions that `lt init` evaluates when it tries the service, so the two cannot
+differ. They use one name, `draw`, a `random.Random`. Texts of the document enter them only through `repr`.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ DEFAULT_LENGTH = 3
 
 
 class RecursiveSchemaError(Exception):
-    """A schema that holds itself; whoever can leave it out does."""
+    """Raised for a schema that contains itself; an optional field of such a schema is left out."""
 
 
 @dataclass(slots=True)
 class Module:
-    """What the written file needs above its user class, in the order it was asked for.
+    """The code above the user class of the written file, in the order of its use.
 
     Attributes:
         constants: expression by name.

@@ -51,7 +51,7 @@ class RequestCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """How the open questions of a request are answered; the trial takes the first that the service accepts.
+    """A choice for everything that the document leaves open; the trial uses the first variant that the service accepts.
 
     Attributes:
         required_only: leave out what the document does not require.
@@ -267,7 +267,7 @@ def _file_part(key: str, schema: dict[str, Any], body: Body, write: Expressions,
 
 
 def variants(operation: Operation, write: Expressions) -> list[Variant]:
-    """Return the variants of a request to try, the plainest first."""
+    """Return the variants of a request to try, the simplest first."""
     found = [Variant()]
     body = operation.body
     if body is None:

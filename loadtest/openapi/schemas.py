@@ -1,4 +1,4 @@
-"""Read JSON schemas as services write them: references, `allOf`, types left out, examples."""
+"""Read JSON schemas as services write them: references, `allOf`, missing types, examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what texts and numbers look like, from a field's name, format and pattern."""
+"""Choose plausible texts and numbers from a field's name, format and pattern."""
 
 from __future__ import annotations
 

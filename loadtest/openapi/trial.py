@@ -1,4 +1,4 @@
-"""Try each operation a few times against the running service, and keep the way of asking that it accepts."""
+"""Try each operation a few times on the running service, and keep the form of request that it accepts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .requests import RequestCode, Variant, request_code, variants
 from .wire import Answer, Wire
 
 DRAWS = 5
-"""Requests that must all be answered with 2xx before a way of asking is taken."""
+"""This many requests must all be answered with 2xx before a form of request is accepted."""
 
 MORE_DRAWS = 40
 """Requests to find bodies that are accepted, where only some of the drawn ones are."""
@@ -37,12 +37,12 @@ Build = Callable[[Module], RequestCode]
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the trial of one operation came to.
+    """The result of the trial of one operation.
 
     Attributes:
         build: writes the code of a request, and into a module what the code needs.
         works: every trial request of this code was answered with 2xx; None: not tried.
-        last: the answer that speaks against it, or the last good one.
+        last: the first failed answer, or the last good one.
         note: a clause on how it was made to work; "" where nothing was needed.
         good: requests answered with 2xx before the first that was not.
     """

@@ -13,7 +13,7 @@ MAX_BODY = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one request.
+    """The answer to one request.
 
     Attributes:
         status: 0 when nothing was answered.
@@ -43,7 +43,7 @@ class Wire(Protocol):
 
 
 class HttpWire:
-    """Sends them with `requests`, directly, whatever proxies the environment names, as the load does."""
+    """Sends requests with `requests`, without the environment's proxies, as the load does."""
 
     def __init__(self, *, timeout_s: float = 10.0, verify: bool = True) -> None:
         import requests

@@ -17,12 +17,12 @@ from .wire import Wire
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A scenario and what it was made from.
+    """A written scenario and how it was made.
 
     Attributes:
         source: of the locustfile.
         sent: the operations that it sends.
-        left_out: those that it does not, with the reason.
+        left_out: the operations that it does not send, with the reasons.
         requests: how many were sent to try it.
         columns: the data file's columns that have the name of a field, and those that have not.
     """
@@ -110,7 +110,7 @@ def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation],
 
 
 def refusal(tried: Tried) -> str:
-    """Return why an operation does not work, as a clause: the status, the first of the body, and the way out."""
+    """Return why an operation does not work, as a clause: the status, the beginning of the body, and what to do."""
     answer = tried.last
     if answer is None:
         return "it could not be tried"

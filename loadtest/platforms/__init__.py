@@ -1,1 +1,1 @@
-"""Offer the places that can be put under load."""
+"""Offer the platforms: places that can be put under load."""

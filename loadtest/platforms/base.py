@@ -23,11 +23,11 @@ from .costs import CostModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetOptions:
-    """The options about the target as they were given; None: not given.
+    """The options about the target, as given; None where not given.
 
     Attributes:
-        url: the base URL where the user named one, without a slash at its end.
-        sides: of a run against two targets, both.
+        url: the base URL that the user gave, without a trailing slash.
+        sides: both sides of a run against two targets.
     """
 
     url: str | None = None
@@ -45,7 +45,7 @@ class TargetOptions:
     endpoint: str | None = None
 
     def given_limits(self) -> dict[str, object]:
-        """Return the options, by their spelling, that only a platform with `takes_limits` takes, as far as given."""
+        """Return the given options that only a platform with `takes_limits` accepts, by their spelling."""
         names = ("concurrency", "cpu", "memory", "command", "min_instances", "max_instances")
         return {
             field.name.replace("_", "-"): getattr(self, field.name)
@@ -56,7 +56,7 @@ class TargetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideOptions:
-    """One of two targets, as given in the options.
+    """One of two targets, as the options name it.
 
     Attributes:
         name: what the report calls it.
@@ -71,12 +71,12 @@ class SideOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioNeeds:
-    """What a platform may know of the scenario that will run.
+    """What a platform needs to know about the scenario.
 
     Attributes:
-        limits: the scenario's own `limits`, for what the options leave open.
+        limits: the scenario's own `limits`, for options that are not given.
         speaks_http: whether any of its users sends HTTP/1.1.
-        most_users: that run at the same time; None where that is not known.
+        most_users: the most users at a time; None if unknown.
         first_requests: the command that sends its first requests (`emulator.model.EmulatorOptions`).
     """
 
@@ -88,13 +88,13 @@ class ScenarioNeeds:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something to send load to.
+    """A target that is ready for load.
 
     Attributes:
-        record: what `run.json` keeps of it.
-        sides: of a run against two targets, what it keeps of each.
+        record: its record in `run.json`.
+        sides: the records of both sides of a run against two targets.
         environment: variables that the Locust processes need to reach it.
-        collect: called with the closed run while the target still is up: fetches what it has measured itself.
+        collect: called with the closed run while the target is still up; fetches the target's own measurements.
     """
 
     record: TargetRecord
@@ -105,13 +105,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
-    """What the doctor is to look at.
+    """What the doctor checks.
 
     Attributes:
         options: which service.
         run_s: planned length of the run.
         path: where the payload is posted.
-        payload: one real request's body.
+        payload: the body of a real request.
     """
 
     options: TargetOptions
@@ -122,12 +122,12 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOptions:
-    """What `lt deploy` was given, unparsed; None: not given.
+    """The options of `lt deploy`, unparsed; None where not given.
 
     Attributes:
         build: what builds the image: `local` or `cloud`.
         public: whether everyone may call the service.
-        takes_traffic: False: the new revision gets no traffic.
+        takes_traffic: whether the new revision gets the traffic.
         delete: remove the service instead.
     """
 
@@ -156,13 +156,13 @@ class DeployOptions:
 
 @dataclass(frozen=True, slots=True)
 class DeployResult:
-    """What a deploy did.
+    """The result of a deploy.
 
     Attributes:
-        text: the same as a sentence.
+        text: the result as a sentence.
         url: of the service; "" when there is none.
-        next_step: what the user may want to do now; "" for nothing.
-        incomplete: what could not be done; "" when all was.
+        next_step: what the user may want to do next; "" for nothing.
+        incomplete: what could not be done; "" if everything was.
     """
 
     text: str
@@ -172,7 +172,7 @@ class DeployResult:
 
 
 class Deployment(ABC):
-    """A deploy that was checked and not begun."""
+    """A deploy that is checked but not begun."""
 
     __slots__ = ()
 
@@ -190,12 +190,13 @@ class Deployment(ABC):
 
 
 class Platform(ABC):
-    """A place that can be put under load. Instances hold no state; `open` gives what lives as long as a run.
+    """A place that can be put under load. Instances hold no state; `open` returns what exists as long as a run.
 
     Attributes:
         kind: the word of `--target`, and the `kind` that `run.json` keeps.
-        capabilities: what it can; `Url` knows more of each URL, and records that.
-        has_own_address: the load goes to it; False: to the hosts that the scenario's user classes name.
+        capabilities: what it can do; `Url` records them for each URL.
+        has_own_address: whether the load goes to its address; False: to the hosts that the scenario's user classes
+            name.
     """
 
     kind: ClassVar[str]
@@ -203,10 +204,10 @@ class Platform(ABC):
     has_own_address: ClassVar[bool] = True
 
     def check_options(self, options: TargetOptions) -> None:
-        """Check that the options make sense here; called before anything is started.
+        """Check that the options are valid for this platform; called before anything is started.
 
         Raises:
-            UsageError: one does not.
+            UsageError: one is not.
         """
         if not self.capabilities.takes_limits:
             for name, value in options.given_limits().items():
@@ -217,20 +218,20 @@ class Platform(ABC):
 
     @abstractmethod
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> AbstractContextManager[Target]:
-        """Make a target ready for as long as the block lasts.
+        """Make a target ready while the block lasts.
 
         Args:
             options: as given, checked by `check_options`.
-            needs: what the scenario asks of the place.
-            console: where to say what takes time and what is amiss.
+            needs: what the scenario needs.
+            console: shows progress and warnings.
 
         Raises:
-            UsageError: an option names nothing that is there.
+            UsageError: an option names something that does not exist.
             UnusableError: it cannot be started or reached.
         """
 
     def costs(self, target: TargetRecord, prices: Mapping[str, object]) -> CostModel | None:
-        """Return what prices a load on the target; None where nothing is billed.
+        """Return the cost model of the target; None if nothing is billed.
 
         Args:
             target: as opened.
@@ -244,18 +245,18 @@ class Platform(ABC):
 
         Raises:
             UsageError: there are none, or the options do not say where.
-            UnusableError: the platform refused or did not answer; what was stored before is as it was.
+            UnusableError: the platform refused or did not answer; the stored series are unchanged.
         """
         del folder, options, console
         raise UsageError(f"{run.id} ran against `{self.kind}`, which keeps no series to fetch.")
 
     def deployment(self, options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
-        """Return a deploy to this platform, checked; only where it declares `can_deploy`.
+        """Return a checked deploy to this platform; called only if it declares `can_deploy`.
 
         Args:
             options: as given.
-            dry_run: only its commands are wanted, so that it needs no credentials.
-            console: where to warn.
+            dry_run: whether only its commands are needed, which works without credentials.
+            console: shows warnings.
 
         Raises:
             UsageError: the options are wrong, or nothing can be deployed here.
@@ -265,6 +266,6 @@ class Platform(ABC):
         raise UsageError(f"Nothing can be deployed to `{self.kind}`.")
 
     def checks(self, request: CheckRequest) -> Iterator[Check]:
-        """Yield a line for each thing that a run there needs beyond this machine itself."""
+        """Yield a check for each thing, other than this machine, that a run on the platform needs."""
         del request
         return iter(())

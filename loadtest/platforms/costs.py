@@ -14,13 +14,13 @@ from ..recording.run import PlanPoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What will be sent.
+    """The load that will be sent.
 
     Attributes:
         plan: points of the planned users, straight lines between them.
-        duration_s: after the last point its users stay until then.
-        requests_per_user_s: of one user; None: not known, the platform assumes one, and the estimate says so.
-        service_s: how long an instance works on one request; None: the platform assumes one, and the estimate says so.
+        duration_s: the length of the load; the users of the last point stay until then.
+        requests_per_user_s: the rate of a user. If None, the platform assumes one and the estimate says so.
+        service_s: how long an instance works on a request. If None, the platform assumes one and the estimate says so.
         service_from: the source of `service_s`, as text after it.
         held_s: how long a request takes of an instance's concurrency, its waiting included; None: `service_s`.
     """
@@ -45,7 +45,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run will cost.
+    """The estimated cost of a run.
 
     Attributes:
         usd: expected.
@@ -53,7 +53,7 @@ class Estimate:
         requests: planned.
         instance_s: seconds of instances that start or serve.
         idle_s: seconds of instances that min-instances keep.
-        most_instances: at once, expected.
+        most_instances: the expected highest number of instances.
         assumptions: sentences.
     """
 

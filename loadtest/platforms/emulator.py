@@ -32,7 +32,7 @@ MOST = cloud_run.MOST_CONCURRENCY
 AUTOSCALERS = ("cloudrun", "knative")
 
 FACTS = ("cpu_why", "cpu_s_per_request", "requests_per_user_s", "startup_s", "by_code", "lost_log_lines")
-"""What a run keeps of the emulator's state of its service."""
+"""The parts of the service's state in the emulator that a run records."""
 
 
 class Emulator(Platform):
@@ -85,7 +85,7 @@ class Emulator(Platform):
 def config_of(
     options: TargetOptions, limits: Mapping[str, object], *, first_requests: tuple[str, ...] = ()
 ) -> EmulatorConfig:
-    """Return what the emulator is to run, by the options, else by a scenario's `limits`, else by the defaults.
+    """Return the emulator's configuration: from the options, else the scenario's `limits`, else the defaults.
 
     Raises:
         UsageError: one cannot be read, or is out of its bounds; the text names it.
@@ -149,7 +149,7 @@ def _service_name(given: str | None) -> str:
 
 
 def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console: Console) -> Target:
-    """Return a running emulator as a target that leaves its series, its log and how it worked with the run."""
+    """Return a running emulator as a target whose series, log and state are stored with the run."""
     from .cloudrun.describe import resolve
 
     place = config.key
@@ -182,7 +182,7 @@ def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console
 
 
 def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object]:
-    """Return what the run keeps of its own service; others may have been deployed to the same emulator."""
+    """Return the recorded parts of the run's own service; others may have been deployed to the same emulator."""
     key = config.key
     for service in state["services"]:
         if (service["name"], service["project"], service["location"]) == (key.name, key.project, key.location):

@@ -1,4 +1,4 @@
-"""Put two targets under load in one run, half of the users on each."""
+"""Load two targets in one run, with half of the users on each."""
 
 from __future__ import annotations
 

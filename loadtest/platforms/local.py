@@ -39,10 +39,10 @@ class Local(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Start the service; it ends with the block, with whatever it has started itself.
+        """Start the service; it ends with the block, and so do the processes it started.
 
         Raises:
-            UsageError: the command is none.
+            UsageError: the command is invalid.
             TargetError: it ended or did not answer in time; the text has the last line it printed.
         """
         del needs
@@ -75,7 +75,7 @@ class Local(Platform):
 
 
 def _words(command: str, port: int) -> list[str]:
-    """Return a command's words with the port in place of $PORT."""
+    """Return a command's arguments, with the port in place of $PORT."""
     try:
         words = with_variables(argv_of(command), {"PORT": str(port)})
     except ValueError as error:
@@ -96,7 +96,7 @@ def _end(service: subprocess.Popen[bytes]) -> None:
 
 
 def _end_with_parent() -> None:
-    """In the child, before it becomes the service: ask the kernel for SIGTERM when this process dies (Linux)."""
+    """Run in the child before the service: have the kernel send it SIGTERM when this process dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 

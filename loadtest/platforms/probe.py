@@ -1,4 +1,4 @@
-"""Ask what answers at a URL, before load is sent there: one connection, one GET, no redirect followed."""
+"""Find out what answers at a URL before load is sent there: one connection, one GET, no redirects."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Answer:
     """The result of one probe.
 
     Attributes:
-        found: NOTHING: no connection; SILENT: closed without a word; SLOW: no answer in time; HTTP2: a server that
-            speaks no HTTP/1; TLS: a TLS server behind an `http` URL; NO_TLS: the reverse; OTHER: no HTTP.
+        found: NOTHING: no connection; SILENT: closed without an answer; SLOW: no answer in time; HTTP2: a server
+            without HTTP/1; TLS: a TLS server behind an `http` URL; NO_TLS: the reverse; OTHER: not HTTP.
         why: the reason for NOTHING and NO_TLS.
         untrusted: why the certificate is not trusted; "" when it is, or there is none.
     """

@@ -28,7 +28,7 @@ def register(kind: str, where: str) -> None:
     """Add a platform, or replace one.
 
     Args:
-        kind: the word of `--target`.
+        kind: its name in `--target`.
         where: its class, as `package.module:Class`; a leading dot stands for this package.
     """
     _PLATFORMS[kind] = where
@@ -40,7 +40,7 @@ def names() -> tuple[str, ...]:
 
 
 def deployable() -> Platform:
-    """Return the platform that `lt deploy` deploys to: the first that can."""
+    """Return the platform that `lt deploy` deploys to, which is the first with `can_deploy`."""
     return next(platform for platform in map(platform_of, _PLATFORMS) if platform.capabilities.can_deploy)
 
 
@@ -48,7 +48,7 @@ def platform_of(kind: str) -> Platform:
     """Return the platform called `kind`.
 
     Raises:
-        UsageError: there is none of that name here, as for a run that was recorded with another's.
+        UsageError: there is no platform of that name, for example because the run was recorded by another installation.
     """
     if kind not in _PLATFORMS:
         raise UsageError(f"There is no platform `{kind}` here; there are {', '.join(_PLATFORMS)}.")

@@ -1,4 +1,4 @@
-"""Leave it to the scenario where its load goes: `--target none`."""
+"""Let the scenario's own hosts be the target: `--target none`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Unnamed(Platform):
-    """Whatever the user classes name as their hosts, by whatever protocol; nothing is asked of it before the load."""
+    """The hosts that the user classes name, with any protocol. They are not checked before the load."""
 
     kind: ClassVar[str] = "none"
     capabilities: ClassVar[Capabilities] = Capabilities()

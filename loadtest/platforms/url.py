@@ -41,10 +41,10 @@ class Url(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Make sure that something is there, and say what is odd about it.
+        """Check that something answers, and warn about anything unusual.
 
         Raises:
-            TargetError: nothing is, or nothing that the scenario could talk to.
+            TargetError: nothing answers, or nothing that the scenario can use.
         """
         assert options.url is not None
         if not options.url.startswith(("http://", "https://")):  # another protocol, which cannot be checked here
@@ -66,7 +66,7 @@ class Url(Platform):
 
 
 def judged(answer: Answer, *, speaks_http: bool) -> tuple[str, list[str]]:
-    """Return why a scenario cannot run against what answered ("" when it can), and what to say before it does."""
+    """Return why a scenario cannot run against what answered ("" if it can), and a warning for the user."""
     refused = _REFUSED | (_REFUSED_OVER_HTTP if speaks_http else {})
     if answer.found in refused:
         return refused[answer.found].format(why=answer.why), []

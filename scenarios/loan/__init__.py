@@ -1,1 +1,1 @@
-"""What the bundled scenarios share: loan applications, and the user who sends them."""
+"""The shared parts of the bundled scenarios: loan applications, and the user who sends them."""

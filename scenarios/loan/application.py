@@ -39,7 +39,8 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
     """Return this user's endless stream of applications; the same seed sends the same ones again.
 
     The users walk through one pool of POOL_SIZE, which every worker draws alike when its first user starts, each from a
-    place of its own. None is drawn while requests are timed, and answers can be compared with those before the load.
+    place of its own. No application is drawn while requests are timed, and answers can be compared with those before
+    the load.
     """
     environment: Any = user.environment
     if not hasattr(environment, "loan_pool"):  # Locust's environment is where a process keeps state

@@ -9,7 +9,7 @@ from scenarios.loan.application import applications_of
 
 
 class Borrower(FastUser):
-    """Asks for one prediction a second, and finds an answer wrong that is not a probability."""
+    """Requests one prediction a second, and fails an answer that is not a probability."""
 
     abstract = True
     requests_per_s = 1.0

@@ -1,1 +1,1 @@
-"""Talk to Google's APIs: deploy, describe, price, authenticate, fetch metrics. The only room that does."""
+"""Talk to Google's APIs: deploy, describe, price, authenticate, fetch metrics. No other package does."""

@@ -38,7 +38,7 @@ def image_name(*, project: str, region: str, service: str, tag: str) -> str:
 def source_tag(folder: Path, *, base: str | None = None) -> str:
     """Return a tag that is the same for the same sources of the `service` target, in 16 hex digits of their SHA-256.
 
-    So a second deploy of what is there already names the same image, and makes no new revision.
+    A second deploy of the same sources therefore names the same image and makes no new revision.
 
     Raises:
         UsageError: the folder holds no Dockerfile.
@@ -55,12 +55,12 @@ def source_tag(folder: Path, *, base: str | None = None) -> str:
 
 
 def build_commands(image: str, *, project: str, region: str, how: str, base: str | None = None) -> list[Command]:
-    """Return the commands that make the Dockerfile's `service` target into `image`; run them in the project's folder.
+    """Return the commands that build `image` from the Dockerfile's `service` target; run them in the project's folder.
 
     Args:
         image: its full name in Artifact Registry.
-        project: that pays for it.
-        region: of the repository.
+        project: the project that pays for it.
+        region: the region of the repository.
         how: `local` builds with this machine's docker, `cloud` with Cloud Build.
         base: the image to build on in place of the one that the Dockerfile names.
     """

@@ -1,4 +1,4 @@
-"""Make one call to Google in bounded time, and turn each way it fails into a sentence with its cure."""
+"""Call Google's APIs in bounded time, and turn each failure into a sentence with its cure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ROLES = {
     "iam.serviceaccounts.actAs": "roles/iam.serviceAccountUser",
     "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
 }
-"""What grants a permission that a call's own role does not: a deploy acts as an account, and reads an image."""
+"""The roles of permissions that a call's own role does not include: a deploy acts as an account and reads an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long one call may take: `attempt_s` for one answer, `retry_s` for all attempts together.
 
-    The stock clients retry a dead server for 90 s whatever `timeout` says; hence both are always given.
+    The stock clients retry a dead server for 90 s whatever `timeout` says, so both times are always set.
     """
 
     attempt_s: float = 20.0
@@ -35,14 +35,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a call is for: the parts of its error message.
+    """What a call is for; its error messages are made from this.
 
     Attributes:
-        doing: a noun phrase, as "reading the metrics of `ml`".
+        doing: a noun phrase, such as "reading the metrics of `ml`".
         api: the API that must be enabled.
         project: where.
-        role: what grants the permission.
-        look: the command that shows what is there, for NOT_FOUND.
+        role: the role that grants the permission.
+        look: the command that lists what exists, for NOT_FOUND.
     """
 
     doing: str
@@ -55,7 +55,7 @@ class CallContext:
 def on_service(
     doing: str, service: str, *, project: str, region: str, role: str = "roles/run.developer"
 ) -> CallContext:
-    """Return the context of a call that does this to a service; `role` grants the permission."""
+    """Return the context of a call about a service; `role` grants the permission."""
     return CallContext(
         doing=f"{doing} service {service} ({region})",
         api=RUN_API,
@@ -73,12 +73,12 @@ def call(
     retry_policy: RetryPolicy | None = None,
     passed: tuple[type[Exception], ...] = (),
 ) -> Answer:
-    """Return what `rpc` answers, retrying UNAVAILABLE and RESOURCE_EXHAUSTED until `retry_policy` ends.
+    """Return the answer of `rpc`; retry UNAVAILABLE and RESOURCE_EXHAUSTED until `retry_policy` ends.
 
     Raises:
         CloudError: every other failure, and these two once retry_policy ended.
         google.api_core.exceptions.NotFound: unchanged, as "missing" may be a valid answer; `explained` turns it into a
-            message. So are the classes in `passed`.
+            message. The classes in `passed` are raised unchanged, too.
     """
     from google.api_core.exceptions import GoogleAPICallError, NotFound, ResourceExhausted, RetryError
     from google.api_core.exceptions import ServiceUnavailable as Unavailable
@@ -108,7 +108,7 @@ def call(
 
 
 def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPolicy | None = None) -> CloudError:
-    """Return the error to raise: one sentence on what failed, with Google's message, and the command that fixes it."""
+    """Return the error to raise: what failed, Google's message, and the command that fixes it."""
     from google.api_core import exceptions as google
     from google.auth.exceptions import GoogleAuthError
 
@@ -147,7 +147,7 @@ def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPoli
 
 @dataclass(frozen=True, slots=True)
 class _Reason:
-    """Why a call failed: a sentence, and the command that cures it; both with place-holders."""
+    """Why a call failed: a sentence and the command that fixes it, both with placeholders."""
 
     sentence: str
     cure: str = ""

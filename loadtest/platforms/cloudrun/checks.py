@@ -1,4 +1,4 @@
-"""Say what is missing or risky about a Cloud Run service before a long run, each with the command that fixes it."""
+"""Check a Cloud Run service before a long run: what is missing or risky, with the commands that fix it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .calls import RetryPolicy
 
 FAR_MS = 20.0
-"""A round trip above this is of another region or a slow line: it adds to every latency that is measured."""
+"""A longer round trip comes from another region or a slow line, and adds to every measured latency."""
 
 ROUND_TRIPS = 3
 ANSWER_WITHIN_S = 60.0
@@ -39,13 +39,14 @@ PERMISSIONS = {
     "run.services.get": "roles/run.viewer",
     "run.services.getIamPolicy": "roles/run.viewer",
 }
-"""What a run needs of the service itself, and what grants it (https://cloud.google.com/run/docs/reference/iam/roles).
-The series need roles/monitoring.viewer on the project; the check of the Monitoring API covers them."""
+"""The permissions on the service that a run needs, and the roles that grant them
+(https://cloud.google.com/run/docs/reference/iam/roles). The series need roles/monitoring.viewer on the project; the
+check of the Monitoring API covers them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCheckRequest:
-    """What to look at.
+    """What to check.
 
     Attributes:
         service: name or URL.
@@ -67,7 +68,7 @@ class ServiceCheckRequest:
 
 
 def check_service(request: ServiceCheckRequest, *, retry_policy: RetryPolicy | None = None) -> Iterator[Check]:
-    """Yield a line for each thing that a run against the service needs; ends early where the rest cannot be known."""
+    """Yield a check for each thing that a run against the service needs; end early if the rest cannot be known."""
     clients = Clients(request.endpoint)
     if request.endpoint is None:
         check = _credentials(clients)
@@ -98,7 +99,7 @@ def check_service(request: ServiceCheckRequest, *, retry_policy: RetryPolicy | N
 
 
 def check_permissions(found: Described, clients: Clients, *, retry_policy: RetryPolicy | None = None) -> Check:
-    """Ask which of PERMISSIONS this machine's credentials hold on the service."""
+    """Check which of PERMISSIONS this machine's credentials have on the service."""
     from google.api_core.exceptions import NotFound
     from google.iam.v1.iam_policy_pb2 import TestIamPermissionsRequest
 
@@ -203,11 +204,12 @@ def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
 
 
 def check_answers(url: str, payload: object, token: str | None, *, cure: str) -> Iterator[Check]:
-    """Post real requests over one connection, and yield how they were answered and how far away the service is.
+    """Post real requests over one connection, and yield checks of the answers and of the service's distance.
 
     They go directly, whatever proxies the environment names, because the load does; a redirect is not followed. The
-    first may start an instance. How far it is (the round trip) is the least time of the others without the server's own
-    (`Server-Timing`): the connection ends at Google's nearest edge, which is near wherever the service runs.
+    first may start an instance. The distance (the round trip) is the shortest time of the other requests minus the
+    server time (`Server-Timing`). The time to connect does not show it, because the connection ends at Google's nearest
+    edge.
 
     Args:
         url: where to post.
@@ -290,7 +292,7 @@ def _round_trip(least_ms: float, *, reports_time: bool) -> Check:
 
 
 def _invoker(found: Described) -> str:
-    """Return the command that lets somebody call the service."""
+    """Return the command that permits somebody to call the service."""
     binding = f"gcloud run services add-iam-policy-binding {found.target.service} {_place(found)}"
     return f"{binding} --member=user:YOU --role={PERMISSIONS[INVOKE]}"
 

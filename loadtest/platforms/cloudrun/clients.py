@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import CloudError, UsageError
 
-if TYPE_CHECKING:  # a second of imports that only a verb on the cloud pays
+if TYPE_CHECKING:  # imports that take a second, for the verbs that use the cloud only
     from google.cloud.monitoring_v3 import MetricServiceClient
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
 
@@ -27,7 +27,7 @@ class Clients:
     """Google's clients for one endpoint; each is made when it is first used.
 
     With `endpoint` (`HOST:PORT` on loopback) they speak plain text to it: the clients' own `api_endpoint` option always
-    insists on TLS. They carry `token`, by default the access token that the emulator left for this user. Without an
+    insists on TLS. They send `token`, by default the access token that the emulator wrote for this user. Without an
     endpoint they are the stock clients with the credentials of this machine (Application Default Credentials).
     """
 
@@ -66,13 +66,13 @@ class Clients:
 
     @cached_property
     def credentials(self) -> Any:
-        """What the stock clients authenticate with: credentials that Google has just accepted.
+        """The credentials of the stock clients, which Google has just accepted.
 
-        gRPC reports an expired login as UNAVAILABLE, which would be tried again for a minute and then blamed on the
-        network; so they are renewed once here.
+        They are renewed once here, because gRPC reports an expired login as UNAVAILABLE, which would be retried for a
+        minute and then look like a network problem.
 
         Raises:
-            CloudError: this machine has none, or they have ended, or Google cannot be reached; the text has the cure.
+            CloudError: this machine has none, they have expired, or Google cannot be reached; the text has the cure.
         """
         from google.auth.exceptions import GoogleAuthError, TransportError
         from google.auth.transport.requests import Request

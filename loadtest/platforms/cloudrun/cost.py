@@ -18,7 +18,7 @@ ASSUMED_SERVICE_S = 0.024
 """CPU of one request when nothing was measured: 300 requests/s on 12 instances of 1 vCPU at the 60 % target."""
 
 ASSUMED_REQUESTS_PER_USER_S = 1.0
-"""Of a user whose scenario does not say; the bundled ones send as many."""
+"""Assumed rate of a user whose scenario does not state it; the bundled scenarios send at this rate."""
 
 ASSUMED_STARTUP_S = 10.0
 """Billed while an instance starts, once per instance."""
@@ -29,8 +29,8 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
 
     Per second of the plan the instances wanted are the larger of Cloud Run's two drivers, between the limits:
     ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × held_s / (0.60 × concurrency)); each is billed
-    for that second, and for ASSUMED_STARTUP_S when it is new. What min-instances keep beyond them is billed as idle. It
-    does not include network, build, logs, or what min-instances cost outside the run.
+    for that second, and for ASSUMED_STARTUP_S when it is new. Instances that min-instances keeps beyond these are
+    billed as idle. It does not include network, build, logs, or what min-instances cost outside the run.
     """
     prices = prices or prices_for(region)
     service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s

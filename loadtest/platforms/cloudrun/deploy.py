@@ -1,4 +1,4 @@
-"""Make a Cloud Run service be what its settings say, or take it away."""
+"""Create, update or delete a Cloud Run service."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ INVOKER, EVERYONE = "roles/run.invoker", "allUsers"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What a deploy left behind.
+    """The result of a deploy.
 
     Attributes:
         url: of the service.
         revision: the newest one, which is ready.
-        is_new: whether the service is.
-        traffic_percent: which share of the requests the revision gets; None where the service does not say.
-        not_set: why the access policy could not be set; "" when it was, or was not requested.
+        is_new: whether the service is new.
+        traffic_percent: the revision's share of the traffic; None if the service does not report it.
+        not_set: why the access policy could not be set; "" if it was set or not requested.
     """
 
     url: str
@@ -53,14 +53,14 @@ def deploy(
 ) -> Deployed:
     """Create or update the service, wait until its revision is ready, and set who may call it.
 
-    Sending the same settings again makes no new revision: Cloud Run makes one when the template changes. What the
-    settings do not speak of (limits, traffic between revisions, service account, VPC, labels, …) stays as it is on the
-    service; a new one gets `ServiceSettings.when_new`, and one without a maximum of instances gets ours.
+    Sending the same settings again makes no new revision: Cloud Run makes one when the template changes. Settings that
+    are not given (limits, traffic between revisions, service account, VPC, labels, …) stay unchanged. A new service
+    gets `ServiceSettings.when_new`, and one without a maximum of instances gets ours.
 
-    `on_start` is called with what will be sent, once it is known whether the service is there.
+    `on_start` is called with the settings to send, once it is known whether the service exists.
 
     Raises:
-        UsageError: `takes_traffic` is off and there is no revision yet that could have it.
+        UsageError: `takes_traffic` is off, and no other revision exists that could have the traffic.
         CloudError: Google refused, did not answer, or the revision did not become ready.
     """
     from google.api_core.exceptions import Aborted, AlreadyExists, NotFound
@@ -76,7 +76,7 @@ def deploy(
         try:
             future = _send(clients, request, found, purpose=purpose, retry_policy=retry_policy)
         except (AlreadyExists, Aborted):
-            # What was tried again because no answer came may have been done at first; or somebody else was quicker.
+            # The first of several attempts may have succeeded although no answer came, or somebody else was quicker.
             now = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
             future = _send(clients, request, now, purpose=purpose, retry_policy=retry_policy)
     except (NotFound, AlreadyExists, Aborted) as error:  # not found: the project, or the image
@@ -113,7 +113,7 @@ def _share(service: Any, revision: str) -> int | None:
 def _found(
     clients: Clients, settings: ServiceSettings, *, purpose: CallContext, retry_policy: RetryPolicy | None
 ) -> Any:
-    """Return the service as it is, or None."""
+    """Return the present service, or None."""
     from google.api_core.exceptions import NotFound
     from google.cloud.run_v2 import GetServiceRequest
 
@@ -142,7 +142,7 @@ def _send(
     purpose: CallContext,
     retry_policy: RetryPolicy | None,
 ) -> Any:
-    """Ask for the service to be created, or updated; return the operation."""
+    """Start to create or update the service; return the operation."""
     from google.api_core.exceptions import Aborted, AlreadyExists
     from google.cloud.run_v2 import CreateServiceRequest, UpdateServiceRequest
 
@@ -157,7 +157,7 @@ def _send(
 
 
 def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_policy: RetryPolicy | None = None) -> bool:
-    """Take the service away and wait until it is gone; return whether there was one.
+    """Delete the service and wait until it is gone; return whether it existed.
 
     Raises:
         CloudError: Google refused or did not answer.
@@ -240,7 +240,7 @@ def _wanted(settings: ServiceSettings, found: Service | None) -> Service:
 
 
 def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
-    """Write into the template what the settings say, and leave the rest of it alone."""
+    """Write the settings into the template, and leave the rest unchanged."""
     from google.cloud.run_v2.types import Container, ContainerPort, EnvVar
 
     is_new = not template.containers

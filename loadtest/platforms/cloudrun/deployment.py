@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def prepare(options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
-    """Return what the options ask for, checked, with nothing begun.
+    """Return the checked deploy that the options describe, without beginning it.
 
     Raises:
         UsageError: options contradict each other, or Cloud Run would refuse a setting.

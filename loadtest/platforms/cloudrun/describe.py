@@ -1,4 +1,4 @@
-"""Say what a Cloud Run service is: its URL, the revision that gets the traffic, that revision's limits."""
+"""Look up a Cloud Run service: its URL, the revision that gets the traffic, and that revision's limits."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ DETERMINISTIC_URL = re.compile(r"(?P<service>[a-z][a-z0-9-]*)-\d+\.(?P<region>[a
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A service and what a run or a doctor asks of it.
+    """A service, and the data that a run or the doctor needs.
 
     Attributes:
         target: the record for `run.json`.
-        public: whether everyone may call it; None when this machine may not read that.
+        public: whether everyone may call it; None if this machine may not read that.
         probe: kind of the startup probe: `http`, `grpc` or `tcp` (Cloud Run's default).
         ready: whether its latest revision is ready.
-        message: the service's own word when it is not.
-        audience: whom an ID token for it is for: the service's own URL, also where a tag's is called.
+        message: the service's message if it is not ready.
+        audience: the audience of an ID token for it: the service's own URL, even if a tag's URL is called.
     """
 
     target: TargetRecord
@@ -49,7 +49,7 @@ def resolve(
     endpoint: str | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> TargetRecord:
-    """Return the record of the service that `service` names (a name or a `run.app` URL) as it is now.
+    """Return the present record of the service that `service` names (a name or a `run.app` URL).
 
     Raises:
         UsageError: neither the arguments nor this machine's credentials name the project or the region.
@@ -66,7 +66,7 @@ def describe(
     endpoint: str | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> Described:
-    """Return what the service is now. Arguments and errors are those of `resolve`."""
+    """Look up the service. Arguments and errors are those of `resolve`."""
     from google.api_core.exceptions import NotFound
     from google.cloud.run_v2 import GetRevisionRequest
 

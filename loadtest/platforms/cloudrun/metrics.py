@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from .series import Point
 
 EITHER_SIDE = timedelta(minutes=5)
-"""Fetched before and after the run too: what was there before it, and what it left behind."""
+"""Time before and after the run that is fetched too, to show the state before it and after it."""
 
 SAMPLED_WITHIN = timedelta(minutes=1)
-"""A sample of the run ends at most this long after it; what is later alone is of something else."""
+"""A sample of the run ends at most this long after it; later samples are not of the run."""
 
 MAX_WAIT_S = 360.0
 """After the run's end. The documentation says 60 s of sampling + 120 s; people report 3 to 5 minutes."""
@@ -33,13 +33,13 @@ ASK_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """How far Cloud Monitoring has come: for a progress line.
+    """The progress of Cloud Monitoring, for a progress line.
 
     Attributes:
         covered_until: end of the newest point; None while there is none.
-        wanted_until: what is waited for: the run's end, or the last answer.
+        wanted_until: the time it waits for: the run's end, or the last answer.
         waited_s: since the first question.
-        limit_s: when waiting ends whatever is there.
+        limit_s: when waiting ends in any case.
     """
 
     covered_until: datetime | None
@@ -50,7 +50,7 @@ class Ingestion:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What time is read and passed with; tests give another one."""
+    """Reads the time and waits; tests replace it."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
@@ -70,8 +70,8 @@ def fetch(
     """Return every series of `core.cloud_metrics` for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
 
     Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
-    billed reaches `served_until`; at most until MAX_WAIT_S after `end`. Then returns what is there, which may stop
-    before. What comes after `end` may be there later only. Metrics that this project has never had (a beta one, a
+    billed reaches `served_until`; at most until MAX_WAIT_S after `end`. Then it returns the points so far, which may
+    end earlier. Points after `end` may arrive later. Metrics that this project has never had (a beta one, a
     service that never started) are left out of the table. Values are as Cloud Monitoring has them: unaligned,
     unreduced, one row per point.
 
@@ -81,9 +81,9 @@ def fetch(
         end: of the run, UTC.
         served_until: when an instance last answered, UTC; None: not known, or it never did.
         endpoint: a local server instead of Google.
-        on_progress: called with each question that was answered "not yet".
+        on_progress: called after each query that found too few points.
         retry_policy: for one call.
-        clock: what to wait with.
+        clock: the clock to wait with.
 
     Raises:
         UsageError: the target names no service, project or region.

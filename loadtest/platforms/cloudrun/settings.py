@@ -1,4 +1,4 @@
-"""Hold what a deploy asks for: defaults, parsing, normalising and validating of a service's settings."""
+"""Parse, complete and validate the settings of a service for a deploy."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """What the service shall be. None, and an empty `command` or `env`, leave what the service has, as gcloud does.
+    """The settings of a service. None, and an empty `command` or `env`, leave a setting unchanged, as gcloud does.
 
     Attributes:
         max_instances: 0: no limit of ours.
         public: whether everyone may call it.
-        command: the process to run instead of the image's own; a local Cloud Run runs it as it stands.
+        command: the command to run instead of the image's own; the emulator runs it unchanged.
         takes_traffic: False: the new revision gets none of it.
     """
 
@@ -57,7 +57,7 @@ class ServiceSettings:
     takes_traffic: bool = True
 
     def when_new(self) -> ServiceSettings:
-        """Return the settings with Cloud Run's own defaults, and our maximum, for what was not given."""
+        """Return the settings, with Cloud Run's defaults and our maximum of instances where none are given."""
         silent = {name: value for name, value in DEFAULTS.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **silent)
 
@@ -150,7 +150,7 @@ def parse_settings(
     local: bool,
     **others: Any,
 ) -> ServiceSettings:
-    """Return the settings that the options of a deploy ask for; `others` are settings as they stand.
+    """Parse the options of a deploy into settings; `others` are passed on unchanged.
 
     Raises:
         UsageError: one cannot be read, or Cloud Run would refuse it.
@@ -173,12 +173,12 @@ def parse_settings(
 
 
 def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
-    """Return `asked` when Cloud Run would take it; a `local` Cloud Run takes any slice of a CPU.
+    """Return `asked` if Cloud Run would accept it; a `local` Cloud Run accepts any fraction of a CPU.
 
     A setting that is not given counts as on a new service. The limits are those of `core/cloud_run.py`.
 
     Raises:
-        UsageError: the first setting it would refuse, with what it takes.
+        UsageError: names the first setting that it would refuse, and what it accepts.
     """
     suffix = settings.revision_suffix
     longest = len(settings.service) + len(suffix or "") + 1

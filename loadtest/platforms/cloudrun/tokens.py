@@ -1,4 +1,4 @@
-"""Keep an ID token for a private service fresh, and hand it to the Locust processes without writing it anywhere.
+"""Keep an ID token for a private service fresh, and give it to the Locust processes without writing it anywhere.
 
 The parent process (never patched by gevent) holds the only copy that lasts, in memory. It serves it on a Unix socket
 in a folder that only this user may enter; the socket's path, which is no secret, reaches the Locust processes in the
@@ -32,7 +32,7 @@ REFRESH_BEFORE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and the Unix time at which it ends. Its text is kept out of `repr`, hence out of logs and tracebacks."""
+    """A token and the Unix time at which it expires. `repr`, and so logs and tracebacks, leave its text out."""
 
     text: str = field(repr=False)
     expires_s: float
@@ -59,7 +59,7 @@ class IdTokens:
     def token(self) -> Token:
         """Return a token with at least REFRESH_BEFORE_S to live, if a new one has that.
 
-        A refresh that fails while the present token is still good gives the present one: the next call tries again.
+        If a refresh fails while the present token is valid, the present one is returned; the next call tries again.
 
         Raises:
             CloudError: there is no token and none could be fetched.
@@ -93,14 +93,14 @@ class TokenServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What to add to the environment of a process that may ask."""
+        """The variables for the environment of a process that may request tokens."""
         return {token_socket.VARIABLE: str(self.path)}
 
     def __enter__(self) -> TokenServer:
         """Get the first token, so that a missing login is reported before the run, then listen.
 
         Raises:
-            CloudError: no token could be had.
+            CloudError: no token is available.
         """
         self._tokens.token()
         self._folder = Path(tempfile.mkdtemp(prefix="lt-"))  # made with mode 0700
