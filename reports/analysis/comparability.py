@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from loadtest.recording.run import Run
 from reports.analysis.analysis import Analysis
 from reports.data import rules
 from reports.model import Difference
@@ -21,6 +22,7 @@ MATTERS = {
     "mix of endpoints": True,
     "length": True,
     "outcome": True,
+    "CPU per instance": True,
     "workers": False,
     "target": False,
     "limits": False,
@@ -93,11 +95,21 @@ def _one(analysis: Analysis) -> dict[str, str]:
         "mix of endpoints": _mix(analysis),
         "length": f"{analysis.series.seconds / 60:.1f} min",
         "outcome": run.outcome.value,
+        "CPU per instance": cpu_of(run),
         "workers": str(len(run.workers) or ""),
         "target": run.target.kind,
         "limits": ", ".join(f"{key} {value}" for key, value in sorted(limits.items())),
         "locust": run.versions.get("locust", ""),
     }
+
+
+def cpu_of(run: Run) -> str:
+    """Return how much CPU one instance of the target has: a process of this machine has all of it, without a limit."""
+    if run.target.limits.cpu is not None:
+        return f"{run.target.limits.cpu:g} vCPU"
+    cores = run.host.get("cpu_count")
+    here = run.target.capabilities.single_process and run.target.capabilities.on_this_machine
+    return f"all {cores} cores" if here and cores else ""
 
 
 def _mix(analysis: Analysis) -> str:

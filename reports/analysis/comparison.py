@@ -12,7 +12,7 @@ import numpy as np
 
 from reports.analysis import drift
 from reports.analysis.analysis import Analysis
-from reports.analysis.comparability import differences
+from reports.analysis.comparability import cpu_of, differences
 from reports.analysis.phases import PhaseName
 from reports.data import formats, rules
 from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints, above_quantile
@@ -55,6 +55,8 @@ def compare(first: Side, second: Side) -> Comparison:
             "The two sides were not run under the same conditions: a difference may come from these alone, and not "
             "from the service."
         )
+    if not all(cpu_of(each.run) for each in (*a, *b)):
+        notes.append("How much CPU an instance has is not recorded for every run, and is not compared.")
     return Comparison(
         a=list(first.runs),
         b=list(second.runs),

@@ -24,8 +24,8 @@ def suggest(
     """Return the recommended settings for Cloud Run; empty if the run shows nothing about settings.
 
     A run that was overloaded to its end, that failed, or that left its instances idle does not show what an instance
-    can serve. The only recommendation from it is to lift a limit that it reached. Nor does a run whose instances are not
-    a setting of Cloud Run, such as the slices of `--cpu auto`: what they serve holds for no other instance.
+    can serve. The only recommendation from it is to lift a limit that it reached. Nor does a run whose instances
+    Cloud Run does not have, such as the slices of `--cpu auto`: what they serve holds for no other instance.
     """
     served = _served(data, parts)
     size = _size(data.run)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.recording.capabilities import EMULATOR, LOCAL
+from loadtest.recording.run import Limits, TargetRecord
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparability import differences
+from reports.analysis.comparison import Side, compare
 from tests.reports.folders import plan, write_rows
 
 
@@ -34,3 +37,30 @@ def test_several_runs_of_a_side_that_are_unlike_say_so(tmp_path: Path) -> None:
     side = [analysed(tmp_path / "a", 300), analysed(tmp_path / "b", 100)]
     found = differences(side, [analysed(tmp_path / "c", 300)])
     assert [(item.what, item.a, item.b) for item in found] == [("peak users", "100, 300", "300")]
+
+
+def on(path: Path, **target: object) -> Analysis:
+    """Return a run against this target, on a machine of two cores."""
+    start = [float(at) for at in range(100)]
+    record = {
+        "scenario": plan((0, 30), (100, 30)),
+        "host": {"cpu_count": 2},
+        "target": TargetRecord.model_validate({"url": "http://127.0.0.1:1", **target}),
+    }
+    folder = write_rows(path, start_s=start, latency_us=[1000] * 100, record=record)
+    return analyse(folder, folder.read_run())
+
+
+def test_a_process_with_the_whole_machine_and_a_slice_of_it_are_no_fair_comparison(tmp_path: Path) -> None:
+    here = on(tmp_path / "a", kind="local", capabilities=LOCAL)
+    slice_ = on(tmp_path / "b", kind="emulator", capabilities=EMULATOR, limits=Limits(cpu=0.06, memory_mib=512))
+    (found,) = (each for each in differences([here], [slice_]) if each.matters)
+    assert (found.what, found.a, found.b) == ("CPU per instance", "all 2 cores", "0.06 vCPU")
+
+
+def test_a_service_whose_cpu_is_not_recorded_is_said_not_to_be_compared_by_it(tmp_path: Path) -> None:
+    elsewhere = on(tmp_path / "a", kind="url", url="https://x.invalid")
+    here = on(tmp_path / "b", kind="local", capabilities=LOCAL)
+    made = compare(Side("x", {"x": elsewhere}), Side("local", {"local": here}))
+    assert not [each for each in made.differences if each.matters]
+    assert "How much CPU an instance has is not recorded for every run, and is not compared." in made.notes
