@@ -31,24 +31,30 @@ SECONDS, PER_S = 600, 40.0
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of runs. `own` is a drift that each side has alone, over 20 s; `stalls_per_h` hit both, `bimodal` a share.
+    """A kind of runs. `own` is a drift that each side has alone; `stalls_per_h` hit both, `bimodal` a share.
 
     Attributes:
         drift_s: correlation time of the shared drift of 10 %.
         shift: how many times as long the second side takes.
+        own_s: correlation time of a side's own drift.
     """
 
     name: str
     drift_s: float
     shift: float
     own: float = 0.0
+    own_s: float = 20.0
     stalls_per_h: float = 0.0
     bimodal: float = 0.0
 
 
 CASES = [
     *(Case(f"drift over {lasts} s", lasts, shift) for lasts in (20, 120, 300) for shift in (1.0, 1.1)),
-    *(Case("drift over 120 s; each side one of its own, 2 % over 20 s", 120, shift, own=0.02) for shift in (1.0, 1.1)),
+    *(
+        Case(f"drift over 120 s; each side one of its own, 2 % over {lasts} s", 120, shift, own=0.02, own_s=lasts)
+        for lasts in (20, 120)
+        for shift in (1.0, 1.1)
+    ),
     Case("drift over 120 s; stalls of both, 12 an hour", 120, 1.0, stalls_per_h=12.0),
     *(Case("drift over 120 s; a fifth of requests 6 × as long", 120, s, bimodal=0.2) for s in (1.0, 1.1)),
 ]
@@ -74,7 +80,7 @@ def requests(case: Case, seed: int) -> list[tuple[Floats, npt.NDArray[np.int64]]
     stalls = [(at, rng.uniform(2, 8)) for at in rng.random(rng.poisson(case.stalls_per_h * SECONDS / 3600)) * SECONDS]
     sides = []
     for shift in (1.0, case.shift):
-        level = shared + (drift(rng, case.own, 20.0) if case.own else 0.0)
+        level = shared + (drift(rng, case.own, case.own_s) if case.own else 0.0)
         start_s = np.sort(rng.random(rng.poisson(PER_S * SECONDS)) * SECONDS)
         latency = 80_000 * shift * np.exp(level[start_s.astype(int)] + rng.normal(0, 0.3, len(start_s)))
         latency[rng.random(len(start_s)) < 0.004] *= 10
@@ -180,7 +186,7 @@ def _once(pool: object, runs: int) -> list[str]:
 def _growing(pool: object, runs: int) -> list[str]:
     heads = "| runs | truth | slower | not slower | undecided | false alarms | wrong | ended after, median | 90 % |"
     lines = [heads, "|---" * 9 + "|"]
-    for number, case in enumerate(CASES[:8]):
+    for number, case in enumerate(CASES[:10]):
         seeds = range(HELD_OUT + 50_000 + 1000 * number, HELD_OUT + 50_000 + 1000 * number + runs)
         found = pool.map(partial(until_decided, case), seeds)  # type: ignore[attr-defined]
         ends = [kind for kind, _, _ in found]

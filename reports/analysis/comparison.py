@@ -208,32 +208,14 @@ def _log_quantiles(counts: Ints, first_bin: int, quantiles: Sequence[float]) -> 
 def _line(scope: Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> ComparedLine:
     a_ms, b_ms = value_ms(scope.a, p, [run.log_us for run in a]), value_ms(scope.b, p, [run.log_us for run in b])
     lacking = next((run.lacking for run in (*a, *b) if run.lacking), "")
-    change = b_ms / a_ms - 1 if a_ms and b_ms else None  # 0 ms is a clock without resolution
-    line: dict[str, Any] = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
-    if lacking or change is None:
-        return ComparedLine(
-            **line,
-            difference_ratio=change,
-            low_ratio=None,
-            high_ratio=None,
-            verdict=Verdict.INCONCLUSIVE.value,
-            why=lacking,
-        )
+    line = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
+    middle = math.log(b_ms / a_ms) if a_ms and b_ms else None  # 0 ms is a clock without resolution
+    if lacking or middle is None:
+        return compared_line(line, middle, lacking)
     beyond = drift.offset(_deviations(a), _deviations(b), confidence=rules.CONFIDENCE)
-    middle = math.log1p(change)
-    low, high = math.expm1(middle + beyond.low), math.expm1(middle + beyond.high)
-    verdict = verdict_of(low, high)
     alone = len(a) == 1 and len(b) == 1
-    return ComparedLine(
-        **line,
-        difference_ratio=change,
-        low_ratio=low,
-        high_ratio=high,
-        verdict=verdict.value,
-        needed_s=_needed_s(scope, middle, (beyond.high - beyond.low) / 2)
-        if alone and verdict is Verdict.INCONCLUSIVE
-        else None,
-    )
+    length_s = min(part.window.length_s for part in (*scope.a, *scope.b)) if alone else None
+    return compared_line(line, middle, (middle + beyond.low, middle + beyond.high), length_s=length_s)
 
 
 def _deviations(runs: Sequence[_Seen]) -> list[Floats]:
@@ -262,26 +244,69 @@ def value_ms(parts: tuple[RunWindow, ...], p: float, logs_us: Sequence[float]) -
     return math.exp(log_us) / 1000
 
 
-def verdict_of(low: float, high: float) -> Verdict:
-    """Return what an interval of a ratio − 1 says."""
-    if low > rules.MARGIN:
+WORDS = {
+    "error rate": {Verdict.SLOWER: "more failures", Verdict.FASTER: "fewer failures"},
+    "throughput": {Verdict.SLOWER: "more answers", Verdict.FASTER: "fewer answers"},
+}
+"""What a verdict is called where more is not slower."""
+
+
+def compared_line(
+    values: Mapping[str, Any],
+    middle: float | None,
+    ends: tuple[float, float] | str,
+    *,
+    length_s: float | None = None,
+) -> ComparedLine:
+    """Return a line with its verdict.
+
+    Args:
+        values: its scope and statistic, and both sides' values.
+        middle: the difference, of logarithms; for the error rate of ratios. None where there is none.
+        ends: its interval, in the same; or why there is none, which may be "".
+        length_s: how long both sides were looked at, to say how long would decide; None: longer runs do not.
+    """
+    statistic = values["statistic"]
+    is_ratio = statistic != "error rate"
+    shown = math.expm1 if is_ratio else float
+    change = None if middle is None else shown(middle)
+    if isinstance(ends, str) or middle is None:
+        why = ends if isinstance(ends, str) else ""
+        none: dict[str, Any] = {"low_ratio": None, "high_ratio": None, "verdict": Verdict.INCONCLUSIVE.value}
+        return ComparedLine(**values, difference_ratio=change, why=why, **none)
+    low, high = (shown(end) for end in ends)
+    margin = rules.MARGIN if is_ratio else rules.ERROR_MARGIN
+    verdict = verdict_of(low, high, margin)
+    needed_s = None
+    if verdict is Verdict.INCONCLUSIVE and length_s is not None:
+        needed_s = _needed_s(abs(middle), (ends[1] - ends[0]) / 2, length_s, math.log1p(margin) if is_ratio else margin)
+    return ComparedLine(
+        **values,
+        difference_ratio=change,
+        low_ratio=low,
+        high_ratio=high,
+        verdict=WORDS.get(statistic, {}).get(verdict, verdict.value),
+        needed_s=needed_s,
+    )
+
+
+def verdict_of(low: float, high: float, margin: float) -> Verdict:
+    """Return what an interval says against ± a margin."""
+    if low > margin:
         return Verdict.SLOWER
-    if high < -rules.MARGIN:
+    if high < -margin:
         return Verdict.FASTER
-    if low > -rules.MARGIN and high < rules.MARGIN:
-        return Verdict.EQUIVALENT
-    return Verdict.INCONCLUSIVE
+    return Verdict.EQUIVALENT if low > -margin and high < margin else Verdict.INCONCLUSIVE
 
 
-def _needed_s(scope: Scope, middle: float, half: float) -> float | None:
+def _needed_s(size: float, half: float, length_s: float, margin: float) -> float | None:
     """Return how long a run would have to be for an interval that decides, were the difference what it seems.
 
     The half-width falls with the root of the length. None when the difference sits on the margin itself, or more
     than a day would be needed: then more runs are the answer.
     """
-    gap = abs(abs(middle) - math.log1p(rules.MARGIN))
-    length_s = min(part.window.length_s for part in (*scope.a, *scope.b))
-    if gap < rules.GAP_AT_LEAST:
+    gap = abs(size - margin)
+    if gap < rules.GAP_AT_LEAST * margin / math.log1p(rules.MARGIN):
         return None
     needed = length_s * (half / gap) ** 2
     return round(needed) if needed <= 86_400 else None

@@ -31,6 +31,10 @@ CELLS = 60
 NEGLIGIBLE = 25.0
 """A combination whose likelihood is e^25 times smaller than the best moves no end of an interval."""
 
+STILL = 1 / 3
+"""Weight of no drift, before anything is seen, in the difference of two sides that share every second: what drifts
+moves both, unless it is one's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offset:
@@ -57,6 +61,25 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
         confidence: of the interval, 0…1.
     """
     log, middle, scale = _weighed((a, b), several=len(a) > 1 or len(b) > 1)
+    return _of_mixture(log, middle, scale, confidence)
+
+
+def half_width(differences: Floats, *, confidence: float) -> float:
+    """Return how far the mean of a series may be from the true one; drift in it is weighed as in `offset`.
+
+    Args:
+        differences: of equally long cells, in time order, between two sides that share them.
+        confidence: of the interval, 0…1.
+    """
+    log, middle, scale = _weighed(([differences],), several=False)
+    drifts = np.tile(np.array(DRIFT) > 0, len(TIMES))
+    prior = np.where(drifts, (1 - STILL) / drifts.sum(), STILL / (~drifts).sum())
+    found = _of_mixture(log + np.log(prior), middle, scale, confidence)
+    return (found.high - found.low) / 2
+
+
+def _of_mixture(log: Floats, middle: Floats, scale: Floats, confidence: float) -> Offset:
+    """Return middle and interval of a mixture of normal distributions, given the logarithms of their weights."""
     likely = log > log.max() - NEGLIGIBLE
     log, middle, scale = log[likely], middle[likely], scale[likely]
     weight = np.exp(log - log.max())
@@ -64,7 +87,7 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
 
     def at_probability(probability: float) -> float:
         low, high = float((middle - 9 * scale).min()), float((middle + 9 * scale).max())
-        for _ in range(60):
+        for _ in range(40):
             half = (low + high) / 2
             below = float((weight * normal_below((half - middle) / scale)).sum())
             low, high = (half, high) if below < probability else (low, half)
@@ -76,6 +99,8 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
 
 def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Floats, Floats, Floats]:
     """Return each combination's restricted log likelihood, and the difference it gives with its deviation.
+
+    Of one side alone it is the mean that it gives.
 
     An offset of the run adds the same variance to all pairs of its cells, so that its inverse follows from that of the
     drift (Sherman and Morrison 1950).
@@ -101,11 +126,12 @@ def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Float
     freedom = cells - len(sides)
     total = np.maximum(total, freedom * BIN_VARIANCE)
     log = log - freedom / 2 * np.log(total)
-    scale = np.sqrt(total / freedom * (variances[0] + variances[1]))
-    return log.ravel(), (means[1] - means[0]).ravel(), scale.ravel()
+    difference = means[-1] - means[0] if len(means) > 1 else means[0]
+    scale = np.sqrt(total / freedom * np.sum(variances, axis=0))
+    return log.ravel(), difference.ravel(), scale.ravel()
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def _inverses(cells: int) -> tuple[Floats, Floats, Floats]:
     """Return for each drift the inverse of a run's covariance, in units of a cell's scatter, log determinant, sum."""
     apart = np.abs(np.subtract.outer(np.arange(cells), np.arange(cells)))

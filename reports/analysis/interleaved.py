@@ -14,9 +14,9 @@ from loadtest.recording.arrays import integers
 from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES
 from reports.analysis.analysis import Analysis
 from reports.analysis.comparability import differences
-from reports.analysis.comparison import RunWindow, Scope, Side, Verdict, scopes, value_ms, verdict_of
+from reports.analysis.comparison import RunWindow, Scope, Side, compared_line, scopes, value_ms
 from reports.analysis.paired import CELLS, QUANTILES, Estimate, SideCounts, estimates
-from reports.data import formats, rules
+from reports.data import formats
 from reports.data.histogram import BINS, Floats
 from reports.data.series import outcome_codes, seconds_of
 from reports.data.window import Window
@@ -149,53 +149,12 @@ def _line(scope: Scope, one: Estimate, window: Window, width_s: int, *, always_v
             middle = math.log(values[1]) - math.log(values[0])  # type: ignore[arg-type] # neither is None
     else:
         line |= {"a_ms": _finite(one.a / 1000), "b_ms": _finite(one.b / 1000)}
-    is_ratio = one.statistic != "error rate"
-    change = _finite(math.expm1(middle) if is_ratio and math.isfinite(middle) else middle)
-    if one.lacking or change is None or not math.isfinite(one.deviation):
-        return ComparedLine(
-            **line,
-            difference_ratio=change,
-            low_ratio=None,
-            high_ratio=None,
-            verdict=Verdict.INCONCLUSIVE.value,
-            why=one.lacking or "no difference can be established",
-        )
-    low, high = (end - one.difference + middle for end in one.interval(window.length_s, always_valid=always_valid))
-    if is_ratio:
-        low, high = math.expm1(low), math.expm1(high)
-    verdict = _verdict(one.statistic, low, high)
-    return ComparedLine(
-        **line,
-        difference_ratio=change,
-        low_ratio=low,
-        high_ratio=high,
-        verdict=verdict,
-        needed_s=_needed_s(one, middle, (high - low) / 2, window.length_s) if verdict == "inconclusive" else None,
-    )
-
-
-def _verdict(statistic: str, low: float, high: float) -> str:
-    """Return the verdict in the words of the statistic."""
-    if statistic == "error rate":
-        if low > rules.ERROR_MARGIN:
-            return "more failures"
-        if high < -rules.ERROR_MARGIN:
-            return "fewer failures"
-        return "equivalent" if low > -rules.ERROR_MARGIN and high < rules.ERROR_MARGIN else "inconclusive"
-    found = verdict_of(low, high)
-    if statistic == "throughput":
-        return {"slower": "more answers", "faster": "fewer answers"}.get(found.value, found.value)
-    return found.value
-
-
-def _needed_s(one: Estimate, middle: float, half: float, length_s: int) -> float | None:
-    """Return how long the run would have to be to decide, were the difference what it seems; see comparison.py."""
-    margin = rules.ERROR_MARGIN if one.statistic == "error rate" else math.log1p(rules.MARGIN)
-    gap = abs(abs(middle) - margin)
-    if gap < rules.GAP_AT_LEAST * (margin / math.log1p(rules.MARGIN)):
-        return None
-    needed = length_s * (half / gap) ** 2
-    return round(needed) if needed <= 86_400 else None
+    if one.lacking or not (math.isfinite(middle) and math.isfinite(one.deviation)):
+        why = one.lacking or "no difference can be established"
+        return compared_line(line, _finite(middle), why)
+    low, high = one.interval(window.length_s, always_valid=always_valid)
+    moved = middle - one.difference
+    return compared_line(line, middle, (low + moved, high + moved), length_s=window.length_s)
 
 
 def _finite(value: float) -> float | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from reports.analysis.confidence import Multiplier, block_length, block_weights, multiplier
+from reports.analysis import drift
+from reports.analysis.confidence import Multiplier, Weights, block_length, block_weights, multiplier
 from reports.data import rules
 from reports.data.histogram import BIN_VARIANCE, BINS, MIDDLE_US, Floats, above_quantile, lower_us
 
@@ -90,7 +91,8 @@ def estimates(
     """Yield the differences between two sides, each with its deviation.
 
     Whole stretches of time are resampled, the same of both sides (a moving-block bootstrap of pairs): what drifts
-    moves both and cancels. How long a stretch is comes from how long the cells' differences stay correlated.
+    moves both and cancels. How long a stretch is comes from how long the cells' differences stay correlated. What one
+    side drifts by itself for longer is weighed where it shows best, at p50, and widens every interval of latency.
 
     Args:
         a: the side that is measured against.
@@ -110,27 +112,64 @@ def estimates(
     weights = block_weights(cells, length)
     blocks = cells / length
     scatter = sum(cells / max(1.0, float(total.sum())) for total in totals)
-    drawn = [weights @ row for row in latency]
+    below = [np.cumsum(row, axis=1) for row in latency]  # drawn as sums over bins: a quantile needs no other
+    once = np.ones((1, cells), np.float32)
+    whole, drawn = ([by @ row for row in below] for by in (once, weights))
+    beyond = _own_drift(influences["p50"], weights, [_log_quantile(item, columns.start, 0.5) for item in drawn], blocks)
     for name in statistics:
         if name in QUANTILES:
             p = QUANTILES[name]
-            own, many = ([_log_quantile(item, columns.start, p) for item in each] for each in (totals, drawn))
-            lacking = _lacking(totals, p, length_s, blocks)
-            yield _ratio(name, own, many, blocks, lacking, _few_moments(influences[name], name, p * (1 - p) * scatter))
+            own, many = ([_log_quantile(item, columns.start, p) for item in each] for each in (whole, drawn))
+            few = _few_moments(influences[name], name, p * (1 - p) * scatter)
+            yield _ratio(name, own, many, blocks, _lacking(totals, p, length_s, blocks), few, beyond)
         elif name == "mean":
-            own, many = ([_log_mean(item, columns.start) for item in each] for each in (totals, drawn))
-            lacking = _lacking(totals, 0.5, length_s, blocks)
-            yield _ratio(name, own, many, blocks, lacking, _few_moments(influences[name], name, BIN_VARIANCE * scatter))
+            own, many = ([_log_mean(by, row, columns.start) for row in latency] for by in (once, weights))
+            few = _few_moments(influences[name], name, BIN_VARIANCE * scatter)
+            yield _ratio(name, own, many, blocks, _lacking(totals, 0.5, length_s, blocks), few, beyond)
         elif name == "throughput":
             with np.errstate(divide="ignore"):
-                own, many = ([np.log(item.sum(axis=1)) for item in each] for each in (totals, drawn))
+                own, many = ([np.log(item[:, -1]) for item in each] for each in (whole, drawn))
             yield _ratio(name, own, many, blocks, _lacking(totals, 0.5, length_s, blocks))
         elif a.sent is not None and b.sent is not None and a.failed is not None and b.failed is not None:
             yield _errors((a.sent, a.failed), (b.sent, b.failed), weights, blocks, length_s)
 
 
-def _ratio(name: str, own: list[Floats], many: list[Floats], blocks: float, lacking: str, few: str = "") -> Estimate:
-    """Return the estimate; `few` is the reason not to decide where the difference may come from a few moments alone."""
+def _own_drift(influence: Floats | None, weights: Weights, drawn: list[Floats], blocks: float) -> float:
+    """Return the deviation of the logarithm of p50's difference that resampling does not show: one side's slow drift.
+
+    Args:
+        influence: how each cell moves the difference of p50.
+        weights: how often each resample drew each cell.
+        drawn: each side's p50 in each resample, as logarithms; with the influences they give the density there.
+        blocks: independent stretches of time that were drawn.
+    """
+    if influence is None or blocks < BLOCKS_AT_LEAST:
+        return 0.0
+    shares, differences = weights @ influence / len(influence), drawn[1] - drawn[0]
+    spread = float(shares.std())
+    if not spread or not np.isfinite(differences).all():
+        return 0.0
+    width = -(-len(influence) // drift.CELLS)
+    cells = influence[: len(influence) // width * width].reshape(-1, width).mean(axis=1)
+    once = multiplier(1.0, blocks, confidence=rules.CONFIDENCE).once
+    half = drift.half_width(cells, confidence=rules.CONFIDENCE) / once
+    return float(differences.std()) / spread * math.sqrt(max(0.0, half**2 - _widened(spread, blocks) ** 2))
+
+
+def _ratio(
+    name: str, own: list[Floats], many: list[Floats], blocks: float, lacking: str, few: str = "", beyond: float = 0.0
+) -> Estimate:
+    """Return the estimate.
+
+    Args:
+        name: of the statistic.
+        own: each side's logarithm.
+        many: each side's logarithms by resample.
+        blocks: independent stretches of time.
+        lacking: why there is no interval.
+        few: why not to decide where the difference may come from a few moments alone.
+        beyond: deviation that the resamples do not show.
+    """
     a, b = (float(each[0]) for each in own)
     with np.errstate(invalid="ignore"):
         spread = many[1] - many[0]
@@ -140,7 +179,7 @@ def _ratio(name: str, own: list[Floats], many: list[Floats], blocks: float, lack
         lacking = "no request succeeded"
     elif not lacking and abs(b - a) < BEYOND_MOMENTS * deviation:
         lacking = few
-    return Estimate(name, math.exp(a), math.exp(b), b - a, deviation, blocks, lacking)
+    return Estimate(name, math.exp(a), math.exp(b), b - a, math.hypot(deviation, beyond), blocks, lacking)
 
 
 def _widened(deviation: float, blocks: float) -> float:
@@ -224,22 +263,28 @@ def _few_moments(influence: Floats | None, name: str, variance: float) -> str:
 _LOG_EDGES = np.log(np.maximum(lower_us(np.arange(BINS + 1)), 0.5))
 
 
-def _log_quantile(counts: npt.NDArray[np.float32], first_bin: int, p: float) -> Floats:
-    """Return the log of a quantile of each row, interpolated within its bin; NaN in rows without requests."""
-    below = np.cumsum(counts, axis=1, dtype=np.float64)
-    wanted = p * below[:, -1:]
-    at = np.minimum((below < wanted).sum(axis=1), counts.shape[1] - 1)
-    rows = np.arange(len(counts))
-    inside = counts[rows, at].astype(np.float64)
-    share = 1 - (below[rows, at] - wanted[:, 0]) / np.maximum(inside, 1e-9)
+def _log_quantile(below: npt.NDArray[np.float32], first_bin: int, p: float) -> Floats:
+    """Return the log of a quantile of each row, interpolated within its bin; NaN in rows without requests.
+
+    Args:
+        below: how many requests are in each bin or a lower one.
+        first_bin: the number of the first bin.
+        p: 0…1.
+    """
+    wanted = p * below[:, -1].astype(np.float64)
+    at = np.minimum((below < wanted[:, None]).sum(axis=1), below.shape[1] - 1)
+    rows = np.arange(len(below))
+    before = np.where(at > 0, below[rows, np.maximum(at - 1, 0)], 0.0)
+    share = (wanted - before) / np.maximum(below[rows, at] - before, 1e-9)
     low, high = _LOG_EDGES[first_bin + at], _LOG_EDGES[first_bin + at + 1]
     return np.where(below[:, -1] > 0, low + np.clip(share, 0, 1) * (high - low), np.nan)
 
 
-def _log_mean(counts: npt.NDArray[np.float32], first_bin: int) -> Floats:
-    middle = MIDDLE_US[first_bin : first_bin + counts.shape[1]]
+def _log_mean(weights: Weights, counts: npt.NDArray[np.float32], first_bin: int) -> Floats:
+    """Return the log of the mean of each resample."""
+    sums, numbers = counts @ MIDDLE_US[first_bin : first_bin + counts.shape[1]], counts.sum(axis=1, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log((counts @ middle) / counts.sum(axis=1)), dtype=np.float64)
+        return np.asarray(np.log((weights @ sums) / (weights @ numbers)), dtype=np.float64)
 
 
 @dataclass(slots=True)

@@ -65,6 +65,25 @@ def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
     assert held >= 51
 
 
+def test_intervals_hold_the_truth_where_each_side_drifts_by_itself() -> None:
+    """2 % over 120 s on each side, in 24 runs of 10 min: 22.8 expected at 95 %; resampling alone holds it in 13."""
+    held = {"p50": 0, "p95": 0, "mean": 0}
+    for seed in range(24):
+        rng, counts = np.random.default_rng(seed), GrowingCounts()
+        for at in (0, 1):
+            steps = rng.normal(0, 0.02 * math.sqrt(1 - math.exp(-2 / 120)), 600)
+            level = np.empty(600)
+            level[0] = rng.normal(0, 0.02)
+            for second in range(1, 600):
+                level[second] = math.exp(-1 / 120) * level[second - 1] + steps[second]
+            start_s, latency_us = side(rng, level)
+            counts.add(at, start_s.astype(np.int64), bin_of(latency_us))
+        for found in estimates(*counts.window(0, 600), length_s=600, statistics=tuple(held)):
+            low, high = found.interval(600, always_valid=False)
+            held[found.statistic] += low <= 0 <= high
+    assert min(held.values()) >= 20, held
+
+
 def test_no_failure_on_either_side_is_still_an_interval_and_a_difference_in_failures_is_called() -> None:
     a, b = both(1, 60, 1.0).window(0, 60)
     sent = np.full(60, 40.0)
