@@ -9,7 +9,7 @@ import numpy as np
 
 from reports.data import rules
 from reports.data.distributions import rank_intervals
-from reports.data.histogram import Bools, Floats, Ints
+from reports.data.histogram import ROWS_AT_ONCE, Bools, Floats, Ints
 from reports.data.load import Load
 from reports.data.series import Grid, Series
 from reports.model import Baseline
@@ -142,8 +142,12 @@ def _long(series: Series, windows: Windows) -> _Long:
     if rows < 1:
         return _Long(np.empty(0), np.empty(0))
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
-    summed = np.cumsum(np.vstack([np.zeros_like(narrow.counts[:1]), narrow.counts]), axis=0)
-    level, low, _ = interval(Grid(summed[rules.LONG_WINDOWS :] - summed[: -rules.LONG_WINDOWS], narrow.first_bin))
+    level, low = np.empty(rows), np.empty(rows)
+    for first in range(0, rows, ROWS_AT_ONCE):  # a day's are 200 MB
+        part = narrow.counts[first : first + ROWS_AT_ONCE + rules.LONG_WINDOWS - 1]
+        summed = np.cumsum(np.vstack([np.zeros_like(part[:1]), part]), axis=0)
+        sums = Grid(summed[rules.LONG_WINDOWS :] - summed[: -rules.LONG_WINDOWS], narrow.first_bin)
+        level[first : first + ROWS_AT_ONCE], low[first : first + ROWS_AT_ONCE], _ = interval(sums)
     return _Long(np.log(np.maximum(level, 1.0)), np.log(np.maximum(low, 1.0)))
 
 
