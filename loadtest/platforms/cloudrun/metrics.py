@@ -25,8 +25,11 @@ EITHER_SIDE = timedelta(minutes=5)
 SAMPLED_WITHIN = timedelta(minutes=1)
 """A sample of the run ends at most this long after it; later samples are not of the run."""
 
-MAX_WAIT_S = 360.0
+MAX_WAIT = timedelta(minutes=6)
 """After the run's end. The documentation says 60 s of sampling + 120 s; people report 3 to 5 minutes."""
+
+MIN_WAIT = timedelta(seconds=15)
+"""Where points come at once, as from the local Cloud Run: its machine may be busy."""
 
 ASK_EVERY_S = 5.0
 
@@ -70,10 +73,10 @@ def fetch(
     """Return every series of `core.cloud_metrics` for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
 
     Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
-    billed reaches `served_until`; at most until MAX_WAIT_S after `end`. Then it returns the points so far, which may
-    end earlier. Points after `end` may arrive later. Metrics that this project has never had (a beta one, a
-    service that never started) are left out of the table. Values are as Cloud Monitoring has them: unaligned,
-    unreduced, one row per point.
+    billed reaches `served_until`. What a service that has ended would have counted never comes: it waits at most for
+    twice the time that the metrics' descriptors give from one sample until the next can be read (6 minutes with
+    Google's). Then it returns the points so far, which may end earlier. Metrics that this project has never had (a beta
+    one, a service that never started) are left out. Values are as Cloud Monitoring has them: one row per point.
 
     Args:
         target: its project, region and service name the series.
@@ -96,8 +99,10 @@ def fetch(
     known = query.known()
     wanted = {cloud_metrics.INSTANCE_COUNT: end}
     if served_until is not None:  # each metric is ingested by itself: the last minute's bill may come after its gauge
-        wanted |= dict.fromkeys(known & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
-    _wait(query, start, wanted, limit=end + timedelta(seconds=MAX_WAIT_S), on_progress=on_progress, clock=clock)
+        wanted |= dict.fromkeys(known.keys() & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
+    late = max((known[metric] for metric in wanted if metric in known), default=MAX_WAIT)
+    limit = end + min(max(2 * late, MIN_WAIT), MAX_WAIT)
+    _wait(query, start, wanted, limit=limit, on_progress=on_progress, clock=clock)
     until = min(end + EITHER_SIDE, clock.now())
     points: list[Point] = []
     for metric in cloud_metrics.ALL:
@@ -123,7 +128,7 @@ def known_metrics(clients: Clients, target: TargetRecord, *, retry_policy: Retry
         UsageError: the target names no service, project or region.
         CloudError: Google refused or did not answer.
     """
-    return _Query(clients, target, retry_policy or RetryPolicy()).known()
+    return set(_Query(clients, target, retry_policy or RetryPolicy()).known())
 
 
 def _wait(
@@ -177,8 +182,10 @@ class _Query:
             look="gcloud projects list",
         )
 
-    def known(self) -> set[str]:
-        """Return which of Cloud Run's metrics this project has.
+    def known(self) -> dict[str, timedelta]:
+        """Return which of Cloud Run's metrics this project has, and how long a sample takes until it can be read.
+
+        Of a metric whose descriptor does not say it, MAX_WAIT.
 
         Raises:
             CloudError: Google refused or did not answer, or there is no such project.
@@ -193,7 +200,13 @@ class _Query:
             descriptors = self._pages(self._api.list_metric_descriptors, request, "metric_descriptors")
         except NotFound as error:
             raise explained(error, purpose=self._purpose, retry_policy=self._patience) from error
-        return {descriptor.type for descriptor in descriptors}
+        found = {}
+        for descriptor in descriptors:
+            every, late = (
+                part.ToTimedelta() for part in (descriptor.metadata.sample_period, descriptor.metadata.ingest_delay)
+            )
+            found[descriptor.type] = every + late if every else MAX_WAIT
+        return found
 
     def series(self, metric: str, start: datetime, end: datetime) -> list[Any]:
         """Return the series of one metric, all pages, in pieces as they came; none when there is no such series.

@@ -12,8 +12,8 @@ from google.cloud.monitoring_v3.types import metric as metric_types
 
 from loadtest.core.cloud_metrics import BILLABLE_TIME
 from loadtest.core.errors import CloudError, UsageError
-from loadtest.emulator.model import Distribution, Labels, Point, Series, ServiceKey
-from loadtest.platforms.cloudrun.metrics import MAX_WAIT_S, Clock, Ingestion, fetch
+from loadtest.emulator.model import Distribution, Labels, Point, Sampling, Series, ServiceKey
+from loadtest.platforms.cloudrun.metrics import MAX_WAIT, Clock, Ingestion, fetch
 from loadtest.platforms.cloudrun.series import points_of, table_of
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import TargetRecord
@@ -28,6 +28,9 @@ INSTANCES = "run.googleapis.com/container/instance_count"
 COUNT = "run.googleapis.com/request_count"
 LATENCIES = "run.googleapis.com/request_latencies"
 ACTIVE: Labels = (("state", "active"),)
+
+
+GOOGLES = Sampling(60, 120)
 
 
 class Times:
@@ -103,7 +106,7 @@ def test_every_page_is_fetched() -> None:
 
 
 def test_it_waits_until_the_series_cover_the_runs_end() -> None:
-    fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END - timedelta(minutes=2))])
+    fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END - timedelta(minutes=2))], sampling=GOOGLES)
     seen: list[Ingestion] = []
 
     def arrive(now: datetime) -> None:
@@ -116,7 +119,7 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
     assert table.num_rows == 4
     assert END + timedelta(seconds=150) <= times.now < END + timedelta(seconds=160)
     assert seen[0].covered_until == END - timedelta(minutes=2)
-    assert (seen[0].wanted_until, seen[0].limit_s) == (END, MAX_WAIT_S)
+    assert (seen[0].wanted_until, seen[0].limit_s) == (END, MAX_WAIT.total_seconds())
 
 
 def test_it_waits_for_the_last_minutes_bill_too() -> None:
@@ -146,13 +149,20 @@ def test_a_quiet_end_is_not_waited_for() -> None:
     assert times.now == END
 
 
-def test_it_gives_up_waiting_after_six_minutes_and_keeps_what_there_is() -> None:
+@pytest.mark.parametrize(
+    ("sampling", "after_s"),
+    [(GOOGLES, 360), (Sampling(10, 0), 20), (Sampling(1, 0), 15), (Sampling(0, 0), 360), (Sampling(600, 0), 360)],
+)
+def test_it_gives_up_waiting_for_what_should_have_come_and_keeps_what_there_is(
+    sampling: Sampling, after_s: float
+) -> None:
+    """How late points are is in the metrics' descriptors; a service that has died sends none."""
     times = Times(END)
     recorded = [gauge(END - timedelta(minutes=1))]
-    with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded)) as endpoint:
+    with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded, sampling=sampling)) as endpoint:
         table = fetch(TARGET, T0, END, endpoint=endpoint, clock=times.clock())
     assert table.num_rows == 3
-    assert (times.now - END).total_seconds() == pytest.approx(MAX_WAIT_S, abs=1)
+    assert (times.now - END).total_seconds() == pytest.approx(after_s, abs=1)
 
 
 def test_a_run_that_is_long_over_is_not_waited_for() -> None:
