@@ -177,8 +177,12 @@ class EmulatorHandle:
         try:
             self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its children die with it; the next emulator removes its cgroups
+            self._process.kill()  # its children die with it
             self._process.wait()
+        if self._process.returncode < 0:  # it was killed and could not clean up
+            from .leftovers import sweep
+
+            sweep()
 
     def __enter__(self) -> EmulatorHandle:
         return self
