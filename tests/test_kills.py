@@ -31,7 +31,8 @@ SEED = int(os.environ.get("LT_KILLS_SEED", "20261126"))
 WITHIN_S = 200.0
 """For a run of 3 s that is interrupted, or one of whose processes is killed, on a busy machine."""
 
-GONE_WITHIN_S = 30.0
+GONE_WITHIN_S = 45.0
+"""A master or worker whose parent is gone ends itself after 30 s at the latest (loadtest/recorder/parent.py)."""
 
 BEFORE_PYTHON_S = 1.0
 """How long the interpreter itself may take to start: until then a signal does what the system does."""
