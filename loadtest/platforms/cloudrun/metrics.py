@@ -75,6 +75,8 @@ def fetch(
     Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
     billed reaches `served_until`. What a service that has ended would have counted never comes: it waits at most for
     twice the time that the metrics' descriptors give from one sample until the next can be read (6 minutes with
+    billed reaches `served_until`. What a service that has ended would have counted never comes: it waits at most for
+    twice the time that the metrics' descriptors give from one sample until the next can be read (6 minutes with
     Google's). Then it returns the points so far, which may end earlier. Metrics that this project has never had (a beta
     one, a service that never started) are left out. Values are as Cloud Monitoring has them: one row per point.
 
@@ -102,7 +104,7 @@ def fetch(
         wanted |= dict.fromkeys(known.keys() & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
     late = max((known[metric] for metric in wanted if metric in known), default=MAX_WAIT)
     limit = end + min(max(2 * late, MIN_WAIT), MAX_WAIT)
-    _wait(query, start, wanted, limit=limit, on_progress=on_progress, clock=clock)
+    _wait(query, start, wanted, limit, on_progress, clock)
     until = min(end + EITHER_SIDE, clock.now())
     points: list[Point] = []
     for metric in cloud_metrics.ALL:
@@ -135,7 +137,6 @@ def _wait(
     query: _Query,
     start: datetime,
     wanted: dict[str, datetime],
-    *,
     limit: datetime,
     on_progress: Callable[[Ingestion], None],
     clock: Clock,
