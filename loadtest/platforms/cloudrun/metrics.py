@@ -75,8 +75,6 @@ def fetch(
     Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
     billed reaches `served_until`. What a service that has ended would have counted never comes: it waits at most for
     twice the time that the metrics' descriptors give from one sample until the next can be read (6 minutes with
-    billed reaches `served_until`. What a service that has ended would have counted never comes: it waits at most for
-    twice the time that the metrics' descriptors give from one sample until the next can be read (6 minutes with
     Google's). Then it returns the points so far, which may end earlier. Metrics that this project has never had (a beta
     one, a service that never started) are left out. Values are as Cloud Monitoring has them: one row per point.
 
