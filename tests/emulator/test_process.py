@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -33,32 +35,38 @@ def get(url: str) -> str:
         return text
 
 
-BEFORE: set[str] = set()
-"""What killed tests have left on this machine before."""
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of this test's own for its emulators: others may run and be killed on this machine meanwhile."""
+    path = Path(tempfile.mkdtemp(prefix="e-", dir="/tmp"))  # short: where sockets would not fit the emulator takes /tmp
+    monkeypatch.setenv("TMPDIR", str(path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    MARKS.clear()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def before() -> None:
-    BEFORE.update(leftovers([]))
+MARKS: set[str] = set()
+"""Of the emulators of the running test that were seen: their cgroups bear them."""
+
+
+def mine() -> list[folders.EmulatorFolder]:
+    """Return the folders of this test's emulators."""
+    found = [folder for folder in folders.emulator_folders() if folder.path.parent == Path(os.environ["TMPDIR"])]
+    MARKS.update(folder.mark for folder in found if folder.mark)
+    return found
 
 
 def leftovers(pids: list[int]) -> list[str]:
-    """Return what is still there of these processes, and of cgroups and folders without a living owner."""
+    """Return what is still there of these processes, and of this test's cgroups and folders without a living owner."""
     found = [f"process {pid}" for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
-    places = {
-        place for _, bases in cgroups.candidates(Path("/sys/fs/cgroup")) for tries in bases.values() for place in tries
-    }
-    slices = [
-        group
-        for place in places
-        for group in place.glob(folders.PREFIX + "*")
-        if group.name.removeprefix(folders.PREFIX) not in {folder.mark for folder in folders.emulator_folders()}
-    ]
-    left = [*(str(folder.path) for folder in folders.dead_folders()), *map(str, slices)]
-    return [*found, *(path for path in left if path not in BEFORE)]
+    alive = {folder.mark for folder in mine() if folder.owner and folder.owner.may_live}
+    slices = [path for mark in MARKS - alive for path in cgroups.CGROUP_ROOT.glob(f"**/*{mark}")]
+    return [*found, *(str(folder.path) for folder in mine() if folder.mark not in alive), *map(str, slices)]
 
 
 def family(pid: int) -> list[int]:
+    mine()
     return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
