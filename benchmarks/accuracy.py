@@ -82,7 +82,7 @@ def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.
 
 @dataclass(frozen=True)
 class Pace:
-    """What one round of one kind of user found; times in ms, over those of the server itself where it says them."""
+    """The result of a round of one kind of user; times in ms, `over` the server's own times where it reports them."""
 
     per_s: float
     p50_ms: float

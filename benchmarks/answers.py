@@ -8,7 +8,7 @@
 * clean: the bundled service, asked by 20 users without a pause, in runs of a minute, until so many answers were
   compared.
 
-Without an option all three are done. The load average stands in the result: the runs need the machine's two cores.
+Without an option, all three are measured. The load average stands in the result: the runs need the machine's two cores.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def run(folder: Path, scenario: str, *options: str) -> dict[str, Any]:
 
 
 def race(duration: str) -> str:
-    """Return what a run against the racy service found."""
+    """Run against the racy service and return the result."""
     with tempfile.TemporaryDirectory() as folder, racy_service() as url:
         options = ("--users", "300", "--spawn-rate", "300", "--duration", duration, "--workers", "1")
         found = run(Path(folder), RACE, "--target", url, *options)

@@ -1,4 +1,5 @@
-"""Count what comparisons of simulated runs call, and how often their intervals hold the truth, by how long drift lasts.
+"""Compare simulated runs under drift of different lengths: count the verdicts, and how often intervals contain the
+truth.
 
     python -m benchmarks.comparisons [--pairs N] [--write]
 

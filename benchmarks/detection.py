@@ -42,7 +42,7 @@ CONDITIONS: dict[str, Seen] = {
 
 @dataclass
 class Score:
-    """What was found under one condition. The fast are runs of at least 5 requests/s."""
+    """The findings under one condition. The fast are runs of at least 5 requests/s."""
 
     hours: float = 0.0
     spikes: int = 0
@@ -133,13 +133,14 @@ def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], see
 
 
 def _nearest(spike: Spike, happenings: Sequence[Happening]) -> Happening | None:
-    """Return the event that a spike belongs to: of those it meets the one whose begin is nearest to its onset."""
+    """Return the event that a spike belongs to: the overlapping event whose begin is nearest to its onset."""
     met = [event for event in happenings if _meets(spike.onset_s, spike.end_s, event)]
     return min(met, key=lambda event: abs(event.at_s - spike.onset_s), default=None)
 
 
 def _as_event(spike: Spike) -> Happening:
-    """Return a spike as an event: a queue that a run makes by itself, after a scale-in for one, is no invention."""
+    """Return a spike as an event. A queue that a run causes by itself, for example after a scale-in, is not a false
+    alarm."""
     return Happening(spike.onset_s, spike.end_s, frozenset())
 
 

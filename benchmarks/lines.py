@@ -1,4 +1,4 @@
-"""Count the lines of the repository by folder: what is code, what explains it, and what is generated or data.
+"""Count the lines of the repository by folder: code, explanations, pages, and generated files and data.
 
 `make lines` prints the table. A line of code is a line of Python, JavaScript, CSS or a template that is neither blank,
 a comment nor part of a docstring.

@@ -32,12 +32,12 @@ from reports.summary.build import build_report
 
 ROOT = Path(__file__).parent.parent
 SETTLED_S = 5.0
-"""After the load began: from then on the CPU counts."""
+"""Time after the begin of the load from which the CPU is counted."""
 
 
 @dataclass
 class Watched:
-    """What was seen of one run: CPU by moment, and when the page told of how many requests."""
+    """The observations of one run: CPU over time, and when the page showed how many requests."""
 
     cpu: list[tuple[float, float]] = field(default_factory=list)
     told: list[tuple[float, int]] = field(default_factory=list)

@@ -63,7 +63,7 @@ def recorded(url: str, runs: Path, duration_s: float) -> dict[str, list[tuple[fl
 
 
 def role(process: psutil.Process) -> str | None:
-    """Return what the process is in the run; None when it has ended or is none of the run's own."""
+    """Return the process's part in the run; None if it has ended or does not belong to the run."""
     try:
         words = process.cmdline()
     except psutil.Error:

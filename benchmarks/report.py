@@ -42,11 +42,11 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class Kind:
-    """What a run's rows are like.
+    """The properties of a run's rows.
 
     Attributes:
         title: in the table.
-        rate_per_s: of its requests.
+        rate_per_s: the rate of its requests.
         names, instances: distinct ones, evenly spread.
         texts: distinct error messages; 0: one, of the few requests that fail.
         ids: whether names and texts differ in ids only, so that a template holds them.
@@ -73,7 +73,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What one report took."""
+    """The time and memory of one report."""
 
     kind: Kind
     rows: int

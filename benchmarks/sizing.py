@@ -33,11 +33,12 @@ BEGIN, END = "<!-- sizing: made by `python -m benchmarks.sizing` -->", "<!-- end
 
 RATES_PER_S = (300, 3_000, 30_000, 100_000, 300_000, 1_000_000)
 WORKER_CORE_RATIO = 0.6
-"""Of a core: beyond it a worker's own queueing shows in what it measures; from 0.9 on it counts as saturated."""
+"""Share of its core that a worker may use: above it, its own queueing affects what it measures; from 0.9 on it counts
+as saturated."""
 MASTER_CORE_RATIO = 0.7
-"""Of the one core a master has: it is one process."""
+"""Share of its core that a master may use; it is a single process."""
 LINK_GBIT_S = 10.0
-"""Of the machine that the master runs on."""
+"""Bandwidth of the master's machine."""
 HTTP_HEAD_BYTES = 160 + 260
 """Request and answer heads of the bundled service, with its instance and timing headers."""
 ANSWER_BYTES = 43
@@ -49,7 +50,7 @@ ASSUMED_REQUEST_US = 15.4
 
 @dataclass(frozen=True)
 class Costs:
-    """What one request, row or report costs; see the module's first lines for where each comes from."""
+    """The cost of a request, a row and a report; the module's docstring says where each number comes from."""
 
     request_us: float
     report_us: float
@@ -72,7 +73,7 @@ class Size:
     parquet_bytes_per_hour: float
 
     def bottleneck(self) -> str:
-        """Return what gives first at this rate."""
+        """Return the first bottleneck at this rate."""
         if self.master_core_ratio > MASTER_CORE_RATIO:
             shards = math.ceil(self.master_core_ratio / MASTER_CORE_RATIO)
             return f"the master's one core: {shards} runs side by side, each with its own master"
@@ -86,7 +87,7 @@ class Size:
 
 
 def size(rate_per_s: int, costs: Costs) -> Size:
-    """Return what a rate needs."""
+    """Return the resources that a rate needs."""
     workers = max(1, math.ceil(rate_per_s * costs.request_us / 1e6 / WORKER_CORE_RATIO))
     request_bytes = len(json.dumps(EXAMPLES[0])) + HTTP_HEAD_BYTES + ANSWER_BYTES
     return Size(

@@ -46,7 +46,7 @@ class Variant:
     """One run of ours.
 
     Attributes:
-        host: as the target names it; None: nginx's own address.
+        host: the host in the target's URL; None for nginx's own address.
         wrap: words before the command.
     """
 
@@ -87,12 +87,12 @@ PEERS_OF_OURS = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a generator from outside, over the seconds after the last user came.
+    """The observations of a generator from outside, over the seconds after its last user started.
 
     Attributes:
         sent_ratio: nginx's count ÷ planned.
         worst_ratio: how far the worst second was from the plan.
-        cores, memory_mb: of the generator's processes.
+        cores, memory_mb: CPU and memory of the generator's processes.
     """
 
     sent_ratio: float

@@ -24,7 +24,7 @@ def decide(
     is not complete is otherwise undecided, whatever its objectives say about the recorded part.
 
     Args:
-        objectives: of the run, judged, the implied one among them.
+        objectives: the run's judged objectives, including the implied one.
         outcome: `complete`, `degraded`, `interrupted` or `running`.
         reasons: why it is not complete.
         generator_ratio: share of its requests that the load generator itself could not send.
@@ -77,7 +77,7 @@ def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunV
 def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
     """Return the verdict of a report: of its runs together, and of the margins that a comparison was judged by.
 
-    Runs that are only a baseline count by the comparison alone: what they missed is known already.
+    Runs that are only a baseline count only in the comparison; their own missed objectives are known already.
     """
     judged = [run for run in report.runs if run.name not in report.baseline]
     found = [

@@ -42,7 +42,7 @@ def create_instance(model: Model, *, access_log: AccessLog | None = None) -> Ins
 
 
 def _answers(model: Model, counts: Counts) -> dict[str, Answer]:
-    """Return what answers a POST to each path that predicts."""
+    """Return the functions that answer a POST, by path."""
     together = Together(model)
 
     async def answer_one(body: bytes) -> Response:
@@ -66,7 +66,7 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
         description="How likely a loan guaranteed by the US Small Business Administration is not to be paid back.",
         version="1",
         max_body_size=_MAX_BODY_BYTES,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked of the environment at every request
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # read from the environment at every request
     )
     app.add_exception_handler(RequestValidationError, _refuse)
 
@@ -82,7 +82,7 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
 
     @app.get("/stats")
     async def stats() -> Counts:
-        """Return what the service itself counted since it started; this path and `/healthz` are not counted."""
+        """Return the service's own counts since its start; this path and `/healthz` are not counted."""
         return counts
 
     # The signatures below are what the OpenAPI page is made of; the answers come straight from the body's bytes.

@@ -21,7 +21,7 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
     Args:
         csv: The file as Kaggle has it (`mirbektoktogaraev/should-this-loan-be-approved-or-denied`, CC BY-SA 4.0).
         zip_codes: GeoNames' `US.txt` (https://download.geonames.org/export/zip/, CC BY 4.0): where each ZIP code lies.
-            Without it, or for a ZIP code it does not know, a loan gets the middle of its state.
+            Without it, or for an unknown ZIP code, a loan gets the middle of its state.
 
     Loans without a state, a term, a bank or an approval year are dropped: about 0.2 % of the file.
     """

@@ -1,10 +1,10 @@
 """Generate fictitious loans: a seeded stand-in for SBAnational.csv with the same columns and plausible relations.
 
-The real data set cannot be fetched while building or testing. What follows is made up, and keeps to what is commonly
-known of such loans so that the model has something to learn: a longer term means far less default (short terms are
-mostly loans cut short); revolving credit, a new business, a small firm and a small guarantee mean more; rural, a
-franchise and a bank in the same state mean less; the years 2006 to 2009 were bad. Nothing here says anything about
-any real bank, place or trade.
+The real data set cannot be fetched while building or testing. The relations are invented, but follow common knowledge
+about such loans, so that the model has something to learn: a longer term means far less default (short terms are mostly
+loans that ended early); revolving credit, a new business, a small firm and a small guarantee mean more; rural, a
+franchise and a bank in the same state mean less; the years 2006 to 2009 were bad. Nothing here says anything about any
+real bank, place or trade.
 """
 
 from __future__ import annotations

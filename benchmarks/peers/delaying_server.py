@@ -1,8 +1,8 @@
 """Answer each request after a known delay, and say in Server-Timing how long it really took; prints its port.
 
 Run as `python delaying_server.py 1 1 1 20`: these delays in ms, in turn. A thread per connection, blocking calls: no
-event loop of its own comes between. How long a request took is from the moment at which the kernel had its last byte
-(SO_TIMESTAMPNS), which no busy thread of this process can put off, to the answer's being sent.
+event loop of its own comes between. The time of a request is from the kernel's receipt of its last byte
+(SO_TIMESTAMPNS), which a busy thread of this process cannot delay, until the answer is sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// With USERS, RAMP_S and HOLD_S, so many users ask once a second each; else 50 as fast as they are answered.
+// With USERS, RAMP_S and HOLD_S, this many users send one request a second each; otherwise 50 users send as fast as they are answered.
 import http from "k6/http";
 import { check } from "k6";
 

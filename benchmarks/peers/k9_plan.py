@@ -1,6 +1,7 @@
 """The same request from a declarative plan of k9, which runs no Python: `k9 run -e TARGET=… k9_plan.py`.
 
-With USERS, RAMP_S and HOLD_S, so many users ask once a second each; else 50 as fast as they are answered.
+With USERS, RAMP_S and HOLD_S, this many users send one request a second each; otherwise 50 users send as fast as they
+are answered.
 """
 
 import json

@@ -42,7 +42,7 @@ class Server:
     Attributes:
         plain: `http://…`.
         tls: `https://…`, with a throw-away certificate.
-        pid: of its worker, for its CPU.
+        pid: the process id of its worker, to measure its CPU.
     """
 
     plain: str
@@ -50,7 +50,7 @@ class Server:
     asked: int = 0
 
     def count(self) -> int:
-        """Return how many requests it has answered, without those that asked for the count."""
+        """Return how many requests it has answered, excluding those for the count."""
         with urllib.request.urlopen(f"{self.plain}/count") as answer:
             self.asked += 1
             return int(answer.read().split(b"\n")[2].split()[2]) - self.asked

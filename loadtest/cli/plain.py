@@ -1,4 +1,4 @@
-"""Run the verbs that need no parser, which takes longer to import than they take: lists, and pages that are made."""
+"""Run verbs without the parser, whose import takes longer than they do: lists, and pages that are up to date."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def list_recorded(
 ) -> int:
     """List the recorded runs, oldest first: when (UTC), how long, how many requests, how each ended, and its label.
 
-    A dash stands for what is not known: the requests of a run that was not sealed yet are counted by its first report.
+    A dash means "not known". The requests of a run that is not sealed yet are counted by its first report.
 
     Examples:
         python lt.py runs

@@ -12,7 +12,7 @@
         └── RunFolderError       a run folder that cannot be read or written
             └── FormatVersionError   written by another version of the format
 
-Every message says what, the value, and the way out, in a sentence that can be printed as it is. Program flow
+Every message is a printable sentence that says what is wrong, the value, and what to do. Program flow
 reads the class and `cure`, never the text. Only `lt.py` prints them, and only it turns a class into an exit code.
 """
 

@@ -43,9 +43,9 @@ _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 
 MIXED_CHARS = 16
 MIXED_RATIO = {0: 0.45, 1: 0.4}
-"""A segment this long in which this share of neighbours (by how many figures it has; 0.3 from two on) are of different
-kinds (capital, small, figure) is taken for base64: 0.62 is to be expected of random letters and figures,
-`getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` 0.25."""
+"""A segment at least this long counts as base64 if this share of its neighbouring characters are of different kinds
+(capital, small, digit); the share depends on its number of digits (0.3 from two on). Random letters and digits have
+0.62, `getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` 0.25."""
 
 
 def path_template(path: str) -> str:

@@ -142,7 +142,7 @@ def parse_head(raw_head: bytes) -> ParsedHead:
 
 
 def _is_utf8(content_type: bytes) -> bool:
-    """Return whether the type says UTF-8, or says nothing and is not `text/…` (which requests reads as ISO-8859-1)."""
+    """Return whether the type says UTF-8, or has no charset and is not `text/…`, which is ISO-8859-1 for `requests`."""
     value = content_type.lower()
     _, named, charset = value.partition(b"charset=")
     if named:

@@ -45,7 +45,7 @@ class Module:
 
     Attributes:
         constants: expression by name.
-        functions: what follows `def NAME` of a drawing function, by name.
+        functions: the source of each drawing function after `def NAME`, by name.
         imports: import lines.
     """
 

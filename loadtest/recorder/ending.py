@@ -78,7 +78,7 @@ class MasterEnding:
             self._end(where)
 
     def _quit(self) -> None:
-        """End the run as Locust's `quit` does, which waits 0.5 s for the workers' totals, and so at each of its calls.
+        """End the run like Locust's `quit`, which waits 0.5 s for the workers' totals at each call.
 
         A worker sends them before it says that it has quit; those that are gone are not waited for.
         """

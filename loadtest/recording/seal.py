@@ -128,7 +128,7 @@ def _require_spool(paths: RunPaths, run: Run) -> None:
 
 
 def rows_counted(run: Run) -> int:
-    """Return how many rows the record counts: those sealed, else those that its workers' frames brought."""
+    """Return how many rows the record counts: the sealed rows, or else the rows in the workers' frames."""
     return run.sealed.rows if run.sealed is not None else sum(worker.rows_received for worker in run.workers)
 
 

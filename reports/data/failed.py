@@ -36,7 +36,7 @@ def failures_of(
     found, said = ([], "") if folder.share < 1 else _recorded(folder, series)  # the file counts both sides
     if sum(kind.count for kind in found) != expected:
         if found and not said:
-            said = f"{folder.failures.name} counts other failures than the rows hold; they are counted from the rows."
+            said = f"{folder.failures.name} and the rows have different numbers of failures; the rows are used."
         found = _counted(folder, series) if expected else []
     merged = _by_endpoint(found, series)
     named = [kind for kind in merged if kind.name or kind.method]

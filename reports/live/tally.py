@@ -65,7 +65,7 @@ class SoFar:
 
     @property
     def strain(self) -> float:
-        """How close the value is to the limit: 1 at it, above it beyond; −1 where nothing is known."""
+        """Ratio of the value to the limit: above 1 the limit is exceeded; −1 if nothing is known."""
         if self.value is None:
             return -1.0
         over, under = (self.value, self.objective.limit) if self.objective.upper else (self.objective.limit, self.value)
@@ -97,8 +97,9 @@ class LiveTally:
     """Numbers of a run in progress, in bounded memory: about 15 MB however long it is.
 
     Args:
-        objectives: of the run; those on endpoints, phases and all requests are followed, the others wait for its end.
-        phases: from when to when each named phase goes by the plan, in s after the load began.
+        objectives: the run's objectives; those on endpoints, phases and all requests are judged live, the others at the
+            end.
+        phases: start and end of each named phase by the plan, in s after the load began.
     """
 
     def __init__(
@@ -273,7 +274,7 @@ class LiveTally:
         return Timeline(from_s=0.0, step_s=float(points.step_s), columns=listed)
 
     def _load_columns(self) -> dict[str, Floats]:
-        """Return what the workers reported, up to the last second that all workers still reporting have reported."""
+        """Return the workers' reports, up to the last second for which all reporting workers have reported."""
         newest = max(self._workers.values(), default=0)
         there = [worker for worker, last in self._workers.items() if last >= newest - RECENT_S]
         known = min((self._workers[worker] for worker in there), default=0) // self.points.step_s + 1

@@ -103,7 +103,7 @@ def _points(ratio: float) -> str:
 
 
 def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
-    """Return what a compared line comes to, and when it is open what would decide it."""
+    """Return the verdict on a compared line, and what would decide it if it is open."""
     a, b = comparison.a_name, comparison.b_name
     if line.low_ratio is None:
         return line.why or "too few data for an interval"

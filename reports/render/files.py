@@ -19,9 +19,9 @@ def write_report(folders: Sequence[Path], report: Report, *, sources: str = "") 
     A single run's `summary.json` is written with it.
 
     Args:
-        folders: of the runs.
+        folders: the runs' folders.
         report: of them.
-        sources: `run_sources` of a single run from before it was read, for the page's stamp with the verdict.
+        sources: `run_sources` of a single run, taken before the run was read, for the page's stamp.
 
     Raises:
         RunFolderError: the folder cannot be written.

@@ -44,7 +44,7 @@ FILTERS = (
 
 
 def render_html(report: Report) -> str:
-    """Return the page. Every text of a run stands in it as text, whatever it holds.
+    """Return the page. Every text of a run is escaped.
 
     Raises:
         UnusableError: no installed package carries the chart script.

@@ -47,10 +47,10 @@ class Entry:
         id: the folder's name.
         link: to its report, relative to the index; "" without one.
         day: when it began.
-        requests, error_ratio: of the whole run.
-        p95: of the steady phase, else of the whole run.
+        requests, error_ratio: numbers of the whole run.
+        p95: p95 of the steady phase, else of the whole run.
         spikes: how many.
-        verdict: what its objectives came to; "" without a report.
+        verdict: the verdict on its objectives; "" without a report.
         why: why the run cannot be read, else "".
         run: its record; None where it cannot be read.
     """
@@ -135,7 +135,7 @@ def comparison_pages(runs: Path) -> list[ComparisonPage]:
 
 
 def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
-    """Return what the list says of a run, from its record and its `summary.json` (of this format, or none)."""
+    """Return a run's line of the list, from its record and its `summary.json` (if it has one of this format)."""
     name = folder.path.name
     if run is None:
         return Entry(name, "", "", "", "", "", "", why=why)

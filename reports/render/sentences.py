@@ -42,7 +42,7 @@ NO_OBJECTIVE = 'No objective of your own was set: add --slo "p95(steady) < 300ms
 
 
 def settled() -> str:
-    """Return what the warm-up table means."""
+    """Return the explanation of the warm-up table."""
     return (
         f"Settled: from then on p95 stays within {100 * (rules.SETTLED_RATIO - 1):.0f} % (or {rules.SETTLED_MS:g} ms) "
         f"of its baseline, the usual p95 of {rules.WINDOW_S} s of the steady phase without spikes. New instances are "
@@ -51,7 +51,7 @@ def settled() -> str:
 
 
 def not_a_spike() -> str:
-    """Return what the search for spikes leaves out."""
+    """Return a sentence on what the search for spikes leaves out."""
     return (
         f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {rules.ON_MS:g} ms, single seconds, and rises of "
         f"fewer than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
@@ -59,18 +59,18 @@ def not_a_spike() -> str:
 
 
 def verdict(report: Report, *, allow_degraded: bool = False) -> str:
-    """Return what the report comes to: held, missed, undecided or unjudged (see reports/verdict.py)."""
+    """Return the verdict on the report: held, missed, undecided or unjudged (see reports/verdict.py)."""
     return of_report(report, allow_degraded=allow_degraded).kind
 
 
 def failed_of(run: RunSummary) -> int:
-    """Return how many requests failed; in a summary of an older version all that did not succeed."""
+    """Return the number of failed requests; for a summary of an older version, all that did not succeed."""
     totals = run.totals
     return totals.requests - totals.ok - totals.generator if totals.failed is None else totals.failed
 
 
 def title(report: Report) -> str:
-    """Return what the report is of: a scenario and its target, or the targets compared."""
+    """Return the report's title: a scenario and its target, or the compared targets."""
     names = [run.name for run in report.runs]
     scenarios = list(dict.fromkeys(run.scenario for run in report.runs))
     if len(names) > 3:
@@ -218,7 +218,7 @@ def objective_lines(report: Report) -> list[str]:
 
 
 def measured(objective: Objective) -> str:
-    """Return what an objective was judged on, with its unit."""
+    """Return the measured value of an objective, with its unit."""
     if objective.value is None:
         return "no data"
     units = {"ms": f.ms, "count": f.count, "usd": f.usd, "ratio": f.percent}
@@ -354,7 +354,7 @@ def main_latency(run: RunSummary) -> list[Quantile]:
 
 
 def load_models(report: Report) -> list[tuple[str, str]]:
-    """Return what each kind of load in the report hides or shows: (the runs it holds for, sentence)."""
+    """Return, for each kind of load in the report, the runs with it and a sentence on what it hides or shows."""
     found: dict[str, list[str]] = {}
     for run in report.runs:
         found.setdefault(LOAD_MODELS.get(run.load_model, LOAD_MODELS["unknown"]), []).append(run.name)

@@ -59,7 +59,7 @@ def stamped(page: str, sources: str, word: str, beside: str = "") -> str:
 
 
 def word_of(page: Path, sources: str, beside: Path | None = None) -> str | None:
-    """Return the word in the stamp of a page that is as it was written and up to date; None otherwise."""
+    """Return the word in the stamp of a page that is unchanged and up to date; None otherwise."""
     try:
         with open_file(page) as file:
             text = file.read()

@@ -62,8 +62,8 @@ def _wrapped(text: str, indent: str = "") -> str:
 def _aligned(table: Table, *, brief: bool) -> Iterator[str]:
     """Yield the table in columns; under each row its long cells and what backs them, on lines of their own.
 
-    What qualifies a value stands in brackets after it; in a table that is too wide for that, on a line under it,
-    which the end of a run leaves out.
+    The qualification of a value follows it in brackets. If the table is too wide for that, it goes on the line below,
+    which the brief summary leaves out.
     """
     heads = [printable(column.head) for column in table.columns]
     rows = [[printable(cell.line) for cell in row] for row in table.rows]

@@ -51,7 +51,7 @@ class Table:
 
     Attributes:
         label: what it lists, for screen readers.
-        columns: as many as each row has cells.
+        columns: one per cell of a row.
         rows: without any, the table is left out.
         folded: the words that open it on the page; "" shows it at once.
         stacked: whether each row is shown as a block of lines on a phone.
@@ -106,7 +106,7 @@ class Charts:
     Attributes:
         ids: of the charts, in order.
         explained: how to read them; only the page shows it.
-        lines: what a format without charts shows in their place.
+        lines: shown instead by formats without charts.
     """
 
     ids: tuple[str, ...]
@@ -122,7 +122,7 @@ class Card:
         title: the question.
         value: the answer in a few words.
         tone: good, bad, unsure or none.
-        lines: what it rests on, one sentence each.
+        lines: its reasons, one sentence each.
     """
 
     title: str

@@ -1,7 +1,7 @@
-"""Find the chart script that the page carries, in an installed package, and check that it is the one that was tried.
+"""Find the page's chart script in an installed package, and check that it is the tested version.
 
 uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository: packages on the index carry it.
-A page runs whatever stands in that file, so its digest is checked before a single byte of it is used.
+A page runs the content of that file, so its digest is checked before the file is used.
 """
 
 from __future__ import annotations

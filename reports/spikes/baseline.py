@@ -22,7 +22,7 @@ class Windows:
     """p95 of successful response times in windows of rules.WINDOW_S from t = 0, in µs; NaN without requests.
 
     Attributes:
-        p95_us: of each window, reaching back where its rate is low.
+        p95_us: p95 of each window; a window of low rate reaches back.
         low_us, high_us: its interval at rules.ON_CONFIDENCE; high is inf where there is none.
         requests: in it.
         width_s: how far it reaches back from its end.
@@ -167,7 +167,7 @@ def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread
 
 
 def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
-    """Return what the run is measured against: its lower quartile, light load if much lower, or its fastest requests.
+    """Return the reference of the run: its lower quartile, light load if that is much lower, or its fastest requests.
 
     Otherwise, a service that is saturated from the first third of a ramp on would be its own reference.
     """
@@ -279,7 +279,7 @@ def _light_stretches(series: Series, load: Load, enough: Bools, p95: Floats) -> 
 def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
     """Return the latency of the fifth fastest request, p5 and the median, of the endpoint with the most requests.
 
-    Of one endpoint, because a health check among predictions is fast without saying anything of the queue. Where users
+    Only one endpoint counts, because fast health checks among predictions show nothing about the queue. Where users
     queue from the first second on, the first few requests of the run are still the fastest.
     """
     busiest = int(series.by_endpoint.argmax())
@@ -289,7 +289,7 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
 
 
 def _waiting_ratio(series: Series, load: Load) -> float | None:
-    """Return how much of their time users spend waiting; of an open load 1 where arrivals outrun answers.
+    """Return the share of their time that users spend waiting; for an open load, 1 if arrivals outrun answers.
 
     None when neither users nor a growing number of requests in flight are known.
     """
@@ -302,7 +302,7 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
     if not np.isnan(users).all():
         return float(np.nansum(in_flight) / max(1.0, np.nansum(users)))
     middle = in_flight[third : 2 * third + 1]
-    # As many in flight at every moment means no think time; with think time the number scatters (Poisson).
+    # A constant number in flight means no think time; with think time the number scatters (Poisson).
     return 1.0 if len(middle) > 10 and middle.mean() > 3 and middle.var() < 0.2 * middle.mean() else None
 
 

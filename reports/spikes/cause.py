@@ -13,9 +13,9 @@ from reports.spikes.view import SpikeView
 class Cause(StrEnum):
     """Why p95 rose. The report uses these names; docs/terms.md explains each.
 
-    In the order in which their rules are tried: the first that holds is the cause. Causes in the measurement itself
-    come first, as nothing measured while it was saturated says anything about the service; a cause in one part of the
-    service comes before one in all of it.
+    They are in the order in which their rules are tried; the first that holds is the cause. Causes in the measurement
+    itself come first, as nothing measured while it was saturated says anything about the service; a cause in one part
+    of the service comes before one in all of it.
     """
 
     GENERATOR = "load generator"
@@ -53,7 +53,7 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule found: a cause, how sure it is, and clauses with numbers that it rests on (at least one)."""
+    """The finding of a rule: a cause, its confidence, and one or more clauses with numbers as reasons."""
 
     cause: Cause
     confidence: Confidence
@@ -68,7 +68,7 @@ class Rule(Generic[Evidence]):
     """One cause: `look` gathers its evidence from a spike (None: there is none), `decide` judges it; both are pure.
 
     Attributes:
-        cause: what it names, the first of several.
+        cause: the cause that it names, or the first of several.
         fails_requests: whether it explains an outage too.
     """
 
@@ -78,6 +78,6 @@ class Rule(Generic[Evidence]):
     fails_requests: bool = False
 
     def apply(self, view: SpikeView) -> Finding | None:
-        """Return what the rule finds in a spike; None where it does not hold."""
+        """Return the rule's finding for a spike; None if the rule does not hold."""
         evidence = self.look(view)
         return None if evidence is None else self.decide(evidence)

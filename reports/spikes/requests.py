@@ -14,7 +14,7 @@ from reports.data.rules import YOUNG_S
 from reports.data.series import Series, outcome_codes
 
 MOST_ROWS = 400_000
-"""Rows kept: 25 MB. Of more every second, third … is kept, which leaves shares and medians what they are."""
+"""Rows kept: 25 MB. If there are more, every second (third, …) row is kept, which preserves shares and medians."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Requests:
         endpoint: index into `Series.endpoints`.
         instance: index into `names`; −1 when none is named.
         names: the instances.
-        age_s: of the instance when it answered; NaN when not known.
-        server_ms: what the service says it took; NaN when it says nothing.
+        age_s: age of the instance when it answered; NaN if not known.
+        server_ms: server time; NaN if the service does not report it.
         thinned: one of so many rows was kept.
     """
 

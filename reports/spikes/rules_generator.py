@@ -20,7 +20,7 @@ class Generator:
     """How busy the workers were during a spike.
 
     Attributes:
-        length_s: of the spike.
+        length_s: length of the spike.
         saturated_s: seconds inside in which the generator was so busy that it could have made the rise.
         busy_ratio: share of its seconds in which a worker's core was full.
         lag_ratio: the usual lag of the worst worker's event loop inside, against the rise of p95.
@@ -103,7 +103,7 @@ def _surely_cold(evidence: Generator) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the machine that ran the workers was doing: shares of seconds inside and outside the spike.
+    """The load of the machine that ran the workers: shares of seconds inside and outside the spike.
 
     Attributes:
         inside_ratio, outside_ratio: seconds in which it was busy, by any of the three.

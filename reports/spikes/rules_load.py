@@ -17,7 +17,7 @@ class Load:
     """Demand, the slowed requests and the added instances.
 
     Attributes:
-        slowed, demand, added: of the spike.
+        slowed, demand, added: these parts of the spike's evidence.
         at_max: whether max instances were serving; None when that is not known.
         max_instances: the limit.
         refused_ratio: requests inside that were answered with 429.

@@ -22,11 +22,11 @@ class Endpoints:
 
     Attributes:
         slow: "METHOD name × median ratio" of those that slowed.
-        kept: how many requests of endpoints that did not were sent inside.
+        kept: requests, inside the spike, of endpoints that did not slow.
         kept_most: the highest share of those endpoints' requests above their own p90 outside spikes.
         count: slow endpoints.
         all_known: whether every endpoint with enough requests was one or the other.
-        requests: of the slow ones inside.
+        requests: requests, inside the spike, of endpoints that slowed.
     """
 
     slow: tuple[str, ...]
@@ -89,7 +89,7 @@ class Instances:
     Attributes:
         slow: names of those where the slow requests were.
         slow_ratio: share of slow ones among their requests.
-        share_ratio: of all slow requests those that they answered.
+        share_ratio: share of all slow requests that they answered.
         others: instances that kept their latency; `others_ratio`: share of slow ones among their requests.
         served_before: whether they had answered normally before the spike.
         new_ratio: share of their slow requests that instances answered which were added around the spike.
@@ -156,7 +156,7 @@ class Lost:
     """An instance that stopped answering around the spike's onset while the run went on.
 
     Attributes:
-        name: of it; `at_s`: its last answer.
+        name: its name; `at_s`: the time of its last answer.
         expected: answers that it would have given until the spike's end, at its share before.
         failed: requests that failed without an answer or with a 5xx within 3 s of that.
         replaced_s: how long after it the next instance became ready; None when none did soon.
@@ -282,7 +282,7 @@ def revision_of(view: SpikeView) -> Revision | None:
 
 
 def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, float]:
-    """Return how many of the instances before the spike stopped around it, of how many, and who was slow."""
+    """Return how many of the instances before the spike stopped around it, and which instances were slow."""
     if not view.data.headers:
         return None, 0, 0.0, None, 0.0
     line, spike, requests = view.data.lifetimes, view.spike, view.data.requests

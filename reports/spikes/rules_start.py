@@ -119,7 +119,7 @@ class Young:
         new_ratio: share of them that the added instances answered.
         early_ratio: the same in the first quarter, because the cause must be present when the spike begins.
         others_ratio: share of slow ones among the requests that the others answered; None without any.
-        slowed, demand: of all.
+        slowed, demand: these parts of the spike's evidence.
     """
 
     added: Added
@@ -191,7 +191,7 @@ class Lazy:
         later_ratio: load served normally after the spike, against the load inside; None when not known.
         aged: whether ages are known.
         early_ratio: share of slow ones among the first half of those instances' requests inside, by order.
-        late_ratio: the same of their requests in the 30 s after the spike.
+        late_ratio: the same for their requests in the 30 s after the spike.
     """
 
     instances: int
@@ -205,7 +205,7 @@ class Lazy:
 
 
 def lazy_of(view: SpikeView) -> Lazy | None:
-    """Return what is known of instances that served for the first time; None without ages or such instances."""
+    """Return the evidence on instances that served for the first time; None without ages or such instances."""
     if not view.data.headers or not view.data.lifetimes.aged or not view.data.baseline.known:
         return None
     requests, line, spike = view.data.requests, view.data.lifetimes, view.spike

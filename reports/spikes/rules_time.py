@@ -23,7 +23,7 @@ class Waking:
     Attributes:
         idle_s: the shortest idle time that counts.
         times: how often; `ratio`: share of those requests that were slow.
-        inside: how often inside this spike, slowly.
+        inside: how many of those requests were slow and inside this spike.
         others_ratio: share of slow ones among requests that met a busy instance.
         named: whether it is known which instance answered.
     """
@@ -176,7 +176,7 @@ def _all_stopped(requests: Requests, slow: np.ndarray[tuple[int], np.dtype[np.in
 
 
 def _pause_limit_ms(view: SpikeView) -> float:
-    """Return what is slow in a pause: half of the spike's own slowest, at least its limit."""
+    """Return the latency that counts as slow in a pause: half of the spike's slowest, at least its limit."""
     requests = view.data.requests
     worst = float(np.max(requests.latency_ms[view.slow])) if view.slow.any() else view.limit_ms
     return max(view.limit_ms, worst / 4)
@@ -205,7 +205,7 @@ class Dependency:
     """All requests slower at the same load.
 
     Attributes:
-        slowed, demand, added: of the spike.
+        slowed, demand, added: these parts of the spike's evidence.
         length_s: of it.
         cpu_ratio: mean CPU utilisation of the instances inside against outside, by the cloud's series; None without.
         cpu_inside: inside, 0…1.
@@ -220,7 +220,7 @@ class Dependency:
 
 
 def dependency_of(view: SpikeView) -> Dependency:
-    """Return how all requests slowed and what the instances computed."""
+    """Return how all requests slowed, and the CPU use of the instances."""
     spike = view.spike
     inside: list[float] = []
     outside: list[float] = []

@@ -148,7 +148,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Slowed:
-    """How much of the traffic slowed: shares of requests above the median of normal ones (0.5 = unchanged).
+    """The share of requests that took longer than the median of normal ones (0.5 = unchanged).
 
     Attributes:
         ratio: inside, without its first and last tenth; None without normal requests to compare with.
@@ -195,7 +195,7 @@ class Added:
         known: whether headers, or a gauge in time, could have shown one.
         missing: why not: "is missing" or "is late".
         before: serving when the spike began; None when not known.
-        count: how many were added from shortly before it until shortly after.
+        count: how many became ready from shortly before it until shortly after.
         at_s: when; empty when only the gauge is known.
         headers: whether the service names them.
     """
@@ -248,7 +248,7 @@ class SpikeView:
 
     @cached_property
     def slow(self) -> Bools:
-        """Of these the successful ones beyond its limit."""
+        """The successful ones of these that took longer than its limit."""
         requests = self.data.requests
         return np.asarray(self.inside & requests.ok & (requests.latency_ms > self.limit_ms))
 

@@ -1,4 +1,4 @@
-"""Say how a run's answers compare with those that were taken before its load."""
+"""Summarise how a run's answers compare with those from before its load."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def answers(
 
     Args:
         record: of `run.json`.
-        series: of the run.
-        failures: of the run, by endpoint.
+        series: the run's series.
+        failures: the run's failures, by endpoint.
     """
     if record is None:
         return None

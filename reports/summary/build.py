@@ -53,9 +53,9 @@ def build_report(
     Runs of one label (or, without labels, of one target) are one side and are resampled whole.
 
     Args:
-        folders: of the runs, the one to compare against first.
+        folders: the runs' folders, the one to compare against first.
         notes: sentences that the reader should see first.
-        prices: fields of `core.prices.Prices` in place of the listed ones, and of those that a run was made with.
+        prices: fields of `core.prices.Prices` that replace the listed prices, and those that a run was made with.
         baseline: how many of the first folders are one side, whatever their labels; 0: those with the label (or
             target) of the first one.
         margins: how much slower than the first side the others may be.

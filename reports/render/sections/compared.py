@@ -28,7 +28,7 @@ def answers(report: Report) -> Section:
 
 
 def compared_sentence(answers: AnswerCheck, requests: int) -> str:
-    """Return what came of the comparison in a sentence or two."""
+    """Return the result of the comparison in a sentence or two."""
     if not answers.compared:
         return (
             "No answer was compared: the load sent none of the requests that were asked before it. Draw payloads from "

@@ -84,7 +84,7 @@ def _requests(run: RunSummary) -> str:
 
 
 def _data_file(file: DataFile) -> str:
-    """Return how many rows of a file were sent; what a lost worker had taken along is bounded, not known."""
+    """Return how many rows of a file were sent; rows that a lost worker held are only bounded."""
     rows = f"{f.plural(file.rows, 'row')} of {file.name}"
     if not file.not_sent_at_most:
         return f"{rows}: each sent once"
