@@ -22,6 +22,10 @@ BY_FAILURES = 64
 line."""
 
 
+COUNTED_PAIRS = 1 << 20
+"""Pairs of names and methods that a batch may have, used or not, for them to be counted in a table: 8 MB."""
+
+
 class EndpointKey(NamedTuple):
     """One name and method of the scenario: a tuple, as it is looked up once per batch and distinct pair."""
 
@@ -33,7 +37,7 @@ class EndpointKey(NamedTuple):
 class Pairs:
     """The distinct (name, method) pairs of a batch, and for each row the place of its own."""
 
-    keys: list[EndpointKey]
+    keys: list[tuple[str, str]]
     place: Ints
 
 
@@ -42,15 +46,21 @@ def pairs_of(names: pa.Array, methods: pa.Array) -> Pairs:
     name, method = names.dictionary.to_pylist(), methods.dictionary.to_pylist()
     width = max(len(method), 1)
     both = integers(names.indices, 0) * width + integers(methods.indices, 0)
-    distinct, place = np.unique(both, return_inverse=True)
-    return Pairs([EndpointKey(name[at // width], method[at % width]) for at in distinct.tolist()], place.ravel())
+    if len(name) * width > COUNTED_PAIRS:
+        used, place = np.unique(both, return_inverse=True)
+    else:  # without sorting the rows
+        used = np.flatnonzero(np.bincount(both))
+        place = np.searchsorted(used, np.arange(len(name) * width))[both]
+    first, second = np.divmod(used, width)
+    keys = zip(map(name.__getitem__, first.tolist()), map(method.__getitem__, second.tolist()), strict=True)
+    return Pairs(list(keys), place.ravel())
 
 
 class EndpointCounter:
     """Count requests and failures per endpoint in a first pass, to choose the endpoints that are kept apart."""
 
     def __init__(self) -> None:
-        self._counts: dict[EndpointKey, list[int]] = {}
+        self._counts: dict[tuple[str, str], list[int]] = {}
 
     def see(self, names: pa.Array, methods: pa.Array, failed: Bools) -> None:
         """Count a batch of rows."""
@@ -68,11 +78,12 @@ class EndpointCounter:
         Where they are not, names that differ only in ids share one; where they still are too many, those with most
         requests and most failures are kept apart and the rest is one endpoint, named after how many it holds.
         """
-        if len(self._counts) <= MAX_ENDPOINTS:
-            return EndpointIndex(_ranked(self._counts), {}, None)
-        templates = {key: EndpointKey(path_template(key.name), key.method) for key in self._counts}
+        seen = {EndpointKey(*key): counts for key, counts in self._counts.items()}
+        if len(seen) <= MAX_ENDPOINTS:
+            return EndpointIndex(_ranked(seen), {}, None)
+        templates = {key: EndpointKey(path_template(key.name), key.method) for key in seen}
         grouped: dict[EndpointKey, list[int]] = {}
-        for key, (requests, failures) in self._counts.items():
+        for key, (requests, failures) in seen.items():
             counts = grouped.setdefault(templates[key], [0, 0])
             counts[0] += requests
             counts[1] += failures
@@ -96,7 +107,7 @@ class EndpointIndex:
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.rest = rest
-        self._numbers = {key: at for at, key in enumerate(endpoints)}
+        self._numbers: dict[tuple[str, str], int] = {key: at for at, key in enumerate(endpoints)}
         last = len(endpoints) - 1
         self._numbers |= {key: self._numbers.get(template, last) for key, template in templates.items()}
 
@@ -108,8 +119,8 @@ class EndpointIndex:
     def numbers(self, names: pa.Array, methods: pa.Array) -> Ints:
         """Return the index into `endpoints` of each row."""
         pairs = pairs_of(names, methods)
-        number = [self._numbers[key] for key in pairs.keys]
-        return np.array(number, dtype=np.int64)[pairs.place] if number else np.empty(0, np.int64)
+        numbers = np.fromiter(map(self._numbers.__getitem__, pairs.keys), np.int64, len(pairs.keys))
+        return np.asarray(numbers[pairs.place], dtype=np.int64)
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:

@@ -13,6 +13,7 @@ from loadtest.recording.frames import OUTCOMES
 from reports.data import rules
 from reports.data.histogram import Bools, Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.requests import Requests
 from reports.spikes.view import SpikeView
 
 
@@ -42,11 +43,9 @@ def endpoints_of(view: SpikeView) -> Endpoints | None:
     if len(series.endpoints) < 2:
         return None
     slow, kept, most, unknown, hit = [], 0, 0.0, 0, 0
-    normal = view.data.normal & _near(view)
-    for at, endpoint in enumerate(series.endpoints):
-        mine = requests.endpoint == at
-        inside = requests.latency_ms[view.inside & requests.ok & mine]
-        before = requests.latency_ms[normal & mine]
+    insides = _by_endpoint(requests, view.inside & requests.ok, len(series.endpoints))
+    befores = _by_endpoint(requests, view.data.normal & _near(view), len(series.endpoints))
+    for endpoint, inside, before in zip(series.endpoints, insides, befores, strict=True):
         if len(inside) < rules.PART_REQUESTS or len(before) < 2 * rules.PART_REQUESTS:
             continue
         beyond = float(np.mean(inside > np.percentile(before, 90)))
@@ -59,6 +58,13 @@ def endpoints_of(view: SpikeView) -> Endpoints | None:
         else:
             unknown += 1
     return Endpoints(tuple(slow), kept, most, not unknown, hit)
+
+
+def _by_endpoint(requests: Requests, chosen: Bools, endpoints: int) -> list[Floats]:
+    """Return the latencies in ms of the chosen requests of each endpoint."""
+    endpoint, latency_ms = requests.endpoint[chosen], requests.latency_ms[chosen]
+    order = np.argsort(endpoint, kind="stable")
+    return np.split(latency_ms[order], np.searchsorted(endpoint[order], np.arange(1, endpoints)))
 
 
 def _near(view: SpikeView) -> Bools:
