@@ -152,8 +152,7 @@ class _Sums:
             self.fastest[at] = min(self.fastest[at], us.min())
             self.slowest[at] = max(self.slowest[at], us.max())
             return
-        keys, counts = np.unique(group * BINS + bins, return_counts=True)
-        self.counts.reshape(-1)[keys] += counts
+        np.add.at(self.counts.reshape(-1), group * BINS + bins, 1)
         self.total_us += np.bincount(group, weights=us, minlength=len(self.total_us))
         np.minimum.at(self.fastest, group, us)
         np.maximum.at(self.slowest, group, us)
