@@ -66,7 +66,8 @@ class FirstAnswers:
 
     An endpoint does so when its first answer failed, and so did the next ones that were sent after it had come: what
     was slow or refused only while the service started is over by then. A failed answer is an HTTP error, other than
-    LOAD_STATUSES, or one that the scenario's own check rejects. Where no answer came, nothing is said of the request.
+    LOAD_STATUSES, or one that the scenario's own check rejects. Where no answer came, or
+    a client of another protocol told no status, nothing is said of the request.
     """
 
     def __init__(self) -> None:
@@ -89,7 +90,7 @@ class FirstAnswers:
 
         column = {name: np.frombuffer(values, values.typecode) for name, values in frame.columns.items()}
         status = column["status"]
-        answered = ~np.isin(column["outcome"], _NO_ANSWER) & ~np.isin(status, LOAD_STATUSES)
+        answered = (status > 0) & ~np.isin(column["outcome"], _NO_ANSWER) & ~np.isin(status, LOAD_STATUSES)
         if self._until_ns is None and answered.any():
             self._until_ns = int(end_ns[answered].min()) + int(WITHIN_S * 1e9)
         answered &= end_ns < (self._until_ns or 0)

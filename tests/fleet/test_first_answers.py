@@ -94,6 +94,11 @@ def test_requests_without_an_answer_say_nothing_of_the_scenario(outcome: str) ->
     assert ends_with(tuple(Sent(at, status=0, outcome=outcome, error=outcome) for at in range(9))) is None
 
 
+def test_a_client_without_statuses_is_not_judged() -> None:
+    """A gRPC client's UNAVAILABLE while its service starts comes like a rejected answer, without a status."""
+    assert ends_with(tuple(Sent(at, status=0, outcome="check_failed", error="UNAVAILABLE") for at in range(9))) is None
+
+
 def test_an_answer_that_the_scenario_rejects_is_a_failed_one_and_its_reason_is_said() -> None:
     rejected = tuple(Sent(at, outcome="check_failed", error="no score in it") for at in range(3))
     why = ends_with(rejected)
