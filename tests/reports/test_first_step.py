@@ -87,3 +87,9 @@ def test_instances_that_cloud_run_does_not_have_recommend_no_setting_of_theirs(t
     folder.write_run(run.model_copy(update={"target": run.target.model_copy(update={"limits": limits})}))
     (found,) = build_report([folder.path]).runs
     assert [(item.option, item.value, item.cost) for item in found.advice] == [("--min-instances", "1", None)]
+
+
+def test_two_runs_that_are_unlike_are_to_be_made_alike_first(tmp_path: Path) -> None:
+    """60 users for 180 s against 96 for 240 s."""
+    report = build_report([simulate(tmp_path / "a", CALM, 1).path, simulate(tmp_path / "b", SPIKES, 2).path])
+    assert first_step(report) == "Before you decide by their difference, run both with the same peak users and length."
