@@ -32,10 +32,14 @@ def misses_a_ratio(run: RunSummary) -> bool:
 
 
 def first_step(report: Report) -> str:
-    """Return what to do first as a sentence; "" if there is nothing to do, or runs are compared.
+    """Return what to do first as a sentence; "" if there is nothing to do.
 
-    Failures come first where an objective on them is missed, then the recommendation against a spike.
+    Of one run failures come first where an objective on them is missed, then the recommendation against a spike. Of two
+    runs that are not comparable, it says what must be the same in both.
     """
+    if len(report.runs) == 2 and report.comparisons and not report.comparisons[0].comparable:
+        unlike = [difference.what for difference in report.comparisons[0].differences if difference.matters]
+        return f"Before you decide by their difference, run both with the same {f.listing(unlike)}."
     if len(report.runs) != 1:
         return ""
     run = report.runs[0]
