@@ -25,7 +25,7 @@ from ..core.errors import FleetError, LoadTestError
 if TYPE_CHECKING:
     from reports.live.follow import LiveRun
 
-    from ..fleet.progress import Look
+    from ..fleet.progress import Look, ProgressSnapshot, SideSnapshot
 
 State = Literal["starting", "running", "ending", "reporting", "done", "failed"]
 
@@ -111,13 +111,13 @@ class LivePage:
         self._run, self._planned_s = run, planned_s
         threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
 
-    def show(self, look: Look, *, waits_for: str, ending: bool) -> None:
+    def show(self, look: Look, *, waits_for: str, ending: bool, note: str = "") -> None:
         """Update the state of the run; the page gets it at most every EVERY_S."""
         if time.monotonic() - self._told_s < EVERY_S and not (ending and self._state == "running"):
             return
         begun = look.snapshot.elapsed_s is not None
         state: State = "ending" if ending else "running" if begun else "starting"
-        self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look) if begun else [])
+        self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look, note) if begun else [])
 
     def finish(self, page: Path) -> None:
         """Show the finished report. Returns when every open page has fetched it, at the latest after FETCH_S."""
@@ -147,25 +147,32 @@ class LivePage:
             self._version += 1
             self._news.notify_all()
 
-    def _tiles_of(self, look: Look) -> list[dict[str, str]]:
+    def _tiles_of(self, look: Look, note: str) -> list[dict[str, str]]:
         assert self._run is not None
         snapshot, of = look.snapshot, "" if self._planned_s is None else f"of {elapsed(self._planned_s)}"
         waiting = f"oldest {snapshot.oldest_s or 0:.0f} s" if snapshot.in_flight else ""
         instances = self._run.instances_now(look)
-        p95 = "–" if snapshot.p95_ms is None else f"{snapshot.p95_ms:,.{0 if snapshot.p95_ms >= 100 else 1}f} ms"
+        rate, p95, failed = (
+            " · ".join(f"{mark} {text}" for mark, text in zip("AB", texts, strict=True)) if snapshot.sides else texts[0]
+            for texts in zip(*map(_numbers, snapshot.sides or (snapshot,)), strict=True)
+        )
         found = worst(self._run.so_far())
         tiles = [
             _tile("time", elapsed(int(snapshot.elapsed_s or 0.0)), of),
             _tile("users", "–" if snapshot.users is None else f"{snapshot.users:,}"),
-            _tile("requests/s", f"{snapshot.requests_per_s:,.0f}", f"{snapshot.requests:,} in all"),
+            _tile("requests/s", rate, f"{snapshot.requests:,} in all"),
             _tile("p95", p95, "of the last 5 s"),
-            _tile("failed", f"{snapshot.failed:,}", tone="bad" if snapshot.failed else ""),
+            _tile("failed", failed, tone="bad" if snapshot.failed else ""),
             _tile("in flight", f"{snapshot.in_flight or 0:,}", waiting),
             _tile("instances", "–" if instances is None else f"{instances:,}", "answering"),
         ]
         if found is not None:
             tone = "unsure" if found.held is None else "good" if found.held else "bad"
-            tiles.append(_tile("nearest to its limit", objective_text(found), tone=tone))
+            tiles.append(
+                _tile("nearest to its limit", objective_text(found), "of B" if snapshot.sides else "", tone=tone)
+            )
+        if snapshot.sides:
+            tiles.append(_tile("B against A", note or "known after a minute of steady load"))
         return tiles
 
     # ---- the analysis of the run so far, in a thread of its own
@@ -242,6 +249,12 @@ class LivePage:
     def fetched(self) -> None:
         """Note that a page has fetched the finished report."""
         self._fetched.set()
+
+
+def _numbers(of: ProgressSnapshot | SideSnapshot) -> tuple[str, str, str]:
+    """Return rate, p95 and failures."""
+    p95 = "–" if of.p95_ms is None else f"{of.p95_ms:,.{0 if of.p95_ms >= 100 else 1}f} ms"
+    return f"{of.requests_per_s:,.0f}", p95, f"{of.failed:,}"
 
 
 def _tile(name: str, value: str, small: str = "", *, tone: str = "") -> dict[str, str]:

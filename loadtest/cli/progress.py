@@ -88,7 +88,7 @@ class Progress:
         for said in self._run.failing():
             talk.print(f"[yellow]![/] {escape(said)}. Ctrl-C ends the run and keeps what was recorded.")
         if self._page is not None:
-            self._page.show(look, waits_for=self._waits_for(snapshot), ending=ending)
+            self._page.show(look, waits_for=self._waits_for(snapshot), ending=ending, note=self._note())
         if self._live is not None:
             self._live.update(Text.from_markup("\n".join(self._block(look, ending=ending))))
         elif time.monotonic() - self._last_plain_s >= PLAIN_EVERY_S:
@@ -118,8 +118,10 @@ class Progress:
             f"{elapsed(int(snapshot.elapsed_s))}{planned}",
             f"{'–' if snapshot.users is None else snapshot.users} users",
             f"{snapshot.requests_per_s:.0f} requests/s",
-            f"p50 {_ms(snapshot.p50_ms)}, p95 {_ms(snapshot.p95_ms)}",
-            f"[red]{snapshot.failed} failed[/]" if snapshot.failed else "0 failed",
+            ", ".join(f"{mark} p95 {_ms(side.p95_ms)}" for mark, side in zip("AB", snapshot.sides, strict=True))
+            if snapshot.sides
+            else f"p50 {_ms(snapshot.p50_ms)}, p95 {_ms(snapshot.p95_ms)}",
+            f"[red]{_failed(snapshot)}[/]" if snapshot.failed else "0 failed",
         ]
         if (instances := self._run.instances_now(look)) is not None:
             parts.append(f"{instances} instance{'s' * (instances != 1)}")
@@ -136,6 +138,11 @@ class Progress:
         if ending:
             parts.append("stopping: users finish what they began")
         return parts
+
+
+def _failed(snapshot: ProgressSnapshot) -> str:
+    sides = ", ".join(f"{mark} {side.failed}" for mark, side in zip("AB", snapshot.sides, strict=False))
+    return f"{snapshot.failed} failed ({sides})" if sides else f"{snapshot.failed} failed"
 
 
 def sparkline(values: list[float], width: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core import saturation
 from ..recording.folder import RunFolder
-from ..recording.frames import FAILED, OUTCOMES, Frame, SpoolReader
+from ..recording.frames import FAILED, OUTCOMES, SIDES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
@@ -20,6 +20,15 @@ WINDOW_S = 5.0
 
 SILENT_S = 6.0
 """A worker whose last line is older is left out of the live line: it is lost, and so are its users."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideSnapshot:
+    """How one of two targets is doing; its fields are those of ProgressSnapshot."""
+
+    requests_per_s: float
+    p95_ms: float | None
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class ProgressSnapshot:
         in_flight: requests that await an answer; None before the first report.
         oldest_s: how long the oldest of them has waited.
         load_start_ns: when the load began, in UTC ns; None before that.
+        sides: of a run against two targets, each of them; empty before their first requests.
     """
 
     requests: int
@@ -50,6 +60,7 @@ class ProgressSnapshot:
     in_flight: int | None = None
     oldest_s: float | None = None
     load_start_ns: int | None = None
+    sides: tuple[SideSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ class Follower:
         self.folder = folder
         self.requests = 0
         self.failed = 0
+        self._by_side = np.zeros((2, len(SIDES)), np.int64)  # requests, and failed ones
         self._spool = SpoolReader(folder.spool)
         self._load_offset = 0
         self._load_start: datetime | None = None
@@ -143,8 +155,20 @@ class Follower:
             in_flight=sum(report.number("in_flight") for report in reports) if reports else None,
             oldest_s=max((report.oldest_s(now_s) for report in reports), default=None),
             load_start_ns=None if self._load_start is None else round(self._load_start.timestamp() * 1e9),
+            sides=tuple(map(self._side, (1, 2))) if self._by_side[0, 1:].any() else (),
         )
         return Look(now_s, snapshot, new, frames, lines)
+
+    def _side(self, side: int) -> SideSnapshot:
+        """Return how one of two targets is doing."""
+        recent = [rows for rows in self._recent if (rows.side == side).any()]
+        ok = [rows.latency_us[(rows.side == side) & (rows.outcome == 0)] for rows in recent]
+        latency_us = np.concatenate(ok) if ok else np.empty(0, np.int64)
+        return SideSnapshot(
+            requests_per_s=sum(int((rows.side == side).sum()) for rows in recent) / WINDOW_S,
+            p95_ms=float(np.percentile(latency_us, 95)) / 1000 if latency_us.size else None,
+            failed=int(self._by_side[1, side]),
+        )
 
     def _read_spool(self, now_s: float) -> tuple[tuple[Frame, ...], tuple[Recent, ...]]:
         if not self.folder.spool.exists():
@@ -153,7 +177,10 @@ class Follower:
         new = tuple(recent_of(frame, now_s) for frame in frames)
         for recent in new:
             self.requests += recent.outcome.size
-            self.failed += int(is_failed(recent.outcome).sum())
+            failed = is_failed(recent.outcome)
+            self.failed += int(failed.sum())
+            for row, sides in enumerate((recent.side, recent.side[failed])):
+                self._by_side[row] += np.bincount(sides, minlength=len(SIDES))
         self._recent.extend(new)
         return frames, new
 

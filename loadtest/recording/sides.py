@@ -21,6 +21,7 @@ class SideFolder(RunFolder):
     def __init__(self, folder: RunFolder, side: int) -> None:
         super().__init__(folder.path)
         self.side = side
+        self._folder = folder
 
     def row_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the side's rows in record batches."""
@@ -30,7 +31,7 @@ class SideFolder(RunFolder):
         from .rows import SCHEMA
 
         wanted = list(columns or SCHEMA.names)
-        for batch in super().row_batches(list(dict.fromkeys([*wanted, "side"]))):
+        for batch in self._folder.row_batches(list(dict.fromkeys([*wanted, "side"]))):
             of_side = pc.fill_null(pc.equal(batch.column("side").cast(pa.string()), SIDES[self.side]), False)
             yield batch.filter(of_side).select(wanted)
 

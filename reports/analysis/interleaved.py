@@ -70,7 +70,7 @@ def _how(*, always_valid: bool) -> str:
         "Both targets shared every second of one run, so what drifts moves both and cancels: intervals come from "
         "resampling stretches of time, the same of both sides."
     )
-    more = " They hold at every look at the run, which could end as soon as it was decided, and are wider for it."
+    more = " They hold at every look at a run that goes on, and are wider for it."
     return said + more if always_valid else said
 
 

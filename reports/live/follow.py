@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from loadtest.core.errors import LoadTestError
 from loadtest.core.objectives import Objective, with_implied
 from loadtest.core.plan import steady_s
+from loadtest.recording.sides import SideFolder
 from reports import model
 from reports.live.tally import Event, LiveTally, SoFar
 from reports.live.wording import failing_text
@@ -71,7 +76,9 @@ class LiveRun:
         self._waiting: list[Frame] = []
         self._lines: list[dict[str, str]] = []
         self._t0_ns: int | None = None
-        self._tally = LiveTally(_objectives(self.run), _phases(self.run))
+        objectives, phases = _objectives(self.run), _phases(self.run)
+        self._tally = LiveTally(objectives, phases)
+        self._sides = [LiveTally(objectives, phases, share=SideFolder.share) for _ in self.run.sides]
 
     def keep_rows(self) -> None:
         """Keep the rows from now on, for analysing them."""
@@ -82,16 +89,24 @@ class LiveRun:
     @property
     def events(self) -> Sequence[Event]:
         """The events, newest last."""
-        return tuple(self._tally.events)
+        if not self._sides:
+            return tuple(self._tally.events)
+        named = zip(self.run.sides, self._sides, strict=True)
+        found = [replace(event, text=f"{side.name[:1]}: {event.text}") for side, of in named for event in of.events]
+        return sorted(found, key=lambda event: event.at_s)
 
     def failing(self) -> list[str]:
         """Return a sentence for each endpoint whose first requests all failed, with what its answer says, each once."""
+        found = []
         with self.lock:
-            found, self._tally.failing = self._tally.failing, []
+            for at, tally in enumerate(self._sides or [self._tally]):
+                side = f"{self.run.sides[at].name[:1]}: " if self._sides else ""
+                found += [(side, end) for end in tally.failing]
+                tally.failing = []
         if not found:
             return []
         bodies = {(body.method, body.name, body.status): body.body for body in self._folder.read_run().failed_bodies}
-        return [failing_text(end, bodies.get((end.method, end.name, end.status), "")) for end in found]
+        return [side + failing_text(end, bodies.get((end.method, end.name, end.status), "")) for side, end in found]
 
     def add(self, look: Look) -> None:
         """Add what a look at the run has found."""
@@ -107,7 +122,10 @@ class LiveRun:
                     self.rows.know_clocks(self._folder.read_run())
             for frame in self._waiting:
                 self._tally.add(frame, t0_ns=t0_ns, now_s=look.snapshot.elapsed_s or 0.0)
-            self._tally.add_load(self._lines, t0_ns=t0_ns)
+                for side, tally in enumerate(self._sides, 1):
+                    tally.add(of_side(frame, side), t0_ns=t0_ns, now_s=look.snapshot.elapsed_s or 0.0)
+            for tally in (self._tally, *self._sides):
+                tally.add_load(self._lines, t0_ns=t0_ns)
             if self.rows is not None:
                 self.rows.add(self._waiting)
             self.changes += 1
@@ -118,8 +136,8 @@ class LiveRun:
         return self._tally.instances_now(look.snapshot.elapsed_s or 0.0)
 
     def so_far(self) -> list[SoFar]:
-        """Return each objective, judged on the run so far."""
-        return self._tally.so_far()
+        """Return each objective, judged on the run so far; against two targets, on what the second one did."""
+        return (self._sides[-1] if self._sides else self._tally).so_far()
 
     @property
     def points(self) -> int:
@@ -158,8 +176,19 @@ class LiveRun:
         if made is None:
             return None
         with self.lock:
-            series = self._tally.timeline()
-        return made.model_copy(update={"runs": [made.runs[0].model_copy(update={"series": series})]})
+            drawn = [tally.timeline() for tally in self._sides or [self._tally]]
+        runs = [run.model_copy(update={"series": series}) for run, series in zip(made.runs, drawn, strict=True)]
+        return made.model_copy(update={"runs": runs})
+
+
+def of_side(frame: Frame, side: int) -> Frame:
+    """Return the rows of a frame that went to one of two targets."""
+    mine = np.frombuffer(frame.columns["side"], np.uint8) == side
+    columns = {
+        name: array(values.typecode, np.frombuffer(values, values.typecode)[mine].tobytes())
+        for name, values in frame.columns.items()
+    }
+    return replace(frame, rows=int(mine.sum()), columns=columns)
 
 
 def _objectives(run: Run) -> list[Objective]:

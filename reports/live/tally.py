@@ -100,11 +100,17 @@ class LiveTally:
         objectives: the run's objectives; those on endpoints, phases and all requests are judged live, the others at the
             end.
         phases: start and end of each named phase by the plan, in s after the load began.
+        share: of the users, whose requests it counts; below 1 it does not know the requests in flight.
     """
 
     def __init__(
-        self, objectives: Sequence[Objective] = (), phases: Mapping[str, tuple[float, float]] | None = None
+        self,
+        objectives: Sequence[Objective] = (),
+        phases: Mapping[str, tuple[float, float]] | None = None,
+        *,
+        share: float = 1.0,
     ) -> None:
+        self.share = share
         self.objectives = tuple(objectives)
         self.phases = {"all": (0.0, math.inf), **(phases or {})}
         self.points = Points()
@@ -280,9 +286,13 @@ class LiveTally:
         known = min((self._workers[worker] for worker in there), default=0) // self.points.step_s + 1
         found = {}
         for name in _LOAD:
+            if name == "in_flight" and self.share < 1:
+                continue
             each = [self.points.most(f"{name} {worker}").copy() for worker in self._workers]
             joined = over_workers(each, name, self.points.length)
             joined[known:] = np.nan
+            if name in ("planned_users", "users"):
+                joined *= self.share
             found["generator_cpu_ratio" if name == "cpu_ratio" else name] = joined
         return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from loadtest import __version__
 from loadtest.core.margins import Margin
 from loadtest.recording.folder import RunFolder
-from loadtest.recording.run import DecisionRecord, Run
+from loadtest.recording.run import DecisionRecord, Outcome, Run
 from loadtest.recording.sides import sides_of
 from reports import model
 from reports.analysis.analysis import Analysis, analyse
@@ -24,20 +24,12 @@ from reports.summary.summary import run_summary
 
 
 def report_of(folder: RunFolder, run: Run) -> model.Report:
-    """Return the report of one run without sealing it, also while it goes on.
+    """Return the report of one run without sealing it, also while it goes on; of two targets with both sides.
 
     Raises:
         RunFolderError: it cannot be read.
     """
-    found = analyse(folder, run)
-    step_s = step_for(found.series.seconds)
-    return model.Report(
-        made_by=f"lt {__version__}",
-        made_at=datetime.now(UTC).replace(microsecond=0),
-        notes=[],
-        runs=[run_summary(found, name=_side(found), step_s=step_s)],
-        comparisons=[],
-    )
+    return _report([analyse(*side) for side in sides_of(folder, run)])
 
 
 def build_report(
@@ -67,6 +59,12 @@ def build_report(
     by_folder = [_analysed(RunFolder(folder), prices or {}) for folder in folders]
     found = [side for sides in by_folder for side in sides]
     baseline = sum(len(sides) for sides in by_folder[:baseline])
+    return _report(found, notes=notes, baseline=baseline, margins=margins)
+
+
+def _report(
+    found: Sequence[Analysis], *, notes: Sequence[str] = (), baseline: int = 0, margins: Sequence[Margin] = ()
+) -> model.Report:
     margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
     names = run_names(found)
     step_s = max(step_for(summary.series.seconds) for summary in found)
@@ -128,7 +126,8 @@ def _side(found: Analysis) -> str:
 def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int) -> list[model.Comparison]:
     if _is_one_run(found) and not baseline:
         first, second = (Side(name, {name: analysis}) for name, analysis in zip(names, found, strict=True))
-        return [compare_sides(first, second, always_valid=bool(found[0].run.options.get("until_decided")))]
+        looked_at = found[0].run.options.get("until_decided") or found[0].run.outcome is Outcome.RUNNING
+        return [compare_sides(first, second, always_valid=bool(looked_at))]
     sides: dict[str, list[int]] = {}
     for at, analysis in enumerate(found[baseline:], start=baseline):
         sides.setdefault(_side(analysis), []).append(at)

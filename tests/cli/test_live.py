@@ -7,12 +7,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtest.cli.live import LivePage
 from loadtest.core.errors import FleetError
+from loadtest.fleet.progress import SideSnapshot
 from loadtest.recording.folder import RunFolder
 from reports.live.follow import LiveRun
 from tests.conftest import Until
@@ -113,6 +115,19 @@ def test_a_run_is_told_second_by_second(page: LivePage, tmp_path: Path, until: U
     assert "This run goes on" in body
     assert 'id="latency"' in body
     assert "<script" not in body
+
+
+def test_two_targets_have_their_own_numbers_and_their_difference(page: LivePage, tmp_path: Path) -> None:
+    run = LiveRun(RunFolder.create(tmp_path, running_record(30)))
+    page.follow(run, 30.0)
+    look = looked(61.0, flushed(1))
+    sides = (SideSnapshot(20.0, 31.0, 0), SideSnapshot(19.0, None, 12))
+    look = replace(look, snapshot=replace(look.snapshot, sides=sides, failed=12))
+    page.show(look, waits_for="", ending=False, note="B p95 +3 % (-1 % … +7 %)")
+    news = json.loads(ask(page, "GET", "/state?after=-1")[1])
+    tiles = {tile["name"]: tile["value"] for tile in news["tiles"]}
+    assert (tiles["requests/s"], tiles["p95"], tiles["failed"]) == ("A 20 · B 19", "A 31.0 ms · B –", "A 0 · B 12")
+    assert tiles["B against A"] == "B p95 +3 % (-1 % … +7 %)"
 
 
 def test_the_end_waits_for_an_open_page_and_for_nobody_else(page: LivePage, tmp_path: Path) -> None:

@@ -16,13 +16,20 @@ from tests.recording.frames import T0, T0_NS, record
 TEXTS = ("", "/predict", "/health", "POST", "HTTP 500", "one", "two", "three")
 
 
-def flushed(seconds: int, *, per_s: int = 40, seed: int = 1, failed_ratio: float = 0.02) -> list[Frame]:
-    """Return a frame a second: requests that ended in it, some of which began in an earlier one, of three instances."""
+def flushed(seconds: int, *, per_s: int = 40, seed: int = 1, failed_ratio: float = 0.02, sides: int = 0) -> list[Frame]:
+    """Return a frame a second: requests that ended in it, some of which began in an earlier one, of three instances.
+
+    With two `sides` each request goes to one of them; the second takes twice as long, and has all the failures.
+    """
     random = np.random.default_rng(seed)
     count = seconds * per_s
     start_us = np.sort(random.uniform(0, seconds * 1e6, count)).astype(np.int64)
     latency_us = (random.lognormal(10, 0.8, count)).astype(np.int64)
     failed = random.random(count) < failed_ratio
+    side = 1 + np.arange(count) % 2 if sides else np.zeros(count, dtype=int)
+    if sides:
+        latency_us[side == 2] *= 2
+        failed &= side == 2
     timeout = failed & (random.random(count) < 0.3)
     latency_us[timeout] = 1_500_000
     instance = 5 + np.minimum(2, start_us // (seconds * 1_000_000 // 3))
@@ -39,7 +46,7 @@ def flushed(seconds: int, *, per_s: int = 40, seed: int = 1, failed_ratio: float
         "instance": np.where(timeout, 0, instance),
         "instance_age_ms": np.where(timeout, -1, start_us // 1000 % (seconds * 1000 // 3)),
         "server_us": np.full(count, -1),
-        "side": np.zeros(count, dtype=int),
+        "side": side,
     }
     flush = (start_us + latency_us) // 1_000_000
     found, before = [], 0

@@ -12,7 +12,7 @@ import pytest
 from loadtest.core.objectives import parse_objective
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import Frame
-from loadtest.recording.run import FailedBodyRecord
+from loadtest.recording.run import FailedBodyRecord, SideRecord, TargetRecord
 from reports.live import points as points_of
 from reports.live.analysis import SHARE, Budget
 from reports.live.follow import LiveRun
@@ -99,6 +99,60 @@ def test_the_analysis_of_a_run_that_goes_on_is_the_report_s(both: tuple[LiveRun,
         [(f.method, f.name, f.kind, f.status, f.message, f.count) for f in item.failures] for item in (now, at_end)
     ]
     assert counted[0] == counted[1] != []
+
+
+@pytest.fixture(scope="module")
+def two_sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveRun, RunFolder]:
+    frames, lines = flushed(SECONDS, sides=2), [load_line(at) for at in range(SECONDS)]
+    home = tmp_path_factory.mktemp("sides")
+    run = running_record(SECONDS, objectives=["error_rate < 1%"], options={"margins": ["p50=5%"]})
+    run.sides = [SideRecord(name=name, target=TargetRecord(kind="url", url="http://x")) for name in ("A one", "B two")]
+    live = LiveRun(RunFolder.create(home / "goes-on", run))
+    live.keep_rows()
+    for at, frame in enumerate(frames):
+        live.add(looked(at + 1.0, [frame], [line for line in lines if line["time_s"] == str(T0_NS // 10**9 + at)]))
+    live._folder.append_load(lines)
+    return live, sealed_copy(home / "ended", frames, lines, run)
+
+
+def test_two_targets_are_two_runs_and_their_comparison_as_in_the_report(two_sides: tuple[LiveRun, RunFolder]) -> None:
+    """Each side and their difference are the report's; the intervals, which hold at every look, are wider."""
+    live, ended = two_sides
+    live.analyse()
+    now, at_end = live.report_now(), build_report([ended.path])
+    assert now is not None
+    assert [run.name for run in now.runs] == [run.name for run in at_end.runs] == ["A one", "B two"]
+    for one, other in zip(now.runs, at_end.runs, strict=True):
+        for part in ("totals", "latency", "endpoints", "phases"):
+            assert getattr(one, part) == getattr(other, part), part
+        for name in ("p95_ms", "ok_per_s", "users"):
+            shown, reported = one.series.columns[name], other.series.columns[name]
+            assert shown[: SECONDS - 2] == pytest.approx(reported[: SECONDS - 2], nan_ok=True), name
+    compared = [{(line.scope, line.statistic): line for line in made.comparisons[0].lines} for made in (now, at_end)]
+    p50, reported_p50 = (lines["all", "p50"] for lines in compared)
+    assert p50.verdict == "slower"
+    assert p50.difference_ratio == reported_p50.difference_ratio == pytest.approx(1.0, abs=0.2)
+    assert p50.low_ratio is not None
+    assert reported_p50.low_ratio is not None
+    assert p50.low_ratio < reported_p50.low_ratio
+
+
+def test_objectives_so_far_are_those_of_the_second_target(two_sides: tuple[LiveRun, RunFolder]) -> None:
+    """All failures are B's: about 2 % of its requests, 1 % of all."""
+    (found,) = two_sides[0].so_far()
+    assert found.value == pytest.approx(0.02, rel=0.4)
+    assert found.held is False
+
+
+def test_an_endpoint_that_only_one_target_fails_is_named_with_it(tmp_path: Path) -> None:
+    run = running_record(SECONDS)
+    run.sides = [SideRecord(name=name, target=TargetRecord(kind="url", url="http://x")) for name in ("A one", "B two")]
+    live = LiveRun(RunFolder.create(tmp_path, run))
+    for at, frame in enumerate(flushed(3, failed_ratio=1.0, sides=2)):
+        live.add(looked(at + 1.0, [frame]))
+    said = live.failing()
+    assert any(text.startswith("B: the first ") and "POST /predict all failed" in text for text in said)
+    assert not any(text.startswith("A: ") for text in said)
 
 
 def test_what_came_before_the_load_s_begin_was_known_is_not_lost(tmp_path: Path) -> None:
