@@ -1,7 +1,8 @@
 """Put what the benchmarks last measured into one page: `python -m benchmarks` writes benchmarks/RESULTS.md.
 
 Each benchmark is a command of its own (`python -m benchmarks.generator`, …) that leaves its section, with the date and
-the machine, in benchmarks/results/. This only assembles them, in the order below.
+the machine, in benchmarks/results/. This only assembles them, in the order below. A section `…_quiet` was measured by
+the same command on a machine that did nothing else.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from pathlib import Path
 
 ORDER = (
     "generator",
+    "generator_quiet",
     "recorder",
     "answers",
     "accuracy",
+    "accuracy_quiet",
     "keep_alive",
     "service",
     "cold_start",

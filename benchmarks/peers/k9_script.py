@@ -1,7 +1,7 @@
 """The same request from a script of k9, Python at every iteration: `k9 run -e TARGET=… k9_script.py`.
 
-With USERS, RAMP_S and HOLD_S, this many users send one request a second each; otherwise 50 users send as fast as they
-are answered.
+With USERS, RAMP_S and HOLD_S, this many users send one request a second each; with RATE, this many arrivals per second
+are sent evenly for HOLD_S; otherwise 50 users send as fast as they are answered.
 """
 
 import json
@@ -14,8 +14,18 @@ TARGET = f"{k9.env['TARGET']}/predict"
 USERS = k9.env.get("USERS")
 STAGES = [{"duration": f"{k9.env.get(part, '0')}s", "target": int(USERS or 0)} for part in ("RAMP_S", "HOLD_S")]
 PACED = {"stages": STAGES, "minIterationDuration": "1s"}
+RATE = k9.env.get("RATE")
+EVEN = {
+    "executor": "constant-arrival-rate",
+    "rate": int(RATE or 1),
+    "timeUnit": "1s",
+    "duration": f"{k9.env.get('HOLD_S', '1')}s",
+    "preAllocatedVUs": 100,
+    "maxVUs": 500,
+}
+CLOSED = PACED if USERS else {"vus": 50, "duration": "60s"}
 
-options = PACED if USERS else {"vus": 50, "duration": "60s"}
+options = {"scenarios": {"even": EVEN}} if RATE else CLOSED
 
 
 async def default() -> None:

@@ -11,10 +11,12 @@ from locust import FastHttpUser, constant_throughput, events, task
 from locust.env import Environment
 
 from loadtest.recording.buffer import RECORDED_KEY, RowBuffer, attach
+from loadtest.recording.frames import ABSENT, COLUMNS
 from loadtest.users.fast_user import FastUser, spread_throughput
 from loadtest.users.open_loop import OpenLoopUser
 
 BODY = Path(__file__).with_name("payload.json").read_bytes()
+EMPTY = {**dict.fromkeys(COLUMNS, 0), **ABSENT}
 KIND, RATE, USERS = os.environ["KIND"], float(os.environ["RATE"]), int(os.environ["USERS"])
 
 
@@ -40,7 +42,8 @@ def _record(environment: Environment, **_: object) -> None:
 
     def stock(response_time: float, start_time: float, context: dict[str, Any], **_: object) -> None:
         if RECORDED_KEY not in context:
-            buffer.add(int(start_time * 1e9), round(response_time * 1000), -1, 0, 0, 200, 0, 0, 0, 0, -1, -1)
+            row = {**EMPTY, "start": int(start_time * 1e9), "latency_us": round(response_time * 1000), "status": 200}
+            buffer.add(**row)
 
     if KIND == "stock":
         environment.events.request.add_listener(stock)
