@@ -104,7 +104,7 @@ def _namespace() -> Iterator[None]:
         f"-n {NAMESPACE} link set lo up",
         f"-n {NAMESPACE} route add default via {HOST}",
     )
-    _remove_namespace()  # one that a test which was killed has left
+    _remove_namespace()  # left by a killed test
     try:
         for line in links:
             subprocess.run(["ip", *line.split()], check=True, capture_output=True)
@@ -166,7 +166,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(65_536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
-    except OSError:  # one of them is gone, and the other will be told by its own
+    except OSError:  # one end is gone; the other notices it by itself
         pass
 
 

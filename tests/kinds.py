@@ -1,4 +1,4 @@
-"""Draw runs of every kind that happens to a service, each with what a report should say of it."""
+"""Generate runs of every kind, each with the expected report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CPU = "run.googleapis.com/container/cpu/utilizations"
 
 @dataclass(frozen=True)
 class Happening:
-    """What happened from `at_s` to `end_s`, the causes that are right for it, and those that are not wrong.
+    """An event from `at_s` to `end_s`, the right causes for it, and the causes that are not wrong.
 
     `outage`: whether it has to be named as an outage; `seconds`: how long it was in force.
     """
@@ -77,7 +77,7 @@ def _ramp(seconds: int, users: float, over_s: float) -> Floats:
 
 
 def _steady(rng: Rng, seconds: int = 600, **changes: object) -> World:
-    """Return a service with room: some instances, one to four cores each, at a third of what they can do."""
+    """Return a service with free capacity: some instances, one to four cores each, at a third of their capacity."""
     users = float(np.round(np.exp(rng.uniform(np.log(8), np.log(60)))))
     service_ms = float(rng.uniform(15, 60))
     cores = int(rng.choice([1, 2, 4]))

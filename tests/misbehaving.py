@@ -1,4 +1,4 @@
-"""An HTTP server that misbehaves as its paths say, and counts what it read: for tests of what became of requests.
+"""An HTTP server that misbehaves as its paths say and counts the requests it read.
 
     python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
@@ -7,7 +7,7 @@
 the connection, `/half` sends half a head and hangs, `/stalls` a tenth of a body and hangs, `/garbage` no HTTP,
 `/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the middle of a body, `/bye`
 answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st request of its kind on.
-`/_counts` tells how many requests were read, by path and query; `/_down/2` has the server gone for 2 s. With a
+`/_counts` returns how many requests were read, by path and query; `/_down/2` stops the server for 2 s. With a
 certificate (a PEM file with its key) it speaks TLS; `/_break` closes every connection and has every later handshake
 fail.
 """

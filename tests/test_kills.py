@@ -125,7 +125,7 @@ def _send(pid: int, what: signal.Signals, *, goes_on: bool) -> None:
 
 
 def trial(kill: Kill, where: Path) -> str:
-    """Do it, and return what was wrong with how it ended; "" is well."""
+    """Kill it, and return what was wrong with its end; "" if nothing."""
     home = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))  # short: where sockets would not fit the emulator takes /tmp
     try:
         return _trial(kill, where, home)
@@ -182,7 +182,7 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
         time.sleep(0.2)
     codes = {*ExitCode, -signal.SIGKILL}
     if kill.at_s < BEFORE_PYTHON_S and not (said or family):
-        codes.add(-kill.what)  # it struck before the first line of ours was run
+        codes.add(-kill.what)  # it came before our first line was executed
     found = [
         *(["traceback"] if "Traceback" in said else []),
         *([f"left {[(spike.pid, _named(spike)) for spike in left]}"] if left else []),

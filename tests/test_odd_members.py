@@ -1,4 +1,4 @@
-"""What joins a run, fails in it or is struck in it is told by name: real processes, rows against a count."""
+"""Processes that join a run, fail in it or are killed are reported by name: real processes, rows against a count."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_worker_that_somebody_ends_is_told_as_that(tmp_path: Path, until: Unti
 
 
 def test_a_frozen_emulator_is_noticed_and_the_run_ends(tmp_path: Path, until: Until) -> None:
-    """SIGSTOP of the process that scales and tells: the run says from when on it told nothing, and ends in time."""
+    """SIGSTOP of the process that scales and reports: the run says since when reports are missing, and ends in time."""
     words = (
         "-s",
         "ramp300",

@@ -115,7 +115,7 @@ def test_another_host_that_a_scenario_calls_never_sees_the_token(
 def test_every_request_carries_the_token_and_no_file_does(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our client, Locust's HttpUser and its FastHttpUser: the server refuses whoever comes without."""
+    """Our client, Locust's HttpUser and its FastHttpUser: the server refuses requests without a token."""
     token = token_lasting(3600)
     tokens = IdTokens("https://x.run.app", fetch=lambda audience: token)
     plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path), "--workers", "1"]

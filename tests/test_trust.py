@@ -112,7 +112,7 @@ def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_missed_objective_is_exit_1_and_one_without_data_is_exit_3(tmp_path: Path) -> None:
-    """The exit code says what the objectives came to; no data never passes."""
+    """The exit code is the verdict on the objectives; missing data never passes."""
     with counting_server(delay_ms=[20]) as server:
         short = words(server.url, tmp_path, duration="6s", workers=1)
         assert lt(*short, "--slo", "p95 < 10s", "--slo", "throughput >= 1/s").code == 0

@@ -1,4 +1,4 @@
-"""Locustfiles of kinds found in public run unchanged: every request is a row, and what they ask of Locust happens."""
+"""Locustfiles of kinds found in public run unchanged: every request is a row, and Locust does what they ask."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def sent_from_everywhere(ran: Ran, counted: int) -> None:
 
 
 def each_by_its_protocol(ran: Ran, counted: int) -> None:
-    """What the clients fired is told by kind: a server's fault, a lost connection, a timeout, and a success."""
+    """The clients' events get the right kinds: a server's fault, a lost connection, a timeout, and a success."""
     rows = ran.rows("name", "outcome", "method")
     assert counted == 0 < len(rows)
     kinds = {(row.method, row.outcome) for row in rows.itertuples()}
@@ -150,7 +150,7 @@ def first_lines_beside_requests(ran: Ran, counted: int) -> None:
 
 
 def told_by_threads(ran: Ran, counted: int) -> None:
-    """One that is told 50 ms later may come after the run's end."""
+    """A request that is reported 50 ms later may come after the run's end."""
     rows = ran.rows("name", "method")
     assert set(rows.method) == {"LIB"}
     assert 10 < len(rows) <= counted

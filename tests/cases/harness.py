@@ -1,4 +1,4 @@
-"""Run a case: its server, one `lt` command, and what came of it."""
+"""Run a case: its server and one `lt` command, and return the result."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ class Cell:
 
 
 def drive(target: Target, behaviour: Behaviour, end: str, room: Path) -> Cell:
-    """Run the load, have the event and the end happen in it; return what came of it."""
+    """Run the load with the event and the end; return the result."""
     place = target.place
     runs = room / "runs"
     environment = {**os.environ, "LT_TEST_PATH": behaviour.path, "LT_TEST_TIMEOUT_S": str(behaviour.timeout_s)}
@@ -320,7 +320,7 @@ CELLS = [
 @pytest.mark.timeout(2 * START_S + WALL_S)
 @pytest.mark.parametrize(("name", "end"), CELLS)
 def test_no_request_vanishes_and_no_failing_run_passes(name: str, end: str, tmp_path: Path) -> None:
-    """Rows and what is said to be missing hold all that the server read; more than 1 % failed is never a pass."""
+    """Rows and missing requests add up to what the server read; a run with more than 1 % failed never passes."""
     behaviour = BEHAVIOURS[name]
     with place_for(behaviour.at_event) as place:
         target = Target(place, tmp_path, tls=behaviour.tls)

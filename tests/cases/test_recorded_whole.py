@@ -1,4 +1,4 @@
-"""Every request is recorded and every error of the scenario's code is told, whatever it and its target do."""
+"""Every request is recorded and every error of the scenario's code is reported, whatever it and its target do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def case_server(folder: Path) -> Iterator[str]:
 
 
 def test_a_listener_that_starts_the_task_over_costs_no_row(tmp_path: Path) -> None:
-    """01: rows = what the server read; the failures are there, and the run is no pass."""
+    """01: the rows equal the server's count, the failures are among them, and the run does not pass."""
     (folder,) = CASES.glob("01-*")
     with case_server(folder) as url:
         ran = lt_run("-s", "locustfile.py", "-t", url, *SHORT, runs=tmp_path, cwd=folder)

@@ -1,4 +1,5 @@
-"""Locustfiles of others run as under Locust, as asked on the command line, and their end is told as it was."""
+"""Locustfiles of others run as under Locust, with the options of the command line, and their end is reported correctly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run against a service that rejects what the scenario sends stops at once, says why, and can be told not to."""
+"""A run against a service that rejects the scenario's requests stops at once and says why; an option prevents that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live page's listener: who is answered, what it is told, and that the run's end waits for an open page."""
+"""The live page's listener: which requests it answers and how, and that the run's end waits for an open page."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_only_the_page_itself_stops_the_run(page: LivePage) -> None:
 
 
 def test_a_question_is_answered_when_there_is_something_new(page: LivePage) -> None:
-    """The listener holds a question until the state changes: what the start waits for is there within 0.5 s."""
+    """The listener holds a request until the state changes: the new state arrives within 0.5 s."""
     first = json.loads(ask(page, "GET", "/state?after=-1")[1])
     assert (first["state"], first["text"]) == ("starting", "starting")
     threading.Timer(0.2, page.wait_for, ["waiting for the service"]).start()

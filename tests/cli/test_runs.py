@@ -53,7 +53,7 @@ def test_other_programs_get_json_and_csv(tmp_path: Path) -> None:
 
 
 def test_deleting_asks_and_names_what_goes(tmp_path: Path) -> None:
-    """Without a terminal to ask on, nothing goes without --yes; a name that is none is said."""
+    """Without a terminal, nothing is deleted without --yes; an unknown name is an error."""
     folder = spooled(tmp_path, frames(1), record("20260817T101500000Z-ramp300-local"))
     refused = lt("runs", "rm", "latest", "--runs", str(tmp_path))
     assert (refused.code, str(folder.path) in refused.err) == (2, True)

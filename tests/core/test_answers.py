@@ -1,4 +1,4 @@
-"""Two answers are equal when their values are, but for ignored fields and numbers within the tolerance."""
+"""Two answers are equal if their values are, except ignored fields and numbers within the tolerance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clock that timestamps come from: steps of the machine's wall clock change no duration, and are told."""
+"""The clock of timestamps: steps of the machine's wall clock change no duration, and are reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Machine:
 
 @pytest.mark.parametrize("step_s", [-3600, -5, 5, 3600])
 def test_a_step_changes_no_duration_and_is_told_once(step_s: int) -> None:
-    """10 s with a step in the middle are 10 s on this clock; the step is told with its moment, and then no more."""
+    """10 s with a step in the middle are 10 s on this clock; the step is reported once, with its time."""
     machine = Machine()
     clock = machine.clock()
     begin_ns = clock.now_ns()
@@ -55,7 +55,7 @@ def test_steps_add_up() -> None:
 
 
 def test_slewing_is_no_step() -> None:
-    """A clock that NTP slews by 0.05 % for 100 s is 50 ms off, which is none."""
+    """A clock that NTP slews by 0.05 % for 100 s is 50 ms off, which is not a step."""
     machine = Machine()
     clock = machine.clock()
     machine.pass_s(100)

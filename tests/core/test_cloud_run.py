@@ -1,4 +1,4 @@
-"""Cloud Run's numbers stand once: which settings it takes, what it sets where nothing was said."""
+"""Cloud Run's numbers are defined once: valid settings and defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand in for the emulator where only its words matter: services settle at once, readings are what was put in."""
+"""Fake the emulator: services settle at once, and readings are those that a test has put in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FakeEmulator:
 
     Args:
         clock: Unix time now, in s.
-        recorded: what `series` tells, whole; it is filtered by metric and interval.
+        recorded: all series; `series` filters them by metric and interval.
         fail_with: when not "", every deploy settles as FAILED with this message.
         sampling: as told.
     """

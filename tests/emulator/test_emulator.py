@@ -290,7 +290,7 @@ def test_a_busy_port_is_refused_with_the_way_out() -> None:
 def test_a_thousand_in_flight_survive_scale_in_a_new_revision_and_lose_only_a_killed_instance_s() -> None:
     """500 clients send two requests, 500 one long one; meanwhile one instance dies and a new revision takes over.
 
-    The old revision's instances are then scaled in under what is left of the load.
+    The old revision's instances are then scaled in under the remaining load.
     """
     concurrency = 100
 

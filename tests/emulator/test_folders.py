@@ -1,4 +1,4 @@
-"""An emulator's folder is its own: nobody can have made it before, and only what carries its mark is cleaned up."""
+"""An emulator's folder is private: nobody can have created it before, and only things with its mark are cleaned up."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from loadtest.emulator.sizing import Sample, sample_of
         ("200 -- 501 512 i1 0", 200, 1),
         ("429 sQ 2003 2003 <NOSRV> 0", 429, None),
         ("503 SH 0 7 i3 0", 503, 3),
-        ("- CQ 40 40 <NOSRV> 0", 0, None),  # it left before it was told anything
+        ("- CQ 40 40 <NOSRV> 0", 0, None),  # it left before it got an answer
         ("502 -- 0 7 i3 0", 502, 3),  # the service's own 502 stays what it is
         ("504 sH 0 5002 i1 0", 504, 1),
         ("503 SC 0 9 i2 0", 503, 2),

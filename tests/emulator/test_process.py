@@ -1,4 +1,4 @@
-"""An emulator as a process of its own answers, tells its state, and leaves nothing behind, however it ends."""
+"""An emulator as a separate process answers, returns its state, and leaves nothing behind, however it ends."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def mine() -> list[folders.EmulatorFolder]:
 
 
 def leftovers(pids: list[int]) -> list[str]:
-    """Return what is still there of these processes, and of this test's cgroups and folders without a living owner."""
+    """Return which of these processes, and of this test's cgroups and folders without a living owner, still exist."""
     found = [f"process {pid}" for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
     alive = {folder.mark for folder in mine() if folder.owner and folder.owner.may_live}
     slices = [path for mark in MARKS - alive for path in cgroups.CGROUP_ROOT.glob(f"**/*{mark}")]

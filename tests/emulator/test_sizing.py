@@ -21,7 +21,7 @@ TEMPLATE = RevisionTemplate(cpu=None)
 
 
 def told_by(answer: dict[str, object], *, used_s: float = 0.0) -> Size:
-    """Return the size chosen where the scenario's process tells this, and its requests have used so much CPU."""
+    """Return the chosen size, given the report of the scenario's process and the CPU that its requests used."""
     says = f"import sys; print('warm', flush=True); sys.stdin.readline(); print({json.dumps(answer)!r})"
     readings = iter([10.0, 10.0 + used_s])
     command = (sys.executable, "-c", says)

@@ -159,7 +159,7 @@ TWO = PLAIN + (
 
 
 def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
-    """What is not there is named with what is; several shapes want a choice."""
+    """An error names what is missing and lists what exists; several shapes need a choice."""
     path = written(tmp_path, TWO + SHAPES)
     wrong: dict[str, dict[str, object]] = {
         "--shape Short or --shape Long": {},
@@ -202,7 +202,7 @@ def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
 def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_the_option_instead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They would be another server and another file than those that were asked for."""
+    """They would select another server and another file than the options."""
     path = written(tmp_path, PLAIN)
     (tmp_path / "locust.conf").write_text("locustfile = other.py\nhost = http://one\nheadless = true\n")
     monkeypatch.chdir(tmp_path)

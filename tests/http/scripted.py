@@ -1,4 +1,4 @@
-"""A server that sends exactly the bytes it is told, plain or TLS, in a thread of its own: none of it is gevent's."""
+"""A server that sends exactly the given bytes, plain or TLS, in a system thread without gevent."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def scripted(script: Script, *, tls: bool = False, family: int = socket.AF_INET)
                 server.peers.append(peer)
                 script(peer)
         except OSError:
-            pass  # the client went away: what it makes of it is what is tested
+            pass  # the client went away, which the test checks
 
     def accept() -> None:
         number = 0

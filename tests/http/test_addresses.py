@@ -1,4 +1,4 @@
-"""One list of addresses per process and name: who looks up, who is tried first, what becomes of a dead one."""
+"""One list of addresses per process and name: lookups, the order of tries, and dead addresses."""
 
 from __future__ import annotations
 

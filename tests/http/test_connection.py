@@ -130,7 +130,7 @@ def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(case: str, 
 
 @pytest.mark.parametrize("pieces", [[OK + OK], [OK[:-2], OK[-2:] + OK]], ids=["at once", "head and body apart"])
 def test_bytes_behind_an_answer_end_the_connection_but_not_the_answer(pieces: list[bytes], tls: bool) -> None:
-    """What nobody asked for cannot become the next answer."""
+    """Bytes that belong to no request cannot become the next answer."""
     with scripted(always(*pieces), tls=tls) as server:
         connection = connect(server, tls=tls)
         for _ in range(2):

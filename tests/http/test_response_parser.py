@@ -131,7 +131,7 @@ def heads(draw: st.DrawFn) -> bytes:
 @given(st.lists(heads(), min_size=1, max_size=30))
 @settings(max_examples=300, deadline=None)
 def test_a_known_head_says_what_parsing_it_says(seen: list[bytes]) -> None:
-    """Remembering heads, with their varying numbers cut out, never changes what is read from the next one."""
+    """Caching heads without their varying numbers never changes the result of parsing the next head."""
     known = KnownHeads()
     for raw_head in seen:
         assert known.read(raw_head) == parse_head(raw_head)

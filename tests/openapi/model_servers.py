@@ -1,4 +1,4 @@
-"""Strict services with documents as model servers and web frameworks write them: what they refuse is told by a 4xx."""
+"""Strict services with documents like those of model servers and web frameworks; they refuse with a 4xx."""
 
 import datetime
 import json
@@ -150,7 +150,7 @@ def vertex() -> FastAPI:
 
 
 def openai() -> FastAPI:
-    """OpenAI-compatible: messages told apart by role, limits, nullable everything, a bearer token."""
+    """OpenAI-compatible: messages of different roles, limits, everything nullable, a bearer token."""
 
     def message(role: str) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Ten services with OpenAPI documents in the styles that people have, each strict about what it is sent."""
+"""Ten services with OpenAPI documents in common styles, each of which validates its requests strictly."""
 
 import enum
 import re

@@ -1,4 +1,4 @@
-"""A console that keeps what it is told."""
+"""A console that keeps its messages."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is opened, loaded, recorded with what it can, collected from and reported, in this very process."""
+    """It is opened, loaded, recorded with its capabilities, collected from and reported, in this process."""
     caplog.set_level(logging.INFO, "loadtest")
     options = parse_options(
         scenario="ramp300", target="toy", users=2, spawn_rate=2, duration="2s", workers=1, runs=tmp_path
@@ -46,7 +46,7 @@ def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, capl
 
 
 def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
-    """Limits where it does not make the service, a cost where none is billed, a name that there is none of."""
+    """Limits for a platform that does not create the service, a cost without billing, and an unknown name."""
     for words, sentence in (
         ({"cpu": "1"}, r"`--cpu 1`: valid only where the run creates the service"),
         ({"max_cost": 1.0}, r"`--max-cost 1`: only a platform that bills"),

@@ -1,4 +1,4 @@
-"""The question before the load: what is there, told in a sentence, and asked of nobody else."""
+"""The probe before the load says in a sentence what answers, and asks no other host."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def test_the_end_of_the_duration_does_not_wait_for_users_that_start_slowly() -> 
 
 
 class Worker:
-    """A worker's runner that only tells what it was asked to do."""
+    """A worker's runner that only records its calls."""
 
     def __init__(self) -> None:
         self.did: list[str] = []

@@ -319,7 +319,7 @@ def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recordi
 
 
 def test_events_of_another_thread_become_rows_in_the_loops_own(recording: Recording) -> None:
-    """A client library has threads of the system's: two that brought new names at once would swap them."""
+    """A client library has system threads: two that add new names at the same time would swap them."""
     fire = recording.environment.events.request.fire
     told: list[int] = []
 
@@ -370,7 +370,7 @@ def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
 
 
 class Custom(locust.User):
-    """Its client tells of a request when it has ended, as `where` says."""
+    """Its client reports a request when it has ended, at the place that `where` names."""
 
     where = "after"
     wait_time = locust.constant(0)
@@ -396,7 +396,8 @@ class Custom(locust.User):
 def test_what_a_custom_client_waits_for_when_its_user_is_stopped(
     recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told in a `finally` it is a row, `unanswered`; not told it is counted; a pause in the task is no request."""
+    """A request reported in a `finally` is a row, `unanswered`; an unreported one is counted; a pause in the task is
+    not a request."""
     for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []
@@ -474,7 +475,7 @@ def test_errors_are_counted_by_place_with_the_first_traceback() -> None:
 
 
 def test_a_name_that_cannot_be_resolved_is_a_failed_request_and_no_error_of_the_scenario(recording: Recording) -> None:
-    """gevent looks names up in threads, and tells its hub of an error that the client catches."""
+    """gevent looks names up in threads, and reports an error to its hub that the client catches."""
     errors, hub = TaskErrors("w"), gevent.get_hub()
     before = hub.handle_error
     task_errors.watch_users(errors, void)
@@ -505,7 +506,7 @@ def test_in_flight_forgets_greenlets(recording: Recording, server: Misbehaving) 
 
 
 class Master:
-    """What the gate uses of a master, and what it did to it."""
+    """The part of a master that the gate uses, and a record of the gate's calls."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -561,7 +562,7 @@ def test_a_worker_is_locusts_once_it_has_greeted() -> None:
 
 
 def test_a_plain_worker_gets_nothing_and_is_sent_away() -> None:
-    """It never greets: Locust never hears of it, and it is told to go, once."""
+    """It never sends the handshake: Locust never knows it, and it is sent away once."""
     master = Master()
     gate, _, refused = gate_of(master)
     gate.handle_message("p", Message("client_ready", "2", "p"))

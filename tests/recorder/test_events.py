@@ -132,7 +132,7 @@ def test_numbers_of_any_kind_are_response_times(response_time: Any, latency_us: 
 
 @pytest.mark.parametrize("response_time", [None, -5, math.nan, math.inf, "12", 1e12, np.array([1, 2]), object()])
 def test_what_is_no_response_time_is_refused_unless_it_was_measured(response_time: Any) -> None:
-    """A row of it would be a wrong number; what the recorder measured around the call takes its place."""
+    """Its row would hold a wrong number; the latency that the recorder measured around the call replaces it."""
     event = {"name": "a", "request_type": "X", "response_time": response_time}
     with pytest.raises(RefusedEventError):
         row_of(event, LeftOut())

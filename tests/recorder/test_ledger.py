@@ -33,7 +33,7 @@ def test_a_frame_is_entered_once() -> None:
 
 @pytest.mark.parametrize("lost", [{1}, {0}, {1, 2}, {0, 2}])
 def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
-    """A later frame tells by `rows_before` what the lost ones held, before the worker's own count does."""
+    """A later frame shows by `rows_before` how many rows the lost frames held, before the worker's own count does."""
     ledger = Ledger()
     for each in frames(4):
         if each.seq not in lost:
@@ -45,7 +45,7 @@ def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
 
 
 def test_a_lost_last_frame_is_known_from_the_final_count() -> None:
-    """No later frame tells of it; the count does."""
+    """No later frame shows the loss; the worker's count does."""
     ledger = Ledger()
     ledger.received(frame(rows=10))
     ledger.finished("w1", rows_sent=17)

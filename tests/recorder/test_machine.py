@@ -1,4 +1,4 @@
-"""What a worker says of its machine: counters of the kernel, and nothing where the kernel does not tell."""
+"""What a worker reports about its machine: the kernel's counters, and None without them."""
 
 from __future__ import annotations
 

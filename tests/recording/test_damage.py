@@ -349,7 +349,7 @@ def test_a_record_that_was_changed_is_never_judged_as_complete(
 
 
 def test_another_runs_rows_are_told_from_its_own(sound: dict[str, Path], tmp_path: Path) -> None:
-    """As many rows, another run: the fingerprint tells."""
+    """The same number of rows from another run: the fingerprint shows the difference."""
     other = spooled(tmp_path / "other", frames(ROWS // 10, failed=2))
     other.seal()
     home = Path(shutil.copytree(sound["sealed"], tmp_path / "run"))

@@ -1,4 +1,4 @@
-"""The frame format: what is written is read, and nothing damaged is ever taken for rows or crashes its reader."""
+"""The frame format: written frames are read back, and damage never becomes rows or crashes the reader."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.D
 @quick
 @given(st.data())
 def test_every_flipped_bit_is_found(tmp_path: Path, data: st.DataObject) -> None:
-    """One bit anywhere: the frames before it are read, its own and what follows never, and the reason is told."""
+    """One flipped bit anywhere: the frames before it are read, its own and later ones never, and the reason is
+    reported."""
     sent = frames(3, rows=3)
     encoded = [encode(frame) for frame in sent]
     whole = bytearray(b"".join(encoded))

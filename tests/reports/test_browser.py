@@ -296,7 +296,7 @@ def test_every_number_of_a_chart_stands_in_its_table_and_a_gap_stays_one(opened:
     with opened() as page:
         page.click("#latency-table summary")
         rows = page.locator("#latency-table tbody tr")
-        rows.first.wait_for()  # the browser tells of the opening after the click, and the page then fills the table
+        rows.first.wait_for()  # the browser fires the event after the click, and the page then fills the table
         assert rows.count() == 120
         cells = rows.all_inner_texts()
         assert [at for at, row in enumerate(cells) if "–" in row] == [60, 61, 62]

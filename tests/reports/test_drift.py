@@ -1,4 +1,4 @@
-"""Intervals of a difference hold the truth however long drift lasts, and tell what can be told."""
+"""Intervals of a difference contain the truth for drift of any length, and detect detectable differences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_intervals_hold_the_truth_in_nine_of_ten_pairs_and_call_nothing(
 
 
 def test_several_runs_a_side_use_their_seconds() -> None:
-    # Runs that hardly differ: three of them tell 10 % where t with two degrees of freedom (× 4.3) would not.
+    # Runs that hardly differ: three of them detect 10 %, where t with two degrees of freedom (× 4.3) would not.
     rng = np.random.default_rng(5)
     told = 0
     for _ in range(20):

@@ -93,7 +93,7 @@ GATES = {
 
 @pytest.mark.parametrize("gate", GATES)
 def test_a_gate_passes_fails_and_is_undecided(gate: str, tmp_path: Path) -> None:
-    """The same run passes one limit and fails the other; one that tells nothing of it is undecided."""
+    """The same run passes one limit and fails the other; a run without this data is undecided."""
     passing, failing = GATES[gate]
     codes = [
         exit_code(build_report([recorded(tmp_path / name, text, bare=bare).path]))

@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on is what its report says of it at its end."""
+"""The numbers of a run in progress equal those of its final report."""
 
 from __future__ import annotations
 
@@ -195,7 +195,8 @@ def test_a_row_from_another_time_costs_no_memory() -> None:
 
 
 def test_a_cold_start_is_an_event() -> None:
-    """The first answer of an instance younger than 10 s is an event with what its request took; waiting names it."""
+    """The first answer of an instance younger than 10 s is an event with its latency; a long wait is called a cold
+    start."""
     tally = LiveTally()
     for at, frame in enumerate(flushed(SECONDS, failed_ratio=0.0)):
         tally.add(frame, t0_ns=T0_NS, now_s=at + 1)
@@ -218,7 +219,8 @@ def test_lines_that_are_no_lines_are_left_out() -> None:
 
 
 def test_an_unknown_objective_waits_for_the_end() -> None:
-    """What only the platform or the whole run tells has no value so far, and is not the worst while another has one."""
+    """Objectives that need the platform's data or the whole run have no value yet, and are not the worst while another
+    has one."""
     tally = LiveTally([parse_objective(text) for text in ("cold_starts = 0", "p95 < 1s for 10s", "p95 < 10s")])
     tally.add(flushed(3)[0], t0_ns=T0_NS, now_s=1.0)
     assert [item.held for item in tally.so_far()] == [None, None, True]

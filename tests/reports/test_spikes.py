@@ -1,4 +1,4 @@
-"""Spikes are found where they are, explained by what made them, and not invented."""
+"""Spikes are found, get the right cause, and are not invented."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_without_instance_data_nothing_is_claimed_of_instances(tmp_path: Path, k
 def test_the_gauge_alone_names_the_cause_with_medium_confidence(tmp_path: Path, kind: Kind) -> None:
     found = analysed(tmp_path, Story(events=[Event(kind, 300, 70)], headers=False))
     assert causes(found) == [kind.value]
-    low = kind is Kind.COLD_ADDED  # one sample a minute does not tell which requests a new instance answered
+    low = kind is Kind.COLD_ADDED  # one sample a minute does not show which requests a new instance answered
     assert found.spikes[0].confidence == (Confidence.LOW if low else Confidence.MEDIUM)
 
 

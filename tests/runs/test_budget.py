@@ -159,4 +159,4 @@ def test_the_service_time_is_the_one_measured_on_the_newest_run_of_that_service(
     assert budget(scenario(), tmp_path).costs.estimate(load).most_instances == 6
     silent = PUBLIC.model_copy()
     write_rows(tmp_path / "c", latency_us=[9_000], record={"target": silent}).path.rename(tmp_path / "3")
-    assert budget(scenario(), tmp_path).load.service_s is None, "the newest run's service tells no time"
+    assert budget(scenario(), tmp_path).load.service_s is None, "the newest run's service reports no server time"

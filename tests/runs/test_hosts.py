@@ -1,4 +1,4 @@
-"""Which host a user class calls: the target, its own, or nobody before the person has decided."""
+"""Which host a user class calls: the target, its own, or none until the user has decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of `lt run`: what they come to, and the sentence for each that is off."""
+"""The options of `lt run`: their parsed values, and the message for each invalid one."""
 
 from __future__ import annotations
 

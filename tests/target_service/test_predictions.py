@@ -45,7 +45,7 @@ def test_a_row_gives_what_the_tutorials_dataframe_gives(model: Model) -> None:
     together = [value.hex() for value in model.predict([as_row(application) for application in asked])]
     assert alone == expected
     assert together == expected
-    assert len(set(expected)) > LOANS * 0.9  # the model tells loans apart: equality is no accident
+    assert len(set(expected)) > LOANS * 0.9  # different loans differ, so equality is not an accident
 
 
 def test_without_pandas_and_scipy_the_answers_are_the_same(model: Model) -> None:

@@ -1,4 +1,4 @@
-"""What the fast client promises, with real Locust objects and a server that sends exactly what it is told."""
+"""The fast client's promises, with real Locust objects and a server that sends exactly the given bytes."""
 
 from __future__ import annotations
 

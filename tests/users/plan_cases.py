@@ -31,7 +31,7 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 
 @pytest.mark.parametrize(("plan", "points"), PLANS)
 def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
-    """The points its docstring tells, from 0 s to its end; users on straight lines between them; none outside."""
+    """The points of its docstring, from 0 s to its end; users on straight lines between them; none outside."""
     assert [*chain(*plan.points())] == pytest.approx([*chain(*points)])
     assert plan.users_at(-0.001) is None
     assert plan.users_at(plan.duration_s) is None

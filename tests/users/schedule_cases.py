@@ -1,4 +1,4 @@
-"""Open-loop arrivals: when each is due, how late it was, and what the bound on requests in flight refuses."""
+"""Open-loop arrivals: due times, lateness, and arrivals dropped by the bound on requests in flight."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_lateness_is_taken_once_per_arrival_and_never_below_zero() -> None:
 
 
 def test_a_task_that_raises_ends_its_own_arrival_alone(environment: Environment) -> None:
-    """The error is told to Locust, and the user goes on."""
+    """The error is reported to Locust, and the user goes on."""
     told: list[BaseException] = []
     environment.events.user_error.add_listener(lambda exception, **_: told.append(exception))
 

@@ -1,4 +1,4 @@
-"""Users of a run against two targets: who is on which side, and that twins send the same in turns left to chance."""
+"""Users of a run against two targets: their sides, and that twins send the same requests in random order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending a worker's users: what they began is finished, and nothing is begun while they are being stopped."""
+"""Ending a worker's users: they finish their tasks, and begin no new ones while they are being stopped."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_a_machine_without_credentials_is_told_so_and_nothing_else(
 
 
 class Answering(BaseHTTPRequestHandler):
-    """A service that answers `status`, with 403 to who brings no token where it wants one; tells its own time."""
+    """A service that answers `status`, or 403 without a token if it needs one, and reports its server time."""
 
     protocol_version = "HTTP/1.1"
     status, wants, server_timing = 200, "", "predict;dur=0.4"

@@ -181,7 +181,7 @@ def test_a_service_never_stays_without_a_maximum_unasked(fake: FakeEmulator, end
 
 
 class LosesAnAnswer(FakeEmulator):
-    """Does what it is asked, and the first answer is lost on its way."""
+    """Carries out the request, but the first answer is lost."""
 
     lost = False
 

@@ -58,7 +58,7 @@ BOUND_S = 10.0
 
 @contextmanager
 def failing(code: grpc.StatusCode | None, reason: str, cure: str) -> Iterator[str]:
-    """Give an endpoint that fails so; what the block does with it must end in time, with the cure in its words."""
+    """Yield an endpoint that fails in this way; the block must end in time, with an error that names the cure."""
     with faulty_endpoint(code, reason=reason) as (_, endpoint):
         begun = time.monotonic()
         with pytest.raises(CloudError) as caught:

@@ -1,4 +1,4 @@
-"""What is fetched is what was recorded, waited for until it covers the run."""
+"""Fetched series equal the recorded ones, and the fetch waits until they cover the run."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def ended(run: Popen[str], runs: Path) -> tuple[int, Outcome, str]:
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
 def test_a_master_that_somebody_ends_is_said(what: signal.Signals, tmp_path: Path, until: Until) -> None:
-    """At 3 s of 10: Locust ends in good order with status 0, and the run is not complete all the same."""
+    """At 3 s of 10: Locust ends properly with status 0, but the run is not complete."""
     with run_struck(tmp_path, until) as (run, master):
         master.send_signal(what)
         code, outcome, reasons = ended(run, tmp_path)
@@ -95,7 +95,7 @@ def test_a_second_interrupt_forces_the_end(tmp_path: Path, until: Until) -> None
 
 
 def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Path, until: Until) -> None:
-    """Master and workers end within seconds; whoever reports the run first finds out that it is not whole."""
+    """Master and workers end within seconds; the first report of the run finds out that it is incomplete."""
     with run_struck(tmp_path, until) as (run, _):
         family = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
