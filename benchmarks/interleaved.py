@@ -94,7 +94,7 @@ def requests(case: Case, seed: int) -> list[tuple[Floats, npt.NDArray[np.int64]]
 
 
 def one_run(case: Case, seed: int) -> list[tuple[str, str, bool]]:
-    """Return per statistic its verdict, and whether its interval holds the truth."""
+    """Return the verdict of each statistic, and whether its interval contains the truth."""
     counts = GrowingCounts()
     for side, (start_s, latency_us) in enumerate(requests(case, seed)):
         counts.add(side, start_s.astype(np.int64), bin_of(latency_us))

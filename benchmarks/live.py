@@ -74,7 +74,7 @@ def run(runs: Path, duration: str, *, live: bool) -> Watched:
 
 
 def follow(url: str, key: str, watched: Watched) -> None:
-    """Ask for news as the page does, to the run's end."""
+    """Poll for updates as the page does, until the run ends."""
     version = -1
     while True:
         told = ask(f"{url}/state?after={version}", key)

@@ -65,9 +65,9 @@ async def choose_cpu(
 ) -> Size:
     """Return the vCPU with which the instance on `port` serves 30 requests/s at 60 % CPU.
 
-    The requests are the scenario's own first ones, sent by the command `first_requests`; without one, or where it
-    sends nothing, the POST example of the service's OpenAPI page with the shortest path, else `GET /`. Each has a
-    new connection, as the emulator's data plane makes them. The instance must have no CPU limit meanwhile.
+    The requests are the scenario's own first ones, sent by the command `first_requests`. Without a command, or if it
+    sends nothing, they are the POST example of the service's OpenAPI page with the shortest path, or else `GET /`. Each
+    has a new connection, as the emulator's data plane makes them. The instance must have no CPU limit meanwhile.
 
     Raises:
         EmulatorError: the requests are not answered with success.

@@ -16,7 +16,12 @@ GRACE_S = 30.0
 STATUS = 75
 """Exit status of a process whose parent is gone; only a log can show it."""
 
-_sleep, _getppid, _exit, _monotonic = time.sleep, os.getppid, os._exit, time.monotonic  # before gevent replaces any
+_sleep, _getppid, _exit, _monotonic = (
+    time.sleep,
+    os.getppid,
+    os._exit,
+    time.monotonic,
+)  # saved before gevent replaces it
 
 _orderly = False
 

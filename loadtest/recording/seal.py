@@ -100,7 +100,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                 count += table.num_rows
         beside.chmod(FILE_MODE)
-        if not is_there(paths.spool) and is_there(paths.rows):  # another reader sealed it meanwhile, took the spool
+        if not is_there(paths.spool) and is_there(paths.rows):  # another reader has sealed it and removed the spool
             beside.unlink()
             return Sealed(rows=count_rows(paths) or 0, stopped_why="")
         replace_text(paths.failures, failures.csv(run.failed_bodies))

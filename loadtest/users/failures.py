@@ -33,8 +33,8 @@ def judge(status: int, error: Exception, transport: Exception | None) -> tuple[i
     Args:
         status: 0 when there was no answer.
         error: what it is recorded as failed with: the transport's error, or what the scenario says.
-        transport: why there was no answer. A scenario's verdict stands before it in the text and changes no outcome: a
-            timeout that is answered with `failure("…")` stays one, and its latency a lower bound.
+        transport: why there was no answer. A scenario's message is put before the text and does not change the outcome:
+            a timeout that the scenario marks with `failure("…")` stays a timeout, and its latency stays a lower bound.
     """
     if status or transport is None:
         return outcome_of(status, error), error_text(error)

@@ -18,7 +18,8 @@ _guarded = False
 def leaves(url: str, location: str, host: str) -> bool:
     """Return whether a redirect from `url` to `location` leads to another server than both `url`'s and `host`'s.
 
-    Another port, or HTTP in place of HTTPS, is another server; HTTPS on the same name with both default ports is not.
+    A different port, or HTTP instead of HTTPS, is another server. A redirect from HTTP to HTTPS on the same name, with
+    default ports, is not.
     """
     if "\\" in location:  # parsers of URLs disagree about which host that is
         return True

@@ -130,7 +130,7 @@ class Request:
         )
 
     def failed(self) -> None:
-        """Note that it got no answer, by now."""
+        """Mark the request as ended now without an answer."""
         self.ended_ns = perf_counter_ns()
         self.parsed, self.stamp = NO_HEAD, b""
 

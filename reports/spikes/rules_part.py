@@ -98,7 +98,7 @@ class Instances:
         share_ratio: share of all slow requests that they answered.
         others: instances that kept their latency; `others_ratio`: share of slow ones among their requests.
         served_before: whether they had answered normally before the spike.
-        new_ratio: share of their slow requests that instances answered which were added around the spike.
+        new_ratio: share of their slow requests that were answered by instances added around the spike.
         count: slow requests.
     """
 
@@ -241,7 +241,8 @@ def decide_lost(evidence: Lost) -> Finding | None:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision that the gauge first counts around the spike, and which instances answered the slow requests.
+    """A revision that the gauge counts for the first time around the spike, and the instances that answered the slow
+    requests.
 
     Attributes:
         name, before: the new revision and the one before it; "" when only the headers are known.

@@ -178,7 +178,7 @@ class Slowed:
 
 
 def _sliding(start_s: Floats, slower: Bools) -> float:
-    """Return the highest share of slower requests among as many in a row as 3 s hold, at least 20; 0 with fewer."""
+    """Return the highest share of slower requests in a row of requests: those of 3 s, at least 20; 0 with fewer."""
     if len(slower) < 20:
         return 0.0
     span = max(1.0, float(start_s[-1] - start_s[0]))

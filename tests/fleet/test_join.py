@@ -75,7 +75,7 @@ def test_the_command_for_the_other_machines_pastes() -> None:
 
 @pytest.mark.slow
 def test_only_workers_that_know_it_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """A worker without the secret gets a message that says what to set, and no users; the run is complete without it."""
+    """A worker without the secret is refused with a message that says what to set; the run is complete without it."""
     port = str(free_port())
     plan = ("--users", "2", "--spawn-rate", "2", "--duration", "3s", "--runs", str(tmp_path), "--port", port)
     monkeypatch.setenv(SECRET_VARIABLE, GIVEN)

@@ -75,7 +75,7 @@ def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.D
     assert list(reader) == sent[: sum(end <= cut for end in ends)]
     assert bool(reader.stopped_why) == (cut not in (0, *ends))
     path.write_bytes(whole)
-    assert list(reader) == sent[sum(end <= cut for end in ends) :]  # a spool that grows is read on from there
+    assert list(reader) == sent[sum(end <= cut for end in ends) :]  # reading continues there when the spool has grown
 
 
 @quick
