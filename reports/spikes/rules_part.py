@@ -241,8 +241,7 @@ def decide_lost(evidence: Lost) -> Finding | None:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision that the gauge counts for the first time around the spike, and the instances that answered the slow
-    requests.
+    """A revision that the gauge first counts around the spike, and the instances that answered the slow requests.
 
     Attributes:
         name, before: the new revision and the one before it; "" when only the headers are known.
