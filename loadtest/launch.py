@@ -5,9 +5,9 @@ Run by its path::
     python loadtest/launch.py -f FILE --worker …     Locust, with the recorder in it: Locust's own arguments
     python loadtest/launch.py .fleet.describe …      a module of this package (a leading dot), by its `main(arguments)`
 
-Locust puts the working folder and the locustfile's folder on `sys.path`, where anything may have any name. So nothing
-of ours is put there: this package is loaded from its own folder, and only the name `loadtest` is taken. Where the user
-has a `loadtest` too, theirs gets the name and ours becomes `_lt_loadtest`; every import inside it is relative.
+Locust puts the working folder and the locustfile's folder on `sys.path`, where anything may have any name. None of our
+folders is put there: this package is loaded from its own folder, and only the name `loadtest` is used. If the user has
+a module `loadtest` too, it keeps the name and ours becomes `_lt_loadtest`; all imports inside ours are relative.
 """
 
 from __future__ import annotations

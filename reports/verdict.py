@@ -75,7 +75,7 @@ def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunV
 
 
 def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
-    """Return the verdict of a report: of its runs together, and of the margins that a comparison was judged by.
+    """Return the verdict of a report: on all its runs, and on the margins of its comparisons.
 
     Runs that are only a baseline count only in the comparison; their own missed objectives are known already.
     """

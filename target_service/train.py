@@ -40,7 +40,7 @@ PARAMETERS: dict[str, Any] = {
 
 
 def train(loans: pd.DataFrame, *, parameters: dict[str, Any]) -> tuple[CatBoostClassifier, dict[str, Any]]:
-    """Return the model, and its metrics on the newest tenth of the loans, which it has not seen."""
+    """Return the model, and its metrics on the newest tenth of the loans, which is not in its training data."""
     loans = loans.sort_values("approval_year", kind="stable")
     cut = int(len(loans) * TRAIN_RATIO)
     model = CatBoostClassifier(**parameters)

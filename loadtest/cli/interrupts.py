@@ -16,8 +16,8 @@ INTERRUPTED = 130
 def survive_the_end() -> None:
     """Ignore interrupts while Python shuts down, when it restores the default signal handlers.
 
-    This must be registered first, because exit handlers run in reverse order. Nothing that could hang is left to run by
-    then.
+    This must be registered first, because exit handlers run in reverse order. By then, everything that could hang has
+    ended.
     """
     atexit.register(_ignore)
 

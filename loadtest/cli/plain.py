@@ -30,7 +30,7 @@ def run_plain(arguments: Sequence[str]) -> int | None:
 
 
 def page_up_to_date(runs: Path, name: str) -> int | None:
-    """Print the path of the run's page if it is up to date, and return the exit code that its verdict comes to."""
+    """Print the path of the run's page if it is up to date, and return the exit code of its verdict."""
     from ..api import page_sources, verdict_of_page
     from ..core.exit_codes import of_verdict
     from ..recording.listing import find_path

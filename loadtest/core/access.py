@@ -85,7 +85,7 @@ class Access:
         """Return why the request is refused; None when it may be answered.
 
         Args:
-            head: of the request.
+            head: the head of the request.
             needs_secret: whether `Authorization: Bearer SECRET` is required.
             needs_json: whether a body must be JSON, which a page cannot send to another site without a preflight.
         """

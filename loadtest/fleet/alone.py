@@ -14,7 +14,7 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
     """Return the environment of a scenario that is ready to spawn users, its `test_start` listeners called.
 
     Args:
-        path: of the locustfile.
+        path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
         host: the target's base URL; None leaves every user class the one it names.
 

@@ -37,7 +37,7 @@ def key_of(path: Path, request: dict[str, Any]) -> str | None:
     Python, and the configuration that Locust reads.
 
     Args:
-        path: of the locustfile.
+        path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`, as JSON takes them.
     """
     if path.parent != HOUSE / "scenarios" or request.get("arguments"):

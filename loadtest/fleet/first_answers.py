@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..recording.frames import OUTCOMES, SIDES, Frame
 from .progress import ProgressSnapshot, Recent
 
-if TYPE_CHECKING:  # imported with the first rows: `lt run` says sooner what it does
+if TYPE_CHECKING:  # imported with the first rows, so that `lt run` prints its first line sooner
     import numpy as np
 
 FIRST = 3
@@ -34,7 +34,7 @@ class FailingEndpoint:
 
     Attributes:
         side: A or B in a run against two targets, else "".
-        status: of the first of them.
+        status: the status of the first of them.
         error: the message of the scenario's check; "" for an HTTP error.
     """
 
@@ -64,10 +64,10 @@ class _Seen:
 class FirstAnswers:
     """Called at every look at a run; returns the sentence that ends it when an endpoint does nothing but fail.
 
-    An endpoint does so when its first answer failed, and so did the next ones that were sent after it had come: what
-    was slow or refused only while the service started is over by then. A failed answer is an HTTP error, other than
-    LOAD_STATUSES, or one that the scenario's own check rejects. Where no answer came, or
-    a client of another protocol told no status, nothing is said of the request.
+    This is so if an endpoint's first answer failed, and also the next ones that were sent after it had come. Requests
+    that were slow or refused only because the service was starting are past by then. A failed answer is an HTTP error,
+    other than LOAD_STATUSES, or one that the scenario's own check rejects. A request without an answer, or without a
+    status (a client of another protocol), does not count.
     """
 
     def __init__(self) -> None:

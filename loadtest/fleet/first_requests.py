@@ -1,7 +1,7 @@
 """Send a scenario's own first requests to an instance whose CPU time is measured; runs as a process of its own.
 
-Who measures talks with it in lines: it writes `warm` once the instance has had its first requests, waits for a line,
-sends those that are measured, and writes as JSON what it sent.
+The measuring process exchanges lines with it: it writes `warm` once the instance has had its first requests, waits for
+a line, sends the measured requests, and writes a JSON record of them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ PAUSE_S = 0.01
 """Between two tasks: a service that sleeps between two requests uses more CPU for each, and under load it sleeps."""
 
 MOST_S = 15.0
-"""Of each part; a scenario that thinks long inside its tasks has sent fewer by then."""
+"""Time limit of each part; a scenario with long waits inside its tasks sends fewer requests in it."""
 
 SHOWN_CHARS = 300
-"""Of what a failed answer says."""
+"""Characters of a failed answer that are shown."""
 
 
 @dataclass(slots=True)

@@ -205,7 +205,7 @@ def learn(path: Path, request: dict[str, Any], *, host: str | None, check: Answe
     """Run one user of each class alone for a short time; return the answers that are the same both times.
 
     Args:
-        path: of the locustfile.
+        path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
         host: the target's base URL; None leaves every user class the one it names.
         check: how answers are compared, in addition to the class's own settings.

@@ -45,7 +45,7 @@ class ProgressSnapshot:
         in_flight: requests that await an answer; None before the first report.
         oldest_s: how long the oldest of them has waited.
         load_start_ns: when the load began, in UTC ns; None before that.
-        sides: of a run against two targets, each of them; empty before their first requests.
+        sides: the state of each side of a run against two targets; empty before their first requests.
     """
 
     requests: int
@@ -67,8 +67,8 @@ class ProgressSnapshot:
 class Recent:
     """The requests of one frame: when it was read, and each request's latency, outcome, end, server time and side.
 
-    `server_us` is -1 where the answer carried none, `side` 0 in a run with one target (else index into SIDES), `frame`
-    what all of it is from, None where that is not at hand.
+    `server_us` is -1 if the answer carried none. `side` is 0 in a run with one target, else an index into SIDES.
+    `frame` is the source frame, or None.
     """
 
     read_s: float

@@ -177,7 +177,7 @@ def describe_one(path: Path, **overrides: Any) -> Scenario:
     """Describe a locustfile as it will be run.
 
     Args:
-        path: of the locustfile.
+        path: the path of the locustfile.
         overrides: the fields of `Request`.
 
     Raises:

@@ -33,7 +33,7 @@ PLACES = (
     "apispec_1.json",  # flasgger
     "swagger/v1/swagger.json",  # ASP.NET
 )
-"""Where frameworks put the document, below the service's URL; the commonest first."""
+"""Places of the document below the service's URL in common frameworks, the most common first."""
 
 PAGES = ("docs", "", "redoc", "swagger", "api/docs", "api/docs/", "swagger-ui.html")
 """Pages that name the document's address in a script or a link."""
@@ -47,7 +47,7 @@ class Document:
     """A parsed OpenAPI document.
 
     Attributes:
-        spec: the document as it was read, references unresolved.
+        spec: the document, with unresolved references.
         source: where it was read from: a URL or a path.
         base: the URL that operations' paths are appended to, without a trailing slash; None if neither the file nor the
             user names a server.

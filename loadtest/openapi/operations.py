@@ -81,7 +81,7 @@ class Security:
 
     Attributes:
         kind: header, query, cookie, bearer or basic.
-        name: of the header, query parameter or cookie.
+        name: the name of the header, query parameter or cookie.
         scheme: its name in the document.
     """
 

@@ -34,7 +34,7 @@ class QuickScenario:
     """A scenario written for one run.
 
     Attributes:
-        path: of its file, which is there as long as the run.
+        path: the path of its file, which is there as long as the run.
         target: the URL that its paths are below.
     """
 
@@ -49,7 +49,7 @@ def quick_scenario(
     """Write a scenario for `url`; its file is deleted with the block.
 
     Args:
-        url: of the service.
+        url: the URL of the service.
         gets: paths to GET; empty: what the service's OpenAPI document describes, tried first.
         seed: of what is sent.
         wire: asks the service.

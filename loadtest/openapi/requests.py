@@ -55,7 +55,7 @@ class Variant:
 
     Attributes:
         required_only: leave out what the document does not require.
-        file_kind: of files whose type the document leaves open; None: the likeliest.
+        file_kind: the kind of files whose type the document leaves open; None for the likeliest.
         path_values: values of path parameters that were seen to work, all parameters of one request together.
         bodies: bodies that were seen to work; None: drawn from the schema.
     """

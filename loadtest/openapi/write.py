@@ -20,11 +20,11 @@ class Written:
     """A written scenario and how it was made.
 
     Attributes:
-        source: of the locustfile.
+        source: the source of the locustfile.
         sent: the operations that it sends.
         left_out: the operations that it does not send, with the reasons.
         requests: how many were sent to try it.
-        columns: the data file's columns that have the name of a field, and those that have not.
+        columns: the data file's columns that are named like a field, and the others.
     """
 
     document: Document
@@ -53,7 +53,7 @@ def write_scenario(
     """Return the scenario of a document.
 
     Args:
-        document: of the service.
+        document: the document of the service.
         wire: tries every operation; None writes them untried.
         include: operations such as `DELETE /items/{id}` to send although they may change something.
         data: fills the fields and parameters that are named like its columns.
@@ -61,7 +61,7 @@ def write_scenario(
         say: called with each operation that was tried.
 
     Raises:
-        UsageError: the document describes no operation that can be sent, or `include` names one that it has not.
+        UsageError: the document describes no operation that can be sent, or `include` names one that it does not have.
         TargetError: the service answered none of them with 2xx.
     """
     found = operations(document.spec)
@@ -102,7 +102,7 @@ def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation],
         else:
             left_out.append(LeftOut(each, each.changes))
     only_reads = not any(each.method == "POST" for each in wanted)
-    if only_reads:  # a service without any other POST: these are what it is for
+    if only_reads:  # a service without any other POST: these are its purpose
         wanted = [each for each in found if each in wanted or each in doubtful]
     else:
         left_out += [LeftOut(each, "nothing says whether this POST changes something") for each in doubtful]

@@ -1,7 +1,7 @@
 """Define a platform: a place that can be put under load, and what the verbs need of it.
 
 A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It declares
-what it can by its `capabilities`, which `run.json` keeps; nothing else in the project compares a platform's name.
+its `capabilities`, which `run.json` keeps; no other code compares a platform's name.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class DeployResult:
 
     Attributes:
         text: the result as a sentence.
-        url: of the service; "" when there is none.
+        url: the URL of the service; "" when there is none.
         next_step: what the user may want to do next; "" for nothing.
         incomplete: what could not be done; "" if everything was.
     """
@@ -244,7 +244,7 @@ class Platform(ABC):
         """Fetch the platform's own series of a recorded run again, and store them in its folder.
 
         Raises:
-            UsageError: there are none, or the options do not say where.
+            UsageError: the platform has no series, or the options do not name the place.
             UnusableError: the platform refused or did not answer; the stored series are unchanged.
         """
         del folder, options, console

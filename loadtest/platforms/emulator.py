@@ -27,7 +27,7 @@ SAMPLE_S = 5.0
 """How often the local Cloud Run samples during a run: Google's 60 s would leave two points of a 2-min ramp."""
 
 MOST = cloud_run.MOST_CONCURRENCY
-"""Of concurrency, and of instances."""
+"""Highest concurrency, and highest number of instances."""
 
 AUTOSCALERS = ("cloudrun", "knative")
 
@@ -208,7 +208,7 @@ def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
     Args:
         per_s: requests a second that the plan asks for at its height.
         cost_s: CPU time of one request, of the service alone: the load generator and the data plane need theirs too.
-        cores: of this machine.
+        cores: the number of cores of this machine.
     """
     if per_s * cost_s < cores:
         return ""

@@ -1,4 +1,4 @@
-"""Validate what workers send before the master uses it: who may join, and the bounds of every value."""
+"""Validate the messages of workers before the master uses them: who may join, and the bounds of every value."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
         now_ns: UTC ns on the worker's clock, as the master estimates it; None if unknown.
 
     Raises:
-        AdmissionError: a value has another type, or lies out of its bounds.
+        AdmissionError: a value has the wrong type or is out of its bounds.
     """
     if not isinstance(data, Mapping):
         raise AdmissionError("report is not a map", type(data).__name__)

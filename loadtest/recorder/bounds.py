@@ -57,7 +57,7 @@ def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[],
     """Choose the shape of a master, and bound it if it is not ours; our own shapes read the options themselves.
 
     Args:
-        environment: of a master whose runner is made.
+        environment: the environment of a master whose runner is made.
         bounds: the bounds of the shape.
         end_run: called at the end of the duration, in its own greenlet. Locust's own loop asks the shape again
             only when all users of the last answer are started; with a slow spawn rate that takes minutes.

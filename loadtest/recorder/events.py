@@ -14,7 +14,7 @@ from ..recording.outcomes import error_text, outcome_of, text_of
 MAX_TEXT_CHARS = 300
 NO_NAME = "(no name)"
 BROKEN_BODY = "_lt_broken_body"
-"""The attribute of an answer that holds what its client raised as it read the body."""
+"""The attribute of an answer that holds the error of its client while it read the body."""
 
 Refuse = Callable[[str, object], None]
 """Counts a value that was left out of its row: the name of the refusal, and the value."""

@@ -17,7 +17,7 @@ MAX_READ_BYTES = 16 * 1024
 """Characters of a body that are scanned for secrets before it is cut."""
 
 TEXT_RATIO = 0.9
-"""Below this share of printable characters a body is no text, and is not kept."""
+"""A body with a smaller share of printable characters is not text and is not kept."""
 
 _Kind = tuple[str, str, int]
 
@@ -56,7 +56,7 @@ def text_of_body(body: bytes) -> str:
 
 
 def body_read(response: object) -> bytes:
-    """Return what the client has read of an answer's body, b"" where it has not, or is of another kind.
+    """Return the part of an answer's body that the client has read; b"" if none, or if the client is of another kind.
 
     `requests` keeps it as `_content`, FastHttpUser's client as `_cached_content`; their public properties would read
     what the scenario means to stream.

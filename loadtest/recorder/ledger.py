@@ -53,7 +53,7 @@ class Ledger:
     def received(self, frame: Frame) -> bool:
         """Enter a frame that arrived; False when it was entered before and must not be recorded twice.
 
-        Where frame numbers are skipped, `rows_before` says how many rows the lost frames held.
+        If frame numbers are skipped, `rows_before` says how many rows the lost frames held.
 
         Raises:
             ValueError: it contradicts the frames before it.
@@ -164,7 +164,7 @@ class Ledger:
 
         The bound for a worker that was lost is what it had begun by its last frame and not sent, and twice what it
         began in one interval at the most: the one whose frame may have been on its way, and the one that was never
-        made. Where begun is not known, the densest flush twice, and a request for every user.
+        made. If the number begun is not known, it is twice the densest flush, and a request for every user.
         """
         if account.rows_sent is not None:
             return max(0, account.rows_sent - account.received)

@@ -50,7 +50,7 @@ class RedactingStream(io.TextIOBase):
         self._stream.flush()
 
     def close(self) -> None:
-        """Pass on everything; the stream itself stays open, as it is the process's."""
+        """Pass on everything; the stream itself stays open, because it belongs to the process."""
         if self._line:
             self._stream.write(redact(self._line))
             self._line = ""

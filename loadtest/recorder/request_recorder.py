@@ -48,7 +48,7 @@ class RequestRecorder:
 
     Attributes:
         custom_methods: request types that are known only when they end.
-        refusals: what could not be recorded as it came.
+        refusals: values that could not be recorded unchanged.
         answers: looks at the answers of Locust's own clients; None where they are not checked.
         bodies: of failed answers.
     """

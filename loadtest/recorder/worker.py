@@ -274,7 +274,7 @@ class Sender:
         self.runner.send_message(CLOCK, {**msg.data, "worker_ns": self.clock.now_ns(), "worker": self.buffer.worker})
 
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Stop the users (they finish what they began, up to the stop timeout), then send the rest and the count.
+        """Stop the users, who finish their tasks up to the stop timeout; then send the remaining rows and counts.
 
         The master may still be starting users while it drains, in a ramp that is cut short: its orders are as if they
         came too late, or the users that have just been stopped would be replaced, all at once.
@@ -290,11 +290,11 @@ class Sender:
 
 
 def stop_users(runner: Runner) -> None:
-    """Stop all users at once: waiting ones end now, the others finish what they do, up to the stop timeout.
+    """Stop all users at once: waiting users end now, the others finish their tasks, up to the stop timeout.
 
-    Locust stops them one by one, and kills a user that has begun to wait by then; one whose wait ends between the order
-    and the kill sends a request and is killed in the middle of it. Marked as stopping, all of them in one turn of the
-    event loop, a user ends by itself when its wait or its task does.
+    Locust stops them one by one and kills a user that is waiting. A user whose wait ends between the order and the kill
+    sends a request and is killed in the middle of it. Marked as stopping, all of them in one turn of the event loop, a
+    user ends by itself when its wait or its task does.
     """
     ending = []
     for greenlet in list(runner.user_greenlets):

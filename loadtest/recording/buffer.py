@@ -30,7 +30,7 @@ pack_row = _ROW.pack
 """Return one row, the values of COLUMNS in their order, as bytes: 0.24 µs, against 0.77 for an `array` per column."""
 
 ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
-"""The same row for numpy; packed rows are an array of it as they are."""
+"""The same row as a numpy type; packed rows can be read as an array of it."""
 
 PackedRows = npt.NDArray[Any]
 
@@ -48,7 +48,7 @@ class OpenRequest(Hashable, Protocol):
     started_ns: int
 
     def close(self) -> None:
-        """Append its row now: `unanswered` with its age where no answer has come, else what its answer says.
+        """Append its row now: `unanswered` with its age if no answer has come, else by its answer.
 
         Called once, when its user or the run has ended; the buffer has forgotten the request before.
         """
@@ -65,8 +65,8 @@ class RowBuffer:
             buffer.add(…)                    # False: the run ended meanwhile, and its row is `unanswered` already
 
     If the scenario will judge an answer in a `with` block, call `answered(request)` in between, because it is no longer
-    in flight. Where its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or `timeout`
-    for a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
+    in flight. If its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or `timeout` for
+    a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
 
     Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A
     frame carries only the strings its own rows use.
@@ -243,7 +243,7 @@ _ATTRIBUTE = "lt_row_buffer"
 
 
 def attach(environment: object, buffer: RowBuffer) -> None:
-    """Make `buffer` the one that clients of this environment append to."""
+    """Set the buffer that clients of this environment append to."""
     setattr(environment, _ATTRIBUTE, buffer)
 
 

@@ -42,7 +42,7 @@ def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) 
 
     Args:
         runs: the folder that holds the runs.
-        label: of the baseline.
+        label: the label of the baseline.
         without: runs that are to be compared with it.
 
     Raises:

@@ -48,7 +48,7 @@ class FailureKind:
         message: the text, or the template of texts that differ only in ids and numbers.
         first_ns, last_ns: UTC ns of the start of the first and the last.
         count: how many.
-        share: of the endpoint's requests.
+        share: the share of the endpoint's requests.
     """
 
     method: str
@@ -182,7 +182,7 @@ class Failures:
         return FailureKind(*where, first_ns=count.first_ns, last_ns=count.last_ns, count=count.count, share=share)
 
     def csv(self, bodies: Sequence[FailedBodyRecord] = ()) -> str:
-        """Return the content of `failures.csv`; a body stands in the first line of its endpoint and status."""
+        """Return the content of `failures.csv`; a body is in the first line of its endpoint and status."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(FAILURE_COLUMNS)

@@ -1,4 +1,4 @@
-"""Open one run folder: its record, its rows and what lies beside them."""
+"""Open one run folder: its record, its rows and its other files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunFolder(RunPaths):
     """One run on disk. Creating one reads no files.
 
     Attributes:
-        share: of the run's users whose rows are given; 1 but for one side of a run against two targets.
+        share: the share of the run's users whose rows are given; 1 but for one side of a run against two targets.
     """
 
     share: float = 1.0

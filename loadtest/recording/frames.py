@@ -200,7 +200,8 @@ class SpoolReader:
                 if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
                     self.stopped_why = f"no frame at byte {self.offset}"
                     return
-                # Looked up before reading: a read reserves what it is asked for, 256 MB for four flipped bits.
+                # This is checked before reading, because a read allocates the claimed length: 256 MB for four flipped
+                # bits.
                 there = os.fstat(file.fileno()).st_size - self.offset - HEADER.size
                 payload = file.read(length) if length <= there else b""
                 if len(payload) < length:

@@ -39,7 +39,7 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
     server sent, a fault of XML-RPC or SOAP) is check_failed.
 
     Args:
-        status: of the answer; None or 0 without one.
+        status: the status of the answer; None or 0 without one.
         exception: why the request failed, an exception or (as custom clients fire it) any text; None when it did not.
         transport: what the client itself raised, where the scenario put another exception in its place.
     """
@@ -60,7 +60,7 @@ def outcome_of(status: int | None, exception: object | None, *, transport: objec
 def error_text(exception: object, *, transport: object | None = None) -> str:
     """Return the failure as one line of at most MAX_ERROR_CHARS, without secrets and with ids grouped.
 
-    Where the scenario called a request without an answer a failure, the transport's reason follows its message.
+    If the scenario marked a request without an answer as a failure, the transport's reason follows its message.
     """
     text = _grouped(text_of(exception))
     if transport is None or transport is exception:
@@ -104,7 +104,7 @@ def text_of(value: object) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _grouped(text: str) -> str:
-    """Return a text as it is recorded; a service that fails repeats itself, and this costs 50 µs."""
+    """Return the recorded form of a text, cached: it takes 50 µs, and a failing service repeats itself."""
     line = " ".join(text[: 8 * MAX_ERROR_CHARS].split())
     return text_template(redact(line))[:MAX_ERROR_CHARS]
 

@@ -190,7 +190,7 @@ def beside_of(path: Path) -> Path:
     """Return the temporary name of a file that will replace another; remove what a crash left there.
 
     Raises:
-        RunFolderError: what stands there cannot be removed.
+        RunFolderError: an old temporary file cannot be removed.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -158,7 +158,7 @@ class WorkerRecord(_Record):
     """One load-generating process and what is known of its rows and its clock.
 
     `clock_offset_us` is added to the worker's own clock to get the master's; ± `clock_uncertainty_us`.
-    `rows_sent` is None when the worker ended without saying; then `rows_missing_at_most` bounds what it took along.
+    `rows_sent` is None if the worker ended without reporting it; then `rows_missing_at_most` bounds the rows it lost.
     `begun` counts the requests that it began, as its last frame or its good-bye said: every one of them is a row, or
     is among those missing. None in runs recorded before this was counted.
     `resent` counts how often FastUser and FastHttpUser sent a request once more by themselves, as the server had closed
@@ -188,7 +188,7 @@ class TaskErrorRecord(_Record):
         message: its text, redacted, at most 500 characters, ids in it replaced by a template.
         user_class, task: whose code it was; "" where not known (a listener has neither).
         count: how often it was raised, over all workers.
-        traceback: of the first one, redacted, the innermost 4,000 characters.
+        traceback: the traceback of the first one, redacted, the innermost 4,000 characters.
         worker: where the first one was raised.
     """
 
@@ -235,8 +235,8 @@ class RefusalRecord(_Record):
 class DataFileRecord(_Record):
     """A data file whose rows were given out once each (`rows(…, order="once")`).
 
-    `rows_given` were handed to workers; `rows_not_sent_at_most` bounds those that no user got: never given out, or
-    taken along by a worker that ended before it used them.
+    `rows_given` were handed to workers; `rows_not_sent_at_most` bounds the rows that no user got: they were never given
+    out, or lost with a worker.
     """
 
     file: str

@@ -149,8 +149,8 @@ def fingerprint(paths: RunPaths) -> SealedFile:
 def difference(paths: RunPaths, run: Run) -> str:
     """Return how the rows' file differs from what the record says of it, as a sentence without a full stop; "" if not.
 
-    Of a run that was recorded before files were fingerprinted, only the number of rows is compared, and only where
-    every row was accounted for.
+    For a run from before files had fingerprints, only the number of rows is compared, and only if every row was
+    accounted for.
 
     Raises:
         RunFolderError: the file cannot be read.

@@ -107,7 +107,7 @@ class AnswerWatch(Protocol):
         Args:
             head: method, URL and headers, in the client's own form.
             body: of the request.
-            status: of the answer.
+            status: the status of the answer.
             content: of the answer, decoded.
             source: the client's response, or the event of Locust's own client.
         """

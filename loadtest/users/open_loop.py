@@ -39,7 +39,7 @@ class OpenLoopUser(User):
         poisson: exponential gaps (many such users together are a Poisson process) instead of equal ones; equal
             gaps of all users together stand on an evenly spread grid.
         max_in_flight: how many arrivals of a user may be unanswered at once; further ones are dropped and counted.
-        seed: of the gaps; every user draws its own stream from it.
+        seed: the seed of the gaps; every user draws its own stream from it.
     """
 
     abstract = True

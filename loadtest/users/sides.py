@@ -81,7 +81,7 @@ class Twin:
 
     Attributes:
         side: index into SIDES.
-        number: of its place among the users of its class in this process.
+        number: the number of its place among the users of its class in this process.
         pair: what it shares with its twin.
         block: how many tasks it has begun; in an open loop the number of its arrival's block.
         choosing: whether the next task is being chosen, so that nested choices draw on.
@@ -115,7 +115,7 @@ class Sides:
     Args:
         hosts: of both sides.
         worker: which worker this process is.
-        seed: of the order and of what twins draw.
+        seed: the seed of the order and of what twins draw.
     """
 
     def __init__(self, hosts: tuple[str, str], *, worker: int, seed: str) -> None:

@@ -77,7 +77,7 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
 
 
 def _light_s(data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau_per_s: float) -> float:
-    """Return the mean response time at light load: of seconds with a quarter of the plateau, else of fast windows.
+    """Return the mean response time at light load: of seconds at a quarter of the plateau, or else of fast windows.
 
     Within 10 s of a ramp the load may double. Users without think time fill a service within the first
     seconds of a ramp, and a run without a baseline has only its fastest requests.
@@ -136,7 +136,7 @@ def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bo
 
 
 def _only_waited(points: Sequence[CapacityPoint], response_s: Floats, chosen: Bools) -> bool:
-    """Whether users spent all their time waiting: nothing but the service bounds what they get."""
+    """Whether users spent all their time waiting, so that only the service limits their throughput."""
     ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
     waited = (ratios * response_s)[chosen]
     return not np.isnan(waited).any() and float(np.median(waited)) >= rules.ONLY_WAITING_RATIO

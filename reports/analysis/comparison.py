@@ -300,7 +300,7 @@ def verdict_of(low: float, high: float, margin: float) -> Verdict:
 
 
 def _needed_s(size: float, half: float, length_s: float, margin: float) -> float | None:
-    """Return how long a run would have to be for an interval that decides, were the difference what it seems.
+    """Return how long a run would have to be to decide, if the true difference is the measured one.
 
     The half-width falls with the root of the length. None when the difference sits on the margin itself, or more
     than a day would be needed: then more runs are the answer.

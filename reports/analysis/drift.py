@@ -58,7 +58,7 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
     Args:
         a: per run, deviations of equally long cells, in time order, as logarithms of the compared value.
         b: the same of the other side.
-        confidence: of the interval, 0…1.
+        confidence: the confidence level of the interval, 0…1.
     """
     log, middle, scale = _weighed((a, b), several=len(a) > 1 or len(b) > 1)
     return _of_mixture(log, middle, scale, confidence)
@@ -69,7 +69,7 @@ def half_width(differences: Floats, *, confidence: float) -> float:
 
     Args:
         differences: of equally long cells, in time order, between two sides that share them.
-        confidence: of the interval, 0…1.
+        confidence: the confidence level of the interval, 0…1.
     """
     log, middle, scale = _weighed(([differences],), several=False)
     drifts = np.tile(np.array(DRIFT) > 0, len(TIMES))

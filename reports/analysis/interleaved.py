@@ -85,7 +85,7 @@ def _lines(scope: Scope, *, always_valid: bool) -> Iterator[ComparedLine]:
 
 
 def _common(scope: Scope) -> Window:
-    """Return the seconds that lie in the window of both sides: one may have settled later than the other."""
+    """Return the seconds that are in the windows of both sides; one side may have settled later than the other."""
     (a,), (b,) = scope.a, scope.b
     return Window(max(a.window.start_s, b.window.start_s), min(a.window.end_s, b.window.end_s))
 

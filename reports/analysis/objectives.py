@@ -50,8 +50,8 @@ class Platform:
     Attributes:
         instances: number of serving instances in each second after t = 0.
         became_ready_s: when each instance that reports its age became ready.
-        cpu: of the containers: (seconds after t = 0, ratio), each ascending in time.
-        cost_usd: of the whole run.
+        cpu: the CPU use of the containers: (seconds after t = 0, ratio), each ascending in time.
+        cost_usd: the cost of the whole run.
     """
 
     instances: Floats | None = None

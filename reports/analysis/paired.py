@@ -77,7 +77,7 @@ class Estimate:
         """Return the ends of its interval.
 
         Args:
-            length_s: of the window.
+            length_s: the length of the window.
             always_valid: whether it has to hold at every look at a growing run.
         """
         found = self.multiplier(length_s)
@@ -97,7 +97,7 @@ def estimates(
     Args:
         a: the side that is measured against.
         b: the other.
-        length_s: of the window that the cells fill.
+        length_s: the length of the window that the cells fill.
         statistics: those that are wanted.
     """
     used = np.flatnonzero((a.latency.sum(axis=0) + b.latency.sum(axis=0)) > 0)
@@ -162,7 +162,7 @@ def _ratio(
     """Return the estimate.
 
     Args:
-        name: of the statistic.
+        name: the name of the statistic.
         own: each side's logarithm.
         many: each side's logarithms by resample.
         blocks: independent stretches of time.
@@ -248,8 +248,8 @@ def _few_moments(influence: Floats | None, name: str, variance: float) -> str:
 
     Args:
         influence: how each cell moves the difference.
-        name: of the statistic.
-        variance: of a cell's influence that comes from single requests, as they scatter in any cell.
+        name: the name of the statistic.
+        variance: the variance of a cell's influence that comes from single requests, as they scatter in any cell.
     """
     if influence is None:
         return ""

@@ -36,9 +36,9 @@ class Look:
         length_s: the length of the run that it is based on.
         text: the state in a few words, for the live line.
         decided: the sentence that ends the run; "" while it has to go on.
-        slower: of each margin, True where it is exceeded, False where it holds, None while that is open.
-        intervals: of each margin, the ends of its interval as logarithms; None while there is too little for one.
-        differences: of each margin, the difference between the sides as logarithm.
+        slower: for each margin, True if it is exceeded, False if it holds, None while that is open.
+        intervals: for each margin, the ends of its interval as logarithms; None while there is too little data.
+        differences: for each margin, the difference between the sides as logarithm.
         begin_s, end_s: the window of the look, in s since the load began.
     """
 
@@ -73,12 +73,12 @@ class Look:
 class UntilDecided:
     """Looks at the growing run; every margin has to be decided, alike at two looks in a row.
 
-    The intervals hold at every look; the second look is for what they assume, that a minute shows how much the machine
+    The intervals hold at every look. The second look checks their assumption that a minute shows how much the machine
     is disturbed.
 
     Args:
         margins: what the second side may be slower by.
-        begin_s: when the load stands at its height, in s since it began.
+        begin_s: when the load reaches its maximum, in s since it began.
     """
 
     def __init__(self, margins: Sequence[Margin], *, begin_s: float) -> None:

@@ -78,8 +78,8 @@ def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) 
 def _settled(windows: Windows, known: Bools, limit_us: float, first_answer_s: float | None) -> float | None:
     """Return when the first row of rules.SETTLED_WINDOWS normal windows begins, or one that lasts to the run's end.
 
-    A window counts as normal when the lower end of its p95's interval is within the limit: a single window of few
-    requests that lies above by chance does not undo a warm-up.
+    A window counts as normal if the lower end of its p95's interval is within the limit, so that a single window of few
+    requests that is above it by chance does not prolong a warm-up.
     """
     normal = known & (np.where(known, windows.low_us, np.inf) <= limit_us)
     places = np.flatnonzero(known)

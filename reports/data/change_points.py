@@ -97,7 +97,7 @@ def _partition(logs: Floats, penalty: float) -> list[int]:
 
 
 def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
-    """Return how far a change stands above what is marked: 1 is just enough."""
+    """Return the size of a change relative to the smallest marked change: 1 is just enough."""
     edges = [0, *changes, len(logs)]
     place = edges.index(at)
     before, after = logs[edges[place - 1] : at], logs[at : edges[place + 1]]

@@ -26,8 +26,8 @@ class MetricSeries:
         unit: as Cloud Monitoring gives it, or None.
         labels: the metric's own labels, and `revision_name`.
         start_s, end_s: of each point (equal for a gauge).
-        value: of each point; the mean for a distribution; NaN where neither is known.
-        count: of a distribution's point; NaN for numbers.
+        value: the value of each point; the mean for a distribution; NaN where neither is known.
+        count: the count of a distribution's point; NaN for numbers.
     """
 
     metric: str

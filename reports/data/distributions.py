@@ -1,7 +1,7 @@
 """Give the tails of the binomial, Poisson and normal distributions, and the ranks that enclose a quantile.
 
-Own code, since scipy would be the largest and slowest import of a report for these three (docs/decisions/); a test
-holds it to scipy's values.
+This is our own code, because scipy would be the largest and slowest import of a report for these three
+(docs/decisions/). A test compares it with scipy's values.
 """
 
 from __future__ import annotations

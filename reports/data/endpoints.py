@@ -27,7 +27,7 @@ COUNTED_PAIRS = 1 << 20
 
 
 class EndpointKey(NamedTuple):
-    """One name and method of the scenario: a tuple, as it is looked up once per batch and distinct pair."""
+    """A name and a method of the scenario. It is a tuple, because it is looked up once per batch and distinct pair."""
 
     name: str
     method: str

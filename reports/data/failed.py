@@ -27,7 +27,7 @@ def failures_of(
     """Return the failures, most frequent first, and a sentence where `failures.csv` could not be used, else "".
 
     They come from `failures.csv`, or from the rows where there is none, it is damaged, or it does not count as many
-    failures as the rows hold. A body of `bodies` stands with the most frequent failure of its endpoint and status.
+    failures as the rows hold. A body of `bodies` is listed with the most frequent failure of its endpoint and status.
 
     Raises:
         RunFolderError: the rows cannot be read.

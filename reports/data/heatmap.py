@@ -12,7 +12,7 @@ from reports.data.series import Series
 from reports.model import Heatmap
 
 LEAST_FACTOR = 1.02
-"""Of a band: a bin of the counts that it is made from is 0.8 % wide."""
+"""Narrowest band: a bin of the underlying counts is 0.8 % wide."""
 
 
 def heatmap_of(series: Series) -> Heatmap | None:

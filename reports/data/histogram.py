@@ -23,7 +23,7 @@ MAX_US = 2**32 - 1
 """71 minutes: beyond any timeout Cloud Run allows (60 min). Longer ones count in the last bin."""
 
 BIN_VARIANCE = float(np.log(1 + 1 / 2**MANTISSA_BITS) ** 2 / 12)
-"""Of the logarithm: a value stands for its bin, a uniform error of 0.8 % at most."""
+"""Variance of the logarithm, because a value stands for its bin: a uniform error of 0.8 % at most."""
 
 BINS = (32 - 1 - MANTISSA_BITS) * 2**MANTISSA_BITS + 2 ** (MANTISSA_BITS + 1)
 """Number of bins."""
@@ -121,7 +121,7 @@ class Tally:
     def pieces(self) -> Iterator[_Counted]:
         """Yield the distinct keys in ascending order and how often each was counted, a piece at a time.
 
-        Runs are released as they are consumed, so that the result takes their place in memory.
+        Runs are freed as they are consumed, so that the result can use their memory.
         """
         self._settle()
         samples = [run.offsets[:: self.PIECE // 4].astype(np.int64) + run.first for run in self._runs]

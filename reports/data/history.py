@@ -26,7 +26,7 @@ class PastRun:
     Attributes:
         id: the folder's name.
         day: when it began.
-        p95_ms: of its steady phase, else of the whole run.
+        p95_ms: the p95 of its steady phase, else of the whole run.
         facts: values that may have changed it, by name: commit, revision, limits, versions, options, machine.
     """
 

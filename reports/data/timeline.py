@@ -88,7 +88,7 @@ class Chart:
         id: its name on the page.
         title: above it.
         explained: after the title; names of rules in braces stand for their values.
-        unit: of its axis.
+        unit: the unit of its axis.
         lines: from the faintest to the darkest.
         main: whether it stands on the first screen, tall, with labels, objectives and new instances.
         failures: whether its lines are failures, drawn in their colour, and left out when nothing failed.

@@ -1,1 +1,1 @@
-"""Follow a run while it goes: count its requests as they are recorded, and analyse what there is of it."""
+"""Follow a run in progress: count its requests as they are recorded, and analyse the run so far."""

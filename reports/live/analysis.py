@@ -64,7 +64,7 @@ class Budget:
 
 
 class LiveFolder(RunFolder):
-    """A run folder as far as it is written: its rows are those that were added here, the rest is read from disk.
+    """The folder of a run in progress: its rows are those that were added here; everything else is read from disk.
 
     Attributes:
         full: whether it holds ROWS_KEPT, and takes no more.
@@ -92,7 +92,7 @@ class LiveFolder(RunFolder):
             self._waiting.clear()
 
     def taken(self) -> LiveFolder:
-        """Return the folder with the rows as they are now; adding to this one does not change it."""
+        """Return a copy of the folder with the present rows, which later additions do not change."""
         found = LiveFolder(self.path)
         found._joined = [*self._joined, *self._waiting]
         return found
@@ -109,7 +109,7 @@ class LiveFolder(RunFolder):
 
 
 def analyse_so_far(folder: LiveFolder) -> model.Report:
-    """Return the report of a run as far as it has come.
+    """Return the report of the run so far.
 
     Raises:
         RunFolderError: its record or its load cannot be read.

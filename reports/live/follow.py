@@ -31,7 +31,7 @@ class Snapshot(Protocol):
 
     @property
     def elapsed_s(self) -> float | None:
-        """Since the load began."""
+        """Time since the load began."""
 
     @property
     def load_start_ns(self) -> int | None:
@@ -58,7 +58,7 @@ class LiveRun:
     """A run in progress. One thread adds to it; others may read from it.
 
     Attributes:
-        run: its record as it was at the start.
+        run: its record at the start.
         report: the newest analysis; None before the first.
         analysed_s: the elapsed time of the run at that analysis, in s.
         changes: grows with everything that is added.

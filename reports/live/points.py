@@ -11,7 +11,8 @@ import numpy.typing as npt
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, bin_of, ranked
 
 MAX_POINTS = 1024
-"""A chart is at most about 1,200 pixels wide. Beyond so many points two become one: an hour is in steps of 4 s."""
+"""A chart is at most about 1,200 pixels wide. With more points than this, each two are merged: an hour is in steps of 4
+s."""
 
 PERCENTILES = (0.5, 0.95, 0.99)
 

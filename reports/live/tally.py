@@ -100,7 +100,7 @@ class LiveTally:
         objectives: the run's objectives; those on endpoints, phases and all requests are judged live, the others at the
             end.
         phases: start and end of each named phase by the plan, in s after the load began.
-        share: of the users, whose requests it counts; below 1 it does not know the requests in flight.
+        share: the share of the users, whose requests it counts; below 1 it does not know the requests in flight.
     """
 
     def __init__(

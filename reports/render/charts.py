@@ -95,7 +95,7 @@ class _Grid:
     length: int
 
     def place(self, timeline: Timeline, column: str, factor: float = 1.0) -> npt.NDArray[np.float64]:
-        """Return a column of a timeline at these times; one of longer steps stands until its next."""
+        """Return a column of a timeline at these times; a value of a longer step holds until the next one."""
         values = np.array([math.nan if v is None else v for v in timeline.columns[column]], dtype=np.float64)
         times = self.from_s + self.step_s * np.arange(self.length)
         at = np.floor((times - timeline.from_s) / timeline.step_s + 1e-6).astype(np.int64)

@@ -49,7 +49,7 @@ MAX_REASONS = 20
 
 
 def _verdict(report: Report) -> list[str]:
-    """Return the verdict in bold and what it rests on."""
+    """Return the verdict in bold, and its reasons."""
     found = of_report(report)
     reasons = [f"- {escaped(reason[:MAX_REASON_CHARS])}" for reason in found.why[:MAX_REASONS]]
     more = len(found.why) - MAX_REASONS

@@ -23,9 +23,9 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     """Return the spikes in time order.
 
     Windows are classified by baseline.py; a stretch of anomalous ones becomes a spike whose ends are refined to the
-    second. Seconds of an outage without any success do not end it. Then bursts of a few very slow requests are looked
-    for, which move no window's percentile. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise of a
-    minute must double p95.
+    second. Seconds of an outage without any success do not end it. After that, bursts of a few very slow requests are
+    searched, which do not move a window's percentile. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise
+    of a minute must double p95.
     """
     stretches = [
         part

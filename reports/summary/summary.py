@@ -152,7 +152,7 @@ def _phases(found: Analysis) -> list[model.Phase]:
 
 
 def _objectives(found: Analysis) -> list[model.Objective]:
-    """Return the objectives, judged; the exit code that the scenario set is its own verdict, and stands with them."""
+    """Return the judged objectives. The exit code that the scenario set is its own verdict and is among them."""
     code = found.run.scenario_exit_code
     own = model.Objective(
         text="the scenario's own exit code",

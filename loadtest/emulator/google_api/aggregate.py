@@ -91,7 +91,7 @@ def _aligned(values: list[Value], aligner: str, period_s: float) -> Value:
 
 
 def reduced_shape(shape: Shape, reducer: str) -> Shape:
-    """Return what `reducer` makes of values of this shape.
+    """Return the shape of values after `reducer`.
 
     Raises:
         AggregationError: it does not apply to them.

@@ -99,7 +99,7 @@ class Knative:
         return service_form(status)
 
     async def get(self, request: Request) -> dict[str, Any]:
-        """Return the service as it is now."""
+        """Return the present service."""
         return service_form(self._emulator.service(_key(request)))
 
     async def delete(self, request: Request) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def build_commands(image: str, *, project: str, region: str, how: str, base: str
         project: the project that pays for it.
         region: the region of the repository.
         how: `local` builds with this machine's docker, `cloud` with Cloud Build.
-        base: the image to build on in place of the one that the Dockerfile names.
+        base: the base image to use instead of the one in the Dockerfile.
     """
     options = ("--build-arg", f"PYTHON_IMAGE={base}") if base else ()
     place = ("--project", project, "--location", region)

@@ -214,7 +214,7 @@ def check_answers(url: str, payload: object, token: str | None, *, cure: str) ->
     Args:
         url: where to post.
         payload: one real request's body.
-        token: of a private service.
+        token: the token of a private service.
         cure: the command that lets this machine's user call the service.
     """
     parts = urlsplit(url)

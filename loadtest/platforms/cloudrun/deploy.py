@@ -29,7 +29,7 @@ class Deployed:
     """The result of a deploy.
 
     Attributes:
-        url: of the service.
+        url: the URL of the service.
         revision: the newest one, which is ready.
         is_new: whether the service is new.
         traffic_percent: the revision's share of the traffic; None if the service does not report it.

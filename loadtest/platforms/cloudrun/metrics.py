@@ -29,7 +29,7 @@ MAX_WAIT = timedelta(minutes=6)
 """After the run's end. The documentation says 60 s of sampling + 120 s; people report 3 to 5 minutes."""
 
 MIN_WAIT = timedelta(seconds=15)
-"""Where points come at once, as from the local Cloud Run: its machine may be busy."""
+"""Longest wait if points arrive at once, as from the emulator, whose machine may be busy."""
 
 ASK_EVERY_S = 5.0
 
@@ -41,7 +41,7 @@ class Ingestion:
     Attributes:
         covered_until: end of the newest point; None while there is none.
         wanted_until: the time it waits for: the run's end, or the last answer.
-        waited_s: since the first question.
+        waited_s: time since the first query.
         limit_s: when waiting ends in any case.
     """
 
@@ -80,8 +80,8 @@ def fetch(
 
     Args:
         target: its project, region and service name the series.
-        start: of the run, UTC.
-        end: of the run, UTC.
+        start: the start of the run, UTC.
+        end: the end of the run, UTC.
         served_until: when an instance last answered, UTC; None: not known, or it never did.
         endpoint: a local server instead of Google.
         on_progress: called after each query that found too few points.
@@ -184,7 +184,7 @@ class _Query:
     def known(self) -> dict[str, timedelta]:
         """Return which of Cloud Run's metrics this project has, and how long a sample takes until it can be read.
 
-        Of a metric whose descriptor does not say it, MAX_WAIT.
+        For a metric whose descriptor does not say it, this is MAX_WAIT.
 
         Raises:
             CloudError: Google refused or did not answer, or there is no such project.
@@ -208,7 +208,7 @@ class _Query:
         return found
 
     def series(self, metric: str, start: datetime, end: datetime) -> list[Any]:
-        """Return the series of one metric, all pages, in pieces as they came; none when there is no such series.
+        """Return all pages of the series of one metric, in the received pieces; empty if there is no such series.
 
         Raises:
             CloudError: Google refused or did not answer.

@@ -36,7 +36,7 @@ def wait(
 
     Args:
         future: what the client's method returned.
-        transport: of the client that made it; carries the operations' API.
+        transport: the transport of the client that made it; carries the operations' API.
         purpose: the parts of its error message.
         limit_s: for the whole operation.
         retry_policy: for one poll.

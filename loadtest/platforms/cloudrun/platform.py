@@ -131,7 +131,7 @@ def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
     Where the service's policy cannot be read, a token is sent if there is one; otherwise a warning is printed.
 
     Raises:
-        CloudError: the service is private, and no token could be had.
+        CloudError: the service is private, and no token is available.
     """
     from .tokens import IdTokens, TokenServer
 
@@ -181,7 +181,7 @@ def fetch_into(
 
     Raises:
         UsageError: the record names no service, project or region, or the run never ended.
-        CloudError: Google refused, did not answer, or has no point; what was stored before is as it was.
+        CloudError: Google refused, did not answer, or has no point; the stored series are unchanged.
     """
     from .metrics import EITHER_SIDE, Ingestion, fetch
 

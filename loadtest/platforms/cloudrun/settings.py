@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "cpu_boost": True,
     "port": cloud_run.PORT,
 }
-"""Of a new service: Cloud Run's own, except the maximum."""
+"""The settings of a new service: Cloud Run's defaults, except the maximum."""
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
