@@ -112,7 +112,20 @@ def fill(buffer: RowBuffer, rows: int, seed: int) -> None:
         latency_us = server_us + round(chance.lognormvariate(math.log(1500), 0.4))
         at_ns = start_ns + row * 10**9 // rows + chance.randrange(1000)
         which = chance.choice(instances)
-        buffer.add(at_ns, latency_us, -1, name, method, 200, 0, 0, 43, which, at_ns // 10**6 % 10**7, server_us)
+        buffer.add(
+            start=at_ns,
+            latency_us=latency_us,
+            late_us=-1,
+            name=name,
+            method=method,
+            status=200,
+            outcome=0,
+            error=0,
+            bytes=43,
+            instance=which,
+            instance_age_ms=at_ns // 10**6 % 10**7,
+            server_us=server_us,
+        )
 
 
 def report_of(rows: int, seed: int) -> bytes:
