@@ -192,7 +192,7 @@ def page_sources(folders: Sequence[RunPaths], notes: Sequence[str] = ()) -> str:
     return run_sources(folders[0].path, notes) if len(folders) == 1 else ""
 
 
-def write_page(made: Report, folders: list[RunFolder], *, sources: str = "") -> Path:
+def write_page(made: Report, folders: Sequence[RunPaths], *, sources: str = "") -> Path:
     """Write the page, a single run's summary.json and the index of all runs; return the page's path.
 
     Args:

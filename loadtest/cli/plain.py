@@ -1,4 +1,4 @@
-"""Run verbs without the parser, whose import takes longer than they do: lists, and pages that are up to date."""
+"""Run verbs without the parser, whose import takes longer than most of them: lists, and the page of one run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from pathlib import Path
 
 
 def run_plain(arguments: Sequence[str]) -> int | None:
-    """Run `scenarios`, `runs` or `report RUN`, with --runs at most; return the exit code, None if it needs the parser.
-
-    A report needs it unless its page is up to date.
-    """
+    """Run `scenarios`, `runs` or `report RUN`, with --runs at most; return the exit code, or None for the parser."""
     words, runs = list(arguments), Path("runs")
     if len(words) > 2 and words[-2] == "--runs":
         runs, words = Path(words[-1]), words[:-2]
@@ -25,21 +22,27 @@ def run_plain(arguments: Sequence[str]) -> int | None:
 
         return print_runs(runs)
     if words[:1] == ["report"] and len(words) == 2:
-        return page_up_to_date(runs, words[1])
+        return report_one(runs, words[1])
     return None
 
 
-def page_up_to_date(runs: Path, name: str) -> int | None:
-    """Print the path of the run's page if it is up to date, and return the exit code of its verdict."""
-    from ..api import page_sources, verdict_of_page
+def report_one(runs: Path, name: str) -> int:
+    """Make the page of a run unless it is up to date, print its path, and return what its verdict comes to."""
+    from ..api import page_sources, verdict_of_page, write_page
     from ..core.exit_codes import of_verdict
     from ..recording.listing import find_path
     from ..recording.paths import RunPaths
     from .terminal import visible, write_lines
 
     folder = RunPaths(find_path(runs, name))
-    verdict = verdict_of_page(folder, page_sources([folder]))
+    sources = page_sources([folder])
+    verdict = verdict_of_page(folder, sources)
     if verdict is None:
-        return None
+        from reports.summary.build import build_report
+        from reports.verdict import of_report
+
+        made = build_report([folder.path])
+        write_page(made, [folder], sources=sources)
+        verdict = of_report(made).kind
     write_lines([visible(str(folder.report))])
     return of_verdict(verdict)

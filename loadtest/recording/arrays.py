@@ -1,6 +1,7 @@
 """Turn Arrow columns into numpy arrays and back without pandas, whose import alone would cost a second and 60 MB.
 
-Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array`) import pandas when it is installed.
+Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array`) import pandas when it is installed, and `cast` imports
+pyarrow.compute.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ Ints = npt.NDArray[np.int64]
 
 def integers(column: pa.Array, absent: int) -> Ints:
     """Return an integer or timestamp column as int64, with `absent` where it is null."""
-    plain = column.cast(pa.int64()) if column.type != pa.int64() else column
-    validity, values = plain.buffers()
-    span = slice(plain.offset, plain.offset + len(plain))
+    validity, values = column.buffers()
+    span = slice(column.offset, column.offset + len(column))
     if values is None:
-        return np.full(len(plain), absent, dtype=np.int64)
-    found = np.frombuffer(values, dtype=np.int64)[span]
-    if validity is None or not plain.null_count:
+        return np.full(len(column), absent, dtype=np.int64)
+    sign = "u" if pa.types.is_unsigned_integer(column.type) else "i"
+    stored = np.frombuffer(values, dtype=f"{sign}{column.type.bit_width // 8}")
+    found = stored[span].astype(np.int64, copy=False)
+    if validity is None or not column.null_count:
         return found
     known = np.unpackbits(np.frombuffer(validity, dtype=np.uint8), count=span.stop, bitorder="little")[span]
     return np.where(known == 1, found, absent)
