@@ -128,7 +128,7 @@ class Rise(Part):
 class Explanation(Part):
     """Why a spike happened: a cause, how sure it is, and what it rests on."""
 
-    cause: Annotated[str, Field(description="one of the causes of docs/terms.md, unexplained among them")]
+    cause: Annotated[str, Field(description="one of the causes of docs/terms.md, or unexplained")]
     confidence: Annotated[str, Field(description="high, medium or low")]
     evidence: Annotated[list[str], Field(description="sentences with the numbers the cause rests on")]
 
@@ -309,7 +309,9 @@ class Endpoint(Part):
     min_ms: Annotated[float | None, Field(description="the fastest successful request"), Shown("min", "ms")] = None
     mean_ms: Annotated[float | None, Field(description="of successful requests"), Shown("mean", "ms")] = None
     mean_bytes: Annotated[
-        float | None, Field(description="of an answer's body, failed ones included"), Shown("size", "bytes")
+        float | None,
+        Field(description="mean size of an answer's body, including failed answers"),
+        Shown("size", "bytes"),
     ] = None
     bytes_per_s: Annotated[
         float | None, Field(description="of all answers' bodies, over the run"), Shown("transferred per s", "bytes")

@@ -228,14 +228,14 @@ def _base(ready: Engine) -> None:
     tar = debian_base(ready.folder)
     ready.docker("import", str(tar), "debian:raw")
     tar.unlink()
-    room = ready.folder / "base"
-    room.mkdir()
+    base_folder = ready.folder / "base"
+    base_folder.mkdir()
     lines = ["FROM debian:raw"]
     for source, name in (("/etc/ssl/certs/ca-certificates.crt", "ca.crt"), ("/etc/pip.conf", "pip.conf")):
         if Path(source).exists():
-            shutil.copy(source, room / name)
+            shutil.copy(source, base_folder / name)
             lines.append(f"COPY {name} {source}")
-    (room / "uv.toml").write_text("native-tls = true\n")
+    (base_folder / "uv.toml").write_text("native-tls = true\n")
     lines.append("COPY uv.toml /etc/uv/uv.toml")
-    (room / "Dockerfile").write_text("\n".join(lines) + "\n")
-    ready.docker("build", "--tag", BASE, str(room))
+    (base_folder / "Dockerfile").write_text("\n".join(lines) + "\n")
+    ready.docker("build", "--tag", BASE, str(base_folder))

@@ -34,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_run_and_says_why(small_disk: Path) -> None:
-    """Planned for 2 min, the run ends once the disk is full: degraded, with the reason, readable when there is room."""
+    """A run of 2 min ends when the disk is full: degraded, with the reason, and readable once there is space."""
     begin_s = time.monotonic()
     plan = ["--users", "40", "--spawn-rate", "40", "--duration", "2m", "--workers", "1", "--runs", str(small_disk)]
     ballast = small_disk / "ballast"

@@ -19,7 +19,7 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
         host: the target's base URL; None leaves every user class the one it names.
 
     Raises:
-        RefusedError: it cannot be run as asked.
+        RefusedError: it cannot be run with these options.
     """
     from ..recorder.tokens import authorize
 

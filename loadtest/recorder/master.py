@@ -286,7 +286,7 @@ class Collector:
         self.sound_bytes += len(data)
 
     def _fill_up(self, error: OSError) -> None:
-        """Stop the run when the disk is full; the reserved file makes room to record the reason."""
+        """Stop the run when the disk is full; the reserved file leaves space to record the reason."""
         if not self.full:
             self.full = True
             self.folder.release()

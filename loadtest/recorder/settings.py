@@ -43,7 +43,7 @@ class Settings:
     """The settings for the scenario and their sources.
 
     Attributes:
-        values: by Locust's `dest`, only of TAKEN, only what was given.
+        values: the given values of the options in TAKEN, by Locust's `dest`.
         taken: source → what was taken from it, as "users = 5".
         left: source → what was left out of it.
         secret_options: of the scenario's own, those with `is_secret=True`.

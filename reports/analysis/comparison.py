@@ -291,7 +291,7 @@ def compared_line(
 
 
 def verdict_of(low: float, high: float, margin: float) -> Verdict:
-    """Return what an interval says against ± a margin."""
+    """Return the verdict of an interval against ± a margin."""
     if low > margin:
         return Verdict.SLOWER
     if high < -margin:

@@ -306,7 +306,7 @@ class GrowingCounts:
             np.add.at(counts, bins[second == at], 1.0)
 
     def window(self, begin_s: int, end_s: int) -> tuple[SideCounts, SideCounts]:
-        """Return both sides from a second up to another one."""
+        """Return both sides between two seconds."""
         width = max(1, -(-(end_s - begin_s) // CELLS))
         cells = max(1, (end_s - begin_s) // width)
         return self._cells(0, begin_s, width, cells), self._cells(1, begin_s, width, cells)

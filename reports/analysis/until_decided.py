@@ -91,7 +91,7 @@ class UntilDecided:
     def add(
         self, side: npt.NDArray[np.uint8], start_s: npt.NDArray[np.float64], latency_us: npt.NDArray[np.int64]
     ) -> None:
-        """Take successful requests: their side (1, 2), when they began, in s since the load did, and their latency."""
+        """Add successful requests: their side (1, 2), their begin in s since the load began, and their latency."""
         for number in (1, 2):
             chosen = (side == number) & (start_s >= self._begin_s)
             if chosen.any():

@@ -261,8 +261,8 @@ WAKING_SLOW = 0.7
 woken."""
 
 PAUSE_APART_S, PAUSE_REGULAR, PAUSE_MOST = 2.0, 0.15, 0.8
-"""Pauses lie 2 s apart; four fifths of their intervals within 15 % of the usual one: of four random ones that has a
-chance of 1 %."""
+"""Pauses are at least 2 s apart, and four fifths of their intervals are within 15 % of the usual one. Four random
+intervals fulfil that with a chance of 1 %."""
 
 DEPENDENCY_S, DEPENDENCY_RATIO, DEPENDENCY_CPU = 15, 1.25, 1.25
 """A shorter rise is a pause. The fastest requests (p5) take a quarter longer, and CPU use is at most a quarter higher.

@@ -95,7 +95,7 @@ class Chart:
         instances: whether it marks when each instance was first seen.
         generator: whether it is about the load generator itself.
         least: the axis reaches at least this value.
-        heatmap: whether its lines stand over the heatmap of latencies, on a logarithmic axis; of a single run.
+        heatmap: whether its lines are drawn over the heatmap of latencies, on a logarithmic axis (single runs only).
     """
 
     id: str

@@ -155,16 +155,16 @@ def void(_: object) -> None:
 class Target:
     """The misbehaving server in a process of its own."""
 
-    def __init__(self, place: Place, room: Path, *, tls: bool) -> None:
+    def __init__(self, place: Place, folder: Path, *, tls: bool) -> None:
         self.place = place
         self.port = free_port()
         self.url = f"{'https' if tls else 'http'}://{place.host}:{self.port}"
-        self.authority = room / "authority.pem"
+        self.authority = folder / "authority.pem"
         words = [str(self.port), place.bind]
         if tls:
             authority = trustme.CA()
             authority.cert_pem.write_to_path(str(self.authority))
-            certificate = room / "certificate.pem"
+            certificate = folder / "certificate.pem"
             authority.issue_cert(place.host).private_key_and_cert_chain_pem.write_to_path(str(certificate))
             words.append(str(certificate))
         self._process = subprocess.Popen(
@@ -200,10 +200,10 @@ class Cell:
     left: list[psutil.Process]
 
 
-def drive(target: Target, behaviour: Behaviour, end: str, room: Path) -> Cell:
+def drive(target: Target, behaviour: Behaviour, end: str, folder: Path) -> Cell:
     """Run the load with the event and the end; return the result."""
     place = target.place
-    runs = room / "runs"
+    runs = folder / "runs"
     environment = {**os.environ, "LT_TEST_PATH": behaviour.path, "LT_TEST_TIMEOUT_S": str(behaviour.timeout_s)}
     if behaviour.tls:
         environment |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(target.authority))
@@ -212,7 +212,7 @@ def drive(target: Target, behaviour: Behaviour, end: str, room: Path) -> Cell:
     options = ["--users", users, "--spawn-rate", users, "--duration", f"{load_s}s", "--workers", "2", "--yes"]
     options += ["--no-check", "--join-timeout", f"{START_S:.0f}s"]
     words = [sys.executable, str(ROOT / "lt.py"), "run", "-s", str(CASES / "matrix_scenario.py"), "-t", target.url]
-    with (room / "out").open("w+") as out:
+    with (folder / "out").open("w+") as out:
         process = subprocess.Popen(
             [*place.of_load, *words, *options, "--runs", str(runs)],
             stdin=subprocess.DEVNULL,
@@ -221,7 +221,7 @@ def drive(target: Target, behaviour: Behaviour, end: str, room: Path) -> Cell:
             env=environment,
         )
         try:
-            started_s = wait_for_load(process, runs, room / "out")
+            started_s = wait_for_load(process, runs, folder / "out")
             family = psutil.Process(process.pid).children(recursive=True)
             if behaviour.at_event:
                 time.sleep(max(0.0, started_s + EVENT_S - time.monotonic()))
@@ -236,7 +236,7 @@ def drive(target: Target, behaviour: Behaviour, end: str, room: Path) -> Cell:
                 process.wait()
         wall_s = time.monotonic() - started_s
         _, left = psutil.wait_procs(family, timeout=10)
-    return Cell(Ran(Done(process.returncode, (room / "out").read_text(), ""), runs), wall_s, left)
+    return Cell(Ran(Done(process.returncode, (folder / "out").read_text(), ""), runs), wall_s, left)
 
 
 def wait_for_load(process: subprocess.Popen[bytes], runs: Path, out: Path) -> float:

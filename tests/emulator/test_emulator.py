@@ -323,7 +323,7 @@ def test_a_thousand_in_flight_survive_scale_in_a_new_revision_and_lose_only_a_ki
             assert told(emulator, "Uncaught signal: 9")
             await eventually(lambda: not old.instances(), "the old revision's instances to be gone")
             counts = [revision.record.by_code for revision in emulator.find(KEY).revisions]
-            assert sum(count.get(503, 0) for count in counts) == len(failed)  # its own metrics tell the same
+            assert sum(count.get(503, 0) for count in counts) == len(failed)  # its own metrics agree
             assert sum(sum(count.values()) for count in counts) == 1500
             assert counts[1].get(503, 0) == 0  # the new revision lost nothing
 

@@ -488,7 +488,7 @@ def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> No
 
 
 def test_the_bodies_of_one_process_have_a_bound_together() -> None:
-    """The second of two unfinished bodies finds no room: the generator's shortage, not the service's."""
+    """The second of two unfinished bodies finds no memory: the generator's shortage, not the service's."""
 
     def half(peer: Peer) -> None:
         peer.read()

@@ -158,7 +158,7 @@ ODD_NUMBER = st.one_of(
 @given(st.lists(st.tuples(ODD_NUMBER, ODD_NUMBER), min_size=1, max_size=6))
 @settings(max_examples=400, deadline=None)
 def test_no_value_of_a_header_makes_an_absurd_number(values: list[tuple[str, str]]) -> None:
-    """Age and server time of any text are what a row can hold or -1, parsed anew or by the marks of heads before."""
+    """Age and server time of any text are values that a row can hold, or -1, with and without the cache of heads."""
     known = KnownHeads()
     for age, dur in values:
         head = f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-instance-age-ms: {age}\r\nServer-Timing: predict;dur={dur}"

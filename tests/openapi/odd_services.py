@@ -15,7 +15,7 @@ from tests.openapi.model_servers import OK, post, ref, served, spec
 
 
 def valid(document: dict[str, Any], name: str, body: Any) -> bool:
-    """Whether a body is what the document's schema of that name says; formats count."""
+    """Whether a body is valid by the document's schema of that name, including formats."""
     schema = {**ref(name), "components": document["components"]}
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     return next(checker.iter_errors(body), None) is None

@@ -121,7 +121,8 @@ class Worker:
 
 
 def test_the_scenario_ends_the_whole_run_and_locust_one_worker(tmp_path: Path) -> None:
-    """A call from code that is not Python's, Locust's or ours, or from nothing but a greenlet, is the scenario's."""
+    """A call counts as the scenario's if its code is not Python's, Locust's or ours, or if it comes directly from a
+    greenlet."""
     runner: Any = Worker()
     forward_ending(runner)
     names: dict[str, Any] = {}

@@ -139,7 +139,7 @@ def test_a_worker_that_ends_before_the_load_is_not_said_to_have_ended_at_minus_1
 
 
 def test_a_worker_that_ends_by_itself_is_not_lost() -> None:
-    """It has sent what it had: the reason is its own, and nothing is missing."""
+    """It has sent all its rows: it gives the reason itself, and nothing is missing."""
     ledger = Ledger()
     ledger.received(frame(rows=10))
     ledger.ended("w1", at=T0 + timedelta(seconds=3), why="the scenario called sys.exit(3) in A.buy")

@@ -141,7 +141,7 @@ def unix_socket(path: Path, _: random.Random) -> None:
 
 
 def huge(path: Path, _: random.Random) -> None:
-    os.truncate(path, 3 << 30)  # sparse: it takes no room
+    os.truncate(path, 3 << 30)  # sparse: it uses no space
 
 
 DAMAGES: tuple[Damage, ...] = (

@@ -186,7 +186,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_gives_a_sentence_and_loses_nothing(tiny_disk: Path) -> None:
-    """Sealing on a full disk refuses with the cure and leaves spool and record; with room again it works."""
+    """Sealing on a full disk refuses with the cure and leaves spool and record; with free space it works again."""
     folder = spooled(tiny_disk, frames(200))
     ballast = tiny_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):

@@ -21,7 +21,7 @@ ASSUMED_REQUESTS_PER_USER_S = 1.0
 """Assumed rate of a user whose scenario does not state it; the bundled scenarios send at this rate."""
 
 ASSUMED_STARTUP_S = 10.0
-"""Billed while an instance starts, once per instance."""
+"""Assumed start time of an instance, which is billed once per instance."""
 
 
 def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: Prices | None = None) -> Estimate:
