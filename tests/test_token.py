@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -102,6 +103,61 @@ def test_another_host_that_a_scenario_calls_never_sees_the_token(
     assert set(rows[rows.name == "/own"].status) == {200}
     others = rows[rows.name.str.endswith("/others")].status
     assert (set(others), len(others) > 5) == ({401}, True)
+
+
+EVERY_CLIENT = """
+from locust import FastHttpUser, HttpUser, constant_throughput, task
+
+from loadtest.users.fast_user import FastUser
+
+
+class Ours(FastUser):
+    wait_time = constant_throughput(2)
+
+    @task
+    def ours(self):
+        self.client.get("/ours")
+
+
+class Fast(FastHttpUser):
+    wait_time = constant_throughput(2)
+
+    @task
+    def fast(self):
+        self.client.get("/fast")
+
+
+class Plain(HttpUser):
+    wait_time = constant_throughput(2)
+
+    @task
+    def plain(self):
+        self.client.get("/plain")
+"""
+
+
+def test_each_of_two_private_services_gets_its_own_token_and_never_the_other_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either server refuses whoever comes without its own token: not one request is refused, of three clients."""
+    (tmp_path / "clients.py").write_text(EVERY_CLIENT, encoding="utf-8")
+    tokens = [token_lasting(3600 + more) for more in (1, 2)]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(counting_server(bearer=token)) for token in tokens]
+        for mark, token in zip("AB", tokens, strict=True):
+            of_side = IdTokens(f"https://{mark}.run.app", fetch=lambda audience, token=token: token)  # type: ignore[misc]
+            served = stack.enter_context(TokenServer(of_side))
+            monkeypatch.setenv(f"LT_TOKEN_SOCKET_{mark}", str(served.path))
+        plan = ["--users", "12", "--spawn-rate", "12", "--duration", "4s", "--runs", str(tmp_path), "--workers", "1"]
+        done = lt("ab", *(server.url for server in servers), "-s", str(tmp_path / "clients.py"), *plan)
+    folder = find_run(tmp_path, "latest")
+    rows = folder.read_rows(["name", "side", "status"])
+    assert set(rows.status) == {200}, done.err
+    assert {*zip(rows.name, rows.side, strict=True)} == {
+        (name, side) for name in ("/ours", "/fast", "/plain") for side in "ab"
+    }
+    kept = b"".join(file.read_bytes() for file in folder.path.iterdir() if file.is_file())
+    assert not any(token.encode() in kept for token in tokens)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,18 @@ class Sides:
             "Start this service, which must listen on $PORT; give it twice, instead of A and B.", metavar="COMMAND"
         ),
     ] = None
+    service: Annotated[
+        list[str] | None,
+        cli.option(
+            "Load this Cloud Run service, by its name or run.app URL (a tag's too); give it twice, instead of "
+            "A and B. Each gets an ID token of its own if it is private.",
+            metavar="NAME",
+            panel=cli.CLOUD,
+        ),
+    ] = None
+    project: cli.Project = None
+    region: cli.Region = None
+    endpoint: cli.Endpoint = None
 
 
 class Decided:
@@ -64,6 +76,7 @@ def ab(  # long by its parameters and examples alone
     *,
     targets: list[str] | None,
     command: list[str] | None,
+    service: list[str] | None,
     scenario: str | None,
     get: list[str] | None,
     seed: int,
@@ -100,7 +113,7 @@ def ab(  # long by its parameters and examples alone
     from .decision import Decision
     from .run import live_page, print_report, scenario_of
 
-    sides, arguments = _split(targets or [], command or [])
+    sides, arguments = _split(targets or [], command or [], service or [])
     with ExitStack() as stack:
         first = sides[0] if sides else "local"
         path, _ = stack.enter_context(scenario_of(scenario, first, gets=get or [], seed=seed, yes=yes))
@@ -108,6 +121,7 @@ def ab(  # long by its parameters and examples alone
             scenario=path,
             sides=sides,
             commands=command,
+            services=service,
             arguments=arguments,
             margins=margin or [DEFAULT_MARGIN],
             until_decided=until_decided,
@@ -136,20 +150,25 @@ def _length(duration: str | None, max_duration: str | None, *, until_decided: bo
     return max_duration or duration
 
 
-def _split(targets: list[str], commands: list[str]) -> tuple[list[str], list[str]]:
-    """Return both targets (none if commands replace them) and the scenario's own arguments.
+def _split(targets: list[str], commands: list[str], services: list[str]) -> tuple[list[str], list[str]]:
+    """Return both targets (none if commands or services replace them) and the scenario's own arguments.
 
     Raises:
         UsageError: there are not two.
     """
     from ..core.errors import UsageError
 
-    if commands:
-        if len(commands) != 2:
-            raise UsageError("`--command`: give it twice, for A and for B; or name them as A and B.")
+    for option, given in (("--command", commands), ("--service", services)):
+        if given and len(given) != 2:
+            raise UsageError(f"`{option}`: give it twice, for A and for B.")
+    if commands or services:
         return [], targets
     if len(targets) < 2 or targets[1].startswith("-"):
         raise UsageError(
             "Name two targets: `lt ab A B`, each a URL, `local`, or a command in quotes that honours $PORT."
+        )
+    if len(targets) > 2 and not targets[2].startswith("-"):
+        raise UsageError(
+            f"`{targets[2]}`: a third target; `lt ab` compares two. Compare it with A in a run of its own."
         )
     return targets[:2], targets[2:]

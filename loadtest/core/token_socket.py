@@ -12,3 +12,8 @@ from __future__ import annotations
 VARIABLE = "LT_TOKEN_SOCKET"
 """The environment variable with the path of the Unix socket. The path is not secret, because only the user can read the
 folder."""
+
+
+def of_side(variable: str, mark: str) -> str:
+    """Return the name of a variable of one of two targets (`a`, `b`): each has a socket, or audience, of its own."""
+    return f"{variable}_{mark.upper()}" if mark else variable

@@ -8,14 +8,18 @@ from typing import ClassVar
 
 from ..core.console import Console
 from ..core.errors import UsageError
+from ..core.token_socket import of_side
 from ..recording.capabilities import Capabilities
-from ..recording.folder import RunFolder
-from ..recording.run import Run, SideRecord, TargetRecord
+from ..recording.frames import SIDES
+from ..recording.run import SideRecord, TargetRecord
 from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Interleaved(Platform):
-    """Two targets of other platforms; the host of the run is both URLs, which users/sides.py takes apart again."""
+    """Two targets of other platforms; the host of the run is both URLs, which users/sides.py takes apart again.
+
+    Series of a platform are not fetched: a run has one file of them, and those of two services would be one.
+    """
 
     kind: ClassVar[str] = "ab"
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -40,15 +44,14 @@ class Interleaved(Platform):
                     f"Both sides are {first}: a comparison of a service with itself needs two copies of it."
                 )
 
-            def collect(folder: RunFolder, run: Run) -> None:
-                for target in opened:
-                    target.collect(folder, run)
-
             here = all(target.record.capabilities.on_this_machine for target in opened)
             yield Target(
                 TargetRecord(kind=self.kind, url=f"{first} {second}", capabilities=Capabilities(on_this_machine=here)),
-                environment={name: value for target in opened for name, value in target.environment.items()},
-                collect=collect,
+                environment={
+                    of_side(name, mark): value
+                    for mark, target in zip(SIDES[1:], opened, strict=True)
+                    for name, value in target.environment.items()
+                },
                 sides=tuple(
                     SideRecord(name=side.name, target=target.record)
                     for side, target in zip(options.sides, opened, strict=True)

@@ -22,7 +22,9 @@ from locust.env import Environment
 
 from ..core import token_socket
 from ..core.errors import TargetError
+from ..recording.frames import SIDES
 from ..users import answers
+from ..users.sides import side_of
 
 log = logging.getLogger(__name__)
 
@@ -44,27 +46,39 @@ Source = Callable[[], tuple[str, float]]
 
 
 class Authorizer:
-    """Asks for the token and sets it in the clients of all users, present and to come."""
+    """Asks for the token and sets it in the clients of all users, present and to come, that call one side.
 
-    def __init__(self, environment: Environment, source: Source) -> None:
+    Args:
+        environment: of this process.
+        source: of the tokens.
+        side: whose users get them, as index into SIDES; 0 in a run with one target. Users of the other side, whose
+            token is for another audience, never see it.
+    """
+
+    def __init__(self, environment: Environment, source: Source, side: int = 0) -> None:
         self.environment = environment
         self.source = source
+        self.side = side
         self.bearer = ""
         self.expires_s = 0.0
         self._first = Event()
         self._users: WeakSet[User] = WeakSet()
 
-    def startup(self) -> None:
-        """Make users send the token: get the first one, and start the greenlet that renews it.
+    def change_classes(self) -> None:
+        """Make users that are created from now on wait for the token and send it.
 
-        Asking lets other greenlets run, and the master's order to start users may be among them: the classes are
-        changed first, and users that are made meanwhile wait for the token.
+        Asking for a token lets other greenlets run, and the master's order to start users may be among them: the
+        classes are changed before any token is asked for.
+        """
+        for user_class in self.environment.user_classes:
+            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign]  # on the class
+
+    def startup(self) -> None:
+        """Get the first token, and start the greenlet that renews it.
 
         Raises:
             TargetError: no token was available.
         """
-        for user_class in self.environment.user_classes:
-            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign]  # on the class
         self._ask()
         self._first.set()
         gevent.spawn(self.main_loop)
@@ -91,8 +105,9 @@ class Authorizer:
         def initialise(user: User, *args: Any, **kwargs: Any) -> None:
             self._first.wait()
             original(user, *args, **kwargs)
-            self._users.add(user)
-            self._dress(user)
+            if side_of(user) == self.side:
+                self._users.add(user)
+                self._dress(user)
 
         return initialise
 
@@ -184,15 +199,20 @@ def from_metadata(audience: str) -> tuple[str, float]:
 
 def authorize(environment: Environment) -> None:
     """Start an authorizer if the environment names a source of tokens; end the process if it gives none."""
-    path, audience = os.environ.get(token_socket.VARIABLE), os.environ.get(AUDIENCE_VARIABLE)
-    if path:
-        source: Source = functools.partial(from_socket, path)
-    elif audience:
-        source = functools.partial(from_metadata, audience)
-    else:
-        return
+    authorizers = []
+    for side, mark in enumerate(SIDES):
+        path = os.environ.get(token_socket.of_side(token_socket.VARIABLE, mark))
+        audience = os.environ.get(token_socket.of_side(AUDIENCE_VARIABLE, mark))
+        if path or audience:
+            source: Source = (
+                functools.partial(from_socket, path) if path else functools.partial(from_metadata, str(audience))
+            )
+            authorizers.append(Authorizer(environment, source, side))
+    for authorizer in authorizers:
+        authorizer.change_classes()
     try:
-        Authorizer(environment, source).startup()
+        for authorizer in authorizers:
+            authorizer.startup()
     except TargetError as error:
         log.error("%s", error)
         raise SystemExit(4) from error

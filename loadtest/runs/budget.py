@@ -38,11 +38,14 @@ class Budget:
     max_usd: float | None
 
 
-def budget_of(plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path) -> Budget:
+def budget_of(
+    plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path, share: float = 1.0
+) -> Budget:
     """Return the budget of a run. Its service time is that of the newest recorded run against the service."""
     service_s, service_from = measured_service(runs, target)
+    points = plan.record().plan if plan.duration_s is not None else []
     load = Load(
-        plan=plan.record().plan if plan.duration_s is not None else [],
+        plan=[point.model_copy(update={"users": point.users * share}) for point in points],
         duration_s=plan.duration_s or 0.0,
         requests_per_user_s=plan.requests_per_user_s,
         service_s=service_s,
@@ -73,15 +76,21 @@ def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, st
 
 
 def confirm_leaving(
-    target: TargetRecord, plan: Scenario, *, yes: bool, console: Console, budget: Budget | None = None
+    target: TargetRecord,
+    plan: Scenario,
+    *,
+    yes: bool,
+    console: Console,
+    budget: Budget | None = None,
+    share: float = 1.0,
 ) -> None:
-    """Print what a run will send and cost, and ask before load leaves this machine.
+    """Print what a run will send and cost, and ask before load leaves this machine; `share` of it goes there.
 
     Raises:
         UsageError: it costs more than allowed, the answer was no, or there is no terminal to ask.
     """
     requests = plan.request_budget()
-    amount = "an unknown number of requests" if requests is None else f"up to {requests:,.0f} requests"
+    amount = "an unknown number of requests" if requests is None else f"up to {share * requests:,.0f} requests"
     if budget is not None:
         amount += _estimated(budget, console)
     if is_loopback(target.url):

@@ -117,6 +117,7 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     free_tier: bool = False,
     sides: Sequence[str] | None = None,
     commands: Sequence[str] | None = None,
+    services: Sequence[str] | None = None,
     margins: Sequence[str] | None = None,
     until_decided: bool = False,
     **target_options: object,
@@ -135,7 +136,9 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     if "," in str(path):
         raise UsageError(f"`--scenario {path}`: Locust reads a comma as a second file; rename it or its folder.")
     platform, of_target = (
-        _two_targets(sides or (), commands or ()) if sides or commands else _target(target, target_options)
+        _two_targets(sides or (), commands or (), services or (), target_options)
+        if sides or commands or services
+        else _target(target, target_options)
     )
     if max_cost is not None and not platform_of(platform).capabilities.bills:
         raise UsageError(
@@ -246,23 +249,36 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
     return local, total
 
 
-LOCAL_KIND = "local"
+LOCAL_KIND, CLOUD_KIND = "local", "cloud"
 
 NAME_CHARS = 40
 """Length of a command in a side's name, so that two names fit beside each other on a page."""
 
 
-def _two_targets(sides: Sequence[str], commands: Sequence[str]) -> tuple[str, TargetOptions]:
-    """Return the platform of a run against two targets, and its options.
+def _two_targets(
+    sides: Sequence[str], commands: Sequence[str], services: Sequence[str], place: Mapping[str, object]
+) -> tuple[str, TargetOptions]:
+    """Return the platform of a run against two targets, and its options; `place` is where both services are.
 
     Raises:
-        UsageError: there are not two, or one is neither `local`, a URL nor a command.
+        UsageError: there are not two, or one is neither `local`, a URL, a command nor a service.
     """
-    if len(commands or sides) != 2 or (commands and sides):
-        raise UsageError("Name two targets, A and B: URLs, `local`, or commands in quotes that honour $PORT.")
+    if sorted(map(len, (sides, commands, services))) != [0, 0, 2]:
+        raise UsageError(
+            "Name two targets, A and B: URLs, `local`, or commands in quotes that honour $PORT; or give --command or "
+            "--service twice."
+        )
+    if not services and (odd := next((name for name, value in place.items() if value is not None), None)):
+        raise UsageError(f"`--{odd} {place[odd]}`: valid only with --service.")
     found = [_command(mark, text) for mark, text in zip("AB", commands, strict=False)]
     found += [_side(mark, text) for mark, text in zip("AB", sides, strict=False)]
+    found += [_service(mark, text, place) for mark, text in zip("AB", services, strict=False)]
     return INTERLEAVED, TargetOptions(sides=tuple(found))
+
+
+def _service(mark: str, text: str, place: Mapping[str, object]) -> SideOptions:
+    options = TargetOptions(service=text, **place)  # type: ignore[arg-type] # by name
+    return SideOptions(name=f"{mark} {text.partition('://')[2] or text}", platform=CLOUD_KIND, options=options)
 
 
 def _command(mark: str, text: str) -> SideOptions:

@@ -170,15 +170,22 @@ def _named(options: RunOptions) -> str | None:
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
     """Ask before anything is sent to a URL, even the request that checks whether it answers."""
     hosts = () if platform_of(options.platform).has_own_address else sorted({*filter(None, plan.hosts.values())})
-    sides = (side.options.url for side in options.target.sides)
+    sides = [side.options.url for side in options.target.sides]
+    share = 0.5 if sides else 1.0
     for url in filter(None, (options.target.url, *sides, *hosts)):
-        confirm_leaving(TargetRecord(kind=options.platform, url=url), plan, yes=options.yes, console=console)
+        record = TargetRecord(kind=options.platform, url=url)
+        confirm_leaving(record, plan, yes=options.yes, console=console, share=share)
 
 
 def _agreed(
     platform: Platform, options: RunOptions, plan: Scenario, target: Target, console: RunConsole
 ) -> Budget | None:
     """Ask about the load and its cost, unless the URL was agreed to already; return the budget, if there is one."""
+    if target.sides:
+        for side, given in zip(target.sides, options.target.sides, strict=True):
+            if given.options.url is None:
+                _agreed_on_half(platform_of(given.platform), options, plan, side.target, console)
+        return None
     costs = platform.costs(target.record, options.prices) if platform.capabilities.bills else None
     if costs is None:
         if target.record.url and options.target.url is None:
@@ -187,6 +194,17 @@ def _agreed(
     budget = budget_of(plan, target.record, costs, max_usd=options.max_usd, runs=options.runs)
     confirm_leaving(target.record, plan, yes=options.yes, console=console, budget=budget)
     return budget
+
+
+def _agreed_on_half(
+    platform: Platform, options: RunOptions, plan: Scenario, target: TargetRecord, console: RunConsole
+) -> None:
+    """Ask about one of two targets, which gets half of the load, and what that costs."""
+    costs = platform.costs(target, options.prices) if platform.capabilities.bills else None
+    budget = None
+    if costs is not None:
+        budget = budget_of(plan, target, costs, max_usd=None, runs=options.runs, share=0.5)
+    confirm_leaving(target, plan, yes=options.yes, console=console, budget=budget, share=0.5)
 
 
 def _recorded(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from loadtest.core.console import LogConsole
+from loadtest.core.console import Console, LogConsole
 from loadtest.core.errors import UsageError
 from loadtest.platforms import registry
-from loadtest.platforms.base import DeployOptions
+from loadtest.platforms.base import DeployOptions, ScenarioNeeds, Target, TargetOptions
+from loadtest.platforms.cloudrun.tokens import IdTokens, TokenServer
+from loadtest.platforms.registry import platform_of
 from loadtest.recording.capabilities import CLOUD_RUN, EMULATOR, LOCAL
 from loadtest.recording.choice import newest_pair
 from loadtest.recording.run import Run, TargetRecord
@@ -20,6 +26,8 @@ from loadtest.runs.run import run
 from reports.render.text import render_text
 from reports.summary.build import build_report
 from tests.conftest import ROOT
+from tests.platforms.cloudrun.test_tokens import jwt
+from tests.platforms.toy import Toy
 
 
 @pytest.fixture
@@ -97,3 +105,33 @@ def test_nobody_compares_the_names_of_platforms() -> None:
         if compared.search(line)
     ]
     assert found == []
+
+
+class Private(Toy):
+    """A toy whose server wants a token for its own address."""
+
+    @contextmanager
+    def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
+        del needs, console
+        assert options.service is not None
+        with TokenServer(IdTokens(options.service, fetch=lambda audience: jwt(2e9, audience))) as served:
+            yield Target(TargetRecord(kind="cloud", url=f"https://{options.service}"), environment=served.environment)
+
+
+def given(path: str) -> str:
+    """Return the token that is served on a socket."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.connect(path)
+        return str(json.load(asked.makefile())["token"])
+
+
+def test_each_of_two_services_has_a_source_of_tokens_for_its_own_audience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_PLATFORMS", dict(registry._PLATFORMS))
+    registry.register("cloud", f"{__name__}:Private")
+    options = parse_options(scenario="ramp300", services=["one", "two"], region="europe-west2")
+    assert [side.name for side in options.target.sides] == ["A one", "B two"]
+    assert {side.options.region for side in options.target.sides} == {"europe-west2"}
+    with platform_of("ab").open(options.target, needs=ScenarioNeeds(), console=LogConsole()) as target:
+        assert sorted(target.environment) == ["LT_TOKEN_SOCKET_A", "LT_TOKEN_SOCKET_B"]
+        got = [given(target.environment[f"LT_TOKEN_SOCKET_{mark}"]) for mark in "AB"]
+    assert got == [jwt(2e9, "one"), jwt(2e9, "two")]
