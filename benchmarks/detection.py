@@ -1,4 +1,6 @@
-"""Count what the spike, outage and cause rules find, miss and invent on simulated runs of every kind.
+"""Count what the rules for spikes, outages, causes, capacity and slow first requests find, miss and invent.
+
+On simulated runs of every kind.
 
     python -m benchmarks.detection [--runs N] [--quiet N] [--failures] [--write]
 
@@ -13,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pool
 from pathlib import Path
@@ -23,9 +25,10 @@ import numpy as np
 from benchmarks.machine import keep, where
 from reports.analysis.analysis import Analysis, analyse
 from reports.data.histogram import Bools
-from reports.model import Spike
+from reports.model import Capacity, Spike
+from tests import ceilings, lazy
 from tests.kinds import KINDS, Drawn, Happening, Seen, quiet, write
-from tests.world import Trace
+from tests.world import Trace, run_world
 
 HELD_OUT = 50_000
 NEAR_S = 15
@@ -50,6 +53,8 @@ class Score:
     fast: int = 0
     fast_found: int = 0
     invented: int = 0
+    quiet_hours: float = 0.0
+    quiet_invented: int = 0
     right: int = 0
     fair: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
@@ -63,8 +68,8 @@ class Score:
 
     def merge(self, other: Score) -> None:
         """Add another score to this one."""
-        for name in ("hours", "spikes", "found", "fast", "fast_found", "invented", "right", "fair", "outages",
-                     "outages_found", "ramps", "ramps_right"):  # fmt: skip
+        for name in ("hours", "spikes", "found", "fast", "fast_found", "invented", "quiet_hours", "quiet_invented",
+                     "right", "fair", "outages", "outages_found", "ramps", "ramps_right"):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.wrong += other.wrong
         self.said += other.said
@@ -84,7 +89,9 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
     counts = result.by_kind.setdefault(drawn.kind, [0, 0, 0, 0, 0])
     for event in drawn.happenings:
         met = [spike for spike in analysis.spikes if _meets(spike.onset_s, spike.end_s, event)]
-        hits = [spike for spike in met if _nearest(spike, drawn.happenings) is event] or met
+        material = _material(trace, drawn, event)
+        own = [spike for spike in met if _nearest(spike, drawn.happenings) is event]
+        hits = own or (met if material else [])  # a load that the service kept up with has no part in another's spike
         left = [spike for spike in left if spike not in hits]
         named_outage = any(_meets(outage.onset_s, outage.end_s, event) for outage in analysis.outages)
         if event.outage:
@@ -92,7 +99,7 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
             result.outages_found += named_outage
             if not named_outage:
                 result.failures.append(f"outage missed: {drawn.kind} {seed}")
-        if _material(trace, drawn, event):
+        if material:
             result.spikes, result.fast = result.spikes + 1, result.fast + fast
             counts[0] += 1
             if not hits:
@@ -107,6 +114,8 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
     left = [spike for spike in left if not drawn.happenings or not _material(trace, drawn, _as_event(spike))]
     result.invented = len(left)
     counts[4] += len(left)
+    if not drawn.happenings:
+        result.quiet_hours, result.quiet_invented = result.hours, len(left)
     for spike in left:
         result.failures.append(f"invented: {drawn.kind} {seed} {spike.onset_s}–{spike.end_s} {spike.cause}")
     if drawn.kind == "ramp from zero into saturation":
@@ -164,27 +173,105 @@ def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
     return (high >= 1.6 * level and slow >= 10) or (high >= 5 * level and slow >= 4)
 
 
-def _one(work: tuple[int, int, Seen, str]) -> Score:
-    kind, seed, seen, scratch = work
+def _one(work: tuple[int, int, Sequence[str], str]) -> dict[str, Score]:
+    """Simulate one run and return how it was judged under each condition."""
+    kind, seed, conditions, scratch = work
     draw = quiet if kind < 0 else KINDS[kind]
     drawn = draw(np.random.default_rng([seed, kind + 1]))
-    path = Path(scratch) / f"{kind}-{seed}-{abs(hash(seen))}"
-    folder, trace = write(path, drawn, seed, seen)
-    found = score(drawn, trace, analyse(folder, folder.read_run()), seed)
-    shutil.rmtree(path)
+    trace, found = run_world(drawn.world, seed), {}
+    for at, name in enumerate(conditions):
+        path = Path(scratch) / f"{kind}-{seed}-{at}"
+        folder, _ = write(path, drawn, seed, CONDITIONS[name], trace)
+        found[name] = score(drawn, trace, analyse(folder, folder.read_run()), seed)
+        shutil.rmtree(path)
     return found
 
 
-def detection(runs: int, still: int, seed: int, processes: int) -> Iterator[tuple[str, Score]]:
-    """Yield each condition with its score over `runs` runs of every kind and `still` quiet ones."""
+def detection(runs: int, still: int, seed: int, processes: int, conditions: Sequence[str]) -> dict[str, Score]:
+    """Return each condition's score over `runs` runs of every kind and `still` quiet ones."""
+    totals = {name: Score() for name in conditions}
     with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
-        for name, seen in CONDITIONS.items():
-            work = [(kind, seed + at, seen, scratch) for kind in range(len(KINDS)) for at in range(runs)]
-            work += [(-1, seed + at, seen, scratch) for at in range(still)]
-            total = Score()
-            for score in pool.imap_unordered(_one, work, chunksize=4):
-                total.merge(score)
-            yield name, total
+        work = [(kind, seed + at, conditions, scratch) for kind in range(len(KINDS)) for at in range(runs)]
+        work += [(-1, seed + at, conditions, scratch) for at in range(still)]
+        for scores in pool.imap_unordered(_one, work, chunksize=4):
+            for name, found in scores.items():
+                totals[name].merge(found)
+    return totals
+
+
+@dataclass
+class Reached:
+    """How capacity was judged: runs, those rightly told, the reached ones with their knees, and false falls."""
+
+    runs: int = 0
+    right: int = 0
+    invented: int = 0
+    reached: int = 0
+    most_near: int = 0
+    knees: int = 0
+    knees_near: int = 0
+    falls: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def _reached(work: tuple[int, str]) -> tuple[ceilings.Ceiling, Capacity]:
+    seed, scratch = work
+    drawn = ceilings.draw(np.random.default_rng([seed, 77]))
+    path = Path(scratch) / f"capacity-{seed}"
+    folder, _ = write(path, drawn.drawn, seed, drawn.seen)
+    told = analyse(folder, folder.read_run()).capacity
+    shutil.rmtree(path)
+    return drawn, told
+
+
+def capacities(runs: int, seed: int, processes: int) -> dict[str, Reached]:
+    """Return how the capacity of `runs` services was judged, by how they were put under load."""
+    found: dict[str, Reached] = {}
+    with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
+        work = [(seed + at, scratch) for at in range(runs)]
+        for at, (truth, told) in enumerate(pool.imap(_reached, work, chunksize=4)):
+            serving = 1 if told.per_instance else truth.instances
+            name = f"{truth.drawn.kind.partition(', ')[0]} {seed + at}"
+            kind = truth.drawn.kind if truth.drawn.kind.endswith("start") else truth.drawn.kind.partition(", ")[0]
+            of = found.setdefault(kind, Reached())
+            of.runs += 1
+            of.right += truth.reached == told.reached
+            of.invented += told.reached and not truth.reached
+            of.falls += "falls again" in told.text
+            if truth.reached != told.reached:
+                of.failures.append(f"reached {truth.reached}, told {told.reached}: {name}")
+            if not (truth.reached and told.reached):
+                continue
+            of.reached += 1
+            of.most_near += abs((told.throughput_max_per_s or 0) / (truth.per_instance_per_s * serving) - 1) <= 0.1
+            if told.in_flight_at_knee is not None:
+                ratio = told.in_flight_at_knee / (truth.in_flight * serving)
+                of.knees, of.knees_near = of.knees + 1, of.knees_near + (abs(ratio - 1) <= 0.1)
+                if abs(ratio - 1) > 0.1:
+                    of.failures.append(f"knee × {ratio:.2f}: {name}")
+    return found
+
+
+def _firsts(work: tuple[int, str]) -> tuple[str, int, int, int]:
+    """Return the kind of a run, its slow first requests outside spikes, those counted, and those inside."""
+    seed, scratch = work
+    drawn = lazy.draw(np.random.default_rng([seed, 78]))
+    path = Path(scratch) / f"lazy-{seed}"
+    folder, trace = write(path, drawn, seed, Seen())
+    analysis = analyse(folder, folder.read_run())
+    shutil.rmtree(path)
+    inside: Bools = np.zeros(len(trace.start_s), dtype=np.bool_)
+    for spike in analysis.spikes:
+        inside |= (trace.start_s >= spike.onset_s - 1) & (trace.start_s <= spike.end_s)
+    slow = trace.first & (trace.outcome == 0)
+    told = analysis.slow_first.requests if analysis.slow_first else 0
+    return drawn.kind, int((slow & ~inside).sum()), told, int((slow & inside).sum())
+
+
+def first_requests(runs: int, seed: int, processes: int) -> list[tuple[str, int, int, int]]:
+    """Return what `_firsts` does, of `runs` runs."""
+    with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
+        return pool.map(_firsts, [(seed + at, scratch) for at in range(runs)], chunksize=4)
 
 
 def _share(part: int, whole: int) -> str:
@@ -197,13 +284,47 @@ def row(name: str, of: Score) -> str:
     wrong = " · ".join(f"{of.wrong[sure]}/{of.said[sure]}" for sure in ("high", "medium", "low"))
     return (
         f"| {name} | {of.hours:.0f} | {_share(of.found, of.spikes)} | {_share(of.fast_found, of.fast)} | "
-        f"{of.invented} ({of.invented / of.hours:.3f}/h) | {_share(of.right, judged)} | {of.fair} | {wrong} | "
+        f"{of.invented} ({of.invented / of.hours:.3f}/h) | {of.quiet_invented} of {of.quiet_hours:.0f} h | "
+        f"{_share(of.right, judged)} | {of.fair} | {wrong} | "
         f"{_share(of.outages_found, of.outages)} | {_share(of.ramps_right, of.ramps)} |"
     )
 
 
+def capacity_lines(runs: int, seed: int, processes: int, *, failures: bool) -> list[str]:
+    """Return the table of capacity."""
+    found = capacities(runs, seed, processes)
+    total = Reached()
+    for of in found.values():
+        for name in ("runs", "right", "invented", "reached", "most_near", "knees", "knees_near", "falls"):
+            setattr(total, name, getattr(total, name) + getattr(of, name))
+        if failures:
+            print("\n".join(of.failures), file=sys.stderr)
+    heads = ("load", "reached or not, right", "invented", "throughput within 10 %", "knee given", "within 10 %")
+    lines = ["", "Capacity:", "", f"| {' | '.join(heads)} | false `falls again` |", "|---" * (len(heads) + 1) + "|"]
+    for kind, of in [*sorted(found.items()), ("all", total)]:
+        knees = f"{_share(of.knees, of.reached)} | {_share(of.knees_near, of.knees)}"
+        lines.append(
+            f"| {kind} | {_share(of.right, of.runs)} | {of.invented} | {_share(of.most_near, of.reached)} | "
+            f"{knees} | {of.falls} |"
+        )
+    return lines
+
+
+def first_lines(runs: int, seed: int, processes: int) -> list[str]:
+    """Return the table of slow first requests."""
+    found = first_requests(runs, seed, processes)
+    heads = ("runs", "slow first requests outside spikes", "counted", "runs off by more than 2 and 10 %", "in spikes")
+    lines = ["", "Slow first requests:", "", f"| instances | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for kind in sorted({kind for kind, *_ in found}):
+        of = [counts for name, *counts in found if name == kind]
+        off = sum(abs(true - told) > max(2, 0.1 * true) for true, told, _ in of)
+        true, told, inside = (sum(column) for column in zip(*of, strict=True))
+        lines.append(f"| {kind} | {len(of)} | {true} | {told} | {off} | {inside} |")
+    return lines
+
+
 HEADS = (
-    *("recorded", "hours", "material spikes found", "at ≥ 5 requests/s", "invented", "causes right"),
+    *("recorded", "hours", "material spikes found", "at ≥ 5 requests/s", "invented", "in quiet runs", "causes right"),
     *("acceptable", "wrong at high · medium · low", "outages named", "ramps from zero right"),
 )
 
@@ -220,7 +341,8 @@ def main() -> None:
     words = parser.parse_args()
     lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
     kinds: list[str] = []
-    for name, total in detection(words.runs, words.quiet, words.seed, words.processes):
+    conditions = list(CONDITIONS)[:1] if words.first else list(CONDITIONS)
+    for name, total in detection(words.runs, words.quiet, words.seed, words.processes, conditions).items():
         lines.append(row(name, total))
         print(lines[-1], file=sys.stderr)
         if words.failures:
@@ -229,8 +351,8 @@ def main() -> None:
             f"| {kind} | {_share(found, there)} | {_share(right, judged)} | {invented} |"
             for kind, (there, found, judged, right, invented) in sorted(total.by_kind.items())
         ]
-        if words.first:
-            break
+    lines += capacity_lines(12 * words.runs, words.seed, words.processes, failures=words.failures)
+    lines += first_lines(6 * words.runs, words.seed, words.processes)
     lines += ["", f"By kind, with {next(iter(CONDITIONS))}:", ""]
     lines += ["| what happened | material spikes found | causes right | invented |", "|---|---|---|---|", *kinds]
     command = f"python -m benchmarks.detection --runs {words.runs} --quiet {words.quiet}"
@@ -239,7 +361,8 @@ def main() -> None:
         "Simulated request by request (tests/world.py, tests/kinds.py), so upper bounds for real runs. The seeds are "
         "held out from those the rules were made with. A spike is material when p95 rises to 1.6 × with ten slow "
         "requests, or to 5 × with four. A cause is acceptable where it claims less than is true. Without instance data "
-        "saturation is named `saturation, scaling not known` and counts as not right."
+        "saturation is named `saturation, scaling not known` and counts as not right. Capacity: "
+        "tests/ceilings.py; no knee is given where too few requests met light load. First requests: tests/lazy.py."
     )
     text = "\n".join(["# Spikes, outages and causes", "", intro, "", *lines])
     if words.write:

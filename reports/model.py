@@ -190,7 +190,7 @@ class WorstSecond(Part):
 
 
 class SlowFirst(Part):
-    """Slow first requests on new instances: too few to be a percentile spike."""
+    """Slow first requests of instances outside spikes: too few to move p95."""
 
     requests: int
     instances: Annotated[int, Field(description="on how many instances; 0: the service does not name them")]
@@ -280,7 +280,9 @@ class Capacity(Part):
     """Where throughput stops growing with load, or that the run did not get there."""
 
     reached: bool
-    in_flight_at_knee: float | None
+    in_flight_at_knee: Annotated[
+        float | None, Field(description="from how many on requests wait; None where too few met light load to tell")
+    ]
     throughput_max_per_s: float | None
     per_instance: Annotated[bool, Field(description="whether the numbers are per active instance")]
     text: str

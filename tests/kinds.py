@@ -503,10 +503,10 @@ class Seen:
     server: str = "inside"
 
 
-def write(folder: Path, drawn: Drawn, seed: int, seen: Seen) -> tuple[RunFolder, Trace]:
-    """Simulate and write the run folder (which must not exist); return it and what happened."""
+def write(folder: Path, drawn: Drawn, seed: int, seen: Seen, trace: Trace | None = None) -> tuple[RunFolder, Trace]:
+    """Write the run folder (which must not exist) of a world, simulated or `trace`; return it and what happened."""
     world = drawn.world
-    trace = run_world(world, seed)
+    trace = run_world(world, seed) if trace is None else trace
     record = Run(
         id=folder.name,
         scenario=ScenarioRecord(

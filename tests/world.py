@@ -126,7 +126,10 @@ class _Instance:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a world did: one entry per request, and instances per second by revision."""
+    """What a world did: one entry per request, and instances per second by revision.
+
+    `first`: whether it was among the first that an instance made slower.
+    """
 
     start_s: Floats
     latency_s: Floats
@@ -137,6 +140,7 @@ class Trace:
     outcome: npt.NDArray[np.int64]
     instance: npt.NDArray[np.int64]
     age_s: Floats
+    first: npt.NDArray[np.bool_]
     ready_s: Floats
     counts: npt.NDArray[np.int64]
     busy: Floats
@@ -155,7 +159,7 @@ class _Running:
         self.sequence = 0
         self.pending: deque[int] = deque()
         self.instances: list[_Instance] = []
-        self.rows: list[list[float]] = []  # start, end, server, inside, endpoint, status, outcome, instance, age
+        self.rows: list[list[float]] = []  # start, end, server, inside, endpoint, status, outcome, instance, age, first
         self.user: list[int] = []
         self.done: list[bool] = []
         self.active: set[int] = set()
@@ -214,7 +218,7 @@ class _Running:
             if what in {"tick", "ask"} and now >= world.seconds:
                 continue
             handlers[what](now, who)
-        rows = np.array([row for row, done in zip(self.rows, self.done, strict=True) if done]).reshape(-1, 9)
+        rows = np.array([row for row, done in zip(self.rows, self.done, strict=True) if done]).reshape(-1, 10)
         whole = np.nan_to_num(rows).astype(np.int64)
         return Trace(
             rows[:, 0],
@@ -226,6 +230,7 @@ class _Running:
             whole[:, 6],
             whole[:, 7],
             rows[:, 8],
+            rows[:, 9] > 0,
             np.array([instance.ready_s for instance in self.instances]),
             self.counts,
             self.busy,
@@ -238,7 +243,7 @@ class _Running:
             return
         endpoint = int(bisect_right(self.shares, self.rng.random() * self.shares[-1]))
         request = len(self.rows)
-        self.rows.append([now, now, np.nan, np.nan, float(endpoint), 200.0, OK, -1.0, np.nan])
+        self.rows.append([now, now, np.nan, np.nan, float(endpoint), 200.0, OK, -1.0, np.nan, 0.0])
         self.user.append(user)
         self.done.append(False)
         for outage in world.outages:
@@ -326,7 +331,9 @@ class _Running:
             else:
                 took = took * slow.factor + slow.add_ms * float(np.exp(self.rng.normal(0, world.sigma)))
         if instance.served < world.first_count:
-            took += (world.lazy_ms if instance.ready_s < 0 else world.first_extra_ms) * self.rng.uniform(0.7, 1.3)
+            extra_ms = world.lazy_ms if instance.ready_s < 0 else world.first_extra_ms
+            took += extra_ms * self.rng.uniform(0.7, 1.3)
+            row[9] = float(extra_ms > 0)
         if not instance.flying and begin - max(instance.idle_since, 0.0) > world.idle_after_s:
             took += world.idle_extra_ms * self.rng.uniform(0.6, 1.4)
         instance.served += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,27 +35,36 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     response_s = in_flight / throughput
     top = throughput >= rules.PLATEAU * np.percentile(throughput, 95)
     plateau = float(np.median(throughput[top]))
-    light_s = _light_s(data, points, response_s, plateau * (float(instances.min()) if instances is not None else 1.0))
-    slower = float(np.median(response_s[top])) / light_s
-    answered = _still_answered(points, response_s, top, light_s)
-    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER or answered:
+    light = _light(data, points, response_s, plateau, instances if per_instance else None)
+    slower = float(np.percentile(response_s[top], rules.PLATEAU_PERCENTILE)) / light.mean_s
+    answered = _still_answered(points, response_s, top, light.mean_s) and not (
+        data.opened and in_flight[top].max() > rules.BACKLOG * plateau * light.mean_s
+    )
+    if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER * (1 + light.error_ratio) or answered:
         most = f"{formats.decimal(float(throughput.max()))} requests/s{unit}"
         text = f"Not known: this run does not show where throughput stops growing. The most seen was {most}."
         if answered:
             text = f"Capacity was not reached: the service kept up with all {most}."
         return _not_reached(first + text, points, per_instance=per_instance)
-    knee = plateau * light_s
+    knee = plateau * light.mean_s
+    scatter = f" ± {2 * light.error_ratio:.0%}" if light.error_ratio > rules.LIGHT_ERROR[0] else ""
     text = (
-        f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)} "
-        f"in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light_s * 1000)} at light load). "
-        f"Additional requests only wait."
+        f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)}"
+        f"{scatter} in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light.mean_s * 1000)} at light load"
+        f"{f', which {light.requests} requests met' if scatter else ''}). Additional requests only wait."
     )
+    unknown = light.error_ratio > rules.LIGHT_ERROR[1]
+    if unknown:
+        text = (
+            f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit}. From how many in flight on "
+            f"requests wait is not known: {formats.plural(light.requests, 'request')} met light load."
+        )
     beyond = _falls_beyond(in_flight, throughput, knee)
     if beyond is not None:
         text += f" Above {beyond:.0f} requests at once{unit} throughput falls again."
     return Capacity(
         reached=True,
-        in_flight_at_knee=knee,
+        in_flight_at_knee=None if unknown else knee,
         throughput_max_per_s=plateau,
         per_instance=per_instance,
         text=text,
@@ -76,35 +86,47 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
     return f"{what} wanted, {formats.decimal(answered)}/s answered: saturated from {when}. "
 
 
-def _light_s(data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau_per_s: float) -> float:
-    """Return the mean response time at light load: of seconds at a quarter of the plateau, or else of fast windows.
+@dataclass(frozen=True, slots=True)
+class _Light:
+    """The mean response time of so many requests at light load, and its standard error as a share of it."""
 
-    Within 10 s of a ramp the load may double. Users without think time fill a service within the first
-    seconds of a ramp, and a run without a baseline has only its fastest requests.
+    requests: int
+    mean_s: float
+    error_ratio: float
+
+
+def _light(
+    data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau: float, instances: Floats | None
+) -> _Light:
+    """Return the response time of requests that met so few others that none of them waited, else of fast windows.
+
+    Few is rules.LIGHT_SHARE of the knee that they themselves give (plateau × their mean), or none at all. They are
+    looked at one by one: users without think time fill a service within the first second of a run, and the lightest
+    step of a load may already be half of what the service can do; yet some requests find it empty.
     """
-    windows = float(np.median(np.sort(response_s)[: rules.LIGHT_POINTS]))
+    requests = data.requests
+    second = np.clip(requests.start_s.astype(np.int64), 0, data.series.seconds - 1)
     normal = np.ones(data.series.seconds, dtype=np.bool_)
-    for spike in data.spikes:
-        normal[spike.onset_s : spike.end_s] = False
-    light = normal & (data.series.started <= rules.LIGHT_SHARE * plateau_per_s) & (data.series.ok > 0)
-    if data.series.ok[light].sum() >= rules.BEFORE_REQUESTS:
-        lightly = float(data.series.ok_response_us[light].sum() / data.series.ok[light].sum() / 1e6)
-        if lightly < windows:
-            return lightly
-    fastest = response_s <= np.sort(response_s)[rules.LIGHT_POINTS - 1]
-    full = data.demand is None or _only_waited(points, response_s, fastest)
-    if data.opened or (data.baseline.known and not full):
-        return windows
-    ok, waited_us = data.series.ok, data.series.ok_response_us
-    for least in rules.LIGHT_REQUESTS_PER_S:
-        places = np.flatnonzero(ok >= least)
-        if len(places) < rules.LIGHT_POINTS:
-            continue
-        chosen = places[np.argsort(waited_us[places] / ok[places])[: rules.LIGHT_POINTS]]
-        seconds = float(waited_us[chosen].sum() / ok[chosen].sum() / 1e6)
-        if seconds < windows / rules.KNEE_SLOWER:
-            return seconds
-    return windows
+    spans = [(spike.onset_s, spike.end_s) for spike in data.spikes]
+    for onset_s, end_s in (*spans, *((outage.onset_s, outage.end_s) for outage in data.outages)):
+        normal[onset_s:end_s] = False
+    met = data.met.astype(np.float64)
+    if requests.thinned > 1:
+        met = np.r_[0, data.series.in_flight[:-1]][second].astype(np.float64)
+    if instances is not None and (requests.thinned > 1 or not data.headers):
+        met = met / instances[second]
+    alone = requests.ok & ~data.young
+    usual = alone & normal[second] if (alone & normal[second] & (met < 1)).sum() >= rules.BEFORE_REQUESTS else alone
+    order = np.flatnonzero(usual)[np.argsort(met[usual], kind="stable")]
+    took_s = requests.latency_ms[order] / 1000
+    mean_s = np.cumsum(took_s) / np.arange(1, len(order) + 1)
+    few = np.flatnonzero((met[order] < 1) | (met[order] <= rules.LIGHT_SHARE * plateau * mean_s))
+    if not len(few):
+        windows = np.sort(response_s)[: rules.LIGHT_POINTS]
+        return _Light(0, float(np.median(windows)), float(windows.std()) / float(windows.mean()))
+    count = int(few[-1]) + 1
+    spread = float(took_s[:count].std()) / float(mean_s[count - 1])
+    return _Light(count, float(mean_s[count - 1]), max(spread, 0.2) / math.sqrt(count))
 
 
 def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) -> Capacity:
@@ -130,8 +152,9 @@ def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bo
         fast = float(np.mean(response_s[top] < rules.FAST_ON_PLATEAU * light_s))
         slow = float(np.median(response_s[top])) < rules.KNEE_SLOWER_ALONE * light_s
         return slow or fast > 1 - rules.PLATEAU
-    if _only_waited(points, response_s, top) and float(np.median(response_s[top])) >= rules.KNEE_SLOWER_ALONE * light_s:
-        return False
+    if _only_waited(points, response_s, top):  # without a pause, users get as many answers as the service is fast
+        usual_s = float(np.percentile(response_s[top], rules.PLATEAU_PERCENTILE))
+        return usual_s < rules.FAST_ON_PLATEAU * light_s
     return float(np.median(ratios[top])) >= rules.PLATEAU * float(np.median(light))
 
 

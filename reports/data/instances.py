@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from loadtest.recording.arrays import integers
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, Tally
-from reports.data.rules import FIRST_REQUESTS, YOUNG_S
+from reports.data.rules import FIRST_REQUESTS, FIRSTS_KEPT, YOUNG_S
 from reports.model import Instance
 
 MAX_INSTANCES = 1000
@@ -26,6 +26,7 @@ class InstanceTracker:
         self._last_answer = np.zeros(MAX_INSTANCES, dtype=np.int64)
         self._ready = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)
         self._tally = Tally()
+        self._latest_first = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)  # later starts are none of the first
         self._firsts: tuple[Ints, Ints, Ints] = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
         self._t0_ns = 0
 
@@ -73,16 +74,29 @@ class InstanceTracker:
         aged = age_ms >= 0
         np.minimum.at(self._ready, number[aged], end[aged] - age_ms[aged] * 1_000_000)
         self._tally.add(number * BINS + bins)
+        early = start < self._latest_first[number]
+        if early.any():
+            self._keep_firsts(number[early], start[early], latency_us[early])
+
+    def _keep_firsts(self, number: Ints, start: Ints, latency_us: Ints) -> None:
         kept = tuple(np.concatenate(pair) for pair in zip(self._firsts, (number, start, latency_us), strict=True))
         order = np.lexsort((kept[1], kept[0]))
         ordered = [values[order] for values in kept]
         begins = np.flatnonzero(np.r_[True, ordered[0][1:] != ordered[0][:-1]])
         place = np.arange(len(order)) - np.repeat(begins, np.diff(np.r_[begins, len(order)]))
-        self._firsts = (
-            ordered[0][place < FIRST_REQUESTS],
-            ordered[1][place < FIRST_REQUESTS],
-            ordered[2][place < FIRST_REQUESTS],
-        )
+        last = place == FIRSTS_KEPT - 1
+        self._latest_first[ordered[0][last]] = ordered[1][last]
+        first = place < FIRSTS_KEPT
+        self._firsts = (ordered[0][first], ordered[1][first], ordered[2][first])
+
+    def firsts(self) -> dict[str, tuple[Floats, Floats]]:
+        """Return of each instance the first rules.FIRSTS_KEPT successful requests: start (s), latency (ms)."""
+        number, start, latency_us = self._firsts
+        found = {}
+        for name, at in self._numbers.items():
+            mine = slice(*np.searchsorted(number, [at, at + 1]))
+            found[name] = ((start[mine] - self._t0_ns) / 1e9, latency_us[mine] / 1000)
+        return found
 
     def _seconds(self, ns: int) -> float:
         return (ns - self._t0_ns) / 1e9
@@ -90,7 +104,7 @@ class InstanceTracker:
     def instances(self) -> tuple[Instance, ...]:
         """Return the instances that answered, by the time of their first answer."""
         keys, counts = self._tally.result()
-        who = keys // BINS
+        who, firsts = keys // BINS, self.firsts()
         found = []
         for name, number in self._numbers.items():
             mine = slice(*np.searchsorted(who, [number, number + 1]))
@@ -100,7 +114,7 @@ class InstanceTracker:
             middle: Floats = MIDDLE_US[keys[mine] % BINS]
             median = middle[np.searchsorted(np.cumsum(counts[mine]), (requests + 1) // 2)]
             ready = int(self._ready[number])
-            first_ms = (self._firsts[2][self._firsts[0] == number] / 1000).tolist()
+            first_ms = firsts[name][1][:FIRST_REQUESTS].tolist()
             found.append(
                 Instance(
                     name=name,

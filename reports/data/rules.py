@@ -139,10 +139,11 @@ MIN_SLOW_REQUESTS = 4
 """Fewer slow requests than this are listed one by one ("slow first requests"), not as a percentile."""
 
 FEW_RATIO, MANY_SLOW = 2.5, 10
-"""A rise to less than 2.5 × needs ten slow requests."""
+"""A rise to less than 2.5 × needs ten slow requests, each slower than SHOWN_RATIO × the baseline."""
 
 HEIGHT_RATIO, HEIGHT_WINDOWS = 8.0, 3
-"""Half a minute of a low rise beside one to more than 8 × (half as high on the log scale) is a spike of its own."""
+"""Half a minute of a low rise beside one to more than 8 × (half as high on the log scale) is a spike of its own, and so
+is a second high one behind it."""
 
 START_SLOW_REQUESTS = 8
 """In the first two seconds at least this many slow requests are needed, because 5 users/s open their connections then,
@@ -172,6 +173,14 @@ START_NEAR_S = 3.0
 
 WHOLE_RATIO = 0.85
 """Nearly all slower: this share of requests above the median before (0.5 = unchanged; a cold start slows a part)."""
+
+QUEUE_REQUESTS, QUEUE_SLOW = 5, 0.2
+"""Requests waited for each other where, of at least five that met no more others on their instance than usual, at most
+a fifth were slow, and at most half of the share of all: what slows the service itself slows these too."""
+
+SHOWN_RATIO, FEW_SHOWN_RATIO = 1.6, 5.0
+"""An unexplained rise counts from 1.6 × the baseline on (5 × with fewer than ten slow requests). A queue at unchanged
+load counts from 1.6 × p95 of all other requests on: on a busy instance queues of seconds come and go."""
 
 NEW_DEMAND = 1.03
 """Demand is new above this factor of the most users per instance that were served at normal latency elsewhere in the
@@ -217,8 +226,16 @@ BEFORE_REQUESTS = 30
 YOUNG_S = 10.0
 """An instance younger than this is new: caches, lazy imports and just-in-time work settle within seconds."""
 
-FIRST_REQUESTS = 5
-"""Number of an instance's first requests that are kept individually."""
+FIRST_REQUESTS, FIRSTS_KEPT = 5, 256
+"""Numbers of an instance's first requests that are shown, and in which slow ones are counted: 256 of each of 1,000
+instances are 6 MB."""
+
+FIRST_SLOW, LATER_SLOW = 0.5, 0.03
+"""Shares of slow requests among the first and among later ones. The first requests end where the later share fits
+better: three fast requests in a row weigh more than a slow one after them."""
+
+FIRST_CHANCE = 0.01
+"""Slow first requests are reported where chance makes as many in fewer than one run in a hundred."""
 
 MACHINE_CPU_RATIO, MACHINE_STEAL_RATIO, MACHINE_PRESSURE_RATIO = 0.95, 0.1, 0.2
 """A machine with 5 % of its CPU left queues its processes; a tenth taken by others, or a fifth of the time spent
@@ -250,8 +267,9 @@ INSTANCE_SLOW = 0.35
 LOST_NEAR_S, LOST_ANSWERS = 6.0, 8.0
 """An instance was lost at an onset when its last answer lies within 6 s of it and eight more were expected."""
 
-REPLACED_S = 30.0
-"""Half a minute after it another is ready in its place; one that comes later comes for another reason."""
+REPLACED_S = (1.0, 30.0)
+"""A second to half a minute after it another is ready in its place: one that is ready at once was started before, and
+one that comes later comes for another reason."""
 
 IDLE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Idle times that are tried: throttling and sleeping begin after some seconds."""
@@ -320,21 +338,28 @@ LIGHT_POINTS = 3
 PLATEAU = 0.9
 """Share of the highest throughput that counts as the plateau: counts of 10 s at 30 requests/s scatter by 6 %."""
 
+PLATEAU_PERCENTILE = 75
+"""Of the plateau's windows by response time: a load that climbs in steps begins it at the knee."""
+
+BACKLOG = 20.0
+"""× the knee: so many arrivals in flight are a queue that grows, though nine tenths of them are answered in time; at
+85 % of the capacity a queue of one core holds six on average."""
+
 KNEE_SLOWER = 2.0
 """Past the knee requests take twice as long for the same throughput; drift alone does not double them."""
 
 KNEE_SLOWER_ALONE, FAST_ON_PLATEAU = 4.0, 1.5
 """They must take four times as long if users are not known, because users would show whether they had to wait. Then,
 too, hardly any window of the plateau may be as fast as at light load: a load that reached its own limit leaves such
-windows, a full service leaves none."""
+windows, a full service leaves none. Users without a pause got all the answers they could where the usual request took
+less than half as long again."""
 
 LIGHT_SHARE = 0.25
-"""Share of the plateau that is light load: a core that is busy for a quarter of the time makes requests wait for a
-sixth of their time."""
+"""Share of the knee: a request that meets so few others finds a core free."""
 
-LIGHT_REQUESTS_PER_S = (20, 5)
-"""Seconds with this many requests have a useful mean; the fastest three of these are used, or else of seconds with a
-quarter of that."""
+LIGHT_ERROR = (0.05, 0.15)
+"""Standard errors of the mean at light load. Above the first the knee is not known to 10 %, and the text says so; above
+the second it may be half as high, and no number is given."""
 
 # Advice.
 IDLE_RATIO = 0.1

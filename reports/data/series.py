@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,6 +157,7 @@ class Series:
         young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
         cells: response times of successful requests.
         instances: by first appearance; empty when the service names none.
+        firsts: of each instance's name its first successful requests: start (s), latency (ms).
         timeout_at_least_us: the shortest wait among timeouts: each "≥" of the report; None without timeouts.
         censored_at_least_us: the shortest wait among `censored`; None without any.
         first_ok_us: the end of the first successful request after t = 0; None without one.
@@ -181,6 +182,7 @@ class Series:
     young: Ints | None
     cells: Cells
     instances: tuple[Instance, ...]
+    firsts: Mapping[str, tuple[Floats, Floats]]
     timeout_at_least_us: int | None
     censored_at_least_us: int | None
     first_ok_us: int | None
@@ -417,6 +419,7 @@ class _Counting:
             young=self.sums["young"] if self.any_age else None,
             cells=Cells.of(self.tally, self.span.seconds, max(1, endpoints)),
             instances=self.book.instances(),
+            firsts=self.book.firsts(),
             timeout_at_least_us=self.timeout_at_least_us,
             censored_at_least_us=self.censored_at_least_us,
             first_ok_us=self.first_ok_us,

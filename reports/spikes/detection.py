@@ -10,22 +10,22 @@ import numpy as np
 
 from reports.data import rules
 from reports.data.distributions import poisson_tail
-from reports.data.formats import ms, plural
 from reports.data.histogram import Bools, Floats, Ints
 from reports.data.numbers import extra_waiting_request_s
 from reports.data.series import Series
 from reports.data.window import Window
-from reports.model import Outage, Rise, SlowFirst
+from reports.model import Outage, Rise
 from reports.spikes.baseline import Levels, Windows, interval
+from reports.spikes.first_requests import first_bursts
 
 
 def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Sequence[Outage] = ()) -> tuple[Rise, ...]:
     """Return the spikes in time order.
 
     Windows are classified by baseline.py; a stretch of anomalous ones becomes a spike whose ends are refined to the
-    second. Seconds of an outage without any success do not end it. After that, bursts of a few very slow requests are
-    searched, which do not move a window's percentile. Not seen: rises under about 30 % or 10 ms; at 2 requests/s a rise
-    of a minute must double p95.
+    second. Seconds of an outage without any success do not end it. After that, bursts of slow first requests of an
+    instance, and of a few very slow requests, are searched, which do not move a window's percentile. Not seen: rises
+    under about 30 % or 10 ms; at 2 requests/s a rise of a minute must double p95.
     """
     stretches = [
         part
@@ -36,6 +36,7 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     start = _unanswered(series, levels)
     if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
         stretches.insert(0, start)
+    stretches += _of_first_requests(series, levels, stretches)
     stretches = sorted([*stretches, *_bursts(series, levels, stretches)], key=lambda stretch: stretch.window.start_s)
     normal = np.ones(series.seconds, dtype=np.bool_)
     for stretch in stretches:
@@ -94,7 +95,7 @@ def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tup
 
 
 def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield a stretch in up to three: a low rise before, the high one, a low one after.
+    """Yield a stretch in parts: the high rise, and what lies before and after it.
 
     A service with little load has a p95 that wanders; where it wanders above the limit for minutes before it is
     overrun, the two are different events. The low parts count where one of their windows is certain.
@@ -103,22 +104,27 @@ def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iter
     part = slice(first, last + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         height = np.nan_to_num(np.log(windows.p95_us[part]) - levels.baseline[part], nan=0.0, neginf=0.0)
-    peak = float(height.max())
-    if peak < np.log(rules.HEIGHT_RATIO):
+    if float(height.max()) < np.log(rules.HEIGHT_RATIO):
         yield whole
         return
-    high = first + np.flatnonzero(height >= peak / 2)
-    begin, end = int(high[0]), int(high[-1])
+    begin, end = (first + at for at in _hill(height))
     least = rules.HEIGHT_WINDOWS
     begin = first if begin - 1 - first < least else begin - 1
     end = last if last - end - 1 < least else end + 1
     for low_first, low_last in ((first, begin - 1), (end + 1, last)):
         anomalous = np.flatnonzero(levels.anomalous[low_first : low_last + 1])
-        if len(anomalous) and low_first < begin:
-            yield low_first + int(anomalous[0]), low_first + int(anomalous[-1])
-        elif len(anomalous):
-            yield low_first + int(anomalous[0]), low_last
+        if len(anomalous):
+            until = low_first + int(anomalous[-1]) if low_first < begin else low_last
+            yield from _by_height(windows, levels, (low_first + int(anomalous[0]), until))
     yield begin, end
+
+
+def _hill(height: Floats) -> tuple[int, int]:
+    """Return the first and last place of the hill that holds the peak: places half as high, with short gaps."""
+    high = np.flatnonzero(height >= height.max() / 2)
+    parts = np.split(high, np.flatnonzero(np.diff(high) > rules.HEIGHT_WINDOWS) + 1)
+    hill = next(part for part in parts if int(height.argmax()) in part)
+    return int(hill[0]), int(hill[-1])
 
 
 def _refined(series: Series, windows: Windows, levels: Levels, first: int, last: int) -> _Stretch:
@@ -155,7 +161,8 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
     between two hills, each at least rules.VALLEY_DEPTH as high.
     """
     whole = stretch.window
-    if whole.start_s > rules.START_S or series.first_ok_us is None:
+    warm = any(instance.ready_s is not None and instance.ready_s < 0 for instance in series.instances)
+    if whole.start_s > rules.START_S or series.first_ok_us is None or warm:
         return [stretch]
     median = series.cells.grid(whole.start_s, whole.end_s).quantile(0.5)
     begin = max(0, series.first_ok_us // 1_000_000 - whole.start_s)
@@ -207,6 +214,18 @@ def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
     begin = int(np.flatnonzero(slow)[0])
     last = min(first_answer_s // rules.WINDOW_S, len(levels.anomalous) - 1)
     return _Stretch(Window(begin, first_answer_s + 1), 0, last, limit_us)
+
+
+def _of_first_requests(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> list[_Stretch]:
+    """Return the bursts of slow first requests outside the given stretches; those that overlap as one."""
+    merged: list[Window] = []
+    for window in sorted(first_bursts(series, levels), key=lambda window: window.start_s):
+        if merged and window.start_s <= merged[-1].end_s:
+            merged[-1] = Window(merged[-1].start_s, max(merged[-1].end_s, window.end_s))
+        elif all(window.start_s > each.window.end_s or each.window.start_s > window.end_s for each in stretches):
+            merged.append(window)
+    places = [(window, window.start_s // rules.WINDOW_S, (window.end_s - 1) // rules.WINDOW_S) for window in merged]
+    return [_Stretch(window, first, last, float(np.exp(levels.on[first]))) for window, first, last in places]
 
 
 def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
@@ -281,7 +300,9 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
         peak_s, (top, low, high) = window.start_s, (bound[0] for bound in own)
     baseline = float(np.exp(levels.baseline[peak]))
-    if float(top) < rules.FEW_RATIO * baseline and slow < rules.MANY_SLOW:
+    shown_us = max(stretch.limit_us, rules.SHOWN_RATIO * baseline)
+    many = _slow(series, window.start_s, window.end_s, shown_us)[0].sum() >= rules.MANY_SLOW
+    if float(top) < rules.FEW_RATIO * baseline and not many:
         return None
     return Rise(
         onset_s=window.start_s,
@@ -298,51 +319,3 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         extra_waiting_request_s=extra_waiting_request_s(series, window, normal_mean_ms),
         cut=window.end_s >= series.seconds - rules.WINDOW_S,
     )
-
-
-def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) -> SlowFirst | None:
-    """Return the slow first requests on new instances that no spike contains; None when there are none.
-
-    Slow is beyond the limit of its moment's baseline. Without instance headers only the first seconds of the run can
-    be looked at.
-    """
-
-    def limit_ms(at_s: float) -> float:
-        return float(np.exp(levels.on[min(len(levels.on) - 1, max(0, int(at_s) // rules.WINDOW_S))])) / 1000
-
-    def inside(at_s: float) -> bool:
-        return any(spike.onset_s - 1 <= at_s <= spike.end_s for spike in spikes)
-
-    if not series.instances:
-        grid = series.cells.grid(0, min(2, series.seconds))
-        slow = int(grid.above(limit_ms(0) * 1000).sum())
-        if not slow or inside(0):
-            return None
-        worst = float(np.nanmax(grid.quantile(1.0))) / 1000
-        return SlowFirst(
-            requests=slow,
-            instances=0,
-            worst_ms=worst,
-            text=f"{plural(slow, 'slow first request')} in the first 2 s of the load, up to {ms(worst)}.",
-        )
-    late = [
-        [first for first in instance.first_ms if first > limit_ms(instance.first_start_s or 0.0)]
-        for instance in series.instances
-        if not inside(instance.first_start_s or 0.0) and not inside(instance.first_seen_s) and _new(instance.ready_s)
-    ]
-    slow_on = [times for times in late if times]
-    if not slow_on:
-        return None
-    count, worst = sum(len(times) for times in slow_on), max(max(times) for times in slow_on)
-    new = "a new instance" if len(slow_on) == 1 else f"{len(slow_on)} new instances"
-    return SlowFirst(
-        requests=count,
-        instances=len(slow_on),
-        worst_ms=worst,
-        text=f"{plural(count, 'slow first request')} on {new}, up to {ms(worst)}.",
-    )
-
-
-def _new(ready_s: float | None) -> bool:
-    """Whether an instance became ready during the run, as far as its age shows."""
-    return ready_s is None or ready_s > -rules.YOUNG_S

@@ -8,7 +8,9 @@ from typing import Any
 
 from reports.data import rules
 from reports.data.distributions import poisson_tail
+from reports.model import Outage, Rise
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.outages import SILENCE
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
 
@@ -21,6 +23,7 @@ class Load:
         at_max: whether max instances were serving; None when that is not known.
         max_instances: the limit.
         refused_ratio: requests inside that were answered with 429.
+        queued: whether requests were slow by waiting behind others.
         never_calm: why the run has no baseline of its own, when it has none; else "".
     """
 
@@ -30,12 +33,18 @@ class Load:
     at_max: bool | None
     max_instances: int | None
     refused_ratio: float
+    queued: bool
     no_baseline: str
 
     @property
     def too_much(self) -> bool:
         """Whether nearly all requests slowed under new demand, or throughout the run."""
         return bool(self.no_baseline) or (self.slowed.whole and bool(self.demand.new))
+
+    @property
+    def partly(self) -> bool:
+        """Whether a part of them did, behind each other, as the load rose."""
+        return self.queued and self.demand.rising
 
 
 def load_of(view: SpikeView) -> Load:
@@ -52,6 +61,7 @@ def load_of(view: SpikeView) -> Load:
         at_max=view.at_max(),
         max_instances=view.data.run.target.limits.max_instances,
         refused_ratio=refused / max(1, sent),
+        queued=view.queued,
         no_baseline=view.data.baseline.text.rstrip(".") if never else "",
     )
 
@@ -72,17 +82,23 @@ def decide_refused(evidence: Load) -> Finding | None:
 
 
 def decide_saturation(evidence: Load) -> Finding | None:
-    """Name saturation: nearly all requests slowed under demand that had not been served before."""
-    if not evidence.too_much:
+    """Name saturation: nearly all requests slowed under demand that was not served before, or a part, in a queue."""
+    if not evidence.too_much and not evidence.partly:
         if evidence.slowed.whole and evidence.demand.new is None and evidence.added.count and evidence.added.headers:
             clauses = (evidence.slowed.clause, evidence.added.clause, evidence.demand.clause)
             return Finding(Cause.SCALE_OUT, Confidence.LOW, clauses)
         return None
     why = (evidence.no_baseline,) if evidence.no_baseline else (evidence.demand.clause, evidence.slowed.clause)
+    if evidence.queued and not evidence.no_baseline:
+        why = (*why, "those that met few others on their instance were not slow: the rest queued behind each other")
     if not evidence.added.known:
         missing = f"instance data {evidence.added.missing}: whether instances were added cannot be said"
         return Finding(Cause.SATURATION_UNSEEN, Confidence.LOW, (*why, missing))
     sure = Confidence.HIGH if evidence.added.headers else Confidence.MEDIUM
+    if not evidence.too_much:
+        sure = Confidence.MEDIUM if evidence.added.headers and evidence.added.count else Confidence.LOW
+    elif not evidence.added.headers and not evidence.no_baseline and not evidence.demand.rose:
+        sure = Confidence.LOW  # more load on each instance, by a gauge that may not have seen one go
     if evidence.added.count:
         return Finding(Cause.SCALE_OUT, sure, (*why, evidence.added.clause))
     none = "no instance was added"
@@ -100,6 +116,8 @@ class Failures:
         chance: probability of so many failures at the outside ratio (Poisson).
         outages: sentences of the outages that overlap with it.
         outage_ratio: the largest share of requests that one of them failed.
+        symptom: whether they may follow from an overload that nothing recorded shows: instances are not known, and
+            latency rose before the first failure, or nothing was answered, or it was refused (429).
     """
 
     ratio: float
@@ -107,6 +125,7 @@ class Failures:
     chance: float
     outages: tuple[str, ...]
     outage_ratio: float
+    symptom: bool = False
 
 
 def failures_of(view: SpikeView) -> Failures:
@@ -119,7 +138,14 @@ def failures_of(view: SpikeView) -> Failures:
         chance=float(poisson_tail(failed - 1, max(outside, 1e-4) * sent)) if failed else 1.0,
         outages=tuple(outage.text.rstrip(".") for outage in view.outages),
         outage_ratio=max((outage.share_ratio for outage in view.outages), default=0.0),
+        symptom=not view.added.known and not any(_began_with(outage, view.spike) for outage in view.outages),
     )
+
+
+def _began_with(outage: Outage, spike: Rise) -> bool:
+    """Whether requests failed from the onset on, in a way that overload alone does not make."""
+    made = outage.kind in {SILENCE, "status 429", "timeouts"}
+    return not made and outage.onset_s <= spike.onset_s + rules.START_NEAR_S
 
 
 def decide_failures(evidence: Failures) -> Finding | None:
@@ -128,13 +154,13 @@ def decide_failures(evidence: Failures) -> Finding | None:
         cause = Cause.OUTAGE if evidence.outage_ratio >= rules.OUTAGE_MOST else Cause.ERRORS
         if all("No answer" in text for text in evidence.outages):
             cause = Cause.OUTAGE
-        return Finding(cause, Confidence.HIGH, evidence.outages)
+        return Finding(cause, Confidence.LOW if evidence.symptom else Confidence.HIGH, evidence.outages)
     if evidence.ratio < rules.ERROR_RATIO or evidence.ratio <= rules.ERROR_FACTOR * evidence.outside_ratio:
         return None
     if evidence.chance >= rules.ERROR_CHANCE:
         return None
     clause = f"{evidence.ratio:.1%} of the requests inside failed, {evidence.outside_ratio:.2%} outside"
-    return Finding(Cause.ERRORS, Confidence.HIGH, (clause,))
+    return Finding(Cause.ERRORS, Confidence.LOW if evidence.symptom else Confidence.HIGH, (clause,))
 
 
 RULES: Sequence[Rule[Any]] = (

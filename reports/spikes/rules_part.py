@@ -113,9 +113,9 @@ class Instances:
 
 
 def instances_of(view: SpikeView) -> Instances | None:
-    """Return which instances slowed; None with fewer than two to compare."""
+    """Return which instances slowed; None with fewer than two to compare, or where requests waited for each other."""
     requests = view.data.requests
-    if len(requests.names) < 2:
+    if len(requests.names) < 2 or view.queued:
         return None
     named = view.inside & requests.ok & (requests.instance >= 0)
     sent = np.bincount(requests.instance[named], minlength=len(requests.names))
@@ -193,8 +193,9 @@ def lost_of(view: SpikeView) -> Lost | None:
         per_s = mine.sum() / min(60.0, max(10.0, at - line.first_s[number]))
         around = (requests.end_s > at - 3) & (requests.end_s < at + 3) & ~requests.ok
         hard = (requests.outcome == OUTCOMES.index("connection")) | (requests.status >= 500)
-        later = line.ready_s[(line.ready_s > at) & (line.ready_s < at + rules.REPLACED_S)]
-        ready_just_before = ((line.ready_s > at - 15) & (line.ready_s <= at)).any()
+        least_s, most_s = rules.REPLACED_S
+        later = line.ready_s[(line.ready_s > at + least_s) & (line.ready_s < at + most_s)]
+        ready_just_before = ((line.ready_s > at - 15) & (line.ready_s <= at + least_s)).any()
         replaced = float(later.min() - at) if len(later) and not ready_just_before else None
         found = Lost(
             name=requests.names[number],

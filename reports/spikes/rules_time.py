@@ -154,7 +154,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     off = np.abs(every - steps * usual) / usual
     held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
     within = sum(len(group) for group in held)
-    total = int(view.slow.sum())
+    total = int((view.slow[slow]).sum())  # as slow as those of the clusters: what waited behind them is not
     users = view.data.demand
     steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
     lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]
@@ -219,8 +219,10 @@ class Dependency:
     cpu_inside: float | None
 
 
-def dependency_of(view: SpikeView) -> Dependency:
-    """Return how all requests slowed, and the CPU use of the instances."""
+def dependency_of(view: SpikeView) -> Dependency | None:
+    """Return how all requests slowed, and the CPU use of the instances; None where requests waited for each other."""
+    if view.queued:
+        return None
     spike = view.spike
     inside: list[float] = []
     outside: list[float] = []

@@ -11,7 +11,7 @@ import numpy as np
 from loadtest.recording.run import LoadModel, Run
 from reports.data import formats, rules
 from reports.data.cloud import InstanceGauge, MetricSeries
-from reports.data.histogram import Bools, Floats
+from reports.data.histogram import Bools, Floats, Ints
 from reports.data.load import Load
 from reports.data.series import Series
 from reports.data.serving import instances_per_s
@@ -90,6 +90,31 @@ class RunData:
         """Instances serving at each second; None when nothing names or counts them."""
         return instances_per_s(self.series, self.gauge)
 
+    @cached_property
+    def given_work(self) -> Floats | None:
+        """Instances at each second that were ready and had been sent a request, answered or not; see `instances`."""
+        if not self.headers or not self.lifetimes.aged:
+            return self.instances
+        second, line = np.arange(self.series.seconds), self.lifetimes
+        since, last = np.sort(np.maximum(line.ready_s, line.first_s)), np.sort(line.last_s)
+        counted = np.searchsorted(since, second + 1) - np.searchsorted(last, second)
+        return np.asarray(np.maximum(counted, 1), dtype=np.float64)
+
+    @cached_property
+    def met(self) -> Ints:
+        """Other requests in flight on the same instance when each was sent; of all where no instance is named.
+
+        Requests without an answer name no instance and are not counted.
+        """
+        requests = self.requests
+        found = np.zeros(len(requests.start_s), dtype=np.int64)
+        chosen = np.flatnonzero(requests.ok & ((requests.instance >= 0) | (not self.headers)))
+        grouped = chosen[np.argsort(requests.instance[chosen], kind="stable")]
+        for mine in np.split(grouped, np.flatnonzero(np.diff(requests.instance[grouped])) + 1):
+            begun, ended = requests.start_s[mine], np.sort(requests.end_s[mine])
+            found[mine] = np.arange(len(mine)) - np.searchsorted(ended, begun, side="right")
+        return found
+
     @property
     def opened(self) -> bool:
         """Whether requests start on a schedule."""
@@ -116,7 +141,7 @@ class Demand:
 
     Attributes:
         peak: users (or arrivals per second) at the most inside.
-        before_ratio: that against the mean of the 2 min before.
+        before_ratio: that against the median of the 2 min before.
         served_ratio: users per instance early in the spike against the most that were served outside spikes.
         opened: whether it is arrivals.
     """
@@ -131,14 +156,27 @@ class Demand:
         """Whether the service met more load than it served outside spikes; None when users are not known."""
         if self.served_ratio is not None:
             return self.served_ratio >= (rules.NEW_ARRIVALS if self.opened else rules.NEW_DEMAND)
-        return None if self.before_ratio is None else self.before_ratio >= rules.RISING_DEMAND
+        return None if self.before_ratio is None else self.rose
+
+    @property
+    def rose(self) -> bool:
+        """Whether it was clearly more than in the 2 min before; arrivals scatter (Poisson, over 10 s)."""
+        if self.before_ratio is None or self.peak is None:
+            return False
+        chance = 3 / np.sqrt(max(10 * self.peak / self.before_ratio, 1.0)) if self.opened else 0.0
+        return bool(self.before_ratio >= rules.RISING_DEMAND + chance)
+
+    @property
+    def rising(self) -> bool:
+        """Whether it rose, or was new."""
+        return self.rose or bool(self.new)
 
     @property
     def clause(self) -> str:
         """The same as a clause."""
         unit, parts = "arrivals/s" if self.opened else "users", []
         if self.before_ratio is not None and self.peak is not None:
-            before = f"the average over the {rules.BEFORE_S // 60} min before was {self.peak / self.before_ratio:.0f}"
+            before = f"the median over the {rules.BEFORE_S // 60} min before was {self.peak / self.before_ratio:.0f}"
             rose = "rose to" if self.before_ratio >= rules.RISING_DEMAND else "were"
             parts.append(f"{unit} {rose} {self.peak:.0f}; {before}")
         if self.served_ratio is not None:
@@ -289,6 +327,24 @@ class SpikeView:
         )
 
     @cached_property
+    def queued(self) -> bool:
+        """Whether requests were slow by waiting behind others: those that met no more of them than usual were not.
+
+        What slows the service itself (a dependency, a pause, an instance that starts) slows the first that it meets,
+        before any queue. False where too few requests tell.
+        """
+        normal, met = self.data.normal, self.data.met
+        if normal.sum() < rules.BEFORE_REQUESTS or not self.slow.any():
+            return False
+        requests = self.data.requests
+        count = np.bincount(requests.instance[self.slow] + 1, minlength=len(requests.names) + 1)
+        there = self.inside & requests.ok & (count >= count.max() / 2)[requests.instance + 1]  # where the slow ones are
+        few = there & (met <= np.median(met[normal]))
+        if few.sum() < rules.QUEUE_REQUESTS:
+            return False
+        return bool(self.slow[few].mean() <= min(rules.QUEUE_SLOW, self.slow[there].mean() / 2))
+
+    @cached_property
     def demand(self) -> Demand:
         """Load inside against before and against what was served outside spikes."""
         users, opened = self.data.demand, self.data.opened
@@ -298,17 +354,19 @@ class SpikeView:
         peak = float(np.nanmax(users[onset:end]))
         before = users[max(0, onset - rules.BEFORE_S) : max(0, onset - rules.BEFORE_GAP_S)]
         known = len(before) > 0 and not np.isnan(before).all()
-        ratio = peak / max(float(np.nanmean(before)), 1.0) if known else None
+        ratio = peak / max(float(np.nanmedian(before)), 1.0) if known else None
         return Demand(peak, ratio, self._served_ratio(users, onset, end), opened)
 
     def _served_ratio(self, users: Floats, onset: int, end: int) -> float | None:
-        counted = np.ones(len(users)) if self.data.instances is None else self.data.instances
-        each = users / counted
+        counted = self.data.given_work
+        each = users / (np.ones(len(users)) if counted is None else counted)
         normal = ~np.isnan(each)
         for spike in self.data.spikes:
             before_s, after_s = (90, 60) if spike is self.spike else (60, 30)
             normal[max(0, spike.onset_s - before_s) : spike.end_s + after_s] = False
-        if self.data.instances is None:
+        for outage in self.data.outages:
+            normal[max(0, outage.onset_s - 1) : outage.end_s + 30] = False  # what was sent then was not served
+        if counted is None:
             normal[onset:] = False  # what was served later may have been served by more instances
         early = each[onset : max(onset + 1, (onset + end) // 2)]
         if normal.sum() <= rules.NORMAL_SECONDS or np.isnan(early).all():
@@ -334,8 +392,9 @@ class SpikeView:
         begun = spike.onset_s - rules.GAUGE_BEFORE_S
         earlier = gauge.total[gauge.at_s <= begun]
         later = gauge.total[(gauge.at_s > begun) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
-        before_count = int(earlier[-1]) if len(earlier) else None
-        count = max(0, int(later.max() - earlier[-1])) if len(earlier) and len(later) else 0
+        answered = bool(data.series.ok_ended[: spike.onset_s].any())  # a sample a minute may have missed who did
+        before_count = max(int(earlier[-1]), int(answered)) if len(earlier) else None
+        count = max(0, int(later.max()) - before_count) if before_count is not None and len(later) else 0
         return Added(covers, "" if covers else "is late", before_count, count, (), False)
 
     @cached_property

@@ -37,6 +37,7 @@ WHOLE = Slowed(0.97, 1.0, 4.0, 3.0)
 PART = Slowed(0.6, 0.7, 1.1, 1.0)
 NEW = Demand(80.0, 1.6, 1.5, opened=False)
 OLD = Demand(40.0, 1.0, 1.0, opened=False)
+MORE = Demand(60.0, 1.5, 0.9, opened=False)
 UNKNOWN = Demand(None, None, None, opened=False)
 NONE_ADDED = Added(True, "", 2, 0, (), headers=True)
 TWO_ADDED = Added(True, "", 2, 2, (320.0, 330.0), headers=True)
@@ -103,7 +104,7 @@ def test_a_busy_machine_is_named_where_it_was_busy_only_then_and_not_by_the_load
     assert said(decide_machine(evidence)) == ((Cause.MACHINE, Confidence.HIGH) if held else None)
 
 
-LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_ratio=0.0, no_baseline="")
+LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_ratio=0.0, queued=False, no_baseline="")
 
 
 @pytest.mark.parametrize(
@@ -116,12 +117,34 @@ LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_rati
         ({"added": TWO_ADDED}, (Cause.SCALE_OUT, Confidence.HIGH)),
         ({"added": GAUGE_ADDED}, (Cause.SCALE_OUT, Confidence.MEDIUM)),
         ({"added": NOT_KNOWN}, (Cause.SATURATION_UNSEEN, Confidence.LOW)),
+        ({"added": GAUGE_ADDED, "demand": Demand(40.0, 1.0, 1.5, opened=False)}, (Cause.SCALE_OUT, Confidence.LOW)),
         ({"added": TWO_ADDED, "demand": UNKNOWN}, (Cause.SCALE_OUT, Confidence.LOW)),
+        ({"slowed": PART, "demand": MORE, "queued": True}, (Cause.SATURATION, Confidence.LOW)),
+        ({"slowed": PART, "demand": MORE, "queued": True, "added": TWO_ADDED}, (Cause.SCALE_OUT, Confidence.MEDIUM)),
+        ({"slowed": PART, "demand": MORE, "added": TWO_ADDED}, None),
+        ({"slowed": PART, "demand": OLD, "queued": True, "added": TWO_ADDED}, None),
         ({"demand": UNKNOWN, "no_baseline": "requests queued throughout the run"}, (Cause.SATURATION, Confidence.HIGH)),
     ],
 )
-def test_saturation_needs_new_demand_and_that_nearly_all_slowed(turned: dict[str, Any], expected: object) -> None:
+def test_saturation_needs_new_demand_and_that_nearly_all_slowed_or_a_queue_as_load_rose(
+    turned: dict[str, Any], expected: object
+) -> None:
     assert said(decide_saturation(replace(LOAD, **turned))) == expected
+
+
+@pytest.mark.parametrize(
+    ("demand", "rising"),
+    [
+        (Demand(60.0, 1.2, 0.9, opened=False), True),
+        # 10 arrivals/s are 100 in 10 s, ± 10: 1.2 × that are two standard deviations, and 15 % + 3 of them are 1.45
+        (Demand(12.0, 1.2, 0.9, opened=True), False),
+        (Demand(15.0, 1.5, 0.9, opened=True), True),
+        (Demand(40.0, 1.0, 1.2, opened=False), True),
+        (UNKNOWN, False),
+    ],
+)
+def test_demand_rises_by_more_than_arrivals_scatter(demand: Demand, *, rising: bool) -> None:
+    assert demand.rising is rising
 
 
 @pytest.mark.parametrize(
@@ -152,6 +175,7 @@ def test_the_limit_is_named_with_the_refusals() -> None:
         (Failures(0.1, 0.0, 0.5, (), 0.0), None),
         (Failures(0.9, 0.0, 1e-9, ("90 of 100 requests failed",), 0.9), (Cause.OUTAGE, Confidence.HIGH)),
         (Failures(0.3, 0.0, 1e-9, ("30 of 100 requests failed",), 0.3), (Cause.ERRORS, Confidence.HIGH)),
+        (Failures(0.9, 0.0, 1e-9, ("90 failed",), 0.9, symptom=True), (Cause.OUTAGE, Confidence.LOW)),
     ],
 )
 def test_failures_are_an_outage_where_half_of_the_requests_failed(evidence: Failures, expected: object) -> None:

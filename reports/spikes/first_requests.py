@@ -1,0 +1,147 @@
+"""Find the slow first requests of instances: those that are a spike, and how many others there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from reports.data import rules
+from reports.data.distributions import poisson_tail
+from reports.data.formats import ms, plural
+from reports.data.histogram import Bools, Floats
+from reports.data.series import Series
+from reports.data.window import Window
+from reports.model import Instance, Rise, SlowFirst
+from reports.spikes.baseline import Levels
+
+
+def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) -> SlowFirst | None:
+    """Return how many of the first requests on instances were slow, outside spikes; None when there are none.
+
+    Slow is beyond the limit of its moment's baseline. Counted are those up to the request with which an instance's
+    slow ones end (`slow_from_the_first_on`), if they are more than the run has anyway among as many requests. Without
+    instance headers the run's own first seconds are looked at. Not counted: those inside spikes, and of an instance
+    more than the first rules.FIRSTS_KEPT.
+    """
+    found = _of_instances(series, levels, spikes) if series.instances else _of_the_load(series, levels, spikes)
+    if not len(found.slow_ms) or found.chance(series, spikes) >= rules.FIRST_CHANCE:
+        return None
+    count, worst = len(found.slow_ms), float(found.slow_ms.max())
+    return SlowFirst(
+        requests=count,
+        instances=found.instances,
+        worst_ms=worst,
+        text=f"{plural(count, 'slow first request')} {found.where}, up to {ms(worst)}.",
+    )
+
+
+def first_bursts(series: Series, levels: Levels) -> Iterator[Window]:
+    """Yield the seconds in which slow first requests of an instance were so many that p95 of all rose.
+
+    They come one after the other, which is no chance; how long they last does not matter.
+    """
+    for instance in series.instances:
+        start_s, slow = _slow_of(instance, series, levels)
+        mine = start_s[: slow_from_the_first_on(slow)][slow[: slow_from_the_first_on(slow)]]
+        if len(mine) < rules.MIN_SLOW_REQUESTS or mine[-1] < 0:
+            continue
+        window = Window(max(0, int(mine[0])), min(int(mine[-1]) + 1, series.seconds))
+        if len(mine) >= rules.SCAN_SHARE * window.sum(series.ok):
+            yield window
+
+
+class _Found:
+    """Slow first requests, the requests among which they were found, and on how many instances."""
+
+    def __init__(self, slow_ms: Floats, among: int, instances: int, where: str) -> None:
+        self.slow_ms = slow_ms
+        self.among = among
+        self.instances = instances
+        self.where = where
+
+    def chance(self, series: Series, spikes: Sequence[Rise]) -> float:
+        """Return the probability of as many such requests among any others; those of spikes left out.
+
+        As slow as the usual one of them: a 300-ms request is nothing new where one in a hundred takes that long.
+        """
+        normal = np.ones(series.seconds, dtype=np.bool_)
+        for spike in spikes:
+            normal[spike.onset_s : spike.end_s] = False
+        median_ms = float(np.median(self.slow_ms))
+        beyond = int((self.slow_ms >= median_ms).sum())
+        others = int(series.cells.grid(0, series.seconds).above(median_ms * 1000)[normal].sum()) - beyond
+        usual = max(others, 1) / max(1, int(series.ok[normal].sum()) - self.among)
+        return float(poisson_tail(beyond - 1, usual * self.among))
+
+
+def slow_from_the_first_on(slow: Bools) -> int:
+    """Return with how many requests, from the first on, the stretch ends in which they were slow; 0 where none is.
+
+    The likeliest place of the change from rules.FIRST_SLOW to rules.LATER_SLOW slow ones (a cumulative sum): requests
+    that overtake each other, or one that is slow by chance long after, do not move it.
+    """
+    first, later = rules.FIRST_SLOW, rules.LATER_SLOW
+    gained = np.cumsum(np.where(slow, math.log(first / later), math.log((1 - first) / (1 - later))))
+    if not len(gained) or gained.max() <= 0:
+        return 0
+    return int(gained.argmax()) + 1
+
+
+def _of_instances(series: Series, levels: Levels, spikes: Sequence[Rise]) -> _Found:
+    slow_ms, among, fresh = [], 0, []
+    for instance in series.instances:
+        start_s, slow = _slow_of(instance, series, levels)
+        until = slow_from_the_first_on(slow)
+        own = slow[:until] & ~_inside(start_s[:until], spikes)
+        among += max(1, until)
+        if own.any():
+            slow_ms.append(series.firsts[instance.name][1][:until][own])
+            fresh.append(_new(instance))
+    which = "a new instance" if len(fresh) == 1 else f"{len(fresh)} new instances"
+    if not all(fresh):
+        which = f"{plural(len(fresh), 'instance')}, {sum(fresh) or 'none'} of them new"
+    return _Found(np.concatenate(slow_ms) if slow_ms else np.empty(0), among, len(fresh), f"on {which}")
+
+
+def _slow_of(instance: Instance, series: Series, levels: Levels) -> tuple[Floats, Bools]:
+    """Return when the first requests of an instance were sent, and which were slow."""
+    start_s, latency_ms = series.firsts[instance.name]
+    limit_ms = _limits_ms(levels, start_s)
+    if not _new(instance):  # each user opens a connection in the first seconds; a very slow request is more than that
+        limit_ms = np.where(start_s < rules.CONNECTING_S, rules.SCAN_RATIO * limit_ms, limit_ms)
+    return start_s, latency_ms > limit_ms
+
+
+def _of_the_load(series: Series, levels: Levels, spikes: Sequence[Rise]) -> _Found:
+    """Return those of the load's first seconds, in whole seconds: from which on the requests are slow."""
+    grid = series.cells.grid(0, min(rules.WINDOW_S, series.seconds))
+    slow, there = grid.above(float(_limits_ms(levels, np.zeros(1))[0]) * 1000), grid.requests()
+    flags = np.concatenate([np.arange(all_of) < some for some, all_of in zip(slow, there, strict=True)] or [[]])
+    seconds = int(np.searchsorted(np.cumsum(there), slow_from_the_first_on(flags))) + 1
+    if not slow[:seconds].any() or _inside(np.zeros(1), spikes).any():
+        return _Found(np.empty(0), 0, 0, "")
+    worst_ms = grid.quantile(1.0)[:seconds] / 1000
+    slow_ms = np.full(int(slow[:seconds].sum()), float(np.nanmedian(worst_ms)))
+    slow_ms[-1] = float(np.nanmax(worst_ms))
+    return _Found(slow_ms, int(there[:seconds].sum()), 0, f"in the first {seconds} s of the load")
+
+
+def _limits_ms(levels: Levels, at_s: Floats) -> Floats:
+    place = np.clip(at_s.astype(np.int64) // rules.WINDOW_S, 0, len(levels.on) - 1)
+    return np.asarray(np.exp(levels.on[place]) / 1000)
+
+
+def _inside(at_s: Floats, spikes: Sequence[Rise]) -> Bools:
+    found = np.zeros(len(at_s), dtype=np.bool_)
+    for spike in spikes:
+        found |= (at_s >= spike.onset_s - 1) & (at_s <= spike.end_s)
+    return found
+
+
+def _new(instance: Instance) -> bool:
+    """Whether an instance became ready during the run: by its age, else because it came after the first seconds."""
+    if instance.ready_s is None:
+        return (instance.first_start_s or 0.0) >= rules.CONNECTING_S
+    return instance.ready_s > -rules.YOUNG_S
