@@ -151,7 +151,7 @@ class AddressBook:
 
 def _lookup_error(host: str, error: OSError) -> OSError:
     if error.errno == socket.EAI_AGAIN:
-        return GeneratorLimitError(f"this machine's resolver cannot resolve {host!r} is: {error.strerror}")
+        return GeneratorLimitError(f"this machine's resolver did not answer about {host!r}: {error.strerror}")
     return error
 
 
