@@ -71,16 +71,19 @@ def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.
             [sys.executable, *words], env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         give_up_s = time.monotonic() + 60
-        while not (spool.exists() and spool.stat().st_size):
-            if time.monotonic() > give_up_s:
-                raise SystemExit(f"{kind}: no request within a minute")
-            time.sleep(0.1)
-        time.sleep(seconds + WARM_S)
-        running.terminate()
-        running.wait()
+        try:
+            while not (spool.exists() and spool.stat().st_size):
+                if time.monotonic() > give_up_s:
+                    raise SystemExit(f"{kind}: no request within a minute")
+                time.sleep(0.1)
+            time.sleep(seconds + WARM_S)
+        finally:
+            running.terminate()
+            running.wait()
         table = pd.concat([rows_of(frame).to_pandas() for frame in SpoolReader(spool)])
     begin = table.start.min() + pd.Timedelta(seconds=WARM_S)
-    return table[(table.start >= begin) & (table.start < begin + pd.Timedelta(seconds=seconds))]
+    within: pd.DataFrame = table[(table.start >= begin) & (table.start < begin + pd.Timedelta(seconds=seconds))]
+    return within
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def arrivals_ms(words: Sequence[str], env: dict[str, str], rate: int, seconds: f
     came_s = np.sort(np.array(server.communicate()[0].split(), dtype=np.int64) / 1e9)
     came_s = came_s[(came_s >= came_s[0] + WARM_S) & (came_s < came_s[0] + WARM_S + seconds)]
     late_s = came_s - np.arange(len(came_s)) / rate
-    return np.maximum(0.0, late_s - np.quantile(late_s, 0.01)) * 1000
+    return np.asarray(np.maximum(0.0, late_s - np.quantile(late_s, 0.01)) * 1000)
 
 
 def peers_lines(seconds: float, folder: Path) -> list[str]:

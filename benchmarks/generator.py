@@ -175,7 +175,7 @@ def measure(generator: Generator, server: Server, seconds: float) -> Sample:
         give_up_s = time.monotonic() + 30
         while server.count() - before < 500:
             if running.poll() is not None or time.monotonic() > give_up_s:
-                raise SystemExit(f"{generator.name} sends nothing: {running.args}")
+                raise SystemExit(f"{generator.name} sends nothing: {running.args!r}")
             time.sleep(0.1)
         time.sleep(0.7)
         count, used_s = server.count(), cpu_s(process)

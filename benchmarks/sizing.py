@@ -138,7 +138,7 @@ def report_of(rows: int, seed: int) -> bytes:
     setup_distributed_stats_event_listeners(environment.events, environment.stats)
     chance = random.Random(seed)
     for _ in range(rows):
-        environment.stats.log_request("POST", "/predict", chance.lognormvariate(1, 0.5), 43)
+        environment.stats.log_request("POST", "/predict", round(chance.lognormvariate(1, 0.5)), 43)
     data: dict[str, object] = {}
     environment.events.report_to_master.fire(client_id="worker", data=data)
     buffer = RowBuffer("host-1")

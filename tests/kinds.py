@@ -549,7 +549,7 @@ def _plan(world: World) -> list[PlanPoint]:
     return [PlanPoint(at_s=float(second), users=float(world.users[second])) for second in at[points]]
 
 
-def _text(index: np.ndarray, values: list[str], absent: np.ndarray | None = None) -> pa.Array:  # type: ignore[type-arg]
+def _text(index: np.ndarray, values: list[str], absent: np.ndarray | None = None) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32), mask=absent), pa.array(values))
 
 

@@ -203,10 +203,10 @@ class _Running:
                 self.push(first + float(self.rng.random()), "ask", user)
         for at in range(world.seconds):
             self.push(float(at), "tick", at)
-        for at, number in world.crashes:
-            self.push(at, "crash", number)
-        for at, number in world.swaps:
-            self.push(at, "swap", number)
+        for at_s, number in world.crashes:
+            self.push(at_s, "crash", number)
+        for at_s, number in world.swaps:
+            self.push(at_s, "swap", number)
         if world.rollout_s is not None:
             self.push(world.rollout_s, "rollout")
         handlers = {

@@ -19,5 +19,5 @@ def _repeated(*arguments: Any) -> Any:
 
 
 if __name__ == "__main__":
-    together.timed = _repeated
+    together.timed = _repeated  # type: ignore[assignment] # the same to its callers
     runpy.run_module("target_service", run_name="__main__")
