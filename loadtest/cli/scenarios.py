@@ -14,13 +14,13 @@ if TYPE_CHECKING:  # slow to import, and not needed when the list is cached
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 16
-HEADS = ("scenario", "users over time", "users", "length", "requests ≤")
+HEADS = ("scenario", "users over time", "users", "length", "requests ≈")
 NARROWEST = 24
 """The last column is at least this wide, whatever the terminal's width."""
 
 
 def list_scenarios() -> int:
-    """List the scenarios: shape, most users, length, the most requests they send, and what they are for."""
+    """List the scenarios: shape, most users, length, the requests of the plan, and what they are for."""
     from .columns import padded
     from .terminal import write_data
 

@@ -111,7 +111,10 @@ class Scenario(BaseModel):
     checks_answers: bool = False
 
     def request_budget(self) -> float | None:
-        """Return the most requests the plan can send: its area in user-seconds × requests per user and second."""
+        """Return the requests of the plan: its area in user-seconds × requests per user and second.
+
+        A run may send some more: each user sends its first request as soon as it starts.
+        """
         if not self.points or self.requests_per_user_s is None:
             return None
         return user_seconds(self.points) * self.requests_per_user_s

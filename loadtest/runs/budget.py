@@ -90,7 +90,7 @@ def confirm_leaving(
         UsageError: it costs more than allowed, the answer was no, or there is no terminal to ask.
     """
     requests = plan.request_budget()
-    amount = "an unknown number of requests" if requests is None else f"up to {share * requests:,.0f} requests"
+    amount = "an unknown number of requests" if requests is None else f"about {share * requests:,.0f} requests"
     if budget is not None:
         amount += _estimated(budget, console)
     if is_loopback(target.url):
