@@ -27,7 +27,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in PACKED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
-    uv = shutil.which("uv")
+    here = Path(sys.executable).parent  # `make` brings uv into .venv where the machine has none
+    uv = shutil.which("uv") or shutil.which("uv", path=str(here))
     if uv is None:
         pytest.skip("needs uv (https://docs.astral.sh/uv)")
 
