@@ -3,8 +3,8 @@ PY := .venv/bin/python
 READY := .venv/.ready
 # CI sets 1 and 2: a test that starts real processes may meet a busy machine.
 RERUNS ?= 0
-# Processes that tests run in; most of them wait for processes that they started.
-JOBS ?= 2
+# Processes that tests run in, one more than two cores: they often wait for processes that they started.
+JOBS ?= 3
 # Files whose slow tests run; empty: all.
 SLOW ?=
 
@@ -17,7 +17,7 @@ help:  ## this list
 demo: $(READY)  ## the main job: 300 users against the bundled service, recorded and reported
 	$(PY) lt.py run --scenario ramp300
 
-test: $(READY)  ## every test that is not slow: about 5 min on 2 cores
+test: $(READY)  ## every test that is not slow: four to five minutes on 2 cores
 	@echo "every test that is not slow: about 5 min on two quiet cores, more where others use them"
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 

@@ -40,7 +40,7 @@ class Verb:
 VERBS = {
     "scenarios": Verb(
         "scenarios:list_scenarios",
-        "List the scenarios: shape, most users, length, the most requests they send, and what they are for.",
+        "List the scenarios: shape, most users, length, the requests of the plan, and what they are for.",
     ),
     "init": Verb(
         "init:init", "Write a scenario for a service from its OpenAPI document, and try each operation a few times."
