@@ -1,4 +1,4 @@
-"""Requests that wait for each other are told from a service that is slower by those that met few others."""
+"""A spike is called a queue where the requests that met few others in flight stayed fast, else a slower service."""
 
 from __future__ import annotations
 
