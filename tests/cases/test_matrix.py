@@ -174,12 +174,15 @@ class Target:
         self._process.stdout.readline()
 
     def ask(self, path: str) -> bytes:
-        """Return the answer to a control path, asked for from where the server is."""
+        """Return the answer to a control path, asked for from where the server is; wait while the server restarts."""
         call = "import sys,urllib.request as u;print(u.urlopen(sys.argv[1]).read().decode())"
-        url = f"http://127.0.0.1:{self.port}{path}"
-        return subprocess.run(
-            [*self.place.of_server, sys.executable, "-c", call, url], check=True, capture_output=True, timeout=20
-        ).stdout
+        command = [*self.place.of_server, sys.executable, "-c", call, f"http://127.0.0.1:{self.port}{path}"]
+        give_up_s = time.monotonic() + START_S
+        while True:
+            asked = subprocess.run(command, check=False, capture_output=True, timeout=20)
+            if asked.returncode == 0:
+                return asked.stdout
+            assert time.monotonic() < give_up_s, asked.stderr.decode()
 
     def counts(self) -> dict[str, int]:
         """Return the requests read, by client."""
