@@ -77,6 +77,7 @@ def report(  # long by its options and examples
     from ..core.exit_codes import of_verdict
     from ..core.margins import parse_margin
     from ..core.price_overrides import overrides
+    from .plain import spare_start
     from .terminal import talk, write_data
 
     priced = overrides(prices, free_tier=free_tier)
@@ -90,6 +91,7 @@ def report(  # long by its options and examples
         _show(folders[0].report, open_it=open_it)
         return of_verdict(verdict)
 
+    spare_start()
     from reports.summary.build import build_report
 
     paths = [folder.path for folder in folders]

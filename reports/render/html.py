@@ -6,10 +6,12 @@ import base64
 import functools
 import hashlib
 import importlib.resources
+import importlib.util
 import json
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -18,6 +20,7 @@ from reports.data import formats
 from reports.model import Report
 from reports.render import charts, sentences, tree
 from reports.render.sections import outline
+from reports.render.stamp import program
 from reports.render.uplot import chart_script
 
 if TYPE_CHECKING:
@@ -116,14 +119,7 @@ def page_file(name: str) -> str:
 @functools.cache
 def template(name: str) -> jinja2.Template:
     """Return a template of reports/page that knows FILTERS, escapes every text and fails on a missing name."""
-    import jinja2
+    from reports.render.templates import environment
 
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(page_file),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {function.__name__: function for function in FILTERS}
-    return environment.get_template(name)
+    kept = Path(importlib.util.cache_from_source(__file__)).parent
+    return environment(page_file, FILTERS, kept=kept, program=program()).get_template(name)

@@ -6,7 +6,9 @@ sources count by size and time, as for Python's `.pyc` files.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -83,12 +85,7 @@ def _seal(page: bytes, sources: str, word: str, beside: bytes) -> str:
 
 def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
     """Return the digest of contents and texts; "" where a file cannot be read."""
-    parts = [*texts, ""]
-    for package in ("loadtest", "reports"):
-        for source in sorted((_HOUSE / package).rglob("*.*")):
-            if source.suffix != ".pyc" and source.is_file():
-                about = source.stat()
-                parts.append(f"{source} {about.st_size} {about.st_mtime_ns}")
+    parts = [*texts, "", *program()]
     for path in files:
         try:
             with open_file(path) as file:
@@ -99,3 +96,18 @@ def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
         except (OSError, RunFolderError):
             return ""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@functools.cache
+def program() -> list[str]:
+    """Return path, size and time of each of lt's own files."""
+    found, folders = [], [str(_HOUSE / "loadtest"), str(_HOUSE / "reports")]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir():
+                    about = entry.stat()
+                    found.append(f"{entry.path} {about.st_size} {about.st_mtime_ns}")
+                elif entry.name != "__pycache__":
+                    folders.append(entry.path)
+    return sorted(found)

@@ -14,9 +14,6 @@ from loadtest.recording.run import DecisionRecord, Outcome, Run
 from loadtest.recording.sides import sides_of
 from reports import model
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparison import Side, compare
-from reports.analysis.interleaved import compare_sides, recorded_margins
-from reports.analysis.regression import judge_regression
 from reports.data import formats
 from reports.data.memory import give_back_large_blocks
 from reports.data.timeline import step_for
@@ -65,23 +62,18 @@ def build_report(
 def _report(
     found: Sequence[Analysis], *, notes: Sequence[str] = (), baseline: int = 0, margins: Sequence[Margin] = ()
 ) -> model.Report:
-    margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
     names = run_names(found)
     step_s = max(step_for(summary.series.seconds) for summary in found)
     runs = [run_summary(analysis, name=name, step_s=step_s) for analysis, name in zip(found, names, strict=True)]
-    comparisons = _comparisons(found, names, baseline)
+    comparisons, regressions = _compared(found, names, runs, baseline, margins) if len(found) > 1 else ([], [])
     return model.Report(
         made_by=f"lt {__version__}",
         made_at=datetime.now(UTC).replace(microsecond=0),
         notes=list(notes),
         runs=runs,
         comparisons=comparisons,
-        regressions=[
-            judge_regression(margin, comparison, runs, _decision(margin, found[0]))
-            for comparison in comparisons
-            for margin in margins
-        ],
-        baseline=comparisons[0].a if comparisons and (baseline or margins) else [],
+        regressions=regressions,
+        baseline=comparisons[0].a if comparisons and (baseline or regressions) else [],
     )
 
 
@@ -123,7 +115,31 @@ def _side(found: Analysis) -> str:
     return found.run.label or found.run.target.kind
 
 
+def _compared(
+    found: Sequence[Analysis],
+    names: Sequence[str],
+    runs: Sequence[model.RunSummary],
+    baseline: int,
+    margins: Sequence[Margin],
+) -> tuple[list[model.Comparison], list[model.Regression]]:
+    """Return the comparisons of several runs, and what they say of the margins."""
+    from reports.analysis.interleaved import recorded_margins  # imported for comparisons alone
+    from reports.analysis.regression import judge_regression
+
+    margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())
+    comparisons = _comparisons(found, names, baseline)
+    judged = [
+        judge_regression(margin, comparison, runs, _decision(margin, found[0]))
+        for comparison in comparisons
+        for margin in margins
+    ]
+    return comparisons, judged
+
+
 def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int) -> list[model.Comparison]:
+    from reports.analysis.comparison import Side, compare
+    from reports.analysis.interleaved import compare_sides
+
     if _is_one_run(found) and not baseline:
         first, second = (Side(name, {name: analysis}) for name, analysis in zip(names, found, strict=True))
         looked_at = found[0].run.options.get("until_decided") or found[0].run.outcome is Outcome.RUNNING

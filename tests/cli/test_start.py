@@ -53,6 +53,16 @@ def test_lists_and_pages_that_are_made_import_no_parser_and_no_reader_of_rows(tm
         assert not {"typer", "rich.console", "pydantic", "pyarrow", "numpy"} & imported(*words)
 
 
+def test_a_page_of_one_run_imports_no_comparison_and_no_generator(tmp_path: Path) -> None:
+    """Nor the package that carries the chart script, whose files are read where they lie."""
+    folder = spooled(tmp_path, frames(2), record())
+    folder.ensure_sealed()
+    found = imported("report", "latest", "--runs", str(tmp_path))
+    assert folder.report.exists()
+    assert not {"typer", "rich.console", "pandas", "youplot", "locust", "gevent", "grpc"} & found
+    assert not {f"reports.analysis.{name}" for name in ("comparison", "interleaved", "paired", "regression")} & found
+
+
 @pytest.mark.parametrize("verb", ["scenarios", "worker", "serve"])
 def test_a_verb_imports_no_other_verb(verb: str) -> None:
     own = VERBS[verb].place.partition(":")[0]

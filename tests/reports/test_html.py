@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from loadtest.core.errors import UnusableError
 from reports.model import Report
 from reports.render import charts
 from reports.render.html import embedded_json, page_file, render_html
+from reports.render.templates import environment
 from reports.render.uplot import CARRIERS, Carrier, chart_script
 from tests.reports import sample
 
@@ -138,3 +141,34 @@ def test_a_changed_chart_script_is_refused_with_the_way_out() -> None:
     with pytest.raises(UnusableError, match=r"not those of youplot==1\.0\.0.*no_such_package.*pip install youplot"):
         chart_script([changed, absent])
     assert chart_script([changed, carrier]).version == carrier.version
+
+
+def test_a_compiled_template_is_kept_until_its_source_or_the_program_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of it that is damaged, or cannot be written, is no error."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    def page(source: str, program: str = "lt", kept: Path = tmp_path) -> str:
+        made = environment(lambda name: source, (), kept=kept, program=(program,))
+        return made.get_template("page").render(x="<")
+
+    def written() -> tuple[int, bytes]:
+        """Return what changes when a template is compiled and kept."""
+        (file,) = tmp_path.iterdir()
+        return file.stat().st_mtime_ns, file.read_bytes()
+
+    assert page("{{ x }}") == "&lt;"
+    first = written()
+    assert page("{{ x }}") == "&lt;"
+    assert written() == first
+    assert page("{{ x }}!") == "&lt;!"
+    second = written()
+    assert page("{{ x }}!", "a later lt") == "&lt;!"
+    assert len({first, second, written()}) == 3
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-20])
+    assert page("{{ x }}!", "a later lt") == "&lt;!"
+    file.write_bytes(file.read_bytes()[:20])
+    assert page("{{ x }}!", "a later lt") == "&lt;!"
+    assert page("{{ x }}", kept=tmp_path / "absent") == "&lt;"
