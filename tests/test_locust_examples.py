@@ -47,7 +47,7 @@ def table() -> Iterator[dict[str, str]]:
     """Collect a line per file; the table is written at the end."""
     lines: dict[str, str] = {}
     yield lines
-    text = "\n".join(["| file | what came of it |", "|---|---|", *(f"| `{name}` | {lines[name]} |" for name in lines)])
+    text = "\n".join(["| file | result |", "|---|---|", *(f"| `{name}` | {lines[name]} |" for name in lines)])
     if name := os.environ.get("LT_LOCUST_EXAMPLES_TABLE"):
         Path(name).write_text(text + "\n", encoding="utf-8")
     print(text)
