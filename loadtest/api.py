@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What a report can be rendered as."""
+    """The formats in which a report can be rendered."""
 
     HTML = "html"
     TEXT = "text"
@@ -52,7 +52,7 @@ class RecordedRun:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """Every request as a row (docs/run-folder.md lists the columns). A row takes about 100 bytes of memory."""
+        """One row per request (docs/run-folder.md lists the columns). A row takes about 100 bytes of memory."""
         return self._folder.read_rows()
 
     @cached_property
@@ -62,7 +62,7 @@ class RecordedRun:
 
     @cached_property
     def failures(self) -> pd.DataFrame:
-        """Failures by kind, status and message, with first, last and count; empty when nothing failed."""
+        """Failures by kind, status and message, with first time, last time and count; empty when nothing failed."""
         import pandas as pd
 
         from .recording.failures import FAILURE_COLUMNS
@@ -76,7 +76,7 @@ class RecordedRun:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """The platform's own series in long form (metric, labels, start, end, value or distribution); empty if none."""
+        """The platform's series in long form (metric, labels, start, end, value or distribution); empty if none."""
         import pandas as pd
 
         from .recording.rows import METRICS_SCHEMA
@@ -86,15 +86,15 @@ class RecordedRun:
 
     @cached_property
     def summary(self) -> RunSummary:
-        """Everything the report says of this run; docs/report.md documents each field."""
+        """All results of the report for this run; docs/report.md documents each field."""
         return _built([self._folder]).runs[0]
 
 
 def run(scenario: str | Path | RunOptions, *, console: RunConsole | None = None, **options: Any) -> RecordedRun:
     """Run a scenario against a target, record every request, and return the recorded run.
 
-    The load generators are processes of their own, so this works in a notebook, a test or a thread. Ctrl-C (a
-    notebook's interrupt) ends the run early: its outcome is then `interrupted`.
+    The load generators are separate processes, so this works in a notebook, a test or a thread. Ctrl-C (a notebook's
+    interrupt) ends the run early: its outcome is then `interrupted`.
 
     Args:
         scenario: a bundled scenario's name, a locustfile's path, or options from `parse_options`.
@@ -142,11 +142,11 @@ def report(
     """Render a report of one run, or of several compared with the first; return its path or its text.
 
     Args:
-        names: recorded runs, or what `open_run` takes.
+        names: recorded runs, or names that `open_run` accepts.
         runs: the folder that holds the runs, where a name is not a path.
         format: html is written to a file (in the run's folder, or beside the folders of several runs) and its path is
             returned; the other formats are returned as text.
-        out: write it here instead, and return this path.
+        out: write the report to this path instead, and return the path.
 
     Raises:
         UnknownRunError: there is no such run.
@@ -183,9 +183,9 @@ def rendered(made: Report, format: Format) -> str:
 
 
 def page_sources(folders: Sequence[RunPaths], notes: Sequence[str] = ()) -> str:
-    """Return the digest of what the page of a single run follows from, to be taken before its report is built.
+    """Return the digest of everything that determines the page of a single run; call this before the report is built.
 
-    "" for several runs: their page is always made.
+    It is "" for several runs, because their page is always made again.
     """
     from reports.render.stamp import run_sources
 
@@ -197,8 +197,9 @@ def write_page(made: Report, folders: Sequence[RunPaths], *, sources: str = "") 
 
     Args:
         made: the report.
-        folders: the runs it is of.
-        sources: `page_sources`, by which `verdict_of_page` finds the page up to date; "" where it never is.
+        folders: the reported runs.
+        sources: the digest of `page_sources`, from which `verdict_of_page` knows that the page is up to date; "" for a
+            page that is always made again.
     """
     from reports.render.files import write_report
 
@@ -208,7 +209,7 @@ def write_page(made: Report, folders: Sequence[RunPaths], *, sources: str = "") 
 
 
 def verdict_of_page(folder: RunPaths, sources: str) -> str | None:
-    """Return the verdict that a run's page states if it is up to date, else None; the index of all runs is renewed."""
+    """Return the verdict that a run's page states if it is up to date, else None. Also update the index of all runs."""
     from reports.render.stamp import word_of
 
     verdict = word_of(folder.report, sources, folder.summary)

@@ -1,4 +1,4 @@
-"""Run one of our processes so that it sees the user's modules exactly as bare `locust -f FILE` does.
+"""Run one of our processes so that it sees the user's modules exactly as plain `locust -f FILE` does.
 
 Run by its path::
 
@@ -28,11 +28,11 @@ HERE = Path(__file__).resolve().parent
 SCENARIOS = HERE.parent / "scenarios"
 NAME, ALIAS = "loadtest", "_lt_loadtest"
 FETCH_S = 300
-"""How long a worker waits for the master's scenario; Locust's own workers wait as long."""
+"""How long a worker waits for the master's scenario. Locust's own workers wait for the same time."""
 
 
 def main() -> None:
-    """Load the package, then run what the arguments name."""
+    """Load the package, then run the module or the locustfile that the arguments name."""
     arguments = sys.argv[1:]
     tool = arguments.pop(0)[1:] if arguments and arguments[0].startswith(".") else "recorder.locust_process"
     if locustfile_in(arguments) == "-":
@@ -58,9 +58,9 @@ def locustfile_in(arguments: list[str]) -> str | None:
 
 
 def with_fetched_scenario(arguments: list[str]) -> list[str]:
-    """Return a worker's arguments with the master's scenario in place of `-f -`; end the process if there is none.
+    """Return a worker's arguments with the master's scenario in place of `-f -`. End the process if there is none.
 
-    Locust would send the one file without the modules beside it, and write it to a predictable name in /tmp.
+    Locust would send only this file, without the modules next to it, and write it to a predictable name in /tmp.
     """
     import argparse
     import shutil
@@ -91,8 +91,9 @@ def with_fetched_scenario(arguments: list[str]) -> list[str]:
 def claim_name(locustfile: Path | None) -> str:
     """Load this package and return its name: `loadtest`, or `_lt_loadtest` if the user has a package of that name.
 
-    A user's folder `loadtest` without `__init__.py` is a namespace package: its modules are added to ours, as Python
-    would find both, unless one of them has the name of one of ours. A bundled scenario always gets our packages.
+    A user's folder `loadtest` without `__init__.py` is a namespace package. Its modules are added to ours, because
+    Python would find both, unless one of them has the same name as one of ours. A bundled scenario always gets our
+    packages.
     """
     if locustfile is not None and locustfile.resolve().is_relative_to(SCENARIOS):
         _load("scenarios", SCENARIOS)
@@ -118,8 +119,8 @@ def _step_aside(portions: list[str]) -> str:
     A second copy of our package would run users that the first copy's recorder does not know.
 
     Args:
-        portions: the folders of the user's `loadtest` if it is a namespace package; Python would prefer an installed
-            regular package.
+        portions: the folders of the user's `loadtest` if it is a namespace package. Python would prefer an installed
+            regular package to it.
     """
     sys.meta_path.insert(0, _TheirsAlone())
     if portions:
@@ -131,7 +132,7 @@ def _step_aside(portions: list[str]) -> str:
 
 
 class _TheirsAlone:
-    """Finds the modules of the user's `loadtest`, but none of ours."""
+    """An import finder for the modules of the user's `loadtest`; it finds none of ours."""
 
     @staticmethod
     def find_spec(fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

@@ -1,1 +1,1 @@
-"""Implement the verbs of `lt`: one light module each, and the only package that prints."""
+"""Implement the verbs of `lt`, one light module each. No other package prints."""

@@ -11,7 +11,7 @@ from . import options as cli
 
 
 class Sides:
-    """Both targets."""
+    """The options that name both targets."""
 
     targets: Annotated[
         list[str] | None,
@@ -42,7 +42,7 @@ class Sides:
 
 
 class Decided:
-    """How much slower B may be, and whether the run ends as soon as that is known."""
+    """The options that say how much slower B may be, and whether the run ends as soon as that is decided."""
 
     margin: Annotated[
         list[str] | None,
@@ -72,7 +72,7 @@ class Decided:
 
 
 @cli.takes(Sides, cli.Common, cli.Plan, Decided, cli.Judgement, cli.Fleet, cli.Page)
-def ab(  # long by its parameters and examples alone
+def ab(  # long because of its parameters and examples
     *,
     targets: list[str] | None,
     command: list[str] | None,
@@ -140,7 +140,7 @@ def ab(  # long by its parameters and examples alone
 
 
 def _length(duration: str | None, max_duration: str | None, *, until_decided: bool) -> str | None:
-    """Return the longest length of the run, as text."""
+    """Return the maximum length of the run, as text."""
     from ..core.errors import UsageError
 
     if max_duration is not None and not until_decided:
@@ -154,7 +154,7 @@ def _split(targets: list[str], commands: list[str], services: list[str]) -> tupl
     """Return both targets (none if commands or services replace them) and the scenario's own arguments.
 
     Raises:
-        UsageError: there are not two.
+        UsageError: there are not exactly two targets.
     """
     from ..core.errors import UsageError
 

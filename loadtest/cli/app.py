@@ -1,4 +1,4 @@
-"""Run the command line: parse, call the verb, print what went wrong in a sentence, choose the exit code."""
+"""Run the command line: parse it, call the verb, print an error as one sentence, and choose the exit code."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from .terminal import end, named, prepare, write_data
 from .verbs import VERBS, overview
 
 WIDEST = 120
-"""`lt --help` uses at most this many columns."""
+"""The help of `lt` uses at most this many columns."""
 
 INTERRUPTED = "interrupted"
 
 DEFECT = "lt has a defect"
-"""Begins the message of an unexpected error."""
+"""The message of an unexpected error begins with this."""
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     try:
         raise_interrupts()
         code = run_verb(sys.argv[1:])
-    except KeyboardInterrupt:  # before the verb began, or while its last sentence was printed
+    except KeyboardInterrupt:  # the error came before the verb began, or while its last sentence was printed
         code = ExitCode.INTERRUPTED
     end_at_once()
     if (error := end()) is not None and code == ExitCode.HELD:

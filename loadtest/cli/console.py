@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TerminalConsole:
-    """Messages go to stderr; questions go to the terminal if stdin is one.
+    """Print messages to stderr, and ask questions on the terminal if stdin is one.
 
     Args:
         live: the live page, which shows the same; None without one.

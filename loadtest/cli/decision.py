@@ -21,7 +21,7 @@ class Decision:
 
     Attributes:
         text: the result so far, for the live line; "" at first.
-        reached: the look at the data that ended the run; None until then.
+        reached: the evaluation that ended the run; None until then.
     """
 
     def __init__(self, margins: Sequence[Margin], *, ends: bool) -> None:
@@ -40,7 +40,7 @@ class Decision:
         return (self,)
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end, or None."""
+        """Return why the run is to end; None if it goes on."""
         if self._rule is None or snapshot.load_start_ns is None:
             return None
         for recent in new:

@@ -9,7 +9,7 @@ from .options import Endpoint, Project, Region, option, takes
 
 
 class Deploy:
-    """What is deployed, where, and with which settings."""
+    """The options that say what is deployed, where, and with which settings."""
 
     service: Annotated[str, option("The service's name.", "--service")] = cloud_run.SERVICE
     project: Project = None

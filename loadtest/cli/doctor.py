@@ -13,7 +13,7 @@ from ..core import cloud_run
 from . import options as cli
 from .runs import RunsOption
 
-if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
+if TYPE_CHECKING:  # each verb imports these itself, so that `lt --help` stays fast
     from ..core.checks import Check
 
 
@@ -70,7 +70,7 @@ def doctor(
 
 
 def _shown(check: Check) -> bool:
-    """Print a check; return False if it prevents a run."""
+    """Print a check. Return False if its result prevents a run."""
     from ..core.checks import Mark
     from .terminal import out
 

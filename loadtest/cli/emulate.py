@@ -13,7 +13,7 @@ LONGEST_S = 86_400.0
 Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="Lift the CPU limit while an instance starts.")]
 
 
-def emulate(  # long by its list of options alone
+def emulate(  # long because of its list of options
     command: Annotated[
         str,
         typer.Option(

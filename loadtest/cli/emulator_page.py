@@ -18,7 +18,7 @@ from rich.text import Text
 from .interrupts import INTERRUPTED, INTERRUPTS
 from .terminal import out, talk
 
-if TYPE_CHECKING:  # heavy, and only the verb's own body needs it
+if TYPE_CHECKING:  # slow to import, and needed only here
     from ..emulator.control import Event, LocalCloudRun
     from ..emulator.handle import EmulatorConfig
     from ..emulator.running import Running
@@ -31,7 +31,7 @@ def watch(config: EmulatorConfig) -> int:
     """Run an emulator in this process and show its state until Ctrl-C.
 
     Raises:
-        EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
+        EmulatorError: it cannot start, or the service's deployment failed. Nothing keeps running.
     """
     return asyncio.run(_watch(config))
 
@@ -68,8 +68,8 @@ async def _watch(config: EmulatorConfig) -> int:
 def _stop_on_interrupts(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """Let the first interrupt set `stop`, and every later one end the process at once.
 
-    The event loop's own handlers would be removed when the loop closes; an interrupt after that would kill the process
-    without clean-up.
+    The event loop removes its own handlers when it closes, and an interrupt after that would kill the process without
+    clean-up. The handlers set here stay.
     """
     asked = False
 
@@ -105,7 +105,7 @@ def _plain_line(event: Event) -> None:
 
 
 def page(state: Mapping[str, Any], *, url: str) -> RenderableType:
-    """Return the page of a state (`loadtest.emulator.state.state_of`)."""
+    """Return the page for a state (`loadtest.emulator.state.state_of`)."""
     parts: list[RenderableType] = []
     for service in state["services"]:
         for revision in service["revisions"]:

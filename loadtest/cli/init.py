@@ -10,7 +10,7 @@ import typer
 from ..core.errors import UsageError
 from .terminal import talk
 
-if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
+if TYPE_CHECKING:  # each verb imports these itself, so that `lt --help` stays fast
     from ..openapi.trial import Tried
     from ..openapi.write import Written
 
@@ -77,7 +77,7 @@ def init(
 
 
 def _new_file(path: Path, *, force: bool) -> Path:
-    """Return the path if the file may be written."""
+    """Return the path if a new file may be written there."""
     if path.exists() and not force:
         raise UsageError(f"`--out {path}`: the file exists. Give another name, or --force to replace it.")
     return path
@@ -122,7 +122,7 @@ def show_tried(tried: Tried) -> None:
 
 
 def _conclude(written: Written, path: Path) -> None:
-    """Print what was left out, and the command to run."""
+    """Print which operations were left out, and the command that runs the scenario."""
     failed = sum("answered" in each.why or "no answer" in each.why for each in written.left_out)
     for each in written.left_out:
         if "answered" not in each.why and "no answer" not in each.why:

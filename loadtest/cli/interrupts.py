@@ -1,4 +1,4 @@
-"""Set what a signal does to this process: end it at once, or interrupt the running verb."""
+"""Choose how a signal acts on this process: end it at once, or interrupt the running verb."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import signal
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a verb early. A signal that `nohup` or a shell's `&` made this process ignore stays ignored."""
+"""Signals that end a verb early. If `nohup` or a shell's `&` made this process ignore a signal, it stays ignored."""
 
 INTERRUPTED = 130
 
 
 def survive_the_end() -> None:
-    """Ignore interrupts while Python shuts down, when it restores the default signal handlers.
+    """Ignore interrupts while Python shuts down, because Python then restores the default signal handlers.
 
-    This must be registered first, because exit handlers run in reverse order. By then, everything that could hang has
-    ended.
+    This must be registered first, because exit handlers run in reverse order. By the time it runs, everything that
+    could hang has ended.
     """
     atexit.register(_ignore)
 
@@ -28,14 +28,14 @@ def _ignore() -> None:
 
 
 def end_at_once() -> None:
-    """Let an interrupt end this process at once. Used before recording starts and after it has ended."""
+    """Let an interrupt end this process at once. This is used before recording starts and after it has ended."""
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 
 
 def raise_interrupts() -> None:
-    """From now on, raise KeyboardInterrupt at an interrupt, so that what was recorded is kept."""
+    """From now on, raise KeyboardInterrupt at an interrupt, so that the rows recorded so far are kept."""
     for number in INTERRUPTS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)

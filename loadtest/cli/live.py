@@ -1,4 +1,4 @@
-"""Serve the live page of a run on loopback; at the end it becomes the finished report."""
+"""Serve the live page of a run on loopback. At the end of the run the page becomes the finished report."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 State = Literal["starting", "running", "ending", "reporting", "done", "failed"]
 
 EVERY_S = 1.0
-"""The page is updated at most this often."""
+"""Minimum time between two updates of the page."""
 
 POINTS_PER_S = 300.0
-"""Charts with more points than this are redrawn less often: one new point of 1,000 moves the line by one pixel."""
+"""Charts with more points than this are redrawn less often, because one of 1,000 points moves the line by one pixel."""
 
 HOLD_S = 10.0
-"""A request for updates is answered after this time even if nothing has changed."""
+"""A request for updates is answered after this time, even if nothing has changed."""
 
 SEEN_S = 3.0
-"""A page that has asked within this time counts as open; the run's end waits for it to fetch the report."""
+"""A page counts as open if it asked within this time. The run's end waits until open pages have fetched the report."""
 
 FETCH_S = 5.0
-"""How long the run's end waits for open pages."""
+"""The longest time that the run's end waits for open pages."""
 
 MAX_CONNECTIONS = 32
 
@@ -55,7 +55,7 @@ ANALYST_NICENESS = 10
 
 
 class LivePage:
-    """The page's listener, and the state it serves. Ends with the `with` block.
+    """Listen for the page's requests, and hold the state that they read. Listening ends with the `with` block.
 
     Attributes:
         stop_asked: whether the page's stop button was pressed.
@@ -102,17 +102,17 @@ class LivePage:
     # ---- updates from the run
 
     def wait_for(self, text: str) -> None:
-        """Show what the start of the run is waiting for."""
+        """Show what the run waits for before it starts."""
         self._tell(text=text)
 
     def follow(self, run: LiveRun, planned_s: float | None) -> None:
-        """Start to show this run."""
+        """Begin to show this run."""
         run.keep_rows()
         self._run, self._planned_s = run, planned_s
         threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
 
     def show(self, look: Look, *, waits_for: str, ending: bool, note: str = "") -> None:
-        """Update the state of the run; the page gets it at most every EVERY_S."""
+        """Update the state of the run. The page gets it at most once every EVERY_S."""
         if time.monotonic() - self._told_s < EVERY_S and not (ending and self._state == "running"):
             return
         begun = look.snapshot.elapsed_s is not None
@@ -120,7 +120,7 @@ class LivePage:
         self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look, note) if begun else [])
 
     def finish(self, page: Path) -> None:
-        """Show the finished report. Returns when every open page has fetched it, at the latest after FETCH_S."""
+        """Show the finished report. Return when every open page has fetched it, after FETCH_S at the latest."""
         self._over.set()
         self._finished = page.read_text(encoding="utf-8")
         self._tell("done")
@@ -133,11 +133,11 @@ class LivePage:
         self._tell("reporting", text="the load is over; writing the report")
 
     def fail(self, text: str) -> None:
-        """Show why the run could not be made."""
+        """Show why the run failed."""
         self._over.set()
         self._tell("failed", text=text)
         if self._asked_s is not None and time.monotonic() - self._asked_s < SEEN_S + HOLD_S:
-            time.sleep(0.2)  # for the page that waits for it
+            time.sleep(0.2)  # gives the waiting page time to fetch it
 
     def _tell(self, state: State | None = None, *, text: str = "", tiles: list[dict[str, str]] | None = None) -> None:
         with self._news:
@@ -198,11 +198,11 @@ class LivePage:
                 self._analysis += 1
             except LoadTestError as error:
                 self._trouble = str(error)
-            except Exception as error:  # the page continues without it; the report at the end has it
+            except Exception as error:  # the page continues without this analysis; the report at the end has it
                 self._trouble = f"the analysis so far failed ({type(error).__name__}: {error})"
             budget.paid(now_s, time.thread_time() - begun_s)
 
-    # ---- what it answers
+    # ---- answers to the page
 
     def answer_state(self, after: int, have: int) -> bytes:
         """Wait until the state is newer than `after`, and return it as JSON.
@@ -228,7 +228,7 @@ class LivePage:
         return json.dumps(told, allow_nan=False).encode()
 
     def _drawn(self, run: LiveRun) -> int:
-        """Return the number of the newest chart data, which is recomputed when it is due."""
+        """Return the number of the newest chart data. Compute the data again if it is old enough."""
         with self._drawing:
             now_s = time.monotonic()
             if now_s - self._drawn_s >= max(EVERY_S, run.points / POINTS_PER_S) and (made := run.report_now()):
@@ -237,11 +237,11 @@ class LivePage:
             return self._number
 
     def answer_body(self) -> bytes:
-        """Return the parts of the page as the newest analysis has them."""
+        """Return the parts of the page from the newest analysis."""
         return self._body.encode()
 
     def answer_report(self) -> bytes | None:
-        """Return the finished report; None before there is one."""
+        """Return the finished report; None while there is none."""
         if self._finished is None:
             return None
         return self._finished.encode()
@@ -262,25 +262,25 @@ def _tile(name: str, value: str, small: str = "", *, tone: str = "") -> dict[str
 
 
 def _number_in(query: str, name: str) -> int:
-    """Return a number from the query string, −1 if it is missing."""
+    """Return a number from the query string; −1 if it is missing."""
     text = parse_qs(query).get(name, [""])[0]
     return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 def _be_nice() -> None:
     """Lower this thread's priority, so that it does not take CPU from the load generators."""
-    if sys.platform == "linux":  # where a thread has a niceness of its own
+    if sys.platform == "linux":  # only where each thread has its own niceness
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), ANALYST_NICENESS)
 
 
 def _import_the_analysis() -> None:
-    """Import the analysis while the run starts. The report at the end needs it anyway."""
+    """Import the analysis while the run starts, because the report at the end needs it anyway."""
     import reports.summary.build  # noqa: F401
 
 
 class _Server(ThreadingHTTPServer):
-    """Listens on loopback and serves at most MAX_CONNECTIONS at a time."""
+    """Listen on loopback, and serve at most MAX_CONNECTIONS connections at a time."""
 
     daemon_threads = True
     block_on_close = False
@@ -312,7 +312,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers requests that carry the page's key, and no others."""
+    """Answer requests that carry the page's key, and refuse all others."""
 
     server: _Server
     timeout = SILENT_S

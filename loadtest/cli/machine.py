@@ -1,4 +1,4 @@
-"""Say what this machine lacks for a run, each with the command that fixes it."""
+"""Check what a run on this machine lacks, and name the command that fixes it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..core.checks import Check, Mark
 PORTS = {8080: "lt serve", 5557: "a Locust master that other machines join", 8089: "Locust's own web page (--ui)"}
 LEAST_PYTHON = (3, 11)
 FILES_BESIDE = 256
-"""Files that a worker has open beside its users' connections: libraries, the socket to the master, logs."""
+"""Number of files that a worker opens besides its users' connections: libraries, the socket to the master, logs."""
 LEAST_FREE_BYTES = 1_000_000_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox", "open", "xdg-open", "wslview")
 
 
 def check_machine(*, users: int, workers: int, runs: Path) -> Iterator[Check]:
-    """Yield one check for each thing that a run on this machine needs.
+    """Yield one check for each requirement of a run on this machine.
 
     Args:
-        users: planned, of all workers.
-        workers: planned, on this machine.
-        runs: where runs are written.
+        users: the planned number over all workers.
+        workers: the planned number on this machine.
+        runs: the folder of runs.
     """
     yield check_python(sys.version_info[:3])
     yield from map(check_port, PORTS)
@@ -74,7 +74,7 @@ def check_files(*, users: int, workers: int) -> Check:
 
 
 def check_cpu(*, workers: int, cores: int) -> Check:
-    """Check whether there is a core for each worker, which is one thread, and one more."""
+    """Check whether there is a core for each worker (a worker uses one thread), and one more for other processes."""
     both = f"{cores} for {workers} {'worker' if workers == 1 else 'workers'}"
     if workers < cores:
         return Check(Mark.GOOD, "cores", f"{both} and for other programs here")

@@ -1,4 +1,4 @@
-"""Declare the options that several verbs take, in the groups that their help shows them in."""
+"""Declare the options that several verbs share, in the groups that their help shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAN, JUDGE, PAGE, FLEET, LIMITS, CLOUD = (
 
 
 def option(help: str, *names: str, panel: str | None = None, metavar: str | None = None, **more: Any) -> Any:
-    """Declare an option. If its default is not a fixed value, the help text says it as `[default: …]`."""
+    """Declare an option. If its default is not a fixed value, its help text contains it as `[default: …]`."""
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, **more)
 
 
@@ -43,7 +43,7 @@ def takes(*groups: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 
 class Common:
-    """What is run, and where it is recorded."""
+    """The options that say what is run, and where it is recorded."""
 
     scenario: Annotated[
         str | None,
@@ -64,7 +64,7 @@ class Common:
 
 
 class Plan:
-    """How much load is sent, and by which users and tasks."""
+    """The options that say how much load is sent, and by which users and tasks."""
 
     users: Annotated[int | None, option("Most users at a time. [default: the scenario's]", panel=PLAN)] = None
     spawn_rate: Annotated[float | None, option("Users started per second. [default: the scenario's]", panel=PLAN)] = (
@@ -99,7 +99,7 @@ class Plan:
 
 
 class Judgement:
-    """The objectives and conditions of the run."""
+    """The options for objectives and for conditions that end the run."""
 
     slo: Annotated[
         list[str] | None,
@@ -128,7 +128,7 @@ class Judgement:
 
 
 class Fleet:
-    """The processes that make the load."""
+    """The options of the processes that make the load."""
 
     workers: Annotated[
         int | None, option("Load-generating processes on this machine. [default: cores − 1]", panel=FLEET)
@@ -152,7 +152,7 @@ class Fleet:
 
 
 class Page:
-    """The live page."""
+    """The options of the live page."""
 
     live: Annotated[
         int | None,
@@ -187,7 +187,7 @@ FreeTier = Annotated[bool, option("Subtract the monthly free tier from every cos
 
 
 class Target:
-    """The target of a run."""
+    """The options of the target."""
 
     target: Annotated[
         str,
@@ -206,7 +206,7 @@ class Target:
 
 
 class Answers:
-    """How answers under load are compared with answers from before the load."""
+    """The options that say how answers under load are compared with answers from before the load."""
 
     check_answers: Annotated[
         bool,
@@ -236,7 +236,7 @@ class Answers:
 
 
 class LocustPage:
-    """Locust's own page."""
+    """The options of Locust's own web page."""
 
     ui: Annotated[
         int | None,
@@ -245,7 +245,7 @@ class LocustPage:
 
 
 class Service:
-    """The service that a run creates, or finds on Cloud Run."""
+    """The options of the service that a run starts, or finds on Cloud Run."""
 
     concurrency: Annotated[
         int | None,

@@ -17,7 +17,7 @@ from .verbs import DEBUG_HELP, EXIT_CODES, SUMMARY, VERBS, VERSION_HELP, Verb
 
 
 def make_app(only: str | None = None) -> typer.Typer:
-    """Return the parser of all verbs, or of a single one without importing the modules of the others."""
+    """Return the parser of all verbs, or of one verb without importing the modules of the others."""
     app = typer.Typer(
         name="lt",
         help=SUMMARY,
@@ -44,7 +44,7 @@ def _function(place: str) -> Callable[..., int]:
 
 
 def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> None:
-    """Add a verb; the number that its function returns becomes the exit code."""
+    """Add a verb. The number that its function returns becomes the exit code."""
 
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:
@@ -54,7 +54,7 @@ def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> Non
 
 
 def _group(app: typer.Typer, name: str, verb: Verb) -> None:
-    """Add a verb that has actions, such as `lt runs rm`, and also does something without one."""
+    """Add a verb that has actions, such as `lt runs rm`, and that can also be called without one."""
     group, function = typer.Typer(), _function(verb.place)
 
     @functools.wraps(function)

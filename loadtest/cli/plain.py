@@ -1,4 +1,4 @@
-"""Run verbs without the parser, whose import takes longer than most of them: lists, and the page of one run."""
+"""Run the simplest verbs without the parser, which takes longer to import than these verbs take to run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 
 
 def run_plain(arguments: Sequence[str]) -> int | None:
-    """Run `scenarios`, `runs` or `report RUN`, with --runs at most; return the exit code, or None for the parser."""
+    """Run `scenarios`, `runs` or `report RUN` with no option but --runs.
+
+    Return the exit code; None if the parser is needed.
+    """
     words, runs = list(arguments), Path("runs")
     if len(words) > 2 and words[-2] == "--runs":
         runs, words = Path(words[-1]), words[:-2]
@@ -40,7 +43,7 @@ def spare_start() -> None:
 
 
 def report_one(runs: Path, name: str) -> int:
-    """Make the page of a run unless it is up to date, print its path, and return what its verdict comes to."""
+    """Make the page of a run unless it is up to date, print its path, and return the exit code for its verdict."""
     from ..api import page_sources, verdict_of_page, write_page
     from ..core.exit_codes import of_verdict
     from ..recording.listing import find_path

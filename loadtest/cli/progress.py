@@ -1,4 +1,4 @@
-"""Show the progress of a run as a block of lines on a terminal, otherwise a line now and then, and on the live page."""
+"""Show the progress of a run on the live page, and as a block of lines on a terminal or else as occasional lines."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .live import LivePage
 
 WAITS_S = 5.0
-"""A request that has waited this long is shown."""
+"""A request is shown once it has waited this long."""
 
 PLAIN_EVERY_S = 10.0
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 SPARKLINE = 40
-"""Blocks of p95 over the run so far."""
+"""The number of block characters that draw p95 over the run so far."""
 
 
 class Progress:
@@ -53,7 +53,7 @@ class Progress:
         self._page = live
         self._note = note
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
-        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the start is waiting for
+        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the run waits for before it starts
         self._warned: set[str] = set()
         if live is not None:
             live.follow(self._run, planned_s)
@@ -73,11 +73,11 @@ class Progress:
 
     @property
     def stop_asked(self) -> bool:
-        """Whether the live page's button was pressed."""
+        """Whether the live page's stop button was pressed."""
         return self._page is not None and self._page.stop_asked
 
     def show(self, look: Look, *, ending: bool) -> None:
-        """Show the state; each warning is printed once."""
+        """Show the state. Each warning is printed once."""
         snapshot = look.snapshot
         for warning in snapshot.saturated:
             kind = warning.split(" was ")[0].split(" uses ")[0]

@@ -13,13 +13,13 @@ from ..api import Format
 from .options import FreeTier, Prices
 from .runs import RunsOption
 
-if TYPE_CHECKING:  # large packages are imported where they are needed, so that --help stays fast
+if TYPE_CHECKING:  # large packages are imported only where they are needed, so that --help stays fast
     from reports.model import Report
 
     from ..recording.folder import RunFolder
 
 
-def report(  # long by its options and examples
+def report(  # long because of its options and examples
     run: Annotated[
         list[str] | None,
         typer.Argument(

@@ -11,12 +11,12 @@ from rich.markup import escape
 
 from . import options as cli
 
-if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
+if TYPE_CHECKING:  # each verb imports these itself, so that `lt --help` stays fast
     from ..runs.run import RunResult
     from .live import LivePage
 
 SHOWN_CHARS = 500
-"""Characters that are printed of a failed answer's body; the report and `failures.csv` have more."""
+"""At most this many characters of a failed answer's body are printed. The report and `failures.csv` contain more."""
 
 
 @cli.takes(
@@ -69,7 +69,7 @@ def run(
 
 @contextmanager
 def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, yes: bool) -> Iterator[tuple[str, str]]:
-    """Yield the scenario and the target of a run. If no scenario is named, write a temporary one."""
+    """Yield the scenario and the target of a run. If no scenario is named, generate a temporary one."""
     from ..core.addresses import parse_base_url
     from ..core.errors import UsageError
     from ..openapi.quick import quick_scenario
@@ -114,7 +114,7 @@ def live_page(port: int | None, *, open_it: bool) -> Iterator[LivePage]:
 
 
 def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | None) -> int:
-    """Print the summary, write the page, and return the exit code of the run and its objectives."""
+    """Print the summary, write the page, and return the exit code for the run and its objectives."""
     from reports.render.text import render_text
     from reports.summary.build import build_report
 
@@ -138,7 +138,7 @@ def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | 
 
 
 def show_failing(recorded: RunResult) -> None:
-    """Print each endpoint whose first answers all failed, the body of its first one, and what to do."""
+    """Print each endpoint whose first answers all failed, with the body of the first answer and what to do."""
     from reports.render.bodies import gist_of
 
     from .terminal import talk

@@ -1,4 +1,4 @@
-"""Print the list of recorded runs; needs neither typer nor rich."""
+"""Print the list of recorded runs. This module needs neither typer nor rich."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RECORD_FIELDS = (
 
 
 def print_runs(runs: Path, output: str = "text") -> int:
-    """List the runs as text, json or csv on stdout, and on stderr why one cannot be read."""
+    """List the runs on stdout as text, json or csv. If a run cannot be read, print the reason on stderr."""
     found = listed(runs)
     if output != "text":
         _write_records(found, output)
@@ -71,7 +71,7 @@ def _record(run: Listed) -> dict[str, object]:
 
 
 def _print_table(found: Sequence[Listed]) -> None:
-    """Print a line per run without cutting it to the terminal's width: a cut id would name no run."""
+    """Print one line per run. Lines are not cut to the terminal's width, because a cut id would name no run."""
     head, *rows = padded([HEADS, *map(_cells, found)], right=(1, 2))
     lines = ["  ".join(head)]
     for run, cells in zip(found, rows, strict=True):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:  # imported by the verb itself: `lt --help` must not pay for it
+if TYPE_CHECKING:  # each verb imports these itself, so that `lt --help` stays fast
     from ..recording.folder import RunFolder
 
 RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the recorded runs.")]
-"""The option every verb has that reads or writes runs."""
+"""The option of every verb that reads or writes runs."""
 
 
 class ListFormat(StrEnum):
@@ -178,7 +178,7 @@ def _delete(folders: list[RunFolder], *, yes: bool) -> int:
 
 
 def _print_trend(runs: Path, scenario: str, output: ListFormat) -> int:
-    """Print each series of a scenario with its changes of level, as text or as JSON with all values."""
+    """Print each series of a scenario with its changes of level, as text, or with all values as JSON."""
     import json
 
     from reports.data.history import histories

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-if TYPE_CHECKING:  # made when first used: `lt --help` prints without rich
+if TYPE_CHECKING:  # created at first use, because `lt --help` prints without rich
     from rich.console import Console
     from rich.text import Text
 
@@ -23,34 +23,33 @@ if TYPE_CHECKING:  # made when first used: `lt --help` prints without rich
     """For output that only a person reads: progress, warnings, errors."""
 
 _CHECKOUT, _INSTALLED = "python lt.py", "lt"
-"""How messages in the code name this program, and what an installed copy is called."""
+"""The code's messages call this program by the first name; an installed copy is called by the second."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters that a terminal obeys instead of showing: C0 except tab and line feed, C1, and marks of writing
-direction."""
+"""Control characters that a terminal would obey: C0 except tab and line feed, C1, and marks of writing direction."""
 
 _SPELLED = {
     **{ord(bar): str(level) for level, bar in enumerate("▁▂▃▄▅▆▇█", start=1)},
     **str.maketrans({"→": "->", "×": "x", "≥": ">=", "≤": "<=", "±": "+-", "–": "-", "−": "-", "…": "...", "·": ","}),
     **str.maketrans({"✓": "ok", "✗": "x"}),
 }
-"""Replacements of the special characters in our texts, for encodings without them, such as ASCII."""
+"""Replacements for the special characters in our texts, for encodings such as ASCII that lack them."""
 
 
 def visible(text: str) -> str:
-    r"""Return the text with control characters escaped (`\x1b`): names and labels cannot control the terminal."""
+    r"""Escape control characters in a text (`\x1b`), so that names and labels cannot control the terminal."""
     return _CONTROL.sub(
         lambda match: f"\\x{ord(match[0]):02x}" if ord(match[0]) < 256 else f"\\u{ord(match[0]):04x}", text
     )
 
 
 def named(text: str) -> str:
-    """Return the text with this program's name as the user calls it: `lt` if it is installed."""
+    """Return the text with the name by which the user calls this program: `lt` if it is installed."""
     return text if Path(sys.argv[0]).name == "lt.py" else text.replace(_CHECKOUT, _INSTALLED)
 
 
 class _Stream(io.TextIOBase):
-    """The present stdout or stderr.
+    """The current stdout or stderr.
 
     Once writing fails, later output is dropped, so that a run continues without a reader.
 
@@ -67,7 +66,7 @@ class _Stream(io.TextIOBase):
     @property
     def _now(self) -> TextIO | None:
         stream: TextIO | None = getattr(sys, self._name)
-        stream = getattr(stream, "rich_proxied_file", stream)  # a live display of rich replaces it
+        stream = getattr(stream, "rich_proxied_file", stream)  # a live display of rich replaces the stream
         return None if stream is self._gone else stream
 
     @property
@@ -87,7 +86,7 @@ class _Stream(io.TextIOBase):
         if stream is not None:
             try:
                 stream.write(text)
-            except (OSError, ValueError) as error:  # ValueError: closed
+            except (OSError, ValueError) as error:  # ValueError: the stream is closed
                 self._drop(stream, error)
         return len(text)
 
@@ -103,7 +102,7 @@ class _Stream(io.TextIOBase):
         self._gone = stream
         if isinstance(error, OSError) and error.errno != errno.EPIPE:
             self.failed = error
-        try:  # the buffered rest would fail again when Python flushes it at exit, and change the exit code
+        try:  # otherwise Python would try to flush the buffered rest at exit, fail again, and change the exit code
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except (OSError, ValueError):
             return
@@ -113,7 +112,7 @@ _stdout = _Stream("stdout")
 
 
 def __getattr__(name: str) -> Console:
-    """Return `out` or `talk`, made when it is first asked for."""
+    """Return `out` or `talk`, created at first use."""
     if name not in ("out", "talk"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     made = globals()[name] = _console(_stdout if name == "out" else _Stream("stderr"))
@@ -121,7 +120,7 @@ def __getattr__(name: str) -> Console:
 
 
 def _console(stream: _Stream) -> Console:
-    """Return a console for sentences and tables, which shows control characters instead of sending them."""
+    """Return a console for sentences and tables that shows control characters instead of sending them."""
     from rich.console import Console
 
     class Terminal(Console):
@@ -137,7 +136,7 @@ def write_data(text: str) -> None:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines to stdout. The caller has made their texts `visible` and then coloured them."""
+    """Write lines to stdout. The caller has applied `visible` to their texts before colouring them."""
     _stdout.write("".join(f"{line}\n" for line in lines))
 
 
@@ -151,10 +150,10 @@ def prepare() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file opened would get its number, and output with it
+        except OSError:  # closed: the next opened file would get its number, and with it the output
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open as long as the process runs
     codecs.register_error("spell", _spell)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -76,11 +76,11 @@ VERBS = {
         "it.",
     ),
 }
-"""In the order in which data flows and `lt --help` lists them."""
+"""The verbs, in the order in which data flows. `lt --help` lists them in this order."""
 
 
 def overview(width: int) -> str:
-    """Return what `lt --help` prints, in lines of at most `width` characters."""
+    """Return the output of `lt --help`, in lines of at most `width` characters."""
     lines = ["Usage: lt [OPTIONS] COMMAND [ARGS]...", "", *textwrap.wrap(SUMMARY, width), "", "Options:"]
     lines += _table(_OPTIONS, width)
     lines += ["", "Commands (`lt COMMAND --help` shows its options):"]

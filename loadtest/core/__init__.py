@@ -1,1 +1,1 @@
-"""Hold what every package may import: errors, objectives, quantities, durations, prices and plans."""
+"""Define what every package may import: errors, objectives, quantities, durations, prices and plans."""

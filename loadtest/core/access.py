@@ -3,7 +3,7 @@
 Every listener that `lt` opens is on loopback. That keeps other machines out, but not the web pages in a browser on
 this one. A page can
 
-    send a form or an image request to any port of this machine     -> Origin, Sec-Fetch-Site, content type, secret
+send a form or an image request to any port of this machine -> Origin, Sec-Fetch-Site, content type, secret
     point its own name at 127.0.0.1 (DNS rebinding)                 -> Host: an address or `localhost`, never a name
 
 Every listener asks `Access.refusal` here, so that there is one set of rules. They are the rules of OWASP's Cross-Site
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing."""
+"""HTTP methods that change nothing."""
 
 JSON = "application/json"
 
@@ -30,7 +30,7 @@ Google's."""
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not answered: an HTTP status and a sentence with the way out."""
+    """The refusal of a request: an HTTP status, and a sentence that says how to get an answer."""
 
     status: int
     text: str
@@ -40,7 +40,7 @@ class Refusal:
 class RequestHead:
     """The parts of a request that the rules look at.
 
-    A header that was sent twice is joined by `, ` and therefore matches no rule.
+    If a header was sent twice, its values are joined by `, `; the result matches no rule.
     """
 
     method: str
@@ -74,7 +74,7 @@ class Access:
     """The rules of one listener.
 
     Attributes:
-        secret: generated at each start; whoever has it may do what the listener can do.
+        secret: generated at each start; a client that knows it may do everything the listener can do.
         names: host names it answers to besides loopback addresses and `localhost`; `*.suffix` is allowed.
     """
 
@@ -136,7 +136,7 @@ def host_name(host: str) -> str | None:
 def is_loopback_name(name: str) -> bool:
     """Whether a host name can only mean this machine: a loopback address, or `localhost`.
 
-    An address cannot be rebound by DNS. 0.0.0.0 reaches loopback on Linux too, but no client of ours asks for it.
+    DNS cannot rebind an address. 0.0.0.0 also reaches loopback on Linux, but none of our clients asks for it.
     """
     if name == "localhost":
         return True

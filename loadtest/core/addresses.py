@@ -1,4 +1,4 @@
-"""Read addresses and URLs as users give them, and find ports that are free."""
+"""Parse the addresses and URLs that users give, and find free ports."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _URL_SIGNS = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 DEFAULT_MASTER_PORT = 5557
-"""Locust's default port, on which workers of other machines look for the master."""
+"""Locust's default port. Workers on other machines look for the master there."""
 
 
 def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_PORT) -> tuple[str, int]:
     """Return host and port of `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: the text has none of these forms.
     """
     try:
         parts = urlsplit(f"//{text}")
@@ -37,15 +37,15 @@ def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_
 
 
 def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
-    """Return the base URL of a service as it was given (any scheme, or HOST:PORT), without a trailing slash.
+    """Check the base URL of a service (any scheme, or HOST:PORT), and return it without a trailing slash.
 
     Args:
-        text: as given.
-        option: the option it was given to, for the message.
-        instead: what else the option accepts; the message lists it before the URL.
+        text: the URL as the user gave it.
+        option: the option that has this value, for the message.
+        instead: other values that the option accepts; the message lists them before the URL.
 
     Raises:
-        UsageError: it is not such a URL; the text says what is wrong with it.
+        UsageError: the text is not such a URL; the message says what is wrong.
     """
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
@@ -74,7 +74,7 @@ def parse_base_url(text: str, *, option: str, instead: str = "") -> str:
 
 
 def is_host(text: str) -> bool:
-    """Whether a text can be a host: an IP address, or a name that DNS could hold."""
+    """Whether a text can be a host: an IP address, or a name that is valid in DNS."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

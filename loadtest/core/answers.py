@@ -1,4 +1,4 @@
-"""Compare an answer under load with the answer to the same request before it."""
+"""Compare an answer under load with the answer to the same request before the load."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_DIFFERENCES = 5
 MAX_VALUE_CHARS = 80
 
 LARGE = 1e6
-"""The tolerance of larger numbers is that of a number of this size."""
+"""Larger numbers have the tolerance of a number of this size."""
 
 WHOLE = "the whole answer"
 
 
 class WrongAnswerError(Exception):
-    """The answer of the service differs from its answer before the load."""
+    """The answer under load differs from the answer before the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class AnswerCheck:
         ignore: fields that may differ: a name (`request_id`) at any depth, or a path from the top without places in
             lists (`meta.time`).
         tolerance: how much numbers may differ, relative to the larger one. Below 1 it is absolute. Above a million it
-            is that of a million, so that Unix times in seconds still differ from one second to the next. Two whole
-            numbers are compared exactly.
+            is the tolerance of a million, so that Unix times that are a second apart still differ. Two whole numbers
+            are compared exactly.
     """
 
     ignore: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class AnswerCheck:
         if isinstance(self.ignore, str):
             raise ValueError(f"AnswerCheck(ignore={self.ignore!r}): give a tuple of names.")
         object.__setattr__(self, "ignore", tuple(self.ignore))
-        if not 0 <= self.tolerance < 1:  # NaN is refused too
+        if not 0 <= self.tolerance < 1:  # this refuses NaN too
             raise ValueError(f"AnswerCheck(tolerance={self.tolerance}): must be at least 0 and below 1, such as 1e-6.")
 
     def ignores(self, path: tuple[str, ...]) -> bool:
@@ -62,7 +62,7 @@ class Difference:
 
 
 def differences(expected: bytes, got: bytes, check: AnswerCheck) -> list[Difference]:
-    """Return the first fields in which two answers differ; none when they are equal by `check`.
+    """Return the first fields in which two answers differ; empty when they are equal by `check`.
 
     JSON is compared as values: the order of an object's fields and white space do not count. Anything else is compared
     byte by byte.
@@ -86,19 +86,19 @@ def differences(expected: bytes, got: bytes, check: AnswerCheck) -> list[Differe
 
 
 class _Missing:
-    """Stands for the value of a missing field."""
+    """A placeholder for the value of a missing field."""
 
 
 _MISSING = _Missing()
 
 _Path = tuple[str | None, ...]
-"""Names from the top down; None for an element of a list."""
+"""The names of the fields from the top level down; None stands for an element of a list."""
 
 
 def _unequal(before: Any, now: Any, check: AnswerCheck) -> Iterator[tuple[_Path, Any, Any]]:
-    """Yield the fields that differ, from the top down.
+    """Yield the fields that differ, from the top level down.
 
-    It keeps its own stack, because JSON may be nested deeper than Python can recurse.
+    The function keeps its own stack, because JSON may be nested deeper than Python can recurse.
     """
     waiting: list[tuple[_Path, Any, Any]] = [((), before, now)]
     while waiting:
@@ -132,7 +132,7 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
 def _parsed(content: bytes) -> Any:
     try:
         return orjson.loads(content)
-    except ValueError:  # NaN, which many Python services send
+    except ValueError:  # NaN: many Python services send it
         return json.loads(content)
 
 

@@ -1,4 +1,4 @@
-"""Define one line of `lt doctor`: what was looked at, what was found, and the command that cures it."""
+"""Define a check of `lt doctor`: what was checked, what was found, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor: what was looked at, what was found, and the command that cures it ("" when good)."""
+    """One line of the doctor: what was checked, what was found, and the command that fixes it ("" when good)."""
 
     mark: Mark
     name: str

@@ -1,4 +1,4 @@
-"""Give one process a wall clock that never jumps, and notice when the machine's clock does."""
+"""Give each process a wall clock that never jumps, and detect steps of the machine's own clock."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LEAST_STEP_S = 0.25
-"""A smaller difference is slewing (at most 0.05 %) or an interrupted reading, and is ignored."""
+"""A smaller difference comes from slewing (at most 0.05 %) or from an interrupted reading, and is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockStep:
-    """A step of the machine's wall clock: when (UTC ns, on the clock that does not follow it) and by how much."""
+    """A step of the machine's wall clock: its size, and its time (UTC ns) on the clock that does not follow it."""
 
     at_ns: int
     by_s: float
@@ -37,15 +37,15 @@ class AnchoredClock:
         self._stepped_ns = 0
 
     def now_ns(self) -> int:
-        """Return UTC ns now."""
+        """Return the current time in UTC ns."""
         return self._monotonic_ns() + self.ahead_ns
 
     def now_s(self) -> float:
-        """Return UTC seconds, as `time.time()` would if it never jumped."""
+        """Return the current time in UTC seconds, as `time.time()` would if it never jumped."""
         return self.now_ns() / 1e9
 
     def from_wall_ns(self, wall_ns: int) -> int:
-        """Convert `wall_ns` of the machine's wall clock to this clock, if the wall clock has not stepped since."""
+        """Convert `wall_ns` of the wall clock to this clock, assuming that the wall clock has not stepped since."""
         return wall_ns - self._ahead_now_ns() + self.ahead_ns
 
     def take_step(self) -> ClockStep | None:

@@ -6,7 +6,7 @@ Source: https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run, read 20
 from __future__ import annotations
 
 PREFIX = "run.googleapis.com/"
-"""Prefix of every metric's type, and of Cloud Run's annotations."""
+"""Prefix of every metric type and of Cloud Run's annotations."""
 
 RESOURCE = "cloud_run_revision"
 """The monitored resource of every metric."""
@@ -37,4 +37,4 @@ ALL = (
     MEMORY,
     BILLABLE_TIME,
 )
-"""Every metric that is fetched after a run, and that the emulator records."""
+"""The metrics that are fetched after a run. The emulator records the same ones."""

@@ -1,4 +1,4 @@
-"""Hold what Google publishes about Cloud Run: defaults, limits and valid settings. One dated table.
+"""Hold the defaults, limits and valid settings of Cloud Run that Google publishes, in one dated table.
 
 Sources, read 2026-11-26: cloud.google.com/run/docs/about-instance-autoscaling, …/configuring/services/cpu,
 …/configuring/services/memory-limits, …/about-concurrency, …/configuring/request-timeout, …/configuring/max-instances.
@@ -14,18 +14,20 @@ CONCURRENCY = 80
 
 CPU, MEMORY_MIB, TIMEOUT_S, PORT = 1.0, 512.0, 300.0, 8080
 MAX_INSTANCES = 100
-"""Maximum of a service that sets none."""
+"""The maximum number of instances of a service that sets none."""
 
 DEPLOYED_MAX_INSTANCES = 20
-"""What `lt` sets by default, on Cloud Run and on the emulator: enough for 300 requests/s, and a bound on the cost of a
-mistake."""
+"""The default that `lt` sets on Cloud Run and on the emulator: enough for 300 requests/s, and a limit on the cost of a
+mistake.
+"""
 
 TARGET_RATIO = 0.60
-"""The autoscaler adds an instance above this share of the CPU or of the concurrency; it can be set from 0.10 to 0.95.
+"""The autoscaler adds an instance above this share of the CPU or of the concurrency. A service can set it from 0.10 to
+0.95.
 """
 
 IDLE_S, KNATIVE_IDLE_S = 900.0, 30.0
-"""How long an idle instance is kept: by Cloud Run, and by Knative (its scale-to-zero grace period)."""
+"""How long Cloud Run keeps an idle instance, and how long Knative does (its scale-to-zero grace period)."""
 
 SERVICE = "default-service"
 """The default name of a service, on Cloud Run and on the emulator."""
@@ -35,27 +37,27 @@ MOST_MAX_INSTANCES = 1000
 WHOLE_CPUS = (1.0, 2.0, 4.0, 6.0, 8.0)
 LEAST_MEMORY_MIB, MOST_MEMORY_MIB = 128.0, 32 * 1024.0
 MOST_MEMORY_MIB_BELOW_1_CPU = ((0.5, 512.0), (1.0, 1024.0))
-"""(vCPU, MiB): below this many vCPU, at most this much memory."""
+"""(vCPU, MiB): with less than this many vCPU, an instance may have at most this much memory."""
 
 LEAST_CPU_FOR_MEMORY = ((4 * 1024.0, 2.0), (8 * 1024.0, 4.0), (16 * 1024.0, 6.0), (24 * 1024.0, 8.0))
-"""(MiB, vCPU): above this much memory, at least this many vCPU."""
+"""(MiB, vCPU): with more than this much memory, an instance needs at least this many vCPU."""
 
 LEAST_MEMORY_MIB_FOR_CPU = ((4.0, 2 * 1024.0), (6.0, 4 * 1024.0), (8.0, 4 * 1024.0))
-"""(vCPU, MiB): from this many vCPU, at least this much memory."""
+"""(vCPU, MiB): with this many vCPU or more, an instance needs at least this much memory."""
 
 BOOSTED_CPU = ((1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (6.0, 8.0), (8.0, 8.0))
-"""Startup CPU boost, (up to this many vCPU, boosted vCPU): an instance gets more while it starts and for 10 s after."""
+"""Startup CPU boost, (vCPU up to, boosted vCPU): an instance gets more CPU while it starts and for 10 s after."""
 
 BOOST_AFTER_START_S = 10.0
 
 
 def boosted_cpu(cpu: float) -> float:
-    """Return the vCPU of a starting instance with startup CPU boost."""
+    """Return the vCPU of an instance that starts with startup CPU boost."""
     return next((boosted for most, boosted in BOOSTED_CPU if cpu <= most), cpu)
 
 
 def not_a_setting(*, cpu: float, memory_mib: float, concurrency: int) -> str:
-    """Return why Cloud Run rejects such an instance, as a sentence; "" if it accepts it."""
+    """Return why Cloud Run rejects an instance with these settings, as a sentence; "" if it accepts them."""
     size = f"{memory_mib:g} MiB at {cpu:g} vCPU"
     rules = [
         (
@@ -78,5 +80,5 @@ def not_a_setting(*, cpu: float, memory_mib: float, concurrency: int) -> str:
 
 
 def is_service_name(text: str) -> bool:
-    """Whether Cloud Run accepts it as a service's name."""
+    """Whether Cloud Run accepts the text as a service name."""
     return len(text) <= 49 and bool(re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", text))

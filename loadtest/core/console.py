@@ -1,4 +1,4 @@
-"""Define how the library reports to its caller, so that only `loadtest.cli` uses a terminal."""
+"""Define how the library reports to its caller. Only `loadtest.cli` uses a terminal."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Update = Callable[[str], None]
-"""Replaces the text of a status."""
+"""A function that replaces the text of a status."""
 
 
 class Console(Protocol):
-    """Prints messages and asks questions. Texts are plain: no markup and no line breaks."""
+    """The interface for messages and questions. Texts are plain: they have no markup and no line breaks."""
 
     def say(self, text: str) -> None:
-        """Print a sentence that needs no action."""
+        """Print a sentence that requires no action."""
 
     def warn(self, text: str) -> None:
         """Print a warning; the run continues."""
 
     def status(self, doing: str) -> AbstractContextManager[Update]:
-        """Show a text while the block lasts, because it takes time; call the block's value to replace the text."""
+        """Show a text while the block lasts. Calling the block's value replaces the text."""
 
     def confirm(self, question: str) -> bool | None:
-        """Return the answer to a yes/no question; None if nobody can be asked."""
+        """Return the answer to a yes/no question; None if no one can answer."""
 
 
 class LogConsole:
-    """The console of a program without one: sentences go to the `loadtest` logger, and questions get no answer."""
+    """A console for programs without a terminal: it logs sentences to the `loadtest` logger and answers no question."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("loadtest")
@@ -48,6 +48,6 @@ class LogConsole:
         yield lambda text: self._log.debug("%s", text)
 
     def confirm(self, question: str) -> bool | None:
-        """Return None, because nobody can be asked."""
+        """Return None, because no one can answer."""
         del question
         return None

@@ -1,4 +1,4 @@
-"""Read the rows of a data file as dicts, forward and a few at a time, whatever its size."""
+"""Read the rows of a data file as dicts, in order and a few at a time, whatever the size of the file."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 from .errors import UsageError
 
 BATCH_ROWS = 256
-"""Rows that are converted at once. It takes about a millisecond, in which all requests wait."""
+"""Number of rows that are converted at once. This takes about a millisecond, during which all requests wait."""
 
 Row = dict[str, Any]
 
 
 class DataFileError(UsageError):
-    """A data file that does not exist, or cannot be read in the format of its extension."""
+    """The data file does not exist, or cannot be read in the format of its extension."""
 
 
 def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[Row]]:
-    """Yield the rows of a Parquet, CSV or JSON-lines file in its order, at most BATCH_ROWS at a time.
+    """Yield the rows of a Parquet, CSV or JSON-lines file in order, at most BATCH_ROWS at a time.
 
-    Values are those that JSON has: dates become ISO texts, missing values None. A CSV's columns have the types of its
-    first 64 MB: a column that changes its type later is an error.
+    All values are JSON values: dates become ISO texts, and missing values become None. The first 64 MB of a CSV decide
+    the types of its columns; a column whose type changes later is an error.
 
     Args:
         path: ends in .parquet, .csv, .tsv, .jsonl or .ndjson.
-        columns: those to keep; None keeps all.
+        columns: the columns to keep; None keeps all.
 
     Raises:
-        DataFileError: it does not exist, lacks a requested column or is damaged; the text says which.
+        DataFileError: the file does not exist, lacks a requested column or is damaged; the message says which.
     """
     readers = {".parquet": _parquet, ".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines}
     reader = readers.get(path.suffix.lower())
@@ -50,7 +50,7 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[R
 
 
 def count_rows(path: Path) -> int:
-    """Return how many rows a file has: from a Parquet file's footer, else by reading it once.
+    """Return how many rows a file has. A Parquet file states it in its footer; any other file is read once.
 
     Raises:
         DataFileError: as in `batches`.
@@ -135,7 +135,7 @@ def _require(path: Path, columns: list[str] | None, there: list[str]) -> None:
 
 
 def _plain(rows: list[Row]) -> list[Row]:
-    """Return rows with values that JSON can hold."""
+    """Return the rows with all values converted to JSON values."""
     for row in rows:
         for name, value in row.items():
             if value is None or isinstance(value, str | int | bool | list | dict):

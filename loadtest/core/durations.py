@@ -1,4 +1,4 @@
-"""Parse a length of time, written the same in options and objectives: `90`, `90s`, `2m`, `2min`, `1h30m`, `1.5 h`."""
+"""Parse a duration. Options and objectives use the same forms: `90`, `90s`, `2m`, `2min`, `1h30m`, `1.5 h`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 
 EXAMPLES = "90s, 2m or 1h30m"
-"""For messages that reject a duration."""
+"""Valid examples, for messages that reject a duration."""
 
 
 def parse_duration_s(text: str) -> float:
-    """Return seconds; a number without a unit is seconds. Units go from large to small, each at most once.
+    """Return seconds. A number without a unit is in seconds. Units go from large to small, each at most once.
 
     Raises:
-        ValueError: it is not such a text; its message is the reason without the text itself.
+        ValueError: the text is not a duration; the message gives the reason without the text.
     """
     seconds, at, smallest = 0.0, 0, float("inf")
     while at < len(text) or not at:

@@ -1,4 +1,4 @@
-"""Name every error this project raises on purpose.
+"""Define every error that this project raises on purpose.
 
     LoadTestError
     ├── UsageError               the command line is wrong: nothing was started        exit 2
@@ -13,7 +13,7 @@
             └── FormatVersionError   written by another version of the format
 
 Every message is a printable sentence that says what is wrong, the value, and what to do. Program flow
-reads the class and `cure`, never the text. Only `lt.py` prints them, and only it turns a class into an exit code.
+reads the class and `cure`, never the text. Only `lt.py` prints them, and only `lt.py` turns a class into an exit code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class LoadTestError(Exception):
     """Base of all errors that this project raises on purpose; its text is a sentence for the user.
 
     Attributes:
-        cure: the command that fixes the problem, to be shown apart from the sentence; "" if there is none.
+        cure: the command that fixes the problem, shown separately from the sentence; "" if there is none.
     """
 
     def __init__(self, text: str = "", *, cure: str = "") -> None:
@@ -36,11 +36,11 @@ class UsageError(LoadTestError):
 
 
 class UnknownRunError(UsageError):
-    """No recorded run of that name, or more than one."""
+    """No recorded run has this name, or more than one has it."""
 
 
 class ObjectiveError(UsageError):
-    """An objective that cannot be parsed."""
+    """The objective cannot be parsed."""
 
 
 class UnusableError(LoadTestError):
@@ -64,8 +64,8 @@ class CloudError(UnusableError):
 
 
 class RunFolderError(UnusableError):
-    """A run folder that cannot be read or written."""
+    """The run folder cannot be read or written."""
 
 
 class FormatVersionError(RunFolderError):
-    """A run folder written by another version of the format."""
+    """The run folder was written by another version of the format."""

@@ -8,7 +8,7 @@ from .errors import LoadTestError, UsageError
 
 
 class ExitCode(IntEnum):
-    """How a verb ended."""
+    """The way in which a verb ended."""
 
     HELD = 0
     MISSED = 1

@@ -1,4 +1,4 @@
-"""Name the extras of an installation, and say which one a feature lacks."""
+"""List the extras of an installation, and say which extra a feature needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "emulator": ("grpc", "google.cloud.run_v2", "google.cloud.monitoring_v3", "starlette", "uvicorn"),
     "cloud": ("google.auth", "google.cloud.run_v2", "google.cloud.monitoring_v3", "grpc"),
 }
-"""The modules that each extra of pyproject.toml installs and nothing else does."""
+"""The modules that only this extra of pyproject.toml installs."""
 
 
 def require(extra: str, what: str) -> None:
@@ -20,10 +20,10 @@ def require(extra: str, what: str) -> None:
 
     Args:
         extra: one of EXTRAS.
-        what: the feature that needs it; begins the sentence.
+        what: the feature that needs the extra; the sentence begins with it.
 
     Raises:
-        UnusableError: it is not; the text says how to install it.
+        UnusableError: the extra is not installed; the message says how to install it.
     """
     missing = next((module for module in EXTRAS[extra] if not _is_installed(module)), None)
     if missing is not None:
@@ -31,7 +31,7 @@ def require(extra: str, what: str) -> None:
 
 
 def missing_extra(error: ModuleNotFoundError) -> UnusableError | None:
-    """Return a sentence for a missing module that belongs to an extra; None for any other module."""
+    """Return a sentence about a missing module that belongs to an extra; None for any other module."""
     name = error.name or ""
     for extra in ("cloud", "emulator", "service"):
         for module in EXTRAS[extra]:
@@ -43,7 +43,7 @@ def missing_extra(error: ModuleNotFoundError) -> UnusableError | None:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # its parent is missing, or it is only partly loaded
+    except (ModuleNotFoundError, ValueError):  # its parent module is missing, or only partly loaded
         return False
 
 

@@ -10,7 +10,7 @@ from .errors import UsageError
 DEFAULT_MARGIN = "p95=5%"
 
 MARGIN_START = re.compile(r"p\d[^=]*=")
-"""Tells a margin from the name of a run."""
+"""This pattern distinguishes a margin from the name of a run."""
 
 _MARGIN = re.compile(r"p(50|95|99)\s*(?:\((?P<scope>[^=]+)\))?\s*=\s*(?P<percent>\d+(?:\.\d+)?)\s*%")
 
@@ -20,9 +20,10 @@ class Margin:
     """How much slower than the baseline a run may be.
 
     Attributes:
-        text: as written.
+        text: the margin as written.
         statistic: p50, p95 or p99 of successful response times.
-        scope: a phase, or an endpoint as `POST /predict`; "": the steady phase, or the whole run where it has none.
+        scope: a phase, or an endpoint such as `POST /predict`; "" means the steady phase, or the whole run if there is
+            none.
         ratio: 0.05 allows 5 % more.
     """
 
@@ -36,7 +37,7 @@ def parse_margin(text: str) -> Margin:
     """Parse a margin.
 
     Raises:
-        UsageError: it is not a margin.
+        UsageError: the text is not a margin.
     """
     found = _MARGIN.fullmatch(text.strip())
     if found is None:

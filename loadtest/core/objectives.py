@@ -23,7 +23,7 @@ class Unit(StrEnum):
 
 
 PHASES = ("all", "warmup", "ramp", "steady", "drain")
-"""The phases that an objective can name; without one it is about the whole run."""
+"""The phases that an objective can name. An objective without a phase applies to the whole run."""
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -45,7 +45,7 @@ METRICS: dict[str, Unit] = {
 """All metrics other than percentiles (such as `p95`), with their units."""
 
 PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
-"""Metrics that the platform reports, known only after a run; undecided if it reports none."""
+"""Metrics that the platform reports. They are known only after a run; an objective is undecided if they are missing."""
 
 WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
 """Metrics that are known only after a run, and not by endpoint."""
@@ -54,7 +54,7 @@ LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
 """Metrics that are known only during a run: how long the oldest request in flight has waited."""
 
 IMPLIED = "error_rate < 1%"
-"""The objective of every run that does not bound errors itself, so that a run full of failures does not pass."""
+"""Every run that does not bound errors itself has this objective, so that a run full of failures does not pass."""
 
 IMPLIED_OF_ANSWERS = "wrong_answers = 0"
 """The objective of a run that compares answers and does not bound wrong answers itself."""
@@ -85,13 +85,13 @@ _SCALE = {
 
 @dataclass(frozen=True, slots=True)
 class EndpointName:
-    """The endpoint of an objective; without `method`, all methods of that name."""
+    """The endpoint of an objective. Without `method`, it means all methods of that name."""
 
     method: str | None
     name: str
 
     def names(self, name: str, method: str) -> bool:
-        """Whether it matches this name and method."""
+        """Whether this endpoint has the given name and method."""
         return self.name == name and self.method in (None, method)
 
 
@@ -100,16 +100,16 @@ class Objective:
     """One condition on a run.
 
     Attributes:
-        text: as written, without space around it.
+        text: the objective as written, without surrounding space.
         metric: `p50`, `p99.9` and so on, or one of METRICS.
         quantile: 0…1 when the metric is a percentile of successful response times, else None.
         phase: one of PHASES.
         comparison: one of COMPARISONS.
         limit: in `unit`.
         unit: the unit of `limit`.
-        window_s: the seconds after `for`. The condition then applies to every stretch of this length instead of the
+        window_s: the seconds after `for`. The condition then applies to every period of this length instead of the
             whole phase.
-        endpoint: the endpoint it is about; None for all requests.
+        endpoint: the endpoint it applies to; None for all requests.
         implied: whether it was added by default.
     """
 
@@ -140,10 +140,10 @@ class Objective:
 
 
 def with_implied(texts: Iterable[str], *, implied: bool = True, checks_answers: bool = False) -> tuple[Objective, ...]:
-    """Return the objectives of a run, the implied ones last.
+    """Return the objectives of a run, with the implied ones last.
 
     Args:
-        texts: as written.
+        texts: the objectives as written.
         implied: whether to add implied objectives.
         checks_answers: whether answers were compared. IMPLIED_OF_ANSWERS is then added if no objective bounds wrong
             answers. IMPLIED is added if none bounds errors.
@@ -168,13 +168,13 @@ def parse_objective(text: str, *, live: bool = False) -> Objective:
         live: whether it is a condition on a run in progress, for which LIVE_METRICS are known.
 
     Raises:
-        ObjectiveError: it is not an objective; the text repeats it with a mark below the wrong column.
+        ObjectiveError: the text is not an objective; the message repeats it with a mark below the wrong column.
     """
     return _Parser(text.strip(), live=live).objective()
 
 
 class _Parser:
-    """Reads one objective from left to right; `at` is the column of the next character."""
+    """Parse one objective from left to right. `at` is the column of the next character."""
 
     def __init__(self, text: str, *, live: bool = False) -> None:
         self.text = text
@@ -293,7 +293,7 @@ class _Parser:
         return round(seconds)
 
     def _suffix(self, scale: dict[str, float]) -> str | None:
-        """Read the longest unit of `scale` at this position, and step over it."""
+        """Parse the longest unit of `scale` at this position, and move past it."""
         for name in sorted(scale, key=len, reverse=True):
             after = self.at + len(name)
             if self.text.startswith(name, self.at) and not self.text[after : after + 1].isalnum():

@@ -1,4 +1,4 @@
-"""Interpolate a plan of users: points with straight lines between them."""
+"""Interpolate the number of users in a plan, which consists of points joined by straight lines."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 Point = tuple[float, float]
-"""(elapsed s, users)."""
+"""A point of a plan: (elapsed s, users)."""
 
 
 FULL_RATIO = 0.95
-"""The load is steady at 95 % of its maximum: rounding to whole users can leave a shape at 299 of 300."""
+"""The load counts as steady from 95 % of its maximum, because rounding to whole users can leave a shape at 299 of
+300.
+"""
 
 
 def users_at(points: Sequence[Point], elapsed_s: float) -> float | None:
-    """Return the planned users at a time, or None before the first point and from the last point on.
+    """Return the planned users at a time; None before the first point and from the last point on.
 
-    Two points at the same time are a jump: the second one counts from then on.
+    Two points at the same time form a jump: from that time on, the second one counts.
     """
     after = bisect_right(points, elapsed_s, key=lambda point: point[0])
     if not 0 < after < len(points):
@@ -33,9 +35,9 @@ def user_seconds(points: Sequence[Point]) -> float:
 
 
 def steady_s(points: Sequence[Point]) -> tuple[float, float] | None:
-    """Return the start and the end (elapsed s) of the longest stretch in which a plan is at FULL_RATIO of its maximum.
+    """Return the start and end (elapsed s) of the longest period in which a plan is at FULL_RATIO of its maximum.
 
-    None if the plan has no users. The time before it is the ramp, the time after it the drain, as in the report
+    None if the plan has no users. The time before it is the ramp, and the time after it is the drain, as in the report
     (`reports.analysis.phases`), which also finds the warm-up.
     """
     full = FULL_RATIO * max((users for _, users in points), default=0.0)

@@ -10,7 +10,7 @@ from .prices import prices_for
 
 
 def overrides(path: Path | None, *, free_tier: bool) -> dict[str, object]:
-    """Return the fields of `core.prices.Prices` that `--prices` and `--free-tier` put in place of the listed ones.
+    """Return the fields of `core.prices.Prices` that `--prices` and `--free-tier` replace.
 
     Raises:
         UsageError: the file cannot be read, or has a field that is not a price; the text lists the valid fields.

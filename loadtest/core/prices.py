@@ -37,10 +37,10 @@ TIER_2_REGIONS = frozenset(
         "us-west4",
     }
 )
-"""Regions with the higher price; every other region is tier 1 (https://cloud.google.com/run/pricing)."""
+"""Regions with the higher price. Every other region is tier 1 (https://cloud.google.com/run/pricing)."""
 
 SECONDS_PER_MONTH = 730 * 3600
-"""Google's own price sheets count 730 hours a month."""
+"""Hours in a month; Google's own price sheets use 730."""
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -56,7 +56,7 @@ class Prices:
         memory_usd_per_gib_s: a GiB while its instance starts or serves.
         idle_vcpu_usd_per_s: a vCPU of an idle instance kept by min-instances.
         idle_memory_usd_per_gib_s: a GiB of such an instance.
-        requests_usd_per_million: for each million requests.
+        requests_usd_per_million: the price of a million requests.
         free_vcpu_s: free vCPU-seconds a month.
         free_gib_s: free GiB-seconds a month.
         free_requests: free requests a month.
@@ -82,8 +82,8 @@ class Prices:
     ) -> float:
         """Return the price of a run: its requests, and seconds of instances that start or serve, or that idle.
 
-        Only idle instances that min-instances keeps are billed. It does not include network, build, logs,
-        nor what min-instances cost before and after the run.
+        Idle instances are billed only if min-instances keeps them. The price does not include network, builds and logs,
+        nor the cost of min-instances before and after the run.
         """
         busy = (
             (instance_s * vcpu, self.vcpu_usd_per_s, self.free_vcpu_s, TIER_1.vcpu_usd_per_s),
@@ -91,7 +91,7 @@ class Prices:
             (requests, self.requests_usd_per_million / 1e6, self.free_requests, TIER_1.requests_usd_per_million / 1e6),
         )
         usd = self.idle_usd(idle_s, vcpu=vcpu, memory_gib=memory_gib)
-        for amount, price, free, free_price in busy:  # the free amounts are a discount at the prices of tier 1
+        for amount, price, free, free_price in busy:  # the free amounts are a discount, valued at the prices of tier 1
             usd += max(0.0, amount * price - (free * free_price if self.free_tier else 0.0))
         return usd
 
@@ -104,7 +104,7 @@ class Prices:
         return instance_s * (vcpu * self.idle_vcpu_usd_per_s + memory_gib * self.idle_memory_usd_per_gib_s)
 
     def describe(self, region: str | None) -> tuple[str, str]:
-        """Return the assumptions behind every amount: which price list, and what is free."""
+        """Return the assumptions behind every amount: which price list is used, and what is free."""
         where = region or "region not known"
         return (
             f"list prices of {self.as_of.isoformat()}, tier {self.tier} ({where}), request-based billing",

@@ -1,4 +1,4 @@
-"""Read and write CPU, memory and commands as Cloud Run, Kubernetes and shells spell them."""
+"""Parse and format CPU, memory and commands in the notation of Cloud Run, Kubernetes and shells."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def argv_of(text: str) -> tuple[str, ...]:
 
 
 def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    """Return arguments with the value in place of each `$NAME` or `${NAME}` that is among the variables.
+    """Return the arguments with each `$NAME` or `${NAME}` replaced by the variable's value, if the variable is given.
 
-    A command runs without a shell, and `--port $PORT` is how a service learns its port.
+    A command runs without a shell, and a service gets its port from `--port $PORT`.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -37,7 +37,7 @@ def cpu_of(text: str) -> float:
     """Return vCPUs from `2`, `0.5` or `500m`.
 
     Raises:
-        ValueError: it is not such a text, or not above 0.
+        ValueError: the text is not such a quantity, or it is not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text.strip())
     cpu = float(match[1]) / (1000 if match[2] else 1) if match else 0.0
@@ -50,7 +50,7 @@ def memory_bytes_of(text: str) -> int:
     """Return bytes from `512Mi`, `4Gi` or `1G`.
 
     Raises:
-        ValueError: it is not such a text, or not above 0.
+        ValueError: the text is not such a quantity, or it is not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|k|M|G|)", text.strip())
     memory_bytes = int(float(match[1]) * _BYTES[match[2]]) if match else 0
@@ -60,7 +60,7 @@ def memory_bytes_of(text: str) -> int:
 
 
 def cpu_text(cpu: float) -> str:
-    """Return vCPUs as the API gives them back: `1`, `500m`, `27.5m`."""
+    """Return vCPUs in the API's notation: `1`, `500m`, `27.5m`."""
     return f"{cpu:g}" if cpu == int(cpu) else f"{cpu * 1000:g}m"
 
 

@@ -1,4 +1,4 @@
-"""Leave secrets out of a text before it is written anywhere: log, rows, failures, tracebacks, run.json."""
+"""Remove secrets from a text before it is written anywhere: log, rows, failures, tracebacks, run.json."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ _STEM = (
     r" | credentials? | session[_-]?(?:id|key) | signature | \bsig | jwt | assertion | authorization | cookie)"
     r"(?:[_-]?(?:id|value|key|hash))?"
 )
-"""The end of a name whose value is a credential; what precedes it (`x-csrf-`, `refresh_`) does not matter.
-`tokens=` and `tokenizer:` do not match: they are counts and names of language models."""
+"""The end of a name whose value is a credential. The beginning of the name (`x-csrf-`, `refresh_`) does not matter.
+`tokens=` and `tokenizer:` do not match, because they are counts and names of language models.
+"""
 
 _QUOTE = r"(?:\\*['\"])"
 _TO = rf"(?: {_QUOTE}? \s* [:=] \s* | {_QUOTE} \s* , \s* )"
-"""Between a name and its value: `=`, `: `, `": "`, and the pairs of headers that some clients print: `('a', 'b')`."""
+"""The text between a name and its value: `=`, `: `, `": "`, or `, ` in the pairs of headers that some clients print:
+`('a', 'b')`.
+"""
 
 _QUOTED = r"""(?: b? (?P<quote>\\*["']) (?: (?! (?<!\\) (?P=quote) ) [^\n] )* )"""
 _SCHEME = r"(?: (?: bearer | basic | token | negotiate | apikey ) \s+ )?"
@@ -45,7 +48,7 @@ def redact(text: str) -> str:
 
     Covered: `Authorization`, `Cookie` and `Set-Cookie` headers, bearer and basic credentials, passwords and tokens as
     `key=value`, JSON, Python or header pairs, credentials in URLs, tokens in query strings, private keys, and tokens of
-    known shapes. It does not find a secret that looks like a word and has no name before it. Takes time linear in the
+    known shapes. It does not find a secret that looks like a word and has no name before it. The time is linear in the
     length of the text, except for its quotation marks.
     """
     return _SECRET.sub(_marked, text)

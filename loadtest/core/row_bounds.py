@@ -1,4 +1,4 @@
-"""Limit the numbers of a row, wherever they come from: a number outside the limits is left out."""
+"""Limit the numbers of a row, whatever their source. A number outside the limits is left out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 from numbers import Number
 
 MAX_LATENCY_MS = 7 * 86_400_000.0
-"""Limit of a latency and of a server time: a week."""
+"""Upper limit of a latency and of a server time: a week."""
 
 MAX_AGE_MS = 10 * 366 * 86_400_000.0
-"""Limit of an instance's age: ten years."""
+"""Upper limit of an instance's age: ten years."""
 
 MAX_BYTES = 2**50
 
@@ -25,7 +25,7 @@ def number_of(value: object) -> float | None:
         if not isinstance(value, Number) and not hasattr(value, "__float__"):
             return None
         number = float(value)
-    except Exception:  # numpy arrays of two elements, and whatever a scenario's own class raises
+    except Exception:  # numpy arrays of two elements, and any error from a scenario's own class
         return None
     return number if math.isfinite(number) else None
 
@@ -37,6 +37,6 @@ def latency_us_of(ms: object) -> int | None:
 
 
 def bytes_of(size: object) -> int | None:
-    """Return a size in whole bytes; None if it is outside the limits."""
+    """Return a size as a whole number of bytes; None if it is outside the limits."""
     number = number_of(size)
     return None if number is None or not 0 <= number <= MAX_BYTES else int(number)

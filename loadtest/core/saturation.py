@@ -1,9 +1,9 @@
-"""Define when a load generator is saturated: from then on, it may measure its own delay."""
+"""Define when a load generator is saturated. A saturated generator may measure its own delay."""
 
 from __future__ import annotations
 
 CPU_RATIO = 0.9
-"""CPU of a worker, 1 = its whole core: at or above this value the worker is saturated."""
+"""A worker is saturated at or above this CPU use; 1 is its whole core."""
 
 LAG_MS = 50.0
-"""Longest delay of a worker's event loop in a second: above this value the worker is saturated."""
+"""A worker is saturated if its event loop is delayed by more than this within a second."""

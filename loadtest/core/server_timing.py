@@ -5,14 +5,14 @@ from __future__ import annotations
 from .row_bounds import MAX_LATENCY_MS
 
 ENTRY = "predict"
-"""The entry that holds the time the service itself worked on a request, as `predict;dur=1.5` (in ms)."""
+"""The entry with the time that the service itself worked on a request, such as `predict;dur=1.5` (in ms)."""
 
 MAX_US = int(MAX_LATENCY_MS) * 1000
-"""A row cannot hold larger durations; they are rejected."""
+"""Longer durations are rejected, because a row cannot hold them."""
 
 
 def us_of_ms(text: str | bytes) -> int:
-    """Return a number of ms, as text, in whole µs, rounded half up.
+    """Return whole µs from a number of ms given as text, rounded half up.
 
     Raises:
         ValueError: it is not a number, is not finite, is negative, or is above MAX_US.

@@ -1,4 +1,4 @@
-"""Group what differs only in ids: paths into endpoints, error texts into kinds.
+"""Group texts that differ only in ids: paths into endpoints, error texts into kinds.
 
 The rules of `path_template`, segment by segment (docs/numbers.md repeats them for users):
 
@@ -22,7 +22,7 @@ import itertools
 import re
 
 MAX_NAME_CHARS = 300
-"""An endpoint's name is cut off at this length: no table shows more."""
+"""An endpoint's name is cut off at this length, because no table shows more."""
 
 _HEX = r"(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}|[0-9a-f]{16,}"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -44,8 +44,9 @@ _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 MIXED_CHARS = 16
 MIXED_RATIO = {0: 0.45, 1: 0.4}
 """A segment at least this long counts as base64 if this share of its neighbouring characters are of different kinds
-(capital, small, digit); the share depends on its number of digits (0.3 from two on). Random letters and digits have
-0.62, `getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` 0.25."""
+(capital, small, digit). The share depends on its number of digits (0.3 from two digits on). Random letters and digits
+have 0.62, `getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` has 0.25.
+"""
 
 
 def path_template(path: str) -> str:
@@ -91,7 +92,7 @@ def _segment(segment: str) -> str:
 
 
 def _part(part: str, *, alone: bool) -> str:
-    """Return the template of a piece of a segment; `alone`: it is a file's whole name before the extension."""
+    """Return the template of a piece of a segment. `alone` says that it is a file's whole name before the extension."""
     if len(part) < 2 and not (alone and part.isdigit()):
         return part
     if _DATE.fullmatch(part):
@@ -142,8 +143,8 @@ _ERROR_IDS = re.compile(
 def text_template(text: str) -> str:
     """Return the kind of an error's text: texts that differ only in ids and numbers are of one kind.
 
-    UUIDs, addresses in memory, hashes and mixed tokens become `{id}`, moments `{date}`, numbers `{n}`. Kept are what
-    Numbers that matter are kept: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
+    UUIDs, memory addresses, hashes and mixed tokens become `{id}`, points in time `{date}`, and numbers `{n}`. Kept are
+    what Numbers that matter are kept: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
     """
     return _ERROR_IDS.sub(_error_part, text)
 

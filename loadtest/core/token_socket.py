@@ -1,4 +1,4 @@
-"""Name the socket on which `lt` gives the Locust processes a service's ID token.
+"""Name the socket from which the Locust processes get the ID token of a service.
 
 The server is `platforms/cloudrun/tokens.py`, the client `recorder/tokens.py`. The protocol: connect, read to the end,
 get one JSON object:
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 VARIABLE = "LT_TOKEN_SOCKET"
 """The environment variable with the path of the Unix socket. The path is not secret, because only the user can read the
-folder."""
+folder.
+"""
 
 
 def of_side(variable: str, mark: str) -> str:
-    """Return the name of a variable of one of two targets (`a`, `b`): each has a socket, or audience, of its own."""
+    """Return the name of this variable for one of two targets (`a`, `b`); each has its own socket or audience."""
     return f"{variable}_{mark.upper()}" if mark else variable

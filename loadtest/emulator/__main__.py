@@ -2,7 +2,7 @@
 
 It reads one line of JSON (`handle.EmulatorConfig`), and writes one once the service is READY or FAILED
 (`handle.StartResult`). Events go to stderr. The end of stdin, SIGINT or SIGTERM stops everything, so that nothing is
-left behind when the parent process ends in any way. A second signal ends the emulator at once.
+left behind, however the parent process ends. A second signal ends the emulator at once.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PIPE_BYTES = 1024 * 1024
-"""Size of the pipe: about 25,000 unread lines. An unprivileged process cannot get more."""
+"""Size of the pipe. It holds about 25,000 unread lines; an unprivileged process cannot get more."""
 
-_F_SETPIPE_SZ = 1031  # fcntl.h; Linux only
+_F_SETPIPE_SZ = 1031  # from fcntl.h; Linux only
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Answered:
     """A completed request.
 
     Attributes:
-        status: the status code sent to the client; 0 if the client left before.
-        slot: the slot of the instance that served it; None if it reached no instance (429, or the client left before).
+        status: the status code sent to the client; 0 if the client had left.
+        slot: the slot of the instance that served it; None if it reached no instance (429, or the client had left).
         pending_ms: time in the queue.
         total_ms: time from the request's first byte to the answer's last byte.
-        in_flight: other requests in flight at that instance when it ended.
+        in_flight: number of other requests at that instance when this one ended.
     """
 
     status: int
@@ -35,7 +35,7 @@ class Answered:
 
 
 def parse_line(line: str) -> Answered | None:
-    """Parse a line of our log format; None for HAProxy's own notices."""
+    """Parse a line in our log format; None for HAProxy's own notices."""
     fields = line.split()
     if len(fields) != 6 or not fields[3].lstrip("-+").isdigit():
         return None
@@ -51,7 +51,7 @@ def parse_line(line: str) -> Answered | None:
 
 
 class AccessLog:
-    """The pipe and its reader, which calls `note` with each completed request in order."""
+    """The pipe and its reader. The reader calls `note` with each completed request, in order."""
 
     def __init__(self, note: Callable[[Answered], None]) -> None:
         self._note = note
@@ -60,7 +60,7 @@ class AccessLog:
 
     def startup(self) -> None:
         """Start reading."""
-        with contextlib.suppress(OSError):  # macOS has 64 KiB, and no such call
+        with contextlib.suppress(OSError):  # macOS pipes hold 64 KiB, and the call does not exist there
             fcntl.fcntl(self.write_fd, _F_SETPIPE_SZ, PIPE_BYTES)
         os.set_blocking(self._read_fd, False)
         asyncio.get_running_loop().add_reader(self._read_fd, self.read)

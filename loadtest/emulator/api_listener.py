@@ -23,7 +23,7 @@ from .google_api import grpc_server, knative
 from .google_api.policies import Policies
 from .state import state_of
 
-_PREFACE = b"PRI"  # RFC 9113, 3.4: every HTTP/2 connection begins with this, and no HTTP/1 request does
+_PREFACE = b"PRI"  # RFC 9113, 3.4: every HTTP/2 connection begins with these bytes, and no HTTP/1 request does
 _FIRST_BYTES_S = 10.0
 _DRAIN_S = 1.0
 STATE_PATH = "/state"
@@ -33,7 +33,7 @@ ANSWER_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
-"""Sent with every answer, so that a page of another site cannot use it, even as an image or a script."""
+"""Headers of every answer. They keep pages of other sites from using it, even as an image or a script."""
 
 
 class _Server(uvicorn.Server):
@@ -45,7 +45,7 @@ class _Server(uvicorn.Server):
 
 
 class Guard:
-    """An ASGI application that forwards what `access` admits. Everything but GET /state needs the secret."""
+    """An ASGI application that forwards the requests that `access` admits. All but GET /state need the secret."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -125,7 +125,7 @@ class ApiListener:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def shutdown(self) -> None:
-        """Close the port and stop both servers. Also works after an interrupted `startup`."""
+        """Close the port and stop both servers. This also works after an interrupted `startup`."""
         if self._listener is not None:
             self._listener.close()
         if self._http is not None:

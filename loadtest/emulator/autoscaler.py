@@ -3,9 +3,9 @@
 The code is pure: it takes the time and the observations and returns a decision with its reason. `revision.py` applies
 it.
 
-Two policies stand side by side. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance-
-autoscaling, read 2026): the larger of two drivers, each averaged over a minute and aimed at 60 %. How Cloud Run starts
-instances from zero and in bursts is not published: `on demand` is our model of it. `Knative` is the pod autoscaler of
+There are two policies. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance- autoscaling,
+read 2026): the larger of two drivers, each averaged over a minute and aimed at 60 %. How Cloud Run starts instances
+from zero and in bursts is not published: `on demand` is our model of it. `Knative` is the pod autoscaler of
 knative.dev/docs/serving/autoscaling (KPA) with its default settings.
 """
 
@@ -24,7 +24,7 @@ WINDOW_S = 60.0
 PANIC_WINDOW_S = 6.0
 
 Driver = Literal["min", "cpu", "concurrency", "on demand", "max", "panic", "none"]
-_EPSILON = 1e-9  # tolerance of rounding, so that 6 instances at exactly 60 % stay 6
+_EPSILON = 1e-9  # tolerance for rounding, so that 6 instances at exactly 60 % stay 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Observed:
         cpu_vcpu: CPU use of all instances together, averaged over the whole last minute, even if there were fewer
             instances in part of it; None if the revision gets no traffic.
         concurrency: requests at instances or pending, averaged over the last minute.
-        panic_concurrency: the same over the last 6 s.
+        panic_concurrency: the same, averaged over the last 6 s.
         last_request_ago_s: time since the last request; None if there was none.
         panic_since_s: from the last decision (Knative).
         panic_desired: from the last decision (Knative).
@@ -73,9 +73,9 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The desired number of instances, the driver that decided it, and the reason with its numbers.
+    """The desired number of instances, the driver that determined it, and the reason with its numbers.
 
-    `panic_since_s` and `panic_desired` are Knative's state; the next observation passes them back.
+    `panic_since_s` and `panic_desired` are Knative's state; the next observation contains them.
     """
 
     desired: int
@@ -86,7 +86,7 @@ class Decision:
 
 
 class Policy(Protocol):
-    """A way to decide.
+    """A scaling policy.
 
     Attributes:
         idle_s: how long an idle instance is kept.
@@ -113,7 +113,7 @@ class CloudRun:
 
     def decide(self, now_s: float, observed: Observed) -> Decision:
         """Decide how many instances are desired."""
-        del now_s  # all windows are part of the observation
+        del now_s  # the observation contains the averages of all windows
         limits = observed.limits
         desired: int = limits.min_instances
         driver: Driver = "min" if desired else "none"
@@ -143,8 +143,8 @@ class CloudRun:
 def needed_on_demand(observed: Observed) -> tuple[int, str]:
     """Return how many new instances the pending queue needs, and why.
 
-    Our model: requests that find no free place at a serving, starting or standby instance get new instances at once,
-    one per `concurrency` requests.
+    This is our model: if requests find no free place at a serving, starting or standby instance, new instances start at
+    once, one per `concurrency` requests.
     """
     if not observed.pending:
         return 0, ""
@@ -166,7 +166,7 @@ def needed_on_demand(observed: Observed) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Knative:
-    """Knative's KPA on concurrency: 70 % target, 60 s stable and 6 s panic window, panic at 200 %."""
+    """Knative's KPA on concurrency: target 70 %, stable window 60 s, panic window 6 s, panic threshold 200 %."""
 
     target_ratio: float = 0.70
     panic_ratio: float = 2.0
@@ -218,7 +218,7 @@ class Idle:
 
 
 def to_stop(idle: Iterable[Idle], *, idle_limit_s: float, may_go: int) -> list[str]:
-    """Return at most `may_go` instances whose idle time is over, longest idle first."""
+    """Return at most `may_go` instances that have been idle for long enough, the longest idle first."""
     over = sorted(
         (instance for instance in idle if instance.idle_s >= idle_limit_s), key=lambda instance: -instance.idle_s
     )

@@ -24,10 +24,12 @@ _CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.we
 
 
 def quota_us(cpu: float) -> tuple[int, int]:
-    """Return (quota, period) in µs for `cpu` vCPU: the shortest period that admits the kernel's least quota, 1 ms.
+    """Return (quota, period) in µs for `cpu` vCPU.
 
-    An instance that has used up its quota is paused for the rest of the period, so a long period adds latency:
-    0.025 vCPU are 1 ms in 40 ms. From 0.1 vCPU on the period is 10 ms; shorter ones cost more than they give.
+    The period is the shortest that gives the kernel's minimum quota, 1 ms.
+
+    An instance that has used up its quota is paused for the rest of the period, so a long period adds latency: 0.025
+    vCPU are 1 ms in 40 ms. From 0.1 vCPU on the period is 10 ms, because shorter ones cost more than they gain.
     """
     period = min(1_000_000, max(10_000, math.ceil(1000 / cpu)))
     return max(1000, round(cpu * period)), period
@@ -46,16 +48,16 @@ class Cgroup:
 
     @property
     def join_files(self) -> tuple[Path, ...]:
-        """The files to write a process into."""
+        """The files to which a process writes its id to join."""
         return tuple(path / "cgroup.procs" for path in dict.fromkeys(self._directories.values()))
 
     def watch(self, pid: int) -> None:
-        """Without a cgroup, take the counters from this process and its children."""
+        """Without a cgroup, read the counters from this process and its children."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._process = psutil.Process(pid)
 
     def limit_memory(self, limit_bytes: int) -> None:
-        """Set the memory limit. A process that needs more is killed; swap is off."""
+        """Set the memory limit. A process that exceeds it is killed; swap is off."""
         path = self._directories.get("memory")
         if path is None:
             return
@@ -75,12 +77,12 @@ class Cgroup:
         if self._version == 2:
             (path / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {period}")
         else:
-            (path / "cpu.cfs_quota_us").write_text("-1")  # first, or the kernel may refuse the pair
+            (path / "cpu.cfs_quota_us").write_text("-1")  # written first, because the kernel may refuse the pair
             (path / "cpu.cfs_period_us").write_text(str(period))
             (path / "cpu.cfs_quota_us").write_text(str(quota))
 
     def weigh(self, what: str) -> None:
-        """Set the CPU weight: a `starting` instance yields to the `serving` ones."""
+        """Set the CPU weight, so that `starting` instances yield to those that serve."""
         path = self._directories.get("cpu")
         if path is not None:
             weight, shares = _CPU_WEIGHT[what]
@@ -109,7 +111,7 @@ class Cgroup:
             return 0
 
     def memory_peak_bytes(self) -> int:
-        """Return the peak memory use; the present use where the kernel does not report a peak."""
+        """Return the peak memory use, or the current use if the kernel does not report a peak."""
         name = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
         try:
             return int((self._directories["memory"] / name).read_text())
@@ -167,7 +169,7 @@ class CgroupManager:
     def create(self, name: str) -> Cgroup:
         """Return a new cgroup without limits.
 
-        Its name has a number, because two services may have revisions of the same name.
+        Its name contains a number, because two services may have revisions of the same name.
         """
         self._made += 1
         directories = {}
@@ -189,8 +191,8 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Only leaf cgroups may hold processes, so the new one goes beside our own, or at the top if that rule does
-            # not apply.
+            # Only leaf cgroups may hold processes. The new one is therefore a sibling of our own, or is at the top if
+            # that rule does not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}
@@ -216,7 +218,7 @@ def _make_parents(version: int, bases: Mapping[str, list[Path]], name: str) -> d
         for controller, (base, *_) in bases.items():
             made[controller] = base / name
             made[controller].mkdir(exist_ok=True)
-        (made["cpu"] / "cpu.shares").write_text("2048")  # all instances together, against the rest of the machine
+        (made["cpu"] / "cpu.shares").write_text("2048")  # all instances together, against all other processes
         return made
     for base in bases["cpu"]:
         parent = base / name
@@ -269,7 +271,7 @@ def _remove_tree(parent: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    for _ in range(200):  # a killed process leaves its cgroup a moment after it was killed
+    for _ in range(200):  # a killed process leaves its cgroup only some time later
         try:
             path.rmdir()
             return

@@ -81,7 +81,7 @@ class LocalCloudRun:
             self.log_event(sentence)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
-            with contextlib.suppress(ValueError, OSError):  # macOS calls its hard limit infinite and refuses it
+            with contextlib.suppress(ValueError, OSError):  # macOS reports an infinite hard limit but refuses it
                 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._folder = EmulatorFolder.make()
         cgroups = CgroupManager(self._folder.mark)
@@ -100,7 +100,7 @@ class LocalCloudRun:
             self.log_event(self.not_limited)
 
     async def shutdown(self) -> None:
-        """Stop everything and clean up. Also works after an interrupted `startup`."""
+        """Stop everything and clean up. This also works after an interrupted `startup`."""
         for key in list(self._services):
             self.delete_service(key)
         await asyncio.gather(*self._deleting.values(), return_exceptions=True)
@@ -126,7 +126,7 @@ class LocalCloudRun:
             self._on_event(event)
 
     def permit_command(self, template: RevisionTemplate) -> None:
-        """Allow services to run the command of this template, in addition to the one given at the start."""
+        """Allow services to run this template's command, besides the one given at the start."""
         self._commands.add(self._argv(template))
 
     def _argv(self, template: RevisionTemplate) -> tuple[str, ...]:

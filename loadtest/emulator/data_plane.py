@@ -16,7 +16,7 @@ class DataPlane:
     """The path of requests to the instances; it is open when `startup` returns.
 
     Args:
-        options: its settings.
+        options: the settings of HAProxy.
         binary: HAProxy's executable.
         supervisor: starts HAProxy.
         note: called with each completed request.
@@ -36,7 +36,7 @@ class DataPlane:
         self._haproxy = HAProxy(options, binary=binary, supervisor=supervisor)
 
     async def startup(self, *, listen_fd: int) -> None:
-        """Accept requests on the service's listening socket. Requests wait while no instance can take them.
+        """Accept requests on the service's listening socket. Requests wait while no instance can serve them.
 
         Raises:
             EmulatorError: HAProxy did not start.

@@ -1,4 +1,4 @@
-"""Keep a private folder for each emulator, and find out which of this user's emulators still live.
+"""Keep a private folder for each emulator, and find out which of this user's emulators still run.
 
 A folder is made by `mkdtemp`: mode 0700, and a random name that no other user can have created before. The leftovers of
 a killed emulator are recognised by more than a process id: the folder must belong to this user alone, its owner is
@@ -25,11 +25,13 @@ import psutil
 PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
 TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
-"""Names the file with an emulator's access token if the port does not lead to it, for example another user's."""
+"""The variable that names the file with an emulator's access token. It is needed if the port does not lead to it, for
+example because the emulator is another user's.
+"""
 
 _OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
-_LONGEST = 60  # longest path of a folder, in bytes, so that the sockets in it stay below 107 bytes
-_UNNAMED_S = 3600.0  # a folder of this age without an owner was left by a process killed between two system calls
+_LONGEST = 60  # the longest path of a folder, in bytes, so that the paths of its sockets stay below 107 bytes
+_UNNAMED_S = 3600.0  # an older folder without an owner was left by a process that was killed between two system calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class Owner:
 
     @property
     def may_live(self) -> bool:
-        """Whether it still runs, or cannot be seen from here (another PID namespace). A zombie does not run."""
+        """Whether the process still runs, or cannot be seen from here (another PID namespace).
+
+        A zombie does not run.
+        """
         if self.boot != _boot():
             return False
         if self.namespace != _namespace():
@@ -74,7 +79,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class EmulatorFolder:
-    """The folder of one emulator. `owner` is None if the emulator was killed before it wrote its name."""
+    """The folder of one emulator. `owner` is None if the emulator was killed before it recorded its owner."""
 
     path: Path
     owner: Owner | None
@@ -82,7 +87,7 @@ class EmulatorFolder:
 
     @classmethod
     def make(cls) -> EmulatorFolder:
-        """Make the folder of this process's emulator."""
+        """Create the folder for this process's emulator."""
         base = Path(tempfile.gettempdir())
         if len(os.fsencode(base)) > _LONGEST - 24:
             base = Path("/tmp")
@@ -104,7 +109,7 @@ class EmulatorFolder:
 
 
 def private_write(path: Path, text: str) -> None:
-    """Write a file that only this user may read, all of it or none."""
+    """Write a file that only this user may read. The file is written completely or not at all."""
     part = path.with_name(path.name + ".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
         file.write(text)
@@ -112,7 +117,7 @@ def private_write(path: Path, text: str) -> None:
 
 
 def emulator_folders() -> list[EmulatorFolder]:
-    """Return every emulator's folder that only this user can have created."""
+    """Return the folders of emulators that only this user can have created."""
     found = []
     for base in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))):
         for path in sorted(base.glob(PREFIX + "*")):
@@ -125,7 +130,7 @@ def emulator_folders() -> list[EmulatorFolder]:
             except FileNotFoundError:
                 found.append(EmulatorFolder(path, None, ""))
             except (OSError, ValueError, TypeError, KeyError, AttributeError):
-                continue  # not made by us, or by another version
+                continue  # the folder is not ours, or another version made it
     return found
 
 
@@ -157,7 +162,7 @@ def token_of(port: int) -> str | None:
 
 
 def end_marked(mark: str) -> list[int]:
-    """Kill every process that carries `mark` in its environment, this one excepted; return their ids.
+    """Kill every process with `mark` in its environment, except this one; return their ids.
 
     The environment is read through the same process handle that the signal is sent to, so that a process that reuses
     the id is never killed (Linux).

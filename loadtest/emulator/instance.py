@@ -30,9 +30,11 @@ _LINE_BYTES = 2000
 _PROBE_EVERY_S = 0.05
 INSTANCE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """The address at which an instance must answer. Cloud Run sends requests from outside the container, so an app that
-listens on 127.0.0.1 alone never becomes ready there; nor does it here. (macOS has no second loopback address.)"""
+listens only on 127.0.0.1 never becomes ready there, and must not become ready here. (macOS has no second loopback
+address.)
+"""
 
-_UNREACHABLE_S = 3.0  # an instance that listens only on 127.0.0.1 for this long is given up
+_UNREACHABLE_S = 3.0  # the start of an instance is given up after it has listened only on 127.0.0.1 for this long
 _ON_LOOPBACK = (
     "The container listens on 127.0.0.1:$PORT only, where Cloud Run cannot reach it, so it never becomes ready: let it "
     "listen on 0.0.0.0 (for uvicorn: --host 0.0.0.0)."
@@ -41,15 +43,15 @@ _LATE = (
     "The container failed to start and listen on the port defined by the PORT=$PORT environment variable within the "
     "allocated timeout ({limit_s:g} s)."
 )
-_PORTS = (12_000, 30_000)  # below the ports that the kernel gives to outgoing connections (32768 and up)
+_PORTS = (12_000, 30_000)  # below the ports that the kernel uses for outgoing connections (32768 and up)
 
 
 class StartError(EmulatorError):
-    """An instance did not start; the text has its last lines of output."""
+    """The instance did not start. The message has its last lines of output."""
 
 
 class State(StrEnum):
-    """The state of an instance. `standby`: ready and kept warm, without requests."""
+    """The state of an instance. `standby` means ready and kept warm, without requests."""
 
     STARTING = "starting"
     SERVING = "serving"
@@ -71,7 +73,7 @@ class Run:
 
 
 class Instance:
-    """An instance: its process, its cgroup and its last lines of output.
+    """One instance: its process, its cgroup and its last lines of output.
 
     Attributes:
         startup_s: time from the start to the passed startup probe; None until then.
@@ -98,10 +100,10 @@ class Instance:
         self._gone = asyncio.Event()
 
     async def start(self) -> None:
-        """Start it and wait until the startup probe has passed.
+        """Start the process and wait until the startup probe has passed.
 
         Raises:
-            StartError: it ended, or the probe did not pass in time. The process is gone.
+            StartError: the process ended, or the probe did not pass in time. The process has ended in both cases.
         """
         run, probe = self._run, self._run.probe
         self.port = free_port()
@@ -118,7 +120,7 @@ class Instance:
         except OSError as error:
             await self._end(error.strerror or str(error))
             raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
-        except BaseException:  # cancelled: a task that waits for its end must not wait forever
+        except BaseException:  # cancelled, so that a task that waits for the instance's end does not wait forever
             await self._end("")
             raise
         self._cgroup.watch(self._process.pid)
@@ -157,14 +159,14 @@ class Instance:
         return self._cgroup.memory_bytes() if self._cgroup is not None else 0
 
     def end_if_out_of_memory(self) -> None:
-        """End the whole instance if the memory limit has killed one of its processes, as Cloud Run does."""
+        """End the whole instance if the memory limit has killed one of its processes. Cloud Run does the same."""
         if self._cgroup is not None and self._process is not None and self._cgroup.oom_kills():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
     def pid(self) -> int | None:
-        """The process, while it exists."""
+        """The process id, while the process exists."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     def last_lines(self) -> str:
@@ -172,7 +174,7 @@ class Instance:
         return "\n".join(self.lines) or "(it wrote nothing)"
 
     async def stop(self, *, grace_s: float = TERM_S) -> None:
-        """Stop it and wait until it is gone: SIGTERM, `grace_s`, SIGKILL."""
+        """Stop the process and wait until it has ended: SIGTERM, then SIGKILL after `grace_s`."""
         if self.state is not State.GONE:
             self.state = State.STOPPING
         process = self._process
@@ -189,7 +191,7 @@ class Instance:
         await self._gone.wait()
 
     async def wait_gone(self) -> None:
-        """Wait until the process has ended, for any reason."""
+        """Wait until the process has ended for any reason."""
         await self._gone.wait()
 
     async def _answers(self) -> bool:
@@ -212,7 +214,7 @@ class Instance:
             writer.close()
 
     async def _only_on_loopback(self) -> bool:
-        """Whether it listens on 127.0.0.1 only."""
+        """Whether the process listens on 127.0.0.1 only."""
         return await _accepts("127.0.0.1", self.port) and not await _accepts(INSTANCE_ADDRESS, self.port)
 
     async def _read(self, process: Process) -> None:
@@ -228,7 +230,7 @@ class Instance:
     async def _watch(self, process: Process) -> None:
         reading = asyncio.create_task(self._read(process))
         code = await self._supervisor.wait(process)
-        await asyncio.wait([reading], timeout=1.0)  # a grandchild outside the session may hold the pipe open
+        await asyncio.wait([reading], timeout=1.0)  # a descendant outside the session may keep the pipe open
         reading.cancel()
         await self._end(self._why(code))
 

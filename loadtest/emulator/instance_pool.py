@@ -1,4 +1,4 @@
-"""Start, serve, retire and forget the instances of one revision."""
+"""Start the instances of one revision, send requests to them, retire them and forget them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from .model import RevisionTemplate, ServiceKey
 from .process_supervisor import ProcessSupervisor
 
 SPARE_SLOTS = 10
-"""Slots beyond max instances, for instances that still finish their last requests."""
+"""Slots beyond max instances, for instances that are still completing their last requests."""
 
 LOOK_EVERY_S = 0.1
 
 TARGET_SERVICE = (sys.executable, str(Path(__file__).resolve().parents[2] / "target_service" / "__main__.py"))
-"""The default command: the bundled service, by its path, because the working folder may hold another `target_service`.
+"""The default command runs the bundled service by its path, because the working folder may contain another
+`target_service`.
 """
 
 
@@ -34,7 +35,7 @@ class SharedResources:
     """The state that all revisions of an emulator share.
 
     Attributes:
-        policy: the autoscaler's rules for a template.
+        policy: returns the autoscaler's rules for a template.
         idle_s: how long an idle instance is kept.
         first_requests: as in EmulatorOptions.
         log_event: writes a line to the event log.
@@ -50,11 +51,11 @@ class SharedResources:
 
 
 class PooledInstance:
-    """An instance and the last observations of it."""
+    """An instance and the latest observations of it."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
-        self.busy_s = time.monotonic()  # when it last had a request, or became ready
+        self.busy_s = time.monotonic()  # time of the last request, or of becoming ready
         self.in_flight = 0
         self.cpu_ratio: float | None = None  # since the last sample
         self.last_cpu: tuple[float, float] | None = None
@@ -90,10 +91,10 @@ class InstancePool:
         self._jobs: set[asyncio.Task[None]] = set()
 
     async def start_first(self) -> PooledInstance:
-        """Start the instance of the deployment check, without traffic, and without a CPU limit if that is to be chosen.
+        """Start the instance of the deployment check without traffic, and without a CPU limit if none is chosen yet.
 
         Raises:
-            StartError: it did not start. The process is gone.
+            StartError: it did not start. The process has ended.
         """
         first = self._add(boost=self._template.cpu is None or self._template.cpu_boost)
         try:
@@ -110,31 +111,31 @@ class InstancePool:
         self._forget(member.instance)
 
     def in_state(self, *states: State) -> list[PooledInstance]:
-        """Return the members in these states, oldest first."""
+        """Return the instances in these states, oldest first."""
         return [instance for instance in self.members.values() if instance.instance.state in states]
 
     def name_at(self, slot: int) -> str:
-        """Return the name of the instance at a slot, or the slot's own name if the instance is gone."""
+        """Return the name of the instance in a slot, or the slot's own name if the instance is gone."""
         member = self.members.get(slot)
         return member.instance.name if member is not None else f"slot-{slot}"
 
     def launch(self, count: int, haproxy: HAProxy) -> None:
-        """Start up to `count` more instances, unless some have just failed to start."""
+        """Start up to `count` more instances, unless starts have just failed."""
         if time.monotonic() >= self._not_before_s:
             for _ in range(min(count, len(self._free_slots))):
                 self._do(self._start(self._add(boost=self._template.cpu_boost), haproxy))
 
     def serve(self, member: PooledInstance, haproxy: HAProxy) -> None:
-        """Send requests to a started instance until it is gone."""
+        """Send requests to a started instance until it ends."""
         self._do(self._serve(member, haproxy))
 
     def retire(self, member: PooledInstance, haproxy: HAProxy) -> None:
-        """Send no more requests to it, and stop it after its last one."""
+        """Send no more requests to an instance, and stop it after its last one."""
         member.instance.state = State.STOPPING
         self._do(self._retire(member.instance, haproxy))
 
     async def shutdown(self) -> None:
-        """Stop all instances; requests in flight are cut off after 10 s."""
+        """Stop all instances. Requests in flight are cut off after 10 s."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -144,7 +145,7 @@ class InstancePool:
     def _add(self, *, boost: bool) -> PooledInstance:
         self._started += 1
         template, name = self._template, self._key.name
-        # The bundled service listens on loopback only; any other must listen on 0.0.0.0, as on Cloud Run.
+        # Only the bundled service may listen on loopback alone; any other must listen on 0.0.0.0, as on Cloud Run.
         own = (("HOST", INSTANCE_ADDRESS),) if tuple(self._argv[:2]) == TARGET_SERVICE else ()
         given = (("K_SERVICE", name), ("K_REVISION", self._revision), ("K_CONFIGURATION", name))
         run = Run(

@@ -1,4 +1,4 @@
-"""End and remove what killed emulators have left behind."""
+"""End the processes of killed emulators, and remove their files and cgroups."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .folders import dead_folders, end_marked
 
 
 def sweep(cgroup_root: Path = CGROUP_ROOT) -> list[str]:
-    """Clean up after this user's dead emulators; return a sentence for each thing found.
+    """Clean up after this user's dead emulators, and return a sentence for each thing found.
 
-    Only what carries the random mark of such an emulator is touched (see `folders`).
+    Only things with the random mark of such an emulator are touched (see `folders`).
     """
     found = []
     for folder in dead_folders():

@@ -27,7 +27,7 @@ class LoadObserver:
         self._cpu, self._concurrency, self._panic = Window(WINDOW_S), Window(WINDOW_S), Window(PANIC_WINDOW_S)
 
     async def look(self, haproxy: HAProxy) -> None:
-        """Query only the pending requests, which is cheap."""
+        """Query only the number of pending requests, which is cheap."""
         self.pending = await haproxy.pending()
 
     async def sample(self, now_s: float, haproxy: HAProxy) -> None:
@@ -73,7 +73,7 @@ class LoadObserver:
             standby=len(pool.in_state(State.STANDBY)),
             pending=self.pending,
             in_flight=sum(instance.in_flight for instance in pool.in_state(State.SERVING)),
-            # A revision without traffic needs instances only for its last requests; the past minute does not count.
+            # A revision without traffic needs instances only for its last requests, so the past minute does not count.
             cpu_vcpu=self._cpu.average(now_s) if serving else None,
             concurrency=self._concurrency.average(now_s) if serving else 0.0,
             panic_concurrency=self._panic.average(now_s) if serving else 0.0,

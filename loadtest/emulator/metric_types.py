@@ -108,4 +108,4 @@ METRICS: tuple[Metric, ...] = (
         "Time in which instances would be billed: started or with a request, rounded up to 100 ms per instance.",
     ),
 )
-"""All metrics that the emulator records."""
+"""The metrics that the emulator records."""

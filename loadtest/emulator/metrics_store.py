@@ -1,4 +1,4 @@
-"""Record Cloud Run's metrics, with a bucket for each period, revision and set of labels."""
+"""Record Cloud Run's metrics in a bucket for each period, revision and set of labels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .metric_types import METRICS
 from .model import Distribution, Labels, Point, Sampling, Series, ServiceKey
 
 KEEP_PERIODS = 10_000
-"""Periods kept per revision: 7 days of minutes or 2.8 hours of seconds. Then the oldest are dropped."""
+"""Number of periods kept per revision: 7 days of minutes, or 2.8 hours of seconds. Older ones are dropped."""
 
 BILLED_SLOT_S = 0.1
 """Cloud Run bills in steps of 100 ms."""
 
-MS_BOUNDS = (0.0, *(1.15**i for i in range(97)))  # 1 ms … 11 min, each 15 % above the one before
+MS_BOUNDS = (0.0, *(1.15**i for i in range(97)))  # bounds from 1 ms to 11 min, each 15 % above the previous one
 RATIO_BOUNDS = tuple(i / 100 for i in range(201))
 COUNT_BOUNDS = (*(float(i) for i in range(20)), *(20 * 1.1**i for i in range(42)))
 
@@ -26,7 +26,7 @@ _GAUGES = {metric.type for metric in METRICS if metric.kind == "GAUGE"}
 
 
 class Spread:
-    """A distribution to which values are added."""
+    """A distribution that values can be added to."""
 
     __slots__ = ("bounds", "count", "counts", "squares", "total")
 
@@ -45,7 +45,7 @@ class Spread:
         self.squares += value * value
 
     def frozen(self) -> Distribution:
-        """Return the present distribution."""
+        """Return the current distribution."""
         mean = self.total / self.count if self.count else 0.0
         deviation = max(0.0, self.squares - self.count * mean * mean)
         return Distribution(self.count, mean, deviation, self.bounds, tuple(self.counts))
@@ -53,7 +53,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSample:
-    """A sample of a ready instance: its use of vCPU since the last sample and of its memory limit, as ratios."""
+    """A sample of a ready instance, as ratios: its use of vCPU since the last sample, and of its memory limit."""
 
     name: str
     in_flight: int
@@ -66,7 +66,7 @@ class _Period:
     numbers: dict[tuple[str, Labels], float] = field(default_factory=lambda: defaultdict(float))
     spreads: dict[tuple[str, Labels], Spread] = field(default_factory=dict)
     present: tuple[str, ...] | None = None  # at its last sample
-    most: dict[str, int] = field(default_factory=dict)  # requests at once, of each instance seen
+    most: dict[str, int] = field(default_factory=dict)  # concurrent requests of each observed instance
 
     def spread(self, metric: str, labels: Labels, bounds: tuple[float, ...], value: float) -> None:
         key = (metric, labels)
@@ -76,14 +76,17 @@ class _Period:
 
 
 class RevisionRecord:
-    """The recorded metrics of one revision. Times are Unix times; wall time only labels what another clock measured."""
+    """The recorded metrics of one revision.
+
+    Times are Unix times; they only label quantities that another clock measured.
+    """
 
     def __init__(self, period_s: float) -> None:
         self._period_s = period_s
         self._periods: dict[int, _Period] = {}
         self._order: deque[int] = deque()
-        self._billed: dict[str, int] = {}  # the last step billed, of each instance
-        self._busy_at_s: dict[str, float] = {}  # the last sample, if it had requests then
+        self._billed: dict[str, int] = {}  # the last billed step of each instance
+        self._busy_at_s: dict[str, float] = {}  # the last sample, if the instance had requests then
         self.requests = 0
         self.refused = 0
         self.by_code: dict[int, int] = defaultdict(int)
@@ -92,7 +95,7 @@ class RevisionRecord:
     def request(
         self, now_s: float, *, code: int, instance: str | None, pending_ms: float, total_ms: float, in_flight: int
     ) -> None:
-        """Record a request that has just ended. A request that reached no instance only counts as refused."""
+        """Record a request that has just ended. If it reached no instance, it counts only as refused."""
         self.last_request_s = now_s
         self.by_code[code] += 1
         if instance is None:
@@ -116,7 +119,7 @@ class RevisionRecord:
         self._bill(period, instance, now_s - startup_s, now_s)
 
     def sample(self, now_s: float, instances: Sequence[InstanceSample]) -> None:
-        """Record the ready instances; called about once a second."""
+        """Record the state of the ready instances. This is called about once a second."""
         period = self._at(now_s)
         period.present = tuple(instance.name for instance in instances)
         for instance in instances:
@@ -131,7 +134,7 @@ class RevisionRecord:
                 self._busy_at_s.pop(instance.name, None)
 
     def points(self, metric: str, *, start_s: float, end_s: float, seen_until_s: float) -> dict[Labels, list[Point]]:
-        """Return the points of a metric by labels, oldest first, for periods that had ended at `seen_until_s`."""
+        """Return the points of a metric by labels, oldest first, for the periods that had ended at `seen_until_s`."""
         found: dict[Labels, list[Point]] = defaultdict(list)
         for index in sorted(self._periods):
             begin_s, over_s = index * self._period_s, (index + 1) * self._period_s
@@ -154,8 +157,8 @@ class RevisionRecord:
     def _bill(self, period: _Period, instance: str, start_s: float, end_s: float) -> None:
         """Add the steps of 100 ms in which the instance worked and which are not billed yet.
 
-        Intervals come in the order of their ends, so what is billed ends at the last one. A long request is billed
-        by the samples while it runs: at two samples in a row with requests, all between them counts.
+        Intervals come in the order of their ends, so the billed time always ends with the last interval. A long request
+        is billed while it runs: if two consecutive samples show requests, all the time between them is billed.
         """
         first, last = math.floor(start_s / BILLED_SLOT_S), math.floor(end_s / BILLED_SLOT_S)
         first = max(first, self._billed.get(instance, -1) + 1)
@@ -194,7 +197,7 @@ class Recorder:
         self._records: dict[tuple[ServiceKey, str], RevisionRecord] = {}
 
     def of(self, service: ServiceKey, revision: str) -> RevisionRecord:
-        """Return the record of a revision, created at the first call."""
+        """Return the record of a revision; the first call creates it."""
         return self._records.setdefault((service, revision), RevisionRecord(self.sampling.period_s))
 
     def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:

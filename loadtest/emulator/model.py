@@ -1,14 +1,14 @@
 """Define the emulator's interfaces for deploying services and for reading the recorded metrics.
 
-There are two interfaces, both for the emulator's event loop only (no call blocks, none is thread-safe):
+There are two interfaces. Call both only on the emulator's event loop: no call blocks, and none is thread-safe.
 
     Control   create, update and delete services; return their status       implemented by control.py
     Readings  the points of a metric in an interval                       implemented by metrics_store.py
 
-`Emulator` is both. `tests/emulator/fake.py` is a fake of them, for tests of the code that uses them.
+`Emulator` combines both. `tests/emulator/fake.py` is a fake of them, for tests of the code that uses them.
 
-A change of a service returns at once with the service in phase DEPLOYING; `settled` waits until it is READY or
-FAILED. This fits Google's long-running operations.
+Changing a service returns at once, with the service in phase DEPLOYING; `settled` waits until it is READY or FAILED.
+This matches Google's long-running operations.
 
 api_listener.py opens the one local port, detects HTTP/2 (gRPC) or HTTP/1 by the first bytes, checks access
 (`core.access`), and mounts
@@ -29,19 +29,19 @@ from ..core import cloud_run
 from ..core.errors import EmulatorError, UsageError
 
 Labels = tuple[tuple[str, str], ...]
-"""Label names with their values, sorted by name: hashable, unlike a dict."""
+"""Label names with their values, sorted by name; hashable, unlike a dict."""
 
 
 class ServiceExistsError(EmulatorError):
-    """A service of that name exists already."""
+    """A service with this name exists already."""
 
 
 class ServiceNotFoundError(EmulatorError):
-    """No service of that name."""
+    """There is no service with this name."""
 
 
 class TemplateError(EmulatorError, UsageError):
-    """The template is invalid; the service is unchanged."""
+    """The template is invalid, and the service is unchanged."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,7 +55,9 @@ class ServiceKey:
 
 @dataclass(frozen=True, slots=True)
 class StartupProbe:
-    """The startup probe: when an instance counts as started. The default is Cloud Run's: TCP, for at most 240 s.
+    """The startup probe, which decides when an instance counts as started.
+
+    The default is Cloud Run's: TCP, for at most 240 s.
 
     Attributes:
         kind: `tcp` (the port accepts) or `http` (GET `path` answers 200…399).
@@ -79,21 +81,22 @@ class RevisionTemplate:
     """The command and the limits of a revision, with Cloud Run's names.
 
     Attributes:
-        command: argv of the process; empty for the bundled service. Run in the emulator's directory.
+        command: argv of the process, which runs in the emulator's directory; empty for the bundled service.
         args: appended to `command` (or to the default command).
-        env: variables in addition to those that a program needs to run (`process_supervisor`). The emulator always sets
-            PORT, K_SERVICE, K_REVISION and K_CONFIGURATION itself.
-        port: the container port as declared; only reported. Each instance gets a free port of this machine in $PORT.
-        image: as declared; only reported. The emulator runs `command`, never an image.
-        cpu: vCPU per instance. None: chosen at the deploy, so that an instance serves about 30 requests/s at the 60 %
-            target (RevisionStatus.cpu has the result).
+        env: variables that are added to those that a program needs to run (`process_supervisor`). The emulator always
+            sets PORT, K_SERVICE, K_REVISION and K_CONFIGURATION itself.
+        port: the declared container port, which is only reported. Each instance gets a free port of this machine in
+            $PORT.
+        image: the declared image, which is only reported. The emulator runs `command`, never an image.
+        cpu: vCPU per instance. If it is None, the deploy chooses a value with which an instance serves about 30
+        requests/s at the 60 % target (RevisionStatus.cpu has the result).
         memory_bytes: memory per instance.
         concurrency: the most requests that an instance receives at the same time.
         timeout_s: time after which a request is answered with 504.
         revision_name: full name of the new revision; None for `SERVICE-00001-abc` and so on.
         cpu_target_ratio, concurrency_target_ratio: the autoscaler's targets for the use of vCPU and of concurrency;
-            None for its own (Cloud Run: 0.60).
-        kept: fields that the emulator only stores and returns, as names and JSON (`google_api.fields`).
+        None for the autoscaler's default (Cloud Run: 0.60).
+        kept: the fields that the emulator only stores and returns, as names and JSON (`google_api.fields`).
     """
 
     command: tuple[str, ...] = ()
@@ -126,7 +129,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RevisionStatus:
-    """The present status of one revision.
+    """The current status of one revision.
 
     Attributes:
         created_s: Unix time.
@@ -135,7 +138,7 @@ class RevisionStatus:
         startup_s: how long its first instance took until the probe passed; None until measured.
         pending_limit_s: how long a request waits for an instance before it gets 429; None until known.
         serving: whether it gets the service's traffic.
-        active, idle, starting: present number of instances by state.
+        active, idle, starting: current number of instances by state.
     """
 
     name: str
@@ -154,7 +157,7 @@ class RevisionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """The present status of one service.
+    """The current status of one service.
 
     Attributes:
         uid: unique id of this creation of the service.
@@ -164,7 +167,7 @@ class ServiceStatus:
         created_s, updated_s: Unix time.
         template: the template of the newest generation.
         traffic: the revision that gets all traffic; None for the latest ready one.
-        revisions: its revisions, oldest first; they are deleted with the service only.
+        revisions: its revisions, oldest first; they are deleted only with the service.
         phase: the phase of the newest generation. A service whose update FAILED keeps serving the previous revision.
         message: why it failed; "" otherwise.
         kept: as in RevisionTemplate, for the service itself.
@@ -190,7 +193,7 @@ class ServiceStatus:
 
 
 class Control(Protocol):
-    """Manages the services of a local Cloud Run."""
+    """Manage the services of a local Cloud Run."""
 
     def create_service(
         self,
@@ -216,8 +219,8 @@ class Control(Protocol):
 
         Raises:
             ServiceExistsError: a service with that key exists.
-            TemplateError: the template cannot work on any machine; the text names the field and the value and says what
-                to do.
+            TemplateError: the template cannot work on any machine; the message names the field and the value and says
+            what to do.
             EmulatorError: the port is taken.
         """
         ...
@@ -234,11 +237,12 @@ class Control(Protocol):
     ) -> ServiceStatus:
         """Start to replace the service's template, and return the service.
 
-        A template equal to the present one makes no new revision. None for labels, annotations and kept keeps them.
+        A template equal to the current one makes no new revision. If labels, annotations or kept is None, it stays as
+        it is.
 
         Raises:
-            ServiceNotFoundError: there is none.
-            TemplateError: as in `create_service`; also a `traffic` that names no revision of this service.
+            ServiceNotFoundError: there is no such service.
+            TemplateError: as in `create_service`; also if `traffic` names no revision of this service.
         """
         ...
 
@@ -246,7 +250,7 @@ class Control(Protocol):
         """Start to stop the service, and return it in phase DELETING. Its name is free once `deleted` returns.
 
         Raises:
-            ServiceNotFoundError: there is none.
+            ServiceNotFoundError: there is no such service.
         """
         ...
 
@@ -254,19 +258,19 @@ class Control(Protocol):
         """Wait until `generation` is READY or FAILED (or a newer one has replaced it), and return the service.
 
         Raises:
-            ServiceNotFoundError: there is none, or it was deleted meanwhile.
+            ServiceNotFoundError: there is no such service, or it was deleted meanwhile.
         """
         ...
 
     async def deleted(self, key: ServiceKey) -> None:
-        """Wait until the service is removed completely; return at once if there is no such service."""
+        """Wait until the service is removed completely. Return at once if there is no such service."""
         ...
 
     def service(self, key: ServiceKey) -> ServiceStatus:
-        """Return the present service.
+        """Return the current service.
 
         Raises:
-            ServiceNotFoundError: there is none.
+            ServiceNotFoundError: there is no such service.
         """
         ...
 
@@ -281,7 +285,7 @@ class Distribution:
 
     Attributes:
         bounds: ascending; bucket i holds values in [bounds[i-1], bounds[i]).
-        counts: one more than bounds.
+        counts: one count per bucket, so one more than bounds.
     """
 
     count: int
@@ -293,7 +297,10 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One sample. A GAUGE has `start_s == end_s`, a DELTA covers `[start_s, end_s)`; Unix times, whole periods."""
+    """One sample. A GAUGE has `start_s == end_s`, and a DELTA covers `[start_s, end_s)`.
+
+    Times are Unix times in whole periods.
+    """
 
     start_s: float
     end_s: float
@@ -332,7 +339,7 @@ class Readings(Protocol):
         ...
 
     def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:
-        """Return every series of a metric type with its points whose end is in `(start_s, end_s]`.
+        """Return every series of a metric type, with the points whose end is in `(start_s, end_s]`.
 
         Args:
             metric: a type of `metric_types.METRICS`; any other has no series.
@@ -343,7 +350,7 @@ class Readings(Protocol):
 
 
 class Emulator(Control, Readings, Protocol):
-    """A local Cloud Run: manages services and returns recorded metrics."""
+    """A local Cloud Run, which manages services and returns recorded metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +363,9 @@ class EmulatorOptions:
         api_port: the local port of Google's APIs and of the state; 0 takes a free one.
         command: the command of templates without one; empty for the bundled service.
         allow_any_command: whether deploys may run commands other than `command`.
-        first_requests: a command that sends a scenario's first requests to the base URL that it is given as its last
-            argument, and talks as `sizing.py` says; empty: an instance's CPU is chosen by the service's own example.
+        first_requests: a command that sends a scenario's first requests to the base URL in its last argument, with the
+            protocol described in `sizing.py`. If it is empty, an instance's CPU is chosen from the service's own
+            example.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"

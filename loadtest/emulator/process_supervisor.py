@@ -1,4 +1,4 @@
-"""Start processes that end when the emulator ends, however it ends."""
+"""Start processes that end when the emulator ends for any reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO
 
 from .folders import MARK_VARIABLE, end_marked
 
-_PR_SET_PDEATHSIG = 1  # prctl.h
+_PR_SET_PDEATHSIG = 1  # from prctl.h
 
 PASSED_VARIABLES = frozenset(
     {
@@ -23,8 +23,10 @@ PASSED_VARIABLES = frozenset(
         *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "NODE_PATH", "JAVA_HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     }
 )
-"""The variables of the shell's environment that a process gets, with LC_*: those needed to find and run a program. A
-container on Cloud Run does not see the deployer's environment, so a service that depends on it must fail here too."""
+"""The variables of the shell's environment that a process gets, besides LC_*. They are those needed to find and run a
+program. A container on Cloud Run does not see the deployer's environment, so a service that depends on it must fail
+here too.
+"""
 
 
 def base_environment() -> dict[str, str]:
@@ -35,9 +37,9 @@ def base_environment() -> dict[str, str]:
 class ProcessSupervisor:
     """The processes of one emulator.
 
-    A child dies with the emulator's main thread (Linux: PR_SET_PDEATHSIG) and is in a session of its own, so that
-    Ctrl-C reaches the emulator alone. It carries the emulator's mark in its environment and hands it to its own
-    children: what a killed emulator left behind is found by it (`leftovers.sweep`).
+    A child ends with the emulator's main thread (Linux: PR_SET_PDEATHSIG). It has its own session, so that Ctrl-C
+    reaches only the emulator. It has the emulator's mark in its environment and passes it on to its own children.
+    `leftovers.sweep` finds the processes of a killed emulator by this mark.
     """
 
     def __init__(self, mark: str) -> None:
@@ -54,7 +56,7 @@ class ProcessSupervisor:
         pass_fds: Sequence[int] = (),
         cgroup_files: Sequence[Path] = (),
     ) -> Process:
-        """Start `argv`, inside the cgroups whose `cgroup.procs` are given; `env` is added to `base_environment`.
+        """Start `argv` inside the cgroups whose `cgroup.procs` are given. `env` is added to `base_environment`.
 
         Raises:
             OSError: the program does not exist or cannot be run.
@@ -63,12 +65,12 @@ class ProcessSupervisor:
         parent = os.getpid()
         libc = self._libc
 
-        def in_the_child() -> None:  # between fork and exec: nothing but system calls
+        def in_the_child() -> None:  # between fork and exec, only system calls are allowed
             for fd in joins:
                 os.write(fd, b"0")
             if libc is not None:
                 libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != parent:  # it ended before the line above
+                if os.getppid() != parent:  # the process ended before the line above
                     os._exit(1)
 
         try:
@@ -89,7 +91,7 @@ class ProcessSupervisor:
                 os.close(fd)
 
     async def wait(self, process: Process) -> int:
-        """Wait until it has ended, end its whole session, and return its exit code."""
+        """Wait until the process has ended, end its whole session, and return its exit code."""
         code = await process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,9 +1,9 @@
-"""Keep one server of a HAProxy backend usable but full, so that requests queue while there is no instance.
+"""Keep one server of a HAProxy backend usable but full, so that requests queue while no instance exists.
 
 Without a usable server HAProxy answers 503 at once. The queue holder is one endless request that occupies the only
-place of an additional server, `hold`. Any other request that reaches it (before the place is occupied, or while it is
-occupied again) is answered 425, and HAProxy retries it on another server. The client does not see the 425 as long as an
-instance is up or the place is occupied within three tries.
+place of an additional server, `hold`. Any other request that reaches `hold` while the place is free gets 425, and
+HAProxy retries it on another server. The client does not see the 425 as long as an instance is up or the place is
+occupied within three tries.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 HOLD_PATH = "/.emulator-hold"
 TOO_EARLY = 425
-_STRAY_S = 0.05  # three tries of another request then take 150 ms; the place is filled again after about 5 ms
+_STRAY_S = 0.05  # three tries of another request then take 150 ms, and the place is occupied again after about 5 ms
 
 
 class QueueHolder:
-    """The `hold` server, and the client that keeps it full; both on unix sockets in `directory`."""
+    """The `hold` server, and the client that keeps it full. Both use unix sockets in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -33,12 +33,12 @@ class QueueHolder:
         self._server = await asyncio.start_unix_server(self._hold, str(self._directory / "hold.sock"))
 
     async def fill(self) -> None:
-        """Keep the place occupied; return when it is occupied for the first time. HAProxy must run."""
+        """Keep the place occupied. Return when it is occupied for the first time. HAProxy must run."""
         self._keeper = asyncio.create_task(self._keep())
         await self._filled.wait()
 
     async def shutdown(self) -> None:
-        """Close both."""
+        """Close the server and its client."""
         if self._keeper is not None:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -52,7 +52,7 @@ class QueueHolder:
                 reader, writer = await asyncio.open_unix_connection(str(self._directory / "holder.sock"))
                 try:
                     writer.write(f"GET {HOLD_PATH} HTTP/1.1\r\nHost: holder\r\n\r\n".encode())
-                    await reader.read(1)  # an answer or the end of the connection: the place is free
+                    await reader.read(1)  # an answer or the end of the connection means that the place is free
                 finally:
                     writer.close()
             await asyncio.sleep(0.01)

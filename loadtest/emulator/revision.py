@@ -43,7 +43,7 @@ class Revision:
         self.key, self.name, self.template, self.record = key, name, template, record
         self.phase, self.message = Phase.DEPLOYING, ""
         self.created_s = time.time()
-        self.size: Size | None = None  # None: its CPU was given
+        self.size: Size | None = None  # None if its CPU was given
         self.startup_s: float | None = None
         self.pending_limit_s: float | None = None
         self.decision = Decision(0, "none", "no decision yet")
@@ -98,7 +98,7 @@ class Revision:
         self._resources.log_event(f"{self.name}: ready, its first instance took {self.startup_s:.1f} s to start")
 
     async def stop_first(self) -> None:
-        """Go back to zero after `deploy`."""
+        """Scale back to zero after `deploy`."""
         first, self._first = self._first, None
         if first is not None:
             await self._pool.discard(first, grace_s=10.0)
@@ -116,14 +116,14 @@ class Revision:
         self.serving = True
 
     async def leave_traffic(self) -> None:
-        """Accept no new requests, and complete the present ones."""
+        """Accept no new requests, and complete the current ones."""
         self.serving = False
         if self._data_plane is not None and self._data_plane.alive:
             await self._data_plane.haproxy.leave()
         self._pool.changed.set()
 
     async def shutdown(self) -> None:
-        """Stop everything; requests in flight are cut off after 10 s."""
+        """Stop everything. Requests in flight are cut off after 10 s."""
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])
@@ -131,7 +131,7 @@ class Revision:
         await self._close()
 
     def status(self) -> RevisionStatus:
-        """Return the present status."""
+        """Return the current status."""
         ready = [instance.in_flight for instance in self._pool.in_state(State.SERVING, State.STANDBY)]
         return RevisionStatus(
             name=self.name,
@@ -149,7 +149,7 @@ class Revision:
         )
 
     def instances(self) -> list[tuple[Instance, int, float | None]]:
-        """Return each instance with its requests in flight and its CPU ratio, as last sampled."""
+        """Return each instance with its requests in flight and its CPU ratio at the last sample."""
         return [(instance.instance, instance.in_flight, instance.cpu_ratio) for instance in self._pool.members.values()]
 
     async def dropped_log_lines(self) -> int:
@@ -177,7 +177,7 @@ class Revision:
                 self._decide(now_s)
                 await self._scaler.apply(now_s, self.decision.desired, haproxy, serving=self.serving)
                 decide_s = now_s + DECIDE_EVERY_S
-            with contextlib.suppress(TimeoutError):  # not wait_for: before 3.12 it can swallow a cancellation
+            with contextlib.suppress(TimeoutError):  # wait_for can swallow a cancellation before 3.12
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._pool.changed.wait()
         await self._close()

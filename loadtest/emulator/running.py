@@ -26,14 +26,15 @@ class Running:
 async def running_emulator(
     emulator: LocalCloudRun, key: ServiceKey, template: RevisionTemplate, *, front_port: int
 ) -> AsyncIterator[Running]:
-    """Run an emulator with one READY service while the block lasts; then stop everything.
+    """Run an emulator with one READY service while the block lasts, then stop everything.
 
-    Everything is stopped, also if it is cancelled while it starts.
+    This also happens if the start is cancelled.
 
     Raises:
-        EmulatorError: it cannot start, or the service's deployment failed; nothing is left.
+        EmulatorError: it cannot start, or the service's deployment failed. Nothing keeps running.
     """
-    # Otherwise gRPC warns at every fork; our child processes execute another program at once and need no fork handlers.
+    # Otherwise gRPC warns at every fork. Our child processes execute another program at once, so they need no fork
+    # handlers.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from .api_listener import ApiListener
 

@@ -1,4 +1,4 @@
-"""Bring the number of instances of one revision to the desired one."""
+"""Bring the number of instances of one revision to the desired number."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .instance_pool import InstancePool
 
 
 class Scaler:
-    """Starts and stops instances, and moves them between serving and standby.
+    """Start and stop instances, and move them between serving and standby.
 
     Args:
         pool: the instances.
         min_instances: instances kept while the revision gets the traffic.
         idle_s: how long an idle instance is kept.
-        leaving_idle_s: the same for a revision without traffic.
+        leaving_idle_s: the same time for a revision without traffic.
     """
 
     def __init__(self, pool: InstancePool, *, min_instances: int, idle_s: float, leaving_idle_s: float) -> None:
@@ -27,9 +27,9 @@ class Scaler:
     async def apply(self, now_s: float, desired: int, haproxy: HAProxy, *, serving: bool) -> None:
         """Apply a decision.
 
-        An instance goes to standby only after a minute (or the idle time, if that is shorter) in which fewer instances
-        were desired. The last warm instance keeps serving as long as it lives, so that a request after a pause does not
-        wait for the next decision.
+        An instance goes to standby only after fewer instances were desired for a minute (or for the idle time, if that
+        is shorter). The last warm instance serves as long as it exists, so that a request after a pause does not wait
+        for the next decision.
         """
         in_rotation, standby = self._pool.in_state(State.SERVING), self._pool.in_state(State.STANDBY)
         peak = self._peak.add(now_s, desired) if serving else desired

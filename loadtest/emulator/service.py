@@ -18,7 +18,7 @@ from .model import Labels, Phase, RevisionTemplate, ServiceKey, ServiceNotFoundE
 from .revision import Revision
 
 BACKLOG = 4096
-_LETTERS = "bcdfghjklmnpqrstvwxz"  # without vowels, random letters form no words
+_LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels, so that random letters form no words
 
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -27,10 +27,10 @@ REVISION_NAME_LENGTH = 63
 
 
 def check_key(key: ServiceKey) -> None:
-    """Reject invalid names of services, projects and locations: they become names of folders and cgroups.
+    """Reject invalid names of services, projects and locations, because folders and cgroups are named after them.
 
     Raises:
-        TemplateError: the text names the value and says what is valid.
+        TemplateError: the message names the value and says what is valid.
     """
     if not cloud_run.is_service_name(key.name):
         raise TemplateError(
@@ -45,7 +45,7 @@ def check_revision_name(name: str, service: str) -> None:
     """Reject an invalid name of a revision of this service.
 
     Raises:
-        TemplateError: the text names the value and says what is valid.
+        TemplateError: the message names the value and says what is valid.
     """
     if not (_NAME.fullmatch(name) and name.startswith(f"{service}-") and len(name) <= REVISION_NAME_LENGTH):
         raise TemplateError(
@@ -57,7 +57,7 @@ def check_template(template: RevisionTemplate) -> None:
     """Reject a template that cannot work on any machine.
 
     Raises:
-        TemplateError: names the field, the value and the way out.
+        TemplateError: the message names the field and the value and says what to do.
     """
     most = cloud_run.MOST_MAX_INSTANCES
     rules = (
@@ -128,7 +128,7 @@ class Service:
         """Start to apply `template` and `traffic`.
 
         Raises:
-            TemplateError: it is invalid; nothing has changed.
+            TemplateError: one of them is invalid; nothing has changed.
         """
         check_template(template)
         if template.revision_name is not None:
@@ -148,10 +148,10 @@ class Service:
         self._do(self._bring(revision, self.generation, traffic))
 
     async def settled(self, generation: int) -> ServiceStatus:
-        """Wait until `generation` or a newer one is READY or FAILED; return the status.
+        """Wait until `generation` or a newer one is READY or FAILED, and return the status.
 
         Raises:
-            ServiceNotFoundError: it was deleted meanwhile.
+            ServiceNotFoundError: the service was deleted meanwhile.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self.observed_generation >= generation or self.phase is Phase.DELETING)
@@ -175,7 +175,7 @@ class Service:
         self._socket.close()
 
     def status(self) -> ServiceStatus:
-        """Return the present status."""
+        """Return the current status."""
         return ServiceStatus(
             key=self.key,
             uid=self.uid,
@@ -197,7 +197,7 @@ class Service:
         )
 
     async def _bring(self, revision: Revision, generation: int, traffic: str | None) -> None:
-        """Deploy a revision and move the traffic to it, one generation after the other."""
+        """Deploy a revision and move the traffic to it. Generations are deployed one after the other."""
         async with self._in_turn:
             message = ""
             try:
@@ -220,7 +220,7 @@ class Service:
             self._resources.log_event(f"{self.key.name}: {message}")
 
     async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
-        """Let the revision that `traffic` names (None: the newest) accept requests, then take the previous one out.
+        """Let the revision that `traffic` names (None: the newest) accept requests, then withdraw the previous one.
 
         A service that had no traffic yet starts at zero instances unless it has a minimum: the instance of the
         deployment check is stopped. (Cloud Run keeps it for a while; here every run starts in the same state.)
@@ -264,7 +264,7 @@ class Service:
 
 
 def _bound(port: int) -> socket.socket:
-    """Return a socket bound to 127.0.0.1:`port`, not listening yet: a service that is not ready refuses."""
+    """Return a socket bound to 127.0.0.1:`port` that does not listen yet, so that it refuses connections until then."""
     found = socket.socket()
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,4 +1,4 @@
-"""Choose the vCPU of an instance from the CPU time of one request, so that a laptop scales like the cloud."""
+"""Choose the vCPU of an instance from the CPU time of one request, so that the service scales here as in the cloud."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .model import RevisionTemplate
 
 REQUESTS_PER_S = 30.0
 _WARM, _MEASURED = 40, 200
-_EVERY_S = 0.01  # requests are paced, because a process that sleeps between them uses more CPU for each
+_EVERY_S = 0.01  # requests are spaced out, because a process that sleeps between them uses more CPU for each
 _ANSWER_S = 30.0
 _WARM_LINE = b"warm\n"
-_SCENARIO_S = 60.0  # to load a scenario and to send its first requests twice
+_SCENARIO_S = 60.0  # time to load a scenario and to send its first requests twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Size:
     """The chosen vCPU.
 
     Attributes:
-        why: the measurement behind it, and why Cloud Run would not take it where it would not, as a sentence.
+        why: a sentence with the measurement, and with the reason if Cloud Run would not accept this vCPU.
         cost_s: CPU time of one request.
-        per_user_s: requests a second that one user of the scenario sends; None where that is not known.
+        per_user_s: requests per second that one user of the scenario sends; None if it is not known.
     """
 
     cpu: float
@@ -52,7 +52,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What was measured: CPU time of one request, of which requests, and what the scenario tells of its rate."""
+    """The measured CPU time of one request, the requests it was measured on, and the scenario's rate per user."""
 
     cost_s: float
     count: int
@@ -67,10 +67,10 @@ async def choose_cpu(
 
     The requests are the scenario's own first ones, sent by the command `first_requests`. Without a command, or if it
     sends nothing, they are the POST example of the service's OpenAPI page with the shortest path, or else `GET /`. Each
-    has a new connection, as the emulator's data plane makes them. The instance must have no CPU limit meanwhile.
+    request uses a new connection, as in the emulator's data plane. The instance must have no CPU limit meanwhile.
 
     Raises:
-        EmulatorError: the requests are not answered with success.
+        EmulatorError: the requests do not succeed.
     """
     cost = await _cost_of_scenario(port, cpu_used_s, first_requests) if first_requests else None
     cost = cost or await _cost_of_example(port, cpu_used_s)
@@ -86,14 +86,14 @@ async def choose_cpu(
 
 
 async def _cost_of_scenario(port: int, cpu_used_s: Callable[[], float], command: Sequence[str]) -> _Cost | None:
-    """Return the cost of a scenario's first requests; None where it sends none."""
+    """Return the cost of a scenario's first requests; None if it sends none."""
     process = await asyncio.create_subprocess_exec(
         *command,
         f"http://{INSTANCE_ADDRESS}:{port}",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # whatever a scenario starts ends with it
+        start_new_session=True,  # so that everything a scenario starts ends with it
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -125,7 +125,7 @@ async def _cost_of_scenario(port: int, cpu_used_s: Callable[[], float], command:
 
 
 async def _cost_of_example(port: int, cpu_used_s: Callable[[], float]) -> _Cost:
-    """Return the cost of the service's own example."""
+    """Return the cost of the service's own example request."""
     sample = await find_sample(port)
     for _ in range(_WARM):
         await _send(port, sample)
@@ -154,9 +154,9 @@ async def find_sample(port: int) -> Sample:
 
 
 def sample_of(openapi: Mapping[str, Any]) -> Sample | None:
-    """Return the POST with a JSON example and the shortest path in an OpenAPI document; None when there is none.
+    """Return the POST with a JSON example and the shortest path in an OpenAPI document; None if there is none.
 
-    The shortest path is chosen, because a longer one below it (`/predict/batch`) is a special case.
+    The shortest path is chosen, because a longer one below it (`/predict/batch`) is usually a special case.
     """
     schemas = openapi.get("components", {}).get("schemas", {})
     for path, operations in sorted(openapi.get("paths", {}).items(), key=lambda item: len(item[0])):

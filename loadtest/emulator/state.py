@@ -14,7 +14,7 @@ EVENTS_SHOWN = 100
 
 
 async def state_of(emulator: LocalCloudRun) -> dict[str, Any]:
-    """Return the state; docs/emulator.md lists its keys. None: not known."""
+    """Return the state; docs/emulator.md lists its keys. None means not known."""
     options = emulator.options
     return {
         "emulator": {

@@ -1,4 +1,4 @@
-"""Run the users of a scenario one by one in this process, before its load: without a master, a recorder or waits."""
+"""Run the users of a scenario one by one in this process before the load, without a master, a recorder or waits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .describe import load
 
 
 def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
-    """Return the environment of a scenario that is ready to spawn users, its `test_start` listeners called.
+    """Return the environment of a scenario that is ready to spawn users. Its `test_start` listeners have been called.
 
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
-        host: the target's base URL; None leaves every user class the one it names.
+        host: the target's base URL. With None every user class keeps its own.
 
     Raises:
-        RefusedError: it cannot be run with these options.
+        RefusedError: the scenario cannot be run with these options.
     """
     from ..recorder.tokens import authorize
 
@@ -27,7 +27,7 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
     environment.host = host
     environment.stop_timeout = 5
     for user_class in environment.user_classes if host else ():
-        user_class.host = host  # as Locust's runner does when it starts
+        user_class.host = host  # Locust's runner does the same when it starts
     runner = environment.create_local_runner()
     environment.events.init.fire(environment=environment, runner=runner, web_ui=None)
     authorize(environment)
@@ -38,7 +38,7 @@ def prepare(path: Path, request: dict[str, Any], *, host: str | None) -> Any:
 def run_one(
     environment: Any, user_class: Any, *, wait: Callable[[], float], enough: Callable[[], bool], most_s: float
 ) -> None:
-    """Let one user of a class send its requests until there are enough of them; `wait` is called between its tasks."""
+    """Let one user of a class send its requests until there are enough. `wait` is called between its tasks."""
     import gevent
     from locust.runners import STATE_RUNNING
 

@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's requests before the load, in a process of its own."""
+"""Take the answers to a scenario's requests before the load, in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..users.answers import Reference
 from .scenario import LAUNCH, Request
 
 TIMEOUT_S = 120.0
-"""Longest total time: loading the scenario, sending each request alone, sending it again."""
+"""Longest total time for loading the scenario, sending each request alone, and sending it again."""
 
 LAST_LINES = 6
 
@@ -35,10 +35,10 @@ def take_reference(
     seed: int,
     environment: Mapping[str, str],
 ) -> Reference:
-    """Write the reference answers to `out` for the master, and return them; the arguments are those of `learn.learn`.
+    """Write the reference answers to `out` for the master, and return them. The arguments are those of `learn.learn`.
 
     Raises:
-        FleetError: no answer can be compared; the text says why, and what to do.
+        FleetError: no answer can be compared; the message says why, and what to do.
     """
     asked = {
         "request": request.model_dump(),

@@ -1,4 +1,4 @@
-"""Describe locustfiles as JSON; runs as a process of its own, since importing Locust patches the process."""
+"""Describe locustfiles as JSON. This runs in a separate process, because importing Locust patches the process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAME = "loadtest"
 
 
 class RefusedError(Exception):
-    """Raised with a sentence about a locustfile that can be imported but not run with these options."""
+    """A locustfile can be imported, but cannot be run with these options. The message is a sentence."""
 
 
 class Tags:
-    """The tags of tasks to run, and of tasks to leave out."""
+    """The tags of tasks to run, and the tags of tasks to leave out."""
 
     def __init__(self, included: list[str], excluded: list[str]) -> None:
         self.included, self.excluded = included, excluded
@@ -32,7 +32,7 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A locustfile as it will be run: Locust's environment, user classes, shapes and settings."""
+    """A locustfile ready to run: Locust's environment, user classes, shapes and settings."""
 
     environment: Any
     chosen: dict[str, Any]
@@ -44,15 +44,15 @@ class Loaded:
 
 
 def load(path: Path, request: dict[str, Any]) -> Loaded:
-    """Import a locustfile and choose the classes, shape and tasks that the options ask for.
+    """Import a locustfile, and choose the classes, shape and tasks according to the options.
 
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
 
     Raises:
-        RefusedError: it cannot be run with these options.
-        Exception: whatever the locustfile raises when it is imported.
+        RefusedError: the locustfile cannot be run with these options.
+        Exception: any error that the locustfile raises when it is imported.
     """
     import locust
     from locust.env import Environment
@@ -74,7 +74,7 @@ def load(path: Path, request: dict[str, Any]) -> Loaded:
             user_classes=list(chosen.values()),
             events=locust.events,
             parsed_options=options,
-            available_user_classes=classes,  # type: ignore[arg-type]  # Locust itself gives it classes
+            available_user_classes=classes,  # type: ignore[arg-type] # Locust itself passes classes here
             available_user_tasks=tasks,
         )
         for config in options.config_users or ():
@@ -94,7 +94,7 @@ def load(path: Path, request: dict[str, Any]) -> Loaded:
 
 
 def describe(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of `loadtest.fleet.scenario.Scenario`; arguments and errors are those of `load`."""
+    """Return the fields of `loadtest.fleet.scenario.Scenario`. Arguments and errors are those of `load`."""
     loaded = load(path, request)
     users, settings = loaded.environment.user_classes, loaded.settings
     shape = _shape(loaded.shapes, request["shape"], path)
@@ -144,7 +144,7 @@ def _shape(shapes: dict[str, Any], name: str | None, path: Path) -> Any:
 
 
 def _plan(users: list[Any], shape: Any, request: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides the number of users: the points of the plan, and the settings that override it."""
+    """Return what determines the number of users: the points of the plan, and the settings that override it."""
     from ..users.open_loop import OpenLoopUser
     from ..users.shapes import SHAPELESS, PlannedShape
 
@@ -176,9 +176,9 @@ def speaks_http(user: Any) -> bool:
 
 
 def _require_tasks(users: list[Any], environment: Any, tags: Tags, path: Path) -> None:
-    """Refuse tags that leave no task, and name the existing tags.
+    """Refuse tags that select no task, and name the existing tags.
 
-    A class without tasks is not reported: it may override `run`, or add tasks later.
+    A class without tasks is not reported, because it may override `run` or add tasks later.
     """
     with_tasks = [user for user in users if user.tasks]
     there = sorted({tag for user in with_tasks for task in user.tasks for tag in _tags_of(task)})
@@ -214,7 +214,7 @@ def _check_answers(user: Any, path: Path) -> bool:
 def _arguments(loaded: Loaded, own: list[str]) -> list[str]:
     """Return the arguments for Locust's processes.
 
-    User classes come first, because another argument may take any number of values.
+    User classes come first, because other arguments may take any number of values.
     """
     tags, settings = loaded.tags, loaded.settings.values
     arguments = [] if len(loaded.chosen) == len(loaded.classes) else list(loaded.chosen)
@@ -227,7 +227,7 @@ def _arguments(loaded: Loaded, own: list[str]) -> list[str]:
 
 
 def answer_for(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of `describe`, or {"error": why there is none}."""
+    """Return the result of `describe`, or {"error": the reason why there is none}."""
     try:
         return describe(path, request)
     except RefusedError as error:

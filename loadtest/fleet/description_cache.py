@@ -1,4 +1,4 @@
-"""Cache the descriptions of bundled scenarios, because making them means importing Locust, which is slow."""
+"""Cache the descriptions of bundled scenarios, because making them requires importing Locust, which is slow."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from typing import Any
 
 HOUSE = Path(__file__).parents[2]
 SOURCES = ("loadtest", "scenarios", "target_service")
-"""The packages that a bundled scenario imports from."""
+"""The packages from which a bundled scenario may import."""
 
 CONFIGURATION = ("~/.locust.conf", "locust.conf", "pyproject.toml")
-"""The files that Locust reads by itself, relative ones from the working directory."""
+"""The files that Locust reads by itself. Relative paths start at the working directory."""
 
 KEPT = 64
-"""The cache keeps this many files, the newest ones."""
+"""Number of files in the cache; the newest ones are kept."""
 
 
 def folder() -> Path:
-    """Return the cache's folder, which may not exist: `$XDG_CACHE_HOME/lt` or `~/.cache/lt`."""
+    """Return the cache's folder, `$XDG_CACHE_HOME/lt` or `~/.cache/lt`. It may not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lt"
 
 
 def key_of(path: Path, request: dict[str, Any]) -> str | None:
     """Return the cache key of a description, or None if it is not cached.
 
-    Only bundled scenarios are cached, because it is known what they import. The name is a digest of everything that a
-    description follows from: the size and time of each source file (as for Python's own `.pyc` files), Locust and
+    Only bundled scenarios are cached, because their imports are known. The key is a digest of everything that
+    determines a description: the size and time of each source file (as for Python's own `.pyc` files), Locust and
     Python, and the configuration that Locust reads.
 
     Args:
         path: the path of the locustfile.
-        request: the fields of `loadtest.fleet.scenario.Request`, as JSON takes them.
+        request: the fields of `loadtest.fleet.scenario.Request`, as JSON values.
     """
     if path.parent != HOUSE / "scenarios" or request.get("arguments"):
-        return None  # `--config FILE` may be among the arguments
+        return None  # the arguments may contain `--config FILE`
     return _key(str(path), request)
 
 
@@ -66,7 +66,7 @@ def _key(what: str, request: dict[str, Any]) -> str | None:
 def _sources() -> Iterator[Path]:
     for package in SOURCES:
         yield from sorted((HOUSE / package).rglob("*.py"))
-    locust = importlib.util.find_spec("locust")  # finds it without importing it
+    locust = importlib.util.find_spec("locust")  # finds the module without importing it
     if locust is not None and locust.origin is not None:
         yield from sorted(Path(locust.origin).parent.glob("*.py"))
 
@@ -75,12 +75,12 @@ def read(key: str) -> str | None:
     """Return the cached description of `key`, or None."""
     try:
         return (folder() / f"{key}.json").read_text(encoding="utf-8")
-    except (OSError, RuntimeError, UnicodeDecodeError):  # not cached, no home folder, or not complete
+    except (OSError, RuntimeError, UnicodeDecodeError):  # not cached, no home folder, or an incomplete file
         return None
 
 
 def keep(key: str, description: str) -> None:
-    """Cache a description. A cache that cannot be written only costs time."""
+    """Cache a description. If the cache cannot be written, only time is lost."""
     with suppress(OSError, RuntimeError):
         folder().mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder(), suffix=".new", delete=False, encoding="utf-8") as new:

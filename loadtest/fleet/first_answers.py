@@ -1,4 +1,4 @@
-"""End a run early if all first answers of an endpoint fail, so that no load is wasted on it."""
+"""End a run early if all first answers of an endpoint fail, because its load would be wasted."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ if TYPE_CHECKING:  # imported with the first rows, so that `lt run` prints its f
     import numpy as np
 
 FIRST = 3
-"""Failed answers without a success that end a run: a service that fails 1 % by chance does so once in a million."""
+"""A run ends after this many failed answers without a success. A service that fails 1 % of requests by chance does so
+once in a million runs.
+"""
 
 WITHIN_S = 30.0
-"""Counted from the first answer of the run. An endpoint that is called for the first time later has a run behind it to
-lose."""
+"""Time since the first answer of the run. The rule does not end a run for an endpoint that is first called later,
+because more of the run would be lost.
+"""
 
 MAX_ENDPOINTS = 200
 
 LOAD_STATUSES = (408, 425, 429, 502, 503, 504)
-"""A service that is starting or overloaded answers with these; it may serve the same request a moment later."""
+"""Statuses of a service that is starting or overloaded; it may serve the same request a moment later."""
 
 _NO_ANSWER = [OUTCOMES.index(name) for name in ("timeout", "connection", "unanswered", "generator")]
 _FAILED = [OUTCOMES.index(name) for name in ("http_error", "check_failed")]
@@ -34,7 +37,7 @@ class FailingEndpoint:
 
     Attributes:
         side: A or B in a run against two targets, else "".
-        status: the status of the first of them.
+        status: the status of the first answer.
         error: the message of the scenario's check; "" for an HTTP error.
     """
 
@@ -46,7 +49,7 @@ class FailingEndpoint:
 
     @property
     def sentence(self) -> str:
-        """Say what failed."""
+        """Return a sentence that says what failed."""
         of = f" of {self.side}" if self.side else ""
         how = f"the scenario's check: {self.error}" if self.error else f"HTTP {self.status}"
         return f"the first {FIRST} answers of {self.method} {self.name}{of} all failed with {how}"
@@ -54,7 +57,7 @@ class FailingEndpoint:
 
 @dataclass(slots=True)
 class _Seen:
-    """An endpoint without a success so far: its first failed answer, when it came, and how many have failed."""
+    """An endpoint without a success so far: its first failed answer, that answer's time, and the number of failures."""
 
     failing: FailingEndpoint
     end_ns: int
@@ -62,21 +65,21 @@ class _Seen:
 
 
 class FirstAnswers:
-    """Called at every look at a run; returns the sentence that ends it when an endpoint does nothing but fail.
+    """Called at every look at a run; returns the sentence that ends it if an endpoint always fails.
 
-    This is so if an endpoint's first answer failed, and also the next ones that were sent after it had come. Requests
-    that were slow or refused only because the service was starting are past by then. A failed answer is an HTTP error,
-    other than LOAD_STATUSES, or one that the scenario's own check rejects. A request without an answer, or without a
-    status (a client of another protocol), does not count.
+    An endpoint always fails if its first answer failed, and also the next answers to requests sent after it. By then,
+    no request is slow or refused only because the service is starting. A failed answer is an HTTP error, other than
+    LOAD_STATUSES, or one that the scenario's own check rejects. A request without an answer, or without a status (a
+    client of another protocol), does not count.
     """
 
     def __init__(self) -> None:
         self.failing: list[FailingEndpoint] = []
-        self._seen: dict[tuple[str, str, int], _Seen | None] = {}  # None: it has succeeded
+        self._seen: dict[tuple[str, str, int], _Seen | None] = {}  # None: the endpoint has succeeded
         self._until_ns: int | None = None
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end, or None."""
+        """Return why the run is to end; None if it goes on."""
         del snapshot
         for recent in new:
             if recent.frame is not None and recent.end_ns.size:
@@ -115,7 +118,7 @@ class FirstAnswers:
     def _endpoints(
         self, frame: Frame, column: dict[str, np.ndarray], answered: np.ndarray
     ) -> Iterator[tuple[tuple[str, str, int], np.ndarray]]:
-        """Yield the endpoints that have not succeeded yet, with the places of their answers in the frame."""
+        """Yield the endpoints that have not succeeded yet, with the positions of their answers in the frame."""
         import numpy as np
 
         count = len(frame.strings)

@@ -1,7 +1,7 @@
-"""Send a scenario's own first requests to an instance whose CPU time is measured; runs as a process of its own.
+"""Send a scenario's own first requests to an instance whose CPU time is measured. This runs in a separate process.
 
-The measuring process exchanges lines with it: it writes `warm` once the instance has had its first requests, waits for
-a line, sends the measured requests, and writes a JSON record of them.
+It exchanges lines with the measuring process: it writes `warm` after sending the first requests, waits for a line,
+sends the measured requests, and writes a JSON record of them.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from .alone import prepare, run_one
 from .describe import RefusedError, speaks_http
 
 WARM, MEASURED = 40, 200
-"""Requests before the measurement, and in it."""
+"""Number of requests before the measurement, and in it."""
 
 PAUSE_S = 0.01
-"""Between two tasks: a service that sleeps between two requests uses more CPU for each, and under load it sleeps."""
+"""Pause between two tasks. A service that sleeps between two requests uses more CPU for each, and under load it also
+sleeps between them.
+"""
 
 MOST_S = 15.0
-"""Time limit of each part; a scenario with long waits inside its tasks sends fewer requests in it."""
+"""Time limit of each part. A scenario with long waits inside its tasks sends fewer requests within it."""
 
 SHOWN_CHARS = 300
-"""Characters of a failed answer that are shown."""
+"""At most this many characters of a failed answer are shown."""
 
 
 @dataclass(slots=True)
 class Sent:
-    """What was sent.
+    """The record of the sent requests.
 
     Attributes:
         names: methods and paths, the most frequent first.
-        why: what the first failed answer was; "" without one.
-        per_user_s: how many requests a second one user sends when nothing keeps it waiting; None where its class does
-            not tell.
+        why: the first failed answer; "" if none failed.
+        per_user_s: how many requests per second one user sends if nothing delays it; None if its class does not say.
     """
 
     requests: int = 0
@@ -66,13 +67,13 @@ class Sent:
                 self.why = f"{endpoint}: {exception}{f': {body}' if body else ''}"
 
     def wait(self) -> float:
-        """Count the end of a task, and return how long its user waits then."""
+        """Count the end of a task, and return how long its user then waits."""
         self.tasks += 1
         return PAUSE_S
 
 
 def send(environment: Any, *, many: int) -> Sent:
-    """Send requests as one user of each class does, the classes in turn, each by its weight."""
+    """Send requests as one user of each class. The classes take turns, in proportion to their weights."""
     sent = Sent()
     environment.events.request.add_listener(sent.hear)
     classes = [user for user in environment.user_classes if speaks_http(user)]
@@ -86,20 +87,20 @@ def send(environment: Any, *, many: int) -> Sent:
 
 
 def tasks_per_s(user_class: Any) -> float | None:
-    """Return how many tasks a second a user of the class begins when they take no time; None where it does not tell.
+    """Return how many tasks per second a user of the class begins if they take no time; None if the class does not say.
 
-    By its `requests_per_s`, else by the mean of 20 of its waits.
+    The number comes from its `requests_per_s`, or else from the mean of 20 of its waits.
     """
     if stated := getattr(user_class, "requests_per_s", 0):
         return float(stated)
-    with suppress(Exception):  # a wait of the scenario's own may need a whole user
+    with suppress(Exception):  # a wait function of the scenario's own may need a complete user
         wait_s = statistics.fmean(user_class.wait_time(SimpleNamespace()) for _ in range(20))
         return 1 / wait_s if wait_s > 0 else None
     return None
 
 
 def close_connections(user_class: Any) -> None:
-    """Have users of the class make a connection for each request, as the local Cloud Run's data plane does."""
+    """Make users of the class open a connection for each request, as the local Cloud Run's data plane does."""
     if isinstance(getattr(user_class, "default_headers", None), (dict, type(None))):
         user_class.default_headers = {**(getattr(user_class, "default_headers", None) or {}), "Connection": "close"}
     begin = user_class.__init__
@@ -113,7 +114,7 @@ def close_connections(user_class: Any) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Send them, as the module says.
+    """Send the requests, as the module's docstring describes.
 
     Args:
         arguments: `-f FILE ASKED URL`, where ASKED is JSON: request, seed.
@@ -121,7 +122,7 @@ def main(arguments: list[str]) -> None:
     path, asked, url = Path(arguments[1]), json.loads(arguments[2]), arguments[3]
     os.environ["LT_SEED"] = str(asked["seed"])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what the scenario prints is no answer
+    os.dup2(2, 1)  # the scenario's own output must not be taken for an answer
     try:
         environment = prepare(path, asked["request"], host=url)
         rates = [(user.weight, tasks_per_s(user)) for user in environment.user_classes]
@@ -142,4 +143,4 @@ def main(arguments: list[str]) -> None:
     except Exception as error:  # the locustfile's own code may raise anything
         print(json.dumps({"why": format_load_error(error, path)}), file=answers)
     answers.flush()
-    os._exit(0)  # threads and greenlets of the scenario's are not waited for
+    os._exit(0)  # threads and greenlets of the scenario are not waited for

@@ -1,4 +1,4 @@
-"""Start a Locust master and its workers as processes, watch them, stop them."""
+"""Start a Locust master and its workers as processes, watch them, and stop them."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ from .plan import FleetPlan
 from .scenario import LAUNCH
 
 STOP_TIMEOUT_S = 10
-"""How long users may take to finish their tasks at the end of the run; requests that take longer are cut off."""
+"""How long users may take to finish their tasks at the end of the run. Requests that take longer are cut off."""
 
 END_S = STOP_TIMEOUT_S + 15.0
-"""How long the fleet may take to end after the order to stop: the stop timeout, the last frames, Locust's shutdown."""
+"""How long the fleet may take to end after it was asked to stop: the stop timeout, the last frames, and Locust's
+shutdown.
+"""
 
 ALONE_S = 5.0
-"""A master whose workers have all ended should end by itself. If it does not within this time (the workers were
-killed), it is stopped."""
+"""A master whose workers have all ended should end by itself. If it does not end within this time (because the workers
+were killed), it is stopped.
+"""
 
 STOPPED_S = 20.0
 """A master whose process is stopped (SIGSTOP) for this long is killed, so that the run ends."""
@@ -53,7 +56,7 @@ IMPORT_S = 60.0
 
 
 class Fleet:
-    """A master and its local workers. It ends with the `with` block, also after an exception."""
+    """A master and its local workers. They end with the `with` block, also after an exception."""
 
     def __init__(self, plan: FleetPlan, folder: RunFolder) -> None:
         self.plan = plan
@@ -67,7 +70,7 @@ class Fleet:
         self._stopped_since_s: float | None = None
         self._stop_sent_s: float | None = None
         self._began = False
-        self._grown = (0, 0.0)  # bytes recorded, and when that number last grew
+        self._grown = (0, 0.0)  # number of recorded bytes, and the time at which it last grew
         self.reasons: list[str] = []
         """Sentences that say why the master had to be ended."""
 
@@ -77,7 +80,7 @@ class Fleet:
         return f"http://{LOOPBACK}:{self.plan.options.ui_port}/?key={self._ui_secret}"
 
     def __enter__(self) -> Fleet:
-        """Start it."""
+        """Start the fleet."""
         self.startup()
         return self
 
@@ -100,7 +103,7 @@ class Fleet:
         if options.ui_port is not None:
             require_free(LOOPBACK, options.ui_port, option="--ui")
         self._log = self.folder.log.open("ab")
-        self.folder.log.chmod(FILE_MODE)  # it may contain what a scenario prints
+        self.folder.log.chmod(FILE_MODE)  # the log may contain what a scenario prints
         self._started_s = time.monotonic()
         environment = {
             FOLDER_VARIABLE: str(self.folder.path.resolve()),
@@ -123,7 +126,7 @@ class Fleet:
             ("--spawn-rate", load.spawn_rate),
             ("--run-time", load.duration_s),
         ):
-            arguments += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust wants digits
+            arguments += [] if value is None else [option, f"{value:.15g}"]  # never 1e+06: Locust needs digits
         arguments += [] if plan.host is None else ["--host", plan.host]
         if options.ui_port is None:
             arguments += ["--headless"]
@@ -136,7 +139,7 @@ class Fleet:
         return self._for_the_scenario(["--worker", "--master-host", host, "--master-port", str(self.port)])
 
     def _for_the_scenario(self, arguments: list[str]) -> list[str]:
-        """Return the arguments in an order in which none takes the next one for its value."""
+        """Return the arguments in an order in which no option takes the next argument as its value."""
         own = self.plan.scenario.arguments
         classes = next((index for index, word in enumerate(own) if word.startswith("-")), len(own))
         return [*own[:classes], "-f", str(self.plan.scenario.path), "--loglevel", "INFO", *arguments, *own[classes:]]
@@ -184,11 +187,11 @@ class Fleet:
         return True
 
     def _look_at_the_start(self, now_s: float) -> None:
-        """Raise if a worker has ended before the load, or the master has not begun in time."""
+        """Raise an error if a worker has ended before the load, or if the master has not begun in time."""
         self._began = self.folder.read_run().load_start is not None
         if self._began or self._stop_sent_s is not None:
             return
-        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: the master told it to end
+        ended = [worker.returncode for worker in self._workers if worker.poll()]  # 0: the master ended it
         if ended:
             raise FleetError(f"A load generator ended with status {ended[0]} before the load:\n{self.last_log_lines()}")
         if now_s - self._started_s > IMPORT_S + self.plan.options.join_timeout_s:
@@ -210,11 +213,11 @@ class Fleet:
             self.stop()
 
     def _overdue(self, now_s: float) -> str | None:
-        """Return why the master has to be killed; None while it works or ends."""
+        """Return why the master has to be killed; None if it works or has ended."""
         assert self._master is not None
         try:
             stopped = psutil.Process(self._master.pid).status() == psutil.STATUS_STOPPED
-        except psutil.Error:  # it has ended since
+        except psutil.Error:  # it has ended in the meantime
             return None
         if not stopped:
             self._stopped_since_s = None
@@ -232,7 +235,7 @@ class Fleet:
         return None
 
     def finish(self) -> int:
-        """Wait for the workers after the master has ended; return the master's exit status (−9 for SIGKILL)."""
+        """Wait for the workers after the master has ended, and return the master's exit status (−9 for SIGKILL)."""
         assert self._master is not None
         code = self._master.wait()
         give_up_s = time.monotonic() + END_S
@@ -246,7 +249,7 @@ class Fleet:
         return code
 
     def stop(self) -> None:
-        """Ask the fleet to end: users finish their tasks and the last rows are collected. Returns at once."""
+        """Ask the fleet to end, and return at once. Users finish their tasks, and the last rows are collected."""
         if self._master is not None and self._master.poll() is None:
             self._stop_sent_s = self._stop_sent_s or time.monotonic()
             self._master.send_signal(signal.SIGTERM)

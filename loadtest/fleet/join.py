@@ -11,8 +11,9 @@ from ..core.errors import UsageError
 from ..recorder.messages import SECRET_VARIABLE
 
 FEWEST_CHARS = 16
-"""Shortest secret: 16 hexadecimal digits are 64 bits. A shorter one could be guessed from the proof that a worker
-sends."""
+"""Length of the shortest allowed secret: 16 hexadecimal digits are 64 bits. A shorter secret could be guessed from the
+proof that a worker sends.
+"""
 
 ANY_ADDRESS = ("0.0.0.0", "::")
 
@@ -20,7 +21,7 @@ ANY_ADDRESS = ("0.0.0.0", "::")
 def join_secret(bind: str, environment: Mapping[str, str]) -> str:
     """Return the join secret: that of the environment, or else a new one if other machines can connect.
 
-    It is empty on loopback unless the environment gives one: then every program of this machine may join.
+    On loopback it is empty unless the environment sets one. If it is empty, every program on this machine may join.
 
     Raises:
         UsageError: the secret of the environment is too short.
@@ -37,13 +38,13 @@ def join_secret(bind: str, environment: Mapping[str, str]) -> str:
 
 
 def invitation(*, missing: int, bind: str, port: int, secret: str, environment: Mapping[str, str]) -> str:
-    """Return the sentence that tells how the other workers join.
+    """Return the sentence that says how the other workers join.
 
     Args:
         missing: the number of workers that have yet to join.
         bind: the address that the master listens on.
-        port: of it.
-        secret: from `join_secret`. A secret of the environment is not shown, because the user knows it.
+        port: the port it listens on.
+        secret: the result of `join_secret`. A secret of the environment is not shown, because the user knows it.
         environment: the environment of this process.
     """
     host = "THIS_MACHINE" if bind in ANY_ADDRESS else host_in_url(bind)
@@ -53,5 +54,5 @@ def invitation(*, missing: int, bind: str, port: int, secret: str, environment: 
 
 
 def host_in_url(host: str) -> str:
-    """Return a host as it stands before a port: IPv6 in brackets."""
+    """Return a host in the form that precedes a port: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

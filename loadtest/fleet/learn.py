@@ -1,4 +1,4 @@
-"""Take the answers to a scenario's requests one at a time; runs in its own process before the load."""
+"""Take the answers to a scenario's requests one at a time before the load. This runs in a separate process."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ from .alone import prepare, run_one
 from .describe import RefusedError
 
 MOST_PER_ENDPOINT = 1_000
-"""Most requests of an endpoint that get a reference answer: the size of the pool that the bundled scenarios draw from.
+"""Largest number of requests per endpoint that get a reference answer. The bundled scenarios choose from a pool of this
+size.
 """
 
 MOST_ENDPOINTS = 200
 
 LEARN_S = 15.0
-"""How long the scenario's requests are sent alone; after that each is sent a second time."""
+"""How long the scenario's requests are sent alone. After that, each is sent a second time."""
 
 REPEAT_S = 30.0
 
 APART_S = 1.1
-"""Shortest time between the two answers to a request: a second, so that a time in seconds differs between them."""
+"""Shortest time between the two answers to a request. It is over a second, so that a time in seconds differs between
+them.
+"""
 
 STALE = 500
-"""After this many requests in a row without a new one, a user has shown what it sends."""
+"""After this many requests in a row without a new one, the user is assumed to send nothing else."""
 
 MAX_ITEM_BYTES, MAX_BYTES = 256 * 1024, 16 * 1024 * 1024
-"""Limits of the size of a request with its answer, and of all of them."""
+"""Limits of the size of a request with its answer, and of their total size."""
 
 UNSTABLE_RATIO = 0.05
 """If more than this share of an endpoint's answers differ between the two times, none of its answers are compared."""
@@ -48,7 +51,7 @@ class Taken:
     """One request with its answer.
 
     Attributes:
-        repeat: sends the request again; returns status and body, or raises if no answer comes.
+        repeat: sends the request again, and returns status and body, or raises an error if there is no answer.
         at_s: when the answer arrived (`time.monotonic()`).
     """
 
@@ -64,7 +67,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Seen:
-    """What happened to an endpoint's requests when they were sent alone."""
+    """The results of an endpoint's requests when they were sent alone."""
 
     endpoint: CheckedEndpoint
     sent: int = 0
@@ -75,7 +78,10 @@ class Seen:
 
 
 class Learner:
-    """Keeps the first answers to distinct requests: the `AnswerWatch` of a process whose users run in turn."""
+    """Keep the first answers to distinct requests.
+
+    This is the `AnswerWatch` of a process whose users run one after the other.
+    """
 
     def __init__(self, environment: Any) -> None:
         self.taken: dict[tuple[str, bytes], Taken] = {}
@@ -91,7 +97,7 @@ class Learner:
         self.stale = 0
 
     def has_enough(self) -> bool:
-        """Whether the present user sends nothing new, or the limits are reached."""
+        """Whether the current user sends nothing new, or the limits are reached."""
         full = self.seen and all(each.sent >= MOST_PER_ENDPOINT for each in self.seen.values())
         return bool(full) or self.stale >= STALE or self._bytes >= MAX_BYTES
 
@@ -115,7 +121,7 @@ class Learner:
         self.taken[key] = Taken(*key, status, content or b"", endpoint, len(self.checks) - 1, repeat, now_s)
 
     def hear(self, **event: Any) -> None:
-        """Keep an answer of Locust's own clients, which report it by the request event."""
+        """Keep an answer of Locust's own clients, which report it through the request event."""
         from ..recorder.stock_answers import stock_answer
 
         answer = stock_answer(event)
@@ -135,7 +141,7 @@ class Learner:
         give_up_s = time.monotonic() + REPEAT_S
         seen = list(self.seen.values())
         waiting = list(self.taken.values())
-        random.Random(1).shuffle(waiting)  # so that running out of time affects all endpoints alike
+        random.Random(1).shuffle(waiting)  # in this order, running out of time affects all endpoints alike
         sound: list[Taken] = []
         for taken in waiting:
             if time.monotonic() > give_up_s:
@@ -202,17 +208,17 @@ def _origin(source: Any) -> tuple[str, str, Callable[[], tuple[int, bytes | None
 
 
 def learn(path: Path, request: dict[str, Any], *, host: str | None, check: AnswerCheck, forced: bool) -> Reference:
-    """Run one user of each class alone for a short time; return the answers that are the same both times.
+    """Run one user of each class alone for a short time, and return the answers that are the same both times.
 
     Args:
         path: the path of the locustfile.
         request: the fields of `loadtest.fleet.scenario.Request`.
-        host: the target's base URL; None leaves every user class the one it names.
+        host: the target's base URL. With None every user class keeps its own.
         check: how answers are compared, in addition to the class's own settings.
         forced: whether classes without `check_answers` are compared too.
 
     Raises:
-        RefusedError: it cannot be run with these options, or nothing can be compared.
+        RefusedError: the scenario cannot be run with these options, or nothing can be compared.
     """
     environment = prepare(path, request, host=host)
     learner = Learner(environment)
@@ -257,7 +263,7 @@ def _nothing(learner: Learner, environment: Any) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the reference answers to a file, or to stderr why there are none.
+    """Write the reference answers to a file, or the reason why there are none to stderr.
 
     Args:
         arguments: `-f FILE OUT ASKED`, where ASKED is JSON: request, host, ignore, tolerance, forced.

@@ -1,4 +1,4 @@
-"""Define what a fleet runs: its processes as the options ask for them, and the scenario."""
+"""Define what a fleet runs: the scenario, and the processes that the options ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow a run from outside by reading what its master has written since the last look."""
+"""Follow a run from outside by reading the files that its master writes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from ..recording.frames import FAILED, OUTCOMES, SIDES, Frame, SpoolReader
 from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
-"""The live line covers this time: enough for a p95 at 10 requests/s, and short enough to see a spike begin."""
+"""The live line covers this time. It is long enough for a p95 at 10 requests/s, and short enough to see a spike
+begin.
+"""
 
 SILENT_S = 6.0
-"""A worker whose last line is older is left out of the live line: it is lost, and so are its users."""
+"""If a worker's last line is older than this, it is left out of the live line, because it is lost with its users."""
 
 
 @dataclass(frozen=True, slots=True)
 class SideSnapshot:
-    """How one of two targets is doing; its fields are those of ProgressSnapshot."""
+    """The current state of one of two targets. Its fields are those of ProgressSnapshot."""
 
     requests_per_s: float
     p95_ms: float | None
@@ -33,15 +35,16 @@ class SideSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ProgressSnapshot:
-    """The present state of a run.
+    """The current state of a run.
 
     Attributes:
         requests, failed: counts since the start.
-        requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; percentiles of successful latency, None without any.
+        requests_per_s, p50_ms, p95_ms: over the last WINDOW_S; the percentiles of successful latency are None if there
+        are none.
         users: running users; None before the first report.
         workers: number of workers that have joined.
         elapsed_s: time since the load began; None before that.
-        saturated: for each worker that was saturated in its last report, a sentence that says why.
+        saturated: a sentence with the reason for each worker that was saturated in its last report.
         in_flight: requests that await an answer; None before the first report.
         oldest_s: how long the oldest of them has waited.
         load_start_ns: when the load began, in UTC ns; None before that.
@@ -67,7 +70,7 @@ class ProgressSnapshot:
 class Recent:
     """The requests of one frame: when it was read, and each request's latency, outcome, end, server time and side.
 
-    `server_us` is -1 if the answer carried none. `side` is 0 in a run with one target, else an index into SIDES.
+    `server_us` is -1 if the answer did not state it. `side` is 0 in a run with one target, else an index into SIDES.
     `frame` is the source frame, or None.
     """
 
@@ -101,7 +104,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """A worker's newest line of `load.csv`, and when it was read (monotonic)."""
+    """A worker's newest line of `load.csv`, and the time at which it was read (monotonic)."""
 
     read_s: float
     line: dict[str, str]
@@ -110,19 +113,19 @@ class _Report:
         return int(self.line[name] or 0)
 
     def oldest_s(self, now_s: float) -> float:
-        """Return how long its oldest request in flight has waited, assuming that it still waits."""
+        """Return how long the worker's oldest request in flight has waited, assuming that it still waits."""
         then_s = float(self.line["oldest_s"] or 0)
         return then_s + now_s - self.read_s if then_s and now_s > self.read_s else then_s
 
 
 class Follower:
-    """Reads the spool and `load.csv` as they grow; keeps only the last WINDOW_S of rows."""
+    """Read the spool and `load.csv` as they grow. Only the rows of the last WINDOW_S are kept."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.requests = 0
         self.failed = 0
-        self._by_side = np.zeros((2, len(SIDES)), np.int64)  # requests, and failed ones
+        self._by_side = np.zeros((2, len(SIDES)), np.int64)  # numbers of requests and of failed requests
         self._spool = SpoolReader(folder.spool)
         self._load_offset = 0
         self._load_start: datetime | None = None
@@ -132,7 +135,7 @@ class Follower:
         self._first_seen: tuple[float, float] | None = None
 
     def look(self, now_s: float) -> Look:
-        """Return the state of the run at `now_s` (a monotonic clock), and what is new since the last look."""
+        """Return the state of the run at `now_s` (a monotonic clock), and the data that is new since the last look."""
         frames, new = self._read_spool(now_s)
         lines = self._read_load(now_s)
         while self._recent and self._recent[0].read_s < now_s - WINDOW_S:
@@ -160,7 +163,7 @@ class Follower:
         return Look(now_s, snapshot, new, frames, lines)
 
     def _side(self, side: int) -> SideSnapshot:
-        """Return how one of two targets is doing."""
+        """Return the state of one of two targets."""
         recent = [rows for rows in self._recent if (rows.side == side).any()]
         ok = [rows.latency_us[(rows.side == side) & (rows.outcome == 0)] for rows in recent]
         latency_us = np.concatenate(ok) if ok else np.empty(0, np.int64)
@@ -198,7 +201,10 @@ class Follower:
         return lines
 
     def _elapsed_s(self, now_s: float) -> float | None:
-        """Return the time since the load began: once by the wall clock, and from then on by the monotonic clock."""
+        """Return the time since the load began.
+
+        The first value comes from the wall clock, later ones from the monotonic clock.
+        """
         if self._load_start is None:
             run = self.folder.read_run()
             self._load_start, self._joined = run.load_start, len(run.workers)
@@ -228,7 +234,7 @@ def _saturated(reports: Sequence[_Report]) -> list[str]:
 
 
 def is_failed(outcome: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return which outcome codes count as failed: all except `ok` and `generator`."""
+    """Return the outcome codes that count as failed: all except `ok` and `generator`."""
     return np.isin(outcome, _FAILED)
 
 

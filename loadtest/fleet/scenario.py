@@ -30,13 +30,13 @@ LAUNCH = Path(__file__).parents[1] / "launch.py"
 DESCRIBE_TIMEOUT_S = 60.0
 
 FAREWELL_S = 5.0
-"""How long the process of a described locustfile may take to end, in case it left a thread running."""
+"""How long the process that describes a locustfile may take to end, in case the file left a thread running."""
 
 LAST_LINES = 20
 
 
 class Request(BaseModel):
-    """How to run a locustfile. None and empty values leave the choice to the file and to Locust's configuration.
+    """How a locustfile is to be run. None and empty values leave the choice to the file and to Locust's configuration.
 
     Attributes:
         user_classes: names of the user classes; empty for all.
@@ -57,7 +57,7 @@ class Request(BaseModel):
 
 
 class PlanOverrides(BaseModel):
-    """The settings of the load that the command line or Locust's configuration gives."""
+    """The load settings from the command line or from Locust's configuration."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -111,9 +111,9 @@ class Scenario(BaseModel):
     checks_answers: bool = False
 
     def request_budget(self) -> float | None:
-        """Return the requests of the plan: its area in user-seconds × requests per user and second.
+        """Return the number of requests in the plan: its area in user-seconds × requests per user and second.
 
-        A run may send some more: each user sends its first request as soon as it starts.
+        A run may send some more, because each user sends its first request as soon as it starts.
         """
         if not self.points or self.requests_per_user_s is None:
             return None
@@ -138,7 +138,7 @@ class Scenario(BaseModel):
 
 
 def bundled() -> dict[str, Path]:
-    """Return the bundled scenarios' paths by name: every file in `scenarios/` that defines a user class."""
+    """Return the bundled scenarios' paths by name. Every file in `scenarios/` that defines a user class is one."""
     return {
         path.stem: path
         for path in sorted(BUNDLED.glob("*.py"))
@@ -150,14 +150,14 @@ def locate(name: str) -> Path:
     """Return the path of the scenario called `name`, or of the locustfile at that path.
 
     Raises:
-        UsageError: there is neither; the text lists the bundled ones.
+        UsageError: neither exists; the message lists the bundled scenarios.
     """
     known = bundled()
     if name in known:
         return known[name]
     path = Path(name)
     if path.is_file() and path.suffix == ".py":
-        return path.absolute()  # Python imports the modules beside a symbolic link
+        return path.absolute()  # Python imports the modules that are next to a symbolic link
     if path.is_dir():
         found = sorted(str(path / item.name) for item in path.glob("*.py") if not item.name.startswith("_"))
         raise UsageError(
@@ -172,19 +172,20 @@ def locate(name: str) -> Path:
 
 
 def describe_all(paths: Iterable[Path]) -> list[Scenario | str]:
-    """Describe locustfiles in one process; a broken one is described by the sentence that says why."""
+    """Describe locustfiles in one process. The description of a broken one is a sentence that says why."""
     return describe_each([(path, Request()) for path in paths])
 
 
 def describe_one(path: Path, **overrides: Any) -> Scenario:
-    """Describe a locustfile as it will be run.
+    """Describe a locustfile with the settings with which it will run.
 
     Args:
         path: the path of the locustfile.
         overrides: the fields of `Request`.
 
     Raises:
-        UsageError: it cannot be imported, or not run with these options; the text says why and has the traceback.
+        UsageError: the file cannot be imported, or cannot be run with these options; the message says why and has the
+        traceback.
     """
     (scenario,) = describe_each([(path, Request(**overrides))])
     if isinstance(scenario, str):
@@ -193,7 +194,7 @@ def describe_one(path: Path, **overrides: Any) -> Scenario:
 
 
 def first_requests(path: Path, request: Request, *, seed: int) -> tuple[str, ...]:
-    """Return the command that sends a scenario's first requests to the base URL that is added to it."""
+    """Return the command that sends a scenario's first requests. The caller appends the base URL."""
     asked = json.dumps({"request": request.model_dump(), "seed": seed})
     return (sys.executable, str(LAUNCH), ".fleet.first_requests", "-f", str(path), asked)
 
@@ -222,7 +223,7 @@ def _kept(key: str) -> Scenario | None:
     text = description_cache.read(key)
     try:
         return (text and Scenario.model_validate_json(text)) or None
-    except ValueError:  # not whole
+    except ValueError:  # incomplete
         return None
 
 
@@ -266,7 +267,7 @@ def _describe(requests: list[tuple[Path, Request]]) -> list[dict[str, Any]]:
 
 
 def _line_of(pipe: IO[bytes], timeout_s: float) -> bytes | None:
-    """Read a line from a pipe; empty if the pipe is closed without one, None if none came in time."""
+    """Read a line from a pipe. It is empty if the pipe was closed without one, and None if none came in time."""
     give_up_s = time.monotonic() + timeout_s
     parts: list[bytes] = []
     while not (parts and parts[-1].endswith(b"\n")):

@@ -15,15 +15,15 @@ from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
-"""The window of a condition without `for`: long enough that one slow answer does not end a run."""
+"""The window of a condition without `for`. It is so long that one slow answer does not end a run."""
 
 
 class StopOn:
     """Called at every look at a run. Returns the sentence that ends the run once the condition has held.
 
-    The window counts requests by the time at which they ended. The window must be full, and hold at least one request
-    (for a percentile, a successful one): missing data ends nothing. A condition on a phase looks at requests that began
-    in it, by the plan: `steady` is known before the run where the plan is, the warm-up is not.
+    The window counts requests by the time at which they ended. It must be full and contain at least one request (for a
+    percentile, a successful one), because missing data must not end a run. A condition on a phase counts the requests
+    that began in it. The plan says when `steady` begins; the warm-up is not known during a run.
 
     Args:
         condition: from `parse_objective(…, live=True)`.
@@ -47,7 +47,7 @@ class StopOn:
         self._held_since_s: float | None = None
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end, or None."""
+        """Return why the run is to end; None if it goes on."""
         if self.condition.metric in LIVE_METRICS:
             return self._waited_too_long(snapshot)
         inside = (self._inside(recent, snapshot.load_start_ns) for recent in new)
@@ -76,7 +76,7 @@ class StopOn:
         return dataclasses.replace(recent, **{name: getattr(recent, name)[at] for name in names})
 
     def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:
-        """Judge `oldest`: at once, or after it has held for the time after `for`."""
+        """Judge `oldest`: at once, or after it has held for the duration after `for`."""
         now_s = snapshot.elapsed_s or 0.0
         waits = snapshot.oldest_s is not None and self.condition.met_by(snapshot.oldest_s * 1000)
         if not waits or not self._begin_s <= now_s < self._end_s:
@@ -106,7 +106,7 @@ class StopOn:
 
 
 def _phase_s(condition: Objective, points: Sequence[Point]) -> tuple[float, float]:
-    """Return the time span, in elapsed s, in which the condition is judged."""
+    """Return the time span (elapsed s) in which the condition is judged."""
     if condition.phase == "all":
         return -math.inf, math.inf
     if condition.phase == "warmup":

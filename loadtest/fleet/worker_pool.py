@@ -1,4 +1,4 @@
-"""Run workers on this machine for a master on another."""
+"""Run workers on this machine for a master on another machine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WorkerPool:
                 time.sleep(TRY_EVERY_S)
 
     def fetch_scenario(self, folder: Path) -> Path:
-        """Write the master's scenario and its modules into a folder; return the locustfile's path.
+        """Write the master's scenario and its modules into a folder, and return the locustfile's path.
 
         Raises:
             FleetError: the master did not send the scenario.
@@ -64,7 +64,7 @@ class WorkerPool:
         return Path(done.stdout.strip())
 
     def run(self, folder: Path) -> int:
-        """Run the workers until the run ends; return the worst exit status. Ctrl-C stops them properly.
+        """Run the workers until the run ends, and return the worst exit status. Ctrl-C stops them properly.
 
         Raises:
             FleetError: the master did not send its scenario.

@@ -1,1 +1,1 @@
-"""Speak HTTP/1.1 over gevent sockets."""
+"""Implement HTTP/1.1 over gevent sockets."""

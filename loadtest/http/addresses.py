@@ -1,4 +1,4 @@
-"""Look up the addresses of a service once per process, spread connections over them, and avoid the dead ones."""
+"""Look up the addresses of a service once per process, spread connections over them, and avoid dead ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .limits import GeneratorLimitError
 log = logging.getLogger(__name__)
 
 FRESH_S = 30.0
-"""Age at which a list is looked up again, in the background."""
+"""Once an address list is this old, it is looked up again in the background."""
 
 DEAD_S = 30.0
 """How long an address that accepted no connection is skipped, unless it is the only one."""
@@ -31,7 +31,7 @@ class Address:
         info: an entry of `socket.getaddrinfo`: family, type, protocol, canonical name, socket address.
         proven: a connection to it was opened.
         probing: a first connection to it is being opened now.
-        dead_until_s: it accepted no connection, and is not tried before this time (`time.monotonic()`).
+        dead_until_s: after it accepted no connection, it is not tried before this time (`time.monotonic()`).
     """
 
     info: Any
@@ -61,9 +61,9 @@ class AddressList:
     def order(self, now_s: float) -> list[Address]:
         """Return the addresses in the order in which a new connection tries them.
 
-        Those of the first one's family (the resolver's preference, RFC 6724) take turns; the other family is for when
-        they fail. While some address is known to work, one that is not known yet is tried by one connection at a
-        time, and dead ones come last: a dead address delays the first connection to it, not every one.
+        The addresses of the first one's family (the resolver's preference, RFC 6724) take turns. The other family is
+        used when they fail. While an address is known to work, an untried one is tried by one connection at a time, and
+        dead ones come last. A dead address therefore delays only the first connection to it.
         """
         if len(self.addresses) == 1:
             return self.addresses
@@ -91,7 +91,7 @@ class AddressBook:
         self._running: dict[tuple[str, int], AsyncResult] = {}
 
     def of(self, host: str, port: int, timeout_s: float) -> AddressList:
-        """Return the addresses of a host; known ones at once, older ones while they are looked up again.
+        """Return the addresses of a host. Known ones are returned at once, even while they are looked up again.
 
         Raises:
             OSError: the name is not known.
@@ -108,7 +108,7 @@ class AddressBook:
 
     def _first(self, key: tuple[str, int], timeout_s: float) -> AddressList:
         host, port = key
-        if _is_numeric(host):  # needs no resolver, and so no thread of gevent's pool
+        if _is_numeric(host):  # an IP address needs no resolver, and therefore no thread of gevent's pool
             parse = monkey.get_original("socket", "getaddrinfo")
             infos = parse(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
             self._lists[key] = AddressList([Address(info) for info in infos], time.monotonic(), numeric=True)
@@ -135,7 +135,7 @@ class AddressBook:
             del self._running[key]
 
     def _refresh(self, key: tuple[str, int], known: AddressList) -> None:
-        """Replace the addresses by what the resolver returns now; keep them if it returns none."""
+        """Replace the addresses by those that the resolver returns now. Keep them if it returns none."""
         try:
             infos = socket.getaddrinfo(key[0], key[1], 0, socket.SOCK_STREAM)
         except OSError as error:

@@ -1,7 +1,7 @@
 """Carry HTTP/1.1 exchanges over one TCP or TLS connection under gevent.
 
-To keep the cost low: a raw non-blocking socket, one read watcher for its whole life that switches to the greenlet
-that waits, and one timer of the process for all deadlines.
+Three measures keep the cost low: a raw non-blocking socket, one read watcher for the whole connection that switches to
+the waiting greenlet, and one timer per process for all deadlines.
 """
 
 from __future__ import annotations
@@ -29,17 +29,21 @@ from .transport import Transport
 
 RECEIVE_BYTES = 65_536
 FIRST_BYTES = 8_192
-"""Most responses fit into this size; a smaller buffer is cheaper to allocate."""
+"""Buffer size for a response. Most responses fit into it, and a smaller buffer is cheaper to allocate."""
 
 IDLE_NS = 5_000_000
-"""A connection unused for longer is checked for a close of the server before a request is sent on it. Servers close
-idle connections after seconds; below this the read watcher sees it, and the check's system call is saved."""
+"""If a connection was unused for longer, it is checked before a request is sent on it, because the server may have
+closed it. Servers close idle connections after seconds. For shorter times the read watcher notices the close, and the
+system call of the check is saved.
+"""
 
 READS_WITHOUT_A_BREAK = 16
-"""Otherwise a server that sends faster than it is read would block the event loop and its own deadline."""
+"""Limit of reads without a pause. Otherwise a server that sends faster than the client reads would block the event loop
+and its own deadline.
+"""
 
 FIRST_TRY_S = 1.0
-"""How long one of several addresses may take to accept before the next is tried."""
+"""How long one of several addresses may take to accept before the next one is tried."""
 
 EXPIRED = "no whole response in time"
 
@@ -47,10 +51,10 @@ _READABLE, _WRITABLE = 1, 2
 
 
 class StaleConnectionError(ClosedEarlyError):
-    """A connection that had been used before turned out to be closed when the next request was sent on it.
+    """A reused connection turned out to be closed when the next request was sent on it.
 
     Attributes:
-        unread: the server provably read nothing of the request.
+        unread: whether the server provably read nothing of the request.
     """
 
     def __init__(self, *, unread: bool) -> None:
@@ -60,7 +64,7 @@ class StaleConnectionError(ClosedEarlyError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where connections lead.
+    """The server to connect to.
 
     Attributes:
         host: a name or an IPv4 or IPv6 address (without brackets).
@@ -74,12 +78,12 @@ class Endpoint:
 
 
 class Connection:
-    """One connection, opened when first used and again after it was closed; one exchange at a time.
+    """One connection, opened at its first use and reopened after it was closed. It carries one exchange at a time.
 
     Attributes:
         waiting: the greenlet that waits for this connection, or None.
-        deadline_ns: the end of its present wait (`time.perf_counter_ns()`).
-        used_ns: when its last answer had been read (the same clock).
+        deadline_ns: the end of its current wait (`time.perf_counter_ns()`).
+        used_ns: the time at which its last answer had been read (same clock).
         stamps: the kernel's receive timestamp of the last bytes read (receive_timestamps.py), or nothing.
     """
 
@@ -114,26 +118,26 @@ class Connection:
         """Whether there is a socket; the server may already have closed its end."""
         return self._socket is not None
 
-    def exchange(  # noqa: PLR0912, PLR0915 - one function: a call costs 0.1 µs, an exchange 10, and this is the inmost loop
+    def exchange(  # noqa: PLR0912, PLR0915 - one function: a call costs 0.1 µs, an exchange 10, in the innermost loop
         self, request: bytes, started_ns: int, deadline_ns: int, replayable: bool, bodiless: bool
     ) -> Answer:
-        """Send `request` and return its response; opens the connection first where there is none.
+        """Send `request` and return its response. Open the connection first if it is closed.
 
-        A server may close an idle connection at any moment, also in the one in which the next request is sent. What
-        was sent on such a connection is sent once more, on a new one, when that cannot make two requests of one:
-        the server provably read nothing, or nothing came back and the request is `replayable` (RFC 9110, 9.2.2).
+        A server may close an idle connection at any time, even while the next request is being sent. The request is
+        then sent again on a new connection, if it cannot be executed twice: the server provably read nothing of it, or
+        no answer came and the request is `replayable` (RFC 9110, 9.2.2).
 
         Args:
             request: head and body.
-            started_ns: now, on the clock of `time.perf_counter_ns()`.
-            deadline_ns: of the whole exchange, on the same clock.
-            replayable: its method is idempotent.
-            bodiless: its method is HEAD.
+            started_ns: the current time (`time.perf_counter_ns()`).
+            deadline_ns: the deadline of the whole exchange, on the same clock.
+            replayable: whether its method is idempotent.
+            bodiless: whether its method is HEAD.
 
         Raises:
-            TimeoutError: not connected, sent or answered in time.
-            GeneratorLimitError: the load generator lacks something of its own.
-            OSError: any other failure of the connection. In all cases it is closed, and may be used again.
+            TimeoutError: the connection was not opened, or the request was not sent or answered in time.
+            GeneratorLimitError: the load generator lacks a resource.
+            OSError: any other failure of the connection. In all cases the connection is closed, and may be used again.
         """
         if self._socket is not None and started_ns - self.used_ns > IDLE_NS:
             self._on_idle_readable()
@@ -206,7 +210,7 @@ class Connection:
         return answer
 
     def close(self) -> None:
-        """Close at once; harmless when closed already."""
+        """Close at once. Closing a closed connection does nothing."""
         self.waiting = None
         if self._watcher is not None:
             self._watcher.stop()
@@ -219,19 +223,19 @@ class Connection:
             self._send = self._recvmsg = _not_open
 
     def expire(self) -> None:
-        """End the wait with a TimeoutError in the greenlet that waits. Called by the hub only."""
+        """End the wait with a TimeoutError in the waiting greenlet. Only the hub calls this."""
         greenlet, self.waiting = self.waiting, None
         if greenlet is not None:
             greenlet.throw(TimeoutError(EXPIRED))
 
     def _read_last(self, first: bytes, bodiless: bool) -> Answer:
-        """Return the response that came before the request was sent whole: nothing can follow it."""
+        """Return the response that came before the whole request was sent. No other response can follow it."""
         answer = self._read_answer(first, bodiless)
         self.close()
         return answer
 
     def _wait(self) -> None:
-        """Let others run until the socket is readable (in `_send_rest`: or writable), or time is up."""
+        """Let other greenlets run until the socket is readable (in `_send_rest`: or writable), or the time is up."""
         self._reads = 0
         self.waiting = getcurrent()
         self._hub_switch()
@@ -245,7 +249,7 @@ class Connection:
             self._on_idle_readable()
 
     def _on_idle_readable(self) -> None:
-        """Close if the server closed or sent data without a request; TLS's own messages are not data."""
+        """Close if the server closed the connection or sent data without a request. TLS's own messages are not data."""
         try:
             data = self._recv()
             if data and self._tls is not None and not self._tls.decrypt(data) and not self._tls.closed:
@@ -253,16 +257,19 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            pass  # reset, or a broken record: closed all the same
+            pass  # a reset or a broken record: the connection is closed as well
         self.close()
 
     def _recv(self) -> bytes:
-        """Return what is there to read, b"" once the server has closed; BlockingIOError says that there is nothing."""
+        """Return the bytes that can be read now; b"" once the server has closed.
+
+        BlockingIOError means that there are none.
+        """
         data, self.stamps, _, _ = self._recvmsg(RECEIVE_BYTES, ANCILLARY_BYTES)
         return data
 
     def _receive(self) -> bytes:
-        """Return the next plain bytes, waiting as long as the deadline allows; b"" once the server has closed."""
+        """Return the next plain bytes, waiting no longer than the deadline allows; b"" once the server has closed."""
         while True:
             if self._reads > READS_WITHOUT_A_BREAK:
                 self._wait()
@@ -281,7 +288,7 @@ class Connection:
                 return data
 
     def _send_rest(self, wire: bytes, sent: int) -> bytes:
-        """Send the rest that the socket's buffer could not take; return b"", or an early answer of the server."""
+        """Send the rest that did not fit into the socket's buffer. Return b"", or an early answer of the server."""
         left = memoryview(wire)[sent:]
         watcher = self._loop.io(self._socket.fileno(), _WRITABLE)
         watcher.start(self._on_ready)
@@ -290,12 +297,12 @@ class Connection:
                 self._wait()
                 try:
                     left = left[self._send(left) :]
-                except BlockingIOError:  # woken by something to read
+                except BlockingIOError:  # bytes to read have woken this greenlet
                     early = self._read_now()
                     if early:
                         return early
                 except ConnectionError:
-                    early = self._read_now()  # many a server answers 413 and closes
+                    early = self._read_now()  # many servers answer 413 and close the connection
                     if early:
                         return early
                     raise
@@ -305,7 +312,7 @@ class Connection:
         return b""
 
     def _read_now(self) -> bytes:
-        """Return the plain bytes that are there already, b"" for none.
+        """Return the plain bytes that have already arrived; b"" if there are none.
 
         Raises:
             ClosedEarlyError: the server closed the connection.
@@ -326,10 +333,10 @@ class Connection:
         """Connect to the first of the endpoint's addresses that accepts.
 
         Raises:
-            TimeoutError: not connected within `connect_timeout_s`, or by the deadline if that is earlier.
+            TimeoutError: no connection within `connect_timeout_s`, or by the deadline if that is earlier.
             GeneratorLimitError: the load generator has no file descriptors or ports left, or its resolver does not
                 answer.
-            OSError: the name is unknown, or every address refused (the last one's error).
+            OSError: the name is unknown, or every address refused (the error of the last one).
         """
         endpoint, now_ns = self.endpoint, perf_counter_ns()
         deadline_ns = min(deadline_ns, now_ns + round(self.connect_timeout_s * 1e9))
@@ -338,7 +345,7 @@ class Connection:
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             now_ns = perf_counter_ns()
             self.deadline_ns = deadline_ns
-            if left:  # an address that never answers leaves time for the others
+            if left:  # an address that never answers must leave time for the others
                 self.deadline_ns = min(now_ns + (deadline_ns - now_ns) // (left + 1), now_ns + round(FIRST_TRY_S * 1e9))
             try:
                 self._connect(address)
@@ -355,7 +362,7 @@ class Connection:
                 if isinstance(error, TimeoutError):
                     raise TimeoutError(f"no connection to {endpoint.host} in time") from None
                 raise
-            except BaseException:  # the user was stopped: this says nothing about the address
+            except BaseException:  # the user was stopped, which says nothing about the address
                 address.probing = False
                 self.close()
                 raise
@@ -393,7 +400,7 @@ class Connection:
         received, done = b"", False
         while True:
             answer, done = layer.handshake(received)
-            if answer and self._send(answer) != len(answer):  # a few hundred bytes into an empty buffer
+            if answer and self._send(answer) != len(answer):  # a few hundred bytes always fit into an empty buffer
                 raise ConnectionError("the TLS handshake could not be sent")
             if done:
                 break

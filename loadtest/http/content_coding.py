@@ -8,7 +8,7 @@ from .response_parser import BodyTooLongError, ProtocolError
 
 
 def decode_body(body: bytes, coding: str, *, limit_bytes: int) -> bytes:
-    """Return the body without its content coding; several codings are undone from the last to the first.
+    """Return the body without its content coding. Several codings are undone from the last to the first.
 
     Raises:
         ProtocolError: the coding is not supported, or the bytes are invalid.
@@ -30,7 +30,7 @@ def _decode(body: bytes, name: str, limit_bytes: int) -> bytes:
     if name == "deflate":
         try:
             return _inflate(body, zlib.MAX_WBITS, limit_bytes)
-        except zlib.error:  # many servers leave out the zlib wrapper that RFC 9110, 8.4.1.2, demands
+        except zlib.error:  # many servers omit the zlib wrapper that RFC 9110, 8.4.1.2, requires
             return _inflate(body, -zlib.MAX_WBITS, limit_bytes)
     if name == "br":
         return _unbrotli(body, limit_bytes)
@@ -38,7 +38,7 @@ def _decode(body: bytes, name: str, limit_bytes: int) -> bytes:
 
 
 def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
-    """Return the decompressed bytes; gzip may hold several members, one after the other (RFC 1952, 2.2)."""
+    """Return the decompressed bytes. A gzip body may consist of several members in sequence (RFC 1952, 2.2)."""
     decoded = b""
     while True:
         stream = zlib.decompressobj(window_bits)

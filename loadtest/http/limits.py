@@ -1,4 +1,4 @@
-"""Distinguish failures from missing resources of the load generator from failures of the service."""
+"""Distinguish failures of the load generator, which lacks a resource, from failures of the service."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CURES = {
 
 
 class GeneratorLimitError(OSError):
-    """A request was not sent, or not read to its end, because the load generator ran out of something of its own."""
+    """A request was not sent, or its answer not read to the end, because the load generator lacked a resource."""
 
 
 def generator_limit(error: OSError) -> GeneratorLimitError | None:
-    """Return `error` as a shortage of the load generator's resources, with what to do; None if it is something else."""
+    """Return `error` as a shortage of a resource, with advice; None if it is another error."""
     number = error.errno
     cure = None if number is None else _CURES.get(number)
     if number is None or cure is None:

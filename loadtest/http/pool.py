@@ -10,11 +10,11 @@ from .transport import Transport
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """The connections of one client to one server: the one used last is used next.
+    """The connections of one client to one server. The connection used last is used next.
 
     Attributes:
         idle: connections that no request uses.
-        opened: connections made so far; those that are not idle are in use.
+        opened: all connections made so far. Those that are not idle are in use.
     """
 
     endpoint: Endpoint
@@ -25,7 +25,7 @@ class Pool:
     opened: int = 0
 
     def add(self) -> Connection:
-        """Return one more connection, which opens at its first use."""
+        """Return one more connection, which will open at its first use."""
         self.opened += 1
         return Connection(
             self.endpoint,

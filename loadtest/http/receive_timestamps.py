@@ -1,4 +1,4 @@
-"""Find out when an answer's bytes reached this machine, even if they waited for the event loop to read them."""
+"""Find out when the bytes of an answer reached this machine, even if the event loop read them later."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SO_TIMESTAMPNS = 35  # of Linux, except on a few old architectures; Python has no name for it
+SO_TIMESTAMPNS = 35  # from Linux's headers, except on a few old architectures; Python has no name for it
 STAMP_BYTES = 16
 ANCILLARY_BYTES = socket.CMSG_SPACE(STAMP_BYTES)
 AVAILABLE = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 
 Stamps = list[tuple[int, int, bytes]]
-"""What `socket.recvmsg` returns with the data, as level, type and bytes: nothing, or one `struct timespec`."""
+"""The ancillary data that `socket.recvmsg` returns (level, type and bytes): none, or one `struct timespec`."""
 
 STAMP_TYPE = [("stamp_s", "<i8"), ("stamp_ns", "<i8")]
-"""A `struct timespec` for numpy: what the wall clock said when the kernel had the last of the bytes."""
+"""The numpy type of a `struct timespec`: the time of the wall clock at which the kernel had the last of the bytes."""
 
 Moments = npt.NDArray[np.int64]
 
@@ -30,15 +30,15 @@ def ask_for_stamps(connected: socket.socket) -> None:
     if AVAILABLE:
         try:
             connected.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        except OSError:  # a sandbox that imitates Linux without it
+        except OSError:  # a sandbox imitates Linux but lacks this option
             return
 
 
 def arrivals(stamps: npt.NDArray[Any], ahead_ns: int, *, sent: Moments, read: Moments) -> Moments:
     """Return when answers arrived, on the clock of `time.perf_counter_ns()`.
 
-    The stamps are of the wall clock, which may be set at any moment. A stamp is used if it lies between sending and
-    reading; otherwise, and without a stamp, the time of reading counts.
+    The stamps come from the wall clock, which may be set at any moment. A stamp is used if it lies between sending and
+    reading. If it does not, or if there is none, the time of reading counts.
 
     Args:
         stamps: an array with the fields of STAMP_TYPE; zeros where there is no stamp.
@@ -56,6 +56,6 @@ def wall_clock_ahead_ns() -> int:
         before_ns = time.perf_counter_ns()
         wall_ns = time.time_ns()
         after_ns = time.perf_counter_ns()
-        if after_ns - before_ns < 2_000:  # else this process was interrupted in between
+        if after_ns - before_ns < 2_000:  # otherwise this process was interrupted between the readings
             break
     return wall_ns - (before_ns + after_ns) // 2

@@ -1,4 +1,4 @@
-"""Parse one HTTP/1.1 response from bytes that arrive in any pieces (RFC 9112); no socket is involved."""
+"""Parse one HTTP/1.1 response (RFC 9112) from bytes that arrive in pieces of any size. No socket is involved."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from .limits import GeneratorLimitError
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 32 * 1024 * 1024
 BODILESS = (204, 304)
-SUCCESS = frozenset({*range(200, 209), 226})  # the ones that FastHttpUser takes for a success without looking closer
+SUCCESS = frozenset({*range(200, 209), 226})  # the statuses that FastHttpUser counts as success without further checks
 MAX_CHUNK_LINE_BYTES = 4_096
 MAX_KNOWN_HEADS = 2_048
 MAX_INSTANCE_CHARS = 200
-MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: a server that sends more never gets to the response
+MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: a server that sends more of them never reaches the response
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\Z")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _AGE = re.compile(rb"(?i)\r\nx-instance-age-ms:[ \t]*")
 _PREDICT = re.compile(rb"(?i)\r\nserver-timing:[ \t]*" + ENTRY.encode() + b";dur=")
-_NEAR_BYTES = 16  # how far a mark moves when the values before it grow shorter
+_NEAR_BYTES = 16  # how far a mark may move when the values before it get shorter
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
 class ProtocolError(ConnectionError):
-    """The bytes are not a response that can be framed; the connection cannot be used any further."""
+    """The bytes cannot be framed as a response. The connection cannot be used any more."""
 
 
 class BodyTooLongError(ProtocolError):
-    """The body is longer than the client accepts; it was not read to its end."""
+    """The body is longer than the client accepts. It was not read to its end."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class ClosedEarlyError(ProtocolError):
     """The server closed the connection before the answer was complete.
 
     Attributes:
-        silent: not one byte of an answer had come.
+        silent: whether no byte of an answer had come.
     """
 
     def __init__(self, message: str, *, silent: bool = False) -> None:
@@ -58,14 +58,14 @@ class ResponseHead:
     """The content of a response's head, except the two numbers that differ in every response.
 
     Attributes:
-        whole_length: bytes of the body where nothing but them follows and the connection stays open; else −1.
+        whole_length: bytes of the body if nothing follows it and the connection stays open; else −1.
         status: 100…999.
-        length: bytes of the body; −1 when the head does not say.
-        chunked: the body comes in chunks.
-        close: the server closes the connection after this response.
-        instance: `x-instance-id`, "" when the service sends none.
-        plain: a success status, no cookie set, no content coding: nothing to do but to read the body.
-        utf8: the body's text is UTF-8 as far as the head says.
+        length: bytes of the body; −1 if the head does not state it.
+        chunked: whether the body comes in chunks.
+        close: whether the server closes the connection after this response.
+        instance: `x-instance-id`; "" if the service sends none.
+        plain: whether only the body remains to be read: a success status, no cookie, no content coding.
+        utf8: whether the body's text is UTF-8 according to the head.
     """
 
     whole_length: int
@@ -79,20 +79,22 @@ class ResponseHead:
 
 
 ParsedHead = tuple[ResponseHead, int, int]
-"""A head, the instance's age in ms (`x-instance-age-ms`) and the server time in µs (`Server-Timing: predict`); −1 if
-the service sends none."""
+"""A parsed head, the instance's age in ms (`x-instance-age-ms`) and the server time in µs (`Server-Timing: predict`). A
+number is −1 if the service does not send it.
+"""
 
 
 Answer = tuple[ParsedHead, bytes, bytes, bool]
-"""One whole response: what its head says, the body as it came (never decoded), the head's bytes, and whether the
-connection can be used again. A plain tuple: making a named one costs 0.3 µs, a tenth of an exchange."""
+"""One whole response: its parsed head, the body as received (never decoded), the head's bytes, and whether the
+connection can be used again. It is a plain tuple, because making a named one costs 0.3 µs, a tenth of an exchange.
+"""
 
 
 def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the head's fields in order, names in lower case, values stripped.
+    """Return the head's fields in order, with names in lower case and values stripped.
 
     Raises:
-        ProtocolError: a line that is not `name: value`, such as a folded one (RFC 9112, 5.2).
+        ProtocolError: a line is not `name: value`, for example because it is folded (RFC 9112, 5.2).
     """
     fields = []
     for line in raw_head.split(b"\r\n")[1:]:
@@ -107,7 +109,8 @@ def parse_head(raw_head: bytes) -> ParsedHead:
     """Parse `raw_head` (status line and fields, without the blank line).
 
     Raises:
-        ProtocolError: not HTTP/1.0 or 1.1, contradicting lengths, or a transfer coding other than chunked.
+        ProtocolError: the head is not of HTTP/1.0 or 1.1, has contradicting lengths, or has a transfer coding other
+        than chunked.
     """
     line = raw_head.partition(b"\r\n")[0]
     match = _STATUS_LINE.match(line)
@@ -142,7 +145,7 @@ def parse_head(raw_head: bytes) -> ParsedHead:
 
 
 def _is_utf8(content_type: bytes) -> bool:
-    """Return whether the type says UTF-8, or has no charset and is not `text/…`, which is ISO-8859-1 for `requests`."""
+    """Return whether the type means UTF-8: by its charset, or without one if it is not `text/…` (then ISO-8859-1)."""
     value = content_type.lower()
     _, named, charset = value.partition(b"charset=")
     if named:
@@ -160,7 +163,7 @@ def _agreed_length(before: int, value: bytes) -> int:
 
 
 def _age_ms(value: bytes) -> int:
-    """Return the age, rounded; −1 when it is not a number, is negative, or is too large for its column."""
+    """Return the age, rounded; −1 if it is not a number, is negative, or is too large for its column."""
     try:
         number = int(float(value) + 0.5)
     except (ValueError, OverflowError):
@@ -169,7 +172,7 @@ def _age_ms(value: bytes) -> int:
 
 
 def _server_us(value: bytes) -> int:
-    """Return the service's own time by a Server-Timing value in µs; −1 when it has none that can be read."""
+    """Return the service's own time from a Server-Timing value in µs; −1 if the value has none that can be parsed."""
     try:
         duration_us = server_us(value.decode("latin-1"))
     except ValueError:
@@ -178,7 +181,7 @@ def _server_us(value: bytes) -> int:
 
 
 class _Mark:
-    """The place of a number, in the heads of one service, that differs in every response."""
+    """The position of a number that differs in every response of one service, within the head."""
 
     def __init__(self, text: bytes, read: Callable[[bytes], int], most: float) -> None:
         self._text = text
@@ -188,7 +191,7 @@ class _Mark:
         self._near = 0
 
     def cut(self, raw_head: bytes) -> tuple[bytes, int]:
-        """Return the head without the number, and the number; the unchanged head and −1 if it has none."""
+        """Return the head without the number, and the number. Without a number, return the unchanged head and −1."""
         begin = raw_head.find(self._text, self._near)
         if begin < 0:
             begin = raw_head.find(self._text)
@@ -210,10 +213,12 @@ class _Mark:
 
 
 class KnownHeads:
-    """Cache of parsed heads: a server that repeats itself is parsed once a second (its Date), not once per response.
+    """Cache of parsed heads.
 
-    A service that reports its age and its time sends a new head every time. Those two numbers are cut out where
-    they were found the last time, and the rest is looked up: about 1 µs, where parsing takes 15.
+    If a server repeats its heads, one is parsed per second (its Date changes), not one per response.
+
+    A service that reports its age and its time sends a different head every time. These two numbers are cut out at the
+    positions where they were found before, and the rest is looked up. This takes about 1 µs, and parsing takes 15.
     """
 
     def __init__(self) -> None:
@@ -225,7 +230,7 @@ class KnownHeads:
         """Return the parsed head, from the cache if its bytes were seen before.
 
         Raises:
-            ProtocolError: as `parse_head`.
+            ProtocolError: as in `parse_head`.
         """
         rest, age_ms, server_us = raw_head, -1, -1
         if self._age is not None:
@@ -256,10 +261,10 @@ class KnownHeads:
 
 
 class BodyBudget:
-    """How many bytes of unfinished bodies the connections of one process may hold together.
+    """The number of bytes of unfinished bodies that all connections of one process may hold together.
 
     Attributes:
-        held_bytes: what they hold now.
+        held_bytes: the bytes that they hold now.
     """
 
     def __init__(self, limit_bytes: int = 512 * 1024 * 1024) -> None:
@@ -267,10 +272,10 @@ class BodyBudget:
         self.held_bytes = 0
 
     def take(self, count: int) -> None:
-        """Count bytes that were received.
+        """Count received bytes.
 
         Raises:
-            GeneratorLimitError: more than the limit would be held.
+            GeneratorLimitError: the connections would hold more than the limit.
         """
         if self.held_bytes + count > self.limit_bytes:
             raise GeneratorLimitError(
@@ -281,10 +286,10 @@ class BodyBudget:
 
 
 class _Pieces:
-    """Bytes received so far and not yet used up.
+    """The received bytes that are not consumed yet.
 
     Attributes:
-        limit_bytes: how long a body may be.
+        limit_bytes: the longest allowed body.
     """
 
     def __init__(self, first: bytes, receive: Callable[[], bytes], limit_bytes: int, budget: BodyBudget) -> None:
@@ -349,18 +354,18 @@ def read_answer(
     limit_bytes: int = MAX_BODY_BYTES,
     budget: BodyBudget | None = None,
 ) -> Answer:
-    """Return the response that begins with `first`; interim responses (1xx) before it are skipped.
+    """Return the response that begins with `first`. Interim responses (1xx) before it are skipped.
 
     Args:
         first: the bytes received so far, at least one.
-        receive: returns the next bytes, b"" once the server has closed.
+        receive: returns the next bytes; b"" once the server has closed.
         heads: the cache of parsed heads.
-        bodiless: the request was a HEAD, whose response has no body whatever its head says.
-        limit_bytes: how long the body may be.
-        budget: what the process may hold of unfinished bodies; one of its own unless given.
+        bodiless: whether the request was a HEAD. Its response has no body, even if its head says otherwise.
+        limit_bytes: the longest allowed body.
+        budget: the limit for unfinished bodies of this process; a new one if it is not given.
 
     Raises:
-        ProtocolError: what came is not a response that can be framed, ended early, or is longer than `limit_bytes`.
+        ProtocolError: the bytes cannot be framed as a response, end early, or are more than `limit_bytes`.
         GeneratorLimitError: the budget is used up.
     """
     pieces = _Pieces(first, receive, limit_bytes, budget or BodyBudget())
@@ -392,7 +397,7 @@ def _read_answer(pieces: _Pieces, heads: KnownHeads, bodiless: bool) -> Answer:
         body = pieces.exactly(head.length, "the response's body")
     else:
         body, close = pieces.until_closed(), True
-    # Bytes after the response belong to no request: the response is valid, but the connection cannot be used again.
+    # Bytes after the response belong to no request. The response is valid, but the connection cannot be used again.
     return parsed, body, raw_head, not close and not pieces.bytes
 
 

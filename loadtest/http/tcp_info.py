@@ -1,4 +1,4 @@
-"""Ask the kernel whether a peer can have read what was sent to it."""
+"""Ask the kernel whether a peer can have read the bytes that were sent to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 
-# struct tcp_info of <linux/tcp.h>: fields are only ever appended.
+# struct tcp_info of <linux/tcp.h>: new fields are only ever appended
 _BYTES_ACKED = struct.Struct("<Q"), 120  # since Linux 4.1
 _SENT_AND_RETRANSMITTED = struct.Struct("<QQ"), 200  # since Linux 4.19
 _LENGTH = 216
@@ -15,8 +15,8 @@ _LENGTH = 216
 def nothing_was_read(connected: socket.socket, last_bytes: int) -> bool:
     """Return whether the last `last_bytes` bytes sent on a broken connection provably never reached the peer.
 
-    A closed socket answers data with a reset and acknowledges none of it: then no program can have read it. False also
-    where the kernel does not tell (not Linux, an imitation of it).
+    A closed socket answers data with a reset and acknowledges none of it, so no program can have read it. The result is
+    also False if the kernel gives no information (not Linux, or an imitation of it).
     """
     if sys.platform != "linux":
         return False

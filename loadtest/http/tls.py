@@ -1,16 +1,18 @@
-"""Turn the bytes of a TLS connection into plain ones and back, without a socket."""
+"""Convert the bytes of a TLS connection to plain bytes and back, without a socket."""
 
 from __future__ import annotations
 
 import functools
 import ssl
 
-_READ_BYTES = 16_384  # a record holds no more
+_READ_BYTES = 16_384  # the most that a record holds
 
 
 @functools.cache
 def client_context(*, insecure: bool = False) -> ssl.SSLContext:
-    """Return the process's context for TLS clients: made once, for it reads all trusted certificates (about 20 ms).
+    """Return the process's context for TLS clients.
+
+    It is made once, because it reads all trusted certificates (about 20 ms).
 
     Only HTTP/1.1 is offered to the server (ALPN). With `insecure` no certificate is verified.
     """
@@ -26,7 +28,7 @@ class TlsLayer:
     """The TLS state of one connection.
 
     Attributes:
-        closed: the server has said that nothing more will come.
+        closed: whether the server has announced the end of its data.
     """
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
@@ -35,10 +37,12 @@ class TlsLayer:
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def handshake(self, received: bytes) -> tuple[bytes, bool]:
-        """Take what the server sent (b"" at the start) and return what to send, and whether the handshake is done.
+        """Process bytes from the server (b"" at the start).
+
+        Return the bytes to send, and whether the handshake is done.
 
         Raises:
-            ssl.SSLError: the server's certificate is not trusted, or no common version or cipher.
+            ssl.SSLError: the server's certificate is not trusted, or there is no common version or cipher.
         """
         self._incoming.write(received)
         try:
@@ -48,7 +52,7 @@ class TlsLayer:
         return self._outgoing.read(), True
 
     def encrypt(self, data: bytes) -> bytes:
-        """Return `data` as TLS records, after anything that TLS itself has to send."""
+        """Return `data` as TLS records, after the bytes that TLS itself has to send."""
         sent = self._object.write(data)
         while sent < len(data):  # a record holds at most 16 KiB
             sent += self._object.write(memoryview(data)[sent:])

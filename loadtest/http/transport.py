@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import gevent
 
     class Waiting(Protocol):
-        """Something that waits until a deadline."""
+        """An object that waits until a deadline."""
 
         waiting: gevent.Greenlet | None
         deadline_ns: int
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 SWEEP_S = 0.05
-"""How often deadlines are checked: a timeout comes at most this much late, never early."""
+"""Interval between checks of the deadlines. A timeout comes at most this much late, and never early."""
 
 
 class Deadlines:
@@ -47,10 +47,11 @@ class Deadlines:
 
 @dataclass(slots=True)
 class Transport:
-    """What the connections of one process share.
+    """The state that the connections of one process share.
 
     Attributes:
-        resent: requests that were sent once more, on a new connection, because the first had been closed unread.
+        resent: number of requests that were sent again on a new connection, because the first connection had been
+            closed unread.
     """
 
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -14,10 +14,10 @@ from . import kserve
 from .wire import Answer, Wire
 
 PLACES = (
-    "openapi.json",  # FastAPI, flask-smorest, KServe, Litestar's is under /schema
+    "openapi.json",  # FastAPI, flask-smorest and KServe; Litestar's is under /schema
     "openapi.yaml",
     "docs.json",  # BentoML
-    "swagger.json",  # flask-restx (2.0, refused below with a sentence), many others
+    "swagger.json",  # flask-restx (2.0, which is refused below with a sentence) and many others
     "api/openapi.json",
     "api/schema/?format=json",  # Django REST with drf-spectacular
     "api/schema/",
@@ -33,10 +33,10 @@ PLACES = (
     "apispec_1.json",  # flasgger
     "swagger/v1/swagger.json",  # ASP.NET
 )
-"""Places of the document below the service's URL in common frameworks, the most common first."""
+"""Paths of the document below the service's URL in common frameworks, the most common first."""
 
 PAGES = ("docs", "", "redoc", "swagger", "api/docs", "api/docs/", "swagger-ui.html")
-"""Pages that name the document's address in a script or a link."""
+"""Pages that contain the document's address in a script or a link."""
 
 MAX_BYTES = 32 * 1024 * 1024
 _LINK = re.compile(r"""["']([^"'\s<>]*(?:openapi|swagger|api-docs|apispec|schema)[^"'\s<>]*)["']""", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Document:
 
     Attributes:
         spec: the document, with unresolved references.
-        source: where it was read from: a URL or a path.
+        source: the URL or path that it was read from.
         base: the URL that operations' paths are appended to, without a trailing slash; None if neither the file nor the
             user names a server.
     """
@@ -66,22 +66,22 @@ class Document:
 
     @property
     def title(self) -> str:
-        """The service's name and version as the document has them."""
+        """The service's name and version, as the document states them."""
         info = self.spec.get("info")
         info = info if isinstance(info, dict) else {}
         return " ".join(str(info[key]) for key in ("title", "version") if info.get(key)) or "a service"
 
 
 def read_document(source: str, *, target: str | None, wire: Wire) -> Document:
-    """Return the document of a service's URL, of a document's URL, or of a file.
+    """Return the document at a service's URL, at a document's URL, or in a file.
 
     Args:
         source: `http://127.0.0.1:8000`, `http://127.0.0.1:8000/openapi.json` or `openapi.yaml`.
         target: the service's URL if it is not that of the document; the document's `servers` never replace it.
-        wire: asks the service.
+        wire: sends the requests to the service.
 
     Raises:
-        UsageError: the source is neither a URL nor a file, or holds no OpenAPI 3 document.
+        UsageError: the source is neither a URL nor a file, or contains no OpenAPI 3 document.
         TargetError: the service does not answer, or offers no document.
     """
     if not re.match(r"https?://", source):
@@ -98,10 +98,10 @@ def read_document(source: str, *, target: str | None, wire: Wire) -> Document:
 
 
 def parse(text: bytes, source: str) -> dict[str, Any]:
-    """Return the document in JSON or YAML text.
+    """Return the document from JSON or YAML text.
 
     Raises:
-        UsageError: it is neither, or not OpenAPI 3.
+        UsageError: the text is neither JSON nor YAML, or not OpenAPI 3.
     """
     spec = _loaded(text)
     if isinstance(spec, dict) and str(spec.get("swagger", "")).startswith("2"):
@@ -123,7 +123,7 @@ def _loaded(text: bytes) -> Any:
     import yaml
 
     class JsonLikeLoader(yaml.SafeLoader):
-        """Keeps dates as text, as JSON has them."""
+        """A YAML loader that keeps dates as text, because JSON has no dates."""
 
     JsonLikeLoader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -183,7 +183,7 @@ def _document_at(url: str, wire: Wire) -> dict[str, Any] | None:
 
 
 def _base(spec: dict[str, Any], where: str | None, target: str | None) -> str | None:
-    """Return the URL that paths are appended to: on the named host, below the path of the document's first server.
+    """Return the URL to which paths are appended: the named host, with the path of the document's first server.
 
     A document often names another server (production, a port behind a proxy), so the host that the user gave is always
     used, with the path of the document's server.

@@ -1,4 +1,4 @@
-"""Make small files that a service can really open: an image, a table, a sound, a text."""
+"""Make small valid files that a service can open: an image, a table, a sound, a text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ File = tuple[str, bytes, str]
 
 
 def sample_file(name: str, media_type: str = "", *, kind: str | None = None) -> File:
-    """Return a file for a field called `name`, of the type the document asks for or its name suggests."""
+    """Return a file for a field called `name`.
+
+    Its type is the one that the document requires or that the name suggests.
+    """
     kind = kind or _kind(name, media_type)
     return FILES[kind]
 
 
 def kinds(name: str, media_type: str = "") -> list[str]:
-    """Return the kinds of file to try, the likeliest first."""
+    """Return the kinds of file to try, the most likely first."""
     first = _kind(name, media_type)
     return [first, *(each for each in FILES if each != first)]
 
@@ -67,4 +70,4 @@ FILES: dict[str, File] = {
     "json": ("sample.json", json.dumps({"a": 1}).encode(), "application/json"),
     "wav": ("sample.wav", _wav(), "audio/wav"),
 }
-"""By kind; a few hundred bytes each, so that a written scenario stays readable."""
+"""Sample files by kind. Each has only a few hundred bytes, so that a generated scenario stays readable."""

@@ -1,4 +1,4 @@
-"""Write inference requests for the Open Inference Protocol (KServe v2, Triton, MLServer) from a model's metadata.
+"""Generate inference requests for the Open Inference Protocol (KServe v2, Triton, MLServer) from a model's metadata.
 
 Source: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
 """
@@ -51,7 +51,7 @@ def _code(operation: Operation, path: str, model: str, inputs: list[Any], module
 
 
 def document(base: str, wire: Wire) -> dict[str, Any] | None:
-    """Return a document for a server of the protocol that offers none; None where `base` is no such server."""
+    """Return a document for a server that uses the protocol but offers none; None if `base` is not such a server."""
     server = _json(wire.get(base.rstrip("/") + "/v2"))
     names = _listed(base.rstrip("/"), wire)
     if not isinstance(server, dict) or not names:
@@ -80,7 +80,7 @@ def _names(part: str, operation: Operation, root: str, wire: Wire, seen: dict[st
 
 
 def _listed(root: str, wire: Wire) -> list[str]:
-    """Return the models that a server lists in one of the usual ways."""
+    """Return the models that a server lists by one of the usual methods."""
     index = _json(wire.send("POST", root + "/v2/repository/index", json={}))
     listed = index if isinstance(index, list) else []
     for path in ("/v2/models", "/v1/models"):
@@ -95,7 +95,7 @@ def _listed(root: str, wire: Wire) -> list[str]:
 
 
 def _input(tensor: dict[str, Any]) -> str:
-    """Return one input tensor: a batch of one, its open dimensions of size 1."""
+    """Return one input tensor: a batch of one, with every open dimension of size 1."""
     kind = str(tensor.get("datatype", "FP32")).upper()
     raw = tensor.get("shape")
     shape = [

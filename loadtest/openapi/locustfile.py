@@ -1,4 +1,4 @@
-"""Write the scenario: one readable locustfile."""
+"""Generate the scenario as one readable locustfile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .trial import Tried
 from .wire import Answer
 
 PREDICTION_WEIGHT = 5
-"""Predictions that a user sends for each other request."""
+"""Number of predictions that a user sends for each other request."""
 
 CASE = '''(operation):
     """Draw from here on the operation's next of 1,000 cases: every process sends the same ones."""
@@ -39,7 +39,7 @@ CHECK = '''(answer, *fields):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An operation that the scenario does not send, and why, as a clause."""
+    """An operation that the scenario does not send, and the reason as a clause."""
 
     operation: Operation
     why: str
@@ -48,7 +48,7 @@ class LeftOut:
 def locustfile(
     document: Document, sent: Sequence[Tried], left_out: Sequence[LeftOut], *, data: str | None = None, seed: int
 ) -> str:
-    """Return the source of the scenario; `data` is the path of the file whose rows it sends."""
+    """Return the source of the scenario. `data` is the path of the data file whose rows it sends."""
     module = Module()
     module.imports.update({"import os", "import random"})
     resolve = Resolver(document.spec)
@@ -127,7 +127,7 @@ def _task(tried: Tried, code: RequestCode, module: Module, resolve: Resolver, na
 
 
 def _draws(statements: Sequence[str], module: Module) -> bool:
-    """Whether statements draw values, themselves or by the functions above the user class."""
+    """Whether statements draw values, either directly or through the functions above the user class."""
     return any(
         re.search(r"\bdraw\b", statement) or any(re.search(rf"\b{name}\(", statement) for name in module.functions)
         for statement in statements
@@ -135,7 +135,7 @@ def _draws(statements: Sequence[str], module: Module) -> bool:
 
 
 def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> list[str] | None:
-    """Return the fields of a good answer, by the document and, where it was tried, in fact; None: no JSON object."""
+    """Return the fields that the document promises and a tried answer had too; None if the answer is no JSON object."""
     if operation.answer is None or operation.method == "HEAD":
         return None
     schema = merged(operation.answer, resolve)
@@ -155,6 +155,6 @@ def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> l
 
 
 def _safe(text: str) -> str:
-    """Return a text of the document that can stand in a docstring: one line, printable, closing nothing."""
+    """Return a text of the document that is safe in a docstring: one printable line without closing quotes."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return line.replace("\\", "/").replace('"', "'")[:300].strip()

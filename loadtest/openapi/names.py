@@ -1,4 +1,4 @@
-"""Name what the written file defines: functions, constants, arguments."""
+"""Choose names for the functions, constants and arguments of the generated file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ RESERVED = frozenset(
         "rows",
     }
 )
-"""Names that the written file uses itself."""
+"""Names that the generated file uses itself."""
 
 
 def constant_name(*parts: str) -> str:

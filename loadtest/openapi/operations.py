@@ -1,4 +1,4 @@
-"""List the operations of an OpenAPI document, references resolved as far as a request needs them."""
+"""List the operations of an OpenAPI document, with references resolved as far as a request needs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODY_TYPES = (
     "text/plain",
     "application/octet-stream",
 )
-"""Body types that a scenario can send, the preferred first; others with a JSON suffix count as JSON."""
+"""Body types that a scenario can send, the preferred ones first. Other types with a JSON suffix count as JSON."""
 
 Schema = dict[str, Any]
 
@@ -25,7 +25,7 @@ PREDICTS = re.compile(
     r"|moderat|tokeniz|cluster|anomal|risk|decid|decision|render|convert|echo|batch",
     re.IGNORECASE,
 )
-"""Words in a POST that queries and changes nothing."""
+"""Words that mark a POST as a query, which changes nothing."""
 
 CHANGES = re.compile(
     r"creat|add(?!r)|insert|regist|upload|train|retrain|fit\b|delet|remov|updat|reset|purchase|order|pay(?!load)|send"
@@ -33,7 +33,7 @@ CHANGES = re.compile(
     r"|callback|cancel|approve|assign|clear|purge|deploy|submit|enqueue|start|stop",
     re.IGNORECASE,
 )
-"""Words in a POST that creates or changes something."""
+"""Words that mark a POST as creating or changing something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Parameter:
     Attributes:
         place: path, query, header or cookie.
         examples: values that the document offers, best first.
-        explode: an array in a query is sent as one pair per item, as opposed to one joined by commas.
+        explode: whether an array in a query is sent as one pair per item, instead of one pair with commas.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Body:
 
     Attributes:
         examples: whole bodies that the document offers.
-        part_types: content types per part of a multipart body, where the document names them.
+        part_types: the content types of the parts of a multipart body, as far as the document names them.
     """
 
     media_type: str
@@ -96,13 +96,13 @@ class Operation:
 
     Attributes:
         method: in capitals.
-        path: the template, as `/items/{item_id}`.
-        title: a line about it, from the document.
-        operation_id: the document's name for it; "" where it has none.
-        answer: the schema of a good JSON answer; None where the document names none.
+        path: the template, such as `/items/{item_id}`.
+        title: one line about it, from the document.
+        operation_id: the document's name for it; "" if it has none.
+        answer: the schema of a good JSON answer; None if the document contains none.
         unsupported: why no request can be made, as a clause; None if one can.
-        changes: why it may change something at the service, as a clause; None when it looks harmless.
-        in_doubt: whether it is unclear if it changes something.
+        changes: why it may change something at the service, as a clause; None if it looks harmless.
+        in_doubt: whether it is uncertain that it changes something.
     """
 
     method: str
@@ -119,18 +119,18 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """Its name in messages: `POST /predict`."""
+        """The operation's name in messages: `POST /predict`."""
         return f"{self.method} {self.path}"
 
 
 class Resolver:
-    """Follows the local references of one document."""
+    """Resolve the local references of one document."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self._spec = spec
 
     def __call__(self, node: Any) -> dict[str, Any]:
-        """Return the object behind `node`, whatever chain of references leads there; {} for what is missing."""
+        """Return the object that `node` refers to, through any chain of references; {} if it is missing."""
         for _ in range(32):
             if not isinstance(node, dict):
                 return {}
@@ -156,7 +156,7 @@ class Resolver:
 
 
 def operations(spec: dict[str, Any]) -> list[Operation]:
-    """Return every operation of a document, in its order."""
+    """Return every operation of a document, in order."""
     resolve = Resolver(spec)
     found = []
     for path, raw in spec["paths"].items():
@@ -195,7 +195,7 @@ def _parameters(raw: list[Any], path: str, resolve: Resolver) -> tuple[Parameter
         if place not in ("path", "query", "header", "cookie") or not name:
             continue
         if place == "header" and name.lower() in ("accept", "content-type", "authorization"):
-            continue  # OpenAPI 3: these are described elsewhere and ignored here
+            continue  # OpenAPI 3 describes these headers elsewhere and ignores them here
         content = each.get("content")
         schema = each.get("schema")
         if schema is None and isinstance(content, dict) and content:
@@ -245,7 +245,7 @@ def _body(raw: dict[str, Any], resolve: Resolver) -> tuple[Body | None, str | No
 
 
 def _security(raw: Any, spec: dict[str, Any], resolve: Resolver) -> tuple[tuple[Security, ...], str | None]:
-    """Return the credentials of the first alternative that can be sent in headers, and why the others cannot."""
+    """Return the credentials of the first alternative that fits into headers, and why the others do not."""
     alternatives = _list(raw)
     if not alternatives or {} in alternatives:
         return (), None
@@ -285,11 +285,11 @@ def _answer(raw: Any, resolve: Resolver) -> Schema | None:
 
 
 def _changes(method: str, path: str, raw: dict[str, Any], paths: dict[str, Any]) -> tuple[str | None, bool]:
-    """Return why an operation may change something, and whether that is only in doubt."""
+    """Return why an operation may change something, and whether that is uncertain."""
     if method != "post":
         return (None if method in ("get", "head") else f"{method.upper()} changes what is there"), False
     last = path.rstrip("/").rpartition("/")[2]
-    # Django's documents end the id of every POST in _create
+    # in Django's documents the id of every POST ends in _create
     operation_id = re.sub(r"_create$", "", str(raw.get("operationId", "")))
     text = " ".join(
         str(part) for part in (last, operation_id, raw.get("summary", ""), _line(raw.get("description", "")))
@@ -333,6 +333,6 @@ def _list(value: Any) -> list[Any]:
 
 
 def _line(text: Any) -> str:
-    """Return the first line of a text from the document, safe for a comment: printable, no quotes that close one."""
+    """Return the first line of a text from the document, printable and without quotes that would end a comment."""
     line = str(text).strip().split("\n")[0]
     return "".join(c for c in line if c.isprintable()).replace('"""', "'''").replace("\\", "/")[:100].strip()

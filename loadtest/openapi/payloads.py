@@ -1,7 +1,8 @@
-"""Turn schemas into Python expressions that draw values a person would send.
+"""Convert schemas to Python expressions that draw realistic values.
 
-The written scenario contains the same expressions that `lt init` evaluates when it tries the service, so the two cannot
-differ. They use one name, `draw`, a `random.Random`. Texts of the document enter them only through `repr`.
+The generated scenario contains the same expressions that `lt init` evaluates when it tries the service, so the two
+cannot differ. The expressions use one name: `draw`, a `random.Random`. Texts of the document are inserted only through
+`repr`.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from .schemas import (
 from .texts import FORMATS, SENTENCES, WORDS, number_range, pattern_samples, text_of
 
 DEEPEST = 6
-"""Nesting after which optional fields are left out and arrays are empty, so that recursive schemas end."""
+"""At this depth, optional fields are left out and arrays are empty, so that recursive schemas end."""
 
 DEFAULT_LENGTH = 3
-"""Items of an array whose schema says nothing of its length; the trial corrects it."""
+"""Number of items of an array whose schema states no length. The trial corrects it."""
 
 
 class RecursiveSchemaError(Exception):
-    """Raised for a schema that contains itself; an optional field of such a schema is left out."""
+    """The schema contains itself. An optional field with such a schema is left out."""
 
 
 @dataclass(slots=True)
 class Module:
-    """The code above the user class of the written file, in the order of its use.
+    """The code above the user class of the generated file, in the order of its use.
 
     Attributes:
         constants: expression by name.
@@ -54,11 +55,11 @@ class Module:
     imports: set[str] = field(default_factory=set)
 
     def constant(self, name: str, expression: str) -> str:
-        """Keep a constant and return its name; a name that is taken by something else gets a number."""
+        """Store a constant and return its name. If the name is taken by another one, a number is appended."""
         return self._keep(self.constants, name, expression)
 
     def function(self, name: str, source: str) -> str:
-        """Keep a function, whose source follows `def NAME`, and return its name."""
+        """Store a function, whose source follows `def NAME`, and return its name."""
         return self._keep(self.functions, name, source)
 
     def _keep(self, place: dict[str, str], name: str, source: str) -> str:
@@ -81,15 +82,15 @@ class Module:
 
 @dataclass(slots=True)
 class Expressions:
-    """Writes the expressions of one document's schemas.
+    """Write the expressions for the schemas of one document.
 
     Attributes:
         module: collects the functions and constants that expressions call.
         resolve: follows references.
-        length: items of an array whose schema leaves its length open.
-        within: references of the objects around the one that is being written, so that recursive schemas end.
-        columns: the data file's columns by their plain names; a body's field or a parameter of that name takes its
-            value from `row`.
+        length: number of items of an array whose schema leaves the length open.
+        within: references of the enclosing objects, so that recursive schemas end.
+        columns: the data file's columns by their plain names; a field of the body or a parameter with that name takes
+        its value from `row`.
         required_only: leave out fields that the schema does not require.
     """
 
@@ -101,7 +102,7 @@ class Expressions:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, schema: Any, name: str = "", depth: int = 0) -> str:
-        """Return an expression that draws a value of `schema`, for a field or parameter called `name`."""
+        """Return an expression that draws a value of `schema` for a field or parameter called `name`."""
         reference = schema.get("$ref") if isinstance(schema, dict) else None
         reference = reference if isinstance(reference, str) else None
         if reference in self.within:
@@ -114,7 +115,7 @@ class Expressions:
         return self._drawn(found, reference, name, depth)
 
     def _drawn(self, found: Schema, reference: str | None, name: str, depth: int) -> str:
-        """Return an expression for a schema whose references are followed."""
+        """Return an expression for a schema whose references have been resolved."""
         if depth == 1 and (column := self.columns.get(identifier(name))) is not None:
             return f"str(row[{column!r}])" if type_of(found) == "string" else f"row[{column!r}]"
         if (fixed := fixed_values(found, inner=depth > 0)) is not None:
@@ -130,7 +131,7 @@ class Expressions:
         return self._plain(found, kind, name)
 
     def _plain(self, found: Schema, kind: str | None, name: str) -> str:
-        """Return an expression for a text, a number or a truth value."""
+        """Return an expression for a text, a number or a boolean."""
         if kind == "string":
             return self._text(found, name)
         if kind in ("integer", "number"):
@@ -138,14 +139,14 @@ class Expressions:
         return {"boolean": "draw.random() < 0.5", "null": "None"}.get(kind or "", repr(str(name or "value")))
 
     def body(self, schema: Any, examples: tuple[Any, ...], name: str) -> str:
-        """Return an expression for a whole body: the document's examples where it has some, else one that is drawn."""
+        """Return an expression for a whole body: one of the document's examples if it has some, else a drawn body."""
         found = merged(schema, self.resolve)
         offered = [] if self.columns else list(examples) or examples_of(found)
         if offered and all(isinstance(each, dict) == (type_of(found) == "object") or not found for each in offered):
             return f"draw.choice({self.module.constant(constant_name(name, 'EXAMPLES'), pretty(offered))})"
         try:
             return self.value(schema, name)
-        except RecursiveSchemaError:  # it has no end that the document tells; the service may know better
+        except RecursiveSchemaError:  # the document gives no end to the recursion; the service may accept less
             return "{}"
 
     def _inside(self, reference: str | None) -> Expressions:
@@ -169,7 +170,7 @@ class Expressions:
                 field_name, value = pinned
                 own = mapped(mapped(merged(each, self.resolve).get("properties")).get(field_name))
                 own = merged(own, self.resolve)
-                # A value that the alternative itself names outweighs the name of its schema.
+                # If the alternative itself names a value, that value outweighs the name of the alternative's schema.
                 named = "const" in own or ("enum" in own and value not in listed(own["enum"]))
                 pin = {} if named else {"properties": {field_name: {"const": value}}}
                 alternative = {"allOf": [alternative, {**pin, "required": [field_name]}]}
@@ -306,7 +307,7 @@ def choice(values: list[Any]) -> str:
 
 
 def pretty(values: list[Any]) -> str:
-    """Return values as a tuple, one a line."""
+    """Return values as a tuple, one per line."""
     return "(\n" + "".join(f"    {each!r},\n" for each in values) + ")"
 
 
@@ -315,6 +316,6 @@ def _singular(name: str) -> str:
 
 
 def other_than(expression: str, excluded: list[Any]) -> str:
-    """Return an expression that draws as another one does, but none of these values."""
+    """Return an expression that draws like another one, but none of these values."""
     barred = repr(tuple(excluded))
     return f"next((value for value in ({expression} for _ in range(100)) if value not in {barred}), None)"

@@ -1,4 +1,4 @@
-"""Write the scenario of a run that names none: from the target's OpenAPI document, or GETs of named paths."""
+"""Generate the scenario of a run that names none: from the target's OpenAPI document, or with GETs of named paths."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Visitor(FastUser):
 
 @dataclass(frozen=True, slots=True)
 class QuickScenario:
-    """A scenario written for one run.
+    """A scenario generated for one run.
 
     Attributes:
-        path: the path of its file, which is there as long as the run.
-        target: the URL that its paths are below.
+        path: the path of its file, which exists during the run.
+        target: the URL that its paths are appended to.
     """
 
     path: Path
@@ -46,13 +46,13 @@ class QuickScenario:
 def quick_scenario(
     url: str, *, gets: Sequence[str], seed: int, wire: Wire, say: Callable[[Tried], None]
 ) -> Iterator[QuickScenario]:
-    """Write a scenario for `url`; its file is deleted with the block.
+    """Generate a scenario for `url`. Its file is deleted at the end of the block.
 
     Args:
         url: the URL of the service.
-        gets: paths to GET; empty: what the service's OpenAPI document describes, tried first.
-        seed: of what is sent.
-        wire: asks the service.
+        gets: the paths to GET. If it is empty, the operations of the service's OpenAPI document are tried and used.
+        seed: the seed of the sent data.
+        wire: sends the trial requests.
         say: called with each operation that was tried.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Turn an operation into the code of one request, and that code into a request that can be tried."""
+"""Convert an operation to the code of one request, and evaluate that code to try the request."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .payloads import Expressions, choice
 from .schemas import merged, type_of
 
 CREDENTIALS = {"header": "API_KEY", "query": "API_KEY", "cookie": "API_KEY", "bearer": "API_TOKEN"}
-"""The environment variable of each kind of credential; basic takes API_USER and API_PASSWORD."""
+"""The environment variable for each kind of credential. Basic authentication takes API_USER and API_PASSWORD."""
 
 MULTIPART = "from urllib3.filepost import encode_multipart_formdata"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCode:
-    """One request as Python expressions over `draw` and the names of the written file.
+    """One request as Python expressions that use `draw` and the names of the generated file.
 
     Attributes:
-        operation: what it asks for.
+        operation: the operation that it calls.
         before: statements that the expressions need, such as drawing a multipart body.
-        params, headers, json, data: None where the request has none.
+        params, headers, json, data: None if the request has none.
     """
 
     operation: Operation
@@ -38,7 +38,7 @@ class RequestCode:
     data: str | None
 
     def evaluate(self, namespace: dict[str, Any], seed: int) -> dict[str, Any]:
-        """Return `url` (a path), `params`, `headers`, `json` and `data` as drawn from a seed."""
+        """Return `url` (a path), `params`, `headers`, `json` and `data`, drawn with a seed."""
         scope = {**namespace, "draw": random.Random(seed)}
         for function in [each for each in scope.values() if hasattr(each, "__globals__")]:
             function.__globals__["draw"] = scope["draw"]
@@ -51,13 +51,13 @@ class RequestCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A choice for everything that the document leaves open; the trial uses the first variant that the service accepts.
+    """A choice for everything that the document leaves open. The trial uses the first variant that the service accepts.
 
     Attributes:
-        required_only: leave out what the document does not require.
-        file_kind: the kind of files whose type the document leaves open; None for the likeliest.
-        path_values: values of path parameters that were seen to work, all parameters of one request together.
-        bodies: bodies that were seen to work; None: drawn from the schema.
+        required_only: whether to leave out everything that the document does not require.
+        file_kind: the kind of files whose type the document leaves open; None for the most likely kind.
+        path_values: values of path parameters that have worked, with all parameters of one request together.
+        bodies: bodies that have worked; None if they are drawn from the schema.
     """
 
     length: int | None = None
@@ -136,7 +136,7 @@ def _parameter(parameter: Parameter, write: Expressions) -> str:
 
 
 def _pairs(parameters: list[Parameter], write: Expressions) -> str:
-    """Return the query as a dict, or as pairs where an array is sent as several of one name."""
+    """Return the query as a dict, or as pairs if an array is sent as several parameters with one name."""
     made = [(each, _parameter(each, write), type_of(merged(each.schema, write.resolve))) for each in parameters]
     if not any(kind == "array" and each.explode for each, _, kind in made):
         return "{" + ", ".join(f"{each.name!r}: {_query_value(value, kind)}" for each, value, kind in made) + "}"
@@ -150,7 +150,7 @@ def _pairs(parameters: list[Parameter], write: Expressions) -> str:
 
 
 def _joined(params: str | None, more: list[str]) -> str:
-    """Return query parameters with further ones: dict items, as `'key': API_KEY`."""
+    """Return query parameters with additional dict items, such as `'key': API_KEY`."""
     if params is None:
         return "{" + ", ".join(more) + "}"
     if params.startswith("["):
@@ -198,7 +198,7 @@ def _credential(
 def _body(
     body: Body, name: str, write: Expressions, variant: Variant, before: list[str], headers: list[tuple[str, str]]
 ) -> tuple[str | None, str | None]:
-    """Return the JSON or the data expression of a body; adds what else it needs."""
+    """Return the JSON or the data expression of a body, and add the code that it needs."""
     title = name
     if body.is_json:
         if variant.bodies is not None:
@@ -226,7 +226,7 @@ def _body(
 
 
 def _parts(body: Body, name: str, write: Expressions, variant: Variant) -> str:
-    """Return the parts of a multipart body as a list of pairs; urllib3's `encode_multipart_formdata` takes it."""
+    """Return the parts of a multipart body as a list of pairs for urllib3's `encode_multipart_formdata`."""
     found = merged(body.schema, write.resolve)
     required = set(found.get("required", []))
     parts = []

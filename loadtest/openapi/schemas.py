@@ -1,4 +1,4 @@
-"""Read JSON schemas as services write them: references, `allOf`, missing types, examples."""
+"""Read JSON schemas as services really write them: with references, `allOf`, missing types and examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NULL = ("null", None)
 
 
 def merged(schema: Any, resolve: Resolver, depth: int = 0) -> Schema:
-    """Return a schema with its references followed and its `allOf` joined into one; {} for what is no schema."""
+    """Return a schema with its references resolved and its `allOf` merged; {} if it is not a schema."""
     if schema is True or not isinstance(schema, dict) or depth > 16:
         return {}
     found = resolve(schema)
@@ -49,7 +49,10 @@ def merged(schema: Any, resolve: Resolver, depth: int = 0) -> Schema:
 
 
 def type_of(schema: Schema) -> str | None:
-    """Return the type of a schema, read from its other words where it does not say; null counts only when alone."""
+    """Return the type of a schema. If it states none, infer it from its other keywords.
+
+    Null counts only as the single type.
+    """
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((each for each in kind if each not in _NULL), "null")
@@ -67,7 +70,7 @@ def type_of(schema: Schema) -> str | None:
 
 
 def examples_of(schema: Schema) -> list[Any]:
-    """Return the values that a schema itself offers, best first; none where they are only placeholders."""
+    """Return the values that a schema itself offers, best first; none if they are only placeholders."""
     found = list(schema["examples"]) if isinstance(schema.get("examples"), list) else []
     if "example" in schema:
         found.insert(0, schema["example"])
@@ -77,7 +80,7 @@ def examples_of(schema: Schema) -> list[Any]:
 
 
 def fixed_values(schema: Schema, *, inner: bool) -> list[Any] | None:
-    """Return the values that a schema leaves to choose from: a constant, an enumeration, examples of a field."""
+    """Return the values that a schema permits: a constant, an enumeration, or examples of a field."""
     if "const" in schema:
         return [schema["const"]]
     if isinstance(schema.get("enum"), list) and schema["enum"]:
@@ -96,7 +99,7 @@ def mapped(value: Any) -> dict[str, Any]:
 
 
 def discriminator_values(found: Schema) -> dict[str, tuple[str, Any]]:
-    """Return which discriminator value belongs to which reference."""
+    """Return the discriminator value of each reference."""
     discriminator = found.get("discriminator")
     if not isinstance(discriminator, dict) or not isinstance(discriminator.get("propertyName"), str):
         return {}
@@ -113,14 +116,14 @@ def discriminator_values(found: Schema) -> dict[str, tuple[str, Any]]:
 
 
 def whole_number(value: Any, default: int | None) -> Any:
-    """Return a number as an int, and `default` for what cannot be a size."""
+    """Return a number as an int; `default` if it cannot be a size."""
     return (
         int(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9 else default
     )
 
 
 def excluded_values(schema: Schema, resolve: Resolver) -> list[Any]:
-    """Return the plain values that a schema's `not` keeps out; what else it says is left to the trial."""
+    """Return the plain values that a schema's `not` excludes. Other conditions in `not` are left to the trial."""
     barred = merged(schema.get("not"), resolve)
     values = [barred["const"]] if "const" in barred else listed(barred.get("enum"))
     return [each for each in values if each is None or isinstance(each, str | int | float | bool)]

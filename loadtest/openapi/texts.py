@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 Expression = tuple[str, tuple[str, ...]]
-"""A Python expression and the imports it needs."""
+"""A Python expression and the imports that it needs."""
 
 SENTENCES = (
     "The delivery was quick and the quality is better than expected.",
@@ -48,7 +48,9 @@ FORMATS: dict[str, Expression] = {
     "json-pointer": ('"/a/0"', ()),
     "regex": ('"[a-z]+"', ()),
 }
-"""By the schema's `format`; everything in it is a name or number reserved for documentation (RFC 2606, RFC 5737)."""
+"""Expressions by the schema's `format`. All names and numbers in them are reserved for documentation (RFC 2606, RFC
+5737).
+"""
 
 _NAMED: tuple[tuple[str, str], ...] = (
     (r"e.?mail", "email"),
@@ -95,7 +97,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 
 
 def text_of(name: str, least: int, most: int | None) -> Expression:
-    """Return an expression for a text, from the name of its field, within its lengths in characters."""
+    """Return an expression for a text, chosen by the name of its field, within its lengths in characters."""
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     for pattern, form in _NAMED:
         if re.search(pattern, plain) and most is None and least <= 8:
@@ -110,7 +112,7 @@ def text_of(name: str, least: int, most: int | None) -> Expression:
 
 
 def _long_text(least: int, most: int | None) -> str:
-    """Return an expression for a text of at least `least` and, where that is given, at most `most` characters."""
+    """Return an expression for a text with at least `least` and, if it is given, at most `most` characters."""
     size = max(least, min(8 if most is None else most, max(least, 8)))
     if size > 4000:
         return f'("lorem ipsum " * {-(-size // 12)})[:{size}]'
@@ -118,7 +120,7 @@ def _long_text(least: int, most: int | None) -> str:
 
 
 def _shared(name: str, values: tuple[str, ...], fitting: list[str]) -> Expression:
-    """Return a choice from a list, which the file defines once where the whole list fits."""
+    """Return a choice from a list. The file defines the list once if the whole list fits."""
     return (f"draw.choice({name})" if len(fitting) == len(values) else f"draw.choice({tuple(fitting)!r})"), ()
 
 
@@ -127,7 +129,7 @@ def _fit(values: tuple[str, ...], least: int, most: int | None) -> list[str]:
 
 
 def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, float]:
-    """Return the lowest and highest value to draw for a number, from its bounds and, where they are open, its name."""
+    """Return the lowest and highest value to draw for a number, from its bounds or, if they are open, its name."""
     low, high = _number(schema.get("minimum")), _number(schema.get("maximum"))
     below, above = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     step: float = 1 if kind == "integer" else _step(low, high, below, above)
@@ -156,7 +158,7 @@ def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, f
 
 
 def _step(*bounds: Any) -> float:
-    """Return how far from an excluded bound to stay: a hundredth, or a hundredth of a narrow range."""
+    """Return the distance to keep from an excluded bound: a hundredth, or a hundredth of a narrow range."""
     known = [bound for bound in map(_number, bounds) if bound is not None]
     width = max(known) - min(known) if len(known) > 1 else 1.0
     return min(0.01, width / 100) or 1e-6
@@ -170,9 +172,9 @@ def _number(value: Any) -> float | None:
 
 @functools.cache
 def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 10) -> list[str]:
-    """Return printable texts that match an ECMA pattern and the lengths; none where they cannot be found.
+    """Return printable texts that match an ECMA pattern and the lengths; none if they cannot be found.
 
-    Drawn by Hypothesis' `from_regex`, always the same ones.
+    Hypothesis' `from_regex` draws them, always the same ones.
     """
     import hypothesis
     from hypothesis import strategies as st
@@ -186,7 +188,7 @@ def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 
         return []
     found: list[str] = []
     alphabet = st.characters(min_codepoint=32, max_codepoint=126)
-    looks_around = re.search(r"\(\?<?[=!]", pattern) is not None  # drawn and mostly thrown away: 40 ms each
+    looks_around = re.search(r"\(\?<?[=!]", pattern) is not None  # most draws are thrown away; each takes 40 ms
     ends = pattern.startswith("^") and pattern.endswith("$")
     strategy = st.from_regex(sized, fullmatch=ends, alphabet=alphabet)
 
@@ -218,7 +220,7 @@ def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 
 
 
 def python_pattern(pattern: str) -> str:
-    """Return an ECMA pattern as Python reads it: named groups, and classes of Unicode by their ASCII part."""
+    """Convert an ECMA pattern to Python's syntax: named groups, and the ASCII part of Unicode classes."""
     pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     pattern = re.sub(r"\\k<(\w+)>", r"(?P=\1)", pattern)
     found, inside, at = "", False, 0
@@ -250,7 +252,7 @@ _ASCII_PART = {
 
 
 def _sized(pattern: str, least: int, most: int | None) -> str:
-    """Return a pattern of one repeated class, as `^[A-Z]+$`, with the lengths in place of its open repetition."""
+    """Return a pattern of one repeated class, such as `^[A-Z]+$`, with the lengths in place of its open repetition."""
     match = re.fullmatch(r"(\^?(?:\[(?:[^\]\\]|\\.)+\]|\\?\w|\.))[+*](\$?)", pattern)
     if match is None or (least == 0 and most is None):
         return pattern

@@ -1,4 +1,4 @@
-"""Try each operation a few times on the running service, and keep the form of request that it accepts."""
+"""Try each operation a few times on the running service, and keep the form of request that the service accepts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .requests import RequestCode, Variant, request_code, variants
 from .wire import Answer, Wire
 
 DRAWS = 5
-"""This many requests must all be answered with 2xx before a form of request is accepted."""
+"""A form of request is accepted if this many requests are all answered with 2xx."""
 
 MORE_DRAWS = 40
-"""Requests to find bodies that are accepted, where only some of the drawn ones are."""
+"""Number of requests used to find accepted bodies, if the service accepts only some of the drawn ones."""
 
 MOST_VALUES = 8
-"""Path values that are kept of those that work."""
+"""Number of working path values that are kept."""
 
 _EXPECTS = re.compile(
     r"(?:expect(?:ing|ed|s)?|requires?|needs?|must (?:have|be)|exactly|should (?:have|be))\D{0,24}?(\d{1,4})"
@@ -40,11 +40,11 @@ class Tried:
     """The result of the trial of one operation.
 
     Attributes:
-        build: writes the code of a request, and into a module what the code needs.
-        works: every trial request of this code was answered with 2xx; None: not tried.
-        last: the first failed answer, or the last good one.
-        note: a clause on how it was made to work; "" where nothing was needed.
-        good: requests answered with 2xx before the first that was not.
+        build: writes the code of a request, and adds the functions and constants that it needs to a module.
+        works: whether every trial request of this code was answered with 2xx; None if it was not tried.
+        last: the first failed answer, or else the last good one.
+        note: a clause that says what made it work; "" if nothing was needed.
+        good: number of requests answered with 2xx before the first that was not.
     """
 
     operation: Operation
@@ -57,7 +57,7 @@ class Tried:
 
 @dataclass(slots=True)
 class Trial:
-    """Tries operations one after the other; remembers ids that answers showed."""
+    """Try operations one after the other, and remember the ids in their answers."""
 
     resolve: Resolver
     wire: Wire | None
@@ -69,11 +69,11 @@ class Trial:
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """The data file's columns by their plain names; none without a file."""
+        """The data file's columns by their plain names; empty without a file."""
         return self.data.columns if self.data is not None else {}
 
     def run(self, operation: Operation) -> Tried:
-        """Return how to call one operation, and whether the service answers it."""
+        """Return how to call one operation, and whether the service answers it with success."""
         if self.wire is None:
             return Tried(operation, self._build(operation, Variant()), None)
         if (build := kserve.request(operation, self.base, self.wire, self.seen)) is not None:
@@ -122,7 +122,7 @@ class Trial:
         return Tried(operation, build, True, answer, note, DRAWS)
 
     def _answers(self, build: Build) -> Iterator[tuple[Answer, dict[str, Any]]]:
-        """Send one drawn request after the other."""
+        """Send drawn requests one after the other, and return the answers."""
         assert self.wire is not None
         module = Module()
         code = build(module)
@@ -139,7 +139,7 @@ class Trial:
             yield answer, {"path": path, **arguments}
 
     def _remember(self, path: str, answer: Answer) -> None:
-        """Keep the values of an answer's fields: ids for the paths of other operations."""
+        """Remember the values of an answer's fields, as ids for the paths of other operations."""
         try:
             found = json.loads(answer.body)
         except ValueError:
@@ -150,7 +150,7 @@ class Trial:
                     place.append(value)
 
     def _with_values(self, operation: Operation) -> Tried | None:
-        """Try values of path parameters that other answers showed, then small numbers; keep those that work."""
+        """Try values of path parameters that other answers contained, then small numbers. Keep those that work."""
         names = re.findall(r"\{([^{}]+)\}", operation.path)
         if not names:
             return None
@@ -183,7 +183,7 @@ class Trial:
         return list({repr(each): each for each in found}.values())[:24]
 
     def _with_bodies(self, operation: Operation) -> Tried | None:
-        """Keep the bodies that are accepted where only some of the drawn ones are."""
+        """Keep the accepted bodies if the service accepts only some of the drawn ones."""
         if operation.body is None or not operation.body.is_json or "{" in operation.path:
             return None
         answers = itertools.islice(self._answers(self._build(operation, Variant())), MORE_DRAWS)
@@ -198,7 +198,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A data file whose rows fill what is sent.
+    """A data file whose rows fill the requests.
 
     Attributes:
         columns: its columns by their plain names.
@@ -208,7 +208,7 @@ class DataFile:
     columns: Mapping[str, str]
 
     def rows(self) -> Iterator[Any]:
-        """Yield its rows, over and over."""
+        """Yield its rows again and again."""
         return (row for _ in itertools.count() for batch in batches(self.path) for row in batch)
 
 
@@ -216,7 +216,7 @@ def data_file(path: Path) -> DataFile:
     """Return a data file with its columns.
 
     Raises:
-        DataFileError: it is not there or cannot be read.
+        DataFileError: it does not exist or cannot be read.
     """
     first = next(batches(path), None)
     if not first:
@@ -233,7 +233,7 @@ def namespace_of(module: Module) -> dict[str, Any]:
 
 
 def _expected(answer: Answer | None) -> list[int]:
-    """Return lengths that an error's text asks for, as scikit-learn's `expecting 4 features`."""
+    """Return the lengths that an error message requires, as in scikit-learn's `expecting 4 features`."""
     if answer is None:
         return []
     text = answer.body[:4000].decode("utf-8", "replace")
@@ -241,7 +241,7 @@ def _expected(answer: Answer | None) -> list[int]:
 
 
 def _fields(value: Any, depth: int = 0, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, text or whole number) of everything in a JSON value, breadth bounded."""
+    """Yield (name, text or whole number) of all fields in a JSON value, up to a limited breadth."""
     if depth > 4:
         return
     if isinstance(value, dict):
@@ -259,7 +259,7 @@ def _fields(value: Any, depth: int = 0, key: str = "") -> Iterator[tuple[str, An
 
 
 def sorted_for_trial(found: list[Operation]) -> list[Operation]:
-    """Return operations in the order to try them: lists first, so that the ids they show can be asked for."""
+    """Return operations in the order to try them: lists first, because their answers contain ids for the others."""
     return sorted(found, key=lambda each: (each.method != "GET", each.path.count("{")))
 
 

@@ -1,4 +1,4 @@
-"""Send one request at a time to the service that a scenario is written for."""
+"""Send requests one at a time to the service for which a scenario is generated."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Answer:
     """The answer to one request.
 
     Attributes:
-        status: 0 when nothing was answered.
+        status: 0 if there was no answer.
         body: at most MAX_BODY bytes.
-        error: why nothing was answered, as a clause; None when something was.
+        error: why there was no answer, as a clause; None if there was one.
     """
 
     status: int
@@ -28,22 +28,22 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """Whether it is a 2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
 
 class Wire(Protocol):
-    """Sends requests; the fake of tests has the same two methods."""
+    """The interface for sending requests. The fake in the tests has the same two methods."""
 
     def get(self, url: str) -> Answer:
         """Return the answer to a GET."""
 
     def send(self, method: str, url: str, **arguments: Any) -> Answer:
-        """Return the answer to a request; `arguments` as `requests.request` takes them."""
+        """Return the answer to a request. `arguments` are those of `requests.request`."""
 
 
 class HttpWire:
-    """Sends requests with `requests`, without the environment's proxies, as the load does."""
+    """Send requests with the library `requests`, without the environment's proxies, as the load does."""
 
     def __init__(self, *, timeout_s: float = 10.0, verify: bool = True) -> None:
         import requests
@@ -54,7 +54,7 @@ class HttpWire:
         self._timeout_s = timeout_s
 
     def get(self, url: str) -> Answer:
-        """See Wire; follows redirects on the same host."""
+        """See Wire. This follows redirects on the same host."""
         for _ in range(5):
             answer = self.send("GET", url)
             location = answer.headers.get("Location", "")
@@ -69,7 +69,7 @@ class HttpWire:
         return answer
 
     def send(self, method: str, url: str, **arguments: Any) -> Answer:
-        """See Wire; follows no redirect."""
+        """See Wire. This follows no redirect."""
         import requests
 
         try:

@@ -1,4 +1,4 @@
-"""Write a scenario for a service: read its document, try its operations, put what works into a locustfile."""
+"""Generate a scenario for a service: read its document, try its operations, and write the working ones to a file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .wire import Wire
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A written scenario and how it was made.
+    """A generated scenario and how it was made.
 
     Attributes:
         source: the source of the locustfile.
         sent: the operations that it sends.
         left_out: the operations that it does not send, with the reasons.
-        requests: how many were sent to try it.
+        requests: number of requests that were sent to try it.
         columns: the data file's columns that are named like a field, and the others.
     """
 
@@ -36,7 +36,7 @@ class Written:
 
     @property
     def names_instances(self) -> bool | None:
-        """Whether the service says which of its instances answered; None where nothing was tried."""
+        """Whether answers name the instance that sent them; None if nothing was tried."""
         answers = [tried.last for tried in self.sent if tried.last is not None]
         return any("x-instance-id" in map(str.lower, answer.headers) for answer in answers) if answers else None
 
@@ -54,15 +54,15 @@ def write_scenario(
 
     Args:
         document: the document of the service.
-        wire: tries every operation; None writes them untried.
-        include: operations such as `DELETE /items/{id}` to send although they may change something.
+        wire: sends the trial requests; with None nothing is tried.
+        include: operations such as `DELETE /items/{id}` that are sent although they may change something.
         data: fills the fields and parameters that are named like its columns.
-        seed: of what the scenario sends.
+        seed: the seed of the scenario's data.
         say: called with each operation that was tried.
 
     Raises:
         UsageError: the document describes no operation that can be sent, or `include` names one that it does not have.
-        TargetError: the service answered none of them with 2xx.
+        TargetError: the service answered no operation with 2xx.
     """
     found = operations(document.spec)
     if not found:
@@ -86,7 +86,10 @@ def write_scenario(
 
 
 def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation], list[LeftOut]]:
-    """Divide operations into those to try and those to leave out; doubtful ones are tried where no other is a POST."""
+    """Divide operations into those to try and those to leave out.
+
+    Uncertain ones are tried if no other operation is a POST.
+    """
     known = {_plain(each.name) for each in found}
     if missing := include - known:
         names = ", ".join(sorted(each.name for each in found)[:12])
@@ -102,7 +105,7 @@ def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation],
         else:
             left_out.append(LeftOut(each, each.changes))
     only_reads = not any(each.method == "POST" for each in wanted)
-    if only_reads:  # a service without any other POST: these are its purpose
+    if only_reads:  # a service whose only POSTs are these: they are its purpose
         wanted = [each for each in found if each in wanted or each in doubtful]
     else:
         left_out += [LeftOut(each, "nothing says whether this POST changes something") for each in doubtful]

@@ -1,1 +1,1 @@
-"""Offer the platforms: places that can be put under load."""
+"""Provide the platforms: places that can be put under load."""

@@ -1,4 +1,4 @@
-"""Define a platform: a place that can be put under load, and what the verbs need of it.
+"""Define a platform: a place that can be put under load, with the operations that the verbs need.
 
 A new platform is one folder (or file) with a class derived from `Platform`, and one line in `registry.py`. It declares
 its `capabilities`, which `run.json` keeps; no other code compares a platform's name.
@@ -23,7 +23,7 @@ from .costs import CostModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetOptions:
-    """The options about the target, as given; None where not given.
+    """The target options as the user gave them; None if an option was not given.
 
     Attributes:
         url: the base URL that the user gave, without a trailing slash.
@@ -59,9 +59,9 @@ class SideOptions:
     """One of two targets, as the options name it.
 
     Attributes:
-        name: what the report calls it.
-        platform: its kind.
-        options: about it.
+        name: its name in the report.
+        platform: the kind of its platform.
+        options: its target options.
     """
 
     name: str
@@ -71,10 +71,10 @@ class SideOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioNeeds:
-    """What a platform needs to know about the scenario.
+    """The properties of the scenario that a platform needs to know.
 
     Attributes:
-        limits: the scenario's own `limits`, for options that are not given.
+        limits: the scenario's own `limits`, which replace options that are not given.
         speaks_http: whether any of its users sends HTTP/1.1.
         most_users: the most users at a time; None if unknown.
         first_requests: the command that sends its first requests (`emulator.model.EmulatorOptions`).
@@ -108,9 +108,9 @@ class CheckRequest:
     """What the doctor checks.
 
     Attributes:
-        options: which service.
-        run_s: planned length of the run.
-        path: where the payload is posted.
+        options: the target options, which name the service.
+        run_s: the planned length of the run.
+        path: the path to which the payload is posted.
         payload: the body of a real request.
     """
 
@@ -122,10 +122,10 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOptions:
-    """The options of `lt deploy`, unparsed; None where not given.
+    """The options of `lt deploy`, unparsed; None if an option was not given.
 
     Attributes:
-        build: what builds the image: `local` or `cloud`.
+        build: where the image is built: `local` or `cloud`.
         public: whether everyone may call the service.
         takes_traffic: whether the new revision gets the traffic.
         delete: remove the service instead.
@@ -160,9 +160,9 @@ class DeployResult:
 
     Attributes:
         text: the result as a sentence.
-        url: the URL of the service; "" when there is none.
-        next_step: what the user may want to do next; "" for nothing.
-        incomplete: what could not be done; "" if everything was.
+        url: the URL of the service; "" if there is none.
+        next_step: a suggestion for the user; "" for none.
+        incomplete: the part of the deploy that failed; "" if nothing failed.
     """
 
     text: str
@@ -172,20 +172,20 @@ class DeployResult:
 
 
 class Deployment(ABC):
-    """A deploy that is checked but not begun."""
+    """A deploy whose options have been checked, and which has not begun."""
 
     __slots__ = ()
 
     @abstractmethod
     def commands(self) -> tuple[str, ...]:
-        """Return the commands that do the same by hand, in their order."""
+        """Return the commands that would do the same by hand, in order."""
 
     @abstractmethod
     def apply(self, console: Console) -> DeployResult:
-        """Do it, and wait until it is done.
+        """Carry out the deploy, and wait until it is done.
 
         Raises:
-            UnusableError: the platform refused, did not answer, or the service did not start.
+            UnusableError: the platform refused or did not answer, or the service did not start.
         """
 
 
@@ -194,9 +194,9 @@ class Platform(ABC):
 
     Attributes:
         kind: the word of `--target`, and the `kind` that `run.json` keeps.
-        capabilities: what it can do; `Url` records them for each URL.
-        has_own_address: whether the load goes to its address; False: to the hosts that the scenario's user classes
-            name.
+        capabilities: its capabilities; `Url` records them for each URL.
+        has_own_address: whether the load goes to its address. If not, it goes to the hosts that the scenario's user
+            classes name.
     """
 
     kind: ClassVar[str]
@@ -204,10 +204,10 @@ class Platform(ABC):
     has_own_address: ClassVar[bool] = True
 
     def check_options(self, options: TargetOptions) -> None:
-        """Check that the options are valid for this platform; called before anything is started.
+        """Check that the options are valid for this platform. This is called before anything is started.
 
         Raises:
-            UsageError: one is not.
+            UsageError: an option is not valid.
         """
         if not self.capabilities.takes_limits:
             for name, value in options.given_limits().items():
@@ -221,21 +221,21 @@ class Platform(ABC):
         """Make a target ready while the block lasts.
 
         Args:
-            options: as given, checked by `check_options`.
-            needs: what the scenario needs.
+            options: the given options, checked by `check_options`.
+            needs: the properties of the scenario.
             console: shows progress and warnings.
 
         Raises:
             UsageError: an option names something that does not exist.
-            UnusableError: it cannot be started or reached.
+            UnusableError: the target cannot be started or reached.
         """
 
     def costs(self, target: TargetRecord, prices: Mapping[str, object]) -> CostModel | None:
         """Return the cost model of the target; None if nothing is billed.
 
         Args:
-            target: as opened.
-            prices: fields of `core.prices.Prices` in place of the listed ones.
+            target: the record of the opened target.
+            prices: fields of `core.prices.Prices` that replace the listed ones.
         """
         del target, prices
         return None
@@ -244,28 +244,28 @@ class Platform(ABC):
         """Fetch the platform's own series of a recorded run again, and store them in its folder.
 
         Raises:
-            UsageError: the platform has no series, or the options do not name the place.
+            UsageError: the platform has no series, or the options do not say where they are.
             UnusableError: the platform refused or did not answer; the stored series are unchanged.
         """
         del folder, options, console
         raise UsageError(f"{run.id} ran against `{self.kind}`, which keeps no series to fetch.")
 
     def deployment(self, options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
-        """Return a checked deploy to this platform; called only if it declares `can_deploy`.
+        """Return a checked deploy to this platform. This is called only if the platform declares `can_deploy`.
 
         Args:
-            options: as given.
+            options: the given options.
             dry_run: whether only its commands are needed, which works without credentials.
             console: shows warnings.
 
         Raises:
-            UsageError: the options are wrong, or nothing can be deployed here.
+            UsageError: the options are invalid, or nothing can be deployed here.
             UnusableError: the platform cannot be used from this machine.
         """
         del options, dry_run, console
         raise UsageError(f"Nothing can be deployed to `{self.kind}`.")
 
     def checks(self, request: CheckRequest) -> Iterator[Check]:
-        """Yield a check for each thing, other than this machine, that a run on the platform needs."""
+        """Yield a check for each requirement of a run on the platform, other than this machine."""
         del request
         return iter(())

@@ -17,12 +17,14 @@ class Load:
     """The load that will be sent.
 
     Attributes:
-        plan: points of the planned users, straight lines between them.
+        plan: points of the planned users, joined by straight lines.
         duration_s: the length of the load; the users of the last point stay until then.
         requests_per_user_s: the rate of a user. If None, the platform assumes one and the estimate says so.
-        service_s: how long an instance works on a request. If None, the platform assumes one and the estimate says so.
-        service_from: the source of `service_s`, as text after it.
-        held_s: how long a request takes of an instance's concurrency, its waiting included; None: `service_s`.
+        service_s: how long an instance works on a request. If None, the platform assumes a time and the estimate says
+            so.
+        service_from: the source of `service_s`, printed after it.
+        held_s: how long a request occupies a place in an instance's concurrency, including waiting; None means
+            `service_s`.
     """
 
     plan: Sequence[PlanPoint]
@@ -33,12 +35,12 @@ class Load:
     held_s: float | None = None
 
     def sent(self, requests: int, duration_s: float) -> Load:
-        """Return this load as one that has sent `requests` evenly over `duration_s`."""
+        """Return this load as if it sent `requests` evenly over `duration_s`."""
         plan = [PlanPoint(at_s=0.0, users=requests / duration_s)]
         return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
 
     def points(self) -> list[Point]:
-        """Return the plan's points with a last one at infinity, as the last users stay; zero users without a plan."""
+        """Return the plan's points and one at infinity, because the last users stay; zero users without a plan."""
         points = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
         return [*points, (math.inf, points[-1][1])]
 
@@ -48,13 +50,13 @@ class Estimate:
     """The estimated cost of a run.
 
     Attributes:
-        usd: expected.
-        most_usd: if every allowed instance served for the whole length.
-        requests: planned.
+        usd: the expected cost.
+        most_usd: the cost if every allowed instance served for the whole length.
+        requests: the planned number.
         instance_s: seconds of instances that start or serve.
-        idle_s: seconds of instances that min-instances keep.
+        idle_s: seconds of idle instances that min-instances keeps.
         most_instances: the expected highest number of instances.
-        assumptions: sentences.
+        assumptions: the assumptions, as sentences.
     """
 
     usd: float
@@ -67,10 +69,10 @@ class Estimate:
 
 
 class CostModel(Protocol):
-    """Prices loads on one service."""
+    """The interface for pricing loads on one service."""
 
     def estimate(self, load: Load) -> Estimate:
-        """Return what `load` will cost."""
+        """Return the estimated cost of `load`."""
 
     def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
-        """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
+        """Return the estimate for the whole run. The rate per user is corrected by the requests sent in `elapsed_s`."""

@@ -1,4 +1,4 @@
-"""Run a local Cloud Run, with a service of its own, as the target of a run."""
+"""Run a local Cloud Run with its own service as the target of a run."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from ..emulator.handle import EmulatorConfig, EmulatorHandle
 
 SAMPLE_S = 5.0
-"""How often the local Cloud Run samples during a run: Google's 60 s would leave two points of a 2-min ramp."""
+"""Sampling period of the local Cloud Run during a run. Google's 60 s would give two points in a 2-min ramp."""
 
 MOST = cloud_run.MOST_CONCURRENCY
-"""Highest concurrency, and highest number of instances."""
+"""Upper limit of the concurrency and of the number of instances."""
 
 AUTOSCALERS = ("cloudrun", "knative")
 
 FACTS = ("cpu_why", "cpu_s_per_request", "requests_per_user_s", "startup_s", "by_code", "lost_log_lines")
-"""The parts of the service's state in the emulator that a run records."""
+"""The fields of the service's state in the emulator that a run records."""
 
 
 class Emulator(Platform):
@@ -42,19 +42,22 @@ class Emulator(Platform):
     capabilities: ClassVar[Capabilities] = EMULATOR
 
     def check_options(self, options: TargetOptions) -> None:
-        """Check that the options can be parsed and are in their bounds; the scenario's own `limits` are not checked."""
+        """Check that the options can be parsed and are within their bounds.
+
+        The scenario's own `limits` are not checked.
+        """
         config_of(options, {})
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Start it, deployed and scaled to zero; it ends with the block.
+        """Start the emulator, with its service deployed and scaled to zero. It ends with the block.
 
-        Limits come from the options, else from the scenario's `limits`, else Cloud Run's defaults with as much CPU
-        as serves 30 requests/s, so that a laptop shows what a cloud would.
+        Limits come from the options, else from the scenario's `limits`. The defaults are Cloud Run's, with enough CPU
+        for 30 requests/s, so that the service scales on a laptop as in the cloud.
 
         Raises:
-            UsageError: a limit cannot be read.
-            EmulatorError: it cannot be started, or its service not deployed.
+            UsageError: a limit cannot be parsed.
+            EmulatorError: the emulator cannot be started, or its service cannot be deployed.
         """
         from ..emulator.handle import EmulatorHandle
 
@@ -69,10 +72,10 @@ class Emulator(Platform):
                 yield _target(emulator, config, log, console)
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series again from an emulator that still is there.
+        """Fetch the series again from an emulator that still runs.
 
         Raises:
-            UsageError: the options do not say where.
+            UsageError: the options do not name its address.
         """
         if options.endpoint is None:
             raise UsageError(
@@ -88,7 +91,7 @@ def config_of(
     """Return the emulator's configuration: from the options, else the scenario's `limits`, else the defaults.
 
     Raises:
-        UsageError: one cannot be read, or is out of its bounds; the text names it.
+        UsageError: a value cannot be parsed, or is out of its bounds; the message names it.
     """
     from ..emulator.handle import EmulatorConfig
     from ..emulator.model import EmulatorOptions, RevisionTemplate, Sampling, ServiceKey
@@ -182,7 +185,10 @@ def _target(emulator: EmulatorHandle, config: EmulatorConfig, log: Path, console
 
 
 def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object]:
-    """Return the recorded parts of the run's own service; others may have been deployed to the same emulator."""
+    """Return the recorded fields of the run's own service.
+
+    Other services may have been deployed to the same emulator.
+    """
     key = config.key
     for service in state["services"]:
         if (service["name"], service["project"], service["location"]) == (key.name, key.project, key.location):
@@ -193,7 +199,7 @@ def _facts(state: Mapping[str, Any], config: EmulatorConfig) -> dict[str, object
 
 
 def _say_size(facts: Mapping[str, Any], needs: ScenarioNeeds, console: Console) -> None:
-    """Say how an instance's CPU was chosen, and warn of a plan that needs more CPU than this machine has."""
+    """Print how an instance's CPU was chosen, and warn if the plan needs more CPU than this machine has."""
     if not facts.get("cpu_why"):
         return
     console.say(f"--cpu auto: {facts['cpu_why']}.")
@@ -203,11 +209,11 @@ def _say_size(facts: Mapping[str, Any], needs: ScenarioNeeds, console: Console) 
 
 
 def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
-    """Return that a service cannot be given a planned rate on this machine, as a sentence; "" where it can.
+    """Return a warning that this machine cannot run the service at the planned rate; "" if it can.
 
     Args:
-        per_s: requests a second that the plan asks for at its height.
-        cost_s: CPU time of one request, of the service alone: the load generator and the data plane need theirs too.
+        per_s: the plan's highest rate, in requests per second.
+        cost_s: the service's CPU time for one request; the load generator and the data plane need CPU too.
         cores: the number of cores of this machine.
     """
     if per_s * cost_s < cores:
@@ -220,7 +226,7 @@ def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
 
 
 class _Watch(threading.Thread):
-    """Checks every second whether the emulator still works, and warns once when it does not."""
+    """Check every second whether the emulator still works, and warn once if it does not."""
 
     def __init__(self, emulator: EmulatorHandle, console: Console) -> None:
         super().__init__(name="lt-emulator-watch", daemon=True)

@@ -16,9 +16,9 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Interleaved(Platform):
-    """Two targets of other platforms; the host of the run is both URLs, which users/sides.py takes apart again.
+    """Two targets of other platforms. The run's host consists of both URLs, and users/sides.py separates them again.
 
-    Series of a platform are not fetched: a run has one file of them, and those of two services would be one.
+    A platform's series are not fetched, because a run has one file for them, in which those of two services would mix.
     """
 
     kind: ClassVar[str] = "ab"
@@ -29,7 +29,7 @@ class Interleaved(Platform):
         """Make both targets ready.
 
         Raises:
-            UsageError: both are one address, or a scenario without HTTP has no host to split.
+            UsageError: both have the same address, or a scenario without HTTP has no host to split.
         """
         from .registry import platform_of
 

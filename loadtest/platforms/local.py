@@ -26,24 +26,24 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .probe import Found, ask
 
 START_S = 60.0
-"""How long the service may take to start: importing CatBoost on a busy machine has taken 10 s."""
+"""Time limit of the service's start. Importing CatBoost on a busy machine has taken 10 s."""
 
 STOP_S = 10.0
 
 
 class Local(Platform):
-    """One process of the bundled service, or of a command that honours $PORT, on a free port of this machine."""
+    """One process of the bundled service, or of a command that uses $PORT, on a free port of this machine."""
 
     kind: ClassVar[str] = "local"
     capabilities: ClassVar[Capabilities] = LOCAL
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Start the service; it ends with the block, and so do the processes it started.
+        """Start the service. It ends with the block, together with the processes that it started.
 
         Raises:
             UsageError: the command is invalid.
-            TargetError: it ended or did not answer in time; the text has the last line it printed.
+            TargetError: the service ended or did not answer in time; the message has the last line it printed.
         """
         del needs
         if not options.command:
@@ -86,7 +86,7 @@ def _words(command: str, port: int) -> list[str]:
 
 
 def _end(service: subprocess.Popen[bytes]) -> None:
-    """End a service that leads a process group of its own, and the whole group."""
+    """End a service that leads its own process group, together with the whole group."""
     service.terminate()
     with suppress(subprocess.TimeoutExpired):
         service.wait(timeout=STOP_S)
@@ -96,7 +96,10 @@ def _end(service: subprocess.Popen[bytes]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Run in the child before the service: have the kernel send it SIGTERM when this process dies (Linux)."""
+    """Make the kernel send SIGTERM to the service when this process ends (Linux).
+
+    Runs in the child before the service.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 

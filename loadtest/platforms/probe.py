@@ -1,4 +1,4 @@
-"""Find out what answers at a URL before load is sent there: one connection, one GET, no redirects."""
+"""Find out what answers at a URL before load is sent there, with one connection, one GET and no redirects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 _ALERT, _SETTINGS = 0x15, 0x04
-"""First byte of a TLS alert; type byte of the frame with which an HTTP/2 server begins."""
+"""First byte of a TLS alert, and type byte of the frame with which an HTTP/2 server begins."""
 
 
 class Found(StrEnum):
-    """What is there."""
+    """The kind of server that was found."""
 
     NOTHING = "nothing"
     HTTP = "http"
@@ -35,7 +35,7 @@ class Answer:
         found: NOTHING: no connection; SILENT: closed without an answer; SLOW: no answer in time; HTTP2: a server
             without HTTP/1; TLS: a TLS server behind an `http` URL; NO_TLS: the reverse; OTHER: not HTTP.
         why: the reason for NOTHING and NO_TLS.
-        untrusted: why the certificate is not trusted; "" when it is, or there is none.
+        untrusted: why the certificate is not trusted; "" if it is trusted or there is none.
     """
 
     found: Found
@@ -44,9 +44,9 @@ class Answer:
 
 
 def ask(url: str, *, timeout_s: float) -> Answer:
-    """Return what answers a GET of `url`, which takes at most about twice `timeout_s`.
+    """Send a GET to `url` and return the kind of answer. This takes at most about twice `timeout_s`.
 
-    Connects directly, even if the environment names proxies, because the load does too.
+    It connects directly, even if the environment names proxies, because the load does the same.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -80,7 +80,7 @@ def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
 
 
 def _secured(connection: socket.socket, host: str, *, verify: bool) -> socket.socket:
-    """Return the connection with TLS, offering HTTP/1.1 only, as the load will; closes it when that fails."""
+    """Return the connection with TLS, offering only HTTP/1.1, as the load does. Close it if that fails."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     if not verify:
@@ -98,7 +98,7 @@ def _first_word(connection: socket.socket, authority: str, path: str, timeout_s:
     question = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: lt\r\nAccept: */*\r\n"
     data = b""
     try:
-        with suppress(ConnectionError):  # a server that has spoken and left is still read
+        with suppress(ConnectionError):  # if the server has answered and closed, its answer is still read
             connection.sendall(question.encode() + b"Connection: close\r\n\r\n")
         while len(data) < 9:
             connection.settimeout(max(0.001, give_up_s - time.monotonic()))

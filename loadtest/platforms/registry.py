@@ -1,4 +1,4 @@
-"""List the platforms; each is imported when it is first used."""
+"""List the platforms. Each one is imported at its first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLATFORMS = {
 }
 
 URL = "url"
-"""The platform of a target that is named by its URL."""
+"""The platform of a target that is given as a URL."""
 
 
 INTERLEAVED = "ab"
@@ -35,12 +35,12 @@ def register(kind: str, where: str) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Return the values that `--target` accepts other than a URL."""
+    """Return the values of `--target` other than a URL."""
     return tuple(name for name in _PLATFORMS if name not in (URL, INTERLEAVED))
 
 
 def deployable() -> Platform:
-    """Return the platform that `lt deploy` deploys to, which is the first with `can_deploy`."""
+    """Return the platform to which `lt deploy` deploys: the first one with `can_deploy`."""
     return next(platform for platform in map(platform_of, _PLATFORMS) if platform.capabilities.can_deploy)
 
 
@@ -48,7 +48,7 @@ def platform_of(kind: str) -> Platform:
     """Return the platform called `kind`.
 
     Raises:
-        UsageError: there is no platform of that name, for example because the run was recorded by another installation.
+        UsageError: there is no platform with that name, for example because another installation recorded the run.
     """
     if kind not in _PLATFORMS:
         raise UsageError(f"There is no platform `{kind}` here; there are {', '.join(_PLATFORMS)}.")

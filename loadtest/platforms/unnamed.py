@@ -1,4 +1,4 @@
-"""Let the scenario's own hosts be the target: `--target none`."""
+"""Use the scenario's own hosts as the target: `--target none`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ class Unnamed(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Do nothing: there is no target to make ready."""
+        """Do nothing, because there is no target to prepare."""
         del options, needs, console
         yield Target(TargetRecord(kind=self.kind, url=""))

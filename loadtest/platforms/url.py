@@ -1,4 +1,4 @@
-"""Take a URL that the user named as the target of a run."""
+"""Use a URL that the user gave as the target of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .base import Platform, ScenarioNeeds, Target, TargetOptions
 from .probe import Answer, Found, ask
 
 ANSWER_WITHIN_S = 5.0
-"""Timeout of the request before the load; a slower answer only means a slow service, which the load will show."""
+"""Timeout of the request before the load. A slower answer only means a slow service, which the load will show."""
 
 _REFUSED = {
     Found.NOTHING: "nothing answers there ({why}). Is the service running?",
@@ -34,7 +34,7 @@ _WARNED = {
 
 
 class Url(Platform):
-    """Any service that is running already."""
+    """Any service that is already running."""
 
     kind: ClassVar[str] = "url"
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -59,14 +59,14 @@ class Url(Platform):
         yield Target(TargetRecord(kind=self.kind, url=options.url))
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series of the Cloud Run service that the options name: its URL alone does not."""
+        """Fetch the series of the Cloud Run service that the options name. Its URL alone does not name it."""
         from .cloudrun.platform import CloudRun
 
         CloudRun().fetch_metrics(folder, run, options, console)
 
 
 def judged(answer: Answer, *, speaks_http: bool) -> tuple[str, list[str]]:
-    """Return why a scenario cannot run against what answered ("" if it can), and a warning for the user."""
+    """Return why a scenario cannot run against the server that answered ("" if it can), and a warning for the user."""
     refused = _REFUSED | (_REFUSED_OVER_HTTP if speaks_http else {})
     if answer.found in refused:
         return refused[answer.found].format(why=answer.why), []

@@ -1,1 +1,1 @@
-"""Record every request of a Locust fleet: the plug-in of its processes."""
+"""Record every request of a Locust fleet, as a plug-in of its processes."""

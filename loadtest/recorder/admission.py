@@ -20,22 +20,22 @@ from .messages import join_proof
 MAX_WORKER_CHARS = 200
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_FRAME_ROWS = 1_000_000
-"""Most rows in one second: 40 times what a process was seen to send."""
+"""Most rows in one second. This is 40 times the highest rate seen of a process."""
 MAX_COUNT = 2**40
 MAX_USERS = 1_000_000
 MAX_STRING_CHARS = 600
 MAX_LIST = 500
 MAX_LATENCY_US = int(MAX_LATENCY_MS) * 1000 + 86_400 * 1_000_000
-"""Largest latency, measured around the client's call: a day more than a client's own bound."""
+"""Largest latency, measured around the client's call. It is a day more than the largest one that a client reports."""
 FUTURE_NS = 60 * 1_000_000_000
 PAST_NS = 8 * 86_400 * 1_000_000_000
 MAX_VERSIONS = 10
 
 
 class AdmissionError(Exception):
-    """Something that a worker sent was refused.
+    """A part of a worker's message was refused.
 
-    `name` is the name it is counted under; `lost` says whether rows are missing for it.
+    `name` is the name under which it is counted; `lost` says whether rows are missing because of it.
     """
 
     def __init__(self, name: str, value: object = "", *, lost: bool = True) -> None:
@@ -47,7 +47,7 @@ class AdmissionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Who joins."""
+    """The identity of a worker that joins."""
 
     worker: str
     host: str
@@ -57,7 +57,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """A worker's report on one second, with every value within its bounds. `frame` is None without one."""
+    """A worker's report on one second, with every value within its bounds. `frame` is None if the report has none."""
 
     worker: str
     frame: Frame | None
@@ -93,10 +93,10 @@ MACHINE_COLUMNS = ("machine_cpu_ratio", "machine_steal_ratio", "memory_pressure_
 
 
 def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
-    """Return who joins.
+    """Return the identity of the worker that joins.
 
     Raises:
-        AdmissionError: it lacks the join secret, or is not a handshake of this recorder.
+        AdmissionError: the message lacks the join secret, or is not a handshake of this recorder.
     """
     if not isinstance(data, Mapping):
         raise AdmissionError("greeting is not a map", type(data).__name__, lost=False)
@@ -114,7 +114,10 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
 
 
 def proves(data: object, *, client_id: str, secret: str) -> bool:
-    """Whether a message's `proof` shows that its sender knows the join secret; bytes that are not ASCII do not."""
+    """Whether a message's `proof` shows that its sender knows the join secret.
+
+    Bytes that are not ASCII do not show it.
+    """
     proof = data.get("proof") if isinstance(data, Mapping) else None
     return isinstance(proof, str) and hmac.compare_digest(proof.encode(), join_proof(secret, client_id).encode())
 
@@ -124,7 +127,7 @@ def check_report(data: object, *, worker: str, now_ns: int | None) -> WorkerRepo
 
     Args:
         data: the message as received.
-        worker: the name under which the sender greeted.
+        worker: the name that the sender gave when it joined.
         now_ns: UTC ns on the worker's clock, as the master estimates it; None if unknown.
 
     Raises:

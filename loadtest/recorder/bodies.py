@@ -1,4 +1,4 @@
-"""Keep the error that ended the reading of an answer's body, although stock clients have a status by then."""
+"""Keep an error that occurs while an answer's body is read, although Locust's clients already have a status by then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .events import BROKEN_BODY
 
 
 def watch_bodies() -> None:
-    """Attach an error while a client reads the body to the answer, where `events.broken_body` finds it.
+    """If a client fails while it reads the body, attach the error to the answer, where `events.broken_body` finds it.
 
     FastHttpUser reports a timeout inside the body like an exception of the scenario's own check, together with the
     status. With `stream=True` the scenario reads the body itself, with either client.
@@ -44,7 +44,7 @@ def _noting_errors(read: Callable[..., Any]) -> Callable[..., Any]:
 def _noting_errors_of_chunks(answer: requests.Response, chunks: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from chunks
-    except GeneratorExit:  # the reader stopped on purpose
+    except GeneratorExit:  # the reader stopped deliberately
         raise
     except BaseException as error:
         setattr(answer, BROKEN_BODY, error)

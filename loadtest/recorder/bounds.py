@@ -1,4 +1,4 @@
-"""Keep a load shape that is not ours within the users, spawn rate and duration of the options."""
+"""Keep a foreign load shape within the users, spawn rate and duration of the options."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..users.shapes import PlannedShape
 from .messages import BOUNDS_VARIABLE
 
 Tick = tuple[Any, ...] | None
-"""What a shape's `tick` returns: users, spawn rate and perhaps user classes; None ends the run."""
+"""The result of a shape's `tick`: users, spawn rate and possibly user classes; None ends the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The bounds of a shape; None where it is not bounded.
+    """The bounds of a shape; None means no bound.
 
     Attributes:
         shape: the name of the shape to use if there are several; `none` for no shape.
@@ -37,7 +37,7 @@ class Bounds:
         return cls(**json.loads(os.environ.get(BOUNDS_VARIABLE, "{}")))
 
     def to_json(self) -> str:
-        """Return the bounds for the master's environment."""
+        """Return the bounds as text for the master's environment."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
 
@@ -54,10 +54,10 @@ def bounded(tick: Tick, bounds: Bounds, elapsed_s: float) -> Tick:
 
 
 def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[], None]) -> None:
-    """Choose the shape of a master, and bound it if it is not ours; our own shapes read the options themselves.
+    """Choose the shape of a master, and bound it if it is foreign. Our own shapes read the options themselves.
 
     Args:
-        environment: the environment of a master whose runner is made.
+        environment: the environment of a master that already has a runner.
         bounds: the bounds of the shape.
         end_run: called at the end of the duration, in its own greenlet. Locust's own loop asks the shape again
             only when all users of the last answer are started; with a slow spawn rate that takes minutes.

@@ -9,28 +9,28 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 MAX_BYTES = 32_000_000
-"""Largest total size of a scenario's modules; more must be data, or a folder included by mistake."""
+"""Largest total size of a scenario's modules. A larger total means data, or a folder included by mistake."""
 
 OURS = Path(__file__).resolve().parents[1]
 
 
 class BundleError(Exception):
-    """Why a scenario cannot be sent, as a sentence."""
+    """A scenario cannot be sent. The message is a sentence with the reason."""
 
 
 def gather(locustfile: Path, roots: Iterable[Path]) -> dict[str, bytes]:
-    """Return the files by their place under one common import root.
+    """Return the files by their paths under one common import root.
 
-    Imports are found in the source, at any place in it, and among the loaded modules, because a name that is computed
-    at run time is known only once it is imported.
+    Imports are searched in the whole source and among the loaded modules, because a name that is computed at run time
+    is known only after its import.
 
     Args:
-        locustfile: it is placed at the root.
+        locustfile: the locustfile, which is placed at the root.
         roots: folders that the user's modules are imported from, in order: the locustfile's folder and the working
-            folder. Packages that are installed are not sent.
+            folder. Installed packages are not sent.
 
     Raises:
-        BundleError: it is too large.
+        BundleError: the bundle is too large.
     """
     folders = [root.resolve() for root in dict.fromkeys(roots)]
     files = {PurePosixPath(locustfile.name): locustfile}
@@ -67,7 +67,7 @@ def lay_out(files: dict[str, bytes], folder: Path) -> None:
 
 
 def _imports(path: Path, package: str) -> list[str]:
-    """Return the modules that a file may import, relative ones resolved against its package."""
+    """Return the modules that a file may import, with relative ones resolved against its package."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
@@ -93,7 +93,7 @@ def _loaded(folders: list[Path]) -> Iterator[str]:
 
 
 def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath, Path]]:
-    """Yield the source files of a module and of its parent packages, from the first root that has the top one."""
+    """Yield the source files of a module and of its parent packages, from the first root that has the top package."""
     parts = module.split(".")
     for folder in folders:
         found = [
@@ -111,7 +111,7 @@ def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath,
 
 
 def _is_users(path: Path, folder: Path) -> bool:
-    """Whether a file below a folder is the user's: not of an installed package, and not ours."""
+    """Whether a file below a folder is the user's, so neither in an installed package nor ours."""
     installed = (Path(sysconfig.get_paths()[name]).resolve() for name in ("purelib", "platlib", "stdlib"))
     return (
         path.suffix == ".py"

@@ -1,4 +1,4 @@
-"""Notice requests of custom clients that were cut off with their user and never reported."""
+"""Detect requests of custom clients that were cut off with their user and never reported."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ UNFINISHED = "in flight when its user was stopped, with a client that reports a 
 """The name of the refusal."""
 
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
-"""The function in which tasks are called."""
+"""The function that calls tasks."""
 
 STARTED: tuple[tuple[type, str], ...] = ((User, "run"), (TaskSet, "run"))
-"""The function in which `on_start` is called; it catches the exception that cuts it off."""
+"""The function that calls `on_start`. It catches the exception that cuts `on_start` off."""
 
 _LOCUSTS_USERS = str(Path(locust.__file__).parent / "user")
 
 OnCutOff = Callable[[object], None]
-"""Called with the user."""
+"""A function that is called with the user."""
 
 
 def watch_tasks(on_cut_off: OnCutOff) -> None:
-    """Call `on_cut_off` for every task or `on_start` that is cut off and may have begun a request of its own."""
+    """Call `on_cut_off` for every task or `on_start` that is cut off and may have begun its own request."""
     for owner, name in WATCHED:
         setattr(owner, name, _watched(getattr(owner, name), on_cut_off))
     for owner, name in STARTED:
@@ -52,7 +52,7 @@ def _watched(original: Callable[..., Any], on_cut_off: OnCutOff) -> Callable[...
         except GreenletExit as error:
             if not is_accounted(error) and not is_asleep(error.__traceback__):
                 on_cut_off(getattr(self, "user", self))
-                account_for(error)  # the exception also passes through the tasks that this one is nested in
+                account_for(error)  # the exception also passes through the tasks that contain this one
             raise
 
     return call
@@ -70,7 +70,7 @@ def _watching_on_start(run: Callable[..., Any], on_cut_off: OnCutOff) -> Callabl
 
 
 def is_asleep(trace: TracebackType | None) -> bool:
-    """Whether a task was cut off in a pause of its own (`time.sleep`, `self.wait()`), without a request in flight."""
+    """Whether a task was cut off in its own pause (`time.sleep`, `self.wait()`), without a request in flight."""
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_name == "sleep" and code.co_filename.endswith("gevent/hub.py"):
@@ -82,9 +82,9 @@ def is_asleep(trace: TracebackType | None) -> bool:
 
 
 def interruption() -> GreenletExit | None:
-    """Return the exception that is cutting off the task if it fires an event in a `finally`; else None.
+    """Return the exception that is cutting off the task if the task fires an event in a `finally`; else None.
 
-    A request in `on_stop`, which Locust calls while it handles the same exception, is an ordinary one.
+    A request in `on_stop`, which Locust calls while it handles the same exception, is an ordinary request.
     """
     error = sys.exc_info()[1]
     trace = None if error is None else error.__traceback__

@@ -1,4 +1,4 @@
-"""Collect what workers report beside rows (task errors, refusals, differences) for the run's record."""
+"""Collect everything that workers report besides rows (task errors, refusals, differences) for the run's record."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MAX_WRONG_ANSWERS = 10
 
 @dataclass(slots=True)
 class Diagnostics:
-    """Every part has a bound, whatever the workers send.
+    """Collected reports. The size of every part is bounded, whatever the workers send.
 
     Attributes:
-        errors, refusals: of the master's own process.
+        errors, refusals: those of the master's own process.
     """
 
     errors: TaskErrors
@@ -51,7 +51,10 @@ class Diagnostics:
     _differences: dict[str, tuple[TotalsDifferenceRecord, ...]] = field(default_factory=dict)
 
     def add(self, report: WorkerReport) -> bool:
-        """Keep a worker's report; True when something in it is new. Its counts are totals since its start."""
+        """Add a worker's report. Return True if it contains something new.
+
+        Its counts are totals since the worker's start.
+        """
         new = bool(report.task_errors or report.failed_bodies) or report.refusals != self._refusals.get(
             report.worker, ()
         )
@@ -81,7 +84,7 @@ class Diagnostics:
         return new
 
     def fill(self, run: Run) -> list[str]:
-        """Write what was collected into the record; return the reasons for which it makes the run degraded."""
+        """Write the collected reports into the record. Return the reasons for which they make the run degraded."""
         run.task_errors = task_errors.merged([*self.errors.records(), *self._task_errors.values()])
         run.failed_bodies = list(self._bodies.values())
         heard = [record for records in self._refusals.values() for record in records]

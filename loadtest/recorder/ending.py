@@ -1,4 +1,4 @@
-"""Notice that the scenario itself ends the run, and find the place in its code."""
+"""Detect that the scenario itself ends the run, and find the place in its code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWER_S = 20.0
 """
 
 TOTALS_S = 0.5
-"""How long Locust waits for the totals of workers that are to quit."""
+"""How long Locust waits for the totals of workers that are about to quit."""
 
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _LOCUST = str(Path(locust.__file__).parent)
@@ -36,10 +36,10 @@ _OURS = str(Path(__file__).parents[1])
 
 
 class MasterEnding:
-    """Wraps a master's `quit` and `stop`, and remembers the first caller.
+    """Wrap a master's `quit` and `stop`, and remember the first caller.
 
     Attributes:
-        at_s: when the scenario ended the run, in seconds since the load began; None when it did not.
+        at_s: when the scenario ended the run, in seconds since the load began; None if it did not.
         where: the place in its code, or its message.
     """
 
@@ -47,7 +47,7 @@ class MasterEnding:
         self.runner = runner
         self.at_s: float | None = None
         self.where = ""
-        self._degrade = degrade  # Locust fires no event when it gives up before the load
+        self._degrade = degrade  # Locust fires no event if it gives up before the load
         self._options = environment.parsed_options
         self._start_s: float | None = None
         self._ending = False
@@ -59,7 +59,7 @@ class MasterEnding:
         runner.register_message(ENDING, self._told)
 
     def quit(self) -> None:
-        """End the run. A call of the scenario is remembered and carried out in its own greenlet.
+        """End the run. A call from the scenario is remembered, and carried out in a separate greenlet.
 
         The call may come from a listener in the greenlet that has to receive the workers' last rows.
         """
@@ -80,7 +80,7 @@ class MasterEnding:
     def _quit(self) -> None:
         """End the run like Locust's `quit`, which waits 0.5 s for the workers' totals at each call.
 
-        A worker sends them before it says that it has quit; those that are gone are not waited for.
+        A worker sends its totals before it says that it has quit, so workers that are gone are not waited for.
         """
         self.runner.stop(send_stop_to_client=False)
         for client in self.runner.clients.all:
@@ -91,7 +91,10 @@ class MasterEnding:
         self.runner.greenlet.kill(block=True)
 
     def stop(self, *arguments: Any, **options: Any) -> None:
-        """Stop the users. If the scenario does this, the run ends; bare Locust would wait for the planned end."""
+        """Stop the users.
+
+        If the scenario does this, the run ends, whereas plain Locust would wait for the planned end.
+        """
         where = self._scenarios_place()
         if where is None:
             self._stop(*arguments, **options)
@@ -112,7 +115,7 @@ class MasterEnding:
         self._start_s = time.monotonic()
 
     def _stopping(self, **_: object) -> None:
-        self._ending = True  # whoever it was: a scenario that quits as the run stops did not end it
+        self._ending = True  # whoever called: a scenario that quits while the run stops did not end the run
 
     def _told(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
@@ -121,7 +124,7 @@ class MasterEnding:
 
 
 def missing_workers(joined: int, expected: int, within_s: float) -> str:
-    """Return the sentence that too few workers joined in time, with the way out; "" when all did."""
+    """Return a sentence saying that too few workers joined in time, with advice; "" if all joined."""
     if joined >= expected:
         return ""
     return (
@@ -133,7 +136,8 @@ def missing_workers(joined: int, expected: int, within_s: float) -> str:
 def forward_ending(runner: WorkerRunner) -> None:
     """If the scenario calls a worker's `quit` or `stop`, end the whole run properly.
 
-    Under bare Locust in one process they do; in a worker Locust would end that worker alone, its last rows unsent.
+    Under plain Locust in one process these calls end the run. In a worker, Locust would end only that worker, with its
+    last rows unsent.
     """
 
     def forwarding(original: Callable[..., None]) -> Callable[..., None]:
@@ -155,8 +159,8 @@ def forward_ending(runner: WorkerRunner) -> None:
 def calling_place() -> str | None:
     """Return the place in the scenario that calls the current function; None if the caller is not the scenario.
 
-    The scenario's are frames of any code but Python's, Locust's, gevent's and ours; a StopTest that it has raised; and
-    a greenlet that holds nothing but the call (`gevent.spawn_later(3, runner.quit)`).
+    These belong to the scenario: frames of any code except Python's, Locust's, gevent's and ours; a StopTest that it
+    has raised; and a greenlet that contains only the call (`gevent.spawn_later(3, runner.quit)`).
     """
     frames = list(_frames())
     if any(frame.f_code.co_filename == f"{_LOCUST}/web.py" for frame in frames):
@@ -181,7 +185,7 @@ def was_sent_sigterm() -> bool:
 
 
 def _frames() -> Iterator[FrameType]:
-    """Yield the frames of the present call, innermost first, without gevent's."""
+    """Yield the frames of the current call, innermost first, without gevent's."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename != __file__ and not frame.f_code.co_filename.startswith(_GEVENT):

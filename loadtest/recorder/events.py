@@ -1,4 +1,4 @@
-"""Turn whatever a client passes to Locust's request event into a row; fields may have any type."""
+"""Convert the fields that a client passes to Locust's request event to a row. Fields may have any type."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..recording.outcomes import error_text, outcome_of, text_of
 MAX_TEXT_CHARS = 300
 NO_NAME = "(no name)"
 BROKEN_BODY = "_lt_broken_body"
-"""The attribute of an answer that holds the error of its client while it read the body."""
+"""The attribute of an answer that holds the client's error while it read the body."""
 
 Refuse = Callable[[str, object], None]
-"""Counts a value that was left out of its row: the name of the refusal, and the value."""
+"""A function that counts a value left out of its row. Its arguments are the name of the refusal and the value."""
 
 
 class RefusedEventError(Exception):
-    """An event that cannot become a row; `name` says why, for the count of refusals."""
+    """The event cannot become a row. `name` says why, and refusals are counted under it."""
 
     def __init__(self, name: str, value: object) -> None:
         super().__init__(name)
@@ -34,11 +34,11 @@ class EventRow:
     """The content of an event, with every value within its column's bounds.
 
     Attributes:
-        latency_us: as the client measured it.
+        latency_us: the latency that the client measured.
         start_s: UTC seconds by the machine's clock if the client reported it, else None.
         status: 0 without an answer.
-        error: "" without one.
-        instance: "", age −1 and server time −1 where the answer's headers do not say.
+        error: "" without an error.
+        instance: "" if the answer's headers do not name it. The age and the server time are then −1.
     """
 
     name: str
@@ -61,7 +61,7 @@ class LeftOut:
     values: list[tuple[str, object]] = field(default_factory=list)
 
     def __call__(self, name: str, value: object) -> None:
-        """Note one."""
+        """Add one value."""
         self.values.append((name, value))
 
 
@@ -71,11 +71,12 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
     Args:
         event: the fields of the fired event, of any type.
         refuse: called for each value that is left out.
-        latency_us: the latency that the recorder measured around the client's call; replaces an invalid
+        latency_us: the latency that the recorder measured around the client's call; it replaces an invalid
             `response_time`.
 
     Raises:
-        RefusedEventError: it has no response time and none was measured, so its row would hold a wrong number.
+        RefusedEventError: the event has no response time and none was measured, so its row would contain a wrong
+            number.
     """
     response = event.get("response")
     exception = event.get("exception")
@@ -83,7 +84,7 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
     status = _status(_attribute(response, "status_code"))
     transport = broken_body(response) if failed else None
     if transport is not None:
-        status = 0  # no whole answer, as with a client that reads the body before it has a status
+        status = 0  # no complete answer, as with a client that reads the body before it has a status
     elif failed and not status:
         transport = _exception(_attribute(response, "error"))
     headers = _Headers(_attribute(response, "headers"))
@@ -103,10 +104,10 @@ def row_of(event: Mapping[str, Any], refuse: Refuse, *, latency_us: int | None =
 
 
 def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event with the values that Locust's totals count as plain Python numbers and texts.
+    """Return the event with plain Python numbers and texts in place of the values that Locust's totals count.
 
-    A numpy number among them, as custom clients have them, is counted and then cannot be sent to the master: the whole
-    second's report would be lost, and one that is not finite would not be counted at all.
+    If a custom client passes a numpy number, Locust counts it but cannot send it to the master, and the report of the
+    whole second would be lost. A number that is not finite would not be counted at all.
     """
     ms = number_of(event.get("response_time"))
     return {
@@ -120,17 +121,17 @@ def for_locust(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_true(value: object) -> bool:
-    """Whether Locust counts the exception as a failure; a value that has no truth value counts."""
+    """Whether Locust counts the exception as a failure. It counts a value whose truth cannot be determined."""
     try:
         return bool(value)
-    except Exception:  # numpy arrays, and whatever a scenario's own class raises
+    except Exception:  # numpy arrays, and any error from a scenario's own class
         return True
 
 
 def _attribute(value: object, name: str) -> object:
     try:
         return getattr(value, name, None)
-    except Exception:  # a property of a response that failed, as some clients have them
+    except Exception:  # some clients have a property of the response that failed
         return None
 
 
@@ -166,7 +167,7 @@ def _start_s(value: object, refuse: Refuse) -> float | None:
 
 
 def field_text(value: object, field_name: str, refuse: Refuse) -> str:
-    """Return a name or a method as one printable text of bounded length, NO_NAME where there is none."""
+    """Return a name or a method as one printable text of bounded length; NO_NAME if there is none."""
     if value is None or (isinstance(value, (str, bytes)) and not value):
         refuse(f"{field_name} is missing", value)
         return NO_NAME
@@ -183,7 +184,7 @@ def _bytes(value: object, refuse: Refuse) -> int:
 
 
 def _status(value: object) -> int:
-    """Return an HTTP status, also where a client keeps it as text; 0 for anything else, such as another protocol's."""
+    """Return an HTTP status, even if a client keeps it as text; 0 for any other value."""
     if isinstance(value, (str, bytes)):
         try:
             value = int(value)
@@ -194,16 +195,16 @@ def _status(value: object) -> int:
 
 
 class _Headers:
-    """Looks names up in a client's headers, which may be a mapping of any case, pairs or anything else."""
+    """Look names up in a client's headers, which may be a mapping with any case, pairs, or anything else."""
 
     def __init__(self, headers: object) -> None:
         self._headers = headers
 
     def get(self, name: str) -> str:
-        """Return the value as text, "" where there is none."""
+        """Return the value as text; "" if there is none."""
         try:
             return self._value(name)
-        except Exception:  # a scenario's own mapping may raise anything
+        except Exception:  # a scenario's own mapping may raise any error
             return ""
 
     def _value(self, name: str) -> str:
@@ -237,7 +238,7 @@ def _header_number(headers: _Headers, name: str, most: float, refuse: Refuse) ->
 
 
 def _server_us(text: str, refuse: Refuse) -> int:
-    """Return the service's own time by a Server-Timing header in µs, −1 when there is none."""
+    """Return the service's own time from a Server-Timing header in µs; −1 if there is none."""
     try:
         duration_us = server_us(text)
     except ValueError:

@@ -17,7 +17,7 @@ Value = Number | Distribution
 
 
 class AggregationError(Exception):
-    """The combination is refused; the text is that of the API's INVALID_ARGUMENT."""
+    """The combination is refused. The message is that of the API's INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ _NUMERIC_REDUCERS = {name.replace("ALIGN", "REDUCE"): function for name, functio
 
 
 def aligned_shape(shape: Shape, aligner: str) -> Shape:
-    """Return the shape of values after `aligner`.
+    """Return the shape of the values after `aligner`.
 
     Raises:
-        AggregationError: it does not apply to these values (ALIGN_MAX on a distribution, …).
+        AggregationError: the aligner does not apply to these values (ALIGN_MAX on a distribution, …).
     """
     numeric = shape.value_type != "DISTRIBUTION"
     delta = shape.kind == "DELTA"
@@ -91,7 +91,7 @@ def _aligned(values: list[Value], aligner: str, period_s: float) -> Value:
 
 
 def reduced_shape(shape: Shape, reducer: str) -> Shape:
-    """Return the shape of values after `reducer`.
+    """Return the shape of the values after `reducer`.
 
     Raises:
         AggregationError: it does not apply to them.
@@ -111,7 +111,7 @@ def reduced_shape(shape: Shape, reducer: str) -> Shape:
 
 
 def reduce(several: Sequence[Sequence[Point]], reducer: str, *, shape: Shape) -> list[Point]:
-    """Return one series of several aligned ones: the points of the same end become one; oldest first."""
+    """Combine several aligned series into one: all points with the same end become one point; oldest first."""
     result = reduced_shape(shape, reducer)
     at: dict[float, list[Point]] = {}
     for points in several:
@@ -139,7 +139,7 @@ def _reduced(values: list[Value], reducer: str) -> Value:
 
 
 def merged(values: Sequence[Value]) -> Distribution:
-    """Merge distributions over the same buckets; their second moments are pooled exactly."""
+    """Merge distributions over the same buckets. The merged second moment is exact."""
     parts = [value for value in values if isinstance(value, Distribution)]
     count = sum(part.count for part in parts)
     mean = sum(part.mean * part.count for part in parts) / count if count else 0.0
@@ -157,7 +157,8 @@ def merged(values: Sequence[Value]) -> Distribution:
 def percentile(spread: Distribution, ratio: float) -> float:
     """Return the value below which `ratio` of the values lie, interpolated within its bucket; NaN without values.
 
-    The first bucket is assumed to begin at 0. For the last one, its lower bound is returned.
+    The first bucket is assumed to begin at 0. If the value lies in the last bucket, that bucket's lower bound is
+    returned.
     """
     wanted, seen = ratio * spread.count, 0
     for index, count in enumerate(spread.counts):

@@ -1,6 +1,6 @@
 """List every field of a Cloud Run service, and whether the emulator applies, stores or refuses it.
 
-One table for both forms of the API. A field that is not in the table is refused by name, so that nothing is accepted
+One table covers both forms of the API. A field that is not in the table is refused by name, so that nothing is accepted
 and then lost. Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
 https://cloud.google.com/run/docs/reference/rpc/google.cloud.run.v2 (google-cloud-run 0.16.2), and the annotations of
 gcloud 528 (googlecloudsdk/api_lib/run); all read 2026-11.
@@ -19,11 +19,11 @@ from ...core.cloud_metrics import PREFIX
 Form = Literal["v1", "v2"]
 Path = tuple[str, ...]
 Kept = tuple[tuple[str, str], ...]
-"""Fields that are only stored: their names in the table and their values as JSON, sorted."""
+"""The fields that are only stored: their names in the table and their values as JSON, sorted."""
 
 EACH = "[]"
-ANY = "*"  # one name
-REST = "**"  # everything below
+ANY = "*"  # any one name
+REST = "**"  # everything below this field
 
 
 class Use(StrEnum):
@@ -43,7 +43,7 @@ class Field:
         v1: its path in the Knative form; () if it is not in that form.
         v2: its path in the JSON of `google.cloud.run.v2.Service`; () if it is not in that form.
         use: what the emulator does with it.
-        why: for a refused field, what the emulator lacks.
+        why: for a refused field, the feature that the emulator lacks.
         harmless: values of a refused field that request nothing.
         is_flag: whether it is a boolean, which the Knative form spells as text.
     """
@@ -62,7 +62,7 @@ class Field:
 
     @property
     def of_revision(self) -> bool:
-        """Whether it belongs to the template and so to each revision."""
+        """Whether it belongs to the template, and thus to each revision."""
         return self.v2[:1] == ("template",) or self.v1[:2] == ("spec", "template")
 
     def path(self, form: Form) -> Path:
@@ -95,7 +95,7 @@ FIELDS: tuple[Field, ...] = (
     *(_field("", name, OUT) for name in ("threatDetectionEnabled", "client", "clientVersion")),
     _field("metadata name", "name", H),
     _field("metadata labels **", "labels **", H),
-    _field("metadata annotations **", "annotations **", H),  # but for the ones named below
+    _field("metadata annotations **", "annotations **", H),  # except the labels named below
     _field(_A + "minScale", "scaling minInstanceCount", H),
     _field(_A + "maxScale", "scaling maxInstanceCount", H),
     _field(_A + "scalingMode", "scaling scalingMode", H),
@@ -213,23 +213,23 @@ _GOOGLES = (PREFIX, "autoscaling.knative.dev/", "cloud.googleapis.com/")
 LOCATION = "cloud.googleapis.com/location"
 
 CPU_IDLE = "template.containers.[].resources.cpuIdle"
-"""Name in the table of the field that says whether the CPU is throttled between requests."""
+"""Name in the table of the field that decides whether the CPU is throttled between requests."""
 
 
 def is_googles(annotation: str) -> bool:
-    """Whether an annotation of the Knative form has a meaning for Cloud Run; the v2 form has fields instead."""
+    """Whether an annotation of the Knative form has a meaning for Cloud Run. The v2 form has fields instead."""
     return annotation.startswith(_GOOGLES)
 
 
 class FieldError(Exception):
-    """A field that is refused or unknown; the text is the message of INVALID_ARGUMENT."""
+    """The field is refused or unknown. The message is that of INVALID_ARGUMENT."""
 
 
 def check(document: Mapping[str, Any], form: Form) -> None:
     """Check that every field of a service's document is applied or stored.
 
     Raises:
-        FieldError: names the first refused field and the reason.
+        FieldError: a field is refused; the message names the first one and the reason.
     """
     for path, value in _said(document):
         found = find(path, form)
@@ -255,7 +255,7 @@ def find(path: Path, form: Form) -> Field | None:
 
 
 def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Kept:
-    """Return the fields of a document that are only stored: those of the revision, or of the service itself."""
+    """Return the fields of a document that are only stored: either the revision's or the service's own."""
     found = {}
     for field in FIELDS:
         path = field.path(form)
@@ -273,13 +273,13 @@ def kept_in(document: Mapping[str, Any], form: Form, *, of_revision: bool) -> Ke
 
 
 def carried(before: Kept, now: Kept, form: Form) -> Kept:
-    """Return the stored fields after an update in one form. Fields that only the other form has stay."""
+    """Return the stored fields after an update in one form. Fields that exist only in the other form stay."""
     unspoken = {field.name for field in FIELDS if field.use is Use.KEPT and not field.path(form)}
     return tuple(sorted({**{name: text for name, text in before if name in unspoken}, **dict(now)}.items()))
 
 
 def shown(kept: Kept, form: Form) -> Iterator[tuple[Path, Any]]:
-    """Yield path and value of the stored fields that a form can show."""
+    """Yield path and value of the stored fields that this form has."""
     by_name = {field.name: field for field in FIELDS if field.use is Use.KEPT}
     for name, text in kept:
         path, value = by_name[name].path(form), json.loads(text)
@@ -302,7 +302,7 @@ def put(document: dict[str, Any], path: Path, value: Any) -> None:
 
 
 def _said(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each leaf that has a value; empty lists, objects, texts and nulls have none."""
+    """Yield each leaf that has a value. Empty lists, objects and texts and nulls have none."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _said(inner, (*path, str(name)))

@@ -23,7 +23,7 @@ _AND = re.compile(r"\s+AND\s+|\s+")
 
 
 class FilterError(Exception):
-    """The filter is refused; the text is that of the API's INVALID_ARGUMENT."""
+    """The filter is refused. The message is that of the API's INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SeriesFilter:
 
 
 def parse_clauses(text: str) -> list[Clause]:
-    """Return the comparisons of a filter, in their order.
+    """Return the comparisons of a filter, in order.
 
     Raises:
         FilterError: the text does not follow the grammar; the message names the column.
@@ -77,7 +77,7 @@ def parse_series_filter(text: str) -> SeriesFilter:
     """Return a filter that selects one metric type, as ListTimeSeries requires it.
 
     Raises:
-        FilterError: it names no metric type or several, another resource, or a label that the resource lacks.
+        FilterError: the filter names no metric type or several, another resource, or a label that the resource lacks.
     """
     clauses = parse_clauses(text)
     metrics = [clause.equals for clause in clauses if clause.field == "metric.type"]

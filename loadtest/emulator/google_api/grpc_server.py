@@ -18,7 +18,7 @@ from .run_admin import RunAdmin
 
 
 def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc.aio.Server:
-    """Return a server with all services, which does not listen yet. Call this on the event loop it will run on.
+    """Return a server with all services that does not listen yet. Call this on the event loop on which it will run.
 
     Args:
         emulator: the emulator to serve; it is only called on the running loop.
@@ -46,7 +46,10 @@ _NO_TOKEN = _no_token()
 
 
 class _Guard(grpc.aio.ServerInterceptor):
-    """Refuses calls without the secret. A web page cannot make such calls: browsers speak HTTP/2 only over TLS."""
+    """Refuse calls without the secret.
+
+    A web page cannot make such calls, because browsers speak HTTP/2 only over TLS.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access

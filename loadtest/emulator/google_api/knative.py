@@ -1,4 +1,4 @@
-"""Answer the Knative v1 REST form of Cloud Run, which is what gcloud speaks."""
+"""Answer the Knative v1 REST form of Cloud Run, which gcloud uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOST = "run.local"
 the region, as `europe-west2-run.local`; the proxy setting directs any such name to this port."""
 
 SERVICE_USAGE_HOST = "serviceusage.local"
-"""The same for `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
+"""The same host name for `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
 
 BASE = "/apis/serving.knative.dev/v1/namespaces/{project}"
 
@@ -61,7 +61,7 @@ class Knative:
         self._policies = policies
 
     async def listed(self, request: Request) -> dict[str, Any]:
-        """Return the services of a project in one region, or in all (`-`)."""
+        """Return the services of a project in one region, or in all regions (`-`)."""
         items = [service_form(status) for status in self._of_place(request)]
         return {"apiVersion": "serving.knative.dev/v1", "kind": "ServiceList", "metadata": {}, "items": items}
 
@@ -99,7 +99,7 @@ class Knative:
         return service_form(status)
 
     async def get(self, request: Request) -> dict[str, Any]:
-        """Return the present service."""
+        """Return the current service."""
         return service_form(self._emulator.service(_key(request)))
 
     async def delete(self, request: Request) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _route(path: str, method: str, answer: Answer) -> Route:
             code = code_of(error)
             status = _HTTP.get(code)
             if status is None:
-                raise  # a mistake of ours: the server logs it with its traceback and answers 500
+                raise  # a bug of ours: the server logs it with its traceback and answers 500
             return JSONResponse({"error": {"code": status, "message": str(error), "status": code.name}}, status)
 
     return Route(path, endpoint, methods=[method])

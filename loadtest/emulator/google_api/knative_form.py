@@ -26,7 +26,7 @@ SCALING_MODE, MANUAL_COUNT = PREFIX + "scalingMode", PREFIX + "manualInstanceCou
 CPU_TARGET = PREFIX + "scaling-cpu-target"
 CONCURRENCY_TARGET = PREFIX + "scaling-concurrency-target"
 CPU_BOOST = PREFIX + "startup-cpu-boost"
-"""On unless it is false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
+"""This annotation is on unless it is false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
 SCALING = frozenset({SERVICE_MIN_SCALE, SERVICE_MAX_SCALE, SCALING_MODE, MANUAL_COUNT})
 
 Cpu = Annotated[float, BeforeValidator(lambda value: cpu_of(str(value)))]
@@ -35,7 +35,7 @@ _STATUS = {Phase.READY: "True", Phase.FAILED: "False"}
 
 
 class _Form(BaseModel):
-    """The fields that are applied; `fields` stores or refuses the others."""
+    """The fields that the emulator applies. `fields` stores or refuses the others."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -45,17 +45,17 @@ class Variable(_Form):
 
     name: str
     value: str = ""
-    valueFrom: None = None  # noqa: N815 — the form's own spelling, as below
+    valueFrom: None = None  # noqa: N815 — the API's own spelling, as below
 
 
 class Port(_Form):
-    """Where the container listens."""
+    """The port on which the container listens."""
 
     containerPort: int = DEFAULT.port  # noqa: N815
 
 
 class HttpGet(_Form):
-    """An HTTP probe's path."""
+    """The path of an HTTP probe."""
 
     path: str = DEFAULT_PROBE.path
 
@@ -71,20 +71,20 @@ class Probe(_Form):
 
 
 class Amounts(_Form):
-    """Limits of one container."""
+    """The limits of one container."""
 
     cpu: Cpu = 1.0
     memory: MemoryBytes = DEFAULT.memory_bytes
 
 
 class Resources(_Form):
-    """What one container may use."""
+    """The resources that one container may use."""
 
     limits: Amounts = Field(default_factory=Amounts)
 
 
 class Container(_Form):
-    """The one container."""
+    """The one container of a revision."""
 
     image: str = ""
     command: list[str] = Field(default_factory=list)
@@ -104,7 +104,7 @@ class Metadata(_Form):
 
 
 class RevisionSpec(_Form):
-    """What a revision runs."""
+    """The containers and settings that a revision runs."""
 
     containerConcurrency: int | None = None  # noqa: N815
     timeoutSeconds: float = DEFAULT.timeout_s  # noqa: N815
@@ -141,10 +141,10 @@ class ServiceForm(_Form):
     spec: ServiceSpec
 
     def template(self) -> RevisionTemplate:
-        """Return the revision it asks for.
+        """Return the revision that the service requests.
 
         Raises:
-            MessageError: an annotation that should be a number is not one.
+            MessageError: an annotation that must be a number is not one.
         """
         given, meta = self.spec.template.spec, self.spec.template.metadata
         container = given.containers[0]
@@ -191,7 +191,8 @@ def parse_service(body: bytes) -> ServiceForm:
     """Parse the service in a request's body.
 
     Raises:
-        MessageError: the body is not a service, or has a field that the emulator does not support; names the field.
+        MessageError: the body is not a service, or has a field that the emulator does not support; the message names
+        it.
     """
     try:
         document = json.loads(body)
@@ -217,7 +218,7 @@ def kept_of(body: bytes) -> tuple[Kept, Kept]:
 
 
 def labels_of(given: dict[str, str]) -> Labels:
-    """Return labels or annotations as sorted pairs, without the location, which is in the service's key."""
+    """Return labels or annotations as sorted pairs, without the location, which is part of the service's key."""
     return tuple(sorted((name, text) for name, text in given.items() if name != LOCATION))
 
 
@@ -371,7 +372,10 @@ def _is_true(annotations: dict[str, str], name: str) -> bool:
 
 
 def _ratio(annotations: dict[str, str], name: str) -> float | None:
-    """Return a scaling target, written 0.10 to 0.95 or 10 to 95 (percent), as a ratio; None if it is not set."""
+    """Return a scaling target as a ratio; None if it is not set.
+
+    It is written as 0.10 to 0.95, or as 10 to 95 (percent).
+    """
     text = annotations.get(name)
     if text is None:
         return None

@@ -26,14 +26,14 @@ STATES: dict[Phase, Any] = {
 
 
 class MessageError(Exception):
-    """A message requests something unsupported; the text is that of INVALID_ARGUMENT."""
+    """The message requests something unsupported. The error's text is that of INVALID_ARGUMENT."""
 
 
 def key_of(name: str) -> ServiceKey:
     """Parse the key in `projects/P/locations/L/services/S[/…]`.
 
     Raises:
-        MessageError: the name is not of that form.
+        MessageError: the name does not have that form.
     """
     parts = name.split("/")
     if len(parts) < 6 or parts[0::2][:3] != ["projects", "locations", "services"] or not all(parts):
@@ -42,7 +42,7 @@ def key_of(name: str) -> ServiceKey:
 
 
 def full_name(key: ServiceKey) -> str:
-    """Return the service's name as the API spells it."""
+    """Return the service's name in the API's spelling."""
     return f"projects/{key.project}/locations/{key.location}/services/{key.name}"
 
 
@@ -54,11 +54,11 @@ def labels_of(given: Any) -> Labels:
 def template_of(service: run_v2.Service) -> RevisionTemplate:
     """Return the revision that a Service message describes, with Cloud Run's defaults for unset fields.
 
-    `min` and `max` instances may be set on the service or on the revision: the larger minimum and the smaller maximum
+    `min` and `max` instances may be set on the service and on the revision: the larger minimum and the smaller maximum
     apply.
 
     Raises:
-        MessageError: it requests something that the emulator lacks (several containers, secrets, volumes).
+        MessageError: the message requests something that the emulator lacks (several containers, secrets, volumes).
     """
     given = service.template
     if len(given.containers) != 1:
@@ -104,7 +104,7 @@ def check_fields(service: run_v2.Service) -> None:
     """Check that every field of a Service message is applied or stored.
 
     Raises:
-        MessageError: names the field that is not.
+        MessageError: a field is neither; the message names it.
     """
     try:
         check(_document(service), "v2")
@@ -120,7 +120,7 @@ def kept_of(service: run_v2.Service) -> tuple[Kept, Kept]:
     if "resources" in container and not container.resources.cpu_idle:  # in the API, a missing value means false
         of_revision[CPU_IDLE] = "false"
     else:
-        of_revision.pop(CPU_IDLE, None)  # the default
+        of_revision.pop(CPU_IDLE, None)  # the default of the API
     return tuple(sorted(of_revision.items())), kept_in(document, "v2", of_revision=False)
 
 
@@ -150,7 +150,7 @@ def _probe_of(probe: run_v2.Probe) -> StartupProbe:
 
 
 def traffic_of(service: run_v2.Service) -> str | None:
-    """Return the revision all traffic is pinned to; None for the latest ready one.
+    """Return the revision that gets all traffic; None for the latest ready one.
 
     Raises:
         MessageError: the traffic is split; the local Cloud Run sends all of it to one revision.
@@ -162,13 +162,13 @@ def traffic_of(service: run_v2.Service) -> str | None:
 
 
 def shown_template(status: ServiceStatus) -> RevisionTemplate:
-    """Return the service's template, with the chosen CPU if it left the choice open."""
+    """Return the service's template, with the chosen CPU if the template left the choice open."""
     newest = next((each for each in status.revisions if each.name == status.latest_created_revision), None)
     return replace(status.template, cpu=status.template.cpu or (newest.cpu if newest else None))
 
 
 def service_message(status: ServiceStatus) -> run_v2.Service:
-    """Return the service as Cloud Run describes it."""
+    """Return the service as a message, as Cloud Run describes it."""
     name = full_name(status.key)
     state, changed = STATES[status.phase], _time(status.updated_s)
     serving = next((revision.name for revision in status.revisions if revision.serving), None)
@@ -219,7 +219,7 @@ def service_message(status: ServiceStatus) -> run_v2.Service:
 
 
 def revision_message(status: ServiceStatus, revision: RevisionStatus) -> run_v2.Revision:
-    """Return one revision of the service as Cloud Run describes it."""
+    """Return one revision of the service as a message, as Cloud Run describes it."""
     name = full_name(status.key)
     template = _template_message(replace(revision.template, cpu=revision.template.cpu or revision.cpu))
     state = STATES[revision.phase]

@@ -1,4 +1,7 @@
-"""Implement `google.monitoring.v3.MetricService` over the emulator's metrics, with the real service's refusals."""
+"""Implement `google.monitoring.v3.MetricService` over the emulator's metrics.
+
+It refuses the calls that the real one refuses.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _BY_TYPE = {metric.type: metric for metric in METRICS}
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """A series that is being aligned and reduced; a label group of None was reduced away."""
+    """A series during alignment and reduction. A label group of None was reduced away."""
 
     metric_labels: dict[str, str]
     resource_labels: dict[str, str]
@@ -32,7 +35,7 @@ class _Labelled:
 
 
 class Monitoring:
-    """Cloud Monitoring's metric API over what one emulator recorded."""
+    """Cloud Monitoring's metric API over the metrics that one emulator recorded."""
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
@@ -51,7 +54,7 @@ class Monitoring:
         if request.order_by or request.secondary_aggregation.per_series_aligner:
             raise RefusedError(_INVALID, "order_by and secondary_aggregation are not offered by the local Cloud Run.")
         end_s = request.interval.end_time.timestamp()
-        # Without a start, the interval is only the end: a point exactly there.
+        # Without a start, the interval is only its end: a point at exactly this time.
         start_s = request.interval.start_time.timestamp() if request.interval.start_time else end_s
         if start_s > end_s:
             raise RefusedError(_INVALID, "interval.start_time must not be after interval.end_time.")
@@ -68,7 +71,7 @@ class Monitoring:
     async def list_metric_descriptors(
         self, request: service_types.ListMetricDescriptorsRequest
     ) -> service_types.ListMetricDescriptorsResponse:
-        """Return the emulator's metrics, with its own sample period and ingest delay."""
+        """Return descriptions of the emulator's metrics, with its own sample period and ingest delay."""
         _project_of(request.name)
         clauses = parse_clauses(request.filter)
         if any(clause.field != "metric.type" for clause in clauses):
@@ -99,7 +102,7 @@ class Monitoring:
         return min(60.0, self._readings.sampling.period_s)
 
     def _selected(self, wanted: SeriesFilter, project: str, *, start_s: float, end_s: float) -> list[_Labelled]:
-        # If start and end are equal, points at that moment match; otherwise the start is excluded and the end included.
+        # If start and end are equal, points at that time match; otherwise the start is excluded and the end included.
         since_s = start_s - 1e-6 if start_s == end_s else start_s
         found = []
         for series in self._readings.series(wanted.metric, start_s=since_s, end_s=end_s):
@@ -158,7 +161,7 @@ def _aggregated(
 
 
 def _grouped(found: list[_Labelled], fields: list[str]) -> list[tuple[_Labelled, list[_Labelled]]]:
-    """Group the series by the values of `fields`; a group keeps only these labels."""
+    """Group the series by the values of `fields`. A group keeps only these labels."""
     names = []
     for field in fields:
         group, _, name = field.replace(".labels.", ".label.").partition(".label.")

@@ -18,7 +18,7 @@ KEPT = 1000
 
 
 class Operations:
-    """Every operation by name. `start` follows an operation until it is done."""
+    """All operations by name. `start` follows an operation until it is done."""
 
     def __init__(self) -> None:
         self._known: dict[str, pb.Operation] = {}
@@ -26,11 +26,11 @@ class Operations:
         self._count = 0
 
     def start(self, parent: str, *, now: Any, result: Awaitable[Any]) -> pb.Operation:
-        """Return a new operation. It is done when `result` is, with its message or its error.
+        """Return a new operation. It is done when `result` returns a message or raises an error.
 
         Args:
             parent: `projects/P/locations/L`.
-            now: the service's present message (the operation's metadata).
+            now: the service's current message, which becomes the operation's metadata.
             result: returns the service's message when it has settled; raises EmulatorError if it failed.
         """
         self._count += 1
@@ -56,7 +56,7 @@ class Operations:
         operation.done = True
 
     def get(self, name: str) -> pb.Operation:
-        """Return the present state of the operation.
+        """Return the current state of the operation.
 
         Raises:
             RefusedError: there is no operation of that name.
@@ -66,7 +66,7 @@ class Operations:
         return self._known[name]
 
     async def wait(self, name: str, timeout_s: float) -> pb.Operation:
-        """Wait until the operation is done, at most `timeout_s`, and return it."""
+        """Wait at most `timeout_s` until the operation is done, and return it."""
         task = self._tasks.get(name)
         if task is not None:
             await asyncio.wait({task}, timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""Store the IAM policies of services; they are not enforced."""
+"""Store the IAM policies of services. They are not enforced."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ..model import ServiceKey
 
 
 class Policies:
-    """The policy of each service; one object for all surfaces of an emulator, so that they agree."""
+    """The policy of each service. All surfaces of an emulator share one object, so that they agree."""
 
     def __init__(self) -> None:
         self._policies: dict[ServiceKey, Policy] = {}
         self._changes = 0
 
     def get(self, key: ServiceKey) -> Policy:
-        """Return the service's policy; an empty one when none was set."""
+        """Return the service's policy; an empty one if none was set."""
         return self._policies.get(key, Policy(version=1, etag=b"0"))
 
     def set(self, key: ServiceKey, policy: Policy) -> Policy:

@@ -1,4 +1,4 @@
-"""Wrap a coroutine as a gRPC method, and its errors as status codes."""
+"""Wrap a coroutine as a gRPC method, and convert its errors to status codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 
 
 class RefusedError(Exception):
-    """A refused call: a status code and a sentence."""
+    """The error of a refused call: a status code and a sentence."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -35,14 +35,14 @@ class RefusedError(Exception):
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
-    """Return the status code of an error that a service raises on purpose; UNKNOWN for any other."""
+    """Return the status code of an error that a service raises on purpose; UNKNOWN for any other error."""
     if isinstance(error, RefusedError):
         return error.code
     return next((code for kind, code in CODES if isinstance(error, kind)), grpc.StatusCode.UNKNOWN)
 
 
 def page_of(items: Sequence[Any], *, size: int, token: str) -> tuple[Sequence[Any], str]:
-    """Return a page of at most `size` items (0: 1000) and the token of the next page; "" at the end.
+    """Return a page of at most `size` items (0 means 1000) and the token of the next page, "" at the end.
 
     Raises:
         RefusedError: the token is invalid, or the size is negative.
@@ -57,9 +57,9 @@ def page_of(items: Sequence[Any], *, size: int, token: str) -> tuple[Sequence[An
 
 
 def unary(answer: Callable[[Any], Awaitable[Any]], request: Any, response: Any) -> grpc.RpcMethodHandler:
-    """Return `answer` as a unary method over these message classes (proto-plus ones or plain ones).
+    """Return `answer` as a unary method over these message classes, proto-plus or plain.
 
-    A proto-plus message is unwrapped for the wire and wrapped for `answer`.
+    A proto-plus message is unwrapped for transport and wrapped for `answer`.
     """
     wraps = hasattr(request, "pb")
 

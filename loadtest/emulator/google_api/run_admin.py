@@ -61,7 +61,7 @@ class RunAdmin:
         return self._settling(status)
 
     async def update(self, request: service_types.UpdateServiceRequest) -> operations_pb2.Operation:
-        """Replace the service's template; with an update mask, only the named fields change."""
+        """Replace the service's template. With an update mask, only the named fields change."""
         _not_only_validated(request)
         key = key_of(request.service.name)
         try:
@@ -77,7 +77,7 @@ class RunAdmin:
         template = template_of(merged)
         check_fields(merged)
         of_revision, of_service = kept_of(merged)
-        # Fields that only the Knative form has stay, except the numbers of instances, which the merged message has.
+        # Fields that only the Knative form has stay, except the numbers of instances, which are in the merged message.
         others = {name: text for name, text in now.annotations if is_googles(name) and name not in SCALING}
         status = self._emulator.update_service(
             key,
@@ -108,11 +108,11 @@ class RunAdmin:
         return self._operations.start(_parent(key), now=message, result=gone())
 
     async def get(self, request: service_types.GetServiceRequest) -> run_v2.Service:
-        """Return the present service."""
+        """Return the current service."""
         return service_message(self._emulator.service(key_of(request.name)))
 
     async def listed(self, request: service_types.ListServicesRequest) -> service_types.ListServicesResponse:
-        """Return the services of a location, a page at a time."""
+        """Return the services of a location, one page at a time."""
         there = [status for status in self._emulator.services() if _parent(status.key) == request.parent]
         page, token = page_of(there, size=request.page_size, token=request.page_token)
         return service_types.ListServicesResponse(
@@ -128,7 +128,7 @@ class RunAdmin:
         raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Revision {request.name!r} does not exist.")
 
     async def revisions(self, request: revision_types.ListRevisionsRequest) -> revision_types.ListRevisionsResponse:
-        """Return the revisions of a service, newest first, a page at a time."""
+        """Return the revisions of a service, newest first, one page at a time."""
         status = self._emulator.service(key_of(request.parent))
         page, token = page_of(status.revisions[::-1], size=request.page_size, token=request.page_token)
         found = [revision_message(status, revision) for revision in page]
@@ -139,7 +139,7 @@ class RunAdmin:
         return self._policies.get(self._emulator.service(key_of(request.resource)).key)
 
     async def set_policy(self, request: iam_policy_pb2.SetIamPolicyRequest) -> policy_pb2.Policy:
-        """Store who may call the service. Here everyone on this machine may."""
+        """Store who may call the service. On this machine everyone may call it."""
         return self._policies.set(self._emulator.service(key_of(request.resource)).key, request.policy)
 
     async def test_permissions(

@@ -1,1 +1,1 @@
-"""Talk to Google's APIs: deploy, describe, price, authenticate, fetch metrics. No other package does."""
+"""Use Google's APIs to deploy, describe, price, authenticate and fetch metrics. No other package uses them."""

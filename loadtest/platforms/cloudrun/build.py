@@ -1,4 +1,4 @@
-"""Build the service's image and push it to Artifact Registry, by the commands a person would type."""
+"""Build the service's image and push it to Artifact Registry, with the commands that a person would type."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Command:
 
 
 def image_name(*, project: str, region: str, service: str, tag: str) -> str:
-    """Return where the image of a service is kept."""
+    """Return the full name of a service's image in Artifact Registry."""
     return f"{region}-docker.pkg.dev/{project}/{REPOSITORY}/{service}:{tag}"
 
 
 def source_tag(folder: Path, *, base: str | None = None) -> str:
-    """Return a tag that is the same for the same sources of the `service` target, in 16 hex digits of their SHA-256.
+    """Return a tag for the sources of the `service` target: 16 hex digits of their SHA-256.
 
-    A second deploy of the same sources therefore names the same image and makes no new revision.
+    A second deploy of the same sources therefore uses the same image and makes no new revision.
 
     Raises:
-        UsageError: the folder holds no Dockerfile.
+        UsageError: the folder has no Dockerfile.
     """
     if not (folder / "Dockerfile").exists():
         raise UsageError(f"{folder} holds no Dockerfile to build: use a checkout of the project, or give `--image`.")
@@ -55,7 +55,7 @@ def source_tag(folder: Path, *, base: str | None = None) -> str:
 
 
 def build_commands(image: str, *, project: str, region: str, how: str, base: str | None = None) -> list[Command]:
-    """Return the commands that build `image` from the Dockerfile's `service` target; run them in the project's folder.
+    """Return the commands that build `image` from the Dockerfile's `service` target. Run them in the project's folder.
 
     Args:
         image: its full name in Artifact Registry.
@@ -80,7 +80,7 @@ def build_commands(image: str, *, project: str, region: str, how: str, base: str
     return [
         *commands,
         Command(("gcloud", "auth", "configure-docker", f"{region}-docker.pkg.dev", "--quiet")),
-        # Cloud Run runs amd64 only; on an arm64 laptop docker would build for itself.
+        # Cloud Run runs only amd64. On an arm64 laptop, docker would build for arm64.
         Command(("docker", "build", "--platform", "linux/amd64", "--target", "service", "--tag", image, *options, ".")),
         Command(("docker", "push", image)),
     ]
@@ -116,7 +116,7 @@ def deploy_command(settings: ServiceSettings) -> Command:
 
 
 def _listed(parts: Sequence[str]) -> str:
-    """Return the parts as gcloud takes a list of them: ^X^ makes X the separator (gcloud topic escaping)."""
+    """Return the parts in gcloud's notation for a list: ^X^ makes X the separator (gcloud topic escaping)."""
     separator = next(mark for mark in ";|~#@%&\x1f" if not any(mark in part for part in parts))
     return f"^{separator}^" + separator.join(parts)
 
@@ -128,10 +128,10 @@ def delete_command(settings: ServiceSettings) -> Command:
 
 
 def run_all(commands: list[Command], *, folder: Path, on_start: Callable[[Command], None]) -> None:
-    """Run the commands one after the other in `folder`; their output goes to stderr.
+    """Run the commands one after the other in `folder`. Their output goes to stderr.
 
     Raises:
-        CloudError: one is not installed, or failed; the ones after it were not run.
+        CloudError: a command is not installed or failed; the commands after it were not run.
     """
     for command in commands:
         on_start(command)

@@ -1,4 +1,4 @@
-"""Call Google's APIs in bounded time, and turn each failure into a sentence with its cure."""
+"""Call Google's APIs within a time limit, and convert each failure to a sentence with its cure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ROLES = {
     "iam.serviceaccounts.actAs": "roles/iam.serviceAccountUser",
     "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
 }
-"""The roles of permissions that a call's own role does not include: a deploy acts as an account and reads an image."""
+"""Roles for permissions that the role for a call does not include: a deploy acts as an account and reads an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long one call may take: `attempt_s` for one answer, `retry_s` for all attempts together.
 
-    The stock clients retry a dead server for 90 s whatever `timeout` says, so both times are always set.
+    Google's clients retry a dead server for 90 s regardless of `timeout`, so both times are always set.
     """
 
     attempt_s: float = 20.0
@@ -35,14 +35,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What a call is for; its error messages are made from this.
+    """The purpose of a call, from which its error messages are made.
 
     Attributes:
-        doing: a noun phrase, such as "reading the metrics of `ml`".
+        doing: a phrase such as "reading the metrics of `ml`".
         api: the API that must be enabled.
-        project: where.
+        project: the project that is called.
         role: the role that grants the permission.
-        look: the command that lists what exists, for NOT_FOUND.
+        look: the command that lists existing objects, for NOT_FOUND.
     """
 
     doing: str
@@ -55,7 +55,7 @@ class CallContext:
 def on_service(
     doing: str, service: str, *, project: str, region: str, role: str = "roles/run.developer"
 ) -> CallContext:
-    """Return the context of a call about a service; `role` grants the permission."""
+    """Return the context of a call about a service. `role` grants the permission."""
     return CallContext(
         doing=f"{doing} service {service} ({region})",
         api=RUN_API,
@@ -76,9 +76,9 @@ def call(
     """Return the answer of `rpc`; retry UNAVAILABLE and RESOURCE_EXHAUSTED until `retry_policy` ends.
 
     Raises:
-        CloudError: every other failure, and these two once retry_policy ended.
-        google.api_core.exceptions.NotFound: unchanged, as "missing" may be a valid answer; `explained` turns it into a
-            message. The classes in `passed` are raised unchanged, too.
+        CloudError: every other failure, and these two once `retry_policy` has ended.
+        google.api_core.exceptions.NotFound: unchanged, because "missing" may be a valid answer; `explained` converts it
+            to a message. The classes in `passed` are also raised unchanged.
     """
     from google.api_core.exceptions import GoogleAPICallError, NotFound, ResourceExhausted, RetryError
     from google.api_core.exceptions import ServiceUnavailable as Unavailable
@@ -147,7 +147,7 @@ def explained(error: Exception, *, purpose: CallContext, retry_policy: RetryPoli
 
 @dataclass(frozen=True, slots=True)
 class _Reason:
-    """Why a call failed: a sentence and the command that fixes it, both with placeholders."""
+    """The reason why a call failed: a sentence and the command that fixes it, both with placeholders."""
 
     sentence: str
     cure: str = ""

@@ -1,4 +1,4 @@
-"""Check a Cloud Run service before a long run: what is missing or risky, with the commands that fix it."""
+"""Check a Cloud Run service before a long run, and name the commands that fix missing or risky settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .calls import RetryPolicy
 
 FAR_MS = 20.0
-"""A longer round trip comes from another region or a slow line, and adds to every measured latency."""
+"""A longer round trip means another region or a slow connection, and adds to every measured latency."""
 
 ROUND_TRIPS = 3
 ANSWER_WITHIN_S = 60.0
@@ -46,16 +46,16 @@ check of the Monitoring API covers them."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCheckRequest:
-    """What to check.
+    """The service to check, and how it will be used.
 
     Attributes:
-        service: name or URL.
-        project: None: the credentials' own.
-        region: None: from the URL.
-        endpoint: a local Cloud Run instead of Google.
-        run_s: planned length of the run.
-        path: where the payload is posted.
-        payload: one real request's body.
+        service: its name or URL.
+        project: its project; None for that of the credentials.
+        region: its region; None if the URL contains it.
+        endpoint: the address of a local Cloud Run that is used instead of Google.
+        run_s: the planned length of the run.
+        path: the path to which the payload is posted.
+        payload: the body of a real request.
     """
 
     service: str
@@ -68,7 +68,7 @@ class ServiceCheckRequest:
 
 
 def check_service(request: ServiceCheckRequest, *, retry_policy: RetryPolicy | None = None) -> Iterator[Check]:
-    """Yield a check for each thing that a run against the service needs; end early if the rest cannot be known."""
+    """Yield a check for each requirement of a run against the service. End early if the rest cannot be checked."""
     clients = Clients(request.endpoint)
     if request.endpoint is None:
         check = _credentials(clients)
@@ -129,7 +129,7 @@ def check_permissions(found: Described, clients: Clients, *, retry_policy: Retry
 
 
 def check_limits(limits: Limits, found: Described) -> Iterator[Check]:
-    """Yield a line on each of the service's limits, with a sentence on the risky ones."""
+    """Yield a check for each of the service's limits, with a sentence about the risky ones."""
     again = f"gcloud run services update {found.target.service} {_place(found)}"
     if found.target.capabilities.on_this_machine:
         again = f"python lt.py deploy --service {found.target.service} {_place(found)} --endpoint HOST:PORT"
@@ -206,14 +206,14 @@ def _token(found: Described, run_s: float) -> tuple[str | None, Check]:
 def check_answers(url: str, payload: object, token: str | None, *, cure: str) -> Iterator[Check]:
     """Post real requests over one connection, and yield checks of the answers and of the service's distance.
 
-    They go directly, whatever proxies the environment names, because the load does; a redirect is not followed. The
-    first may start an instance. The distance (the round trip) is the shortest time of the other requests minus the
-    server time (`Server-Timing`). The time to connect does not show it, because the connection ends at Google's nearest
-    edge.
+    The requests use no proxy, even if the environment names one, because the load uses none. A redirect is not
+    followed. The first may start an instance. The distance (the round trip) is the shortest time of the other requests
+    minus the server time (`Server-Timing`). The time to connect does not show it, because the connection ends at
+    Google's nearest edge.
 
     Args:
-        url: where to post.
-        payload: one real request's body.
+        url: the URL to which requests are posted.
+        payload: the body of a real request.
         token: the token of a private service.
         cure: the command that lets this machine's user call the service.
     """
@@ -292,7 +292,7 @@ def _round_trip(least_ms: float, *, reports_time: bool) -> Check:
 
 
 def _invoker(found: Described) -> str:
-    """Return the command that permits somebody to call the service."""
+    """Return the command that permits someone to call the service."""
     binding = f"gcloud run services add-iam-policy-binding {found.target.service} {_place(found)}"
     return f"{binding} --member=user:YOU --role={PERMISSIONS[INVOKE]}"
 

@@ -1,4 +1,4 @@
-"""Make Google's own clients, for Google or for a local endpoint that speaks their protocol."""
+"""Create Google's own clients, for Google or for a local endpoint with the same protocol."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import CloudError, UsageError
 
-if TYPE_CHECKING:  # imports that take a second, for the verbs that use the cloud only
+if TYPE_CHECKING:  # these imports take a second, so only the verbs that use the cloud make them
     from google.cloud.monitoring_v3 import MetricServiceClient
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
 
 LOCAL_PROJECT, LOCAL_REGION = "local", "local"
-"""Project and region of a local endpoint when none are given."""
+"""Project and region of a local endpoint if none are given."""
 
 RENEW_WITHIN_S = 20.0
 
@@ -24,11 +24,12 @@ LOGIN = "gcloud auth application-default login"
 
 
 class Clients:
-    """Google's clients for one endpoint; each is made when it is first used.
+    """Google's clients for one endpoint. Each is created at its first use.
 
-    With `endpoint` (`HOST:PORT` on loopback) they speak plain text to it: the clients' own `api_endpoint` option always
-    insists on TLS. They send `token`, by default the access token that the emulator wrote for this user. Without an
-    endpoint they are the stock clients with the credentials of this machine (Application Default Credentials).
+    With `endpoint` (`HOST:PORT` on loopback) the connection is not encrypted; the clients' own `api_endpoint` option
+    always requires TLS. They send `token`, by default the access token that the emulator wrote for this user. Without
+    an endpoint they are Google's unmodified clients with the credentials of this machine (Application Default
+    Credentials).
     """
 
     def __init__(self, endpoint: str | None = None, *, token: str | None = None) -> None:
@@ -61,18 +62,19 @@ class Clients:
 
     @cached_property
     def project(self) -> str | None:
-        """The project of this machine's credentials; None when they name none."""
+        """The project of this machine's credentials; None if they name none."""
         return LOCAL_PROJECT if self.endpoint else self._credentials.project
 
     @cached_property
     def credentials(self) -> Any:
-        """The credentials of the stock clients, which Google has just accepted.
+        """The credentials of Google's clients, which Google has just accepted.
 
         They are renewed once here, because gRPC reports an expired login as UNAVAILABLE, which would be retried for a
         minute and then look like a network problem.
 
         Raises:
-            CloudError: this machine has none, they have expired, or Google cannot be reached; the text has the cure.
+            CloudError: this machine has no credentials, they have expired, or Google cannot be reached; the message
+            says what to do.
         """
         from google.auth.exceptions import GoogleAuthError, TransportError
         from google.auth.transport.requests import Request
@@ -115,7 +117,7 @@ class Clients:
                 "`python lt.py emulate`, which prints its address; or leave it out to speak to Google.",
                 cure="python lt.py emulate",
             ) from error
-        # gRPC would ask the proxy that `http_proxy` names for this machine's own ports.
+        # gRPC would use the proxy in `http_proxy` even for this machine's own ports.
         channel = grpc.insecure_channel(self.endpoint, options=[("grpc.enable_http_proxy", 0)])
         token = self._token or _token_of(int(port))
         return channel if token is None else grpc.intercept_channel(channel, _bearer(token))
@@ -139,7 +141,7 @@ def _token_of(port: int) -> str | None:
 
 
 def _bearer(token: str) -> Any:
-    """Return an interceptor that adds the token to each call. gRPC's own call credentials insist on TLS."""
+    """Return an interceptor that adds the token to each call. gRPC's own call credentials require TLS."""
     import grpc
 
     class Bearer(grpc.UnaryUnaryClientInterceptor):
@@ -160,7 +162,7 @@ def _loopback(endpoint: str) -> str:
     """Return `endpoint` as HOST:PORT.
 
     Raises:
-        UsageError: it is not on loopback (the channel would carry everything in plain text), or has no port.
+        UsageError: it is not on loopback (the connection is not encrypted), or has no port.
     """
     bare = endpoint.removeprefix("http://").rstrip("/")
     host, _, port = bare.rpartition(":")

@@ -15,22 +15,25 @@ if TYPE_CHECKING:
     from ...recording.run import Limits
 
 ASSUMED_SERVICE_S = 0.024
-"""CPU of one request when nothing was measured: 300 requests/s on 12 instances of 1 vCPU at the 60 % target."""
+"""Assumed CPU time of one request if it was not measured: that of 300 requests/s on 12 instances of 1 vCPU at the 60 %
+target.
+"""
 
 ASSUMED_REQUESTS_PER_USER_S = 1.0
-"""Assumed rate of a user whose scenario does not state it; the bundled scenarios send at this rate."""
+"""Assumed rate of a user if the scenario does not state it. The bundled scenarios send at this rate."""
 
 ASSUMED_STARTUP_S = 10.0
 """Assumed start time of an instance, which is billed once per instance."""
 
 
 def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: Prices | None = None) -> Estimate:
-    """Return what `load` will cost on a service with these limits.
+    """Return the estimated cost of `load` on a service with these limits.
 
-    Per second of the plan the instances wanted are the larger of Cloud Run's two drivers, between the limits:
-    ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × held_s / (0.60 × concurrency)); each is billed
-    for that second, and for ASSUMED_STARTUP_S when it is new. Instances that min-instances keeps beyond these are
-    billed as idle. It does not include network, build, logs, or what min-instances cost outside the run.
+    For each second of the plan, the number of instances is the larger result of Cloud Run's two drivers, between the
+    limits: ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × held_s / (0.60 × concurrency)). Each
+    instance is billed for that second, and for ASSUMED_STARTUP_S when it is new. Instances that min-instances keeps
+    beyond these are billed as idle. It does not include network, builds and logs, nor the cost of min-instances outside
+    the run.
     """
     prices = prices or prices_for(region)
     service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s
@@ -48,7 +51,7 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
             per_s * service_s / (cloud_run.TARGET_RATIO * cpu),
             per_s * held_s / (cloud_run.TARGET_RATIO * (limits.concurrency or cloud_run.CONCURRENCY)),
         )
-        # 1e-9: a rate that fills 12 instances exactly must not round up to 13 because of a float's last bit.
+        # 1e-9: rounding errors must not turn a rate that fills 12 instances exactly into 13 instances.
         wanted = min(math.ceil(busy - 1e-9), most)
         busiest = max(busiest, wanted)
         requests += per_s * share
@@ -88,7 +91,7 @@ def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: P
 def projected(
     load: Load, limits: Limits, *, elapsed_s: float, requests: int, region: str | None, prices: Prices | None = None
 ) -> Estimate:
-    """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
+    """Return the estimate for the whole run. The rate per user is corrected by the requests sent in `elapsed_s`."""
     points = load.points()
     until = [point for point in points if point[0] < elapsed_s]
     planned_user_s = user_seconds([*until, (elapsed_s, users_at(points, elapsed_s) or 0.0)])

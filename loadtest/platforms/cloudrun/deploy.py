@@ -53,9 +53,9 @@ def deploy(
 ) -> Deployed:
     """Create or update the service, wait until its revision is ready, and set who may call it.
 
-    Sending the same settings again makes no new revision: Cloud Run makes one when the template changes. Settings that
-    are not given (limits, traffic between revisions, service account, VPC, labels, …) stay unchanged. A new service
-    gets `ServiceSettings.when_new`, and one without a maximum of instances gets ours.
+    Sending the same settings again makes no new revision, because Cloud Run makes one only when the template changes.
+    Settings that are not given (limits, traffic between revisions, service account, VPC, labels, …) stay unchanged. A
+    new service gets `ServiceSettings.when_new`, and a service without a maximum of instances gets ours.
 
     `on_start` is called with the settings to send, once it is known whether the service exists.
 
@@ -76,10 +76,10 @@ def deploy(
         try:
             future = _send(clients, request, found, purpose=purpose, retry_policy=retry_policy)
         except (AlreadyExists, Aborted):
-            # The first of several attempts may have succeeded although no answer came, or somebody else was quicker.
+            # The first of several attempts may have succeeded although no answer came, or someone else was faster.
             now = _found(clients, settings, purpose=purpose, retry_policy=retry_policy)
             future = _send(clients, request, now, purpose=purpose, retry_policy=retry_policy)
-    except (NotFound, AlreadyExists, Aborted) as error:  # not found: the project, or the image
+    except (NotFound, AlreadyExists, Aborted) as error:  # the project or the image was not found
         raise explained(error, purpose=purpose) from error
     done = Service.pb(Service())
     wait(future, api.transport, purpose=purpose, retry_policy=retry_policy, on_progress=on_progress).Unpack(done)
@@ -87,7 +87,7 @@ def deploy(
     if settings.public is not None:
         try:
             set_public(clients, settings, retry_policy=retry_policy)
-        except CloudError as error:  # the revision serves all the same
+        except CloudError as error:  # the revision serves nevertheless
             not_set = (
                 f"{error} If your organisation forbids public access, use `--no-allow-unauthenticated` and name "
                 f"the callers: `gcloud run services add-iam-policy-binding {settings.service} --project "
@@ -104,7 +104,7 @@ def deploy(
 
 
 def _share(service: Any, revision: str) -> int | None:
-    """Return the percentage of the traffic that goes to a revision; None where the service does not say."""
+    """Return the percentage of the traffic that goes to a revision; None if the service does not report it."""
     latest = _last(service.latest_ready_revision)
     shares = [(_last(traffic.revision) or latest, traffic.percent) for traffic in service.traffic_statuses]
     return sum(percent for name, percent in shares if name == revision) if shares else None
@@ -113,7 +113,7 @@ def _share(service: Any, revision: str) -> int | None:
 def _found(
     clients: Clients, settings: ServiceSettings, *, purpose: CallContext, retry_policy: RetryPolicy | None
 ) -> Any:
-    """Return the present service, or None."""
+    """Return the current service, or None."""
     from google.api_core.exceptions import NotFound
     from google.cloud.run_v2 import GetServiceRequest
 
@@ -125,7 +125,7 @@ def _found(
 
 
 def _completed(settings: ServiceSettings, found: Service | None) -> ServiceSettings:
-    """Return the settings as they will be sent: complete for a new service, with a maximum for one that has none."""
+    """Return the settings to send: complete for a new service, and with a maximum for a service that has none."""
     if found is None:
         return settings.when_new()
     has_maximum = found.template.scaling.max_instance_count or found.scaling.max_instance_count
@@ -142,7 +142,7 @@ def _send(
     purpose: CallContext,
     retry_policy: RetryPolicy | None,
 ) -> Any:
-    """Start to create or update the service; return the operation."""
+    """Start to create or update the service, and return the operation."""
     from google.api_core.exceptions import Aborted, AlreadyExists
     from google.cloud.run_v2 import CreateServiceRequest, UpdateServiceRequest
 
@@ -157,7 +157,7 @@ def _send(
 
 
 def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_policy: RetryPolicy | None = None) -> bool:
-    """Delete the service and wait until it is gone; return whether it existed.
+    """Delete the service and wait until it is gone. Return whether it existed.
 
     Raises:
         CloudError: Google refused or did not answer.
@@ -178,7 +178,7 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_poli
 
 
 def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: RetryPolicy | None = None) -> None:
-    """Allow everyone to call the service, or only the members of its policy, by `settings.public`.
+    """Allow everyone to call the service, or only the members of its policy, according to `settings.public`.
 
     Raises:
         CloudError: Google refused or did not answer.
@@ -191,7 +191,7 @@ def set_public(clients: Clients, settings: ServiceSettings, *, retry_policy: Ret
     api = clients.services
     try:
         request = GetIamPolicyRequest(resource=settings.name)
-        request.options.requested_policy_version = 3  # the first in which a binding may have a condition
+        request.options.requested_policy_version = 3  # the first version in which a binding may have a condition
         policy = call(api.get_iam_policy, request, purpose=purpose, retry_policy=retry_policy)
         plain = [binding for binding in policy.bindings if binding.role == INVOKER and not binding.condition.expression]
         others = [binding for binding in policy.bindings if binding not in plain]
@@ -229,12 +229,12 @@ def _wanted(settings: ServiceSettings, found: Service | None) -> Service:
                 "it out for the first deploy."
             )
         for target in wanted.traffic:
-            if target.type_ == latest:  # what goes to the latest one now goes to that one by name
+            if target.type_ == latest:  # traffic to the latest revision now goes to that revision by name
                 target.type_ = pinned
                 target.revision = _last(found.latest_ready_revision)
     wanted.client = "lt"
     if settings.public is False:
-        wanted.invoker_iam_disabled = False  # else the policy would not be applied
+        wanted.invoker_iam_disabled = False  # otherwise the policy would not be applied
     _fill(wanted.template, settings)
     return wanted
 
@@ -253,7 +253,7 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     if settings.env:
         container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
     if settings.port is not None:
-        name = container.ports[0].name if container.ports else ""  # h2c is one
+        name = container.ports[0].name if container.ports else ""  # h2c is such a name
         container.ports = [ContainerPort(name=name, container_port=settings.port)]
     if settings.cpu is not None:
         container.resources.limits["cpu"] = cpu_text(settings.cpu)
@@ -271,7 +271,7 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     if settings.min_instances is not None:
         template.scaling.min_instance_count = settings.min_instances
     if settings.max_instances is not None:
-        # Zero stands for "no limit of ours" in the API; it then applies the project's own (100 unless raised).
+        # Zero means "no limit of ours" in the API. The project's own limit then applies (100 unless raised).
         template.scaling.max_instance_count = settings.max_instances
 
 

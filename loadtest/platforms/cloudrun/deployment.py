@@ -1,4 +1,4 @@
-"""Carry out `lt deploy` on Cloud Run, or on a local one: build, push, deploy, or delete."""
+"""Carry out `lt deploy` on Cloud Run or on a local one: build, push, deploy, or delete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .describe import place_of
 from .settings import ServiceSettings, parse_settings
 
 ROOT = Path(__file__).parents[3]
-"""The checkout, whose Dockerfile and target service are built."""
+"""The checkout. Its Dockerfile and target service are built."""
 
 
 def prepare(options: DeployOptions, *, dry_run: bool, console: Console) -> Deployment:
@@ -24,7 +24,7 @@ def prepare(options: DeployOptions, *, dry_run: bool, console: Console) -> Deplo
 
     Raises:
         UsageError: options contradict each other, or Cloud Run would refuse a setting.
-        CloudError: a deploy that is not a dry run has no credentials.
+        CloudError: the deploy is not a dry run, and there are no credentials.
     """
     how = _how_to_build(options)
     project, region = _place(options, dry_run=dry_run)
@@ -82,7 +82,7 @@ class _Deploy(Deployment):
         run_all(list(self.build), folder=ROOT, on_start=lambda command: console.say(f"$ {command}"))
 
         def show(settings: ServiceSettings) -> None:
-            hidden = tuple((name, "…") for name, _ in settings.env)  # values may be secrets
+            hidden = tuple((name, "…") for name, _ in settings.env)  # the values may be secrets
             console.say(f"$ {deploy_command(dataclasses.replace(settings, env=hidden))}   (through the API)")
 
         with console.status("deploying") as update:
@@ -126,7 +126,7 @@ class _Removal(Deployment):
 
 
 def _how_to_build(options: DeployOptions) -> str | None:
-    """Return what builds the image: `local`, `cloud`, or None for nothing.
+    """Return where the image is built: `local`, `cloud`, or None if nothing is built.
 
     Raises:
         UsageError: the options contradict each other.
@@ -141,11 +141,11 @@ def _how_to_build(options: DeployOptions) -> str | None:
 
 
 def _place(options: DeployOptions, *, dry_run: bool) -> tuple[str, str]:
-    """Return project and region; a dry run needs no credentials and prints a placeholder where none was given."""
+    """Return project and region. A dry run needs no credentials and prints a placeholder for each that is missing."""
     if dry_run and not options.endpoint:
         return options.project or "PROJECT", options.region or "REGION"
     clients = Clients(options.endpoint)
     place = place_of("", project=options.project, region=options.region, clients=clients)
     if not options.endpoint:
-        _ = clients.credentials  # missing ones are reported now, not after minutes of building
+        _ = clients.credentials  # missing credentials are reported now, not after minutes of building
     return place

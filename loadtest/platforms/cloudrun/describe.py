@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from google.cloud.run_v2 import Service
 
 DETERMINISTIC_URL = re.compile(r"(?P<service>[a-z][a-z0-9-]*)-\d+\.(?P<region>[a-z]+-[a-z]+\d+)\.run\.app")
-"""`SERVICE-PROJECTNUMBER.REGION.run.app`; the older `SERVICE-HASH-CODE.a.run.app` does not contain its region."""
+"""`SERVICE-PROJECTNUMBER.REGION.run.app`. The older form `SERVICE-HASH-CODE.a.run.app` does not contain the region."""
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A service, and the data that a run or the doctor needs.
+    """A service, with the data that a run or the doctor needs.
 
     Attributes:
         target: the record for `run.json`.
@@ -49,7 +49,7 @@ def resolve(
     endpoint: str | None = None,
     retry_policy: RetryPolicy | None = None,
 ) -> TargetRecord:
-    """Return the present record of the service that `service` names (a name or a `run.app` URL).
+    """Return the current record of the service that `service` names (a name or a `run.app` URL).
 
     Raises:
         UsageError: neither the arguments nor this machine's credentials name the project or the region.
@@ -108,10 +108,10 @@ def describe(
 
 
 def place_of(service: str, *, project: str | None, region: str | None, clients: Clients) -> tuple[str, str]:
-    """Return project and region: as given, from the URL, from the credentials; a local endpoint has its own.
+    """Return project and region, from the options, the URL or the credentials. A local endpoint has its own.
 
     Raises:
-        UsageError: one of them is missing; the text names the option.
+        UsageError: one of them is missing; the message names the option.
     """
     from_url = DETERMINISTIC_URL.fullmatch(urlsplit(service).netloc)
     region = region or (from_url["region"] if from_url else None) or (LOCAL_REGION if clients.endpoint else None)
@@ -150,12 +150,12 @@ def _find(
 
 
 def _urls(service: Service) -> set[str]:
-    """Return every URL of a service: its own two, and those of its traffic tags."""
+    """Return every URL of a service: its own two URLs, and those of its traffic tags."""
     return {service.uri, *service.urls, *(traffic.uri for traffic in service.traffic_statuses if traffic.uri)}
 
 
 def _serving(service: Service) -> str | None:
-    """Return the revision with the largest share of the traffic; the latest ready one when none is pinned."""
+    """Return the revision with the largest share of the traffic; the latest ready one if the traffic is not pinned."""
     latest = _last(service.latest_ready_revision) or None
     shares = [(status.percent, _last(status.revision) or latest) for status in service.traffic_statuses]
     return max(shares, key=lambda share: share[0])[1] if shares else latest
@@ -182,7 +182,10 @@ def _limits(service: Service, template: Any) -> Limits:
 def _is_public(
     clients: Clients, service: Service, *, purpose: CallContext, retry_policy: RetryPolicy | None
 ) -> bool | None:
-    """Return whether everyone may call the service; reads its policy, not the service, so that it starts nothing."""
+    """Return whether everyone may call the service.
+
+    This reads its policy and sends no request to it, so no instance starts.
+    """
     from google.api_core.exceptions import NotFound
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest
 

@@ -1,4 +1,4 @@
-"""Fetch what Cloud Run's autoscaler did during a run, as Cloud Monitoring recorded it."""
+"""Fetch the metrics that Cloud Monitoring recorded of a Cloud Run service during a run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from .series import Point
 
 EITHER_SIDE = timedelta(minutes=5)
-"""Time before and after the run that is fetched too, to show the state before it and after it."""
+"""Metrics are also fetched for this time before and after the run, to show the state at both ends."""
 
 SAMPLED_WITHIN = timedelta(minutes=1)
-"""A sample of the run ends at most this long after it; later samples are not of the run."""
+"""A sample belongs to the run if it ends at most this long after it. Later samples do not."""
 
 MAX_WAIT = timedelta(minutes=6)
-"""After the run's end. The documentation says 60 s of sampling + 120 s; people report 3 to 5 minutes."""
+"""Longest wait after the run's end. The documentation says 60 s of sampling + 120 s; users report 3 to 5 minutes."""
 
 MIN_WAIT = timedelta(seconds=15)
 """Longest wait if points arrive at once, as from the emulator, whose machine may be busy."""
@@ -40,9 +40,9 @@ class Ingestion:
 
     Attributes:
         covered_until: end of the newest point; None while there is none.
-        wanted_until: the time it waits for: the run's end, or the last answer.
+        wanted_until: the time that the points must reach: the run's end, or the last answer.
         waited_s: time since the first query.
-        limit_s: when waiting ends in any case.
+        limit_s: the longest wait.
     """
 
     covered_until: datetime | None
@@ -72,20 +72,20 @@ def fetch(
 ) -> pa.Table:
     """Return every series of `core.cloud_metrics` for the run's window ± EITHER_SIDE, in METRICS_SCHEMA.
 
-    Waits until the instance count (a gauge that goes on after the last request) reaches `end`, and what is counted and
-    billed reaches `served_until`. What a service that has ended would have counted never comes: it waits at most for
-    twice the time that the metrics' descriptors give from one sample until the next can be read (6 minutes with
-    Google's). Then it returns the points so far, which may end earlier. Metrics that this project has never had (a beta
-    one, a service that never started) are left out. Values are as Cloud Monitoring has them: one row per point.
+    The function waits until the instance count (a gauge that continues after the last request) reaches `end`, and the
+    counts and billed times reach `served_until`. If the service has ended, later counts never come. The wait is
+    therefore limited to twice the time that the metrics' descriptors state between a sample and when the next can be
+    read (6 minutes with Google's). The points so far are then returned, and may end earlier. Metrics that this project
+    has never had (a beta one, or a service that never started) are left out. One row is one point.
 
     Args:
-        target: its project, region and service name the series.
+        target: the target, whose project, region and service select the series.
         start: the start of the run, UTC.
         end: the end of the run, UTC.
-        served_until: when an instance last answered, UTC; None: not known, or it never did.
-        endpoint: a local server instead of Google.
+        served_until: when an instance last answered, UTC; None if that is not known or never happened.
+        endpoint: the address of a local server that is used instead of Google.
         on_progress: called after each query that found too few points.
-        retry_policy: for one call.
+        retry_policy: the limits of one call.
         clock: the clock to wait with.
 
     Raises:
@@ -98,7 +98,7 @@ def fetch(
     clock = clock or Clock()
     known = query.known()
     wanted = {cloud_metrics.INSTANCE_COUNT: end}
-    if served_until is not None:  # each metric is ingested by itself: the last minute's bill may come after its gauge
+    if served_until is not None:  # each metric is ingested separately: billed time may come after the gauge
         wanted |= dict.fromkeys(known.keys() & {cloud_metrics.REQUEST_COUNT, cloud_metrics.BILLABLE_TIME}, served_until)
     late = max((known[metric] for metric in wanted if metric in known), default=MAX_WAIT)
     limit = end + min(max(2 * late, MIN_WAIT), MAX_WAIT)
@@ -139,7 +139,7 @@ def _wait(
     on_progress: Callable[[Ingestion], None],
     clock: Clock,
 ) -> None:
-    """Wait until the newest point of each metric has reached its time, at most until `limit`."""
+    """Wait until the newest point of each metric has reached its time, or until `limit`."""
     begun = clock.now()
     for metric, until in wanted.items():
         while True:
@@ -161,7 +161,7 @@ def _wait(
 
 
 class _Query:
-    """Asks for the series of one service."""
+    """Queries the series of one service."""
 
     def __init__(self, clients: Clients, target: TargetRecord, retry_policy: RetryPolicy) -> None:
         missing = [name for name in ("service", "project", "region") if not getattr(target, name)]
@@ -182,9 +182,9 @@ class _Query:
         )
 
     def known(self) -> dict[str, timedelta]:
-        """Return which of Cloud Run's metrics this project has, and how long a sample takes until it can be read.
+        """Return which of Cloud Run's metrics this project has, and how long it takes until a sample can be read.
 
-        For a metric whose descriptor does not say it, this is MAX_WAIT.
+        If a metric's descriptor does not state this time, it is MAX_WAIT.
 
         Raises:
             CloudError: Google refused or did not answer, or there is no such project.
@@ -208,7 +208,7 @@ class _Query:
         return found
 
     def series(self, metric: str, start: datetime, end: datetime) -> list[Any]:
-        """Return all pages of the series of one metric, in the received pieces; empty if there is no such series.
+        """Return all pages of the series of one metric, as received; empty if there is no such series.
 
         Raises:
             CloudError: Google refused or did not answer.
@@ -234,12 +234,12 @@ class _Query:
             return []
 
     def newest(self, metric: str, start: datetime, end: datetime) -> datetime | None:
-        """Return the end of the newest point of any of the metric's series; None when there is no point."""
+        """Return the end of the newest point in all series of the metric; None if there is no point."""
         ends = [point.interval.end_time for series in self.series(metric, start, end) for point in series.points]
         return max(ends, default=None)
 
     def _pages(self, rpc: Callable[..., Any], request: Any, items: str) -> list[Any]:
-        """Return the entries under `items` of all pages; each page is fetched with the full retry policy."""
+        """Return the entries under `items` of all pages. The full retry policy applies to each page."""
         found: list[Any] = []
         while True:
             page = call(rpc, request, purpose=self._purpose, retry_policy=self._patience)

@@ -1,4 +1,4 @@
-"""Wait for one of Cloud Run's long-running operations, in bounded time and with progress."""
+"""Wait for a long-running operation of Cloud Run, with a time limit and progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLL_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a progress line shows: seconds since the operation began, and the service's own word on it."""
+    """The content of a progress line: seconds since the operation began, and the service's own message about it."""
 
     elapsed_s: float
     message: str
@@ -32,14 +32,15 @@ def wait(
 ) -> Any:
     """Return the operation's result message once it is done.
 
-    Asks `GetOperation` itself once a second, because the client's own waiting retries each poll for 600 s.
+    This function calls `GetOperation` itself once a second, because the client's own waiting retries each poll for 600
+    s.
 
     Args:
-        future: what the client's method returned.
-        transport: the transport of the client that made it; carries the operations' API.
-        purpose: the parts of its error message.
-        limit_s: for the whole operation.
-        retry_policy: for one poll.
+        future: the result of the client's method.
+        transport: the transport of the client that made it, which also serves the operations' API.
+        purpose: the parts of the error message.
+        limit_s: the time limit of the whole operation.
+        retry_policy: the limits of one poll.
         on_progress: called after each poll that was answered "not yet".
 
     Raises:
@@ -75,7 +76,7 @@ def wait(
 
 
 def _word(operation: Any) -> str:
-    """Return the message of the condition that is still pending; "" when the operation carries none."""
+    """Return the message of the condition that is still pending; "" if the operation has none."""
     from google.cloud.run_v2 import Service
 
     service = Service.pb(Service())

@@ -1,4 +1,4 @@
-"""Take a Cloud Run service as the target of a run."""
+"""Use a Cloud Run service as the target of a run."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 class CloudRun(Platform):
-    """A service that is deployed already, on Google's Cloud Run or, with `--endpoint`, on a local one."""
+    """A service that is already deployed, on Google's Cloud Run or, with `--endpoint`, on a local one."""
 
     kind: ClassVar[str] = "cloud"
     capabilities: ClassVar[Capabilities] = CLOUD_RUN
 
     def check_options(self, options: TargetOptions) -> None:
-        """Check that a service is named, and that no option sets what the service decides."""
+        """Check that a service is named, and that no option sets a value that the service itself decides."""
         super().check_options(options)
         if options.service is None:
             raise UsageError(
@@ -48,7 +48,7 @@ class CloudRun(Platform):
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
-        """Look the service up, and serve tokens for it to the Locust processes when it is private.
+        """Look the service up, and serve tokens for it to the Locust processes if it is private.
 
         Raises:
             CloudError: Google refused, did not answer, or there is no such service.
@@ -67,7 +67,7 @@ class CloudRun(Platform):
         return CloudRunCosts(target, prices_for(target.region, prices))
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series from Cloud Monitoring, waiting until they cover the run."""
+        """Fetch the series from Cloud Monitoring. Wait until they cover the run."""
         from .clients import Clients
 
         target = run.target
@@ -83,7 +83,7 @@ class CloudRun(Platform):
         return prepare(options, dry_run=dry_run, console=console)
 
     def checks(self, request: CheckRequest) -> Iterator[Check]:
-        """Yield what a run against the service needs of it and of this machine's credentials."""
+        """Yield checks of the service and of this machine's credentials for a run."""
         from .checks import ServiceCheckRequest, check_service
 
         options = request.options
@@ -103,17 +103,17 @@ class CloudRun(Platform):
 
 @dataclass(frozen=True, slots=True)
 class CloudRunCosts:
-    """Prices loads on one service, by its limits and its region."""
+    """The cost model of one service, from its limits and its region."""
 
     target: TargetRecord
     prices: Prices
 
     def estimate(self, load: Load) -> Estimate:
-        """Return what `load` will cost."""
+        """Return the estimated cost of `load`."""
         return cost.estimate(load, self.target.limits, region=self.target.region, prices=self.prices)
 
     def projected(self, load: Load, *, elapsed_s: float, requests: int) -> Estimate:
-        """Return the estimate of the whole run, its rate per user corrected by the requests sent in `elapsed_s`."""
+        """Return the estimate for the whole run. The rate per user is corrected by the requests sent in `elapsed_s`."""
         return cost.projected(
             load,
             self.target.limits,
@@ -126,9 +126,9 @@ class CloudRunCosts:
 
 @contextmanager
 def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
-    """Give the variables with which the Locust processes get an ID token for a private service; else none.
+    """Yield the variables with which the Locust processes get an ID token for a private service; none for a public one.
 
-    Where the service's policy cannot be read, a token is sent if there is one; otherwise a warning is printed.
+    If the service's policy cannot be read, a token is sent if there is one; otherwise a warning is printed.
 
     Raises:
         CloudError: the service is private, and no token is available.
@@ -152,7 +152,10 @@ def admitted(found: Described, console: Console) -> Iterator[Mapping[str, str]]:
 
 
 def collecting(endpoint: str | None, console: Console) -> Callable[[RunFolder, Run], None]:
-    """Return a `Target.collect` that fetches the series; a failure is a warning, and the run is kept without them."""
+    """Return a `Target.collect` that fetches the series.
+
+    If it fails, it prints a warning, and the run is kept without series.
+    """
 
     def collect(folder: RunFolder, run: Run) -> None:
         later = f"The rows are kept; fetch the series later: python lt.py metrics {run.id}"
@@ -175,7 +178,7 @@ def fetch_into(
     console: Console,
     retry_policy: RetryPolicy | None = None,
 ) -> None:
-    """Fetch the series of the run's window, store them in its folder, and say what came.
+    """Fetch the series of the run's window, store them in its folder, and print the number of points.
 
     `retry_policy` bounds each call.
 
@@ -213,7 +216,7 @@ def fetch_into(
 
 
 def _last_answer(folder: RunFolder) -> datetime | None:
-    """Return when the run's last request was answered, except 429: those never reach an instance, nor its series."""
+    """Return when the run's last request was answered. 429 does not count, because it never reaches an instance."""
     import pyarrow.compute as pc
 
     last_ns = 0

@@ -1,4 +1,4 @@
-"""Turn Cloud Monitoring's time series into the rows of `metrics.parquet`."""
+"""Convert Cloud Monitoring's time series to the rows of `metrics.parquet`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def table_of(points: Iterable[Point]) -> pa.Table:
 
 
 def points_of(series: Any) -> list[Point]:
-    """Return the points of one `google.monitoring.v3.TimeSeries` (proto-plus); newest first, as they come.
+    """Return the points of one `google.monitoring.v3.TimeSeries` (proto-plus), newest first, in the received order.
 
-    The resource's `revision_name` joins the metric's own labels, so that revisions stay apart. Times are UTC ns.
-    A BOOL counts as 0 or 1; a STRING has no number and is left out.
+    The resource's `revision_name` is added to the metric's own labels, so that revisions stay separate. Times are UTC
+    ns. A BOOL counts as 0 or 1; a STRING has no number and is left out.
     """
     raw = type(series).pb(series)
     labels = dict(raw.metric.labels)
@@ -67,7 +67,7 @@ def _value(value: Any) -> tuple[float | None, str | None]:
 def _distribution(given: Any) -> str:
     """Return a `google.api.Distribution` as JSON: count, mean, bounds (ascending), counts (one more than bounds).
 
-    The API leaves out trailing empty buckets; they come back here as zeros.
+    The API omits empty buckets at the end; this function adds them as zeros.
     """
     bounds = _bounds(given.bucket_options)
     counts = [int(count) for count in given.bucket_counts]

@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "cpu_boost": True,
     "port": cloud_run.PORT,
 }
-"""The settings of a new service: Cloud Run's defaults, except the maximum."""
+"""The settings of a new service. They are Cloud Run's defaults, except for the maximum of instances."""
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -32,10 +32,10 @@ class ServiceSettings:
     """The settings of a service. None, and an empty `command` or `env`, leave a setting unchanged, as gcloud does.
 
     Attributes:
-        max_instances: 0: no limit of ours.
-        public: whether everyone may call it.
+        max_instances: the maximum of instances; 0 means no limit of ours.
+        public: whether everyone may call the service.
         command: the command to run instead of the image's own; the emulator runs it unchanged.
-        takes_traffic: False: the new revision gets none of it.
+        takes_traffic: whether the new revision gets traffic.
     """
 
     service: str
@@ -57,18 +57,18 @@ class ServiceSettings:
     takes_traffic: bool = True
 
     def when_new(self) -> ServiceSettings:
-        """Return the settings, with Cloud Run's defaults and our maximum of instances where none are given."""
+        """Return the settings, with Cloud Run's defaults and our maximum of instances in place of missing ones."""
         silent = {name: value for name, value in DEFAULTS.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **silent)
 
     @property
     def parent(self) -> str:
-        """The location as the API names it."""
+        """The location, in the API's notation."""
         return f"projects/{self.project}/locations/{self.region}"
 
     @property
     def name(self) -> str:
-        """The service as the API names it."""
+        """The service, in the API's notation."""
         return f"{self.parent}/services/{self.service}"
 
 
@@ -76,7 +76,7 @@ def parse_cpu(text: str) -> float:
     """Return vCPUs from `2`, `0.5` or `500m`.
 
     Raises:
-        UsageError: it is not such a text, or not above 0.
+        UsageError: the text is not such a quantity, or it is not above 0.
     """
     try:
         return cpu_of(text)
@@ -88,7 +88,7 @@ def parse_memory(text: str) -> float:
     """Return MiB from `512Mi`, `4Gi` or `1G`.
 
     Raises:
-        UsageError: it is not such a text, or not above 0.
+        UsageError: the text is not such a quantity, or it is not above 0.
     """
     try:
         return memory_bytes_of(text) / 2**20
@@ -100,7 +100,7 @@ def parse_timeout(text: str, *, option: str = "--timeout") -> float:
     """Return seconds from `300`, `300s`, `5m` or `1h`.
 
     Raises:
-        UsageError: it is not such a text.
+        UsageError: the text is not such a time.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match:
@@ -112,7 +112,7 @@ def parse_max_instances(text: str) -> int:
     """Return the number, or 0 for `none`.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
     """
     if text == "none":
         return 0
@@ -122,10 +122,10 @@ def parse_max_instances(text: str) -> int:
 
 
 def parse_env(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the variables of `K=V` texts, in their order.
+    """Return the variables from `K=V` texts, in order.
 
     Raises:
-        UsageError: one has no `=`, or sets a name that Cloud Run keeps for itself.
+        UsageError: a text has no `=`, or sets a name that Cloud Run reserves.
     """
     found = []
     for pair in pairs:
@@ -150,10 +150,10 @@ def parse_settings(
     local: bool,
     **others: Any,
 ) -> ServiceSettings:
-    """Parse the options of a deploy into settings; `others` are passed on unchanged.
+    """Parse the options of a deploy into settings. `others` are passed on unchanged.
 
     Raises:
-        UsageError: one cannot be read, or Cloud Run would refuse it.
+        UsageError: an option cannot be parsed, or Cloud Run would refuse it.
     """
     try:
         argv = argv_of(command)
@@ -173,16 +173,16 @@ def parse_settings(
 
 
 def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
-    """Return `asked` if Cloud Run would accept it; a `local` Cloud Run accepts any fraction of a CPU.
+    """Return `asked` if Cloud Run would accept it. A `local` Cloud Run accepts any fraction of a CPU.
 
-    A setting that is not given counts as on a new service. The limits are those of `core/cloud_run.py`.
+    A setting that is not given is checked with the value of a new service. The limits are those of `core/cloud_run.py`.
 
     Raises:
-        UsageError: names the first setting that it would refuse, and what it accepts.
+        UsageError: Cloud Run would refuse a setting; the message names the first one and the valid values.
     """
     suffix = settings.revision_suffix
     longest = len(settings.service) + len(suffix or "") + 1
-    whole: Any = settings.when_new()  # nothing in it is None: the type checker cannot know
+    whole: Any = settings.when_new()  # no field is None here, which the type checker cannot know
     taken = (
         ""
         if local

@@ -1,11 +1,11 @@
 """Keep an ID token for a private service fresh, and give it to the Locust processes without writing it anywhere.
 
-The parent process (never patched by gevent) holds the only copy that lasts, in memory. It serves it on a Unix socket
-in a folder that only this user may enter; the socket's path, which is no secret, reaches the Locust processes in the
-environment variable that `core/token_socket.py` names, which also defines the protocol.
+The parent process (never patched by gevent) holds the only lasting copy, in memory. It serves the token on a Unix
+socket in a folder that only this user may enter. The socket's path is not secret; the Locust processes get it in an
+environment variable. `core/token_socket.py` defines that variable and the protocol.
 
-A process asks at its start and again REFRESH_BEFORE_S before `expires_s`. Nothing is ever on a command line, in the
-environment or on disk: command lines and environments can be read by others, and a file would outlive a kill -9.
+A process requests a token at its start, and again REFRESH_BEFORE_S before `expires_s`. The token is never on a command
+line, in the environment or on disk: others can read command lines and environments, and a file would outlive a kill -9.
 """
 
 from __future__ import annotations
@@ -27,24 +27,29 @@ from ...core import token_socket
 from ...core.errors import CloudError
 
 REFRESH_BEFORE_S = 600.0
-"""A token lives an hour; a new one is taken ten minutes before its end, so that a slow refresh is never late."""
+"""A token lives an hour. A new one is requested ten minutes before its end, so that a slow refresh is not too late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and the Unix time at which it expires. `repr`, and so logs and tracebacks, leave its text out."""
+    """A token and the Unix time at which it expires.
+
+    `repr` leaves its text out, so logs and tracebacks do not contain it.
+    """
 
     text: str = field(repr=False)
     expires_s: float
 
 
 class IdTokens:
-    """The ID token for one audience; refreshed when it is requested near its expiry. Safe to share between threads.
+    """The ID token for one audience. It is refreshed when it is requested near its expiry.
+
+    Threads may share this object.
 
     Args:
         audience: the service's URL.
         fetch: gets a new token for an audience.
-        now: Unix time.
+        now: returns the Unix time.
     """
 
     def __init__(
@@ -57,12 +62,12 @@ class IdTokens:
         self._token: Token | None = None
 
     def token(self) -> Token:
-        """Return a token with at least REFRESH_BEFORE_S to live, if a new one has that.
+        """Return a token that is valid for at least REFRESH_BEFORE_S, if a new one is.
 
-        If a refresh fails while the present token is valid, the present one is returned; the next call tries again.
+        If a refresh fails while the current token is valid, the current one is returned, and the next call tries again.
 
         Raises:
-            CloudError: there is no token and none could be fetched.
+            CloudError: there is no token, and none could be fetched.
         """
         with self._lock:
             now_s = self._now()
@@ -78,7 +83,10 @@ class IdTokens:
 
 
 class TokenServer:
-    """Serves tokens on a Unix socket while it is entered as a context; `environment` is for the Locust processes."""
+    """A server for tokens on a Unix socket, which runs while its context is entered.
+
+    The Locust processes need `environment`.
+    """
 
     def __init__(self, tokens: IdTokens) -> None:
         self._tokens = tokens
@@ -88,12 +96,12 @@ class TokenServer:
 
     @property
     def path(self) -> Path:
-        """Where it listens."""
+        """The path of the socket."""
         return self._folder / "tokens.sock"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables for the environment of a process that may request tokens."""
+        """The environment variables of a process that may request tokens."""
         return {token_socket.VARIABLE: str(self.path)}
 
     def __enter__(self) -> TokenServer:
@@ -103,7 +111,7 @@ class TokenServer:
             CloudError: no token is available.
         """
         self._tokens.token()
-        self._folder = Path(tempfile.mkdtemp(prefix="lt-"))  # made with mode 0700
+        self._folder = Path(tempfile.mkdtemp(prefix="lt-"))  # created with mode 0700
         self._socket.bind(str(self.path))
         self._socket.listen(64)
         self._thread.start()
@@ -121,12 +129,12 @@ class TokenServer:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:  # closed by __exit__
+            except OSError:  # __exit__ has closed it
                 return
             with connection:
                 try:
                     connection.sendall(self._answer())
-                except OSError:  # the client is gone
+                except OSError:  # the client has gone
                     continue
 
     def _answer(self) -> bytes:
@@ -138,10 +146,10 @@ class TokenServer:
 
 
 def fetch_id_token(audience: str) -> str:
-    """Return a new ID token: the service account's or metadata server's, else of the person logged in to gcloud.
+    """Return a new ID token from the service account or the metadata server, else from the user logged in to gcloud.
 
     Raises:
-        CloudError: there is neither; the text says how to get one.
+        CloudError: there is none; the message says how to get one.
     """
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import Request
@@ -178,10 +186,12 @@ def fetch_id_token(audience: str) -> str:
 
 
 def expiry_s(token: str) -> float:
-    """Return the Unix time at which a JWT ends (its `exp`); its signature is the service's business.
+    """Return the Unix time at which a JWT expires (its `exp`).
+
+    The signature is not checked, because the service checks it.
 
     Raises:
-        CloudError: it is no JWT with an `exp`. The text does not quote it.
+        CloudError: it is not a JWT with an `exp`. The message does not quote it.
     """
     try:
         payload = token.split(".")[1]
