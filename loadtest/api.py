@@ -76,13 +76,18 @@ class RecordedRun:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """The platform's series in long form (metric, labels, start, end, value or distribution); empty if none."""
+        """The platform's series in long form (metric, labels, start, end, value or distribution); empty if none.
+
+        For a run against two targets these are the series of both sides, with a column `side`.
+        """
         import pandas as pd
 
         from .recording.rows import METRICS_SCHEMA
+        from .recording.sides import sides_of
 
-        found = self._folder.read_metrics()
-        return pd.DataFrame(columns=METRICS_SCHEMA.names) if found is None else found
+        sides = sides_of(self._folder, self.record)
+        found = [table for folder, _ in sides if (table := folder.read_metrics()) is not None]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=METRICS_SCHEMA.names)
 
     @cached_property
     def summary(self) -> RunSummary:

@@ -48,7 +48,7 @@ def metrics(
     platform_of(record.target.kind).fetch_metrics(folder, record, place, TerminalConsole())
     refresh_index(folder.path.parent)
     talk.print(
-        f"[green]✓[/] stored in {escape(str(folder.metrics))}; make the report again: "
+        f"[green]✓[/] stored in {escape(str(folder.path))}; make the report again: "
         f"python lt.py report {escape(record.id)}"
     )
     return 0

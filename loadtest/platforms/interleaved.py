@@ -10,16 +10,15 @@ from ..core.console import Console
 from ..core.errors import UsageError
 from ..core.token_socket import of_side
 from ..recording.capabilities import Capabilities
+from ..recording.folder import RunFolder
 from ..recording.frames import SIDES
-from ..recording.run import SideRecord, TargetRecord
+from ..recording.run import Run, SideRecord, TargetRecord
+from ..recording.sides import sides_of
 from .base import Platform, ScenarioNeeds, Target, TargetOptions
 
 
 class Interleaved(Platform):
-    """Two targets of other platforms. The run's host consists of both URLs, and users/sides.py separates them again.
-
-    A platform's series are not fetched, because a run has one file for them, in which those of two services would mix.
-    """
+    """Two targets of other platforms. The run's host consists of both URLs, and users/sides.py separates them again."""
 
     kind: ClassVar[str] = "ab"
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -44,6 +43,10 @@ class Interleaved(Platform):
                     f"Both sides are {first}: a comparison of a service with itself needs two copies of it."
                 )
 
+            def collect(folder: RunFolder, run: Run) -> None:
+                for target, side in zip(opened, sides_of(folder, run), strict=True):
+                    target.collect(*side)
+
             here = all(target.record.capabilities.on_this_machine for target in opened)
             yield Target(
                 TargetRecord(kind=self.kind, url=f"{first} {second}", capabilities=Capabilities(on_this_machine=here)),
@@ -52,8 +55,22 @@ class Interleaved(Platform):
                     for mark, target in zip(SIDES[1:], opened, strict=True)
                     for name, value in target.environment.items()
                 },
+                collect=collect,
                 sides=tuple(
                     SideRecord(name=side.name, target=target.record)
                     for side, target in zip(options.sides, opened, strict=True)
                 ),
             )
+
+    def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
+        """Fetch the series of both sides again.
+
+        Raises:
+            UsageError: `options` name one service for both sides, or a side's platform has no series.
+        """
+        from .registry import platform_of
+
+        if options.service is not None:
+            raise UsageError(f"`--service {options.service}`: {run.id} ran against two targets, and both are recorded.")
+        for side, record in sides_of(folder, run):
+            platform_of(record.target.kind).fetch_metrics(side, record, options, console)

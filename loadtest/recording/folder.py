@@ -243,7 +243,7 @@ class RunFolder(RunPaths):
         return lines.dropna(subset=["time_s", "worker"])
 
     def write_metrics(self, table: pa.Table) -> None:
-        """Replace `metrics.parquet` (schema: `loadtest.recording.rows.METRICS_SCHEMA`) atomically."""
+        """Replace the cloud series (schema: `loadtest.recording.rows.METRICS_SCHEMA`) atomically."""
         import pyarrow.parquet as pq
 
         beside = beside_of(self.metrics)

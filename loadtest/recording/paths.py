@@ -16,6 +16,7 @@ SPOOL = "requests.spool"
 ROWS = "requests.parquet"
 LOAD = "load.csv"
 METRICS = "metrics.parquet"
+SIDE_METRICS = ("metrics-a.parquet", "metrics-b.parquet")
 FAILURES = "failures.csv"
 LOG = "locust.log"
 EMULATOR_LOG = "emulator.log"
@@ -108,7 +109,7 @@ class RunPaths:
 
 def run_files(paths: RunPaths) -> list[Path]:
     """Return every file that a run's folder may have."""
-    names = (RUN_JSON, SPOOL, ROWS, LOAD, METRICS, FAILURES, LOG, EMULATOR_LOG, SUMMARY, REPORT, RESERVE)
+    names = (RUN_JSON, SPOOL, ROWS, LOAD, METRICS, *SIDE_METRICS, FAILURES, LOG, EMULATOR_LOG, SUMMARY, REPORT, RESERVE)
     return [paths.path / name for name in names]
 
 

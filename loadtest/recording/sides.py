@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.cloud_metrics import REVISION_LABEL
 from .folder import RunFolder
 from .frames import SIDES
+from .paths import SIDE_METRICS
 from .run import Run
 
 if TYPE_CHECKING:  # heavy, and only the readers of rows need it
+    import pandas as pd
     import pyarrow as pa
 
 
 class SideFolder(RunFolder):
-    """A run's folder that gives only the rows of one side (1 or 2, index into SIDES); its files are the run's."""
+    """A run's folder that gives only the rows of one side; its files are the run's, but for the cloud series.
+
+    Args:
+        folder: the run's.
+        side: 1 or 2, index into SIDES.
+        revision: the side's own, if both are one service: series of other revisions are not kept.
+    """
 
     share = 0.5
 
-    def __init__(self, folder: RunFolder, side: int) -> None:
+    def __init__(self, folder: RunFolder, side: int, *, revision: str | None = None) -> None:
         super().__init__(folder.path)
         self.side = side
         self._folder = folder
+        self._revision = revision
+
+    @property
+    def metrics(self) -> Path:
+        """The cloud series of the side's service."""
+        return self.path / SIDE_METRICS[self.side - 1]
+
+    def write_metrics(self, table: pa.Table) -> None:
+        """Replace the side's series, with those of its own revision if both sides are one service."""
+        if self._revision is not None:
+            of_each = (json.loads(labels).get(REVISION_LABEL) for labels in table.column("labels").to_pylist())
+            table = table.filter([revision == self._revision for revision in of_each])
+        super().write_metrics(table)
+
+    def read_metrics(self) -> pd.DataFrame | None:
+        """Return the side's series as a DataFrame, with a column `side` as the rows have it."""
+        found = super().read_metrics()
+        return None if found is None else found.assign(side=SIDES[self.side])
 
     def row_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the side's rows in record batches."""
@@ -53,5 +82,8 @@ def sides_of(folder: RunFolder, run: Run) -> list[tuple[RunFolder, Run]]:
     """Return a run's sides, each as a folder with its record; the run itself where it has one target."""
     if not run.sides:
         return [(folder, run)]
-    sides = [SideFolder(folder, at) for at in (1, 2)]
+    first, second = (side.target for side in run.sides)
+    one_service = (first.service, first.project, first.region) == (second.service, second.project, second.region)
+    revisions = [target.revision if one_service else None for target in (first, second)]
+    sides = [SideFolder(folder, at, revision=revision) for at, revision in enumerate(revisions, 1)]
     return [(side, side.of_side(run)) for side in sides]

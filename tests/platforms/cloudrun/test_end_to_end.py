@@ -18,17 +18,22 @@ import pytest
 
 from loadtest.core.cloud_metrics import BILLABLE_TIME, INSTANCE_COUNT, REQUEST_COUNT
 from loadtest.core.cloud_run import SERVICE
-from loadtest.core.errors import CloudError, EmulatorError
+from loadtest.core.console import LogConsole
+from loadtest.core.errors import CloudError, EmulatorError, UsageError
 from loadtest.emulator.handle import EmulatorConfig, EmulatorHandle
 from loadtest.emulator.haproxy import find_haproxy
 from loadtest.emulator.model import EmulatorOptions, RevisionTemplate, Sampling
+from loadtest.platforms.base import ScenarioNeeds, TargetOptions
 from loadtest.platforms.cloudrun.checks import Mark, ServiceCheckRequest, check_service
 from loadtest.platforms.cloudrun.deploy import delete, deploy
 from loadtest.platforms.cloudrun.describe import resolve
 from loadtest.platforms.cloudrun.metrics import fetch
 from loadtest.platforms.cloudrun.settings import ServiceSettings
+from loadtest.platforms.registry import platform_of
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.run import Outcome, Run, ScenarioRecord
+from loadtest.recording.sides import sides_of
+from loadtest.runs.options import parse_options
 from tests.platforms.cloudrun.faulty import faulty_endpoint
 
 ROOT = Path(__file__).parents[3]
@@ -113,6 +118,48 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
         resolve("ml", project="demo", region="europe-west2", endpoint=endpoint)
     with pytest.raises(urllib.error.URLError, match="refused"):
         get(target.url)
+
+
+def test_a_run_against_two_services_keeps_the_series_of_each(emulator: EmulatorHandle, tmp_path: Path) -> None:
+    """A is asked twice as often as B: each side's request count is its own, and the report reads it by side."""
+    sent = {"first": 4, "second": 2}
+    for name in sent:
+        deploy(
+            ServiceSettings(service=name, project="demo", region="europe-west2", image="local", command=COMMAND),
+            endpoint=emulator.api_endpoint,
+        )
+    place = {"project": "demo", "region": "europe-west2", "endpoint": emulator.api_endpoint}
+    options = parse_options(scenario="steady", services=list(sent), **place)
+    both = platform_of(options.platform)
+    with both.open(options.target, needs=ScenarioNeeds(), console=LogConsole()) as target:
+        start = datetime.now(UTC)
+        for url, times in zip(target.record.url.split(), sent.values(), strict=True):
+            for _ in range(times):
+                get(url)
+        run = Run(
+            id="20260817T100000Z-steady-ab",
+            scenario=ScenarioRecord(name="steady"),
+            target=target.record,
+            sides=list(target.sides),
+            start=start,
+            end=datetime.now(UTC),
+            outcome=Outcome.COMPLETE,
+        )
+        folder = RunFolder.create(tmp_path, run)
+        folder.seal()
+        target.collect(folder, run)
+
+    def counted() -> list[float]:
+        tables = [side.read_metrics() for side, _ in sides_of(folder, run)]
+        return [float(table[table.metric == REQUEST_COUNT].value.sum()) for table in tables if table is not None]
+
+    assert counted() == list(sent.values())
+    for side, _ in sides_of(folder, run):
+        side.metrics.unlink()
+    both.fetch_metrics(folder, run, TargetOptions(endpoint=emulator.api_endpoint), LogConsole())
+    assert counted() == list(sent.values()), "fetched again by `lt metrics`"
+    with pytest.raises(UsageError, match="two targets"):
+        both.fetch_metrics(folder, run, TargetOptions(service="first"), LogConsole())
 
 
 def test_a_process_that_ends_fails_the_deploy_with_its_last_words(emulator: EmulatorHandle) -> None:
