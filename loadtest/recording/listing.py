@@ -16,8 +16,10 @@ from ..core.errors import RunFolderError, UnknownRunError
 from .digest import KEY, digest_of
 from .paths import FORMAT_VERSION, MAX_RECORD_BYTES, RunPaths, is_there, open_file, require_file
 
-SHOWN = {"scenario", "target", "label", "start", "load_start", "end", "outcome", "sealed", "git_commit"}
-"""What of a record is listed."""
+ENDED = ("complete", "interrupted", "degraded")
+"""Outcomes of a run that has ended."""
+
+_TEXTS = ("label", "scenario", "target", "url", "git_commit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,27 @@ def find_path(runs: Path, name: str) -> Path:
 
 def _listed(paths: RunPaths) -> Listed:
     try:
-        record = _as_written(paths) or _validated(paths)
+        return _as_written(paths) or _line(paths, _validated(paths))
     except RunFolderError as error:
         return Listed(paths.path, why=str(error))
+
+
+def _as_written(paths: RunPaths) -> Listed | None:
+    """Return the line of a run that has ended, from a record whose digest fits; None: the record needs checks."""
+    try:
+        with open_file(paths.record, limit=MAX_RECORD_BYTES) as file:
+            fields: dict[str, Any] = json.loads(file.read())
+        digest = fields.pop(KEY)
+        if digest != digest_of(fields) or fields["format"] != FORMAT_VERSION or fields["outcome"] not in ENDED:
+            return None
+        line = _line(paths, fields)
+    except (OSError, RunFolderError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    sound = line.start is not None and line.start.tzinfo is not None and isinstance(line.requests, int | None)
+    return line if sound and all(isinstance(getattr(line, name), str | None) for name in _TEXTS) else None
+
+
+def _line(paths: RunPaths, record: Mapping[str, Any]) -> Listed:
     requests, damaged = _requests(paths, record["sealed"])
     start, load_start, end = (_moment(record[name]) for name in ("start", "load_start", "end"))
     begun = load_start or start
@@ -105,18 +125,6 @@ def _listed(paths: RunPaths) -> Listed:
         outcome=record["outcome"],
         git_commit=record["git_commit"],
     )
-
-
-def _as_written(paths: RunPaths) -> dict[str, Any] | None:
-    """Return the record's values if they are those that lt wrote of a run that has ended; None: they need checks."""
-    try:
-        with open_file(paths.record, limit=MAX_RECORD_BYTES) as file:
-            fields: dict[str, Any] = json.loads(file.read())
-        digest = fields.pop(KEY)
-        sound = digest == digest_of(fields) and fields["format"] == FORMAT_VERSION and fields["outcome"] != "running"
-    except (OSError, RunFolderError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return fields if sound and fields.keys() >= SHOWN else None
 
 
 def _validated(paths: RunPaths) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from loadtest.cli.columns import padded
+from loadtest.cli.run_list import print_runs
 from loadtest.recording.catalogue import list_runs
+from loadtest.recording.digest import KEY, digest_of
 from loadtest.recording.folder import RunFolder
-from loadtest.recording.listing import listed
+from loadtest.recording.listing import ENDED, listed
 from loadtest.recording.run import Outcome
 from tests.recording.frames import T0, frames, record, spooled
 
@@ -46,6 +48,40 @@ def test_a_line_says_what_the_checked_record_says(tmp_path: Path, outcome: Outco
     assert (line.label, line.outcome, line.start) == (run.label, run.outcome.value, run.start)
     assert (line.scenario, line.target, line.url) == (run.scenario.name, run.target.kind, run.target.url)
     assert (line.length_s, line.requests) == ((run.end - run.load_start).total_seconds(), folder.sealed_rows())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"start": 5},
+        {"start": None},
+        {"start": "2026-01-01T00:00:00"},
+        {"target": None},
+        {"scenario": {"name": 1}},
+        {"outcome": "odd"},
+        {"outcome": ["complete"]},
+        {"sealed": {}},
+        {"sealed": "none"},
+        {"label": 5},
+        {"git_commit": {}},
+    ],
+)
+def test_a_record_with_a_digest_of_its_own_is_checked_where_its_values_are_not_lts(
+    tmp_path: Path, values: dict[str, object]
+) -> None:
+    """Anybody can compute a digest: it says that nothing was damaged, and not who wrote the record."""
+    folder = sealed(tmp_path)
+    fields = json.loads(folder.record.read_text()) | values
+    folder.record.write_text(json.dumps(fields | {KEY: digest_of(fields)}))
+    ((_, run, why),) = list_runs(tmp_path)
+    (line,) = listed(tmp_path)
+    assert (line.why, line.start) == (why, None if run is None else run.start)
+    assert print_runs(tmp_path) == 0
+
+
+def test_the_outcomes_that_need_no_look_at_a_process_are_all_but_running() -> None:
+    """The list names them itself, as pydantic's models take long to import."""
+    assert set(ENDED) == set(Outcome) - {Outcome.RUNNING}
 
 
 def test_rows_that_were_replaced_are_counted_anew_and_damaged_ones_said(tmp_path: Path) -> None:
