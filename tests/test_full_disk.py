@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -68,3 +69,36 @@ def test_a_disk_that_fills_up_ends_the_run_and_says_why(small_disk: Path) -> Non
     assert worker.rows_sent == counted
     assert folder.sealed_rows() == worker.rows_received < counted
     assert worker.rows_missing_at_most == counted - worker.rows_received
+
+
+def filled(disk: Path, *, free_bytes: int) -> Path:
+    """Fill a disk up to what is left free, and return the file that does."""
+    ballast = disk / "ballast"
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    ballast.write_bytes(bytes(free - free_bytes))
+    return ballast
+
+
+@pytest.mark.slow
+def test_a_run_without_space_for_its_end_is_refused_in_a_sentence_and_leaves_nothing(small_disk: Path) -> None:
+    """40 kB take the record, and not what is reserved for its end."""
+    ballast = filled(small_disk, free_bytes=40_000)
+    with counting_server() as server:
+        done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "5s", "--runs", str(small_disk))
+        assert server.count() == 0
+    assert done.code == 4
+    assert "No space left on device): free some space" in done.err
+    assert "Traceback" not in done.err
+    assert "File " not in done.err
+    assert list(small_disk.iterdir()) == [ballast]
+
+
+@pytest.mark.slow
+def test_a_run_whose_page_does_not_fit_prints_its_summary_all_the_same(small_disk: Path) -> None:
+    """120 kB take what is reserved and the rows of 5 s, and not a page of 110 kB beside them."""
+    filled(small_disk, free_bytes=120_000)
+    with counting_server() as server:
+        done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "5s", "--runs", str(small_disk))
+    assert done.code == 4
+    assert "report.html cannot be written (No space left on device): free some space" in done.err
+    assert "Did it hold?" in done.out

@@ -127,8 +127,8 @@ def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | 
         live.reporting()
     sources = page_sources([recorded.folder])
     made = build_report([recorded.folder.path])
+    write_data(render_text(made, brief=True) + "\n")  # first, as a full disk takes no page
     page = write_page(made, [recorded.folder], sources=sources)
-    write_data(render_text(made, brief=True) + "\n")
     out.print(f"report: {page}", markup=False)
     show_failing(recorded)
     if live is not None:

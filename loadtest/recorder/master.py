@@ -96,7 +96,6 @@ class Collector:
         )
         self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open for as long as the process
         self.sound_bytes = self.spool.tell()
-        folder.reserve()
 
     def startup(self) -> None:
         """Register every listener and start the greenlets; returns at once."""

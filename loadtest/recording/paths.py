@@ -123,10 +123,14 @@ def require_file(path: Path) -> int:
 
     Raises:
         FileNotFoundError: there is nothing of that name.
-        RunFolderError: it is not a regular file: reading a pipe or a device could block for ever.
+        RunFolderError: it is not a regular file: reading a pipe or a device could block for ever; or its name is not
+            UTF-8: no report can name it.
     """
     try:
+        str(path).encode()
         found = path.stat()
+    except UnicodeEncodeError:
+        raise RunFolderError(f"{path}: the name is not UTF-8. Rename the folder.") from None
     except FileNotFoundError:
         if is_there(path):
             raise RunFolderError(f"{path} is a broken link: restore its target.") from None

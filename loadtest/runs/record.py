@@ -38,10 +38,10 @@ def open_record(
     prices: Mapping[str, object],
     answer_check: AnswerCheckRecord | None = None,
 ) -> RunFolder:
-    """Make the run's folder with its `run.json`, outcome `running`.
+    """Make the run's folder with its `run.json`, outcome `running`, and reserve space for how the run ends.
 
     Raises:
-        RunFolderError: it cannot be written.
+        RunFolderError: it cannot be written; no folder is left.
     """
     import psutil
 
@@ -78,7 +78,14 @@ def open_record(
         start=now,
         process=ProcessRecord(host=socket.gethostname(), pid=os.getpid(), started_s=psutil.Process().create_time()),
     )
-    return RunFolder.create(runs, run)
+    folder = RunFolder.create(runs, run)
+    try:
+        folder.reserve()
+    except RunFolderError:
+        folder.record.unlink()
+        folder.path.rmdir()
+        raise
+    return folder
 
 
 def _choices(options: RunOptions) -> dict[str, object]:

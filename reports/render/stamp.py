@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from loadtest.core.errors import RunFolderError
@@ -37,8 +38,8 @@ def index_sources(runs: Path) -> str:
     """Return the digest of what the page of all runs follows from; "" while a run goes on, whose end no file tells."""
     folders = [RunPaths(path) for path in recorded(runs)]
     texts = [f"{paths.path.name} {paths.report.exists()}" for paths in folders]
-    texts += [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(runs.glob("compare-*.html"))]
     try:
+        texts += [f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(runs.glob("compare-*.html"))]
         for paths in folders:
             with open_file(paths.record) as file:
                 if _RUNNING.search(file.read()):
@@ -95,7 +96,7 @@ def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
             parts.append(f"{path.name} absent")
         except (OSError, RunFolderError):
             return ""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # a folder's name may be no UTF-8
 
 
 @functools.cache
@@ -106,8 +107,9 @@ def program() -> list[str]:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if not entry.is_dir():
-                    about = entry.stat()
-                    found.append(f"{entry.path} {about.st_size} {about.st_mtime_ns}")
+                    with suppress(FileNotFoundError):  # an editor's lock is a link to nothing
+                        about = entry.stat()
+                        found.append(f"{entry.path} {about.st_size} {about.st_mtime_ns}")
                 elif entry.name != "__pycache__":
                     folders.append(entry.path)
     return sorted(found)

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loadtest.core.errors import LoadTestError
+from loadtest.core.errors import LoadTestError, RunFolderError
 from loadtest.recording.folder import RunFolder
+from loadtest.recording.housekeeping import export_rows
+from loadtest.recording.listing import listed
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Outcome, PlanPoint, ScenarioRecord, WorkerRecord
 from loadtest.recording.seal import UNHEARD_FLUSHES
@@ -378,3 +380,15 @@ def test_the_first_reader_corrects_the_record_of_a_killed_master(sound: dict[str
     assert worker.rows_received == ROWS
     assert (worker.rows_missing_at_most or 0) >= UNHEARD_FLUSHES * 10 + 50
     assert RunFolder(home).read_run().workers[0].rows_received == ROWS
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_in_a_sentence(sound: dict[str, Path], tmp_path: Path) -> None:
+    """No report, and no list for other programs, can name it; other tools unpack such names."""
+    named = Path(os.fsdecode(b"2026\xff-ramp"))
+    shutil.copytree(sound["sealed"], tmp_path / named)
+    with pytest.raises(RunFolderError, match="not UTF-8"):
+        build_report([tmp_path / named])
+    with pytest.raises(RunFolderError, match="not UTF-8"):
+        export_rows(RunFolder(tmp_path / named), tmp_path / "rows.csv")
+    (line,) = listed(tmp_path)
+    assert "not UTF-8" in line.why

@@ -93,3 +93,9 @@ def test_the_list_of_all_runs_is_renewed_beside_a_page_that_stays(runs: Path) ->
     shutil.rmtree(runs / "20260817T102000Z-ramp-local")
     ask(runs)
     assert "20260817T102000Z" not in (runs / "index.html").read_text()
+
+
+def test_a_comparison_that_is_gone_does_not_keep_a_report_from_its_verdict(runs: Path) -> None:
+    """A link whose target was deleted, as where another process deletes the page meanwhile."""
+    (runs / "compare-a-with-b.html").symlink_to(runs / "nowhere")
+    assert ask(runs) == 1
