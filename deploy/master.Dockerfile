@@ -1,6 +1,6 @@
-# The image that runs `lt run` beside its load generators: everything but the model (no CatBoost).
+# The image that runs `lt run` for load generators in other containers: everything except the model (no CatBoost).
 #   docker build -f deploy/master.Dockerfile --tag lt-master .
-# deploy/master.Dockerfile.dockerignore says what is sent to the build.
+# deploy/master.Dockerfile.dockerignore lists the files that are sent to the build.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${PYTHON_IMAGE} AS packages

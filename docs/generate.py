@@ -1,12 +1,12 @@
-"""Write the generated pages: `python -m docs.generate` makes docs/cli.md and the output blocks of the README anew.
+"""Write docs/cli.md, docs/report.md and the output blocks of the README: `python -m docs.generate`.
 
-A block of output in a page stands between two markers, which stay; what is between them is replaced:
+A page has each block of output between two markers. The text between the markers is replaced:
 
     <!-- output: python lt.py scenarios -->
     <!-- end -->
 
-Only commands in DETERMINISTIC are run: their output is the same on every machine, so that a test can hold the pages
-against it. Blocks of other commands are left as they are.
+Only commands that match DETERMINISTIC are run. Their output is the same on every machine, so a test can compare the
+pages with it. Blocks of other commands stay unchanged.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ COLUMNS = 120
 EXIT_CODES = (
     "Exit codes: 0 held · 1 an objective was missed · 2 wrong usage · 3 undecided (an objective had no data, or the "
     "run is degraded) · 4 the tool or the target could not be used · 130 interrupted. `--debug` before the verb shows "
-    "the traceback of an error. Data goes to stdout, talk to stderr."
+    "the traceback of an error. Data go to stdout, messages to stderr."
 )
 
 
 def output(command: str) -> str:
-    """Return what `python lt.py …` prints on a plain terminal of COLUMNS characters."""
+    """Return the output of `python lt.py …` on a plain terminal of COLUMNS characters."""
     done = subprocess.run(
         [sys.executable, *shlex.split(command)[1:]],
         cwd=ROOT,
@@ -62,7 +62,7 @@ def output(command: str) -> str:
 
 
 def with_outputs(page: str) -> str:
-    """Return the page with the output of every deterministic command between its markers made anew."""
+    """Return the page with renewed output of every deterministic command."""
 
     def renewed(block: re.Match[str]) -> str:
         command = block["command"]
@@ -74,7 +74,7 @@ def with_outputs(page: str) -> str:
 
 
 def cli_page() -> str:
-    """Return docs/cli.md: every verb in the order data flows, with its help, options, defaults and examples."""
+    """Return docs/cli.md: every verb in the order of the data flow, with its help, options, defaults and examples."""
     import typer
 
     from loadtest.cli.parser import make_app
@@ -83,7 +83,7 @@ def cli_page() -> str:
     lines = [
         "# The command line",
         "",
-        "<!-- made by `python -m docs.generate` from the verbs' own help -->",
+        "<!-- written by `python -m docs.generate` from the verbs' own help -->",
         "",
         f"{group.help} `python lt.py VERB …`, or `lt VERB …` where it is installed.",
         "",
@@ -145,7 +145,7 @@ def _first_sentence(text: str | None) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return every generated page as it should be, by path."""
+    """Return the text of every generated page, by path."""
     return {
         CLI: cli_page(),
         README: with_outputs(README.read_text(encoding="utf-8")),

@@ -12,7 +12,7 @@ END = "<!-- end of what is made -->"
 
 
 def written(page: str) -> str:
-    """Return the page with its generated part made anew."""
+    """Return the page with its generated part renewed."""
     before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{rest.split(END)[1]}"
 

@@ -1,8 +1,9 @@
-"""Photograph reports: `python -m docs.screenshots [RUN ...]` for the README, `python -m docs.screenshots --kinds`.
+"""Take pictures of reports: `python -m docs.screenshots [RUN ...]`, or `python -m docs.screenshots --kinds`.
 
-Without names: the newest pair in runs/, which `make story` records. Writes docs/img/report-*.png: the first screen in
-light, the charts zoomed to a spike in dark, the first screen of a phone, the first page of paper. With --kinds: the
-first screen of each of six kinds of report (tests/reports/six_kinds.py) in these four modes, as docs/img/kinds/*.jpg.
+Without names, the command uses the newest pair in runs/, which `make story` records. For the README, it writes
+docs/img/report-*.png: the first screen in light mode, the charts zoomed to a spike in dark mode, the first screen on a
+phone, and the first printed page. With --kinds, it writes the first screen of each of six kinds of report
+(tests/reports/six_kinds.py) in these four modes, as docs/img/kinds/*.jpg.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _shoot_kinds(browser: Browser, home: Path) -> None:
 def _on_paper(browser: Browser, url: str) -> Page:
     paper = _opened(browser, url, A4_WIDTH, A4_HEIGHT)
     paper.emulate_media(media="print")
-    paper.evaluate("document.body.style.padding = '53px 45px'")  # the margins of @page, which only paper has
+    paper.evaluate("document.body.style.padding = '53px 45px'")  # the margins of @page, which apply only to print
     paper.evaluate("dispatchEvent(new Event('beforeprint'))")
     return paper
 

@@ -1,1 +1,1 @@
-"""Services that are not the bundled one, as the documentation uses them."""
+"""Example services that the documentation uses, besides the bundled one."""

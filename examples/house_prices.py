@@ -1,8 +1,8 @@
-"""Serve a small model with FastAPI: the price of a house by a network of two layers in plain numpy.
+"""Serve a small model with FastAPI: predict the price of a house with a two-layer network in plain numpy.
 
     python -m examples.house_prices
 
-`PREDICT_EXTRA_MS` makes every prediction slower by so much: a regression to be found.
+`PREDICT_EXTRA_MS` in the environment makes every prediction that much slower, as an example of a regression.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KINDS = ("flat", "house", "farm")
 
 
 class House(BaseModel):
-    """What is known of a house."""
+    """The known properties of a house."""
 
     area_m2: float = Field(ge=15, le=600, examples=[84.0])
     rooms: int = Field(ge=1, le=20, examples=[3])
@@ -34,7 +34,7 @@ class House(BaseModel):
 
 
 class Price(BaseModel):
-    """What it would sell for."""
+    """The predicted price."""
 
     eur: float = Field(ge=0)
 
@@ -52,11 +52,11 @@ def predict(house: House) -> Price:
 
 @app.get("/healthz", operation_id="healthz")
 def healthz() -> dict[str, str]:
-    """Say that the service can answer."""
+    """Return that the service is ready."""
     return {"status": "ok"}
 
 
-if __name__ == "__main__":  # as Cloud Run starts it: on every address, at the port that it names
+if __name__ == "__main__":  # as Cloud Run requires: on all addresses, at the port in $PORT
     import uvicorn
 
     uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", "8080")), log_level="warning")

@@ -1,1 +1,1 @@
-"""Locust users and load shapes; each file also runs under bare `locust -f`."""
+"""Locust users and load shapes; each file also runs with plain `locust -f`."""

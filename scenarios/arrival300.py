@@ -8,13 +8,13 @@ from scenarios.loan.borrower import Borrower
 
 
 class Arrival(OpenLoopUser, Borrower):
-    """One arrival a second; together they are a Poisson process."""
+    """Sends one arrival per second on average; all users together make a Poisson process."""
 
     poisson = True
     wait_time = OpenLoopUser.wait_time
 
 
 class Shape(PlannedShape):
-    """300 arrivals/s after a minute, held for another."""
+    """Reaches 300 arrivals/s after a minute and holds them for another minute."""
 
     plan = Ramp(users=300, spawn_rate=5, duration_s=120)

@@ -8,12 +8,12 @@ from scenarios.loan.borrower import Borrower
 
 
 class Arrival(OpenLoopUser, Borrower):
-    """One arrival a second, on an evenly spread grid."""
+    """Sends one arrival per second, on an evenly spread grid."""
 
     wait_time = OpenLoopUser.wait_time
 
 
 class Shape(PlannedShape):
-    """0, then 50 at once."""
+    """Starts with 0 users, then 50 at once."""
 
     plan = Burst(idle_users=0, users=50, spawn_rate=50, duration_s=60, idle_ratio=1 / 6)

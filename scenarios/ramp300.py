@@ -7,10 +7,10 @@ from scenarios.loan.borrower import Borrower
 
 
 class Applicant(Borrower):
-    """One prediction a second: 300 users are 300 requests/s."""
+    """Requests one prediction per second: 300 users make 300 requests/s."""
 
 
 class Shape(PlannedShape):
-    """300 users after a minute, held for another."""
+    """Reaches 300 users after a minute and holds them for another minute."""
 
     plan = Ramp(users=300, spawn_rate=5, duration_s=120)

@@ -7,10 +7,10 @@ from scenarios.loan.borrower import Borrower
 
 
 class Applicant(Borrower):
-    """One prediction a second."""
+    """Requests one prediction per second."""
 
 
 class Shape(PlannedShape):
-    """100 users after 20 s."""
+    """Reaches 100 users after 20 s."""
 
     plan = Ramp(users=100, spawn_rate=5, duration_s=3600)

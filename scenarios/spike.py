@@ -7,10 +7,10 @@ from scenarios.loan.borrower import Borrower
 
 
 class Applicant(Borrower):
-    """One prediction a second."""
+    """Requests one prediction per second."""
 
 
 class Shape(PlannedShape):
-    """2 users at first, then 200 within 4 s."""
+    """Starts with 2 users, then reaches 200 within 4 s."""
 
     plan = Burst(idle_users=2, users=200, spawn_rate=50, duration_s=120, idle_ratio=0.5)

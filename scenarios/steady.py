@@ -7,10 +7,10 @@ from scenarios.loan.borrower import Borrower
 
 
 class Applicant(Borrower):
-    """One prediction a second."""
+    """Requests one prediction per second."""
 
 
 class Shape(PlannedShape):
-    """50 users at once."""
+    """Starts 50 users at once."""
 
     plan = Ramp(users=50, spawn_rate=50, duration_s=300)

@@ -7,10 +7,10 @@ from scenarios.loan.borrower import Borrower
 
 
 class Applicant(Borrower):
-    """One prediction a second."""
+    """Requests one prediction per second."""
 
 
 class Shape(PlannedShape):
-    """50 more users every half minute."""
+    """Adds 50 users every half minute."""
 
     plan = Staircase(users=500, spawn_rate=50, duration_s=300, steps=10)

@@ -53,7 +53,7 @@ PAYLOADS = [
 
 
 class TutorialUser(HttpUser):
-    """Locust's stock user, as the tutorial has it."""
+    """Locust's standard user, as in the tutorial."""
 
     requests_per_s = 1.0
     wait_time = constant_throughput(requests_per_s)
@@ -65,6 +65,6 @@ class TutorialUser(HttpUser):
 
 
 class Shape(PlannedShape):
-    """300 users after a minute, held for another."""
+    """Reaches 300 users after a minute and holds them for another minute."""
 
     plan = Ramp(users=300, spawn_rate=5, duration_s=120)

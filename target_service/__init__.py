@@ -1,1 +1,1 @@
-"""The thing under test: a loan-default model behind HTTP. Knows nothing of load testing."""
+"""The service under test: a loan-default model behind HTTP. It contains nothing about load testing."""

@@ -1,6 +1,6 @@
 """Run the service as its image does: `python -m target_service`.
 
-Environment variables: `HOST` (127.0.0.1), `PORT` (8080), and `ACCESS_LOG=1` for a line of JSON for each request.
+Environment variables: `HOST` (127.0.0.1), `PORT` (8080), and `ACCESS_LOG=1`, which writes a line of JSON per request.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-if not __package__:  # run by its path, from any folder: import the package around this file, not what lies beside it
+if not __package__:  # run by its path, from any folder: import this file's package, not modules beside it
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 
 def main() -> None:
-    """Serve until a signal, then exit with 0; exit with 4 and a sentence when it cannot start."""
+    """Serve until a signal, then exit with 0; if the service cannot start, print a message and exit with 4."""
     word = os.environ.get("PORT", "8080")
     if not word.isdecimal():
         sys.exit(_cannot(f"PORT={word} in the environment is not a number: for example PORT=8080."))

@@ -1,4 +1,4 @@
-"""Put the model behind HTTP: `/predict`, `/predict/batch`, `/healthz`, `/stats` and `/`."""
+"""Serve the model over HTTP: `/predict`, `/predict/batch`, `/healthz`, `/stats` and `/`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from target_service.together import Together, timed
 _JSON = "application/json"
 
 _MAX_BODY_BYTES = 1 << 20
-"""A full batch is a quarter of it."""
+"""The largest body that is accepted; a full batch has a quarter of this size."""
 
 
 Answer = Callable[[bytes], Awaitable[Response]]
-"""From a body's bytes to the response; raises ValidationError."""
+"""A function that returns the response to a body's bytes; it raises ValidationError."""
 
 
 def create_app(model: Model, counts: Counts) -> FastAPI:
@@ -42,7 +42,7 @@ def create_instance(model: Model, *, access_log: AccessLog | None = None) -> Ins
 
 
 def _answers(model: Model, counts: Counts) -> dict[str, Answer]:
-    """Return the functions that answer a POST, by path."""
+    """Return the functions that answer POST requests, by path."""
     together = Together(model)
 
     async def answer_one(body: bytes) -> Response:
@@ -63,21 +63,21 @@ def _answers(model: Model, counts: Counts) -> dict[str, Answer]:
 def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
     app = FastAPI(
         title="Loan default probability",
-        description="How likely a loan guaranteed by the US Small Business Administration is not to be paid back.",
+        description="Predicts whether a loan guaranteed by the US Small Business Administration is not paid back.",
         version="1",
         max_body_size=_MAX_BODY_BYTES,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # read from the environment at every request
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # by default read from the environment each time
     )
     app.add_exception_handler(RequestValidationError, _refuse)
 
     @app.get("/")
     async def describe() -> dict[str, str]:
-        """Say what this is."""
+        """Return the service's name and its main paths."""
         return {"service": app.title, "predict": "POST /predict", "documentation": "/docs"}
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Answer that the instance is ready."""
+        """Return that the instance is ready."""
         return {"status": "ok"}
 
     @app.get("/stats")
@@ -85,12 +85,12 @@ def _documented(answers: dict[str, Answer], counts: Counts) -> FastAPI:
         """Return the service's own counts since its start; this path and `/healthz` are not counted."""
         return counts
 
-    # The signatures below are what the OpenAPI page is made of; the answers come straight from the body's bytes.
+    # FastAPI makes the OpenAPI page from the signatures below; the answers are computed directly from the body's bytes.
     def predict(application: LoanApplication) -> Prediction:  # type: ignore[empty-body]
         """Return the probability that the loan is not paid back."""
 
     def predict_batch(batch: Batch) -> BatchPrediction:  # type: ignore[empty-body]
-        """Return the probability for each application, in the order they came."""
+        """Return the probability for each application, in the order of the request."""
 
     for path, documented in (("/predict", predict), ("/predict/batch", predict_batch)):
         route = _straight(answers[path])
@@ -128,7 +128,7 @@ class _Direct:
 
 
 def _small(scope: Scope) -> bool:
-    """Whether the head promises a body that is not too large."""
+    """Whether the request's headers announce a body that is not too large."""
     for name, value in scope["headers"]:
         if name == b"content-length":
             return len(value) < 8 and value.isdigit() and int(value) <= _MAX_BODY_BYTES
@@ -136,7 +136,7 @@ def _small(scope: Scope) -> bool:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the whole body, or None where the client has gone."""
+    """Return the whole body, or None if the client has disconnected."""
     parts = []
     while True:
         message = await receive()
@@ -148,9 +148,10 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 def _straight(answer: Answer) -> type[APIRoute]:
-    """Return a kind of route that answers from the body's bytes, on the event loop.
+    """Return a class of route that computes the answer from the body's bytes, on the event loop.
 
-    A prediction takes less than 0.1 ms of CPU; handing it to a thread costs twice that again (benchmarks/service.py).
+    A prediction takes less than 0.1 ms of CPU; passing it to a thread would cost twice that in addition
+    (benchmarks/service.py).
     """
 
     class StraightRoute(APIRoute):
@@ -171,13 +172,13 @@ def _answer(content: dict[str, Any], took_ms: float) -> Response:
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
-    """Answer 422 with the field, the error and the value; whole bodies are not sent back."""
+    """Answer 422 with the field, the error and the value, but without the whole body."""
     assert isinstance(error, RequestValidationError)
     return _refusal(error.errors())
 
 
 def _is_small(value: object) -> bool:
-    """Whether a value that came is sent back: no object or list, and no integer that JSON's writer refuses."""
+    """Whether the 422 answer may repeat a value. Objects, lists and integers beyond 64 bits are left out."""
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 64
     return value is None or isinstance(value, str | float)

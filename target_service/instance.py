@@ -1,4 +1,4 @@
-"""Count this instance's answers, and add its id to each of them."""
+"""Count the answers of this instance, and add its id to each of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from target_service.logs import AccessLog
 
 UNCOUNTED = frozenset({"/stats", "/healthz"})
-"""Paths that watch the service instead of using it; they appear in no count."""
+"""Paths for monitoring, which no count includes."""
 
 _OPENED = "target_service.opened"
 
@@ -20,9 +20,10 @@ _OPENED = "target_service.opened"
 class Counts:
     """The service's counts since its start, which `/stats` returns.
 
-    `requests` are the answers sent, whatever their status, to any path outside `UNCOUNTED`; `predictions` the
-    probabilities given (a batch counts each of its own); `in_flight_max` the most of these requests that were between
-    their head being read and their answer being complete at one moment.
+    `requests` is the number of answers sent, whatever their status, for all paths outside `UNCOUNTED`. `predictions` is
+    the number of probabilities returned (a batch counts each of its probabilities). `in_flight_max` is the highest
+    number of these requests in flight at one moment; a request is in flight from the moment its head was read until its
+    answer is complete.
     """
 
     requests: int = 0
@@ -31,7 +32,7 @@ class Counts:
 
 
 class Instance:
-    """The outermost ASGI layer: counts, `x-instance-id`, `x-instance-age-ms`, and the access log when there is one."""
+    """The outermost ASGI layer: it counts, adds the two instance headers, and writes the access log if enabled."""
 
     def __init__(self, app: ASGIApp, counts: Counts, *, access_log: AccessLog | None = None) -> None:
         self._app = app
@@ -42,14 +43,14 @@ class Instance:
         self._in_flight = 0
 
     def ready(self) -> None:
-        """Mark the instance as ready; its age counts from here."""
+        """Mark the instance as ready; its age counts from now."""
         self._ready_at_s = time.monotonic()
 
     def opened(self, scope: Scope) -> None:
         """Count a request as in flight.
 
-        The server calls this as soon as it has read a head. Counting in `__call__` would miss requests that wait for
-        each other on the event loop.
+        The server calls this as soon as it has read a request's head. A count in `__call__` would miss requests that
+        wait for each other on the event loop.
         """
         scope[_OPENED] = True
         if scope["path"] not in UNCOUNTED:

@@ -1,13 +1,13 @@
-"""Import CatBoost without pandas and scipy, which it imports and a service of rows never uses.
+"""Import CatBoost without pandas and scipy, which this service does not need.
 
-`import catboost` is most of a cold start, and nearly all of that is pandas and scipy.sparse: its extension module
-imports both whether they are needed or not, to ask of each input "are you a DataFrame, a Series, a sparse matrix?". A
-list is none of them. While CatBoost is imported, empty modules therefore replace these two: nothing is an instance of
-their types, and creating one raises. The real ones stay importable afterwards.
+`import catboost` takes most of a cold start, and nearly all of that time goes to pandas and scipy.sparse. CatBoost's
+extension module always imports both, only to check whether an input is a DataFrame, a Series or a sparse matrix; a list
+is none of these. Therefore empty modules replace these two while CatBoost is imported: no object is an instance of
+their types, and creating an instance raises an exception. Afterwards the real modules can be imported as usual.
 
-benchmarks/cold_start.py measures what this saves; tests/target_service/test_predictions.py proves that the answers
-are those of the full import to the last bit. Another CatBoost that used more of pandas while predicting from lists
-would fail in that test, and in the warm-up prediction before the port opens, not in the middle of serving.
+benchmarks/cold_start.py measures the saved time. tests/target_service/test_predictions.py checks that the answers equal
+those with the full import to the last bit. If another version of CatBoost used more of pandas to predict from lists,
+that test would fail, and so would the warm-up prediction before the port opens, so no request would be affected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 class Absent:
-    """A type that nothing is an instance of."""
+    """A type without instances."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         raise TypeError("CatBoost was imported without pandas and scipy (target_service/lean.py): give it lists.")
@@ -36,7 +36,7 @@ class _StandIn(ModuleType):
 def import_catboost() -> None:
     """Import CatBoost without pandas and scipy, unless they are imported already.
 
-    Afterwards this process's CatBoost takes lists and numpy arrays; it does not know a DataFrame when it sees one.
+    Afterwards CatBoost accepts lists and numpy arrays in this process, but does not recognise a DataFrame.
     """
     if "catboost" in sys.modules:
         return

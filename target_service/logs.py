@@ -1,7 +1,8 @@
-"""Write logs in Cloud Run's form: one JSON object per line, with `severity`, `message` and `httpRequest`.
+"""Write logs in Cloud Run's format: one JSON object per line, with `severity`, `message` and `httpRequest`.
 
-The fields are those of https://cloud.google.com/logging/docs/structured-logging. The access log is off unless asked
-for: Cloud Run writes its own. When it is on, a request costs the event loop one append; a thread renders and writes.
+The fields are those of https://cloud.google.com/logging/docs/structured-logging. The access log is off by default,
+because Cloud Run writes its own. If it is on, a request costs the event loop one append to a list; a thread formats and
+writes the lines.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from starlette.types import Scope
 
 _PAUSE_S = 0.2
 _MOST_WAITING = 100_000
-"""Lines kept while the reader of our output does not read; 100,000 are about 50 MB. More are dropped and counted."""
+"""Lines that are kept while nobody reads the output; 100,000 take about 50 MB. Further lines are dropped and
+counted."""
 
 _SEVERITY = {"WARNING": "WARNING", "ERROR": "ERROR", "CRITICAL": "CRITICAL", "DEBUG": "DEBUG"}
 
 
 class CloudRunFormatter(logging.Formatter):
-    """Turns a record of `logging` into one line of JSON; a traceback goes to `stack_trace`."""
+    """Formats a record of `logging` as one line of JSON, with a traceback in `stack_trace`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -41,14 +43,14 @@ class CloudRunFormatter(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Send everything that uses `logging`, uvicorn's messages among it, to stdout as JSON."""
+    """Send all messages of `logging`, including uvicorn's, to stdout as JSON."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(CloudRunFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 class AccessLog:
-    """A line for each request, rendered and written by a thread of its own."""
+    """Writes one line per request, in a separate thread."""
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
@@ -58,16 +60,16 @@ class AccessLog:
         self._thread = threading.Thread(target=self._write, name="access-log", daemon=True)
 
     def startup(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     def shutdown(self) -> None:
-        """Write what is waiting, and end."""
+        """Write the remaining lines, and end the thread."""
         self._stop.set()
         self._thread.join()
 
     def note(self, scope: Scope, status: int, size_bytes: int, took_s: float) -> None:
-        """Remember one answered request."""
+        """Add one answered request to the queue."""
         if len(self._waiting) >= _MOST_WAITING:
             self._dropped += 1
             return

@@ -1,7 +1,8 @@
-"""On loopback, refuse requests for other hosts and requests from web pages in this machine's browser.
+"""On loopback, reject requests for other hosts and requests from web pages in this machine's browser.
 
-A page can send requests to any port of the machine that shows it, and can call its own name for 127.0.0.1 (DNS
-rebinding). The image does not use this: in a container the network in front decides who may call.
+A web page can send requests to any port of the machine on which it is displayed, and can make its own host name resolve
+to 127.0.0.1 (DNS rebinding). The container image does not use this check: there, the network in front of the container
+decides who may call.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _REFUSALS = {
 
 
 def loopback_only(app: ASGIApp) -> ASGIApp:
-    """Return `app` with the check before it."""
+    """Return an application that checks each request before it calls `app`."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         status = refused(scope["headers"]) if scope["type"] == "http" else None
@@ -34,7 +35,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
 
 
 def refused(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """Return the status that these request headers are refused with; None when they may be answered."""
+    """Return the status with which a request with these headers is rejected; None if it may be answered."""
     host = origin = site = b""
     for name, value in headers:
         if name == b"host":
@@ -53,7 +54,7 @@ def refused(headers: list[tuple[bytes, bytes]]) -> int | None:
 
 @lru_cache(maxsize=64)
 def is_loopback(url: bytes) -> bool:
-    """Whether a URL's host can only be this machine."""
+    """Whether a URL's host can only mean this machine."""
     try:
         name = urlsplit(url.decode("latin-1")).hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from catboost import CatBoostClassifier
 
 MODEL_FILE = Path(__file__).with_name("loan_default.cbm")
-"""The trained model; `python -m target_service.train` makes it."""
+"""The trained model, written by `python -m target_service.train`."""
 
 
 class ModelError(Exception):
@@ -22,7 +22,7 @@ class ModelError(Exception):
 
 
 class Model:
-    """A trained model, ready to answer: loaded, checked and warm."""
+    """A trained model that is loaded, checked and warm."""
 
     def __init__(self, classifier: CatBoostClassifier) -> None:
         from catboost import Pool
@@ -33,16 +33,17 @@ class Model:
     def predict(self, rows: Sequence[Row]) -> list[float]:
         """Return the probability of default of each row, in order.
 
-        The same to the last bit as `predict_proba` on a pandas DataFrame of these rows (a test proves it), at a
-        twentieth of the CPU for one row. One thread, for the pool too: handing 0.1 ms of work to others costs more
-        than it saves. Given rows instead of a pool, `predict_proba` would ask the model for its columns every time.
+        The result equals `predict_proba` on a pandas DataFrame of these rows to the last bit (checked by a test), and
+        takes a twentieth of the CPU for one row. It uses one thread, for the pool too, because passing 0.1 ms of work
+        to other threads costs more than it saves. `predict_proba` gets a pool, because with rows it would ask the model
+        for its columns every time.
         """
         answers: list[float] = self._classifier.predict_proba(self._pool(rows), thread_count=1)[:, 1].tolist()
         return answers
 
 
 def load_model(path: Path = MODEL_FILE) -> Model:
-    """Return the model of `path` after one prediction, so that the first request finds it warm.
+    """Load the model of `path` and make one prediction, so that the model is warm for the first request.
 
     Raises:
         ModelError: There is no such file, it is not a CatBoost model, or its columns are not `FIELDS`.

@@ -1,4 +1,4 @@
-"""Hold the middle of each state, for loans whose ZIP code is unknown."""
+"""Define the centre of each state, for loans whose ZIP code is unknown."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ STATE_CENTRES: dict[str, tuple[float, float]] = {
     "SC": (33.9, -80.9), "SD": (44.4, -100.2), "TN": (35.9, -86.4), "TX": (31.5, -99.3), "UT": (39.3, -111.7),
     "VA": (37.5, -78.9), "VT": (44.1, -72.7), "WA": (47.4, -120.4), "WI": (44.6, -90.0), "WV": (38.6, -80.6),
     "WY": (43.0, -107.6),
-}  # fmt: skip  # five to a line reads as the table it is
-"""State → (latitude, longitude) of its middle, in degrees, to a tenth."""
+}  # fmt: skip  # five per line are easier to read
+"""State → (latitude, longitude) of its centre, in degrees, rounded to a tenth."""

@@ -1,4 +1,4 @@
-"""Turn SBAnational.csv into the 18 columns of the model."""
+"""Convert SBAnational.csv to the 18 columns of the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from target_service.places import STATE_CENTRES
 from target_service.schema import FIELDS
 
 RARE_RATIO = 0.005
-"""A city, bank or franchise with fewer of the loans than this becomes "Other"."""
+"""A city, bank or franchise with a smaller share of the loans becomes "Other"."""
 
 _GEONAMES = {1: "zip", 9: "latitude", 10: "longitude"}
 
@@ -19,9 +19,9 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
     """Return the loans of SBAnational.csv: the columns of `FIELDS`, then `approval_year` and `defaulted` (0 or 1).
 
     Args:
-        csv: The file as Kaggle has it (`mirbektoktogaraev/should-this-loan-be-approved-or-denied`, CC BY-SA 4.0).
-        zip_codes: GeoNames' `US.txt` (https://download.geonames.org/export/zip/, CC BY 4.0): where each ZIP code lies.
-            Without it, or for an unknown ZIP code, a loan gets the middle of its state.
+        csv: The file from Kaggle (`mirbektoktogaraev/should-this-loan-be-approved-or-denied`, CC BY-SA 4.0).
+        zip_codes: GeoNames' `US.txt` (https://download.geonames.org/export/zip/, CC BY 4.0), with the location of each
+            ZIP code. Without it, or for an unknown ZIP code, a loan gets the centre of its state.
 
     Loans without a state, a term, a bank or an approval year are dropped: about 0.2 % of the file.
     """
@@ -49,7 +49,7 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
             "RevLineCr": raw["RevLineCr"].where(raw["RevLineCr"].isin(["Y", "N"]), "Other"),
             "naics_first_two": raw["NAICS"].str[:2],
             "same_state": _flag(raw["State"] == raw["BankState"]),
-            "approval_year": raw["ApprovalFY"].str[:4].astype(int),  # "1976A" is among them
+            "approval_year": raw["ApprovalFY"].str[:4].astype(int),  # one of the values is "1976A"
             "defaulted": (raw["ChgOffDate"] != "").astype(int),
         }
     )
@@ -57,7 +57,7 @@ def read_loans(csv: Path, *, zip_codes: Path | None = None) -> pd.DataFrame:
 
 
 def _cents(money: pd.Series[str]) -> pd.Series[float]:
-    """Return "$60,000.00 " as 6000000.0: without its signs and its point the number is one of cents."""
+    """Return "$60,000.00 " as 6000000.0: without the signs and the decimal point the number is in cents."""
     return money.str.replace(r"[$,.\s]", "", regex=True).astype(float)
 
 

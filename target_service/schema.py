@@ -1,4 +1,4 @@
-"""Define a loan application: the 18 fields the model was trained on, their types and their ranges."""
+"""Define a loan application: the 18 fields on which the model was trained, their types and their ranges."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ EXAMPLES: list[Any] = [
         "same_state": "True",
     },
 ]
-"""The two applications of the tutorial's own load test, one in each form that its clients send booleans in."""
+"""The two applications of the tutorial's load test, one for each form in which clients send booleans."""
 
 MAX_BATCH = 256
-"""Applications one `/predict/batch` may hold: about 4 ms of work, and every other request waits for its end."""
+"""The most applications in one `/predict/batch`: about 4 ms of work, during which all other requests wait."""
 
 Flag = StrictBool | Literal["True", "False"]
-"""A JSON boolean, or the word the training data has for it. pydantic 1 turned one into the other by itself."""
+"""A JSON boolean, or the string that the training data uses for it. Pydantic 1 converted one to the other by itself."""
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 StateCode = Annotated[str, Field(pattern="^([A-Z]{2}|Other)$")]
@@ -68,20 +68,20 @@ class LoanApplication(BaseModel):
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": EXAMPLES})
 
-    Term: Annotated[int, Field(ge=0, le=600, description="Months until the loan is to be paid back.")]
+    Term: Annotated[int, Field(ge=0, le=600, description="Months until the loan must be paid back.")]
     NoEmp: Annotated[Count, Field(description="Employees of the business.")]
-    CreateJob: Annotated[Count, Field(description="Jobs the loan is to create.")]
-    RetainedJob: Annotated[Count, Field(description="Jobs the loan is to keep.")]
-    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, description="Degrees, of the ZIP code.")]
-    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, description="Degrees, of the ZIP code.")]
+    CreateJob: Annotated[Count, Field(description="Jobs that the loan should create.")]
+    RetainedJob: Annotated[Count, Field(description="Jobs that the loan should keep.")]
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False, description="Of the ZIP code, in degrees.")]
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False, description="Of the ZIP code, in degrees.")]
     GrAppv: Annotated[Cents, Field(description="Amount approved by the bank, in US cents.")]
-    SBA_Appv: Annotated[Cents, Field(description="Amount the SBA guarantees, in US cents.")]
+    SBA_Appv: Annotated[Cents, Field(description="Amount that the SBA guarantees, in US cents.")]
     is_new: Annotated[Flag, Field(description="Whether the business is two years old or younger.")]
-    FranchiseCode: Annotated[Text, Field(description='Code of the franchise; "0" or "1" when there is none.')]
+    FranchiseCode: Annotated[Text, Field(description='Code of the franchise; "0" or "1" if there is none.')]
     UrbanRural: Annotated[Literal[0, 1, 2], Field(description="0 unknown, 1 urban, 2 rural.")]
-    City: Annotated[Text, Field(description='"Other" below 0.5 % of the loans.')]
+    City: Annotated[Text, Field(description='"Other" if it has less than 0.5 % of the loans.')]
     State: Annotated[StateCode, Field(description="State of the business.")]
-    Bank: Annotated[Text, Field(description='"Other" below 0.5 % of the loans.')]
+    Bank: Annotated[Text, Field(description='"Other" if it has less than 0.5 % of the loans.')]
     BankState: Annotated[StateCode, Field(description="State of the bank.")]
     RevLineCr: Annotated[Literal["Y", "N", "Other"], Field(description="Whether it is a revolving line of credit.")]
     naics_first_two: Annotated[str, Field(pattern="^[0-9]{1,2}$", description="Industry: first two digits of NAICS.")]
@@ -89,7 +89,7 @@ class LoanApplication(BaseModel):
 
 
 class Batch(BaseModel):
-    """Several applications to be answered at once."""
+    """Several applications in one request."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"applications": EXAMPLES}]})
 
@@ -97,19 +97,19 @@ class Batch(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What the model thinks of one application."""
+    """The prediction for one application."""
 
-    default_probability: Annotated[float, Field(ge=0, le=1, description="Probability that it is not paid back.")]
+    default_probability: Annotated[float, Field(ge=0, le=1, description="Probability that the loan is not paid back.")]
 
 
 class BatchPrediction(BaseModel):
-    """What the model thinks of each application, in the order they came."""
+    """The predictions for several applications, in the order of the request."""
 
     default_probabilities: list[float]
 
 
 FIELDS: tuple[str, ...] = tuple(LoanApplication.model_fields)
-"""The columns of the model, in its order."""
+"""The columns of the model, in the model's order."""
 
 CATEGORICAL: tuple[str, ...] = (
     "is_new",
@@ -123,13 +123,14 @@ CATEGORICAL: tuple[str, ...] = (
     "naics_first_two",
     "same_state",
 )
-"""The columns whose values are names and not quantities; CatBoost reads each as text."""
+"""The columns whose values are names and not quantities; CatBoost reads them as text."""
 
 _values = attrgetter(*FIELDS)
 _FLAGS = tuple(FIELDS.index(name) for name in ("is_new", "same_state"))
 
 Row = list[int | float | str]
-"""One application as the model takes it: 18 values in the order of `FIELDS`, flags as "True" and "False"."""
+"""One application in the form that the model expects: 18 values in the order of `FIELDS`, flags as "True" and
+"False"."""
 
 
 def as_row(application: LoanApplication) -> Row:

@@ -1,4 +1,4 @@
-"""Run one instance until a signal: bind, load, warm up, open the port, serve, drain."""
+"""Run one instance until a signal: bind, load the model, warm up, open the port, serve, drain."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from target_service.loopback import is_loopback, loopback_only
 from target_service.model import load_model
 
 DRAIN_S = 9
-"""Cloud Run kills an instance 10 s after SIGTERM; requests still in flight get all but the last of them."""
+"""Cloud Run kills an instance 10 s after SIGTERM; requests in flight have one second less to finish."""
 
 
 class PortError(Exception):
-    """The address cannot be listened on."""
+    """The service cannot listen on the address."""
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Do nothing: uvicorn's own handler would raise the signal again after draining, and end the process by it."""
+        """Do nothing: uvicorn's own handler would raise the signal again after draining and so end the process."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,9 +48,9 @@ class _Server(uvicorn.Server):
 def serve(*, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT, finish the requests in flight, and return.
 
-    The address is taken first, so that a busy port is known at once; it refuses connections until the model has
-    answered once, because nothing listens on it before. `ACCESS_LOG=1` in the environment writes a line for each
-    request.
+    The address is bound first, so that a port in use is reported at once. Connections are refused until the model has
+    made one prediction, because only then does the service listen. `ACCESS_LOG=1` in the environment writes a line for
+    each request.
 
     Raises:
         PortError: Another process listens on the port, or the port is not permitted.
@@ -72,14 +72,14 @@ def serve(*, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=620,  # longer than a load balancer's 600 s, or it reuses a connection we just closed
+        timeout_keep_alive=620,  # longer than a load balancer's 600 s; else it could reuse a closed connection
         timeout_graceful_shutdown=DRAIN_S,
         backlog=2048,
     )
     server = _Server(config)
     if access_log is not None:
         access_log.startup()
-    gc.freeze()  # a full collection would walk 60,000 objects that never die: 60 ms without any answer
+    gc.freeze()  # a full collection would visit 60,000 objects that are never freed: 60 ms without any answer
     _on_signals(server.handle_exit)
     instance.ready()
     try:
@@ -90,17 +90,18 @@ def serve(*, host: str, port: int) -> None:
 
 
 def leave_at_once_on_signals() -> None:
-    """End the process with 0 on SIGTERM and SIGINT: while it loads it has nothing to finish.
+    """End the process with 0 on SIGTERM and SIGINT: while it loads, it has no requests to finish.
 
-    This does not raise an exception, because CatBoost's import would swallow it and the process would live on.
+    This does not raise an exception, because CatBoost's import would swallow it and the process would continue.
     """
     _on_signals(lambda _number, _frame: os._exit(0))
 
 
 class OnePiece:
-    """A transport that holds a write back until the next one, or until the loop's next turn, and sends both as one.
+    """A transport that delays a write until the next write or the next turn of the event loop, and sends both as one.
 
-    uvicorn writes an answer's head and its body apart: two system calls, and two segments that wake the client twice.
+    Uvicorn writes the head and the body of an answer separately: two system calls, and two segments that wake the
+    client twice.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -108,7 +109,7 @@ class OnePiece:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Send `data` with what was held, or hold it."""
+        """Send `data` together with the held data, or hold it."""
         if self._held:
             self._transport.write(self._held + data)
             self._held = b""
@@ -117,13 +118,13 @@ class OnePiece:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send what is held."""
+        """Send the held data."""
         if self._held and not self._transport.is_closing():
             self._transport.write(self._held)
         self._held = b""
 
     def close(self) -> None:
-        """Close after what is held has been sent."""
+        """Send the held data, then close."""
         self.flush()
         self._transport.close()
 
@@ -133,7 +134,7 @@ class OnePiece:
 
 
 def _protocol(instance: Instance) -> type[asyncio.Protocol]:
-    """Return uvicorn's httptools protocol, sending in one piece and telling the instance of each head it has read."""
+    """Return uvicorn's httptools protocol, changed to send in one piece and to report each head to the instance."""
 
     class InstanceProtocol(HttpToolsProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -141,7 +142,7 @@ def _protocol(instance: Instance) -> type[asyncio.Protocol]:
 
         def on_headers_complete(self) -> None:
             super().on_headers_complete()
-            if not self.pipeline:  # a pipelined request waits for the one before it, and is in flight after it
+            if not self.pipeline:  # a pipelined request is in flight only after the request before it
                 instance.opened(cast(Scope, self.scope))
 
     return InstanceProtocol

@@ -1,10 +1,10 @@
-"""Generate fictitious loans: a seeded stand-in for SBAnational.csv with the same columns and plausible relations.
+"""Generate fictitious loans from a seed, with the columns of SBAnational.csv and plausible relations.
 
 The real data set cannot be fetched while building or testing. The relations are invented, but follow common knowledge
-about such loans, so that the model has something to learn: a longer term means far less default (short terms are mostly
-loans that ended early); revolving credit, a new business, a small firm and a small guarantee mean more; rural, a
-franchise and a bank in the same state mean less; the years 2006 to 2009 were bad. Nothing here says anything about any
-real bank, place or trade.
+about such loans, so that the model has something to learn. A longer term means far fewer defaults (short terms are
+mostly loans that ended early). Revolving credit, a new business, a small firm and a small guarantee mean more defaults;
+a rural place, a franchise and a bank in the same state mean fewer. The years 2006 to 2009 had more defaults. The data
+say nothing about any real bank, place or trade.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ INDUSTRIES = (
 
 
 def draw_loans(count: int, *, seed: int) -> pd.DataFrame:
-    """Return `count` made-up loans: the columns of `FIELDS`, then `approval_year` and `defaulted` (0 or 1).
+    """Return `count` fictitious loans: the columns of `FIELDS`, then `approval_year` and `defaulted` (0 or 1).
 
-    The same seed gives the same loans. Money is in cents, as in the prepared real data.
+    The same seed gives the same loans. Amounts are in cents, as in the prepared real data.
     """
     rng = np.random.default_rng(seed)
     states = np.array(list(STATE_CENTRES))
@@ -95,7 +95,7 @@ def draw_loans(count: int, *, seed: int) -> pd.DataFrame:
 
 
 def _default_probability(loans: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """Return the probability each made-up loan defaults with; the effects are in log odds."""
+    """Return the probability of default of each fictitious loan; the effects are in log odds."""
     by_industry = dict(zip(INDUSTRIES, rng.normal(0, 0.35, len(INDUSTRIES)), strict=True))
     by_bank = dict(zip([*BANKS, "Other"], rng.normal(0, 0.4, len(BANKS) + 1), strict=True))
     log_odds = (

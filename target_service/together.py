@@ -11,17 +11,17 @@ from target_service.schema import MAX_BATCH, Row
 
 
 class Timed(NamedTuple):
-    """A probability, and how long the model took for it and for those beside it, in milliseconds."""
+    """A probability, and how long the call of the model took for all its rows, in milliseconds."""
 
     probability: float
     took_ms: float
 
 
 class Together:
-    """Predict in one call for the requests that one turn of the event loop has read.
+    """Predicts in one call for all requests that one turn of the event loop has read.
 
-    The first row costs the model 55 µs and each further one 4 µs. No request waits for others: a single request in a
-    turn is predicted alone. A row that breaks the model breaks no other request.
+    The first row takes the model 55 µs and each further row 4 µs. No request waits for others: if a turn has only one
+    request, it is predicted alone. A row that the model rejects does not affect other requests.
     """
 
     def __init__(self, model: Model) -> None:
@@ -29,7 +29,7 @@ class Together:
         self._waiting: list[tuple[Row, asyncio.Future[Timed]]] = []
 
     def predict(self, row: Row) -> asyncio.Future[Timed]:
-        """Return the row's prediction, to be awaited; it raises what the model raises."""
+        """Return an awaitable prediction of the row; it raises the exceptions of the model."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._answer)
@@ -41,7 +41,7 @@ class Together:
         waiting, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
-        waiting = [(row, future) for row, future in waiting if not future.done()]  # one whose client has gone
+        waiting = [(row, future) for row, future in waiting if not future.done()]  # clients still connected
         if waiting:
             self._predict(waiting)
 

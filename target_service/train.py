@@ -1,7 +1,8 @@
 """Train the model of the service: `python -m target_service.train`.
 
-Without `--data` it learns from the made-up loans of `synthetic.py`; with `--data SBAnational.csv` from real ones. It
-writes the model and, beside it, a JSON file with its metrics, the data it came from and the versions that made it.
+Without `--data`, the model learns from the fictitious loans of `synthetic.py`; with `--data SBAnational.csv`, from real
+ones. The command writes the model and, beside it, a JSON file with its metrics, its data source and the versions of the
+packages.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from target_service.synthetic import draw_loans
 SEED = 2023
 LOANS = 20_000
 TRAIN_RATIO = 0.9
-"""The share of the loans, oldest first, that the model learns from; the metrics are of the rest."""
+"""The share of the loans, oldest first, from which the model learns; the metrics use the rest."""
 
 PARAMETERS: dict[str, Any] = {
     "iterations": 150,
     "depth": 6,
     "learning_rate": 0.1,
-    # Each categorical column on its own, never in combinations: 0.2 MB instead of 1.1, a third less CPU a prediction.
+    # No combinations of categorical columns: 0.2 MB instead of 1.1, and a third less CPU per prediction.
     "max_ctr_complexity": 1,
     "random_seed": SEED,
-    "thread_count": 1,  # sums of floats depend on their order, which depends on the number of threads
+    "thread_count": 1,  # the sum of floats depends on their order, and so on the number of threads
     "allow_writing_files": False,
     "verbose": False,
 }
 
 
 def train(loans: pd.DataFrame, *, parameters: dict[str, Any]) -> tuple[CatBoostClassifier, dict[str, Any]]:
-    """Return the model, and its metrics on the newest tenth of the loans, which is not in its training data."""
+    """Return the model, and its metrics on the newest tenth of the loans, which are not in its training data."""
     loans = loans.sort_values("approval_year", kind="stable")
     cut = int(len(loans) * TRAIN_RATIO)
     model = CatBoostClassifier(**parameters)
@@ -61,10 +62,11 @@ def train(loans: pd.DataFrame, *, parameters: dict[str, Any]) -> tuple[CatBoostC
 
 
 def save(model: CatBoostClassifier, path: Path) -> None:
-    """Write the model, with nothing in the file but the trees and the classes.
+    """Write the model file with only the trees and the classes.
 
-    CatBoost notes its training parameters and history in the file as JSON, and parses the parameters again at every
-    prediction: 25 µs of 50. Without them, and without date and random id, the same training gives the same bytes.
+    CatBoost stores its training parameters and history in the file as JSON, and parses the parameters again at every
+    prediction, which takes 25 of 50 µs. Without them, and without date and random id, the same training writes the same
+    bytes.
     """
     notes = model.get_metadata()
     for name in set(notes.keys()) - {"class_params"}:
@@ -77,12 +79,12 @@ def _pool(loans: pd.DataFrame) -> Pool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, write the model and its metrics, and print both names; `arguments` are the process's unless given."""
+    """Train, write the model and its metrics, and print both names; `arguments` are by default those of the process."""
     parser = argparse.ArgumentParser(prog="python -m target_service.train", description=__doc__)
-    parser.add_argument("--data", type=Path, help="SBAnational.csv; without it the loans are made up")
-    parser.add_argument("--zip-codes", type=Path, help="GeoNames' US.txt; without it a loan lies in its state's middle")
-    parser.add_argument("--out", type=Path, default=MODEL_FILE, help="where the model goes (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="seed of the made-up loans and of the training")
+    parser.add_argument("--data", type=Path, help="SBAnational.csv; without it the loans are fictitious")
+    parser.add_argument("--zip-codes", type=Path, help="GeoNames' US.txt; without it a loan is at its state's centre")
+    parser.add_argument("--out", type=Path, default=MODEL_FILE, help="path of the model file (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the fictitious loans and of the training")
     options = parser.parse_args(arguments)
     for file in (options.data, options.zip_codes):
         if file is not None and not file.is_file():

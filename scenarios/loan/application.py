@@ -13,8 +13,8 @@ from locust.argument_parser import LocustArgumentParser
 from loadtest.users.sides import shared_by_twins
 
 POOL_SIZE, PLACES_APART, WORKERS_APART = 1_000, 383, 191
-"""Number of applications; the offset between users, and the first application of the next worker. The first two
-have no common divisor."""
+"""The number of applications; the offset from one user's first application to the next user's, and from one worker's to
+the next worker's. The first two have no common divisor."""
 
 STATES = ("NC", "IN", "CA", "SD", "TX", "NY", "FL", "OH", "IL", "WA", "GA", "AZ")
 BANKS = (
@@ -30,17 +30,15 @@ SECTORS = ("11", "23", "31", "42", "44", "45", "48", "51", "54", "56", "62", "71
 
 @events.init_command_line_parser.add_listener
 def _add_seed(parser: LocustArgumentParser) -> None:
-    parser.add_argument(
-        "--seed", type=int, default=1, env_var="LT_SEED", help="Seed of the applications that are sent."
-    )
+    parser.add_argument("--seed", type=int, default=1, env_var="LT_SEED", help="Seed of the applications.")
 
 
 def applications_of(user: User) -> Iterator[dict[str, Any]]:
     """Return this user's endless stream of applications; the same seed sends the same ones again.
 
-    The users walk through one pool of POOL_SIZE, which every worker draws alike when its first user starts, each from a
-    place of its own. No application is drawn while requests are timed, and answers can be compared with those before
-    the load.
+    All users take applications from one pool of POOL_SIZE, each beginning at its own place. Every worker draws the same
+    pool when its first user starts. So no application is drawn while requests are timed, and answers can be compared
+    with those before the load.
     """
     environment: Any = user.environment
     if not hasattr(environment, "loan_pool"):  # Locust's environment is where a process keeps state
@@ -55,10 +53,10 @@ def applications_of(user: User) -> Iterator[dict[str, Any]]:
 
 
 def application(draw: random.Random) -> dict[str, Any]:
-    """Return one loan application with the 18 fields of the service's schema, in its order; money in cents.
+    """Return one loan application: the 18 fields of the service's schema in its order, amounts in cents.
 
-    One in four has its two flags as the strings "True" and "False", the others as JSON booleans: both are sent in
-    the wild, and the service takes both.
+    One in four has its two flags as the strings "True" and "False", the others as JSON booleans: real clients send
+    both, and the service accepts both.
     """
     bank, bank_state = draw.choice(BANKS)
     state = draw.choice(STATES)

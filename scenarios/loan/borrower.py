@@ -9,7 +9,7 @@ from scenarios.loan.application import applications_of
 
 
 class Borrower(FastUser):
-    """Requests one prediction a second, and fails an answer that is not a probability."""
+    """Requests one prediction per second, and marks an answer that is not a probability as failed."""
 
     abstract = True
     requests_per_s = 1.0
