@@ -6,7 +6,6 @@ Source: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +28,7 @@ def request(
     if match is None or operation.method != "POST":
         return None
     for name in _names(match[2], operation, base + match[1], wire, seen):
-        metadata = _json(wire.get(f"{base}{match[1]}/v2/models/{name}"))
+        metadata = wire.get(f"{base}{match[1]}/v2/models/{name}").json
         inputs = metadata.get("inputs") if isinstance(metadata, dict) else None
         if not isinstance(inputs, list) or not inputs:
             continue
@@ -52,7 +51,7 @@ def _code(operation: Operation, path: str, model: str, inputs: list[Any], module
 
 def document(base: str, wire: Wire) -> dict[str, Any] | None:
     """Return a document for a server that uses the protocol but offers none; None if `base` is not such a server."""
-    server = _json(wire.get(base.rstrip("/") + "/v2"))
+    server = wire.get(base.rstrip("/") + "/v2").json
     names = _listed(base.rstrip("/"), wire)
     if not isinstance(server, dict) or not names:
         return None
@@ -81,10 +80,10 @@ def _names(part: str, operation: Operation, root: str, wire: Wire, seen: dict[st
 
 def _listed(root: str, wire: Wire) -> list[str]:
     """Return the models that a server lists by one of the usual methods."""
-    index = _json(wire.send("POST", root + "/v2/repository/index", json={}))
+    index = wire.send("POST", root + "/v2/repository/index", json={}).json
     listed = index if isinstance(index, list) else []
     for path in ("/v2/models", "/v1/models"):
-        found = _json(wire.get(root + path))
+        found = wire.get(root + path).json
         if isinstance(found, dict):
             found = next(
                 (value for key, value in found.items() if key in ("models", "data") and isinstance(value, list)), []
@@ -116,12 +115,3 @@ def _input(tensor: dict[str, Any]) -> str:
         f"{{'name': {str(tensor.get('name', 'input-0'))!r}, 'shape': {shape!r}, 'datatype': {kind!r}, "
         f"'data': [{item} for _ in range({count})]}}"
     )
-
-
-def _json(answer: Any) -> Any:
-    if not answer.is_good:
-        return None
-    try:
-        return json.loads(answer.body)
-    except ValueError:
-        return None

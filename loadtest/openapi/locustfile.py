@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,10 +143,7 @@ def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> l
         return None
     fields = [str(each) for each in schema.get("required", properties) if isinstance(each, str)]
     if last is not None and last.is_good:
-        try:
-            found = json.loads(last.body)
-        except ValueError:
-            return None
+        found = last.json
         if not isinstance(found, dict):
             return None
         fields = [each for each in fields if each in found]

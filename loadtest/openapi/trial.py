@@ -140,11 +140,7 @@ class Trial:
 
     def _remember(self, path: str, answer: Answer) -> None:
         """Remember the values of an answer's fields, as ids for the paths of other operations."""
-        try:
-            found = json.loads(answer.body)
-        except ValueError:
-            return
-        for key, value in _fields(found):
+        for key, value in _fields(answer.json):
             for place in (self.seen.setdefault(key, []), self.by_path.setdefault(f"{path} {key}", [])):
                 if value not in place and len(place) < MOST_VALUES * 4:
                     place.append(value)

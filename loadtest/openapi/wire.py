@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,14 @@ class Answer:
     def is_good(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
+
+    @property
+    def json(self) -> Any:
+        """The body of a good answer as a JSON value; None if it is not JSON."""
+        try:
+            return json.loads(self.body) if self.is_good else None
+        except (ValueError, RecursionError):
+            return None
 
 
 class Wire(Protocol):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from loadtest.core.errors import EmulatorError
+from loadtest.emulator.instance import INSTANCE_ADDRESS
 from loadtest.emulator.model import RevisionTemplate
-from loadtest.emulator.sizing import Size, choose_cpu
+from loadtest.emulator.sizing import Sample, Size, choose_cpu, find_sample
 from loadtest.fleet.scenario import Request, first_requests
 from loadtest.platforms.emulator import too_much
 from tests.conftest import counting_server
@@ -47,6 +48,22 @@ def test_a_size_that_cloud_run_would_not_take_is_said_to_be_none_of_its_settings
 def test_requests_that_fail_cannot_be_measured_and_their_answer_is_said() -> None:
     with pytest.raises(EmulatorError, match=r"POST /predict: HTTP 422: \{\}"):
         told_by(sent(200, failed=200, why="POST /predict: HTTP 422: {}"))
+
+
+@pytest.mark.parametrize("document", [b"[]", b"{", b"[" * 100_000, b'{"paths": {"/p": []}}', b'{"paths": 5}'])
+def test_a_service_whose_document_is_of_another_kind_is_asked_for_its_root(document: bytes) -> None:
+    """Its `/openapi.json` may be anything."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + document)
+        writer.close()
+
+    async def found() -> Sample:
+        async with await asyncio.start_server(answer, INSTANCE_ADDRESS, 0) as server:
+            return await find_sample(server.sockets[0].getsockname()[1])
+
+    assert asyncio.run(found()) == Sample("GET", "/")
 
 
 def test_a_few_failures_among_the_requests_do_not_keep_them_from_being_measured() -> None:

@@ -60,7 +60,7 @@ def ask(fake: FakeEmulator) -> Ask:
     def send(method: str, path: str, body: object = None, *, host: str = HOST) -> httpx.Response:
         async def once() -> httpx.Response:
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                answer = await client.request(method, path, json=body)
+                answer = await client.request(method, path, **{"content" if isinstance(body, bytes) else "json": body})
             for status in fake.services():
                 await fake.settled(status.key, status.generation)
             return answer
@@ -162,6 +162,18 @@ def test_what_is_not_there_is_refused_by_name(ask: Ask, path: str, value: object
 def test_making_it_twice_is_a_conflict(ask: Ask) -> None:
     ask("POST", f"{BASE}/services", SERVICE)
     assert ask("POST", f"{BASE}/services", SERVICE).status_code == 409
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b'{"policy":' * 2000, b"\xff"])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "services"), ("PUT", "services/ml"), ("POST", "services/ml:setIamPolicy")]
+)
+def test_a_body_that_is_no_json_is_refused_however_deep_it_is_nested(
+    ask: Ask, method: str, path: str, body: bytes
+) -> None:
+    ask("POST", f"{BASE}/services", SERVICE)
+    answer = ask(method, f"{BASE}/{path}", body)
+    assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("body", ["text", {"policy": {"bindings": 3}}])

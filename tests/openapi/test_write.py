@@ -249,6 +249,13 @@ def test_what_is_no_document_is_said(text: bytes, sentence: str) -> None:
         parse(text, "x.json")
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_an_answer_that_is_no_json_has_no_value(body: bytes) -> None:
+    """Whatever a service answers, however deep it nests."""
+    assert Answer(200, body).json is None
+    assert (Answer(200, b"[1]").json, Answer(404, b"[1]").json) == ([1], None)
+
+
 def test_a_service_without_a_document_gets_the_ways_out() -> None:
     with serving(FastAPI(openapi_url=None)) as url, pytest.raises(TargetError, match="offers no OpenAPI document"):
         read_document(url, target=None, wire=HttpWire())

@@ -204,7 +204,7 @@ def _route(path: str, method: str, answer: Answer) -> Route:
 async def _json(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(await request.body())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageError(f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
         raise MessageError("The body is not a JSON object.")

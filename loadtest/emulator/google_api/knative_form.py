@@ -207,7 +207,7 @@ def parse_service(body: bytes) -> ServiceForm:
         raise MessageError(
             f"{where}: {first['msg']} (docs/emulator.md lists what the local Cloud Run supports)"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageError(f"The body is not JSON: {error}.") from None
 
 
