@@ -1,8 +1,8 @@
-"""Put what the benchmarks last measured into one page: `python -m benchmarks` writes benchmarks/RESULTS.md.
+"""Combine the last results of all benchmarks in one page: `python -m benchmarks` writes benchmarks/RESULTS.md.
 
-Each benchmark is a command of its own (`python -m benchmarks.generator`, …) that leaves its section, with the date and
-the machine, in benchmarks/results/. This only assembles them, in the order below. A section `…_quiet` was measured by
-the same command on a machine that did nothing else.
+Each benchmark is a separate command (`python -m benchmarks.generator`, …) that writes its section, with the date and
+the machine, to benchmarks/results/. This module only combines the sections, in the order below. A section `…_quiet` was
+measured by the same command on a machine that did nothing else.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ ORDER = (
 )
 HERE = Path(__file__).parent
 
-TITLE = """# Measured
+TITLE = """# Benchmark results
 
-Every section is written by the command it names, on the date and machine it names. Machines are shared and noisy:
-compare the numbers of one table with each other, and read the ratios, which come from rounds that alternate.
-`python -m benchmarks` puts the sections together.
+Each section names the command that wrote it, the date and the machine. The machines are shared and noisy, so compare
+only numbers of the same table, and prefer the ratios, which come from rounds that alternate between the candidates.
+`python -m benchmarks` combines the sections.
 """
 
 
 def main() -> None:
-    """Write the page from the sections that are there."""
+    """Write the page from the sections that exist."""
     sections = [HERE / "results" / f"{name}.md" for name in ORDER]
     texts = [section.read_text(encoding="utf-8").strip() for section in sections if section.exists()]
     texts = [text if text.startswith("## ") else text.replace("# ", "## ", 1) for text in texts]

@@ -1,13 +1,13 @@
-"""Hold what the load generator measures against what is known: latencies, pacing, a stall.
+"""Compare the load generator's measurements with known values: latencies, pacing, a stall.
 
     python -m benchmarks.accuracy [--rounds 3] [--seconds 6]
 
-Known latencies: a server of blocking threads sleeps for given times and says in Server-Timing how long each request
-really took; the difference to what is measured, request by request, is the network's and the generator's. Pacing: 500
-requests/s from 50 users, in lockstep and evenly spread. Lateness: open-loop arrivals against their schedule; of k6 and
-k9 too (benchmarks/peers/requirements.txt), as the server sees them: against the even grid on which the earliest lie.
-Stall: a server that answers in 1 ms and stalls 1 s every 5 s,
-200 arrivals/s; the truth follows from the schedule of stalls.
+Known latencies: a server with blocking threads sleeps for given times and reports in Server-Timing how long each
+request really took. The difference from the measured latency, request by request, comes from the network and the load
+generator. Pacing: 500 requests/s from 50 users, in lockstep and evenly spread. Lateness: how late open-loop arrivals
+are sent against their schedule. Those of k6 and k9 (benchmarks/peers/requirements.txt) are measured at the server,
+against the even grid of the earliest arrivals. Stall: a server that answers in 1 ms and stalls 1 s every 5 s, with 200
+arrivals/s; the true percentiles follow from the schedule of stalls.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ KINDS = {
 
 @contextmanager
 def serving(script: Path, *words: str) -> Iterator[str]:
-    """Run a server of ours that prints its port, until the block ends; gives its URL."""
+    """Run one of the project's test servers, which prints its port, until the block ends; yield its URL."""
     process = subprocess.Popen([sys.executable, str(script), *words], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -63,7 +63,7 @@ def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.
     """Run Locust headless with users of that kind and return the rows of `seconds`, after WARM_S."""
     with tempfile.TemporaryDirectory() as folder:
         spool = Path(folder) / "rows"
-        # No --run-time: Locust counts it from before it has started, which on a busy machine is seconds ago.
+        # No --run-time: Locust counts it from before its start, which takes seconds on a busy machine.
         words = f"-m locust -f {PEERS / 'pacing_locustfile.py'} --headless --only-summary -L ERROR -s 5".split()
         words += f"-u {users} -r {users} --host {url}".split()
         env = {"KIND": kind, "RATE": str(rate), "USERS": str(users), "ROWS_FILE": str(spool), "PYTHONPATH": str(ROOT)}
@@ -88,7 +88,8 @@ def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.
 
 @dataclass(frozen=True)
 class Pace:
-    """The result of a round of one kind of user; times in ms, `over` the server's own times where it reports them."""
+    """The result of a round of one kind of user, in ms; `over` is the difference from the server's own times, if it
+    reports them."""
 
     per_s: float
     p50_ms: float
@@ -97,7 +98,7 @@ class Pace:
 
 
 def pace(kind: str, seconds: float) -> Pace:
-    """Measure a second's worth of users against the server that sleeps 1 ms."""
+    """Measure one kind of user against the server that sleeps 1 ms."""
     with serving(PEERS / "delaying_server.py", "1") as url:
         found = rows(kind, url, rate=RATE, users=USERS, seconds=seconds)
     span_s = (found.start.max() - found.start.min()).total_seconds()
@@ -115,7 +116,7 @@ def pacing_lines(rounds: int, seconds: float) -> list[str]:
             found[kind].append(pace(kind, seconds))
             print(label, found[kind][-1], file=sys.stderr)
     lines = [
-        "| 500 requests/s of 50 users, server sleeps 1 ms | requests/s | p50 ms | p99 ms | p99 above the server's own |"
+        "| 500 requests/s of 50 users, server sleeps 1 ms | requests/s | p50 ms | p99 ms | p99 above the server's p99 |"
     ]
     lines.append("|---|---|---|---|---|")
     for kind, of in found.items():
@@ -141,13 +142,14 @@ def known_lines(seconds: float) -> list[str]:
         found = rows("spread", url, rate=200, users=40, seconds=seconds)
     lines = [f"| server sleeps {'/'.join(map(str, DELAYS_MS))} ms in turn, 200 requests/s | p50 ms | p95 ms | p99 ms |"]
     lines.append("|---|---|---|---|")
-    for label, column in (("as the server timed itself", found.server_us), ("as recorded", found.latency_us)):
+    for label, column in (("as measured by the server", found.server_us), ("as recorded", found.latency_us)):
         percentiles = np.percentile(column.astype(float), (50, 95, 99)) / 1000
         lines.append(f"| {label} | " + " | ".join(f"{value:.2f}" for value in percentiles) + " |")
     over = (found.latency_us - found.server_us.astype(float)) / 1000
     lines.append("")
     lines.append(
-        f"Request by request, recorded less the server's own: median {over.median():.2f} ms, least {over.min():.2f} ms."
+        f"Difference per request, recorded minus the server's own: "
+        f"median {over.median():.2f} ms, minimum {over.min():.2f} ms."
     )
     return lines
 
@@ -165,9 +167,10 @@ def lateness_lines(seconds: float) -> list[str]:
 
 
 def arrivals_ms(words: Sequence[str], env: dict[str, str], rate: int, seconds: float) -> np.ndarray:
-    """Return how late each arrival of `seconds`, after WARM_S, was at a server of ours, in ms.
+    """Return how late each arrival of `seconds`, after WARM_S, reached the test server, in ms.
 
-    The grid is where the earliest of a hundred arrivals lie; what the server itself is late by is in it for all alike.
+    The grid is fitted to the earliest hundredth of the arrivals. The lateness includes the server's own delay, which is
+    the same for all generators.
     """
     script = PEERS / "arrival_server.py"
     server = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
@@ -194,7 +197,8 @@ def arrivals_ms(words: Sequence[str], env: dict[str, str], rate: int, seconds: f
 
 
 def peers_lines(seconds: float, folder: Path) -> list[str]:
-    """Return how late open-loop arrivals come to a server, ours beside those of the peers that are installed."""
+    """Return how late open-loop arrivals reach a server, for our users and for the other generators that are
+    installed."""
     ours = f"{sys.executable} -m locust -f {PEERS}/pacing_locustfile.py --headless --only-summary -L ERROR -s 5 -u 1"
     env = {"KIND": "open", "USERS": "1", "ROWS_FILE": str(folder / "rows"), "PYTHONPATH": str(ROOT)}
     run = ["run", "--quiet", "-e", "TARGET={target}"]
@@ -228,7 +232,7 @@ def stall_lines() -> list[str]:
         "|---|---|---|---|---|",
     ]
     lines.append(
-        "| truth, from the schedule of stalls | 4000 | " + " | ".join(f"{value:.0f}" for value in truth) + " |"
+        "| true values, from the schedule of stalls | 4000 | " + " | ".join(f"{value:.0f}" for value in truth) + " |"
     )
     for kind, users, label in (
         ("open", 20, "open loop (`OpenLoopUser`, `FastUser`)"),
@@ -245,12 +249,12 @@ def stall_lines() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each run but the stall's")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of each run except the stall's")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         beside = peers_lines(options.seconds, Path(folder))
     text = [
-        "## What is measured, beside what is known",
+        "## Measured and known values",
         "",
         f"`python -m benchmarks.accuracy`: loopback, medians of {options.rounds} rounds that alternate.",
         "",

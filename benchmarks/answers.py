@@ -1,14 +1,13 @@
-"""Measure what comparing answers costs, whether it finds a rare race, and whether it blames a service that has none.
+"""Measure the cost of comparing answers, whether it finds a rare race, and whether it has false alarms.
 
     python -m benchmarks.answers [--cost] [--race 5m] [--clean 1000000] [--write]
 
-* cost: µs of CPU for looking at one answer, the least of 15 rounds of 20,000.
-* race: benchmarks/racy_service.py mixes up one answer in 10,000, only where requests overlap; one run at 300
-  arrivals/s with 1,000 payloads, `lt run --check-answers`.
-* clean: the bundled service, asked by 20 users without a pause, in runs of a minute, until so many answers were
-  compared.
+* cost: µs of CPU for comparing one answer, the minimum of 15 rounds of 20,000.
+* race: benchmarks/racy_service.py mixes up one answer in 10,000, only if requests overlap; one run of `lt run
+--check-answers` at 300 arrivals/s with 1,000 payloads.
+* clean: 20 users without waits call the bundled service, in runs of a minute, until this many answers were compared.
 
-Without an option, all three are measured. The load average stands in the result: the runs need the machine's two cores.
+Without an option, all three are measured. The result contains the load average, because the runs need both cores.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Asker(Borrower):
 
 
 def cost_us() -> dict[str, float]:
-    """Return µs of CPU per look, the empty loop's subtracted, by what is looked at."""
+    """Return µs of CPU per comparison, without the cost of the empty loop, by kind of answer."""
     head = b"POST /predict HTTP/1.1\r\n" + b"Host: 127.0.0.1:8080\r\n" * 8
     answer = json.dumps({"probability": 0.123456789, "model": "a" * 100}).encode()
     pretty = json.dumps(json.loads(answer), indent=1).encode()
@@ -69,7 +68,7 @@ def cost_us() -> dict[str, float]:
         for _ in range(ROUNDS):
             fresh = [
                 bytes(bytearray(sent[at % len(sent)])) for at in range(ANSWERS)
-            ]  # as encoded anew: no hash is kept
+            ]  # new objects, so that no hash is cached
             begun_s = time.process_time()
             if got is None:
                 for body in fresh:  # noqa: B007 - the loop itself is timed
@@ -133,7 +132,7 @@ def race(duration: str) -> str:
 
 
 def clean(wanted: int) -> str:
-    """Return what runs against the bundled service found, until `wanted` answers were compared."""
+    """Run against the bundled service until `wanted` answers were compared, and return the result."""
     compared = wrong = requests = runs = 0
     while compared < wanted:
         with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +143,7 @@ def clean(wanted: int) -> str:
         requests += found["totals"]["requests"]
         runs += 1
         print(f"{compared:,} compared, {wrong} wrong", file=sys.stderr)
-    return f"Clean: {wrong} of {compared:,} compared answers called wrong ({requests:,} requests in {runs} runs)."
+    return f"Clean: {wrong} of {compared:,} compared answers reported as wrong ({requests:,} requests in {runs} runs)."
 
 
 def main() -> None:
@@ -155,7 +154,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/answers.md")
     words = parser.parse_args()
     everything = not (words.cost or words.race or words.clean)
-    lines = ["## Answers compared", "", "`python -m benchmarks.answers`", ""]
+    lines = ["## Comparing answers", "", "`python -m benchmarks.answers`", ""]
     if words.cost or everything:
         lines += ["| one answer | µs of CPU |", "|---|---|"]
         lines += [f"| {what} | {cost:.2f} |" for what, cost in cost_us().items()]

@@ -1,8 +1,8 @@
-"""Measure a cold start by its parts, beside the tutorial's: `python -m benchmarks.cold_start`.
+"""Measure the parts of a cold start, and compare it with the tutorial's: `python -m benchmarks.cold_start`.
 
 Each part is timed inside a fresh process, in the order in which the service does it; rounds alternate between the two
-services. "First answer" is from starting the process to the first 200 of `/predict`, as a caller sees it. The files
-are warm in the page cache and byte-compiled, as in the image: what is left is CPU.
+services. "First answer" is the time from starting the process to the first 200 of `/predict`, as a caller sees it. The
+files are in the page cache and byte-compiled, as in the image, so almost all of the time is CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PARTS = {
             "from target_service.model import load_model; target_service.app.create_instance(load_model())",
         ),
     ],
-    "the tutorial's way": [
+    "the tutorial's service": [
         ("uvicorn, uvloop, httptools", "import uvicorn, uvloop, httptools, uvicorn.protocols.http.httptools_impl"),
         ("pydantic", "from pydantic import BaseModel, Field"),
         ("fastapi", "import fastapi"),
@@ -51,7 +51,7 @@ PARTS = {
 }
 COMMANDS = {
     "this service": ["-m", "target_service"],
-    "the tutorial's way": ["-m", "uvicorn", "benchmarks.peers.tutorial_service:app", "--port", "{port}"],
+    "the tutorial's service": ["-m", "uvicorn", "benchmarks.peers.tutorial_service:app", "--port", "{port}"],
 }
 TIMER = """
 import json, sys, time
@@ -65,7 +65,7 @@ print(json.dumps(found))
 
 
 def parts_ms(name: str) -> dict[str, float]:
-    """Return the CPU each part takes in a fresh process, in milliseconds."""
+    """Return the CPU that each part takes in a fresh process, in milliseconds."""
     command = [sys.executable, "-c", TIMER, json.dumps(PARTS[name])]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     found: dict[str, float] = json.loads(said)
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 def first_answer(name: str) -> dict[str, float]:
-    """Return the time to the first answer, how long it took itself, and the memory then held."""
+    """Return the time to the first answer, the duration of that request, and the memory in use at that time."""
     port = free_port()
     command = [sys.executable, *(word.format(port=port) for word in COMMANDS[name])]
     began_s = time.monotonic()
@@ -116,7 +116,7 @@ def first_answer(name: str) -> dict[str, float]:
 def main() -> None:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in COMMANDS}
     for name in COMMANDS:
-        parts_ms(name)  # the files come into the page cache, their byte code to disk
+        parts_ms(name)  # loads the files into the page cache and writes their byte code
     for _ in range(ROUNDS):
         for name, rounds in found.items():
             parts = parts_ms(name)
@@ -138,7 +138,7 @@ def main() -> None:
         "",
         f"`python -m benchmarks.cold_start`: fresh processes, medians of {ROUNDS} rounds that alternate.",
         "",
-        "| | | this service | the tutorial's way |",
+        "| | | this service | the tutorial's service |",
         "|---|---|---|---|",
         *cpu,
         line("first answer", "ms since the process began"),

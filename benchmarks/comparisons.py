@@ -3,7 +3,8 @@ truth.
 
     python -m benchmarks.comparisons [--pairs N] [--write]
 
-Two sides of runs of 10 min at 40 requests/s. The seeds are held out. Nothing is timed.
+Two sides of runs of 10 min at 40 requests/s. The seeds were not used to develop the rules. The result does not depend
+on the machine's speed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ BASE = Story(seconds=600, users=40, drift=0.10, gauge="none")
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of runs, how many a side, the true difference, and the percentile that is looked at."""
+    """A kind of runs, the number per side, the true difference, and the percentile that is compared."""
 
     name: str
     story: Story
@@ -54,7 +55,8 @@ CASES = [
 
 
 def _one(work: tuple[Case, int, str]) -> tuple[str, bool, float]:
-    """Return the verdict on one pair, whether the interval holds the truth (or there is none), and its half-width."""
+    """Return the verdict on one pair, whether the interval contains the true difference (or there is none), and its
+    half-width."""
     case, seed, scratch = work
     sides = []
     for side in (0, 1):
@@ -76,10 +78,10 @@ def _one(work: tuple[Case, int, str]) -> tuple[str, bool, float]:
 
 
 def comparisons(pairs: int, processes: int, only: str) -> list[str]:
-    """Return the table of verdicts against the truth, of the cases that have `only` in their name."""
+    """Return the table of verdicts and true differences, for the cases that have `only` in their name."""
     heads = (
-        *("runs", "a side", "truth", "of", "slower", "faster", "equivalent", "inconclusive"),
-        *("interval holds the truth", "usual half-width"),
+        *("runs", "per side", "truth", "of", "slower", "faster", "equivalent", "inconclusive"),
+        *("interval contains the truth", "median half-width"),
     )
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
@@ -108,10 +110,11 @@ def main() -> None:
     words = parser.parse_args()
     table = comparisons(words.pairs, words.processes, words.only)
     intro = (
-        f"`python -m benchmarks.comparisons --pairs {words.pairs}`\n\n{where('numpy', 'scipy', 'pyarrow')}\n\n"
-        "Simulated latencies (tests/simulator.py) of 10-min runs at 40 requests/s with a drift of 10 %, correlated "
-        "over the time named; verdicts on one percentile of the whole run, against ± 5 %. Without an interval (a "
-        "percentile that rests on a few stalls) the verdict is inconclusive."
+        f"`python -m benchmarks.comparisons --pairs {words.pairs}`\n\n"
+        f"{where('numpy', 'scipy', 'pyarrow')}\n\nSimulated latencies (tests/simulator.py) of 10-min "
+        "runs at 40 requests/s with a drift of 10 %, correlated over the time in the first column; verdicts on one "
+        "percentile of the whole run, against ± 5 %. Without an interval (a percentile that depends on a few stalls) "
+        "the verdict is inconclusive."
     )
     text = "\n".join(["# Comparisons", "", intro, "", *table])
     if words.write:

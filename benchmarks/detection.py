@@ -1,11 +1,11 @@
-"""Count what the rules for spikes, outages, causes, capacity and slow first requests find, miss and invent.
+"""Count the true and false findings of the rules for spikes, outages, causes, capacity and slow first requests.
 
-On simulated runs of every kind.
+The rules are applied to simulated runs of every kind.
 
     python -m benchmarks.detection [--runs N] [--quiet N] [--failures] [--write]
 
-The seeds are held out: no rule or constant was chosen by looking at them. Nothing is timed. Comparisons of runs are
-counted by benchmarks/comparisons.py.
+No rule or constant was chosen with these seeds. The result does not depend on the machine's speed.
+benchmarks/comparisons.py does the same for comparisons of runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CONDITIONS: dict[str, Seen] = {
 
 @dataclass
 class Score:
-    """The findings under one condition. The fast are runs of at least 5 requests/s."""
+    """The findings under one condition. `fast` counts runs of at least 5 requests/s."""
 
     hours: float = 0.0
     spikes: int = 0
@@ -81,7 +81,7 @@ class Score:
 
 
 def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
-    """Return how one run's analysis compares with what happened in it."""
+    """Compare the analysis of one run with the simulated events, and return the score."""
     result = Score(hours=drawn.world.seconds / 3600)
     left = list(analysis.spikes)
     fast = len(trace.start_s) / drawn.world.seconds >= FAST_PER_S
@@ -91,7 +91,7 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
         met = [spike for spike in analysis.spikes if _meets(spike.onset_s, spike.end_s, event)]
         material = _material(trace, drawn, event)
         own = [spike for spike in met if _nearest(spike, drawn.happenings) is event]
-        hits = own or (met if material else [])  # a load that the service kept up with has no part in another's spike
+        hits = own or (met if material else [])  # a load that the service handled does not explain another's spike
         left = [spike for spike in left if spike not in hits]
         named_outage = any(_meets(outage.onset_s, outage.end_s, event) for outage in analysis.outages)
         if event.outage:
@@ -124,7 +124,7 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
 
 
 def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], seed: int, counts: list[int]) -> bool:
-    """Count whether the cause of the spike that begins nearest to the event is right."""
+    """Count whether the cause is right for the spike that begins nearest to the event."""
     best = min(hits, key=lambda spike: (round(abs(spike.onset_s - event.at_s) / 3), -spike.extra_waiting_request_s))
     named, sure = best.cause, best.confidence
     result.said[sure] += 1
@@ -142,7 +142,7 @@ def _judge(result: Score, drawn: Drawn, event: Happening, hits: list[Spike], see
 
 
 def _nearest(spike: Spike, happenings: Sequence[Happening]) -> Happening | None:
-    """Return the event that a spike belongs to: the overlapping event whose begin is nearest to its onset."""
+    """Return the event that a spike belongs to: of the overlapping events, the one that begins nearest to its onset."""
     met = [event for event in happenings if _meets(spike.onset_s, spike.end_s, event)]
     return min(met, key=lambda event: abs(event.at_s - spike.onset_s), default=None)
 
@@ -158,7 +158,7 @@ def _meets(onset_s: float, end_s: float, event: Happening) -> bool:
 
 
 def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
-    """Whether p95 rose to 1.6 × with ten slow requests, or to 5 × with four."""
+    """Whether p95 rose to 1.6 × normal with ten slow requests, or to 5 × with four."""
     normal: Bools = np.ones(len(trace.start_s), dtype=np.bool_)
     for happening in drawn.happenings:
         normal &= (trace.start_s < happening.at_s - 5) | (trace.start_s > happening.end_s + NEAR_S)
@@ -174,7 +174,7 @@ def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
 
 
 def _one(work: tuple[int, int, Sequence[str], str]) -> dict[str, Score]:
-    """Simulate one run and return how it was judged under each condition."""
+    """Simulate one run and return its score under each condition."""
     kind, seed, conditions, scratch = work
     draw = quiet if kind < 0 else KINDS[kind]
     drawn = draw(np.random.default_rng([seed, kind + 1]))
@@ -201,7 +201,7 @@ def detection(runs: int, still: int, seed: int, processes: int, conditions: Sequ
 
 @dataclass
 class Reached:
-    """How capacity was judged: runs, those rightly told, the reached ones with their knees, and false falls."""
+    """The results for capacity: runs, correct results, runs that reached capacity and their knees, and false falls."""
 
     runs: int = 0
     right: int = 0
@@ -225,7 +225,7 @@ def _reached(work: tuple[int, str]) -> tuple[ceilings.Ceiling, Capacity]:
 
 
 def capacities(runs: int, seed: int, processes: int) -> dict[str, Reached]:
-    """Return how the capacity of `runs` services was judged, by how they were put under load."""
+    """Return the results for the capacity of `runs` services, by kind of load."""
     found: dict[str, Reached] = {}
     with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
         work = [(seed + at, scratch) for at in range(runs)]
@@ -253,7 +253,8 @@ def capacities(runs: int, seed: int, processes: int) -> dict[str, Reached]:
 
 
 def _firsts(work: tuple[int, str]) -> tuple[str, int, int, int]:
-    """Return the kind of a run, its slow first requests outside spikes, those counted, and those inside."""
+    """Return the kind of a run, and its slow first requests: true ones outside spikes, counted ones, true ones inside
+    spikes."""
     seed, scratch = work
     drawn = lazy.draw(np.random.default_rng([seed, 78]))
     path = Path(scratch) / f"lazy-{seed}"
@@ -269,7 +270,7 @@ def _firsts(work: tuple[int, str]) -> tuple[str, int, int, int]:
 
 
 def first_requests(runs: int, seed: int, processes: int) -> list[tuple[str, int, int, int]]:
-    """Return what `_firsts` does, of `runs` runs."""
+    """Return the results of `_firsts` for `runs` runs."""
     with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
         return pool.map(_firsts, [(seed + at, scratch) for at in range(runs)], chunksize=4)
 
@@ -299,7 +300,7 @@ def capacity_lines(runs: int, seed: int, processes: int, *, failures: bool) -> l
             setattr(total, name, getattr(total, name) + getattr(of, name))
         if failures:
             print("\n".join(of.failures), file=sys.stderr)
-    heads = ("load", "reached or not, right", "invented", "throughput within 10 %", "knee given", "within 10 %")
+    heads = ("load", "reached or not: correct", "false", "throughput within 10 %", "knee given", "within 10 %")
     lines = ["", "Capacity:", "", f"| {' | '.join(heads)} | false `falls again` |", "|---" * (len(heads) + 1) + "|"]
     for kind, of in [*sorted(found.items()), ("all", total)]:
         knees = f"{_share(of.knees, of.reached)} | {_share(of.knees_near, of.knees)}"
@@ -324,8 +325,8 @@ def first_lines(runs: int, seed: int, processes: int) -> list[str]:
 
 
 HEADS = (
-    *("recorded", "hours", "material spikes found", "at ≥ 5 requests/s", "invented", "in quiet runs", "causes right"),
-    *("acceptable", "wrong at high · medium · low", "outages named", "ramps from zero right"),
+    *("recorded", "hours", "material spikes found", "at ≥ 5 requests/s", "false spikes", "in quiet runs"),
+    *("causes right", "acceptable", "wrong at high · medium · low", "outages named", "ramps from zero right"),
 )
 
 
@@ -333,9 +334,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=18, help="runs of every kind under each condition")
     parser.add_argument("--quiet", type=int, default=100, help="runs of 30 min in which nothing happens")
-    parser.add_argument("--seed", type=int, default=HELD_OUT, help="of the first run")
+    parser.add_argument("--seed", type=int, default=HELD_OUT, help="seed of the first run")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--failures", action="store_true", help="list what was missed, invented or wrong")
+    parser.add_argument("--failures", action="store_true", help="list missed, false and wrong findings")
     parser.add_argument("--first", action="store_true", help="only the first condition")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/detection.md")
     words = parser.parse_args()
@@ -354,15 +355,16 @@ def main() -> None:
     lines += capacity_lines(12 * words.runs, words.seed, words.processes, failures=words.failures)
     lines += first_lines(6 * words.runs, words.seed, words.processes)
     lines += ["", f"By kind, with {next(iter(CONDITIONS))}:", ""]
-    lines += ["| what happened | material spikes found | causes right | invented |", "|---|---|---|---|", *kinds]
+    lines += ["| event | material spikes found | causes right | false spikes |", "|---|---|---|---|", *kinds]
     command = f"python -m benchmarks.detection --runs {words.runs} --quiet {words.quiet}"
     intro = (
-        f"`{command}`\n\n{where('numpy', 'scipy', 'pyarrow')}\n\n"
-        "Simulated request by request (tests/world.py, tests/kinds.py), so upper bounds for real runs. The seeds are "
-        "held out from those the rules were made with. A spike is material when p95 rises to 1.6 × with ten slow "
-        "requests, or to 5 × with four. A cause is acceptable where it claims less than is true. Without instance data "
-        "saturation is named `saturation, scaling not known` and counts as not right. Capacity: "
-        "tests/ceilings.py; no knee is given where too few requests met light load. First requests: tests/lazy.py."
+        f"`{command}`\n\n{where('numpy', 'scipy', 'pyarrow')}\n\nThe runs are simulated request by request "
+        "(tests/world.py, tests/kinds.py), so the results are upper bounds for real runs. The rules were not "
+        "developed with these seeds. A spike is material if p95 rises to 1.6 × with ten slow requests, or to 5 × with "
+        "four. A cause is acceptable if it claims less than the truth. Without instance data saturation is called "
+        "`saturation, scaling not known`, which does not count as right. The runs for capacity come from "
+        "tests/ceilings.py; no knee is given if too few requests met light load. Those for first requests: "
+        "tests/lazy.py."
     )
     text = "\n".join(["# Spikes, outages and causes", "", intro, "", *lines])
     if words.write:

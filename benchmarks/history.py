@@ -1,10 +1,10 @@
-"""Count the change points that are found, missed and invented in series of runs, beside Apache Otava's.
+"""Count the true and false change points that lt finds in series of runs, and compare with Apache Otava.
 
     python -m benchmarks.history [--series N] [--otava PYTHON] [--write]
 
-Series of 20 to 60 values with 3 % noise, and steps of ± 10 % between them; the seeds are held out. A change that is
-marked within two runs of a planted one is found. Otava (hunter) runs in the Python of an environment of its own, with
-its defaults. Nothing is timed.
+The series have 20 to 60 values with 3 % noise, and steps of ± 10 % between them; the seeds were not used for
+development. A planted change counts as found if a change is marked within two runs of it. Otava (hunter) runs with its
+defaults in the Python of a separate environment. The result does not depend on the machine's speed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HELD_OUT = 730_000
 NEAR = 2
 
 Series = tuple[list[float], list[int]]
-"""Values, and where steps were planted."""
+"""The values, and the positions of the planted steps."""
 
 OTAVA = """
 import json, sys
@@ -66,14 +66,14 @@ def _noisy(rng: np.random.Generator, level: np.ndarray, outliers: float) -> list
 
 KINDS: dict[str, Callable[[int], Series]] = {
     "steps of ± 10 %": stepped,
-    "nothing changes": stable,
-    "steps, and one run in 30 is 40 % slower by itself": lambda seed: stepped(seed, outliers=1 / 30),
-    "nothing changes but one run in 30": lambda seed: stable(seed, outliers=1 / 30),
+    "no changes": stable,
+    "steps, and one single run in 30 is 40 % slower": lambda seed: stepped(seed, outliers=1 / 30),
+    "no changes except one slow run in 30": lambda seed: stable(seed, outliers=1 / 30),
 }
 
 
 def counted(found: Sequence[Sequence[int]], series: Sequence[Series]) -> str:
-    """Return how found changes compare with the planted ones, as the cells of a line."""
+    """Compare the found changes with the planted ones, and return the cells of a line."""
     right = planted = marked = runs = 0
     for points, (values, places) in zip(found, series, strict=True):
         left = list(points)
@@ -89,12 +89,12 @@ def counted(found: Sequence[Sequence[int]], series: Sequence[Series]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, default=400, help="of each kind")
+    parser.add_argument("--series", type=int, default=400, help="number of series of each kind")
     parser.add_argument("--seed", type=int, default=HELD_OUT)
-    parser.add_argument("--otava", help="a Python in whose environment apache-otava is installed")
+    parser.add_argument("--otava", help="path of a Python with apache-otava installed")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/history.md")
     given = parser.parse_args()
-    lines = ["| series | by | found | invented | F1 |", "|---|---|---|---|---|"]
+    lines = ["| series | by | found | false changes | F1 |", "|---|---|---|---|---|"]
     for number, (name, make) in enumerate(KINDS.items()):
         series = [make(given.seed + 10_000 * number + at) for at in range(given.series)]
         lines.append(f"| {name} | lt | {counted([change_points(values) for values, _ in series], series)} |")
@@ -109,7 +109,7 @@ def main() -> None:
             lines.append(f"| | Apache Otava | {counted(json.loads(done.stdout), series)} |")
     intro = (
         f"`python -m benchmarks.history --series {given.series}`\n\n{where('numpy')}\n\nSeries of 20 to 60 runs with "
-        "3 % noise; a step is found when a change is marked within two runs of it."
+        "3 % noise; a step counts as found if a change is marked within two runs of it."
     )
     text = "\n".join(["# Change points over recorded runs", "", intro, "", *lines])
     if given.write:

@@ -1,8 +1,8 @@
-"""Measure both images and how soon the service's answers: `python -m benchmarks.image` (root, buildah, mmdebstrap).
+"""Measure both images and the service's first answer: `python -m benchmarks.image` (needs root, buildah, mmdebstrap).
 
-The base is Debian's python3 by mmdebstrap, larger than `python:3.11-slim-bookworm`; what the Dockerfile adds to it is
-the same on both. "First answer" is from `buildah run` to the first 200 of `/predict`, the container's own start
-included.
+The base image is Debian's python3, made by mmdebstrap. It is larger than `python:3.11-slim-bookworm`, but the
+Dockerfile adds the same to both. "First answer" is the time from `buildah run` to the first 200 of `/predict`,
+including the start of the container.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def main() -> None:
     text = [
         "## The images",
         "",
-        "`python -m benchmarks.image`: both targets of the Dockerfile built and run by buildah, chroot isolation.",
+        "`python -m benchmarks.image`: buildah builds and runs both targets of the Dockerfile, with chroot isolation.",
         "",
-        "| target | MB on top of the base | of them packages |",
+        "| target | MB in addition to the base | of these, packages |",
         "|---|---|---|",
         *rows,
         "",

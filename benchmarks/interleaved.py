@@ -1,9 +1,9 @@
-"""Count what `lt ab` calls on simulated runs, how often its intervals hold the truth, and when it stops by itself.
+"""Count the verdicts of `lt ab` on simulated runs, how often its intervals contain the truth, and when it stops.
 
     python -m benchmarks.interleaved [--runs N] [--until-runs N] [--write]
 
-Runs of 10 min at 40 requests/s a side, in which both sides share a drift of 10 %. The seeds are held out. Nothing is
-timed.
+The runs have 10 min at 40 requests/s per side; both sides share a drift of 10 %. The seeds were not used for
+development. The result does not depend on the machine's speed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ SECONDS, PER_S = 600, 40.0
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of runs. `own` is a drift that each side has alone; `stalls_per_h` hit both, `bimodal` a share.
+    """A kind of runs.
 
     Attributes:
         drift_s: correlation time of the shared drift of 10 %.
-        shift: how many times as long the second side takes.
+        shift: latency of the second side ÷ latency of the first.
+        own: size of a drift that each side has alone.
         own_s: correlation time of a side's own drift.
+        stalls_per_h: stalls of both sides per hour.
+        bimodal: share of the requests that take 6 × as long.
     """
 
     name: str
@@ -51,7 +54,7 @@ class Case:
 CASES = [
     *(Case(f"drift over {lasts} s", lasts, shift) for lasts in (20, 120, 300) for shift in (1.0, 1.1)),
     *(
-        Case(f"drift over 120 s; each side one of its own, 2 % over {lasts} s", 120, shift, own=0.02, own_s=lasts)
+        Case(f"drift over 120 s; each side has its own, 2 % over {lasts} s", 120, shift, own=0.02, own_s=lasts)
         for lasts in (20, 120)
         for shift in (1.0, 1.1)
     ),
@@ -74,7 +77,7 @@ def drift(rng: np.random.Generator, size: float, lasts_s: float) -> Floats:
 
 
 def requests(case: Case, seed: int) -> list[tuple[Floats, npt.NDArray[np.int64]]]:
-    """Return start (s) and latency (µs) of the requests of both sides."""
+    """Return the start (s) and the latency (µs) of the requests of each side."""
     rng = np.random.default_rng(seed)
     shared = drift(rng, 0.10, case.drift_s)
     stalls = [(at, rng.uniform(2, 8)) for at in rng.random(rng.poisson(case.stalls_per_h * SECONDS / 3600)) * SECONDS]
@@ -94,7 +97,7 @@ def requests(case: Case, seed: int) -> list[tuple[Floats, npt.NDArray[np.int64]]
 
 
 def one_run(case: Case, seed: int) -> list[tuple[str, str, bool]]:
-    """Return the verdict of each statistic, and whether its interval contains the truth."""
+    """Return the verdict on each statistic, and whether its interval contains the truth."""
     counts = GrowingCounts()
     for side, (start_s, latency_us) in enumerate(requests(case, seed)):
         counts.add(side, start_s.astype(np.int64), bin_of(latency_us))
@@ -113,7 +116,8 @@ def one_run(case: Case, seed: int) -> list[tuple[str, str, bool]]:
 
 
 def until_decided(case: Case, seed: int) -> tuple[str, float, bool]:
-    """Return what ends the run, when, and whether the bound ever left the truth until then."""
+    """Return the decision that ends the run, its time, and whether any interval until then did not contain the
+    truth."""
     rule = UntilDecided([parse_margin("p95=5%")], begin_s=0)
     sides = requests(case, seed)
     outside = False
@@ -136,7 +140,7 @@ def until_decided(case: Case, seed: int) -> tuple[str, float, bool]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200, help="runs for each line")
-    parser.add_argument("--until-runs", type=int, default=100, help="runs for each line that may stop by themselves")
+    parser.add_argument("--until-runs", type=int, default=100, help="runs with --until-decided for each line")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/interleaved.md")
     words = parser.parse_args()
@@ -144,15 +148,15 @@ def main() -> None:
         once = _once(pool, words.runs) if words.runs else []
         growing = _growing(pool, words.until_runs) if words.until_runs else []
     intro = (
-        f"`python -m benchmarks.interleaved --runs {words.runs} --until-runs {words.until_runs}`\n\n"
-        f"{where('numpy', 'scipy')}\n\nSimulated latencies of both sides of runs of {SECONDS} s at {PER_S:g} "
-        "requests/s a side; a drift of 10 % that both share is correlated over the time named. Called: the 95 % "
-        "interval lies beyond ± 5 %."
+        f"`python -m benchmarks.interleaved --runs {words.runs} --until-runs "
+        f"{words.until_runs}`\n\n{where('numpy', 'scipy')}\n\nSimulated latencies of both sides of runs of {SECONDS} s "
+        f"at {PER_S:g} requests/s per side. Both sides share a drift of 10 %, correlated over the time in the first "
+        "column. A difference is detected if the 95 % interval lies beyond ± 5 %."
     )
     stop = (
-        "`--until-decided` on p95, margin 5 %, with a look at every 4 % more of the run (at most 10 min). A false "
-        "alarm is a run in which the bound left the truth at any look before it ended; wrong is a decision against "
-        "the truth (at +0 %: slower; at +10 %: not slower)."
+        "`--until-decided` on p95 with a margin of 5 %, evaluated each time the run is 4 % longer (at most 10 min). A "
+        "false alarm is a run in which an interval did not contain the truth before the end; wrong is a decision "
+        "against the truth (at +0 %: slower; at +10 %: not slower)."
     )
     text = "\n".join(["# Two targets in one run", "", intro, "", *once, *(["", stop, "", *growing] if growing else [])])
     if words.write:
@@ -164,8 +168,8 @@ def main() -> None:
 def _once(pool: object, runs: int) -> list[str]:
     names = ("p50", "p95", "p99", "mean", "throughput")
     lines = [
-        "| runs | truth | p95 called | any of five called | "
-        + " | ".join(f"{name} holds the truth" for name in names)
+        "| runs | truth | p95 detected | any of five detected | "
+        + " | ".join(f"{name} contains the truth" for name in names)
         + " |",
         "|---" * 9 + "|",
     ]

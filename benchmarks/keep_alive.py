@@ -1,8 +1,8 @@
-"""Count failures where the server closes idle connections: `python -m benchmarks.keep_alive [--rounds 3]`.
+"""Count failures when the server closes idle connections: `python -m benchmarks.keep_alive [--rounds 3]`.
 
-uvicorn closes a connection that was idle for 1 s; users wait for about as long between two POSTs, so that many requests
-set out while their connection is being closed. FastUser and Locust's FastHttpUser take turns; the service counts what
-arrived.
+Uvicorn closes a connection that was idle for 1 s. The users wait for about as long between two POSTs, so many requests
+are sent while their connection is being closed. Runs with FastUser and Locust's FastHttpUser alternate; the service
+counts the requests that arrive.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KINDS = ("FastUser", "FastHttpUser")
 
 @contextmanager
 def service() -> Iterator[str]:
-    """Run the service until the block ends; gives its URL."""
+    """Run the service until the block ends; yield its URL."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--log-level", "warning", "--port", str(port)]
     command += ["--timeout-keep-alive", str(IDLE_S), "benchmarks.peers.constant_service:app"]
@@ -68,14 +68,14 @@ def count(url: str) -> int:
 
 
 def measure(kind: str, url: str, folder: Path, *, users: int, length_s: int) -> tuple[int, int, int]:
-    """Return one run's requests, those that failed, and how many the service counted."""
+    """Return the number of requests of one run, of failed ones, and of those that the service counted."""
     scenario = folder / f"{kind}.py"
     scenario.write_text(SCENARIO.format(kind=kind))
     runs = folder / "runs"
     known, before = set(runs.glob("*")), count(url)
     command = [sys.executable, str(ROOT / "lt.py"), "run", "-s", str(scenario), "-t", url, "--yes"]
     command += ["--users", str(users), "--spawn-rate", str(users), "--duration", f"{length_s}s", "--workers", "1"]
-    subprocess.run([*command, "--runs", str(runs)], capture_output=True, check=False)  # a missed objective is exit 1
+    subprocess.run([*command, "--runs", str(runs)], capture_output=True, check=False)  # exit code 1: missed objective
     (new,) = {path for path in runs.glob("*") if path.is_dir()} - known
     outcomes = Counter(loadtest.open_run(new).rows.outcome)
     return outcomes.total(), outcomes.total() - outcomes["ok"], count(url) - before
@@ -95,8 +95,8 @@ def main() -> None:
                 for kind in KINDS:
                     run = measure(kind, url, folder, users=arguments.users, length_s=arguments.length)
                     sums[kind] = [total + more for total, more in zip(sums[kind], run, strict=True)]
-    how = f"`python -m benchmarks.keep_alive`: POSTs 1 s apart, uvicorn closes what was idle for {IDLE_S} s; "
-    how += f"{arguments.users} users, {arguments.rounds} rounds in turns."
+    how = "`python -m benchmarks.keep_alive`: POSTs 1 s apart; uvicorn closes connections that were "
+    how += f"idle for {IDLE_S} s; {arguments.users} users, {arguments.rounds} alternating rounds."
     lines = [
         "## Idle connections that the server closes",
         "",

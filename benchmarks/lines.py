@@ -1,7 +1,7 @@
 """Count the lines of the repository by folder: code, explanations, pages, and generated files and data.
 
-`make lines` prints the table. A line of code is a line of Python, JavaScript, CSS or a template that is neither blank,
-a comment nor part of a docstring.
+`make lines` prints the table. A line of code is a line of Python, JavaScript, CSS or a template that is not blank, not
+a comment and not part of a docstring.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def kinds(path: Path, name: str) -> Counter[str]:
 
 
 def _docstrings(source: str) -> set[int]:
-    """Return the numbers of the lines of every string that stands alone as a statement."""
+    """Return the line numbers of every string that is a statement by itself."""
     found: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):

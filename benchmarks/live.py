@@ -1,10 +1,10 @@
-"""Measure what the live page costs, and how soon it shows an answer: paired runs with and without it.
+"""Measure the cost of the live page, and how soon it shows an answer, with paired runs with and without the page.
 
     python -m benchmarks.live [--rounds 3] [--duration 40s]
 
-300 users against the bundled service, on this machine, with one load generator. CPU is that of the process of `lt run`
-alone, while load goes on; a client holds the page open as a browser does. An answer is shown when the count of all
-requests that the page has been told includes it.
+300 users load the bundled service on this machine, with one worker. CPU is that of the process of `lt run` only, during
+the load; a client polls the page as a browser does. An answer counts as shown when the page's count of all requests
+includes it.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from reports.summary.build import build_report
 
 ROOT = Path(__file__).parent.parent
 SETTLED_S = 5.0
-"""Time after the begin of the load from which the CPU is counted."""
+"""CPU is counted from this many seconds after the start of the load."""
 
 
 @dataclass
 class Watched:
-    """The observations of one run: CPU over time, and when the page showed how many requests."""
+    """The observations of one run: CPU over time, and the page's count of requests over time."""
 
     cpu: list[tuple[float, float]] = field(default_factory=list)
     told: list[tuple[float, int]] = field(default_factory=list)
 
     def ratio(self, load_start_s: float, load_end_s: float) -> float:
-        """Return the share of a core over the load, without what its begin and the report at its end take."""
+        """Return the share of a core during the load, without its start and the report at its end."""
         during = [(at, cpu) for at, cpu in self.cpu if load_start_s + SETTLED_S < at < load_end_s - 1]
         return (during[-1][1] - during[0][1]) / (during[-1][0] - during[0][0])
 
 
 def run(runs: Path, duration: str, *, live: bool) -> Watched:
-    """Run once, and return what was seen."""
+    """Run once, and return the observations."""
     words = ["run", "--scenario", "ramp300", "--spawn-rate", "100", "--duration", duration, "--workers", "1"]
     words += ["--runs", str(runs), *(["--live", "0"] if live else [])]
     process = subprocess.Popen(
@@ -120,9 +120,9 @@ def main() -> None:
     lines = [
         "## The live page",
         "",
-        f"`python -m benchmarks.live`: 300 users for {options.duration}, {options.rounds} pairs in turn, medians.",
+        f"`python -m benchmarks.live`: 300 users for {options.duration}, medians of {options.rounds} pairs.",
         "",
-        "| | CPU of `lt run`, of a core | p50, ms | p99, ms |",
+        "| | CPU of `lt run`, cores | p50, ms | p99, ms |",
         "|---|---|---|---|",
     ]
     for live, name in ((False, "without the page"), (True, "with the page open")):
@@ -131,7 +131,7 @@ def main() -> None:
     delays = sorted(late[True])
     lines += [
         "",
-        f"An answer is on the page {statistics.median(delays):.1f} s after it came, at most {delays[-1]:.1f} s.",
+        f"The page shows an answer {statistics.median(delays):.1f} s after it came; at most {delays[-1]:.1f} s.",
     ]
     keep("live", "\n".join([*lines, "", where("locust", "numpy")]))
 

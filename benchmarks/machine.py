@@ -1,4 +1,4 @@
-"""Say where a benchmark ran, and keep what it printed as a section of the results."""
+"""Describe the machine of a benchmark, and store its output as a section of the results."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Measure the memory of a run's processes over time: `python -m benchmarks.memory [--minutes 5]`.
 
-A recorder that keeps anything per request grows with the run. 500 requests/s for 5 minutes are 150,000 of them: at
-even 100 bytes each that would be 15 MB. Compared are the means over 10 s after the first minute and before the end.
+If the recorder kept anything per request, its memory would grow with the run: 500 requests/s for 5 minutes are 150,000
+requests, which at 100 bytes each would be 15 MB. The benchmark compares the means over 10 s after the first minute and
+before the end.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0, help="length of the run, above 1")
     minutes = parser.parse_args().minutes
     if minutes <= 1.0:
-        parser.error(f"--minutes {minutes:g}: the first minute is what the end is compared with; give more than 1")
+        parser.error(f"--minutes {minutes:g}: the end is compared with the first minute, so give more than 1")
     with tempfile.TemporaryDirectory() as runs, counting_server() as server:
         samples = recorded(server.url, Path(runs), minutes * 60)
         folder = find_run(Path(runs), "latest")
@@ -43,7 +44,7 @@ def main() -> int:
 
 
 def recorded(url: str, runs: Path, duration_s: float) -> dict[str, list[tuple[float, int]]]:
-    """Run 500 users of one request a second; return (s since the first request, RSS in bytes) per process."""
+    """Run 500 users with one request per second each; return (s since the first request, RSS in bytes) per process."""
     words = ["run", "-s", "soak", "-t", url, "--users", str(REQUESTS_PER_S), "--spawn-rate", str(REQUESTS_PER_S)]
     words += ["--duration", f"{duration_s:.0f}s", "--workers", str(WORKERS), "--runs", str(runs)]
     samples: dict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -63,7 +64,7 @@ def recorded(url: str, runs: Path, duration_s: float) -> dict[str, list[tuple[fl
 
 
 def role(process: psutil.Process) -> str | None:
-    """Return the process's part in the run; None if it has ended or does not belong to the run."""
+    """Return the role of the process in the run; None if it has ended or does not belong to the run."""
     try:
         words = process.cmdline()
     except psutil.Error:
@@ -83,7 +84,7 @@ def report(
     windows = ((60.0, 60.0 + WINDOW_S), (end_s - 2 - WINDOW_S, end_s - 2))
     said = (
         f"{REQUESTS_PER_S} requests/s against `tests/counting_server.py`: {rows:,} rows recorded, {counted:,} requests "
-        f"counted by the server, outcome {outcome}. Resident memory, means over {WINDOW_S:g} s."
+        f"counted by the server, outcome {outcome}. The table shows resident memory, means over {WINDOW_S:g} s."
     )
     lines = [
         "# Memory of a run's processes",
@@ -107,8 +108,8 @@ def report(
         flat = flat and abs(means[1] / means[0] - 1) <= TOLERANCE_RATIO
         shown = f"worker {number}" if name.startswith("worker") else name
         lines.append(f"| {shown} | {means[0]:.1f} MiB | {means[1]:.1f} MiB | {means[1] / means[0]:.3f} |")
-    verdict = "flat" if flat else "NOT flat"
-    return "\n".join([*lines, "", f"Within ±{TOLERANCE_RATIO:.0%}: {verdict}."]), flat
+    verdict = "yes" if flat else "NO"
+    return "\n".join([*lines, "", f"Memory within ±{TOLERANCE_RATIO:.0%}: {verdict}."]), flat
 
 
 if __name__ == "__main__":

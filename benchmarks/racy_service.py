@@ -1,11 +1,11 @@
-"""Answer like a model whose handlers share a variable: now and then, where requests overlap, with another one's answer.
+"""Answer like a model whose handlers share a variable: some requests that overlap get the answer of another request.
 
     python -m benchmarks.racy_service PORT EVERY
 
-Listens on loopback and prints the port (0 takes a free one). A POST of any body to any path is answered with a score of
-the body. One request in EVERY, drawn by chance, is due a mix-up, which happens at the next request that is in flight
-beside another one: a client that asks alone never sees it. POST /stamped has the time in its answer too. GET /mixed_up
-tells how many answers were mixed up.
+The service listens on loopback and prints the port (0 takes a free one). It answers a POST of any body to any path with
+a score of the body. For one request in EVERY, chosen at random, a mix-up becomes due. It happens at the next request
+that is in flight at the same time as another, so a client that sends one request at a time never sees it. The answer of
+POST /stamped also contains the time. GET /mixed_up returns how many answers were mixed up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SERVICE_S = 0.001
 
 
 class RacyModel:
-    """The state that handlers share.
+    """The state that the handlers share.
 
     Attributes:
         mixed_up: answers that belonged to another request.
@@ -36,7 +36,7 @@ class RacyModel:
         self._last = b""
 
     async def predict(self, body: bytes) -> bytes:
-        """Return the score of a body, or, where one is due, of the request before."""
+        """Return the score of a body, or, if a mix-up is due, of the previous request."""
         self._due += self._draw.random() < 1 / self._every
         self._in_flight += 1
         await asyncio.sleep(SERVICE_S)
@@ -74,7 +74,7 @@ class RacyModel:
 
 
 async def main(port: int, every: int) -> None:
-    """Serve until this process is ended."""
+    """Serve until this process is killed."""
     server = await asyncio.start_server(RacyModel(every).handle, "127.0.0.1", port)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:

@@ -1,10 +1,11 @@
-"""Measure what recording costs per request, on top of the client that sends it.
+"""Measure the cost of recording a request, in addition to the client that sends it.
 
     python -m benchmarks.recorder
 
-A row is packed and appended for each request; once a second the rows are timed, added to Locust's totals in bulk and
-encoded as a frame. Both parts are timed over 20,000 rows, with the recorder and with Locust's totals alone; the least
-of 15 rounds. Microseconds of this machine; what is worth comparing is their smallness beside benchmarks/generator.py.
+For each request a row is packed and appended. Once a second the times of the rows are computed, and the rows are added
+to Locust's totals in bulk and encoded as a frame. Both parts are measured over 20,000 rows, with the recorder and with
+Locust's totals only; the result is the minimum of 15 rounds. The values depend on this machine; compare them with the
+cost of a whole request (benchmarks/generator.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import struct
 import time
 
-from locust.env import Environment  # before anything else: it patches sockets and threads
+from locust.env import Environment  # first, because it patches sockets and threads
 
 from benchmarks.machine import keep, where
 from loadtest.recording.buffer import RowBuffer, attach
@@ -22,7 +23,7 @@ ROWS, ROUNDS = 20_000, 15
 
 
 def cost_us(*, record: bool) -> tuple[float, float]:
-    """Return the µs of CPU per row for appending it, and for the flush of a second's rows."""
+    """Return the µs of CPU per row for appending it, and for its share of the flush once a second."""
     environment = Environment(user_classes=[])
     environment.create_local_runner()
     if record:
@@ -48,14 +49,14 @@ def cost_us(*, record: bool) -> tuple[float, float]:
 
 def main() -> None:
     lines = [
-        "## What recording costs per request",
+        "## Cost of recording per request",
         "",
-        "`python -m benchmarks.recorder`: µs of CPU per request, the loop that counts them included.",
+        "`python -m benchmarks.recorder`: µs of CPU per request, including the loop of the benchmark.",
         "",
         "| | append | flush | together |",
         "|---|---|---|---|",
     ]
-    for label, record in (("rows and Locust's totals", True), ("Locust's totals alone", False)):
+    for label, record in (("rows and Locust's totals", True), ("Locust's totals only", False)):
         append_us, flush_us = cost_us(record=record)
         lines.append(f"| {label} | {append_us:.2f} | {flush_us:.2f} | {append_us + flush_us:.2f} |")
     keep("recorder", "\n".join([*lines, "", where("locust", "numpy", "msgpack")]))

@@ -1,9 +1,9 @@
-"""Measure what a report costs: time, memory and page size; what more rows, names, instances and error texts add.
+"""Measure the time, memory and page size of a report, and how they grow with rows, names, instances and error texts.
 
     python -m benchmarks.report            # 1.08 M, 4.3 M and 10 M rows; writes benchmarks/results/report.md
-    python -m benchmarks.report --quick    # a tenth of them, printed only
+    python -m benchmarks.report --quick    # a tenth of the rows; only prints the result
 
-Each report is made by `python lt.py report RUN` in a process of its own; its memory is the peak of that process.
+`python lt.py report RUN` makes each report in a separate process; the memory is the peak of that process.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Kind:
     """The properties of a run's rows.
 
     Attributes:
-        title: in the table.
-        rate_per_s: the rate of its requests.
-        names, instances: distinct ones, evenly spread.
-        texts: distinct error messages; 0: one, of the few requests that fail.
-        ids: whether names and texts differ in ids only, so that a template holds them.
+        title: its name in the table.
+        rate_per_s: the rate of requests.
+        names, instances: the number of distinct ones, evenly spread.
+        texts: the number of distinct error messages; 0 means one message, for the few requests that fail.
+        ids: whether names and texts differ only in ids, so that one template covers them.
     """
 
     title: str
@@ -84,7 +84,7 @@ class Cost:
 
 
 def record(runs: Path, rows: int, kind: Kind = PLAIN) -> RunFolder:
-    """Write a run of `rows` requests: lognormal latencies with a slow drift, a spike every 20 min."""
+    """Write a run of `rows` requests: lognormal latencies with a slow drift and a spike every 20 min."""
     seconds = rows // kind.rate_per_s
     slug = "".join(char if char.isalnum() else "-" for char in kind.title)
     run = Run(
@@ -115,7 +115,7 @@ def record(runs: Path, rows: int, kind: Kind = PLAIN) -> RunFolder:
 
 
 def _word(number: int) -> str:
-    """Return a word of letters alone, which no template takes for an id."""
+    """Return a word that has only letters, so that no template takes it for an id."""
     return "".join(chr(97 + number // 26**place % 26) for place in range(4))
 
 
@@ -176,12 +176,12 @@ def _load(folder: RunFolder, seconds: int) -> None:
 
 
 def measure(folder: RunFolder, rows: int, kind: Kind = PLAIN) -> Cost:
-    """Make the report of a run in a process of its own."""
+    """Make the report of a run in a separate process."""
     folder.summary.unlink(missing_ok=True)
     words = [sys.executable, str(ROOT / "lt.py"), "report", str(folder.path)]
     begin = time.monotonic()
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)  # the peak of this process alone; RUSAGE_CHILDREN is of all before it
+    _, status, usage = os.wait4(process.pid, 0)  # the peak of this process; RUSAGE_CHILDREN covers earlier ones too
     seconds = time.monotonic() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 1, 3):
@@ -195,13 +195,13 @@ def table(base: Cost, large: Cost, day: Cost, others: Sequence[Cost]) -> str:
     limits = ", ".join(f"≤ {limit:g} {name}" for name, limit in LIMITS.items())
     return "\n".join(
         [
-            "| rows | run | seconds | of CPU | MB of memory | KB of page | CPU, × the first | memory, × the first |",
+            "| rows | run | seconds | CPU seconds | MB of memory | KB of page | CPU ÷ line 1 | memory ÷ line 1 |",
             "|---:|---|---:|---:|---:|---:|---:|---:|",
             *(_row(cost, base) for cost in (base, large, day, *others)),
             "",
-            f"Limits for the first line: {limits}.",
-            f"Memory of the second, CPU and memory of the fourth line and those below: ≤ {GROWTH_LIMIT} × the first.",
-            f"Memory of the third: ≤ {DAY_LIMIT_MB:g} MB.",
+            f"Limits for line 1: {limits}.",
+            f"Limit for the memory of line 2, and for CPU and memory from line 4 on: ≤ {GROWTH_LIMIT} × line 1.",
+            f"Limit for the memory of line 3: ≤ {DAY_LIMIT_MB:g} MB.",
         ]
     )
 
@@ -230,7 +230,8 @@ def main() -> None:
         found = [_median(record(runs, rows, kind), rows, kind) for kind in (PLAIN, *KINDS)]
         large = measure(record(runs, large_rows), large_rows)
         long = measure(record(runs, day_rows, day), day_rows, day)
-    head = f"## What a report costs\n\n`python -m benchmarks.report`, lines of {rows:,} rows the median of {ROUNDS}."
+    how = f"`python -m benchmarks.report`; lines with {rows:,} rows are medians of {ROUNDS} rounds."
+    head = f"## Cost of a report\n\n{how}"
     text = f"{head}\n\n{where('numpy', 'pyarrow', 'pydantic')}\n\n{table(found[0], large, long, found[1:])}"
     if quick:
         print(text)

@@ -1,8 +1,9 @@
-"""Measure the service beside the tutorial's way and FastAPI alone: `python -m benchmarks.service`.
+"""Compare the service with the tutorial's service and with FastAPI alone: `python -m benchmarks.service`.
 
-All are real processes answering the same payload to wrk; rounds alternate between them, so that what else the machine
-does touches both. CPU is user + system of the serving process, from the kernel. The tutorial's service gets uvloop,
-httptools and no access log, as ours has: what is compared is the way from a body to a probability.
+All services are real processes that answer the same payload from wrk. Rounds alternate between them, so that other load
+on the machine affects all of them. CPU is the user + system time of the serving process, from the kernel. Like ours,
+the tutorial's service has uvloop, httptools and no access log, so the comparison is about the way from a body to a
+probability.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ CONNECTIONS = 16
 RATE_S = 5
 RATE_CONNECTIONS = 50
 RATE_PER_S = 100
-"""Below what the tutorial's way can do, so that its p99 is of answering and not of an endless queue."""
+"""Below the capacity of the tutorial's service, so that its p99 does not measure an ever-growing queue."""
 
 ROOT = Path(__file__).resolve().parents[1]
 UVICORN = ["-m", "uvicorn", "--no-access-log", "--port", "{port}"]
 COMMANDS = {
     "this service": ["-m", "target_service"],
-    "the tutorial's way": [*UVICORN, "benchmarks.peers.tutorial_service:app"],
-    "a constant by FastAPI": [*UVICORN, "benchmarks.peers.constant_service:app"],
+    "the tutorial's service": [*UVICORN, "benchmarks.peers.tutorial_service:app"],
+    "FastAPI with a constant answer": [*UVICORN, "benchmarks.peers.constant_service:app"],
 }
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -48,13 +49,13 @@ wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = [[{body}]]
 """
-# Exponential pauses make the arrivals a random stream instead of connections in lockstep.
+# With exponential pauses, arrivals are random, and the connections do not send at the same moments.
 AT_A_RATE = CLOSED + "function delay() return math.floor(-{pause_ms} * math.log(1 - math.random())) end\n"
 
 
 @dataclass(slots=True)
 class Service:
-    """One of them, and what its rounds gave."""
+    """One service and the results of its rounds."""
 
     name: str
     port: int
@@ -84,13 +85,13 @@ def start(name: str) -> Service:
 
 
 def wrk(service: Service, script: Path, *, connections: int, length_s: int) -> tuple[int, dict[str, float]]:
-    """Return how many requests were answered, and the percentiles wrk printed, in milliseconds."""
+    """Return how many requests were answered, and the percentiles that wrk printed, in milliseconds."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{length_s}s", "--latency", "-s", str(script)]
     said = subprocess.run(
         [*command, f"http://127.0.0.1:{service.port}/predict"], capture_output=True, text=True, check=True
     ).stdout
     if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(f"{service.name} did not answer everything:\n{said}")
+        raise SystemExit(f"{service.name} did not answer all requests:\n{said}")
     to_ms = {"us": 0.001, "ms": 1.0, "s": 1000.0}
     percentiles = {
         percent: float(value) * to_ms[unit]
@@ -119,7 +120,7 @@ def measure(services: list[Service], folder: Path) -> None:
 
 
 def cpu_us(action: Callable[[], object], *, times: int = 500, rounds: int = 5) -> float:
-    """Return the CPU one call takes in this process, all threads, in microseconds: the median of `rounds`."""
+    """Return the CPU that one call takes in this process, over all threads, in microseconds: the median of `rounds`."""
     found = []
     for _ in range(rounds):
         began_s = time.process_time()
@@ -130,7 +131,7 @@ def cpu_us(action: Callable[[], object], *, times: int = 500, rounds: int = 5) -
 
 
 def alone() -> list[str]:
-    """Return the table of one prediction without HTTP."""
+    """Return the table for one prediction without HTTP."""
     import pandas as pd
     from catboost import CatBoostClassifier
 
@@ -148,13 +149,13 @@ def alone() -> list[str]:
             await asyncio.to_thread(model.predict, [row])
 
     each = {
-        "`predict_proba` on a one-row DataFrame, every core": cpu_us(
+        "`predict_proba` on a one-row DataFrame, all cores": cpu_us(
             lambda: classifier.predict_proba(pd.DataFrame([columns])), times=100
         ),
         "`predict_proba` on a list, one thread": cpu_us(lambda: classifier.predict_proba([row], thread_count=1)),
         "`Model.predict`, one row": cpu_us(lambda: model.predict([row])),
         "`Model.predict` through `asyncio.to_thread`": cpu_us(lambda: asyncio.run(in_a_thread()), times=1) / 500,
-        "`Model.predict`, 256 rows, each": cpu_us(lambda: model.predict([row] * 256), times=20) / 256,
+        "`Model.predict`, 256 rows, per row": cpu_us(lambda: model.predict([row] * 256), times=20) / 256,
         "body to row (pydantic)": cpu_us(lambda: as_row(LoanApplication.model_validate_json(body))),
     }
     return ["| without HTTP | µs of CPU |", "|---|---|", *(f"| {name} | {value:.1f} |" for name, value in each.items())]
@@ -172,23 +173,23 @@ def report(services: list[Service]) -> str:
         for service in services
     ]
     how = (
-        "`python -m benchmarks.service`: one process each, wrk on loopback, "
-        f"medians of {ROUNDS} rounds that alternate. Closed loop of {CONNECTIONS} connections for the CPU, "
-        f"{RATE_CONNECTIONS} connections at about {RATE_PER_S} requests/s, spread at random, for the latency."
+        "`python -m benchmarks.service`: one process per service, wrk on loopback, "
+        f"medians of {ROUNDS} rounds that alternate. CPU: closed loop of {CONNECTIONS} connections. Latency: "
+        f"{RATE_CONNECTIONS} connections at about {RATE_PER_S} requests/s, at random times."
     )
     verdict = (
         f"**{median(ratios):.1f} × the requests per CPU-second** (rounds {min(ratios):.1f} to {max(ratios):.1f}); "
         f"the tutorial's p99 at that rate is {median(tails):.1f} × ours "
-        f"(rounds {min(tails):.1f} to {max(tails):.1f}). With its model it takes {median(of_constant):.2f} × the "
-        f"requests per CPU-second of a FastAPI route that reads nothing and answers a constant "
-        f"(rounds {min(of_constant):.2f} to {max(of_constant):.2f})."
+        f"(rounds {min(tails):.1f} to {max(tails):.1f}). With its model, this service answers "
+        f"{median(of_constant):.2f} × the requests per CPU-second of a FastAPI route that reads nothing and answers "
+        f"with a constant (rounds {min(of_constant):.2f} to {max(of_constant):.2f})."
     )
     head = [
-        "| | requests per CPU-second | µs of CPU each | at requests/s | p50 ms | p99 ms |",
+        "| | requests per CPU-second | µs of CPU per request | requests/s for latency | p50 ms | p99 ms |",
         "|---|---|---|---|---|---|",
     ]
     versions = where("catboost", "fastapi", "uvicorn", "pydantic", "pandas", "numpy")
-    title = "## The service beside the tutorial's way"
+    title = "## The service and the tutorial's service"
     load = f"Load average {os.getloadavg()[0]:.1f}."
     return "\n".join([title, "", how, "", *head, *rows, "", verdict, "", *alone(), "", f"{load} {versions}"])
 

@@ -1,9 +1,9 @@
-"""Compute how many workers, cores, bytes and megabits a rate of requests needs: `python -m benchmarks.sizing`.
+"""Compute the workers, cores, storage and network that a rate of requests needs: `python -m benchmarks.sizing`.
 
-Measured here: what a report of a worker costs the master (Locust's own statistics, decoding and checking the frame,
-appending it), and the bytes of a row on the wire, in the spool and in Parquet. Taken as inputs: the generator's CPU per
-request (from benchmarks/results/generator.md, made by `python -m benchmarks.generator`, or --request-us) and how
-much of a core a worker may use. The table follows from these by the arithmetic below, nothing else.
+The benchmark measures what a worker's report costs the master (Locust's own statistics, decoding and checking the
+frame, appending it), and the size of a row on the wire, in the spool and in Parquet. Its inputs are the generator's CPU
+per request (from benchmarks/results/generator.md, made by `python -m benchmarks.generator`, or --request-us) and the
+share of a core that a worker may use. The table is computed only from these values, by the functions below.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ANSWER_BYTES = 43
 PACKET_RATIO = 1.1
 """TCP, IP and TLS framing and acknowledgements on top of the payload of such small messages."""
 ASSUMED_REQUEST_US = 15.4
-"""When nothing was measured on this machine: the design's prototype of the fast user."""
+"""Used if nothing was measured on this machine: the cost of the first prototype of FastUser."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class Size:
         """Return the first bottleneck at this rate."""
         if self.master_core_ratio > MASTER_CORE_RATIO:
             shards = math.ceil(self.master_core_ratio / MASTER_CORE_RATIO)
-            return f"the master's one core: {shards} runs side by side, each with its own master"
+            return f"the master's single core: use {shards} runs side by side, each with its own master"
         if self.master_gbit_s > LINK_GBIT_S * 0.7:
-            return "the master's link"
+            return "the master's network link"
         if self.load_gbit_s > LINK_GBIT_S * 0.7:
-            return f"the service's front: {self.load_gbit_s:.0f} Gbit/s of requests and answers"
+            return f"the service's network: {self.load_gbit_s:.0f} Gbit/s of requests and answers"
         if self.workers > 1:
             return "the workers' cores: add workers"
-        return "none: one worker does it"
+        return "none: one worker is enough"
 
 
 def size(rate_per_s: int, costs: Costs) -> Size:
@@ -102,7 +102,7 @@ def size(rate_per_s: int, costs: Costs) -> Size:
 
 
 def fill(buffer: RowBuffer, rows: int, seed: int) -> None:
-    """Add rows as a steady run against twelve instances leaves them."""
+    """Add rows like those of a steady run against twelve instances."""
     chance = random.Random(seed)
     start_ns = 1_786_960_800 * 10**9 + seed * 10**9
     name, method = buffer.name_id("/predict"), buffer.name_id("POST")
@@ -129,7 +129,7 @@ def fill(buffer: RowBuffer, rows: int, seed: int) -> None:
 
 
 def report_of(rows: int, seed: int) -> bytes:
-    """Return a worker's report of one second as it goes over the wire."""
+    """Return a worker's report of one second in the form in which it is sent."""
     import msgpack
     from locust.env import Environment
     from locust.stats import setup_distributed_stats_event_listeners
@@ -149,7 +149,7 @@ def report_of(rows: int, seed: int) -> bytes:
 
 
 def master_cost_us(rows: int, *, rounds: int = 7) -> tuple[float, int]:
-    """Return the master's CPU for one report of that many rows (median of rounds), and the report's bytes."""
+    """Return the master's CPU for one report of that many rows (median of rounds), and the size of the report."""
     import msgpack
     from locust.env import Environment
     from locust.stats import setup_distributed_stats_event_listeners
@@ -172,7 +172,7 @@ def master_cost_us(rows: int, *, rounds: int = 7) -> tuple[float, int]:
 
 
 def bytes_per_row(rows_per_s: int = 300, seconds: int = 200) -> tuple[float, float]:
-    """Return the bytes of a row in the spool and in Parquet, of a run sealed for real."""
+    """Return the bytes of a row in the spool and in Parquet, from a run that is really sealed."""
     with tempfile.TemporaryDirectory() as place:
         run = Run(
             id="sizing",
@@ -193,7 +193,7 @@ def bytes_per_row(rows_per_s: int = 300, seconds: int = 200) -> tuple[float, flo
 
 
 def measured_request_us() -> tuple[float, str]:
-    """Return the fast user's CPU per request from the generator's results, and where it is from."""
+    """Return FastUser's CPU per request from the generator's results, and the source of the value."""
     path = RESULTS / "generator.md"
     if path.exists():
         for line in path.read_text().splitlines():
@@ -201,21 +201,21 @@ def measured_request_us() -> tuple[float, str]:
             if found:
                 per_cpu_s = float(found[1].replace(",", ""))
                 return 1e6 / per_cpu_s, "benchmarks/results/generator.md"
-    return ASSUMED_REQUEST_US, "assumed: benchmarks/results/generator.md is not there"
+    return ASSUMED_REQUEST_US, "assumed, because benchmarks/results/generator.md does not exist"
 
 
 def table(costs: Costs) -> str:
     """Return the sizes as a Markdown table."""
     heads = (
         "requests/s",
-        "workers (a core each)",
-        "master, of a core",
+        "workers (one core each)",
+        "master, cores",
         "load, Gbit/s",
         "rows to the master, Gbit/s",
-        "rows an hour",
-        "spool an hour",
-        "Parquet an hour",
-        "what gives first",
+        "rows per hour",
+        "spool per hour",
+        "Parquet per hour",
+        "first bottleneck",
     )
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for rate in RATES_PER_S:
@@ -236,7 +236,7 @@ def table(costs: Costs) -> str:
 
 
 def section(costs: Costs, source: str) -> str:
-    """Return the results as a section of Markdown: the sizes, the costs they follow from, the machine."""
+    """Return the results as a section of Markdown: the sizes, the costs from which they follow, and the machine."""
     lines = [
         "## Sizing",
         "",
@@ -244,14 +244,14 @@ def section(costs: Costs, source: str) -> str:
         "",
         table(costs),
         "",
-        "| cost | value | from |",
+        "| cost | value | source |",
         "|---|---|---|",
-        f"| generator, CPU of a request | {costs.request_us:.1f} µs | {source} |",
-        f"| master, CPU of a worker's report (one a second) | {costs.report_us:.0f} µs | measured |",
-        f"| master, CPU of a row | {costs.row_us:.2f} µs | measured |",
-        f"| a row on the wire | {costs.row_wire_bytes:.0f} B | measured |",
-        f"| a row in the spool | {costs.row_spool_bytes:.0f} B | measured |",
-        f"| a row in Parquet | {costs.row_parquet_bytes:.1f} B | measured |",
+        f"| worker, CPU per request | {costs.request_us:.1f} µs | {source} |",
+        f"| master, CPU per report of a worker (one per second) | {costs.report_us:.0f} µs | measured |",
+        f"| master, CPU per row | {costs.row_us:.2f} µs | measured |",
+        f"| size of a row on the wire | {costs.row_wire_bytes:.0f} B | measured |",
+        f"| size of a row in the spool | {costs.row_spool_bytes:.0f} B | measured |",
+        f"| size of a row in Parquet | {costs.row_parquet_bytes:.1f} B | measured |",
         "",
         where("locust", "msgpack", "pyarrow"),
     ]
@@ -259,7 +259,7 @@ def section(costs: Costs, source: str) -> str:
 
 
 def into_guide(text: str) -> None:
-    """Replace the section between the marks of docs/distributed.md."""
+    """Replace the section between the markers of docs/distributed.md."""
     guide = GUIDE.read_text()
     before, _, rest = guide.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -272,11 +272,11 @@ def _amount(count: float) -> str:
 
 def measure(request_us: float, write: Callable[[str], None]) -> Costs:
     """Return the costs measured on this machine."""
-    write("the master's share …")
+    write("measuring the master's CPU …")
     small, large = 1_000, 20_000
     (small_us, small_bytes), (large_us, large_bytes) = master_cost_us(small), master_cost_us(large)
     row_us = max(0.0, (large_us - small_us) / (large - small))
-    write("the bytes of a row …")
+    write("measuring the size of a row …")
     spool_bytes, parquet_bytes = bytes_per_row()
     return Costs(
         request_us=request_us,
@@ -290,12 +290,14 @@ def measure(request_us: float, write: Callable[[str], None]) -> Costs:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--request-us", type=float, help="the generator's CPU of one request, in place of its results")
+    parser.add_argument(
+        "--request-us", type=float, help="the generator's CPU per request, instead of the stored results"
+    )
     given = parser.parse_args().request_us
     request_us, source = (given, "--request-us") if given else measured_request_us()
     text = section(measure(request_us, print), source)
     keep("sizing", text)
-    into_guide(text.partition("\n\n")[2])  # the guide has a heading of its own
+    into_guide(text.partition("\n\n")[2])  # the guide has its own heading
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Measure the CPU that `lt` takes to start, beside `locust --help`.
+"""Measure the CPU that `lt` takes to start, and compare it with `locust --help`.
 
     python -m benchmarks.startup [--rounds 5]
 
-User + system time of each command and its children, from the kernel. Rounds go through all commands in turn, and a
-ratio is taken within its round. Modules that must not be imported are held by tests/cli/test_start.py instead.
+CPU is the user + system time of each command and its children, from the kernel. Each round runs all commands, and
+ratios are computed within a round. tests/cli/test_start.py checks which modules must not be imported.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ RUNS, ROWS = 200, 3_000
 
 
 def cpu_s(words: list[str]) -> float:
-    """Return the seconds of CPU that a command took, whatever its exit code: a verdict has one too."""
+    """Return the seconds of CPU that a command took, whatever its exit code, which may be a verdict."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # As where `lt` is installed: modules are compiled once and not at every start.
+    # As in an installed `lt`, modules are compiled once and not at every start.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     nowhere = subprocess.DEVNULL
     subprocess.run([sys.executable, *words], cwd=ROOT, env=env, stdout=nowhere, stderr=nowhere, check=False)
@@ -60,12 +60,12 @@ def main() -> None:
             "lt scenarios": ["lt.py", "scenarios"],
             f"lt runs ({RUNS})": ["lt.py", "runs", "--runs", runs],
             "lt report (its page is up to date)": ["lt.py", "report", "latest", "--runs", runs],
-            f"lt report (made anew, {ROWS:,} rows)": ["lt.py", "report", "latest", "--runs", runs, "--out", page],
+            f"lt report (new page, {ROWS:,} rows)": ["lt.py", "report", "latest", "--runs", runs, "--out", page],
         }
         for words in commands.values():
             subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False)
         taken = [{name: cpu_s(words) for name, words in commands.items()} for _ in range(rounds)]
-    lines = ["## Starting", "", f"`python -m benchmarks.startup`: medians of {rounds} rounds that alternate.", ""]
+    lines = ["## Start time", "", f"`python -m benchmarks.startup`: medians of {rounds} rounds that alternate.", ""]
     lines += [f"| | CPU, s | × {PEER} |", "|---|---|---|"]
     for name in commands:
         median_s = statistics.median(start_s[name] for start_s in taken)

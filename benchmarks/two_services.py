@@ -2,8 +2,8 @@
 
     python -m benchmarks.two_services [--different N] [--same N] [--duration 5m] [--write]
 
-One copy computes every prediction 50 times and the other one 55 times (10 % more work a request), or both 50 times.
-The disturbance computes on one core for 1–6 s at a time, with pauses as long.
+One copy computes every prediction 50 times and the other one 55 times (10 % more work per request), or both 50 times.
+The disturbing process computes on one core for 1–6 s at a time, with pauses of the same length.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _disturb() -> None:
 
 @contextmanager
 def disturbance() -> Iterator[None]:
-    """Disturb the machine while the block lasts."""
+    """Disturb the machine until the block ends."""
     process = multiprocessing.Process(target=_disturb, daemon=True)
     process.start()
     try:
@@ -47,7 +47,7 @@ def disturbance() -> Iterator[None]:
 
 
 def service(repeat: int) -> str:
-    """Return the command of a copy."""
+    """Return the command that starts a copy."""
     return f"env REPEAT={repeat} PYTHONPATH={ROOT} {sys.executable} -m benchmarks.peers.repeating_service"
 
 
@@ -78,26 +78,26 @@ def _row(name: str, code: int, lines: list[ComparedLine], length_s: float) -> st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--different", type=int, default=1, help="runs with 10 % more work on one side")
+    parser.add_argument("--different", type=int, default=1, help="runs with 10 %% more work on one side")
     parser.add_argument("--same", type=int, default=10, help="short runs of the same service twice")
-    parser.add_argument("--duration", default="5m", help="the longest of the first kind")
+    parser.add_argument("--duration", default="5m", help="maximum duration of the runs with a difference")
     parser.add_argument("--users", type=int, default=20)
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/two_services.md")
     given = parser.parse_args()
     margin = ("--margin", "p50=5%", "--users", str(given.users))
-    lines = ["| services | lasted | exit code | p50 | mean | p95 |", "|---" * 6 + "|"]
+    lines = ["| services | duration | exit code | p50 | mean | p95 |", "|---" * 6 + "|"]
     for _ in range(given.different):
         found = compared((50, 55), *margin, "--until-decided", "--max-duration", given.duration)
         lines.append(_row("10 % more work in B", *found))
         print(lines[-1], file=sys.stderr)
     for _ in range(given.same):
-        lines.append(_row("the same twice", *compared((50, 50), *margin, "--duration", "45s")))
+        lines.append(_row("the same service twice", *compared((50, 50), *margin, "--duration", "45s")))
         print(lines[-1], file=sys.stderr)
     intro = (
         f"`python -m benchmarks.two_services --different {given.different} --same {given.same}`\n\n"
         f"{where('locust')}\n\nTwo copies of the bundled service, {given.users / 2:g} requests/s each, while another "
-        "process computes on one core for seconds at a time. Exit "
-        "code 1: slower by more than 5 % at p50; 3: not decided; 0: not slower."
+        "process computes on one core for some seconds at a time. Exit "
+        "code 1: B is slower by more than 5 % at p50; 3: undecided; 0: not slower."
     )
     text = "\n".join(["# Two services in one run", "", intro, "", *lines])
     if given.write:

@@ -1,12 +1,15 @@
-"""Measure whether a plan of many users is held: `python -m benchmarks.users [--users 1000,3000,10000] [--hold 30]`.
+"""Measure whether load generators keep a plan of many users.
 
-Each user asks nginx on loopback once a second; 1,000 users are added a second; nginx counts. Of each generator, over
-the seconds after the last user came: how far nginx's count was from the plan, in all and in the worst second, and the
-CPU and memory of the generator's processes. Of our runs (two workers) besides: rows against nginx's count, failures
-that count against the service and those that are the generator's own, the outcome, and the worst lag of the workers.
-Beside 127.0.0.1: a name with two addresses of which one refuses connections (in a mount namespace with an /etc/hosts
-of its own, needs root), and a limit of 1,024 open files. Peers: Locust's FastHttpUser in two processes, and k6 and k9
-where benchmarks/peers/requirements.txt is installed.
+    python -m benchmarks.users [--users 1000,3000,10000] [--hold 30]
+
+Each user sends one request per second to nginx on loopback; 1,000 users start per second; nginx counts the requests.
+The result has for each generator, over the seconds after the last user started: the difference of nginx's count from
+the plan, in total and in the worst second, and the CPU and memory of the generator's processes. For FastUser (two
+workers) it also has the number of rows and nginx's count, the failures of the service and those of the generator
+itself, the outcome, and the worst lag of the workers. Besides 127.0.0.1, FastUser is tested with a host name of two
+addresses of which one refuses connections (in a mount namespace with its own /etc/hosts, needs root), and with a limit
+of 1,024 open files. The other generators are Locust's FastHttpUser in two processes, and k6 and k9 if
+benchmarks/peers/requirements.txt is installed.
 """
 
 from __future__ import annotations
@@ -43,11 +46,11 @@ FILES = 1_024
 
 @dataclass(frozen=True)
 class Variant:
-    """One run of ours.
+    """One run with FastUser.
 
     Attributes:
-        host: the host in the target's URL; None for nginx's own address.
-        wrap: words before the command.
+        host: the host in the target's URL; None means nginx's own address.
+        wrap: arguments before the command.
     """
 
     name: str
@@ -61,7 +64,7 @@ class Peer:
     """Another generator.
 
     Attributes:
-        words: its command; {target}, {users}, {length} (s) and {export} (a file) stand for what a run fills in.
+        words: its command; each run replaces {target}, {users}, {length} (s) and {export} (a file).
     """
 
     name: str
@@ -87,11 +90,11 @@ PEERS_OF_OURS = (
 
 @dataclass(frozen=True)
 class Seen:
-    """The observations of a generator from outside, over the seconds after its last user started.
+    """The observations of a generator, over the seconds after its last user started.
 
     Attributes:
         sent_ratio: nginx's count ÷ planned.
-        worst_ratio: how far the worst second was from the plan.
+        worst_ratio: the difference of the worst second from the plan.
         cores, memory_mb: CPU and memory of the generator's processes.
     """
 
@@ -101,12 +104,12 @@ class Seen:
     memory_mb: float
 
     def cells(self) -> str:
-        """Return its cells of the table."""
+        """Return these values as cells of the table."""
         return f"{self.sent_ratio:.3f} | {self.worst_ratio:.1%} | {self.cores:.2f} | {self.memory_mb:,.0f}"
 
 
 def watched(running: subprocess.Popen[str], server: Server, users: int, hold_s: int) -> Seen | None:
-    """Watch a generator from its first requests on; None when it ended before its users were there."""
+    """Watch a generator from its first requests on; return None if it ended before all users had started."""
     process, before = psutil.Process(running.pid), server.count()
     while server.count() - before < min(users, 50):
         if running.poll() is not None:
@@ -130,13 +133,13 @@ def watched(running: subprocess.Popen[str], server: Server, users: int, hold_s: 
 
 
 def variants(counts: list[int], folder: Path) -> list[Variant]:
-    """Return our runs besides those of `counts` on nginx's own address."""
+    """Return the further runs with FastUser, besides those with `counts` users on nginx's own address."""
     hosts = folder / "hosts"
     hosts.write_text(HOSTS)
     most = max(counts)
     with_hosts = ("unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
     few_files = ("sh", "-c", f'ulimit -n {FILES} && exec "$@"', "sh")
-    found = [Variant("a name, one of two addresses dead", most, NAME, with_hosts)] if os.geteuid() == 0 else []
+    found = [Variant("a host name with one dead address of two", most, NAME, with_hosts)] if os.geteuid() == 0 else []
     return [*found, Variant(f"`ulimit -n {FILES}`", most, None, few_files)]
 
 
@@ -169,7 +172,7 @@ def measure(variant: Variant, server: Server, runs: Path, hold_s: int) -> str:
 
 
 def measure_peer(peer: Peer, users: int, server: Server, export: Path, hold_s: int) -> str:
-    """Run a peer and return its line of the table."""
+    """Run another generator and return its line of the table."""
     ramp_s = users // SPAWN_PER_S
     length_s = ramp_s + hold_s
     filled = {"target": server.plain, "users": users, "length": length_s, "export": export}
@@ -194,7 +197,7 @@ def measure_peer(peer: Peer, users: int, server: Server, export: Path, hold_s: i
 
 
 def failures_of_locust(said: str) -> int:
-    """Return the failures that Locust's master counted: its processes print JSON too, and the master has them all."""
+    """Return the failures that Locust's master counted. All processes print JSON; the master's numbers are highest."""
     counted, at, decoder = [0], said.find("["), json.JSONDecoder()
     while at >= 0:
         entries, at = decoder.raw_decode(said, at)
@@ -206,13 +209,19 @@ def failures_of_locust(said: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--users", default="1000,3000,10000")
-    parser.add_argument("--hold", type=int, default=30, help="seconds after the last user came")
+    parser.add_argument("--hold", type=int, default=30, help="seconds after the last user started")
     arguments = parser.parse_args()
     counts = [int(count) for count in arguments.users.split(",")]
-    how = f"`python -m benchmarks.users --hold {arguments.hold}`: each asks once a second, {SPAWN_PER_S:,} more a "
-    how += f"second, then {arguments.hold} s; the generator and nginx share the cores. *Sent of planned*, the worst "
-    how += "second, CPU and memory from 2 s after the last user came on. nginx counts the question before the load too."
-    head = "| generator | users | sent of planned | worst second | cores | MB | rows, nginx's count | failed "
+    how = (
+        f"`python -m benchmarks.users --hold {arguments.hold}`: each user sends a request per second, {SPAWN_PER_S:,} "
+    )
+    how += (
+        f"start per second, then {arguments.hold} s follow; generator and nginx share the cores. *Sent ÷ planned*, the "
+    )
+    how += (
+        "worst second, CPU and memory count from 2 s after the last start. Nginx also counts the check before the load."
+    )
+    head = "| generator | users | sent ÷ planned | worst second | cores | MB | rows, nginx's count | failed "
     head += "| the generator's own | outcome | worst lag, ms |"
     lines = ["## Many users", "", how, "", head, f"|{'---|' * 11}"]
     with tempfile.TemporaryDirectory() as name:

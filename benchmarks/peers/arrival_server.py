@@ -1,4 +1,4 @@
-"""Answer at once and keep when each request came; prints its port, and on SIGTERM the times in ns, one a line."""
+"""Answer at once and store the time of each request; print the port, and on SIGTERM the times in ns, one per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CAME_NS: list[int] = []
 
 
 class Requests(asyncio.Protocol):
-    """One connection: requests come whole, one after another."""
+    """One connection, on which complete requests come one after another."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport

@@ -1,4 +1,4 @@
-"""Answer every request with the same JSON through one FastAPI route that reads nothing: FastAPI's own cost."""
+"""Answer every request with the same JSON through a FastAPI route that reads nothing, to measure FastAPI's own cost."""
 
 from __future__ import annotations
 

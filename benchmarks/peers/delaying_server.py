@@ -1,7 +1,7 @@
-"""Answer each request after a known delay, and say in Server-Timing how long it really took; prints its port.
+"""Answer each request after a known delay, and report in Server-Timing how long it really took; print the port.
 
-Run as `python delaying_server.py 1 1 1 20`: these delays in ms, in turn. A thread per connection, blocking calls: no
-event loop of its own comes between. The time of a request is from the kernel's receipt of its last byte
+`python delaying_server.py 1 1 1 20` uses these delays in ms, in turn. Each connection has a thread with blocking calls,
+so no event loop adds a delay. The time of a request runs from the moment when the kernel receives its last byte
 (SO_TIMESTAMPNS), which a busy thread of this process cannot delay, until the answer is sent.
 """
 
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-SO_TIMESTAMPNS = 35  # of Linux on x86-64 and aarch64; Python has no name for it
+SO_TIMESTAMPNS = 35  # the value on Linux for x86-64 and aarch64; Python has no constant for it
 
 
 def serve(connected: socket.socket, delays_s: itertools.cycle[float]) -> None:
@@ -26,7 +26,7 @@ def serve(connected: socket.socket, delays_s: itertools.cycle[float]) -> None:
             while b"\r\n\r\n" not in data or len(data.partition(b"\r\n\r\n")[2]) < _length(data):
                 try:
                     piece, stamps, _, _ = connected.recvmsg(65536, 64)
-                except ConnectionResetError:  # the generator was ended
+                except ConnectionResetError:  # the generator was stopped
                     return
                 if not piece:
                     return

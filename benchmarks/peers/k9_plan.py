@@ -1,4 +1,4 @@
-"""The same request from a declarative plan of k9, which runs no Python: `k9 run -e TARGET=… k9_plan.py`.
+"""Send the same request from a declarative plan of k9, which runs no Python: `k9 run -e TARGET=… k9_plan.py`.
 
 With USERS, RAMP_S and HOLD_S, this many users send one request a second each; with RATE, this many arrivals per second
 are sent evenly for HOLD_S; otherwise 50 users send as fast as they are answered.

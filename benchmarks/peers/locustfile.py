@@ -1,4 +1,5 @@
-"""The same request from Locust's users and from ours: PEER says from which, CHECK whether the answer is checked."""
+"""Send the same request with Locust's users or with FastUser: PEER selects the class, CHECK enables a check of the
+answer."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ class Applicant(BASE):
 
 @events.init.add_listener
 def _record_rows(environment: Environment, **_: object) -> None:
-    """Record every request as the fleet's workers do: a row buffer, emptied once a second into encoded frames."""
+    """Record every request as a worker does: in a row buffer that is encoded as a frame once a second."""
     if not os.environ.get("ROWS"):
         return
     import gevent

@@ -1,4 +1,5 @@
-"""Users that ask once a second each, ours or those that PEER names: the plan of `python -m benchmarks.users`."""
+"""Define users that send one request per second, FastUser or the class that PEER names (`python -m
+benchmarks.users`)."""
 
 from __future__ import annotations
 

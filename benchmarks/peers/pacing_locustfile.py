@@ -1,4 +1,5 @@
-"""The same rate from users of several kinds: KIND says which, RATE how many requests/s in all, ROWS_FILE where to."""
+"""Send the same rate with users of several kinds: KIND selects one, RATE is the total requests/s, ROWS_FILE the
+output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve the bundled service with every prediction computed REPEAT times: 55 is 10 % more work than 50."""
+"""Run the bundled service, but compute every prediction REPEAT times: 55 times is 10 % more work than 50."""
 
 from __future__ import annotations
 

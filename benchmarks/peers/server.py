@@ -1,4 +1,4 @@
-"""Run nginx as a server that answers a prediction at once and counts its requests."""
+"""Run nginx as a server that answers predictions at once and counts its requests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Server:
     asked: int = 0
 
     def count(self) -> int:
-        """Return how many requests it has answered, excluding those for the count."""
+        """Return how many requests it has answered, without those for this count."""
         with urllib.request.urlopen(f"{self.plain}/count") as answer:
             self.asked += 1
             return int(answer.read().split(b"\n")[2].split()[2]) - self.asked
@@ -64,7 +64,7 @@ def free_port() -> int:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[Server]:
-    """Run it in `folder` until the block ends."""
+    """Run nginx in `folder` until the block ends."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         raise SystemExit("nginx was not found: apt-get install nginx-light")

@@ -1,6 +1,7 @@
-"""Serve the model as the tutorial does: pandas, a model loaded at import, one DataFrame a request, a sync function.
+"""Serve the model as the tutorial does: pandas, a model loaded at import, one DataFrame per request, a sync function.
 
-Written anew from the tutorial's description. Only the schema is ours, so that both answer the same payloads.
+The code is written from the tutorial's description. Only the schema is ours, so that both services accept the same
+payloads.
 """
 
 from __future__ import annotations
