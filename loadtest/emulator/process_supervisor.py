@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import IO
 
 from .folders import MARK_VARIABLE, end_marked
@@ -58,14 +60,19 @@ class ProcessSupervisor:
     ) -> Process:
         """Start `argv` inside the cgroups whose `cgroup.procs` are given. `env` is added to `base_environment`.
 
+        Inside a cgroup it has normal priority: the kernel may refuse a real-time process there (`chrt lt run`), and
+        does not apply the CPU limit to it.
+
         Raises:
-            OSError: the program does not exist or cannot be run.
+            OSError: the program does not exist or cannot be run, or may not join a cgroup.
         """
         joins: list[int] = []
         parent = os.getpid()
         libc = self._libc
 
         def in_the_child() -> None:  # between fork and exec, only system calls are allowed
+            if joins:
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             for fd in joins:
                 os.write(fd, b"0")
             if libc is not None:
@@ -86,6 +93,8 @@ class ProcessSupervisor:
                 start_new_session=True,
                 preexec_fn=in_the_child,
             )
+        except SubprocessError as error:  # of in_the_child
+            raise OSError(errno.EPERM, f"it cannot join its cgroup ({error})") from error
         finally:
             for fd in joins:
                 os.close(fd)

@@ -211,6 +211,8 @@ class Service:
                     message = f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.message}"
             except (EmulatorError, OSError) as error:
                 message = str(error)
+            except Exception as error:  # whoever waits for the deployment must hear of its end
+                message = f"{type(error).__name__}: {error}"
             async with self._changed:
                 self.observed_generation = generation
                 if generation == self.generation and self.phase is not Phase.DELETING:

@@ -7,13 +7,14 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from loadtest.core.cloud_metrics import PREFIX
 from loadtest.core.errors import EmulatorError
-from loadtest.emulator.cgroups import CgroupManager
+from loadtest.emulator.cgroups import Cgroup, CgroupManager
 from loadtest.emulator.control import LocalCloudRun
 from loadtest.emulator.instance import Instance, Run, State
 from loadtest.emulator.model import (
@@ -153,6 +154,42 @@ def test_an_instance_that_ignores_sigterm_is_killed() -> None:
         children.shutdown()
 
     asyncio.run(story())
+
+
+def test_a_process_that_may_not_join_its_cgroup_is_an_error_and_not_an_endless_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Cgroup, "join_files", (Path("/dev/full"),))  # refuses every write
+
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            emulator.create_service(KEY, RevisionTemplate(command=APP))
+            status = await emulator.settled(KEY, 1)
+            assert status.phase is Phase.FAILED
+            assert "cannot join its cgroup" in status.message
+
+    asyncio.run(story())
+
+
+@needs_cgroups
+def test_an_emulator_at_real_time_priority_runs_its_instances_at_normal_priority() -> None:
+    """The kernel refuses a real-time process in a cgroup that has no real-time budget, and never limits its CPU."""
+
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            await deployed(emulator, RevisionTemplate(command=APP, min_instances=1))
+            (pid,) = instances(emulator)
+            assert os.sched_getscheduler(pid) == os.SCHED_OTHER
+
+    before, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("real-time priority is not permitted here")
+    try:
+        asyncio.run(story())
+    finally:
+        os.sched_setscheduler(0, before, priority)
 
 
 @pytest.mark.parametrize(
