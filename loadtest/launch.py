@@ -63,27 +63,23 @@ def with_fetched_scenario(arguments: list[str]) -> list[str]:
     Locust would send only this file, without the modules next to it, and write it to a predictable name in /tmp.
     """
     import argparse
-    import shutil
     import subprocess
-    import tempfile
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--master-host", default=os.environ.get("LOCUST_MASTER_NODE_HOST", "127.0.0.1"))
     parser.add_argument("--master-port", default=os.environ.get("LOCUST_MASTER_NODE_PORT", "5557"))
     master, _ = parser.parse_known_args(arguments)
-    folder = tempfile.mkdtemp(prefix="lt-scenario-")
     done = subprocess.run(
-        [sys.executable, __file__, ".recorder.fetch", master.master_host, master.master_port, folder, str(FETCH_S)],
+        [sys.executable, __file__, ".recorder.fetch", master.master_host, master.master_port, str(FETCH_S)],
         stdout=subprocess.PIPE,
         text=True,
         check=False,
         env={**os.environ, "LT_PARENT_PID": str(os.getpid())},
     )
     if done.returncode:
-        shutil.rmtree(folder, ignore_errors=True)
         sys.exit(done.returncode)
+    folder, fetched = done.stdout.splitlines()
     os.environ["LT_FETCHED"] = os.environ["LT_FETCHED_HERE"] = folder
-    fetched = done.stdout.strip()
     replaced = {"-": fetched, "-f-": f"-f{fetched}", "--locustfile=-": f"--locustfile={fetched}"}
     return [replaced.get(word, word) for word in arguments]
 

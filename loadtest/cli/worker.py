@@ -26,12 +26,11 @@ def join(
         LT_JOIN_SECRET=… python lt.py worker --master 10.0.0.2:5557
     """
     import os
-    import tempfile
-    from pathlib import Path
 
     from ..core.addresses import parse_address
     from ..core.errors import UsageError
     from ..core.exit_codes import ExitCode
+    from ..core.temp_folders import temporary_folder
     from ..fleet.worker_pool import WorkerPool
     from ..runs.options import parse_duration
     from .terminal import talk
@@ -45,8 +44,8 @@ def join(
         pool.wait_for_master(parse_duration(join_timeout, option="--join-timeout"))
     talk.print(f"{count} worker(s) joined {host}:{port}; they end with the run", markup=False)
     try:
-        with tempfile.TemporaryDirectory(prefix="lt-scenario-") as folder:
-            code = pool.run(Path(folder))
+        with temporary_folder("scenario") as folder:
+            code = pool.run(folder)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     return ExitCode.UNUSABLE if code else ExitCode.HELD

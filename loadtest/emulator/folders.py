@@ -14,13 +14,14 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+from ..core.temp_folders import is_private
 
 PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
@@ -121,7 +122,7 @@ def emulator_folders() -> list[EmulatorFolder]:
     found = []
     for base in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"))):
         for path in sorted(base.glob(PREFIX + "*")):
-            if not _is_private(path):
+            if not is_private(path):
                 continue
             try:
                 record = json.loads((path / _OWNER).read_text())
@@ -193,14 +194,6 @@ def _kill_if(pid: int, word: bytes) -> bool:
             os.close(handle)
     except (OSError, psutil.Error):
         return False  # gone, or another user's
-
-
-def _is_private(path: Path) -> bool:
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077 == 0
 
 
 def _is_young(path: Path) -> bool:

@@ -52,7 +52,7 @@ class WorkerPool:
             FleetError: the master did not send the scenario.
         """
         done = subprocess.run(
-            [sys.executable, str(LAUNCH), ".recorder.fetch", self.host, str(self.port), str(folder), str(FETCH_S)],
+            [sys.executable, str(LAUNCH), ".recorder.fetch", self.host, str(self.port), str(FETCH_S), str(folder)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -61,7 +61,7 @@ class WorkerPool:
         )
         if done.returncode:
             raise FleetError(done.stderr.strip() or f"No scenario from {self.host}:{self.port}.")
-        return Path(done.stdout.strip())
+        return Path(done.stdout.splitlines()[1])
 
     def run(self, folder: Path) -> int:
         """Run the workers until the run ends, and return the worst exit status. Ctrl-C stops them properly.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..core.errors import TargetError
+from ..core.temp_folders import temporary_folder
 from .document import read_document
 from .trial import Tried
 from .wire import Wire
@@ -72,8 +72,8 @@ def quick_scenario(
         source = write_scenario(document, wire=wire, seed=seed, say=say).source
         name = document.file_name
         target = document.base or url
-    with TemporaryDirectory(prefix="lt-scenario-") as folder:
-        path = Path(folder) / f"{name}.py"
+    with temporary_folder("scenario") as folder:
+        path = folder / f"{name}.py"
         path.write_text(source, encoding="utf-8")
         yield QuickScenario(path, target)
 

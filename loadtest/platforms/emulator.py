@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from ..core import cloud_run
 from ..core.console import Console
 from ..core.errors import UsageError
 from ..core.quantities import argv_of, cpu_of, memory_bytes_of
+from ..core.temp_folders import temporary_folder
 from ..recording.capabilities import EMULATOR, Capabilities
 from ..recording.folder import RunFolder
 from ..recording.run import Outcome, Run
@@ -62,8 +62,8 @@ class Emulator(Platform):
         from ..emulator.handle import EmulatorHandle
 
         config = config_of(options, needs.limits, first_requests=needs.first_requests)
-        with tempfile.TemporaryDirectory(prefix="lt-") as folder:
-            log = Path(folder) / "events"
+        with temporary_folder("log") as folder:
+            log = folder / "events"
             measures = ", measuring the scenario's first requests" if config.template.cpu is None else ""
             with console.status(f"deploying to the local Cloud Run{measures}"):
                 emulator = EmulatorHandle.start(config, log=log)

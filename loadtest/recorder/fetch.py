@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ..core.temp_folders import PREFIX
 from .bundle import BundleError, lay_out
 from .messages import SCENARIO, own_proof
 
@@ -25,8 +27,10 @@ MODULES, OPTIONS = "modules", "options.json"
 STATUS = 4
 
 
-def fetch(host: str, port: int, folder: Path, timeout_s: float) -> Path:
-    """Write the scenario into a folder and return its locustfile's path.
+def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) -> tuple[Path, str]:
+    """Write the scenario into a folder; return it and the locustfile's path.
+
+    Without a folder a new one is made, once the master has answered: whoever is killed while waiting leaves none.
 
     Raises:
         BundleError: the master cannot send it.
@@ -38,9 +42,10 @@ def fetch(host: str, port: int, folder: Path, timeout_s: float) -> Path:
     if "locustfiles" in answer:  # a bare Locust master sends the file without other modules
         files = {str(file["filename"]): str(file["contents"]).encode() for file in answer["locustfiles"]}
         answer = {"files": files, "locustfile": next(iter(files)), "options": {}}
+    folder = folder or Path(tempfile.mkdtemp(prefix=f"{PREFIX}scenario-"))
     lay_out(answer["files"], folder / MODULES)
     (folder / OPTIONS).write_text(json.dumps(answer["options"]), encoding="utf-8")
-    return folder / MODULES / str(answer["locustfile"])
+    return folder, str(folder / MODULES / str(answer["locustfile"]))
 
 
 def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
@@ -70,10 +75,10 @@ def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Fetch, and print the locustfile's path; `HOST PORT FOLDER TIMEOUT_S`. Exit with 4 and a sentence on failure."""
-    host, port, folder, timeout_s = arguments
+    """Fetch; print the folder and the locustfile's path. `HOST PORT TIMEOUT_S [FOLDER]`; exit with 4 on failure."""
+    host, port, timeout_s, *folder = arguments
     try:
-        print(fetch(host, int(port), Path(folder), float(timeout_s)))
+        print(*fetch(host, int(port), float(timeout_s), *map(Path, folder)), sep="\n")
     except (BundleError, TimeoutError) as error:
         print(f"No scenario from {host}:{port}: {error}.", file=sys.stderr)
         sys.exit(STATUS)

@@ -255,6 +255,7 @@ def _give_fetched_options(locust_main: Any) -> None:
     fetched = os.environ.get(FETCHED_VARIABLE)
     if fetched is None:
         return
+    from ..core.temp_folders import hold, remove_leftovers
     from .fetch import OPTIONS
 
     values = json.loads((Path(fetched) / OPTIONS).read_text(encoding="utf-8"))
@@ -268,5 +269,7 @@ def _give_fetched_options(locust_main: Any) -> None:
         return parser
 
     locust_main.get_parser = get_parser_with_values
+    hold(Path(fetched))
     if os.environ.get("LT_FETCHED_HERE") == fetched:
+        remove_leftovers()
         atexit.register(shutil.rmtree, fetched, ignore_errors=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..core.console import Console
+from ..core.temp_folders import temporary_folder
 from ..fleet.answers import take_reference
 from ..fleet.scenario import Request, Scenario
 from ..platforms.base import Target
@@ -41,8 +41,8 @@ def answers_before(
         yield Answers()
         return
     doing = "taking answers before the load: the scenario's first requests, alone, each twice (up to 45 s)"
-    with TemporaryDirectory(prefix="lt-answers-") as folder:
-        file = Path(folder) / "answers"
+    with temporary_folder("answers") as folder:
+        file = folder / "answers"
         asked = {name: getattr(options, name) for name in ("user_classes", "tags", "exclude_tags", "arguments")}
         with console.status(doing):
             reference = take_reference(

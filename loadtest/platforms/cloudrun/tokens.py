@@ -15,16 +15,17 @@ import json
 import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from ...core import token_socket
 from ...core.errors import CloudError
+from ...core.temp_folders import temporary_folder
 
 REFRESH_BEFORE_S = 600.0
 """A token lives an hour. A new one is requested ten minutes before its end, so that a slow refresh is not too late."""
@@ -91,6 +92,7 @@ class TokenServer:
     def __init__(self, tokens: IdTokens) -> None:
         self._tokens = tokens
         self._folder = Path()
+        self._stack = ExitStack()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._thread = threading.Thread(target=self._serve, name="lt-tokens", daemon=True)
 
@@ -111,7 +113,7 @@ class TokenServer:
             CloudError: no token is available.
         """
         self._tokens.token()
-        self._folder = Path(tempfile.mkdtemp(prefix="lt-"))  # created with mode 0700
+        self._folder = self._stack.enter_context(temporary_folder("token"))
         self._socket.bind(str(self.path))
         self._socket.listen(64)
         self._thread.start()
@@ -123,7 +125,7 @@ class TokenServer:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(timeout=5)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
     def _serve(self) -> None:
         while True:

@@ -1,0 +1,76 @@
+"""Make temporary folders that do not outlive their processes, even if those are killed.
+
+A process that uses a folder holds a lock on a file in it, which the kernel releases however the process ends. The next
+start removes the folders whose files are all free.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = "lt-"
+_HELD = "held-"
+
+
+@contextmanager
+def temporary_folder(kind: str) -> Iterator[Path]:
+    """Yield a new folder that only this user may read; it is removed after the block, or by the next start."""
+    remove_leftovers()
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{kind}-") as name:
+        lock = hold(Path(name))
+        try:
+            yield Path(name)
+        finally:
+            os.close(lock)
+
+
+def hold(folder: Path) -> int:
+    """Keep a folder as long as this process lives; return the descriptor of the lock."""
+    import fcntl  # Windows has none, and `lt` says so there
+
+    unlocked = folder / f"new-{os.getpid()}"
+    lock = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    unlocked.rename(folder / f"{_HELD}{os.getpid()}")
+    return lock
+
+
+def remove_leftovers() -> None:
+    """Remove this user's folders that were held by processes which have all ended.
+
+    A folder of another origin has no such files, and one that others can write to is not trusted: both stay.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if is_private(folder) and _is_left(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_private(path: Path) -> bool:
+    """Return whether it is a folder, no link, that belongs to this user alone."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077 == 0
+
+
+def _is_left(folder: Path) -> bool:
+    import fcntl
+
+    locks: list[int] = []
+    try:
+        for held in folder.glob(f"{_HELD}*"):
+            locks.append(os.open(held, os.O_WRONLY | os.O_NOFOLLOW))
+            fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # its process lives, or the file is gone
+        return False
+    finally:
+        for lock in locks:
+            os.close(lock)
+    return bool(locks)
