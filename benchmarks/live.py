@@ -1,16 +1,20 @@
-"""Measure the cost of the live page, and how soon it shows an answer, with paired runs with and without the page.
+"""Measure what the live page costs, and how soon it shows a cold start: paired runs with and without it.
 
-    python -m benchmarks.live [--rounds 3] [--duration 40s]
+    python -m benchmarks.live [--pairs 4] [--duration 30s]
 
-300 users load the bundled service on this machine, with one worker. CPU is that of the process of `lt run` only, during
-the load; a client polls the page as a browser does. An answer counts as shown when the page's count of all requests
-includes it.
+300 users, closed loop, and 300 arrivals/s, open loop, against the bundled service on this machine, with one load
+generator. CPU is that of the process of `lt run` alone, while load goes on; a client holds the page open as a browser
+does. Pairs are made in the order ABBA. The noise of a figure is its range over the runs of one kind.
+
+For cold starts the load goes to the local Cloud Run, scaled to zero. A cold start is known when the first answer of a
+new instance has come: only that answer tells the client of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -19,6 +23,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,32 +33,37 @@ import psutil
 
 from benchmarks.machine import keep, where
 from loadtest.recording.catalogue import find_run
-from reports.summary.build import build_report
+from loadtest.recording.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 SETTLED_S = 5.0
-"""CPU is counted from this many seconds after the start of the load."""
+"""Time after the begin of the load from which the CPU and the rows are counted."""
+
+LOADS = {"ramp300": "300 users", "arrival300": "300 arrivals/s"}
 
 
 @dataclass
 class Watched:
-    """The observations of one run: CPU over time, and the page's count of requests over time."""
+    """The observations of one run: CPU over time, how many requests the page told, and when it first told an event."""
 
     cpu: list[tuple[float, float]] = field(default_factory=list)
-    told: list[tuple[float, int]] = field(default_factory=list)
+    requests: list[tuple[float, int]] = field(default_factory=list)
+    events: dict[str, float] = field(default_factory=dict)
 
     def ratio(self, load_start_s: float, load_end_s: float) -> float:
-        """Return the share of a core during the load, without its start and the report at its end."""
+        """Return the share of a core over the load, without what its begin and the report at its end take."""
         during = [(at, cpu) for at, cpu in self.cpu if load_start_s + SETTLED_S < at < load_end_s - 1]
         return (during[-1][1] - during[0][1]) / (during[-1][0] - during[0][0])
 
 
-def run(runs: Path, duration: str, *, live: bool) -> Watched:
-    """Run once, and return the observations."""
-    words = ["run", "--scenario", "ramp300", "--spawn-rate", "100", "--duration", duration, "--workers", "1"]
-    words += ["--runs", str(runs), *(["--live", "0"] if live else [])]
+def run(runs: Path, words: Sequence[str], *, live: bool) -> tuple[RunFolder, Watched]:
+    """Run once, and return its folder and what was seen."""
     process = subprocess.Popen(
-        [sys.executable, "lt.py", *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "lt.py", "run", *words, "--runs", str(runs), *(["--live", "0"] if live else [])],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     watched, counter = Watched(), psutil.Process(process.pid)
@@ -70,21 +80,23 @@ def run(runs: Path, duration: str, *, live: bool) -> Watched:
             break
         time.sleep(0.25)
     process.wait()
-    return watched
+    return find_run(runs, "latest"), watched
 
 
 def follow(url: str, key: str, watched: Watched) -> None:
     """Poll for updates as the page does, until the run ends."""
-    version = -1
+    version = have = -1
     while True:
-        told = ask(f"{url}/state?after={version}", key)
-        version = told["version"]
+        told = ask(f"{url}/state?after={version}&have={have}", key)
+        version, have, now_s = told["version"], told.get("drawn", -1), time.time()
         if told["state"] == "done":
             ask(f"{url}/report", key)
             return
         counts = [re.sub(r"\D", "", tile["small"]) for tile in told["tiles"] if tile["name"] == "requests/s"]
         if counts and counts[0]:
-            watched.told.append((time.time(), int(counts[0])))
+            watched.requests.append((now_s, int(counts[0])))
+        for event in told.get("events", ()):
+            watched.events.setdefault(event, now_s)
 
 
 def ask(url: str, key: str) -> dict[str, Any]:
@@ -94,46 +106,81 @@ def ask(url: str, key: str) -> dict[str, Any]:
     return dict(json.loads(body)) if answer.headers["Content-Type"] == "application/json" else {}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--duration", default="40s")
-    options = parser.parse_args()
-    ratios: dict[bool, list[float]] = {False: [], True: []}
-    p50, p99, late = ({False: [], True: []} for _ in range(3))  # type: ignore[var-annotated] # of floats
-    with tempfile.TemporaryDirectory() as home:
-        for number in range(options.rounds):
-            for live in (False, True) if number % 2 == 0 else (True, False):
-                runs = Path(home) / f"{number}-{live}"
-                watched = run(runs, options.duration, live=live)
-                folder = find_run(runs, "latest")
-                summary = build_report([folder.path]).runs[0]
-                begin_s = summary.load_start.timestamp()
-                ratios[live].append(watched.ratio(begin_s, begin_s + summary.duration_s))
-                steady = next(phase for phase in summary.phases if phase.name == "steady")
-                by_q = {quantile.q_ratio: quantile.value_ms for quantile in steady.latency}
-                p50[live].append(by_q[0.5])
-                p99[live].append(by_q[0.99])
-                rows = folder.read_rows(["start", "latency_us"])
-                ends = np.sort(rows.start.astype("int64").to_numpy() / 1e9 + rows.latency_us.to_numpy() / 1e6)
-                late[live] += [at - ends[count - 1] for at, count in watched.told if 0 < count < len(ends)]
+def measure(folder: RunFolder, watched: Watched) -> dict[str, float]:
+    """Return the figures of one run."""
+    rows = folder.read_rows(["start", "latency_us", "late_us", "outcome"])
+    at_s = rows.start.astype("int64").to_numpy() / 1e9
+    kept = (rows.outcome == "ok").to_numpy() & (at_s > at_s.min() + SETTLED_S)
+    late_ms = rows.late_us.fillna(0).to_numpy(dtype=float)[kept] / 1000
+    response_ms = rows.latency_us.to_numpy(dtype=float)[kept] / 1000 + late_ms
+    found = {"CPU of `lt run`, of a core": watched.ratio(at_s.min(), at_s.max())}
+    found |= {f"response time p{100 * q:.0f}, ms": float(np.quantile(response_ms, q)) for q in (0.5, 0.95)}
+    if rows.late_us.notna().any():
+        found |= {f"lateness p{100 * q:.0f}, ms": float(np.quantile(late_ms, q)) for q in (0.5, 0.95)}
+    return found
+
+
+def pairs(home: Path, scenario: str, duration: str, count: int) -> tuple[list[str], list[float]]:
+    """Return the table of one load, and how long after its end an answer was on the page, in s."""
+    words = ["--scenario", scenario, "--spawn-rate", "150", "--duration", duration, "--workers", "1"]
+    found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+    delays: list[float] = []
+    for number in range(count):
+        for live in (False, True) if number % 2 == 0 else (True, False):
+            folder, watched = run(home / f"{scenario}-{number}-{live}", words, live=live)
+            found[live].append(measure(folder, watched))
+            rows = folder.read_rows(["start", "latency_us"])
+            ends = np.sort(rows.start.astype("int64").to_numpy() / 1e9 + rows.latency_us.to_numpy() / 1e6)
+            delays += [at - ends[told - 1] for at, told in watched.requests if 0 < told < len(ends)]
     lines = [
-        "## The live page",
-        "",
-        f"`python -m benchmarks.live`: 300 users for {options.duration}, medians of {options.rounds} pairs.",
-        "",
-        "| | CPU of `lt run`, cores | p50, ms | p99, ms |",
+        f"| {LOADS[scenario]} | without the page | with the page open | with − without, by pair |",
         "|---|---|---|---|",
     ]
-    for live, name in ((False, "without the page"), (True, "with the page open")):
-        middle = [statistics.median(values[live]) for values in (p50, p99)]
-        lines.append(f"| {name} | {statistics.median(ratios[live]):.2%} | {middle[0]:.2f} | {middle[1]:.2f} |")
-    delays = sorted(late[True])
-    lines += [
-        "",
-        f"The page shows an answer {statistics.median(delays):.1f} s after it came; at most {delays[-1]:.1f} s.",
-    ]
-    keep("live", "\n".join([*lines, "", where("locust", "numpy")]))
+    for name in found[True][0]:
+        show: Callable[[float], str] = (lambda x: f"{x:.2%}") if "core" in name else (lambda x: f"{x:.3f}")
+        off, on = ([one[name] for one in found[live]] for live in (False, True))
+        change = [b - a for a, b in zip(off, on, strict=True)]
+        texts = [f"{show(statistics.median(of))} ({show(min(of))} to {show(max(of))})" for of in (off, on, change)]
+        lines.append(f"| {name} | {' | '.join(texts)} |")
+    return lines, delays
+
+
+def cold_starts(home: Path, count: int) -> list[float]:
+    """Return how long after the first answer of each new instance the page told of it, in s."""
+    words = ["--scenario", "ramp300", "--spawn-rate", "20", "--duration", "40s", "--target", "emulator"]
+    words += ["--workers", "1"]
+    delays = []
+    for number in range(count):
+        folder, watched = run(home / f"cold-{number}", words, live=True)
+        rows = folder.read_rows(["start", "latency_us", "instance"]).dropna(subset=["instance"])
+        ends = rows.start.astype("int64") / 1e9 + rows.latency_us / 1e6
+        firsts = sorted(ends.groupby(rows.instance.astype(str)).min())
+        told = sorted(at for event, at in watched.events.items() if "answered for the first time" in event)
+        assert len(firsts) == len(told), (firsts, watched.events)
+        delays += [at - first for at, first in zip(told, firsts, strict=True)]
+    return delays
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--duration", default="30s")
+    options = parser.parse_args()
+    command = f"`python -m benchmarks.live`: {options.duration} a run, {options.pairs} pairs in the order ABBA"
+    lines = ["## The live page", "", f"{command}; medians (and ranges)."]
+    delays: list[float] = []
+    with tempfile.TemporaryDirectory() as home:
+        for scenario in LOADS:
+            table, late = pairs(Path(home), scenario, options.duration, options.pairs)
+            lines += ["", *table]
+            print(*table, sep="\n", flush=True)
+            delays += late
+        cold = cold_starts(Path(home), 2)
+    counted, told = (f"{statistics.median(of):.1f} s after it came, at most {max(of):.1f} s" for of in (delays, cold))
+    lines += ["", f"An answer is counted on the page {counted}."]
+    lines.append(f"The first answer of each of {len(cold)} new instances of the local Cloud Run is told {told}.")
+    lines += ["", f"Load average {os.getloadavg()[1]:.1f}. {where('locust', 'numpy')}"]
+    keep("live", "\n".join(lines))
 
 
 if __name__ == "__main__":
