@@ -6,8 +6,8 @@
 generator. CPU is that of the process of `lt run` alone, while load goes on; a client holds the page open as a browser
 does. Pairs are made in the order ABBA. The noise of a figure is its range over the runs of one kind.
 
-For cold starts the load goes to the local Cloud Run, scaled to zero. A cold start is known when the first answer of a
-new instance has come: only that answer tells the client of it.
+For cold starts the load goes to the local Cloud Run, scaled to zero. A cold start shows when the first answer of a new
+instance has come: only that answer tells the client of it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def pairs(home: Path, scenario: str, duration: str, count: int) -> tuple[list[st
     ]
     for name in found[True][0]:
         show: Callable[[float], str] = (lambda x: f"{x:.2%}") if "core" in name else (lambda x: f"{x:.3f}")
-        off, on = ([one[name] for one in found[live]] for live in (False, True))
+        off, on = ([figures[name] for figures in found[live]] for live in (False, True))
         change = [b - a for a, b in zip(off, on, strict=True)]
         texts = [f"{show(statistics.median(of))} ({show(min(of))} to {show(max(of))})" for of in (off, on, change)]
         lines.append(f"| {name} | {' | '.join(texts)} |")
@@ -176,9 +176,12 @@ def main() -> None:
             print(*table, sep="\n", flush=True)
             delays += late
         cold = cold_starts(Path(home), 2)
-    counted, told = (f"{statistics.median(of):.1f} s after it came, at most {max(of):.1f} s" for of in (delays, cold))
+    counted, shown = (
+        f"{statistics.median(of):.1f} s after it, 95 % within {np.quantile(of, 0.95):.1f} s, all by {max(of):.1f} s"
+        for of in (delays, cold)
+    )
     lines += ["", f"An answer is counted on the page {counted}."]
-    lines.append(f"The first answer of each of {len(cold)} new instances of the local Cloud Run is told {told}.")
+    lines.append(f"The first answer of each of {len(cold)} new instances of the local Cloud Run is shown {shown}.")
     lines += ["", f"Load average {os.getloadavg()[1]:.1f}. {where('locust', 'numpy')}"]
     keep("live", "\n".join(lines))
 

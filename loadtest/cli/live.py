@@ -24,6 +24,7 @@ from ..core.errors import FleetError, LoadTestError
 
 if TYPE_CHECKING:
     from reports.live.follow import LiveRun
+    from reports.live.tally import Event
 
     from ..fleet.progress import Look, ProgressSnapshot, SideSnapshot
 
@@ -72,6 +73,7 @@ class LivePage:
         self._tiles: list[dict[str, str]] = []
         self._planned_s: float | None = None
         self._run: LiveRun | None = None
+        self._events: tuple[Event, ...] = ()
         self._analysis = 0
         self._body = ""
         self._trouble = ""
@@ -112,9 +114,12 @@ class LivePage:
         threading.Thread(target=self._analyse, args=(run,), name="live analysis", daemon=True).start()
 
     def show(self, look: Look, *, waits_for: str, ending: bool, note: str = "") -> None:
-        """Update the state of the run. The page gets it at most once every EVERY_S."""
-        if time.monotonic() - self._told_s < EVERY_S and not (ending and self._state == "running"):
+        """Update the state of the run. The page gets it at most once every EVERY_S, and a new event at once."""
+        events = () if self._run is None else tuple(self._run.events)
+        at_once = events != self._events or (ending and self._state == "running")
+        if time.monotonic() - self._told_s < EVERY_S and not at_once:
             return
+        self._events = events
         begun = look.snapshot.elapsed_s is not None
         state: State = "ending" if ending else "running" if begun else "starting"
         self._tell(state, text="" if begun else waits_for, tiles=self._tiles_of(look, note) if begun else [])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.cli import live
 from loadtest.cli.live import LivePage
 from loadtest.core.errors import FleetError
 from loadtest.fleet.progress import SideSnapshot
@@ -108,13 +109,35 @@ def test_a_run_is_told_second_by_second(page: LivePage, tmp_path: Path, until: U
     news = told()
     assert news["data"] is not None
     tiles = {tile["name"]: tile for tile in news["tiles"]}  # type: ignore[attr-defined]
-    assert (tiles["time"]["small"], tiles["users"]["value"], tiles["instances"]["value"]) == ("of 0:30", "40", "1")
+    shown = tiles["time"]["small"], tiles["users"]["value"], tiles["instances"]["value"]
+    assert shown == ("of 0:30", "40", "2")  # at the newest event, the third instance's; the first has been silent
     assert tiles["nearest to its limit"]["value"].startswith("✗ p95 < 1ms: ")
     assert any("a new instance answered" in event for event in news["events"])  # type: ignore[attr-defined]
     body = ask(page, "GET", "/body")[1]
     assert "This run goes on" in body
     assert 'id="latency"' in body
     assert "<script" not in body
+
+
+def test_a_new_instance_is_told_at_once_and_the_rest_when_it_is_due(
+    page: LivePage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker reports each second; waiting for the page's own second too would tell a cold start after 2 s."""
+    monkeypatch.setattr(live, "EVERY_S", float("inf"))  # the rest is never due
+    run = LiveRun(RunFolder.create(tmp_path, running_record(30)))
+    page.follow(run, 30.0)
+    told, happened = [], []
+    for at, frame in enumerate(flushed(12)):
+        before = page.answer_state(-1, -1), len(run.events)
+        look = looked(at + 1.0, [frame])
+        run.add(look)
+        page.show(look, waits_for="", ending=False)
+        if json.loads(page.answer_state(-1, -1))["version"] != json.loads(before[0])["version"]:
+            told.append(at)
+        if len(run.events) != before[1]:
+            happened.append(at)
+    assert len(happened) == 3  # `flushed` has three instances
+    assert told == happened
 
 
 def test_two_targets_have_their_own_numbers_and_their_difference(page: LivePage, tmp_path: Path) -> None:
