@@ -18,13 +18,11 @@ MAX_INSTANCES = 100
 
 DEPLOYED_MAX_INSTANCES = 20
 """The default that `lt` sets on Cloud Run and on the emulator: enough for 300 requests/s, and a limit on the cost of a
-mistake.
-"""
+mistake."""
 
 TARGET_RATIO = 0.60
 """The autoscaler adds an instance above this share of the CPU or of the concurrency. A service can set it from 0.10 to
-0.95.
-"""
+0.95."""
 
 IDLE_S, KNATIVE_IDLE_S = 900.0, 30.0
 """How long Cloud Run keeps an idle instance, and how long Knative does (its scale-to-zero grace period)."""

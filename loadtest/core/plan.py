@@ -12,8 +12,7 @@ Point = tuple[float, float]
 
 FULL_RATIO = 0.95
 """The load counts as steady from 95 % of its maximum, because rounding to whole users can leave a shape at 299 of
-300.
-"""
+300."""
 
 
 def users_at(points: Sequence[Point], elapsed_s: float) -> float | None:

@@ -12,14 +12,12 @@ _STEM = (
     r"(?:[_-]?(?:id|value|key|hash))?"
 )
 """The end of a name whose value is a credential. The beginning of the name (`x-csrf-`, `refresh_`) does not matter.
-`tokens=` and `tokenizer:` do not match, because they are counts and names of language models.
-"""
+`tokens=` and `tokenizer:` do not match, because they are counts and names of language models."""
 
 _QUOTE = r"(?:\\*['\"])"
 _TO = rf"(?: {_QUOTE}? \s* [:=] \s* | {_QUOTE} \s* , \s* )"
 """The text between a name and its value: `=`, `: `, `": "`, or `, ` in the pairs of headers that some clients print:
-`('a', 'b')`.
-"""
+`('a', 'b')`."""
 
 _QUOTED = r"""(?: b? (?P<quote>\\*["']) (?: (?! (?<!\\) (?P=quote) ) [^\n] )* )"""
 _SCHEME = r"(?: (?: bearer | basic | token | negotiate | apikey ) \s+ )?"

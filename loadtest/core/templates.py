@@ -45,8 +45,7 @@ MIXED_CHARS = 16
 MIXED_RATIO = {0: 0.45, 1: 0.4}
 """A segment at least this long counts as base64 if this share of its neighbouring characters are of different kinds
 (capital, small, digit). The share depends on its number of digits (0.3 from two digits on). Random letters and digits
-have 0.62, `getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` has 0.25.
-"""
+have 0.62, `getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` has 0.25."""
 
 
 def path_template(path: str) -> str:

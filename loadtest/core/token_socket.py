@@ -11,8 +11,7 @@ from __future__ import annotations
 
 VARIABLE = "LT_TOKEN_SOCKET"
 """The environment variable with the path of the Unix socket. The path is not secret, because only the user can read the
-folder.
-"""
+folder."""
 
 
 def of_side(variable: str, mark: str) -> str:

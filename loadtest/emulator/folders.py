@@ -27,8 +27,7 @@ PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
 TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
 """The variable that names the file with an emulator's access token. It is needed if the port does not lead to it, for
-example because the emulator is another user's.
-"""
+example because the emulator is another user's."""
 
 _OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
 _LONGEST = 60  # the longest path of a folder, in bytes, so that the paths of its sockets stay below 107 bytes

@@ -31,8 +31,7 @@ _PROBE_EVERY_S = 0.05
 INSTANCE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """The address at which an instance must answer. Cloud Run sends requests from outside the container, so an app that
 listens only on 127.0.0.1 never becomes ready there, and must not become ready here. (macOS has no second loopback
-address.)
-"""
+address.)"""
 
 _UNREACHABLE_S = 3.0  # the start of an instance is given up after it has listened only on 127.0.0.1 for this long
 _ON_LOOPBACK = (

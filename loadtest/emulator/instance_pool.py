@@ -26,8 +26,7 @@ LOOK_EVERY_S = 0.1
 
 TARGET_SERVICE = (sys.executable, str(Path(__file__).resolve().parents[2] / "target_service" / "__main__.py"))
 """The default command runs the bundled service by its path, because the working folder may contain another
-`target_service`.
-"""
+`target_service`."""
 
 
 @dataclass(frozen=True, slots=True)

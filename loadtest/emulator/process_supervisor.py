@@ -27,8 +27,7 @@ PASSED_VARIABLES = frozenset(
 )
 """The variables of the shell's environment that a process gets, besides LC_*. They are those needed to find and run a
 program. A container on Cloud Run does not see the deployer's environment, so a service that depends on it must fail
-here too.
-"""
+here too."""
 
 
 def base_environment() -> dict[str, str]:

@@ -14,13 +14,11 @@ if TYPE_CHECKING:  # imported with the first rows, so that `lt run` prints its f
 
 FIRST = 3
 """A run ends after this many failed answers without a success. A service that fails 1 % of requests by chance does so
-once in a million runs.
-"""
+once in a million runs."""
 
 WITHIN_S = 30.0
 """Time since the first answer of the run. The rule does not end a run for an endpoint that is first called later,
-because more of the run would be lost.
-"""
+because more of the run would be lost."""
 
 MAX_ENDPOINTS = 200
 

@@ -28,8 +28,7 @@ WARM, MEASURED = 40, 200
 
 PAUSE_S = 0.01
 """Pause between two tasks. A service that sleeps between two requests uses more CPU for each, and under load it also
-sleeps between them.
-"""
+sleeps between them."""
 
 MOST_S = 15.0
 """Time limit of each part. A scenario with long waits inside its tasks sends fewer requests within it."""

@@ -37,13 +37,11 @@ STOP_TIMEOUT_S = 10
 
 END_S = STOP_TIMEOUT_S + 15.0
 """How long the fleet may take to end after it was asked to stop: the stop timeout, the last frames, and Locust's
-shutdown.
-"""
+shutdown."""
 
 ALONE_S = 5.0
 """A master whose workers have all ended should end by itself. If it does not end within this time (because the workers
-were killed), it is stopped.
-"""
+were killed), it is stopped."""
 
 STOPPED_S = 20.0
 """A master whose process is stopped (SIGSTOP) for this long is killed, so that the run ends."""

@@ -12,8 +12,7 @@ from ..recorder.messages import SECRET_VARIABLE
 
 FEWEST_CHARS = 16
 """Length of the shortest allowed secret: 16 hexadecimal digits are 64 bits. A shorter secret could be guessed from the
-proof that a worker sends.
-"""
+proof that a worker sends."""
 
 ANY_ADDRESS = ("0.0.0.0", "::")
 

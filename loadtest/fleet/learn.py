@@ -21,8 +21,7 @@ from .describe import RefusedError
 
 MOST_PER_ENDPOINT = 1_000
 """Largest number of requests per endpoint that get a reference answer. The bundled scenarios choose from a pool of this
-size.
-"""
+size."""
 
 MOST_ENDPOINTS = 200
 
@@ -33,8 +32,7 @@ REPEAT_S = 30.0
 
 APART_S = 1.1
 """Shortest time between the two answers to a request. It is over a second, so that a time in seconds differs between
-them.
-"""
+them."""
 
 STALE = 500
 """After this many requests in a row without a new one, the user is assumed to send nothing else."""

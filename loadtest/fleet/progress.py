@@ -17,8 +17,7 @@ from ..recording.load_lines import LOAD_COLUMNS
 
 WINDOW_S = 5.0
 """The live line covers this time. It is long enough for a p95 at 10 requests/s, and short enough to see a spike
-begin.
-"""
+begin."""
 
 SILENT_S = 6.0
 """If a worker's last line is older than this, it is left out of the live line, because it is lost with its users."""

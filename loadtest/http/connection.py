@@ -34,13 +34,11 @@ FIRST_BYTES = 8_192
 IDLE_NS = 5_000_000
 """If a connection was unused for longer, it is checked before a request is sent on it, because the server may have
 closed it. Servers close idle connections after seconds. For shorter times the read watcher notices the close, and the
-system call of the check is saved.
-"""
+system call of the check is saved."""
 
 READS_WITHOUT_A_BREAK = 16
 """Limit of reads without a pause. Otherwise a server that sends faster than the client reads would block the event loop
-and its own deadline.
-"""
+and its own deadline."""
 
 FIRST_TRY_S = 1.0
 """How long one of several addresses may take to accept before the next one is tried."""

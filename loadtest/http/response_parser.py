@@ -80,14 +80,12 @@ class ResponseHead:
 
 ParsedHead = tuple[ResponseHead, int, int]
 """A parsed head, the instance's age in ms (`x-instance-age-ms`) and the server time in µs (`Server-Timing: predict`). A
-number is −1 if the service does not send it.
-"""
+number is −1 if the service does not send it."""
 
 
 Answer = tuple[ParsedHead, bytes, bytes, bool]
 """One whole response: its parsed head, the body as received (never decoded), the head's bytes, and whether the
-connection can be used again. It is a plain tuple, because making a named one costs 0.3 µs, a tenth of an exchange.
-"""
+connection can be used again. It is a plain tuple, because making a named one costs 0.3 µs, a tenth of an exchange."""
 
 
 def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:

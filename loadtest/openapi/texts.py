@@ -49,8 +49,7 @@ FORMATS: dict[str, Expression] = {
     "regex": ('"[a-z]+"', ()),
 }
 """Expressions by the schema's `format`. All names and numbers in them are reserved for documentation (RFC 2606, RFC
-5737).
-"""
+5737)."""
 
 _NAMED: tuple[tuple[str, str], ...] = (
     (r"e.?mail", "email"),

@@ -1,4 +1,4 @@
-"""Keep the first body of the failed answers of each endpoint and status, because it says what is wrong."""
+"""Keep the first body of the failed answers of each endpoint and status, because it shows what is wrong."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ..recording.run import FailedBodyRecord
 from ..users.response import Response
 
 MAX_KINDS = 50
-"""Most pairs of endpoint and status that a process keeps; the first ones are kept."""
+"""Largest number of pairs of endpoint and status that a process keeps. The first ones are kept."""
 
 MAX_BODY_CHARS = 2_000
 
 MAX_READ_BYTES = 16 * 1024
-"""Characters of a body that are scanned for secrets before it is cut."""
+"""Number of characters of a body that are searched for secrets before it is cut."""
 
 TEXT_RATIO = 0.9
-"""A body with a smaller share of printable characters is not text and is not kept."""
+"""A body with a smaller share of printable characters is not text, and is not kept."""
 
 _Kind = tuple[str, str, int]
 
 
 class FailedBodies:
-    """The first text body of each kind of failed answer. It reads only what the client has already read."""
+    """The first text body of each kind of failed answer. Only bytes that the client has already read are used."""
 
     def __init__(self) -> None:
         self._kept: dict[_Kind, str] = {}
         self._new: list[FailedBodyRecord] = []
 
     def add(self, *, method: str, name: str, status: int, response: object) -> None:
-        """Keep the body of a failed answer, unless its kind has one already."""
+        """Keep the body of a failed answer, unless there is already one of its kind."""
         kind = (method, name, status)
         if not status or kind in self._kept or len(self._kept) >= MAX_KINDS:
             return
@@ -40,13 +40,13 @@ class FailedBodies:
             self._new.append(FailedBodyRecord(method=method, name=name, status=status, body=text))
 
     def take(self) -> list[dict[str, Any]]:
-        """Return those that are new since the last call."""
+        """Return the bodies that are new since the last call."""
         new, self._new = self._new, []
         return [record.model_dump() for record in new]
 
 
 def text_of_body(body: bytes) -> str:
-    """Return a body as text of bounded length with secrets masked; "" where it is empty or no text."""
+    """Return a body as text of bounded length with secrets masked; "" if it is empty or not text."""
     text = body[:MAX_READ_BYTES].decode("utf-8", "replace")
     shown = "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
     if shown.count("\N{REPLACEMENT CHARACTER}") > (1 - TEXT_RATIO) * len(shown):
@@ -58,15 +58,15 @@ def text_of_body(body: bytes) -> str:
 def body_read(response: object) -> bytes:
     """Return the part of an answer's body that the client has read; b"" if none, or if the client is of another kind.
 
-    `requests` keeps it as `_content`, FastHttpUser's client as `_cached_content`; their public properties would read
-    what the scenario means to stream.
+    `requests` keeps it as `_content`, FastHttpUser's client as `_cached_content`. Their public properties would read a
+    body that the scenario wants to stream.
     """
     if isinstance(response, Response):
         return response.content or b""
     for attribute in ("_content", "_cached_content"):
         try:
             content = getattr(response, attribute, None)
-        except Exception:  # a scenario's own class may raise anything
+        except Exception:  # a scenario's own class may raise any error
             return b""
         if isinstance(content, (bytes, bytearray)):
             return bytes(content[:MAX_READ_BYTES])

@@ -1,4 +1,4 @@
-"""Fetch the scenario from a master into a folder: its file, the modules beside it, its own arguments."""
+"""Fetch the scenario from a master into a folder: its file, the user's modules that it imports, and its arguments."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from .messages import SCENARIO, own_proof
 ASK_EVERY_S = 1.0
 
 PLAIN_AFTER_S = 5.0
-"""If the master has not answered our request by then, the file is requested as Locust's own workers do."""
+"""If the master has not answered our request within this time, the file is requested in the way of Locust's own
+workers."""
 
 MODULES, OPTIONS = "modules", "options.json"
-"""What is written into the folder."""
+"""The files that are written into the folder."""
 
 STATUS = 4
 
@@ -39,7 +40,7 @@ def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) ->
     answer = _ask(host, port, timeout_s)
     if "error" in answer:
         raise BundleError(str(answer["error"]))
-    if "locustfiles" in answer:  # a bare Locust master sends the file without other modules
+    if "locustfiles" in answer:  # a plain Locust master sends the file without other modules
         files = {str(file["filename"]): str(file["contents"]).encode() for file in answer["locustfiles"]}
         answer = {"files": files, "locustfile": next(iter(files)), "options": {}}
     folder = folder or Path(tempfile.mkdtemp(prefix=f"{PREFIX}scenario-"))

@@ -1,4 +1,4 @@
-"""Admit only workers that record to Locust's master; other processes get no users."""
+"""Admit only recording workers to Locust's master. Other processes get no users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEVER_GREETED = "it sent no handshake of lt: a plain `locust --worker` records n
 MAX_WAITING = 1_000
 
 BEFORE_JOINING = frozenset({"locustfile", SCENARIO, UNLOADABLE})
-"""Messages that a process sends before it connects as a worker, because it needs the scenario first."""
+"""Messages that a process sends before it connects as a worker, because it first needs the scenario."""
 
 
 @dataclass(slots=True)
@@ -35,15 +35,15 @@ class _Waiting:
 
 
 class Gate:
-    """Stands before `MasterRunner.handle_message`.
+    """Check every message before `MasterRunner.handle_message` gets it.
 
-    A worker connects (`client_ready`), is given its index, and greets (HELLO) with its name and the proof that it knows
-    the join secret. Only then does Locust know it: a plain `locust --worker` never sends it, gets no users, and is sent
-    away after GREET_S. No message can end the master's loop.
+    A worker connects (`client_ready`), gets its index, and sends HELLO with its name and the proof that it knows the
+    join secret. Only then is Locust told about it. A plain `locust --worker` never sends HELLO, gets no users, and is
+    refused after GREET_S. No message can end the master's loop.
 
     Attributes:
         admitted: Locust's client id → greeting.
-        refused: client id → reason, of the processes that were sent away.
+        refused: client id of a refused process → reason.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class Gate:
         self._handle: Callable[[str, Message], None] = runner.handle_message
 
     def startup(self) -> None:
-        """Install it."""
-        setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - of this one object
+        """Install the gate."""
+        setattr(self.runner, "handle_message", self.handle_message)  # noqa: B010 - on this one object only
 
     def handle_message(self, client_id: str, msg: Message) -> None:
-        """Pass a message on to Locust if its sender may send it."""
+        """Pass a message on to Locust if its sender is allowed to send it."""
         try:
             self._check(client_id, msg)
         except AdmissionError as refused:
             self._on_refusal(client_id, refused.name, refused.value)
-        except Exception as error:  # an error in Locust's own handling: one message of a worker must not end the run
+        except Exception as error:  # an error in Locust's own code: one message of a worker must not end the run
             log.exception("A message of %s could not be handled", client_id)
             self._on_refusal(client_id, f"message {text_of(msg.type)[:50]}: {type(error).__name__}", error)
 
@@ -92,9 +92,9 @@ class Gate:
             self._waits(client_id, msg)
 
     def _before_joining(self, client_id: str, msg: Message) -> None:
-        """Answer a process that requests the scenario, or cannot load it, if it knows the join secret.
+        """Answer a process that requests the scenario or cannot load it, if it knows the join secret.
 
-        Locust's own request for the locustfile cannot carry a proof, so it is not answered if there is a secret.
+        Locust's own request for the locustfile cannot contain a proof, so it is not answered if there is a secret.
         """
         if not self._secret or proves(msg.data, client_id=client_id, secret=self._secret):
             self._handle(client_id, msg)
@@ -128,7 +128,7 @@ class Gate:
             self._handle(client_id, waiting.ready)
 
     def look(self, *, patience_s: float = GREET_S) -> None:
-        """Send away processes that connected but did not send the handshake in time."""
+        """Refuse processes that connected but did not send the handshake in time."""
         late_s = time.monotonic() - patience_s
         for client_id, waiting in list(self._waiting.items()):
             if waiting.since_s <= late_s:

@@ -10,7 +10,7 @@ from gevent.hub import get_hub
 COMPUTING = "code that computed in the worker's own process"
 
 PROBE_S = 0.02
-"""Interval of the timer that measures the lag. A busy loop of 50 ms is seen with certainty, one of 20 ms mostly."""
+"""Interval of the timer that measures the lag. A busy loop of 50 ms is always detected, one of 20 ms usually."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class HealthSample:
 
     Attributes:
         cpu_ratio: CPU of this process ÷ wall time, 1 = one core.
-        loop_lag_ms: the worst time by which a timer came late in the interval.
+        loop_lag_ms: the longest delay of a timer in the interval.
         lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1, code in this process was computing.
             Near 0, the process was stopped, got no CPU, or was blocked in a call.
     """
@@ -31,7 +31,7 @@ class HealthSample:
 
 @dataclass(frozen=True, slots=True)
 class SlowListener:
-    """The longest call of a scenario's listener in an interval: the event, the function's name, and how long."""
+    """The longest call of a scenario's listener in an interval: the event, the function's name, and the duration."""
 
     event: str = ""
     name: str = ""
@@ -39,11 +39,11 @@ class SlowListener:
 
 
 def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
-    """Return what blocked the event loop; "" if it was nothing in this process.
+    """Return what blocked the event loop; "" if nothing in this process did.
 
-    That is a listener of the scenario that took half of the time or more, even if it used little CPU on a busy machine.
-    Otherwise it is code that used the CPU for half of the time or more: a task, a library, or Locust while it starts
-    many users.
+    A listener of the scenario blocked it if it took half of the time or more, even if it used little CPU on a busy
+    machine. Otherwise, code blocked it that used the CPU for half of the time or more: a task, a library, or Locust
+    while it starts many users.
     """
     if slowest.took_s >= lag_s / 2 > 0:
         return f"the scenario's {slowest.event} listener {slowest.name}"
@@ -51,9 +51,9 @@ def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
 
 
 class HealthProbe:
-    """A timer of the event loop, every PROBE_S, that notes how late it is called.
+    """A timer of the event loop that fires every PROBE_S and records its delay.
 
-    It is a bare timer, because a sleeping greenlet would need a switch and a new timer 50 times a second.
+    It is a plain timer, because a sleeping greenlet would need a switch and a new timer 50 times a second.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class HealthProbe:
         self._timer = get_hub().loop.timer(PROBE_S, PROBE_S, ref=False)
 
     def startup(self) -> None:
-        """Begin to measure, on the event loop of this thread."""
+        """Begin to measure on the event loop of this thread."""
         self._last_s, self._last_cpu_s = time.perf_counter(), time.process_time()
         self._timer.start(self._tick)
 
@@ -75,7 +75,7 @@ class HealthProbe:
         self._last_s, self._last_cpu_s = now_s, cpu_s
 
     def take(self) -> HealthSample:
-        """Return the sample since the last call, and begin the next."""
+        """Return the sample since the last call, and begin the next one."""
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         passed_s = max(wall_s - self._wall_s, 1e-3)
         sample = HealthSample(

@@ -1,4 +1,4 @@
-"""Receive every event of Locust first, and count the errors of its listeners."""
+"""Receive every event of Locust before all other listeners, and count the listeners' errors."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from locust.event import EventHook, Events
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 
 CONTROL_FLOW = (StopUser, StopTest, RescheduleTask, RescheduleTaskImmediately, InterruptTaskSet)
-"""Exceptions that a listener raises on purpose; Locust passes them on to the task that fired the event."""
+"""Exceptions that a listener raises on purpose. Locust passes them on to the task that fired the event."""
 
 LOCUSTS_OWN = "locust.runners"
 """The module whose listeners count Locust's own totals."""
 
 First = Callable[[dict[str, Any]], dict[str, Any]]
-"""Receives an event, never raises, and returns the event for Locust's own listeners."""
+"""A function that receives an event, never raises, and returns the event for Locust's own listeners."""
 
 Measure = Callable[[Callable[..., None], dict[str, Any]], AbstractContextManager[dict[str, Any]]]
-"""Times a block and fires its event. Arguments: the function that fires, and the fields so far."""
+"""A function that times a block and fires its event. Its arguments are the function that fires and the known fields."""
 
 OnError = Callable[[str, BaseException], None]
 
 OnSlow = Callable[[str, str, float], None]
-"""Called for a listener that took SLOW_S or longer, with the event, the listener's name and the seconds."""
+"""A function that is called for a listener that took SLOW_S or longer, with the event, the listener's name and the
+seconds."""
 
 SLOW_S = 1.0
 
 
 class ObservedHook(EventHook):
-    """Locust's hook with a listener that is always first, and whose listeners' errors are counted.
+    """Locust's hook, with a first listener that cannot be displaced, and with a count of the other listeners' errors.
 
-    A scenario may add listeners before ours, raise in them, or empty the list; `lt_first` still receives every event.
-    Everything else is as in Locust's own `fire`.
+    A scenario may add listeners before ours, raise errors in them, or empty the list. `lt_first` still receives every
+    event. Otherwise the hook works like Locust's own `fire`.
     """
 
     lt_name: str = ""
@@ -50,7 +51,7 @@ class ObservedHook(EventHook):
         """Call `lt_first`, then the listeners."""
         for_locust = kwargs if self.lt_first is None else self.lt_first(kwargs)
         handlers = self._handlers[::-1] if reverse else self._handlers.copy()
-        if self.lt_first is not None:  # a scenario's listener that raises would keep the event from Locust's totals
+        if self.lt_first is not None:  # if a scenario's listener raises, Locust's totals would miss the event
             handlers.sort(key=_is_locusts, reverse=True)
         for handler in handlers:
             begin_s = time.monotonic()
@@ -58,7 +59,7 @@ class ObservedHook(EventHook):
                 handler(**(for_locust if _is_locusts(handler) else kwargs))
             except CONTROL_FLOW:
                 raise
-            except Exception as error:  # as Locust does: the others are still called
+            except Exception as error:  # as in Locust: the other listeners are still called
                 logging.error("Uncaught exception in event handler: \n%s", traceback.format_exc())
                 locust_log.unhandled_greenlet_exception = True
                 self._count(error)
@@ -74,7 +75,7 @@ class ObservedHook(EventHook):
     def measure(
         self, request_type: str, name: str, response_length: int = 0, context: Any = None
     ) -> Generator[dict[str, Any]]:
-        """Like Locust's own `measure`; if a recorder is set, the request is known from its begin."""
+        """Measure a request like Locust's own `measure`. If a recorder is set, the request is known from its begin."""
         if self.lt_measure is None:
             with super().measure(request_type, name, response_length, context) as event:
                 yield event
@@ -105,14 +106,14 @@ def observe(events: Events, on_error: OnError, on_slow: OnSlow | None = None) ->
 
 
 def listen_first(hook: EventHook, first: First, measure: Measure | None = None) -> None:
-    """Call `first` before all listeners of a hook, and Locust's own listeners next, whatever is added later.
+    """Call `first` before all listeners of a hook, and Locust's own listeners next, even if others are added later.
 
     Args:
-        hook: turned into an ObservedHook.
+        hook: the hook, which becomes an ObservedHook.
         first: receives its events.
         measure: replaces the hook's `measure`; None keeps Locust's.
     """
-    if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class there
+    if not isinstance(hook, ObservedHook):  # the scenario put a hook of its own class here
         hook.__class__ = type("ObservedHook", (ObservedHook, type(hook)), {})
     assert isinstance(hook, ObservedHook)
     hook.lt_first, hook.lt_measure = first, measure

@@ -31,13 +31,13 @@ NEVER_SENT = (
     UnicodeError,
     TypeError,
 )
-"""Errors of a client that refuses to send. They are errors of the scenario, and no request was made."""
+"""Errors with which a client refuses to send. They are errors of the scenario, and no request was made."""
 
 _MARK = "_lt_request"
 
 
 class State(Enum):
-    """The state of a request: its row is still to come, was written for its event, or was written at the end."""
+    """The state of a request: its row is not written yet, was written for its event, or at the run's end."""
 
     OPEN = "open"
     RECORDED = "recorded"
@@ -45,14 +45,14 @@ class State(Enum):
 
 
 class Writer(Protocol):
-    """Writes the row of a request whose event never comes."""
+    """The interface for writing the row of a request whose event never comes."""
 
     def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
-        """No answer came: the call raised `error`, or (None) the run ended."""
+        """Write a row without an answer: the call raised `error`, or (None) the run ended."""
         ...
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """The answer came, but no `with` block judged it; `event` is the event that Locust would have fired."""
+        """Write a row for an answer that no `with` block judged. `event` is the event that Locust would have fired."""
         ...
 
 
@@ -60,11 +60,11 @@ class StockRequest:
     """One call of a stock client.
 
     Attributes:
-        started_ns: `time.perf_counter_ns()`.
+        started_ns: the start (`time.perf_counter_ns()`).
         ended_ns: when the call returned; None before.
-        method, name: as known before the answer; a name that the scenario gave is kept unchanged.
+        method, name: the values known before the answer; a name that the scenario gave is kept unchanged.
         is_named: whether the scenario gave the name.
-        late_us: lateness on an open-loop schedule; −1 without one.
+        late_us: lateness on an open-loop schedule; −1 without a schedule.
         side: which of two targets its user calls; 0 in a run with one.
     """
 
@@ -94,7 +94,7 @@ class StockRequest:
         self.started_ns = perf_counter_ns()
 
     def answered(self, event: dict[str, Any]) -> None:
-        """Keep the event that Locust will fire when a `with` block has judged the answer."""
+        """Keep the event that Locust will fire once a `with` block has judged the answer."""
         self._event = event
 
     def close(self) -> None:
@@ -107,27 +107,30 @@ class StockRequest:
 
 
 class InFlight:
-    """The stock clients' requests of this process: begun in the row buffer, found again by their event."""
+    """The stock clients' requests in this process.
+
+    They are entered in the row buffer when they begin, and found again by their event.
+    """
 
     def __init__(self, buffer: RowBuffer, writer: Writer, lateness_us: Callable[[float], int]) -> None:
         self._buffer = buffer
         self._writer = writer
         self._lateness_us = lateness_us
         self._measured: dict[object, StockRequest] = {}  # by greenlet: the block whose event is being fired in it
-        self._calls: dict[object, StockRequest] = {}  # by greenlet: its innermost call that is under way
+        self._calls: dict[object, StockRequest] = {}  # by greenlet: its innermost call in progress
 
     def startup(self) -> None:
-        """Wrap the clients' `request`, which all their other methods and subclasses go through."""
+        """Wrap the clients' `request`, which all their other methods and subclasses call."""
         self._count_resent()
         watch_bodies()
         for session in (HttpSession, FastHttpSession):
             setattr(session, "request", self._wrapped(session.request))  # noqa: B010 - mypy: a method is assigned
 
     def _count_resent(self) -> None:
-        """Count the connections that FastHttpUser's client takes for one request beyond the first.
+        """Count the connections beyond the first that FastHttpUser's client uses for one request.
 
-        It repeats a request whose connection was closed without an answer up to 11 times, and does not report that
-        (geventhttpclient).
+        If a connection is closed without an answer, the client (geventhttpclient) repeats the request up to 11 times,
+        and does not report it.
         """
         take, send = ConnectionPool.get_socket, HTTPClient.request
         taken: dict[object, int] = {}  # by greenlet
@@ -153,10 +156,10 @@ class InFlight:
         setattr(HTTPClient, "request", request)  # noqa: B010
 
     def of_event(self, event: dict[str, Any]) -> StockRequest | None:
-        """Return the request that an event ends; None for one that was not seen to begin."""
+        """Return the request that an event ends; None for a request whose begin was not seen."""
         try:
             marked = getattr(event.get("response"), _MARK, None)
-        except Exception:  # a response of a custom client may raise anything
+        except Exception:  # a response of a custom client may raise any error
             marked = None
         if marked is None:
             marked = self._measured.pop(gevent.getcurrent(), None)
@@ -168,10 +171,10 @@ class InFlight:
 
     @contextmanager
     def measure(self, fire: Callable[..., None], event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Time the block and fire the event at its end, as `EventHook.measure`; the request is known from its begin.
+        """Time the block and fire the event at its end, like `EventHook.measure`, but know the request from its begin.
 
-        A block that is cut off (its user is stopped, a `gevent.Timeout`) is a row of its own, where Locust would fire
-        an event that says nothing of it and looks like a success.
+        A block that is cut off (by stopping its user or by a `gevent.Timeout`) gets its own row. Locust would fire an
+        event that does not mention the interruption and looks like a success.
         """
         method, name = text_of(event["request_type"]), text_of(event["name"])
         begun = StockRequest(
@@ -230,19 +233,19 @@ class InFlight:
             self._writer.interrupted(begun, error)
 
     def _await_verdict(self, begun: StockRequest, response: Any) -> None:
-        """Keep an answer that was asked for with `catch_response` until its event comes, or the end of the run."""
+        """Keep an answer to a request with `catch_response` until its event comes or the run ends."""
         event = getattr(response, "request_meta", None)
         if isinstance(event, dict):
             setattr(event["response"], _MARK, begun)
             begun.answered(event)
             self._buffer.answered(begun)
-        elif self._buffer.end(begun):  # a subclass that fires no event for it
+        elif self._buffer.end(begun):  # a subclass that fires no event for the answer
             begun.state = State.RECORDED
             self._writer.unjudged(begun, {"request_type": begun.method, "name": begun.name, "response": response})
 
 
 def _path_of(session: Any, url: Any) -> str:
-    """Return what Locust would name the request by."""
+    """Return the name that Locust would give the request."""
     text = url.decode("utf-8", "replace") if isinstance(url, bytes) else str(url)
     base = str(getattr(session, "base_url", "") or "")
     return text.removeprefix(base) or "/" if base else text

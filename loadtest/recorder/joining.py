@@ -1,4 +1,4 @@
-"""Wait in the master's `init` until the last worker is ready; Locust checks only once a second."""
+"""Wait in the master's `init` until the last worker is ready, because Locust checks only once a second."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .messages import FOLDER_VARIABLE
 LOOK_EVERY_S = 0.02
 
 PATIENCE_S = 5.0
-"""After that, Locust itself waits, applies the timeout and logs which workers are missing."""
+"""The longest wait here. After it, Locust itself waits, applies the timeout and logs which workers are missing."""
 
 
 def wait_for_workers(environment: Any, **_: object) -> None:
     """Wait until the expected workers of a recorded run are ready, at most PATIENCE_S.
 
-    It is the last listener of `init`, so the scenario's own initialisation comes before the wait.
+    This is the last listener of `init`, so the scenario's own initialisation comes before the wait.
     """
     from locust.runners import MasterRunner
 

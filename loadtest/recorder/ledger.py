@@ -1,4 +1,4 @@
-"""Count what every worker began, sent and lost, and bound what can be missing."""
+"""Count what every worker began, sent and lost, and compute how much can be missing at most."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..recording.frames import Frame
 from ..recording.run import RefusalRecord, TotalsDifferenceRecord, WorkerRecord
 
 FLUSH_S = 1.0
-"""Workers flush once a second: a killed one loses at most this much of its rows, and what was in flight."""
+"""Workers flush once a second. A killed one loses at most the rows of this time, and its requests in flight."""
 
 MAX_GAP_ROWS = 100_000_000
-"""Most rows that lost frames can have held; a larger claim of a worker is rejected."""
+"""Most rows that lost frames can contain. A larger claim of a worker is rejected."""
 
 
 @dataclass(slots=True)
@@ -41,22 +41,25 @@ class _Account:
 
 @dataclass(slots=True)
 class Ledger:
-    """Requests begun, rows sent and received per worker. Pure bookkeeping: no clock, no I/O."""
+    """Count the requests begun, and the rows sent and received, per worker.
+
+    This is pure bookkeeping without clock or I/O.
+    """
 
     accounts: dict[str, _Account] = field(default_factory=dict)
 
     def joined(self, worker: str, *, host: str, pid: int | None) -> None:
-        """Open an account; joining again changes nothing but the process behind it."""
+        """Open an account. Joining again changes only the process behind it."""
         account = self.accounts.setdefault(worker, _Account())
         account.host, account.pid = host, pid
 
     def received(self, frame: Frame) -> bool:
-        """Enter a frame that arrived; False when it was entered before and must not be recorded twice.
+        """Enter a received frame. Return False if it was entered before and must not be recorded twice.
 
         If frame numbers are skipped, `rows_before` says how many rows the lost frames held.
 
         Raises:
-            ValueError: it contradicts the frames before it.
+            ValueError: the frame contradicts the frames before it.
         """
         account = self.accounts.setdefault(frame.worker, _Account())
         if frame.seq < account.next_seq:
@@ -73,38 +76,38 @@ class Ledger:
         return True
 
     def unwritten(self, frame: Frame) -> None:
-        """Note that a frame that was entered could not be kept after all."""
+        """Record that an entered frame could not be stored after all."""
         account = self.accounts[frame.worker]
         account.received -= frame.rows
         account.gap_rows += frame.rows
 
     def begun(self, worker: str, count: int) -> None:
-        """Note how many requests the worker has begun so far."""
+        """Record how many requests the worker has begun so far."""
         account = self.accounts.setdefault(worker, _Account())
         account.most_begun_at_once = max(account.most_begun_at_once, count - (account.begun or 0))
         account.begun = count
 
     def reported(self, worker: str, *, users: int, in_flight: int | None, resent: int = 0) -> None:
-        """Note how many users the worker runs, how many requests await an answer when it knows, and were sent twice."""
+        """Record how many users the worker runs, how many requests await an answer (if known) and were sent again."""
         account = self.accounts.setdefault(worker, _Account())
         account.resent = max(account.resent, resent)
         account.users = users
         account.in_flight = users if in_flight is None else in_flight
 
     def clock(self, worker: str, *, offset_us: float, uncertainty_us: float) -> None:
-        """Note a measurement of the worker's clock; the one with the smallest uncertainty is kept."""
+        """Record a measurement of the worker's clock. The one with the smallest uncertainty is kept."""
         account = self.accounts.setdefault(worker, _Account())
         if account.uncertainty_us is None or uncertainty_us < account.uncertainty_us:
             account.offset_us, account.uncertainty_us = offset_us, uncertainty_us
 
     def finished(self, worker: str, *, rows_sent: int, begun: int | None = None, refused_rows: int = 0) -> None:
-        """Note the worker's own counts after its last frame.
+        """Record the worker's own counts after its last frame.
 
         Args:
             worker: its name.
-            rows_sent: rows it has put into frames.
-            begun: requests it began; each of them is one of those rows, or one of `refused_rows`.
-            refused_rows: requests that it could not make a row of, counted by name.
+            rows_sent: number of rows in its frames.
+            begun: number of requests that it began; each is one of those rows, or one of `refused_rows`.
+            refused_rows: number of requests that it could not record as a row and counted by name.
         """
         account = self.accounts.setdefault(worker, _Account())
         account.rows_sent = rows_sent
@@ -113,33 +116,33 @@ class Ledger:
             account.begun = begun
 
     def ended(self, worker: str, *, at: datetime, why: str) -> None:
-        """Note that the worker ends before it was asked to, having sent everything it had."""
+        """Record that the worker ends before it was asked to, after sending everything it had."""
         account = self.accounts.setdefault(worker, _Account())
         if account.ended_at is None:
             account.ended_at, account.ended_why = at, why
 
     def lost(self, worker: str, *, at: datetime, why: str) -> None:
-        """Note that the worker is lost."""
+        """Record that the worker is lost."""
         account = self.accounts.setdefault(worker, _Account())
         if account.lost_at is None and account.ended_at is None:
             account.lost_at, account.lost_why = at, why
 
     def found(self, worker: str) -> None:
-        """Note that a worker that counted as lost reports again; the rows it kept arrive with it."""
+        """Record that a worker that counted as lost reports again. The rows that it kept arrive with the report."""
         account = self.accounts.setdefault(worker, _Account())
         account.lost_at = account.lost_why = None
 
     def is_gone(self, worker: str) -> bool:
-        """Whether the worker was lost or has ended, and so sends nothing more."""
+        """Whether the worker was lost or has ended, so that it sends nothing more."""
         account = self.accounts[worker]
         return account.lost_at is not None or account.ended_at is not None
 
     def records(self) -> list[WorkerRecord]:
-        """Return one record per worker, in the order they joined."""
+        """Return one record per worker, in the order in which they joined."""
         return [self._record(name, account) for name, account in self.accounts.items()]
 
     def reasons(self, *, start: datetime) -> list[str]:
-        """Return a sentence for everything that makes the run degraded; none when every row is accounted for."""
+        """Return a sentence for every reason that makes the run degraded; none if every row is accounted for."""
         return list(self._reasons(start))
 
     def _record(self, name: str, account: _Account) -> WorkerRecord:
@@ -160,11 +163,12 @@ class Ledger:
 
     @staticmethod
     def _missing_at_most(account: _Account) -> int:
-        """Return the rows that may be missing: exact when the worker said its count, else a bound.
+        """Return the number of rows that may be missing: exact if the worker reported its count, else a bound.
 
-        The bound for a worker that was lost is what it had begun by its last frame and not sent, and twice what it
-        began in one interval at the most: the one whose frame may have been on its way, and the one that was never
-        made. If the number begun is not known, it is twice the densest flush, and a request for every user.
+        For a lost worker the bound is the number of requests that it had begun by its last frame without sending their
+        rows, plus twice the most that it began in one interval: one frame may have been in transit, and one was never
+        made. If the number of requests begun is not known, the bound is twice the largest frame, plus one request per
+        user.
         """
         if account.rows_sent is not None:
             return max(0, account.rows_sent - account.received)
@@ -192,7 +196,7 @@ class Ledger:
 
     @staticmethod
     def _unbalanced(name: str, account: _Account) -> Iterable[str]:
-        """Yield a sentence where a worker's own counts do not agree: begun = rows + refused."""
+        """Yield a sentence for each worker whose own counts do not agree: begun = rows + refused."""
         if account.rows_sent is None or account.begun is None:
             return
         accounted = account.rows_sent + account.refused_rows
@@ -215,7 +219,7 @@ def reasons_for_refusals(refusals: Iterable[RefusalRecord]) -> list[str]:
 
 
 def reasons_for_differences(differences: Iterable[TotalsDifferenceRecord]) -> list[str]:
-    """Return a sentence for every endpoint of which Locust counted more requests than there are rows."""
+    """Return a sentence for every endpoint for which Locust counted more requests than there are rows."""
     return [
         f"Locust's own totals count {difference.locust} requests of {difference.method} {difference.name}, the rows "
         f"{difference.rows}: the scenario counted some without a request event"

@@ -1,4 +1,4 @@
-"""Distinguish a busy worker from a lost one: by its process on the same machine, by its silence on another."""
+"""Distinguish a busy worker from a lost one: by its process on this machine, by its silence on another machine."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from .messages import PARENT_VARIABLE, PROCESS
 log = logging.getLogger(__name__)
 
 SILENT_S = 12.0
-"""A worker that is not a child of the same `lt` counts as lost after this, because its process cannot be seen."""
+"""A worker that is not a child of the same `lt` counts as lost after this time, because its process cannot be seen."""
 
 STOPPED_S = 3.0
-"""A stopped process (SIGSTOP) is lost after this long."""
+"""A stopped process (SIGSTOP) counts as lost after this time."""
 
 HUNG_S = 60.0
-"""A live process that does not respond counts as lost after this: payloads may be generated as the test starts."""
+"""A live process that does not respond counts as lost after this time. It is long, because payloads may be generated as
+the test starts."""
 
 BUSY_S = 5.0
-"""After this, a log line says that the run waits for the worker."""
+"""After this time, a log line says that the run waits for the worker."""
 
 
 class Process(Enum):
-    """What is known of a worker's process."""
+    """The known facts about a worker's process."""
 
     RUNNING = auto()
     STOPPED = auto()
@@ -52,7 +53,7 @@ class Verdict:
 
 
 def judge(silent_s: float, process: Process) -> Verdict:
-    """Return the verdict on a worker that has been silent for so long."""
+    """Return the verdict on a worker that has been silent for this time."""
     if process is Process.GONE:
         return Verdict(lost=True, why="its process has ended")
     if process is Process.STOPPED and silent_s > STOPPED_S:
@@ -65,7 +66,7 @@ def judge(silent_s: float, process: Process) -> Verdict:
 
 
 class WorkerWatch:
-    """Watches the master's workers; reports to Locust, which acts on its own count of missed heartbeats."""
+    """Watch the master's workers, and report lost ones to Locust, which acts on its own count of missed heartbeats."""
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.runner = runner
@@ -80,7 +81,7 @@ class WorkerWatch:
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
-        """Look twice a second."""
+        """Check twice a second."""
         while True:
             gevent.sleep(0.5)
             self.look(time.monotonic())
@@ -95,7 +96,7 @@ class WorkerWatch:
             if verdict.lost:
                 self.why[client.id] = verdict.why
                 log.error("Worker %s is given up: %s.", client.id, verdict.why)
-                client.heartbeat = -1  # Locust's next count, within a second, takes it off and gives its users away
+                client.heartbeat = -1  # within a second Locust's next count removes it and gives its users to others
             elif verdict.busy and client.id not in self._busy:
                 self._busy.add(client.id)
                 log.warning("Worker %s is busy and has not responded for %.0f s: waiting.", client.id, silent_s)

@@ -12,10 +12,10 @@ LOADERS = tuple(str(Path(locust.__file__).parent / name) for name in ("main.py",
 
 
 def format_load_error(error: BaseException, locustfile: Path) -> str:
-    """Return the traceback as Python prints it, without the frames of the loader, Locust's and ours.
+    """Return the traceback in Python's format, without the frames of the loader, of Locust and of this project.
 
-    The first line says what failed. Causes and contexts are formatted the same way. An error in the syntax has no
-    frames; its place in the file is part of the error.
+    The first line says what failed. Causes and contexts are formatted in the same way. A syntax error has no frames;
+    its position in the file is part of the error.
     """
     formatted = traceback.TracebackException.from_exception(error)
     part: traceback.TracebackException | None = formatted

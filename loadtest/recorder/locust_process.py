@@ -1,4 +1,4 @@
-"""Run Locust in this process with the recorder, which receives every event before the scenario."""
+"""Run Locust in this process with the recorder, which receives every event before the scenario does."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 STATUS_UNLOADABLE = 4
 
 RETRIES = 5
-"""How often, for 5 s each, a worker tries again to reach the master that has just sent it the scenario: after that it
-has ended. Locust tries for 5 min."""
+"""Number of attempts, of 5 s each, to reach the master again after it has sent the scenario. If they fail, the master
+has ended. Locust itself tries for 5 min."""
 
 
 def main(arguments: list[str]) -> None:
-    """Run Locust's own `main` with these arguments; it ends the process."""
+    """Run Locust's own `main` with these arguments. It ends the process."""
     from locust import events, runners
     from locust import main as locust_main
 
@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> None:
 
 
 def hear_first(events: Any) -> None:
-    """Keep secrets out of what this process writes, count what listeners raise, and take part in Locust's `init`.
+    """Keep secrets out of this process's output, count the listeners' errors, and take part in Locust's `init`.
 
-    It is called before the scenario is loaded, so that no listener comes before these, and before a master listens.
+    This is called before the scenario is loaded, so that no listener comes before these, and before a master listens.
     """
     from .hooks import observe
     from .master_socket import guard_master_socket
@@ -69,7 +69,7 @@ def hear_first(events: Any) -> None:
         where = "exit" if isinstance(error, SystemExit) else "init" if event == "init" else "listener"
         record = errors.add(error, where=where, task=event)
         if sender is not None and record is not None and event == "init":
-            sender.failed_in_init(record)  # Locust ends the process for it
+            sender.failed_in_init(record)  # Locust ends the process because of it
 
     def listener_was_slow(event: str, name: str, took_s: float) -> None:
         if sender is not None:
@@ -93,7 +93,7 @@ def hear_first(events: Any) -> None:
 
 
 def take_side(environment: Any, errors: Any) -> Any:
-    """Set up the recording half of a worker or of a master that has a run folder; return a worker's Sender."""
+    """Set up the recording half of a worker, or of a master that has a run folder. Return a worker's Sender."""
     from locust.runners import MasterRunner, WorkerRunner
 
     from . import parent
@@ -107,7 +107,7 @@ def take_side(environment: Any, errors: Any) -> Any:
         from .liveness import introduce
         from .worker import Sender
 
-        # From here on the master may send the order to start users, so the listeners come first.
+        # After this, the master may send the order to start users, so the listeners must be set before it.
         sender = Sender(environment, runner, errors, parent_pid=parent_pid)
         sender.startup()
         guard_stock_clients()
@@ -159,7 +159,7 @@ def _lead(environment: Any, runner: Any, errors: Any, parent_pid: int | None) ->
 
 
 def _guard_web_page(environment: Any) -> None:
-    """Put Locust's own page, which does not listen yet, behind the access rules."""
+    """Apply the access rules to Locust's own page before it listens."""
     if environment.web_ui is not None:
         from ..core.access import Access
         from .web_guard import guard
@@ -169,7 +169,10 @@ def _guard_web_page(environment: Any) -> None:
 
 
 def _end_now(runner: Any, status: int) -> NoReturn:
-    """End a master that has not begun, and the workers that have joined; Locust would go on waiting for the others."""
+    """End a master that has not begun, and the workers that have joined.
+
+    Locust would continue to wait for the others.
+    """
     from locust.rpc import Message
 
     for client in runner.clients.all:
@@ -180,7 +183,7 @@ def _end_now(runner: Any, status: int) -> NoReturn:
 
 
 def _send_scenario(environment: Any, msg: Any) -> None:
-    """Answer a worker elsewhere that asks for the scenario."""
+    """Answer a worker on another machine that requests the scenario."""
     from locust.argument_parser import default_args_dict
     from locust.rpc import Message
 
@@ -209,7 +212,7 @@ def _worker_cannot_load(environment: Any, folder: Any, msg: Any) -> None:
 
 
 def _load_with_authors_errors(locust_main: Any) -> None:
-    """Report a locustfile that cannot be imported with its author's traceback, also to the master of a worker."""
+    """Report a locustfile that cannot be imported with its author's traceback. A worker also sends it to its master."""
     load = locust_main.merge_locustfiles_content
 
     def load_or_explain(locustfiles: list[str]) -> Any:
@@ -230,7 +233,7 @@ def _load_with_authors_errors(locust_main: Any) -> None:
                     f"that machine)"
                 )
             sys.exit(STATUS_UNLOADABLE)
-        events.init.add_listener(wait_for_workers)  # behind the scenario's own listeners
+        events.init.add_listener(wait_for_workers)  # after the scenario's own listeners
         if FETCHED_VARIABLE in os.environ:  # for imports inside tasks
             sys.path.append(str(Path(locustfiles[0]).parent))
         return loaded

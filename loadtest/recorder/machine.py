@@ -1,4 +1,4 @@
-"""Measure the whole machine: CPU of all cores, CPU taken by the hypervisor, memory pressure, connects sent again."""
+"""Measure the whole machine: CPU of all cores, CPU taken by the hypervisor, memory pressure, repeated connects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ STAT, MEMORY_PRESSURE, NETSTAT = Path("/proc/stat"), Path("/proc/pressure/memory
 
 @dataclass(frozen=True, slots=True)
 class MachineSample:
-    """One interval of the machine, every process on it included. None where the kernel does not tell.
+    """One interval of the machine, with every process on it. A value is None if the kernel does not report it.
 
     Attributes:
         cpu_ratio: busy ÷ all CPU time of all cores, 0…1 (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
         steal_ratio: CPU time that the hypervisor gave to other machines ÷ all, 0…1.
         memory_pressure_ratio: share of the time in which at least one process waited for memory, 0…1 (PSI "some").
-        connects_repeated: first packets (SYN) of connections that were sent again, 1 s or more after they were first
-            sent: the other side's listen backlog was full, or the packet was lost.
+        connects_repeated: number of first packets (SYN) of connections that were sent again, 1 s or more after the
+            first time, because the other side's listen backlog was full or the packet was lost.
     """
 
     cpu_ratio: float | None
@@ -38,14 +38,14 @@ class _Counters:
 
 
 class MachineProbe:
-    """Small files of /proc, read once per sample."""
+    """Read small files of /proc, once per sample."""
 
     def __init__(self, stat: Path = STAT, memory_pressure: Path = MEMORY_PRESSURE, netstat: Path = NETSTAT) -> None:
         self._stat, self._memory_pressure, self._netstat = stat, memory_pressure, netstat
         self._before = self._read()
 
     def take(self) -> MachineSample:
-        """Return the sample since the last call, and begin the next."""
+        """Return the sample since the last call, and begin the next one."""
         before, now = self._before, self._read()
         self._before = now
         if before is None or now is None or now.total <= before.total:
@@ -68,7 +68,7 @@ class MachineProbe:
         try:
             fields = [int(field) for field in self._stat.read_text().partition("\n")[0].split()[1:9]]
             user, nice, system, idle, iowait, irq, softirq, steal = fields
-        except (OSError, ValueError):  # not Linux, or a sandbox that hides it
+        except (OSError, ValueError):  # not Linux, or a sandbox that hides the file
             return None
         busy = user + nice + system + irq + softirq
         return _Counters(
@@ -86,5 +86,5 @@ class MachineProbe:
         try:
             lines = [line.split() for line in self._netstat.read_text().splitlines() if line.startswith("TcpExt:")]
             return int(dict(zip(*lines, strict=True))["TCPSynRetrans"])
-        except (OSError, ValueError, KeyError, TypeError):  # not Linux, or a sandbox that hides it
+        except (OSError, ValueError, KeyError, TypeError):  # not Linux, or a sandbox that hides the file
             return None

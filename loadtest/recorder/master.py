@@ -38,24 +38,25 @@ from .worker import keep_time
 log = logging.getLogger(__name__)
 
 CLOCK_PROBES = 8
-"""Round trips at a worker's start. The shortest one counts, because the others were delayed."""
+"""Number of round trips when a worker starts. The shortest one counts, because the others were delayed."""
 
 CLOCK_EVERY_S = 10.0
-"""Interval of later round trips, one of which may be shorter."""
+"""Interval between later round trips. One of them may be shorter."""
 
 DRAIN_S = 10.0
-"""How long after the stop timeout the master waits for the last frames: killing what does not end takes a moment."""
+"""How long after the stop timeout the master waits for the last frames. Killing processes that do not end takes a
+moment."""
 
 WATCH_S = 0.5
 
 MUTE_S = 10.0
-"""A worker that runs users and has reported nothing for this long is recorded as silent."""
+"""If a worker that runs users has reported nothing for this long, it is recorded as silent."""
 
 MAX_JUMPS = 100
 
 
 class Collector:
-    """The recording half of the master: one writer of the spool, of `load.csv` and of the workers' accounts."""
+    """The recording half of the master: the only writer of the spool, of `load.csv` and of the workers' accounts."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Collector:
         self.plan = [(point.at_s, point.users) for point in folder.read_run().scenario.plan]
         self.ledger = Ledger()
         self.names: dict[str, str] = {}  # Locust's client id → our worker name
-        self.reported_s: dict[str, float] = {}  # worker → when it reported last
+        self.reported_s: dict[str, float] = {}  # worker → time of its last report
         self.drained: set[str] = set()
         self.reasons: list[str] = []
         self.diagnostics = Diagnostics(errors)
@@ -94,11 +95,11 @@ class Collector:
             on_greeting=self._greeted,
             on_refusal=self._refused,
         )
-        self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open for as long as the process
+        self.spool: IO[bytes] = folder.spool.open("ab", buffering=0)  # open as long as the process runs
         self.sound_bytes = self.spool.tell()
 
     def startup(self) -> None:
-        """Register every listener and start the greenlets; returns at once."""
+        """Register every listener and start the greenlets. Return at once."""
         keep_time(self.clock)
         self.gate.startup()
         events = self.environment.events
@@ -108,13 +109,13 @@ class Collector:
         self.runner.register_message(CLOCK, self._clocked)
         self.runner.register_message(REPORT, self._reported)
         self.runner.register_message(DRAINED, self._drained)
-        # Locust handles SIGTERM only after a shape has ended; until then the signal would kill the process and lose its
-        # rows.
+        # Locust handles SIGTERM only after a shape has ended. Until then, the signal would kill the process and lose
+        # its rows.
         gevent.signal_handler(signal.SIGTERM, gevent.spawn, self.runner.quit)
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
-        """Watch the parent, the workers and this process's own time, and look at the clocks now and then."""
+        """Watch the parent, the workers and delays of this process, and regularly measure the workers' clocks."""
         clocks_s = before_s = time.monotonic()
         while True:
             gevent.sleep(WATCH_S)
@@ -136,12 +137,12 @@ class Collector:
                     self._ask_clock(client_id)
 
     def _look_at_time(self, late_s: float, now_s: float) -> None:
-        """Record that this process was paused, or that its wall clock was set."""
+        """Record if this process was paused, or if its wall clock was set."""
         if late_s > PAUSE_S:
             self.diagnostics.pauses.append(
                 PauseRecord(process="master", at=self._moment(-late_s), for_s=round(late_s, 1))
             )
-            self.reported_s = dict.fromkeys(self.reported_s, now_s)  # no worker could be heard meanwhile
+            self.reported_s = dict.fromkeys(self.reported_s, now_s)  # no worker could be heard during the pause
             at = "" if self.load_start is None else f" at {self._elapsed_s() - late_s:.0f} s"
             if self.start_s is not None and not self.draining:
                 self.degrade(f"the master was paused for {late_s:.0f} s{at}: the load was not controlled meanwhile")
@@ -176,14 +177,14 @@ class Collector:
         for name, version in greeting.versions.items():
             if version != ours.get(name):
                 log.warning("Worker %s runs %s %s, the master %s.", greeting.worker, name, version, ours.get(name))
-        if self.answers is not None:  # before Locust knows the worker, and so before any order to start users
+        if self.answers is not None:  # before Locust knows the worker, and therefore before any order to start users
             self.runner.send_message(ANSWERS, {"reference": self.answers}, client_id)
         for _n in range(CLOCK_PROBES):
             self._ask_clock(client_id)
         self._write_run()
 
     def _refused(self, client_id: str, name: str, value: object) -> None:
-        """Count a message that the master refused. The run is degraded if rows may be in it."""
+        """Count a message that the master refused. The run is degraded if the message may have contained rows."""
         worker = self.names.get(client_id)
         self.diagnostics.refusals.add(name, value, lost=False, worker=worker or client_id[:200])
         if worker is not None:
@@ -200,7 +201,10 @@ class Collector:
         self.runner.send_message(CLOCK, {"sent_ns": self.clock.now_ns()}, client_id)
 
     def _clocked(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Assume that the worker read its clock in the middle of the round trip: at most half of it off."""
+        """Assume that the worker read its clock in the middle of the round trip.
+
+        The error is at most half of the round trip.
+        """
         del environment
         received_ns = self.clock.now_ns()
         worker = self.names[msg.node_id]
@@ -219,7 +223,7 @@ class Collector:
         if report is None:
             return
         self._take(report)
-        if report.worker in self.drained and report.frame is not None:  # it had said that nothing more would come
+        if report.worker in self.drained and report.frame is not None:  # the worker had said that it sends nothing more
             self._finish(report)
 
     def _checked(self, client_id: str, diagnostics: object) -> WorkerReport | None:
@@ -233,7 +237,7 @@ class Collector:
             return None
 
     def _take(self, report: WorkerReport) -> None:
-        """Write a worker's frame and its line of `load.csv`, and keep the rest of the report."""
+        """Write a worker's frame and its line of `load.csv`, and store the rest of the report."""
         self.reported_s[report.worker] = time.monotonic()
         self.ledger.reported(report.worker, users=report.users, in_flight=report.in_flight, resent=report.resent)
         self._add_diagnostics(report)
@@ -248,7 +252,7 @@ class Collector:
             self._fill_up(error)
 
     def _add_diagnostics(self, report: WorkerReport) -> None:
-        """Keep what a worker reports beside rows: errors, refusals, steps of its clock, pauses."""
+        """Store everything that a worker reports besides rows: errors, refusals, steps of its clock, pauses."""
         if self.diagnostics.add(report):
             self.record_is_old = True
         if report.clock_step_s:
@@ -264,9 +268,9 @@ class Collector:
             )
 
     def _keep(self, report: WorkerReport) -> None:
-        """Append a frame to the spool, all of it or nothing, unless it is there already.
+        """Append a frame to the spool completely or not at all, unless it is already there.
 
-        Half a frame would hide every frame after it.
+        An incomplete frame would hide every frame after it.
         """
         frame, data = report.frame, report.data
         assert frame is not None
@@ -285,7 +289,7 @@ class Collector:
         self.sound_bytes += len(data)
 
     def _fill_up(self, error: OSError) -> None:
-        """Stop the run when the disk is full; the reserved file leaves space to record the reason."""
+        """Stop the run when the disk is full. The reserved file leaves space to record the reason."""
         if not self.full:
             self.full = True
             self.folder.release()
@@ -335,10 +339,10 @@ class Collector:
                 self.degrade(f"worker {worker} runs users and sent nothing for more than {MUTE_S:.0f} s")
 
     def _stopping(self, **_: object) -> None:
-        """Ask every worker for its last frame and wait for the answers, not for a fixed time."""
+        """Ask every worker for its last frame, and wait for the answers instead of a fixed time."""
         if self.start_s is None:
             return
-        if self.draining:  # a second stop while the first is under way: Locust would cut the workers off meanwhile
+        if self.draining:  # a second stop during the first: Locust would cut the workers off meanwhile
             self.all_drained.wait()
             return
         self._look_for_lost_workers()
@@ -373,7 +377,7 @@ class Collector:
         self._write_run()
 
     def degrade(self, reason: str) -> None:
-        """Write a reason for which the run is not complete into its record, once."""
+        """Write a reason why the run is not complete into its record, once."""
         if reason not in self.reasons and len(self.reasons) < MAX_JUMPS:
             self.reasons.append(reason)
             log.error("%s", reason)
@@ -384,11 +388,11 @@ class Collector:
         gevent.spawn(self._end_run)
 
     def _end_run(self) -> None:
-        """End the run; a function of ours, so that `ending` does not attribute the call to the scenario."""
+        """End the run. This function is ours, so that `ending` does not attribute the call to the scenario."""
         self.runner.quit()
 
     def _write_run(self) -> None:
-        """Bring `run.json` up to date; while the fleet lives, the master is its only writer."""
+        """Update `run.json`. While the fleet lives, the master is its only writer."""
         self.record_is_old = False
         try:
             run = self.folder.read_run()

@@ -1,4 +1,4 @@
-"""Have the master's socket take ZeroMQ's handshake from workers, and any bytes in a message without ending."""
+"""Make the master's socket accept only ZeroMQ's handshake from workers, and survive any bytes in a message."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from locust.exception import RPCReceiveError
 from locust.rpc.zmqrpc import BaseSocket, Server
 
 ZAP_DOMAIN = b"lt"
-"""With any text here libzmq refuses ZMTP 1.0, which begins with no handshake at all (`zmtp_engine.cpp`).
+"""With any text here libzmq refuses ZMTP 1.0, which has no handshake (`zmtp_engine.cpp`).
 
-The bytes of an HTTP request are a peer's name and messages in it, so that a web page could greet as a worker. Workers
-speak ZMTP 3, which no browser can be made to begin with; without a handler for the domain they are let in as before.
+ZMTP 1.0 would read an HTTP request as a peer's name and messages, so a web page could pose as a worker. Workers use
+ZMTP 3, which no browser can be made to send. There is no handler for the domain, so workers are admitted as before.
 """
 
 
 def guard_master_socket() -> None:
-    """Change Locust's server before it is made, and however often it is made anew."""
+    """Change Locust's server class before a server is created, so that every later server is changed too."""
     make, receive = BaseSocket.__init__, Server.recv_from_client
     if getattr(make, "lt_guards", False):
         return
@@ -33,7 +33,13 @@ def guard_master_socket() -> None:
     def recv_from_client(server: Any) -> Any:
         try:
             return receive(server)
-        except (ValueError, TypeError, LookupError, RecursionError, AttributeError) as error:  # msgpack's, Message's
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            RecursionError,
+            AttributeError,
+        ) as error:  # msgpack's and Message's
             raise RPCReceiveError("a message that cannot be read", addr=None) from error
 
     setattr(init, "lt_guards", True)  # noqa: B010 - a mark of ours

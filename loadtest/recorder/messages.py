@@ -1,4 +1,4 @@
-"""Name the environment variables and messages between a fleet's processes, other than Locust's own."""
+"""Name the environment variables and messages between the processes of a fleet, apart from Locust's own."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import hmac
 import os
 
 FOLDER_VARIABLE = "LT_RUN_FOLDER"
-"""Names the run folder to the master."""
+"""Names the run folder for the master."""
 
 UI_SECRET_VARIABLE = "LT_UI_SECRET"
-"""Given to the master alone: the secret of Locust's own web page."""
+"""The secret of Locust's own web page. Only the master gets this variable."""
 
 PARENT_VARIABLE = "LT_PARENT_PID"
-"""Names the process that started this one, for a process that has to end with it."""
+"""Names the process that started this one, for a process that must end with it."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
-"""If it is set, the master admits only workers that know it too."""
+"""If it is set, the master admits only workers that know the secret too."""
 
 HELLO = "lt_hello"  # worker → master: name, host, pid, versions, proof of the join secret
 REFUSED = "lt_refused"  # master → worker: why it may not join
 ANSWERS = "lt_answers"  # master → worker, when it joins: the answers from before the load
 REPORT = "lt_report"  # worker → master, once a second: the frame of rows, health, counts
 CLOCK = "lt_clock"  # master → worker and back: sent_ns (master), worker_ns
-DRAIN = "lt_drain"  # master → worker: stop the users, then send what is left
-DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own counts, asked for or because it ends
+DRAIN = "lt_drain"  # master → worker: stop the users, then send the remaining rows
+DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own counts, on request or because it ends
 
 REPORT_INTERVAL_S = 1.0
-"""How often a worker reports: a killed one loses no more than this much."""
+"""Interval of a worker's reports. A killed worker loses at most the rows of this time."""
 
 SILENCE_S = 5.0
-"""A worker that has not heard from the master for this long stops its users, because their load is not recorded."""
+"""If a worker has not heard from the master for this long, it stops its users, because their load is not recorded."""
 
 ANSWERS_VARIABLE = "LT_ANSWERS"
 """Path of the file with the answers from before the load (users/answers.py), for the master."""
@@ -41,21 +41,21 @@ BOUNDS_VARIABLE = "LT_BOUNDS"
 FETCHED_VARIABLE = "LT_FETCHED"
 """Path of the folder that `fetch` has written, for a worker whose master is on another machine."""
 
-SCENARIO = "lt_scenario"  # worker → master: asks for the scenario, with a proof; and back: its files, its own arguments
+SCENARIO = "lt_scenario"  # worker → master: request with a proof; master → worker: the scenario's files and arguments
 UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error, proof
-ENDING = "lt_ending"  # worker → master: the scenario has called for the run's end: where
+ENDING = "lt_ending"  # worker → master: the scenario has asked for the end of the run, with the place
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
 
 PAUSE_S = 3.0
-"""An event loop that did not run for this long was paused: its process was stopped, or got no CPU."""
+"""If an event loop did not run for this long, it counts as paused: its process was stopped, or got no CPU."""
 
 
 def own_proof(client_id: str) -> str:
-    """Return the proof of the join secret in this process's environment; "" where there is none."""
+    """Return the proof of the join secret in this process's environment; "" if there is no secret."""
     secret = os.environ.get(SECRET_VARIABLE, "")
     return join_proof(secret, client_id) if secret else ""
 
 
 def join_proof(secret: str, client_id: str) -> str:
-    """Return the proof that a worker with this id knows the join secret, which does not reveal the secret."""
+    """Return the proof that a worker with this id knows the join secret. The proof does not reveal the secret."""
     return hmac.new(secret.encode(), client_id.encode(), hashlib.sha256).hexdigest()

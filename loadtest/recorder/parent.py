@@ -1,4 +1,4 @@
-"""End this process when its parent is gone, even if it is busy or hangs."""
+"""End this process when its parent is gone, even if this process is busy or hangs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from .messages import PARENT_VARIABLE
 LOOK_EVERY_S = 0.5
 
 GRACE_S = 30.0
-"""How long a process may take to end properly: the stop timeout, the last rows, Locust's shutdown."""
+"""How long a process may take to end properly: the stop timeout, the last rows, and Locust's shutdown."""
 
 STATUS = 75
-"""Exit status of a process whose parent is gone; only a log can show it."""
+"""Exit status of a process whose parent is gone. Only a log can show it."""
 
 _sleep, _getppid, _exit, _monotonic = (
     time.sleep,
     os.getppid,
     os._exit,
     time.monotonic,
-)  # before gevent patches them
+)  # imported before gevent patches them
 
 _orderly = False
 
 
 def watch() -> None:
-    """Watch the parent from now on in a system thread; do nothing if the environment does not ask for it.
+    """From now on, watch the parent in a system thread. Do nothing if the environment does not request it.
 
     It is a thread and not a greenlet, so that it also runs while the locustfile is imported or the event loop hangs.
     """
@@ -37,8 +37,8 @@ def watch() -> None:
 
 
 def ends_orderly() -> None:
-    """Record that this process now notices by itself when its parent is gone, and needs time to end."""
-    global _orderly  # noqa: PLW0603 - one fact of the whole process
+    """Record that this process now detects by itself when its parent is gone, and needs time to end."""
+    global _orderly  # noqa: PLW0603 - one state of the whole process
     _orderly = True
 
 

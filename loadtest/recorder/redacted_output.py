@@ -1,4 +1,4 @@
-"""Keep secrets out of everything that a Locust process logs or prints, which is what `locust.log` holds."""
+"""Keep secrets out of everything that a Locust process logs or prints, and thus out of `locust.log`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_LINE_CHARS = 65_536
 
 
 def redact_output() -> None:
-    """Redact what every logging handler of this process formats, and every line of stdout and stderr."""
+    """Redact all text that this process's logging handlers format, and every line of stdout and stderr."""
     original = logging.Handler.format
     if getattr(original, "lt_redacts", False):
         return
@@ -21,13 +21,13 @@ def redact_output() -> None:
     def redacted(handler: logging.Handler, record: logging.LogRecord) -> str:
         return redact(original(handler, record))
 
-    redacted.lt_redacts = True  # type: ignore[attr-defined]  # a mark of ours
-    logging.Handler.format = redacted  # type: ignore[assignment,method-assign]  # handlers that come later are covered too
+    redacted.lt_redacts = True  # type: ignore[attr-defined] # our own mark
+    logging.Handler.format = redacted  # type: ignore[assignment,method-assign] # this also covers handlers that are added later
     sys.stdout, sys.stderr = RedactingStream(sys.stdout), RedactingStream(sys.stderr)
 
 
 class RedactingStream(io.TextIOBase):
-    """Passes on whole lines, redacted: a secret may arrive in pieces, as from `print("Bearer", token)`."""
+    """Pass on whole lines, redacted. A secret may arrive in pieces, as from `print("Bearer", token)`."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class RedactingStream(io.TextIOBase):
         self._line = ""
 
     def write(self, text: str) -> int:
-        """Pass on the lines that are complete."""
+        """Pass on the complete lines."""
         whole, newline, rest = (self._line + text).rpartition("\n")
         self._line = rest
         if newline:
@@ -46,22 +46,22 @@ class RedactingStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what is complete; half a line waits for its end."""
+        """Pass on the complete lines. An incomplete line waits for its end."""
         self._stream.flush()
 
     def close(self) -> None:
-        """Pass on everything; the stream itself stays open, because it belongs to the process."""
+        """Pass on everything. The stream itself stays open, because it belongs to the process."""
         if self._line:
             self._stream.write(redact(self._line))
             self._line = ""
         self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the stream itself has: encoding, buffer, fileno."""
+        """Return an attribute of the stream itself: encoding, buffer, fileno."""
         return getattr(self._stream, name)
 
     def isatty(self) -> bool:
-        """Whether a person reads it."""
+        """Whether the stream is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
@@ -69,5 +69,5 @@ class RedactingStream(io.TextIOBase):
         return self._stream.fileno()
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True

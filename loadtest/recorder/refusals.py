@@ -16,12 +16,12 @@ OTHER = "(other)"
 
 @dataclass(slots=True)
 class Refusals:
-    """Counts by name; at most MAX_KINDS names are kept apart."""
+    """Counts by name. At most MAX_KINDS names are kept apart."""
 
     kinds: dict[tuple[str, bool], RefusalRecord] = field(default_factory=dict)
 
     def add(self, name: str, example: object = "", *, lost: bool, worker: str = "", count: int = 1) -> None:
-        """Count a refusal; `lost`: the whole row is missing, and not only a value in it."""
+        """Count a refusal. `lost` says that the whole row is missing, not only a value in it."""
         key = (name, lost)
         if key not in self.kinds and len(self.kinds) >= MAX_KINDS:
             key = (OTHER, lost)
@@ -33,11 +33,11 @@ class Refusals:
 
     @property
     def lost(self) -> int:
-        """How many rows are missing for refusals."""
+        """Number of rows that are missing because of refusals."""
         return sum(record.count for record in self.kinds.values() if record.lost)
 
     def records(self) -> list[RefusalRecord]:
-        """Return the counts, rows lost first, then the most frequent first."""
+        """Return the counts. Lost rows come first, then the most frequent names."""
         return sorted(self.kinds.values(), key=lambda record: (not record.lost, -record.count))
 
 

@@ -1,4 +1,4 @@
-"""Write the row of every request, whether Locust's request event reports it or not."""
+"""Write the row of every request, whether or not Locust's request event reports it."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from .stock_answers import stock_answer
 MAX_CUSTOM_METHODS = 50
 
 thread_id: Callable[[], int] = get_original("_thread", "get_ident")
-"""Returns the id of the system thread; gevent's version returns one for every greenlet."""
+"""Returns the id of the system thread. Gevent's version returns a different id for every greenlet."""
 
 SLACK_NS = 1_000_000_000
-"""A client's own start time may be this far outside the run: its clock is read before ours, and rounded."""
+"""A client's own start time may be this far outside the run, because it reads its clock before we do, and rounds it."""
 
 
 class RequestRecorder:
-    """The first listener of the request event. It never raises; what it cannot record is counted by name.
+    """The first listener of the request event. It never raises; it counts everything that it cannot record by name.
 
     Attributes:
         custom_methods: request types that are known only when they end.
         refusals: values that could not be recorded unchanged.
-        answers: looks at the answers of Locust's own clients; None where they are not checked.
-        bodies: of failed answers.
+        answers: checks the answers of Locust's own clients; None if they are not checked.
+        bodies: the bodies of failed answers.
     """
 
     def __init__(self, buffer: RowBuffer, clock: AnchoredClock, lateness_us: Callable[[float], int]) -> None:
@@ -67,19 +67,19 @@ class RequestRecorder:
         self._thread_id = thread_id()
 
     def heard(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Record a request event with any fields; return it in the form that Locust's own totals accept."""
+        """Record a request event with any fields, and return it in the form that Locust's own totals accept."""
         try:
             if self.answers is not None:
                 event = self._looked_at(event, self.answers)
             self._record(event)
             return for_locust(event)
-        except Exception as error:  # a row lost to a bug of ours is recorded, not only logged
+        except Exception as error:  # a row lost through a bug of ours is recorded, not only logged
             self.refusals.add(f"recorder: {type(error).__name__}", error, lost=True)
             return event
 
     @staticmethod
     def _looked_at(event: dict[str, Any], answers: AnswerWatch) -> dict[str, Any]:
-        """Return the event of one of Locust's own clients, as a failure if its answer is wrong."""
+        """Return the event of one of Locust's own clients. If its answer is wrong, the event is a failure."""
         context = event.get("context")
         if isinstance(context, Mapping) and RECORDED_KEY in context:
             return event
@@ -91,7 +91,7 @@ class RequestRecorder:
         method, name = text_of(event.get("request_type")), text_of(event.get("name"))
         self.buffer.count_events(name, method)
         context = event.get("context")
-        if isinstance(context, Mapping) and RECORDED_KEY in context:  # a request of FastUser, which has its row already
+        if isinstance(context, Mapping) and RECORDED_KEY in context:  # a request of FastUser, which already has its row
             if event.get("exception") is not None:
                 response = event.get("response")
                 status = getattr(response, "status_code", 0) or 0
@@ -104,7 +104,7 @@ class RequestRecorder:
             if len(self.custom_methods) < MAX_CUSTOM_METHODS:
                 self.custom_methods.add(method[:50])
         elif not self.buffer.end(request):
-            return  # closed at the end of the run: it has its row
+            return  # closed at the end of the run, with its row
         else:
             request.state = State.RECORDED
         measured_us = None if request is None else ((request.ended_ns or now_ns) - request.started_ns) // 1000
@@ -122,7 +122,7 @@ class RequestRecorder:
             self._append(row, start_ns, late_us, row.name, current_side())
 
     def _unless_cut_off(self, row: EventRow) -> EventRow:
-        """Return the row; it is `unanswered` if a `finally` fires its event because its user is being stopped."""
+        """Return the row. It is `unanswered` if a `finally` fires its event because its user is being stopped."""
         error = interruption()
         if error is None:
             return row
@@ -130,7 +130,7 @@ class RequestRecorder:
         return replace(row, outcome=UNANSWERED, error=row.error or interruption_text(error))
 
     def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
-        """Write the row of a request whose answer did not come."""
+        """Write the row of a request without an answer."""
         if error is None:
             outcome, text = UNANSWERED, NO_ANSWER_BY_THE_END
         elif isinstance(error, Exception):
@@ -157,7 +157,7 @@ class RequestRecorder:
         )
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """Write the row of an answer that no `with` block judged, by the transport's result."""
+        """Write the row of an answer that no `with` block judged, with the result of the transport."""
         measured_us = ((request.ended_ns or perf_counter_ns()) - request.started_ns) // 1000
         response = event.get("response")
         failure = event.get("exception") or getattr(response, "error", None) or broken_body(response)
@@ -177,7 +177,7 @@ class RequestRecorder:
         self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name, request.side)
 
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:
-        """Return when a custom client's request began: as it reports if plausible, else its latency before now."""
+        """Return when a custom client's request began: the reported time if plausible, else its latency before now."""
         now_ns = moment_ns + self._clock.ahead_ns
         latency_ns = row.latency_us * 1000
         if row.start_s is not None:
@@ -190,7 +190,7 @@ class RequestRecorder:
     def _append(self, row: EventRow, start_ns: int, late_us: int, name: str, side: int) -> None:
         """Append a row in the event loop's thread, because a client library may report requests from its own threads.
 
-        The buffer has no lock: two threads that add new names at the same time would swap them.
+        The buffer has no lock. If two threads added new names at the same time, they would swap them.
         """
         if thread_id() == self._thread_id:
             self._append_here(row, start_ns, late_us, name, side)

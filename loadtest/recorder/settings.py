@@ -1,4 +1,4 @@
-"""Sort what Locust's configuration files, environment and arguments set: for users and tasks, or for its processes."""
+"""Divide Locust's settings (files, environment, arguments) into those of users and tasks and those of processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import configargparse  # type: ignore[import-untyped]  # it ships no types
+import configargparse  # type: ignore[import-untyped] # it contains no types
 import locust
 from locust import argument_parser
 
@@ -22,20 +22,20 @@ TAKEN = {
     "config_users": "",
     "equal_weights": "",
 }
-"""Locust's options about users and tasks, by `dest`, with our equivalents; read from files and the environment.
+"""Locust's options for users and tasks, by `dest`, with our equivalents. They are read from files and the environment.
 
-Options without an equivalent may also be given after `--`. All other options of Locust are about its processes, its
-page or its files, which `lt` manages.
+Options without an equivalent may also be given after `--`. All other options of Locust concern its processes, its page
+or its files, which `lt` manages.
 """
 
 INSTEAD = {"host": "name it with --target", "locustfile": "name it with --scenario"}
 
 VARIABLES = {"LOCUST_HOST": "host", "LOCUST_LOCUSTFILE": "locustfile"}
-"""The variables of those two."""
+"""The environment variables of these two options."""
 
 
 class ArgumentsError(Exception):
-    """Raised with a sentence that says what is wrong with the arguments."""
+    """The arguments are wrong. The message is a sentence that says how."""
 
 
 @dataclass(slots=True)
@@ -44,9 +44,9 @@ class Settings:
 
     Attributes:
         values: the given values of the options in TAKEN, by Locust's `dest`.
-        taken: source → what was taken from it, as "users = 5".
-        left: source → what was left out of it.
-        secret_options: of the scenario's own, those with `is_secret=True`.
+        taken: source → the settings taken from it, such as "users = 5".
+        left: source → the settings left out.
+        secret_options: the scenario's own options with `is_secret=True`.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Settings:
     secret_options: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
-        """Return the sentences about it for the user."""
+        """Return sentences about the settings for the user."""
         sentences = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
         for source, names in self.left.items():
             ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
@@ -73,7 +73,7 @@ def own_actions() -> list[argparse.Action]:
 
 
 def config_keys(actions: Iterable[argparse.Action]) -> dict[str, str]:
-    """Return the keys of a configuration file for these options, with each one's `dest`."""
+    """Return the keys of a configuration file for these options, with the `dest` of each."""
     return {
         key: action.dest
         for action in actions
@@ -87,8 +87,8 @@ def keep_out(*, also_taken: bool, settings: Settings | None = None) -> None:
     """Make every parser of this process read only a scenario's own settings from files and the environment.
 
     Args:
-        also_taken: read what is in TAKEN too.
-        settings: collects the names of what was left out.
+        also_taken: whether to read the options in TAKEN too.
+        settings: collects the names of the settings left out.
     """
     actions = [action for action in own_actions() if not (also_taken and action.dest in TAKEN)]
     keys = config_keys(actions)
@@ -124,16 +124,16 @@ def _is_on(value: object) -> bool:
 
 
 def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.Namespace, Settings]:
-    """Parse the arguments as the master will; return its options and the sources of the settings.
+    """Parse the arguments like the master, and return its options and the sources of the settings.
 
-    The scenario has been loaded.
+    The scenario must be loaded before.
 
     Args:
-        own_arguments: what was given after `--`.
-        locustfile: its name, for sentences.
+        own_arguments: the arguments after `--`.
+        locustfile: its name, for messages.
 
     Raises:
-        ArgumentsError: an argument is unknown or missing, or is one of Locust's that are not taken there.
+        ArgumentsError: an argument is unknown or missing, or is an option of Locust that is not accepted there.
     """
     settings = Settings()
     keep_out(also_taken=True, settings=settings)
@@ -176,9 +176,9 @@ def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.N
 
 
 def _parser_of_scenario() -> Any:
-    """Return Locust's parser with the scenario's arguments; errors of the scenario's listeners are raised.
+    """Return Locust's parser with the scenario's arguments. Errors of the scenario's listeners are raised.
 
-    Locust itself only logs such an error, starts everything and then ends the process.
+    Locust itself would only log such an error, start everything and then end the process.
     """
     handlers = locust.events.init_command_line_parser._handlers
     raised: list[Exception] = []
@@ -204,7 +204,7 @@ def _refuse(_parser: object, message: str) -> NoReturn:
 
 
 def _refuse_locusts(parser: Any, arguments: list[str], ours: dict[str, argparse.Action]) -> None:
-    """Refuse the options of Locust's own that stand among a scenario's."""
+    """Refuse Locust's own options among the arguments of a scenario."""
     nothing: Any = object()
     required = [action for action in parser._actions if action.required]
     for action in required:

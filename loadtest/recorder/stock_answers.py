@@ -1,4 +1,4 @@
-"""Read request and answer out of the event of Locust's own HTTP clients, for the comparison of answers."""
+"""Read request and answer from the event of Locust's own HTTP clients, for the comparison of answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import requests
 from locust.contrib.fasthttp import FastResponse
 
 NOT_SAID = frozenset({"content-length", "connection", "host"})
-"""Headers that the client derives from parts that are compared anyway."""
+"""Headers that the client derives from other parts, which are compared."""
 
 
 class StockAnswer(NamedTuple):
-    """One answer of HttpUser's or FastHttpUser's client, as `AnswerWatch.look` takes it."""
+    """One answer of HttpUser's or FastHttpUser's client, in the form that `AnswerWatch.look` takes."""
 
     head: bytes
     body: bytes
@@ -49,7 +49,10 @@ def stock_answer(event: Mapping[str, Any]) -> StockAnswer | None:
 
 
 def repeater(event: Mapping[str, Any], client: Any) -> Callable[[], tuple[int, bytes | None]]:
-    """Return a function that sends the request of an event again with the same client; it raises if no answer comes."""
+    """Return a function that sends an event's request again with the same client.
+
+    It raises an error if there is no answer.
+    """
     response: Any = event["response"]
     request = response.request
     if isinstance(response, requests.Response):

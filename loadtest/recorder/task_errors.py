@@ -36,7 +36,7 @@ Key = tuple[str, str, str, str, str]
 
 
 class TaskErrors:
-    """Counts by place, class and message; at most MAX_KINDS kinds are kept apart, one traceback each."""
+    """Counts by place, class and message. At most MAX_KINDS kinds are kept apart, with one traceback each."""
 
     def __init__(self, worker: str = "") -> None:
         self.worker = worker
@@ -47,17 +47,17 @@ class TaskErrors:
     def add(
         self, error: BaseException, *, where: str = "", task: str = "", user: object = None
     ) -> TaskErrorRecord | None:
-        """Count an exception; return None if it was counted before on its way up.
+        """Count an exception. Return None if it was already counted on its way up.
 
         Args:
-            error: what was raised.
-            where: as in TaskErrorRecord; found from the traceback if empty.
+            error: the exception.
+            where: as in TaskErrorRecord; if empty, it is found from the traceback.
             task: the task or the event; found in the same way.
-            user: the user or TaskSet whose code raised.
+            user: the user or TaskSet whose code raised the exception.
         """
         if getattr(error, _COUNTED, False):
             return None
-        with suppress(Exception):  # a class with slots: it may be counted twice
+        with suppress(Exception):  # a class with slots: the error may be counted twice
             setattr(error, _COUNTED, True)
         place, function, found = _place_of(error)
         record = TaskErrorRecord(
@@ -81,7 +81,7 @@ class TaskErrors:
         return kept
 
     def take(self) -> list[dict[str, Any]]:
-        """Return the kinds whose count has changed since the last call; each traceback is sent once."""
+        """Return the kinds whose count has changed since the last call. Each traceback is sent once."""
         changed = []
         for key in self._changed:
             fields = self._kinds[key].model_dump()
@@ -98,7 +98,10 @@ class TaskErrors:
 
 
 def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
-    """Return the kinds of several processes as one list; the count is of all, traceback and worker of the first."""
+    """Return the kinds of several processes as one list.
+
+    Counts are added; traceback and worker are those of the first.
+    """
     kinds: dict[Key, TaskErrorRecord] = {}
     for part in parts:
         key = (part.where, part.exception, part.message, part.user_class, part.task)
@@ -112,17 +115,17 @@ def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
 
 
 def _message(error: BaseException) -> str:
-    """Return an exception's text, with its ids grouped; the status of a `sys.exit` is not grouped."""
+    """Return an exception's text with its ids grouped. The status of a `sys.exit` is not grouped."""
     text = redact(text_of(error)[: 4 * MAX_MESSAGE_CHARS])
     return (text if isinstance(error, SystemExit) else text_template(text))[:MAX_MESSAGE_CHARS]
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback from the scenario's first frame on, redacted; its innermost MAX_TRACEBACK_CHARS."""
+    """Return the traceback from the scenario's first frame on, redacted: its innermost MAX_TRACEBACK_CHARS."""
     begin = error.__traceback__
     while begin is not None and begin.tb_next is not None and _is_library(begin.tb_frame):
         begin = begin.tb_next
-    chained = error.__cause__ is not None  # the explicit cause ("from"); not an exception that merely happened before
+    chained = error.__cause__ is not None  # the explicit cause ("from"), not an exception that merely happened before
     lines = traceback.format_exception(type(error), error, begin, limit=-30, chain=chained)
     text = redact("".join(lines))
     return text if len(text) <= MAX_TRACEBACK_CHARS else "…" + text[1 - MAX_TRACEBACK_CHARS :]
@@ -130,7 +133,7 @@ def traceback_text(error: BaseException) -> str:
 
 def _is_library(frame: FrameType) -> bool:
     path = frame.f_code.co_filename
-    return path.startswith(_LIBRARIES) or not path.startswith("/")  # gevent's compiled parts have relative paths
+    return path.startswith(_LIBRARIES) or not path.startswith("/")  # gevent's compiled modules have relative paths
 
 
 def _place_of(error: BaseException) -> tuple[str, str, object]:
@@ -158,7 +161,7 @@ def _user_class(user: object) -> str:
 
 
 def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) -> None:
-    """Count errors of users, of `on_stop`, and of every greenlet that dies of one.
+    """Count errors of users, of `on_stop`, and of every greenlet that an error ends.
 
     Args:
         errors: counts them.
@@ -181,12 +184,12 @@ def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) 
 
 
 def _is_handed_on(trace: TracebackType | None) -> bool:
-    """Whether an error of gevent's thread pool is raised again where its result is waited for, as a name's look-up."""
+    """Whether an error in gevent's thread pool is raised again where its result is awaited, as for a name lookup."""
     return trace is not None and trace.tb_frame.f_code.co_filename.endswith("gevent/threadpool.py")
 
 
 class _OnStopErrors(logging.Handler):
-    """Counts errors in the `on_stop` of a TaskSet: Locust swallows them, all but the line in its log."""
+    """Count errors in the `on_stop` of a TaskSet. Locust only logs one line of them."""
 
     def __init__(self, errors: TaskErrors) -> None:
         super().__init__(logging.ERROR)

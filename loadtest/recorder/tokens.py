@@ -1,4 +1,4 @@
-"""Set a bearer token in every user's client and renew it before it expires, without ever writing it to a file."""
+"""Set a bearer token in every user's client and renew it before it expires, without writing it to a file."""
 
 from __future__ import annotations
 
@@ -32,27 +32,29 @@ AUDIENCE_VARIABLE = "LT_TOKEN_AUDIENCE"
 """Names the service for which a worker on Google's machines requests a token from its metadata server."""
 
 METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.internal"
-"""As in Google's own libraries (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
+"""The same address as in Google's own libraries
+(https://cloud.google.com/run/docs/container-contract#metadata-server)."""
 
 ASK_AGAIN_S = 300.0
-"""The metadata server renews a token by itself some minutes before its end; at this interval a new one is seen."""
+"""The metadata server renews a token by itself some minutes before it expires. Requests at this interval find the new
+one."""
 
 REFRESH_BEFORE_S = 300.0
 RETRY_S = 10.0
 
 
 Source = Callable[[], tuple[str, float]]
-"""Gives a token and the Unix time at which it ends; TargetError when there is none."""
+"""A function that returns a token and the Unix time at which it expires. It raises TargetError if there is none."""
 
 
 class Authorizer:
-    """Asks for the token and sets it in the clients of all users, present and to come, that call one side.
+    """Request the token and set it in the clients of all current and future users that call one side.
 
     Args:
-        environment: of this process.
-        source: of the tokens.
-        side: whose users get them, as index into SIDES; 0 in a run with one target. Users of the other side, whose
-            token is for another audience, never see it.
+        environment: the environment of this process.
+        source: returns the tokens.
+        side: the side whose users get them, as an index into SIDES; 0 in a run with one target. Users of the other side
+            have a token for another audience, and never get this one.
     """
 
     def __init__(self, environment: Environment, source: Source, side: int = 0) -> None:
@@ -67,11 +69,11 @@ class Authorizer:
     def change_classes(self) -> None:
         """Make users that are created from now on wait for the token and send it.
 
-        Asking for a token lets other greenlets run, and the master's order to start users may be among them: the
-        classes are changed before any token is asked for.
+        While a token is requested, other greenlets run, and one may receive the master's order to start users. The
+        classes are therefore changed before any token is requested.
         """
         for user_class in self.environment.user_classes:
-            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign]  # on the class
+            user_class.__init__ = self._dressing(user_class.__init__)  # type: ignore[method-assign] # assigned to the class
 
     def startup(self) -> None:
         """Get the first token, and start the greenlet that renews it.
@@ -84,7 +86,7 @@ class Authorizer:
         gevent.spawn(self.main_loop)
 
     def main_loop(self) -> None:
-        """Renew the token forever; after a failure, log it and try again while the old token is valid."""
+        """Renew the token forever. After a failure, log it and try again while the old token is valid."""
         while True:
             gevent.sleep(max(RETRY_S, self.expires_s - REFRESH_BEFORE_S - time.time()))
             try:
@@ -112,7 +114,7 @@ class Authorizer:
         return initialise
 
     def _dress(self, user: User) -> None:
-        """Set the token in the user's client: with `requests` by a hook for one host, with others in the headers."""
+        """Set the token in the user's client: by a hook for one host with `requests`, else in the client's headers."""
         client = getattr(user, "client", None)
         if isinstance(client, requests.Session):
             client.auth = _BearerFor(urlsplit(user.host or "").netloc, self.bearer)
@@ -120,7 +122,7 @@ class Authorizer:
         if isinstance(client, FastHttpSession):
             self._dress_agent(client.client, urlsplit(user.host or "").netloc)
             return
-        headers = getattr(client, "headers", None)  # our own client, which refuses to go to another host
+        headers = getattr(client, "headers", None)  # our own client, which sends to no other host
         if isinstance(headers, MutableMapping):
             headers["Authorization"] = self.bearer
         else:
@@ -138,19 +140,19 @@ class Authorizer:
                 headers = {"Authorization": self.bearer, **(headers or {})}
             return original(url, method=method, headers=headers, **more)
 
-        urlopen.dressed = True  # type: ignore[attr-defined]  # a mark of ours
+        urlopen.dressed = True  # type: ignore[attr-defined] # our own mark
         agent.urlopen = urlopen
 
 
 class _BearerFor(requests.auth.AuthBase):
-    """Adds the token to requests for one host and to no other."""
+    """Add the token to requests for one host and to no other."""
 
     def __init__(self, netloc: str, bearer: str) -> None:
         self.netloc = netloc
         self.bearer = bearer
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return the request with the token, when it is for the host."""
+        """Return the request, with the token if it is for the host."""
         if urlsplit(request.url or "").netloc == self.netloc:
             request.headers["Authorization"] = self.bearer
         return request
@@ -160,7 +162,7 @@ def from_socket(path: str) -> tuple[str, float]:
     """Return the token and its expiry from the process that started the run.
 
     Raises:
-        TargetError: it is gone, or has none.
+        TargetError: the process has ended, or has no token.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
@@ -177,7 +179,7 @@ def from_socket(path: str) -> tuple[str, float]:
 
 
 def from_metadata(audience: str) -> tuple[str, float]:
-    """Return the token of this machine's service account from Google's metadata server, and when to ask again.
+    """Return the token of this machine's service account from Google's metadata server, and when to request the next.
 
     Raises:
         TargetError: there is no such server, or no service account.
@@ -185,7 +187,7 @@ def from_metadata(audience: str) -> tuple[str, float]:
     host = os.environ.get(METADATA_HOST_VARIABLE, METADATA_HOST)
     url = f"http://{host}/computeMetadata/v1/instance/service-accounts/default/identity"
     with requests.Session() as direct:
-        direct.trust_env = False  # no proxy knows this address
+        direct.trust_env = False  # no proxy can reach this address
         try:
             answer = direct.get(url, params={"audience": audience}, headers={"Metadata-Flavor": "Google"}, timeout=10)
             answer.raise_for_status()
@@ -198,7 +200,7 @@ def from_metadata(audience: str) -> tuple[str, float]:
 
 
 def authorize(environment: Environment) -> None:
-    """Start an authorizer if the environment names a source of tokens; end the process if it gives none."""
+    """Start an authorizer if the environment names a source of tokens. End the process if the source gives none."""
     authorizers = []
     for side, mark in enumerate(SIDES):
         path = os.environ.get(token_socket.of_side(token_socket.VARIABLE, mark))

@@ -12,13 +12,13 @@ MAX_DIFFERENCES = 50
 
 
 class LocustTotals:
-    """Sums Locust's totals of one worker, which Locust sends to the master and resets every second."""
+    """The sum of Locust's totals of one worker. Locust sends them to the master and resets them every second."""
 
     def __init__(self) -> None:
         self._requests: dict[tuple[str, str], int] = {}
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Add entries of a report, as Locust serialises them."""
+        """Add the entries of a report, in Locust's serialised form."""
         for entry in entries:
             key = (text_of(entry["name"]), text_of(entry["method"]))
             self._requests[key] = self._requests.get(key, 0) + int(entry["num_requests"])
@@ -27,7 +27,7 @@ class LocustTotals:
         """Return the endpoints for which Locust's count differs from the recorded one, the largest difference first.
 
         Args:
-            heard: requests by (name, method) for which a row was written or refused by name.
+            heard: numbers of requests by (name, method) for which a row was written, or a refusal counted.
             left: Locust's entries (`StatsEntry`) that are not reported yet.
         """
         whole = dict(self._requests)

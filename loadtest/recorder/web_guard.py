@@ -1,4 +1,4 @@
-"""Let only the person who started the run use Locust's own web page, and keep its target fixed."""
+"""Restrict Locust's own web page to the person who started the run, and keep its target fixed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from locust.web import WebUI
 
 SECRET_PARAMETER = "key"
-"""Query parameter with the key in the address that `lt run --ui` prints. Later requests carry the key in a cookie that
-no other site can use."""
+"""Query parameter for the key in the address that `lt run --ui` prints. Later requests send the key in a cookie that no
+other site can use."""
 
 
 def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
-    """Check every request before any of Locust's own handlers sees it; the page does not listen yet.
+    """Check every request before any of Locust's own handlers sees it. Call this before the page listens.
 
-    Host, Origin and Sec-Fetch-Site as on every listener (`core.access`); the secret comes once in the address, then in
-    a cookie. Locust's page sends forms, so JSON is not asked for: the cookie is `SameSite=Strict`. A request to swarm
-    may not name another host than the run's target.
+    Host, Origin and Sec-Fetch-Site are checked as on every listener (`core.access`). The secret comes first in the
+    address, then in a cookie. Locust's page sends forms, so JSON is not required; instead the cookie is
+    `SameSite=Strict`. A request to swarm may name only the run's target as host.
     """
     from flask import Response, redirect, request
 

@@ -54,7 +54,7 @@ from .totals import LocustTotals
 log = logging.getLogger(__name__)
 
 KILL_S = 2.0
-"""How long a user may take to end once it is killed: its code may catch the exception and continue."""
+"""How long a user may take to end once it is killed. Its code may catch the exception and continue."""
 
 
 class Sender:
@@ -82,12 +82,12 @@ class Sender:
         self.ended = False
 
     def startup(self) -> None:
-        """Attach the buffer and every listener, and start the greenlets; returns at once."""
+        """Attach the buffer and every listener, and start the greenlets. Return at once."""
         runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
         keep_time(self.clock)
-        # For every order to start users, once a second of a ramp, Locust builds its whole argument parser again to
-        # learn its options' defaults: 90 ms in which this process measures nothing but itself. They are constant, so
-        # they are found out once, now, and remembered.
+        # For every order to start users (once a second in a ramp), Locust builds its whole argument parser again to
+        # learn its options' defaults. This takes 90 ms, during which this process measures only itself. The defaults
+        # are constant, so they are computed once here and kept.
         argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)
@@ -119,11 +119,11 @@ class Sender:
         }
 
     def main_loop(self) -> None:
-        """Watch the parent and the master: end without a parent, stop the users without a master."""
+        """Watch the parent and the master. Without a parent, end the process; without a master, stop the users."""
         turned_s = time.monotonic()
         while True:
             gevent.sleep(0.5)
-            if time.monotonic() - turned_s > 1:  # this process was busy: the master's messages of that time arrive now
+            if time.monotonic() - turned_s > 1:  # this process was busy; the master's messages of that time arrive now
                 self.heard_s = time.monotonic()
             turned_s = time.monotonic()
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
@@ -134,15 +134,15 @@ class Sender:
             if silent_s > SILENCE_S and not self.silenced and self.runner.user_count:
                 log.error("The master has been silent for %g s: stopping this worker's users.", SILENCE_S)
                 self.silenced_for_s = silent_s
-                stop_users(self.runner)  # they finish what they began
+                stop_users(self.runner)  # users finish the tasks that they began
                 self.runner.stop()
             self.silenced = silent_s > SILENCE_S
 
     def report_loop(self) -> None:
-        """Report once a second, in a message of its own: what Locust's report holds may keep it from being sent."""
+        """Report once a second in a separate message, because the content of Locust's report may prevent sending it."""
         while True:
             gevent.sleep(REPORT_INTERVAL_S)
-            if not self.ended or len(self.buffer):  # what comes after the last report is still sent
+            if not self.ended or len(self.buffer):  # rows after the last report are still sent
                 self._send(REPORT, self._report())
 
     def _send(self, kind: str, report: dict[str, Any]) -> None:
@@ -155,14 +155,14 @@ class Sender:
         self.heard_s = time.monotonic()
 
     def _refused(self, environment: Environment, msg: Message, **_: object) -> None:
-        """End this worker, because the master takes no rows of it, and load that is not recorded is useless."""
+        """End this worker, because the master takes none of its rows, and load that is not recorded is useless."""
         log.error("The master refused this worker: %s", msg.data)
         environment.process_exit_code = 4
         self.ended = True
         gevent.spawn(self.runner.quit)
 
     def _check_answers(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Compare answers from now on; the master sends the reference before its first order to start users."""
+        """Compare answers from now on. The master sends the reference answers before its first order to start users."""
         self.checker = AnswerChecker(Reference.decode(msg.data["reference"]), environment)
         answers.attach(environment, self.checker)
         self.recorder.answers = self.checker
@@ -174,7 +174,7 @@ class Sender:
         return event
 
     def _cut_off(self, user: object) -> None:
-        """Count as lost the request in flight of a user whose client reports a request only at its end."""
+        """Count the request in flight as lost if its user's client reports a request only at its end."""
         if not isinstance(user, KNOWN) or self.recorder.custom_methods:
             self.buffer.begun += 1
             self.recorder.refusals.add(UNFINISHED, type(user).__name__, lost=True)
@@ -185,12 +185,12 @@ class Sender:
         self._end_recording(f"the scenario called sys.exit({record.message}) in {place}")
 
     def failed_in_init(self, record: TaskErrorRecord) -> None:
-        """Report that a listener of `init` has failed, for which Locust is about to end the process."""
+        """Report that a listener of `init` has failed. Locust is about to end the process because of it."""
         what = f"sys.exit({record.message})" if record.where == "exit" else f"{record.exception}: {record.message}"
         self._end_recording(f"the scenario's init failed with {what}")
 
     def listener_was_slow(self, event: str, name: str, took_s: float) -> None:
-        """Keep the slowest listener until the next report: it may be why nothing else ran."""
+        """Remember the slowest listener until the next report. It may be the reason why nothing else ran."""
         if took_s > self.slowest_listener.took_s:
             self.slowest_listener = SlowListener(event, name[:100], took_s)
 
@@ -253,7 +253,7 @@ class Sender:
         return self.recorder.refusals.records()
 
     def _last_report(self, ended_why: str = "") -> dict[str, Any]:
-        """Return the last report. Every request that this worker began then has its row."""
+        """Return the last report. By then, every request that this worker began has its row."""
         gc.collect()  # a response that the scenario dropped is closed here
         self.buffer.close_open()
         report = self._report()
@@ -274,13 +274,13 @@ class Sender:
         self.runner.send_message(CLOCK, {**msg.data, "worker_ns": self.clock.now_ns(), "worker": self.buffer.worker})
 
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
-        """Stop the users, who finish their tasks up to the stop timeout; then send the remaining rows and counts.
+        """Stop the users, who finish their tasks up to the stop timeout, then send the remaining rows and counts.
 
-        The master may still be starting users while it drains, in a ramp that is cut short: its orders are as if they
-        came too late, or the users that have just been stopped would be replaced, all at once.
+        If a ramp is cut short, the master may still be starting users meanwhile. Its orders are treated as too late,
+        because otherwise the stopped users would all be replaced at once.
         """
         del environment, msg
-        self.runner.last_received_spawn_timestamp = math.inf  # type: ignore[assignment]  # Locust compares with it
+        self.runner.last_received_spawn_timestamp = math.inf  # type: ignore[assignment] # Locust compares with this value
         if self.runner.spawning_greenlet is not None:
             self.runner.spawning_greenlet.kill()
         stop_users(self.runner)
@@ -290,24 +290,24 @@ class Sender:
 
 
 def stop_users(runner: Runner) -> None:
-    """Stop all users at once: waiting users end now, the others finish their tasks, up to the stop timeout.
+    """Stop all users at once. Waiting users end now, and the others finish their tasks up to the stop timeout.
 
-    Locust stops them one by one and kills a user that is waiting. A user whose wait ends between the order and the kill
-    sends a request and is killed in the middle of it. Marked as stopping, all of them in one turn of the event loop, a
-    user ends by itself when its wait or its task does.
+    Locust stops users one by one and kills those that are waiting. A user whose wait ends between the order and the
+    kill would send a request and be killed during it. Here all users are marked as stopping in one turn of the event
+    loop, and each ends by itself when its wait or its task ends.
     """
     ending = []
     for greenlet in list(runner.user_greenlets):
         user = greenlet.args[0] if greenlet.args else None
-        if user is None:  # it has ended: gevent takes a dead greenlet's arguments away
+        if user is None:  # it has ended: gevent removes a dead greenlet's arguments
             continue
         idle = user._state in (None, LOCUST_STATE_WAITING)
         user._state = LOCUST_STATE_STOPPING
         ending.append(greenlet)
         if idle:
             greenlet.kill(block=False)
-    # Waited for here, and not by Locust, which would lose sight of those killed that have more to do in `on_stop`, such
-    # as arrivals under way.
+    # The wait is here and not in Locust, because Locust loses track of killed users that still work in `on_stop`, such
+    # as arrivals in progress.
     gevent.joinall(ending, timeout=runner.environment.stop_timeout)
     gevent.killall(ending, timeout=KILL_S)
 
@@ -315,8 +315,8 @@ def stop_users(runner: Runner) -> None:
 def keep_time(clock: AnchoredClock) -> None:
     """Make Locust's runner use this clock as its wall clock.
 
-    It compares moments: after a jump by an hour back it would discard every order to start users for an hour, after
-    one forward a worker would take its master for gone.
+    The runner compares times. If the clock jumped back by an hour, it would discard every order to start users for an
+    hour. If it jumped forward, a worker would assume that its master is gone.
     """
     setattr(runners, "time", _AnchoredTime(clock))  # noqa: B010 - the runner's own import, of which it uses `time()`
 

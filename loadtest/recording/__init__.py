@@ -1,1 +1,1 @@
-"""Hold the run folder: its records, file names, format version, reader and writer."""
+"""Define the run folder: its records, file names, format version, reader and writer."""

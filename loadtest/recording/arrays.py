@@ -1,4 +1,4 @@
-"""Turn Arrow columns into numpy arrays and back without pandas, whose import alone would cost a second and 60 MB.
+"""Convert Arrow columns to numpy arrays and back without pandas, whose import alone would cost a second and 60 MB.
 
 Arrow's own conversions (`to_numpy`, `fill_null`, `pa.array`) import pandas when it is installed, and `cast` imports
 pyarrow.compute.
@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def integers(column: pa.Array, absent: int) -> Ints:
-    """Return an integer or timestamp column as int64, with `absent` where it is null."""
+    """Return an integer or timestamp column as int64, with `absent` in place of nulls."""
     validity, values = column.buffers()
     span = slice(column.offset, column.offset + len(column))
     if values is None:
@@ -35,9 +35,9 @@ def column_of(values: npt.NDArray[Any], kind: pa.DataType, *, absent: npt.NDArra
     """Return numbers as a column.
 
     Args:
-        values: in the width of `kind`.
+        values: the numbers, in the width of `kind`.
         kind: a type of numbers or of times.
-        absent: which of them are null.
+        absent: which values are null.
     """
     validity = None if absent is None else pa.py_buffer(np.packbits(~absent, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(np.ascontiguousarray(values))])

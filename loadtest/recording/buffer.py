@@ -8,13 +8,13 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.ma  # np.unique imports it at its first call: 70 ms in the loop that measures
+import numpy.ma  # np.unique imports it at its first call, which would take 70 ms in the loop that measures
 import numpy.typing as npt
 
 from .frames import COLUMNS, Frame, encode_frame
 
 MAX_NAMES, MAX_ERRORS, MAX_INSTANCES = 2_000, 1_000, 20_000
-"""Distinct values that one process keeps; further ones are recorded as OTHER, and counted."""
+"""Number of distinct values that one process keeps. Further ones are recorded as OTHER, and counted."""
 
 MAX_TEXT_CHARS = 500
 
@@ -27,35 +27,38 @@ TEXT_COLUMNS = ("name", "method", "error", "instance")
 _ROW = struct.Struct("<" + "".join(COLUMNS.values()))
 
 pack_row = _ROW.pack
-"""Return one row, the values of COLUMNS in their order, as bytes: 0.24 µs, against 0.77 for an `array` per column."""
+"""Returns one row, the values of COLUMNS in order, as bytes. This takes 0.24 µs; an `array` per column takes 0.77."""
 
 ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
-"""The same row as a numpy type; packed rows can be read as an array of it."""
+"""The same row as a numpy type. Packed rows can be read as an array of it."""
 
 PackedRows = npt.NDArray[Any]
 
 MAX_UNJUDGED = 100_000
-"""Answers that wait for their `with` block. If a scenario never opens one, the oldest are recorded by their status."""
+"""Number of answers that wait for their `with` block. If a scenario never opens one, the oldest are recorded by their
+status."""
 
 
 class OpenRequest(Hashable, Protocol):
-    """A request that was begun and has no row yet, as its client knows it. Compared and hashed by identity.
+    """A request that was begun and has no row yet. Its client holds it, and it is compared and hashed by identity.
 
     Attributes:
-        started_ns: when it was begun, on `time.perf_counter_ns()`.
+        started_ns: when it was begun (`time.perf_counter_ns()`).
     """
 
     started_ns: int
 
     def close(self) -> None:
-        """Append its row now: `unanswered` with its age if no answer has come, else by its answer.
+        """Append the request's row now: `unanswered` with its age if no answer has come, else according to its answer.
 
-        Called once, when its user or the run has ended; the buffer has forgotten the request before.
+        This is called once, after its user or the run has ended and the buffer has forgotten the request.
         """
 
 
 class RowBuffer:
-    """Rows since the last flush. One per Locust process; greenlets append, one flusher takes.
+    """The rows since the last flush.
+
+    There is one buffer per Locust process: greenlets append, and one flusher takes the rows.
 
     A client calls these methods for every request, so that each gets a row (0.2 µs a request in all):
 
@@ -64,22 +67,24 @@ class RowBuffer:
         if buffer.end(request):              # it has ended: append its row (or `extend`, in bulk, later)
             buffer.add(…)                    # False: the run ended meanwhile, and its row is `unanswered` already
 
-    If the scenario will judge an answer in a `with` block, call `answered(request)` in between, because it is no longer
-    in flight. If its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or `timeout` for
-    a `gevent.Timeout`. What is still open at the end of the run is closed by `close_open`.
+    If the scenario will judge an answer in a `with` block, call `answered(request)` in between, because the request is
+    no longer in flight. If its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or
+    `timeout` for a `gevent.Timeout`. Requests that are still open at the end of the run are closed by `close_open`.
 
-    Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A
-    frame carries only the strings its own rows use.
+    Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A frame
+    contains only the strings that its own rows use.
 
     Attributes:
         worker: the worker's name.
         begun: requests begun so far.
         open: requests that await an answer, the oldest first.
         unjudged: requests whose answer has come and waits for the scenario's verdict.
-        resent: how often so far FastUser or FastHttpUser sent a request again, as the server had closed the connection.
-        refused: open-loop arrivals since the last report that found the bound on requests in flight reached.
+        resent: how often FastUser or FastHttpUser has sent a request again, because the server had closed the
+            connection.
+        refused: number of open-loop arrivals since the last report that were dropped, because too many requests were in
+            flight.
         events: requests reported to Locust, counted by the (name, method) of the report; at most MAX_EVENT_KEYS pairs.
-        others: rows whose name, error or instance is recorded as OTHER, by kind.
+        others: number of rows whose name, error or instance is recorded as OTHER, by kind.
         before_take: called at the beginning of every `take`, to collect rows that are held elsewhere.
     """
 
@@ -105,12 +110,12 @@ class RowBuffer:
         return len(self._rows) // _ROW.size
 
     def begin(self, request: OpenRequest) -> None:
-        """Count a request, and know it as in flight."""
+        """Count a request, and register it as in flight."""
         self.begun += 1
         self.open[request] = None
 
     def answered(self, request: OpenRequest) -> None:
-        """Note that the answer has come; its row follows when the scenario has judged it."""
+        """Record that the answer has come. Its row follows when the scenario has judged it."""
         if self.open.pop(request, 0) is None:
             self.unjudged[request] = None
             if len(self.unjudged) > MAX_UNJUDGED:
@@ -121,12 +126,12 @@ class RowBuffer:
     def end(self, request: OpenRequest) -> bool:
         """Forget the request; the caller then appends its row.
 
-        False: it has a row already, because the run ended before.
+        Return False if it already has a row, because the run ended before.
         """
         return self.open.pop(request, 0) is None or self.unjudged.pop(request, 0) is None
 
     def count_events(self, name: str, method: str, count: int = 1) -> None:
-        """Count requests reported to Locust's totals; each has its row here or is recorded as refused."""
+        """Count requests reported to Locust's totals. Each has its row here or is recorded as refused."""
         key = (name, method)
         if key not in self.events and len(self.events) >= MAX_EVENT_KEYS:
             key = (OTHER, "")
@@ -138,7 +143,7 @@ class RowBuffer:
             self.begun -= 1
 
     def close_open(self) -> int:
-        """Append the rows of all requests that have none yet, at the end of the run; return how many."""
+        """Append the rows of all requests that have none yet, at the end of the run. Return how many."""
         left = [*self.unjudged, *self.open]
         self.unjudged.clear()
         self.open.clear()
@@ -148,11 +153,11 @@ class RowBuffer:
 
     @property
     def in_flight(self) -> int:
-        """How many requests await an answer now."""
+        """The number of requests that await an answer now."""
         return len(self.open)
 
     def oldest_s(self, now_ns: int) -> float:
-        """Return how long the oldest request in flight has waited by `now_ns` (`time.perf_counter_ns()`); else 0."""
+        """Return how long the oldest request in flight has waited at `now_ns` (`time.perf_counter_ns()`), else 0."""
         oldest = next(iter(self.open), None)
         return 0.0 if oldest is None else max(0.0, (now_ns - oldest.started_ns) / 1e9)
 
@@ -187,22 +192,22 @@ class RowBuffer:
         return self._ids[text]
 
     def text(self, index: int) -> str:
-        """Return the string of that index."""
+        """Return the string with this index."""
         return self._strings[index]
 
     def add(self, **row: int) -> None:
-        """Append one row: a value for each of COLUMNS; without a `side` it is of a run with one target."""
+        """Append one row: a value for each of COLUMNS. Without a `side` it belongs to a run with one target."""
         row.setdefault("side", 0)
         self._rows += pack_row(*[row[name] for name in COLUMNS])
 
     def extend(self, rows: PackedRows) -> None:
-        """Append rows of ROW_TYPE whose texts are this buffer's."""
+        """Append rows of ROW_TYPE whose texts are in this buffer."""
         self._rows += rows.tobytes()
 
     def take(self) -> bytes | None:
-        """Return the rows since the last call as an encoded frame; None when nothing has happened since.
+        """Return the rows since the last call as an encoded frame; None if nothing has happened since.
 
-        A frame without rows says that requests have begun: a service that answers nothing is seen by it.
+        A frame without rows reports that requests have begun. It shows a service that answers nothing.
         """
         if self.before_take is not None:
             self.before_take()
@@ -237,17 +242,17 @@ class RowBuffer:
 
 
 RECORDED_KEY = "lt_recorded"
-"""In a request event's context: its row is in the buffer already."""
+"""Marks a request event's context: the row is already in the buffer."""
 
 _ATTRIBUTE = "lt_row_buffer"
 
 
 def attach(environment: object, buffer: RowBuffer) -> None:
-    """Set the buffer that clients of this environment append to."""
+    """Set the buffer to which clients of this environment append."""
     setattr(environment, _ATTRIBUTE, buffer)
 
 
 def buffer_of(environment: object) -> RowBuffer | None:
-    """Return the environment's buffer, or None where nothing records (bare `locust`)."""
+    """Return the environment's buffer, or None if nothing records (plain `locust`)."""
     buffer: RowBuffer | None = getattr(environment, _ATTRIBUTE, None)
     return buffer

@@ -1,4 +1,4 @@
-"""Declare what a platform can do, as run.json records it, so that no other code needs to know its name."""
+"""Define the capabilities of a platform, which run.json records, so that other code need not know its name."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ..core.addresses import is_loopback
 
 
 class Capabilities(BaseModel):
-    """What a platform can do. Reports check these and never compare platforms' names.
+    """The capabilities of a platform. Reports check these and never compare platforms' names.
 
     Attributes:
         on_this_machine: it shares this machine with the load generators.
         single_process: one process serves everything, so the count of instances is always 1.
         scales: instances are added and removed with the load.
-        bills: a run costs money: its cost is estimated, agreed to first, and limited by `--max-cost`.
+        bills: a run costs money. Its cost is estimated, confirmed by the user, and limited by `--max-cost`.
         priced: Cloud Run's price list applies to its metrics, even if nothing is billed.
-        takes_limits: the run creates the service and so sets its CPU, memory, concurrency and instances.
-        has_metrics: it keeps series of its own (instances, CPU, billed time), which are fetched with the run.
+        takes_limits: the run creates the service, and therefore sets its CPU, memory, concurrency and instances.
+        has_metrics: it records its own series (instances, CPU, billed time), which are fetched with the run.
         keeps_metrics: those series outlive the run, so that `lt metrics` can fetch them again.
         needs_token: a service there may be private, and is then called with an ID token.
         can_deploy: `lt deploy` puts a service there.
@@ -55,7 +55,7 @@ _BEFORE_THEY_WERE_RECORDED = {"local": LOCAL, "emulator": EMULATOR, "cloud": CLO
 
 
 def capabilities_of(kind: str, url: str) -> Capabilities:
-    """Return the capabilities of a target whose `run.json` has none: one recorded before they were."""
+    """Return the capabilities of a target whose `run.json` has none, because it was recorded before they existed."""
     return _BEFORE_THEY_WERE_RECORDED.get(kind) or of_url(url)
 
 
@@ -63,7 +63,7 @@ def of_url(url: str) -> Capabilities:
     """Return the capabilities that a service's URL shows: whether it is on this machine or on Cloud Run."""
     try:
         return Capabilities(on_this_machine=is_loopback(url), priced=has_run_app_url(url))
-    except ValueError:  # damage in run.json
+    except ValueError:  # a damaged run.json
         return Capabilities()
 
 

@@ -1,4 +1,4 @@
-"""Find the recorded runs of a folder, by id, prefix, label or path."""
+"""Find the recorded runs of a folder by id, prefix, label or path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .run import Run
 
 
 def list_runs(runs: Path) -> list[tuple[RunFolder, Run | None, str]]:
-    """Return every folder below `runs` that has a `run.json`, oldest first: (folder, record, why unreadable or "")."""
+    """Return every folder below `runs` that has a `run.json`, oldest first, as (folder, record, error or "")."""
     found: list[tuple[RunFolder, Run | None, str]] = []
     for path in recorded(runs):
         folder = RunFolder(path)
@@ -26,6 +26,6 @@ def find_run(runs: Path, name: str) -> RunFolder:
     """Return the run that `name` names: an id, a unique prefix of one, a label, `latest`, or a path.
 
     Raises:
-        UnknownRunError: none or several; the text lists what is there.
+        UnknownRunError: no run or several runs match; the message lists the existing ones.
     """
     return RunFolder(find_path(runs, name))

@@ -1,4 +1,4 @@
-"""Choose the runs to report when none was named."""
+"""Choose the runs to report if none was named."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .run import Outcome, Run
 
 
 def newest_pair(runs: Path) -> tuple[list[RunFolder], list[str]]:
-    """Return the newest local run and the newest cloud or emulator run of its scenario, and what to say about it.
+    """Return the newest local run, the newest cloud or emulator run of its scenario, and a message about the choice.
 
-    When one of the two is missing: the newest run alone, with the sentence that says what is missing.
+    If one of the two is missing, return the newest run alone, with a sentence that says what is missing.
 
     Raises:
-        UnknownRunError: no run is recorded that could be reported.
+        UnknownRunError: no recorded run can be reported.
     """
     known = [(folder, run) for folder, run, _ in list_runs(runs) if run and run.outcome is not Outcome.RUNNING]
     if not known:
@@ -36,17 +36,17 @@ def newest_pair(runs: Path) -> tuple[list[RunFolder], list[str]]:
 
 
 def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) -> list[RunFolder]:
-    """Return the newest finished run of a label and its others from the same commit, oldest first.
+    """Return the newest finished run with a label, and the label's other runs from the same commit, oldest first.
 
     Runs of older commits are left out, because they measured another version of the service.
 
     Args:
         runs: the folder that holds the runs.
         label: the label of the baseline.
-        without: runs that are to be compared with it.
+        without: the runs that are compared with the baseline.
 
     Raises:
-        UnknownRunError: there is none.
+        UnknownRunError: there is no such run.
     """
     excluded = {folder.path.resolve() for folder in without}
     known = [(f, run) for f, run, _ in list_runs(runs) if run and run.outcome is not Outcome.RUNNING]

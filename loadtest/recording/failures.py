@@ -24,15 +24,15 @@ FAILURE_COLUMNS = (
     "first",
     "last",
     "count",
-    "share",  # of the requests of that endpoint
-    "body",  # the first failed answer's, where it was kept
+    "share",  # share of the requests of that endpoint
+    "body",  # body of the first failed answer, if it was kept
 )
 
 LISTED = 1000
-"""Lines of `failures.csv`; what is rarer is counted in lines that say how many messages they stand for."""
+"""Number of lines in `failures.csv`. Rarer failures are counted in lines that say how many messages they represent."""
 
 KEPT = 20_000
-"""Kinds kept while counting, so that memory is bounded: what comes after is counted without its message."""
+"""Number of kinds kept while counting, so that memory is bounded. Later kinds are counted without their message."""
 
 OTHER = "(other messages)"
 
@@ -42,12 +42,12 @@ class FailureKind:
     """Failures of one endpoint that have the same kind, status and message.
 
     Attributes:
-        method, name: of the endpoint.
+        method, name: the endpoint.
         kind: the outcome.
         status: None without an answer.
         message: the text, or the template of texts that differ only in ids and numbers.
-        first_ns, last_ns: UTC ns of the start of the first and the last.
-        count: how many.
+        first_ns, last_ns: start of the first and of the last failure, in UTC ns.
+        count: the number of failures.
         share: the share of the endpoint's requests.
     """
 
@@ -75,7 +75,7 @@ class _Count:
 
 
 class Failures:
-    """Count failures while rows stream past. Work per row does not grow with the number of messages or endpoints."""
+    """Count failures in a stream of rows. The work per row does not grow with the number of messages or endpoints."""
 
     def __init__(self) -> None:
         self._seen: dict[_Key, _Count] = {}
@@ -83,7 +83,7 @@ class Failures:
         self._templates: dict[str, str] = {}
 
     def add(self, rows: pa.Table | pa.RecordBatch) -> None:
-        """Count the failures among rows in `loadtest.recording.rows.SCHEMA`; other columns than these may be absent."""
+        """Count the failures among rows in `loadtest.recording.rows.SCHEMA`. Unused columns may be absent."""
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         plain = table.select(["start", "name", "method", "status", "outcome", "error"])
         for batch in plain.unify_dictionaries().combine_chunks().to_batches():
@@ -128,7 +128,7 @@ class Failures:
             self._count(key, _Count(int(start[first]), int(start[last]), end - begin, text, bool(is_varied)))
 
     def _template_of(self, texts: list[str], used: Ints) -> Ints:
-        """Return for each row the number of its text's template; each distinct text is looked at once."""
+        """Return for each row the number of its text's template. Each distinct text is examined once."""
         numbers: dict[str, int] = {}
         distinct, inverse = np.unique(used, return_inverse=True)
         if len(self._templates) > KEPT:
@@ -152,7 +152,7 @@ class Failures:
         old.count += new.count
 
     def kinds(self) -> list[FailureKind]:
-        """Return the failures, the most frequent first: LISTED lines, and one per outcome and status for the rest."""
+        """Return the failures, most frequent first: LISTED lines, and one line per outcome and status for the rest."""
         ranked = sorted(self._seen.items(), key=lambda item: -item[1].count)
         rest: dict[tuple[str, int], list[_Count]] = {}
         for (_, _, kind, status, _), count in ranked[LISTED:]:
@@ -182,7 +182,7 @@ class Failures:
         return FailureKind(*where, first_ns=count.first_ns, last_ns=count.last_ns, count=count.count, share=share)
 
     def csv(self, bodies: Sequence[FailedBodyRecord] = ()) -> str:
-        """Return the content of `failures.csv`; a body is in the first line of its endpoint and status."""
+        """Return the content of `failures.csv`. A body is in the first line of its endpoint and status."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(FAILURE_COLUMNS)

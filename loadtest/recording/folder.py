@@ -31,19 +31,20 @@ from .paths import (
 from .run import Outcome, Run
 from .seal import Sealed, difference, recount, rows_counted, seal
 
-if TYPE_CHECKING:  # heavy, and only the readers of rows need it
+if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pandas as pd
     import pyarrow as pa
 
 RESERVE_BYTES = 64 * 1024
-"""Reserved while a run is recorded, so that `run.json` can still be written when the disk is full."""
+"""Space reserved while a run is recorded, so that `run.json` can still be written when the disk is full."""
 
 
 class RunFolder(RunPaths):
-    """One run on disk. Creating one reads no files.
+    """One run on disk. Creating this object reads no files.
 
     Attributes:
-        share: the share of the run's users whose rows are given; 1 but for one side of a run against two targets.
+        share: the share of the run's users whose rows this object returns: 1, except for one side of a run against two
+            targets.
     """
 
     share: float = 1.0
@@ -80,7 +81,7 @@ class RunFolder(RunPaths):
 
         Raises:
             FormatVersionError: another version wrote it.
-            RunFolderError: it is missing, unreadable or not a run's record.
+            RunFolderError: it is missing or unreadable, or is not a run's record.
         """
         try:
             with open_file(self.record, limit=MAX_RECORD_BYTES) as file:
@@ -97,7 +98,7 @@ class RunFolder(RunPaths):
                 f"{self.path} is written in run folder format {version!r}; this version reads format {FORMAT_VERSION}. "
                 "Read it with the version that wrote it (`versions.lt` in its run.json)."
             )
-        digest = fields.pop(KEY, None)  # a record of another writer has none
+        digest = fields.pop(KEY, None)  # a record of another writer has no digest
         try:
             run = Run.model_validate(fields)
         except (ValidationError, RecursionError) as error:
@@ -123,19 +124,19 @@ class RunFolder(RunPaths):
         replace_text(self.record, with_digest(run.model_dump_json(indent=2)))
 
     def write_derived(self, path: Path, text: str) -> None:
-        """Replace a file of this folder atomically: a reader sees the old or the new one, never half.
+        """Replace a file of this folder atomically. A reader sees the old or the new file, never a part.
 
         Raises:
-            RunFolderError: it cannot be written; the old one is unchanged.
+            RunFolderError: the file cannot be written; the old one is unchanged.
         """
         replace_text(path, text)
 
     def is_live(self) -> bool:
-        """Whether the process that runs this run is still there."""
+        """Whether the process that records this run still exists."""
         return self.read_run().outcome is Outcome.RUNNING
 
     def seal(self, *, keep_spool: bool = False) -> Sealed:
-        """Write the rows and failures from the spool (see `seal.seal`), and note in the record what was sealed.
+        """Write the rows and failures from the spool (see `seal.seal`), and record what was sealed.
 
         Raises:
             RunFolderError: the record cannot be read, or the rows are gone or cannot be written.
@@ -144,9 +145,9 @@ class RunFolder(RunPaths):
         return seal(self, self.read_run(), keep_spool=keep_spool)
 
     def ensure_sealed(self) -> Run:
-        """Return the run's record, sealing it first if it was left unsealed by a process that is gone.
+        """Return the run's record. Seal the run first if a process that has ended left it unsealed.
 
-        A run whose rows are not those that its record counts is returned as degraded, with the reason.
+        If the rows differ from those that the record counts, the run is returned as degraded, with the reason.
 
         Raises:
             RunFolderError: the run is still being recorded, its rows are gone, or the folder cannot be read or written.
@@ -182,12 +183,12 @@ class RunFolder(RunPaths):
         return run
 
     def recount(self, run: Run, sealed: Sealed) -> None:
-        """Correct the workers' accounts in a record whose writer was killed, from what sealing found and `load.csv`."""
-        if sealed.workers:  # empty where the rows were sealed before: the record was corrected then
+        """Correct the workers' accounts in a record whose writer was killed, from the sealing and from `load.csv`."""
+        if sealed.workers:  # empty if the rows were sealed before; the record was then corrected already
             recount(run, sealed.workers, self._last_in_flight())
 
     def _last_in_flight(self) -> dict[str, int]:
-        """Return each worker's requests in flight by its last line of `load.csv`, at least its users."""
+        """Return each worker's requests in flight from its last line of `load.csv`, or its users if they are more."""
         last: dict[str, int] = {}
         try:
             for line in load_lines(self.load):
@@ -198,7 +199,7 @@ class RunFolder(RunPaths):
         return last
 
     def sealed_rows(self) -> int | None:
-        """Return how many rows `requests.parquet` has, from its footer alone; None when there is no such file.
+        """Return how many rows `requests.parquet` has, from its footer alone; None if there is no such file.
 
         Raises:
             RunFolderError: it cannot be read.
@@ -210,7 +211,10 @@ class RunFolder(RunPaths):
         return readers.row_batches(self, columns)
 
     def read_rows(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return all rows as one DataFrame: for questions at a prompt, not for the report (memory grows with rows)."""
+        """Return all rows as one DataFrame.
+
+        Use this for interactive questions, not for reports, because memory grows with rows.
+        """
         import pyarrow as pa
 
         from .rows import SCHEMA
@@ -220,13 +224,13 @@ class RunFolder(RunPaths):
         return frame
 
     def append_load(self, lines: Sequence[Mapping[str, object]]) -> None:
-        """Append lines to `load.csv`, with its header when it is new."""
+        """Append lines to `load.csv`, with its header if the file is new."""
         append_lines(self.load, lines)
 
     def read_load(self) -> pd.DataFrame:
-        """Return `load.csv`, one row per second and worker in LOAD_COLUMNS; empty when there is none.
+        """Return `load.csv`, one row per second and worker in LOAD_COLUMNS; empty if there is none.
 
-        Lines that are not whole are left out.
+        Incomplete lines are left out.
 
         Raises:
             RunFolderError: it cannot be read.
@@ -260,7 +264,7 @@ class RunFolder(RunPaths):
         return None if table is None else table.to_pandas()
 
     def metrics_table(self) -> pa.Table | None:
-        """Return the cloud series in METRICS_SCHEMA, or None when none were fetched.
+        """Return the cloud series in METRICS_SCHEMA, or None if none were fetched.
 
         Raises:
             RunFolderError: the file is truncated, damaged or not in the documented schema.
@@ -268,7 +272,7 @@ class RunFolder(RunPaths):
         return readers.metrics_table(self)
 
     def reserve(self) -> None:
-        """Keep RESERVE_BYTES of the disk aside for the record of how the run ends.
+        """Reserve RESERVE_BYTES of the disk for the record of how the run ends.
 
         Raises:
             RunFolderError: the disk is full.

@@ -1,8 +1,8 @@
-"""Encode the rows of one worker and one flush as a frame, the unit the spool is made of.
+"""Encode the rows of one worker and one flush as a frame. The spool is a sequence of frames.
 
 A frame is 12 bytes of header (magic, payload length, CRC-32 of the payload; little-endian) and a msgpack map.
-A frame contains its strings, so that frames can be appended, cut off and read independently.
-Imported by Locust's processes: standard library and msgpack only.
+A frame contains its strings, so that frames can be appended, cut off and read independently. Locust's processes import
+this module, so it needs only the standard library and msgpack.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .paths import open_file
 
 MAGIC = b"LTF1"
 HEADER = struct.Struct("<4sII")
-MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # a length beyond this is damage, not data: 1 s of 1 M requests/s is 70 MB
+MAX_PAYLOAD_BYTES = 256 * 1024 * 1024  # a longer length is damage, not data: 1 s of 1 M requests/s is 70 MB
 
 OUTCOMES = (
     "ok",
@@ -35,13 +35,14 @@ OUTCOMES = (
     "generator",
     "wrong_answer",
 )
-"""How a request ended; docs/terms.md defines each. The order is the code in a frame: append, never insert."""
+"""The possible ends of a request; docs/terms.md defines each. A code is an index into this list, so only append to
+it."""
 
 CENSORED = frozenset({"timeout", "unanswered"})
-"""Outcomes whose latency is a lower bound ("≥"): no answer had come by then."""
+"""Outcomes whose latency is a lower bound ("≥"), because no answer had come by then."""
 
 NOT_THE_SERVICE = frozenset({"generator"})
-"""Outcomes that say nothing about the service: marked and counted separately, never counted as its failure."""
+"""Outcomes that say nothing about the service. They are marked and counted separately, never as its failures."""
 
 FAILED = frozenset(OUTCOMES) - {"ok"} - NOT_THE_SERVICE
 """Outcomes that count as failed in every rate, objective and verdict."""
@@ -49,39 +50,39 @@ FAILED = frozenset(OUTCOMES) - {"ok"} - NOT_THE_SERVICE
 COLUMNS: Mapping[str, str] = {
     "start": "q",  # UTC ns on the worker's clock, before the offset is applied
     "latency_us": "q",
-    "late_us": "q",  # -1: a closed-loop user has no schedule to be late against
-    "name": "I",  # index into the frame's strings, as are method, error and instance; 0: none
+    "late_us": "q",  # -1: a closed-loop user has no schedule, so it cannot be late
+    "name": "I",  # index into the frame's strings, like method, error and instance; 0: none
     "method": "I",
     "status": "h",  # 0: no answer
     "outcome": "B",  # index into OUTCOMES
     "error": "I",
     "bytes": "q",
     "instance": "I",
-    "instance_age_ms": "q",  # -1: the service sends none
-    "server_us": "q",  # -1: the service sends none
+    "instance_age_ms": "q",  # -1: the service does not send it
+    "server_us": "q",  # -1: the service does not send it
     "side": "B",  # index into SIDES; 0: the run has one target
 }
 """The columns of a frame and the `array` type code each is packed with."""
 
 ABSENT: Mapping[str, int] = {"late_us": -1, "status": 0, "instance_age_ms": -1, "server_us": -1}
-"""What a column that may be null holds where the value is not known."""
+"""The number that stands for an unknown value in a column that may be null."""
 
 SIDES = ("", "a", "b")
-"""Which of two targets a request went to, in a run against two (`lt ab`)."""
+"""The names of the two targets that a request can go to, in a run against two (`lt ab`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Rows of one worker, in the order they ended.
+    """The rows of one worker, in the order in which they ended.
 
     Attributes:
         worker: the worker's name, unique in the run.
         seq: 0, 1, 2, … per worker; a gap is a lost frame.
-        rows: how many rows are in it.
-        rows_before: rows this worker had put into earlier frames, so that a gap says how many were lost.
-        begun: requests that this worker had begun when the frame was made, ended or not; None in runs recorded
-            before this was counted.
-        strings: what the index columns point into; `strings[0]` is "" and stands for none.
+        rows: the number of rows in the frame.
+        rows_before: the number of rows in this worker's earlier frames, so that a gap shows how many were lost.
+        begun: number of requests that this worker had begun when the frame was made, ended or not; None in runs
+            recorded before this was counted.
+        strings: the strings to which the index columns refer; `strings[0]` is "" and means none.
         columns: one `array` per name in COLUMNS, each `rows` long.
     """
 
@@ -95,7 +96,7 @@ class Frame:
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """Return the frame as bytes, header included."""
+    """Return the frame as bytes, including its header."""
     payload = msgpack.packb(
         {
             "worker": frame.worker,
@@ -106,16 +107,16 @@ def encode_frame(frame: Frame) -> bytes:
             "strings": list(frame.strings),
             "columns": {name: column.tobytes() for name, column in frame.columns.items()},
         },
-        unicode_errors="replace",  # a path in an error's text may hold half characters; its row is not lost for that
+        unicode_errors="replace",  # lone surrogates in an error's text must not cost the row
     )
     return HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + bytes(payload)
 
 
 def decode_frame(data: bytes) -> Frame:
-    """Decode one frame, header included.
+    """Decode one frame, including its header.
 
     Raises:
-        RunFolderError: `data` is not exactly one sound frame; the text says what is wrong with it.
+        RunFolderError: `data` is not exactly one valid frame; the message says what is wrong with it.
     """
     if len(data) < HEADER.size:
         raise RunFolderError(f"a frame's header is {HEADER.size} bytes; only {len(data)} are here")
@@ -133,7 +134,7 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
     columns: dict[str, array[int]] = {}
     for name, code in COLUMNS.items():
         columns[name] = array(code)
-        if name == "side" and name not in fields["columns"]:  # a frame from before runs against two targets
+        if name == "side" and name not in fields["columns"]:  # a frame from before runs against two targets existed
             columns[name].frombytes(bytes(fields["rows"]))
         else:
             columns[name].frombytes(fields["columns"][name])
@@ -160,11 +161,11 @@ def _frame_of(fields: dict[str, Any]) -> Frame:
 
 @dataclass(slots=True)
 class SpoolReader:
-    """Iterate over the sound frames of a spool file, from `offset`, stopping at the first that is not.
+    """Iterate over the valid frames of a spool file from `offset` on, and stop at the first invalid one.
 
-    After the iteration `offset` is where it stopped and `stopped_why` is "" at a clean end of file. A file that
-    is still being written ends in the middle of a frame now and then: iterate again later and it goes on. Memory is
-    one frame's, whatever length a damaged header claims.
+    After the iteration, `offset` is the position where it stopped, and `stopped_why` is "" at a clean end of file. A
+    file that is still being written may end in the middle of a frame. Iterate again later to continue. Memory is that
+    of one frame, even if a damaged header claims more.
     """
 
     path: Path
@@ -172,7 +173,7 @@ class SpoolReader:
     stopped_why: str = ""
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the end of the file or the first unsound byte.
+        """Yield frames until the end of the file or the first invalid byte.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -200,8 +201,8 @@ class SpoolReader:
                 if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
                     self.stopped_why = f"no frame at byte {self.offset}"
                     return
-                # This is checked before reading, because a read allocates the claimed length: 256 MB for four flipped
-                # bits.
+                # This is checked before reading, because a read allocates the claimed length: four flipped bits could
+                # make it 256 MB.
                 there = os.fstat(file.fileno()).st_size - self.offset - HEADER.size
                 payload = file.read(length) if length <= there else b""
                 if len(payload) < length:

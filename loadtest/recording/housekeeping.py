@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STRAY = re.compile(
     r"\.?(?:run\.json|requests\.parquet|summary\.json|report\.html|metrics\.parquet|failures\.csv)\.?\w*\.tmp\w*"
 )
-"""What an interrupted write may have left beside the files of a run."""
+"""Files that an interrupted write may have left in the folder of a run."""
 
 
 def delete_run(folder: RunFolder) -> list[str]:
@@ -28,7 +28,7 @@ def delete_run(folder: RunFolder) -> list[str]:
     A link is removed, but not its target.
 
     Raises:
-        UsageError: it is not a run's folder, or the run is still going on.
+        UsageError: it is not a run's folder, or the run still goes on.
         RunFolderError: a file cannot be deleted.
     """
     if not is_there(folder.record):
@@ -40,7 +40,7 @@ def delete_run(folder: RunFolder) -> list[str]:
         if path.is_symlink():
             path.unlink()
             return []
-        for file in sorted(run_files(folder), key=lambda each: each == folder.record):  # the record last
+        for file in sorted(run_files(folder), key=lambda each: each == folder.record):  # the record is deleted last
             if is_there(file) and not (file.is_dir() and not file.is_symlink()):
                 file.unlink()
         for file in path.iterdir():
@@ -58,7 +58,7 @@ def label_run(folder: RunFolder, label: str | None) -> Run:
     """Set or remove the label of a run, and return its record.
 
     Raises:
-        UsageError: the run is still going.
+        UsageError: the run still goes on.
         RunFolderError: its record cannot be read or written.
     """
     run = folder.read_run()
@@ -70,10 +70,10 @@ def label_run(folder: RunFolder, label: str | None) -> Run:
 
 
 def export_rows(folder: RunFolder, out: Path) -> int:
-    """Write the rows of a run as CSV, a batch at a time, and return how many.
+    """Write the rows of a run as CSV, one batch at a time, and return their number.
 
     Raises:
-        RunFolderError: they cannot be read, or the file cannot be written.
+        RunFolderError: the rows cannot be read, or the file cannot be written.
     """
     import pyarrow.csv as pa_csv
 
@@ -96,7 +96,7 @@ def export_rows(folder: RunFolder, out: Path) -> int:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return a batch whose dictionaries are texts, as a CSV has them."""
+    """Return a batch with texts in place of dictionary indices, for a CSV."""
     import pyarrow as pa
 
     columns = [
@@ -113,8 +113,8 @@ def expired(
     Runs with a label and unreadable runs are never among them.
 
     Args:
-        runs: oldest first, as `list_runs` has them.
-        now: with a time zone.
+        runs: the runs, oldest first, from `list_runs`.
+        now: the time, with a time zone.
         keep: how many of the newest runs to keep.
         older_than_s: runs younger than this are kept.
     """

@@ -1,4 +1,4 @@
-"""List and find the recorded runs without checking again what lt wrote: a record whose digest fits needs no validation.
+"""List and find the recorded runs. A record whose digest matches was written by lt, and is not validated again.
 
 Importing pydantic to validate records and pyarrow to count rows would take most of the time of `lt runs`.
 """
@@ -24,13 +24,13 @@ _TEXTS = ("label", "scenario", "target", "url", "git_commit")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of the list of runs; what is not known is None.
+    """One line of the list of runs. Unknown values are None.
 
     Attributes:
-        path: its folder.
-        why: why it cannot be read, else "": then nothing else is known.
-        length_s: under load.
-        requests: how many rows are sealed; None also where their file is damaged.
+        path: the run's folder.
+        why: why it cannot be read, else "". If it cannot be read, nothing else is known.
+        length_s: the time under load.
+        requests: the number of sealed rows; None also if their file is damaged.
         damaged: whether the file of the rows cannot be read.
     """
 
@@ -62,7 +62,7 @@ def find_path(runs: Path, name: str) -> Path:
     """Return the folder of the run that `name` names, as `catalogue.find_run` does.
 
     Raises:
-        UnknownRunError: none or several; the text lists what is there.
+        UnknownRunError: no run or several runs match; the message lists the existing ones.
     """
     if name and is_there(RunPaths(Path(name)).record):
         return Path(name)
@@ -75,7 +75,7 @@ def find_path(runs: Path, name: str) -> Path:
         return runs / name
     labelled = [run.path for run in listed(runs) if run.label == name]
     if labelled:
-        return labelled[-1]  # the newest of a label: a label is reused on purpose, an id is not
+        return labelled[-1]  # the newest run with this label: labels are reused on purpose, ids are not
     matches = [path for path in known if path.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
@@ -138,9 +138,9 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _requests(paths: RunPaths, sealed: Mapping[str, Any] | None) -> tuple[int | None, bool]:
-    """Return how many rows are sealed, and whether their file is damaged.
+    """Return the number of sealed rows, and whether their file is damaged.
 
-    A file of the size that was sealed has the rows that the record counts; of another one, its footer says.
+    If the file has its sealed size, it has the rows that the record counts; otherwise its footer is read.
     """
     try:
         if sealed is not None and require_file(paths.rows) == sealed["bytes"]:

@@ -1,4 +1,4 @@
-"""Append to `load.csv` and read it: what every worker was doing, a line a second."""
+"""Append to `load.csv` and read it. It has one line per second and worker, with the worker's state."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from ..core.errors import RunFolderError
 from .paths import FILE_MODE, MAX_TEXT_BYTES, open_file
 
 LOAD_COLUMNS = (
-    "time_s",  # UTC epoch second
+    "time_s",  # UTC, in s since 1970
     "worker",
-    "planned_users",  # of the whole fleet, the same on every worker's line of a second; empty: no plan known
+    "planned_users",  # of the whole fleet, equal in every worker's line of a second; empty if no plan is known
     "users",  # running on this worker
-    "in_flight",  # requests of this worker awaiting an answer
+    "in_flight",  # requests of this worker that await an answer
     "oldest_s",  # how long the oldest of them has waited
-    "cpu_ratio",  # of one core, this worker's process
-    "loop_lag_ms",  # worst delay of the worker's event loop in this second
-    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, every process on it included
-    "machine_steal_ratio",  # CPU that the hypervisor gave to other machines
+    "cpu_ratio",  # share of one core used by this worker's process
+    "loop_lag_ms",  # longest delay of the worker's event loop in this second
+    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, with every process on it
+    "machine_steal_ratio",  # share of CPU time that the hypervisor gave to other machines
     "memory_pressure_ratio",  # share of the second in which some process waited for memory
-    "refused",  # open-loop arrivals this second that found the bound on requests in flight reached
+    "refused",  # open-loop arrivals in this second that were dropped, because too many requests were in flight
     "connects_repeated",  # connections of this worker's machine whose first packet was sent again in this second
-    "own_code_ms",  # `loop_lag_ms` where a listener of the scenario's made it; else 0
+    "own_code_ms",  # `loop_lag_ms` if a listener of the scenario caused it; else 0
 )
 
 MAX_LINE_BYTES = 64 * 1024
-"""A line is some 100 bytes; a longer one is damage, and is skipped without being held."""
+"""A line has some 100 bytes. A longer one is damage, and is skipped without being read into memory."""
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
-    """Append lines, with the header when the file is new."""
+    """Append lines, with the header if the file is new."""
     text = io.StringIO()
     writer = csv.DictWriter(text, LOAD_COLUMNS, lineterminator="\n")
     if not path.exists():
@@ -45,9 +45,9 @@ def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
 
 
 class CsvReader:
-    """Iterate over the whole lines of a CSV file with a header, as dictionaries; `skipped` counts the others.
+    """Iterate over the complete lines of a CSV file with a header, as dictionaries. `skipped` counts the other lines.
 
-    A line cut short by a kill, one with more cells than the header, or one that is not text is skipped.
+    A line is skipped if a kill cut it short, if it has more cells than the header, or if it is not text.
     """
 
     def __init__(self, path: Path, *, needs: tuple[str, ...]) -> None:
@@ -56,7 +56,7 @@ class CsvReader:
         self.skipped = 0
 
     def __iter__(self) -> Iterator[dict[str, str]]:
-        """Yield one dictionary a line.
+        """Yield one dictionary per line.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -102,5 +102,5 @@ def _texts(file: IO[bytes]) -> Iterator[str]:
 
 
 def load_lines(path: Path) -> CsvReader:
-    """Return the reader of `load.csv`; its values are text, empty where not known."""
+    """Return the reader of `load.csv`. Its values are text, and empty if they are not known."""
     return CsvReader(path, needs=("time_s", "worker"))

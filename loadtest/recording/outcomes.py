@@ -21,27 +21,28 @@ MAX_ERROR_CHARS = 500
 NO_ANSWER_BY_THE_END = "no answer by the end of the run"
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
-"""Open files of the process and of the machine, local ports, socket buffers, memory: all the generator's own."""
+"""Error codes of resources that the load generator lacks: open files of the process or the machine, local ports, socket
+buffers, memory."""
 
 
 _SERVERS_WORDS = ("Fault", "IntegrityError", "ProgrammingError", "DataError", "NotSupportedError")
-"""Ends of the names of errors that carry a server's answer: XML-RPC and SOAP, and PEP 249's for databases (whose
-OperationalError and InterfaceError are mostly lost connections)."""
+"""Ends of the names of error classes for a server's answer: those of XML-RPC and SOAP, and those of PEP 249 for
+databases (whose OperationalError and InterfaceError are mostly lost connections)."""
 
 
 def outcome_of(status: int | None, exception: object | None, *, transport: object | None = None) -> int:
     """Return the outcome's code: an index into `loadtest.recording.frames.OUTCOMES`.
 
-    An answer that a scenario marked as a success is ok whatever its status; one it marked as a failure is
-    http_error from status 400 on and check_failed below. Without a status the transport decides, whatever the
-    scenario called the failure: timeout, generator, or connection. Clients of other protocols have no status: what
-    their code calls a failure without the transport's having failed (text, a ValueError, a gRPC status that the
-    server sent, a fault of XML-RPC or SOAP) is check_failed.
+    An answer that a scenario marked as a success is ok, whatever its status. One that it marked as a failure is
+    http_error from status 400 on, and check_failed below. Without a status the transport decides, regardless of the
+    scenario's mark: timeout, generator, or connection. Clients of other protocols have no status. If their code reports
+    a failure although the transport worked (text, a ValueError, a gRPC status that the server sent, a fault of XML-RPC
+    or SOAP), it is check_failed.
 
     Args:
-        status: the status of the answer; None or 0 without one.
-        exception: why the request failed, an exception or (as custom clients fire it) any text; None when it did not.
-        transport: what the client itself raised, where the scenario put another exception in its place.
+        status: the status of the answer; None or 0 without an answer.
+        exception: why the request failed: an exception or, from custom clients, any text; None if it did not fail.
+        transport: the error that the client itself raised, if the scenario put another exception in its place.
     """
     if exception is None:
         return OK
@@ -77,13 +78,13 @@ def interruption_text(interruption: BaseException) -> str:
 
 
 def account_for(error: BaseException) -> None:
-    """Mark an exception that cuts off a request as one for which its row is written."""
+    """Mark an exception that cuts off a request as one for which the row is already written."""
     with suppress(Exception):  # a class with slots
         setattr(error, _ACCOUNTED, True)
 
 
 def is_accounted(error: BaseException) -> bool:
-    """Whether the request that an exception has cut off has its row."""
+    """Whether a request that was cut off by this exception has its row."""
     return getattr(error, _ACCOUNTED, False) is True
 
 
@@ -91,11 +92,11 @@ _ACCOUNTED = "_lt_accounted"
 
 
 def text_of(value: object) -> str:
-    """Return the text of any object, an exception's class where it has no words, and something even if it raises."""
+    """Return the text of any object: an exception's class if it has no message, a placeholder if the object raises."""
     for as_text in (str, repr):
         try:
             text = as_text(value)
-        except Exception:  # a scenario's object may raise anything when it is asked for its text
+        except Exception:  # a scenario's object may raise any error when it is converted to text
             continue
         if text:
             return text
@@ -104,15 +105,18 @@ def text_of(value: object) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _grouped(text: str) -> str:
-    """Return the recorded form of a text, cached: it takes 50 µs, and a failing service repeats itself."""
+    """Return the recorded form of a text, cached because it takes 50 µs and a failing service repeats its errors."""
     line = " ".join(text[: 8 * MAX_ERROR_CHARS].split())
     return text_template(redact(line))[:MAX_ERROR_CHARS]
 
 
 def _reasons(raised: object | None) -> Iterator[BaseException]:
-    """Yield an exception and everything that caused it; libraries wrap theirs as argument, as reason, as cause."""
+    """Yield an exception and everything that caused it.
+
+    Libraries wrap their causes as argument, as reason or as cause.
+    """
     waiting = [raised]
-    seen: set[int] = set()  # an exception may be its own cause, by way of others
+    seen: set[int] = set()  # an exception may be its own cause, through others
     while waiting and len(seen) < 50:
         now = waiting.pop()
         if not isinstance(now, BaseException) or id(now) in seen:
@@ -123,23 +127,23 @@ def _reasons(raised: object | None) -> Iterator[BaseException]:
 
 
 def _wrapped(raised: BaseException) -> Iterator[object]:
-    """Yield what urllib3 (`reason`), geventhttpclient (`original`) and requests (first argument) wrap."""
+    """Yield the errors that urllib3 (`reason`), geventhttpclient (`original`) and requests (first argument) wrap."""
     kept = vars(raised)
     yield from (kept[name] for name in ("reason", "original") if name in kept)
     yield from raised.args[:1]
 
 
 def _is_timeout(reason: BaseException) -> bool:
-    """Whether it is a timeout: every HTTP library has its own class, with a similar name."""
+    """Whether an error is a timeout. Every HTTP library has its own class for it, with a similar name."""
     named = isinstance(reason, TimeoutError) or "timeout" in type(reason).__name__.lower()
     return named or _grpc_code(reason) == "DEADLINE_EXCEEDED"
 
 
 def _is_judgement(reason: BaseException) -> bool:
-    """Whether it says that an answer was bad, and not that none came.
+    """Whether an error says that an answer was bad, and not that none came.
 
-    Python's own errors but OSError and EOFError are raised by code that looks at an answer; a library's own class may
-    be anything, and counts as the transport's unless it is known to carry the server's words.
+    Code that examines an answer raises Python's own errors, except OSError and EOFError. A library's own class may mean
+    anything. It counts as an error of the transport, unless it is known to contain the server's message.
     """
     kind = type(reason)
     if code := _grpc_code(reason):
@@ -149,19 +153,20 @@ def _is_judgement(reason: BaseException) -> bool:
 
 
 def _grpc_code(reason: BaseException) -> str:
-    """Return the name of the status with which a gRPC call ended; "" for anything else."""
+    """Return the name of the status with which a gRPC call ended; "" for any other error."""
     if not any(base.__name__ == "RpcError" for base in type(reason).__mro__):
         return ""
     try:
-        return str(reason.code().name)  # type: ignore[attr-defined]  # grpc.Call's, where grpc need not be installed
-    except Exception:  # a bare RpcError, raised by a test or a scenario
+        return str(reason.code().name)  # type: ignore[attr-defined] # grpc.Call's; grpc need not be installed
+    except Exception:  # a plain RpcError, raised by a test or a scenario
         return ""
 
 
 def _is_shortage(reason: BaseException) -> bool:
-    """Whether the load generator lacked something of its own: such a request never left it."""
+    """Whether the load generator lacked a resource. Such a request never left it."""
     if isinstance(reason, socket.gaierror):
-        # A resolver without a file descriptor says EAI_AGAIN or EAI_SYSTEM, as one whose name server is gone does.
+        # Without a file descriptor, the resolver reports EAI_AGAIN or EAI_SYSTEM, as it does when its name server is
+        # gone.
         return reason.errno == socket.EAI_MEMORY or not _has_descriptors()
     return isinstance(reason, OSError) and reason.errno in _SHORTAGES
 

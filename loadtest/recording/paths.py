@@ -1,4 +1,4 @@
-"""Locate the files of a run folder; the only module that names, opens or replaces them."""
+"""Locate the files of a run folder. No other module names, opens or replaces them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ REPORT = "report.html"
 RESERVE = ".reserve"
 
 FORMAT_VERSION = 1
-"""The version of the run folder that this code reads and writes; docs/run-folder.md describes each."""
+"""The version of the run folder that this code reads and writes; docs/run-folder.md describes each version."""
 
 MAX_RECORD_BYTES = 64 << 20
-"""A usual record has about 10 kB; a plan of 100,000 points adds 4 MB."""
+"""Largest allowed record. A usual one has about 10 kB; a plan of 100,000 points adds 4 MB."""
 
 MAX_TEXT_BYTES = 1 << 30
-"""A text file beyond 1 GiB is not one of ours: load.csv of 100 workers grows by half of that a day."""
+"""A text file above 1 GiB is not ours: the load.csv of 100 workers grows by half of that per day."""
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-"""Rows and logs may hold what a service answered: for their owner alone, unless they open them."""
+"""Permissions of rows and logs. They may contain a service's answers, so only the owner may read them unless he changes
+that."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -46,7 +47,7 @@ _KINDS = (
 
 
 class RunPaths:
-    """The files of one run. Creating one opens no files."""
+    """The files of one run. Creating this object opens no files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,27 +59,27 @@ class RunPaths:
 
     @property
     def spool(self) -> Path:
-        """Frames as they arrived; there during the run, and after it when sealing found damage."""
+        """The frames in the order of arrival. The file exists during the run, and after it if sealing found damage."""
         return self.path / SPOOL
 
     @property
     def rows(self) -> Path:
-        """One row per request, once sealed."""
+        """One row per request; exists once the run is sealed."""
         return self.path / ROWS
 
     @property
     def load(self) -> Path:
-        """The state of every worker, a line per second."""
+        """The state of every worker, one line per second."""
         return self.path / LOAD
 
     @property
     def metrics(self) -> Path:
-        """Every fetched cloud series, long form."""
+        """Every fetched cloud series, in long form."""
         return self.path / METRICS
 
     @property
     def failures(self) -> Path:
-        """Failures by endpoint and message, with first, last and count."""
+        """Failures by endpoint and message, with first time, last time and count."""
         return self.path / FAILURES
 
     @property
@@ -88,17 +89,17 @@ class RunPaths:
 
     @property
     def emulator_log(self) -> Path:
-        """Log of the local Cloud Run: starts, ends and every change of a decision, with its driver and numbers."""
+        """Log of the local Cloud Run: starts, ends and every changed decision, with its driver and numbers."""
         return self.path / EMULATOR_LOG
 
     @property
     def summary(self) -> Path:
-        """The report's numbers; derived."""
+        """The report's numbers (derived)."""
         return self.path / SUMMARY
 
     @property
     def report(self) -> Path:
-        """The report's page; derived."""
+        """The report's page (derived)."""
         return self.path / REPORT
 
     @property
@@ -119,7 +120,7 @@ def is_there(path: Path) -> bool:
 
 
 def require_file(path: Path) -> int:
-    """Return the size in bytes of a plain file (or of what a link leads to).
+    """Return the size in bytes of a regular file (or of a link's target).
 
     Raises:
         FileNotFoundError: there is nothing of that name.
@@ -142,10 +143,10 @@ def require_file(path: Path) -> int:
 
 
 def open_file(path: Path, *, limit: int | None = None) -> IO[bytes]:
-    """Open a plain file for reading; never waits for a pipe's other end.
+    """Open a regular file for reading, without ever waiting for the other end of a pipe.
 
     Raises:
-        FileNotFoundError: there is nothing of that name.
+        FileNotFoundError: the name does not exist.
         RunFolderError: it is not a regular file, cannot be read, or is larger than `limit` bytes.
     """
     require_file(path)
@@ -175,10 +176,10 @@ def _require_regular(path: Path, found: os.stat_result) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file atomically: a reader sees the old or the new one, never half.
+    """Replace a file atomically. A reader sees the old or the new file, never a part.
 
     Raises:
-        RunFolderError: it cannot be written; the old one is unchanged.
+        RunFolderError: the file cannot be written; the old one is unchanged.
     """
     beside = beside_of(path)
     try:
@@ -192,7 +193,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def beside_of(path: Path) -> Path:
-    """Return the temporary name of a file that will replace another; remove what a crash left there.
+    """Return the temporary name of a file that will replace another. Remove a temporary file that a crash left.
 
     Raises:
         RunFolderError: an old temporary file cannot be removed.
@@ -206,7 +207,7 @@ def beside_of(path: Path) -> Path:
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:
-    """Return the error for a file that cannot be written, with the way out."""
+    """Return the error for a file that cannot be written, with advice."""
     cure = "free some space" if error.errno == errno.ENOSPC else "choose another folder with --runs DIR"
     if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY):
         cure = "move away what stands there"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from ..core.errors import RunFolderError
 from .paths import RunPaths, is_there, require_file
 
-if TYPE_CHECKING:  # heavy, and only the readers of rows need it
+if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pyarrow as pa
 
 ROW_GROUP_ROWS = 128 * 1024
 
 
 def count_rows(paths: RunPaths) -> int | None:
-    """Return how many rows the sealed file has, from its footer alone; None when there is no such file.
+    """Return how many rows the sealed file has, from its footer alone; None if there is no such file.
 
     Raises:
         RunFolderError: it cannot be read.
@@ -36,7 +36,7 @@ def count_rows(paths: RunPaths) -> int | None:
 def row_batches(paths: RunPaths, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows in record batches of at most ROW_GROUP_ROWS, in no particular order of time.
 
-    Columns that are absent from a file (an optional one that its writer left out) come as nulls.
+    An optional column that the file's writer left out consists of nulls.
 
     Raises:
         RunFolderError: the file is missing, truncated or not in the documented schema.
@@ -74,7 +74,7 @@ def row_batches(paths: RunPaths, columns: Sequence[str] | None = None) -> Iterat
 
 
 def metrics_table(paths: RunPaths) -> pa.Table | None:
-    """Return the fetched series in METRICS_SCHEMA, or None when none were fetched.
+    """Return the fetched series in METRICS_SCHEMA, or None if none were fetched.
 
     Raises:
         RunFolderError: the file is truncated, damaged or not in the documented schema.
@@ -90,7 +90,7 @@ def metrics_table(paths: RunPaths) -> pa.Table | None:
         require_file(paths.metrics)
         with pq.ParquetFile(paths.metrics, page_checksum_verification=True) as file:
             table = file.read(METRICS_SCHEMA.names).select(METRICS_SCHEMA.names).cast(METRICS_SCHEMA)
-        table.validate(full=True)  # texts that are no UTF-8
+        table.validate(full=True)  # texts that are not UTF-8
         for name in ("labels", "distribution"):
             for text in table.column(name).unique().drop_null().to_pylist():
                 if not isinstance(json.loads(text), dict):
@@ -101,7 +101,10 @@ def metrics_table(paths: RunPaths) -> pa.Table | None:
 
 
 def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
-    """Return `column` as the field's type; another tool may have written plain strings or other integer widths."""
+    """Return `column` converted to the field's type.
+
+    Another tool may have written plain strings or other integer widths.
+    """
     if not field.nullable and column.null_count:
         raise RunFolderError(f"the rows have {column.null_count} empty values of {field.name!r}, which is never empty.")
     return column if column.type == field.type else column.cast(field.type)

@@ -1,4 +1,4 @@
-"""Turn frames into the rows of `requests.parquet`: its schema, and the conversion."""
+"""Convert frames to the rows of `requests.parquet`, and define its schema."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ SCHEMA = pa.schema(
         pa.field("side", _TEXT),
     ]
 )
-"""One row per request. Null means not known, never zero."""
+"""One row per request. Null means unknown, never zero."""
 
 METRICS_SCHEMA = pa.schema(
     [
         pa.field("metric", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),  # GAUGE or DELTA
         pa.field("unit", pa.string()),
-        pa.field("labels", pa.string(), nullable=False),  # JSON object: the metric's own labels, `revision_name` too
+        pa.field("labels", pa.string(), nullable=False),  # JSON object: the metric's own labels and `revision_name`
         pa.field("start", pa.timestamp("ns", tz="UTC"), nullable=False),
         pa.field("end", pa.timestamp("ns", tz="UTC"), nullable=False),
         pa.field("value", pa.float64()),
         pa.field("distribution", pa.string()),  # JSON object: count, mean, bounds, counts (len(bounds) + 1)
     ]
 )
-"""One row per point of a cloud series; either `value` or `distribution` is null."""
+"""One row per point of a cloud series. Either `value` or `distribution` is null."""
 
 
 def rows_of(frame: Frame, *, clock_offset_us: float = 0.0) -> pa.RecordBatch:
-    """Return the frame's rows in SCHEMA, with `start` moved onto the master's clock."""
+    """Return the frame's rows in SCHEMA, with `start` converted to the master's clock."""
     column = {name: _numpy(values) for name, values in frame.columns.items()}
     strings = texts_of(frame.strings)
     start = column["start"] + round(clock_offset_us * 1000)

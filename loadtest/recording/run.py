@@ -1,4 +1,4 @@
-"""Describe one run: the record that `run.json` holds."""
+"""Describe one run: the record in `run.json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .paths import FORMAT_VERSION
 
 
 class Outcome(StrEnum):
-    """How a run ended. `running` on disk with no living process behind it reads as `interrupted`."""
+    """How a run ended. A run that is `running` on disk but has no living process reads as `interrupted`."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
 
 
 class LoadModel(StrEnum):
-    """Who decides when a request starts: the answer before it (closed), a schedule (open), or not known."""
+    """Who decides when a request starts: the previous answer (closed), a schedule (open), or unknown."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -41,32 +41,32 @@ def _measurable(moment: datetime) -> datetime:
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
-"""A time with its zone; nanoseconds since 1970 in 64 bits end in 2262."""
+"""A time with its zone. Nanoseconds since 1970 in 64 bits end in 2262."""
 
 MAX_OFFSET_US = 10 * 365 * 86_400e6
-"""Ten years: a clock further off is damage in the file."""
+"""Ten years. A clock that is further off is damage in the file."""
 
 
 def _overriding(given: dict[str, object]) -> dict[str, object]:
-    prices_for(None, given)  # ValueError if it is not a price
+    prices_for(None, given)  # ValueError if a value is not a price
     return given
 
 
 class _Record(BaseModel):
-    """Keys that a reader does not know are kept, so that a rewrite by an older minor version loses nothing."""
+    """Keys that a reader does not know are kept, so that an older minor version loses nothing by a rewrite."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
 class PlanPoint(_Record):
-    """A point of the planned users; between two points the plan is a straight line."""
+    """A point of the planned users. Between two points the plan is a straight line."""
 
     at_s: float
     users: float
 
 
 class ScenarioRecord(_Record):
-    """What was run: the locustfile, and the plan it announced (empty when its shape could not be drawn)."""
+    """The scenario that was run: the locustfile, and its plan (empty if its shape is not known in advance)."""
 
     name: str
     path: str = ""
@@ -77,7 +77,7 @@ class ScenarioRecord(_Record):
 
 
 class Limits(_Record):
-    """The service's limits as Cloud Run names them; None where not known or not limited."""
+    """The service's limits under Cloud Run's names; None if not known or not limited."""
 
     cpu: float | None = None
     memory_mib: float | None = None
@@ -91,14 +91,14 @@ class Limits(_Record):
     manual_instances: int | None = None
 
     def not_a_setting(self) -> str:
-        """Return why Cloud Run takes no such instance, so that it has no price; "" when it does, or is not known."""
+        """Return why Cloud Run would not accept such an instance, so that it has no price; "" if it would or may."""
         if self.cpu is None or self.memory_mib is None:
             return ""
         concurrency = self.concurrency or cloud_run.CONCURRENCY
         return cloud_run.not_a_setting(cpu=self.cpu, memory_mib=self.memory_mib, concurrency=concurrency)
 
     def unpriced(self) -> tuple[str, ...]:
-        """Return sentences on why the service's cost differs from our prices."""
+        """Return sentences that say why the service's cost differs from our prices."""
         possible = (
             (self.instance_billing, "NOT ITS PRICES: the service is billed for instances (CPU always allocated)"),
             (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
@@ -111,7 +111,10 @@ class Limits(_Record):
 
 
 class TargetRecord(_Record):
-    """What was tested. `kind` is the word of its `--target`: local, emulator, cloud, url, or a platform of your own."""
+    """The tested target.
+
+    `kind` is the word of its `--target`: local, emulator, cloud, url, or a platform of your own.
+    """
 
     kind: str
     url: str
@@ -127,8 +130,8 @@ class SideRecord(_Record):
     """One of the two targets of a run against two.
 
     Attributes:
-        name: what reports call it.
-        target: what is known of it.
+        name: its name in reports.
+        target: its record.
     """
 
     name: str
@@ -139,10 +142,11 @@ class DecisionRecord(_Record):
     """A margin that was decided during a run against two targets, by an interval that holds at every look.
 
     Attributes:
-        margin: as written.
-        slower: whether the second side is slower beyond it.
-        difference_ratio, low_ratio, high_ratio: of the statistic, second ÷ first − 1, and the ends of its interval.
-        from_s, to_s: the window that this rests on, in s since `load_start`.
+        margin: the margin as written.
+        slower: whether the second side is slower by more than the margin.
+        difference_ratio, low_ratio, high_ratio: the statistic of the second ÷ that of the first − 1, and the ends of
+            its interval.
+        from_s, to_s: the time window of the data, in s since `load_start`.
     """
 
     margin: str
@@ -155,14 +159,14 @@ class DecisionRecord(_Record):
 
 
 class WorkerRecord(_Record):
-    """One load-generating process and what is known of its rows and its clock.
+    """One load-generating process, with the record of its rows and its clock.
 
-    `clock_offset_us` is added to the worker's own clock to get the master's; ± `clock_uncertainty_us`.
-    `rows_sent` is None if the worker ended without reporting it; then `rows_missing_at_most` bounds the rows it lost.
-    `begun` counts the requests that it began, as its last frame or its good-bye said: every one of them is a row, or
-    is among those missing. None in runs recorded before this was counted.
-    `resent` counts how often FastUser and FastHttpUser sent a request once more by themselves, as the server had closed
-    the connection: the row is one, while the service may have read the request as many times more.
+    `clock_offset_us` is added to the worker's own clock to get the master's, ± `clock_uncertainty_us`. `rows_sent` is
+    None if the worker ended without reporting it; then `rows_missing_at_most` bounds the rows it lost. `begun` counts
+    the requests that it began, according to its last frame or its last report. Each of them is a row, or is among those
+    missing. It is None in runs recorded before this was counted. `resent` counts how often FastUser and FastHttpUser
+    sent a request again by themselves, because the server had closed the connection. Such a request has one row, but
+    the service may have read it several times.
     """
 
     name: str
@@ -180,16 +184,16 @@ class WorkerRecord(_Record):
 
 
 class TaskErrorRecord(_Record):
-    """One kind of exception that the scenario's own code raised, which Locust survives and a request's row never shows.
+    """One kind of exception that the scenario's own code raised. Locust survives it, and no request's row shows it.
 
     Attributes:
         where: `task`, `on_start`, `on_stop`, `listener`, `init` (of a worker), or `exit` (`sys.exit` in a task).
         exception: the exception's class.
-        message: its text, redacted, at most 500 characters, ids in it replaced by a template.
-        user_class, task: whose code it was; "" where not known (a listener has neither).
+        message: its redacted text, at most 500 characters, with a template in place of ids.
+        user_class, task: the user class and task whose code raised it; "" if not known (a listener has neither).
         count: how often it was raised, over all workers.
-        traceback: the traceback of the first one, redacted, the innermost 4,000 characters.
-        worker: where the first one was raised.
+        traceback: the redacted traceback of the first one, the innermost 4,000 characters.
+        worker: the worker that raised the first one.
     """
 
     where: str
@@ -203,7 +207,7 @@ class TaskErrorRecord(_Record):
 
 
 class FailedBodyRecord(_Record):
-    """The first body of the failed answers of one endpoint and status: text, secrets masked, at most 2,000 characters.
+    """The first body of the failed answers of one endpoint and status: at most 2,000 characters, secrets masked.
 
     The request is not kept.
     """
@@ -215,14 +219,15 @@ class FailedBodyRecord(_Record):
 
 
 class RefusalRecord(_Record):
-    """Something that the recorder could not record unchanged.
+    """A kind of value that the recorder could not record unchanged.
 
     Attributes:
-        name: what was refused, such as `response_time is not a number` or `frame: bounds`.
-        count: how often.
-        lost: whether a row is missing for it (then the run is degraded), or only the value was left out of its row.
+        name: the kind, such as `response_time is not a number` or `frame: bounds`.
+        count: how often it came.
+        lost: whether a row is missing because of it (then the run is degraded), or only the value was left out of its
+            row.
         example: the first one, shortened and redacted.
-        worker: where it first came from.
+        worker: the worker from which it first came.
     """
 
     name: str
@@ -235,8 +240,8 @@ class RefusalRecord(_Record):
 class DataFileRecord(_Record):
     """A data file whose rows were given out once each (`rows(…, order="once")`).
 
-    `rows_given` were handed to workers; `rows_not_sent_at_most` bounds the rows that no user got: they were never given
-    out, or lost with a worker.
+    `rows_given` is the number given to workers. `rows_not_sent_at_most` bounds the number of rows that no user got,
+    because they were never given out or were lost with a worker.
     """
 
     file: str
@@ -247,10 +252,10 @@ class DataFileRecord(_Record):
 
 
 class WrongAnswerRecord(_Record):
-    """One answer under load that differed from the one before it: every text bounded, and without secrets.
+    """One answer under load that differed from the answer before the load. Every text is bounded and has no secrets.
 
     Attributes:
-        at_s: when, in UTC seconds by the worker's clock.
+        at_s: its time, in UTC seconds by the worker's clock.
         differs: the fields, as `name: value instead of value`.
         request: the body that was sent.
         expected, got: the answers.
@@ -267,7 +272,7 @@ class WrongAnswerRecord(_Record):
 
 
 class CheckedEndpointRecord(_Record):
-    """An endpoint whose answers were taken before the load: `references` requests, `checked` of them under load.
+    """An endpoint whose answers were taken before the load: `references` requests, `checked` of them under load too.
 
     `left_out` says why some requests have no reference.
     """
@@ -280,7 +285,10 @@ class CheckedEndpointRecord(_Record):
 
 
 class AnswerCheckRecord(_Record):
-    """What answers under load were compared with (`--check-answers`); `wrong` holds the first that differed."""
+    """The comparison of answers under load with those from before it (`--check-answers`).
+
+    `wrong` holds the first that differed.
+    """
 
     endpoints: list[CheckedEndpointRecord] = Field(default_factory=list)
     wrong: list[WrongAnswerRecord] = Field(default_factory=list)
@@ -289,7 +297,7 @@ class AnswerCheckRecord(_Record):
 class TotalsDifferenceRecord(_Record):
     """An endpoint for which Locust's own totals and the rows differ.
 
-    `rows` and `rows_failed` are this recorder's; `locust` and `locust_failed` Locust's.
+    `rows` and `rows_failed` are this recorder's counts; `locust` and `locust_failed` are Locust's.
     """
 
     name: str
@@ -301,7 +309,7 @@ class TotalsDifferenceRecord(_Record):
 
 
 class ClockJumpRecord(_Record):
-    """A step of a process's wall clock during the run. Rows do not follow it; load.csv's seconds do not either."""
+    """A step of a process's wall clock during the run. Neither rows nor the seconds of load.csv follow it."""
 
     process: str
     at: Moment
@@ -311,8 +319,8 @@ class ClockJumpRecord(_Record):
 class PauseRecord(_Record):
     """A time in which a process of the fleet did not respond.
 
-    `held_by` names a listener of the scenario's, or says that code computed in that process; empty: it was stopped,
-    starved of CPU, or nobody knows.
+    `held_by` names a listener of the scenario, or says that code was computing in that process. It is empty if the
+    process was stopped or got no CPU, or if the reason is unknown.
     """
 
     process: str
@@ -322,9 +330,9 @@ class PauseRecord(_Record):
 
 
 class UnrecordedWorkerRecord(_Record):
-    """A process that joined the master and whose requests are not, or not wholly, in the rows.
+    """A process that joined the master and whose requests are not, or not all, in the rows.
 
-    `requests` is what it reported to Locust's own totals; None if it reported nothing.
+    `requests` is the number that it reported to Locust's own totals; None if it reported nothing.
     """
 
     name: str
@@ -334,7 +342,7 @@ class UnrecordedWorkerRecord(_Record):
 
 
 class ProcessRecord(_Record):
-    """The process that owns a running run; the pair of pid and start time is unique on its host."""
+    """The process that owns a running run. The pair of pid and start time is unique on its host."""
 
     host: str
     pid: int
@@ -342,7 +350,7 @@ class ProcessRecord(_Record):
 
 
 class SealedFile(_Record):
-    """How to recognise `requests.parquet` as the file that was sealed: a reader that finds another one says so."""
+    """Data that identifies `requests.parquet` as the sealed file. A reader that finds another file reports it."""
 
     rows: int = Field(ge=0)
     bytes: int = Field(ge=0)
@@ -350,12 +358,12 @@ class SealedFile(_Record):
 
 
 class Run(_Record):
-    """Everything about a run that is not a row.
+    """All data about a run apart from its rows.
 
-    `scenario_exit_code` is the `environment.process_exit_code` that the scenario set, its own verdict.
-    `ended_by_scenario_at_s` is when it ended the run (`runner.quit()`), in s since `load_start`; `…_where` names the
-    place in its code. `sides` are the two targets of a run against two, in the order of the rows' `side` (a, b); each
-    has half of the users.
+    `scenario_exit_code` is the scenario's own verdict, which it set as `environment.process_exit_code`.
+    `ended_by_scenario_at_s` is the time at which it ended the run (`runner.quit()`), in s since `load_start`; `…_where`
+    names the place in its code. `sides` are the two targets of a run against two, in the order of the rows' `side` (a,
+    b); each has half of the users.
     """
 
     format: int = FORMAT_VERSION

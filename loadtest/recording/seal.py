@@ -1,4 +1,4 @@
-"""Turn the spool of a run into its rows, and check later that they are still the rows that were sealed."""
+"""Convert the spool of a run to its rows, and check later that they are still the sealed rows."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .paths import FILE_MODE, RunPaths, beside_of, is_there, open_file, replace_
 from .readers import ROW_GROUP_ROWS, count_rows
 from .run import Outcome, Run, SealedFile, WorkerRecord
 
-if TYPE_CHECKING:  # heavy, and only the readers of rows need it
+if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pyarrow as pa
 
 UNHEARD_FLUSHES = 7
-"""Frames lost of a worker whose master is gone, where nothing tells when the worker itself ended: it sends load for 5 s
-after it last heard it (`SILENCE_S` in recorder/messages.py), and flushes once a second."""
+"""Number of lost frames assumed for a worker whose master is gone, if nothing shows when the worker itself ended. It
+sends load for 5 s after it last heard the master (`SILENCE_S` in recorder/messages.py), and flushes once a second."""
 
 WAITING_FRAMES = 4096
-"""A frame costs some 10 kB beside its rows: a quiet run of many hours is written in smaller groups than that."""
+"""A frame costs some 10 kB besides its rows, so a quiet run of many hours is written in smaller groups than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class Sealed:
     """The result of sealing a spool.
 
     Attributes:
-        rows: written to `requests.parquet`.
-        stopped_why: "" when the spool was sound to its end, else where and why reading stopped.
-        file: how to recognise the rows' file again.
-        workers: per worker what the spool holds of it; empty when there was nothing to seal.
+        rows: the number of rows written to `requests.parquet`.
+        stopped_why: "" if the spool was valid to its end, else where and why reading stopped.
+        file: the data that identifies the rows' file.
+        workers: the content of the spool per worker; empty if there was nothing to seal.
     """
 
     rows: int
@@ -48,11 +48,12 @@ class SpooledRows:
     """The content of a spool for one worker.
 
     Attributes:
-        rows: in its frames.
-        gap_rows: in frames that are missing between those that are there, by the worker's own numbering.
-        densest: rows of its largest frame, or requests begun from one frame to the next where those are more.
+        rows: number of rows in its frames.
+        gap_rows: number of rows in missing frames between existing ones, by the worker's own numbering.
+        densest: number of rows in its largest frame, or the most requests begun from one frame to the next if that is
+            larger.
         last_ns: when the last of its rows began, UTC ns by its own clock; 0 without rows.
-        begun: requests it had begun when it sent the last of them; None where it did not count.
+        begun: number of requests it had begun when it sent the last frame; None if it did not count them.
     """
 
     rows: int = 0
@@ -73,10 +74,10 @@ class SpooledRows:
 
 
 def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
-    """Write `requests.parquet` and `failures.csv` from the spool, then remove the spool if all of it was sound.
+    """Write `requests.parquet` and `failures.csv` from the spool, then remove the spool if all of it was valid.
 
-    A spool that stops early is kept beside the rows that could be read. Sealing a sealed run does nothing. Existing
-    rows are never overwritten, and no empty file is written if the run counts rows.
+    A spool with an invalid part is kept, together with the rows that could be read. Sealing a sealed run does nothing.
+    Existing rows are never overwritten, and no empty file is written if the run counts rows.
 
     Raises:
         RunFolderError: the rows are gone or cannot be written.
@@ -93,7 +94,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
     beside = beside_of(paths.rows)
     count = 0
     try:
-        # A flipped bit inside a page would be a wrong number without its checksum.
+        # Without its checksum, a flipped bit inside a page would become a wrong number.
         with pq.ParquetWriter(beside, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
             for table in _spooled(reader, run, workers):
                 failures.add(table)
@@ -118,7 +119,7 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
 
 
 def _require_spool(paths: RunPaths, run: Run) -> None:
-    """Refuse to seal a run that counts rows but has neither rows nor a spool: it has lost them."""
+    """Refuse to seal a run that has lost its rows: its record counts rows, but there are neither rows nor a spool."""
     counted = rows_counted(run)
     if (run.sealed is not None or counted) and not is_there(paths.spool):
         raise RunFolderError(
@@ -133,7 +134,7 @@ def rows_counted(run: Run) -> int:
 
 
 def fingerprint(paths: RunPaths) -> SealedFile:
-    """Return what recognises the sealed file.
+    """Return the data that identifies the sealed file.
 
     Raises:
         RunFolderError: it cannot be read.
@@ -147,9 +148,9 @@ def fingerprint(paths: RunPaths) -> SealedFile:
 
 
 def difference(paths: RunPaths, run: Run) -> str:
-    """Return how the rows' file differs from what the record says of it, as a sentence without a full stop; "" if not.
+    """Return how the rows' file differs from the record, as a sentence without a full stop; "" if it does not.
 
-    For a run from before files had fingerprints, only the number of rows is compared, and only if every row was
+    If the run is older than these fingerprints, only the number of rows is compared, and only if every row was
     accounted for.
 
     Raises:
@@ -167,16 +168,16 @@ def difference(paths: RunPaths, run: Run) -> str:
 
 
 def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]) -> None:
-    """Correct a record whose writer was killed: what each worker sent, and the most of it that can be missing.
+    """Correct a record whose writer was killed: the rows that each worker sent, and the most that can be missing.
 
-    The bound is what is known to be missing, and, of a worker that did not say its count, the densest flush once for
-    every second from its last row to the run's end (at least UNHEARD_FLUSHES), and the requests in flight when it was
-    last heard.
+    The bound counts the rows known to be missing. For a worker that did not report its count it adds its densest flush,
+    once for every second from its last row to the run's end (at least UNHEARD_FLUSHES), and its requests in flight at
+    its last report.
 
     Args:
         run: the record, changed in place.
-        workers: what the spool holds.
-        in_flight: requests, or users, of each worker by its last line of `load.csv`.
+        workers: the content of the spool per worker.
+        in_flight: requests, or users, of each worker in its last line of `load.csv`.
     """
     known = {worker.name: worker for worker in run.workers}
     for name, spooled in workers.items():
@@ -204,7 +205,7 @@ def _unheard_flushes(run: Run, worker: WorkerRecord, spooled: SpooledRows) -> in
 
 
 def _spooled(reader: SpoolReader, run: Run, workers: dict[str, SpooledRows]) -> Iterator[pa.Table]:
-    """Yield the spool's sound rows, clock offsets applied, in tables of about ROW_GROUP_ROWS; none without a spool.
+    """Yield the spool's valid rows, clock offsets applied, in tables of about ROW_GROUP_ROWS; none without a spool.
 
     Raises:
         RunFolderError: the spool cannot be read.

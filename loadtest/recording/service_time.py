@@ -6,9 +6,9 @@ from .folder import RunFolder
 
 
 def mean_server_ms(folder: RunFolder) -> float | None:
-    """Return the mean time the service itself says it needed; None when it says nothing.
+    """Return the mean processing time that the service itself reports; None if it reports none.
 
-    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Cannot tell: queueing before the service
+    Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Not included: queueing before the service
     began to count.
 
     Raises:

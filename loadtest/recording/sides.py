@@ -1,4 +1,4 @@
-"""Read one side of a run against two targets as if it were a run of its own."""
+"""Read one side of a run against two targets as if it were a separate run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .frames import SIDES
 from .paths import SIDE_METRICS
 from .run import Run
 
-if TYPE_CHECKING:  # heavy, and only the readers of rows need it
+if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pandas as pd
     import pyarrow as pa
 
 
 class SideFolder(RunFolder):
-    """A run's folder that gives only the rows of one side; its files are the run's, but for the cloud series.
+    """A run's folder that returns only the rows of one side. Its files are the run's, except for the cloud series.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         side: 1 or 2, index into SIDES.
-        revision: the side's own, if both are one service: series of other revisions are not kept.
+        revision: the side's revision, if both sides are one service. Series of other revisions are then left out.
     """
 
     share = 0.5
@@ -65,7 +65,7 @@ class SideFolder(RunFolder):
             yield batch.filter(of_side).select(wanted)
 
     def of_side(self, run: Run) -> Run:
-        """Return a run's record as that of the side: its target, its name as label, half of the planned users."""
+        """Return a run's record as that of one side: its target, its name as the label, half of the planned users."""
         record = run.sides[self.side - 1]
         plan = [point.model_copy(update={"users": point.users * self.share}) for point in run.scenario.plan]
         return run.model_copy(
@@ -79,7 +79,7 @@ class SideFolder(RunFolder):
 
 
 def sides_of(folder: RunFolder, run: Run) -> list[tuple[RunFolder, Run]]:
-    """Return a run's sides, each as a folder with its record; the run itself where it has one target."""
+    """Return a run's sides, each as a folder with its record; the run itself if it has one target."""
     if not run.sides:
         return [(folder, run)]
     first, second = (side.target for side in run.sides)

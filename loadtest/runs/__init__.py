@@ -1,1 +1,1 @@
-"""Run a scenario from its options to a closed run folder."""
+"""Run a scenario, from parsed options to a closed run folder."""

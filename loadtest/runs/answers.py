@@ -18,7 +18,7 @@ from .options import RunOptions
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers from before the load: the file for the master, and the entry in the run's record; None without."""
+    """Answers from before the load: the file for the master, and the entry in the run's record; None without any."""
 
     file: Path | None = None
     record: AnswerCheckRecord | None = None
@@ -30,9 +30,9 @@ def answers_before(
 ) -> Iterator[Answers]:
     """Take the answers to the scenario's first requests if answers are to be compared.
 
-    Their file exists as long as the block.
+    Their file exists while the block lasts.
 
-    A run with two targets compares them with each other, so no answers are taken.
+    A run with two targets compares the targets with each other, so no answers are taken.
 
     Raises:
         FleetError: no answers can be compared.

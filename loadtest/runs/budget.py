@@ -20,7 +20,7 @@ from ..recording.run import TargetRecord
 from ..recording.service_time import mean_server_ms
 
 PROJECT_EVERY_S = 5.0
-"""How often the cost of a run is projected; the first seconds say too little."""
+"""Interval between projections of a run's cost. The first seconds contain too little data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Budget:
 def budget_of(
     plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path, share: float = 1.0
 ) -> Budget:
-    """Return the budget of a run. Its service time is that of the newest recorded run against the service."""
+    """Return the budget of a run. The service time is that of the newest recorded run against the service."""
     service_s, service_from = measured_service(runs, target)
     points = plan.record().plan if plan.duration_s is not None else []
     load = Load(
@@ -55,9 +55,9 @@ def budget_of(
 
 
 def measured_service(runs: Path, target: TargetRecord) -> tuple[float | None, str]:
-    """Return the mean server time (s) of the newest run against the service, and a text that says which run that is.
+    """Return the mean server time (s) of the newest run against the service, and a text that names that run.
 
-    None if there is no such run, or if its answers carry no server time.
+    The time is None if there is no such run, or if its answers state no server time.
     """
 
     def place(of: TargetRecord) -> tuple[str | None, ...]:
@@ -84,10 +84,10 @@ def confirm_leaving(
     budget: Budget | None = None,
     share: float = 1.0,
 ) -> None:
-    """Print what a run will send and cost, and ask before load leaves this machine; `share` of it goes there.
+    """Print what a run will send and cost, and ask before load leaves this machine. `share` is the part that leaves.
 
     Raises:
-        UsageError: it costs more than allowed, the answer was no, or there is no terminal to ask.
+        UsageError: the run costs more than allowed, the answer was no, or there is no terminal to ask.
     """
     requests = plan.request_budget()
     amount = "an unknown number of requests" if requests is None else f"about {share * requests:,.0f} requests"
@@ -144,7 +144,7 @@ class CostGuard:
         self._latency, self._server = _Mean(), _Mean()
 
     def __call__(self, snapshot: ProgressSnapshot, new: tuple[Recent, ...]) -> str | None:
-        """Return why the run is to end, or None."""
+        """Return why the run is to end; None if it goes on."""
         limit = self._budget.max_usd
         for recent in new:
             self._latency.add(recent.latency_us)
@@ -164,7 +164,7 @@ class CostGuard:
 
 
 class _Mean:
-    """The mean of the values so far, in s; None before the first."""
+    """The mean of the values so far, in s; None before the first value."""
 
     def __init__(self) -> None:
         self._sum_us, self._count = 0, 0

@@ -24,7 +24,7 @@ class HostDecision:
 
 
 def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostDecision:
-    """Return whether the target replaces the classes' own hosts; refuse if requests would go to the wrong server.
+    """Return whether the target replaces the classes' own hosts. Refuse if requests would go to the wrong server.
 
     Classes that all name the same host get the target instead, and a message says so. If they name several hosts,
     replacing them would send one server's requests, with their credentials, to another server.
@@ -32,7 +32,7 @@ def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostD
     Args:
         plan: the scenario.
         target: the value of `--target`: a URL or a platform's name; None for `--target none`.
-        override: send everything to the target anyway.
+        override: whether everything is sent to the target anyway.
 
     Raises:
         UsageError: the classes name several hosts, or a class needs a host and has none.
@@ -61,10 +61,10 @@ def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostD
 
 
 def with_scheme(options: RunOptions, plan: Scenario) -> RunOptions:
-    """Return the options with `http://` before a target given as HOST:PORT, where a user class speaks HTTP.
+    """Add `http://` to a target given as HOST:PORT if a user class uses HTTP, and return the options.
 
     Raises:
-        UsageError: every user class speaks HTTP, and the target another protocol.
+        UsageError: every user class uses HTTP, and the target another protocol.
     """
     url = options.target.url
     if url is None or not plan.http_classes:
@@ -88,7 +88,7 @@ def _plain(host: str) -> str:
 
 
 def _same(host: str, target: str) -> bool:
-    """Whether two hosts are the same; the scheme is ignored if one of them has none."""
+    """Whether two hosts are the same. The scheme is ignored if one of them has none."""
     if "://" in host and "://" in target:
         return _plain(host) == _plain(target)
     return _plain(host).rpartition("://")[2] == _plain(target).rpartition("://")[2]

@@ -22,34 +22,35 @@ from ..platforms.base import SideOptions, TargetOptions
 from ..platforms.registry import INTERLEAVED, URL, names, platform_of
 
 MOST_USERS = 10_000_000
-"""More are a typing error: a machine drives some 10,000."""
+"""Larger numbers are typing errors: a machine can run some 10,000 users."""
 
 LONGEST_S = 365 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The validated options of a run; no other code checks them again.
+    """The validated options of a run. No other code checks them again.
 
     Attributes:
         platform: the kind of the platform under load.
-        target: its options.
-        users, spawn_rate, duration_s: replace the scenario's own; None keeps them.
+        target: the target's options.
+        users, spawn_rate, duration_s: replace the scenario's own values; None keeps them.
         user_classes, tags, exclude_tags: the parts of the scenario to run; empty for all.
         shape: the name of the load shape if the scenario has several; `none` to run without one.
         arguments: the scenario's own arguments.
-        override_hosts: send everything to the target, whatever hosts the user classes name.
+        override_hosts: whether to send everything to the target, even if the user classes name other hosts.
         fleet: the processes that make the load.
         objectives: objectives in addition to the scenario's own.
         default_objective: whether to imply an objective on errors if none bounds them.
         stop_on: conditions that end the run early.
-        check: end the run if all first answers of an endpoint fail.
-        check_answers: compare answers under load with those before it, also of user classes without `check_answers`.
+        check: whether to end the run if all first answers of an endpoint fail.
+        check_answers: whether to compare answers under load with those before it, also for user classes without
+            `check_answers`.
         answer_check: how answers are compared, in addition to the classes' own settings.
-        prices: fields of `core.prices.Prices` in place of the listed ones.
+        prices: fields of `core.prices.Prices` that replace the listed ones.
         max_usd: the highest cost; None for no limit.
-        yes: do not ask before load leaves this machine.
-        runs: where the run's folder is made.
+        yes: whether load may leave this machine without asking.
+        runs: the folder in which the run's folder is made.
         margins: how much slower the second of two targets may be.
         until_decided: whether a run with two targets ends as soon as its margins are decided.
     """
@@ -82,7 +83,7 @@ class RunOptions:
     until_decided: bool = False
 
 
-def parse_options(  # long by its lists of options alone: a line each, in and out
+def parse_options(  # long because each option takes one line in the parameters and one in the result
     *,
     scenario: str,
     target: str = "local",
@@ -122,10 +123,12 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
     until_decided: bool = False,
     **target_options: object,
 ) -> RunOptions:
-    """Return the options of a run. Names and values are those of `lt run`; `target_options` those of `TargetOptions`.
+    """Return the options of a run.
+
+    Names and values are those of `lt run`; `target_options` are those of `TargetOptions`.
 
     Raises:
-        UsageError: an option is wrong; the text names it and says what to do.
+        UsageError: an option is wrong; the message names it and says what to do.
     """
     try:
         path = locate(scenario)
@@ -189,10 +192,10 @@ def parse_options(  # long by its lists of options alone: a line each, in and ou
 def _check_numbers(
     *, users: int | None, spawn_rate: float | None, max_cost: float | None, bind: str, ports: Mapping[str, int]
 ) -> None:
-    """Check that numbers and the address are in their bounds.
+    """Check that the numbers and the address are within their bounds.
 
     Raises:
-        UsageError: one is not.
+        UsageError: one of them is not.
     """
     if users is not None and not 1 <= users <= MOST_USERS:
         raise UsageError(f"`--users {users}`: must be at least 1, and at most {MOST_USERS:,}.")
@@ -208,10 +211,10 @@ def _check_numbers(
 
 
 def parse_duration(text: str, *, option: str) -> float:
-    """Return whole seconds, as Locust takes no others: `90`, `90s`, `2m`, `1h30m`, `1.5m`.
+    """Return whole seconds from `90`, `90s`, `2m`, `1h30m` or `1.5m`, because Locust accepts no fractions.
 
     Raises:
-        UsageError: it has another form, or is not above 0.
+        UsageError: the text has another form, or is not above 0.
     """
     try:
         seconds = parse_duration_s(text)
@@ -239,7 +242,7 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
     local = max(1, (os.cpu_count() or 2) - 1) if workers is None else workers
     total = expect_workers if expect_workers is not None else local
     if workers is None and expect_workers is not None:
-        local = 0  # whoever expects workers from elsewhere wants those to do the work
+        local = 0  # if workers join from other machines, they usually should do the work
     if local < 0 or total < 1:
         raise UsageError(
             f"`--workers {local}`: must be at least 1, unless workers join from elsewhere with --expect-workers."
@@ -252,16 +255,16 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
 LOCAL_KIND, CLOUD_KIND = "local", "cloud"
 
 NAME_CHARS = 40
-"""Length of a command in a side's name, so that two names fit beside each other on a page."""
+"""Length of a command in a side's name, chosen so that two names fit next to each other on a page."""
 
 
 def _two_targets(
     sides: Sequence[str], commands: Sequence[str], services: Sequence[str], place: Mapping[str, object]
 ) -> tuple[str, TargetOptions]:
-    """Return the platform of a run against two targets, and its options; `place` is where both services are.
+    """Return the platform of a run against two targets, and its options. `place` says where both services are.
 
     Raises:
-        UsageError: there are not two, or one is neither `local`, a URL, a command nor a service.
+        UsageError: there are not exactly two targets, or one is neither `local`, a URL, a command nor a service.
     """
     if sorted(map(len, (sides, commands, services))) != [0, 0, 2]:
         raise UsageError(
@@ -277,7 +280,7 @@ def _two_targets(
 
 
 def _service(mark: str, text: str, place: Mapping[str, object]) -> SideOptions:
-    options = TargetOptions(service=text, **place)  # type: ignore[arg-type] # by name
+    options = TargetOptions(service=text, **place)  # type: ignore[arg-type] # passed by name
     return SideOptions(name=f"{mark} {text.partition('://')[2] or text}", platform=CLOUD_KIND, options=options)
 
 
@@ -305,7 +308,7 @@ def _target(text: str, given: Mapping[str, object]) -> tuple[str, TargetOptions]
         raise UsageError(f"There is no option `{sorted(unknown)[0]}`.")
     named = text in names()
     url = None if named else parse_base_url(text, option="--target", instead=f"{', '.join(names())}, or ")
-    options = TargetOptions(**{**given, "url": url})  # type: ignore[arg-type] # by name
+    options = TargetOptions(**{**given, "url": url})  # type: ignore[arg-type] # passed by name
     kind = text if named else URL
     platform_of(kind).check_options(options)
     return kind, options

@@ -22,7 +22,7 @@ from ..recording.run import AnswerCheckRecord, Outcome, ProcessRecord, Run, Side
 from .options import RunOptions
 
 LONGEST_NAME = 80
-"""Length of the scenario's name in the name of the run's folder; file systems allow 255 bytes in all."""
+"""Length of the scenario's name within the name of the run's folder. File systems allow 255 bytes in total."""
 
 PACKAGES = ("locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
 
@@ -89,7 +89,10 @@ def open_record(
 
 
 def _choices(options: RunOptions) -> dict[str, object]:
-    """Return the choices of the scenario's parts. Its own arguments are left out, because they may hold secrets."""
+    """Return which parts of the scenario were chosen.
+
+    Its own arguments are left out, because they may contain secrets.
+    """
     names = ("user_classes", "shape", "tags", "exclude_tags", "override_hosts")
     return {name: value for name in names if (value := getattr(options, name))}
 
@@ -118,7 +121,7 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
         if sealed.stopped_why:
             run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
         if any(worker.rows_sent is None and worker.lost_at is None for worker in run.workers):
-            folder.recount(run, sealed)  # the master was killed before it had heard their last words
+            folder.recount(run, sealed)  # the master was killed before it received their last reports
             missing = sum(worker.rows_missing_at_most or 0 for worker in run.workers)
             if missing:
                 run.reasons.append(f"the workers' last reports are missing, with at most {missing} rows")

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 
 Goals = Callable[[Sequence[Point]], tuple[AbortCondition, ...]]
-"""Takes the points of the plan (empty if unknown) and returns the goals: conditions that end the run as complete."""
+"""A function that takes the points of the plan (empty if unknown) and returns the goals: conditions that end the run as
+complete."""
 
 
 def no_goals(points: Sequence[Point]) -> tuple[AbortCondition, ...]:
-    """Return no goals: the run lasts as long as planned."""
+    """Return no goals, so that the run lasts as long as planned."""
     del points
     return ()
 
@@ -63,7 +64,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
     """Plan, ask, open the target, record, drive, close and collect; return the recorded run.
 
     Args:
-        options: from `parse_options`.
+        options: the options from `parse_options`.
         console: prints messages and asks questions. Without one, messages go to the `loadtest` logger, and load that
             would leave this machine is refused unless the options say yes.
         goals: takes the scenario's plan; returns conditions that end the run as complete.
@@ -119,7 +120,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
 
 
 def _needs(options: RunOptions, plan: Scenario) -> ScenarioNeeds:
-    """Return what the platform may know of the scenario."""
+    """Return the properties of the scenario that the platform may use."""
     asked = {name: getattr(options, name) for name in ("user_classes", "tags", "exclude_tags", "arguments")}
     sends = first_requests(options.locustfile, Request(**asked), seed=options.fleet.seed) if plan.http_classes else ()
     return ScenarioNeeds(
@@ -131,7 +132,7 @@ def _needs(options: RunOptions, plan: Scenario) -> ScenarioNeeds:
 
 
 def _require_two_users(options: RunOptions, plan: Scenario) -> None:
-    """Check that a run against two targets has a user for each, and a user class that can call either.
+    """Check that a run against two targets has a user for each, and a user class that can call both.
 
     Raises:
         UsageError: it does not.

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 ASSUMED_SERVICE_S = 0.024
 """Assumed CPU time of one request if it was not measured: that of 300 requests/s on 12 instances of 1 vCPU at the 60 %
-target.
-"""
+target."""
 
 ASSUMED_REQUESTS_PER_USER_S = 1.0
 """Assumed rate of a user if the scenario does not state it. The bundled scenarios send at this rate."""
