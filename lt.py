@@ -1,4 +1,4 @@
-"""Run the command line from a checkout: `python lt.py VERB`; an installed `lt` is the same."""
+"""Run the command line from a checkout: `python lt.py VERB`. An installed `lt` does the same."""
 
 from __future__ import annotations
 

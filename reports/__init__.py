@@ -1,4 +1,4 @@
 """Reduce a run to numbers, explain them, compare runs, and render reports.
 
-Imports neither locust, gevent nor google.
+This package imports neither locust, gevent nor google.
 """

@@ -1,6 +1,6 @@
-"""Define `summary.json`: everything that a report says, as versioned data.
+"""Define `summary.json`: the complete content of a report, as versioned data.
 
-Every rendering (page, text, Markdown, JSON, JUnit) is made from a `Report` alone. docs/report.md is made from the
+Every rendering (page, text, Markdown, JSON, JUnit) is made from a `Report` alone. docs/report.md is generated from the
 descriptions here. Times `*_s` count from the run's load start; a latency is of successful requests unless it says
 otherwise; None means not known, never zero.
 """
@@ -16,15 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from loadtest.recording.capabilities import Capabilities, capabilities_of
 
 SUMMARY_FORMAT: Literal[1] = 1
-"""The version of summary.json that this code writes; a reader of another version asks for the report again."""
+"""The version of summary.json that this code writes. A reader of another version asks for the report to be made
+again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a table of the report shows a field: the heading of its column, and how its values are written.
+    """How a table of the report shows a field: the heading of its column, and the format of its values.
 
-    `write` names a writer of reports/render/columns.py. A field with this beside its description is in the page, the
-    text and the Markdown without another line of code.
+    `write` names a function of reports/render/columns.py. A field with this metadata appears in the page, the text and
+    the Markdown without further code.
     """
 
     head: str
@@ -32,7 +33,7 @@ class Shown:
 
 
 class Part(BaseModel):
-    """A piece of the summary: immutable, with the documented keys only."""
+    """A part of the summary. It is immutable and has only the documented keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

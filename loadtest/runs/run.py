@@ -164,12 +164,12 @@ def _planned(options: RunOptions, console: RunConsole) -> Scenario:
 
 
 def _named(options: RunOptions) -> str | None:
-    """Return the target as the options name it; None if the scenario's own hosts are used."""
+    """Return the target under its name in the options; None if the scenario's own hosts are used."""
     return options.target.url or options.platform if platform_of(options.platform).has_own_address else None
 
 
 def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole) -> None:
-    """Ask before anything is sent to a URL, even the request that checks whether it answers."""
+    """Ask before anything is sent to a URL, even before the request that checks whether it answers."""
     hosts = () if platform_of(options.platform).has_own_address else sorted({*filter(None, plan.hosts.values())})
     sides = [side.options.url for side in options.target.sides]
     share = 0.5 if sides else 1.0
@@ -181,7 +181,10 @@ def _ask_before_looking(options: RunOptions, plan: Scenario, console: RunConsole
 def _agreed(
     platform: Platform, options: RunOptions, plan: Scenario, target: Target, console: RunConsole
 ) -> Budget | None:
-    """Ask about the load and its cost, unless the URL was agreed to already; return the budget, if there is one."""
+    """Ask about the load and its cost, unless the user has already agreed to the URL.
+
+    Return the budget, if there is one.
+    """
     if target.sides:
         for side, given in zip(target.sides, options.target.sides, strict=True):
             if given.options.url is None:
@@ -200,7 +203,7 @@ def _agreed(
 def _agreed_on_half(
     platform: Platform, options: RunOptions, plan: Scenario, target: TargetRecord, console: RunConsole
 ) -> None:
-    """Ask about one of two targets, which gets half of the load, and what that costs."""
+    """Ask about one of two targets, which gets half of the load, and about the cost of that."""
     costs = platform.costs(target, options.prices) if platform.capabilities.bills else None
     budget = None
     if costs is not None:
@@ -211,7 +214,7 @@ def _agreed_on_half(
 def _recorded(
     options: RunOptions, plan: Scenario, target: Target, where: str, answers: AnswerCheckRecord | None
 ) -> RunFolder:
-    """Make the run's folder; `where` names the target that its users call."""
+    """Make the run's folder. `where` names the target that its users call."""
     objectives = (*plan.objectives, *(objective.text for objective in options.objectives))
     return open_record(
         options.runs,

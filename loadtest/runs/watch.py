@@ -1,4 +1,4 @@
-"""Watch a run to its end: show its progress, stop it if a condition holds, pass Ctrl-C on."""
+"""Watch a run to its end: show its progress, stop it if a condition holds, and pass Ctrl-C on."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ EARLY_S = 1.0
 """A run that its scenario ends this close to the planned end counts as complete."""
 
 LISTENER_RAISED = 2
-"""The status with which Locust ends when a listener has raised."""
+"""The exit status of Locust after a listener has raised an error."""
 
 AbortCondition = Callable[[ProgressSnapshot, tuple[Recent, ...]], str | None]
-"""Called at every look with the run's state and new rows. If it returns a sentence, the run ends for that reason."""
+"""A function that is called at every look with the run's state and new rows. If it returns a sentence, the run ends for
+that reason."""
 
 
 class ProgressView(Protocol):
-    """Shows the progress of a run."""
+    """The interface for showing the progress of a run."""
 
     def show(self, look: Look, *, ending: bool) -> None:
-        """Show the state of the run; called at every look."""
+        """Show the state of the run. This is called at every look."""
 
     @property
     def stop_asked(self) -> bool:
@@ -69,7 +70,7 @@ class _Unseen:
 
 
 class LogRunConsole(LogConsole):
-    """The console of a program without one; it shows no progress."""
+    """The console of a program without a terminal. It shows no progress."""
 
     def progress(
         self, folder: RunFolder, planned_s: float | None, *, expect_workers: int
@@ -87,7 +88,7 @@ class End:
         interrupted: whether the user ended it.
         aborted: whether an abort condition ended it.
         by_scenario: whether the scenario ended it.
-        reasons: why the run is not complete, as sentences.
+        reasons: the reasons why the run is not complete, as sentences.
     """
 
     interrupted: bool = False
@@ -113,10 +114,10 @@ def watch(
     *,
     goals: tuple[AbortCondition, ...] = (),
 ) -> End:
-    """Watch the fleet to its end. Ctrl-C ends it early, a second one at once.
+    """Watch the fleet to its end. Ctrl-C ends it early, and a second Ctrl-C ends it at once.
 
     Args:
-        fleet: as started.
+        fleet: the started fleet.
         folder: the run's folder.
         planned_s: its planned length, if known.
         abort_conditions: conditions that end the run early; it is then not complete.
@@ -124,7 +125,7 @@ def watch(
         goals: conditions that end the run as complete.
 
     Raises:
-        FleetError: the fleet ended before the first request; the text has the last lines of its log.
+        FleetError: the fleet ended before the first request; the message has the last lines of its log.
     """
     follower = Follower(folder)
     interrupted, aborted, reached, elapsed_s = False, "", "", None
@@ -167,9 +168,9 @@ def watch(
 
 
 def _recorded_until_s(elapsed_s: float | None, last: Look) -> float | None:
-    """Return how long the load lasted, by the last look at it or by what was recorded after that.
+    """Return how long the load lasted, by the last look or by the rows recorded after it.
 
-    On a busy machine, seconds may pass between two looks; the workers' reports show that the load went on.
+    On a busy machine, seconds may pass between two looks. The workers' reports show that the load went on.
     """
     begin_ns = last.snapshot.load_start_ns
     if begin_ns is None:
@@ -192,8 +193,8 @@ def _ended_with(code: int) -> str:
 def _is_known(code: int, run: Run) -> bool:
     """Whether the run's record already explains this exit status of the master, and no row is missing because of it.
 
-    That is so for the scenario's own exit code, and for an exception in a listener of the master, which the record
-    lists as a task error.
+    The record explains the scenario's own exit code, and an exception in a listener of the master, which it lists as a
+    task error.
     """
     raised = any(error.worker == "master" for error in run.task_errors)
     return code == (run.scenario_exit_code or 0) % 256 or (raised and code == LISTENER_RAISED)
@@ -209,14 +210,14 @@ def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
 
 
 def _rows_ran_out(run: Run) -> bool:
-    """Whether every row of its data files was given out, which is a planned early end."""
+    """Whether every row of its data files was given out, which counts as a planned end."""
     return bool(run.data_files) and all(file.rows_given >= file.rows for file in run.data_files)
 
 
 def _ended_early(elapsed_s: float | None, planned_s: float | None) -> str | None:
     """Return a sentence if the master ended before the plan for an unknown reason, else None.
 
-    That happens after a signal from outside: Locust then ends properly, with status 0.
+    This happens after a signal from outside. Locust then ends properly, with status 0.
     """
     if elapsed_s is None or planned_s is None or elapsed_s > planned_s - EARLY_S:
         return None
@@ -230,5 +231,5 @@ def _clock(seconds: float) -> str:
 def _first_reason(
     abort_conditions: tuple[AbortCondition, ...], snapshot: ProgressSnapshot, new: tuple[Recent, ...]
 ) -> str | None:
-    """Return the sentence of the first condition that holds; the conditions after it are not evaluated."""
+    """Return the sentence of the first condition that holds. The conditions after it are not evaluated."""
     return next(filter(None, (condition(snapshot, new) for condition in abort_conditions)), None)

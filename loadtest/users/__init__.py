@@ -1,1 +1,1 @@
-"""Offer the Locust users and load shapes that scenarios import."""
+"""Provide the Locust users and load shapes that scenarios import."""

@@ -14,12 +14,12 @@ from ..core.answers import AnswerCheck, WrongAnswerError, differences
 from ..core.redaction import redact
 
 MAX_EXAMPLES = 5
-"""Differing answers that a worker keeps in full."""
+"""Number of differing answers that a worker keeps in full."""
 
 MAX_EXAMPLE_CHARS = 2_000
 
 MAX_HEADS = 10_000
-"""Heads of requests whose digest a process remembers."""
+"""Number of heads whose digest a process remembers."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class CheckedEndpoint:
 
     Attributes:
         references: how many of its requests have a reference answer.
-        left_out: why some of those that were sent have none, as a sentence; "" where all have.
+        left_out: why some of the sent requests have none, as a sentence; "" if all have one.
     """
 
     method: str
@@ -39,7 +39,7 @@ class CheckedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The answer to one request before the load; `endpoint` and `check` are places in the reference's lists."""
+    """The answer to one request before the load. `endpoint` and `check` are indexes into the reference's lists."""
 
     status: int
     content: bytes
@@ -51,8 +51,8 @@ class Expected:
 class Reference:
     """The answers before the load, by the digest of the request's head and by its body.
 
-    A head is method, URL and headers, cookies among them: a request with other headers is another request. Only its
-    digest is kept and sent, as it may hold credentials.
+    A head consists of method, URL and headers, including cookies. A request with other headers is another request. Only
+    the digest of a head is kept and sent, because a head may contain credentials.
     """
 
     endpoints: list[CheckedEndpoint] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Reference:
         return sum(map(len, self.answers.values()))
 
     def encode(self) -> bytes:
-        """Return it as bytes for a file or a message."""
+        """Return the reference as bytes, for a file or a message."""
         entries = [
             [head, _packed(body), answer.status, _packed(answer.content), answer.endpoint, answer.check]
             for head, bodies in self.answers.items()
@@ -78,7 +78,7 @@ class Reference:
 
     @classmethod
     def decode(cls, data: bytes) -> Reference:
-        """Return what `encode` has written."""
+        """Decode the output of `encode`."""
         told = json.loads(zlib.decompress(data))
         made = cls(
             [CheckedEndpoint(**item) for item in told["endpoints"]], [AnswerCheck(**item) for item in told["checks"]]
@@ -94,21 +94,21 @@ def _packed(content: bytes) -> str:
 
 
 def head_digest(head: bytes, bearer: bytes) -> str:
-    """Return the digest of a head; `bearer` is the token that `lt` adds and renews, which is left out."""
+    """Return the digest of a head without `bearer`, the token that `lt` adds and renews."""
     return sha256(head.replace(bearer, b"") if bearer else head).hexdigest()
 
 
 class AnswerWatch(Protocol):
-    """Looks at every successful answer of this process's users."""
+    """The interface for checking every successful answer of this process's users."""
 
     def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
-        """Return why the answer is wrong, or None.
+        """Return why the answer is wrong; None if it is not.
 
         Args:
             head: method, URL and headers, in the client's own form.
-            body: of the request.
+            body: the body of the request.
             status: the status of the answer.
-            content: of the answer, decoded.
+            content: the decoded body of the answer.
             source: the client's response, or the event of Locust's own client.
         """
         ...
@@ -116,7 +116,7 @@ class AnswerWatch(Protocol):
 
 @dataclass(slots=True)
 class WrongAnswer:
-    """One differing answer, every text bounded and without secrets."""
+    """One differing answer. All its texts are bounded and contain no secrets."""
 
     method: str
     name: str
@@ -128,11 +128,11 @@ class WrongAnswer:
 
 
 class AnswerChecker:
-    """Compares each answer whose request is in the reference. 0.3 µs where nothing differs.
+    """Compare each answer whose request is in the reference. This takes 0.3 µs if nothing differs.
 
     Attributes:
-        checked: answers compared so far, by endpoint of the reference.
-        examples: the first differing ones.
+        checked: number of answers compared so far, by endpoint of the reference.
+        examples: the first differing answers.
     """
 
     def __init__(self, reference: Reference, environment: object) -> None:
@@ -143,7 +143,7 @@ class AnswerChecker:
         self._bodies: dict[bytes, dict[bytes, Expected]] = {}
 
     def look(self, head: bytes, body: bytes, status: int, content: bytes | None, source: Any) -> Exception | None:
-        """Return why the answer is wrong; None where it is the expected one or the request is not in the reference."""
+        """Return why the answer is wrong; None if it is as expected or the request is not in the reference."""
         del source
         try:
             expected = self._bodies[head].get(body)
@@ -182,13 +182,13 @@ class AnswerChecker:
 
 
 def _masked(field: str, value: str, *, lead: bool = True) -> str:
-    """Return a field's value, without it where the field's name says that it is a secret."""
+    """Return a field's value; if the field's name says that it is a secret, leave the value out."""
     text = redact(f"{field}: {value}")
     return text if lead else text.removeprefix(f"{field}: ")
 
 
 def shown(content: bytes) -> str:
-    """Return a body as it may be kept: text of bounded length, without secrets."""
+    """Return a body in the form in which it may be kept: text of bounded length, without secrets."""
     text = redact(content[: 4 * MAX_EXAMPLE_CHARS].decode("utf-8", "replace"))
     text = "".join(char if char.isprintable() or char == " " else " " for char in text)
     return text if len(text) <= MAX_EXAMPLE_CHARS else text[: MAX_EXAMPLE_CHARS - 1] + "…"
@@ -197,11 +197,11 @@ def shown(content: bytes) -> str:
 _ATTRIBUTE = "lt_answers"
 
 BEARER_ATTRIBUTE = "lt_bearer"
-"""Attribute of Locust's environment: the value of the Authorization header that `lt` adds, as bytes."""
+"""Name of the attribute of Locust's environment with the value of the Authorization header that `lt` adds, as bytes."""
 
 
 def attach(environment: object, watch: AnswerWatch | None) -> None:
-    """Set the `watch` for the answers of users created from now on; None for no check."""
+    """Set the `watch` for the answers of users created from now on; None means that answers are not checked."""
     setattr(environment, _ATTRIBUTE, watch)
 
 
@@ -212,6 +212,6 @@ def answers_of(environment: object) -> AnswerWatch | None:
 
 
 def bearer_of(environment: object) -> bytes:
-    """Return the value of the Authorization header that this program itself adds; b"" where it adds none."""
+    """Return the value of the Authorization header that this program itself adds; b"" if it adds none."""
     bearer: bytes = getattr(environment, BEARER_ATTRIBUTE, b"")
     return bearer

@@ -1,4 +1,4 @@
-"""Send requests for Locust users at a fraction of the usual cost, through an interface shaped like FastHttpUser's."""
+"""Send requests for Locust users at a fraction of the usual cost, through an interface like FastHttpUser's."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # importing locust patches the whole process
 
 
 class FastClient(Performer):
-    """An HTTP/1.1 client for one host, keep-alive, plain or TLS; any number of greenlets may use it at once.
+    """An HTTP/1.1 client for one host, with keep-alive, plain or TLS. Any number of greenlets may use it at once.
 
-    What it does as FastHttpUser's client does, and what it refuses, is in docs/users.md.
+    docs/users.md says where it behaves like FastHttpUser's client, and what it refuses.
 
     Attributes:
-        user: whose client it is; None where it was made alone.
+        user: the user that owns the client; None if it was created without one.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class FastClient(Performer):
 
     @property
     def client(self) -> NoReturn:
-        """Refuse: there is no other client below this one."""
+        """Refuse, because there is no other client below this one."""
         raise AttributeError(f"client.client: FastUser's client wraps no other client; use close(). {SEE}.")
 
     def close(self) -> None:
-        """Close the idle connections; the next request opens a new one."""
+        """Close the idle connections. The next request opens a new one."""
         for pool in self._sites.pools():
             pool.close()
 
     @contextmanager
     def rename_request(self, name: str) -> Iterator[None]:
-        """Record the requests of the `with` block under `name`, except those with a `name=` of their own."""
+        """Record the requests of the `with` block under `name`, except those with their own `name=`."""
         self.request_name = name
         try:
             yield
@@ -93,7 +93,7 @@ class FastClient(Performer):
         timeout: float | None = None,
         **options: Any,
     ) -> Response:
-        """Send a GET; the options of `request`."""
+        """Send a GET. The options are those of `request`."""
         if options:
             options |= {"name": name, "headers": headers, "params": params, "timeout": timeout}
             return self.request("GET", url, catch_response=catch_response, **options)
@@ -112,7 +112,7 @@ class FastClient(Performer):
         timeout: float | None = None,
         **options: Any,
     ) -> Response:
-        """Send a POST; the options of `request`."""
+        """Send a POST. The options are those of `request`."""
         if options:
             options |= {"name": name, "headers": headers, "params": params, "timeout": timeout}
             return self.request("POST", url, data=data, json=json, catch_response=catch_response, **options)
@@ -123,30 +123,30 @@ class FastClient(Performer):
         return self._perform("POST", url, body, kind, name, headers, params, catch_response, timeout, None, -1)
 
     def put(self, url: str, data: Data = None, **options: Any) -> Response:
-        """Send a PUT; the options of `request`."""
+        """Send a PUT. The options are those of `request`."""
         return self.request("PUT", url, data=data, **options)
 
     def patch(self, url: str, data: Data = None, **options: Any) -> Response:
-        """Send a PATCH; the options of `request`."""
+        """Send a PATCH. The options are those of `request`."""
         return self.request("PATCH", url, data=data, **options)
 
     def delete(self, url: str, **options: Any) -> Response:
-        """Send a DELETE; the options of `request`."""
+        """Send a DELETE. The options are those of `request`."""
         return self.request("DELETE", url, **options)
 
     def head(self, url: str, **options: Any) -> Response:
-        """Send a HEAD; the options of `request`."""
+        """Send a HEAD. The options are those of `request`."""
         return self.request("HEAD", url, **options)
 
     def options(self, url: str, **options: Any) -> Response:
-        """Send an OPTIONS; the options of `request`."""
+        """Send an OPTIONS request. The options are those of `request`."""
         return self.request("OPTIONS", url, **options)
 
     def iter_lines(self, url: str, method: str = "GET", **options: Any) -> NoReturn:
-        """Refuse: responses are read whole, not as a stream."""
+        """Refuse, because responses are read completely, not as a stream."""
         raise TypeError(f"iter_lines({url!r}): {STREAMING}. {SEE}.")
 
-    def request(  # long by its list of options, in the signature and in the docstring
+    def request(  # long because of its list of options, in the signature and in the docstring
         self,
         method: str,
         url: str,
@@ -166,30 +166,31 @@ class FastClient(Performer):
         max_redirects: int | None = None,
         **unsupported: Any,
     ) -> Response:
-        """Send a request and return its answer. No answer is an answer too: status_code 0, `error` says why.
+        """Send a request and return its answer. Without an answer, status_code is 0 and `error` says why.
 
         Args:
             method: GET, POST, …
             url: a path below the user's host, or a whole URL on the same host.
-            name: what the request is recorded under; `request_name` or the URL unless given.
+            name: the name under which the request is recorded; by default `request_name` or the URL.
             data: the body: text, bytes, a file, an iterator of bytes, or a mapping (sent as a form).
-            catch_response: judge the answer in a `with` block. (Typed as if always: Locust's own client does so.)
-            stream: must be False: responses are read whole.
-            headers: on top of the client's.
+            catch_response: whether a `with` block judges the answer. (The return type always has one, as in Locust's
+                own client.)
+            stream: must be False, because responses are read completely.
+            headers: added to the client's headers.
             auth: user and password, for the Authorization header.
-            json: the body, to be encoded; only where `data` is empty.
-            allow_redirects: follow redirects to the same host, up to `max_redirects`; False takes a redirect as the
-                answer.
-            context: added to the request event's.
-            params: of the query, added to the path.
+            json: the body, which is encoded as JSON; used only if `data` is empty.
+            allow_redirects: whether to follow redirects to the same host, up to `max_redirects`; False returns a
+                redirect as the answer.
+            context: added to the request event's context.
+            params: query parameters, added to the path.
             files: sent as a multipart form, with the fields of `data`.
-            timeout: seconds until the last byte of the answer, connecting included; `network_timeout` unless given.
-            max_redirects: the user's `max_redirects` unless given.
-            unsupported: refused.
+            timeout: seconds until the last byte of the answer, including connecting; by default `network_timeout`.
+            max_redirects: by default the user's `max_redirects`.
+            unsupported: other options, which are refused.
 
         Raises:
-            TypeError: an option that this client does not have, or a body that cannot be sent.
-            ValueError: another host, or a header that cannot be sent.
+            TypeError: the client does not have an option, or the body cannot be sent.
+            ValueError: the URL has another host, or a header cannot be sent.
         """
         if stream:
             raise refused_option("stream")

@@ -1,4 +1,4 @@
-"""Wake greenlets when they are due, by one timer per process that is as precise as the kernel's timers."""
+"""Wake greenlets when they are due, with one timer per process that is as precise as the kernel's timers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ import gevent
 from gevent.hub import get_hub
 
 MIN_WAIT_S = 20e-6
-"""A wait below this is over by the time a timer could be set: the greenlet goes on at once, letting others run."""
+"""A shorter wait would end before a timer could be set. The greenlet then continues at once, after letting others
+run."""
 
 CROWDED_PER_S, HOLD_S = 1_500.0, 0.3e-3
-"""From this rate of greenlets on, wakes are at least this far apart. Waking up costs 10 to 17 µs, more than what
-a greenlet does between two waits: at 3,000/s one wake serves two, of which one is up to 0.3 ms late."""
+"""From this rate of greenlets on, wakes are at least this far apart. A wake costs 10 to 17 µs, more than the work of a
+greenlet between two waits. At 3,000/s one wake serves two greenlets, one of which is up to 0.3 ms late."""
 
 COUNTED = 64
-"""The rate is recomputed after this many greenlets."""
+"""The rate is computed again after this many greenlets."""
 
 AT_ONCE = 64
-"""At most this many greenlets run before the sockets are served; otherwise a backlog would leave answers unread until
-it is worked off."""
+"""At most this many greenlets run before the sockets are served. Otherwise a backlog would leave answers unread until
+it is processed."""
 
-_CLOCK_MONOTONIC = 1  # what time.perf_counter reads on Linux
+_CLOCK_MONOTONIC = 1  # the clock that time.perf_counter reads on Linux
 _TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = 0o4000, 0o2000000, 1
 _READABLE = 1
 
@@ -43,7 +44,7 @@ class _TimerSpec(ctypes.Structure):
 
 
 class Timer(Protocol):
-    """What wakes a clock: a file that becomes readable at a moment.
+    """The interface of the timer that wakes a clock: a file that becomes readable at a set time.
 
     Attributes:
         fileno: the file's descriptor.
@@ -52,17 +53,17 @@ class Timer(Protocol):
     fileno: int
 
     def set(self, at_s: float) -> None:
-        """Become readable at `at_s` and not before; until then it is not."""
+        """Become readable at `at_s`, and not before."""
 
     def close(self) -> None:
         """Close the file."""
 
 
 class TimerFd:
-    """A file that becomes readable at a moment: timerfd_create(2) of Linux, which Python has from 3.13 on.
+    """A file that becomes readable at a set time: Linux's timerfd_create(2), which Python has from 3.13 on.
 
     Raises:
-        OSError: this system has none.
+        OSError: this system has no timerfd.
     """
 
     def __init__(self) -> None:
@@ -70,21 +71,21 @@ class TimerFd:
             raise OSError("timerfd is Linux's")
         library = ctypes.CDLL(None, use_errno=True)
         try:
-            self._settime = ctypes.PyDLL(None).timerfd_settime  # it never blocks: giving up the GIL would cost more
+            self._settime = ctypes.PyDLL(None).timerfd_settime  # it never blocks, and releasing the GIL would cost more
             self.fileno = library.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         except AttributeError as error:
             raise OSError("this C library has no timerfd") from error
         if self.fileno < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self._spec = _TimerSpec()
-        self._value = self._spec.value  # kept: each look at the field would make another object
+        self._value = self._spec.value  # kept, because each access to the field would create another object
         self._reference = ctypes.byref(self._spec)
 
     def set(self, at_s: float) -> None:
-        """Become readable at `at_s` (`time.perf_counter()`) and not before; until then it is not."""
+        """Become readable at `at_s` (`time.perf_counter()`), and not before."""
         seconds = int(at_s)
         self._value.seconds = seconds
-        self._value.nanoseconds = int((at_s - seconds) * 1e9) or 1  # 0 would turn it off
+        self._value.nanoseconds = int((at_s - seconds) * 1e9) or 1  # 0 would turn the timer off
         self._settime(self.fileno, _TFD_TIMER_ABSTIME, self._reference, None)
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class TimerFd:
 
 
 class Crowding:
-    """Decides how far wakes are apart, by how many greenlets were woken recently.
+    """Decide how far apart wakes are, from the number of greenlets woken recently.
 
     Attributes:
         hold_s: 0, or HOLD_S once the last COUNTED greenlets came at CROWDED_PER_S or more.
@@ -114,12 +115,11 @@ class Crowding:
 
 
 class Clock:
-    """The timer of one thread's event loop for all greenlets that wait for a moment.
+    """The timer of one thread's event loop for all greenlets that wait for a given time.
 
-    libev rounds its timers up to a millisecond, and every `gevent.sleep` has one of its own: a greenlet comes 0.6 ms
-    late at the median. Here a timerfd wakes the loop at the moment itself, and one wake serves everybody who is due;
-    where they are many, wakes are held apart (Crowding). Without timerfd it is one timer of the event loop, with its
-    rounding.
+    libev rounds its timers up to a millisecond, and every `gevent.sleep` has its own timer: the median greenlet is 0.6
+    ms late. Here a timerfd wakes the loop exactly in time, and one wake serves all greenlets that are due. If there are
+    many, wakes are kept apart (Crowding). Without timerfd this is one timer of the event loop, with its rounding.
 
     Attributes:
         exact: whether there is a timerfd.
@@ -135,7 +135,7 @@ class Clock:
         self._hub = get_hub()
         self._now = now
         self._waiting: list[list[Any]] = []
-        """A heap of [due_s, number, greenlet]; the greenlet is None once it waits no more."""
+        """A heap of [due_s, number, greenlet]. The greenlet is None once it no longer waits."""
         self._numbers = itertools.count()
         self._set_for_s = float("inf")
         self._held_until_s = 0.0
@@ -143,7 +143,7 @@ class Clock:
         self._timer: Timer | None = None
         self._watcher: Any = None
         if timerfd:
-            with contextlib.suppress(OSError):  # not Linux, a sandbox that forbids it, or no more files
+            with contextlib.suppress(OSError):  # not Linux, a sandbox that forbids it, or no free file descriptor
                 self._timer = make_timer()
         self.exact = self._timer is not None
         if self._timer is not None:
@@ -151,7 +151,7 @@ class Clock:
             self._watcher.start(self._wake)
 
     def wait_until(self, due_s: float) -> None:
-        """Let others run until `due_s` (`time.perf_counter()`); at least once, also when that has passed."""
+        """Let others run until `due_s` (`time.perf_counter()`), and at least once, even if `due_s` has passed."""
         if due_s - self._now() < MIN_WAIT_S:
             gevent.sleep(0)
             return
@@ -165,7 +165,7 @@ class Clock:
             entry[2] = None  # it was killed, or is already awake
 
     def sleep(self, seconds: float) -> None:
-        """Let others run for so many seconds."""
+        """Let others run for this many seconds."""
         self.wait_until(self._now() + seconds)
 
     def close(self) -> None:
@@ -188,13 +188,16 @@ class Clock:
         self._watcher.start(self._wake)
 
     def _wake(self) -> None:
-        """Switch to the greenlets that are due, in the order of their moments, and set the timer for the next."""
-        waiting, now_s = self._waiting, self._now()  # greenlets that become due meanwhile come after the sockets
+        """Switch to the greenlets that are due, in the order of their due times, and set the timer for the next one."""
+        waiting, now_s = (
+            self._waiting,
+            self._now(),
+        )  # greenlets that become due meanwhile run after the sockets
         self._held_until_s = now_s + self._crowding.hold_s
         count = 0
         while waiting and (waiting[0][2] is None or waiting[0][0] <= now_s):
             if count == AT_ONCE:
-                self._held_until_s = 0.0  # the sockets first, and then at once the rest
+                self._held_until_s = 0.0  # serve the sockets first, then continue with the rest at once
                 break
             greenlet = heapq.heappop(waiting)[2]
             if greenlet is not None:
@@ -206,11 +209,11 @@ class Clock:
         else:
             self._set_for_s = float("inf")
             if self._timer is not None:
-                self._timer.set(self._now() + 3600.0)  # no more readable, which reading it would cost as much
+                self._timer.set(self._now() + 3600.0)  # makes it unreadable; reading it would cost the same
 
 
 def clock() -> Clock:
-    """Return the clock of this thread's event loop, created at the first call."""
+    """Return the clock of this thread's event loop. The first call creates it."""
     hub = get_hub()
     made: Clock | None = getattr(hub, "lt_clock", None)
     if made is None:
@@ -219,7 +222,7 @@ def clock() -> Clock:
 
 
 def keep_waits_exact() -> None:
-    """Make Locust's tasks wait on the clock, including nested TaskSets and Locust's own users in this process."""
+    """Make Locust's tasks wait on the clock, also in nested TaskSets and in Locust's own users of this process."""
     from locust import TaskSet
 
     TaskSet._sleep = _sleep  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from ..http.response_parser import fields_of
 
 
 class _Answer:
-    """A response as CookieJar wants it."""
+    """A response in the form that CookieJar expects."""
 
     def __init__(self, raw_head: bytes) -> None:
         self._message = Message()
@@ -24,11 +24,11 @@ class _Answer:
 
 def keep_cookies(jar: CookieJar, url: str, raw_head: bytes) -> None:
     """Put the cookies that a response to `url` sets into the jar."""
-    jar.extract_cookies(_Answer(raw_head), Request(url))  # type: ignore[arg-type]  # it asks for info() alone
+    jar.extract_cookies(_Answer(raw_head), Request(url))  # type: ignore[arg-type] # it only calls info()
 
 
 def cookie_header(jar: CookieJar, url: str) -> bytes:
-    """Return the encoded Cookie header for a request to `url`; b"" where no cookie fits."""
+    """Return the encoded Cookie header for a request to `url`; b"" if no cookie matches."""
     request = Request(url)
     jar.add_cookie_header(request)
     value = request.get_header("Cookie")

@@ -1,4 +1,4 @@
-"""Encode what stands before a request's body: path, query and headers."""
+"""Encode the part of a request before its body: path, query and headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | str | bytes
 
 
 class ClientHeaders(MutableMapping[str, str]):
-    """Headers sent with every request; a change holds from the next request on."""
+    """Headers sent with every request. A change applies from the next request on."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -47,8 +47,8 @@ def encode_header(name: str, value: Any) -> bytes:
     """Return `Name: value` and its line end.
 
     Raises:
-        ValueError: a name that is not one, a line break, which would end the header early, or a character beyond
-            Latin-1.
+        ValueError: the name is not valid, or the value has a line break, which would end the header early, or a
+            character beyond Latin-1.
     """
     text = str(value)
     if not _TOKEN.match(name) or "\r" in text or "\n" in text or "\0" in text:
@@ -59,12 +59,12 @@ def encode_header(name: str, value: Any) -> bytes:
 def encode_headers(
     client_headers: Mapping[str, str], kind: int, headers: Mapping[str, str] | None, extra: Mapping[str, str]
 ) -> dict[str, bytes]:
-    """Return lower-case name → encoded line: the client's, the body's, the request's, `extra`, the later ones win.
+    """Return lower-case name → encoded line for the headers of client, body, request and `extra`; later ones win.
 
-    Content-Length is left out: the client announces the length of the body that it sends.
+    Content-Length is left out, because the client itself states the length of the body.
 
     Raises:
-        ValueError: a header that cannot be sent, or a Transfer-Encoding.
+        ValueError: a header cannot be sent, or is Transfer-Encoding.
     """
     fields = {name.lower(): encode_header(name, value) for name, value in client_headers.items()}
     if kind == JSON:
@@ -88,7 +88,7 @@ def basic_auth(user: str | bytes, password: str | bytes) -> str:
 
 
 def with_params(target: str, params: Params | None) -> str:
-    """Return path and query with the parameters added; None values are left out, lists are repeated.
+    """Return path and query with the parameters added. None values are left out, and lists become repeated parameters.
 
     Raises:
         ValueError: `params` is neither text, a mapping nor pairs.
@@ -112,9 +112,9 @@ def with_params(target: str, params: Params | None) -> str:
 
 
 def quoted(target: str) -> str:
-    """Return path and query with everything percent-encoded that may not stand in a request line.
+    """Return path and query with every character percent-encoded that is not allowed in a request line.
 
-    As FastHttpUser does it: what is encoded already stays so.
+    As in FastHttpUser, characters that are already encoded stay as they are.
     """
     if _PLAIN_TARGET.match(target):
         return target

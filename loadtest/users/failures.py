@@ -1,4 +1,4 @@
-"""Say why a request failed: the outcome of its row, and the text."""
+"""Describe why a request failed: the outcome of its row, and the text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..recording.outcomes import GENERATOR, error_text, outcome_of
 from .redirects import REDIRECTS
 
 SUCCESSES = frozenset({*range(200, 209), 226, 304}) | REDIRECTS
-"""Statuses that FastHttpUser takes for a success; a redirect that is not to be followed is an answer like another."""
+"""Statuses that FastHttpUser counts as success. A redirect that is not followed is an ordinary answer."""
 
 
 class BadStatusError(Exception):
@@ -16,14 +16,14 @@ class BadStatusError(Exception):
 
 
 def describe(failure: OSError, timeout_s: float) -> Exception:
-    """Return the failure of an exchange with a text that says the bound, where there was one."""
+    """Return the failure of an exchange. If it was a timeout, the text states the limit."""
     if failure.args == (EXPIRED,):
         return TimeoutError(f"no whole response within {timeout_s:g} s")
     return failure
 
 
 def status_error(status: int) -> BadStatusError | None:
-    """Return why a status is a failure; None where it is none."""
+    """Return why a status is a failure; None if it is not."""
     return None if status in SUCCESSES else BadStatusError(f"HTTP {status}")
 
 
@@ -31,10 +31,10 @@ def judge(status: int, error: Exception, transport: Exception | None) -> tuple[i
     """Return the outcome's code and the error's text of a failed request.
 
     Args:
-        status: 0 when there was no answer.
-        error: what it is recorded as failed with: the transport's error, or what the scenario says.
-        transport: why there was no answer. A scenario's message is put before the text and does not change the outcome:
-            a timeout that the scenario marks with `failure("…")` stays a timeout, and its latency stays a lower bound.
+        status: 0 if there was no answer.
+        error: the recorded reason of the failure: the transport's error, or the scenario's message.
+        transport: why there was no answer. A scenario's message is put before the text and does not change the outcome.
+            A timeout that the scenario marks with `failure("…")` stays a timeout, and its latency stays a lower bound.
     """
     if status or transport is None:
         return outcome_of(status, error), error_text(error)

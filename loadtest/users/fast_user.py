@@ -1,4 +1,4 @@
-"""Offer the Locust user whose client costs the load generator least."""
+"""Provide the Locust user whose client costs the load generator least."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ __all__ = ["FastUser", "spread_throughput"]
 class FastUser(User, RestMixin[Any]):
     """A Locust user like FastHttpUser, at a fraction of its cost: `self.client.post("/predict", json=…)`.
 
-    Everything else is Locust's: tasks, weights, TaskSets, shapes, `on_start`, `wait_time`. What the client does
-    and does not do is in docs/users.md. The attributes have FastHttpUser's names and meanings; those that are not
-    supported are refused when the class is made.
+    Everything else is Locust's: tasks, weights, TaskSets, shapes, `on_start`, `wait_time`. docs/users.md lists what the
+    client supports. The attributes have FastHttpUser's names and meanings. Unsupported ones are refused when the class
+    is created.
 
     Attributes:
-        network_timeout: seconds until the last byte of an answer; per request: `timeout=`.
+        network_timeout: seconds until the last byte of an answer; `timeout=` sets it for one request.
         connection_timeout: seconds to open a connection.
         max_redirects: how many redirects of one request are followed.
         default_headers: sent with every request; `self.client.headers` changes them while running.
-        insecure: accept any TLS certificate (FastHttpUser does; here it must be asked for).
-        ssl_context: for TLS, instead of the process's default: client certificates, a private authority.
-        ssl_context_factory: returns the `ssl_context`; FastHttpUser's way to give one.
-        allow_other_hosts: let requests and redirects go to other servers than `host`; Authorization and Cookie headers
-            of the user stay behind.
-        max_body_bytes: of an answer; a longer one is a failure.
-        check_answers: compare answers under load with those before it: True, or how (AnswerCheck); False: never; None:
-            where the run is asked to (`--check-answers`).
+        insecure: whether any TLS certificate is accepted (FastHttpUser always accepts it; here it must be requested).
+        ssl_context: the TLS context instead of the process's default, for client certificates or a private authority.
+        ssl_context_factory: returns the `ssl_context`, as in FastHttpUser.
+        allow_other_hosts: whether requests and redirects may go to servers other than `host`. They do not get the
+            user's Authorization and Cookie headers.
+        max_body_bytes: the longest body of an answer; a longer one is a failure.
+        check_answers: whether answers under load are compared with those before it: True, or an AnswerCheck that says
+            how; False: never; None: if the run requests it (`--check-answers`).
     """
 
     abstract = True
@@ -71,10 +71,10 @@ class FastUser(User, RestMixin[Any]):
     client_pool: None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse attributes that are not supported.
+        """Refuse unsupported attributes.
 
         Raises:
-            TypeError: one of them is set.
+            TypeError: an unsupported attribute is set.
         """
         super().__init_subclass__(**options)
         for name, (default, _) in USER_ATTRIBUTES.items():
@@ -110,18 +110,21 @@ class FastUser(User, RestMixin[Any]):
         )
         self._batch, self._number = STARTS.join()
 
-    def run(self) -> None:  # type: ignore[misc] # final, so that no scenario replaces it; this waits before it
-        """Start in the user's turn among those that Locust starts with it; then as Locust does."""
+    def run(self) -> None:  # type: ignore[misc] # final, so that no scenario replaces it; the wait comes before it
+        """Start in turn among the users that Locust starts at the same time; then continue like Locust."""
         STARTS.close()
         pause_s = 0.0 if getattr(self, "open_loop", False) else self._batch.pause_s(self._number)
         if pause_s:
-            self._state = LOCUST_STATE_WAITING  # stopped as a user between two tasks is
+            self._state = LOCUST_STATE_WAITING  # stopped like a user between two tasks
             clock().sleep(pause_s)
         super().run()
 
     @property
     def _taskset_instance(self) -> TaskSet | None:
-        """The root of this user's tasks; Locust's `User.run` assigns its own kind, and gets ours."""
+        """The root of this user's tasks.
+
+        Locust's `User.run` assigns its own class, and this property replaces it by ours.
+        """
         return self._root_tasks
 
     @_taskset_instance.setter
@@ -130,9 +133,9 @@ class FastUser(User, RestMixin[Any]):
 
 
 class FastTasks(DefaultTaskSet):
-    """Locust's root of a user's tasks with less between two of them (1 µs of its 2)."""
+    """Locust's root of a user's tasks, with less work between two tasks (1 µs instead of 2)."""
 
-    user: Any = None  # Locust's is a property; here each set of tasks has its own
+    user: Any = None  # a property in Locust; here each set of tasks has its own value
 
     def __init__(self, user: FastUser) -> None:
         self.user = user
@@ -143,12 +146,12 @@ class FastTasks(DefaultTaskSet):
         self._rested_at = 0
 
     def on_start(self) -> None:
-        """Have also the first task of a spread user wait for its point."""
+        """Make the first task of a spread user wait for its point, too."""
         if getattr(type(self.user).wait_time, "lt_spread", False):
             self.wait()
 
     def get_next_task(self) -> Any:
-        """Return the only task, or one as Locust draws it."""
+        """Return the only task, or one that Locust's method draws."""
         tasks = self.user.tasks
         return tasks[0] if len(tasks) == 1 else super().get_next_task()
 
@@ -161,7 +164,7 @@ class FastTasks(DefaultTaskSet):
             self.execute_task(task)
 
     def wait(self) -> None:
-        """Wait as Locust does, but not for 0 s after a request, which let the others run anyway."""
+        """Wait like Locust, except for 0 s after a request, because the request already let other greenlets run."""
         user = self.user
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser

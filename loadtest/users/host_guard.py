@@ -1,4 +1,4 @@
-"""Keep Locust's own clients on the named host: redirects to another host are not followed unless allowed."""
+"""Keep Locust's own clients on the named host. Redirects to another host are not followed unless that is allowed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from .refusals import SEE
 from .sites import DEFAULT_PORTS, key_of, plain_key
 
 ALLOW = "allow_other_hosts"
-"""The attribute of a user class that lets its redirects go anywhere."""
+"""The attribute of a user class that allows redirects to any host."""
 
 _guarded = False
 
 
 def leaves(url: str, location: str, host: str) -> bool:
-    """Return whether a redirect from `url` to `location` leads to another server than both `url`'s and `host`'s.
+    """Return whether a redirect from `url` to `location` leads to a server that is neither `url`'s nor `host`'s.
 
-    A different port, or HTTP instead of HTTPS, is another server. A redirect from HTTP to HTTPS on the same name, with
-    default ports, is not.
+    A different port, or HTTP instead of HTTPS, counts as another server. A redirect from HTTP to HTTPS with the same
+    name and default ports does not.
     """
-    if "\\" in location:  # parsers of URLs disagree about which host that is
+    if "\\" in location:  # URL parsers disagree about the host of such a URL
         return True
     target = urlsplit(urljoin(url, location))
     if target.scheme not in DEFAULT_PORTS or not target.hostname:
-        return False  # the client refuses it by itself
+        return False  # the client itself refuses it
     key = key_of(target)
     here = {key_of(urlsplit(url)), key_of(urlsplit(host))}
     return key not in here and plain_key(key) not in here
@@ -43,9 +43,9 @@ def _sentence(status: int, location: str, host: str) -> str:
 def guard_stock_clients() -> None:
     """Make HttpUser and FastHttpUser treat a redirect to another host as a failed answer that says why.
 
-    For this process, once; a user class with `allow_other_hosts = True` is left alone.
+    Call this once per process. A user class with `allow_other_hosts = True` is not affected.
     """
-    global _guarded  # noqa: PLW0603 - the clients' classes are the process's
+    global _guarded  # noqa: PLW0603 - the clients' classes belong to the whole process
     if not _guarded:
         _guarded = True
         _guard_http_session()
@@ -57,7 +57,7 @@ def _guard_http_session() -> None:
     from requests.exceptions import RequestException
 
     class NotFollowedError(RedirectError, RequestException):
-        """The class that HttpUser takes for a failed request."""
+        """A failed request, in the class that HttpUser expects."""
 
     target_of, send = HttpSession.get_redirect_target, HttpSession._send_request_safe_mode
 
@@ -73,7 +73,7 @@ def _guard_http_session() -> None:
         response = send(self, method, url, **kwargs)
         refused = getattr(response, "lt_not_followed", None)
         if refused is not None and kwargs.get("allow_redirects", True):
-            response.error = NotFollowedError(refused)  # type: ignore[attr-defined]  # of what Locust makes of it
+            response.error = NotFollowedError(refused)  # type: ignore[attr-defined] # the attribute that Locust adds
         return response
 
     HttpSession.get_redirect_target = get_redirect_target  # type: ignore[method-assign]
@@ -85,7 +85,7 @@ def _guard_fast_http_session() -> None:
     from locust.contrib.fasthttp import FastHttpSession, LocustUserAgent
 
     class NotFollowedError(RedirectError, FastFailure):
-        """The class that FastHttpUser takes for a failed request."""
+        """A failed request, in the class that FastHttpUser expects."""
 
         def __str__(self) -> str:
             return str(self.args[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gevent
 
 DUE = "lt_due_s"
-"""The attribute of an arrival's greenlet that holds when it was due (`time.perf_counter()` s)."""
+"""The attribute of an arrival's greenlet with the time at which the arrival was due (`time.perf_counter()` s)."""
 
 
 def take_lateness_us(sent_s: float) -> int:
-    """Return how late the current arrival's first request was sent, in µs; −1 for anything not on a schedule.
+    """Return how late the current arrival's first request was sent, in µs; −1 for a request without a schedule.
 
-    Later requests of the same arrival follow from the first one's answer and have no schedule: −1 too.
+    Later requests of the same arrival depend on the first one's answer and have no schedule, so the result is also −1.
     """
     greenlet = gevent.getcurrent()
     due_s = getattr(greenlet, DUE, None)

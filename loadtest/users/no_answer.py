@@ -6,8 +6,8 @@ from locust.exception import RescheduleTask
 
 
 class NoAnswerError(RescheduleTask):
-    """A scenario asked for the content of an answer that never came.
+    """A scenario requested the content of an answer that never came.
 
     The request is recorded with its own outcome (a timeout, a refused connection). The rest of the task, which has no
-    answer to work with, is skipped, and Locust goes on with the next task. It is not an error of the scenario.
+    answer to work with, is skipped, and Locust continues with the next task. This is not an error of the scenario.
     """

@@ -1,4 +1,4 @@
-"""Start requests on a schedule, whatever the server does: open-loop users, and how late each request was."""
+"""Start requests on a schedule, independent of the server (open-loop users), and record how late each one was."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["DUE", "OpenLoopUser", "take_lateness_us"]
 
 
 class OpenLoopUser(User):
-    """A user that begins its task `arrivals_per_s` times a second, each time in a greenlet of its own.
+    """A user that begins its task `arrivals_per_s` times a second, each time in a separate greenlet.
 
-    300 users are 300 arrivals/s: any shape that plans users plans arrivals. Where a closed-loop user waits for
-    the answer before it goes on (and so slows down with the server), arrivals here keep coming, and the lateness
-    of each is recorded. Mix it into a user with a client: `class Borrower(OpenLoopUser, FastUser)`.
+    300 users are 300 arrivals/s, so any shape that plans users plans arrivals. A closed-loop user waits for the answer
+    before it continues, and slows down with the server. Here arrivals keep coming, and the lateness of each is
+    recorded. Mix this class into a user with a client: `class Borrower(OpenLoopUser, FastUser)`.
 
     Attributes:
-        arrivals_per_s: of one user.
-        poisson: exponential gaps (many such users together are a Poisson process) instead of equal ones; equal
-            gaps of all users together stand on an evenly spread grid.
+        arrivals_per_s: the rate of one user.
+        poisson: whether gaps are exponential (many such users together are a Poisson process) instead of equal. With
+            equal gaps, the arrivals of all users together are evenly spread over time.
         max_in_flight: how many arrivals of a user may be unanswered at once; further ones are dropped and counted.
         seed: the seed of the gaps; every user draws its own stream from it.
     """
@@ -62,18 +62,18 @@ class OpenLoopUser(User):
         self.tasks = [partial(self._arrive, _callable(task)) for task in type(self).tasks]
 
     def wait_time(self) -> float:
-        """Return how long to wait until the next arrival is due; 0 when it is overdue."""
+        """Return how long to wait until the next arrival is due; 0 if it is overdue."""
         if self._twin is not None:
-            assert self._blocks is not None  # the first arrival set it
+            assert self._blocks is not None  # the first arrival has set it
             self._twin.block, self._due_s = next(self._blocks)
             return max(0.0, self._due_s - time.perf_counter())
         gap_s = self._random.expovariate(self.arrivals_per_s) if self.poisson else 1.0 / self.arrivals_per_s
-        assert self._due_s is not None  # the first arrival set it
+        assert self._due_s is not None  # the first arrival has set it
         self._due_s += gap_s
         return max(0.0, self._due_s - time.perf_counter())
 
     def on_stop(self) -> None:
-        """Let arrivals that are under way end, for at most Locust's stop timeout."""
+        """Let arrivals in progress end, for at most Locust's stop timeout."""
         self._arrivals.join(timeout=self.environment.stop_timeout)
         self._arrivals.kill(block=True, timeout=1)
 
@@ -95,7 +95,7 @@ class OpenLoopUser(User):
         self._arrivals.start(arrival)
 
     def _begin_with_twin(self) -> Iterator[tuple[int, float]]:
-        """Return this user's share of the arrivals that it has in common with its twin on the other side."""
+        """Start this user's part of the arrivals that it shares with its twin on the other side."""
         assert self._twin is not None
         interval_s, pair = 1.0 / self.arrivals_per_s, self._twin.pair
         if self.poisson:
@@ -110,10 +110,10 @@ class OpenLoopUser(User):
         try:
             task(self)
         except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):
-            pass  # the rest of the task is left out, and the next arrival comes when it is due
+            pass  # the rest of the task is skipped, and the next arrival comes when it is due
         except StopUser:
             self._state = LOCUST_STATE_STOPPING
-        except Exception as error:  # a scenario's task may raise anything, and Locust's own loop survives it too
+        except Exception as error:  # a scenario's task may raise any error, and Locust's own loop also survives it
             self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
             log.exception("An arrival's task raised")
 

@@ -20,18 +20,18 @@ _ATTRIBUTE = "lt_user_numbers"
 
 
 def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
-    """Return a `wait_time` that runs a user's task so many times a second, all users evenly spread.
+    """Return a `wait_time` that runs a user's task this many times a second, with all users evenly spread.
 
-    Every user has a grid of its own: points `1 / task_runs_per_second` apart on the clock, from a phase that is the
+    Every user has its own grid: points on the clock that are `1 / task_runs_per_second` apart, from a phase that is the
     user's number times the golden ratio. The grids are evenly spread for any number of users, also while users are
-    being added. Locust's `constant_throughput` counts from each user's start instead, and users are started in batches:
-    they fire in lockstep, and what is then measured is a queue of their own making.
+    being added. Locust's `constant_throughput` counts from each user's start instead. Users are started in batches, so
+    they would send in lockstep, and the run would measure a queue of their own making.
 
     This is a closed loop: a user whose request takes longer than the interval skips the points it missed, so a slow
-    server gets fewer requests. Use an open-loop user to keep up the pressure. The first task also waits for its point.
+    server gets fewer requests. Use an open-loop user to keep the rate. The first task also waits for its point.
 
-    In a run against two targets a user and its twin take two grids in turns that are drawn anew for each point, so that
-    neither side always comes right behind the same neighbour.
+    In a run against two targets, a user and its twin share two grids. For each point it is drawn anew which of them
+    takes which grid, so that neither side always comes right behind the same neighbour.
 
     Raises:
         ValueError: the rate is not above 0.
@@ -71,7 +71,7 @@ def _twin_wait_s(user: Any, twin: Twin, now_s: float, interval_s: float) -> floa
 
 
 def twin_phases(user: Any) -> tuple[float, float]:
-    """Return the two phases (0…1), the earlier first, that a user and its twin take in turns."""
+    """Return the two phases (0…1), the earlier first, that a user and its twin share."""
 
     def new() -> tuple[float, float]:
         worker = worker_of(user.environment)
@@ -82,18 +82,18 @@ def twin_phases(user: Any) -> tuple[float, float]:
 
 
 def next_point(now_s: float, last_point: float, phase: float, interval_s: float) -> tuple[float, float]:
-    """Return the number of the first point of the grid not before `now_s` and after the last one, and the wait in s."""
+    """Return the number of the first grid point after the last one and not before `now_s`, and the wait in s."""
     point = max(math.ceil(now_s / interval_s - phase), last_point + 1)
     return point, max(0.0, (point + phase) * interval_s - now_s)
 
 
 def phase_of(number: int, worker: int) -> float:
-    """Return the phase (0…1) of a worker's user of that number: evenly spread for any number of users."""
+    """Return the phase (0…1) of a worker's user with this number. Phases are evenly spread for any number of users."""
     return (number + worker / 2) * GOLDEN_RATIO % 1.0
 
 
 def number_user(environment: Environment) -> int:
-    """Return 0, 1, 2, … for the users of this process in the order in which they ask."""
+    """Return 0, 1, 2, … for the users of this process, in the order of their calls."""
     numbers = getattr(environment, _ATTRIBUTE, None)
     if numbers is None:
         numbers = itertools.count()
@@ -102,5 +102,5 @@ def number_user(environment: Environment) -> int:
 
 
 def worker_of(environment: Environment) -> int:
-    """Return which of the fleet's workers this process is; 0 where there is no fleet."""
+    """Return the index of this process among the fleet's workers; 0 if there is no fleet."""
     return max(0, getattr(environment.runner, "worker_index", 0))

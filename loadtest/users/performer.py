@@ -1,4 +1,4 @@
-"""Perform requests, record them, and keep what belongs to one user: cookies, connections, prepared requests."""
+"""Perform requests, record them, and keep the cookies, connections and prepared requests of one user."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:  # importing locust patches the whole process
 MAX_PREPARED = 1_024
 
 PreparedKey = tuple[str, str, int, tuple[tuple[str, str], ...] | None]
-"""Method, URL, kind of body, headers of the request itself."""
+"""Method, URL, kind of body, and headers of the request itself."""
 
 _ATTRIBUTE = "lt_tally"
 
 
 def tally_of(environment: Environment) -> Tally:
-    """Return the state that this environment's clients share, made at first use."""
+    """Return the state that this environment's clients share. It is created at first use."""
     tally: Tally | None = getattr(environment, _ATTRIBUTE, None)
     if tally is None:
         tally = Tally(environment)
@@ -53,13 +53,13 @@ class Performer:
     """Sends FastClient's requests, from the encoded body to the row.
 
     Attributes:
-        headers: sent with every request; assign to change, such as a bearer token that is renewed.
-        request_name: what requests are recorded under that have no `name=`; see `rename_request`.
+        headers: sent with every request; assign to it to change them, for example to renew a bearer token.
+        request_name: the name under which requests without `name=` are recorded; see `rename_request`.
         base_url: the user's host, without credentials.
-        auth_header: the Authorization header of credentials in the host's URL; None without.
-        request_event: Locust's, which is fired for failures, and for all requests where somebody listens.
-        context_of_user: returns what the user adds to the event's context.
-        answered: how many answers have come.
+        auth_header: the Authorization header for credentials in the host's URL; None without credentials.
+        request_event: Locust's event, which is fired for failures, and for all requests if anyone listens.
+        context_of_user: returns the user's addition to the event's context.
+        answered: the number of answers so far.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Performer:
         context: Mapping[str, Any] | None,
         max_redirects: int,
     ) -> Response:
-        """Implement `request`; a `max_redirects` of −1 means the user's own."""
+        """Implement `request`. A `max_redirects` of −1 means the user's own."""
         if params is None:
             key = (method, url, kind, None if headers is None else tuple(headers.items()))
             prepared = self._prepared.get(key) or self._keep(key, headers)
@@ -181,7 +181,7 @@ class Performer:
         except OSError as failure:
             request.failed()
             content, raw_head, error = None, b"", describe(failure, timeout_ns / 1e9)
-        except BaseException as interruption:  # its user is stopped, or a `gevent.Timeout` of the scenario's own
+        except BaseException as interruption:  # its user is stopped, or the scenario's own `gevent.Timeout` fires
             request.interrupted(interruption)
             raise
         response = Response(self, request, request.parsed[0].status, content, raw_head, error, catch_response)
@@ -194,10 +194,10 @@ class Performer:
         return response
 
     def record(self, response: Response, error: Exception | None) -> None:
-        """Make the request one row and one of Locust's totals; see Tally for the two ways."""
+        """Count the request as one row and once in Locust's totals; see Tally for the two ways."""
         request = response.request
         if not self._buffer.end(request):
-            return  # the run ended before, and the request has its row
+            return  # the run ended before, and the request already has its row
         tally, meta, content = self._tally, response.changed_meta, response.content
         size_bytes = len(content) if content else 0
         if meta is not None:
@@ -283,10 +283,10 @@ class Performer:
 
         Args:
             request: gets the head and the times of the last answer.
-            kind: of its body.
-            answer: body and head of the first.
-            deadline_ns: of the whole chain.
-            max_redirects: −1: the user's.
+            kind: the kind of its body.
+            answer: body and head of the first answer.
+            deadline_ns: the deadline of the whole chain.
+            max_redirects: −1 means the user's own.
             history: gets the redirects that were followed.
 
         Returns:
@@ -316,7 +316,7 @@ class Performer:
 
     @staticmethod
     def _exchange(prepared: PreparedRequest, wire: bytes, deadline_ns: int, request: Request) -> Answer:
-        """Send what follows a redirect, note its end in `request`, and return its answer."""
+        """Send the request that follows a redirect, store its end in `request`, and return its answer."""
         pool = prepared.pool
         connection = pool.idle.pop() if pool.idle else pool.add()
         try:
@@ -338,7 +338,7 @@ class Performer:
         return content, raw_head, error
 
     def _cookies_for(self, prepared: PreparedRequest) -> bytes:
-        """Return the header with the jar's cookies, unless the request has a Cookie header of its own."""
+        """Return the header with the jar's cookies, unless the request has its own Cookie header."""
         if self._jar is None or b"\r\ncookie:" in prepared.lines.lower():
             return b""
         return cookie_header(self._jar, prepared.url)
@@ -359,7 +359,7 @@ class Performer:
     def _prepare_at(
         self, site: Site, target: str, method: str, kind: int, headers: Mapping[str, str] | None, name: str
     ) -> PreparedRequest:
-        """Return a request to a path of a server; the client's own credentials go to its own server alone."""
+        """Return a request to a path of a server. The client's own credentials go only to its own server."""
         extra = {} if self.auth_header is None or not site.own else {"Authorization": self.auth_header}
         return prepare(
             site,

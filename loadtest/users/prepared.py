@@ -1,4 +1,4 @@
-"""Prepare what all requests of one method, address and kind of body have in common."""
+"""Prepare the parts that all requests with one method, address and kind of body have in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .encoding import encode_headers
 from .sites import Site
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.2
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # announce even an empty body, as RFC 9110, 8.6, asks for
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # they state the length of even an empty body (RFC 9110, 8.6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,14 +20,14 @@ class PreparedRequest:
 
     Attributes:
         head: everything up to the number of bytes of the body.
-        bare: the whole request where there is no body and none is announced; else b"".
-        lines: request line and headers but Content-Length.
-        name: what it is recorded under unless `name=` says otherwise; `name_id`, `method_id`: ids of interned strings.
-        site, target: where it goes: the server, and path and query.
+        bare: the whole request if it has no body and states no length; else b"".
+        lines: request line and headers without Content-Length.
+        name: the name under which it is recorded without `name=`; `name_id`, `method_id`: ids of interned strings.
+        site, target: the server, and path with query.
         pool: the connections to that server.
-        kind: of its body (request_body.py).
-        replayable: its method is idempotent.
-        bodiless: its answer has no body.
+        kind: the kind of its body (request_body.py).
+        replayable: whether its method is idempotent.
+        bodiless: whether its answer has no body.
         side: which of two targets it goes to (index into SIDES); 0 in a run with one.
     """
 
@@ -52,7 +52,7 @@ class PreparedRequest:
         return self.site.origin + self.target
 
     def wire(self, body: bytes, cookies: bytes = b"") -> bytes:
-        """Return the whole request; `cookies` is an encoded header, or b""."""
+        """Return the whole request. `cookies` is an encoded header, or b""."""
         if cookies:
             lines = self.lines + cookies
             return (
@@ -82,13 +82,13 @@ def prepare(
         site: the server.
         target: path and query, encoded.
         method: in capitals.
-        kind: of body (request_body.py).
-        name: what Locust's event calls it; its row groups the ids in it (core/templates.py).
-        text_id: gives the ids of the row buffer.
+        kind: the kind of body (request_body.py).
+        name: its name in Locust's event; in its row, ids in the name are grouped (core/templates.py).
+        text_id: returns the ids of the row buffer.
         client_headers: sent with every request.
-        headers: of this request; they win over the client's.
-        last_headers: win over both.
-        side: of two targets, the one whose client sends it.
+        headers: the headers of this request, which override the client's.
+        last_headers: override both.
+        side: which of two targets the client calls.
     """
     fields = encode_headers(client_headers, kind, headers, last_headers)
     line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")

@@ -1,4 +1,4 @@
-"""Decide whether and how a redirect is followed (RFC 9110, 15.4), as FastHttpUser does, except for other hosts."""
+"""Decide whether and how to follow a redirect (RFC 9110, 15.4), like FastHttpUser except for other hosts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class RedirectError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a chain of redirects: the first, or one that follows.
+    """One request of a chain of redirects: the first one, or one that follows.
 
     Attributes:
-        kind: of body (request_body.py).
-        headers: of the request itself.
+        kind: the kind of its body (request_body.py).
+        headers: the headers of the request itself.
     """
 
     site: Site
@@ -38,7 +38,7 @@ class Step:
 
 
 def location_of(status: int, raw_head: bytes) -> str:
-    """Return where an answer redirects to; "" where it does not."""
+    """Return the location to which an answer redirects; "" if it does not redirect."""
     if status not in REDIRECTS:
         return ""
     return next((value.decode("latin-1") for name, value in fields_of(raw_head) if name == b"location"), "")
@@ -47,11 +47,12 @@ def location_of(status: int, raw_head: bytes) -> str:
 def next_step(step: Step, first: Site, sites: Sites, status: int, location: str) -> Step:
     """Return the request that follows a redirect.
 
-    301, 302 and 303 make a GET without body of anything but HEAD; 307 and 308 repeat the request. A Cookie header of
-    the request is dropped (the jar's cookies are added anew), and Authorization when it leaves the first server.
+    301, 302 and 303 change every request but a HEAD to a GET without body; 307 and 308 repeat the request. A Cookie
+    header of the request is dropped (the jar's cookies are added again), and so is Authorization when the request
+    leaves the first server.
 
     Raises:
-        RedirectError: it may not be followed; the text says why.
+        RedirectError: it may not be followed; the message says why.
     """
     try:
         site, target = sites.redirected(step.site, step.target, location)

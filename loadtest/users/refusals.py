@@ -1,4 +1,4 @@
-"""Say what the fast client does not support, and where to read what to do instead."""
+"""List what the fast client does not support, and say where to read about alternatives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUEST_OPTIONS = {
     "cookies": "set them in `self.client.cookiejar`, or pass a Cookie header",
     "hooks": "listen to events.request",
 }
-"""Options of a request that other clients have, and why they are refused."""
+"""Options of a request that other clients have, and the reasons why they are refused."""
 
 USER_ATTRIBUTES = {
     "max_retries": (0, REQUEST_OPTIONS["max_retries"]),

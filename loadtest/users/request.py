@@ -1,4 +1,4 @@
-"""Keep one request of the fast client from its begin until its row is written."""
+"""Hold one request of the fast client from its begin until its row is written."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ NO_HEAD: ParsedHead = (ResponseHead(-1, 0, 0, False, True, "", False, True), -1,
 
 
 class Request:
-    """One request; the row buffer knows it as one that was begun (`OpenRequest` in recording/buffer.py).
+    """One request. In the row buffer it is an open request (`OpenRequest` in recording/buffer.py).
 
     Attributes:
-        name: what it is recorded under; `name_id` and `method_id` are ids of interned strings.
-        given_headers: those of the request itself.
+        name: the name under which it is recorded; `name_id` and `method_id` are ids of interned strings.
+        given_headers: the headers of the request itself.
         given_context: `context=` of the request.
-        cookies: the encoded header that was sent with them; b"" without.
+        cookies: the encoded Cookie header that was sent; b"" without cookies.
         started_ns, ended_ns: when it was sent, and when the last byte had been read or it was given up
             (`time.perf_counter_ns()`).
-        late_us: how late it was sent against its schedule; −1 where it has none.
-        parsed: what the head of its answer says; NO_HEAD where none came.
-        stamp: when the kernel had the last byte (receive_timestamps.py); b"" where it is not known. These two and
+        late_us: how late it was sent against its schedule; −1 without a schedule.
+        parsed: the parsed head of its answer; NO_HEAD without an answer.
+        stamp: when the kernel had the last byte (receive_timestamps.py); b"" if that is not known. These two and
             `ended_ns` are set when the request has ended.
     """
 
@@ -96,12 +96,12 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The whole URL that was asked for (before any redirect)."""
+        """The whole requested URL (before any redirect)."""
         return self.prepared.url
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that were sent, except Content-Length and cookies of the jar; names in lower case."""
+        """The headers that were sent, except Content-Length and cookies of the jar. Names are in lower case."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in fields_of(self.prepared.lines[:-2])}
 
     @property
@@ -110,7 +110,7 @@ class Request:
         return self.payload
 
     def row(self, outcome: int, error_id: int, size_bytes: int) -> bytes:
-        """Return its row, as `pack_timed` does."""
+        """Return the request's row, in the form of `pack_timed`."""
         head, age_ms, server_us = self.parsed
         return pack_timed(
             self.started_ns,
@@ -135,12 +135,15 @@ class Request:
         self.parsed, self.stamp = NO_HEAD, b""
 
     def answered(self, error: Exception | None, size_bytes: int) -> None:
-        """Keep the data of its row, in case the scenario never judges the answer. It is no longer in flight."""
+        """Keep the data of its row, in case the scenario never judges the answer.
+
+        The request is no longer in flight.
+        """
         self._error, self._size_bytes = error, size_bytes
         self._tally.buffer.answered(self)
 
     def interrupted(self, interruption: BaseException) -> None:
-        """Write its row, since its greenlet continues without waiting for the answer."""
+        """Write its row, because its greenlet continues without waiting for the answer."""
         account_for(interruption)
         if self._tally.buffer.end(self):
             self.failed()
@@ -162,7 +165,7 @@ class Request:
         self._tally.add_fired(self.row(outcome, self._tally.buffer.error_id(error), size_bytes))
 
     def meta(self, response: Any, context: Mapping[str, Any], error: Exception | None) -> MutableMapping[str, Any]:
-        """Return what Locust's request event says of it, for the scenario to change before it is fired."""
+        """Return the content of Locust's request event. The scenario may change it before the event is fired."""
         return {
             "request_type": self.method,
             "name": self.name,
@@ -176,13 +179,13 @@ class Request:
         }
 
     def change(self, meta: Mapping[str, Any]) -> None:
-        """Take over into the row what the scenario made of `meta`."""
+        """Apply the scenario's changes of `meta` to the row."""
         name_id = self._tally.buffer.name_id
         name = text_of(meta.get("name", self.name))
         if name and name != self.name:
             self.name, self.name_id = name, name_id(name)
         self.method_id = name_id(text_of(meta.get("request_type", self.method)))
         time_ms = meta.get("response_time")
-        latency_us = latency_us_of(time_ms)  # an invalid time keeps the measured one
+        latency_us = latency_us_of(time_ms)  # an invalid time does not replace the measured one
         if latency_us is not None and time_ms != (self.ended_ns - self.started_ns) / 1e6:
             self.ended_ns, self.stamp = self.started_ns + latency_us * 1000, b""

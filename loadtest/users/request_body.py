@@ -24,13 +24,14 @@ KIND_TYPES = (
 )
 
 Data = str | bytes | bytearray | memoryview | Mapping[str, Any] | Iterator[bytes] | Any | None
-"""What `data=` may be; anything else is refused with a TypeError."""
+"""The types that `data=` may have. Any other type is refused with a TypeError."""
 
 
 def encode_json(value: Any) -> bytes:
-    """Return `value` as JSON that says the same as `json.dumps(value)`, NaN and infinities included.
+    """Return `value` as JSON with the same content as `json.dumps(value)`, including NaN and infinities.
 
-    orjson does it in a tenth of the time. It writes NaN as null: where there is a null, the standard library decides.
+    orjson takes a tenth of the time. It writes NaN as null, so if its output contains a null, the standard library
+    encodes the value.
 
     Raises:
         TypeError: neither can encode it.
@@ -45,10 +46,10 @@ def encode_json(value: Any) -> bytes:
 
 
 def _only_orjson_can(value: Any) -> Any:
-    """Return orjson's encoding of a date, UUID or dataclass in a body that also holds a null.
+    """Return orjson's encoding of a date, UUID or dataclass that the standard library cannot encode.
 
     Raises:
-        TypeError: there is a null in it too, which may stand for NaN.
+        TypeError: the value also contains a null, which may stand for NaN.
     """
     text = orjson.dumps(value)
     if b"null" in text:
@@ -57,10 +58,10 @@ def _only_orjson_can(value: Any) -> Any:
 
 
 def encode_data(data: Data) -> tuple[bytes, int]:
-    """Return the body's bytes and its kind; the same bytes as FastHttpUser sends.
+    """Return the body's bytes and its kind. The bytes are those that FastHttpUser sends.
 
     Raises:
-        TypeError: neither text, bytes, a mapping, a file nor an iterator of bytes.
+        TypeError: the data is neither text, bytes, a mapping, a file nor an iterator of bytes.
     """
     if not data:
         return b"", NO_BODY
@@ -86,7 +87,7 @@ def encode_files(files: Mapping[str, Any] | Iterable[tuple[str, Any]], data: Dat
 
     Args:
         files: field → content, an open file, or (file name, content[, type[, headers]]).
-        data: further fields: a mapping or pairs; a field's value may be a list.
+        data: further fields, as a mapping or pairs; a field's value may be a list.
 
     Raises:
         ValueError: `data` is text or bytes, or a file's tuple has another length.

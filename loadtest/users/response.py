@@ -1,4 +1,4 @@
-"""Give a scenario the response: status, headers, text, JSON, and control over whether it counts as a success."""
+"""Provide a response to a scenario: status, headers, text, JSON, and control over whether it counts as a success."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .request import Request
 
 
 class Recorder(Protocol):
-    """The part of the client that writes a response's row."""
+    """The interface of the client for writing a response's row."""
 
     def record(self, response: Response, error: Exception | None) -> None:
         """Record the response's request as a success, or as a failure with `error`."""
@@ -25,14 +25,14 @@ class Recorder(Protocol):
         """Return the context that the user adds to its request events."""
 
     def row_name(self, request: Request) -> str:
-        """Return what the request's row is called."""
+        """Return the name of the request's row."""
 
     def repeat(self, request: Request) -> tuple[int, bytes | None]:
-        """Send a request once more and return status and body of its answer; OSError where none comes."""
+        """Send a request again, and return status and body of its answer. Raise OSError if there is none."""
 
 
 class Headers(dict[str, str]):
-    """A response's headers; names are looked up whatever their case. Repeated ones are joined with a comma."""
+    """A response's headers. Names are looked up in any case. Repeated headers are joined with a comma."""
 
     def __init__(self, raw_head: bytes) -> None:
         super().__init__()
@@ -60,16 +60,17 @@ class Headers(dict[str, str]):
 class Response:
     """A response, or the lack of one. With catch_response, the scenario judges it in a `with` block.
 
-    It has FastHttpUser's shape. In the block `success()` and `failure(reason)` decide, the last call wins; without
-    either the status does, and an exception that leaves the block is a failure of the check. Every exception goes on to
-    Locust after the request was recorded, except Locust's ResponseError, which is the verdict itself.
+    It has the same interface as FastHttpUser's response. In the block, `success()` and `failure(reason)` decide, and
+    the last call wins. Without either call the status decides, and an exception that leaves the block is a failure of
+    the check. Every exception is passed on to Locust after the request was recorded, except Locust's ResponseError,
+    which is the verdict itself.
 
     Attributes:
-        status_code: 0 when there was no answer.
-        content: the body, decoded if it came compressed; None when there was no answer.
-        error: why there was no answer, or why it counts as a failure unless the scenario says otherwise; else None.
-        request: what was asked: url, method, headers, body.
-        changed_meta: `request_meta`, once the scenario has asked for it.
+        status_code: 0 if there was no answer.
+        content: the body, decoded if it came compressed; None if there was no answer.
+        error: why there was no answer, or why it counts as a failure unless the scenario decides otherwise; else None.
+        request: the request: url, method, headers, body.
+        changed_meta: `request_meta`, once the scenario has read it.
     """
 
     __slots__ = (
@@ -116,12 +117,12 @@ class Response:
 
     @property
     def url(self) -> str:
-        """The whole URL that was asked for (before any redirect)."""
+        """The whole requested URL (before any redirect)."""
         return self.request.prepared.url
 
     @property
     def elapsed_ms(self) -> float:
-        """From sending (connecting, if it came to that) to the last byte or to giving up, in ms."""
+        """Time from sending (including connecting, if necessary) to the last byte or to giving up, in ms."""
         return (self.request.ended_ns - self.request.started_ns) / 1e6
 
     @property
@@ -136,7 +137,7 @@ class Response:
 
     @property
     def headers(self) -> Headers | None:
-        """The response's headers, parsed anew at every call; None when there was no answer."""
+        """The response's headers, parsed again at every call; None if there was no answer."""
         return Headers(self._raw_head) if self.status_code else None
 
     @property
@@ -145,12 +146,15 @@ class Response:
         return getattr(self, "_history", [])
 
     def set_history(self, history: list[Response]) -> None:
-        """Note the redirects that were followed."""
+        """Store the redirects that were followed."""
         self._history = history
 
     @property
     def encoding(self) -> str | None:
-        """The charset of `text`: of the Content-Type, else as requests and FastHttpUser guess it. May be assigned."""
+        """The charset of `text`: that of the Content-Type, else the one that requests and FastHttpUser would guess.
+
+        It may be assigned.
+        """
         try:
             return self._encoding
         except AttributeError:
@@ -172,7 +176,7 @@ class Response:
 
     @property
     def text(self) -> str | None:
-        """The body as text; what cannot be decoded is replaced. None when there was no answer."""
+        """The body as text. Bytes that cannot be decoded are replaced. None if there was no answer."""
         if self.content is None or (encoding := self.encoding) is None:
             return None
         try:
@@ -181,11 +185,11 @@ class Response:
             return self.content.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """Return the body as JSON, as `json.loads(response.text)` does; whole numbers beyond 64 bits become floats.
+        """Return the body as JSON, like `json.loads(response.text)`, except that integers beyond 64 bits become floats.
 
         Raises:
             ValueError: it is not JSON.
-            NoAnswerError: there was no answer. It ends the task, and Locust goes on with the next one.
+            NoAnswerError: there was no answer. This error ends the task, and Locust continues with the next one.
         """
         content = self.content
         if content is None:
@@ -198,7 +202,7 @@ class Response:
         return json_module.loads(self.text or "")
 
     def raise_for_status(self) -> None:
-        """Raise `error`, or the failure that the scenario decided on, if there is one."""
+        """Raise `error`, or the failure that the scenario set, if there is one."""
         verdict = self._verdict
         if verdict is True:
             return
@@ -208,7 +212,7 @@ class Response:
             raise self.error
 
     def iter_content(self, chunk_size: int = 1024, decode_content: bool = True) -> Iterator[str | bytes]:
-        """Yield the body, which has been read already, in pieces; as text where they are UTF-8."""
+        """Yield the body, which has already been read, in pieces. They are text if the body is UTF-8."""
         content = self.content or b""
         for begin in range(0, len(content), chunk_size):
             chunk = content[begin : begin + chunk_size]
@@ -219,17 +223,17 @@ class Response:
 
     @property
     def request_meta(self) -> MutableMapping[str, Any]:
-        """What Locust's request event will say; changes hold until the `with` block ends."""
+        """The content of Locust's request event. Changes are possible until the `with` block ends."""
         if self.changed_meta is None:
             self.changed_meta = self.request.meta(self, self._recorder.context_of_user(), self.error)
         return self.changed_meta
 
     def success(self) -> None:
-        """Count it as a success whatever its status."""
+        """Count the response as a success, whatever its status."""
         self._judge(verdict=True)
 
     def failure(self, exc: object) -> None:
-        """Count it as a failure; `exc` is an exception or a message."""
+        """Count the response as a failure. `exc` is an exception or a message."""
         from locust.exception import CatchResponseError
 
         self._judge(verdict=exc if isinstance(exc, Exception) else CatchResponseError(exc))
@@ -240,7 +244,7 @@ class Response:
         self._verdict = verdict
 
     def __enter__(self) -> Self:
-        if self._entered is not None:  # else it is recorded already, and the block decides nothing
+        if self._entered is not None:  # otherwise it is already recorded, and the block decides nothing
             self._entered = True
         return self
 
@@ -260,7 +264,7 @@ class Response:
         return self._leave(value)
 
     def _leave(self, value: BaseException) -> bool:
-        """Record an unjudged response when an exception leaves its block; return whether the exception ends here."""
+        """Record an unjudged response when an exception leaves its block. Return whether the exception ends here."""
         from locust import exception
 
         if isinstance(value, exception.ResponseError):
@@ -294,28 +298,28 @@ class Response:
         return self.headers
 
     def isclosed(self) -> bool:
-        """Return True: the response has been read to its end."""
+        """Return True, because the response has been read to its end."""
         return True
 
     def release(self) -> None:
-        """Do nothing: the connection is free already."""
+        """Do nothing, because the connection is already free."""
 
     def read(self, n: int | None = None) -> NoReturn:
-        """Refuse: responses are not streams."""
+        """Refuse, because responses are not streams."""
         raise _locust_error(f"read({'' if n is None else n}): {STREAMING}. {SEE}.")
 
     def readline(self) -> NoReturn:
-        """Refuse: responses are not streams."""
+        """Refuse, because responses are not streams."""
         raise _locust_error(f"readline(): {STREAMING}. {SEE}.")
 
     def unzipped(self, gzip: bool = True, br: bool = False) -> NoReturn:
-        """Refuse: `content` is decoded already."""
+        """Refuse, because `content` is already decoded."""
         del gzip, br
         raise _locust_error(f"unzipped(): `content` is decoded already. {SEE}.")
 
     @property
     def stream(self) -> NoReturn:
-        """Refuse: responses are not streams."""
+        """Refuse, because responses are not streams."""
         raise AttributeError(f"stream: {STREAMING}. {SEE}.")
 
 

@@ -1,7 +1,7 @@
-"""Give each row of a file to one worker: the master hands out blocks, and never the same rows again.
+"""Give each row of a file to one worker. The master gives out blocks of rows, and gives no row out twice.
 
-A worker that is killed takes the rows of its last block along: each row reaches at most one user, and how many reached
-none is bounded by BLOCK_ROWS a worker.
+If a worker is killed, the rows of its last block are lost. Each row therefore reaches at most one user, and at most
+BLOCK_ROWS per worker reach none.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..core.data_files import DataFileError, count_rows, digest_of
 from ..recording.run import DataFileRecord
 
 BLOCK_ROWS = 100
-"""Rows per block: the master is asked once per hundred rows, and at most this many are lost with a worker."""
+"""Rows per block. A worker asks the master once per hundred rows, and at most this many rows are lost with it."""
 
 WAIT_S = 10.0
-"""How long a worker waits for the master to hand out rows."""
+"""How long a worker waits for the master to give out rows."""
 
 WANT, GIVE, USED = "lt_rows_want", "lt_rows_give", "lt_rows_used"
 """Messages: worker → master {file, digest, used}; master → worker {file, begin, end} or {file, error}; worker → master
@@ -32,13 +32,13 @@ WANT, GIVE, USED = "lt_rows_want", "lt_rows_give", "lt_rows_used"
 
 @dataclass(slots=True)
 class Allocation:
-    """What has been handed out of a file. Pure bookkeeping.
+    """The rows of a file that have been given out. This is pure bookkeeping.
 
     Attributes:
-        total: rows of the file.
-        given: rows given out so far, from the file's beginning.
-        by_worker: rows given to each worker, and those of them that it has handed to users so far.
-        done: workers that know that there are no more.
+        total: number of rows in the file.
+        given: number of rows given out so far, from the file's beginning.
+        by_worker: number of rows given to each worker, and how many of them it has given to users so far.
+        done: workers that know that there are no more rows.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class Allocation:
     done: set[str] = field(default_factory=set)
 
     def take(self, worker: str) -> tuple[int, int]:
-        """Give a worker the next rows, as (first, end); an empty range when there are none left."""
+        """Give a worker the next rows, as (first, end). The range is empty if there are none left."""
         begin, self.given = self.given, min(self.given + BLOCK_ROWS, self.total)
         if begin == self.given:
             self.done.add(worker)
@@ -63,7 +63,7 @@ class Allocation:
         self.by_worker[worker] = given, min(max(used, before), given)
 
     def record(self) -> DataFileRecord:
-        """Return what `run.json` keeps of it."""
+        """Return the record for `run.json`."""
         used = sum(used for _, used in self.by_worker.values())
         return DataFileRecord(
             file=str(self.path),
@@ -75,7 +75,7 @@ class Allocation:
 
 
 class Hub:
-    """All `once` files of this process: asks the master for blocks or, as the master, gives them out."""
+    """All `once` files of this process. A worker asks the master for blocks; the master gives them out."""
 
     def __init__(self) -> None:
         self._allocations: dict[str, Allocation] = {}
@@ -88,16 +88,16 @@ class Hub:
 
     @property
     def worker_index(self) -> int:
-        """Which of the workers this process is, from 0."""
+        """The index of this process among the workers, from 0."""
         return max(0, getattr(self._runner, "worker_index", 0))
 
     def share(self, path: Path) -> None:
-        """Register a file whose rows are handed out.
+        """Register a file whose rows are given out.
 
         Files are identified by name, because their folders differ between machines.
 
         Raises:
-            DataFileError: another file of the same name is given out already.
+            DataFileError: another file with the same name is already registered.
         """
         if self._paths.setdefault(path.name, path) != path:
             raise DataFileError(
@@ -116,10 +116,10 @@ class Hub:
             environment.events.worker_report.add_listener(self._end_when_exhausted)
 
     def block(self, path: Path) -> tuple[int, int]:
-        """Return the rows of this process's next block, as (first, end); waits for the master's answer.
+        """Return the rows of this process's next block, as (first, end). Wait for the master's answer.
 
         Raises:
-            DataFileError: the master did not answer, or has another file of that name.
+            DataFileError: the master did not answer, or has another file with this name.
         """
         if not isinstance(self._runner, WorkerRunner):
             return self.allocation(path.name).take("local")
@@ -137,24 +137,24 @@ class Hub:
         return int(answer["begin"]), int(answer["end"])
 
     def used(self, path: Path) -> None:
-        """Count one row as handed to a user."""
+        """Count one row as given to a user."""
         self._used[path.name] = self._used.get(path.name, 0) + 1
         if not isinstance(self._runner, WorkerRunner):
             self.allocation(path.name).use("local", self._used[path.name])
 
     def allocation(self, name: str) -> Allocation:
-        """Return what was given out of a file; its rows are counted when it is first asked for."""
+        """Return the allocation of a file. The first call counts the file's rows."""
         if name not in self._allocations:
             path = self._paths[name]
             self._allocations[name] = Allocation(path, digest_of(path), count_rows(path))
         return self._allocations[name]
 
     def records(self) -> list[DataFileRecord]:
-        """Return the record of every file that was given out of."""
+        """Return the record of every file from which rows were given out."""
         return [each.record() for each in self._allocations.values()]
 
     def _give(self, msg: Any, **_: object) -> None:
-        """As the master: answer a worker that wants rows."""
+        """As the master, answer a worker that requests rows."""
         name, worker = str(msg.data.get("file", "")), str(msg.node_id)
         answer: dict[str, Any] = {"file": name}
         if name not in self._paths:
@@ -171,7 +171,7 @@ class Hub:
         self._runner.send_message(GIVE, answer, client_id=worker)
 
     def _end_when_exhausted(self, **_: object) -> None:
-        """As the master: end the run when every file is given out and no user is left who could do anything."""
+        """As the master, end the run when all rows are given out and no user can do anything more."""
         workers = {worker for worker, client in self._runner.clients.items() if client.state != "missing"}
         allocations = self._allocations.values()
         if (
@@ -184,11 +184,11 @@ class Hub:
             gevent.spawn(self._quit)  # not here: this greenlet receives the workers' last rows
 
     def _quit(self) -> None:
-        """End the run as planned: it is this package that does it, not the scenario on its own."""
+        """End the run as planned. This package ends it, not the scenario."""
         self._runner.quit()
 
     def _arrive(self, msg: Any, **_: object) -> None:
-        """As a worker: take the master's answer."""
+        """As a worker, take the master's answer."""
         name = str(msg.data.get("file", ""))
         if name in self._arrived:
             self._answers[name] = dict(msg.data)
@@ -204,7 +204,7 @@ class Hub:
 
 
 HUB = Hub()
-"""This process's: a file is given out once per process, whoever in it asks."""
+"""This process's hub. A file is given out once per process, whichever part of the scenario reads it."""
 
 
 @events.init.add_listener

@@ -1,4 +1,4 @@
-"""Feed users the rows of a data file: `customers = rows("customers.parquet", order="once")`, then `next(customers)`."""
+"""Give users the rows of a data file: `customers = rows("customers.parquet", order="once")`, then `next(customers)`."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from .sides import current_twin
 Order = Literal["shuffle", "sequential", "once"]
 
 SHUFFLED_ROWS = 16_384
-"""Rows that `shuffle` draws from at a time: a longer file is shuffled within a window that moves through it."""
+"""Number of rows from which `shuffle` draws at a time. A longer file is shuffled within a window that moves through
+it."""
 
 
 class RowsExhausted(StopUser):
-    """Raised when every row of a file with `order="once"` has been given out; it ends the user."""
+    """Every row of a file with `order="once"` has been given out. This error ends the user."""
 
 
 def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | None = None, seed: int = 1) -> Rows:
-    """Return the rows of a data file for the users of this process; `next()` gives one as a dict.
+    """Return the rows of a data file for the users of this process. `next()` returns one as a dict.
 
-    The file is read forward, a few rows at a time, and never held whole. With several workers, `shuffle` draws a
-    different order in each; `sequential` begins in each at another place.
+    The file is read in order, a few rows at a time, and is never completely in memory. With several workers, `shuffle`
+    draws a different order in each, and `sequential` begins at a different position in each.
 
     Args:
-        path: .parquet, .csv, .tsv or .jsonl; a relative one is looked for in the working folder, then beside the
-            scenario.
+        path: .parquet, .csv, .tsv or .jsonl. A relative path is searched in the working folder, then in the scenario's
+            folder.
         order: `shuffle` and `sequential` begin again at the end; `once` gives each row to exactly one user of all
             workers, and ends the users and the run when there are no more.
-        columns: those to keep; None keeps all.
-        seed: of `shuffle`.
+        columns: the columns to keep; None keeps all.
+        seed: the seed of `shuffle`.
 
     Raises:
-        DataFileError: the file is not there, is empty, or cannot be read.
+        DataFileError: the file does not exist, is empty, or cannot be read.
     """
     if order not in ("shuffle", "sequential", "once"):
         raise DataFileError(f'rows("{path}", order="{order}"): give shuffle, sequential or once.')
     found = _found(Path(path))
     kept = tuple(columns) if columns is not None else None
-    if next(batches(found, kept), None) is None:  # said when the scenario is loaded, not in a task
+    if next(batches(found, kept), None) is None:  # reported when the scenario is loaded, not in a task
         raise DataFileError(f'rows("{path}"): the file has no rows.')
     if order == "once":
         HUB.share(found)
@@ -55,22 +56,22 @@ def rows(path: str | Path, order: Order = "shuffle", columns: Sequence[str] | No
 
 
 class Rows:
-    """An iterator over a file's rows that the users of one process share. Made by `rows`."""
+    """An iterator over a file's rows that all users of one process share. `rows` creates it."""
 
     def __init__(self, path: Path, order: Order, columns: tuple[str, ...] | None, seed: int) -> None:
         self.path, self.order, self.columns, self.seed = path, order, columns, seed
         self._rows: Iterator[Row] | None = None
-        self._one_at_a_time = Semaphore()  # the master's answer is waited for in the middle of the iteration
+        self._one_at_a_time = Semaphore()  # the master's answer is awaited in the middle of the iteration
 
     def __iter__(self) -> Rows:
         """Return itself."""
         return self
 
     def __next__(self) -> Row:
-        """Return the next row; in a run against two targets the n-th of a user is that of its twin too.
+        """Return the next row. In a run against two targets, a user's n-th row is also that of its twin.
 
         Raises:
-            RowsExhausted: with `once`, none is left: Locust ends the user.
+            RowsExhausted: with `once`, no row is left, and Locust ends the user.
             DataFileError: the file cannot be read further, or the master has another file.
         """
         twin = current_twin()
@@ -90,7 +91,7 @@ class Rows:
         return (row for batch in batches(self.path, self.columns) for row in batch)
 
     def _sequential(self) -> Iterator[Row]:
-        """Yield the rows in order, over and over; worker n begins n golden sections of the file on."""
+        """Yield the rows in order, again and again. Worker n begins n golden sections of the file later."""
         begin = int(count_rows(self.path) * (HUB.worker_index * 0.618034 % 1))
         yield from islice(self._all(), begin, None)
         while True:
@@ -118,7 +119,10 @@ class Rows:
 
 
 def _found(path: Path) -> Path:
-    """Return an absolute path; a relative one as Python would look for it: here, then where modules are found."""
+    """Return an absolute path.
+
+    A relative path is searched as Python would: in the working folder, then where modules are found.
+    """
     for folder in (Path(), *(Path(each) for each in sys.path if each)):
         if (folder / path).is_file():
             return (folder / path).resolve()

@@ -16,11 +16,11 @@ from ..core.plan import Point, users_at
 class Plan(ABC):
     """Planned users over time, from 0 s to `duration_s`.
 
-    A command line may override these three fields; each plan defines what they mean.
+    A command line may override these three fields. Each plan defines what they mean.
 
     Attributes:
         users: the most users at any time.
-        spawn_rate: users started per second where the plan rises.
+        spawn_rate: users started per second while the plan rises.
         duration_s: length in seconds.
     """
 
@@ -30,16 +30,16 @@ class Plan(ABC):
 
     @abstractmethod
     def points(self) -> tuple[Point, ...]:
-        """Return the points, in ascending time, the first at 0 s and the last at `duration_s`."""
+        """Return the points in ascending time, the first at 0 s and the last at `duration_s`."""
 
     def users_at(self, elapsed_s: float) -> float | None:
-        """Return the planned users, or None before the start and from the end on."""
+        """Return the planned users; None before the start and from the end on."""
         return users_at(self.points(), elapsed_s)
 
     def overridden(
         self, *, users: int | None = None, spawn_rate: float | None = None, duration_s: float | None = None
     ) -> Plan:
-        """Return the plan with the given fields in place of its own."""
+        """Return the plan with the given fields replaced."""
         return dataclasses.replace(
             self,
             users=self.users if users is None else users,
@@ -53,7 +53,7 @@ class Ramp(Plan):
     """Rise from 0 to `users` at `spawn_rate`, then hold to the end."""
 
     def points(self) -> tuple[Point, ...]:
-        """Return the foot, the knee and the end."""
+        """Return three points: the start, the end of the rise, and the end."""
         knee_s = self.users / self.spawn_rate
         if knee_s >= self.duration_s:
             return ((0.0, 0.0), (self.duration_s, self.spawn_rate * self.duration_s))
@@ -61,19 +61,19 @@ class Ramp(Plan):
 
 
 SHAPELESS = Ramp(users=10, spawn_rate=1, duration_s=60)
-"""The plan of a locustfile without a shape, where the command line sets nothing."""
+"""The plan of a locustfile without a shape, if the command line sets nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Burst(Plan):
-    """Stay at `idle_users` for `idle_ratio` of the time, rise to `users` at `spawn_rate`, hold; `times` over."""
+    """Stay at `idle_users` for `idle_ratio` of the time, rise to `users` at `spawn_rate`, hold; `times` times."""
 
     idle_users: int = 0
     idle_ratio: float = 0.5
     times: int = 1
 
     def points(self) -> tuple[Point, ...]:
-        """Return four points per burst: idle, foot, knee, end."""
+        """Return four points per burst: start, start of the rise, end of the rise, end."""
         points: list[Point] = []
         cycle_s = self.duration_s / self.times
         for turn in range(self.times):
@@ -88,12 +88,12 @@ class Burst(Plan):
 
 @dataclass(frozen=True, kw_only=True)
 class Staircase(Plan):
-    """Climb to `users` in `steps` equal steps of equal length, each rise at `spawn_rate`."""
+    """Climb to `users` in `steps` equal steps of equal length, each with a rise at `spawn_rate`."""
 
     steps: int = 10
 
     def points(self) -> tuple[Point, ...]:
-        """Return the foot, the knee and the end of every step."""
+        """Return the start, the end of the rise and the end of every step."""
         step_s = self.duration_s / self.steps
         step_users = self.users / self.steps
         rise_s = min(step_users / self.spawn_rate, step_s)
@@ -107,9 +107,9 @@ class Staircase(Plan):
 
 
 class PlannedShape(LoadTestShape):
-    """Locust's shape around a plan; a scenario subclasses it and sets `plan`.
+    """Locust's shape around a plan. A scenario subclasses it and sets `plan`.
 
-    Locust's own `--users`, `--spawn-rate` and `--run-time` override the plan's fields, under bare `locust` too.
+    Locust's own `--users`, `--spawn-rate` and `--run-time` override the plan's fields, also under plain `locust`.
     """
 
     abstract = True
@@ -118,8 +118,8 @@ class PlannedShape(LoadTestShape):
 
     def __init__(self) -> None:
         super().__init__()
-        # Locust sets its defaults (1 user, 1/s) into the same options just before the start: read them while they
-        # still hold what the command line gave.
+        # Just before the start, Locust writes its defaults (1 user, 1/s) into the same options. They are read here
+        # while they still contain the values of the command line.
         events.init.add_listener(self._override)
 
     def _override(self, environment: Environment, **_: object) -> None:
@@ -132,8 +132,9 @@ class PlannedShape(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         """Return (users, spawn rate) for the second that begins now; None ends the run.
 
-        A tick stands for the second after it, so it takes the plan in that second's middle. The rate is whatever
-        reaches it in one step: the slope is the plan's, and Locust would block for the length of a slower one.
+        A tick represents the second after it, so it uses the plan's value in the middle of that second. The rate is
+        high enough to reach that value in one step. The plan itself defines the slope, and with a slower rate Locust
+        would block.
         """
         plan = self.plan
         elapsed_s = self.get_run_time()

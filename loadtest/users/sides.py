@@ -1,9 +1,9 @@
 """Split the users of a run between two targets into pairs of twins, which send the same requests in random order.
 
-The host of a run against two targets is both URLs with a space between them: so it reaches every worker as Locust sends
-it. The users of a class come in pairs of twins; each user keeps its side for life, so that what it logs in to, holds in
-`self` or follows by id is one target's. Twins have the same seeds (tasks and payloads), and where they have a schedule
-they take its points in turns that are drawn anew for every block of two.
+The host of a run against two targets consists of both URLs with a space between them. In this form Locust sends it to
+every worker. The users of a class form pairs of twins. Each user keeps its side for its whole life, so its login, its
+data in `self` and the ids that it follows belong to one target. Twins have the same seeds (for tasks and payloads). If
+they have a schedule, they share its points: for every block of two points it is drawn anew which twin takes which.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:  # importing locust patches the whole process
     from locust.env import Environment
 
 SEPARATOR = " "
-"""Between the two URLs of a run's host; no URL holds one."""
+"""The separator between the two URLs of a run's host. No URL contains it."""
 
 MAX_AHEAD = 10_000
-"""Payloads that a twin may be ahead of the other, which may have ended; older ones are dropped."""
+"""Number of payloads that one twin may be ahead of the other, which may have ended. Older ones are dropped."""
 
 _ENVIRONMENT_ATTRIBUTE, _TWIN = "lt_sides", "lt_twin"
 
@@ -43,13 +43,14 @@ def joined(first: str, second: str) -> str:
 
 @dataclass(slots=True)
 class Pair:
-    """What two twins share.
+    """The state that two twins share.
 
     Attributes:
-        key: seed of everything that both draw.
+        key: the seed of everything that both draw.
         begun_s: when the first of them began its schedule (`time.perf_counter()`).
         common: values that both use, by name.
-        tapes: by source of payloads, what one of them has drawn and the other not yet: (whose side drew, values).
+        tapes: for each source of payloads, the values that one twin has drawn and the other has not: (side that drew,
+            values).
     """
 
     key: str
@@ -58,13 +59,13 @@ class Pair:
     tapes: dict[object, tuple[int, deque[Any]]] = field(default_factory=dict)
 
     def draw(self, source: object, side: int, new: Callable[[], Value]) -> Value:
-        """Return a side's next value of a source: the n-th of one twin is the n-th of the other."""
+        """Return a side's next value of a source. The n-th value of one twin is also the n-th of the other."""
         ahead, values = self.tapes.get(source, (side, deque()))
         if ahead != side and values:
             found: Value = values.popleft()
             return found
         value = new()
-        ahead, values = self.tapes.get(source, (side, deque()))  # `new` may have waited, and the other one drawn
+        ahead, values = self.tapes.get(source, (side, deque()))  # the other twin may have drawn while `new` waited
         if ahead != side and not values:
             ahead = side
         if ahead == side:
@@ -82,9 +83,9 @@ class Twin:
     Attributes:
         side: index into SIDES.
         number: the number of its place among the users of its class in this process.
-        pair: what it shares with its twin.
+        pair: the state that it shares with its twin.
         block: how many tasks it has begun; in an open loop the number of its arrival's block.
-        choosing: whether the next task is being chosen, so that nested choices draw on.
+        choosing: whether the next task is being chosen, so that nested choices continue with the same random state.
     """
 
     side: int
@@ -94,28 +95,28 @@ class Twin:
     choosing: bool = False
 
     def seed(self, block: int) -> None:
-        """Seed `random` and NumPy's global generator like the twin's in this block, up to the next wait."""
+        """Seed `random` and NumPy's global generator with the twin's seed for this block, until the next wait."""
         number = zlib.crc32(f"{self.pair.key}/{block}".encode())
         random.seed(number)
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(number)
 
     def is_first(self, block: int) -> bool:
-        """Whether this side takes the first of the two points of a block; of the two twins exactly one does."""
+        """Whether this side takes the first of the two points of a block. Exactly one of the two twins does."""
         return (zlib.crc32(f"{self.pair.key}/order/{block}".encode()) & 1) == self.side - 1
 
 
 class Sides:
-    """Which of this process's users are on which side. Pure bookkeeping.
+    """Assign this process's users to the two sides. This is pure bookkeeping.
 
-    Within a class users are paired as they come: of every two one is on each side, which of them first is drawn. The
-    places of users that end are reused, lowest first. Workers of odd and even numbers draw opposite orders, so that
-    unpaired users of several workers cancel out.
+    Within a class users are paired in the order in which they come. Of every two, one is on each side, and it is drawn
+    which comes first. The places of users that end are reused, lowest first. Workers with odd and even numbers draw
+    opposite orders, so that unpaired users of several workers cancel out.
 
     Args:
-        hosts: of both sides.
-        worker: which worker this process is.
-        seed: the seed of the order and of what twins draw.
+        hosts: the hosts of both sides.
+        worker: the index of this worker.
+        seed: the seed of the order and of the twins' draws.
     """
 
     def __init__(self, hosts: tuple[str, str], *, worker: int, seed: str) -> None:
@@ -145,7 +146,7 @@ class Sides:
 
 
 def sides_of(environment: Environment) -> Sides | None:
-    """Return the sides of this process's users; None in a run with one target."""
+    """Return the assignment of this process's users; None in a run with one target."""
     found: Sides | None = getattr(environment, _ENVIRONMENT_ATTRIBUTE, None)
     host = environment.host or ""
     if found is None and SEPARATOR in host:
@@ -167,26 +168,29 @@ def twin_of(user: Any) -> Twin | None:
 
 
 def side_of(user: Any) -> int:
-    """Return which of two targets a user calls, as index into SIDES; 0 in a run with one."""
+    """Return which of two targets a user calls, as an index into SIDES; 0 in a run with one target."""
     twin = twin_of(user)
     return 0 if twin is None else twin.side
 
 
 def current_twin() -> Twin | None:
-    """Return the place of the user whose code runs now, in its own greenlet or in one that it spawned."""
+    """Return the place of the user whose code is running now, in its own greenlet or in one that it spawned."""
     known = getattr(gevent.getcurrent(), "spawn_tree_locals", None)
     twin: Twin | None = known.get(_TWIN) if known else None
     return twin
 
 
 def current_side() -> int:
-    """Return the side of the user whose code runs now; 0 in a run with one target, or outside of users."""
+    """Return the side of the user whose code is running now; 0 in a run with one target, or outside of users."""
     twin = current_twin()
     return 0 if twin is None else twin.side
 
 
 def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
-    """Return a value that a user and its twin have in common, made when the first asks; a new one without a twin."""
+    """Return a value that a user and its twin share. The first that asks creates it.
+
+    Without a twin, return a new value.
+    """
     twin = twin_of(user)
     if twin is None:
         return new()
@@ -197,12 +201,12 @@ def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
 
 
 def twin_arrivals(twin: Twin, times: Iterator[tuple[float, float]], now_s: float) -> Iterator[tuple[int, float]]:
-    """Yield a twin's arrivals from now on, as (block, moment): each block's two moments go to one twin each.
+    """Yield a twin's arrivals from now on, as (block, time). Each twin gets one of a block's two times.
 
     Args:
-        twin: whose arrivals.
-        times: the two moments of every block, in s since the pair began; the same for both.
-        now_s: `time.perf_counter()`; the pair begins now unless the other twin has.
+        twin: the twin whose arrivals are returned.
+        times: the two times of every block, in s since the pair began; the same for both.
+        now_s: `time.perf_counter()`; the pair begins now unless the other twin has begun it.
     """
     pair = twin.pair
     if pair.begun_s is None:
@@ -214,7 +218,7 @@ def twin_arrivals(twin: Twin, times: Iterator[tuple[float, float]], now_s: float
 
 
 def even_times(interval_s: float, phases: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Yield the two moments of every block on a grid: one each, every `interval_s`, at two phases (0…1)."""
+    """Yield the two times of every block on a grid: one every `interval_s` for each of two phases (0…1)."""
     first, second = sorted(phases)
     block = 0
     while True:
@@ -223,7 +227,7 @@ def even_times(interval_s: float, phases: tuple[float, float]) -> Iterator[tuple
 
 
 def poisson_times(interval_s: float, key: str) -> Iterator[tuple[float, float]]:
-    """Yield the two moments of every block of a Poisson process with two arrivals in `interval_s`."""
+    """Yield the two times of every block of a Poisson process with two arrivals in `interval_s`."""
     draw, at_s = random.Random(f"{key}/arrivals"), 0.0
     while True:
         first_s = at_s + draw.expovariate(2 / interval_s)
@@ -232,7 +236,10 @@ def poisson_times(interval_s: float, key: str) -> Iterator[tuple[float, float]]:
 
 
 class NewestFirst(Group):
-    """Locust's running users, the newest first: when it stops some, it takes them from the front, and so in pairs."""
+    """Locust's running users, the newest first.
+
+    Locust stops users from the front of this list, so they end in pairs.
+    """
 
     def __iter__(self) -> Iterator[Any]:
         return iter(sorted(self.greenlets, key=_number, reverse=True))
@@ -247,8 +254,11 @@ _splitting = False
 
 
 def split_users() -> None:
-    """Assign sides to the users of this process in a run with two targets. Called once, before any user is made."""
-    global _splitting  # noqa: PLW0603 - Locust's classes are the process's
+    """Assign sides to the users of this process in a run with two targets.
+
+    Call this once, before any user is created.
+    """
+    global _splitting  # noqa: PLW0603 - Locust's classes belong to the whole process
     if _splitting:
         return
     _splitting = True
@@ -281,7 +291,7 @@ def split_users() -> None:
                 sides.leave(type(user).__qualname__, twin)
 
     setattr(User, "__init__", initialise)  # noqa: B010 - mypy: a method is assigned
-    setattr(User, "run", run_on_side)  # noqa: B010 - as above, and a final one: no scenario overrides it
+    setattr(User, "run", run_on_side)  # noqa: B010 - as above; the attribute is final, so no scenario overrides it
 
 
 def _seed_choices() -> None:

@@ -1,4 +1,4 @@
-"""Find out which server a URL leads to, and keep a client's connections to each."""
+"""Find out to which server a URL leads, and keep a client's connections to each server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = tuple[str, str, int]
 
 
 class OtherHostError(ValueError):
-    """A URL on a server that this client was not given."""
+    """A URL leads to a server that this client may not call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Site:
     """One server.
 
     Attributes:
-        origin: scheme and authority, as they begin a URL.
+        origin: scheme and authority, the beginning of its URLs.
         host_header: the encoded Host header.
-        own: it is the one that the user was given; credentials go to no other.
+        own: whether it is the server of the user's `host`; credentials go to no other.
     """
 
     origin: str
@@ -40,7 +40,7 @@ def parse_host(base_url: str) -> SplitResult:
     """Return a user's `host` in parts.
 
     Raises:
-        ValueError: not a URL of a server that speaks HTTP.
+        ValueError: it is not an HTTP or HTTPS URL.
     """
     try:
         url = urlsplit(base_url)
@@ -53,17 +53,20 @@ def parse_host(base_url: str) -> SplitResult:
 
 
 def key_of(url: SplitResult) -> Key:
-    """Return the identity of a server; the default port is the same as none."""
+    """Return the identity of a server. The default port counts the same as no port."""
     return url.scheme, (url.hostname or "").lower(), url.port or DEFAULT_PORTS.get(url.scheme, 0)
 
 
 def plain_key(key: Key) -> Key:
-    """Return HTTP's key for HTTPS on its default port: a redirect from the one to the other stays on the host."""
+    """Return the HTTP key of an HTTPS server on its default port.
+
+    A redirect from one to the other stays on the host.
+    """
     return ("http", key[1], 80) if key == ("https", key[1], 443) else key
 
 
 class Sites:
-    """The servers of one client: the one of its `host`, and others if it may.
+    """The servers of one client: the server of its `host`, and others if they are allowed.
 
     Attributes:
         own: the server of `host`.
@@ -80,14 +83,14 @@ class Sites:
         self.own = self._add(host, own=True)
 
     def locate(self, url: str) -> tuple[Site, str]:
-        """Return the server of a scenario's URL, and path and query, percent-encoded.
+        """Return the server of a scenario's URL, and its percent-encoded path and query.
 
         Args:
             url: a path below `host` ("" is `host` itself), or a whole URL.
 
         Raises:
-            OtherHostError: another server, and others are not allowed.
-            ValueError: not a path, such as `items` without its slash.
+            OtherHostError: the URL leads to another server, which is not allowed.
+            ValueError: it is not a path, such as `items` without its slash.
         """
         if url[:8].lower().startswith(("http://", "https://")):
             return self._located(urlsplit(url))
@@ -106,8 +109,8 @@ class Sites:
         """Return where a redirect from `target` on `site` leads.
 
         Raises:
-            OtherHostError: to another server, and others are not allowed.
-            ValueError: to something that is no HTTP URL.
+            OtherHostError: it leads to another server, which is not allowed.
+            ValueError: it leads to something that is not an HTTP URL.
         """
         if "\\" in location:
             raise ValueError("it holds a backslash, and parsers of URLs disagree about which host that is")

@@ -1,4 +1,4 @@
-"""Count the fast client's requests into Locust's own totals, in bulk, and hand their rows to the recorder."""
+"""Count the fast client's requests in Locust's own totals, in bulk, and pass their rows to the recorder."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FLUSH_S = 1.0
 _TIMED = struct.Struct(f"<{''.join(COLUMNS.values())}{STAMP_BYTES}s")
 
 pack_timed = _TIMED.pack
-"""Return one row as bytes, followed by the kernel's stamp (receive_timestamps.py; b"" for none). Its `start` and
-`latency_us` are moments (`time.perf_counter_ns()`), of sending and of having read the last byte: start and latency are
-computed from them for a second's rows at once."""
+"""Returns one row as bytes, followed by the kernel's stamp (receive_timestamps.py; b"" for none). The row's `start` and
+`latency_us` hold the times (`time.perf_counter_ns()`) of sending and of having read the last byte. The real start and
+latency are computed later, for a second's rows at once."""
 
 TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
 
@@ -37,17 +37,17 @@ QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
 class Tally:
     """The requests of the fast clients of a process since the last flush.
 
-    A request takes one of two ways, and is one row and one request in Locust's totals in either:
+    A request takes one of two ways. In both it becomes one row, and one request in Locust's totals:
 
-    * quiet: it succeeded and nobody but Locust's totals and the recorder listens to `events.request`. Its packed
+    * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. Its packed
       row waits here; once a second, and before anything reads them, the rows are added to `environment.stats`
       in bulk and go to the row buffer.
-    * fired: it failed, or somebody else listens. The event is fired, so that Locust counts it and every listener
+    * fired: it failed, or there is another listener. The event is fired, so that Locust counts it and every listener
       sees it; the row goes to the buffer at once, and RECORDED_KEY in the event's context tells the recorder.
 
     Attributes:
-        transport: what the clients' connections share.
-        buffer: the recorder's row buffer, or one of its own for the texts when nothing records.
+        transport: the state that the clients' connections share.
+        buffer: the recorder's row buffer, or a separate one for the texts if nothing records.
         append: takes one row of `pack_timed`.
     """
 
@@ -66,7 +66,7 @@ class Tally:
         self._listen()
 
     def _listen(self) -> None:
-        """Flush before Locust reads, resets or sends its totals: hence at the head of each event's listeners."""
+        """Flush before Locust reads, resets or sends its totals. Our listener is therefore the first of each event."""
         events = self._environment.events
         for event in (events.report_to_master, events.spawning_complete, events.test_stop, events.quitting):
             event._handlers.insert(0, lambda **_: self.flush())
@@ -78,13 +78,16 @@ class Tally:
             self.flush()
 
     def somebody_else_listens(self) -> bool:
-        """Whether any other listener needs the request event; checked again when the number of `listeners` changes."""
+        """Whether any other listener needs the request event.
+
+        This is checked again when the number of `listeners` changes.
+        """
         others = any(getattr(listener, "__module__", "") not in QUIET_LISTENERS for listener in self.listeners)
         self.quiet_listeners = -1 if others else len(self.listeners)
         return others
 
     def add_fired(self, timed: bytes) -> None:
-        """Keep a row of `pack_timed` of a request whose event is about to be fired."""
+        """Store a `pack_timed` row of a request whose event is about to be fired."""
         if self._records:
             self.buffer.extend(_with_wall_times(timed))
 
@@ -113,10 +116,11 @@ class Tally:
 
 
 def _with_wall_times(timed: bytes) -> PackedRows:
-    """Return rows of `pack_timed` with their start (UTC ns) and latency (µs) in place of the moments.
+    """Return `pack_timed` rows with start (UTC ns) and latency (µs) in place of the raw times.
 
-    Starts follow the process's anchored clock: a wall clock that is set moves none. The kernel's stamps follow the wall
-    clock; it and the clock of the moments run at the same rate, so their distance now was their distance a second ago.
+    Starts follow the process's anchored clock, so setting the wall clock does not move them. The kernel's stamps follow
+    the wall clock. It runs at the same rate as the clock of the raw times, so their difference is the same as a second
+    ago.
     """
     moments = np.frombuffer(timed, TIMED_TYPE)
     rows = np.empty(len(moments), ROW_TYPE)
@@ -129,7 +133,7 @@ def _with_wall_times(timed: bytes) -> PackedRows:
 
 
 def _count(entry: StatsEntry, rows: PackedRows) -> None:
-    """Add answered, successful requests to Locust's entry, as its own `StatsEntry.log` would have one by one."""
+    """Add answered, successful requests to Locust's entry, with the same result as `StatsEntry.log` for each."""
     from locust import stats
 
     ends_s = (rows["start"] + rows["latency_us"] * 1000) // 1_000_000_000
@@ -144,7 +148,7 @@ def _count(entry: StatsEntry, rows: PackedRows) -> None:
         if count:
             entry.num_reqs_per_sec[second] += count
     latency_us, counts = np.unique(rows["latency_us"], return_counts=True)
-    entry.total_response_time += float(latency_us @ counts) / 1000  # type: ignore[assignment]  # Locust says int, adds floats
+    entry.total_response_time += float(latency_us @ counts) / 1000  # type: ignore[assignment] # Locust declares int, but adds floats
     lowest_ms, highest_ms = latency_us[0] / 1000, latency_us[-1] / 1000
     entry.min_response_time = min(entry.min_response_time or lowest_ms, lowest_ms)
     entry.max_response_time = max(entry.max_response_time, highest_ms)

@@ -40,9 +40,9 @@ class Latencies:
         service: successful requests of the whole run, from sending to the last byte.
         response: the same, measured from the scheduled start; None for closed-loop runs.
         failed: requests that were answered but failed.
-        timeouts: how long requests that timed out had waited: bounds, not latencies.
+        timeouts: how long requests that timed out had waited; these are bounds, not latencies.
         by_phase: successful requests per phase, in the order of `Analysis.phases`.
-        at_least: the same, with the waits of requests without an answer: bounds for objectives.
+        at_least: the same, with the waits of requests without an answer, as bounds for objectives.
         by_endpoint: successful requests per endpoint, in the order of `Series.endpoints`.
     """
 
@@ -83,19 +83,19 @@ class Analysis:
     cost: Cost | None
 
     def phase(self, name: PhaseName) -> PhaseWindow | None:
-        """Return the phase of that name, or None when the run has none."""
+        """Return the phase with that name; None if the run has none."""
         return next((phase for phase in self.phases if phase.name is name), None)
 
 
-def analyse(folder: RunFolder, run: Run) -> Analysis:  # long as a list of the parts of the analysis, a line each
-    """Analyse a sealed run. Seals nothing, writes nothing.
+def analyse(folder: RunFolder, run: Run) -> Analysis:  # long because each part of the analysis takes a line
+    """Analyse a sealed run. This seals and writes nothing.
 
     Args:
         folder: a run folder with `requests.parquet`.
         run: its record.
 
     Raises:
-        RunFolderError: the folder's rows cannot be read, or its record holds an invalid objective.
+        RunFolderError: the folder's rows cannot be read, or its record contains an invalid objective.
     """
     objectives = _objectives(folder, run)
     prices = prices_for(run.target.region, run.prices)
@@ -164,7 +164,7 @@ def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
 
 
 def _cloud(folder: RunFolder, series: Series) -> tuple[tuple[MetricSeries, ...] | None, str]:
-    """Return the fetched series, or None and a sentence that says what is wrong with them."""
+    """Return the fetched series; or None and a sentence that says why they cannot be read."""
     try:
         return read_cloud(folder, series), ""
     except RunFolderError as error:

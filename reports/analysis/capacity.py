@@ -1,4 +1,4 @@
-"""Find where throughput stopped growing with load, or say that the run did not get there."""
+"""Find where throughput stopped growing with load, or report that the run did not reach that load."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from reports.spikes.view import RunData
 def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     """Return the capacity that the run shows.
 
-    In flight is Σ response time / length of the window (Little's law); the knee is where the light-load line N = X ·
-    R_light meets the plateau. It counts as reached only if requests take rules.KNEE_SLOWER times as long as at light
-    load, and users get fewer answers, while throughput is within rules.PLATEAU of its highest. A run that stays below
-    the knee cannot show where it is (at 60 % of it, one estimate in ten is more than six times off).
+    The number in flight is Σ response time / length of the window (Little's law). The knee is where the light-load line
+    N = X · R_light meets the plateau. The knee counts as reached only if requests take rules.KNEE_SLOWER times as long
+    as at light load, and users get fewer answers, while throughput is within rules.PLATEAU of its highest. A run that
+    stays below the knee cannot show where it is (at 60 % of it, one estimate in ten is wrong by more than a factor of
+    six).
     """
     instances = data.instances
     per_instance = instances is not None and float(instances.max()) > 1
@@ -73,7 +74,7 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
 
 
 def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
-    """Return a sentence on the demand, the answered rate and since when the service was full; "" if it kept up."""
+    """Return a sentence with the demand, the answered rate and since when the service was full; "" if it kept up."""
     full = [spike for spike in spikes if spike.cause in SATURATIONS]
     if not full or data.demand is None:
         return ""
@@ -88,7 +89,7 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Light:
-    """The mean response time of so many requests at light load, and its standard error as a share of it."""
+    """The mean response time of this number of requests at light load, and its relative standard error."""
 
     requests: int
     mean_s: float
@@ -98,11 +99,11 @@ class _Light:
 def _light(
     data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau: float, instances: Floats | None
 ) -> _Light:
-    """Return the response time of requests that met so few others that none of them waited, else of fast windows.
+    """Return the response time of requests that met so few others that none waited, else that of fast windows.
 
-    Few is rules.LIGHT_SHARE of the knee that they themselves give (plateau × their mean), or none at all. They are
-    looked at one by one: users without think time fill a service within the first second of a run, and the lightest
-    step of a load may already be half of what the service can do; yet some requests find it empty.
+    "Few" means at most rules.LIGHT_SHARE of the knee that these requests imply (plateau × their mean), or none at all.
+    Requests are examined one by one: users without think time fill a service within the first second of a run, and the
+    lightest step of a load may already be half of the capacity, yet some requests find the service empty.
     """
     requests = data.requests
     second = np.clip(requests.start_s.astype(np.int64), 0, data.series.seconds - 1)
@@ -141,10 +142,10 @@ def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) 
 
 
 def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools, light_s: float) -> bool:
-    """Whether users on the plateau got as many answers as at light load: then the load was the limit.
+    """Whether users on the plateau got as many answers as at light load. If so, the load was the limit.
 
-    If users are not known, the shape decides: where the load reached its limit, some windows of the plateau are as fast
-    as light load.
+    If users are not known, the shape decides: if the load reached its own limit, some windows of the plateau are as
+    fast as at light load.
     """
     ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
     light = ratios[np.argsort(response_s)[: rules.LIGHT_POINTS]]
@@ -152,7 +153,7 @@ def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bo
         fast = float(np.mean(response_s[top] < rules.FAST_ON_PLATEAU * light_s))
         slow = float(np.median(response_s[top])) < rules.KNEE_SLOWER_ALONE * light_s
         return slow or fast > 1 - rules.PLATEAU
-    if _only_waited(points, response_s, top):  # without a pause, users get as many answers as the service is fast
+    if _only_waited(points, response_s, top):  # then the service's speed alone decides how many answers they get
         usual_s = float(np.percentile(response_s[top], rules.PLATEAU_PERCENTILE))
         return usual_s < rules.FAST_ON_PLATEAU * light_s
     return float(np.median(ratios[top])) >= rules.PLATEAU * float(np.median(light))
@@ -168,7 +169,7 @@ def _only_waited(points: Sequence[CapacityPoint], response_s: Floats, chosen: Bo
 def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
     series, load = data.series, data.load
     usable = ~load.saturated
-    unknown = data.demand is None  # then no finding shows saturation, and the shape decides
+    unknown = data.demand is None  # then no other evidence shows saturation, and the shape decides
     for spike in spikes:
         if spike.cause not in SATURATIONS and not (unknown and spike.cause == Cause.UNEXPLAINED):
             usable[spike.onset_s : spike.end_s] = False
@@ -202,9 +203,9 @@ def _ratio(answers_per_s: float, offered: float) -> float | None:
 def _falls_beyond(in_flight: Floats, throughput: Floats, knee: float) -> float | None:
     """Return the number in flight above which throughput falls; None if it does not fall.
 
-    Past the knee, the half of the windows with the most in flight against the other half: a fall is a difference of
-    medians of a tenth, and of three standard errors. A fit (Universal Scalability Law) would find crosstalk in every
-    hard plateau, whose N / X is convex.
+    Past the knee, the half of the windows with the most in flight is compared with the other half. Throughput falls if
+    the medians differ by a tenth and by three standard errors. Fitting the Universal Scalability Law is no alternative:
+    it would find crosstalk in every hard plateau, because N / X is convex there.
     """
     past = np.flatnonzero(in_flight > 1.2 * knee)
     if len(past) < 2 * rules.PLATEAU_POINTS or in_flight[past].max() < 2 * in_flight[past].min():

@@ -28,15 +28,16 @@ MATTERS = {
     "limits": False,
     "locust": False,
 }
-"""What is compared, and whether a difference in it makes a comparison unfair. The targets may differ."""
+"""The properties that are compared, and whether a difference in one makes a comparison unfair. The targets may
+differ."""
 
 
 TOLERANCE = {"peak users": 0.03, "length": 0.1}
-"""A fleet sometimes counts 299 of 300 users, and the last answer of a run may be late."""
+"""Tolerance of the load: a fleet sometimes counts 299 of 300 users, and the last answer of a run may be late."""
 
 
 def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> list[Difference]:
-    """Return the differences, unfair ones first. What is not recorded on a side is not compared."""
+    """Return the differences, unfair ones first. A property that is not recorded on one side is not compared."""
     ours, theirs = (_described(side) for side in (a, b))
     if _alike_mix(a, b):
         ours["mix of endpoints"] = theirs["mix of endpoints"] = ""
@@ -52,7 +53,7 @@ def _alike_mix(a: Sequence[Analysis], b: Sequence[Analysis]) -> bool:
     """Whether every endpoint has the same share of the requests, within rules.MIX_TOLERANCE and chance."""
     ours, theirs = (_counts(side) for side in (a, b))
     if ours.keys() != theirs.keys() or len(ours) < 2:
-        return True  # reported as different endpoints
+        return True  # endpoints that differ are reported separately
     ours_total, theirs_total = max(1, sum(ours.values())), max(1, sum(theirs.values()))
     for endpoint, count in ours.items():
         share, other_share = count / ours_total, theirs[endpoint] / theirs_total
@@ -104,7 +105,7 @@ def _one(analysis: Analysis) -> dict[str, str]:
 
 
 def cpu_of(run: Run) -> str:
-    """Return how much CPU one instance of the target has: a process of this machine has all of it, without a limit."""
+    """Return how much CPU one instance of the target has. A process on this machine without a limit has all of it."""
     if run.target.limits.cpu is not None:
         return f"{run.target.limits.cpu:g} vCPU"
     cores = run.host.get("cpu_count")
@@ -113,14 +114,14 @@ def cpu_of(run: Run) -> str:
 
 
 def _mix(analysis: Analysis) -> str:
-    """Return the shares of the endpoints, in the order of their names: what the overall percentiles are made of."""
+    """Return the shares of the endpoints, in the order of their names. The overall percentiles depend on them."""
     counts = _counts([analysis])
     total = max(1, sum(counts.values()))
     return "; ".join(f"{name} {count / total:.0%}" for name, count in sorted(counts.items())[:6])
 
 
 def _alike(a: str, b: str, tolerance: float) -> bool:
-    """Whether two sides say the same, or numbers that differ by no more than `tolerance` of the larger."""
+    """Whether two sides have equal values, or numbers that differ by at most `tolerance` of the larger one."""
     if a == b:
         return True
     if not tolerance or "," in a + b:

@@ -1,4 +1,4 @@
-"""Tell whether two sides of runs differ, with intervals that know requests are correlated in time."""
+"""Decide whether two sides of runs differ, with intervals that account for requests being correlated in time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison: what it is called, and its runs by name."""
+    """One side of a comparison: its name, and its runs by name."""
 
     name: str
     runs: Mapping[str, Analysis]
@@ -40,9 +40,9 @@ class Side:
 def compare(first: Side, second: Side) -> Comparison:
     """Return whether the second side is slower or faster than the first, phase by phase and endpoint by endpoint.
 
-    Requests close in time are alike, and how long that lasts is not known: the interval weighs all times and sizes of
-    drift by how well they agree with what the runs show (see drift.py). With several runs on a side the spread
-    between runs is weighed in the same way, so that their seconds count too.
+    Requests close in time are similar, and the duration of this correlation is not known. The interval therefore weighs
+    all durations and sizes of drift by how well they agree with the runs (see drift.py). With several runs on a side,
+    the spread between runs is weighed in the same way, so that drift within the runs counts too.
     """
     a, b = list(first.runs.values()), list(second.runs.values())
     unlike = differences(a, b)
@@ -70,12 +70,12 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 QUANTILES = (0.5, 0.95, 0.99)
-"""What is compared: the usual request, and two tails; beyond p99 a run of minutes holds too few requests."""
+"""The compared statistics: the median request and two tails. Beyond p99 a run of minutes contains too few requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunWindow:
-    """The requests of one run in one window, of one endpoint or of all."""
+    """The requests of one run in one window, of one endpoint or of all endpoints."""
 
     analysis: Analysis
     window: Window
@@ -84,7 +84,7 @@ class RunWindow:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is compared at a time: a phase or an endpoint, in every run of both sides."""
+    """One subject of the comparison: a phase or an endpoint, in every run of both sides."""
 
     name: str
     a: tuple[RunWindow, ...]
@@ -106,7 +106,7 @@ def scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[Scope]:
 
 
 def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[RunWindow, ...]:
-    """Return that phase of every run of a side; nothing when one of them lacks it."""
+    """Return this phase of every run of a side; nothing if one of them lacks it."""
     found = []
     for run in side:
         phase = run.phase(name)
@@ -141,7 +141,7 @@ def _lines(scope: Scope) -> Iterator[ComparedLine]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One quantile of one run: its logarithm, how each cell of time moves it, and why it allows no verdict, if so."""
+    """One quantile of one run: its logarithm, each time cell's effect on it, and the reason if it allows no verdict."""
 
     log_us: float
     deviations: Floats
@@ -149,10 +149,11 @@ class _Seen:
 
 
 def _seen(part: RunWindow) -> list[_Seen]:
-    """Return a run's quantiles, each with the deviations of its cells: how far each moves the quantile of all.
+    """Return a run's quantiles, each with the deviations of its cells: how far each cell moves the overall quantile.
 
-    A cell with more requests above the quantile than its share moves it up by that surplus ÷ the density of
-    logarithms there (Bahadur's representation, 1966): cells of a few requests have no quantile, but a surplus.
+    A cell with more than its share of requests above the quantile moves the quantile up by that surplus ÷ the density
+    of logarithms there (Bahadur's representation, 1966). A cell with a few requests has no quantile of its own, but it
+    has a surplus.
     """
     window = part.window
     cell_s = max(1, window.length_s // drift.CELLS)
@@ -177,7 +178,7 @@ def _seen(part: RunWindow) -> list[_Seen]:
 
 
 def _resting_on_few(above: Floats, p: float) -> str:
-    """Return a sentence where the requests above a quantile came in a few bursts: then it rests on how many came."""
+    """Return a sentence if the requests above a quantile came in few bursts, whose number then decides it."""
     bursts = float(above.sum()) ** 2 / max(1.0, float((above**2).sum()))
     if bursts >= min(rules.BURSTS_AT_LEAST, len(above) / 6):
         return ""
@@ -209,7 +210,7 @@ def _line(scope: Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> Com
     a_ms, b_ms = value_ms(scope.a, p, [run.log_us for run in a]), value_ms(scope.b, p, [run.log_us for run in b])
     lacking = next((run.lacking for run in (*a, *b) if run.lacking), "")
     line = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
-    middle = math.log(b_ms / a_ms) if a_ms and b_ms else None  # 0 ms is a clock without resolution
+    middle = math.log(b_ms / a_ms) if a_ms and b_ms else None  # 0 ms comes from a clock with too low a resolution
     if lacking or middle is None:
         return compared_line(line, middle, lacking)
     beyond = drift.offset(_deviations(a), _deviations(b), confidence=rules.CONFIDENCE)
@@ -225,11 +226,11 @@ def _deviations(runs: Sequence[_Seen]) -> list[Floats]:
 
 
 def value_ms(parts: tuple[RunWindow, ...], p: float, logs_us: Sequence[float]) -> float | None:
-    """Return the exact quantile of one closed-loop run's phase; else the geometric mean over runs, within 0.4 %.
+    """Return the exact quantile of one closed-loop run's phase, else the geometric mean over runs, within 0.4 %.
 
     Args:
-        parts: of each run of a side.
-        p: 0…1.
+        parts: the phase of each run of a side.
+        p: the quantile, 0…1.
         logs_us: each run's quantile from its histogram, as logarithm.
     """
     log_us = float(np.mean(logs_us))
@@ -248,7 +249,7 @@ WORDS = {
     "error rate": {Verdict.SLOWER: "more failures", Verdict.FASTER: "fewer failures"},
     "throughput": {Verdict.SLOWER: "more answers", Verdict.FASTER: "fewer answers"},
 }
-"""What a verdict is called where more is not slower."""
+"""The names of verdicts for values of which more is not slower."""
 
 
 def compared_line(
@@ -262,9 +263,10 @@ def compared_line(
 
     Args:
         values: its scope and statistic, and both sides' values.
-        middle: the difference, of logarithms; for the error rate of ratios. None where there is none.
-        ends: its interval, in the same; or why there is none, which may be "".
-        length_s: how long both sides were looked at, to say how long would decide; None: longer runs do not.
+        middle: the difference of logarithms, or of ratios for the error rate; None if there is none.
+        ends: its interval in the same unit, or the reason why there is none, which may be "".
+        length_s: the observed length of both sides, from which the length that would decide follows; None if longer
+            runs would not help.
     """
     statistic = values["statistic"]
     is_ratio = statistic != "error rate"
@@ -291,7 +293,7 @@ def compared_line(
 
 
 def verdict_of(low: float, high: float, margin: float) -> Verdict:
-    """Return the verdict of an interval against ± a margin."""
+    """Return the verdict for an interval and ± a margin."""
     if low > margin:
         return Verdict.SLOWER
     if high < -margin:
@@ -302,8 +304,8 @@ def verdict_of(low: float, high: float, margin: float) -> Verdict:
 def _needed_s(size: float, half: float, length_s: float, margin: float) -> float | None:
     """Return how long a run would have to be to decide, if the true difference is the measured one.
 
-    The half-width falls with the root of the length. None when the difference sits on the margin itself, or more
-    than a day would be needed: then more runs are the answer.
+    The half-width falls with the square root of the length. The result is None if the difference equals the margin or
+    more than a day would be needed. More runs are then needed instead.
     """
     gap = abs(size - margin)
     if gap < rules.GAP_AT_LEAST * margin / math.log1p(rules.MARGIN):

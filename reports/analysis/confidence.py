@@ -14,17 +14,18 @@ from reports.data.histogram import Floats
 Weights = npt.NDArray[np.float32]
 
 RESAMPLES = 800
-"""Resamples: with this many, the standard deviation is known within 2.5 %."""
+"""Number of resamples. With this number, the standard deviation is known within 2.5 %."""
 
 PLANNED_S = 120.0
-"""The bound that holds at every look is narrowest after about two minutes; four times as long costs it 4 %."""
+"""The bound that holds at every look is narrowest after about two minutes. After four times as long it is 4 % wider
+than the narrowest possible."""
 
 
 def block_length(values: Floats) -> int:
     """Return how many neighbouring cells to resample together, from how long the values stay correlated.
 
-    Politis and White (2004) with the correction of 2009, for the circular bootstrap of a mean; at most a sixth of the
-    cells, so that there are blocks enough to tell how much they differ.
+    The method is that of Politis and White (2004) with the correction of 2009, for the circular bootstrap of a mean.
+    The length is at most a sixth of the cells, so that there are enough blocks to see how much they differ.
     """
     n = len(values)
     most = max(1, n // 6)
@@ -52,7 +53,10 @@ def block_length(values: Floats) -> int:
 
 
 def block_weights(cells: int, length: int, *, seed: int = 1, resamples: int = RESAMPLES) -> Weights:
-    """Return how often each cell is drawn in each resample (resamples × cells): blocks of `length`, in a circle."""
+    """Return how often each cell is drawn in each resample (resamples × cells).
+
+    Cells are drawn in circular blocks of `length`.
+    """
     draw = np.random.default_rng(seed)
     blocks = -(-cells // length)
     start = draw.integers(0, cells, (resamples, blocks, 1))
@@ -66,8 +70,9 @@ class Multiplier:
     """The half-widths of an interval in standard deviations.
 
     Attributes:
-        once: for a single look after the run: Student's t with one degree of freedom less than there are blocks.
-        always: for any number of looks, and any rule that ends the run.
+        once: the half-width for a single look after the run: Student's t with one degree of freedom less than there are
+            blocks.
+        always: the half-width for any number of looks, and any rule that ends the run.
     """
 
     once: float
@@ -77,15 +82,15 @@ class Multiplier:
 def multiplier(length_s: float, blocks: float, *, confidence: float) -> Multiplier:
     """Return how wide intervals are.
 
-    The one that holds at every look is Robbins' normal mixture as an asymptotic confidence sequence: the probability
+    The width that holds at every look is Robbins' normal mixture as an asymptotic confidence sequence: the probability
     that the estimate ever leaves it, at any time, is 1 − confidence (Howard, Ramdas, McAuliffe and Sekhon 2021, "Time-
     uniform, nonparametric, nonasymptotic confidence sequences", and for estimated variances Waudby-Smith, Arbour,
     Sinha, Kennedy and Ramdas 2024, "Time-uniform central limit theory and asymptotic confidence sequences", eq. 11).
 
     Args:
         length_s: the length of the run so far.
-        blocks: independent stretches in it; few of them widen both.
-        confidence: 0…1.
+        blocks: number of independent periods in it; a small number widens both.
+        confidence: the confidence level, 0…1.
     """
     alpha = 1 - confidence
     normal = NormalDist().inv_cdf(1 - alpha / 2)
@@ -97,9 +102,9 @@ def multiplier(length_s: float, blocks: float, *, confidence: float) -> Multipli
 
 
 def students_t(normal: float, freedom: float) -> float:
-    """Return Student's t for the probability at which a standard normal variable is `normal`.
+    """Return Student's t at the probability for which a standard normal variable is `normal`.
 
-    The expansion of Abramowitz and Stegun, 26.7.5: within 0.1 % from 4 degrees of freedom on.
+    This is the expansion of Abramowitz and Stegun, 26.7.5, which is within 0.1 % from 4 degrees of freedom on.
     """
     z = normal
     terms = (

@@ -17,14 +17,14 @@ from reports.data.window import Window
 from reports.model import Cost
 
 OWN_SHARE = 0.95
-"""Below this share of the service's requests, the bill includes other runs; the edge of a minute shifts less than that.
-"""
+"""If the run's share of the service's requests is below this, the bill includes other runs. The edge of a minute shifts
+the share by less."""
 
 
 def cost_of(
     run: Run, series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None, prices: Prices
 ) -> Cost | None:
-    """Return the cost of a cloud run, or what an emulator run would have cost; None when neither can be known.
+    """Return the cost of a cloud run, or the cost that an emulator run would have had; None if neither can be known.
 
     Formula: instance-seconds × (vCPU + GiB at list price) + requests. Population: every request of the run.
     """
@@ -73,23 +73,24 @@ def _boost(vcpu: float) -> str:
 
 
 def _inside(metric: MetricSeries, series: Series) -> float:
-    """Return the sum of the points that overlap the run; their minutes may begin before it or end after it."""
+    """Return the sum of the points that overlap the run. Their minutes may begin before it or end after it."""
     return float(np.nansum(metric.value[(metric.end_s > 0) & (metric.start_s < series.seconds)]))
 
 
 def _at_the_edge(metric: MetricSeries, series: Series) -> float:
-    """Return the sum of the points that overlap the run and the time before or after it.
+    """Return the sum of the points that overlap both the run and the time before or after it.
 
-    They are not divided by time, because all that was billed in such a minute may belong to the run.
+    They are not divided in proportion to time, because everything billed in such a minute may belong to the run.
     """
     overlaps = (metric.end_s > 0) & (metric.start_s < series.seconds)
     return float(np.nansum(metric.value[overlaps & ((metric.start_s < 0) | (metric.end_s > series.seconds))]))
 
 
 def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: float) -> float:
-    """Return the seconds of idle instances that `kept` minimum instances cost during the run.
+    """Return the billed seconds of idle instances that `kept` minimum instances caused during the run.
 
-    From the count of idle instances, held between samples; without it, what the minimum has beyond the billed seconds.
+    They come from the count of idle instances, held between samples. Without that count, they are the minimum's seconds
+    beyond the billed ones.
     """
     if not kept:
         return 0.0
@@ -102,9 +103,9 @@ def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: 
 def _instance_s(
     series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None
 ) -> tuple[float | None, str]:
-    """Return billed instance-seconds and their source: the cloud's own figure if it is complete.
+    """Return billed instance-seconds and their source. The cloud's own figure is used if it is complete.
 
-    It is complete if it reaches the last successful answer; the last minute of a ramp costs most.
+    It is complete if it reaches the last successful answer, because the last minute of a ramp costs most.
     """
     billed = [metric for metric in cloud or () if metric.metric == BILLABLE_TIME]
     late = ""

@@ -12,33 +12,34 @@ from reports.data.distributions import normal_below
 from reports.data.histogram import BIN_VARIANCE, Floats
 
 TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3)
-"""Correlation times of the drift that are weighed, as shares of a run's length: from a cell to a little more than the
-run. Longer ones cannot be told from one another within a run, and would only widen every interval: with 2.6 as the
-longest, intervals under a drift of half a run's length are a quarter wider than with 1.3, which hold the truth in
-95 %."""
+"""Weighed correlation times of the drift, as shares of a run's length: from one cell to a little more than the run.
+Longer times cannot be distinguished within a run, and would only widen every interval. With 2.6 as the longest,
+intervals under a drift of half a run's length are a quarter wider than with 1.3, which contain the truth in 95 %."""
 
 DRIFT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-"""Variances of the drift, against the variance of one cell's own scatter. That falls with the number of requests, so
-that the largest are those of high rates and of p50: with 10 as the largest, intervals under a drift of half a run's
-length held the truth in 54 % of the pairs at 400 requests/s."""
+"""Weighed variances of the drift, relative to the variance of one cell's own scatter. That scatter falls with the
+number of requests, so the largest variances belong to high rates and to p50. With 10 as the largest, intervals under a
+drift of half a run's length contained the truth in 54 % of the pairs at 400 requests/s."""
 
 BETWEEN = (0.0, 0.2, 1.0, 5.0, 25.0, 125.0, 600.0)
-"""Variances of runs around their side, against the same; only where a side has several runs can they be seen."""
+"""Weighed variances of runs around their side, relative to the same scatter. They can be seen only if a side has
+several runs."""
 
 CELLS = 60
-"""A run is cut into about so many cells: enough to see drift that lasts for a twentieth of it."""
+"""A run is cut into about this many cells, enough to see drift that lasts for a twentieth of it."""
 
 NEGLIGIBLE = 25.0
-"""A combination whose likelihood is e^25 times smaller than the best moves no end of an interval."""
+"""Combinations whose likelihood is e^25 times smaller than the best one are ignored; they would not move the interval's
+ends."""
 
 STILL = 1 / 3
-"""Weight of no drift, before anything is seen, in the difference of two sides that share every second: what drifts
-moves both, unless it is one's own."""
+"""Prior weight of "no drift" in the difference of two sides that share every second. Drift of the environment moves
+both sides; only a side's own drift remains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """What the true difference may be beyond the one seen (logarithms): its middle, and the ends of its interval."""
+    """How far the true difference may be from the observed one (logarithms): the middle and ends of the interval."""
 
     middle: float
     low: float
@@ -48,16 +49,16 @@ class Offset:
 def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Offset:
     """Return the interval of the difference of the two sides' means, given each run's deviations by cell.
 
-    Each run is its side's mean + an own offset + drift (Ornstein–Uhlenbeck, correlated over an unknown time) +
-    independent scatter. The unknown variances and the time are not estimated but weighed: each combination by its
-    restricted likelihood over all runs of both sides (Harville 1974), the variances' scale and the two means
-    integrated out, and the interval is that of the mixture. Drift over times that the runs are too short to show keeps
-    its weight, and makes the interval as wide as it may be. With one run a side the offset of a run cannot be seen,
-    and counts as none.
+    The model of each run is its side's mean + its own offset + drift (Ornstein–Uhlenbeck, correlated over an unknown
+    time) + independent scatter. The unknown variances and the correlation time are not estimated but weighed. Each
+    combination has the weight of its restricted likelihood over all runs of both sides (Harville 1974), with the
+    variances' scale and the two means integrated out, and the interval is that of the mixture. If the runs are too
+    short to show a drift, it keeps its weight and widens the interval accordingly. With one run on each side, the
+    offset of a run cannot be seen, and is assumed to be zero.
 
     Args:
-        a: per run, deviations of equally long cells, in time order, as logarithms of the compared value.
-        b: the same of the other side.
+        a: for each run, the deviations of equally long cells, in time order, as logarithms of the compared value.
+        b: the same for the other side.
         confidence: the confidence level of the interval, 0…1.
     """
     log, middle, scale = _weighed((a, b), several=len(a) > 1 or len(b) > 1)
@@ -65,10 +66,10 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
 
 
 def half_width(differences: Floats, *, confidence: float) -> float:
-    """Return how far the mean of a series may be from the true one; drift in it is weighed as in `offset`.
+    """Return how far the mean of a series may be from the true mean. Drift in it is weighed as in `offset`.
 
     Args:
-        differences: of equally long cells, in time order, between two sides that share them.
+        differences: the differences of equally long cells, in time order, between two sides that share them.
         confidence: the confidence level of the interval, 0…1.
     """
     log, middle, scale = _weighed(([differences],), several=False)
@@ -79,7 +80,7 @@ def half_width(differences: Floats, *, confidence: float) -> float:
 
 
 def _of_mixture(log: Floats, middle: Floats, scale: Floats, confidence: float) -> Offset:
-    """Return middle and interval of a mixture of normal distributions, given the logarithms of their weights."""
+    """Return middle and interval of a mixture of normal distributions from the logarithms of their weights."""
     likely = log > log.max() - NEGLIGIBLE
     log, middle, scale = log[likely], middle[likely], scale[likely]
     weight = np.exp(log - log.max())
@@ -98,12 +99,12 @@ def _of_mixture(log: Floats, middle: Floats, scale: Floats, confidence: float) -
 
 
 def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Floats, Floats, Floats]:
-    """Return each combination's restricted log likelihood, and the difference it gives with its deviation.
+    """Return each combination's restricted log likelihood, and the difference that it implies, with its deviation.
 
-    Of one side alone it is the mean that it gives.
+    With only one side, the result is the mean instead of the difference.
 
-    An offset of the run adds the same variance to all pairs of its cells, so that its inverse follows from that of the
-    drift (Sherman and Morrison 1950).
+    A run's offset adds the same variance to all pairs of its cells, so the inverse of the covariance follows from that
+    of the drift (Sherman and Morrison 1950).
     """
     between = np.array(BETWEEN if several else BETWEEN[:1])[:, None]
     log, total = np.zeros(1), np.zeros(1)
@@ -133,7 +134,7 @@ def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Float
 
 @lru_cache(maxsize=32)
 def _inverses(cells: int) -> tuple[Floats, Floats, Floats]:
-    """Return for each drift the inverse of a run's covariance, in units of a cell's scatter, log determinant, sum."""
+    """Return for each drift a run's inverse covariance (in units of a cell's scatter), its log determinant and sum."""
     apart = np.abs(np.subtract.outer(np.arange(cells), np.arange(cells)))
     covariance = np.stack(
         [np.eye(cells) + drift * np.exp(-apart / (time * cells)) for time in TIMES for drift in DRIFT]

@@ -23,19 +23,20 @@ from reports.data.window import Window
 from reports.model import ComparedLine, Comparison
 
 ONE_RUN = frozenset({"outcome", "length", "limits", "target", "peak users"})
-"""Differences between the sides of one run that do not make their comparison unfair: both followed one plan."""
+"""Differences between the sides of one run that do not make their comparison unfair, because both sides followed one
+plan."""
 
 
 def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Comparison:
     """Return whether the second target of a run is slower or faster than the first.
 
-    Both had the same seconds, the same load generator and payloads drawn alike, so that what drifts moves both and
-    cancels in the differences (see paired.py).
+    Both sides had the same seconds, the same load generator and payloads drawn in the same way. Drift therefore moves
+    both and cancels in the differences (see paired.py).
 
     Args:
-        first: what is measured against: one run's first side.
+        first: the run's first side, which is the baseline.
         second: its second side.
-        always_valid: whether the run could end by what it showed: its intervals then hold at every look.
+        always_valid: whether the run's own results could end it. Its intervals then hold at every look.
     """
     (a,), (b,) = first.runs.values(), second.runs.values()
     lines = [line for scope in scopes([a], [b]) for line in _lines(scope, always_valid=always_valid)]
@@ -57,7 +58,7 @@ def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Compariso
 
 
 def _on_neither_side(a: Analysis, b: Analysis) -> list[str]:
-    """Return a sentence where requests came from code that belongs to no user, such as a listener."""
+    """Return a sentence if requests came from code that belongs to no user, such as a listener."""
     all_rows = a.run.sealed.rows if a.run.sealed else 0
     left = all_rows - int(a.series.started.sum()) - int(b.series.started.sum())
     if left <= 0:
@@ -85,13 +86,13 @@ def _lines(scope: Scope, *, always_valid: bool) -> Iterator[ComparedLine]:
 
 
 def _common(scope: Scope) -> Window:
-    """Return the seconds that are in the windows of both sides; one side may have settled later than the other."""
+    """Return the seconds that are in the windows of both sides. One side may have settled later than the other."""
     (a,), (b,) = scope.a, scope.b
     return Window(max(a.window.start_s, b.window.start_s), min(a.window.end_s, b.window.end_s))
 
 
 def _counts(part: RunWindow, window: Window, width_s: int) -> SideCounts:
-    """Return a side's counts by whole cells; what is left over at the end of the window is left out."""
+    """Return a side's counts by whole cells. An incomplete cell at the end of the window is left out."""
     cells = max(1, window.length_s // width_s)
     end_s = window.start_s + cells * width_s
     series = part.analysis.series
@@ -105,7 +106,7 @@ def _counts(part: RunWindow, window: Window, width_s: int) -> SideCounts:
 
 
 def _failures(part: RunWindow, start_s: int, end_s: int) -> tuple[Floats, Floats]:
-    """Return requests and failed ones by second, those that the load generator could not send left out."""
+    """Return requests and failed requests by second, without those that the load generator could not send."""
     series = part.analysis.series
     if part.endpoint is None:
         window = slice(start_s, end_s)
@@ -162,6 +163,6 @@ def _finite(value: float) -> float | None:
 
 
 def recorded_margins(options: dict[str, object]) -> tuple[Margin, ...]:
-    """Return the margins that a run against two targets was made with."""
+    """Return the margins with which a run against two targets was made."""
     found = options.get("margins")
     return tuple(parse_margin(str(text)) for text in found) if isinstance(found, list) else ()

@@ -34,7 +34,7 @@ class EndpointCounts:
 
     Attributes:
         ok: latencies of successful requests.
-        failed: how many failed.
+        failed: number of failed requests.
         at_least: latencies of successful requests, and waits of requests without an answer.
     """
 
@@ -45,7 +45,7 @@ class EndpointCounts:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the platform reported about a run; None where it reported nothing.
+    """The platform's reports about a run. A value is None if it reported nothing.
 
     Attributes:
         instances: number of serving instances in each second after t = 0.
@@ -62,17 +62,20 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The data that objectives are judged by.
+    """The data by which objectives are judged.
 
     Attributes:
         series: the run.
         parts: its phases.
         by_phase: exact latencies of successful requests, in the order of `parts`.
-        at_least: the same with the waits of those that had no answer: its quantiles bound the true ones from below.
-        task_errors: exceptions of the scenario's own code: requests that it meant to send, or answers it could not use.
+        at_least: the same with the waits of requests without an answer; its quantiles are lower bounds of the true
+            ones.
+        task_errors: number of exceptions in the scenario's own code. They stand for requests that were not sent, or
+            answers that could not be used.
         endpoints: counts by endpoint and phase, for objectives that name an endpoint; a missing key means no request.
         platform: what the platform reported.
-        answers_compared: how many answers were compared with those before the load; None if comparing was off.
+        answers_compared: number of answers that were compared with those before the load; None if answers were not
+        compared.
     """
 
     series: Series
@@ -88,8 +91,8 @@ class Observed:
 def judge(objective: Objective, observed: Observed) -> JudgedObjective:
     """Return whether the run held an objective.
 
-    Latency is that of successful requests; a percentile that would lie among the requests without an answer, if they
-    were counted, is never held: a request that timed out was not fast.
+    Latency is that of successful requests. An objective on a percentile is never held if the percentile would lie among
+    the requests without an answer when they are counted, because a request that timed out was not fast.
     """
     at = next((at for at, part in enumerate(observed.parts) if part.name.value == objective.phase), None)
     if at is None:
@@ -126,7 +129,7 @@ def _rate(objective: Objective, observed: Observed, window: Window) -> JudgedObj
 
 
 def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) -> JudgedObjective:
-    """Judge the share of requests that failed; an exception of the scenario's own code counts as one more that did."""
+    """Judge the share of failed requests. An exception in the scenario's own code counts as one more failed request."""
     if not sent + task_errors:
         return _undecided(objective, "nothing was sent in it")
     detail = f"{count(failed)} of {plural(sent, 'request')} failed"
@@ -149,7 +152,7 @@ def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window
 
 
 def _platform(objective: Objective, platform: Platform, window: Window) -> JudgedObjective:
-    """Judge what the platform reports: the most instances, starts, the mean CPU, the cost."""
+    """Judge the values that the platform reports: the most instances, starts, the mean CPU, the cost."""
     inside = slice(window.start_s, window.end_s)
     if objective.metric == "instances" and platform.instances is not None and window.length_s:
         return _decided(objective, float(np.max(platform.instances[inside])), "the highest number at a time")
@@ -203,7 +206,7 @@ def _percentile(objective: Objective, exact: Distribution, at_least: Distributio
 
 
 def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObjective:
-    """Judge every stretch of `window_s` seconds inside the phase, one beginning each second."""
+    """Judge every period of `window_s` seconds inside the phase; one period begins each second."""
     width = objective.window_s or 1
     if window.length_s < width:
         return _undecided(objective, f"the {objective.phase} phase lasts {window.length_s} s, less than {width} s")
@@ -224,9 +227,9 @@ def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObj
 
 
 def rolling(objective: Objective, series: Series, window: Window) -> Floats:
-    """Return the objective's value in every stretch of `window_s` inside the window, NaN where one holds no data.
+    """Return the objective's value in every period of `window_s` inside the window; NaN for a period without data.
 
-    Percentiles are nearest-rank within 0.4 %, over successful requests and unanswered ones, which count as slowest.
+    Percentiles are nearest-rank within 0.4 %, over successful and unanswered requests. The latter count as slowest.
     """
     width = objective.window_s or 1
     inside = slice(window.start_s, window.end_s)
@@ -255,7 +258,10 @@ def rolling(objective: Objective, series: Series, window: Window) -> Floats:
 
 
 def _ranked_ms(objective: Objective, held: Ints, censored: int, bound_ms: float | None) -> float:
-    """Return the percentile of answered and unanswered requests; of the latter only a bound that decides counts."""
+    """Return the percentile of answered and unanswered requests.
+
+    The bound of an unanswered one counts only if it decides.
+    """
     succeeded = int(held.sum())
     if not succeeded + censored:
         return math.nan
@@ -278,7 +284,7 @@ def _decided(objective: Objective, value: float, detail: str) -> JudgedObjective
 
 
 def _judged(objective: Objective, verdict: Judged, value: float | None, why: str) -> JudgedObjective:
-    """Return the part of the summary; of a windowed objective `value` is the worst window's."""
+    """Return the part of the summary. For a windowed objective, `value` is that of the worst window."""
     return JudgedObjective(
         text=objective.text,
         verdict=verdict.value,

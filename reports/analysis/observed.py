@@ -1,4 +1,4 @@
-"""Collect the data for objectives that is not in the series: requests of endpoints, and the platform's reports."""
+"""Collect data for objectives that the series does not contain: requests of endpoints, and the platform's reports."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from reports.model import Cost
 def endpoint_counts(
     folder: RunFolder, series: Series, parts: Sequence[PhaseWindow], objectives: Sequence[Objective]
 ) -> dict[tuple[EndpointName, str], EndpointCounts]:
-    """Return the requests of every endpoint and phase that an objective names; costs a pass only where one does.
+    """Return the requests of every endpoint and phase that an objective names.
 
-    Left out are endpoints without a request, those that are not kept apart (series.endpoints), and a name without a
-    method that several methods share.
+    Without such an objective, no pass over the rows is needed.
+
+    These are left out: endpoints without a request, those that are not kept apart (series.endpoints), and a name
+    without a method that several methods share.
     """
     windows: dict[tuple[EndpointName, str], tuple[int, PhaseWindow]] = {}
     for objective in objectives:
@@ -57,7 +59,7 @@ def endpoint_counts(
 def platform_of(
     series: Series, cloud: tuple[MetricSeries, ...] | None, gauge: InstanceGauge | None, cost: Cost | None
 ) -> Platform:
-    """Return what the platform, or the service's headers, reported on instances, CPU and cost."""
+    """Return the reports of the platform, or of the service's headers, on instances, CPU and cost."""
     ready = [instance.ready_s for instance in series.instances]
     points = [metric for metric in cloud or () if metric.metric == cloud_metrics.CPU]
     at_s = np.concatenate([point.end_s for point in points]) if points else np.empty(0)

@@ -1,4 +1,4 @@
-"""Tell how two targets differ that shared every second of one run."""
+"""Measure how two targets that shared every second of one run differ."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from reports.data.histogram import BIN_VARIANCE, BINS, MIDDLE_US, Floats, above_
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 STATISTICS = (*QUANTILES, "mean", "error rate", "throughput")
-"""What is compared. The first four are latencies of successful requests, compared as ratios."""
+"""The compared statistics. The first four are latencies of successful requests, compared as ratios."""
 
 CELLS = 300
-"""A window is cut into about so many cells: seconds up to 5 min, longer ones beyond."""
+"""A window is cut into about this many cells: seconds up to 5 min, longer cells for longer windows."""
 
 BLOCKS = 15
-"""A window is resampled in so many stretches, or fewer where its differences stay correlated for longer: a drift of one
-side that is small against the scatter of a cell is not seen by its correlation, and adds up all the same."""
+"""A window is resampled in this many periods, or in fewer if its differences stay correlated for longer. A side's own
+drift may be too small to show in the correlation of cells with much scatter, but it adds up over a window."""
 
 BEYOND_MOMENTS = 6.0
-"""Deviations: m moments, all on one side, make a difference of about √m, and fewer than 8 of them are too few."""
+"""Limit, in deviations: m short disturbances, all on one side, make a difference of about √m deviations, and fewer than
+8 of them are too few."""
 
 BLOCKS_AT_LEAST = 6
-"""An interval from fewer independent stretches of time is no better than a guess."""
+"""An interval from fewer independent periods of time is no better than a guess."""
 
 
 @dataclass(frozen=True, slots=True)
 class SideCounts:
-    """One side by cells of time; both sides have the same cells.
+    """The counts of one side by cells of time. Both sides have the same cells.
 
     Attributes:
         latency: successful requests, cells × bins (all bins of reports/data/histogram.py).
-        sent: requests, those that the load generator could not send left out; None where they are not known.
-        failed: of these, those that failed.
+        sent: requests, without those that the load generator could not send; None if not known.
+        failed: the failed requests among them.
     """
 
     latency: npt.NDArray[np.float32]
@@ -55,10 +56,10 @@ class Estimate:
     Attributes:
         statistic: one of STATISTICS.
         a, b: both sides' own values: µs, a ratio, or requests per cell; NaN without any.
-        difference: of logarithms; for the error rate of ratios.
+        difference: the difference of logarithms, or of ratios for the error rate.
         deviation: its standard deviation.
-        blocks: independent stretches of time it rests on.
-        lacking: why there is no interval; "" where there is one.
+        blocks: the number of independent periods of time behind it.
+        lacking: why there is no interval; "" if there is one.
     """
 
     statistic: str
@@ -70,7 +71,7 @@ class Estimate:
     lacking: str = ""
 
     def multiplier(self, length_s: float) -> Multiplier:
-        """Return how many deviations its interval reaches."""
+        """Return the half-width of its interval in deviations."""
         return multiplier(length_s, self.blocks, confidence=rules.CONFIDENCE)
 
     def interval(self, length_s: float, *, always_valid: bool) -> tuple[float, float]:
@@ -78,7 +79,7 @@ class Estimate:
 
         Args:
             length_s: the length of the window.
-            always_valid: whether it has to hold at every look at a growing run.
+            always_valid: whether it must hold at every look at a growing run.
         """
         found = self.multiplier(length_s)
         half = (found.always if always_valid else found.once) * self.deviation
@@ -90,15 +91,15 @@ def estimates(
 ) -> Iterator[Estimate]:
     """Yield the differences between two sides, each with its deviation.
 
-    Whole stretches of time are resampled, the same of both sides (a moving-block bootstrap of pairs): what drifts
-    moves both and cancels. How long a stretch is comes from how long the cells' differences stay correlated. What one
-    side drifts by itself for longer is weighed where it shows best, at p50, and widens every interval of latency.
+    Whole periods of time are resampled, the same ones for both sides (a moving-block bootstrap of pairs), so drift of
+    both sides cancels. The length of a period follows from how long the cells' differences stay correlated. A longer
+    drift of one side alone is weighed where it shows best, at p50, and widens every interval of latency.
 
     Args:
-        a: the side that is measured against.
-        b: the other.
+        a: the side that is the baseline.
+        b: the other side.
         length_s: the length of the window that the cells fill.
-        statistics: those that are wanted.
+        statistics: the statistics to compute.
     """
     used = np.flatnonzero((a.latency.sum(axis=0) + b.latency.sum(axis=0)) > 0)
     columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
@@ -112,7 +113,7 @@ def estimates(
     weights = block_weights(cells, length)
     blocks = cells / length
     scatter = sum(cells / max(1.0, float(total.sum())) for total in totals)
-    below = [np.cumsum(row, axis=1) for row in latency]  # drawn as sums over bins: a quantile needs no other
+    below = [np.cumsum(row, axis=1) for row in latency]  # drawn as sums over bins, which is all that a quantile needs
     once = np.ones((1, cells), np.float32)
     whole, drawn = ([by @ row for row in below] for by in (once, weights))
     beyond = _own_drift(influences["p50"], weights, [_log_quantile(item, columns.start, 0.5) for item in drawn], blocks)
@@ -135,13 +136,14 @@ def estimates(
 
 
 def _own_drift(influence: Floats | None, weights: Weights, drawn: list[Floats], blocks: float) -> float:
-    """Return the deviation of the logarithm of p50's difference that resampling does not show: one side's slow drift.
+    """Return the deviation of p50's difference (logarithm) that resampling does not show: one side's slow drift.
 
     Args:
         influence: how each cell moves the difference of p50.
         weights: how often each resample drew each cell.
-        drawn: each side's p50 in each resample, as logarithms; with the influences they give the density there.
-        blocks: independent stretches of time that were drawn.
+        drawn: each side's p50 in each resample, as logarithms; together with the influences they give the density
+            there.
+        blocks: number of independent periods of time that were drawn.
     """
     if influence is None or blocks < BLOCKS_AT_LEAST:
         return 0.0
@@ -165,10 +167,10 @@ def _ratio(
         name: the name of the statistic.
         own: each side's logarithm.
         many: each side's logarithms by resample.
-        blocks: independent stretches of time.
+        blocks: number of independent periods of time.
         lacking: why there is no interval.
-        few: why not to decide where the difference may come from a few moments alone.
-        beyond: deviation that the resamples do not show.
+        few: why no verdict is possible if the difference may come from a few moments alone.
+        beyond: the deviation that the resamples do not show.
     """
     a, b = (float(each[0]) for each in own)
     with np.errstate(invalid="ignore"):
@@ -183,14 +185,14 @@ def _ratio(
 
 
 def _widened(deviation: float, blocks: float) -> float:
-    """Return a bootstrap's deviation without its bias: blocks are drawn around their own mean, not the true one."""
+    """Correct a bootstrap's deviation for its bias: blocks are drawn around their own mean, not the true one."""
     return deviation * math.sqrt(blocks / max(1.0, blocks - 1))
 
 
 def _errors(
     a: tuple[Floats, Floats], b: tuple[Floats, Floats], weights: npt.NDArray[np.float32], blocks: float, length_s: float
 ) -> Estimate:
-    """Return the difference of the failed shares; where none failed, chance alone bounds it."""
+    """Return the difference of the failed shares. If no request failed, chance alone bounds it."""
     sent, failed = ([float(side[at].sum()) for side in (a, b)] for at in (0, 1))
     own = [bad / all_ if all_ else math.nan for bad, all_ in zip(failed, sent, strict=True)]
     lacking = "" if all(sent) else "no request was sent"
@@ -219,7 +221,7 @@ def _lacking(totals: list[npt.NDArray[np.float32]], p: float, length_s: float, b
 def _influence(
     latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int, p: float
 ) -> Floats | None:
-    """Return how each cell moves the difference of a quantile: its surplus of requests above it on either side."""
+    """Return how each cell moves the difference of a quantile, from its surplus of requests above it on either side."""
     found = []
     for counts, total in zip(latency, totals, strict=True):
         if not total.sum():
@@ -244,12 +246,12 @@ def _influence_on_mean(
 
 
 def _few_moments(influence: Floats | None, name: str, variance: float) -> str:
-    """Return a sentence where a difference rests on a few stretches of time: then it is a count of events.
+    """Return a sentence if a difference comes from a few short periods, because it is then only a count of events.
 
     Args:
         influence: how each cell moves the difference.
         name: the name of the statistic.
-        variance: the variance of a cell's influence that comes from single requests, as they scatter in any cell.
+        variance: the part of the variance of a cell's influence that comes from the normal scatter of single requests.
     """
     if influence is None:
         return ""
@@ -264,12 +266,12 @@ _LOG_EDGES = np.log(np.maximum(lower_us(np.arange(BINS + 1)), 0.5))
 
 
 def _log_quantile(below: npt.NDArray[np.float32], first_bin: int, p: float) -> Floats:
-    """Return the log of a quantile of each row, interpolated within its bin; NaN in rows without requests.
+    """Return the log of a quantile of each row, interpolated within its bin; NaN for rows without requests.
 
     Args:
-        below: how many requests are in each bin or a lower one.
+        below: number of requests in each bin or a lower one.
         first_bin: the number of the first bin.
-        p: 0…1.
+        p: the quantile, 0…1.
     """
     wanted = p * below[:, -1].astype(np.float64)
     at = np.minimum((below < wanted[:, None]).sum(axis=1), below.shape[1] - 1)
@@ -289,10 +291,10 @@ def _log_mean(weights: Weights, counts: npt.NDArray[np.float32], first_bin: int)
 
 @dataclass(slots=True)
 class GrowingCounts:
-    """What is known of both sides while a run goes on, second by second; rows may come in any order.
+    """The data of both sides during a run, second by second. Rows may come in any order.
 
     Attributes:
-        seconds: of each side, latency counts by second since the load began.
+        seconds: for each side, latency counts by second since the load began.
     """
 
     seconds: tuple[dict[int, npt.NDArray[np.float32]], dict[int, npt.NDArray[np.float32]]] = field(

@@ -15,17 +15,18 @@ from reports.data.series import Series
 from reports.data.window import Window
 
 UNPLANNED_RATIO = 0.8
-"""…or, without any users known, where the smoothed rate is 80 % of its usual level: Poisson noise moves it 10 %."""
+"""Without known users, steady is where the smoothed rate is at least 80 % of its usual level, because Poisson noise
+moves it by 10 %."""
 
 SMOOTHING_S = 15
-"""For a rate without a plan: at 5 requests/s 15 s hold 75, and their noise is 12 %."""
+"""Smoothing time of a rate without a plan: at 5 requests/s 15 s contain 75 requests, with a noise of 12 %."""
 
 STEADY_AT_LEAST_S = 5
-"""A plateau shorter than this is the top of a ramp."""
+"""A shorter plateau is the top of a ramp."""
 
 
 class PhaseName(StrEnum):
-    """The parts of a run in the order in which they come; any but `all` may be missing."""
+    """The parts of a run, in the order in which they come. Any part but `all` may be missing."""
 
     ALL = "all"
     WARM_UP = "warmup"
@@ -36,7 +37,7 @@ class PhaseName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhaseWindow:
-    """One phase of a run, and the sentence that says why it ends where it does."""
+    """One phase of a run, with a sentence that says why it ends where it does."""
 
     name: PhaseName
     window: Window
@@ -44,10 +45,11 @@ class PhaseWindow:
 
 
 def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, str]:
-    """Return the steady phase, by planned or running users, and how it was found.
+    """Return the steady phase, and how it was found.
 
-    The longest stretch at FULL_RATIO of the highest planned users; without a plan, of the running users; without
-    either, of the request rate (which falls when a closed loop's server slows: the plan is the better source).
+    It is the longest period at FULL_RATIO of the highest number of planned users. Without a plan the running users
+    count, and without these the request rate. The plan is the better source, because the rate falls when the server of
+    a closed loop slows.
     """
     for level, source in ((load.planned_users, "planned users"), (load.users, "running users")):
         if not np.isnan(level).all() and np.nanmax(level) > 0:
@@ -63,17 +65,17 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
 
 
 def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[PhaseWindow, ...]:
-    """Return the phases in time order, `all` first; parts that do not exist are left out.
+    """Return the phases in time order, `all` first. Parts that do not exist are left out.
 
-    A run has a warm-up when a spike begins with its load and p95 settled before the steady part is over (see
-    warmup.py); it lasts until then, so that steady begins no earlier. The ramp is the time from there to steady; the
-    drain is the time after steady.
+    A run has a warm-up if a spike begins with its load and p95 settles before the end of the steady part (see
+    warmup.py). The warm-up lasts until p95 has settled, and steady begins no earlier. The ramp is the time between
+    warm-up and steady; the drain is the time after steady.
 
     Args:
         series: the run.
         load: its users.
         run: its record.
-        settled_s: when p95 first stayed near its baseline; None when it never did or no spike began with the load.
+        settled_s: when p95 first stayed near its baseline; None if it never did or no spike began with the load.
     """
     end = series.seconds
     steady, why = steady_window(series, load, run)
@@ -96,7 +98,7 @@ def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> 
 
 
 def _filled(level: Floats) -> Floats:
-    """Return `level` with each unknown second as the one before it."""
+    """Return `level` with each unknown second replaced by the one before it."""
     known = np.where(~np.isnan(level), np.arange(len(level)), -1)
     at = np.maximum.accumulate(known)
     return np.where(at >= 0, level[np.maximum(at, 0)], np.nan)

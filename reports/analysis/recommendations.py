@@ -23,9 +23,9 @@ def suggest(
 ) -> tuple[Suggestion, ...]:
     """Return the recommended settings for Cloud Run; empty if the run shows nothing about settings.
 
-    A run that was overloaded to its end, that failed, or that left its instances idle does not show what an instance
-    can serve. The only recommendation from it is to lift a limit that it reached. Nor does a run whose instances
-    Cloud Run does not have, such as the slices of `--cpu auto`: what they serve holds for no other instance.
+    A run does not show what an instance can serve if it was overloaded to its end, failed, or left its instances idle.
+    The only recommendation from such a run is to raise a limit that it reached. The same holds for instances that Cloud
+    Run does not offer, such as those of `--cpu auto`, because their capacity says nothing about other instances.
     """
     served = _served(data, parts)
     size = _size(data.run)
@@ -58,7 +58,7 @@ def _unfit(data: RunData, parts: Sequence[PhaseWindow], spikes: Sequence[Spike],
 
 
 def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size) -> Suggestion | None:
-    """Recommend more instances if the maximum of instances was serving and could not hold the load."""
+    """Recommend more instances if the maximum number was serving and could not handle the load."""
     most, counted, demand = data.run.target.limits.max_instances, data.instances, data.demand
     full = [spike for spike in spikes if spike.cause in SATURATIONS and spike.confidence != Confidence.LOW]
     if most is None or counted is None or demand is None or not full or counted.max() < most:
@@ -94,7 +94,7 @@ def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Of one instance, a sentence when it is assumed, and whether Cloud Run has such an instance: else no price."""
+    """The size of one instance, a sentence if it is assumed, and whether Cloud Run has it (else it has no price)."""
 
     vcpu: float
     gib: float
@@ -104,9 +104,10 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What the steady phase (else the whole run) showed per second: all answers, instances, requests in flight.
+    """The values of the steady phase (else of the whole run) per second: all answers, instances, requests in flight.
 
-    And of the whole run the most instances that were up, and what one held in flight outside spikes (p99).
+    For the whole run it also has the most instances that were up, and the requests in flight of one instance outside
+    spikes (p99).
     """
 
     throughput_per_s: float
@@ -203,7 +204,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
 
 
 def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Suggestion | None:
-    """Return the knee of one instance, at least what it held outside spikes; None if the run did not reach it."""
+    """Return the knee of one instance, at least its requests in flight outside spikes; None if it was not reached."""
     if served is None or not limits.reached or limits.in_flight_at_knee is None:
         return None
     knee, held = limits.in_flight_at_knee, served.held_normally

@@ -1,4 +1,4 @@
-"""Judge a comparison against a margin: held, missed, or undecided with what would decide it."""
+"""Judge a comparison against a margin: held, missed, or undecided with advice on how to decide it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def judge_regression(
 ) -> Regression:
     """Return whether the second side of a comparison is slower than the first beyond a margin.
 
-    Missed: the whole 95 % interval of the difference lies above the margin. Held: all of it lies below. Otherwise, and
-    where the sides were not run alike, undecided.
+        Missed: the whole 95 % interval of the difference lies above the margin. Held: the whole interval lies below it.
+            Otherwise, or if the sides were run under different conditions, the result is undecided.
 
     Args:
-        margin: what is allowed.
-        comparison: of the baseline with the new side.
+        margin: the allowed difference.
+        comparison: the comparison of the baseline with the new side.
         runs: all runs of the report; those of the comparison give the length of its windows.
         decision: the decision that ended the run, if one did. It stands, because its interval holds for any number of
             looks.
@@ -82,7 +82,7 @@ def _line(margin: Margin, comparison: Comparison) -> ComparedLine | None:
 
 
 def _length_s(scope: str, comparison: Comparison, runs: Sequence[RunSummary]) -> float:
-    """Return the length of the shortest window that is compared; endpoints are compared in the steady phase."""
+    """Return the length of the shortest compared window. Endpoints are compared in the steady phase."""
     names = {*comparison.a, *comparison.b}
     found = []
     for run in (run for run in runs if run.name in names):
@@ -94,7 +94,7 @@ def _length_s(scope: str, comparison: Comparison, runs: Sequence[RunSummary]) ->
 def _judged(
     margin: Margin, comparison: Comparison, line: ComparedLine | None, length_s: float
 ) -> tuple[Judged, str, str]:
-    """Return the verdict, why, and what would decide it where it is open."""
+    """Return the verdict and the reason, and, if it is open, how to decide it."""
     if line is None:
         scopes = list(dict.fromkeys(line.scope for line in comparison.lines))
         why = f"the two sides have no {margin.scope or 'phase'} in common to compare"
@@ -127,7 +127,7 @@ def _judged(
 
 
 def _more_data(line: ComparedLine, length_s: float) -> str:
-    """Return what a comparison without an interval lacks."""
+    """Return the data that a comparison without an interval lacks."""
     if line.difference_ratio is None:
         return "Runs whose requests succeed on both sides would decide it."
     if length_s < rules.COMPARED_AT_LEAST_S:
@@ -144,7 +144,7 @@ def _more_data(line: ComparedLine, length_s: float) -> str:
 
 
 def _needed_s(margin: Margin, line: ComparedLine, length_s: float) -> float:
-    """Return how long a run must be if the difference is the measured one; the half-width falls with √length."""
+    """Return how long a run must be if the difference is the measured one. The half-width falls with √length."""
     low, middle, high = (math.log1p(ratio or 0.0) for ratio in (line.low_ratio, line.difference_ratio, line.high_ratio))
     gap = abs(middle - math.log1p(margin.ratio))
     return math.inf if gap < rules.GAP_AT_LEAST else length_s * ((high - low) / 2 / gap) ** 2
@@ -162,7 +162,7 @@ def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
 
 
 def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: bool) -> str:
-    """Return how long runs would have to be to decide, or that more of them would."""
+    """Return how long runs would have to be to decide, or that more runs would."""
     turns = "more runs" if several else "several runs"
     in_turns = f"{turns} on each side, in turns and with one label a side"
     needed_s = _needed_s(margin, line, length_s)

@@ -1,4 +1,4 @@
-"""Decide during a run against two targets whether its margins are settled, so that it can end."""
+"""Decide during a run against two targets whether its margins are settled, so that the run can end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from reports.data import formats
 from reports.data.histogram import bin_of
 
 LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
-"""Look each time the run is 4 % longer, at most every 3 s: more looks show nothing new."""
+"""A look is made each time the run is 4 % longer, and at most every 3 s, because more looks show nothing new."""
 
 FIRST_LOOK_S = 60.0
-"""A machine is disturbed for seconds at a time; it takes a minute to see how much that moves a difference."""
+"""Shortest data before a decision: disturbances of a machine last seconds, and it takes a minute to see how much they
+move a difference."""
 
 BEHIND_S = 2
-"""Seconds of requests that may not have ended yet, and are left out of a look."""
+"""The last seconds are left out of a look, because their requests may not have ended yet."""
 
 AFTER_STEADY_S = 5
-"""Time that is left out at the start of the steady phase, in which users open their connections."""
+"""Time that is left out at the start of the steady phase, because users open their connections then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Look:
 
     Attributes:
         length_s: the length of the run that it is based on.
-        text: the state in a few words, for the live line.
-        decided: the sentence that ends the run; "" while it has to go on.
+        text: a short text about the state, for the live line.
+        decided: the sentence that ends the run; "" while it must continue.
         slower: for each margin, True if it is exceeded, False if it holds, None while that is open.
         intervals: for each margin, the ends of its interval as logarithms; None while there is too little data.
         differences: for each margin, the difference between the sides as logarithm.
@@ -52,7 +53,7 @@ class Look:
     end_s: int
 
     def records(self, margins: Sequence[Margin]) -> list[DecisionRecord]:
-        """Return what `run.json` keeps of a look that has decided every margin."""
+        """Return the records for `run.json` of a look that has decided every margin."""
         return [
             DecisionRecord(
                 margin=margin.text,
@@ -71,13 +72,13 @@ class Look:
 
 
 class UntilDecided:
-    """Looks at the growing run; every margin has to be decided, alike at two looks in a row.
+    """Looks at the growing run. Every margin must be decided, with the same result at two looks in a row.
 
     The intervals hold at every look. The second look checks their assumption that a minute shows how much the machine
     is disturbed.
 
     Args:
-        margins: what the second side may be slower by.
+        margins: how much slower the second side may be.
         begin_s: when the load reaches its maximum, in s since it began.
     """
 
@@ -98,7 +99,7 @@ class UntilDecided:
                 self._counts.add(number - 1, start_s[chosen].astype(np.int64), bin_of(latency_us[chosen]))
 
     def look(self, now_s: float) -> Look | None:
-        """Return what is known at `now_s`, or None where it is too early for another look."""
+        """Return the result at `now_s`; None if it is too early for another look."""
         if now_s < self._next_s:
             return None
         end_s = int(now_s) - BEHIND_S
@@ -126,7 +127,7 @@ class UntilDecided:
 
 
 def _judged(margin: Margin, found: Estimate, length_s: float) -> tuple[str, bool | None, tuple[float, float] | None]:
-    """Return what is known of a margin in words, whether it is exceeded, and the interval that says so."""
+    """Return a text about a margin, whether it is exceeded, and the interval behind that."""
     if found.lacking:
         return f"B {margin.statistic}: {found.lacking}", None, None
     ends = found.interval(length_s, always_valid=True)

@@ -14,7 +14,7 @@ from reports.spikes.baseline import Levels, Windows
 
 
 def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | None) -> Warmup:
-    """Return how the run began, against its own steady window (the whole run when there is none)."""
+    """Return how the run began, compared with its own steady window (or the whole run if there is none)."""
     width = rules.WINDOW_S
     known = windows.requests > 0
     within = np.zeros(len(known), dtype=np.bool_)
@@ -53,8 +53,8 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
 def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) -> float | None:
     """Return the excess latency until `until`, in request-seconds over the mean of normal windows; None without any.
 
-    Only windows with a raised p95 count: faster answers at the light load of a ramp do not make up for long waits, and
-    a spike of the steady phase is not a baseline.
+    Only windows with an elevated p95 count. Faster answers at the light load of a ramp do not make up for long waits,
+    and a spike in the steady phase is not part of the baseline.
     """
     width = rules.WINDOW_S
     spans = [Window(at * width, min((at + 1) * width, series.seconds)) for at in range(len(normal))]
@@ -76,10 +76,10 @@ def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) 
 
 
 def _settled(windows: Windows, known: Bools, limit_us: float, first_answer_s: float | None) -> float | None:
-    """Return when the first row of rules.SETTLED_WINDOWS normal windows begins, or one that lasts to the run's end.
+    """Return when the first series of rules.SETTLED_WINDOWS normal windows begins, or one that lasts to the run's end.
 
-    A window counts as normal if the lower end of its p95's interval is within the limit, so that a single window of few
-    requests that is above it by chance does not prolong a warm-up.
+    A window counts as normal if the lower end of its p95's interval is within the limit. A single window with few
+    requests that exceeds the limit by chance therefore does not prolong the warm-up.
     """
     normal = known & (np.where(known, windows.low_us, np.inf) <= limit_us)
     places = np.flatnonzero(known)

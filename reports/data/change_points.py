@@ -10,23 +10,23 @@ import numpy as np
 from reports.data.histogram import Floats
 
 SEGMENT_AT_LEAST = 3
-"""Fewest runs on either side of a change: one or two runs may be slow for other reasons."""
+"""Fewest runs on either side of a change, because one or two runs may be slow for other reasons."""
 
 PENALTY = 5.2
-"""× the variance of the noise × log n is what a change must explain. Calibrated on series of noise alone (seeds that
-the benchmark does not use): one false change in about 400 runs."""
+"""A change must explain at least this factor × the variance of the noise × log n. It is calibrated on series of noise
+alone (with seeds that the benchmark does not use): one false change in about 400 runs."""
 
 NOISE_AT_LEAST = 0.01
-"""Smallest noise of a value: runs that agree within 1 % by chance must not turn the next 2 % into a change."""
+"""Smallest assumed noise of a value. If runs agree within 1 % by chance, the next 2 % must not count as a change."""
 
 CHANGE_AT_LEAST = 0.03
-"""A smaller change is not marked, even if it is certain, because nobody would look for its reason."""
+"""A smaller change is not marked even if it is certain, because no one would look for its reason."""
 
 OUTLIER = 4.0
-"""Robust deviations from the median of its neighbours: a lone run so far off is left out of the levels."""
+"""Limit in robust deviations from the median of the neighbours. A single run beyond it is left out of the levels."""
 
 GAUSSIAN = 1.4826
-"""Median absolute deviation → standard deviation of a normal distribution."""
+"""Factor from the median absolute deviation to the standard deviation of a normal distribution."""
 
 NEIGHBOURS = 2
 
@@ -34,14 +34,14 @@ NEIGHBOURS = 2
 def change_points(values: Sequence[float]) -> list[int]:
     """Return the index of the first value of every new level, in order.
 
-    The segmentation of the logarithms that costs least: squared deviations from each level's mean, plus a penalty for
-    every change (optimal partitioning: Jackson et al. 2005, whose pruned form is PELT, Killick et al. 2012). The noise
-    is taken from neighbouring differences, which a change touches once; changes that are small against their own
-    levels' scatter are taken back. A series of hundreds is short enough for a quadratic search, and a change of one
-    run at its end is not marked before others follow.
+    The result is the segmentation of the logarithms with the lowest cost: squared deviations from each level's mean,
+    plus a penalty for every change (optimal partitioning: Jackson et al. 2005, whose pruned form is PELT, Killick et
+    al. 2012). The noise is estimated from differences of neighbours, of which a change affects only one. Changes that
+    are small compared with their own levels' scatter are removed again. A series of hundreds is short enough for a
+    quadratic search. A change in the last run is not marked before other runs follow.
 
     Args:
-        values: above 0, in order of time.
+        values: the values, above 0, in order of time.
     """
     n = len(values)
     if n < 2 * SEGMENT_AT_LEAST:
@@ -64,7 +64,7 @@ def _noise(logs: Floats) -> float:
 
 
 def _without_outliers(logs: Floats) -> Floats:
-    """Return the values with lone outliers at the median of their neighbourhood (Hampel's filter)."""
+    """Return the values with single outliers replaced by the median of their neighbourhood (Hampel's filter)."""
     limit = OUTLIER * max(NOISE_AT_LEAST, _noise(logs))
     kept = logs.copy()
     for at in range(len(logs)):
@@ -76,7 +76,7 @@ def _without_outliers(logs: Floats) -> Floats:
 
 
 def _partition(logs: Floats, penalty: float) -> list[int]:
-    """Return the begins of all levels but the first, of the partition that costs least."""
+    """Return the begins of all levels but the first, for the partition with the lowest cost."""
     n = len(logs)
     sums, squares = np.r_[0.0, np.cumsum(logs)], np.r_[0.0, np.cumsum(logs**2)]
     best = np.full(n + 1, np.inf)
@@ -97,7 +97,7 @@ def _partition(logs: Floats, penalty: float) -> list[int]:
 
 
 def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
-    """Return the size of a change relative to the smallest marked change: 1 is just enough."""
+    """Return the size of a change relative to the smallest marked change; 1 is just enough."""
     edges = [0, *changes, len(logs)]
     place = edges.index(at)
     before, after = logs[edges[place - 1] : at], logs[at : edges[place + 1]]
@@ -110,4 +110,5 @@ def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
 
 
 SURE = 3.2
-"""Standard deviations between two levels: the search has chosen the best of many places."""
+"""Standard deviations required between two levels. The number is high, because the search chooses the best of many
+positions."""

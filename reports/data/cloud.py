@@ -18,15 +18,15 @@ from reports.data.series import Series
 
 @dataclass(frozen=True, slots=True)
 class MetricSeries:
-    """One metric with one set of labels, oldest point first; times are seconds after t = 0.
+    """One metric with one set of labels, oldest point first. Times are seconds after t = 0.
 
     Attributes:
         metric: full metric type.
         kind: GAUGE or DELTA.
-        unit: as Cloud Monitoring gives it, or None.
+        unit: the unit from Cloud Monitoring, or None.
         labels: the metric's own labels, and `revision_name`.
-        start_s, end_s: of each point (equal for a gauge).
-        value: the value of each point; the mean for a distribution; NaN where neither is known.
+        start_s, end_s: the times of each point (equal for a gauge).
+        value: the value of each point; the mean for a distribution; NaN if neither is known.
         count: the count of a distribution's point; NaN for numbers.
     """
 
@@ -42,7 +42,7 @@ class MetricSeries:
 
 @dataclass(frozen=True, slots=True)
 class InstanceGauge:
-    """Instances by the cloud's own gauge: active and idle of all revisions, per sampled moment (s after t = 0)."""
+    """The platform's own instance count: active and idle instances of all revisions, per sample (s after t = 0)."""
 
     at_s: Floats
     active: Floats
@@ -50,15 +50,15 @@ class InstanceGauge:
 
     @property
     def total(self) -> Floats:
-        """Active and idle together."""
+        """Number of active and idle instances together."""
         return self.active + self.idle
 
 
 def read_cloud(folder: RunFolder, series: Series) -> tuple[MetricSeries, ...] | None:
-    """Return the fetched series, by metric and labels; None when none were fetched.
+    """Return the fetched series by metric and labels; None if none were fetched.
 
     Raises:
-        RunFolderError: the file is there and cannot be read.
+        RunFolderError: the file exists but cannot be read.
     """
     table = folder.metrics_table()
     if table is None:
@@ -90,7 +90,7 @@ def read_cloud(folder: RunFolder, series: Series) -> tuple[MetricSeries, ...] | 
 
 
 def revisions_in(cloud: tuple[MetricSeries, ...] | None, series: Series) -> list[str]:
-    """Return the revisions that answered requests during the run, by name; empty when they are not known."""
+    """Return the names of the revisions that answered requests during the run; empty if they are not known."""
     found = set()
     for metric in cloud or ():
         inside = (metric.end_s > 0) & (metric.start_s < series.seconds)
@@ -100,7 +100,7 @@ def revisions_in(cloud: tuple[MetricSeries, ...] | None, series: Series) -> list
 
 
 def instance_gauge(cloud: tuple[MetricSeries, ...] | None) -> InstanceGauge | None:
-    """Return the instance count, the states and revisions of one moment summed; None when it was not fetched."""
+    """Return the instance count, summed over states and revisions at each sample; None if it was not fetched."""
     states: dict[float, list[float]] = {}
     for points in cloud or ():
         if points.metric == INSTANCE_COUNT:

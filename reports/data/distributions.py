@@ -1,7 +1,7 @@
-"""Give the tails of the binomial, Poisson and normal distributions, and the ranks that enclose a quantile.
+"""Compute the tails of the binomial, Poisson and normal distributions, and the ranks that enclose a quantile.
 
-This is our own code, because scipy would be the largest and slowest import of a report for these three
-(docs/decisions/). A test compares it with scipy's values.
+This is our own code, because scipy would be the largest and slowest import of a report, and only these three are needed
+(docs/decisions/). A test compares the results with scipy's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from reports.data.histogram import Floats, Ints
 from reports.data.rules import CONFIDENCE
 
 DEVIATIONS = 12
-"""Terms further from the most probable one, in standard deviations, are below 1e-30 of the sum."""
+"""Terms that are this many standard deviations away from the most probable one are below 1e-30 of the sum."""
 
 
 def rank_intervals(requests: Ints, p: float, confidence: float = CONFIDENCE) -> tuple[Ints, Ints]:
-    """Return the ranks (1 = the fastest) that enclose the quantile `p`, for windows of so many requests each.
+    """Return the ranks (1 = the fastest) that enclose the quantile `p`, for windows with these numbers of requests.
 
     The number of requests below a quantile is binomial, whatever the distribution (David & Nagaraja, Order
     Statistics, 2003, section 7.1). An upper rank beyond `requests` does not exist.
@@ -41,7 +41,7 @@ def _ranks(n: int, p: float, tail: float) -> tuple[int, int]:
 
 
 def poisson_tail(counts: npt.ArrayLike, mean: float) -> Floats:
-    """Return the chance of more than each of `counts` events where `mean` are expected."""
+    """Return the chance of more than each of `counts` events if `mean` are expected."""
     counts = np.asarray(counts, dtype=np.int64)
     if mean <= 0:
         return np.where(counts < 0, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""Choose which endpoints get statistics of their own, and number every row's endpoint."""
+"""Choose which endpoints get their own statistics, and number every row's endpoint."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from loadtest.recording.arrays import integers
 from reports.data.histogram import Bools, Ints
 
 MAX_ENDPOINTS = 512
-"""Most endpoints with statistics of their own: five hundred fit a table that can be searched. The others are counted
+"""Most endpoints with their own statistics. Five hundred fit into a table that can be searched. The others are counted
 together."""
 
 BY_FAILURES = 64
-"""How many of these are reserved for the endpoints with most failures: one with few requests that all fail is worth a
-line."""
+"""Number of these that are reserved for the endpoints with the most failures. An endpoint with few requests that all
+fail deserves a line."""
 
 
 COUNTED_PAIRS = 1 << 20
-"""Pairs of names and methods that a batch may have, used or not, for them to be counted in a table: 8 MB."""
+"""Largest number of name-method pairs, used or not, for which a batch is counted in a table (8 MB)."""
 
 
 class EndpointKey(NamedTuple):
@@ -35,14 +35,14 @@ class EndpointKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The distinct (name, method) pairs of a batch, and for each row the place of its own."""
+    """The distinct (name, method) pairs of a batch, and for each row the index of its pair."""
 
     keys: list[tuple[str, str]]
     place: Ints
 
 
 def pairs_of(names: pa.Array, methods: pa.Array) -> Pairs:
-    """Return the pairs that occur in two dictionary columns: work grows with rows and distinct pairs only."""
+    """Return the pairs that occur in two dictionary columns. The work grows only with rows and distinct pairs."""
     name, method = names.dictionary.to_pylist(), methods.dictionary.to_pylist()
     width = max(len(method), 1)
     both = integers(names.indices, 0) * width + integers(methods.indices, 0)
@@ -73,10 +73,10 @@ class EndpointCounter:
             counts[1] += failures
 
     def close(self) -> EndpointIndex:
-        """Return the choice: all endpoints where they are few enough, in the order of their requests.
+        """Return the choice: all endpoints if they are few enough, ordered by their number of requests.
 
-        Where they are not, names that differ only in ids share one; where they still are too many, those with most
-        requests and most failures are kept apart and the rest is one endpoint, named after how many it holds.
+        If they are too many, names that differ only in ids are merged. If they are still too many, those with most
+        requests and most failures are kept apart, and the rest is one endpoint whose name states how many it contains.
         """
         seen = {EndpointKey(*key): counts for key, counts in self._counts.items()}
         if len(seen) <= MAX_ENDPOINTS:
@@ -100,7 +100,7 @@ class EndpointCounter:
 
 
 class EndpointIndex:
-    """The endpoints that are kept apart, and the number of each row's."""
+    """The endpoints that are kept apart, and the number of each row's endpoint."""
 
     def __init__(
         self, endpoints: list[EndpointKey], templates: Mapping[EndpointKey, EndpointKey], rest: EndpointKey | None
@@ -117,12 +117,12 @@ class EndpointIndex:
         return self.rest if at is None else self.endpoints[at]
 
     def numbers(self, names: pa.Array, methods: pa.Array) -> Ints:
-        """Return the index into `endpoints` of each row."""
+        """Return each row's index into `endpoints`."""
         pairs = pairs_of(names, methods)
         numbers = np.fromiter(map(self._numbers.__getitem__, pairs.keys), np.int64, len(pairs.keys))
         return np.asarray(numbers[pairs.place], dtype=np.int64)
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:
-    """Return endpoints by their requests, most first; of equal ones the first to occur."""
+    """Return endpoints by their number of requests, most first. Of equal ones, the first to occur comes first."""
     return sorted(counts, key=lambda key: -counts[key][0])

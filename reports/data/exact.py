@@ -1,4 +1,4 @@
-"""Find exact percentiles in two passes over the rows, whatever their number."""
+"""Find exact percentiles of any number of rows in two passes over them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from reports.model import Quantile
 
 
 class Measure(StrEnum):
-    """Which duration of a request: from its sending, or from its due time."""
+    """Which duration of a request is measured: from its sending, or from its due time."""
 
     SERVICE = "service"
     RESPONSE = "response"
 
 
 class Who(StrEnum):
-    """Which requests, by their outcome. Durations of requests without an answer are bounds and not latencies."""
+    """Which requests are included, by their outcome.
+
+    Durations of requests without an answer are bounds, not latencies.
+    """
 
     OK = "ok"
     FAILED = "failed"
@@ -41,7 +44,7 @@ _OUTCOMES_OF: dict[Who, frozenset[str]] = {
     Who.FAILED: FAILED - CENSORED - {"connection"},
     Who.TIMEOUT: frozenset({"timeout"}),
     Who.EVERY_FAILED: FAILED,
-    Who.AT_LEAST: CENSORED | {"ok"},  # its quantiles bound those of the answers that never came from below
+    Who.AT_LEAST: CENSORED | {"ok"},  # its quantiles are lower bounds for the answers that never came
 }
 
 
@@ -58,7 +61,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A population's latencies: how many, the quantiles, the extremes and the mean. All None or empty without any."""
+    """The latencies of a population: number, quantiles, extremes and mean. They are None or empty without requests."""
 
     population: Population
     requests: int
@@ -68,7 +71,7 @@ class Distribution:
     mean_ms: float | None
 
     def at(self, p: float) -> Quantile | None:
-        """Return the quantile `p`, or None when there are no requests."""
+        """Return the quantile `p`; None if there are no requests."""
         return next((quantile for quantile in self.quantiles if quantile.q_ratio == p), None)
 
 
@@ -80,10 +83,10 @@ def distributions(
     *,
     by_endpoint: bool = True,
 ) -> tuple[list[Distribution], list[Distribution]]:
-    """Return the exact latencies of each population, in its order, and of the successful requests of each endpoint.
+    """Return the exact latencies of each population, in order, and of the successful requests of each endpoint.
 
-    Equal to numpy's on the same rows. The first pass counts bins, the second keeps the exact µs in the few bins that
-    hold a wanted rank. Work per row grows with the populations, not with the endpoints.
+    The quantiles equal numpy's on the same rows. The first pass counts bins. The second keeps the exact µs in the few
+    bins that contain a required rank. The work per row grows with the populations, not with the endpoints.
     """
     endpoints = len(series.endpoints) if by_endpoint else 0
     groups = len(populations) + endpoints
@@ -131,12 +134,12 @@ def distributions(
 
 
 US_BITS = 32
-"""A latency fits (MAX_US); what a key holds above it is the number of its population."""
+"""A latency fits into these bits (MAX_US). The bits above it are the number of the population."""
 
 
 @dataclass(slots=True)
 class _Sums:
-    """Per population: requests per bin, and sum, least and most of the µs."""
+    """For each population: requests per bin, and sum, minimum and maximum of the µs."""
 
     counts: Ints
     total_us: Floats
@@ -144,7 +147,7 @@ class _Sums:
     slowest: Ints
 
     def add(self, group: Ints, us: Ints, bins: Ints) -> None:
-        """Count members: of one population (`group` has one element), or each of its own."""
+        """Add members of one population (`group` has one element), or each member to its own population."""
         if len(group) == 1:
             at = int(group[0])
             self.counts[at] += np.bincount(bins, minlength=BINS)
@@ -161,9 +164,9 @@ class _Sums:
 def _members(
     folder: RunFolder, series: Series, populations: Sequence[Population], endpoints: int
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Yield, batch by batch, the µs of members and their bins (never empty) with the number of their population.
+    """Yield, for each batch, the µs of members and their bins (never empty) with the number of their population.
 
-    That number is one for all of them, or, for the populations per endpoint, one for each.
+    That number is the same for all of them, or, with populations per endpoint, each member has its own.
     """
     for batch in folder.row_batches(("start", "latency_us", "late_us", "name", "method", "outcome")):
         if not batch.num_rows:
@@ -205,7 +208,7 @@ def _ranks(requests: int, quantiles: Sequence[float], bounds: Sequence[tuple[int
 
 
 def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int, int]:
-    """Return the latency in µs at each rank, from the exact values kept in the bins that hold them."""
+    """Return the latency in µs at each rank, from the exact values kept in the bins that contain them."""
     if not len(us):
         return {}
     within = np.cumsum(counts)
@@ -221,10 +224,10 @@ def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int,
 
 
 def _quantile(p: float, requests: int, exact: dict[int, int], low: int, high: int) -> Quantile:
-    """Return one quantile, linear between the two order statistics around (n − 1)·p: numpy's and pandas' default.
+    """Return one quantile, linear between the two order statistics around (n − 1)·p, as in numpy and pandas.
 
-    Its 95 % interval is distribution-free (binomial ranks). It takes requests as independent, which neighbours in
-    time are not: in a drifting run it is narrower than the truth. Without an upper end there are too few requests.
+    Its 95 % interval is distribution-free (binomial ranks). It assumes independent requests, but neighbours in time are
+    not independent, so in a drifting run it is too narrow. If it has no upper end, there are too few requests.
     """
     at = (requests - 1) * p
     below = math.floor(at)

@@ -15,7 +15,7 @@ from reports.data.series import Series
 from reports.model import Failure
 
 MAX_LINES = 200
-"""Most lines of the list; the other kinds are summed up in one line."""
+"""Most lines in the list. All other kinds are counted in one line."""
 
 COLUMNS = ("start", "name", "method", "status", "outcome", "error")
 NEEDS = ("count", "kind", "status", "message", "method", "name")
@@ -24,10 +24,10 @@ NEEDS = ("count", "kind", "status", "message", "method", "name")
 def failures_of(
     folder: RunFolder, series: Series, bodies: Sequence[FailedBodyRecord] = ()
 ) -> tuple[list[Failure], str]:
-    """Return the failures, most frequent first, and a sentence where `failures.csv` could not be used, else "".
+    """Return the failures, most frequent first, and a sentence if `failures.csv` could not be used, else "".
 
-    They come from `failures.csv`, or from the rows where there is none, it is damaged, or it does not count as many
-    failures as the rows hold. A body of `bodies` is listed with the most frequent failure of its endpoint and status.
+    They come from `failures.csv`, or from the rows if that file is missing or damaged, or counts a different number of
+    failures than the rows. A body of `bodies` is listed with the most frequent failure of its endpoint and status.
 
     Raises:
         RunFolderError: the rows cannot be read.

@@ -1,4 +1,4 @@
-"""Format numbers for people: with a unit, rounded to their precision, and "–" if not known."""
+"""Format numbers for readers: with a unit, rounded to their precision, and "–" if not known."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def decimal(value: float | None) -> str:
 
 
 def ms(value: float | None) -> str:
-    """Return milliseconds with their unit; 10 s and more in seconds."""
+    """Return milliseconds with their unit. 10 s and more are given in seconds."""
     if value is None:
         return ABSENT
     return f"{value / 1000:,.1f} s" if abs(value) >= 10_000 else f"{decimal(value)} ms"
@@ -53,12 +53,12 @@ def size(value: float | None) -> str:
 
 
 def at_least(value: float | None) -> str:
-    """Return a censored latency: it took this long or longer."""
+    """Return a censored latency with "≥": the true one is this long or longer."""
     return ABSENT if value is None else f"≥ {ms(value)}"
 
 
 def interval_ms(low: float | None, high: float | None) -> str:
-    """Return an interval in ms without its unit; without an upper end it is a "≥"."""
+    """Return an interval in ms without its unit. Without an upper end it becomes "≥"."""
     if low is None:
         return ABSENT
     return f"≥ {decimal(low)}" if high is None else f"{decimal(low)} … {decimal(high)}"
@@ -81,7 +81,7 @@ def seconds(value: float | None) -> str:
 
 
 def elapsed(value: float | None) -> str:
-    """Return a moment after load start as m:ss, or h:mm:ss."""
+    """Return a time after load start as m:ss, or h:mm:ss."""
     if value is None:
         return ABSENT
     whole = round(abs(value))
@@ -112,7 +112,7 @@ def percent(ratio: float | None) -> str:
 
 
 def change(ratio: float | None) -> str:
-    """Return a relative difference with its sign: +12 %, −3.4 %; twice as much and more as a factor: × 2.5."""
+    """Return a relative difference with its sign: +12 %, −3.4 %. A doubling or more is given as a factor: × 2.5."""
     if ratio is None:
         return ABSENT
     if ratio >= 1:
@@ -123,7 +123,10 @@ def change(ratio: float | None) -> str:
 
 
 def change_interval(low: float | None, high: float | None) -> str:
-    """Return the interval of a relative difference, without an upper end ten times the lower one: it says nothing."""
+    """Return the interval of a relative difference.
+
+    An upper end above ten times the lower one says nothing and is left out.
+    """
     if low is not None and high is not None and 1 + high > 10 * (1 + low):
         return f"at least {1 + low:,.0f} times" if low >= 1 else f"{change(low)} or more"
     return ABSENT if low is None or high is None else f"{change(low)} … {change(high)}"
@@ -144,7 +147,7 @@ def moved(ratio: float) -> str:
 
 
 def usd(value: float | None) -> str:
-    """Return an amount in US dollars with two digits that count, however small it is."""
+    """Return an amount in US dollars with two significant digits, however small it is."""
     if value is None:
         return ABSENT
     digits = 2 if value == 0 or abs(value) >= 0.1 else min(8, 1 - math.floor(math.log10(abs(value))))
@@ -152,22 +155,25 @@ def usd(value: float | None) -> str:
 
 
 def outcome(name: str) -> str:
-    """Return the outcome of a request in words; docs/terms.md defines each."""
+    """Return the words for the outcome of a request; docs/terms.md defines each."""
     return OUTCOMES.get(name, name.replace("_", " "))
 
 
 def phase(name: str) -> str:
-    """Return a phase of a run, or another scope of a comparison, in words."""
+    """Return the words for a phase of a run, or for another scope of a comparison."""
     return PHASES.get(name, name)
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, without what would move a terminal's cursor: error messages come from anywhere."""
+    """Return the text on one line, without characters that would move a terminal's cursor.
+
+    Error messages may contain anything.
+    """
     return "".join(char if char.isprintable() else " " for char in text)
 
 
 def unbroken(text: str) -> str:
-    """Return the text with a number kept on one line with its unit or its sign."""
+    """Return the text with each number kept on one line with its unit or its sign."""
     return re.sub(r"(?<=\d) (?=(?:ms|s|min|h)\b|[%×])|(?<=[×≥±✓✗?]) (?=\S)", "\u00a0", text)
 
 

@@ -1,4 +1,4 @@
-"""Count successful requests by when they began and how long they took."""
+"""Count successful requests by the time at which they began and by how long they took."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reports.data.series import Series
 from reports.model import Heatmap
 
 LEAST_FACTOR = 1.02
-"""Narrowest band: a bin of the underlying counts is 0.8 % wide."""
+"""Narrowest band, because a bin of the underlying counts is 0.8 % wide."""
 
 
 def heatmap_of(series: Series) -> Heatmap | None:
-    """Return the heatmap of a run, None where no request succeeded."""
+    """Return the heatmap of a run; None if no request succeeded."""
     width_s = max(1, -(-series.seconds // rules.HEATMAP_COLUMNS))
     grid = series.cells.grid(0, series.seconds, width_s=width_s)
     there = np.flatnonzero(grid.counts.any(axis=0))

@@ -1,4 +1,4 @@
-"""Count latencies in bins of at most 0.8 % width, exact below 256 µs, by bit arithmetic."""
+"""Count latencies in bins of at most 0.8 % width (exact below 256 µs), with bit arithmetic."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ Counts = npt.NDArray[np.int32]
 _Counted = tuple[Ints, Counts]
 
 MANTISSA_BITS = 7
-"""128 bins for each power of two: a bin is at most 1/128 = 0.8 % wide, its middle at most 0.4 % off."""
+"""There are 128 bins for each power of two, so a bin is at most 1/128 = 0.8 % wide, and its middle at most 0.4 %
+off."""
 
 MAX_US = 2**32 - 1
-"""71 minutes: beyond any timeout Cloud Run allows (60 min). Longer ones count in the last bin."""
+"""71 minutes, which is above the longest timeout of Cloud Run (60 min). Longer latencies count in the last bin."""
 
 BIN_VARIANCE = float(np.log(1 + 1 / 2**MANTISSA_BITS) ** 2 / 12)
-"""Variance of the logarithm, because a value stands for its bin: a uniform error of 0.8 % at most."""
+"""Variance of the logarithm that arises because a bin stands for its values: a uniform error of at most 0.8 %."""
 
 BINS = (32 - 1 - MANTISSA_BITS) * 2**MANTISSA_BITS + 2 ** (MANTISSA_BITS + 1)
 """Number of bins."""
 
 
 def bin_of(us: npt.NDArray[Any]) -> Ints:
-    """Return the bin of each latency in µs (shape as given); negative ones count as 0."""
+    """Return the bin of each latency in µs, in the shape of the input. Negative latencies count as 0."""
     clipped = np.clip(us, 0, MAX_US).astype(np.int64)
     shift = np.maximum(np.frexp(clipped.astype(np.float64))[1].astype(np.int64) - (MANTISSA_BITS + 1), 0)
     return np.asarray((shift << MANTISSA_BITS) + (clipped >> shift), dtype=np.int64)
@@ -44,13 +45,13 @@ def lower_us(bins: npt.NDArray[Any]) -> Ints:
 
 
 MIDDLE_US: Floats = (lower_us(np.arange(BINS)) + lower_us(np.arange(1, BINS + 1)) - 1) / 2.0
-"""The latency in µs that stands for each bin: the middle of the whole µs it counts."""
+"""The latency in µs that represents each bin: the middle of the whole µs that it counts."""
 
 
 def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
-    """Return, for each row of `counts` (rows × bins), the bin that holds the request of that rank (1 = the fastest).
+    """Return, for each row of `counts` (rows × bins), the bin with the request of that rank (1 = the fastest).
 
-    A rank beyond the row's requests gives the last column; callers mask empty rows.
+    A rank beyond the row's requests gives the last column. Callers mask empty rows.
     """
     found = np.empty(len(counts), dtype=np.int64)
     wanted = np.asarray(ranks)
@@ -63,8 +64,9 @@ def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
 def above_quantile(counts: npt.NDArray[Any], p: float) -> Floats:
     """Return how many requests of each row of `counts` (rows × bins) lie above the quantile `p` of all rows.
 
-    The bin that holds the quantile counts by the share of it that lies above, so that the rows' sum is 1 − p of all
-    requests: a service that hardly varies has nearly all of its requests in that bin.
+    The bin that contains the quantile counts with the share of it that lies above, so that the rows' sum is 1 − p of
+    all requests. This matters for a service whose latency hardly varies, because nearly all of its requests are in that
+    bin.
     """
     of_bins = counts.sum(axis=0, dtype=np.float64)
     below = np.cumsum(of_bins)
@@ -75,15 +77,17 @@ def above_quantile(counts: npt.NDArray[Any], p: float) -> Floats:
 
 
 ROWS_AT_ONCE = 512
-"""Windows that are summed up at a time: 512 of 3,000 bins are 12 MB."""
+"""Number of windows that are summed up at a time: 512 of 3,000 bins are 12 MB."""
 
 
 class Tally:
-    """Count integer keys that arrive in batches, holding each distinct key once, or a few times until it is asked.
+    """Count integer keys that arrive in batches.
 
-    Keys are kept in sorted runs of key and count. Batches in the order of their keys (time first) leave runs that
-    hardly overlap, and nothing is merged twice; batches in any order leave runs that overlap, which are merged as they
-    grow, so that what is held stays within a small factor of the distinct keys.
+    Each distinct key is stored once, or a few times before the result is requested.
+
+    Keys are kept in sorted runs of key and count. Batches in the order of their keys (time first) produce runs that
+    hardly overlap, and nothing is merged twice. Other batches produce runs that overlap. These are merged as they grow,
+    so that the stored keys stay within a small factor of the distinct keys.
     """
 
     BUFFERED = 1 << 18
@@ -103,7 +107,7 @@ class Tally:
             self._settle()
 
     def _settle(self) -> None:
-        """Make one run of the fresh keys, and of it and earlier runs that hold much the same keys and are no larger."""
+        """Make one run from the new keys and from earlier runs that have mostly the same keys and are no larger."""
         if self._fresh:
             self._runs.append(_Run.of(_merged(self._fresh)))
             self._fresh = []
@@ -115,11 +119,11 @@ class Tally:
 
     @property
     def held(self) -> int:
-        """How many keys are held: at least the distinct ones."""
+        """Number of stored keys, which is at least the number of distinct ones."""
         return sum(len(keys) for keys, _ in self._fresh) + sum(len(run.counts) for run in self._runs)
 
     def pieces(self) -> Iterator[_Counted]:
-        """Yield the distinct keys in ascending order and how often each was counted, a piece at a time.
+        """Yield the distinct keys in ascending order and how often each was counted, one piece at a time.
 
         Runs are freed as they are consumed, so that the result can use their memory.
         """
@@ -131,7 +135,7 @@ class Tally:
             self._runs = [run for run in self._runs if run.last >= high]
 
     def result(self) -> _Counted:
-        """Return the distinct keys in ascending order and how often each was counted; the tally is used up."""
+        """Return the distinct keys in ascending order and how often each was counted. The tally is empty afterwards."""
         pieces = list(self.pieces()) or [(np.empty(0, np.int64), np.empty(0, np.int32))]
         return np.concatenate([keys for keys, _ in pieces]), np.concatenate([counts for _, counts in pieces])
 
@@ -141,7 +145,7 @@ LAST_KEY = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Distinct keys in ascending order, as offsets from the first (in 4 bytes where they fit), and their counts."""
+    """Distinct keys in ascending order, as offsets from the first (in 4 bytes if they fit), and their counts."""
 
     first: int
     offsets: npt.NDArray[Any]
@@ -162,12 +166,12 @@ class _Run:
         return slice(*np.searchsorted(self.offsets, np.array(keys)).tolist())
 
     def within(self, low: int = 0, high: int = LAST_KEY) -> _Counted:
-        """Return the keys from `low` up to `high` (not in it) and their counts."""
+        """Return the keys from `low` up to but excluding `high`, and their counts."""
         part = self._places(low, high)
         return self.offsets[part].astype(np.int64) + self.first, self.counts[part]
 
     def overlaps(self, other: _Run) -> bool:
-        """Whether half of the smaller run lies within the range of the other."""
+        """Whether half of the smaller run lies within the range of the other one."""
         small, large = sorted((self, other), key=lambda run: len(run.counts))
         inside = small._places(large.first, large.last)
         return bool(inside.stop - inside.start > len(small.counts) / 2)

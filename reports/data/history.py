@@ -13,10 +13,10 @@ from loadtest.recording.run import Outcome, Run
 from reports.data.change_points import change_points
 
 NEAR_RUNS = 2
-"""A change up to two runs before a mark is named with the mark, which may be that far off."""
+"""A mark may be two runs off, so a recorded change up to two runs before it is named with the mark."""
 
 VERSIONS = ("lt", "locust", "python")
-"""The recorded versions that may change what a run measures."""
+"""The recorded versions that may change a run's measurements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Change:
     Attributes:
         at: index into the series of the first run at the new level.
         before_ms, after_ms: the medians of the runs on either side, up to the next change.
-        what: what changed first by the record, such as "commit 1a2b3c4 → 5d6e7f8"; empty if nothing recorded changed.
+        what: the first recorded value that changed, such as "commit 1a2b3c4 → 5d6e7f8"; empty if no recorded value
+            changed.
     """
 
     at: int
@@ -60,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The runs of one scenario on one target, and of one label where labels take turns, oldest first."""
+    """The runs of one scenario on one target, oldest first. If labels alternate, they are the runs of one label."""
 
     scenario: str
     target: str
@@ -71,7 +72,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
-    """A run with what its report measured; `p95_ms` is None where it has no report, or no p95 in it."""
+    """A run with the results of its report. `p95_ms` is None if it has no report, or no p95 in it."""
 
     run: Run
     p95_ms: float | None
@@ -80,12 +81,12 @@ class MeasuredRun:
 def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -> list[History]:
     """Return the series of at least two runs, by scenario and target.
 
-    Only complete runs with a p95 count. If labels alternate (v1, v2, v1, v2), each label is a series of its own. If one
+    Only complete runs with a p95 count. If labels alternate (v1, v2, v1, v2), each label forms its own series. If one
     label follows another, the new label counts as a change like others.
 
     Args:
-        measured: oldest first.
-        scenario: only this one; None: all.
+        measured: the runs, oldest first.
+        scenario: the scenario whose series are returned; None for all.
     """
     found: dict[tuple[str, str], list[MeasuredRun]] = {}
     for each in measured:
@@ -103,7 +104,7 @@ def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -
 
 
 def changes_of(runs: Sequence[PastRun]) -> tuple[Change, ...]:
-    """Return where the level of a series changes, each with what changed first."""
+    """Return where the level of a series changes, each change with the value that changed first."""
     values = [run.p95_ms for run in runs]
     marks = change_points(values)
     edges = [0, *marks, len(runs)]
@@ -118,7 +119,7 @@ def _level(values: Sequence[float]) -> float:
 
 
 def _what_changed(runs: Sequence[PastRun], at: int) -> tuple[str, ...]:
-    """Return what changed from one run to the next at a mark; else at the run nearest to it within NEAR_RUNS."""
+    """Return what changed from one run to the next at a mark, else at the run nearest to it within NEAR_RUNS."""
     for distance in range(NEAR_RUNS + 1):
         for place in dict.fromkeys((at - distance, at + distance)):
             if 0 < place < len(runs) and (said := _differences(runs[place - 1], runs[place])):
@@ -156,14 +157,14 @@ def _past(measured: MeasuredRun) -> PastRun:
 
 
 def _target(run: Run) -> str:
-    """Return what a run was against: its kind, and the service where there are several of a kind."""
+    """Return the target of a run: its kind, and the service if there are several of a kind."""
     target = run.target
     place = "" if target.capabilities.single_process else target.service or target.url
     return f"{target.kind} {place}".rstrip()
 
 
 def _by_label(runs: Sequence[MeasuredRun]) -> list[tuple[str | None, list[MeasuredRun]]]:
-    """Return the runs as one series, or by label where a label comes back after another."""
+    """Return the runs as one series, or as one series per label if a label comes back after another."""
     stretches = [label for label, _ in itertools.groupby(measured.run.label for measured in runs)]
     if len(stretches) == len(set(stretches)):
         return [(None, list(runs))]

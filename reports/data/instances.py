@@ -1,4 +1,4 @@
-"""Follow each instance of the service through the rows it answered."""
+"""Follow each instance of the service through the rows that it answered."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from reports.data.rules import FIRST_REQUESTS, FIRSTS_KEPT, YOUNG_S
 from reports.model import Instance
 
 MAX_INSTANCES = 1000
-"""Cloud Run's default maximum; further instances are not followed individually."""
+"""Cloud Run's default maximum. Instances beyond it are not followed individually."""
 
 UNSEEN = np.iinfo(np.int64).max
 
 
 class InstanceTracker:
-    """Number the instances as they occur, and keep what an Instance needs."""
+    """Number the instances as they occur, and collect the data of an Instance."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -26,12 +26,12 @@ class InstanceTracker:
         self._last_answer = np.zeros(MAX_INSTANCES, dtype=np.int64)
         self._ready = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)
         self._tally = Tally()
-        self._latest_first = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)  # later starts are none of the first
+        self._latest_first = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)  # later starts are not among the first
         self._firsts: tuple[Ints, Ints, Ints] = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
         self._t0_ns = 0
 
     def see(self, column: pa.Array, start: Ints) -> None:
-        """Note when each instance got its first request; `young` needs the whole run."""
+        """Record when each instance got its first request. `young` needs these times for the whole run."""
         number = self.numbers(column)
         known = number >= 0
         np.minimum.at(self._first_start, number[known], start[known])
@@ -41,7 +41,7 @@ class InstanceTracker:
         self._t0_ns = t0_ns
 
     def numbers(self, column: pa.Array) -> Ints:
-        """Return the number of the instance of each row; -1 where none is named (or there are too many)."""
+        """Return the number of the instance of each row; -1 if none is named (or there are too many)."""
         names = column.dictionary.to_pylist()
         index = np.array([self._number(name) for name in names] or [-1], dtype=np.int64)
         at = column.indices
@@ -56,7 +56,7 @@ class InstanceTracker:
         return self._numbers.setdefault(name, len(self._numbers))
 
     def young(self, number: Ints, start: Ints, age_ms: Ints) -> Bools:
-        """Return whether the instance was younger than rules.YOUNG_S, by its age or else by when it was first seen."""
+        """Return whether the instance was younger than rules.YOUNG_S, by its age or else since it was first seen."""
         since = np.where(number >= 0, start - self._first_start[np.maximum(number, 0)], UNSEEN)
         return np.where(age_ms >= 0, age_ms < YOUNG_S * 1000, since < YOUNG_S * 1e9)
 
@@ -90,7 +90,7 @@ class InstanceTracker:
         self._firsts = (ordered[0][first], ordered[1][first], ordered[2][first])
 
     def firsts(self) -> dict[str, tuple[Floats, Floats]]:
-        """Return of each instance the first rules.FIRSTS_KEPT successful requests: start (s), latency (ms)."""
+        """Return the first rules.FIRSTS_KEPT successful requests of each instance: start (s), latency (ms)."""
         number, start, latency_us = self._firsts
         found = {}
         for name, at in self._numbers.items():
@@ -102,7 +102,7 @@ class InstanceTracker:
         return (ns - self._t0_ns) / 1e9
 
     def instances(self) -> tuple[Instance, ...]:
-        """Return the instances that answered, by the time of their first answer."""
+        """Return the instances that answered, ordered by the time of their first answer."""
         keys, counts = self._tally.result()
         who, firsts = keys // BINS, self.firsts()
         found = []

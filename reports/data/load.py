@@ -18,20 +18,20 @@ from reports.data.series import Series
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The fleet per second after t = 0, `Series.seconds` long; NaN where it is not known.
+    """The state of the fleet per second after t = 0, `Series.seconds` long; NaN if it is not known.
 
     Attributes:
         recorded: whether there was a `load.csv` with lines in it.
-        damage: what could not be read of it, as a sentence; "" without damage.
-        planned_users: of the whole fleet, from `load.csv`, else from the plan in `run.json`.
-        users: running on all workers.
-        in_flight: awaiting an answer at the end of the second, on all workers.
+        damage: a sentence about the part of it that could not be read; "" without damage.
+        planned_users: planned users of the whole fleet, from `load.csv`, else from the plan in `run.json`.
+        users: users running on all workers.
+        in_flight: requests that await an answer at the end of the second, on all workers.
         cpu_ratio: CPU of the busiest worker; 1 = one core.
         loop_lag_ms: event-loop lag of the slowest worker.
-        oldest_s: how long the request that has waited longest has waited.
-        refused: open-loop arrivals that found the bound on requests in flight reached.
-        machine_cpu_ratio: CPU in use on the busiest load-generating machine, by whatever process, 1 = all its cores.
-        machine_steal_ratio: of the same, given to other machines by the hypervisor.
+        oldest_s: the age of the request that has waited longest.
+        refused: open-loop arrivals that were dropped, because too many requests were in flight.
+        machine_cpu_ratio: CPU in use by all processes on the busiest load-generating machine, 1 = all its cores.
+        machine_steal_ratio: share of that machine's CPU that the hypervisor gave to other machines.
         memory_pressure_ratio: share of the second in which some process of such a machine waited for memory.
         connects_repeated: first packets of connections that such a machine sent again.
         saturated: seconds in which a worker's CPU or event loop was so busy that it may have measured itself.
@@ -54,12 +54,12 @@ class Load:
 
     @property
     def demand(self) -> Floats:
-        """Users wanted at each second: running ones where known, else planned ones; NaN where neither is."""
+        """Users planned for each second: the running ones if known, else the planned ones; NaN if neither is known."""
         return np.where(np.isnan(self.users), self.planned_users, self.users)
 
 
 def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
-    """Return `load.csv` on the run's seconds; all NaN without one. Lines cut short or garbled are left out."""
+    """Return `load.csv` on the run's seconds; all NaN without one. Incomplete or damaged lines are left out."""
     seconds = series.seconds
     names = [name for name in LOAD_COLUMNS if name not in _NO_CURVE]
     workers: dict[str, dict[str, Floats]] = {}
@@ -67,7 +67,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     try:
         for line in lines:
             at = _number(line["time_s"]) - series.t0_ns / 1e9
-            if not -0.5 <= at < seconds:  # not a number among them
+            if not -0.5 <= at < seconds:  # one of the values is not a number
                 continue
             recorded = True
             worker = str(line.get("worker"))
@@ -79,14 +79,14 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
         pass
     except RunFolderError as error:
         damage = str(error)
-    if lines.skipped > 1:  # a kill cuts the last one short
+    if lines.skipped > 1:  # a kill cuts the last line short
         damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
     columns = {name: over_workers([worker[name] for worker in workers.values()], name, seconds) for name in names}
     planned = columns["planned_users"]
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:
         planned = np.interp(np.arange(seconds), [at.at_s for at in plan], [at.users for at in plan])
-    if folder.share < 1:  # one of two targets: it has its share of the users, and its own requests in flight
+    if folder.share < 1:  # one of two targets has its share of the users, and its own requests in flight
         planned = planned * folder.share
         for name in ("users", "refused"):
             columns[name] = columns[name] * folder.share
@@ -96,20 +96,23 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
 
 
 _NO_CURVE = frozenset({"time_s", "worker", "own_code_ms"})
-"""Columns of no series; what blocked a worker's loop is taken from the pauses in `run.json`."""
+"""Columns that do not become a series. What blocked a worker's loop comes from the pauses in `run.json`."""
 
 _HELD = frozenset({"users", "in_flight"})
-"""Levels: of several values of a worker in a second the highest counts; workers are summed."""
+"""Levels: of several values of a worker in one second the highest counts, and workers are summed."""
 
 _ADDED = frozenset({"refused", "connects_repeated"})
-"""Counts since the previous line: a worker's values in a second are added."""
+"""Counts since the previous line: a worker's values in one second are added."""
 
 _OF_MACHINES = frozenset({"connects_repeated"})
-"""Counts of a machine, which each of its workers reports: the highest counts."""
+"""Counts of a machine, reported by each of its workers: the highest counts."""
 
 
 def _note(column: Floats, at: int, value: float, *, name: str) -> None:
-    """Write a worker's value of one line; two of its lines may fall into one second, as the last one before its end."""
+    """Enter a worker's value from one line.
+
+    Two of its lines may fall into one second, such as the last one before its end.
+    """
     if math.isnan(value):
         return
     before = column[at]
@@ -120,10 +123,10 @@ def _note(column: Floats, at: int, value: float, *, name: str) -> None:
 
 
 def over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
-    """Return the workers' values per second as the fleet's; NaN where no worker reported.
+    """Combine the workers' values per second into the fleet's; NaN if no worker reported.
 
-    A level that a worker did not report for one second is that of the second before: its lines are about a second
-    apart, so that rounding leaves a second without one.
+    If a worker did not report a level for one second, that of the second before is used. Its lines are about a second
+    apart, so rounding can leave a second without a line.
     """
     total = np.full(seconds, math.nan)
     for column in columns:

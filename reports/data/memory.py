@@ -1,4 +1,4 @@
-"""Return freed memory to the system while large arrays come and go."""
+"""Return freed memory to the system while large arrays are created and freed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import ctypes
 import pyarrow as pa
 
 M_MMAP_THRESHOLD = -3
-"""Of mallopt(3)."""
+"""Parameters of mallopt(3)."""
 
 
 def give_back_large_blocks() -> None:
     """Make Arrow use the system's allocator, and glibc return each freed block of 1 MB or more to the system at once.
 
-    Otherwise glibc raises that threshold to 32 MB for large arrays and keeps their memory: a report of 10 M rows then
-    peaks at 382 MB instead of 322 MB. Arrow's own pool keeps 40 MB of a day at 50 requests/s.
+    Otherwise glibc raises that threshold to 32 MB for large arrays and keeps their memory. A report of 10 M rows then
+    peaks at 382 MB instead of 322 MB. Arrow's own pool keeps 40 MB for a day at 50 requests/s.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     try:

@@ -22,10 +22,10 @@ from reports.data.instances import InstanceTracker
 from reports.model import Instance
 
 MAX_SECONDS = 14 * 24 * 3600
-"""A row two weeks after the load began is damage; it is refused instead of using memory."""
+"""A row two weeks after the load began is damage. It is refused, because it would use too much memory."""
 
 SECONDS_AT_ONCE = 512
-"""Seconds whose cells are expanded at a time: this needs a few MB for a run of any length."""
+"""Number of seconds whose cells are expanded at a time. This needs a few MB for a run of any length."""
 
 WINDOWS_AT_ONCE = 256
 """256 windows of 3,000 bins are 6 MB."""
@@ -33,27 +33,27 @@ WINDOWS_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Latency counts per window: `counts` is windows × bins, its first column being bin `first_bin`."""
+    """Latency counts per window. `counts` is windows × bins, and its first column is bin `first_bin`."""
 
     counts: npt.NDArray[Any]
     first_bin: int
 
     def requests(self) -> Ints:
-        """Return how many requests each window holds."""
+        """Return the number of requests in each window."""
         return np.asarray(self.counts.sum(axis=1), dtype=np.int64)
 
     def at_rank(self, ranks: Ints) -> Floats:
-        """Return the latency in µs of the request of that rank (1 = the fastest) in each window."""
+        """Return the latency in µs of the request with that rank (1 = the fastest) in each window."""
         return MIDDLE_US[self.first_bin + ranked(self.counts, ranks)]
 
     def quantile(self, p: float) -> Floats:
-        """Return the nearest-rank quantile of each window in µs, within 0.4 %; NaN where it holds no request."""
+        """Return the nearest-rank quantile of each window in µs, within 0.4 %; NaN if it contains no request."""
         requests = self.requests()
         value = self.at_rank(np.maximum(1, np.ceil(p * requests - 1e-9)).astype(np.int64))
         return np.where(requests > 0, value, np.nan)
 
     def above(self, us: float) -> Ints:
-        """Return how many requests of each window lie in a bin above the one that holds `us`."""
+        """Return how many requests of each window lie in a bin above the bin that contains `us`."""
         column = int(bin_of(np.array([us]))[0]) + 1 - self.first_bin
         return np.asarray(self.counts[:, max(column, 0) :].sum(axis=1), dtype=np.int64)
 
@@ -62,13 +62,13 @@ class Grid:
 class Cells:
     """Response times of successful requests, counted per second, endpoint and bin; ascending by second.
 
-    There are about half as many cells as requests, so they are kept in 7 bytes each (8 with many endpoints).
+    There are about half as many cells as requests, so each takes only 7 bytes (8 with many endpoints).
 
     Attributes:
-        edges: cells edges[s] up to edges[s + 1] are those of the second s of the request's start.
-        who: 2 × index into `Series.endpoints`, + 1 when the instance that answered was younger than rules.YOUNG_S.
-        bin: see reports/data/histogram.py.
-        count: requests.
+        edges: the cells from edges[s] up to edges[s + 1] belong to requests that started in second s.
+        who: 2 × index into `Series.endpoints`, + 1 if the instance that answered was younger than rules.YOUNG_S.
+        bin: the bin of the response time (reports/data/histogram.py).
+        count: the number of requests.
     """
 
     edges: Ints
@@ -78,7 +78,10 @@ class Cells:
 
     @classmethod
     def of(cls, tally: Tally, seconds: int, endpoints: int) -> Cells:
-        """Return the cells of a tally of keys (second × 2 endpoints + who) × BINS + bin; the tally is used up."""
+        """Return the cells from a tally of keys (second × 2 endpoints + who) × BINS + bin.
+
+        The tally is empty afterwards.
+        """
         most = tally.held
         narrow = 2 * endpoints <= np.iinfo(np.uint8).max
         who = np.empty(most, np.uint8) if narrow else np.empty(most, np.uint16)
@@ -97,14 +100,17 @@ class Cells:
     def grid(
         self, start_s: int, end_s: int, *, width_s: int = 1, endpoint: int | None = None, young: bool | None = None
     ) -> Grid:
-        """Return the counts from `start_s` up to `end_s` (not in it) in windows of `width_s`; the last may be cut."""
+        """Return the counts from `start_s` up to but excluding `end_s`, in windows of `width_s`.
+
+        The last one may be shorter.
+        """
         windows = max(0, -(-(end_s - start_s) // width_s))
         start_s, last_s = (min(max(at, 0), len(self.edges) - 1) for at in (start_s, end_s))
         whole = slice(self.edges[start_s], self.edges[last_s])
         if whole.start >= whole.stop or not windows:
             return Grid(np.zeros((windows, 1), dtype=np.int64), 0)
         first, columns = int(self.bin[whole].min()), int(np.ptp(self.bin[whole])) + 1
-        counts = np.zeros(windows * columns, dtype=np.int32)  # a day in windows of 10 s: 50 MB and not 100
+        counts = np.zeros(windows * columns, dtype=np.int32)  # a day in windows of 10 s takes 50 MB instead of 100
         for at in range(start_s, last_s, SECONDS_AT_ONCE):
             edges = self.edges[at : min(last_s, at + SECONDS_AT_ONCE) + 1]
             part = slice(edges[0], edges[-1])
@@ -121,7 +127,7 @@ class Cells:
     def quantiles(
         self, wanted: Sequence[float], end_s: int, *, width_s: int = 1, endpoint: int | None = None
     ) -> list[Floats]:
-        """Return quantiles in µs of each window from t = 0 up to `end_s`, expanding a few windows at a time."""
+        """Return quantiles in µs of each window from t = 0 up to `end_s`. A few windows are expanded at a time."""
         windows = -(-end_s // width_s)
         found = [np.full(windows, np.nan) for _ in wanted]
         for first in range(0, windows, WINDOWS_AT_ONCE):
@@ -136,29 +142,29 @@ class Cells:
 class Series:
     """A run reduced to seconds. Index i is the second [i, i + 1) after t = 0; every array is `seconds` long.
 
-    Requests are counted in the second in which they started, unless a name says `ended`. Response time is
-    `latency_us` + `late_us` where the load had a schedule, else `latency_us`.
+    Requests are counted in the second in which they started, unless a name says `ended`. Response time is `latency_us`
+    + `late_us` if the load had a schedule, else `latency_us`.
 
     Attributes:
         t0_ns: UTC ns of t = 0 (`run.load_start`, else the first row's start).
-        seconds: up to the second in which the last request ended.
-        endpoints: those with statistics of their own, by their requests; the last may stand for all others.
+        seconds: number of seconds until the last request ended.
+        endpoints: those with their own statistics, ordered by requests; the last may stand for all others.
         index: finds the number of each row's endpoint.
         started: requests.
-        ended: requests by the second of their end, however they ended.
+        ended: requests by the second of their end, with any outcome.
         ok_ended: successful requests by the second of their end.
         by_outcome: requests per outcome.
-        by_status: requests per HTTP status; key 0 has no answer. Only statuses that occurred.
+        by_status: requests per HTTP status that occurred; key 0 means no answer.
         by_endpoint: requests per endpoint.
         failed_by_endpoint: failed requests per endpoint.
         bytes_by_endpoint: bytes of all answers per endpoint.
         failed_of: failed requests per second of each of the first rules.CHARTED_ENDPOINTS endpoints.
         ok_response_us: sum of the response times of successful requests.
-        young: requests answered by an instance younger than rules.YOUNG_S; None when no row names its age.
+        young: requests answered by an instance younger than rules.YOUNG_S; None if no row names an age.
         cells: response times of successful requests.
-        instances: by first appearance; empty when the service names none.
-        firsts: of each instance's name its first successful requests: start (s), latency (ms).
-        timeout_at_least_us: the shortest wait among timeouts: each "≥" of the report; None without timeouts.
+        instances: the instances, by first appearance; empty if the service names none.
+        firsts: by instance name, its first successful requests: start (s), latency (ms).
+        timeout_at_least_us: the shortest wait among timeouts, which the report prints with "≥"; None without timeouts.
         censored_at_least_us: the shortest wait among `censored`; None without any.
         first_ok_us: the end of the first successful request after t = 0; None without one.
         open_loop: whether any row has a schedule (`late_us`).
@@ -199,28 +205,28 @@ class Series:
 
     @property
     def failed(self) -> Ints:
-        """Requests that failed; those that the load generator could not send are not among them."""
+        """Failed requests, without those that the load generator could not send."""
         return self._of(FAILED)
 
     @property
     def censored(self) -> Ints:
-        """Requests of which only a lower bound of the latency is known: timed out, or unanswered at the end."""
+        """Requests for which only a lower bound of the latency is known: timed out, or unanswered at the end."""
         return self._of(CENSORED)
 
     @property
     def generator(self) -> Ints:
-        """Requests that failed before they were sent, for lack of the load generator's own resources."""
+        """Requests that failed before they were sent, because the load generator lacked a resource."""
         return self._of(NOT_THE_SERVICE)
 
     @property
     def in_flight(self) -> Ints:
-        """Requests awaiting an answer at the end of each second, counted from the rows themselves."""
+        """Requests that await an answer at the end of each second, counted from the rows themselves."""
         return np.cumsum(self.started) - np.cumsum(self.ended)
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The time range of a run's rows: UTC ns of t = 0, and the seconds up to the last end."""
+    """The time range of a run's rows: UTC ns of t = 0, and the number of seconds until the last end."""
 
     t0_ns: int
     seconds: int
@@ -244,10 +250,10 @@ COLUMNS = (
 
 
 def read_series(folder: RunFolder, run: Run) -> Series:
-    """Return the run's rows as seconds. Memory grows with seconds and endpoints, not with rows.
+    """Return the run's rows reduced to seconds. Memory grows with seconds and endpoints, not with rows.
 
     Raises:
-        RunFolderError: there are no rows to read, or they lie weeks apart.
+        RunFolderError: there are no rows to read, or they are weeks apart.
     """
     span, book, index = _first_pass(folder, run)
     counting = _Counting(span, book, index)
@@ -258,7 +264,7 @@ def read_series(folder: RunFolder, run: Run) -> Series:
 
 
 def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
-    """Return the second after t = 0 of each start; starts before t = 0 count in the first second."""
+    """Return the second after t = 0 of each start. Starts before t = 0 count in the first second."""
     return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
 
 
@@ -293,7 +299,7 @@ def outcome_codes(column: pa.Array) -> Ints:
     """Return each row's outcome as its index into OUTCOMES.
 
     Raises:
-        RunFolderError: one of them is not known to this version.
+        RunFolderError: this version does not know one of them.
     """
     known = {name: code for code, name in enumerate(OUTCOMES)}
     names = column.dictionary.to_pylist()
@@ -399,7 +405,7 @@ class _Counting:
             self.first_ok_us = first if self.first_ok_us is None else min(first, self.first_ok_us)
 
     def series(self) -> Series:
-        """Return what was counted."""
+        """Return the counts as a series."""
         endpoints = len(self.index.endpoints)
         return Series(
             t0_ns=self.span.t0_ns,

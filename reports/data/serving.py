@@ -1,4 +1,4 @@
-"""Count how many instances served at each second."""
+"""Count how many instances served in each second."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reports.data.series import Series
 
 
 def instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats | None:
-    """Return instances serving at each second after t = 0, at least 1; None when nothing names or counts them.
+    """Return how many instances served in each second after t = 0, at least 1; None if nothing names or counts them.
 
-    By headers an instance serves from its first answer to its last. By the gauge its last sample holds; before the
-    first sample that one does.
+    By response headers, an instance serves from its first answer to its last. By the gauge, the latest sample counts,
+    and before the first sample the first one does.
     """
     second = np.arange(series.seconds)
     if series.instances:

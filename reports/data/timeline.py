@@ -1,6 +1,7 @@
-"""Declare the charts over time, what each line shows, and how it is computed.
+"""Declare the charts over time, with the meaning of each line and how it is computed.
 
-A new chart is an entry of CHARTS with the functions of its lines; the page, its tables and summary.json follow.
+A new chart is an entry of CHARTS with the functions of its lines. The page, its tables and summary.json then contain
+it.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ MAX_POINTS = 4000
 """A chart is at most about 1,200 pixels wide: an hour in seconds can still be zoomed threefold without loss."""
 
 MAX_ENDPOINT_POINTS = 600
-"""Most points of a line of one endpoint, so that twelve endpoints do not outweigh the run's own lines."""
+"""Most points of an endpoint's line, so that twelve endpoints do not outweigh the run's own lines."""
 
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 PERCENTILES = (0.5, 0.95, 0.99)
 
 HOLD_S = 90
-"""A gauge that is sampled once a minute holds until its next sample, at most this long; after that there is a gap."""
+"""A sample of a gauge, taken once a minute, holds until the next sample, but at most this long. After that there is a
+gap."""
 
 THROTTLING = (429, 503)
-"""Statuses of answers that refuse a request because there is too much load, from the platform or the service."""
+"""HTTP statuses with which the platform or the service refuses requests because of too much load."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The data that lines are computed from."""
+    """The data from which lines are computed."""
 
     series: Series
     load: Load
@@ -49,14 +51,15 @@ class Observed:
     _latencies: dict[int, list[Floats]] = field(default_factory=dict)
 
     def latency_ms(self, p: float, step_s: int) -> Floats:
-        """Return one of PERCENTILES of each step; all of them are found in one pass."""
+        """Return one of PERCENTILES for each step. All of them are found in one pass."""
         if step_s not in self._latencies:
             self._latencies[step_s] = self.series.cells.quantiles(PERCENTILES, self.series.seconds, width_s=step_s)
         return self._latencies[step_s][PERCENTILES.index(p)] / 1000
 
 
 Values = Callable[[Observed, int], Floats | None]
-"""Returns a value per step of so many seconds from t = 0, NaN where there is none; None where it is not known."""
+"""A function that returns a value per step of this many seconds from t = 0, NaN for a step without a value; None if
+nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,11 @@ class Line:
 
     Attributes:
         column: its key in summary.json.
-        name: what the legend calls it.
-        values: how it is computed.
+        name: its name in the legend.
+        values: the function that computes it.
         step: whether each value is drawn as holding until the next one.
-        factor: what a value is multiplied with to have the chart's unit.
-        counted: whether it has the axis at the right: a count beside a duration.
+        factor: converts a value to the chart's unit.
+        counted: whether it uses the right axis, for a count next to a duration.
     """
 
     column: str
@@ -86,12 +89,13 @@ class Chart:
 
     Attributes:
         id: its name on the page.
-        title: above it.
-        explained: after the title; names of rules in braces stand for their values.
+        title: the heading.
+        explained: the text after the title; names of rules in braces stand for their values.
         unit: the unit of its axis.
-        lines: from the faintest to the darkest.
-        main: whether it stands on the first screen, tall, with labels, objectives and new instances.
-        failures: whether its lines are failures, drawn in their colour, and left out when nothing failed.
+        lines: the lines, from the faintest to the darkest.
+        main: whether it is on the first screen, tall, with labels, objectives and new instances.
+        failures: whether its lines are failures, which are drawn in the colour of failures and left out if nothing
+            failed.
         instances: whether it marks when each instance was first seen.
         generator: whether it is about the load generator itself.
         least: the axis reaches at least this value.
@@ -111,7 +115,7 @@ class Chart:
     heatmap: bool = False
 
 
-# ---- how lines are computed
+# ---- functions that compute lines
 
 
 def _without_the_cut_end(values: Floats) -> Floats:
@@ -129,7 +133,7 @@ def _windows(values: Floats, step_s: int) -> Floats:
 
 def _mean(values: Floats, step_s: int) -> Floats:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a window without any value is a gap, not a surprise
+        warnings.simplefilter("ignore", RuntimeWarning)  # a window without any value is a gap, not an error
         return np.asarray(np.nanmean(_windows(values, step_s), axis=1), dtype=np.float64)
 
 
@@ -169,7 +173,7 @@ def _load(column: Callable[[Load], Floats], *, highest: bool = False) -> Values:
 
 
 def _in_flight(seen: Observed, step_s: int) -> Floats:
-    """Return the workers' counts, and what the rows show before the first count."""
+    """Return the workers' counts. Before the first count, use the count from the rows."""
     counted = np.asarray(seen.series.in_flight, dtype=np.float64)
     return _mean(np.where(np.isnan(seen.load.in_flight), counted, seen.load.in_flight), step_s)
 
@@ -184,7 +188,7 @@ def _answering(seen: Observed, step_s: int) -> Floats | None:
 
 
 def _gauge(column: Callable[[InstanceGauge], Floats]) -> Values:
-    """Return the platform's own count, each sample held for HOLD_S at most."""
+    """Return the platform's own count. Each sample holds for at most HOLD_S."""
 
     def values(seen: Observed, step_s: int) -> Floats | None:
         if seen.gauge is None:
@@ -199,7 +203,7 @@ def _gauge(column: Callable[[InstanceGauge], Floats]) -> Values:
 
 
 def _sampled(metric: str) -> Values:
-    """Return a platform's metric as single points, the highest where revisions overlap."""
+    """Return a platform's metric as single points. If revisions overlap, the highest value counts."""
 
     def values(seen: Observed, step_s: int) -> Floats | None:
         column = np.full(-(-seen.series.seconds // step_s), np.nan)
@@ -333,18 +337,18 @@ CHARTS = (
 
 
 def step_for(seconds: int, *, most: int = MAX_POINTS) -> int:
-    """Return the width in s of one point so that a run of that length keeps to `most` points."""
+    """Return the width in s of one point, so that a run of this length has at most `most` points."""
     return next((step for step in STEPS_S if seconds / step <= most), STEPS_S[-1])
 
 
 def timeline_of(seen: Observed, step_s: int) -> Timeline:
-    """Return the run's lines in steps of `step_s`; a line without a single value is left out."""
+    """Return the run's lines in steps of `step_s`. A line without a single value is left out."""
     columns = {column: _listed(values) for column, values in _known(seen, step_s)}
     return Timeline(from_s=0.0, step_s=float(step_s), columns=columns)
 
 
 def endpoint_timeline(series: Series, endpoint: int, step_s: int) -> Timeline:
-    """Return the lines of one of the first rules.CHARTED_ENDPOINTS endpoints; answers count by their start."""
+    """Return the lines of one of the first rules.CHARTED_ENDPOINTS endpoints. Answers count by their start."""
     quantiles = series.cells.quantiles(PERCENTILES, series.seconds, width_s=step_s, endpoint=endpoint)
     columns = {f"p{100 * p:.0f}_ms": us / 1000 for p, us in zip(PERCENTILES, quantiles, strict=True)}
     answered = series.cells.grid(0, series.seconds, width_s=step_s, endpoint=endpoint).requests()

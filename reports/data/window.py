@@ -1,4 +1,4 @@
-"""Name a stretch of a run."""
+"""Define a time window of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Window:
 
     @property
     def length_s(self) -> int:
-        """How long it is."""
+        """The length of the window."""
         return max(0, self.end_s - self.start_s)
 
     def sum(self, per_second: Ints) -> int:
@@ -26,5 +26,5 @@ class Window:
         return int(np.sum(per_second[self.start_s : self.end_s]))
 
     def holds(self, at_s: float) -> bool:
-        """Whether a moment lies in it."""
+        """Whether a time lies in the window."""
         return self.start_s <= at_s < self.end_s

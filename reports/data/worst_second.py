@@ -12,10 +12,10 @@ REQUESTS_AT_LEAST = 2
 
 
 def worst_second(series: Series) -> WorstSecond | None:
-    """Return the second with the highest p95 of successful response times, None when no second has two of them.
+    """Return the second with the highest p95 of successful response times; None if no second has two of them.
 
-    Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike: p95 of the few requests of
-        a second scatters, so it shows where to look and not that something was wrong.
+    Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike: the p95 of the few
+    requests of one second scatters, so it shows where to look, and not that something was wrong.
     """
     seconds = series.seconds
     p95_us = series.cells.quantiles([0.95], seconds)[0]

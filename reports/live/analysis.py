@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from loadtest.recording.run import Run
 
 ROWS_KEPT = 1_000_000
-"""Rows of a live run that are kept in memory, about 70 B each. A longer run is analysed only at its end; its charts are
-still updated."""
+"""Number of a live run's rows that are kept in memory, at about 70 B each. A longer run is analysed only at its end.
+Its charts are still updated."""
 
 JOINED_FRAMES = 32
-"""Frames per batch: a batch of a single frame costs more than its rows."""
+"""Frames per batch. A batch with a single frame would cost more than its rows."""
 
 SHARE = 0.012
-"""Share of a core, on average, for analysing the run so far."""
+"""Average share of a core for analysing the run so far."""
 
 QUIET_S = 4.0
-"""Without news the run is analysed again after this long, if the share allows."""
+"""Without news, the run is analysed again after this time, if the share allows it."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """Decides when the run is analysed again, so that it costs SHARE of a core on average.
+    """Decide when the run is analysed again, so that the analyses cost SHARE of a core on average.
 
-    News (a failure, a new instance) cause an analysis as soon as the share permits it. The first one is not counted,
-    because it mostly imports and compiles what the final report needs anyway.
+    News (a failure, a new instance) causes an analysis as soon as the share permits it. The first one is not counted,
+    because it mostly imports and compiles code that the final report needs anyway.
     """
 
     saved_s: float = 0.0
@@ -47,7 +47,7 @@ class Budget:
     _last_s: float | None = field(default=None, repr=False)
 
     def decide(self, now_s: float, *, news: bool) -> bool:
-        """Return whether to analyse now; `now_s` is a monotonic time."""
+        """Return whether to analyse now. `now_s` is a monotonic time."""
         if self._since_s is not None:
             self.saved_s += SHARE * (now_s - self._since_s)
         self._since_s = now_s
@@ -64,10 +64,10 @@ class Budget:
 
 
 class LiveFolder(RunFolder):
-    """The folder of a run in progress: its rows are those that were added here; everything else is read from disk.
+    """The folder of a run in progress. Its rows are those that were added here; everything else is read from disk.
 
     Attributes:
-        full: whether it holds ROWS_KEPT, and takes no more.
+        full: whether it contains ROWS_KEPT rows, and takes no more.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,13 +92,13 @@ class LiveFolder(RunFolder):
             self._waiting.clear()
 
     def taken(self) -> LiveFolder:
-        """Return a copy of the folder with the present rows, which later additions do not change."""
+        """Return a copy of the folder with the current rows. Later additions do not change the copy."""
         found = LiveFolder(self.path)
         found._joined = [*self._joined, *self._waiting]
         return found
 
     def know_clocks(self, run: Run) -> None:
-        """Take the offsets of the workers' clocks from the run's record."""
+        """Read the offsets of the workers' clocks from the run's record."""
         self._offsets = {worker.name: worker.clock_offset_us or 0.0 for worker in run.workers}
 
     def row_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot(Protocol):
-    """The part of a run's state that it needs."""
+    """The part of a run's state that is needed here."""
 
     @property
     def elapsed_s(self) -> float | None:
@@ -35,11 +35,11 @@ class Snapshot(Protocol):
 
     @property
     def load_start_ns(self) -> int | None:
-        """When it began, UTC ns."""
+        """When the load began, UTC ns."""
 
 
 class Look(Protocol):
-    """A look at a run (`loadtest.fleet.progress.Look`)."""
+    """The interface of a look at a run (`loadtest.fleet.progress.Look`)."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -61,8 +61,8 @@ class LiveRun:
         run: its record at the start.
         report: the newest analysis; None before the first.
         analysed_s: the elapsed time of the run at that analysis, in s.
-        changes: grows with everything that is added.
-        rows: where the rows are kept for the analysis; None: there will be none.
+        changes: a counter that grows with every addition.
+        rows: the rows kept for the analysis; None if there will be none.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -81,7 +81,7 @@ class LiveRun:
         self._sides = [LiveTally(objectives, phases, share=SideFolder.share) for _ in self.run.sides]
 
     def keep_rows(self) -> None:
-        """Keep the rows from now on, for analysing them."""
+        """Keep the rows from now on, so that they can be analysed."""
         from reports.live.analysis import LiveFolder
 
         self.rows = LiveFolder(self._folder.path)
@@ -96,7 +96,10 @@ class LiveRun:
         return sorted(found, key=lambda event: event.at_s)
 
     def failing(self) -> list[str]:
-        """Return a sentence for each endpoint whose first requests all failed, with what its answer says, each once."""
+        """Return a sentence for each endpoint whose first requests all failed, with the text of its answer.
+
+        Each is returned once.
+        """
         found = []
         with self.lock:
             for at, tally in enumerate(self._sides or [self._tally]):
@@ -109,7 +112,7 @@ class LiveRun:
         return [side + failing_text(end, bodies.get((end.method, end.name, end.status), "")) for side, end in found]
 
     def add(self, look: Look) -> None:
-        """Add what a look at the run has found."""
+        """Add the results of a look at the run."""
         self._waiting += look.frames
         self._lines += look.lines
         t0_ns = look.snapshot.load_start_ns
@@ -132,20 +135,20 @@ class LiveRun:
         self._waiting, self._lines = [], []
 
     def instances_now(self, look: Look) -> int | None:
-        """Return how many instances answer now; None when the service names none."""
+        """Return how many instances answer now; None if the service names none."""
         return self._tally.instances_now(look.snapshot.elapsed_s or 0.0)
 
     def so_far(self) -> list[SoFar]:
-        """Return each objective, judged on the run so far; against two targets, on what the second one did."""
+        """Return each objective, judged on the run so far. With two targets, the second target's run is judged."""
         return (self._sides[-1] if self._sides else self._tally).so_far()
 
     @property
     def points(self) -> int:
-        """How many points its lines have."""
+        """The number of points in its lines."""
         return self._tally.points.length
 
     def p95_ms(self) -> list[float]:
-        """Return p95 of each point so far, NaN where nothing succeeded."""
+        """The p95 of each point so far; NaN if no request succeeded."""
         return [float(value) for value in self._tally.points.percentile_ms(0.95)]
 
     def news(self) -> tuple[int, int]:
@@ -158,7 +161,7 @@ class LiveRun:
         """Analyse the run so far, keep the report, and return the CPU time that took, in s.
 
         Raises:
-            LoadTestError: what there is cannot be analysed.
+            LoadTestError: the recorded data cannot be analysed.
         """
         from reports.live.analysis import analyse_so_far
 
@@ -171,7 +174,7 @@ class LiveRun:
         return time.thread_time() - begun_s
 
     def report_now(self) -> model.Report | None:
-        """Return the newest analysis with the lines of its charts as far as the run has come."""
+        """Return the newest analysis, with the lines of its charts up to the present."""
         made = self.report
         if made is None:
             return None
@@ -199,7 +202,7 @@ def _objectives(run: Run) -> list[Objective]:
 
 
 def _phases(run: Run) -> dict[str, tuple[float, float]]:
-    """Return from when to when each phase goes by the plan; the warm-up is known after the run only."""
+    """Return the begin and end of each phase by the plan. The warm-up is known only after the run."""
     steady = steady_s([(point.at_s, point.users) for point in run.scenario.plan])
     if steady is None:
         return {}

@@ -1,4 +1,4 @@
-"""Hold numbers per point of time for a run of any length, in bounded memory."""
+"""Store numbers per point in time in bounded memory, for a run of any length."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, bin_of, ranked
 
 MAX_POINTS = 1024
-"""A chart is at most about 1,200 pixels wide. With more points than this, each two are merged: an hour is in steps of 4
-s."""
+"""Number of points. A chart is at most about 1,200 pixels wide. With more points than this, each two are merged: an
+hour then has steps of 4 s."""
 
 PERCENTILES = (0.5, 0.95, 0.99)
 
 
 class Points:
-    """Sums, highest values and latency counts per step of time; the step doubles when the run outgrows MAX_POINTS.
+    """Sums, highest values and latency counts per step of time. The step doubles when the run exceeds MAX_POINTS.
 
     Attributes:
         step_s: the length of a point.
@@ -35,13 +35,13 @@ class Points:
         self._stale: Bools = np.zeros(MAX_POINTS, dtype=np.bool_)
 
     def reach(self, last_s: int) -> None:
-        """Extend the points to the second `last_s`."""
+        """Extend the points up to the second `last_s`."""
         while last_s // self.step_s >= MAX_POINTS:
             self._halve()
         self.length = max(self.length, last_s // self.step_s + 1)
 
     def add(self, name: str, second: Ints, weights: Floats | None = None) -> None:
-        """Add one, or the weight, for each given second; call `reach` for the last of them first."""
+        """Add one, or the weight, for each given second. Call `reach` for the last of them first."""
         column = self._sums.setdefault(name, np.zeros(MAX_POINTS))
         column += np.bincount(second // self.step_s, weights=weights, minlength=MAX_POINTS)
 
@@ -58,15 +58,15 @@ class Points:
         self._stale[at] = True
 
     def per_s(self, name: str) -> Floats:
-        """Return the sums of a name per second; 0 where nothing was added."""
+        """Return the sums for a name per second; 0 if nothing was added."""
         return self._sums.get(name, np.zeros(MAX_POINTS))[: self.length] / self.step_s
 
     def sum_between(self, name: str, begin_s: float, end_s: float) -> float:
-        """Return the sum over the points that begin in a stretch of time."""
+        """Return the sum over the points that begin in a period of time."""
         return float(self._sums.get(name, np.zeros(MAX_POINTS))[self._between(begin_s, end_s)].sum())
 
     def most(self, name: str) -> Floats:
-        """Return the highest values of a name; NaN where none was given."""
+        """Return the highest values for a name; NaN if none was given."""
         return self._highest.get(name, np.full(MAX_POINTS, np.nan))[: self.length]
 
     def names(self) -> list[str]:
@@ -74,7 +74,7 @@ class Points:
         return list(self._sums)
 
     def percentile_ms(self, p: float) -> Floats:
-        """Return one of PERCENTILES of each point, within 0.4 %; NaN where no request succeeded."""
+        """Return one of PERCENTILES for each point, within 0.4 %; NaN if no request succeeded."""
         stale = np.flatnonzero(self._stale)
         if len(stale):
             counts = self._latency[stale]
@@ -85,7 +85,7 @@ class Points:
         return self._percentiles[PERCENTILES.index(p), : self.length]
 
     def latency_between(self, begin_s: float, end_s: float) -> Ints:
-        """Return how many successful requests of a stretch of time lie in each bin of latency."""
+        """Return the number of successful requests of a period in each latency bin."""
         return np.asarray(self._latency[self._between(begin_s, end_s)].sum(axis=0), dtype=np.int64)
 
     def _between(self, begin_s: float, end_s: float) -> slice:
@@ -108,12 +108,12 @@ class Points:
 
 
 def rank_of(p: float, total: npt.NDArray[np.generic]) -> Ints:
-    """Return the rank of a quantile among so many requests (1 = the fastest): nearest rank, as in the report."""
+    """Return the rank of a quantile among this number of requests (1 = the fastest): nearest rank, as in the report."""
     return np.maximum(1, np.ceil(p * np.asarray(total, dtype=np.float64) - 1e-9)).astype(np.int64)
 
 
 def quantile_ms(counts: Ints, p: float) -> float | None:
-    """Return a quantile of latency counts by bin, within 0.4 %; None without any."""
+    """Return a quantile of latency counts by bin, within 0.4 %; None without requests."""
     total = counts.sum()
     return float(MIDDLE_US[ranked(counts[None, :], rank_of(p, np.array([total])))][0]) / 1000 if total else None
 

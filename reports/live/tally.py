@@ -19,31 +19,31 @@ from reports.live.points import MAX_POINTS, PERCENTILES, Points, quantile_ms
 from reports.model import Timeline
 
 MAX_INSTANCES = 2_000
-"""Most instances that are kept apart; Cloud Run's maximum is far below."""
+"""Most instances that are kept apart. Cloud Run's maximum is far below."""
 
 MAX_EVENTS = 50
 
 WAITED_MS = 100.0
-"""A first request of a new instance that took this long has waited for the instance's start."""
+"""If the first request of a new instance took this long, it waited for the instance's start."""
 
 MAX_ENDPOINTS = 200
 """Most endpoints whose first requests are watched."""
 
 FIRST_REQUESTS = 20
-"""First requests of an endpoint: if they all fail, it is reported while the run goes on."""
+"""Number of an endpoint's first requests that are watched. If they all fail, that is reported while the run goes on."""
 
 RECENT_S = 5.0
-"""An instance that has answered within this time counts as serving."""
+"""An instance counts as serving if it has answered within this time."""
 
 AHEAD_S = 90
-"""A row that ends this far in the future is damage, and counts in the last second."""
+"""If a row ends this far in the future, it is damaged, and counts in the last second."""
 
 _LOAD = ("planned_users", "users", "in_flight", "cpu_ratio", "loop_lag_ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened once: when, in s after the load began, and what, as a sentence without a full stop."""
+    """A single event: its time, in s after the load began, and a sentence without a full stop."""
 
     at_s: float
     text: str
@@ -54,8 +54,8 @@ class SoFar:
     """An objective, judged on the run so far.
 
     Attributes:
-        objective: what was asked.
-        value: measured so far, in its unit; None where it is known only after the run, or without data.
+        objective: the objective.
+        value: the value so far, in its unit; None if it is known only after the run, or without data.
         held: whether it holds so far; None without a value.
     """
 
@@ -73,13 +73,13 @@ class SoFar:
 
 
 def worst(found: Iterable[SoFar]) -> SoFar | None:
-    """Return the objective that is missed, or nearest to it; None without any."""
+    """Return the objective that is missed, or the one nearest to its limit; None without objectives."""
     return max(found, key=lambda item: (item.held is False, item.strain), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class FailingEndpoint:
-    """An endpoint whose first requests all failed, with the status of the last of them; 0 without an answer."""
+    """An endpoint whose first requests all failed, with the status of the last of them (0 without an answer)."""
 
     method: str
     name: str
@@ -94,13 +94,13 @@ class _Instance:
 
 
 class LiveTally:
-    """Numbers of a run in progress, in bounded memory: about 15 MB however long it is.
+    """Numbers of a run in progress, in bounded memory: about 15 MB for a run of any length.
 
     Args:
-        objectives: the run's objectives; those on endpoints, phases and all requests are judged live, the others at the
-            end.
+        objectives: the run's objectives. Those on endpoints, phases and all requests are judged live, and the others at
+            the end.
         phases: start and end of each named phase by the plan, in s after the load began.
-        share: the share of the users, whose requests it counts; below 1 it does not know the requests in flight.
+        share: the share of the users whose requests it counts. Below 1, the number of requests in flight is not known.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class LiveTally:
         self.failed = 0
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.failing: list[FailingEndpoint] = []
-        self._first: dict[tuple[str, str], int] = {}  # failed so far, of endpoints none of whose requests succeeded
+        self._first: dict[tuple[str, str], int] = {}  # failures so far of endpoints without any success
         self._instances: dict[str, _Instance] = {}
         self._workers: dict[str, int] = {}
         named = {objective.endpoint for objective in self.objectives if objective.endpoint is not None}
@@ -126,7 +126,7 @@ class LiveTally:
         self._of_endpoints: dict[EndpointName, list[int]] = {kind: [0, 0] for kind in named}
 
     def add(self, frame: Frame, *, t0_ns: int, now_s: float) -> None:
-        """Count the rows of a frame; `now_s` is the present, in s after t0."""
+        """Count the rows of a frame. `now_s` is the current time, in s after t0."""
         if not frame.rows:
             return
         column = {name: np.frombuffer(values, values.typecode) for name, values in frame.columns.items()}
@@ -176,7 +176,7 @@ class LiveTally:
                 self.events.append(Event(max(0.0, first_s), text))
 
     def _see_first_requests(self, frame: Frame, column: Mapping[str, Ints], ok: Bools) -> None:
-        """Note endpoints that have only failed so far; one success clears an endpoint for good."""
+        """Watch for endpoints that have only failed so far. One success clears an endpoint for good."""
         pairs = column["name"].astype(np.int64) * len(frame.strings) + column["method"]
         for pair in np.unique(pairs).tolist():
             name, method = (frame.strings[at] for at in divmod(pair, len(frame.strings)))
@@ -219,10 +219,10 @@ class LiveTally:
                 if math.isfinite(value):
                     self.points.highest(f"{name} {worker}", second, value)
 
-    # ---- what it comes to
+    # ---- results
 
     def instances_now(self, now_s: float) -> int | None:
-        """Return how many instances have answered within RECENT_S; None when the service names none."""
+        """Return how many instances have answered within RECENT_S; None if the service names none."""
         if not self._instances:
             return None
         return sum(instance.last_s >= now_s - RECENT_S for instance in self._instances.values())
@@ -262,7 +262,7 @@ class LiveTally:
         return failed / sent if objective.unit is Unit.RATIO else None
 
     def timeline(self) -> Timeline:
-        """Return the lines of the report's charts, as far as the run has come."""
+        """Return the lines of the report's charts, up to the present."""
         points = self.points
         columns: dict[str, Floats] = {f"p{100 * p:.0f}_ms": points.percentile_ms(p).copy() for p in PERCENTILES}
         columns["ok_per_s"] = _without_the_last(points.per_s("ok_ended"))
@@ -303,7 +303,7 @@ class LiveTally:
         for seen in self._instances.values():
             until_s = (
                 math.inf if seen.last_s >= newest_s - RECENT_S else seen.last_s
-            )  # it is taken to continue until it has been silent
+            )  # it is assumed to continue until it has been silent for too long
             first, last = (min(MAX_POINTS - 1.0, max(0.0, at) // step_s) for at in (seen.first_s, until_s))
             edges[int(first)] += 1
             edges[int(last) + 1] -= 1
@@ -311,7 +311,7 @@ class LiveTally:
 
 
 def _without_the_last(per_s: Floats) -> Floats:
-    """Return a rate without its last point, which is not over yet: it would be drawn as a fall."""
+    """Return a rate without its last point, which is not complete: it would be drawn as a fall."""
     found = per_s.copy()
     found[-1:] = np.nan
     return found

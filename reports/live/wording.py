@@ -1,4 +1,4 @@
-"""Say what is known of a run in progress."""
+"""Describe the state of a run in progress in sentences."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from reports.render.bodies import gist_of
 
 
 def describe(event: Event) -> str:
-    """Return an event with its moment, as a sentence."""
+    """Return an event with its time, as a sentence."""
     return f"{formats.elapsed(event.at_s)}: {event.text}."
 
 
 def failing_text(found: FailingEndpoint, body: str) -> str:
-    """Return a sentence on an endpoint that has only failed; `body` is that of its first failed answer."""
+    """Return a sentence on an endpoint that has only failed. `body` is that of its first failed answer."""
     how = f"HTTP {found.status}" if found.status >= 400 else "a failed check" if found.status else "no answer"
     said = f", {gist_of(body)}" if body else ""
     first = formats.plural(found.requests, "request")
@@ -22,7 +22,7 @@ def failing_text(found: FailingEndpoint, body: str) -> str:
 
 
 def objective_text(found: SoFar) -> str:
-    """Return an objective with what was measured so far, and whether that holds."""
+    """Return an objective with its value so far, and whether it holds."""
     mark = "?" if found.held is None else "✓" if found.held else "✗"
     return f"{mark} {found.objective.text}: {_value(found)}"
 
