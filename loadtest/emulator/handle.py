@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from ..core.extras import require
 from .model import EmulatorOptions, RevisionTemplate, ServiceKey
 
 STOP_WITHIN_S = 20.0
+STOPPED_S = 20.0
+"""How long the emulator's process may be paused (SIGSTOP) during its start before the start is given up."""
 _LAST_WORDS = 2000  # characters
 _LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
 
@@ -118,7 +121,7 @@ class EmulatorHandle:
             try:
                 process.stdin.write(config.to_json() + "\n")
                 process.stdin.flush()
-                line = process.stdout.readline()
+                line = _first_line(process)
             except BaseException:
                 cls(process, StartResult()).stop()
                 raise
@@ -148,9 +151,8 @@ class EmulatorHandle:
         code = self._process.poll()
         if code is not None:
             return f"the emulator's process ended ({code}) during the run"
-        with contextlib.suppress(psutil.Error):
-            if psutil.Process(self._process.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
-                return "the emulator was paused during the run (its process was stopped): it did not scale or record"
+        if _is_paused(self._process.pid):
+            return "the emulator was paused during the run (its process was stopped): it did not scale or record"
         return ""
 
     def state(self) -> dict[str, Any]:
@@ -191,3 +193,33 @@ class EmulatorHandle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    """Return the first line that a process prints; "" if it ends without one.
+
+    A deployment ends within the limits that the emulator itself keeps, so the only end of the wait here is for a
+    process that cannot keep them.
+
+    Raises:
+        EmulatorError: the process was paused for longer than `STOPPED_S`.
+    """
+    assert process.stdout is not None
+    last_running_s = time.monotonic()
+    while not select.select([process.stdout], [], [], 0.5)[0]:
+        now_s = time.monotonic()
+        if not _is_paused(process.pid):
+            last_running_s = now_s
+        elif now_s - last_running_s > STOPPED_S:
+            raise EmulatorError(
+                f"The emulator was paused during its start (its process was stopped, SIGSTOP) for {STOPPED_S:g} s, "
+                "and was ended. Nothing was run; start the run again."
+            )
+    return process.stdout.readline()
+
+
+def _is_paused(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return False

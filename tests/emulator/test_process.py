@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -139,6 +140,26 @@ def test_whoever_started_an_emulator_that_cannot_clean_up_does_it(
     os.kill(pid, what)
     emulator.stop()
     assert leftovers(pids) == []
+
+
+def test_a_start_ends_although_the_emulator_was_paused_during_it(until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handle, "STOPPED_S", 0.1)
+    monkeypatch.setattr(handle, "STOP_WITHIN_S", 0.5)
+    before = {child.pid for child in psutil.Process().children()}
+
+    def pause() -> bool:
+        """Pause the new child process as soon as there is one."""
+        new = [child for child in psutil.Process().children() if child.pid not in before]
+        for child in new:
+            child.suspend()
+        return bool(new)
+
+    with ThreadPoolExecutor(1) as pool:
+        paused = pool.submit(until, pause, "the emulator's process")
+        with pytest.raises(EmulatorError, match="was paused during its start"):
+            EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=APP)))
+        assert paused.result()
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def test_an_emulator_that_stands_still_or_has_ended_is_noticed_and_stopped(until: Until) -> None:
