@@ -39,6 +39,7 @@ _SEPARATOR = re.compile(r"([._~:;,=@!$()*+-]|%[0-9A-Fa-f]{2})")
 _TAIL = re.compile(r"(?i:([a-z]+)(\d{4,}))")
 _WORD = re.compile(r"[A-Za-z]?[a-z]*|[A-Z]+|\d{1,3}")
 _PLAIN = re.compile(r"[A-Za-z_-]{0,15}")
+_PLAIN_PATH = re.compile(rf"(?:{_PLAIN.pattern}/)*{_PLAIN.pattern}")
 _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 
 MIXED_CHARS = 16
@@ -53,6 +54,8 @@ def path_template(path: str) -> str:
 
     Idempotent. The scheme and host of a whole URL are kept.
     """
+    if len(path) <= MAX_NAME_CHARS and _PLAIN_PATH.fullmatch(path):
+        return path
     return _path_template(path) if len(path) < MAX_NAME_CHARS * 10 else _path_template(path[: MAX_NAME_CHARS * 10])
 
 

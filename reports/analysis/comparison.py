@@ -157,7 +157,7 @@ def _seen(part: RunWindow) -> list[_Seen]:
     """
     window = part.window
     cell_s = max(1, window.length_s // drift.CELLS)
-    grid = part.analysis.series.cells.grid(window.start_s, window.end_s, width_s=cell_s, endpoint=part.endpoint)
+    grid = part.analysis.series.cells.only(part.endpoint).grid(window.start_s, window.end_s, width_s=cell_s)
     whole = max(1, window.length_s // cell_s)
     counts, total = grid.counts, int(grid.counts.sum())
     summed = counts.sum(axis=0, keepdims=True)

@@ -96,7 +96,7 @@ def _counts(part: RunWindow, window: Window, width_s: int) -> SideCounts:
     cells = max(1, window.length_s // width_s)
     end_s = window.start_s + cells * width_s
     series = part.analysis.series
-    grid = series.cells.grid(window.start_s, end_s, width_s=width_s, endpoint=part.endpoint)
+    grid = series.cells.only(part.endpoint).grid(window.start_s, end_s, width_s=width_s)
     latency = np.zeros((cells, BINS), np.float32)
     found = grid.counts[:cells]
     latency[: len(found), grid.first_bin : grid.first_bin + found.shape[1]] = found

@@ -60,17 +60,17 @@ class EndpointCounter:
     """Count requests and failures per endpoint in a first pass, to choose the endpoints that are kept apart."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], list[int]] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._counts = np.zeros((2, 0), dtype=np.int64)  # requests, and failed ones
 
     def see(self, names: pa.Array, methods: pa.Array, failed: Bools) -> None:
         """Count a batch of rows."""
         pairs = pairs_of(names, methods)
-        sent = np.bincount(pairs.place, minlength=len(pairs.keys)).tolist()
-        lost = np.bincount(pairs.place[failed], minlength=len(pairs.keys)).tolist()
-        for key, requests, failures in zip(pairs.keys, sent, lost, strict=True):
-            counts = self._counts.setdefault(key, [0, 0])
-            counts[0] += requests
-            counts[1] += failures
+        known = self._numbers
+        numbers = [known.setdefault(key, len(known)) for key in pairs.keys]
+        self._counts = np.pad(self._counts, ((0, 0), (0, len(known) - self._counts.shape[1])))
+        for counts, place in zip(self._counts, (pairs.place, pairs.place[failed]), strict=True):
+            counts[numbers] += np.bincount(place, minlength=len(numbers))
 
     def close(self) -> EndpointIndex:
         """Return the choice: all endpoints if they are few enough, ordered by their number of requests.
@@ -78,7 +78,7 @@ class EndpointCounter:
         If they are too many, names that differ only in ids are merged. If they are still too many, those with most
         requests and most failures are kept apart, and the rest is one endpoint whose name states how many it contains.
         """
-        seen = {EndpointKey(*key): counts for key, counts in self._counts.items()}
+        seen = {EndpointKey(*key): counts for key, counts in zip(self._numbers, self._counts.T.tolist(), strict=True)}
         if len(seen) <= MAX_ENDPOINTS:
             return EndpointIndex(_ranked(seen), {}, None)
         templates = {key: EndpointKey(path_template(key.name), key.method) for key in seen}
@@ -110,6 +110,9 @@ class EndpointIndex:
         self._numbers: dict[tuple[str, str], int] = {key: at for at, key in enumerate(endpoints)}
         last = len(endpoints) - 1
         self._numbers |= {key: self._numbers.get(template, last) for key, template in templates.items()}
+        self._by_method: dict[str, dict[str, int]] = {}
+        for (name, method), at in self._numbers.items():
+            self._by_method.setdefault(method, {})[name] = at
 
     def kept(self, key: EndpointKey) -> EndpointKey | None:
         """Return the endpoint under which this one is counted; None if the run does not have it."""
@@ -118,9 +121,17 @@ class EndpointIndex:
 
     def numbers(self, names: pa.Array, methods: pa.Array) -> Ints:
         """Return each row's index into `endpoints`."""
-        pairs = pairs_of(names, methods)
-        numbers = np.fromiter(map(self._numbers.__getitem__, pairs.keys), np.int64, len(pairs.keys))
-        return np.asarray(numbers[pairs.place], dtype=np.int64)
+        known, width = len(names.dictionary), max(len(methods.dictionary), 1)
+        if known * width > COUNTED_PAIRS:
+            pairs = pairs_of(names, methods)
+            numbers = np.fromiter(map(self._numbers.__getitem__, pairs.keys), np.int64, len(pairs.keys))
+            return np.asarray(numbers[pairs.place], dtype=np.int64)
+        table = np.zeros((known, width), dtype=np.int64)  # of all pairs, also those of no row
+        listed = names.dictionary.to_pylist()
+        for at, method in enumerate(methods.dictionary.to_pylist()):
+            own = self._by_method.get(method, {})
+            table[:, at] = np.fromiter((own.get(name, 0) for name in listed), np.int64, known)
+        return np.asarray(table[integers(names.indices, 0), integers(methods.indices, 0)], dtype=np.int64)
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:

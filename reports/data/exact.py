@@ -211,16 +211,11 @@ def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int,
     """Return the latency in µs at each rank, from the exact values kept in the bins that contain them."""
     if not len(us):
         return {}
-    within = np.cumsum(counts)
-    bins = bin_of(us)
-    values = {}
-    for rank in ranks.tolist():
-        its_bin = int(np.searchsorted(cumulated, rank))
-        before_bin = int(cumulated[its_bin - 1]) if its_bin else 0
-        first = int(np.searchsorted(bins, its_bin))
-        skipped = int(within[first - 1]) if first else 0
-        values[rank] = int(us[np.searchsorted(within, skipped + rank - before_bin)])
-    return values
+    before, within = np.r_[0, cumulated], np.r_[0, np.cumsum(counts)]
+    its_bin = np.searchsorted(cumulated, ranks)
+    skipped = within[np.searchsorted(bin_of(us), its_bin)]
+    values = us[np.searchsorted(within[1:], skipped + ranks - before[its_bin])]
+    return dict(zip(ranks.tolist(), values.tolist(), strict=True))
 
 
 def _quantile(p: float, requests: int, exact: dict[int, int], low: int, high: int) -> Quantile:

@@ -97,9 +97,14 @@ class Cells:
             end = piece.stop
         return cls(np.r_[0, np.cumsum(cells)], who[:end], bin_[:end], count[:end])
 
-    def grid(
-        self, start_s: int, end_s: int, *, width_s: int = 1, endpoint: int | None = None, young: bool | None = None
-    ) -> Grid:
+    def only(self, endpoint: int | None) -> Cells:
+        """Return the cells of one endpoint; all of them for None."""
+        if endpoint is None:
+            return self
+        mine = np.flatnonzero(self.who >> 1 == endpoint)
+        return Cells(np.searchsorted(mine, self.edges), self.who[mine], self.bin[mine], self.count[mine])
+
+    def grid(self, start_s: int, end_s: int, *, width_s: int = 1) -> Grid:
         """Return the counts from `start_s` up to but excluding `end_s`, in windows of `width_s`.
 
         The last one may be shorter.
@@ -115,24 +120,16 @@ class Cells:
             edges = self.edges[at : min(last_s, at + SECONDS_AT_ONCE) + 1]
             part = slice(edges[0], edges[-1])
             window = (np.repeat(np.arange(len(edges) - 1), np.diff(edges)) + at - start_s) // width_s
-            chosen = np.ones(len(window), dtype=np.bool_)
-            if endpoint is not None:
-                chosen &= self.who[part] >> 1 == endpoint
-            if young is not None:
-                chosen &= self.who[part] & 1 == young
-            place = window * columns + (self.bin[part] - first)
-            np.add.at(counts, place[chosen], self.count[part][chosen])
+            np.add.at(counts, window * columns + (self.bin[part] - first), self.count[part])
         return Grid(counts.reshape(windows, columns), first)
 
-    def quantiles(
-        self, wanted: Sequence[float], end_s: int, *, width_s: int = 1, endpoint: int | None = None
-    ) -> list[Floats]:
+    def quantiles(self, wanted: Sequence[float], end_s: int, *, width_s: int = 1) -> list[Floats]:
         """Return quantiles in µs of each window from t = 0 up to `end_s`. A few windows are expanded at a time."""
         windows = -(-end_s // width_s)
         found = [np.full(windows, np.nan) for _ in wanted]
         for first in range(0, windows, WINDOWS_AT_ONCE):
             last = min(windows, first + WINDOWS_AT_ONCE)
-            grid = self.grid(first * width_s, min(end_s, last * width_s), width_s=width_s, endpoint=endpoint)
+            grid = self.grid(first * width_s, min(end_s, last * width_s), width_s=width_s)
             for values, p in zip(found, wanted, strict=True):
                 values[first:last] = grid.quantile(p)
         return found

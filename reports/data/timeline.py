@@ -349,9 +349,10 @@ def timeline_of(seen: Observed, step_s: int) -> Timeline:
 
 def endpoint_timeline(series: Series, endpoint: int, step_s: int) -> Timeline:
     """Return the lines of one of the first rules.CHARTED_ENDPOINTS endpoints. Answers count by their start."""
-    quantiles = series.cells.quantiles(PERCENTILES, series.seconds, width_s=step_s, endpoint=endpoint)
+    cells = series.cells.only(endpoint)
+    quantiles = cells.quantiles(PERCENTILES, series.seconds, width_s=step_s)
     columns = {f"p{100 * p:.0f}_ms": us / 1000 for p, us in zip(PERCENTILES, quantiles, strict=True)}
-    answered = series.cells.grid(0, series.seconds, width_s=step_s, endpoint=endpoint).requests()
+    answered = cells.grid(0, series.seconds, width_s=step_s).requests()
     columns["ok_per_s"] = _without_the_cut_end(answered / step_s)
     failed = np.asarray(series.failed_of[endpoint], dtype=np.float64)
     if failed.any():

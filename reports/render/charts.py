@@ -29,12 +29,15 @@ SHADES = 4
 LOGARITHMIC_FROM = 30
 """Values that differ by more than this factor are drawn on a logarithmic axis from the start."""
 
+PAGE_LEVEL = 7
+"""Of gzip. Level 9 makes the lines of twelve endpoints 8 % smaller in nine times the CPU, 0.24 s."""
+
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
 COLOURS = 6
 """Runs beyond these share colours; their dashes and names still distinguish them."""
 
 
-def payload(report: Report, *, level: int = 9) -> dict[str, Any]:
+def payload(report: Report, *, level: int = PAGE_LEVEL) -> dict[str, Any]:
     """Return everything the page's script needs, ready for JSON; `level` is that of gzip."""
     grid = _grid(report.runs)
     packer = _Packer(grid, level)

@@ -31,6 +31,11 @@ class Cell:
     code: bool = False
 
     @property
+    def plain(self) -> bool:
+        """Whether it is its text alone, without spaces around it."""
+        return not (self.small or self.more or self.code or self.zoom is not None) and self.text == self.text.strip()
+
+    @property
     def line(self) -> str:
         """The value and what qualifies it, on one line."""
         return f"{self.text} ({'; '.join(self.small)})" if self.small else self.text

@@ -283,7 +283,7 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
     queue from the first second on, the first few requests of the run are still the fastest.
     """
     busiest = int(series.by_endpoint.argmax())
-    whole = series.cells.grid(0, series.seconds, width_s=series.seconds, endpoint=busiest)
+    whole = series.cells.only(busiest).grid(0, series.seconds, width_s=series.seconds)
     fifth = float(whole.at_rank(np.minimum(5, np.maximum(1, whole.requests())))[0])
     return fifth, float(whole.quantile(0.05)[0]), float(whole.quantile(0.5)[0])
 
