@@ -53,17 +53,19 @@ class Quantile(Part):
     q_ratio: Annotated[float, Field(description="0.95 for p95; 1 for the maximum")]
     value_ms: Annotated[float | None, Field(description="None when nothing was measured")]
     low_ms: Annotated[float | None, Field(description="lower end of the interval")] = None
-    high_ms: Annotated[float | None, Field(description="upper end; None: too few requests for one, read as ≥")] = None
+    high_ms: Annotated[
+        float | None, Field(description="upper end; None if there are too few requests for one; read as ≥")
+    ] = None
     enough: Annotated[bool, Field(description="whether there are enough requests to trust it")] = True
 
 
 class Phase(Part):
-    """One phase of a run: all of it, warm-up, ramp, steady or drain."""
+    """One phase of a run: the whole run, warm-up, ramp, steady or drain."""
 
     name: Annotated[
         str, Field(description="all, warmup, ramp, steady or drain; only those the run has"), Shown("phase", "phase")
     ]
-    why: Annotated[str, Field(description="why it lies where it does")]
+    why: Annotated[str, Field(description="why it begins and ends there")]
     start_s: Annotated[float, Shown("from", "moment")]
     end_s: Annotated[float, Shown("to", "moment")]
     requests: Annotated[int, Shown("requests", "count")]
@@ -89,7 +91,7 @@ class Objective(Part):
 
     text: Annotated[str, Field(description="as written")]
     verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="no data is undecided, never held")]
-    value: Annotated[float | None, Field(description="what was measured, in `unit`")]
+    value: Annotated[float | None, Field(description="the measured value, in `unit`")]
     limit: Annotated[float, Field(description="the limit, in `unit`")]
     unit: Annotated[str, Field(description="ms, ratio, per_s, count or usd")]
     why: Annotated[str, Field(description="one sentence with the numbers")]
@@ -99,24 +101,26 @@ class Objective(Part):
 
 
 class RunVerdict(Part):
-    """The verdict on a run, decided in one place (reports/verdict.py) for every format and the exit code."""
+    """The verdict on a run. reports/verdict.py alone decides it, for every format and the exit code."""
 
     kind: Annotated[
         Literal["held", "missed", "undecided", "unjudged"],
-        Field(description="unjudged: no objective, and the implied one turned off"),
+        Field(description="unjudged: there is no objective, and the implied one is turned off"),
     ]
-    why: Annotated[list[str], Field(description="what it rests on, one sentence each")]
+    why: Annotated[list[str], Field(description="its reasons, one sentence each")]
 
 
 class Rise(Part):
-    """One rise of p95 above its surroundings, on successful requests. Times are to the second."""
+    """One rise of p95 above its surroundings, for successful requests. Times are in whole seconds."""
 
     onset_s: Annotated[int, Field(description="the first second in it")]
     end_s: Annotated[int, Field(description="the first second after it")]
     peak_s: Annotated[int, Field(description="where the highest window begins")]
-    peak_ms: Annotated[float, Field(description="p95 of the highest window; of the spike itself when it is shorter")]
+    peak_ms: Annotated[float, Field(description="p95 of the highest window; of the spike itself if it is shorter")]
     peak_low_ms: Annotated[float, Field(description="lower end of the interval of that p95")]
-    peak_high_ms: Annotated[float | None, Field(description="None: too few requests for an upper end, read as ≥")]
+    peak_high_ms: Annotated[
+        float | None, Field(description="None if there are too few requests for an upper end; read as ≥")
+    ]
     baseline_ms: Annotated[float, Field(description="the usual p95 around it")]
     ratio: Annotated[float, Field(description="peak / baseline")]
     limit_ms: Annotated[float | None, Field(description="a request slower than this counts as slow")] = None
@@ -127,29 +131,27 @@ class Rise(Part):
 
 
 class Explanation(Part):
-    """Why a spike happened: a cause, how sure it is, and what it rests on."""
+    """Why a spike happened: its cause, the confidence in it, and the evidence."""
 
     cause: Annotated[str, Field(description="one of the causes of docs/terms.md, or unexplained")]
     confidence: Annotated[str, Field(description="high, medium or low")]
-    evidence: Annotated[list[str], Field(description="sentences with the numbers the cause rests on")]
+    evidence: Annotated[list[str], Field(description="sentences with the numbers behind the cause")]
 
 
 class Spike(Rise, Explanation):
-    """One rise of p95 above its surroundings, on successful requests, and why it happened."""
+    """One rise of p95 above its surroundings, for successful requests, and why it happened."""
 
-    also: Annotated[
-        list[Explanation], Field(description="what else held and followed from the cause, such as errors")
-    ] = []
+    also: Annotated[list[Explanation], Field(description="further effects of the cause, such as errors")] = []
 
 
 class Baseline(Part):
-    """Whether the run has a baseline to measure spikes against: without one "no spike" is never reported."""
+    """Whether the run has a baseline against which spikes are measured. Without one, "no spike" is never reported."""
 
     reference: Annotated[
         Literal["normal windows", "light load", "fastest requests", "nothing"],
         Field(
-            description="normal windows or light load: the run has stretches without queues; fastest requests: they "
-            "queued from the first second to the last; nothing: the rows do not show which"
+            description="normal windows or light load: the run has periods without queues; fastest requests: "
+            "requests queued from the first second to the last; nothing: the rows do not show which"
         ),
     ]
     p95_ms: Annotated[float | None, Field(description="the baseline; None without requests")]
@@ -162,11 +164,11 @@ class Baseline(Part):
 
 
 class Outage(Part):
-    """A stretch in which requests failed together, or in which nothing was answered. Times are to the second."""
+    """A period in which requests failed together, or in which nothing was answered. Times are in whole seconds."""
 
     onset_s: Annotated[int, Field(description="the second in which the first of the failed requests was sent")]
     end_s: Annotated[
-        int, Field(description="the second in which a request was sent after the last failure that succeeded")
+        int, Field(description="the second in which the first successful request after the last failure was sent")
     ]
     kind: Annotated[
         str, Field(description="timeouts, connections refused or reset, status 503 (or 429, 500, …), or no answer")
@@ -174,15 +176,17 @@ class Outage(Part):
     failed: Annotated[int, Field(description="requests of that kind sent inside")]
     requests: Annotated[int, Field(description="all requests sent inside")]
     share_ratio: Annotated[float, Field(description="failed / requests")]
-    endpoints: Annotated[list[str], Field(description="METHOD name of the affected endpoints; empty: all of them")] = []
+    endpoints: Annotated[
+        list[str], Field(description="METHOD name of the affected endpoints; empty if all were affected")
+    ] = []
     cut: Annotated[bool, Field(description="whether the run ended before it did")] = False
     text: Annotated[str, Field(description="one sentence")]
     cause: Annotated[str | None, Field(description="why, if something recorded shows it; else None")] = None
-    evidence: Annotated[list[str], Field(description="sentences with the numbers that rests on")] = []
+    evidence: Annotated[list[str], Field(description="sentences with the numbers behind the cause")] = []
 
 
 class WorstSecond(Part):
-    """The second of a run whose p95 was highest: a single second is not a spike, but it is shown."""
+    """The second of a run with the highest p95. A single second is not a spike, but it is shown."""
 
     at_s: int
     p95_ms: float
@@ -191,16 +195,16 @@ class WorstSecond(Part):
 
 
 class SlowFirst(Part):
-    """Slow first requests of instances outside spikes: too few to move p95."""
+    """Slow first requests of instances outside spikes, too few to move p95."""
 
     requests: int
-    instances: Annotated[int, Field(description="on how many instances; 0: the service does not name them")]
+    instances: Annotated[int, Field(description="on how many instances; 0 if the service does not name them")]
     worst_ms: float
     text: str
 
 
 class Timeline(Part):
-    """What happened second by second (or per `step_s` of a long run). A None is a gap."""
+    """The values of a run second by second (or per `step_s` of a long run). None is a gap."""
 
     from_s: Annotated[float, Field(description="time of the first point")]
     step_s: float
@@ -216,7 +220,7 @@ class Timeline(Part):
 
 
 class Span(Part):
-    """A stretch of time."""
+    """A period of time."""
 
     from_s: float
     to_s: float
@@ -239,7 +243,7 @@ class Warmup(Part):
     ]
     settled_s: Annotated[
         float | None,
-        Field(description="until p95 stays near its baseline (rules.SETTLED_RATIO); None: it did not"),
+        Field(description="until p95 stays near its baseline (rules.SETTLED_RATIO); None if it did not"),
         Shown("p95 settled after", "settled"),
     ]
     peak_p95_ms: Annotated[
@@ -260,13 +264,13 @@ class Warmup(Part):
     ]
     young_requests: Annotated[
         int | None,
-        Field(description="requests on an instance younger than 10 s; None: the service sends no age"),
+        Field(description="requests on an instance younger than 10 s; None if the service sends no age"),
         Shown("requests on new instances", "count"),
     ]
 
 
 class CapacityPoint(Part):
-    """One window of a run: how many requests were in flight, what came out, how long it took."""
+    """One window of a run: the requests in flight, the throughput, and the response time."""
 
     at_s: float
     in_flight: float
@@ -278,11 +282,11 @@ class CapacityPoint(Part):
 
 
 class Capacity(Part):
-    """Where throughput stops growing with load, or that the run did not get there."""
+    """The load at which throughput stops growing, or the statement that the run did not reach it."""
 
     reached: bool
     in_flight_at_knee: Annotated[
-        float | None, Field(description="from how many on requests wait; None where too few met light load to tell")
+        float | None, Field(description="the number in flight from which requests wait; None if too few met light load")
     ]
     throughput_max_per_s: float | None
     per_instance: Annotated[bool, Field(description="whether the numbers are per active instance")]
@@ -291,9 +295,9 @@ class Capacity(Part):
 
 
 class Suggestion(Part):
-    """One setting that the run suggests, with the arithmetic."""
+    """One recommended setting, with the arithmetic."""
 
-    option: Annotated[str, Field(description="as the deploy command has it, e.g. --min-instances")]
+    option: Annotated[str, Field(description="the option of the deploy command, such as --min-instances")]
     value: str
     why: str
     arithmetic: str
@@ -324,7 +328,7 @@ class Endpoint(Part):
         Timeline | None,
         Field(
             description="p50_ms, p95_ms, p99_ms, ok_per_s (by the start of the requests) and failed_per_s of this "
-            "endpoint; of the twelve with the most requests, where there are several"
+            "endpoint; only for the twelve with the most requests, if there are several"
         ),
     ] = None
 
@@ -333,9 +337,7 @@ class Failure(Part):
     """Failures of one endpoint, kind, status and message."""
 
     method: Annotated[str, Shown("method")] = ""
-    name: Annotated[
-        str, Field(description="of the endpoint; empty where it is not known"), Shown("endpoint", "long")
-    ] = ""
+    name: Annotated[str, Field(description="of the endpoint; empty if it is not known"), Shown("endpoint", "long")] = ""
     count: Annotated[int, Shown("count", "failures")]
     share: Annotated[float | None, Field(description="of the requests of this endpoint"), Shown("share", "percent")] = (
         None
@@ -343,17 +345,17 @@ class Failure(Part):
     kind: Annotated[str, Field(description="its outcome, see docs/terms.md"), Shown("kind", "outcome")]
     status: Annotated[int | None, Shown("status", "status")]
     message: Annotated[
-        str, Field(description="{n}, {uuid}, {hash} stand for what differs among them"), Shown("message", "long")
+        str, Field(description="{n}, {uuid} and {hash} stand for the parts that differ"), Shown("message", "long")
     ]
     first_s: Annotated[float | None, Shown("first", "clock")]
     last_s: Annotated[float | None, Shown("last", "clock")]
     body: Annotated[
-        str | None, Field(description="the first failed answer's, where it was kept"), Shown("first body", "body")
+        str | None, Field(description="body of the first failed answer, if it was kept"), Shown("first body", "body")
     ] = None
 
 
 class TaskError(Part):
-    """One kind of exception that the scenario's own code raised; no request's row shows it."""
+    """One kind of exception that the scenario's own code raised. No request's row shows it."""
 
     where: Annotated[str, Field(description="task, on_start, on_stop, listener, init (of a worker) or exit")]
     exception: str
@@ -373,7 +375,7 @@ class CheckedEndpoint(Part):
         int, Field(description="distinct requests with an answer from before the load"), Shown("asked before", "count")
     ]
     requests: Annotated[int, Field(description="under load"), Shown("requests", "count")]
-    compared: Annotated[int, Field(description="of them, those whose answer was compared"), Shown("compared", "count")]
+    compared: Annotated[int, Field(description="those of them whose answer was compared"), Shown("compared", "count")]
     wrong: Annotated[int, Field(description="answers that differed"), Shown("differed", "failures")]
     left_out: Annotated[
         str, Field(description="why some of its requests have no answer to compare with"), Shown("left out", "long")
@@ -381,7 +383,7 @@ class CheckedEndpoint(Part):
 
 
 class WrongAnswer(Part):
-    """One answer that differed from the one before the load; texts are shortened, and secrets left out."""
+    """One answer that differed from the answer before the load. Texts are shortened, and secrets are left out."""
 
     at_s: Annotated[float, Shown("at", "clock")]
     method: Annotated[str, Shown("method")]
@@ -393,16 +395,16 @@ class WrongAnswer(Part):
 
 
 class AnswerCheck(Part):
-    """How the answers under load compare with those before it (`--check-answers`)."""
+    """The comparison of the answers under load with those before it (`--check-answers`)."""
 
     compared: int
     wrong: int
     endpoints: list[CheckedEndpoint]
-    examples: Annotated[list[WrongAnswer], Field(description="the first that differed")]
+    examples: Annotated[list[WrongAnswer], Field(description="the first differing answers")]
 
 
 class Incident(Part):
-    """Something that happened to the recording and that the reader must know of."""
+    """An event that affected the recording and that the reader must know of."""
 
     kind: Annotated[
         str,
@@ -420,7 +422,7 @@ class Instance(Part):
     last_seen_s: Annotated[float, Field(description="when its last answer came"), Shown("last seen", "moment")]
     ready_s: Annotated[
         float | None,
-        Field(description="when it became able to serve; None: it sends no age"),
+        Field(description="when it became able to serve; None if it sends no age"),
         Shown("ready", "moment"),
     ]
     requests: Annotated[int, Shown("requests", "count")]
@@ -435,7 +437,7 @@ class Instance(Part):
 
 
 class Cost(Part):
-    """What the run cost, or would have cost, with the assumptions."""
+    """The cost of the run, or the cost that it would have had, with the assumptions."""
 
     run_usd: float
     per_1000_predictions_usd: float | None
@@ -457,7 +459,7 @@ class Worker(Part):
 
 
 class CloudSeries(Part):
-    """One fetched cloud series: how dense it is, and how late its points came."""
+    """One fetched cloud series: the density of its points, and how late they came."""
 
     metric: Annotated[str, Shown("series", "long")]
     points: Annotated[int, Shown("points", "count")]
@@ -470,11 +472,13 @@ class DataFile(Part):
 
     name: str
     rows: int
-    not_sent_at_most: Annotated[int, Field(description="rows that no user got, at most: some were lost with a worker")]
+    not_sent_at_most: Annotated[
+        int, Field(description="the most rows that no user got, because some were lost with a worker")
+    ]
 
 
 class Measured(Part):
-    """How the numbers came to be."""
+    """How the numbers were measured."""
 
     command: str
     versions: dict[str, str]
@@ -484,16 +488,18 @@ class Measured(Part):
     workers: list[Worker]
     saturated_s: Annotated[float, Field(description="seconds in which the generator was saturated")]
     saturated: list[Span]
-    refused: Annotated[int, Field(description="open-loop arrivals refused by the bound on requests in flight")]
+    refused: Annotated[
+        int, Field(description="open-loop arrivals that were dropped, because too many requests were in flight")
+    ]
     connects_repeated: Annotated[
         int | None,
-        Field(description="connections whose first packet the generator's machine sent again; None where not known"),
+        Field(description="connections whose first packet the generator's machine sent again; None if not known"),
     ] = None
     cloud_series: list[CloudSeries]
     cpu_why: Annotated[
-        str, Field(description="how `--cpu auto` of the local Cloud Run chose an instance's vCPU; empty: it did not")
+        str, Field(description="how `--cpu auto` of the local Cloud Run chose an instance's vCPU; empty if it did not")
     ] = ""
-    missing: Annotated[list[str], Field(description="what could not be said, and why")]
+    missing: Annotated[list[str], Field(description="what is not known, and why")]
     incidents: Annotated[list[Incident], Field(description="what happened to the recording")] = []
     data_files: Annotated[list[DataFile], Field(description="files whose rows were given out once each")] = []
 
@@ -524,14 +530,14 @@ class RunSummary(Part):
     """One run."""
 
     id: str
-    name: Annotated[str, Field(description="what the report calls it: its label, or its target, made unique")]
+    name: Annotated[str, Field(description="its unique name in the report: its label, or its target")]
     folder: str
     label: str | None
     scenario: str
     description: str
     target: Annotated[str, Field(description="local, emulator, cloud or url")]
     url: str
-    capabilities: Annotated[Capabilities, Field(description="what the target's platform can do")] = Field(
+    capabilities: Annotated[Capabilities, Field(description="the capabilities of the target's platform")] = Field(
         default_factory=lambda known: capabilities_of(known["target"], known["url"])
     )
     service: str | None
@@ -539,15 +545,17 @@ class RunSummary(Part):
     revision: str | None
     revisions: Annotated[
         list[str],
-        Field(description="that answered during the run, by the platform's series; empty: not known"),
+        Field(description="that answered during the run, by the platform's series; empty if not known"),
     ] = []
     limits: dict[str, str]
-    not_priced: Annotated[str, Field(description="why Cloud Run has no price for these settings; empty: it has")] = ""
+    not_priced: Annotated[
+        str, Field(description="why Cloud Run has no price for these settings; empty if it has one")
+    ] = ""
     load_model: Annotated[str, Field(description="closed, open or unknown")]
     start: datetime
     load_start: Annotated[datetime, Field(description="t = 0 of every `*_s`")]
     duration_s: float
-    planned_s: Annotated[float | None, Field(description="how long it was meant to last")] = None
+    planned_s: Annotated[float | None, Field(description="the planned length")] = None
     outcome: str
     reasons: list[str]
     totals: Totals
@@ -572,7 +580,7 @@ class RunSummary(Part):
     endpoints: list[Endpoint]
     failures: list[Failure]
     task_errors: Annotated[list[TaskError], Field(description="exceptions of the scenario's own code")] = []
-    answers: Annotated[AnswerCheck | None, Field(description="None where they were not compared")] = None
+    answers: Annotated[AnswerCheck | None, Field(description="None if they were not compared")] = None
     instances: list[Instance]
     cost: Cost | None
     measured: Measured
@@ -589,13 +597,13 @@ class Difference(Part):
 
 
 class ComparedLine(Part):
-    """One statistic in two runs, in two sides of several runs, or in the two targets of one run."""
+    """One statistic of two runs, of two sides with several runs, or of the two targets of one run."""
 
     scope: Annotated[str, Field(description="a phase, `all`, or an endpoint")]
     statistic: Annotated[
         str, Field(description="p50, p95 or p99; of two targets in one run also mean, error rate and throughput")
     ]
-    a_ms: Annotated[float | None, Field(description="None where `unit` is another")]
+    a_ms: Annotated[float | None, Field(description="None if `unit` is another one")]
     b_ms: float | None
     difference_ratio: Annotated[
         float | None, Field(description="b / a − 1; of an error rate b − a, in failed requests per request")
@@ -610,14 +618,16 @@ class ComparedLine(Part):
         ),
     ]
     unit: Annotated[Literal["ms", "per_s", "ratio"], Field(description="of the two values")] = "ms"
-    a_value: Annotated[float | None, Field(description="the first side's, where `unit` is not ms")] = None
+    a_value: Annotated[float | None, Field(description="the first side's value, if `unit` is not ms")] = None
     b_value: float | None = None
-    needed_s: Annotated[float | None, Field(description="how long a run would be needed when inconclusive")] = None
-    why: Annotated[str, Field(description="why there is no interval, when there is none")] = ""
+    needed_s: Annotated[float | None, Field(description="the length of a run that would decide, if inconclusive")] = (
+        None
+    )
+    why: Annotated[str, Field(description="why there is no interval, if there is none")] = ""
 
 
 class Comparison(Part):
-    """Two sides of one or more runs each: the first is what the second is measured against."""
+    """Two sides of one or more runs each. The first is the baseline for the second."""
 
     a: Annotated[list[str], Field(description="names of its runs")]
     b: list[str]
@@ -628,7 +638,7 @@ class Comparison(Part):
     lines: list[ComparedLine]
     notes: list[str]
     interleaved: Annotated[
-        bool, Field(description="whether both sides are the targets of one run, and so shared every second of it")
+        bool, Field(description="whether both sides are the targets of one run, which shared every second of it")
     ] = False
 
 
@@ -645,24 +655,26 @@ class Regression(Part):
     low_ratio: float | None
     high_ratio: float | None
     verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="missed: slower beyond the margin")]
-    why: Annotated[str, Field(description="one sentence part with the numbers")]
-    would_decide: Annotated[str, Field(description="what would decide an undecided one, a sentence")] = ""
+    why: Annotated[str, Field(description="a clause with the numbers")]
+    would_decide: Annotated[str, Field(description="a sentence: what would decide it, if it is undecided")] = ""
 
 
 class Report(Part):
-    """Everything a report says."""
+    """The complete content of a report."""
 
     format: Literal[1] = SUMMARY_FORMAT
     made_by: str
     made_at: datetime
-    notes: Annotated[list[str], Field(description="what the reader should know first, e.g. that a run is missing")]
+    notes: Annotated[
+        list[str], Field(description="what the reader should know first, for example that a run is missing")
+    ]
     runs: Annotated[list[RunSummary], Field(min_length=1)]
     comparisons: Annotated[
         list[Comparison], Field(description="the first side against each other one; empty for a single run")
     ]
     regressions: Annotated[
-        list[Regression], Field(description="each margin asked for, judged for each comparison; empty without one")
+        list[Regression], Field(description="each given margin, judged for each comparison; empty without margins")
     ] = []
     baseline: Annotated[
-        list[str], Field(description="names of the runs that are only a baseline: their own objectives decide nothing")
+        list[str], Field(description="names of the runs that are only a baseline, whose own objectives decide nothing")
     ] = []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports.model import Objective, Regression, Report, RunSummary, RunVerdict
 
 GENERATOR_MATTERS_RATIO = 0.01
-"""Above 1 % the rest of the load is no longer the planned one: the same share at which errors count by default."""
+"""Above 1 %, the rest of the load is not the planned load. The implied objective on errors has the same limit."""
 
 
 def decide(
@@ -47,7 +47,7 @@ def decide(
 
 
 def of_run(run: RunSummary, *, allow_degraded: bool = False) -> RunVerdict:
-    """Return the verdict of a run by its part of the report."""
+    """Return the verdict of a run from its part of the report."""
     return decide(
         run.objectives,
         outcome=run.outcome,
@@ -63,7 +63,7 @@ def generator_ratio(run: RunSummary) -> float:
 
 
 def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunVerdict:
-    """Return the verdict of several runs together: the worst of them, held only when each is."""
+    """Return the verdict of several runs together: the worst of them. It is held only if each is."""
     found = [of_run(run, allow_degraded=allow_degraded) for run in runs]
     for kind in ("missed", "undecided", "unjudged", "held"):
         those = [(run.name, verdict) for run, verdict in zip(runs, found, strict=True) if verdict.kind == kind]
@@ -97,6 +97,6 @@ def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
 
 
 def regression_sentence(regression: Regression) -> str:
-    """Return a judged margin as one sentence, with what would decide it where it is open."""
+    """Return a judged margin as one sentence. If it is open, the sentence says what would decide it."""
     said = f"{regression.text} of {regression.b_name} against {regression.a_name}: {regression.why}"
     return f"{said}. {regression.would_decide.rstrip('.')}" if regression.would_decide else said

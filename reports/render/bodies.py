@@ -1,4 +1,4 @@
-"""Summarise the body of a failed answer in a line: FastAPI's `detail`, a problem's title, or else its beginning."""
+"""Summarise the body of a failed answer in one line: FastAPI's `detail`, a problem's title, or else its beginning."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterator
 
 LONGEST = 300
-"""Characters in a table; the whole body stands in `failures.csv`."""
+"""Number of characters shown in a table. `failures.csv` has the whole body."""
 
 MOST_ERRORS = 4
 
 _SAYING = ("detail", "message", "error", "title", "reason", "msg", "errors")
-"""Keys under which services say what is wrong: FastAPI and RFC 9457, Google's and most other APIs."""
+"""Keys under which services describe an error: those of FastAPI and RFC 9457, of Google and of most other APIs."""
 
 _MARKUP = re.compile(r"(?is)<(script|style|head)\b.*?</\1>|<[^>]*>")
 
 
 def gist_of(body: str) -> str:
-    """Return what a body says, in one line of at most LONGEST characters."""
+    """Return the content of a body in one line of at most LONGEST characters."""
     try:
         said = " · ".join(_said(json.loads(body)))
     except (ValueError, RecursionError):
@@ -29,9 +29,11 @@ def gist_of(body: str) -> str:
 
 
 def _said(value: object) -> Iterator[str]:
-    """Yield the sentences of a JSON body, without any where it has none of the usual keys."""
+    """Yield the sentences of a JSON body; nothing if it has none of the usual keys."""
     if isinstance(value, dict):
-        if isinstance(value.get("loc"), list) and isinstance(value.get("msg"), str):  # of pydantic, as FastAPI hands on
+        if isinstance(value.get("loc"), list) and isinstance(
+            value.get("msg"), str
+        ):  # pydantic's errors, which FastAPI passes on
             yield f"{'.'.join(str(part) for part in value['loc'])}: {value['msg']}"
             return
         for key in _SAYING:

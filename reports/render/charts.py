@@ -1,8 +1,8 @@
-"""Lay out the charts of a page: their lines, colours and packed numbers.
+"""Prepare the charts of a page: their lines, colours and packed numbers.
 
-Lines of the time charts share one grid of times. A number is stored as an integer (value × scale), each column as
-differences from one point to the next, split into byte planes and compressed as one gzip: 3,600 points of a smooth
-line are about 3 kB. The smallest 32-bit integer stands for "no value".
+Lines of the time charts share one grid of times. A number is stored as an integer (value × scale). Each column is
+stored as differences from one point to the next, split into byte planes, and all columns are compressed as one gzip.
+3,600 points of a smooth line take about 3 kB. The smallest 32-bit integer stands for "no value".
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ SHADES = 4
 """Number of shades of each run's colour and of the colour of failures."""
 
 LOGARITHMIC_FROM = 30
-"""Values that differ by more than this factor are drawn on a logarithmic axis from the start."""
+"""Values that differ by more than this factor are drawn on a logarithmic axis at first."""
 
 PAGE_LEVEL = 7
-"""Of gzip. Level 9 makes the lines of twelve endpoints 8 % smaller in nine times the CPU, 0.24 s."""
+"""Level of gzip. Level 9 makes the lines of twelve endpoints 8 % smaller in nine times the CPU, 0.24 s."""
 
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
 COLOURS = 6
-"""Runs beyond these share colours; their dashes and names still distinguish them."""
+"""Number of run colours. Further runs share colours; their dashes and names still distinguish them."""
 
 
 def payload(report: Report, *, level: int = PAGE_LEVEL) -> dict[str, Any]:
-    """Return everything the page's script needs, ready for JSON; `level` is that of gzip."""
+    """Return all data for the page's script, ready for JSON. `level` is the level of gzip."""
     grid = _grid(report.runs)
     packer = _Packer(grid, level)
     specs = [spec for chart in CHARTS if (spec := _time_chart(chart, report, packer)) is not None]
@@ -57,7 +57,7 @@ def payload(report: Report, *, level: int = PAGE_LEVEL) -> dict[str, Any]:
 
 
 def charted_endpoints(report: Report) -> list[str]:
-    """Return the endpoints that can be looked at alone, those with the most requests first."""
+    """Return the endpoints that can be shown separately, those with the most requests first."""
     each = [endpoint for run in report.runs for endpoint in run.endpoints if endpoint.series is not None]
     return list(
         dict.fromkeys(endpoint_name(endpoint) for endpoint in sorted(each, key=lambda endpoint: -endpoint.requests))
@@ -65,12 +65,12 @@ def charted_endpoints(report: Report) -> list[str]:
 
 
 def endpoint_name(endpoint: Endpoint) -> str:
-    """Return what the page calls an endpoint."""
+    """Return the name of an endpoint on the page."""
     return f"{endpoint.method} {endpoint.name}".strip()
 
 
 def spikes(report: Report) -> list[tuple[RunSummary, Spike]]:
-    """Return every spike of every run with its run, in the order of the spike table."""
+    """Return all spikes of all runs, each with its run, in the order of the spike table."""
     return [(run, spike) for run in report.runs for spike in run.spikes]
 
 
@@ -79,7 +79,7 @@ def _label(number: int, run: RunSummary, spike: Spike, report: Report) -> str:
 
 
 def _saturated(report: Report) -> list[dict[str, float]]:
-    """Return when a generator was saturated, in whichever run, as stretches that do not overlap."""
+    """Return when the generator of any run was saturated, as periods that do not overlap."""
     joined: list[dict[str, float]] = []
     for span in sorted((s for run in report.runs for s in run.measured.saturated), key=lambda span: span.from_s):
         if joined and span.from_s <= joined[-1]["to_s"]:
@@ -91,14 +91,14 @@ def _saturated(report: Report) -> list[dict[str, float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The times that all lines share: `length` points from `from_s`, `step_s` apart."""
+    """The times that all lines share: `length` points, `step_s` apart, beginning at `from_s`."""
 
     from_s: float
     step_s: float
     length: int
 
     def place(self, timeline: Timeline, column: str, factor: float = 1.0) -> npt.NDArray[np.float64]:
-        """Return a column of a timeline at these times; a value of a longer step holds until the next one."""
+        """Return a column of a timeline at these times. A value of a longer step holds until the next one."""
         values = np.array([math.nan if v is None else v for v in timeline.columns[column]], dtype=np.float64)
         times = self.from_s + self.step_s * np.arange(self.length)
         at = np.floor((times - timeline.from_s) / timeline.step_s + 1e-6).astype(np.int64)
@@ -119,7 +119,7 @@ def _grid(runs: Sequence[RunSummary]) -> _Grid:
 
 
 class _Packer:
-    """Collects columns and packs them together."""
+    """Collect columns, and pack them together."""
 
     def __init__(self, grid: _Grid, level: int) -> None:
         self.grid = grid
@@ -139,9 +139,7 @@ class _Packer:
             there = np.isfinite(values)
             whole = np.full(len(values), NO_VALUE, dtype=np.int32)
             whole[there] = np.rint(values[there] * scale).astype(np.int32)
-            deltas = np.diff(whole.view(np.uint32), prepend=np.uint32(0)).astype(
-                "<u4"
-            )  # wraps around, as the script does
+            deltas = np.diff(whole.view(np.uint32), prepend=np.uint32(0)).astype("<u4")  # wraps around, like the script
             planes.append(deltas.view(np.uint8).reshape(-1, 4).T.tobytes())
             scales.append(scale)
         return {
@@ -181,7 +179,10 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
 
 
 def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _Packer) -> list[dict[str, object]]:
-    """Return the lines of one run in a chart; of its counts beside a duration only the first that is known."""
+    """Return the lines of one run in a chart.
+
+    Of its counts next to a duration, only the first known one is included.
+    """
     several = len(report.runs) > 1
     found: list[dict[str, object]] = []
     for at, line in enumerate(chart.lines):
@@ -207,18 +208,18 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
 
 
 def _line_colour(chart: Chart, number: int, at: int, shade: int) -> str:
-    """Return the colour of a line: that of failures, of another run over the heatmap's own, else its run's."""
+    """Return the colour of a line: that of failures, that of another run over the heatmap's own, or its run's."""
     if chart.failures:
         return f"--bad-{min(at, SHADES - 1) + 1}"
     return colour(number + 1, 3 - at) if chart.heatmap else colour(number, shade)
 
 
 _OF_ENDPOINTS = {"latency": ("p50_ms", "p95_ms", "p99_ms"), "throughput": ("ok_per_s",), "failed": ("failed_per_s",)}
-"""Which of an endpoint's lines take the place of a chart's own, by the chart's id."""
+"""The endpoint's lines that replace a chart's own lines, by the chart's id."""
 
 
 def _lines_by_endpoint(chart: Chart, report: Report, packer: _Packer) -> dict[str, list[dict[str, object]]]:
-    """Return the lines that a chart shows instead of its own when an endpoint is looked at alone."""
+    """Return the lines that a chart shows instead of its own when an endpoint is shown separately."""
     found: dict[str, list[dict[str, object]]] = {}
     several = len(report.runs) > 1
     names = {line.column: line.name for line in chart.lines}
@@ -259,7 +260,7 @@ def _heat(heatmap: Heatmap, level: int) -> dict[str, object]:
 
 
 def _hidden(column: str, *, runs: int) -> bool:
-    """Whether the latency chart leaves a line out until the reader asks for it: several runs would be unreadable."""
+    """Whether the latency chart hides a line until the reader asks for it, because several runs would be unreadable."""
     return column != "p95_ms" if runs > 2 else column == "p99_ms" and runs == 2
 
 

@@ -1,4 +1,4 @@
-"""Make tables of the summary's parts: columns and cells as the fields' `Shown` say."""
+"""Make tables from parts of the summary. The `Shown` of each field defines its column and cells."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from reports.render.bodies import gist_of
 from reports.render.tree import Cell, Column, Table
 
 PAYLOAD_CHARS = 400
-"""Characters of a request or an answer in a table; summary.json has more of it."""
+"""Number of characters of a request or an answer in a table. summary.json has more of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How the values of a column become cells."""
+    """A function that converts the values of a column to cells."""
 
     cell: Callable[[object, RunSummary], Cell]
     number: bool = False
@@ -24,7 +24,7 @@ class Writer:
 
 
 def quantile_cell(found: Quantile | None) -> Cell:
-    """Return a percentile with its interval; marked where there are too few requests to rely on it."""
+    """Return a percentile with its interval. It is marked if there are too few requests to rely on it."""
     if found is None or found.value_ms is None:
         return Cell(f.ABSENT)
     small = () if found.low_ms is None else (f.interval_ms(found.low_ms, found.high_ms),)
@@ -32,7 +32,7 @@ def quantile_cell(found: Quantile | None) -> Cell:
 
 
 def _number(write: Callable[[float | None], str]) -> Writer:
-    return Writer(lambda value, _: Cell(write(value)), number=True)  # type: ignore[arg-type] # numbers, by Shown
+    return Writer(lambda value, _: Cell(write(value)), number=True)  # type: ignore[arg-type] # Shown guarantees numbers
 
 
 def _text(value: object, _: RunSummary) -> Cell:
@@ -45,17 +45,17 @@ def _payload(value: object, _: RunSummary) -> Cell:
 
 
 def _failures(value: object, _: RunSummary) -> Cell:
-    return Cell(f.count(value), tone="bad" if value else "")  # type: ignore[arg-type] # a number, by Shown
+    return Cell(f.count(value), tone="bad" if value else "")  # type: ignore[arg-type] # Shown guarantees a number
 
 
 def _settled(value: object, _: RunSummary) -> Cell:
-    return Cell("did not settle", tone="unsure") if value is None else Cell(f.seconds(value))  # type: ignore[arg-type] # a number, by Shown
+    return Cell("did not settle", tone="unsure") if value is None else Cell(f.seconds(value))  # type: ignore[arg-type] # Shown guarantees a number
 
 
 def _clock(value: object, run: RunSummary) -> Cell:
     if value is None:
         return Cell(f.ABSENT)
-    return Cell(f.elapsed(value), (f"{f.utc(run.load_start, value)} UTC",))  # type: ignore[arg-type] # a number, by Shown
+    return Cell(f.elapsed(value), (f"{f.utc(run.load_start, value)} UTC",))  # type: ignore[arg-type] # Shown guarantees a number
 
 
 WRITERS: Mapping[str, Writer] = {
@@ -90,11 +90,11 @@ def table_of(
 ) -> Table:
     """Return a table with a row per part and a column per field that has a `Shown`, in the order of the fields.
 
-    A column in which no row has a value is left out: what is not known for a single row is "–".
+    A column in which no row has a value is left out. Otherwise a missing value is shown as "–".
 
     Args:
-        label: what the table lists.
-        rows: each part with the run it belongs to; all of one class.
+        label: the content of the table.
+        rows: each part with its run; all parts have one class.
         name_runs: whether the first column is the run's name.
         folded: see Table.
     """
@@ -118,7 +118,7 @@ def _shown(rows: Sequence[tuple[RunSummary, Part]]) -> list[tuple[str, Shown]]:
 
 
 def _add_percentiles(values: Sequence[list[Quantile]], columns: list[Column], cells: list[list[Cell]]) -> None:
-    """Add a column per percentile that some row has."""
+    """Add a column for each percentile that some row has."""
     for q in sorted({quantile.q_ratio for listed in values for quantile in listed}):
         columns.append(Column(f.quantile(q), number=True))
         for row, listed in zip(cells, values, strict=True):

@@ -1,4 +1,4 @@
-"""Say in sentences how one side of a comparison differs from the other."""
+"""Describe in sentences how one side of a comparison differs from the other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def margin() -> str:
 
 
 def card(comparison: Comparison) -> Card:
-    """Return the card that says how the second side compares with the first."""
+    """Return the card that compares the second side with the first."""
     heading = f"{comparison.b_name} against {comparison.a_name}"
     line = _main_line(comparison)
     if line is None or line.difference_ratio is None:
@@ -54,7 +54,7 @@ def card(comparison: Comparison) -> Card:
 
 
 def cell(comparison: Comparison | None) -> Cell:
-    """Return how the second side's p95 compares with the first's, for a table of many runs."""
+    """Return the comparison of the second side's p95 with the first's, for a table of many runs."""
     line = _main_line(comparison) if comparison is not None else None
     if comparison is None or line is None or line.difference_ratio is None:
         return Cell(f.ABSENT)
@@ -65,7 +65,7 @@ def cell(comparison: Comparison | None) -> Cell:
 
 
 def _main_line(comparison: Comparison) -> ComparedLine | None:
-    """Return the line the card shows: p95 of the steady phase, else of the whole run."""
+    """Return the line that the card shows: p95 of the steady phase, else of the whole run."""
     p95 = {line.scope: line for line in comparison.lines if line.statistic == "p95"}
     return p95.get("steady") or p95.get("all") or next(iter(p95.values()), None)
 
@@ -84,14 +84,14 @@ def compared_value(line: ComparedLine, ms: float | None, value: float | None) ->
 
 
 def compared_change(line: ComparedLine) -> str:
-    """Return the difference of a compared line; of an error rate in percentage points."""
+    """Return the difference of a compared line. That of an error rate is in percentage points."""
     if line.unit != "ratio" or line.difference_ratio is None:
         return f.change(line.difference_ratio)
     return _points(line.difference_ratio)
 
 
 def compared_interval(line: ComparedLine) -> str:
-    """Return the interval of a compared line, as its difference is written."""
+    """Return the interval of a compared line, in the notation of its difference."""
     if line.unit != "ratio" or line.low_ratio is None or line.high_ratio is None:
         return f.change_interval(line.low_ratio, line.high_ratio)
     return f"{_points(line.low_ratio)} … {_points(line.high_ratio)}"
@@ -103,7 +103,7 @@ def _points(ratio: float) -> str:
 
 
 def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
-    """Return the verdict on a compared line, and what would decide it if it is open."""
+    """Return the verdict on a compared line and, if it is open, what would decide it."""
     a, b = comparison.a_name, comparison.b_name
     if line.low_ratio is None:
         return line.why or "too few data for an interval"

@@ -1,4 +1,4 @@
-"""Write a report beside the runs it is of."""
+"""Write a report into the folder of its run, or next to the folders of its runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from reports.verdict import of_report
 
 
 def write_report(folders: Sequence[Path], report: Report, *, sources: str = "") -> Path:
-    """Write the page and return its path: of a single run into its folder, of several beside the first.
+    """Write the page and return its path. A single run's page is in its folder; that of several is next to the first.
 
     A single run's `summary.json` is written with it.
 
     Args:
         folders: the runs' folders.
-        report: of them.
-        sources: `run_sources` of a single run, taken before the run was read, for the page's stamp.
+        report: the report of these runs.
+        sources: `run_sources` of a single run, computed before the run was read, for the page's stamp.
 
     Raises:
         RunFolderError: the folder cannot be written.
-        UnusableError: no installed package carries the chart script.
+        UnusableError: no installed package contains the chart script.
     """
     page = render_html(report)
     home = RunFolder(folders[0])
@@ -40,7 +40,7 @@ def write_report(folders: Sequence[Path], report: Report, *, sources: str = "") 
 
 
 def comparison_name(ids: Sequence[str]) -> str:
-    """Return a file name's stem for a comparison: both ids of a pair, else the first and a digest of all."""
+    """Return the stem of a comparison's file name: both ids of a pair, else the first id and a digest of all."""
     if len(ids) == 2:
         return f"{ids[0]}-with-{ids[1]}"
     digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Choose the sentence on the first screen that says what to look at or change first."""
+"""Choose the sentence on the first screen that says what to examine or change first."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from reports.model import Failure, Report, RunSummary, Suggestion
 from reports.render.bodies import gist_of
 
 FEW = 0.05
-"""A kind of failure below this share of a run's failures is not named first."""
+"""A kind of failure with a smaller share of a run's failures is not named first."""
 
 
 def failure_text(failure: Failure) -> str:
-    """Return a kind of failure in a few words: what failed, how often, and what its answer says."""
+    """Return a kind of failure in a few words: which requests failed, how often, and what the answer says."""
     how = f"HTTP {failure.status}" if failure.status and failure.status >= 400 else f.outcome(failure.kind)
     said = gist_of(failure.body) if failure.body else failure.message if failure.message != how else ""
     what = f"{f.count(failure.count)} × {how}"
@@ -20,7 +20,7 @@ def failure_text(failure: Failure) -> str:
 
 
 def worst_failures(run: RunSummary, most: int) -> list[Failure]:
-    """Return a run's most frequent kinds of failure, without those that are few of all."""
+    """Return a run's most frequent kinds of failure, without those that are a small share of all."""
     total = sum(failure.count for failure in run.failures)
     ranked = sorted(run.failures, key=lambda failure: -failure.count)
     return [failure for failure in ranked if failure.name and failure.count >= FEW * total][:most]
@@ -32,10 +32,10 @@ def misses_a_ratio(run: RunSummary) -> bool:
 
 
 def first_step(report: Report) -> str:
-    """Return what to do first as a sentence; "" if there is nothing to do.
+    """Return a sentence that says what to do first; "" if there is nothing to do.
 
-    Of one run failures come first where an objective on them is missed, then the recommendation against a spike. Of two
-    runs that are not comparable, it says what must be the same in both.
+    For one run, failures come first if an objective on them is missed, then the recommendation against a spike. For two
+    runs that are not comparable, the sentence says what must be the same in both.
     """
     if len(report.runs) == 2 and report.comparisons and not report.comparisons[0].comparable:
         unlike = [difference.what for difference in report.comparisons[0].differences if difference.matters]

@@ -1,4 +1,4 @@
-"""Render a report as GitHub's workflow commands: an annotation for what was missed or is undecided."""
+"""Render a report as GitHub's workflow commands, with an annotation for each missed or undecided objective."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from reports.render.markdown import render_markdown
 from reports.verdict import of_report
 
 MAX_ANNOTATIONS = 10
-"""Most annotations of each level and step; GitHub silently drops more."""
+"""Most annotations of each level per step. GitHub silently drops more."""
 
 LEVELS = {"missed": "error", "undecided": "warning", "unjudged": "warning", "held": "notice"}
 
 MAX_CHARS = 1_000
-"""Longest annotation; GitHub shows only the beginning of a longer one."""
+"""Longest annotation. GitHub shows only the beginning of a longer one."""
 
 
 def render_github(report: Report) -> str:
@@ -25,7 +25,7 @@ def render_github(report: Report) -> str:
 
 
 def annotation_lines(report: Report) -> str:
-    """Return a line per reason of the verdict: `::error title=…::…` where it is missed, a warning where undecided."""
+    """Return a line per reason of the verdict: `::error title=…::…` if it is missed, a warning if it is undecided."""
     verdict = of_report(report)
     level = LEVELS[verdict.kind]
     title = f"{sentences.title(report)}: {verdict.kind}"
@@ -37,13 +37,13 @@ def annotation_lines(report: Report) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text between lines that keep GitHub from reading commands in it: names in it come from anywhere."""
+    """Return text between lines that stop GitHub from reading commands in it, because names may contain anything."""
     token = f"lt-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     return f"::stop-commands::{token}\n{text}::{token}::\n"
 
 
 def _data(text: str) -> str:
-    """Return the text as a command's message; `%`, CR and LF are GitHub's own escapes."""
+    """Return the text as a command's message. `%`, CR and LF are replaced by GitHub's own escapes."""
     return printable(text)[:MAX_CHARS].replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

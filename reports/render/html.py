@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @functools.lru_cache(maxsize=1 << 14)
 def prose(text: str) -> Markup:
-    """Return a text for the page in which no line ends between a number and its unit, or inside an option."""
+    """Return a text for the page that never breaks a line between a number and its unit, or inside an option."""
     return Markup(re.sub(r"(?<!\S)--\w[\w-]*", r'<span class="nb">\g<0></span>', str(escape(formats.unbroken(text)))))
 
 
@@ -53,14 +53,14 @@ FILTERS = (
     prose,
     zip,
 )
-"""The functions that templates may call. Templates only lay out; the texts come from the tree and `formats`."""
+"""The functions that templates may call. Templates only lay out; the texts come from the tree and from `formats`."""
 
 
 def render_html(report: Report) -> str:
     """Return the page. Every text of a run is escaped.
 
     Raises:
-        UnusableError: no installed package carries the chart script.
+        UnusableError: no installed package contains the chart script.
     """
     uplot = chart_script()
     data = charts.payload(report)
@@ -83,7 +83,7 @@ def render_html(report: Report) -> str:
 
 
 def drawable(sections: list[tree.Section], drawn: Collection[str]) -> list[tree.Section]:
-    """Return the sections with only those charts for which there is something to draw."""
+    """Return the sections with only those charts that have something to draw."""
     return tree.filled([replace(section, blocks=_with_charts(section.blocks, drawn)) for section in sections])
 
 
@@ -93,14 +93,14 @@ def _with_charts(blocks: tuple[tree.Block, ...], drawn: Collection[str]) -> tupl
         if isinstance(block, tree.Charts):
             found.append(replace(block, ids=tuple(element for element in block.ids if element in drawn)))
         elif isinstance(block, tree.Beside):
-            found.append(tree.Beside(_with_charts(block.blocks, drawn)))  # type: ignore[arg-type] # of the same kinds
+            found.append(tree.Beside(_with_charts(block.blocks, drawn)))  # type: ignore[arg-type] # blocks of the same kinds
         else:
             found.append(block)
     return tuple(found)
 
 
 def embedded_json(data: object) -> Markup:
-    """Return `data` as JSON that no text in it can break out of a script element with."""
+    """Return `data` as JSON in which no text can end the script element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -128,7 +128,7 @@ def page_file(name: str) -> str:
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """Return a template of reports/page that knows FILTERS, escapes every text and fails on a missing name."""
+    """Return a template of reports/page. It knows FILTERS, escapes every text and fails if a name is missing."""
     from reports.render.templates import environment
 
     kept = Path(importlib.util.cache_from_source(__file__)).parent

@@ -27,32 +27,33 @@ from reports.render.html import content_security_policy, page_file, template
 from reports.render.stamp import INDEX, TITLE_WITHIN_BYTES, index_sources, stamped
 
 MAX_SUMMARY_BYTES = 64 << 20
-"""A summary is some 300 kB."""
+"""Largest allowed summary. A usual one has some 300 kB."""
 
 TREND_WIDTH, TREND_HEIGHT, TREND_MARGIN = 320, 56, 8
 """Size of a trend's drawing in px, with a margin that keeps the outermost dots inside."""
 
 
 LIMIT_NEAR = 4.0
-"""An objective beyond so many times the highest p95 has no line: it would press the trend flat. Its text stands."""
+"""If an objective is more than this factor above the highest p95, its line is not drawn, because it would flatten the
+trend. Its text is shown."""
 
 _TITLE = re.compile(r"<title>([^<]*)</title>")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One run of the list. Numbers are None until its report was made.
+    """One run of the list. Numbers are None until its report is made.
 
     Attributes:
         id: the folder's name.
-        link: to its report, relative to the index; "" without one.
+        link: the link to its report, relative to the index; "" without one.
         day: when it began.
         requests, error_ratio: numbers of the whole run.
         p95: p95 of the steady phase, else of the whole run.
-        spikes: how many.
+        spikes: the number of spikes.
         verdict: the verdict on its objectives; "" without a report.
         why: why the run cannot be read, else "".
-        run: its record; None where it cannot be read.
+        run: its record; None if it cannot be read.
     """
 
     id: str
@@ -76,8 +77,8 @@ class Trend:
     """p95 of one scenario on one target, oldest run first, with the points of its line in px.
 
     Attributes:
-        changes: where its level changes, as the x of the mark and the sentence.
-        limit: the newest run's objective on this p95: the y of its line and its text; None without one.
+        changes: the changes of its level, each as the x of the mark and a sentence.
+        limit: the newest run's objective on this p95, as the y of its line and its text; None without one.
     """
 
     scenario: str
@@ -91,7 +92,7 @@ class Trend:
 
     @property
     def line(self) -> str:
-        """The points as SVG wants them."""
+        """The points in SVG's notation."""
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
 
 
@@ -118,7 +119,7 @@ def write_index(runs: Path) -> Path:
 
 
 def comparison_pages(runs: Path) -> list[ComparisonPage]:
-    """Return the comparisons that lie in a folder of runs, newest first."""
+    """Return the comparisons in a folder of runs, newest first."""
     found = []
     for path in runs.glob("compare-*.html"):
         try:
@@ -135,7 +136,7 @@ def comparison_pages(runs: Path) -> list[ComparisonPage]:
 
 
 def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
-    """Return a run's line of the list, from its record and its `summary.json` (if it has one of this format)."""
+    """Return a run's line of the list, from its record and its `summary.json` (if it has one in this format)."""
     name = folder.path.name
     if run is None:
         return Entry(name, "", "", "", "", "", "", why=why)
@@ -167,20 +168,20 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
 
 
 def measured(entries: Sequence[Entry]) -> list[MeasuredRun]:
-    """Return the runs that can be read with their p95."""
+    """Return the readable runs, each with its p95."""
     return [MeasuredRun(entry.run, entry.p95.value_ms if entry.p95 else None) for entry in entries if entry.run]
 
 
 def trends(entries: Sequence[Entry]) -> list[Trend]:
-    """Return the trend of each series that has two complete runs with a p95 or more."""
+    """Return the trend of each series with at least two complete runs that have a p95."""
     objectives = {entry.id: entry.run.objectives for entry in entries if entry.run}
     return [_trend(history, objectives.get(history.runs[-1].id, [])) for history in histories(measured(entries))]
 
 
 def limit_of(texts: Sequence[str]) -> Objective | None:
-    """Return the strictest objective that bounds p95 of all requests from above, as these lines show it; None if none.
+    """Return the strictest objective that bounds p95 of all requests from above, in the lines' unit; None without one.
 
-    One on a stretch ("for 10s"), an endpoint, or the ramp alone is about another number.
+    An objective on a period ("for 10s"), on an endpoint, or on the ramp alone limits another number.
     """
     found = []
     for text in texts:

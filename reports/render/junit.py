@@ -10,12 +10,12 @@ from reports.verdict import decide, generator_ratio, regression_sentence
 
 
 def render_junit(report: Report) -> str:
-    """Return JUnit XML: a suite per run, a case per objective (the implied one too) and one for the run's own outcome.
+    """Return JUnit XML: a suite per run, a case per objective (also the implied one) and one for the run's outcome.
 
-    Margins of a comparison are a suite of their own; runs that are only a baseline have none.
+    Margins of a comparison form a separate suite. Runs that are only a baseline have no suite.
 
-    A missed objective is a failure; an undecided one and a run that is not complete are errors, which no CI server
-    takes for a pass.
+    A missed objective is a failure. An undecided objective and an incomplete run are errors, which no CI server counts
+    as passed.
     """
     suites = ET.Element("testsuites", name="lt")
     for run in report.runs:
@@ -83,7 +83,7 @@ def _case(objective: Objective, suite: str) -> ET.Element:
 
 
 def clean(text: str) -> str:
-    """Return the text without the characters that XML 1.0 cannot hold."""
+    """Return the text without the characters that XML 1.0 does not allow."""
     return (
         "".join(char if char in "\t\n" or (char >= " " and not "\ud800" <= char <= "\udfff") else " " for char in text)
         .replace("\ufffe", " ")

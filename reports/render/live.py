@@ -1,4 +1,4 @@
-"""Render the page of a run in progress: a frame that polls for updates, and the report's parts to put into it."""
+"""Render the page of a run in progress: a frame that polls for updates, and the parts of the report for it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from reports.render.uplot import chart_script
 
 @functools.cache
 def render_shell() -> str:
-    """Return the page that a browser opens; it holds nothing of the run and needs no secret.
+    """Return the page that a browser opens. It contains nothing about the run and needs no secret.
 
     Raises:
-        UnusableError: no installed package carries the chart script.
+        UnusableError: no installed package contains the chart script.
     """
     return template("live.html.j2").render(style=Markup(_style()), scripts=[Markup(script) for script in _scripts()])
 
 
 @functools.cache
 def live_policy() -> str:
-    """Return the policy of that page: its own scripts and style, and questions to its own listener only.
+    """Return the policy of that page: only its own scripts and style, and requests only to its own listener.
 
-    The finished report takes the page's place under the same policy: its scripts and its style are among these.
+    The finished report replaces the page under the same policy, because its scripts and its style are among these.
     """
     return f"{content_security_policy(_scripts(), _style())}; connect-src 'self'; frame-ancestors 'none'"
 
 
 def render_body(report: Report) -> str:
-    """Return the header, the table of contents and every part of a report, without its data and its scripts."""
+    """Return the header, the table of contents and every part of a report, without its data and scripts."""
     data = charts.payload(report)
     drawn = {chart["id"]: chart for chart in data["charts"]}
     return template("body.html.j2").render(

@@ -15,13 +15,14 @@ SPECIAL = "\\`*_{}[]<>#|~&"
 
 
 MAX_BYTES = 64_000
-"""GitHub takes 65,536 characters as a comment."""
+"""Largest size of a report: GitHub accepts 65,536 characters as a comment."""
 
 
 def render_markdown(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown of at most MAX_BYTES, the verdict first.
 
-    Texts of a run are escaped. What does not fit is left out from the end, table rows one by one, with a note.
+    Texts of a run are escaped. If the report is too long, parts are left out from the end (tables row by row), with a
+    note.
     """
     parts = [f"# {escaped(sentences.title(report))}", *_verdict(report)]
     left_out: list[str] = []
@@ -43,7 +44,7 @@ def render_markdown(report: Report) -> str:
 
 
 NOTE_BYTES = 1_000
-"""Kept free for the sentence on what was left out."""
+"""Number of bytes reserved for the sentence about the omitted parts."""
 
 MAX_REASONS = 20
 
@@ -64,7 +65,7 @@ MAX_REASON_CHARS = 600
 
 
 def _fitting(part: str, room: int) -> str:
-    """Return as many whole lines of a part as fit; a table without a row, and a heading alone, say nothing."""
+    """Return as many whole lines of a part as fit. A table without rows, or a heading alone, is left out."""
     if _size(part) <= room:
         return part
     lines: list[str] = []
@@ -81,7 +82,7 @@ def _size(part: str) -> int:
 
 
 def escaped(text: str) -> str:
-    """Return text in which nothing is read as Markdown or HTML, on one line."""
+    """Return text on one line in which nothing is read as Markdown or HTML."""
     return "".join(f"\\{char}" if char in SPECIAL else char for char in printable(text))
 
 

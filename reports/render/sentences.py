@@ -1,7 +1,7 @@
 """Write the sentences of a report: the headline, the answers, and the limits of percentiles and spikes.
 
-Every format takes its sentences from here, so that the page, the terminal and Markdown say the same. Limits stand in
-reports/data/rules.py and are put into the sentences from there.
+Every format takes its sentences from here, so that the page, the terminal and Markdown say the same. Limits are defined
+in reports/data/rules.py, and inserted into the sentences from there.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def settled() -> str:
 
 
 def not_a_spike() -> str:
-    """Return a sentence on what the search for spikes leaves out."""
+    """Return a sentence on what the search for spikes does not count."""
     return (
         f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {rules.ON_MS:g} ms, single seconds, and rises of "
         f"fewer than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
@@ -64,7 +64,7 @@ def verdict(report: Report, *, allow_degraded: bool = False) -> str:
 
 
 def failed_of(run: RunSummary) -> int:
-    """Return the number of failed requests; for a summary of an older version, all that did not succeed."""
+    """Return the number of failed requests. For a summary of an older version, all unsuccessful requests count."""
     totals = run.totals
     return totals.requests - totals.ok - totals.generator if totals.failed is None else totals.failed
 
@@ -83,7 +83,7 @@ def title(report: Report) -> str:
 
 
 def headlines(report: Report) -> list[str]:
-    """Return each run in a sentence; of more than two runs the table of runs says it."""
+    """Return a sentence on each run. With more than two runs, the table of runs replaces the sentences."""
     return [_run_sentence(run, alone=len(report.runs) == 1) for run in report.runs] if len(report.runs) <= 2 else []
 
 
@@ -125,12 +125,12 @@ def _spike_words(run: RunSummary) -> str:
 
 
 def has_baseline(run: RunSummary) -> bool:
-    """Whether the run has a baseline, without which "no spike" cannot be said."""
+    """Whether the run has a baseline. Without one, the report cannot say "no spike"."""
     return run.baseline is None or run.baseline.known
 
 
 def enough_for_spikes(run: RunSummary) -> bool:
-    """Whether the run is long enough, and has enough requests, for its p95 to be looked at over time."""
+    """Whether the run is long enough, and has enough requests, to judge its p95 over time."""
     return run.totals.ok >= rules.WINDOW_REQUESTS and run.duration_s >= 2 * rules.WINDOW_S
 
 
@@ -207,7 +207,7 @@ def _failed_sentence(report: Report) -> str:
 
 
 def objective_lines(report: Report) -> list[str]:
-    """Return each objective once, with what every run measured and whether that held."""
+    """Return each objective once, with every run's value and whether that held."""
     found: dict[str, list[str]] = {}
     for run in report.runs:
         for objective in run.objectives:
@@ -253,7 +253,10 @@ def _no_spikes(report: Report) -> Card:
 
 
 def _outage_lines(report: Report) -> tuple[str, ...]:
-    """Return the worst outage of each run: an outage need not raise the latency of what is still answered."""
+    """Return the worst outage of each run.
+
+    An outage need not raise the latency of the requests that are still answered.
+    """
     worst = [
         max(run.outages, key=lambda outage: (outage.failed, outage.end_s - outage.onset_s))
         for run in report.runs
@@ -286,7 +289,7 @@ def no_spike_lines(report: Report) -> list[str]:
 
 
 def change_sentence(history: History, change: Change) -> str:
-    """Return where the level of a series of runs changes, by how much, and what changed first."""
+    """Return a sentence on a change of level in a series of runs: where it is, how large, and what changed first."""
     run = history.runs[change.at]
     moved = "rose" if change.ratio > 0 else "fell"
     by = f.change(abs(change.ratio)).removeprefix("+")
@@ -343,12 +346,12 @@ def phase_of(run: RunSummary, name: str) -> Phase | None:
 
 
 def quantile_of(latency: list[Quantile], q_ratio: float) -> Quantile | None:
-    """Return one percentile of a list, None when it is not in it."""
+    """Return one percentile of a list; None if it is not in it."""
     return next((row for row in latency if row.q_ratio == q_ratio), None)
 
 
 def main_latency(run: RunSummary) -> list[Quantile]:
-    """Return the percentiles that "once steady" speaks of: of the steady phase, else of the whole run."""
+    """Return the percentiles that "once steady" refers to: those of the steady phase, else of the whole run."""
     steady = phase_of(run, "steady")
     return steady.latency if steady else run.latency
 
@@ -362,7 +365,7 @@ def load_models(report: Report) -> list[tuple[str, str]]:
 
 
 def timeouts(run: RunSummary) -> str:
-    """Return how many requests timed out and what is known of how long they waited; "" without any."""
+    """Return how many requests timed out and how long they waited at least; "" if none did."""
     if not run.totals.timeouts:
         return ""
     requests = f.plural(run.totals.timeouts, "more request")
@@ -371,7 +374,7 @@ def timeouts(run: RunSummary) -> str:
 
 
 def task_error_sentence(error: TaskError) -> str:
-    """Return one kind of exception of the scenario's own code in a sentence, with the innermost line of its code."""
+    """Return a sentence on one kind of exception of the scenario's own code, with the innermost line of that code."""
     name = ".".join(part for part in (error.user_class, error.task) if part) or error.where
     lines = [line.strip() for line in error.traceback.splitlines() if line.strip().startswith("File ")]
     at = f" ({lines[-1].removeprefix('File ')})" if lines else ""

@@ -1,7 +1,7 @@
 """Stamp a page with a digest of all its inputs, so that an up-to-date page is not made again.
 
-The digest is of contents, never of times: the run's files, the page itself and what was written with it. Only lt's own
-sources count by size and time, as for Python's `.pyc` files.
+The digest covers contents, never times: those of the run's files, of the page itself and of the files written with it.
+Only lt's own sources count by size and time, as for Python's `.pyc` files.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _RUNNING = re.compile(rb'"outcome"\s*:\s*"running"')
 
 
 def run_sources(folder: Path, notes: Iterable[str]) -> str:
-    """Return the digest of what the page of one run follows from; take it before the run is read."""
+    """Return the digest of everything that determines the page of one run. Compute it before the run is read."""
     paths = RunPaths(folder)
     derived = {paths.summary, paths.report, paths.reserved}
     return _digest([file for file in run_files(paths) if file not in derived], [str(folder.resolve()), *notes])
 
 
 def index_sources(runs: Path) -> str:
-    """Return the digest of what the page of all runs follows from; "" while a run goes on, whose end no file tells."""
+    """Return the digest of all inputs of the page of all runs; "" while a run goes on, since no file shows its end."""
     folders = [RunPaths(path) for path in recorded(runs)]
     texts = [f"{paths.path.name} {paths.report.exists()}" for paths in folders]
     try:
@@ -53,16 +53,16 @@ def stamped(page: str, sources: str, word: str, beside: str = "") -> str:
     """Return the page with its stamp.
 
     Args:
-        page: as rendered.
-        sources: its digest; "" for no stamp.
-        word: kept in the stamp for who finds the page up to date.
+        page: the rendered page.
+        sources: the digest of its inputs; "" for no stamp.
+        word: stored in the stamp, for a reader that finds the page up to date.
         beside: the text of the file that is written with it.
     """
     return f"{page}<!-- {word} {_seal(page.encode(), sources, word, beside.encode())} -->\n" if sources else page
 
 
 def word_of(page: Path, sources: str, beside: Path | None = None) -> str | None:
-    """Return the word in the stamp of a page that is unchanged and up to date; None otherwise."""
+    """Return the word in the stamp of a page that is unchanged and up to date, else None."""
     try:
         with open_file(page) as file:
             text = file.read()
@@ -85,12 +85,12 @@ def _seal(page: bytes, sources: str, word: str, beside: bytes) -> str:
 
 
 def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
-    """Return the digest of contents and texts; "" where a file cannot be read."""
+    """Return the digest of contents and texts; "" if a file cannot be read."""
     parts = [*texts, "", *program()]
     for path in files:
         try:
             with open_file(path) as file:
-                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # a BufferedReader
+                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type] # it is a BufferedReader
             parts.append(f"{path.name} {digest.hexdigest()}")
         except FileNotFoundError:
             parts.append(f"{path.name} absent")

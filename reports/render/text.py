@@ -13,15 +13,16 @@ from reports.render.tree import Beside, Block, Cards, Cell, Charts, Facts, Headi
 
 WIDTH = 100
 LONGEST_CELL = 60
-"""A column with a longer cell would push those after it off the screen: it goes on lines of its own under each row."""
+"""Longest cell within a column. A longer one would move the following columns off the screen, so it is printed on
+separate lines under each row."""
 
 
 def render_text(report: Report, *, brief: bool = False) -> str:
     """Return the report as text that ends in a newline.
 
     Args:
-        report: what to render.
-        brief: only what belongs at the end of a run: the answers, the failures, the spikes, the phases.
+        report: the report to render.
+        brief: whether to return only the parts for the end of a run: the answers, the failures, the spikes, the phases.
     """
     title = printable(sentences.title(report))
     parts = [f"{title}\n{'=' * len(title)}"]
@@ -60,10 +61,10 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 def _aligned(table: Table, *, brief: bool) -> Iterator[str]:
-    """Yield the table in columns; under each row its long cells and what backs them, on lines of their own.
+    """Yield the table in columns, with long cells and details on separate lines under each row.
 
-    The qualification of a value follows it in brackets. If the table is too wide for that, it goes on the line below,
-    which the brief summary leaves out.
+    The qualification of a value follows it in brackets. If the table is too wide for that, it is printed on the line
+    below, which the brief summary leaves out.
     """
     heads = [printable(column.head) for column in table.columns]
     rows = [[printable(cell.line) for cell in row] for row in table.rows]

@@ -1,4 +1,4 @@
-"""Define what a report is made of: sections of sentences, facts, tables and charts, which every format renders."""
+"""Define the parts of a report: sections of sentences, facts, tables and charts, which every format renders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Tone = Literal["", "good", "bad", "unsure", "muted", "few"]
-"""The meaning of a text, shown by colour. The text must say it too, for formats without colours."""
+"""The meaning of a text, shown by colour. The text must state it too, for formats without colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class Cell:
 
     Attributes:
         text: the value.
-        small: a qualification, such as its interval; shown under it on the page, in brackets after it elsewhere.
-        more: sentences with details; folded on the page, on lines of their own elsewhere.
+        small: a qualification, such as its interval; shown under it on the page, and in brackets after it elsewhere.
+        more: sentences with details; folded on the page, and on separate lines elsewhere.
         tone: see Tone.
-        zoom: seconds that the charts show when it is clicked.
+        zoom: the seconds that the charts show when the cell is clicked.
         code: whether it is a command or an option.
     """
 
@@ -37,13 +37,16 @@ class Cell:
 
     @property
     def line(self) -> str:
-        """The value and what qualifies it, on one line."""
+        """The value and its qualification, on one line."""
         return f"{self.text} ({'; '.join(self.small)})" if self.small else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading; `number`: its cells stand to the right; `wide`: they hold long texts."""
+    """The heading of a column.
+
+    `number` aligns its cells to the right, and `wide` means that they contain long texts.
+    """
 
     head: str
     number: bool = False
@@ -55,10 +58,10 @@ class Table:
     """Rows of cells under headings.
 
     Attributes:
-        label: what it lists, for screen readers.
+        label: its content, for screen readers.
         columns: one per cell of a row.
-        rows: without any, the table is left out.
-        folded: the words that open it on the page; "" shows it at once.
+        rows: if there are none, the table is left out.
+        folded: the text that opens it on the page; "" shows it at once.
         stacked: whether each row is shown as a block of lines on a phone.
     """
 
@@ -71,7 +74,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A paragraph; `lead` is set in bold before it (the run it speaks of)."""
+    """A paragraph. `lead`, the run that it is about, is set in bold before it."""
 
     text: str
     tone: Tone = ""
@@ -92,7 +95,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Names with a value each."""
+    """Names, each with a value."""
 
     rows: tuple[tuple[str, Cell], ...]
 
@@ -109,9 +112,9 @@ class Charts:
     """Charts of the page, by id.
 
     Attributes:
-        ids: of the charts, in order.
+        ids: the ids of the charts, in order.
         explained: how to read them; only the page shows it.
-        lines: shown instead by formats without charts.
+        lines: the text that formats without charts show instead.
     """
 
     ids: tuple[str, ...]
@@ -166,9 +169,9 @@ class Section:
     Attributes:
         id: its anchor on the page.
         heading: its title.
-        blocks: what it holds; without any it is left out.
-        nav: its name in the page's table of contents; "" keeps it out.
-        brief: whether the end of a run shows it in the terminal.
+        blocks: its content; without any it is left out.
+        nav: its name in the page's table of contents; "" for none.
+        brief: whether the terminal shows it at the end of a run.
         first: whether it belongs to the first screen, above the controls of the charts.
     """
 
@@ -186,7 +189,7 @@ def kind_of(block: Block) -> str:
 
 
 def filled(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections that say something, without tables that have no row and charts that draw nothing."""
+    """Return the sections with content, without tables that have no row and charts that draw nothing."""
     kept = [replace(section, blocks=_filled(section.blocks)) for section in sections]
     return [section for section in kept if any(not isinstance(block, Heading) for block in section.blocks)]
 
@@ -196,7 +199,7 @@ def _filled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     for block in blocks:
         if isinstance(block, Beside):
             inner = _filled(block.blocks)
-            found += [Beside(inner)] if len(inner) > 1 else list(inner)  # type: ignore[arg-type] # of its kinds
+            found += [Beside(inner)] if len(inner) > 1 else list(inner)  # type: ignore[arg-type] # blocks of the same kinds
         elif not (
             (isinstance(block, Table | Facts) and not block.rows)
             or (isinstance(block, Charts) and not block.ids)
@@ -207,7 +210,7 @@ def _filled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
 
 def blocks_of(sections: Sequence[Section]) -> Iterator[Block]:
-    """Yield every block of the report in order, those that stand beside each other one after the other."""
+    """Yield every block of the report in order. Blocks that are side by side come one after the other."""
     for section in sections:
         for block in section.blocks:
             yield from block.blocks if isinstance(block, Beside) else (block,)

@@ -1,7 +1,7 @@
 """Find the page's chart script in an installed package, and check that it is the tested version.
 
-uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository: packages on the index carry it.
-A page runs the content of that file, so its digest is checked before the file is used.
+uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository, because packages on the index contain
+it. A page runs the content of that file, so its digest is checked before the file is used.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from loadtest.core.errors import UnusableError
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A package that carries uPlot, and the files of it that were tried with this page.
+    """A package that contains uPlot, and its files that were tested with this page.
 
     Attributes:
         package: the name to import.
-        install: what to give to pip.
-        version: of uPlot, not of the package.
-        script, script_sha256: path inside the package, and the digest of its bytes.
+        install: the argument for pip.
+        version: the version of uPlot, not of the package.
+        script, script_sha256: the path inside the package, and the digest of its bytes.
         style, style_sha256: the same for the style sheet.
     """
 
@@ -56,15 +56,16 @@ CARRIERS = (
         style_sha256="3f121cd4a997b634e07a887658850018e475c26f0bddd874109a8d382c19de87",
     ),
 )
-"""The first is a declared dependency; the others are tried so that one vanished package breaks nothing."""
+"""The first package is a declared dependency. The others are tried too, so that nothing breaks if one package
+vanishes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartScript:
-    """uPlot as text, digest checked.
+    """uPlot as text, with its digest checked.
 
     Attributes:
-        version: of uPlot.
+        version: the version of uPlot.
         script: JavaScript that defines `uPlot`.
         style: its CSS.
     """
@@ -75,10 +76,10 @@ class ChartScript:
 
 
 def chart_script(carriers: Sequence[Carrier] = CARRIERS) -> ChartScript:
-    """Return uPlot from the first carrier that is installed with the files that were tried.
+    """Return uPlot from the first installed package that has the tested files.
 
     Raises:
-        UnusableError: no carrier is installed, or none has the known files; the text says what was found.
+        UnusableError: no such package is installed, or none has the known files; the message says what was found.
     """
     found: list[str] = []
     for carrier in carriers:

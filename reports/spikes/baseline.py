@@ -22,12 +22,12 @@ class Windows:
     """p95 of successful response times in windows of rules.WINDOW_S from t = 0, in µs; NaN without requests.
 
     Attributes:
-        p95_us: p95 of each window; a window of low rate reaches back.
-        low_us, high_us: its interval at rules.ON_CONFIDENCE; high is inf where there is none.
-        requests: in it.
+        p95_us: p95 of each window; a window with a low rate reaches back.
+        low_us, high_us: its interval at rules.ON_CONFIDENCE; high is inf if there is no upper end.
+        requests: number of requests in the window.
         width_s: how far it reaches back from its end.
-        narrow_low_us: lower bound of the window that does not reach back.
-        narrow_requests: requests in that.
+        narrow_low_us: lower bound for the window that does not reach back.
+        narrow_requests: number of requests in that one.
     """
 
     p95_us: Floats
@@ -46,9 +46,9 @@ class Levels:
     Attributes:
         baseline: the normal p95 around it.
         on: the limit that a spike must exceed.
-        anomalous: certainly above it.
-        raised: not yet back at the baseline; it is part of a spike if it is next to an anomalous window.
-        of: where the baseline comes from.
+        anomalous: whether it is certainly above the limit.
+        raised: whether it is not yet back at the baseline; it is part of a spike if it is next to an anomalous window.
+        of: the source of the baseline.
     """
 
     baseline: Floats
@@ -59,7 +59,7 @@ class Levels:
 
 
 def measure(series: Series) -> Windows:
-    """Return the run's windows; the last one may be cut short by the run's end."""
+    """Return the run's windows. The end of the run may cut the last one short."""
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
     wide, width_s = _reach_back(narrow)
     p95_us, low_us, high_us = interval(wide)
@@ -77,7 +77,8 @@ def measure(series: Series) -> Windows:
 def classify(series: Series, windows: Windows, load: Load) -> Levels:
     """Return each window's baseline and limits, and which windows are anomalous.
 
-    All on log p95: a rise is a ratio. Anomalous windows are taken out of the baseline, which is then computed again.
+    Everything is computed on log p95, because a rise is a ratio. Anomalous windows are removed from the baseline, which
+    is then computed again.
     """
     known = windows.requests >= 3
     level = np.log(np.where(known, np.maximum(windows.p95_us, 1.0), 1.0))
@@ -86,7 +87,7 @@ def classify(series: Series, windows: Windows, load: Load) -> Levels:
     normal_level = np.log(max((of.p95_ms or 0.0) * 1000, 1.0))
     cap = normal_level + np.log(rules.BASELINE_CAP)
     long = _long(series, windows)
-    anomalous: Bools = known & (level > cap)  # provisional: these may be spikes
+    anomalous: Bools = known & (level > cap)  # provisional, because these may be spikes
     baseline = on = off = level
     for _ in range(rules.BASELINE_PASSES):
         baseline = np.minimum(_median_around(level, known & ~anomalous, normal_level), cap)
@@ -105,7 +106,7 @@ def classify(series: Series, windows: Windows, load: Load) -> Levels:
 def _spread(rest: Floats) -> float:
     """Return the robust standard deviation of log levels around their baseline, at least rules.MAD_FLOOR.
 
-    A handful of windows, as those of a ramp before it saturates, have no spread to speak of.
+    A few windows, such as those of a ramp before it saturates, give no reliable spread.
     """
     if not len(rest):
         return rules.MAD_FLOOR
@@ -114,7 +115,7 @@ def _spread(rest: Floats) -> float:
 
 
 def _limit(baseline: Floats, spread: float) -> Floats:
-    """Return the log p95 that a spike must pass."""
+    """Return the log p95 that a spike must exceed."""
     raised = np.exp(baseline + max(np.log(rules.ON_RATIO), rules.ON_MAD * spread))
     return np.asarray(np.log(np.maximum(raised, np.exp(baseline) + rules.ON_MS * 1000)))
 
@@ -131,7 +132,7 @@ def _anomalous(windows: Windows, known: Bools, level: Floats, low: Floats, on: F
 
 @dataclass(frozen=True, slots=True)
 class _Long:
-    """log p95 and its lower bound over each row of rules.LONG_WINDOWS windows, by the first of them; NaN without."""
+    """log p95 and its lower bound over each rules.LONG_WINDOWS windows, indexed by the first; NaN if there is none."""
 
     level: Floats
     low: Floats
@@ -143,7 +144,7 @@ def _long(series: Series, windows: Windows) -> _Long:
         return _Long(np.empty(0), np.empty(0))
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
     level, low = np.empty(rows), np.empty(rows)
-    for first in range(0, rows, ROWS_AT_ONCE):  # a day's are 200 MB
+    for first in range(0, rows, ROWS_AT_ONCE):  # those of a day take 200 MB
         part = narrow.counts[first : first + ROWS_AT_ONCE + rules.LONG_WINDOWS - 1]
         summed = np.cumsum(np.vstack([np.zeros_like(part[:1]), part]), axis=0)
         sums = Grid(summed[rules.LONG_WINDOWS :] - summed[: -rules.LONG_WINDOWS], narrow.first_bin)
@@ -152,7 +153,7 @@ def _long(series: Series, windows: Windows) -> _Long:
 
 
 def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread_of_windows: float) -> Bools:
-    """Return the windows within a minute whose p95 is certainly raised, against the spread of normal minutes."""
+    """Return the windows within a minute whose p95 is certainly elevated, relative to the spread of normal minutes."""
     found = np.zeros(len(baseline), dtype=np.bool_)
     if not len(long.level):
         return found
@@ -169,7 +170,8 @@ def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread
 def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     """Return the reference of the run: its lower quartile, light load if that is much lower, or its fastest requests.
 
-    Otherwise, a service that is saturated from the first third of a ramp on would be its own reference.
+    With the lower quartile alone, a service that is saturated from the first third of a ramp on would be its own
+    reference.
     """
     if not len(level):
         return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
@@ -190,14 +192,17 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     )
     fastest_us, most_us, usual_us = _fastest_and_usual(series)
     if usual_us < rules.QUEUE_MS * 1000 or normal_ms * 1000 < usual_us / rules.LIGHT_RATIO:
-        return normal  # the normal windows lie far below what is usual
+        return normal  # the normal windows are far below the usual level
     return _queued(series, load, normal, fastest_us=fastest_us, most_us=most_us, usual_us=usual_us)
 
 
 def _queued(
     series: Series, load: Load, normal: Baseline, *, fastest_us: float, most_us: float, usual_us: float
 ) -> Baseline:
-    """Return `normal`, unless requests queued throughout: then the fastest are the reference, or nothing is."""
+    """Return `normal`, unless requests queued throughout.
+
+    In that case the fastest requests are the reference, or nothing is.
+    """
     waiting = _waiting_ratio(series, load)
     said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
     queued = most_us >= rules.QUEUE_RATIO / 2 * fastest_us and usual_us >= rules.QUEUE_RATIO * fastest_us
@@ -216,9 +221,9 @@ def _queued(
 
 
 def _flat(series: Series, load: Load) -> bool:
-    """Whether twice as many users or more got no more answers: then the service was at its limit from the start.
+    """Whether twice as many users or more got no more answers, so that the service was at its limit from the start.
 
-    Over windows of rules.WINDOW_S after the first answer in which users only ever waited.
+    Only windows of rules.WINDOW_S after the first answer count, in which users did nothing but wait.
     """
     if series.open_loop or np.isnan(load.demand).all() or series.first_ok_us is None:
         return False
@@ -237,9 +242,10 @@ def _flat(series: Series, load: Load) -> bool:
 
 
 def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
-    """Return p95 of the lightest stretches if their median and p95 lie far below the run's; None when they do not.
+    """Return p95 of the lightest periods if their median and p95 are far below the run's, else None.
 
-    Light is where p95 is lowest; where users are known, they must have been fewer there than at the peak.
+    Light periods are those with the lowest p95. If users are known, there must have been fewer of them than at the
+    peak.
     """
     width = rules.LIGHT_S
     grid = series.cells.grid(0, series.seconds, width_s=width)
@@ -257,9 +263,10 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
 
 
 def _light_stretches(series: Series, load: Load, enough: Bools, p95: Floats) -> Iterator[tuple[Ints, float]]:
-    """Yield the stretches with at most half of the users after the first answer, then the three with the lowest p95.
+    """Yield the periods with at most half of the users after the first answer, then the three with the lowest p95.
 
-    Each with how much higher, in ms, the run has to be for them to count: the lowest are the lowest by choice.
+    Each comes with the difference, in ms, by which the run must be higher for it to count. The lowest periods need a
+    larger one, because they were chosen as the lowest.
     """
     width, demand = rules.LIGHT_S, load.demand
     candidates = enough.copy()
@@ -279,8 +286,8 @@ def _light_stretches(series: Series, load: Load, enough: Bools, p95: Floats) -> 
 def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
     """Return the latency of the fifth fastest request, p5 and the median, of the endpoint with the most requests.
 
-    Only one endpoint counts, because fast health checks among predictions show nothing about the queue. Where users
-    queue from the first second on, the first few requests of the run are still the fastest.
+    Only one endpoint counts, because fast health checks among predictions show nothing about the queue. Even if users
+    queue from the first second on, the first few requests of the run are the fastest.
     """
     busiest = int(series.by_endpoint.argmax())
     whole = series.cells.only(busiest).grid(0, series.seconds, width_s=series.seconds)
@@ -289,9 +296,9 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
 
 
 def _waiting_ratio(series: Series, load: Load) -> float | None:
-    """Return the share of their time that users spend waiting; for an open load, 1 if arrivals outrun answers.
+    """Return the share of their time that users spend waiting. For an open loop it is 1 if arrivals outrun answers.
 
-    None when neither users nor a growing number of requests in flight are known.
+    It is None if neither users nor a growing number of requests in flight are known.
     """
     in_flight = series.in_flight.astype(np.float64)
     third = max(1, series.seconds // 3)
@@ -302,12 +309,12 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
     if not np.isnan(users).all():
         return float(np.nansum(in_flight) / max(1.0, np.nansum(users)))
     middle = in_flight[third : 2 * third + 1]
-    # A constant number in flight means no think time; with think time the number scatters (Poisson).
+    # A constant number in flight means no think time. With think time the number scatters (Poisson).
     return 1.0 if len(middle) > 10 and middle.mean() > 3 and middle.var() < 0.2 * middle.mean() else None
 
 
 def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
-    """Return the median of the normal windows within rules.BASELINE_HALF_S of each; `otherwise` where too few are."""
+    """Return the median of the normal windows within rules.BASELINE_HALF_S of each; `otherwise` with too few."""
     half = rules.BASELINE_HALF_S // rules.WINDOW_S
     found = np.full(len(level), otherwise)
     for at in range(len(level)):
@@ -319,7 +326,7 @@ def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
 
 
 def _reach_back(narrow: Grid) -> tuple[Grid, Ints]:
-    """Return the windows widened backwards until each holds rules.WINDOW_REQUESTS, and how wide each became (s)."""
+    """Return the windows widened backwards until each contains rules.WINDOW_REQUESTS, and the width of each (s)."""
     requests = narrow.requests()
     most = rules.WINDOW_MAX_S // rules.WINDOW_S
     counts = narrow.counts.copy()
@@ -334,7 +341,7 @@ def _reach_back(narrow: Grid) -> tuple[Grid, Ints]:
 
 
 def interval(grid: Grid) -> tuple[Floats, Floats, Floats]:
-    """Return p95 of each window with its interval: NaN without requests, inf where there is no upper end."""
+    """Return p95 of each window with its interval: NaN without requests, inf if there is no upper end."""
     requests = grid.requests()
     low, high = rank_intervals(requests, P, rules.ON_CONFIDENCE)
     there = requests > 0

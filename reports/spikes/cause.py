@@ -1,4 +1,4 @@
-"""Define the vocabulary of causes, and what a rule for one of them is."""
+"""Define the vocabulary of causes, and the form of a rule for one of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from reports.spikes.view import SpikeView
 class Cause(StrEnum):
     """Why p95 rose. The report uses these names; docs/terms.md explains each.
 
-    They are in the order in which their rules are tried; the first that holds is the cause. Causes in the measurement
-    itself come first, as nothing measured while it was saturated says anything about the service; a cause in one part
-    of the service comes before one in all of it.
+    They are in the order in which their rules are tried, and the first one that holds is the cause. Causes in the
+    measurement itself come first, because measurements of a saturated load generator say nothing about the service. A
+    cause in one part of the service comes before one in the whole service.
     """
 
     GENERATOR = "load generator"
@@ -40,7 +40,7 @@ class Cause(StrEnum):
 
 
 SATURATIONS = frozenset({Cause.SCALE_OUT, Cause.SATURATION, Cause.SATURATION_UNSEEN, Cause.REFUSED})
-"""The causes that load itself makes."""
+"""The causes that consist in the load itself."""
 
 
 class Confidence(StrEnum):
@@ -65,7 +65,9 @@ Evidence = TypeVar("Evidence")
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[Evidence]):
-    """One cause: `look` gathers its evidence from a spike (None: there is none), `decide` judges it; both are pure.
+    """One cause: `look` collects its evidence from a spike (None if there is none), and `decide` judges it.
+
+    Both are pure.
 
     Attributes:
         cause: the cause that it names, or the first of several.

@@ -1,4 +1,4 @@
-"""Name the causes of a spike, with the evidence and the confidence of each."""
+"""Name the causes of a spike, each with its evidence and confidence."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ RULES: Sequence[Rule[Any]] = sorted(
     ),
     key=lambda rule: list(Cause).index(rule.cause),
 )
-"""Every rule, in the order of `Cause`; the first that holds names the cause."""
+"""All rules, in the order of `Cause`. The first one that holds names the cause."""
 
 FOLLOWS = frozenset({Cause.OUTAGE, Cause.ERRORS})
-"""Causes that are named in addition to the first where they hold too: requests that fail behind an overload or a lost
+"""Causes that are named in addition to the first if they hold too: requests that fail because of an overload or a lost
 instance."""
 
 
@@ -41,10 +41,10 @@ def explain(rise: Rise, data: RunData) -> Spike:
 
 
 def without_ordinary_queues(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...]:
-    """Return the spikes without unexplained ones that are no more than queues which the run's own load makes.
+    """Return the spikes without unexplained ones that are only queues which the run's own load makes.
 
-    Where instances are two thirds busy, requests queue behind each other for seconds; a p95 of ten seconds is raised
-    then, and that of the run contains it. Behind a single slow request a few others wait for as long as it takes.
+    If instances are two thirds busy, requests queue behind each other for seconds. This raises the p95 of ten seconds,
+    but is normal for the run. Behind a single slow request, a few others wait for as long as it takes.
     """
     requests = data.requests
     open_ones = [spike for spike in spikes if spike.cause == Cause.UNEXPLAINED]
@@ -64,9 +64,10 @@ def without_ordinary_queues(spikes: Sequence[Spike], data: RunData) -> tuple[Spi
 
 
 def _slight(view: SpikeView) -> bool:
-    """Whether p95 of the whole rise stays below rules.SHOWN_RATIO × its baseline, or few waited, and not for long.
+    """Whether p95 of the whole rise stays below rules.SHOWN_RATIO × its baseline, or few requests waited briefly.
 
-    Few are less than ten, and not for long is less than a second, in a few seconds or at p95 below 5 × the baseline.
+    "Few" means less than ten, and "briefly" less than a second, either in a few seconds or at p95 below 5 × the
+    baseline.
     """
     requests, baseline_ms = view.data.requests, view.spike.baseline_ms
     own_ms, slow_ms = requests.latency_ms[requests.ok & view.inside], requests.latency_ms[view.slow]

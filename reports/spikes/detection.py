@@ -22,10 +22,10 @@ from reports.spikes.first_requests import first_bursts
 def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Sequence[Outage] = ()) -> tuple[Rise, ...]:
     """Return the spikes in time order.
 
-    Windows are classified by baseline.py; a stretch of anomalous ones becomes a spike whose ends are refined to the
-    second. Seconds of an outage without any success do not end it. After that, bursts of slow first requests of an
-    instance, and of a few very slow requests, are searched, which do not move a window's percentile. Not seen: rises
-    under about 30 % or 10 ms; at 2 requests/s a rise of a minute must double p95.
+    Windows are classified by baseline.py. A series of anomalous windows becomes a spike, whose ends are refined to the
+    second. Seconds of an outage without any success do not end it. Then two kinds of bursts are searched that do not
+    move a window's percentile: slow first requests of an instance, and a few very slow requests. Not found are rises
+    under about 30 % or 10 ms. At 2 requests/s, a rise of a minute must double p95.
     """
     stretches = [
         part
@@ -49,7 +49,7 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Anomalous seconds, the windows (first, last) they come from, and the limit of a slow request in them."""
+    """Anomalous seconds, the windows (first, last) that they come from, and the limit of a slow request in them."""
 
     window: Window
     first: int
@@ -58,7 +58,7 @@ class _Stretch:
 
 
 def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
-    """Return which windows lie in an outage and hold too few successes to have a level."""
+    """Return which windows lie in an outage and contain too few successes to have a level."""
     width = rules.WINDOW_S
     found = np.zeros(-(-series.seconds // width), dtype=np.bool_)
     for outage in outages:
@@ -67,7 +67,7 @@ def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
 
 
 def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) window of each stretch: certain windows and those around them until p95 is normal."""
+    """Yield the first and last window of each period: certain windows, and those around them until p95 is normal."""
     count, begun, last = len(levels.anomalous), -1, -1
     at = 0
     while at < count:
@@ -95,10 +95,10 @@ def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tup
 
 
 def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield a stretch in parts: the high rise, and what lies before and after it.
+    """Yield a period in parts: the high rise, and the parts before and after it.
 
-    A service with little load has a p95 that wanders; where it wanders above the limit for minutes before it is
-    overrun, the two are different events. The low parts count where one of their windows is certain.
+    The p95 of a service with little load varies. If it is above the limit for minutes before the service is overloaded,
+    these are two different events. A low part counts if one of its windows is certain.
     """
     first, last = whole
     part = slice(first, last + 1)
@@ -120,7 +120,7 @@ def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iter
 
 
 def _hill(height: Floats) -> tuple[int, int]:
-    """Return the first and last place of the hill that holds the peak: places half as high, with short gaps."""
+    """Return the first and last position of the hill with the peak: positions half as high, with short gaps."""
     high = np.flatnonzero(height >= height.max() / 2)
     parts = np.split(high, np.flatnonzero(np.diff(high) > rules.HEIGHT_WINDOWS) + 1)
     hill = next(part for part in parts if int(height.argmax()) in part)
@@ -128,7 +128,7 @@ def _hill(height: Floats) -> tuple[int, int]:
 
 
 def _refined(series: Series, windows: Windows, levels: Levels, first: int, last: int) -> _Stretch:
-    """Return the stretch with its ends moved to its first and last second with many slow requests."""
+    """Return the period with its ends moved to its first and last second with many slow requests."""
     width = rules.WINDOW_S
     limit_us = float(np.exp(levels.on[first]))
     begin = max(0, (first + 1) * width - int(windows.width_s[first]))
@@ -147,18 +147,18 @@ def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, 
 
 
 def _anomalous_seconds(slow: Ints, there: Ints) -> Bools:
-    """Return which seconds belong to a spike: a fifth of their requests slow, or half of its own usual share."""
+    """Return which seconds belong to a spike: a fifth of their requests are slow, or half of its own usual share."""
     share = slow.sum() / max(1, there.sum())
     needed = np.maximum(1, np.minimum(rules.ANOMALOUS_SECOND_RATIO, share / 2) * there)
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
 
 
 def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_Stretch]:
-    """Return a stretch that begins with the load as one or two: its cold start, and what came right after it.
+    """Return a period that begins with the load as one or two: its cold start, and the event right after it.
 
-    In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within
-    neighbouring 10-s windows. Seconds tell the two apart: after the first answer the median falls into a valley
-    between two hills, each at least rules.VALLEY_DEPTH as high.
+    In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within neighbouring
+    10-s windows. Seconds distinguish the two: after the first answer the median falls into a valley between two hills,
+    each at least rules.VALLEY_DEPTH times as high.
     """
     whole = stretch.window
     warm = any(instance.ready_s is not None and instance.ready_s < 0 for instance in series.instances)
@@ -169,9 +169,9 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
     valley = _valley(median, begin)
     late_answer = series.first_ok_us >= rules.LATE_ANSWER_S * 1e6
     if not levels.of.known and not late_answer:
-        return [stretch]  # overloaded throughout: a valley in it is no baseline
+        return [stretch]  # overloaded throughout: a valley in it is not a baseline
     if valley is None and late_answer and whole.length_s >= rules.GOES_ON * (begin + 1):
-        valley = begin  # nothing could be served before the first answer; what follows it is another event
+        valley = begin  # nothing could be served before the first answer; a rise after it is another event
     if valley is None:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
@@ -189,7 +189,7 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
 
 
 def _valley(median: Floats, begin: int) -> int | None:
-    """Return the first second from `begin` on that lies between two hills; None when there is none soon enough."""
+    """Return the first second from `begin` on that lies between two hills; None if there is none soon enough."""
     filled = np.nan_to_num(median)
     for at in range(begin, min(begin + rules.VALLEY_WITHIN_S, len(filled) - 1)):
         hills = min(filled[: at + 1].max(), filled[at:].max())
@@ -199,10 +199,10 @@ def _valley(median: Floats, begin: int) -> int | None:
 
 
 def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
-    """Return the load's first seconds as a stretch when everybody in them had to wait for the first answer of all.
+    """Return the load's first seconds as a period if all users in them had to wait for the very first answer.
 
-    At the foot of a ramp a 10-s window may hold three such requests among twenty: too few for the bound of a
-    percentile, yet no chance either.
+    At the beginning of a ramp, a 10-s window may contain three such requests among twenty. They are too few for the
+    bound of a percentile, but they are not chance.
     """
     if series.first_ok_us is None or series.first_ok_us < rules.LATE_ANSWER_S * 1e6:
         return None
@@ -217,7 +217,7 @@ def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
 
 
 def _of_first_requests(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> list[_Stretch]:
-    """Return the bursts of slow first requests outside the given stretches; those that overlap as one."""
+    """Return the bursts of slow first requests outside the given periods. Overlapping ones are merged."""
     merged: list[Window] = []
     for window in sorted(first_bursts(series, levels), key=lambda window: window.start_s):
         if merged and window.start_s <= merged[-1].end_s:
@@ -229,10 +229,10 @@ def _of_first_requests(series: Series, levels: Levels, stretches: Sequence[_Stre
 
 
 def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
-    """Yield stretches outside the given ones in which more requests were very slow than chance explains.
+    """Yield periods outside the given ones in which more requests were very slow than chance explains.
 
-    Very slow is rules.SCAN_RATIO × the limit of its moment; how many of those the run has anyway is counted in the
-    seconds that hold the fewest: a scan for clusters (Naus 1982), with the bound of Poisson for one window.
+    "Very slow" means above rules.SCAN_RATIO × the limit at that time. The run's usual rate of such requests is counted
+    in the seconds that have the fewest. This is a scan for clusters (Naus 1982), with the Poisson bound for one window.
     """
     slow = np.zeros(series.seconds)
     edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
@@ -269,7 +269,7 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
 def _usual_rate(slow: Floats) -> float:
     """Return very slow requests per second outside their clusters: the trimmed mean over minutes, at least 1 in 500 s.
 
-    The tenth of the minutes that holds the most is left out: these may be what is looked for.
+    The tenth of the minutes with the most such requests is left out, because it may contain the clusters.
     """
     if not len(slow):
         return rules.SCAN_RATE
@@ -279,7 +279,7 @@ def _usual_rate(slow: Floats) -> float:
 
 
 def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, normal_mean_ms: float) -> Rise | None:
-    """Return the stretch as a spike; None when too few requests were slow to call it one."""
+    """Return the period as a spike; None if too few requests were slow to call it one."""
     window = stretch.window
     slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
     late_answer = (series.first_ok_us or 0) >= rules.LATE_ANSWER_S * 1e6

@@ -1,4 +1,4 @@
-"""Find the slow first requests of instances: those that are a spike, and how many others there are."""
+"""Find the slow first requests of instances: those that form a spike, and the number of others."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reports.spikes.baseline import Levels
 
 
 def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) -> SlowFirst | None:
-    """Return how many of the first requests on instances were slow, outside spikes; None when there are none.
+    """Return how many of the first requests on instances were slow, outside spikes; None if none were.
 
-    Slow is beyond the limit of its moment's baseline. Counted are those up to the request with which an instance's
-    slow ones end (`slow_from_the_first_on`), if they are more than the run has anyway among as many requests. Without
-    instance headers the run's own first seconds are looked at. Not counted: those inside spikes, and of an instance
-    more than the first rules.FIRSTS_KEPT.
+    A request is slow above the limit of the baseline at its time. An instance's slow requests are counted up to the one
+    with which they end (`slow_from_the_first_on`), if they are more than usual for the run among as many requests.
+    Without instance headers, the run's own first seconds are examined. Not counted are requests inside spikes, and
+    those of an instance after its first rules.FIRSTS_KEPT.
     """
     found = _of_instances(series, levels, spikes) if series.instances else _of_the_load(series, levels, spikes)
     if not len(found.slow_ms) or found.chance(series, spikes) >= rules.FIRST_CHANCE:
@@ -38,9 +38,9 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
 
 
 def first_bursts(series: Series, levels: Levels) -> Iterator[Window]:
-    """Yield the seconds in which slow first requests of an instance were so many that p95 of all rose.
+    """Yield the seconds in which an instance's slow first requests were so many that the overall p95 rose.
 
-    They come one after the other, which is no chance; how long they last does not matter.
+    They come one after the other, which is not chance. Their duration does not matter.
     """
     for instance in series.instances:
         start_s, slow = _slow_of(instance, series, levels)
@@ -53,7 +53,7 @@ def first_bursts(series: Series, levels: Levels) -> Iterator[Window]:
 
 
 class _Found:
-    """Slow first requests, the requests among which they were found, and on how many instances."""
+    """Slow first requests, the requests among which they were found, and the number of instances."""
 
     def __init__(self, slow_ms: Floats, among: int, instances: int, where: str) -> None:
         self.slow_ms = slow_ms
@@ -62,9 +62,9 @@ class _Found:
         self.where = where
 
     def chance(self, series: Series, spikes: Sequence[Rise]) -> float:
-        """Return the probability of as many such requests among any others; those of spikes left out.
+        """Return the probability of as many such requests among any others, without those of spikes.
 
-        As slow as the usual one of them: a 300-ms request is nothing new where one in a hundred takes that long.
+        "Such" means as slow as the median of them: a 300-ms request is not unusual if one in a hundred takes that long.
         """
         normal = np.ones(series.seconds, dtype=np.bool_)
         for spike in spikes:
@@ -77,10 +77,10 @@ class _Found:
 
 
 def slow_from_the_first_on(slow: Bools) -> int:
-    """Return with how many requests, from the first on, the stretch ends in which they were slow; 0 where none is.
+    """Return the number of first requests after which the slow ones end; 0 if the first ones were not slow.
 
-    The likeliest place of the change from rules.FIRST_SLOW to rules.LATER_SLOW slow ones (a cumulative sum): requests
-    that overtake each other, or one that is slow by chance long after, do not move it.
+    It is the most likely position of the change from a share of rules.FIRST_SLOW slow requests to rules.LATER_SLOW (a
+    cumulative sum). Requests that overtake each other, or one that is slow by chance much later, do not move it.
     """
     first, later = rules.FIRST_SLOW, rules.LATER_SLOW
     gained = np.cumsum(np.where(slow, math.log(first / later), math.log((1 - first) / (1 - later))))
@@ -115,7 +115,7 @@ def _slow_of(instance: Instance, series: Series, levels: Levels) -> tuple[Floats
 
 
 def _of_the_load(series: Series, levels: Levels, spikes: Sequence[Rise]) -> _Found:
-    """Return those of the load's first seconds, in whole seconds: from which on the requests are slow."""
+    """Return the slow requests of the load's first seconds, and for how many whole seconds requests are slow."""
     grid = series.cells.grid(0, min(rules.WINDOW_S, series.seconds))
     slow, there = grid.above(float(_limits_ms(levels, np.zeros(1))[0]) * 1000), grid.requests()
     flags = np.concatenate([np.arange(all_of) < some for some, all_of in zip(slow, there, strict=True)] or [[]])
@@ -141,7 +141,7 @@ def _inside(at_s: Floats, spikes: Sequence[Rise]) -> Bools:
 
 
 def _new(instance: Instance) -> bool:
-    """Whether an instance became ready during the run: by its age, else because it came after the first seconds."""
+    """Whether an instance became ready during the run: by its age, or else by appearing after the first seconds."""
     if instance.ready_s is None:
         return (instance.first_start_s or 0.0) >= rules.CONNECTING_S
     return instance.ready_s > -rules.YOUNG_S

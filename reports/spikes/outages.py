@@ -1,4 +1,4 @@
-"""Find outages: stretches in which requests failed together, or in which the service answered nothing."""
+"""Find outages: periods in which requests failed together, or in which the service answered nothing."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "timeouts": ("timeout", "unanswered"),
     "connections refused or reset": ("connection",),
 }
-"""Outcomes without an answer, with the name of an outage of each. An HTTP status is a kind of its own."""
+"""Outcomes without an answer, each with the name of its outage. Each HTTP status is a separate kind."""
 
 
 def find_outages(series: Series, requests: Requests) -> tuple[Outage, ...]:
     """Return the outages in the order of their onset.
 
-    A stretch counts where, within rules.OUTAGE_WINDOW_S, a fifth of the requests (or of one endpoint's, half) fail in
-    one way, at least rules.OUTAGE_FAILURES of them and five times as many as elsewhere in the run. Silence is
-    rules.SILENT_S without any answer while requests wait that the rate before would have answered. Not seen: failures
-    that are spread evenly over a run with less than half of its requests; they are its error rate.
+    A period counts if, within rules.OUTAGE_WINDOW_S, a fifth of the requests (or half of one endpoint's) fail in the
+    same way, at least rules.OUTAGE_FAILURES of them and five times as many as elsewhere in the run. Silence is
+    rules.SILENT_S without any answer while requests wait that would have been answered at the rate before. Not found
+    are failures that are spread evenly over a run and are less than half of its requests; they are its error rate.
     """
     found = [
         outage for kind, failed in _by_kind(series).items() for outage in _stretches(series, requests, kind, failed)
@@ -72,7 +72,7 @@ def _stretches(series: Series, requests: Requests, kind: str, failed: Ints) -> I
 
 
 def _one_endpoint(series: Series, requests: Requests, kind: str, width: int) -> Bools:
-    """Return where half of one endpoint's requests fail, though they are few of all."""
+    """Return where half of one endpoint's requests fail, even if they are few among all requests."""
     hit = np.zeros(series.seconds, dtype=np.bool_)
     if len(series.endpoints) < 2:
         return hit
@@ -96,12 +96,15 @@ def _is_of(requests: Requests, kind: str) -> Bools:
 
 
 def _reaching_back(hit: Bools, width: int) -> Bools:
-    """Return the seconds that any window ending in a `hit` second holds."""
+    """Return the seconds in all windows that end in a `hit` second."""
     return np.asarray(np.convolve(hit[::-1], np.ones(width), mode="full")[: len(hit)][::-1] > 0)
 
 
 def _merged(bad: Bools, series: Series) -> Iterator[tuple[int, int]]:
-    """Yield stretches of bad seconds; joined if hardly anything succeeded or little time passed between them."""
+    """Yield periods of bad seconds.
+
+    They are joined if hardly any request succeeded or little time passed between them.
+    """
     edges = np.flatnonzero(np.diff(np.r_[False, bad, False].astype(np.int8)))
     begun = last = -1
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -116,7 +119,7 @@ def _merged(bad: Bools, series: Series) -> Iterator[tuple[int, int]]:
 
 
 def _back_at(series: Series, end: int) -> int:
-    """Return when requests that were sent after the last failure succeeded; the run's end when none did."""
+    """Return when requests that were sent after the last failure succeeded; the run's end if none did."""
     later = np.flatnonzero(series.ok[end:])
     return end + int(later[0]) if len(later) else series.seconds
 
@@ -161,7 +164,7 @@ def _outage(series: Series, requests: Requests, kind: str, begin: int, end: int,
 
 
 def _hit(series: Series, requests: Requests, kind: str, begin: int, end: int) -> tuple[str, ...]:
-    """Return the endpoints that failed in that way where others did not; empty when all did."""
+    """Return the endpoints whose requests failed in that way while others' did not; empty if all failed."""
     if len(series.endpoints) < 2:
         return ()
     inside = (requests.start_s >= begin) & (requests.start_s < end)

@@ -1,4 +1,7 @@
-"""Read the requests of a run one by one, thinned evenly where there are too many, as evidence for causes."""
+"""Read the requests of a run one by one, as evidence for causes.
+
+If there are too many, an even share of them is kept.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,26 @@ from reports.data.rules import YOUNG_S
 from reports.data.series import Series, outcome_codes
 
 MOST_ROWS = 400_000
-"""Rows kept: 25 MB. If there are more, every second (third, …) row is kept, which preserves shares and medians."""
+"""Number of rows kept: 25 MB. If there are more, every second (third, …) row is kept, which preserves shares and
+medians."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests in the order of their start; times are seconds after t = 0.
+    """Requests in the order of their start. Times are seconds after t = 0.
 
     Attributes:
         start_s: when it was sent.
-        latency_ms: response time (lateness included); of a failed request how long it took to fail.
+        latency_ms: response time (including lateness); for a failed request the time until it failed.
         ok: whether it succeeded.
         status: 0 without an answer.
         outcome: index into `frames.OUTCOMES`.
         endpoint: index into `Series.endpoints`.
-        instance: index into `names`; −1 when none is named.
+        instance: index into `names`; −1 if no instance is named.
         names: the instances.
         age_s: age of the instance when it answered; NaN if not known.
         server_ms: server time; NaN if the service does not report it.
-        thinned: one of so many rows was kept.
+        thinned: every how manyth row was kept.
     """
 
     start_s: Floats
@@ -49,13 +53,13 @@ class Requests:
 
     @property
     def end_s(self) -> Floats:
-        """When each ended."""
+        """The end of each request."""
         return self.start_s + self.latency_ms / 1000
 
     def young(self, first_seen_s: Floats) -> Bools:
-        """Return whether each was answered by an instance younger than rules.YOUNG_S.
+        """Return whether each request was answered by an instance younger than rules.YOUNG_S.
 
-        By its age, else by when it was first seen (`first_seen_s` per instance).
+        The instance's age decides, or else the time at which it was first seen (`first_seen_s` per instance).
         """
         if not len(first_seen_s):
             return np.zeros(len(self.start_s), dtype=np.bool_)
@@ -64,7 +68,7 @@ class Requests:
         return np.asarray(known & np.where(np.isnan(self.age_s), since < YOUNG_S, self.age_s < YOUNG_S))
 
     def first_seen_s(self) -> Floats:
-        """Return when each instance's first request was sent; inf for one without any."""
+        """Return when each instance's first request was sent; inf for an instance without requests."""
         first = np.full(len(self.names), np.inf)
         known = self.instance >= 0
         np.minimum.at(first, self.instance[known], self.start_s[known])
@@ -86,7 +90,7 @@ COLUMNS = (
 
 
 def read_requests(folder: RunFolder, series: Series) -> Requests:
-    """Return the run's requests; of more than MOST_ROWS an even share."""
+    """Return the run's requests; if there are more than MOST_ROWS, an even share of them."""
     total = int(series.started.sum())
     step = max(1, -(-total // MOST_ROWS))
     names: dict[str, int] = {}
@@ -97,7 +101,9 @@ def read_requests(folder: RunFolder, series: Series) -> Requests:
             continue
         kept = slice((-seen) % step, None, step)
         seen += batch.num_rows
-        parts.append([column[kept].copy() for column in _columns(batch, series, names)])  # a view keeps all rows
+        parts.append(
+            [column[kept].copy() for column in _columns(batch, series, names)]
+        )  # a view would keep all rows in memory
     columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)] if parts else [np.empty(0)] * 8
     order = np.argsort(columns[0], kind="stable")
     start, latency, status, outcome, endpoint, instance, age, server = (column[order] for column in columns)
@@ -136,7 +142,7 @@ def _columns(batch: pa.RecordBatch, series: Series, names: dict[str, int]) -> li
 
 
 def _instances(column: pa.Array, names: dict[str, int]) -> Ints:
-    """Return the number of each row's instance; a name that no row uses has none."""
+    """Return the number of each row's instance. Names that no row uses get no number."""
     called = column.dictionary.to_pylist()
     at = integers(column.indices, -1)
     places = np.full(len(called) + 1, -1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Decide whether the load generator caused a spike: the workers, or the machine they run on."""
+"""Decide whether the load generator caused a spike: the workers, or the machine on which they run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Generator:
 
     Attributes:
         length_s: length of the spike.
-        saturated_s: seconds inside in which the generator was so busy that it could have made the rise.
+        saturated_s: seconds inside in which the generator was so busy that it could have caused the rise.
         busy_ratio: share of its seconds in which a worker's core was full.
-        lag_ratio: the usual lag of the worst worker's event loop inside, against the rise of p95.
+        lag_ratio: the usual lag of the worst worker's event loop inside, relative to the rise of p95.
         lag_before_ms: its worst lag until the run's first answer.
-        cpu_ratio, loop_lag_ms: the worst worker inside; None when not known.
+        cpu_ratio, loop_lag_ms: those of the worst worker inside; None if not known.
         start: how the run began.
-        elsewhere: whether an instance or demand could have made the rise.
+        elsewhere: whether an instance or demand could have caused the rise.
     """
 
     length_s: int
@@ -42,7 +42,7 @@ class Generator:
 
 
 def generator_of(view: SpikeView) -> Generator | None:
-    """Return how busy the workers were; None when that was not recorded."""
+    """Return how busy the workers were; None if that was not recorded."""
     load, spike = view.data.load, view.spike
     inside = slice(spike.onset_s, spike.end_s)
     cpu, lag = np.nan_to_num(load.cpu_ratio[inside]), np.nan_to_num(load.loop_lag_ms[inside])
@@ -74,7 +74,7 @@ def worst(values: Floats) -> float | None:
 def decide_generator(evidence: Generator) -> Finding | None:
     """Name the load generator as the cause if it was busy or late enough.
 
-    A loop that was late by much less than the rise counts only where no instance and no demand could have made it.
+    A loop that was late by much less than the rise counts only if no instance and no demand could have caused the rise.
     """
     if evidence.saturated_s < rules.GENERATOR_SHARE * evidence.length_s:
         return None
@@ -95,7 +95,7 @@ def decide_generator(evidence: Generator) -> Finding | None:
 
 
 def _surely_cold(evidence: Generator) -> bool:
-    """Whether the first requests waited for an instance far longer than the event loop was late."""
+    """Whether the first requests waited for an instance, far longer than the event loop was late."""
     waited_ms = (evidence.start.first_answer_s or 0.0) * 1000
     cold = evidence.start.at_start and evidence.start.first_is_new and evidence.start.slow_first_answer
     return cold and evidence.lag_before_ms < waited_ms / 2
@@ -106,8 +106,8 @@ class Machine:
     """The load of the machine that ran the workers: shares of seconds inside and outside the spike.
 
     Attributes:
-        inside_ratio, outside_ratio: seconds in which it was busy, by any of the three.
-        cpu_ratio, steal_ratio, pressure_ratio: the highest inside; None when not known.
+        inside_ratio, outside_ratio: seconds in which it was busy by any of the three measures.
+        cpu_ratio, steal_ratio, pressure_ratio: the highest inside; None if not known.
         new_demand: whether demand was new and nearly all slowed, on a service that shares this machine.
     """
 
@@ -120,7 +120,7 @@ class Machine:
 
 
 def machine_of(view: SpikeView) -> Machine | None:
-    """Return how busy the whole machine was; None when that was not recorded."""
+    """Return how busy the whole machine was; None if that was not recorded."""
     load, spike = view.data.load, view.spike
     limits = (
         (load.machine_cpu_ratio, rules.MACHINE_CPU_RATIO),
@@ -148,7 +148,7 @@ def machine_of(view: SpikeView) -> Machine | None:
 
 
 def decide_machine(evidence: Machine) -> Finding | None:
-    """Name the machine where it was busy inside the spike and hardly ever else, and not by the service's own load."""
+    """Name the machine if it was busy inside the spike but hardly ever outside, and not by the service's own load."""
     if (
         evidence.inside_ratio < rules.MACHINE_SHARE
         or evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio

@@ -19,15 +19,15 @@ from reports.spikes.view import SpikeView
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Which endpoints slowed, each against its own requests outside spikes.
+    """Which endpoints slowed, each compared with its own requests outside spikes.
 
     Attributes:
         slow: "METHOD name × median ratio" of those that slowed.
-        kept: requests, inside the spike, of endpoints that did not slow.
+        kept: number of requests, inside the spike, of endpoints that did not slow.
         kept_most: the highest share of those endpoints' requests above their own p90 outside spikes.
-        count: slow endpoints.
-        all_known: whether every endpoint with enough requests was one or the other.
-        requests: requests, inside the spike, of endpoints that slowed.
+        count: number of slow endpoints.
+        all_known: whether every endpoint with enough requests either slowed or did not.
+        requests: number of requests, inside the spike, of endpoints that slowed.
     """
 
     slow: tuple[str, ...]
@@ -38,7 +38,7 @@ class Endpoints:
 
 
 def endpoints_of(view: SpikeView) -> Endpoints | None:
-    """Return which endpoints slowed; None with fewer than two that can be compared."""
+    """Return which endpoints slowed; None if fewer than two can be compared."""
     requests, series = view.data.requests, view.data.series
     if len(series.endpoints) < 2:
         return None
@@ -68,7 +68,7 @@ def _by_endpoint(requests: Requests, chosen: Bools, endpoints: int) -> list[Floa
 
 
 def _near(view: SpikeView) -> Bools:
-    """Return requests within ten minutes of the spike: drift over longer does not matter."""
+    """Return requests within ten minutes of the spike, so that drift over a longer time does not matter."""
     start = view.data.requests.start_s
     return np.asarray((start > view.spike.onset_s - 600) & (start < view.spike.end_s + 600))
 
@@ -93,13 +93,13 @@ class Instances:
     """Which instances slowed.
 
     Attributes:
-        slow: names of those where the slow requests were.
-        slow_ratio: share of slow ones among their requests.
+        slow: names of the instances that answered the slow requests.
+        slow_ratio: share of slow requests among theirs.
         share_ratio: share of all slow requests that they answered.
-        others: instances that kept their latency; `others_ratio`: share of slow ones among their requests.
-        served_before: whether they had answered normally before the spike.
+        others: number of instances that kept their latency; `others_ratio`: share of slow requests among theirs.
+        served_before: whether the slow instances had answered normally before the spike.
         new_ratio: share of their slow requests that were answered by instances added around the spike.
-        count: slow requests.
+        count: number of slow requests.
     """
 
     slow: tuple[str, ...]
@@ -113,7 +113,7 @@ class Instances:
 
 
 def instances_of(view: SpikeView) -> Instances | None:
-    """Return which instances slowed; None with fewer than two to compare, or where requests waited for each other."""
+    """Return which instances slowed; None with fewer than two to compare, or if requests waited for each other."""
     requests = view.data.requests
     if len(requests.names) < 2 or view.queued:
         return None
@@ -140,7 +140,7 @@ def instances_of(view: SpikeView) -> Instances | None:
 
 
 def decide_slow_instance(evidence: Instances) -> Finding | None:
-    """Name the instance that answered the slow requests, where the others kept their latency and it was not new."""
+    """Name the instance that answered the slow requests, if it was not new and the others kept their latency."""
     if evidence.share_ratio < 0.7 or evidence.others_ratio > rules.OTHERS_SLOW / 2 or evidence.new_ratio > 0.3:
         return None
     if len(evidence.slow) > evidence.others or evidence.count < rules.MIN_SLOW_REQUESTS:
@@ -163,10 +163,10 @@ class Lost:
 
     Attributes:
         name: its name; `at_s`: the time of its last answer.
-        expected: answers that it would have given until the spike's end, at its share before.
-        failed: requests that failed without an answer or with a 5xx within 3 s of that.
-        replaced_s: how long after it the next instance became ready; None when none did soon.
-        fewer_users: whether load fell around it, so that the platform may have removed it.
+        expected: number of answers that it would have given until the spike's end, at its earlier share.
+        failed: number of requests that failed without an answer or with a 5xx within 3 s of that time.
+        replaced_s: how much later the next instance became ready; None if none did soon.
+        fewer_users: whether load fell around that time, so that the platform may have removed the instance.
         more_users: whether load had risen, which explains a new instance without a lost one.
     """
 
@@ -180,7 +180,7 @@ class Lost:
 
 
 def lost_of(view: SpikeView) -> Lost | None:
-    """Return the instance that was lost at the onset; None when none was."""
+    """Return the instance that was lost at the onset; None if none was."""
     requests, line, spike = view.data.requests, view.data.lifetimes, view.spike
     if not view.data.headers:
         return None
@@ -216,7 +216,7 @@ def lost_of(view: SpikeView) -> Lost | None:
 
 
 def _fell(users: Floats | None, at: int) -> bool:
-    """Return whether load around a moment was less than in the minute and a half before."""
+    """Return whether load around a time was lower than in the minute and a half before."""
     if users is None:
         return False
     now, before = users[max(0, at - 5) : at + 5], users[max(0, at - 90) : max(1, at - 5)]
@@ -224,7 +224,7 @@ def _fell(users: Floats | None, at: int) -> bool:
 
 
 def decide_lost(evidence: Lost) -> Finding | None:
-    """Name a lost instance; evidence is what failed with it, or the instance that replaced it."""
+    """Name a lost instance. The evidence is the failures at that time, or the instance that replaced it."""
     if evidence.expected < rules.LOST_ANSWERS or evidence.fewer_users:
         return None
     if not evidence.failed and (evidence.replaced_s is None or evidence.more_users):
@@ -245,12 +245,13 @@ class Revision:
     """A revision that the gauge first counts around the spike, and the instances that answered the slow requests.
 
     Attributes:
-        name, before: the new revision and the one before it; "" when only the headers are known.
-        at_s: the first sample that counts it; when the first new instance was ready where only headers tell.
-        replaced: instances that stopped within 2 min of that, of so many before; None without headers.
-        were: see `replaced`.
+        name, before: the new revision and the one before it; "" if only the headers are known.
+        at_s: the first sample that counts it, or the time at which the first new instance was ready if only headers are
+            known.
+        replaced: number of instances that stopped within 2 min of that time; None without headers.
+        were: number of instances before.
         young_ratio: share of the slow requests that young instances answered; None without headers.
-        others_ratio: share of slow ones among the others' requests.
+        others_ratio: share of slow requests among the others'.
     """
 
     name: str
@@ -263,7 +264,7 @@ class Revision:
 
 
 def revision_of(view: SpikeView) -> Revision | None:
-    """Return the revision that came around the spike; None when none did."""
+    """Return the revision that came around the spike; None if none did."""
     spike, data = view.spike, view.data
     first: dict[str, float] = {}
     for metric in data.cloud or ():
@@ -289,7 +290,7 @@ def revision_of(view: SpikeView) -> Revision | None:
 
 
 def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, float]:
-    """Return how many of the instances before the spike stopped around it, and which instances were slow."""
+    """Return how many of the earlier instances stopped around the spike, and which instances were slow."""
     if not view.data.headers:
         return None, 0, 0.0, None, 0.0
     line, spike, requests = view.data.lifetimes, view.spike, view.data.requests

@@ -1,4 +1,4 @@
-"""Decide whether instances that had just started, or had not served before, caused a spike."""
+"""Decide whether a spike was caused by instances that had just started, or had not served before."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Start:
         at_start: whether the spike began with the load.
         headers: whether the service names its instances.
         aged: whether their ages are known.
-        first_ready_s: when the run's first instance could serve (by its age; else its first answer).
+        first_ready_s: when the run's first instance could serve (by its age, or else its first answer).
         first_is_new: whether that was after the load began, and inside this spike.
-        first_answer_s: when the run's first success had come.
+        first_answer_s: when the first successful answer arrived.
         slow_first_answer: whether that took much longer than a normal request.
-        gauge_before: instances by the gauge at or just before t = 0; None when not known.
+        gauge_before: number of instances by the gauge at or just before t = 0; None if not known.
         local: whether the target is a single process on this machine.
     """
 
@@ -67,7 +67,7 @@ def start_of(view: SpikeView) -> Start:
 
 
 def _gauge_before(view: SpikeView) -> float | None:
-    """Return the gauge's last sample before the load or, without one, its first if that is 0."""
+    """Return the gauge's last sample before the load; without one, return its first sample if that is 0."""
     gauge = view.data.gauge
     if gauge is None or not len(gauge.at_s):
         return None
@@ -78,7 +78,7 @@ def _gauge_before(view: SpikeView) -> float | None:
 
 
 def decide_cold_start(evidence: Start) -> Finding | None:
-    """Name a cold start from zero: the spike begins with the load, before the first instance was able to serve."""
+    """Name a cold start from zero, if the spike begins with the load, before the first instance was able to serve."""
     if not evidence.at_start:
         return None
     if evidence.headers:
@@ -114,11 +114,11 @@ class Young:
     """Which instances answered the slow requests: added ones, or ones that had served before.
 
     Attributes:
-        added: instances that became ready around the spike.
-        slow: slow requests inside.
+        added: number of instances that became ready around the spike.
+        slow: number of slow requests inside.
         new_ratio: share of them that the added instances answered.
-        early_ratio: the same in the first quarter, because the cause must be present when the spike begins.
-        others_ratio: share of slow ones among the requests that the others answered; None without any.
+        early_ratio: the same share in the first quarter, because the cause must be present when the spike begins.
+        others_ratio: share of slow requests among those that the others answered; None without any.
         slowed, demand: these parts of the spike's evidence.
     """
 
@@ -132,7 +132,7 @@ class Young:
 
 
 def young_of(view: SpikeView) -> Young | None:
-    """Return who answered the slow requests; None without instance data or without an added instance."""
+    """Return which instances answered the slow requests; None without instance data or without an added instance."""
     if not view.added.known or not view.added.count:
         return None
     requests, slow = view.data.requests, view.slow
@@ -156,9 +156,10 @@ def young_of(view: SpikeView) -> Young | None:
 
 
 def decide_added(evidence: Young) -> Finding | None:
-    """Name the start of an added instance: it answered the slow requests, from the first of them on.
+    """Name the start of an added instance, if it answered the slow requests from the first of them on.
 
-    An instance that came after the onset is not the cause; if the others slowed as well, the cause is something else.
+    An instance that came after the onset is not the cause. If the other instances slowed as well, the cause is
+    something else.
     """
     if not evidence.added.headers:
         if evidence.slowed.whole or evidence.demand.new is None:
@@ -184,14 +185,14 @@ class Lazy:
     """Whether instances that were ready, but had not served, answered the slow requests.
 
     Attributes:
-        instances: those whose first requests fall into the spike.
-        slow: slow requests inside.
+        instances: number of instances whose first requests fall into the spike.
+        slow: number of slow requests inside.
         fresh_ratio: share of them that those instances answered.
         ready_before_s: how long the youngest of these had been ready when its first request was sent.
-        later_ratio: load served normally after the spike, against the load inside; None when not known.
+        later_ratio: load served normally after the spike, relative to the load inside; None if not known.
         aged: whether ages are known.
-        early_ratio: share of slow ones among the first half of those instances' requests inside, by order.
-        late_ratio: the same for their requests in the 30 s after the spike.
+        early_ratio: share of slow requests in the first half of those instances' requests inside.
+        late_ratio: the same share for their requests in the 30 s after the spike.
     """
 
     instances: int

@@ -1,4 +1,4 @@
-"""Decide whether the times of its requests explain a spike: after idle time, in periodic pauses, all at once."""
+"""Decide whether the times of requests explain a spike: after idle time, in periodic pauses, or all at once."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Waking:
 
     Attributes:
         idle_s: the shortest idle time that counts.
-        times: how often; `ratio`: share of those requests that were slow.
-        inside: how many of those requests were slow and inside this spike.
-        others_ratio: share of slow ones among requests that met a busy instance.
+        times: number of requests that met an idle instance; `ratio`: share of them that were slow.
+        inside: how many of them were slow and inside this spike.
+        others_ratio: share of slow requests among those that met a busy instance.
         named: whether it is known which instance answered.
     """
 
@@ -37,7 +37,7 @@ class Waking:
 
 
 def waking_of(view: SpikeView) -> Waking | None:
-    """Return the effect of idle time, for the length that best tells slow from fast; None without idle instances."""
+    """Return the effect of idle time, for the length that best separates slow and fast; None if none was idle."""
     data, requests = view.data, view.data.requests
     named = data.headers
     if requests.thinned > 1 or (
@@ -75,7 +75,7 @@ def waking_of(view: SpikeView) -> Waking | None:
 def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, end: Floats) -> Floats:
     """Return how long each request's instance had been idle when the request was sent; −inf for its first request.
 
-    A request that names no instance (it failed) may have kept any of them busy.
+    A request that names no instance (because it failed) may have kept any of them busy.
     """
     idle = np.full(len(start), -np.inf)
     for number in np.unique(group[group >= 0]).tolist():
@@ -90,7 +90,7 @@ def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, en
 
 
 def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
-    """Return the requests sent while a slow waking one was under way: they waited with it."""
+    """Return the requests sent during a slow request that met an idle instance, because they waited with it."""
     found = np.zeros(len(start), dtype=np.bool_)
     for at in np.flatnonzero(woke).tolist():
         found[np.searchsorted(start, start[at]) : np.searchsorted(start, end[at], side="right")] = True
@@ -98,7 +98,7 @@ def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
 
 
 def decide_throttled(evidence: Waking) -> Finding | None:
-    """Name CPU that is throttled between requests: those that meet an idle instance are slow, the others are not."""
+    """Name CPU that is throttled between requests: requests to an idle instance are slow, and the others are not."""
     if not evidence.inside or evidence.times < 3 or evidence.ratio < rules.WAKING_SLOW or evidence.others_ratio > 0.1:
         return None
     clauses = (
@@ -117,9 +117,9 @@ class Pauses:
     """Clusters of slow requests over the whole run.
 
     Attributes:
-        times: how many; `every_s`: the usual time between their begins; `regular_ratio`: share of those times within
-            a tenth of it (or of a multiple); `length_s`: the usual longest latency in one.
-        inside: how many this spike holds; `covered_ratio`: share of its slow requests in them.
+        times: number of clusters; `every_s`: the usual time between their begins; `regular_ratio`: share of those times
+            within a tenth of it (or of a multiple); `length_s`: the usual longest latency in one.
+        inside: number of clusters in this spike; `covered_ratio`: share of its slow requests in them.
         rest_ratio: share of the run's seconds that lie in clusters.
         steady: whether users were the same in and between them.
     """
@@ -135,7 +135,7 @@ class Pauses:
 
 
 def pauses_of(view: SpikeView) -> Pauses | None:
-    """Return the clusters of slow requests; None with fewer than four."""
+    """Return the clusters of slow requests; None if there are fewer than four."""
     requests, spike = view.data.requests, view.spike
     slow = np.flatnonzero(requests.ok & (requests.latency_ms > _pause_limit_ms(view)))
     if len(slow) < 8 or requests.thinned > 20:
@@ -154,7 +154,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     off = np.abs(every - steps * usual) / usual
     held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
     within = sum(len(group) for group in held)
-    total = int((view.slow[slow]).sum())  # as slow as those of the clusters: what waited behind them is not
+    total = int((view.slow[slow]).sum())  # as slow as those of the clusters; requests that waited behind them are not
     users = view.data.demand
     steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
     lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]
@@ -171,7 +171,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
 
 
 def _all_stopped(requests: Requests, slow: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
-    """Return whether at least four requests are slow, and half of all that were sent meanwhile."""
+    """Return whether at least four requests are slow, and half of all requests sent meanwhile."""
     return len(slow) >= rules.MIN_SLOW_REQUESTS and len(slow) >= 0.5 * (slow[-1] - slow[0] + 1)
 
 
@@ -202,13 +202,14 @@ def decide_pauses(evidence: Pauses) -> Finding | None:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """All requests slower at the same load.
+    """The evidence that all requests were slower at the same load.
 
     Attributes:
         slowed, demand, added: these parts of the spike's evidence.
-        length_s: of it.
-        cpu_ratio: mean CPU utilisation of the instances inside against outside, by the cloud's series; None without.
-        cpu_inside: inside, 0…1.
+        length_s: the length of the spike.
+        cpu_ratio: mean CPU utilisation of the instances inside relative to outside, from the cloud's series; None
+            without them.
+        cpu_inside: the utilisation inside, 0…1.
     """
 
     slowed: Slowed
@@ -220,7 +221,7 @@ class Dependency:
 
 
 def dependency_of(view: SpikeView) -> Dependency | None:
-    """Return how all requests slowed, and the CPU use of the instances; None where requests waited for each other."""
+    """Return how all requests slowed, and the CPU use of the instances; None if requests waited for each other."""
     if view.queued:
         return None
     spike = view.spike
@@ -251,7 +252,7 @@ def dependency_of(view: SpikeView) -> Dependency | None:
 
 
 def decide_dependency(evidence: Dependency) -> Finding | None:
-    """Name a slow dependency: even the fastest requests slowed at the same load, on instances that computed no more."""
+    """Name a slow dependency, if even the fastest requests slowed at the same load and the same CPU use."""
     if not evidence.slowed.whole or evidence.demand.new is not False or evidence.length_s < rules.DEPENDENCY_S:
         return None
     if (evidence.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or evidence.slowed.fastest_ratio is None:

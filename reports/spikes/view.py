@@ -1,4 +1,4 @@
-"""Look at one spike of a run: its requests, those it is compared with, its instances and its demand."""
+"""Provide one spike of a run: its requests, those it is compared with, its instances and its demand."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Lifetimes:
     """The lifetime of each instance (index into Requests.names), in seconds after t = 0.
 
     Attributes:
-        ready_s: when it became able to serve, from its age; its first answer where its age is unknown.
+        ready_s: when it became able to serve, from its age, or its first answer if its age is unknown.
         first_s: when its first request was sent.
         last_s: when its last answer came.
         aged: whether ages are known.
-        served: requests that it answered.
+        served: number of requests that it answered.
     """
 
     ready_s: Floats
@@ -40,7 +40,7 @@ class Lifetimes:
 
 @dataclass(frozen=True)
 class RunData:
-    """The data of a run that rules of causes read."""
+    """The data of a run that the rules for causes read."""
 
     run: Run
     series: Series
@@ -87,12 +87,12 @@ class RunData:
 
     @cached_property
     def instances(self) -> Floats | None:
-        """Instances serving at each second; None when nothing names or counts them."""
+        """Instances serving in each second; None if nothing names or counts them."""
         return instances_per_s(self.series, self.gauge)
 
     @cached_property
     def given_work(self) -> Floats | None:
-        """Instances at each second that were ready and had been sent a request, answered or not; see `instances`."""
+        """Instances in each second that were ready and had been sent a request, answered or not; see `instances`."""
         if not self.headers or not self.lifetimes.aged:
             return self.instances
         second, line = np.arange(self.series.seconds), self.lifetimes
@@ -102,7 +102,7 @@ class RunData:
 
     @cached_property
     def met(self) -> Ints:
-        """Other requests in flight on the same instance when each was sent; of all where no instance is named.
+        """Other requests in flight on the same instance when each was sent; on all instances if none is named.
 
         Requests without an answer name no instance and are not counted.
         """
@@ -122,7 +122,7 @@ class RunData:
 
     @cached_property
     def demand(self) -> Floats | None:
-        """Users per second; for an open load its arrivals, smoothed over 10 s; None when neither is known."""
+        """Users per second; in an open loop its arrivals, smoothed over 10 s; None if neither is known."""
         if self.opened:
             width = min(10, self.series.seconds)
             covered = np.convolve(np.ones(self.series.seconds), np.ones(width), mode="same")
@@ -137,13 +137,13 @@ class RunData:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Load during a spike against other times; None is not known.
+    """Load during a spike compared with other times. None means not known.
 
     Attributes:
-        peak: users (or arrivals per second) at the most inside.
-        before_ratio: that against the median of the 2 min before.
-        served_ratio: users per instance early in the spike against the most that were served outside spikes.
-        opened: whether it is arrivals.
+        peak: the most users (or arrivals per second) inside.
+        before_ratio: that number relative to the median of the 2 min before.
+        served_ratio: users per instance early in the spike, relative to the most that were served outside spikes.
+        opened: whether the numbers are arrivals.
     """
 
     peak: float | None
@@ -153,14 +153,14 @@ class Demand:
 
     @property
     def new(self) -> bool | None:
-        """Whether the service met more load than it served outside spikes; None when users are not known."""
+        """Whether the service met more load than it served outside spikes; None if users are not known."""
         if self.served_ratio is not None:
             return self.served_ratio >= (rules.NEW_ARRIVALS if self.opened else rules.NEW_DEMAND)
         return None if self.before_ratio is None else self.rose
 
     @property
     def rose(self) -> bool:
-        """Whether it was clearly more than in the 2 min before; arrivals scatter (Poisson, over 10 s)."""
+        """Whether the load was clearly higher than in the 2 min before. Arrivals scatter (Poisson, over 10 s)."""
         if self.before_ratio is None or self.peak is None:
             return False
         chance = 3 / np.sqrt(max(10 * self.peak / self.before_ratio, 1.0)) if self.opened else 0.0
@@ -168,12 +168,12 @@ class Demand:
 
     @property
     def rising(self) -> bool:
-        """Whether it rose, or was new."""
+        """Whether the load rose, or was new."""
         return self.rose or bool(self.new)
 
     @property
     def clause(self) -> str:
-        """The same as a clause."""
+        """These numbers as a clause."""
         unit, parts = "arrivals/s" if self.opened else "users", []
         if self.before_ratio is not None and self.peak is not None:
             before = f"the median over the {rules.BEFORE_S // 60} min before was {self.peak / self.before_ratio:.0f}"
@@ -189,10 +189,10 @@ class Slowed:
     """The share of requests that took longer than the median of normal ones (0.5 = unchanged).
 
     Attributes:
-        ratio: inside, without its first and last tenth; None without normal requests to compare with.
-        most_ratio: in the 20 requests in a row, and 3 s at least, that slowed most.
-        p50_ratio: median inside against before.
-        fastest_ratio: p5 inside against before.
+        ratio: the share inside, without the first and last tenth; None without normal requests to compare with.
+        most_ratio: the share in the part that slowed most, of at least 20 consecutive requests and 3 s.
+        p50_ratio: median inside relative to before.
+        fastest_ratio: p5 inside relative to before.
     """
 
     ratio: float | None
@@ -207,7 +207,7 @@ class Slowed:
 
     @property
     def clause(self) -> str:
-        """The same as a clause."""
+        """These numbers as a clause."""
         if self.ratio is None:
             return "there is no normal stretch of time to compare with"
         if self.ratio >= 0.995:
@@ -216,7 +216,7 @@ class Slowed:
 
 
 def _sliding(start_s: Floats, slower: Bools) -> float:
-    """Return the highest share of slower requests in a row of requests: those of 3 s, at least 20; 0 with fewer."""
+    """Return the highest share of slower requests in 3 s with at least 20 consecutive requests; 0 with fewer."""
     if len(slower) < 20:
         return 0.0
     span = max(1.0, float(start_s[-1] - start_s[0]))
@@ -230,11 +230,11 @@ class Added:
     """Instances that became ready around a spike.
 
     Attributes:
-        known: whether headers, or a gauge in time, could have shown one.
+        known: whether headers, or a gauge with a sample in time, could have shown one.
         missing: why not: "is missing" or "is late".
-        before: serving when the spike began; None when not known.
+        before: number that served when the spike began; None if not known.
         count: how many became ready from shortly before it until shortly after.
-        at_s: when; empty when only the gauge is known.
+        at_s: when they became ready; empty if only the gauge is known.
         headers: whether the service names them.
     """
 
@@ -247,7 +247,7 @@ class Added:
 
     @property
     def clause(self) -> str:
-        """The same as a clause."""
+        """These numbers as a clause."""
         when = ""
         if self.at_s:
             when = f", the first ready at {self.at_s[0]:.0f} s"
@@ -258,41 +258,41 @@ class Added:
 
 @dataclass(frozen=True)
 class SpikeView:
-    """One spike of a run, and the data that rules of causes read."""
+    """One spike of a run, with the data that the rules for causes read."""
 
     spike: Rise
     data: RunData
 
     @property
     def limit_ms(self) -> float:
-        """The latency above which a request counts as slow in it."""
+        """The latency above which a request in it counts as slow."""
         return self.spike.baseline_ms if self.spike.limit_ms is None else self.spike.limit_ms
 
     @property
     def length_s(self) -> int:
-        """Its seconds."""
+        """The length of the spike in seconds."""
         return max(1, self.spike.end_s - self.spike.onset_s)
 
     @property
     def at_start(self) -> bool:
-        """Whether it began with the load."""
+        """Whether the spike began with the load."""
         return self.spike.onset_s <= rules.START_S
 
     @cached_property
     def inside(self) -> Bools:
-        """The requests that were sent in it."""
+        """The requests that were sent during the spike."""
         start = self.data.requests.start_s
         return np.asarray((start >= self.spike.onset_s) & (start < self.spike.end_s))
 
     @cached_property
     def slow(self) -> Bools:
-        """The successful ones of these that took longer than its limit."""
+        """The successful requests among these that took longer than the spike's limit."""
         requests = self.data.requests
         return np.asarray(self.inside & requests.ok & (requests.latency_ms > self.limit_ms))
 
     @cached_property
     def reference(self) -> Bools | None:
-        """Normal requests to compare with: of the 2 min before, else of after, else of all; None with too few."""
+        """Normal requests to compare with: those of the 2 min before, else those after, else all; None with too few."""
         requests, normal = self.data.requests, self.data.normal
         onset, end = self.spike.onset_s, self.spike.end_s
         before = normal & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
@@ -303,7 +303,7 @@ class SpikeView:
 
     @cached_property
     def slowed(self) -> Slowed:
-        """How much of the traffic slowed; timeouts count as slow ones."""
+        """How much of the traffic slowed. Timeouts count as slow."""
         requests, edge = self.data.requests, self.length_s / 10
         answered = requests.ok | (requests.status == 0) & (requests.latency_ms > self.limit_ms)
         core = answered & (requests.start_s >= self.spike.onset_s + edge) & (requests.start_s < self.spike.end_s - edge)
@@ -328,17 +328,19 @@ class SpikeView:
 
     @cached_property
     def queued(self) -> bool:
-        """Whether requests were slow by waiting behind others: those that met no more of them than usual were not.
+        """Whether requests were slow because they waited behind others: those that met as few as usual were not slow.
 
-        What slows the service itself (a dependency, a pause, an instance that starts) slows the first that it meets,
-        before any queue. False where too few requests tell.
+        A cause that slows the service itself (a dependency, a pause, a starting instance) slows the first request that
+        meets it, before any queue. The result is False if there are too few requests to decide.
         """
         normal, met = self.data.normal, self.data.met
         if normal.sum() < rules.BEFORE_REQUESTS or not self.slow.any():
             return False
         requests = self.data.requests
         count = np.bincount(requests.instance[self.slow] + 1, minlength=len(requests.names) + 1)
-        there = self.inside & requests.ok & (count >= count.max() / 2)[requests.instance + 1]  # where the slow ones are
+        there = (
+            self.inside & requests.ok & (count >= count.max() / 2)[requests.instance + 1]
+        )  # the instances or times of the slow requests
         few = there & (met <= np.median(met[normal]))
         if few.sum() < rules.QUEUE_REQUESTS:
             return False
@@ -346,7 +348,7 @@ class SpikeView:
 
     @cached_property
     def demand(self) -> Demand:
-        """Load inside against before and against what was served outside spikes."""
+        """Load inside, compared with the load before and with the load that was served outside spikes."""
         users, opened = self.data.demand, self.data.opened
         onset, end = self.spike.onset_s, max(self.spike.onset_s + 1, self.spike.end_s)
         if users is None or np.isnan(users[onset:end]).all():
@@ -365,9 +367,9 @@ class SpikeView:
             before_s, after_s = (90, 60) if spike is self.spike else (60, 30)
             normal[max(0, spike.onset_s - before_s) : spike.end_s + after_s] = False
         for outage in self.data.outages:
-            normal[max(0, outage.onset_s - 1) : outage.end_s + 30] = False  # what was sent then was not served
+            normal[max(0, outage.onset_s - 1) : outage.end_s + 30] = False  # requests sent then were not served
         if counted is None:
-            normal[onset:] = False  # what was served later may have been served by more instances
+            normal[onset:] = False  # load served later may have been served by more instances
         early = each[onset : max(onset + 1, (onset + end) // 2)]
         if normal.sum() <= rules.NORMAL_SECONDS or np.isnan(early).all():
             return None
@@ -376,7 +378,7 @@ class SpikeView:
 
     @cached_property
     def added(self) -> Added:
-        """Instances that became ready around it."""
+        """Instances that became ready around the spike."""
         spike, data = self.spike, self.data
         if data.headers:
             line = data.lifetimes
@@ -392,7 +394,9 @@ class SpikeView:
         begun = spike.onset_s - rules.GAUGE_BEFORE_S
         earlier = gauge.total[gauge.at_s <= begun]
         later = gauge.total[(gauge.at_s > begun) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
-        answered = bool(data.series.ok_ended[: spike.onset_s].any())  # a sample a minute may have missed who did
+        answered = bool(
+            data.series.ok_ended[: spike.onset_s].any()
+        )  # with a sample per minute, the gauge may have missed an instance
         before_count = max(int(earlier[-1]), int(answered)) if len(earlier) else None
         count = max(0, int(later.max()) - before_count) if before_count is not None and len(later) else 0
         return Added(covers, "" if covers else "is late", before_count, count, (), False)
@@ -409,14 +413,14 @@ class SpikeView:
 
     @cached_property
     def failed(self) -> Sequence[int]:
-        """(failed, sent) inside and outside, all requests counted."""
+        """(failed, sent) inside and outside the spike, with all requests counted."""
         series, inside = self.data.series, slice(self.spike.onset_s, self.spike.end_s)
         failed, sent = int(series.failed[inside].sum()), int(series.started[inside].sum())
         return failed, sent, int(series.failed.sum()) - failed, int(series.started.sum()) - sent
 
     @cached_property
     def outages(self) -> tuple[Outage, ...]:
-        """Outages that overlap with it."""
+        """Outages that overlap with the spike."""
         return tuple(
             outage
             for outage in self.data.outages
@@ -424,7 +428,7 @@ class SpikeView:
         )
 
     def at_max(self, serving: int | None = None) -> bool | None:
-        """Return whether the maximum of instances was serving; None if the maximum or their number is not known."""
+        """Return whether the maximum number of instances was serving; None if it or their number is not known."""
         most = self.data.run.target.limits.max_instances
         count = self.added.before if serving is None else serving
         if most is None or count is None:

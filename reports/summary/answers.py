@@ -1,4 +1,4 @@
-"""Summarise how a run's answers compare with those from before its load."""
+"""Summarise the comparison of a run's answers with those from before its load."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NOWHERE = EndpointKey("", "")
 def answers(
     record: AnswerCheckRecord | None, series: Series, failures: list[model.Failure]
 ) -> model.AnswerCheck | None:
-    """Return the comparison, None where there was none.
+    """Return the comparison; None if there was none.
 
     Args:
-        record: of `run.json`.
+        record: the record in `run.json`.
         series: the run's series.
         failures: the run's failures, by endpoint.
     """

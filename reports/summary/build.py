@@ -21,7 +21,7 @@ from reports.summary.summary import run_summary
 
 
 def report_of(folder: RunFolder, run: Run) -> model.Report:
-    """Return the report of one run without sealing it, also while it goes on; of two targets with both sides.
+    """Return the report of one run without sealing it, also while it goes on. With two targets it has both sides.
 
     Raises:
         RunFolderError: it cannot be read.
@@ -37,15 +37,15 @@ def build_report(
     baseline: int = 0,
     margins: Sequence[Margin] = (),
 ) -> model.Report:
-    """Return the report of one run, or of several compared: the first one's side against each other side.
+    """Return the report of one run, or of several: the side of the first one is compared with each other side.
 
-    Runs of one label (or, without labels, of one target) are one side and are resampled whole.
+    Runs with one label (or, without labels, one target) form one side and are resampled as a whole.
 
     Args:
-        folders: the runs' folders, the one to compare against first.
+        folders: the runs' folders, the baseline first.
         notes: sentences that the reader should see first.
-        prices: fields of `core.prices.Prices` that replace the listed prices, and those that a run was made with.
-        baseline: how many of the first folders are one side, whatever their labels; 0: those with the label (or
+        prices: fields of `core.prices.Prices` that replace the listed prices and the prices with which a run was made.
+        baseline: how many of the first folders form one side, whatever their labels; 0 means those with the label (or
             target) of the first one.
         margins: how much slower than the first side the others may be.
 
@@ -78,7 +78,7 @@ def _report(
 
 
 def run_names(found: Sequence[Analysis]) -> list[str]:
-    """Return what the report calls each run: its side, with its time of day where the side has several."""
+    """Return the name of each run in the report: its side, with its time of day if the side has several runs."""
     sides = [_side(summary) for summary in found]
     times = [f"{side} {formats.utc(analysis.run.start)}" for side, analysis in zip(sides, found, strict=True)]
     names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
@@ -87,7 +87,7 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
         name if repeated[name] == 1 else f"{name} ({analysis.run.id})"
         for name, analysis in zip(names, found, strict=True)
     ]
-    copies = Counter(names)  # the same id in two folders: without names of their own they would be one run
+    copies = Counter(names)  # the same id in two folders: without separate names they would be one run
     return [name if copies[name] == 1 else f"{name} no. {at}" for at, name in enumerate(names, 1)]
 
 
@@ -150,7 +150,7 @@ def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int)
     if baseline:
         label = _side(found[0])
         sides = {f"{label} (baseline)" if label in sides else label: list(range(baseline)), **sides}
-    elif len(sides) == 1 and len(found) > 1:  # one label throughout: the first run against each other run
+    elif len(sides) == 1 and len(found) > 1:  # one label for all: the first run against each other run
         sides = {name: [at] for at, name in enumerate(names)}
     first, *others = (Side(name, {names[at]: found[at] for at in places}) for name, places in sides.items())
     return [compare(first, other) for other in others]

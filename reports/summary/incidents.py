@@ -10,7 +10,7 @@ from reports.model import Incident
 
 
 def incidents(run: Run) -> list[Incident]:
-    """Return a sentence for each incident that `run.json` holds."""
+    """Return a sentence for each incident in `run.json`."""
     return [Incident(kind=kind, text=text) for kind, text in _sentences(run)]
 
 

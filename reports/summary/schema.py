@@ -1,4 +1,4 @@
-"""Document summary.json in Markdown from its model, so that the page cannot drift from the code."""
+"""Document summary.json in Markdown from its model, so that page and code cannot differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false
 
 
 def reference() -> str:
-    """Return a section for every part of the summary, from the outermost inwards, with a table of its keys."""
+    """Return a section for every part of the summary, from the outermost inwards, each with a table of its keys."""
     return "\n\n".join(_section(part) for part in parts(Report))
 
 

@@ -1,4 +1,4 @@
-"""Turn the analysis of one run into its part of the report."""
+"""Convert the analysis of one run to its part of the report."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from reports.verdict import of_run
 CURVE_POINTS_PER_NINE = 24
 PHASE_QUANTILES = (0.5, 0.95, 0.99)
 MAX_INSTANCES_LISTED = 200
-"""Most instances in the list (Cloud Run's usual maximum is 100); the page says how many are left out."""
+"""Most instances in the list (Cloud Run's usual maximum is 100). The page says how many are left out."""
 
 
 def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
-    """Return the report's part on one run, which it calls `name`, with lines in steps of `step_s`."""
+    """Return the report's part on one run, under the name `name`, with lines in steps of `step_s`."""
     run, series = found.run, found.series
     failures, unlike = failures_of(found.folder, series, run.failed_bodies)
     made = model.RunSummary(
@@ -92,7 +92,7 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
 
 
 def _numbers_of(part: type[model.Part], series: Series, window: Window) -> dict[str, Any]:
-    """Return the values of those fields of a part that are named like a function of numbers.py."""
+    """Return the values of the fields of a part that have the name of a function in numbers.py."""
     names = (name for name in numbers.PER_WINDOW if name in part.model_fields)
     return {name: numbers.PER_WINDOW[name](series, window) for name in names}
 
@@ -124,7 +124,7 @@ def _chosen(of: Distribution) -> list[model.Quantile]:
 
 
 def _curve(found: Analysis) -> list[model.CurvePoint]:
-    """Return latency by percentile, evenly spread over nines, up to 1 − 1/n: beyond it there is no request."""
+    """Return latency by percentile, evenly spread over the nines, up to 1 − 1/n, beyond which there is no request."""
     counts = found.series.cells.grid(0, found.series.seconds, width_s=found.series.seconds)
     total = int(counts.requests().sum())
     if not total:
@@ -152,7 +152,7 @@ def _phases(found: Analysis) -> list[model.Phase]:
 
 
 def _objectives(found: Analysis) -> list[model.Objective]:
-    """Return the judged objectives. The exit code that the scenario set is its own verdict and is among them."""
+    """Return the judged objectives. The exit code that the scenario set is its own verdict, and is one of them."""
     code = found.run.scenario_exit_code
     own = model.Objective(
         text="the scenario's own exit code",
@@ -197,7 +197,7 @@ def _endpoints(found: Analysis) -> list[model.Endpoint]:
 
 
 def _cpu_why(run: Run) -> str:
-    """Return how the local Cloud Run chose its CPU, which is in its own key of the record."""
+    """Return how the local Cloud Run chose its CPU. The record has its own key for this."""
     told = (run.target.model_extra or {}).get("emulator")
     why = told.get("cpu_why") if isinstance(told, dict) else None
     return why[:500] if isinstance(why, str) else ""
@@ -289,7 +289,7 @@ def _median(values: Floats) -> float | None:
 
 
 def _missing(found: Analysis) -> list[str]:
-    """Return what the folder does not record, one sentence each."""
+    """Return what the folder does not record, one sentence per item."""
     said = []
     if not found.load.recorded and not found.load.damage:
         said.append("Users and the generator's own health: the run has no load.csv.")

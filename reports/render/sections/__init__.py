@@ -8,7 +8,7 @@ from reports.render.tree import Section, filled
 
 
 def outline(report: Report) -> list[Section]:
-    """Return the report's sections, those without content left out."""
+    """Return the report's sections, without empty ones."""
     return filled(
         [
             answers.in_short(report),

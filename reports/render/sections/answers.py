@@ -1,4 +1,4 @@
-"""Lay out the first answers: whether the run held, what failed, where p95 spiked and why."""
+"""Lay out the first answers: whether the run held, which requests failed, where p95 spiked and why."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MAIN_CHART = next(chart.id for chart in CHARTS if chart.main)
 
 
 def in_short(report: Report) -> Section:
-    """Return the answers, the runs side by side where there are several, and p95 over time."""
+    """Return the answers, a table of the runs if there are several, and p95 over time."""
     blocks: list[Block] = [Words(note, tone="unsure") for note in (*report.notes, *sentences.endings(report))]
     if headlines := sentences.headlines(report):
         blocks.append(Words(" ".join(filter(None, (*headlines, first_step(report))))))
     blocks.append(Cards(sentences.cards(report)))
     lines = tuple(line for run in report.runs if (line := p95_over_time(run)))
     chart = Charts((MAIN_CHART,), lines=lines)
-    if len(report.runs) > 2:  # with many runs, a table is easier to read than their lines
+    if len(report.runs) > 2:  # a table of many runs is easier to read than their lines
         blocks += [_runs(report), chart]
     elif len(report.runs) == 2:
         blocks += [chart, _runs(report)]
@@ -35,7 +35,7 @@ def in_short(report: Report) -> Section:
 
 
 def _runs(report: Report) -> Table:
-    """Return a row per run with the numbers that decide; of more than two runs also with their differences."""
+    """Return a row per run with the deciding numbers. With more than two runs, add their differences."""
     several = len(report.runs) > 2
     against = {name: comparison for comparison in report.comparisons for name in comparison.b} if several else {}
     columns = (
@@ -76,7 +76,7 @@ def _run_row(run: RunSummary, several: bool, against: tuple[Comparison | None, .
 
 
 def _failed_answers(report: Report) -> Iterator[Block]:
-    """Yield what is known of failed requests that were answered; of more than two runs as a table."""
+    """Yield what is known about failed requests that were answered. With more than two runs it is a table."""
     failed = [run for run in report.runs if run.failed_latency and sentences.failed_of(run)]
     if len(report.runs) > 2:
         if failed:
@@ -96,7 +96,7 @@ def _failed_answers(report: Report) -> Iterator[Block]:
 
 
 def failures(report: Report) -> Section:
-    """Return what failed, by endpoint and message, and what the scenario's own code raised."""
+    """Return the failures by endpoint and message, and the errors of the scenario's own code."""
     several = len(report.runs) > 1
     blocks: list[Block] = []
     failed = [(run, failure) for run in report.runs for failure in run.failures]
@@ -113,7 +113,7 @@ def failures(report: Report) -> Section:
 
 
 def spikes(report: Report) -> Section:
-    """Return each spike with its cause, or how strong the evidence is that there is none."""
+    """Return each spike with its cause, or the strength of the evidence that there is none."""
     blocks: list[Block] = [_outage_table(report), _spike_table(report)]
     blocks += [Words(line, tone="muted") for line in sentences.no_spike_lines(report)]
     several = len(report.runs) > 1

@@ -1,4 +1,4 @@
-"""Lay out how the answers under load compare with those before it."""
+"""Lay out the comparison of the answers under load with those before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reports.render.tree import Block, Section, Words
 
 
 def answers(report: Report) -> Section:
-    """Return how many answers were compared, which differed, and the first of those."""
+    """Return how many answers were compared, which ones differed, and the first differing answers."""
     several = len(report.runs) > 1
     checked = [(run, run.answers) for run in report.runs if run.answers is not None]
     blocks: list[Block] = [

@@ -1,4 +1,4 @@
-"""Lay out latency: over time, by phase, by percentile, at the beginning, and against another run."""
+"""Lay out latency: over time, by phase, by percentile, at the beginning, and compared with another run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def over_time(report: Report) -> Section:
 
 
 def comparisons(report: Report) -> Iterator[Section]:
-    """Return a section for each pair of sides: is it fair, what differs, by how much."""
+    """Return a section for each pair of sides: whether the comparison is fair, and what differs by how much."""
     for number, pair in enumerate(report.comparisons, 1):
         heading = f"{pair.b_name} against {pair.a_name}"
         nav = "Compared" if len(report.comparisons) == 1 else f"Compared {number}"
@@ -88,7 +88,7 @@ def _verdict_cell(line: ComparedLine, pair: Comparison) -> Cell:
 
 
 def percentiles(report: Report) -> Section:
-    """Return latency at each percentile, and what the percentiles leave out."""
+    """Return latency at each percentile, and a note on what the percentiles do not include."""
     several = len(report.runs) > 1
     blocks: list[Block] = [Beside((Charts(("curve",)), _percentile_table(report)))]
     for run in report.runs:

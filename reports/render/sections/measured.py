@@ -84,7 +84,7 @@ def _requests(run: RunSummary) -> str:
 
 
 def _data_file(file: DataFile) -> str:
-    """Return how many rows of a file were sent; rows that a lost worker held are only bounded."""
+    """Return how many rows of a file were sent. If a worker that held rows was lost, the number is only bounded."""
     rows = f"{f.plural(file.rows, 'row')} of {file.name}"
     if not file.not_sent_at_most:
         return f"{rows}: each sent once"

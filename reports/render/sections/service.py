@@ -13,7 +13,7 @@ def _lead(report: Report, run: RunSummary) -> str:
 
 
 def capacity(report: Report) -> Section:
-    """Return where throughput stopped growing, and the settings that the runs suggest."""
+    """Return where throughput stopped growing, and the settings recommended by the runs."""
     unknown = "Not known: requests in flight were not recorded."
     blocks: list[Block] = [
         Words(run.capacity.text if run.capacity else unknown, lead=_lead(report, run)) for run in report.runs
@@ -60,7 +60,7 @@ def endpoints(report: Report) -> Section:
 
 
 def instances(report: Report) -> Section:
-    """Return each instance as its answers showed it."""
+    """Return each instance, as its answers describe it."""
     rows = [(run, instance) for run in report.runs for instance in run.instances]
     blocks: list[Block] = [table_of("Instances", rows, name_runs=len(report.runs) > 1)]
     if not rows:
@@ -69,7 +69,7 @@ def instances(report: Report) -> Section:
 
 
 def cost(report: Report) -> Section:
-    """Return what each run cost, with the assumptions."""
+    """Return the cost of each run, with the assumptions."""
     blocks: list[Block] = []
     for run in report.runs:
         if run.cost is None:
