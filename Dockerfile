@@ -1,13 +1,12 @@
 # Two images from one file:
 #   docker build --target service -t loan-default .    the model service, for Cloud Run
 #   docker build --target loadgen -t loadgen .         a Locust worker that joins a master (docs/distributed.md)
-#
-# The base is pinned to the digest of its index (amd64 and arm64), of September 2026. To renew it:
+# The base image is pinned to the digest of its index (amd64 and arm64) of September 2026. To renew it:
 #   docker buildx imagetools inspect python:3.11-slim-bookworm
-# The tests build both targets without it, on a Debian base that offers the same python3.
+# The tests build both targets on a Debian base image with the same python3 instead.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
-# ---- base: a user, and nothing else -------------------------------------------------------------------------------
+# ---- base: only adds a user ---------------------------------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS base
 RUN useradd --create-home --uid 10001 app
 ENV PATH=/venv/bin:$PATH \
@@ -15,7 +14,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 
-# ---- tools: uv, which reads uv.lock; stays behind -----------------------------------------------------------------
+# ---- tools: uv, which reads uv.lock; not in the images --------------------------------------------------------------
 FROM base AS tools
 RUN python3 -m venv /uv && /uv/bin/pip install --no-cache-dir uv==0.13.9
 ENV UV_PROJECT_ENVIRONMENT=/venv \
@@ -26,8 +25,8 @@ ENV UV_PROJECT_ENVIRONMENT=/venv \
 COPY pyproject.toml uv.lock ./
 
 # ---- service ------------------------------------------------------------------------------------------------------
-# The lines that change least come first: what is installed is installed again only when pyproject.toml or uv.lock
-# changes. CatBoost asks for plotting and DataFrame packages that serving never imports (target_service/lean.py).
+# The lines that change least come first, so that packages are installed again only if pyproject.toml or uv.lock
+# changes. CatBoost depends on plotting and DataFrame packages that serving never imports (target_service/lean.py).
 FROM tools AS service-packages
 RUN unused="pandas scipy matplotlib contourpy cycler fonttools kiwisolver pillow pyparsing plotly narwhals graphviz" \
  && /uv/bin/uv sync --frozen --only-group service --no-install-project \
@@ -58,7 +57,7 @@ COPY --from=loadgen-packages /app/loadtest ./loadtest
 COPY --from=loadgen-packages /app/scenarios ./scenarios
 USER app
 ENV PYTHONPATH=/app
-# What follows the image's name goes to Locust: -f scenarios/ramp300.py --worker --master-host …; `-f -` fetches the
-# scenario from the master, with its modules.
+# The arguments after the image's name go to Locust: -f scenarios/ramp300.py --worker --master-host …; `-f -` gets the
+# scenario and its modules from the master.
 ENTRYPOINT ["python3", "/app/loadtest/launch.py"]
 CMD ["--help"]

@@ -91,7 +91,7 @@ def score(drawn: Drawn, trace: Trace, analysis: Analysis, seed: int) -> Score:
         met = [spike for spike in analysis.spikes if _meets(spike.onset_s, spike.end_s, event)]
         material = _material(trace, drawn, event)
         own = [spike for spike in met if _nearest(spike, drawn.happenings) is event]
-        hits = own or (met if material else [])  # a load that the service handled does not explain another's spike
+        hits = own or (met if material else [])  # load that the service handled explains no other spike
         left = [spike for spike in left if spike not in hits]
         named_outage = any(_meets(outage.onset_s, outage.end_s, event) for outage in analysis.outages)
         if event.outage:

@@ -32,7 +32,7 @@ def serve(connected: socket.socket, delays_s: itertools.cycle[float]) -> None:
                     return
                 data += piece
             arrived_ns = time.time_ns()
-            for _, _, stamp in stamps:  # none on the very first packets
+            for _, _, stamp in stamps:  # the very first packets have no stamps
                 seconds, nanoseconds = struct.unpack("qq", stamp)
                 arrived_ns = seconds * 1_000_000_000 + nanoseconds
             time.sleep(next(delays_s))
