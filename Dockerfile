@@ -1,6 +1,7 @@
 # Two images from one file:
 #   docker build --target service -t loan-default .    the model service, for Cloud Run
 #   docker build --target loadgen -t loadgen .         a Locust worker that joins a master (docs/distributed.md)
+#
 # The base image is pinned to the digest of its index (amd64 and arm64) of September 2026. To renew it:
 #   docker buildx imagetools inspect python:3.11-slim-bookworm
 # The tests build both targets on a Debian base image with the same python3 instead.
