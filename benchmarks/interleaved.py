@@ -2,7 +2,7 @@
 
     python -m benchmarks.interleaved [--runs N] [--until-runs N] [--write]
 
-The runs have 10 min at 40 requests/s per side; both sides share a drift of 10 %. The seeds were not used for
+The runs last 10 min with 40 requests/s per side; both sides share a drift of 10 %. The seeds were not used for
 development. The result does not depend on the machine's speed.
 """
 

@@ -1,13 +1,13 @@
-"""Measure what the live page costs, and how soon it shows a cold start: paired runs with and without it.
+"""Measure the cost of the live page, and how soon it shows a cold start, with paired runs with and without the page.
 
     python -m benchmarks.live [--pairs 4] [--duration 30s]
 
-300 users, closed loop, and 300 arrivals/s, open loop, against the bundled service on this machine, with one load
-generator. CPU is that of the process of `lt run` alone, while load goes on; a client holds the page open as a browser
-does. Pairs are made in the order ABBA. The noise of a figure is its range over the runs of one kind.
+300 users (closed loop) and 300 arrivals/s (open loop) load the bundled service on this machine, with one worker. CPU is
+that of the process of `lt run` only, during the load; a client polls the page as a browser does. The pairs are run in
+the order ABBA. The range of a figure over the runs of one kind shows its noise.
 
-For cold starts the load goes to the local Cloud Run, scaled to zero. A cold start shows when the first answer of a new
-instance has come: only that answer tells the client of it.
+For cold starts the target is the local Cloud Run, scaled to zero. The page can show a cold start only when the first
+answer of the new instance has come, because the client learns of it only from that answer.
 """
 
 from __future__ import annotations
@@ -37,27 +37,28 @@ from loadtest.recording.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 SETTLED_S = 5.0
-"""Time after the begin of the load from which the CPU and the rows are counted."""
+"""CPU and rows are counted from this many seconds after the start of the load."""
 
 LOADS = {"ramp300": "300 users", "arrival300": "300 arrivals/s"}
 
 
 @dataclass
 class Watched:
-    """The observations of one run: CPU over time, how many requests the page told, and when it first told an event."""
+    """The observations of one run: CPU over time, the page's count of requests over time, and the time at which the
+    page first showed each event."""
 
     cpu: list[tuple[float, float]] = field(default_factory=list)
     requests: list[tuple[float, int]] = field(default_factory=list)
     events: dict[str, float] = field(default_factory=dict)
 
     def ratio(self, load_start_s: float, load_end_s: float) -> float:
-        """Return the share of a core over the load, without what its begin and the report at its end take."""
+        """Return the share of a core during the load, without its start and the report at its end."""
         during = [(at, cpu) for at, cpu in self.cpu if load_start_s + SETTLED_S < at < load_end_s - 1]
         return (during[-1][1] - during[0][1]) / (during[-1][0] - during[0][0])
 
 
 def run(runs: Path, words: Sequence[str], *, live: bool) -> tuple[RunFolder, Watched]:
-    """Run once, and return its folder and what was seen."""
+    """Run once, and return the run's folder and the observations."""
     process = subprocess.Popen(
         [sys.executable, "lt.py", "run", *words, "--runs", str(runs), *(["--live", "0"] if live else [])],
         cwd=ROOT,
@@ -113,7 +114,7 @@ def measure(folder: RunFolder, watched: Watched) -> dict[str, float]:
     kept = (rows.outcome == "ok").to_numpy() & (at_s > at_s.min() + SETTLED_S)
     late_ms = rows.late_us.fillna(0).to_numpy(dtype=float)[kept] / 1000
     response_ms = rows.latency_us.to_numpy(dtype=float)[kept] / 1000 + late_ms
-    found = {"CPU of `lt run`, of a core": watched.ratio(at_s.min(), at_s.max())}
+    found = {"CPU of `lt run`, share of a core": watched.ratio(at_s.min(), at_s.max())}
     found |= {f"response time p{100 * q:.0f}, ms": float(np.quantile(response_ms, q)) for q in (0.5, 0.95)}
     if rows.late_us.notna().any():
         found |= {f"lateness p{100 * q:.0f}, ms": float(np.quantile(late_ms, q)) for q in (0.5, 0.95)}
@@ -121,7 +122,7 @@ def measure(folder: RunFolder, watched: Watched) -> dict[str, float]:
 
 
 def pairs(home: Path, scenario: str, duration: str, count: int) -> tuple[list[str], list[float]]:
-    """Return the table of one load, and how long after its end an answer was on the page, in s."""
+    """Return the table of one load, and the delays in s from the end of a request until the page counts it."""
     words = ["--scenario", scenario, "--spawn-rate", "150", "--duration", duration, "--workers", "1"]
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     delays: list[float] = []
@@ -146,7 +147,7 @@ def pairs(home: Path, scenario: str, duration: str, count: int) -> tuple[list[st
 
 
 def cold_starts(home: Path, count: int) -> list[float]:
-    """Return how long after the first answer of each new instance the page told of it, in s."""
+    """Return the delays in s from the first answer of each new instance until the page shows it."""
     words = ["--scenario", "ramp300", "--spawn-rate", "20", "--duration", "40s", "--target", "emulator"]
     words += ["--workers", "1"]
     delays = []
