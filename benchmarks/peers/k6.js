@@ -1,5 +1,6 @@
-// With USERS, RAMP_S and HOLD_S, this many users send one request a second each; with RATE, this many arrivals per second
-// are sent evenly for HOLD_S; otherwise 50 users send as fast as they are answered.
+// If USERS, RAMP_S and HOLD_S are set, that number of users send one request per second each. If RATE is set, that
+// number of arrivals per second is sent evenly for HOLD_S. Otherwise 50 users send the next request as soon as the last
+// one is answered.
 import http from "k6/http";
 import { check } from "k6";
 
