@@ -247,7 +247,7 @@ class Warmup(Part):
         Shown("p95 settled after", "settled"),
     ]
     peak_p95_ms: Annotated[
-        float | None, Field(description="the highest p95 of 10 s until then"), Shown("highest p95 before", "ms")
+        float | None, Field(description="the highest p95 of 10 s until then"), Shown("highest p95 of 10 s before", "ms")
     ]
     steady_p95_ms: Annotated[
         float | None,

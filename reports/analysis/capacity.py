@@ -46,6 +46,8 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
         text = f"Not known: this run does not show where throughput stops growing. The most seen was {most}."
         if answered:
             text = f"Capacity was not reached: the service kept up with all {most}."
+            if first:
+                text = f"Users still got all their answers, only later, up to {most}: capacity was not reached."
         return _not_reached(first + text, points, per_instance=per_instance)
     knee = plateau * light.mean_s
     scatter = f" ± {2 * light.error_ratio:.0%}" if light.error_ratio > rules.LIGHT_ERROR[0] else ""
@@ -84,7 +86,7 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
     answered = float(data.series.ok_ended[inside].mean())
     what = f"{formats.decimal(wanted)} arrivals/s" if data.opened else f"{formats.count(round(wanted))} users"
     when = f"{formats.elapsed(worst.onset_s)} {'to the end' if worst.cut else f'to {formats.elapsed(worst.end_s)}'}"
-    return f"{what} wanted, {formats.decimal(answered)}/s answered: saturated from {when}. "
+    return f"{what} got {formats.decimal(answered)} answers/s: saturated from {when}. "
 
 
 @dataclass(frozen=True, slots=True)

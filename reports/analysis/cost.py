@@ -48,7 +48,7 @@ def cost_of(
         instance_s=instance_s,
         assumptions=[
             *limits.unpriced(),
-            f"{instance_s:.0f} instance-seconds {source}, {sent} requests",
+            f"{instance_s:,.0f} instance-seconds {source}, {sent:,} requests",
             *([f"{idle_s:.0f} seconds of idle instances that min-instances kept"] if idle_s else []),
             *([_boost(vcpu)] if limits.cpu_boost and cloud_run.boosted_cpu(vcpu) > vcpu else []),
             f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),

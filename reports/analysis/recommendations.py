@@ -11,7 +11,7 @@ import numpy as np
 from loadtest.core.prices import SECONDS_PER_MONTH, Prices
 from loadtest.recording.run import Run
 from reports.analysis.phases import PhaseName, PhaseWindow
-from reports.data import rules
+from reports.data import formats, rules
 from reports.data.numbers import throughput_per_s
 from reports.model import Capacity, Spike, Suggestion
 from reports.spikes.causes import SATURATIONS, Cause, Confidence
@@ -163,7 +163,7 @@ def _min_instances(data: RunData, spikes: Sequence[Spike], prices: Prices, size:
     per_s = prices.idle_usd(1.0, vcpu=size.vcpu, memory_gib=size.gib)
     waited = (
         f"its {cold.requests} requests waited {cold.extra_waiting_request_s:.0f} s longer in all "
-        f"(p95 {cold.peak_ms:.0f} ms)"
+        f"(p95 {formats.ms(cold.peak_ms)})"
     )
     idles = f"the instance idles all month, at list prices of {prices.as_of:%Y-%m}, tier {prices.tier}"
     return Suggestion(

@@ -86,5 +86,5 @@ def test_a_run_that_was_overloaded_from_its_first_second_has_no_baseline_of_its_
     assert [spike.cause for spike in found.spikes] == [Cause.SATURATION]
     assert found.spikes[0].onset_s <= 2
     assert found.spikes[0].cut
-    assert found.capacity.text.startswith("150 users wanted, ")
+    assert found.capacity.text.startswith("150 users got ")
     assert found.advice == ()

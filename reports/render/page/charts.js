@@ -109,6 +109,13 @@
     const digits = places(ticks);
     return ticks.map((tick) => (tick == null ? "" : tick.toLocaleString("en", { maximumFractionDigits: digits })));
   };
+  const round = (self) => { // uPlot's own ticks of a logarithmic axis are round only where it begins at a power of ten
+    const { min, max } = self.scales.y;
+    const found = [];
+    for (let power = 10 ** Math.floor(Math.log10(min)); power <= max; power *= 10)
+      for (let digit = 1; digit < 10; digit += 1) if (digit * power >= min && digit * power <= max) found.push(digit * power);
+    return found;
+  };
   const clearCursor = () => {
     for (const { plot } of charts.concat(planes)) plot?.setCursor({ left: -10, top: -10 });
   };
@@ -238,7 +245,7 @@
       },
       axes: [
         { ...axis(), values: (self, ticks) => ticks.map(onClock), incrs: seconds, space: 70, size: 30 },
-        { ...axis(), size: 58, space: 22, values },
+        { ...axis(), size: 58, space: 22, values, splits: spec.heat ? round : null },
         ...(counted ? [{ ...axis(), scale: "count", side: 1, size: 58, space: 30, grid: { show: false }, ticks: { show: false },
           label: "instances", labelSize: 18, labelFont: "12px system-ui, sans-serif", incrs: [1, 2, 5, 10, 20, 50, 100],
           values: (self, ticks) => ticks.map((tick) => (tick > self.scales.count.max / 2.9 ? "" : tick)) }] : []),
@@ -247,7 +254,7 @@
         label: series.name, stroke: colour(series.colour), width: series.strong ? 2 : 1.25,
         dash: dashes[series.run % dashes.length], show: chart.shown[index], scale: series.counted ? "count" : "y",
         paths: series.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
-        points: { size: 4, fill: colour(series.colour), filter: (self, i, show) => (show ? null : lonely(self, i)) },
+        points: { size: 4, space: 14, fill: colour(series.colour), filter: (self, i, show) => (show ? null : lonely(self, i)) },
       }))),
     }, dataOf(spec), host);
     return plot;
@@ -363,6 +370,7 @@
       width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false }, y: percentiles ? { distr: 3 } : { range: fits(chart) } },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
+      ...(percentiles ? { padding: [null, 34, null, null] } : {}), // for the label of a tick at the right edge
       hooks: { draw: [marks(chart)], setCursor: [(self) => {
         const [index, data] = [self.cursor.idx, self.data];
         const here = index == null ? "" : percentiles ? nines(data[0][index]) : `${number(data[0][index], "")} ${spec.x_unit}`;
@@ -373,7 +381,7 @@
       }] },
       axes: [
         percentiles
-          ? { ...axis(), splits: () => [0, 0.301, 1, 2, 3, 4, 5], values: (self, ticks) => ticks.map(nines) }
+          ? { ...axis(), splits: (self) => [0, 0.301, 1, 2, 3, 4, 5].filter((at) => at <= self.scales.x.max), values: (self, ticks) => ticks.map(nines) }
           : { ...axis(), values, label: spec.x_label, labelSize: 20, labelFont: "12px system-ui, sans-serif" },
         { ...axis(), size: 58, values, label: spec.y_label, labelSize: 20, labelFont: "12px system-ui, sans-serif" },
       ],

@@ -56,7 +56,7 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
             "longer: a listen backlog was full, or a packet was lost"
         )
         yield "Connections", Cell(repeated, tone="unsure")
-    limits = "".join(f", {name} {value}" for name, value in run.limits.items())
+    limits = "".join(f", {_limit(name, value)}" for name, value in run.limits.items() if value != "False")
     place = "".join(f", {part}" for part in (run.service, run.region) if part)
     revision = f", revision {run.revision}" if run.revision else ""
     if len(run.revisions) > 1:
@@ -104,3 +104,12 @@ def _generator(run: RunSummary) -> Cell:
 
 def _listed(values: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _limit(name: str, value: str) -> str:
+    """Return a limit of the service with its unit."""
+    if value == "True":
+        return name
+    return {"cpu": f"{value} vCPU", "memory mib": f"{value} MiB", "timeout s": f"timeout {value} s"}.get(
+        name, f"{name} {value}"
+    )
