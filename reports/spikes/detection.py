@@ -34,8 +34,8 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
         for part in _at_the_start(series, levels, _refined(series, windows, levels, first, last))
     ]
     start = _unanswered(series, levels)
-    if start and (not stretches or stretches[0].window.start_s >= start.window.end_s):
-        stretches.insert(0, start)
+    if start and all(stretch.window.start_s >= start.window.end_s for stretch in stretches):
+        stretches.append(start)
     stretches += _of_first_requests(series, levels, stretches)
     stretches = sorted([*stretches, *_bursts(series, levels, stretches)], key=lambda stretch: stretch.window.start_s)
     normal = np.ones(series.seconds, dtype=np.bool_)

@@ -11,7 +11,7 @@ import numpy as np
 from reports.data import rules
 from reports.data.histogram import Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
-from reports.spikes.rules_start import Start, start_of
+from reports.spikes.rules_start import Start, decide_cold_start, start_of
 from reports.spikes.view import SpikeView
 
 
@@ -108,7 +108,8 @@ class Machine:
     Attributes:
         inside_ratio, outside_ratio: seconds in which it was busy by any of the three measures.
         cpu_ratio, steal_ratio, pressure_ratio: the highest inside; None if not known.
-        new_demand: whether demand was new and nearly all slowed, on a service that shares this machine.
+        by_service: whether the service, which shares this machine, made it busy: demand was new and nearly all
+            slowed, or the run's first instance started.
     """
 
     inside_ratio: float
@@ -116,7 +117,7 @@ class Machine:
     cpu_ratio: float | None
     steal_ratio: float | None
     pressure_ratio: float | None
-    new_demand: bool
+    by_service: bool
 
 
 def machine_of(view: SpikeView) -> Machine | None:
@@ -143,8 +144,13 @@ def machine_of(view: SpikeView) -> Machine | None:
         cpu_ratio=worst(load.machine_cpu_ratio[at]),
         steal_ratio=worst(load.machine_steal_ratio[at]),
         pressure_ratio=worst(load.memory_pressure_ratio[at]),
-        new_demand=shares_it and view.slowed.whole and bool(view.demand.new),
+        by_service=shares_it and ((view.slowed.whole and bool(view.demand.new)) or _starts_from_zero(view)),
     )
+
+
+def _starts_from_zero(view: SpikeView) -> bool:
+    cold = decide_cold_start(start_of(view))
+    return cold is not None and cold.confidence is not Confidence.LOW
 
 
 def decide_machine(evidence: Machine) -> Finding | None:
@@ -154,7 +160,7 @@ def decide_machine(evidence: Machine) -> Finding | None:
         or evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio
     ):
         return None
-    if evidence.new_demand:
+    if evidence.by_service:
         return None
     said = []
     if (evidence.cpu_ratio or 0) >= rules.MACHINE_CPU_RATIO:

@@ -86,7 +86,7 @@ def test_the_generator_is_named_where_it_was_busy_or_late_enough(evidence: Gener
     assert said(decide_generator(evidence)) == ((Cause.GENERATOR, Confidence.HIGH) if held else None)
 
 
-MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, new_demand=False)
+MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, by_service=False)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, new_demand=False)
         (MACHINE, True),
         (replace(MACHINE, outside_ratio=0.8), False),
         (replace(MACHINE, inside_ratio=0.2), False),
-        (replace(MACHINE, new_demand=True), False),
+        (replace(MACHINE, by_service=True), False),
     ],
 )
 def test_a_busy_machine_is_named_where_it_was_busy_only_then_and_not_by_the_load(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from loadtest.recording.run import TargetRecord
 from reports.analysis.analysis import Analysis, analyse
 from reports.spikes.causes import Cause, Confidence
 from tests.queueing import Queue, simulate_queue
+from tests.recording.live import load_line
+from tests.reports.folders import write_rows
 from tests.simulator import Event, Kind, Story, simulate
 
 SCALING_S = (3.7, 24, 24.5, 25, 38, 38.5, 39, 68, 68, 68, 69, 69, 84, 84)
@@ -110,3 +115,37 @@ def test_a_cold_start_that_two_requests_met_is_its_own_line(tmp_path: Path) -> N
     assert found.slow_first is not None
     assert found.slow_first.requests >= 1
     assert found.slow_first.worst_ms >= 900
+
+
+def begun_at_zero(path: Path, *, slow_until_s: float = 0.0, kind: str = "emulator", busy_s: float = 0.0) -> Analysis:
+    """Return the analysis of 30 requests/s whose first instance is ready at 3 s; the machine is busy for `busy_s`."""
+    rng = np.random.default_rng(1)
+    start = np.arange(0, 180, 1 / 30)
+    own_ms = 10 * np.exp(rng.normal(0, 0.3, len(start))) * np.where(start < slow_until_s, 2.5, 1.0)
+    latency_us = np.maximum(own_ms * 1000, (3.1 - start) * 1e6).astype(int)
+    url = "http://127.0.0.1:8080" if kind == "emulator" else "https://service.example"
+    record = {"target": TargetRecord(kind=kind, url=url)}
+    headers: dict[str, list[object]] = {}
+    if busy_s:
+        headers["instance"] = ["i1"] * len(start)
+        headers["instance_age_ms"] = [int(age) for age in (start + latency_us / 1e6 - 3) * 1000]
+    folder = write_rows(path / "run", latency_us=latency_us.tolist(), start_s=start.tolist(), record=record, **headers)
+    if busy_s:
+        lines = (load_line(at) | {"machine_cpu_ratio": "1.0" if at < busy_s else "0.3"} for at in range(180))
+        folder.append_load(list(lines))
+    return analyse(folder, folder.read_run())
+
+
+def test_a_cold_start_before_a_slow_minute_is_one_spike_and_not_two(tmp_path: Path) -> None:
+    """The slow minute is the lower part of the same stretch, and is found first."""
+    found = begun_at_zero(tmp_path, slow_until_s=60).spikes
+    assert [spike.cause for spike in found].count(Cause.COLD_START) == 1
+    assert (found[0].onset_s, found[0].end_s) == (0, 4)
+    assert all(earlier.end_s <= later.onset_s for earlier, later in pairwise(found))
+
+
+@pytest.mark.parametrize(("kind", "cause"), [("emulator", Cause.COLD_START), ("url", Cause.MACHINE)])
+def test_an_instance_that_starts_on_this_machine_makes_it_busy_and_not_the_other_way_round(
+    tmp_path: Path, kind: str, cause: Cause
+) -> None:
+    assert causes(begun_at_zero(tmp_path, kind=kind, busy_s=4)) == [cause]
