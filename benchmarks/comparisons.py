@@ -24,7 +24,7 @@ from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparison import Side, Verdict, compare
 from tests.simulator import Story, simulate
 
-HELD_OUT = 70_000
+HELD_OUT = 170_000
 BASE = Story(seconds=600, users=40, drift=0.10, gauge="none")
 
 

@@ -108,8 +108,8 @@ def main() -> None:
             )
             lines.append(f"| | Apache Otava | {counted(json.loads(done.stdout), series)} |")
     intro = (
-        f"`python -m benchmarks.history --series {given.series}`\n\n{where('numpy')}\n\nSeries of 20 to 60 runs with "
-        "3 % noise; a step counts as found if a change is marked within two runs of it."
+        f"`python -m benchmarks.history --series {given.series} --seed {given.seed}`\n\n{where('numpy')}\n\n"
+        "Series of 20 to 60 runs with 3 % noise; a step counts as found if a change is marked within two runs of it."
     )
     text = "\n".join(["# Change points over recorded runs", "", intro, "", *lines])
     if given.write:

@@ -68,8 +68,9 @@ def _on_neither_side(a: Analysis, b: Analysis) -> list[str]:
 
 def _how(*, always_valid: bool) -> str:
     said = (
-        "Both targets shared every second of one run, so what drifts moves both and cancels: intervals come from "
-        "resampling stretches of time, the same of both sides."
+        "Both targets shared every second of one run, so drift that both have cancels out: intervals come from "
+        "resampling stretches of time, the same of both sides. Drift that only one target has widens them; if it "
+        "lasts for half of the run or longer, it may count as a difference."
     )
     more = " They hold at every look at a run that goes on, and are wider for it."
     return said + more if always_valid else said
