@@ -1,4 +1,4 @@
-"""Build images of the Dockerfile without Docker: buildah, on a Debian base that mmdebstrap makes."""
+"""Build images of the Dockerfile without Docker: with buildah, on a Debian base that mmdebstrap makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BASE = "localhost/python:3.11-slim-bookworm"
 
 
 def cannot_build() -> str | None:
-    """Return why images cannot be built on this machine, or None where they can."""
+    """Return why images cannot be built on this machine; None if they can."""
     missing = [tool for tool in ("buildah", "mmdebstrap") if shutil.which(tool) is None]
     if missing:
         return f"building images needs {' and '.join(missing)}: apt-get install buildah mmdebstrap"
@@ -26,13 +26,13 @@ def cannot_build() -> str | None:
 
 @dataclass(frozen=True)
 class Builder:
-    """buildah with a store of its own, that ends with the test."""
+    """Run buildah with its own store, which is removed at the end of the test."""
 
     folder: Path
     driver: str
 
     def __call__(self, *words: str) -> str:
-        """Run one command of buildah and return what it printed."""
+        """Run one buildah command and return its output."""
         done = subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"buildah {' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout.strip()
@@ -52,8 +52,8 @@ class Builder:
         """Build a target of the Dockerfile and return its configuration."""
         certificates = "/etc/ssl/certs:/etc/ssl/certs:ro"
         trust = self.folder / "uv.toml"
-        trust.write_text("native-tls = true\n")  # the machine's certificates: it may sit behind a proxy with its own
-        # vfs, for machines without overlay, copies everything for each layer: 14 GB with a cache of them.
+        trust.write_text("native-tls = true\n")  # this machine may be behind a proxy
+        # vfs works on machines without overlay, but copies everything for each layer: 14 GB with a cache of them.
         cached = str(self.driver == "overlay").lower()
         options = ["--isolation", "chroot", "--pull-never", f"--layers={cached}", "--format", "docker"]
         mounts = ["-v", certificates, "-v", f"{trust}:/etc/uv/uv.toml:ro"]
@@ -67,11 +67,11 @@ class Builder:
         return config
 
     def run(self, container: str, *words: str) -> str:
-        """Run a command in a container, as its user, and return what it printed."""
+        """Run a command in a container, as its user, and return its output."""
         return self("run", "--isolation", "chroot", container, "--", *words)
 
     def fails(self, container: str, *words: str) -> str:
-        """Run a command that must fail, and return what it said."""
+        """Run a command that must fail, and return its output."""
         command = self.command("run", "--isolation", "chroot", container, "--", *words)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode != 0
@@ -79,7 +79,7 @@ class Builder:
 
 
 def debian_base(folder: Path) -> Path:
-    """Make a Debian that offers what the Dockerfile takes from python:3.11-slim-bookworm; return its tar."""
+    """Make a Debian image with the tools that the Dockerfile takes from python:3.11-slim-bookworm; return its tar."""
     tar = folder / "base.tar"
     packages = "--include=ca-certificates,python3,python3-pip,python3-venv"
     made = ["mmdebstrap", "--quiet", "--variant=minbase", packages, "bookworm", str(tar)]
@@ -89,7 +89,7 @@ def debian_base(folder: Path) -> Path:
 
 @contextmanager
 def builder(folder: Path) -> Iterator[Builder]:
-    """Give a builder that has the base image; everything it made goes when it ends."""
+    """Provide a builder that has the base image. Everything it made is removed at the end."""
     tar = debian_base(folder)
     (folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
     overlay = Builder(folder, "overlay")
@@ -100,4 +100,4 @@ def builder(folder: Path) -> Iterator[Builder]:
     try:
         yield ready
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # gigabytes
+        shutil.rmtree(folder, ignore_errors=True)  # this takes gigabytes

@@ -1,4 +1,4 @@
-"""Draw runs that reach a service's capacity and runs that do not, each with the capacity and the knee it has."""
+"""Draw runs that reach a service's capacity and runs that do not, each with its true capacity and knee."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.world import Floats, World
 
 @dataclass(frozen=True)
 class Ceiling:
-    """A run with what is true of one instance of its service.
+    """A run with the true values for one instance of its service.
 
     Attributes:
         drawn: the world, in which nothing else happens.
-        seen: what is recorded.
-        reached: whether the load went past the capacity.
-        per_instance_per_s: most requests/s that one instance answers.
-        in_flight: that × the mean time of a request alone: the knee of one instance.
+        seen: the recorded data.
+        reached: whether the load exceeded the capacity.
+        per_instance_per_s: the most requests/s that one instance answers.
+        in_flight: that number × the mean time of a request without waiting, which is the knee of one instance.
     """
 
     drawn: Drawn
@@ -30,7 +30,7 @@ class Ceiling:
 
     @property
     def instances(self) -> int:
-        """How many serve."""
+        """The number of instances that serve."""
         return self.drawn.world.warm
 
 
@@ -54,7 +54,7 @@ def _service(rng: Rng) -> World:
 
 
 def truth(world: World) -> tuple[float, float]:
-    """Return the most requests/s of one instance, and what it holds in flight at that rate without a queue."""
+    """Return the most requests/s of one instance, and the number it has in flight at that rate without a queue."""
     spread = float(np.exp(world.sigma**2 / 2))
     mix = sum(share * factor for _, share, factor in world.endpoints) / sum(share for _, share, _ in world.endpoints)
     core_s = world.service_ms / 1000 * mix * spread * (1 + 9 * world.tail + 5 * world.bimodal)
@@ -79,7 +79,7 @@ LOADS = ("closed", "open", "think", "no pause", "no pause, from the start", "use
 
 
 def draw(rng: Rng) -> Ceiling:
-    """Return one run: any load that climbs beyond the capacity, or to at most 85 % of it."""
+    """Return one run: any load that climbs above the capacity, or to at most 85 % of it."""
     world, load = _service(rng), str(rng.choice(LOADS))
     most, knee = truth(world)
     room = world.warm * most
@@ -87,7 +87,8 @@ def draw(rng: Rng) -> Ceiling:
     of = float(rng.uniform(1.25, 3.0) if reached else rng.uniform(0.2, 0.85))
     how = str(rng.choice(["ramp", "steps", "jump"]))
     if load.startswith("no pause"):
-        # users who never pause: as many in flight; half of the knee leaves cores idle, twice of it fills them
+        # users who never pause: all of them are in flight; half of the knee leaves cores idle, twice the knee fills
+        # them
         of = float(rng.uniform(2.5, 8.0) if reached else rng.uniform(0.15, 0.5))
         users = max(1.0, np.round(knee * world.warm * of))
         reached = users >= 2 * knee * world.warm
@@ -103,7 +104,7 @@ def draw(rng: Rng) -> Ceiling:
         users = np.round(room * of)
         is_open = load == "open" or (load == "users unknown" and rng.random() < 0.3)
         if is_open and reached:
-            users = np.round(room * rng.uniform(1.1, 1.6))  # a queue of an open load grows without end
+            users = np.round(room * rng.uniform(1.1, 1.6))  # the queue of an open load grows without end
         world = replace(world, users=_climb(rng, world.seconds, float(users), how), open_loop=is_open)
     if world.users.max() > 400 or world.users.max() < 2:
         return draw(rng)

@@ -1,4 +1,4 @@
-"""Give tests their small real things: a deadline to poll against, a server that counts, the command line."""
+"""Provide small real things for tests: a deadline for polling, a server that counts, the command line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-settings.register_profile("fixed", derandomize=True)  # the same examples in every run: a test that fails fails again
+settings.register_profile("fixed", derandomize=True)  # so that a failing test fails again
 settings.load_profile("fixed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background: what the tests start would ignore Ctrl-C as well, as it does at no terminal.
+    # If pytest runs in the background, it ignores Ctrl-C, and so would the processes that tests start. Restore the
+    # default.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +33,7 @@ Until = Callable[..., object]
 
 @pytest.fixture(scope="session")
 def until() -> Until:
-    """Return `until(condition, what, timeout_s=30)`: poll a condition to its first true value, or fail saying what."""
+    """Return `until(condition, what, timeout_s=30)`: poll a condition until it is true, or fail with `what`."""
 
     def poll(condition: Callable[[], T], what: str, timeout_s: float = 30.0) -> T:
         give_up_s = time.monotonic() + timeout_s
@@ -59,14 +60,14 @@ class CountingServer:
             return int(json.load(answer)["requests"])
 
     def latencies_ms(self) -> list[float]:
-        """Return how long it took from reading each request to writing its answer."""
+        """Return the time between reading each request and writing its answer."""
         with urllib.request.urlopen(self.url + "/latencies", timeout=10) as answer:
             return [float(value) for value in json.load(answer)]
 
 
 @contextmanager
 def counting_server(**script: object) -> Iterator[CountingServer]:
-    """Run the server with a script of its answers."""
+    """Run the server with a script for its answers."""
     server = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "counting_server.py"), json.dumps(script)],
         stdout=subprocess.PIPE,
@@ -83,7 +84,7 @@ def counting_server(**script: object) -> Iterator[CountingServer]:
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -101,7 +102,7 @@ def lt(*words: str, timeout_s: float = 90.0) -> Done:
 def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block.
 
-    `env`: variables beside this process's own.
+    `env` adds variables to this process's own.
     """
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "lt.py"), *words],

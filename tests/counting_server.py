@@ -1,4 +1,4 @@
-"""Answer predictions in a scripted time and count them: the truth that recorded rows are held against.
+"""Answer predictions in a scripted time and count them. Recorded rows are compared with this count.
 
 Run as `python tests/counting_server.py SCRIPT`; prints its port. SCRIPT is JSON:
     {"delay_ms": [5, 5, 20]}              answer after these delays, in turn

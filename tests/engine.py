@@ -1,4 +1,4 @@
-"""A docker engine and an Artifact Registry, real and shut in: both live in a network namespace that ends with them.
+"""Run a real docker engine and an Artifact Registry in a network namespace that ends with them.
 
     this machine                      namespace lt-docker
     ───────────                       ───────────────────
@@ -6,7 +6,7 @@
                                       docker-registry on 443, TLS, with a password; /etc/hosts gives it Google's name
     forwarder <──── veth ──────────── what the build fetches from a package index (HTTPS only, by CONNECT)
 
-The engine's bridge and firewall rules are the namespace's own: this machine's network is not touched.
+The engine's bridge and firewall rules belong to the namespace, so this machine's network is not touched.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ REGISTRY = "europe-west2-docker.pkg.dev"
 PORT = 3128
 BASE = "mirror.example/python:3.11"
 USER, PASSWORD = "_dcgcloud_token", "any token will do"
-"""As docker-credential-gcloud gives them: the name is fixed, the password is the access token."""
+"""Credentials in the form of docker-credential-gcloud: the name is fixed, and the password is the access token."""
 
 TOOLS = ("docker", "dockerd", "docker-registry", "htpasswd", "mmdebstrap", "ip", "nsenter", "unshare")
 
 
 def cannot_run() -> str | None:
-    """Return why no engine can be run here, or None where one can."""
+    """Return why no engine can be run here; None if one can."""
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         return (
             f"needs {', '.join(missing)}: apt-get install docker.io docker-registry apache2-utils mmdebstrap iproute2"
@@ -57,7 +57,7 @@ class Engine:
     own: dict[str, str]
 
     def client(self, name: str, *, password: str | None = None) -> dict[str, str]:
-        """Return the variables of a docker client with a configuration of its own, logged in where there is one."""
+        """Return the variables of a docker client with its own configuration, logged in if there is a login."""
         login = base64.b64encode(f"{USER}:{password}".encode()).decode()
         proxies = dict.fromkeys(("httpProxy", "httpsProxy"), f"http://{HOST}:{PORT}")
         known = {"proxies": {"default": proxies}, "auths": {REGISTRY: {"auth": login}} if password else {}}
@@ -67,7 +67,7 @@ class Engine:
         return {"DOCKER_CONFIG": str(home), "DOCKER_HOST": f"unix://{self.folder}/sock"}
 
     def docker(self, *words: str) -> str:
-        """Run a command of docker, logged in at the registry, and return what it printed."""
+        """Run a docker command, logged in at the registry, and return its output."""
         done = subprocess.run(["docker", *words], env={**os.environ, **self.own}, capture_output=True, check=False)
         assert done.returncode == 0, f"docker {' '.join(words)}\n{done.stderr.decode()[-2000:]}"
         return done.stdout.decode().strip()
@@ -75,7 +75,10 @@ class Engine:
 
 @contextmanager
 def engine(folder: Path, until: Until) -> Iterator[Engine]:
-    """Give a running engine; it, its images, its registry and its namespace go when the block ends."""
+    """Provide a running engine.
+
+    The engine, its images, its registry and its namespace are removed at the end of the block.
+    """
     ready = Engine(folder, {})
     ready.own.update(ready.client("own", password=PASSWORD))
     with ExitStack() as stack:
@@ -114,7 +117,7 @@ def _namespace() -> Iterator[None]:
 
 
 def _remove_namespace() -> None:
-    """Remove the namespace, where there is one, with the processes in it."""
+    """Remove the namespace, if it exists, with the processes in it."""
     held = subprocess.run(["ip", "netns", "pids", NAMESPACE], capture_output=True, text=True, check=False)
     for pid in held.stdout.split():
         with suppress(ProcessLookupError):
@@ -124,7 +127,7 @@ def _remove_namespace() -> None:
 
 @contextmanager
 def _forwarder() -> Iterator[None]:
-    """Answer CONNECT on the namespace's way out; whoever builds behind a company's proxy meets the same."""
+    """Answer CONNECT requests on the namespace's way out. Builds behind a company's proxy have the same environment."""
     listener = socket.create_server((HOST, PORT))
 
     def accept() -> None:
@@ -166,12 +169,12 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(65_536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
-    except OSError:  # one end is gone; the other notices it by itself
+    except OSError:  # one end is gone; the other end notices that by itself
         pass
 
 
 def _certificates(folder: Path) -> dict[str, str]:
-    """Write what the registry shows and demands; return the variable with which the engine trusts it."""
+    """Write the registry's certificates, and return the variable that makes the engine trust them."""
     authority = trustme.CA()
     shown = authority.issue_cert(REGISTRY)
     authority.cert_pem.write_to_path(folder / "authority.pem")
@@ -189,13 +192,13 @@ def _certificates(folder: Path) -> dict[str, str]:
         },
         "auth": {"htpasswd": {"realm": REGISTRY, "path": str(folder / "passwords")}},
     }
-    (folder / "registry.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    (folder / "registry.yaml").write_text(json.dumps(settings))  # JSON is valid YAML
     return {"SSL_CERT_FILE": str(folder / "authority.pem")}
 
 
 @contextmanager
 def _inside(folder: Path, name: str, words: str, more: dict[str, str]) -> Iterator[None]:
-    """Run a server in the namespace, where this machine calls itself REGISTRY too."""
+    """Run a server in the namespace, where this machine also has the name REGISTRY."""
     (folder / "hosts").write_text(f"127.0.0.1 localhost {REGISTRY}\n")
     command = f"mount --bind {folder}/hosts /etc/hosts && exec {words}"
     with (folder / f"{name}.log").open("w") as log:
@@ -224,7 +227,7 @@ def _answers(ready: Engine) -> bool:
 
 
 def _base(ready: Engine) -> None:
-    """Make BASE: a Debian that offers python3, with this machine's certificates and package index."""
+    """Make BASE, a Debian image with python3 and with this machine's certificates and package index."""
     tar = debian_base(ready.folder)
     ready.docker("import", str(tar), "debian:raw")
     tar.unlink()

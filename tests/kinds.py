@@ -32,9 +32,9 @@ CPU = "run.googleapis.com/container/cpu/utilizations"
 
 @dataclass(frozen=True)
 class Happening:
-    """An event from `at_s` to `end_s`, the right causes for it, and the causes that are not wrong.
+    """An event from `at_s` to `end_s`, its right causes, and the causes that are not wrong.
 
-    `outage`: whether it has to be named as an outage; `seconds`: how long it was in force.
+    `outage` says whether it must be reported as an outage, and `seconds` how long it lasted.
     """
 
     at_s: float
@@ -46,7 +46,7 @@ class Happening:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A world, what happens in it, and what its run folder records."""
+    """A world, its events, and the data that its run folder contains."""
 
     kind: str
     world: World
@@ -77,7 +77,7 @@ def _ramp(seconds: int, users: float, over_s: float) -> Floats:
 
 
 def _steady(rng: Rng, seconds: int = 600, **changes: object) -> World:
-    """Return a service with free capacity: some instances, one to four cores each, at a third of their capacity."""
+    """Return a service with free capacity: some instances with one to four cores each, at a third of their capacity."""
     users = float(np.round(np.exp(rng.uniform(np.log(8), np.log(60)))))
     service_ms = float(rng.uniform(15, 60))
     cores = int(rng.choice([1, 2, 4]))
@@ -97,7 +97,7 @@ def _steady(rng: Rng, seconds: int = 600, **changes: object) -> World:
         drift=float(rng.uniform(0.02, 0.07)),
         endpoints=_endpoints(rng),
     )
-    return replace(base, **changes)  # type: ignore[arg-type] # the keys are World's own
+    return replace(base, **changes)  # type: ignore[arg-type] # the keys are fields of World
 
 
 def _endpoints(rng: Rng) -> tuple[tuple[str, float, float], ...]:
@@ -444,7 +444,7 @@ def quiet(rng: Rng) -> Drawn:
             "stuck": True,
             "seconds": seconds,
         }
-    return Drawn(f"quiet: {how}", replace(world, **changes), ())  # type: ignore[arg-type] # the keys are World's own
+    return Drawn(f"quiet: {how}", replace(world, **changes), ())  # type: ignore[arg-type] # the keys are fields of World
 
 
 def overloaded(rng: Rng) -> Drawn:
@@ -494,7 +494,7 @@ KINDS: tuple[Callable[[Rng], Drawn], ...] = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run folder records beside the rows."""
+    """The data of a run folder besides the rows."""
 
     headers: bool = True
     ages: bool = True
@@ -504,7 +504,10 @@ class Seen:
 
 
 def write(folder: Path, drawn: Drawn, seed: int, seen: Seen, trace: Trace | None = None) -> tuple[RunFolder, Trace]:
-    """Write the run folder (which must not exist) of a world, simulated or `trace`; return it and what happened."""
+    """Write the run folder (which must not exist) of a world, simulated or from `trace`.
+
+    Return the folder and the trace.
+    """
     world = drawn.world
     trace = run_world(world, seed) if trace is None else trace
     record = Run(

@@ -1,4 +1,4 @@
-"""Draw runs in which instances are slow at their first requests, any number of them."""
+"""Draw runs in which any number of instances are slow at their first requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kinds import Drawn, Rng, _steady
 
 
 def draw(rng: Rng) -> Drawn:
-    """Return a run with one to twelve instances, warm ones or ones that start in it, slow at 1 to 40 requests each."""
+    """Return a run with one to twelve instances, warm or started during the run, each slow at 1 to 40 requests."""
     warm = bool(rng.random() < 0.5)
     seconds = int(rng.integers(300, 900))
     world = _steady(rng, seconds=seconds, stuck=True, scale_in_s=1e6, cores=int(rng.choice([1, 2, 4, 8])))

@@ -1,15 +1,15 @@
-"""An HTTP server that misbehaves as its paths say and counts the requests it read.
+"""An HTTP server that misbehaves as its paths request, and counts the requests that it reads.
 
     python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
-`/ok` answers, `/status/503` with that status, `/says/422/TEXT` with that body, `/slow/500` after 500 ms,
-`/slow-then-fine/20/500` so for its first 20 requests, `/hang` never, `/close` closes without an answer, `/reset` resets
-the connection, `/half` sends half a head and hangs, `/stalls` a tenth of a body and hangs, `/garbage` no HTTP,
-`/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the middle of a body, `/bye`
-answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st request of its kind on.
-`/_counts` returns how many requests were read, by path and query; `/_down/2` stops the server for 2 s. With a
-certificate (a PEM file with its key) it speaks TLS; `/_break` closes every connection and has every later handshake
-fail.
+`/ok` answers, `/status/503` answers with that status, `/says/422/TEXT` with that body, `/slow/500` after 500 ms,
+`/slow-then-fine/20/500` after 500 ms for its first 20 requests, `/hang` never, `/close` closes without an answer,
+`/reset` resets the connection, `/half` sends half a head and hangs, `/stalls` a tenth of a body and hangs, `/garbage`
+no HTTP, `/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the middle of a body,
+`/bye` answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st request of its
+kind on. `/_counts` returns the number of requests read, by path and query, and `/_down/2` stops the server for 2 s.
+With a certificate (a PEM file with its key) it uses TLS; `/_break` closes every connection and makes every later
+handshake fail.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 
 class Misbehaving:
-    """Listens on loopback in threads of this process; `port` says where."""
+    """The server listens on loopback in threads of this process; `port` is its port."""
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1", certificate: str | None = None) -> None:
         self.counts: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class Misbehaving:
     def close(self) -> None:
         """Stop listening and close every connection."""
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # close() alone lets the thread in accept() listen on
+            self._listener.shutdown(socket.SHUT_RDWR)  # close() alone leaves the thread in accept() listening
         self._listener.close()
         self._close_connections()
 
@@ -83,7 +83,7 @@ class Misbehaving:
                 connection.recv(1024)
                 connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28")  # the alert handshake_failure
                 return
-            if self._tls is not None and is_tls:  # control paths are asked for in the clear
+            if self._tls is not None and is_tls:  # control paths are requested without TLS
                 self._open.discard(connection)
                 connection = self._tls.wrap_socket(connection, server_side=True)
                 self._open.add(connection)
@@ -145,7 +145,7 @@ class Misbehaving:
         return True
 
     def _breaks(self, connection: socket.socket, parts: list[str], number: int) -> bool:  # noqa: PLR0912 - one a kind
-        """Do what is no whole answer; False where the path asks for nothing of the kind."""
+        """Carry out a path that does not give a complete answer. Return False if the path is of no such kind."""
         match parts:
             case ["endless"]:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

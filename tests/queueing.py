@@ -19,7 +19,10 @@ from tests.simulator import T0, T0_NS
 
 @dataclass(frozen=True)
 class Queue:
-    """`users` at `spawn_per_s`, one request a second each; instance i can serve from ready_s[i], one at a time."""
+    """`users` start at `spawn_per_s` and send one request a second each.
+
+    Instance i serves one request at a time from ready_s[i] on.
+    """
 
     users: int
     spawn_per_s: float
@@ -33,7 +36,7 @@ class Queue:
 
 
 def simulate_queue(path: Path, queue: Queue, seed: int) -> RunFolder:
-    """Write the run folder of a queue: first come, first served by the instance that is free first."""
+    """Write the run folder of a queue. Requests are served in order, by the instance that is free first."""
     rng = np.random.default_rng(seed)
     free = [(ready, number) for number, ready in enumerate(queue.ready_s)]
     heapq.heapify(free)

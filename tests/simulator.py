@@ -29,11 +29,11 @@ from loadtest.recording.run import (
 
 T0 = datetime(2026, 8, 17, 10, 15, tzinfo=UTC)
 T0_NS = int(T0.timestamp()) * 10**9
-PER_INSTANCE = 30.0  # users that one simulated instance serves at normal latency
+PER_INSTANCE = 30.0  # number of users that one simulated instance serves at normal latency
 
 
 class Kind(StrEnum):
-    """What happens; the words are the report's causes."""
+    """The kind of event. The names are those of the report's causes."""
 
     COLD_ZERO = "cold start from zero"
     COLD_ADDED = "cold start of an added instance"
@@ -46,7 +46,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """A thing that happens from `at_s` for `length_s`; `factor` is how much slower, `wait_s` how long a start takes."""
+    """An event from `at_s` for `length_s`.
+
+    `factor` is how much slower requests are, and `wait_s` how long a start takes.
+    """
 
     kind: Kind
     at_s: int
@@ -59,9 +62,10 @@ class Event:
 class Story:
     """One run to simulate.
 
-    `users` send one request a second each unless answers take longer; the load climbs over `ramp_s`. `drift` is the
+    `users` send one request a second each, unless answers take longer. The load climbs over `ramp_s`. `drift` is the
     standard deviation of an AR(1) drift of log latency with a correlation time of `drift_s`; 0.4 % of requests are ten
-    times slower. `stalls_per_h`: stalls of 2–8 s; `differs`: standard deviation of the whole run's log latency.
+    times slower. `stalls_per_h` is the rate of stalls of 2–8 s, and `differs` the standard deviation of the whole run's
+    log latency.
     """
 
     seconds: int = 600
@@ -88,11 +92,11 @@ class Story:
 
 @dataclass
 class _State:
-    """What a story looks like second by second."""
+    """The state of a story second by second."""
 
     users: npt.NDArray[np.float64]
     instances: npt.NDArray[np.int64]
-    born: list[tuple[int, float]] = field(default_factory=list)  # (first second, seconds it takes to start)
+    born: list[tuple[int, float]] = field(default_factory=list)  # (first second, seconds that it takes to start)
 
 
 def random_story(seed: int, *, events: int | None = None, **changes: object) -> Story:
@@ -127,11 +131,11 @@ def random_story(seed: int, *, events: int | None = None, **changes: object) -> 
         "drift": float(rng.uniform(0.02, 0.08)),
         "events": tuple(chosen),
     }
-    return Story(**(story | changes))  # type: ignore[arg-type] # the keys are Story's own
+    return Story(**(story | changes))  # type: ignore[arg-type] # the keys are fields of Story
 
 
 def simulate(path: Path, story: Story, seed: int) -> RunFolder:
-    """Write the run folder `path` (which must not exist) of a story and return it."""
+    """Write the run folder `path` (which must not exist) of a story, and return it."""
     rng = np.random.default_rng(seed)
     state = _state(story)
     start_s, latency_ms, young_wait = _requests(story, state, rng)
@@ -169,7 +173,7 @@ def _state(story: Story) -> _State:
 def _requests(
     story: Story, state: _State, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return start (s), latency (ms), and which requests an added instance kept waiting."""
+    """Return start (s), latency (ms), and which requests waited for an added instance."""
     level = _drift(story, rng) * story.base_ms * story.shift
     factor = np.ones(story.seconds)
     for event in story.events:
@@ -316,7 +320,7 @@ def _write_load(folder: RunFolder, story: Story, state: _State) -> None:
 
 
 def _write_gauge(folder: RunFolder, story: Story, state: _State) -> None:
-    """Write a sample a minute; a late one ends before the last event is over."""
+    """Write one sample per minute. A late series ends before the last event is over."""
     first = 37
     until = story.seconds + 120
     if story.gauge == "late":

@@ -1,4 +1,4 @@
-"""The import arrow of the design, read from the source."""
+"""The import arrow of the design, checked in the source."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ ALLOWED = {
     "scenarios": {"loadtest.users"},
     "target_service": set(),
 }
-"""What each layer may import beside itself; the longest matching name is a module's layer."""
+"""The packages that each layer may import besides itself. The longest matching name is a module's layer."""
 
 SHIMS = {"loadtest.user", "loadtest.shapes", "loadtest.schedule", "loadtest.pacing"}
-"""Old import paths of users' locustfiles."""
+"""Old import paths that users' locustfiles may contain."""
 
 STILL: frozenset[tuple[str, str]] = frozenset()
-"""Imports against the arrow that are still to be turned round; the list only shrinks."""
+"""Imports against the arrow that are still to be removed. The list only shrinks."""
 
 BARRED = {
     "loadtest.core": {"locust", "gevent", "google", "grpc"},
@@ -97,7 +97,7 @@ FILES = {
 
 
 def package_of(module: str) -> str:
-    """Return the layer a module belongs to: the longest name in ALLOWED that it begins with."""
+    """Return the layer of a module: the longest name in ALLOWED with which it begins."""
     return max(
         (package for package in ALLOWED if module == package or module.startswith(package + ".")),
         key=len,
@@ -106,7 +106,7 @@ def package_of(module: str) -> str:
 
 
 def imported(module: str) -> set[str]:
-    """Return the full names of all modules that a file imports, wherever in it, relative ones resolved."""
+    """Return the full names of all modules that a file imports anywhere, with relative ones resolved."""
     path, found = FILES[module], set()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -121,7 +121,9 @@ def imported(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_imports_point_one_way(module: str) -> None:
-    """No module imports from a package that its own may not see, or a package that must stay out of its process."""
+    """No module imports from a package that its own package may not use, or from one that must stay out of its
+    process.
+    """
     package, names = package_of(module), imported(module)
     if module in SHIMS:
         return
@@ -136,7 +138,7 @@ def test_imports_point_one_way(module: str) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    """No circle exists, also none that `TYPE_CHECKING` hides."""
+    """There is no circle, not even one hidden by `TYPE_CHECKING`."""
     edges = {module: {name for name in imported(module) if name in FILES and name != module} for module in FILES}
     while leaves := [module for module, names in edges.items() if not names & edges.keys()]:
         for module in leaves:

@@ -1,4 +1,4 @@
-"""The workflow of docs/ci.md is one by GitHub's schema, and its `run:` lines do what the page says."""
+"""The workflow of docs/ci.md is valid by GitHub's schema, and its `run:` lines do what the page says."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 def workflow() -> dict[Any, Any]:
     (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text("utf-8"), re.DOTALL)
     found: dict[Any, Any] = yaml.safe_load(block)
-    found["on"] = found.pop(True)  # YAML 1.1, which GitHub's parser is not, reads `on` as true
+    found["on"] = found.pop(True)  # YAML 1.1 reads `on` as true; GitHub's parser does not
     return found
 
 
@@ -43,7 +43,7 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_workflow_is_one_by_githubs_schema() -> None:
-    """Valid as it stands, and the schema notices a key, a trigger and a step that there are not."""
+    """It is valid unchanged, and the schema detects an unknown key, trigger and step."""
     validator = jsonschema.Draft7Validator(schema())
     assert [error.message for error in validator.iter_errors(workflow())] == []
     for broken in (
@@ -55,7 +55,10 @@ def test_the_workflow_is_one_by_githubs_schema() -> None:
 
 
 def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iterator[tuple[str, int, str]]:
-    """Run the steps of the workflow in a copy of what they need; yield each one's name, exit code and output."""
+    """Run the steps of the workflow in a copy of the files that they need.
+
+    Yield the name, exit code and output of each.
+    """
     env = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -64,7 +67,7 @@ def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iter
         "GITHUB_STEP_SUMMARY": str(folder / f"summary-{label}.md"),
     }
     for step in steps():
-        skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; here everything is installed
+        skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; all is installed here
         if skipped or ("pull_request" in step.get("if", "") and label == "main"):
             continue
         done = _bash(step["run"].replace("8080", str(port)), folder, env)
@@ -72,7 +75,7 @@ def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iter
 
 
 def _bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """As GitHub runs a step: `bash -e`."""
+    """Run a step in the way of GitHub, with `bash -e`."""
     return subprocess.run(
         ["bash", "-e", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
     )
@@ -81,9 +84,10 @@ def _bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Compl
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> None:
-    """A run of main, one like it (held or undecided), one with 400 ms more (missed): each as the page writes it.
+    """A run of main, a similar one (held or undecided), and one with 400 ms more (missed), each with the page's
+    commands.
 
-    Every prediction takes 100 ms, so that what else this machine does is no regression.
+    Every prediction takes 100 ms, so that other work on this machine does not count as a regression.
     """
     for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -98,16 +102,16 @@ def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> No
 
 
 def _wait_for_its_end(pid_file: Path, *, within_s: float = 30) -> None:
-    """Return when the service of the steps before has let go of its port."""
+    """Wait until the service of the earlier steps has released its port."""
     deadline_s = time.monotonic() + within_s
-    with suppress(OSError, ValueError):  # no file yet, or no process any more
+    with suppress(OSError, ValueError):  # no file yet, or the process has ended
         while time.monotonic() < deadline_s:
             os.kill(int(pid_file.read_text()), 0)
             time.sleep(0.05)
 
 
 def _check_each_run(tmp_path: Path) -> None:
-    port = free_port()  # 8080 may be somebody else's here; one for all, since the written scenario names it
+    port = free_port()  # 8080 may be in use here; all steps use the same port, because the generated scenario names it
     for label, extra_ms, codes in (("main", 100, ()), ("pull-request", 100, (0, 3)), ("pull-request", 500, (1,))):
         found = {
             name: (code, said) for name, code, said in run_steps(tmp_path, port=port, label=label, extra_ms=extra_ms)

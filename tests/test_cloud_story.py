@@ -1,4 +1,4 @@
-"""The whole cloud job through the front door: deploy, run, metrics, report, delete, with Google's own clients."""
+"""The whole cloud job through the command line: deploy, run, metrics, report, delete, with Google's own clients."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None:
-    """What is deployed is what the run records, the series are there for the report, and nothing is left after."""
+    """The run records what was deployed, the report has the series, and nothing is left at the end."""
     limits = ("--concurrency", "8", "--max-instances", "3", "--cpu", "1", "--image", "local")
     there = ("--endpoint", endpoint)
     runs = ("--runs", str(tmp_path))

@@ -1,7 +1,7 @@
-"""Images are built, pushed and run by a real engine: `lt deploy` with the unmodified gcloud, a fleet of containers.
+"""Build, push and run images with a real engine: `lt deploy` with the unmodified gcloud, and a fleet of containers.
 
-The engine, the registry (TLS, with a password) and the base image are this test's own (tests/engine.py); what gcloud
-asks of Google is answered on loopback (tests/platforms/cloudrun/build_apis.py), and the service runs on the emulator.
+The engine, the registry (TLS, with a password) and the base image belong to this test (tests/engine.py). gcloud's calls
+to Google are answered on loopback (tests/platforms/cloudrun/build_apis.py), and the service runs on the emulator.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[
 
 @pytest.fixture
 def google(running: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BuildApis]:
-    """Google's side of a build; this machine's docker client begins without a login, its gcloud with any token."""
+    """Google's side of a build. This machine's docker client begins without a login, and its gcloud with any token."""
     with build_apis(tmp_path / "google", running.own) as apis:
         mine = running.client(f"client-{tmp_path.name}")
         for name, value in {**apis.environment(), **mine}.items():
@@ -66,7 +66,7 @@ def deployed(endpoint: str, *words: str) -> tuple[int, str]:
 
 
 def asked(running: Engine, container: str, port: int, path: str, body: object = None) -> dict[str, float]:
-    """Ask the service inside a container, with its own Python; a body is posted."""
+    """Send a request to the service inside a container, with the container's own Python. A given body is posted."""
     given = None if body is None else json.dumps(body).encode()
     method = "GET" if given is None else "POST"
     code = (
@@ -101,7 +101,7 @@ def test_docker_builds_and_pushes_what_is_deployed(
     assert list(google.repositories) == [f"projects/demo/locations/{REGION}/repositories/lt"]
     assert "created with revision loans-00001" in said
 
-    running.docker("rmi", "--force", IMAGE)  # what is run now comes from the registry
+    running.docker("rmi", "--force", IMAGE)  # from here on, images come from the registry
     running.docker("pull", IMAGE)
     container = running.docker("run", "--detach", "--env", "PORT=9000", IMAGE)
     try:
@@ -141,7 +141,7 @@ def test_a_cloud_build_that_fails_ends_the_deploy(google: BuildApis, endpoint: s
 
 
 def words_of(manifest: str, kind: str, **given: str) -> list[str]:
-    """Return the arguments of the one container in a manifest under deploy/, its place-holders filled."""
+    """Return the arguments of the only container in a manifest under deploy/, with its placeholders filled."""
     (document,) = (
         item for item in yaml.safe_load_all((ROOT / "deploy" / manifest).read_text()) if item["kind"] == kind
     )
@@ -156,8 +156,11 @@ def words_of(manifest: str, kind: str, **given: str) -> list[str]:
 def test_the_manifests_run_a_master_and_workers_that_load_a_service(
     running: Engine, tmp_path: Path, until: Until
 ) -> None:
-    """What deploy/ says to Kubernetes and Cloud Run is said to docker: as many rows as the service has answered."""
-    context = tmp_path / "context"  # a legacy builder knows one .dockerignore, and the master has its own
+    """docker runs the same commands that deploy/ gives to Kubernetes and Cloud Run.
+
+    There are as many rows as the service has answered.
+    """
+    context = tmp_path / "context"  # a legacy builder knows only one .dockerignore, and the master has its own
     kept = (ROOT / "deploy" / "master.Dockerfile.dockerignore").read_text()
     sent = [line[1:] for line in kept.splitlines() if line.startswith("!")]
     for name in sent:

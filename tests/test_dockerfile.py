@@ -1,4 +1,4 @@
-"""Both images of the Dockerfile, built and run for real: without Docker, by buildah on a Debian base."""
+"""Both images of the Dockerfile are really built and run, without Docker: by buildah on a Debian base."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_image_runs_as_a_user_and_brings_no_build_tools(target: str) -> None:
 
 @pytest.mark.parametrize("target", ["service", "loadgen"])
 def test_packages_are_installed_before_the_code_is_copied(target: str) -> None:
-    """Changing a line of code then rebuilds the last layers only."""
+    """After a change of the code, only the last layers are then rebuilt."""
     text = stage(f"{target}-packages")
     assert text.index("uv sync --frozen") < text.index("COPY ")
 
@@ -59,7 +59,7 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
 
 @pytest.fixture(scope="module")
 def service(buildah: Builder) -> Iterator[tuple[dict[str, Any], str, int, subprocess.Popen[bytes]]]:
-    """The service image running: its configuration, its container, its port, and the process that holds it."""
+    """The service image while it runs: its configuration, its container, its port, and the process that runs it."""
     config = buildah.build("service")
     container = buildah("from", "service")
     with socket.socket() as free:
@@ -140,5 +140,5 @@ def test_the_loadgen_image_loads_the_service_image_which_then_drains(buildah: Bu
     inside = [
         child for child in psutil.Process(process.pid).children(recursive=True) if "target_service" in child.cmdline()
     ]
-    inside[-1].send_signal(signal.SIGTERM)  # the first ones are buildah's own, naming the command they hold
+    inside[-1].send_signal(signal.SIGTERM)  # the first ones are buildah's, naming their command
     assert process.wait(timeout=30) == 0

@@ -1,4 +1,4 @@
-"""The generated pages are what the code says now, and the glossary has every word of the code's vocabularies."""
+"""The generated pages agree with the code, and the glossary has every word of the code's vocabularies."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from reports.spikes.causes import Cause
 
 
 def test_generated_pages_are_up_to_date() -> None:
-    """`make docs` would change nothing: docs/cli.md, docs/report.md, and the README's blocks of output."""
+    """`make docs` would change nothing in docs/cli.md, docs/report.md, and the README's blocks of output."""
     stale = [str(path.relative_to(ROOT)) for path, page in pages().items() if path.read_text("utf-8") != page]
     assert not stale, f"run `make docs`: {', '.join(stale)}"
 
 
 def test_only_blocks_whose_output_is_the_same_everywhere_are_made_anew() -> None:
-    """A deterministic command's block gets its output, once and for all; another's stays as it was written."""
+    """A deterministic command's block gets its output once and for all. Any other block stays as it was written."""
     page = "before\n<!-- output: {} -->\nold\n<!-- end -->\nafter\n"
     made = with_outputs(page.format("python lt.py worker --help"))
     assert "old" not in made
@@ -34,13 +34,13 @@ def test_only_blocks_whose_output_is_the_same_everywhere_are_made_anew() -> None
 
 @pytest.mark.parametrize("word", [*OUTCOMES, *PHASES, *Cause, *Outcome])
 def test_the_glossary_has_every_word_of_the_code(word: str) -> None:
-    """Outcomes, phases, causes and how a run ended stand in docs/terms.md, each with a line of its own."""
+    """Outcomes, phases, causes and the ways in which a run ends each have a line in docs/terms.md."""
     terms = (ROOT / "docs" / "terms.md").read_text("utf-8")
     assert re.search(rf"^\| `?{re.escape(word)}`? \|", terms, re.MULTILINE)
 
 
 def test_the_glossary_names_rooms_that_are_there() -> None:
-    """The last column of every line is a file or folder of the project."""
+    """The last column of every line is an existing file or folder of the project."""
     terms = (ROOT / "docs" / "terms.md").read_text("utf-8").partition("## Retired terms")[0]
     lines = terms.splitlines()
     places = {line.split("|")[-2].strip() for line in lines if line.startswith("| ") and "| where |" not in line}
@@ -48,7 +48,7 @@ def test_the_glossary_names_rooms_that_are_there() -> None:
 
 
 def test_the_map_for_contributors_names_rooms_that_are_there() -> None:
-    """Every path that CONTRIBUTING.md names in backquotes exists."""
+    """Every path in backquotes in CONTRIBUTING.md exists."""
     page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     named = set(re.findall(r"`((?:loadtest|reports|tests|docs|scenarios|target_service|benchmarks)/[\w./-]*)`", page))
     assert len(named) > 15
@@ -56,7 +56,7 @@ def test_the_map_for_contributors_names_rooms_that_are_there() -> None:
 
 
 def test_the_index_of_decisions_lists_every_record() -> None:
-    """Each numbered record has its line, with the title, date and status that it has itself."""
+    """Each numbered record has a line with the title, date and status that the record itself has."""
     folder = ROOT / "docs" / "decisions"
     lines = re.findall(
         r"^\| \[(\d+)\]\(([\w-]+\.md)\) \| (.+?) \| ([\d-]+) \| (.+?) \|$",

@@ -1,4 +1,4 @@
-"""Whatever strikes the master or `lt` itself during the load, the run says it, and is never green."""
+"""Whatever happens to the master or to `lt` itself during the load, the run reports it and never passes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ended(run: Popen[str], runs: Path) -> tuple[int, Outcome, str]:
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
 def test_a_master_that_somebody_ends_is_said(what: signal.Signals, tmp_path: Path, until: Until) -> None:
-    """At 3 s of 10: Locust ends properly with status 0, but the run is not complete."""
+    """At 3 s of 10, Locust ends properly with status 0, but the run is not complete."""
     with run_struck(tmp_path, until) as (run, master):
         master.send_signal(what)
         code, outcome, reasons = ended(run, tmp_path)
@@ -63,7 +63,7 @@ def test_a_master_that_somebody_ends_is_said(what: signal.Signals, tmp_path: Pat
 
 
 def test_a_master_that_stood_still_is_said(tmp_path: Path, until: Until) -> None:
-    """For 7 s: the load went on without control."""
+    """The master stood still for 7 s, during which the load went on without control."""
     with run_struck(tmp_path, until) as (run, master):
         master.suspend()
         time.sleep(7)  # what is tested
@@ -74,7 +74,7 @@ def test_a_master_that_stood_still_is_said(tmp_path: Path, until: Until) -> None
 
 
 def test_a_master_that_is_stopped_for_good_ends_the_run(tmp_path: Path, until: Until) -> None:
-    """In bounded time, in a sentence."""
+    """The run ends within a time limit, with a sentence."""
     with run_struck(tmp_path, until) as (run, master):
         master.suspend()
         code, outcome, reasons = ended(run, tmp_path)
@@ -85,7 +85,7 @@ def test_a_master_that_is_stopped_for_good_ends_the_run(tmp_path: Path, until: U
 def test_a_second_interrupt_forces_the_end(tmp_path: Path, until: Until) -> None:
     """The report is written, and says that rows may be missing."""
     with run_struck(tmp_path, until) as (run, master):
-        master.suspend()  # so that the first one is not enough
+        master.suspend()  # so that the first interrupt is not enough
         run.send_signal(signal.SIGINT)
         time.sleep(1)
         run.send_signal(signal.SIGINT)
@@ -95,7 +95,7 @@ def test_a_second_interrupt_forces_the_end(tmp_path: Path, until: Until) -> None
 
 
 def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Path, until: Until) -> None:
-    """Master and workers end within seconds; the first report of the run finds out that it is incomplete."""
+    """Master and workers end within seconds. The first report of the run detects that it is incomplete."""
     with run_struck(tmp_path, until) as (run, _):
         family = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Pat
         )
     report = lt("report", "latest", "--runs", str(tmp_path), "--format", "text")
     record = find_run(tmp_path, "latest").read_run()
-    # A request that was in flight as it was killed is a failed one, and may be more than 1 % of a few.
+    # A request that was in flight at the kill counts as failed, and may be more than 1 % of a few requests.
     assert report.code in (ExitCode.UNDECIDED, ExitCode.MISSED), report
     assert "Traceback" not in report.err
     assert record.outcome is not Outcome.COMPLETE

@@ -1,4 +1,4 @@
-"""A run whose disk fills up: it ends by itself, says why, and keeps every row that was written whole."""
+"""A run whose disk fills up ends by itself, says why, and keeps every completely written row."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_run_and_says_why(small_disk: Path) -> None:
-    """A run of 2 min ends when the disk is full: degraded, with the reason, and readable once there is space."""
+    """A run of 2 min ends when the disk is full.
+
+    It is degraded, with the reason, and can be read once there is space.
+    """
     begin_s = time.monotonic()
     plan = ["--users", "40", "--spawn-rate", "40", "--duration", "2m", "--workers", "1", "--runs", str(small_disk)]
     ballast = small_disk / "ballast"

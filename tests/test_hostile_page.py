@@ -1,4 +1,4 @@
-"""A hostile page in a real browser changes nothing and reads nothing of what `lt` listens on."""
+"""A hostile page in a real browser changes nothing, and reads nothing that `lt` serves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = [
 ]
 
 EVIL, REBOUND = "evil.example", "rebound.example"
-"""A public site's name, and a name that means this machine since a moment ago. Both are mapped to 127.0.0.1."""
+"""The name of a public site, and a name that has just been rebound to this machine. Both are mapped to 127.0.0.1."""
 
 ATTACKS = """
 async ({target, paths, body}) => {
@@ -100,7 +100,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def evil_site() -> Iterator[str]:
-    """The address of a site that somebody else runs."""
+    """The address of a foreign site."""
 
     class Blank(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -129,7 +129,7 @@ def page_of(browser: Browser) -> Iterator[Page]:
 
 
 def attacked(browser: Browser, evil_site: str, port: int, paths: list[str], body: str) -> list[str]:
-    """Let a page of another site, and one whose name means 127.0.0.1 by now, try everything; return what they read."""
+    """Let a page of another site, and one whose name now means 127.0.0.1, try everything. Return what they read."""
     read: list[str] = []
     given = {"paths": paths, "body": body}
     with page_of(browser) as page:
@@ -137,11 +137,11 @@ def attacked(browser: Browser, evil_site: str, port: int, paths: list[str], body
         read += page.evaluate(ATTACKS, {"target": f"http://127.0.0.1:{port}", **given})
         read += page.evaluate(ATTACKS, {"target": f"http://localhost:{port}", **given})
     with page_of(browser) as page:
-        # Whatever the listener answers under this name is a document of this name's origin, as after a rebinding.
+        # Any answer of the listener under this name belongs to this name's origin, as after a rebinding.
         own = f"http://{REBOUND}:{port}"
         try:
             page.goto(own + paths[0])
-        except Error:  # it resets the connection: there is no document that could ask it anything
+        except Error:  # the listener resets the connection, so there is no document that could send it requests
             return read
         read += page.evaluate(ATTACKS, {"target": own, **given})
         for path in paths:
@@ -239,7 +239,7 @@ def test_locust_s_own_page_swarms_nothing_else(
 def test_the_master_s_port_takes_no_message_of_a_page(
     browser: Browser, evil_site: str, tmp_path: Path, until: Until, free_port: int
 ) -> None:
-    """ZeroMQ would take a request's bytes for a worker's: the run ends as planned, and hears of no page."""
+    """ZeroMQ would read a request's bytes as a worker's. The run ends as planned, and receives nothing from a page."""
     body = "\u0005\u0000evil" * 40 + "{}"
     with naive_server() as (target, seen):
         words = ("--scenario", calm_scenario(tmp_path), "--target", target, "--users", "1", "--duration", "25s")
@@ -285,7 +285,7 @@ def free_port() -> int:
 
 @contextmanager
 def naive_server() -> Iterator[tuple[str, list[str]]]:
-    """Run a server that answers everything; yields its URL and what it was asked: method and host name."""
+    """Run a server that answers everything. Yield its URL and the received requests: method and host name."""
     seen: list[str] = []
 
     class Naive(BaseHTTPRequestHandler):
@@ -311,7 +311,7 @@ def naive_server() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_the_attacks_work_where_nothing_is_checked(browser: Browser, evil_site: str) -> None:
-    """A server without checks is reached by every kind of them; else the other tests would prove nothing."""
+    """Every kind of attack reaches a server without checks. Otherwise the other tests would prove nothing."""
     with naive_server() as (url, seen):
         read = attacked(browser, evil_site, int(url.rpartition(":")[2]), ["/state"], '{"a":"b"}')
     reached = {"GET 127.0.0.1", "POST 127.0.0.1", f"GET {REBOUND}", f"POST {REBOUND}", f"DELETE {REBOUND}"}

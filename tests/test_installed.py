@@ -1,4 +1,4 @@
-"""What people install: a wheel in an empty environment, outside the repository, gives a working `lt`."""
+"""A wheel installed into an empty environment, outside the repository, gives a working `lt`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PLAN = ("--users", "2", "--spawn-rate", "2", "--duration", "2s", "--workers", "1
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the `bin` of an environment into which the wheel was installed; the sources are a copy."""
+    """Return the `bin` of an environment into which the wheel was installed. The sources are a copy."""
     home = tmp_path_factory.mktemp("installed")
     source = home / "source"
     source.mkdir()
     for name in PACKED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
-    here = Path(sys.executable).parent  # `make` brings uv into .venv where the machine has none
+    here = Path(sys.executable).parent  # `make` brings uv into .venv if the machine has none
     uv = shutil.which("uv") or shutil.which("uv", path=str(here))
     if uv is None:
         pytest.skip("needs uv (https://docs.astral.sh/uv)")
@@ -60,7 +60,7 @@ def lt(installed: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[s
 
 
 def outside(home: Path) -> dict[str, str]:
-    """Return this process's environment without what leads to this checkout."""
+    """Return this process's environment without the variables that lead to this checkout."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     return {**inherited, "HOME": str(home), "SHELL": "/bin/bash"}
 
@@ -68,7 +68,7 @@ def outside(home: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_installed_lt_runs_reports_and_emulates(installed: Path, tmp_path: Path) -> None:
-    """With the bundled scenario and the bundled service, on this machine and in the local Cloud Run."""
+    """It runs the bundled scenario against the bundled service, on this machine and in the local Cloud Run."""
     for target in ("local", "emulator"):
         done = lt(installed, "run", "--scenario", "ramp300", "-t", target, *PLAN, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -80,7 +80,7 @@ def test_an_installed_lt_runs_reports_and_emulates(installed: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_an_installed_lt_emulates(installed: Path, tmp_path: Path, until: Until) -> None:
-    """`lt emulate` serves a prediction from a cold start, and Ctrl-C ends it with status 0."""
+    """`lt emulate` answers a prediction from a cold start, and Ctrl-C ends it with status 0."""
     said = tmp_path / "said"
     with (
         said.open("w") as out,
@@ -119,7 +119,7 @@ def test_an_installed_lt_calls_itself_lt(installed: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
-    """It is installed for the shell that `lt` is started from, and completes verbs."""
+    """It is installed for the shell from which `lt` is started, and completes verbs."""
     install = [
         "bash",
         "-c",
@@ -137,7 +137,7 @@ def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_without_extras_lt_runs_and_reports_and_says_what_else_needs(small: Path, tmp_path: Path) -> None:
-    """A URL is put under load and reported; each other verb names its extra in a sentence, without a traceback."""
+    """A URL is put under load and reported. Each other verb names its extra in a sentence, without a traceback."""
     import http.server
     import threading
 

@@ -1,4 +1,4 @@
-"""A verb is interrupted at any moment: it ends in time, with a code of the table, no traceback, and nothing left."""
+"""A verb that is interrupted at any moment ends in time, with a code of the table, no traceback, and nothing left."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from loadtest.emulator.cgroups import CGROUP_ROOT
 from tests.conftest import started
 
 TRIALS = int(os.environ.get("LT_KILLS", "24"))
-"""Random kills; 24 take about 4 min on 2 cores. LT_KILLS=200 for the whole sweep."""
+"""Number of random kills; 24 take about 4 min on 2 cores. LT_KILLS=200 runs the whole sweep."""
 
 AT_ONCE = 2
 SEED = int(os.environ.get("LT_KILLS_SEED", "20261126"))
 WITHIN_S = 200.0
-"""For a run of 3 s that is interrupted, or one of whose processes is killed, on a busy machine."""
+"""Time limit for a run of 3 s that is interrupted, or one of whose processes is killed, on a busy machine."""
 
 GONE_WITHIN_S = 45.0
-"""A master or worker whose parent is gone ends itself after 30 s at the latest (loadtest/recorder/parent.py)."""
+"""A master or worker whose parent is gone ends by itself after 30 s at the latest (loadtest/recorder/parent.py)."""
 
 BEFORE_PYTHON_S = 1.0
-"""How long the interpreter itself may take to start: until then a signal does what the system does."""
+"""How long the interpreter itself may take to start. Until then, a signal has the system's default effect."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGSTOP)
 INTERRUPTS = SIGNALS[:3]
@@ -46,7 +46,7 @@ EMULATE = ("emulate", "--port", "0")
 
 @dataclass(frozen=True)
 class Kill:
-    """What is sent to whom and when; `again_s`: the time until the verb itself gets another interrupt."""
+    """The signal, its receiver and its time. `again_s` is the time until the verb itself gets another interrupt."""
 
     verb: tuple[str, ...]
     who: str
@@ -61,7 +61,7 @@ class Kill:
 
 
 def random_kill(number: int) -> Kill:
-    """Return the trial of a number: half of them strike in the first 3 s."""
+    """Return the trial with this number. Half of them strike in the first 3 s."""
     choose = random.Random(SEED + number)
     verb, processes = choose.choice(
         (
@@ -103,12 +103,12 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _marks(home: Path) -> set[str]:
-    """Return the marks of the emulators that have made their folder there: their cgroups bear them."""
+    """Return the marks of the emulators that have created their folder there. Their cgroups carry these marks."""
     found = set()
     for path in home.glob("lt-emulator-*/owner.json"):
         try:
             found.add(str(json.loads(path.read_text("utf-8"))["mark"]))
-        except (OSError, ValueError):  # it goes just now
+        except (OSError, ValueError):  # it is just being removed
             continue
     return found
 
@@ -125,8 +125,8 @@ def _send(pid: int, what: signal.Signals, *, goes_on: bool) -> None:
 
 
 def trial(kill: Kill, where: Path) -> str:
-    """Kill it, and return what was wrong with its end; "" if nothing."""
-    home = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))  # short: where sockets would not fit the emulator takes /tmp
+    """Run the trial, and return what was wrong with its end; "" if nothing was."""
+    home = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))  # a short path for sockets
     try:
         return _trial(kill, where, home)
     finally:
@@ -166,8 +166,8 @@ def _trial(kill: Kill, where: Path, home: Path) -> str:
 
 
 def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: set[str], code: int, said: str) -> str:
-    """Return what was wrong; processes, folders and cgroups get GONE_WITHIN_S to go."""
-    killed = signal.SIGKILL is kill.what and kill.who in ("lt", "emulator")  # nobody is left who could clean up
+    """Return what was wrong. Processes, folders and cgroups get GONE_WITHIN_S to disappear."""
+    killed = signal.SIGKILL is kill.what and kill.who in ("lt", "emulator")  # no process is left that could clean up
     forced = kill.again_s is not None
     left: list[psutil.Process] = []
     folders: list[str] = []
@@ -194,7 +194,7 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
 
 
 def _all(kills: Sequence[Kill], where: Path) -> list[str]:
-    """Do all of them, AT_ONCE at a time; print each one's end, and return what was wrong."""
+    """Run all trials, AT_ONCE at a time. Print the end of each one, and return what was wrong."""
 
     def killed_run(number: int) -> str:
         wrong = trial(kills[number], where / str(number))
@@ -220,7 +220,7 @@ def test_random_kills_end_in_good_order(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("verb", [(*RUN, "-t", "local"), EMULATE], ids=["run", "emulate"])
 def test_an_interrupt_in_the_first_seconds_leaves_nothing(verb: tuple[str, ...], tmp_path: Path) -> None:
-    """Four moments by each of three signals; where none came before, another one ends it."""
+    """Each of three signals comes at four moments. If none has come before, another one ends the verb."""
     choose = random.Random(SEED)
     kills = [Kill(verb, "lt", what, choose.uniform(0.0, 4.0)) for _ in range(4) for what in INTERRUPTS]
     failed = _all(kills, tmp_path)

@@ -43,12 +43,12 @@ RETIRED = {
     r"\bcalm(ly|est)?\b": "baseline, normal",
     r"\bhot (windows?|seconds?|ones?)\b": "anomalous",
 }
-"""What is no longer written (a regular expression, by line), and what is written instead."""
+"""Text that is no longer written (a regular expression, by line), and its replacement."""
 
 SCANNED = ("loadtest", "reports", "scenarios", "target_service", "docs", "benchmarks")
 KINDS = {".py", ".md", ".j2", ".js", ".css", ".html"}
 GLOSSARY_PAGE = "docs/terms.md"
-"""The one page that names retired words, to say what they are called now."""
+"""The only page that names retired words, to say what they are called now."""
 
 
 def scanned() -> list[Path]:
@@ -59,10 +59,10 @@ def scanned() -> list[Path]:
 
 
 def lines_of(path: Path) -> list[tuple[int, str]]:
-    """Return (number, text) of each line that is read as language.
+    """Return (number, text) of each line that contains sentences.
 
-    Of a Python file these are its comments, its docstrings and its sentences, and the heads of its loops. Names in the
-    code are left out: renaming one is a change of the code and not of a sentence.
+    In a Python file, these are comments, docstrings and strings, and the heads of loops. Names in the code are left
+    out, because renaming one changes the code and not a sentence.
     """
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
@@ -81,7 +81,7 @@ CODE = re.compile(r"`[^`\n]*`")
 
 
 def retired_in(path: Path) -> list[str]:
-    """Return each line that holds a retired word, with what to write."""
+    """Return each line that contains a retired word, with its replacement."""
     return [
         f"{path.relative_to(ROOT)}:{number}: {found[0]!r}: write {instead!r}"
         for number, line in lines_of(path)
@@ -105,7 +105,7 @@ def test_no_retired_word_comes_back(path: Path) -> None:
 
 
 def test_the_glossary_lists_every_retired_term_with_its_successor() -> None:
-    """A reader who meets an old word in an old page or a mail finds what it is called now."""
+    """A reader who meets an old word in an old page or mail finds what it is called now."""
     terms = (ROOT / GLOSSARY_PAGE).read_text(encoding="utf-8")
     section = terms.partition("## Retired terms")[2]
     for old, new in GLOSSARY.items():
@@ -133,4 +133,4 @@ GLOSSARY = {
     "slices": "cgroups",
     "time-out": "timeout",
 }
-"""Terms that were replaced, as docs/terms.md lists them."""
+"""The replaced terms, as docs/terms.md lists them."""

@@ -1,4 +1,4 @@
-"""Functions stay within 60 lines and files within 450; each exception states its reason where it stands."""
+"""Functions have at most 60 lines and files at most 450. Each exception states its reason where it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG_FILES = {
 """Files that may be longer, with the reason."""
 
 REASON = re.compile(r"#.*\b(long|one function)\b.*")
-"""What the first line of a longer function says: why splitting it would make it harder to read, or slower."""
+"""The comment on the first line of a longer function: why splitting it would make it harder to read, or slower."""
 
 
 def sources() -> list[Path]:
@@ -29,7 +29,7 @@ def sources() -> list[Path]:
 
 
 def too_long(source: str) -> list[str]:
-    """Return the functions that are too long and say nothing about it on their first line."""
+    """Return the functions that are too long and have no reason on their first line."""
     lines = source.splitlines()
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -56,5 +56,5 @@ def test_functions_and_files_fit(path: Path) -> None:
 
 
 def test_the_files_that_may_be_longer_are() -> None:
-    """A reason that is not needed any more goes."""
+    """An exception that is no longer needed must be removed."""
     assert all(len((ROOT / name).read_text(encoding="utf-8").splitlines()) > LONGEST_FILE for name in LONG_FILES)

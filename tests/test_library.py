@@ -1,4 +1,4 @@
-"""The library: names that are imported when they are used, and the page that shows how, run as it stands."""
+"""The library: names are imported when they are used, and the examples of its page run unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_importing_it_patches_nothing_and_imports_nothing_heavy() -> None:
 
 
 def test_every_public_name_is_there_and_no_other() -> None:
-    """In a process of its own: importing a user class patches it."""
+    """This runs in a separate process, because importing a user class patches the process."""
     code = "import loadtest\nfor name in loadtest.__all__: getattr(loadtest, name)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -41,7 +41,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
 
 @pytest.mark.slow
 def test_the_examples_of_the_page_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/library.md from top to bottom, in one interpreter, in an empty folder."""
+    """docs/library.md runs from top to bottom, in one interpreter, in an empty folder."""
     page = (ROOT / "docs" / "library.md").read_text("utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(examples) >= 4
@@ -63,7 +63,7 @@ def test_the_examples_of_the_page_run_as_they_stand(tmp_path: Path, monkeypatch:
 
 @pytest.mark.slow
 def test_a_run_works_in_a_thread(tmp_path: Path) -> None:
-    """Signals belong to the main thread; a run asks for none."""
+    """Signals belong to the main thread, and a run needs none."""
     done: list[RecordedRun] = []
     with counting_server() as server:
         options = {"target": server.url, "users": 1, "duration": "1s", "workers": 1, "runs": tmp_path}

@@ -1,7 +1,8 @@
-"""Locust's own examples, unchanged: every file runs with rows = Locust's own totals, or there is a reason why not.
+"""Locust's own examples, unchanged: every file runs with rows = Locust's own totals, or there is a reason why it does
+not.
 
-They are not in this repository: LT_LOCUST_EXAMPLES names the folder `examples/` of a checkout of locustio/locust. The
-table goes to the file that LT_LOCUST_EXAMPLES_TABLE names (docs/locust-examples.md is one), else to stdout.
+They are not in this repository. LT_LOCUST_EXAMPLES names the folder `examples/` of a checkout of locustio/locust. The
+table is written to the file that LT_LOCUST_EXAMPLES_TABLE names (docs/locust-examples.md is one), else to stdout.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[dict[str, str]]:
-    """Collect a line per file; the table is written at the end."""
+    """Collect a line per file. The table is written at the end."""
     lines: dict[str, str] = {}
     yield lines
     text = "\n".join(["| file | result |", "|---|---|", *(f"| `{name}` | {lines[name]} |" for name in lines)])
@@ -62,7 +63,7 @@ def totals_of_locust(ran: Ran) -> int:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", FILES)
 def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[str, str], tmp_path: Path) -> None:
-    """Rows = Locust's own totals; a file that cannot be run is one by its nature, or lacks a package or a server."""
+    """Rows = Locust's own totals. A file that cannot be run is one by its nature, or lacks a package or a server."""
     if name in NOT_TRIED:
         table[name] = f"not applicable: {NOT_TRIED[name]}"
         return
@@ -89,8 +90,8 @@ def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[
     said += f"; {'; '.join(ran.run.reasons)}" if ran.run.reasons else ""
     said += "; it is about Locust's own page, which is not shown" if name in ABOUT_THE_PAGE else ""
     table[name] = said.replace("|", "/").replace("\n", " ")
-    # Locust does not count a request that has no answer at the end, nor one whose `with` block raises before its answer
-    # is judged; both were sent, and are rows.
+    # Locust does not count a request without an answer at the end, nor one whose `with` block raises before its answer
+    # is judged. Both were sent, and are rows.
     unanswered = int((ran.rows("outcome").outcome == "unanswered").sum())
     uncounted = unanswered + sum(error.count for error in ran.run.task_errors) if rows != locusts else 0
     if uncounted:

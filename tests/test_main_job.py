@@ -1,4 +1,6 @@
-"""The main job, end to end: real Locust processes, a real server that counts, and the rows held against its count."""
+"""The main job end to end: real Locust processes, a real server that counts, and a comparison of the rows with its
+count.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ def slow(*values: object) -> object:
     ids=lambda value: Path(value).stem if isinstance(value, str) else "",
 )
 def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Path) -> None:
-    """The rows of a run are as many as the requests that the server itself has read."""
+    """A run has as many rows as the server itself has read requests."""
     with counting_server(delay_ms=[1, 3, 30]) as server:
         done = lt("run", "-s", scenario, "-t", server.url, "--workers", "2", "--runs", str(tmp_path), *words)
         fails = (
@@ -65,7 +67,7 @@ class Visitor(FastHttpUser):
 
 
 def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_path: Path) -> None:
-    """Locust's master goes on starting users while the workers stop theirs: nobody may be replaced meanwhile."""
+    """Locust's master continues to start users while the workers stop theirs. No user may be replaced meanwhile."""
     scenario = tmp_path / "shapeless.py"
     scenario.write_text(SHAPELESS)
     plan = ("--users", "100", "--spawn-rate", "10", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path))
@@ -77,7 +79,7 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
         assert len(rows) == server.count()
     (worker,) = folder.read_run().workers
     assert worker.rows_sent == worker.rows_received == len(rows)
-    # About 40 users that wait 1 s between two requests: 40 a second, 4 in a tenth, and 10 new ones once a second.
+    # About 40 users that wait 1 s between two requests send 40 a second, 4 in a tenth, and 10 new ones once a second.
     last_100_ms = (rows.start > rows.start.max() - pd.Timedelta("100ms")).sum()
     assert last_100_ms < 25
 
@@ -86,9 +88,9 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
 def test_a_company_s_proxy_does_not_stand_between_this_machine_and_itself(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many machines name a proxy and except nothing; the one here answers nobody. The load goes directly, too."""
+    """Many machines name a proxy without exceptions. The proxy here never answers. The load also goes directly."""
     with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        nobody.bind(("127.0.0.1", 0))  # bound but not listening, so it refuses connections
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{nobody.getsockname()[1]}")
         monkeypatch.delenv("no_proxy", raising=False)
@@ -101,7 +103,7 @@ def test_a_company_s_proxy_does_not_stand_between_this_machine_and_itself(
 
 @pytest.mark.slow
 def test_a_failed_check_and_an_error_status_are_told_apart(tmp_path: Path) -> None:
-    """A status of 400 or more is http_error; an answer that the scenario rejects is check_failed."""
+    """A status of 400 or more is http_error. An answer that the scenario rejects is check_failed."""
     scenario = str(ROOT / "tests/wild/sequential_fast.py")
     words = ["--users", "4", "--spawn-rate", "4", "--duration", "3s"]
     with counting_server(status=503, every=5) as server:
@@ -121,12 +123,14 @@ def test_a_scenario_runs_with_locust_alone() -> None:
             [sys.executable, "-m", "locust", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert 5 <= server.count() <= 25  # 5 users, at most one request/s each and 3 s, and the ticks' rounding
+        assert 5 <= server.count() <= 25  # 5 users, at most one request/s each for 3 s, and the rounding of ticks
     assert "/predict" in done.stderr + done.stdout
 
 
 def test_ctrl_c_keeps_and_reports_what_there_is(tmp_path: Path, until: Until) -> None:
-    """One Ctrl-C ends the run early: exit 130, outcome interrupted, every request still a row, no process left."""
+    """One Ctrl-C ends the run early: exit code 130, outcome interrupted, every request still a row, and no process
+    left.
+    """
     with counting_server() as server:
         words = ["-t", server.url, "--users", "10", "--spawn-rate", "10", "--duration", "60s", "--runs", str(tmp_path)]
         with started("run", "-s", "ramp300", *words) as process:
@@ -156,7 +160,7 @@ def test_ctrl_c_keeps_and_reports_what_there_is(tmp_path: Path, until: Until) ->
 def test_a_wrong_word_gets_a_sentence_with_the_way_out(
     words: list[str], code: int, sentence: str, tmp_path: Path
 ) -> None:
-    """Bad input: the exit code of the design, one sentence, no traceback, nothing written."""
+    """Invalid input gets the documented exit code and one sentence. There is no traceback, and nothing is written."""
     done = lt(*words, "--runs", str(tmp_path / "runs"))
     assert (done.code, "Traceback" in done.err) == (code, False), done.err
     assert sentence in " ".join(done.err.split())
@@ -164,7 +168,7 @@ def test_a_wrong_word_gets_a_sentence_with_the_way_out(
 
 
 def test_an_unwritable_runs_folder_is_said_before_load_is_sent(tmp_path: Path) -> None:
-    """A file stands where the runs folder should be: exit 4, and the server saw no prediction."""
+    """A file is in the place of the runs folder: the exit code is 4, and the server received no prediction."""
     (tmp_path / "runs").write_text("in the way")
     with counting_server() as server:
         done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "3s", "--runs", str(tmp_path / "runs"))
@@ -174,7 +178,7 @@ def test_an_unwritable_runs_folder_is_said_before_load_is_sent(tmp_path: Path) -
 
 
 def test_a_locustfile_that_cannot_be_imported_says_where(tmp_path: Path) -> None:
-    """The sentence has the error, the file and the line."""
+    """The sentence contains the error, the file and the line."""
     (tmp_path / "broken.py").write_text("from locust import User\n\nraise ValueError('half done')\n")
     done = lt("run", "-s", str(tmp_path / "broken.py"), "--runs", str(tmp_path / "runs"))
     assert done.code == 2
@@ -183,7 +187,7 @@ def test_a_locustfile_that_cannot_be_imported_says_where(tmp_path: Path) -> None
 
 
 def test_help_imports_neither_locust_nor_catboost() -> None:
-    """`lt.py --help` and `lt.py report --help` stay light."""
+    """`lt.py --help` and `lt.py report --help` import only light modules."""
     for words in (["--help"], ["report", "--help"], ["run", "--help"]):
         code = (
             f"import sys, runpy; sys.argv = ['lt.py', *{words!r}]\n"
@@ -198,7 +202,7 @@ def test_help_imports_neither_locust_nor_catboost() -> None:
 
 @pytest.mark.slow
 def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Until) -> None:
-    """`--ui PORT` serves Locust's web page at the address that is printed; the run ends by itself, rows as always."""
+    """`--ui PORT` serves Locust's web page at the printed address. The run ends by itself, with rows as always."""
     port = free_port()
     plan = ["--users", "5", "--spawn-rate", "5", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path)]
     with counting_server() as server:
@@ -214,7 +218,7 @@ def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Unt
 
 
 def test_a_busy_port_is_a_sentence_with_the_way_out(tmp_path: Path) -> None:
-    """Another process listens on the port of `--ui`: exit 4, the option named, no load sent."""
+    """Another process listens on the port of `--ui`: the exit code is 4, the option is named, and no load is sent."""
     with counting_server() as server:
         port = server.url.rsplit(":", 1)[1]
         done = lt("run", "-s", "ramp300", "-t", server.url, "--ui", port, "--duration", "3s", "--runs", str(tmp_path))
@@ -224,7 +228,7 @@ def test_a_busy_port_is_a_sentence_with_the_way_out(tmp_path: Path) -> None:
 
 
 def page_at(url: str) -> str | None:
-    """Return what is served there, as to a browser that keeps cookies; None while nothing is."""
+    """Return the page that is served there to a browser that keeps cookies; None if nothing is served."""
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     try:
         with browser.open(url, timeout=5) as answer:

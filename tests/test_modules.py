@@ -1,4 +1,4 @@
-"""Every module is reached from the tests: by an import, or by name where it is loaded by name or run as a process."""
+"""The tests reach every module: by an import, or by name if it is loaded by name or runs as a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 PACKAGES = ("loadtest", "reports", "scenarios", "target_service")
 NAMED = re.compile(r"[.\w/-]+(?:\.py)?(?::\w+)?")
-"""How code names a module in a string: `.local:Local`, `deploy:deploy`, `loadtest/launch.py`."""
+"""The form in which code names a module in a string: `.local:Local`, `deploy:deploy`, `loadtest/launch.py`."""
 
 
 def _name(path: Path) -> str:
@@ -24,7 +24,7 @@ def _modules() -> dict[str, Path]:
 
 
 def _references(path: Path, package: str) -> Iterator[str]:
-    """Yield the full names that a file imports, and those that its strings may stand for."""
+    """Yield the full names that a file imports, and those that its strings may mean."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,6 +62,6 @@ def test_a_module_that_nothing_names_is_found(tmp_path: Path) -> None:
     """The check can fail: a module that no import and no string names is not reached."""
     path = tmp_path / "lonely.py"
     path.write_text("")
-    lonely = ".".join(["loadtest", "core", "lonely"])  # whole, this file would name it
+    lonely = ".".join(["loadtest", "core", "lonely"])  # written as one string, this file would name it
     modules = {**_modules(), lonely: path}
     assert modules.keys() - _reached(modules) == {lonely}

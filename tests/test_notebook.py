@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, and shows what it says it shows."""
+"""The notebook runs from top to bottom, and shows what it describes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_notebook_runs_plots_and_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an empty folder, with the kernel of this environment: two recorded runs, one plot, one comparison."""
+    """It runs in an empty folder, with the kernel of this environment: two recorded runs, one plot, one comparison."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)

@@ -1,4 +1,6 @@
-"""Processes that join a run, fail in it or are killed are reported by name: real processes, rows against a count."""
+"""Processes that join a run, fail in it or are killed are reported by name, with real processes and a count to compare
+with.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_what_locust_counts_and_nobody_fired_is_said_by_its_endpoint(tmp_path: Path) -> None:
-    """A scenario that writes into Locust's totals by itself: more requests than rows, degraded, `GET /ghost` named."""
+    """A scenario writes into Locust's totals by itself: there are more requests than rows, the run is degraded, and
+    `GET /ghost` is named.
+    """
     ghost = CALLER + '        self.environment.stats.log_request("GET", "/ghost", 1.0, 0)\n'
     with counting_server() as there:
         ran = lt_run("-s", written(tmp_path, ghost), "-t", there.url, *SHORT, runs=tmp_path / "runs", timeout_s=200)
@@ -59,12 +63,12 @@ def test_what_locust_counts_and_nobody_fired_is_said_by_its_endpoint(tmp_path: P
 
 
 def there_called(run: Run) -> int:
-    """Return how many requests the workers began: each of them wrote one ghost."""
+    """Return how many requests the workers began. Each of them wrote one ghost."""
     return sum(worker.begun or 0 for worker in run.workers)
 
 
 def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> None:
-    """It joins a master that has begun: it is sent away, and all that the server read is in the rows."""
+    """It joins a master that has begun and is refused. Every request that the server read is in the rows."""
     port, file = free_port(), written(tmp_path, CALLER)
     plain = [sys.executable, "-m", "locust", "-f", file, "--worker", "--master-port", str(port)]
     words = (
@@ -98,7 +102,9 @@ def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> No
 
 
 def test_a_master_that_expects_workers_does_not_count_a_plain_one(tmp_path: Path, until: Until) -> None:
-    """It waits for another until the join timeout, says who was refused and who is missing, and sends nothing."""
+    """It waits for another worker until the join timeout, says which one was refused and which is missing, and sends
+    nothing.
+    """
     port, file = free_port(), written(tmp_path, CALLER)
     plain = [sys.executable, "-m", "locust", "-f", file, "--worker", "--master-port", str(port)]
     words = ("-s", file, "--users", "2", "--duration", "3s", "--workers", "1", "--expect-workers", "2")
@@ -121,7 +127,7 @@ def test_a_master_that_expects_workers_does_not_count_a_plain_one(tmp_path: Path
     ],
 )
 def test_what_fails_before_the_first_request_is_told(code: str, where: str, told: str, tmp_path: Path) -> None:
-    """With file and line; the run is no pass."""
+    """The message has file and line, and the run does not pass."""
     text = CALLER + ("\n" + code if code.startswith(" ") else "\n\n" + code)
     with counting_server() as there:
         ran = lt_run("-s", written(tmp_path, text), "-t", there.url, *SHORT, runs=tmp_path / "runs", timeout_s=200)
@@ -132,7 +138,10 @@ def test_what_fails_before_the_first_request_is_told(code: str, where: str, told
 
 
 def test_an_error_in_a_workers_init_is_told_as_that(tmp_path: Path) -> None:
-    """It ends the worker before the load, or as it begins: the scenario's error is shown, and no lost worker."""
+    """The error ends the worker before or at the begin of the load.
+
+    The scenario's error is shown, not a lost worker.
+    """
     init = "\n\n@events.init.add_listener\ndef prepare(environment, **_):\n"
     init += '    if "Worker" in type(environment.runner).__name__:\n'
     init += '        raise SystemExit("no licence for this worker")\n'
@@ -154,12 +163,15 @@ def run_under_way(words: tuple[str, ...], runs: Path, until: Until) -> Iterator[
 
     with started("run", *words, "--runs", str(runs)) as run:
         until(has_begun, "the load", timeout_s=90)
-        time.sleep(2)  # into the load
+        time.sleep(2)  # during the load
         yield run
 
 
 def test_a_worker_that_somebody_ends_is_told_as_that(tmp_path: Path, until: Until) -> None:
-    """SIGTERM to one of two: it sends what it has, its users go to the other, and the run says who and when."""
+    """One of two workers gets SIGTERM.
+
+    It sends its rows, its users go to the other, and the run says which worker and when.
+    """
     words = ("-s", "ramp300", "--users", "4", "--spawn-rate", "4", "--duration", "12s", "--workers", "2")
     with counting_server() as there:
         with run_under_way((*words, "-t", there.url), tmp_path, until) as run:
@@ -177,7 +189,10 @@ def test_a_worker_that_somebody_ends_is_told_as_that(tmp_path: Path, until: Unti
 
 
 def test_a_frozen_emulator_is_noticed_and_the_run_ends(tmp_path: Path, until: Until) -> None:
-    """SIGSTOP of the process that scales and reports: the run says since when reports are missing, and ends in time."""
+    """The process that scales and reports gets SIGSTOP.
+
+    The run says since when reports are missing, and ends in time.
+    """
     words = (
         "-s",
         "ramp300",

@@ -1,4 +1,4 @@
-"""A private service: every request carries the token, and no file ever holds it."""
+"""In a run against a private service, every request contains the token, and no file ever contains it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.conftest import ROOT, counting_server, lt, started
 
 
 def token_lasting(seconds: float) -> str:
-    """Return a JWT that ends in so many seconds."""
+    """Return a JWT that expires after this many seconds."""
     payload = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + seconds}).encode()).rstrip(b"=").decode()
     return f"e30.{payload}.c2lnbmVk"
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """Google's metadata server, as far as it gives ID tokens."""
+    """A fake of Google's metadata server that only returns ID tokens."""
 
     token = token_lasting(3600)
 
@@ -44,7 +44,10 @@ class Metadata(BaseHTTPRequestHandler):
 
 @pytest.mark.slow
 def test_a_worker_on_googles_machines_gets_a_token_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The master has none to give; the worker's machine names the service, and its metadata server the token."""
+    """The master has no token to give.
+
+    The worker's machine names the service, and its metadata server returns the token.
+    """
     metadata = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
     threading.Thread(target=metadata.serve_forever, daemon=True).start()
     port = free_port()
@@ -89,7 +92,7 @@ class Plain(HttpUser):
 def test_another_host_that_a_scenario_calls_never_sees_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other server here asks for the token too: every one of its answers must be a refusal."""
+    """The other server here asks for the token too. Every one of its answers must be a refusal."""
     token = token_lasting(3600)
     tokens = IdTokens("https://x.run.app", fetch=lambda audience: token)
     plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path), "--workers", "1"]
@@ -139,7 +142,7 @@ class Plain(HttpUser):
 def test_each_of_two_private_services_gets_its_own_token_and_never_the_other_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Either server refuses whoever comes without its own token: not one request is refused, of three clients."""
+    """Each server refuses requests without its own token. No request is refused, for three clients."""
     (tmp_path / "clients.py").write_text(EVERY_CLIENT, encoding="utf-8")
     tokens = [token_lasting(3600 + more) for more in (1, 2)]
     with ExitStack() as stack:
@@ -171,7 +174,7 @@ def test_each_of_two_private_services_gets_its_own_token_and_never_the_other_s(
 def test_every_request_carries_the_token_and_no_file_does(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Our client, Locust's HttpUser and its FastHttpUser: the server refuses requests without a token."""
+    """The clients are ours, Locust's HttpUser and its FastHttpUser. The server refuses requests without a token."""
     token = token_lasting(3600)
     tokens = IdTokens("https://x.run.app", fetch=lambda audience: token)
     plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path), "--workers", "1"]

@@ -1,4 +1,6 @@
-"""What a run says when part of it dies: real processes, kill -9, and the rows held against the server's count."""
+"""What a run reports when a part of it dies: real processes, kill -9, and a comparison of the rows with the server's
+count.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,13 @@ USERS = 40
 
 
 def processes_of(pid: int, word: str) -> list[psutil.Process]:
-    """Return the Locust processes below `pid` whose command line has `word`."""
+    """Return the Locust processes below `pid` whose command line contains `word`."""
     children = psutil.Process(pid).children(recursive=True)
     return [child for child in children if str(LAUNCH) in child.cmdline() and word in child.cmdline()]
 
 
 def last_end_s(folder: RunFolder) -> float:
-    """Return when the last recorded request ended, Unix time."""
+    """Return when the last recorded request ended, in Unix time."""
     rows = folder.read_rows(["start", "latency_us"])
     return float((rows.start.astype("int64") / 1e9 + rows.latency_us / 1e6).max())
 
@@ -45,7 +47,9 @@ def words(url: str, runs: Path, *, duration: str, workers: int = 2) -> list[str]
 
 @pytest.mark.slow
 def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tmp_path: Path, until: Until) -> None:
-    """kill -9 of one of two: exit 3, `degraded`, all users back within 10 s, missing rows within the stated bound."""
+    """One of two workers is killed with -9: exit code 3, `degraded`, all users back within 10 s, missing rows within
+    the stated bound.
+    """
     with counting_server() as server:
         with started(*words(server.url, tmp_path, duration="20s")) as process:
             until(lambda: server.count() > 4 * USERS, "load to flow")
@@ -63,7 +67,7 @@ def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tm
     assert lost.name in out
     bound = lost.rows_missing_at_most
     assert bound is not None
-    assert bound <= 3 * USERS  # two flushes of its half of the users, and one in flight for each of them
+    assert bound <= 3 * USERS  # two flushes for its half of the users, and one request in flight for each of them
     assert 0 <= counted - len(folder.read_rows(["start"])) <= bound
     load = folder.read_load()
     alive = load[(load.worker != lost.name) & (load.time_s > killed_s)]
@@ -73,7 +77,7 @@ def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tm
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["master", "parent"])
 def test_a_killed_run_is_reportable_up_to_its_last_frame(victim: str, tmp_path: Path, until: Until) -> None:
-    """kill -9 of the master or of `lt` itself: no process stays, and the last row is within 2 s of the kill."""
+    """The master or `lt` itself is killed with -9: no process remains, and the last row is within 2 s of the kill."""
     with counting_server() as server:
         with started(*words(server.url, tmp_path, duration="60s")) as process:
             until(lambda: server.count() > 4 * USERS, "load to flow")
@@ -95,12 +99,12 @@ def test_a_killed_run_is_reportable_up_to_its_last_frame(victim: str, tmp_path: 
     assert reported["totals"]["requests"] == rows
     answered = int((folder.read_rows(["outcome"]).outcome != "unanswered").sum())
     assert rows >= 4 * USERS - USERS
-    assert answered <= counted  # one that was cut off may never have been read
+    assert answered <= counted  # a request that was cut off may never have been read
 
 
 @pytest.mark.slow
 def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
-    """`--stop-on` fires on a server that fails: exit 1, long before the planned end, with the numbers."""
+    """`--stop-on` ends the run because the server fails: exit code 1, long before the planned end, with the numbers."""
     with counting_server(status=500) as server:
         begin_s = time.monotonic()
         stop = ("--stop-on", "error_rate > 50% for 3s")
@@ -112,7 +116,7 @@ def test_a_stop_condition_ends_the_run_and_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_missed_objective_is_exit_1_and_one_without_data_is_exit_3(tmp_path: Path) -> None:
-    """The exit code is the verdict on the objectives; missing data never passes."""
+    """The exit code is the verdict on the objectives. Missing data never passes."""
     with counting_server(delay_ms=[20]) as server:
         short = words(server.url, tmp_path, duration="6s", workers=1)
         assert lt(*short, "--slo", "p95 < 10s", "--slo", "throughput >= 1/s").code == 0
@@ -142,7 +146,8 @@ def can_make_namespaces() -> bool:
 def test_a_worker_cut_off_on_another_machine_degrades_the_run(
     tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three namespaces over veth: one worker's link goes down, the other finishes, and the rows agree with the service.
+    """There are three namespaces over veth. One worker's link goes down, the other finishes, and the rows agree with
+    the service.
 
     lt-m has the master and the service on 10.77.0.1 and 10.77.1.1; lt-a and lt-b have one worker each.
     """
@@ -249,10 +254,11 @@ def test_a_worker_cut_off_on_another_machine_degrades_the_run(
 
 @pytest.mark.slow
 def test_an_open_loop_reads_a_stall_as_it_is_and_a_closed_loop_is_named_one(tmp_path: Path) -> None:
-    """A server that stalls 1 s every 5 s, 100 arrivals/s evenly spread: response-time p99 within 2 % of the schedule's.
+    """The server stalls 1 s every 5 s, at 100 evenly spread arrivals/s. The response-time p99 is within 2 % of the
+    schedule's.
 
-    Arrivals are even over time and one in five falls into a stall, waiting 1 s minus how far it is into it. So the
-    responses above x ms (x ≥ the service's own) are (1000 − x) / 5000 of all, and p99 = 1000 − 0.01 × 5000 = 950 ms.
+    Arrivals are even over time. One in five falls into a stall, and waits for the rest of that second. So the responses
+    above x ms (x ≥ the service's own) are (1000 − x) / 5000 of all, and p99 = 1000 − 0.01 × 5000 = 950 ms.
     """
     truth_ms = 1000 - 0.01 * 5000
     plan = ["--users", "100", "--spawn-rate", "100", "--duration", "41s", "--runs", str(tmp_path)]
@@ -274,10 +280,10 @@ def test_an_open_loop_reads_a_stall_as_it_is_and_a_closed_loop_is_named_one(tmp_
 
 @pytest.mark.slow
 def test_known_latencies_are_reported_as_they_are(tmp_path: Path) -> None:
-    """A server that waits 0.5 s (185 of 200), 1 s (10) or 2 s (5): p50, p95 and p99 are what it measured itself.
+    """The server waits 0.5 s (185 of 200), 1 s (10) or 2 s (5). p50, p95 and p99 are those that it measured itself.
 
-    Within 0.1 %, or 3 ms: a timer's resolution (1 ms) on both sides and one turn of a busy machine's scheduler;
-    benchmarks/accuracy.py has it finer.
+    The tolerance is 0.1 %, or 3 ms: a timer's resolution (1 ms) on both sides and one turn of a busy machine's
+    scheduler. benchmarks/accuracy.py measures it more finely.
     """
     delays = [500.0] * 185 + [1000.0] * 10 + [2000.0] * 5  # each percentile is in the middle of its group
     random.Random(7).shuffle(delays)
@@ -294,9 +300,9 @@ def test_known_latencies_are_reported_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stall_of_4_s_stands_in_the_series_as_4_s(tmp_path: Path) -> None:
-    """A server that once answers nothing for 4 s: the report's p95 by second shows it 4 s ± 1 s long."""
+    """A server once answers nothing for 4 s. The report's p95 by second shows a stall of 4 s ± 1 s."""
     plan = ["--users", "50", "--spawn-rate", "50", "--duration", "20s", "--runs", str(tmp_path)]
-    with counting_server(stall_s=4, every_s=14) as server:  # the first stall has passed when the fleet is up, or nearly
+    with counting_server(stall_s=4, every_s=14) as server:  # the first stall is over when the fleet is up, or nearly so
         assert lt("run", "-s", "arrival300", "-t", server.url, *plan).code == 0
         rows = find_run(tmp_path, "latest").read_rows()
     second = rows.start.dt.floor("s")

@@ -29,7 +29,9 @@ def free_port() -> int:
 
 
 def test_the_page_has_its_commands() -> None:
-    """Scenario, a run here, one on the emulator, a report and a comparison; one line each, as a shell wants it."""
+    """They are a scenario, a local run, one on the emulator, a report and a comparison, each on one line for a
+    shell.
+    """
     verbs = [" ".join(line.split()[1:3]) for line in commands() if line.startswith("python lt.py")]
     assert verbs == ["lt.py init", "lt.py run", "lt.py run", "lt.py report", "lt.py run", "lt.py report"]
 
@@ -37,12 +39,15 @@ def test_the_page_has_its_commands() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_commands_of_the_page(tmp_path: Path) -> None:
-    """Each ends with 0; the report names the setting that removes the cold start with its price, and it does."""
+    """Each ends with 0.
+
+    The report names the setting that removes the cold start, with its price, and the setting does remove it.
+    """
     for name in ("lt.py", "loadtest", "reports", "scenarios", "target_service", "examples", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     said: dict[str, str] = {}
-    port = free_port()  # 8080 may be somebody else's here
+    port = free_port()  # 8080 may be in use here
     try:
         for command in commands():
             line = command.replace("8080", str(port))
@@ -61,7 +66,7 @@ def test_the_commands_of_the_page(tmp_path: Path) -> None:
     (report,) = (text for command, text in said.items() if command.endswith("report from-zero --format text"))
     if "cold start from zero" in report:
         assert re.search(r"^--min-instances 1 +\+ \$\d+\.\d+ a month$", report, re.MULTILINE), report
-    else:  # a fast machine starts the service within a second, which is no spike
+    else:  # a fast machine starts the service within a second, which is not a spike
         assert re.search(r"\d+ slow first requests? in the first \d+ s of the load", " ".join(report.split())), report
     assert re.search(r"\$0\.\d+ per 1,000 predictions", report)
     (warm,) = (text for command, text in said.items() if "--label kept-warm" in command)

@@ -1,4 +1,4 @@
-"""Locustfiles of kinds found in public run unchanged: every request is a row, and Locust does what they ask."""
+"""Kinds of locustfiles found in public run unchanged: every request is a row, and Locust does what they request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names(ran: Ran) -> set[str]:
 
 
 def all_rows(ran: Ran, counted: int) -> None:
-    """The run held, and the rows are as many as the requests that the server has read."""
+    """The run held, and there are as many rows as the server has read requests."""
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     assert len(ran.rows()) == counted > 10
 
@@ -47,7 +47,7 @@ def odd_ones_failed(ran: Ran, counted: int) -> None:
 
 
 def one_administrator(ran: Ran, counted: int) -> None:
-    """Of 4 users 1 administers; of the other 3 most read."""
+    """Of 4 users, 1 administers. Of the other 3, most read."""
     all_rows(ran, counted)
     sent = ran.rows("name").name.astype(str).value_counts()
     assert set(sent.index) <= {"/read", "/write", "/admin"}
@@ -61,7 +61,7 @@ def ended_by_the_scenario(ran: Ran, counted: int) -> None:
 
 
 def five_rounds_each(ran: Ran, counted: int) -> None:
-    """It sets its own exit code, 0, and ends early: the objectives decide about 20 requests."""
+    """The scenario sets its own exit code, 0, and ends early. The objectives decide about 20 requests."""
     assert len(ran.rows()) == counted == 4 * 5
     assert ran.run.scenario_exit_code == 0
 
@@ -76,11 +76,11 @@ def transactions_beside_requests(ran: Ran, counted: int) -> None:
 def at_most_four_users(ran: Ran, counted: int) -> None:
     all_rows(ran, counted)
     assert ran.folder.read_load().groupby("time_s").users.sum().max() <= 4
-    assert names(ran) == {"/early"}  # the second stage asks for more users, which the bound does not give it
+    assert names(ran) == {"/early"}  # the second stage requests more users, but the bound does not allow them
 
 
 def logged_in_on_the_master(ran: Ran, counted: int) -> None:
-    """The master's own log-in is no row: no user has sent it."""
+    """The master's own log-in is not a row, because no user has sent it."""
     assert ran.done.code == 0, ran.said
     assert len(ran.rows()) == counted - 1 > 10
     assert names(ran) == {"/me"}
@@ -109,7 +109,10 @@ def each_by_its_protocol(ran: Ran, counted: int) -> None:
 
 
 def whole_though_a_listener_raised(ran: Ran, counted: int) -> None:
-    """Locust's master ends with status 2 for it, which says nothing of the rows; the error fails the run's verdict."""
+    """Locust's master ends with status 2 because of it, which says nothing about the rows.
+
+    The error fails the run's verdict.
+    """
     assert (ran.done.code, ran.run.outcome, ran.run.reasons) == (1, "complete", []), ran.said
     assert len(ran.rows()) == counted > 10
     assert "cannot delete the tenant" in ran.said
@@ -126,7 +129,7 @@ def among(*expected: str) -> Check:
 
 
 def every_start_has_its_stop(ran: Ran, counted: int) -> None:
-    """What `on_stop` sends as the run ends is a row too, and the scenario lowers the number of users itself."""
+    """Requests of `on_stop` at the end of the run are rows too, and the scenario lowers the number of users itself."""
     all_rows(ran, counted)
     sent = ran.rows("name").name.astype(str).value_counts()
     assert sent["/start"] == sent["/stop"] > 0
@@ -165,7 +168,7 @@ def failed_by_its_own_exit_code(ran: Ran, counted: int) -> None:
 
 
 def sums_beside_requests(ran: Ran, counted: int) -> None:
-    """Any name is shown, none breaks a table; a sum without a name is counted as such."""
+    """Any name is shown, and none breaks a table. A sum without a name is counted as such."""
     rows = ran.rows("name", "method")
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     assert (rows.method == "GET").sum() == counted > 10
@@ -174,7 +177,10 @@ def sums_beside_requests(ran: Ran, counted: int) -> None:
 
 
 def half_of_them_log_in(ran: Ran, counted: int) -> None:
-    """Two of four users, one of each worker, work five times each; then nobody is left, and the run goes to its end."""
+    """Two of four users, one of each worker, work five times each.
+
+    Then no user is left, and the run continues to its end.
+    """
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     sent = ran.rows("name").name.astype(str).value_counts()
     assert dict(sent) == {"/login": 4, "/work": 10, "done": 2}
@@ -182,7 +188,7 @@ def half_of_them_log_in(ran: Ran, counted: int) -> None:
 
 
 def all_but_what_nobody_hears_of(ran: Ran, counted: int) -> None:
-    """A client that fires no event is none of Locust's, and none of ours."""
+    """A client that fires no event is invisible to Locust and to us."""
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     sent = ran.rows("name").name.astype(str).value_counts()
     assert 0 <= counted - sent.sum() - sent.get("/another", 0) <= 2
@@ -240,7 +246,7 @@ def test_a_locustfile_of_a_kind_found_in_public_runs_unchanged(
 
 @pytest.mark.slow
 def test_what_a_scenario_writes_itself_agrees_with_the_rows(tmp_path: Path) -> None:
-    """Its own listener hears what the recorder does."""
+    """Its own listener receives what the recorder receives."""
     out = tmp_path / "export.jsonl"
     with counting_server() as there:
         words = ("-s", str(ROOT / "tests/wild/exporter.py"), "-t", there.url, *PLAN[:6], "--workers", "1")

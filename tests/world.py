@@ -17,9 +17,10 @@ FAR_S = 1e9
 
 @dataclass(frozen=True)
 class Slow:
-    """From `at_s` for `length_s` requests need `factor` × and `add_ms` more; of all, one endpoint or one instance.
+    """From `at_s` for `length_s`, requests need `factor` × their time and `add_ms` more: all, those of one endpoint or
+    of one instance.
 
-    `waits`: the added time is spent waiting (a dependency) and uses no core.
+    `waits` means that the added time is spent waiting (for a dependency) and uses no core.
     """
 
     at_s: float
@@ -34,9 +35,9 @@ class Slow:
 
 @dataclass(frozen=True)
 class Outage:
-    """From `at_s` for `length_s` a `share` of new requests meets `how`: refused, reset, timeout, silence, or a status.
+    """From `at_s` for `length_s`, a `share` of new requests meets `how`: refused, reset, timeout, silence, or a status.
 
-    In `silence` requests hang until the end, and are then served. `instance`: only requests that it was given.
+    In `silence` requests hang until the end, and are then served. `instance` limits it to that instance's requests.
     """
 
     at_s: float
@@ -126,9 +127,9 @@ class _Instance:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a world did: one entry per request, and instances per second by revision.
+    """The results of a world: one entry per request, and instances per second by revision.
 
-    `first`: whether it was among the first that an instance made slower.
+    `first` says whether it was among the first requests that an instance made slower.
     """
 
     start_s: Floats
@@ -150,7 +151,7 @@ OK, HTTP_ERROR, TIMEOUT, CONNECTION = range(4)
 
 
 class _Running:
-    """One simulation: a heap of moments, each with what happens then."""
+    """One simulation: a heap of times, each with the action at that time."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.w = world
@@ -372,7 +373,7 @@ class _Running:
         number = int(row[7]) if row[7] >= 0 else int(-2 - row[7])
         instance = self.instances[number]
         if request not in instance.flying:
-            return  # it died
+            return  # the instance died
         del instance.flying[request]
         if not instance.flying:
             instance.idle_since = now
@@ -474,5 +475,5 @@ class _Running:
 
 
 def run_world(world: World, seed: int) -> Trace:
-    """Return what happens to every request of the world."""
+    """Return the results for every request of the world."""
     return _Running(world, seed).run()

@@ -3,7 +3,7 @@
 Every listener that `lt` opens is on loopback. That keeps other machines out, but not the web pages in a browser on
 this one. A page can
 
-send a form or an image request to any port of this machine -> Origin, Sec-Fetch-Site, content type, secret
+    send a form or an image request to any port of this machine     -> Origin, Sec-Fetch-Site, content type, secret
     point its own name at 127.0.0.1 (DNS rebinding)                 -> Host: an address or `localhost`, never a name
 
 Every listener asks `Access.refusal` here, so that there is one set of rules. They are the rules of OWASP's Cross-Site

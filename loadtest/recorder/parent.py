@@ -21,7 +21,7 @@ _sleep, _getppid, _exit, _monotonic = (
     os.getppid,
     os._exit,
     time.monotonic,
-)  # imported before gevent patches them
+)  # before gevent patches them
 
 _orderly = False
 

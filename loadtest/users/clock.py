@@ -189,10 +189,7 @@ class Clock:
 
     def _wake(self) -> None:
         """Switch to the greenlets that are due, in the order of their due times, and set the timer for the next one."""
-        waiting, now_s = (
-            self._waiting,
-            self._now(),
-        )  # greenlets that become due meanwhile run after the sockets
+        waiting, now_s = self._waiting, self._now()  # later ones come after the sockets are served
         self._held_until_s = now_s + self._crowding.hold_s
         count = 0
         while waiting and (waiting[0][2] is None or waiting[0][0] <= now_s):

@@ -301,9 +301,8 @@ class LiveTally:
         edges = np.zeros(MAX_POINTS + 1)
         newest_s = (self.points.length - 1) * step_s
         for seen in self._instances.values():
-            until_s = (
-                math.inf if seen.last_s >= newest_s - RECENT_S else seen.last_s
-            )  # it is assumed to continue until it has been silent for too long
+            # an instance is assumed to serve until it has been silent for RECENT_S
+            until_s = math.inf if seen.last_s >= newest_s - RECENT_S else seen.last_s
             first, last = (min(MAX_POINTS - 1.0, max(0.0, at) // step_s) for at in (seen.first_s, until_s))
             edges[int(first)] += 1
             edges[int(last) + 1] -= 1

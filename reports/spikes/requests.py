@@ -101,9 +101,8 @@ def read_requests(folder: RunFolder, series: Series) -> Requests:
             continue
         kept = slice((-seen) % step, None, step)
         seen += batch.num_rows
-        parts.append(
-            [column[kept].copy() for column in _columns(batch, series, names)]
-        )  # a view would keep all rows in memory
+        # copied, because a view would keep all rows in memory
+        parts.append([column[kept].copy() for column in _columns(batch, series, names)])
     columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)] if parts else [np.empty(0)] * 8
     order = np.argsort(columns[0], kind="stable")
     start, latency, status, outcome, endpoint, instance, age, server = (column[order] for column in columns)

@@ -338,9 +338,8 @@ class SpikeView:
             return False
         requests = self.data.requests
         count = np.bincount(requests.instance[self.slow] + 1, minlength=len(requests.names) + 1)
-        there = (
-            self.inside & requests.ok & (count >= count.max() / 2)[requests.instance + 1]
-        )  # the instances or times of the slow requests
+        # the requests of the instances that answered the slow ones
+        there = self.inside & requests.ok & (count >= count.max() / 2)[requests.instance + 1]
         few = there & (met <= np.median(met[normal]))
         if few.sum() < rules.QUEUE_REQUESTS:
             return False
@@ -394,9 +393,8 @@ class SpikeView:
         begun = spike.onset_s - rules.GAUGE_BEFORE_S
         earlier = gauge.total[gauge.at_s <= begun]
         later = gauge.total[(gauge.at_s > begun) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
-        answered = bool(
-            data.series.ok_ended[: spike.onset_s].any()
-        )  # with a sample per minute, the gauge may have missed an instance
+        # with a sample per minute, the gauge may have missed the instance that answered
+        answered = bool(data.series.ok_ended[: spike.onset_s].any())
         before_count = max(int(earlier[-1]), int(answered)) if len(earlier) else None
         count = max(0, int(later.max()) - before_count) if before_count is not None and len(later) else 0
         return Added(covers, "" if covers else "is late", before_count, count, (), False)

@@ -1,5 +1,6 @@
 """Answer every POST after DELAY_MS and append its body to FILE: `python keeping_server.py FILE DELAY_MS`; PORT in the
-environment. Every tenth answer has status STATUS where that is given as a third word."""
+environment. If a third argument STATUS is given, every tenth answer has that status.
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def command(kept: Path, delay_ms: int) -> str:
 def test_two_commands_share_one_run_and_the_slower_one_is_called(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """B answers after 60 ms and A after 20 ms: rows know their side, twins send the same, exit code 1."""
+    """B answers after 60 ms and A after 20 ms: rows name their side, twins send the same requests, exit code 1."""
     (tmp_path / "scenario.py").write_text(SCENARIO, encoding="utf-8")
     kept = [tmp_path / "a.txt", tmp_path / "b.txt"]
     code = run_verb(
@@ -146,7 +146,7 @@ def test_a_command_that_is_none_or_ends_at_once_is_said(tmp_path: Path, capsys: 
 def test_a_run_that_may_end_when_it_is_decided_does_and_is_complete(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """B takes 60 ms and A 20 ms: long before 10 min are over that is decided, recorded, and the verdict."""
+    """B takes 60 ms and A 20 ms: the run is decided long before its 10 min are over, and record and verdict say so."""
     (tmp_path / "scenario.py").write_text(SCENARIO, encoding="utf-8")
     kept = [tmp_path / "a.txt", tmp_path / "b.txt"]
     code = run_verb(

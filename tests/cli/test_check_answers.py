@@ -1,4 +1,4 @@
-"""`lt run --check-answers`: a service that answers differently under load is found out, an honest one is not blamed."""
+"""`lt run --check-answers`: a service that answers differently under load is detected, a correct one is not blamed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Stamped(FastUser):
 
 @contextmanager
 def racy(every: int) -> Iterator[str]:
-    """Run the service of `benchmarks/racy_service.py`, which mixes up an answer in `every` where two overlap."""
+    """Run the service of `benchmarks/racy_service.py`. It mixes up every `every`th answer if two requests overlap."""
     command = [sys.executable, "-m", "benchmarks.racy_service", "0", str(every)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
@@ -79,7 +79,7 @@ def racy(every: int) -> Iterator[str]:
 
 
 def run(folder: Path, scenario: str, url: str, *options: str) -> tuple[int, str, dict[str, Any]]:
-    """Run it; return the exit code, what was said, and the summary of the run (empty without one)."""
+    """Run the scenario; return the exit code, the output, and the run's summary (empty if there is none)."""
     (folder / "scenario.py").write_text(scenario)
     command = [sys.executable, "lt.py", "run", "-s", str(folder / "scenario.py"), "-t", url, "--runs", str(folder)]
     done = subprocess.run(
@@ -102,7 +102,10 @@ def mixed_up(url: str) -> int:
 
 
 def test_answers_of_every_client_are_compared_and_each_mixed_up_one_is_found(tmp_path: Path) -> None:
-    """As many wrong answers as the service mixed up, by all three clients of two workers; exit code 1."""
+    """As many wrong answers are reported as the service mixed up, for all three clients of two workers.
+
+    The exit code is 1.
+    """
     with racy(25) as url:
         code, said, summary = run(tmp_path, SCENARIO, url, "--check-answers", "--slo", "error_rate < 100%")
         mixed = mixed_up(url)
@@ -126,7 +129,10 @@ def test_answers_of_every_client_are_compared_and_each_mixed_up_one_is_found(tmp
 
 @pytest.mark.slow
 def test_answers_that_differ_by_themselves_are_told_before_the_load(tmp_path: Path) -> None:
-    """No load is sent; the sentence names the field and the option; with it the run holds. The class asks for it."""
+    """No load is sent, and the sentence names the field and the option. With that option the run holds.
+
+    The user class requests the check.
+    """
     with racy(10**9) as url:
         code, said, summary = run(tmp_path, STAMPED, url)
         assert (code, summary) == (4, {}), said
@@ -140,7 +146,7 @@ def test_answers_that_differ_by_themselves_are_told_before_the_load(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_load_that_sends_other_payloads_is_undecided(tmp_path: Path) -> None:
-    """Nothing was compared, so nothing held: exit code 3, and the sentence says what to do."""
+    """No answer was compared, so the objective is not held: the exit code is 3, and the sentence says what to do."""
     scenario = SCENARIO.replace("next(numbers) % 40", "__import__('random').random()")
     with racy(10**9) as url:
         begin_s = time.monotonic()

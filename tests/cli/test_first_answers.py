@@ -1,4 +1,4 @@
-"""A run against a service that rejects the scenario's requests stops at once and says why; an option prevents that."""
+"""A run stops at once and says why if the service rejects all of the scenario's requests. An option prevents this."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Stock(FastHttpUser):
 
 
 class Strict(BaseHTTPRequestHandler):
-    """Answers every GET, and every POST as FastAPI answers one without a field that it needs."""
+    """Answer every GET, and reject every POST in the way in which FastAPI rejects one with a missing field."""
 
     protocol_version = "HTTP/1.1"
     posts = 0
@@ -58,7 +58,7 @@ class Strict(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
 
 @contextmanager

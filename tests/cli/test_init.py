@@ -35,7 +35,7 @@ def rows(runs: Path) -> pd.DataFrame:
 
 
 def test_a_run_without_a_scenario_asks_for_what_the_document_describes(shop: str, tmp_path: Path) -> None:
-    """Every request is 2xx, an item's path is one endpoint, and the file that was written is gone."""
+    """Every request gets a 2xx, an item's path is one endpoint, and the generated file is deleted at the end."""
     done = lt("run", "--target", shop.removeprefix("http://"), *PLAN, "--runs", str(tmp_path))
     assert done.code == 0, done.err
     found = rows(tmp_path)
@@ -90,12 +90,12 @@ IN_CI = ("upload", "kserve", "enums_and_patterns")
     "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.long) for name in REAL]
 )
 def test_init_then_run_is_answered(name: str, tmp_path: Path) -> None:
-    """At least 99 % of the requests of a real run are 2xx, for each service."""
+    """At least 99 % of the requests of a real run get a 2xx, for each service."""
     with serving(REAL[name]()) as url:
         out = tmp_path / "scenario.py"
         written = lt("init", url, "--out", str(out))
         assert written.code == 0
-        (target,) = re.findall(r"--target (\S+)", written.err)  # with the path that the document's server has
+        (target,) = re.findall(r"--target (\S+)", written.err)  # with the path of the document's server
         base = lt("run", "-s", str(out), "-t", target, *PLAN, "--runs", str(tmp_path / "runs"))
     found = rows(tmp_path / "runs")
     assert len(found) >= 10, base.err

@@ -1,4 +1,4 @@
-"""An interrupt ends a verb with its code at every moment, the last one of the process among them."""
+"""An interrupt ends a verb with its exit code at every moment, up to the last moment of the process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ sys.exit(3)
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_as_the_interpreter_ends_does_not_change_the_exit_code(what: signal.Signals) -> None:
-    """Python has given its signals back to the system by then, which would kill the process."""
+    """At that moment, Python has already restored the system's default signals, which would kill the process."""
     with subprocess.Popen(
         [sys.executable, "-c", AT_THE_VERY_END],
         cwd=ROOT,

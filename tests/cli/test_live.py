@@ -35,7 +35,7 @@ def secret_of(page: LivePage) -> str:
 def ask(
     page: LivePage, method: str, path: str, *, body: str | None = None, secret: bool = True, **headers: str
 ) -> tuple[int, str]:
-    """Return status and body; headers in place of the ones a browser on the page itself would send."""
+    """Return status and body. Given headers replace those that a browser on the page itself would send."""
     port = int(page.url.split(":")[2].partition("/")[0])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     sent = {"Authorization": f"Bearer {secret_of(page)}"} if secret else {}
@@ -49,7 +49,7 @@ def ask(
 
 
 def test_only_the_page_itself_is_answered(page: LivePage) -> None:
-    """Everything of the run needs the key; another Host, Origin or site is refused with it, too."""
+    """All data of the run require the key. A wrong Host, Origin or site is refused even with the key."""
     page.wait_for("a secret thing")
     assert ask(page, "GET", "/state?after=-1")[0] == 200
     for path in ("/state?after=-1", "/body", "/report"):
@@ -67,7 +67,10 @@ def test_only_the_page_itself_is_answered(page: LivePage) -> None:
 
 
 def test_only_the_page_itself_stops_the_run(page: LivePage) -> None:
-    """A form, a missing key, a foreign Origin, a GET and a long body change nothing; the button's request does."""
+    """A form, a missing key, a foreign Origin, a GET and a long body change nothing.
+
+    The button's own request stops the run.
+    """
     refused = [
         ask(page, "POST", "/stop", body="{}", secret=False),
         ask(page, "POST", "/stop", body="{}", Origin="http://evil.example"),
@@ -83,7 +86,7 @@ def test_only_the_page_itself_stops_the_run(page: LivePage) -> None:
 
 
 def test_a_question_is_answered_when_there_is_something_new(page: LivePage) -> None:
-    """The listener holds a request until the state changes: the new state arrives within 0.5 s."""
+    """The listener holds a request until the state changes; the new state arrives within 0.5 s."""
     first = json.loads(ask(page, "GET", "/state?after=-1")[1])
     assert (first["state"], first["text"]) == ("starting", "starting")
     threading.Timer(0.2, page.wait_for, ["waiting for the service"]).start()
@@ -94,7 +97,7 @@ def test_a_question_is_answered_when_there_is_something_new(page: LivePage) -> N
 
 
 def test_a_run_is_told_second_by_second(page: LivePage, tmp_path: Path, until: Until) -> None:
-    """Users, instances, the nearest objective and events; then the charts and the report's parts."""
+    """The page gets users, instances, the nearest objective and events, then the charts and the report's parts."""
     run = LiveRun(RunFolder.create(tmp_path, running_record(30, objectives=["p95 < 1ms"])))
     page.follow(run, 30.0)
     for at, frame in enumerate(flushed(12)):
@@ -154,7 +157,10 @@ def test_two_targets_have_their_own_numbers_and_their_difference(page: LivePage,
 
 
 def test_the_end_waits_for_an_open_page_and_for_nobody_else(page: LivePage, tmp_path: Path) -> None:
-    """Without a page that has asked lately, the end is at once; with one it is when that has the report."""
+    """If no page has asked recently, the end is immediate.
+
+    With an open page, it comes when that page has the report.
+    """
     report = tmp_path / "report.html"
     report.write_text("<p>finished</p>", encoding="utf-8")
     assert ask(page, "GET", "/report")[0] == 404

@@ -21,7 +21,7 @@ SECONDS = 40
 
 
 def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
-    """Nothing is reloaded; a zoom outlives what comes after it; the policy refuses no script and no style."""
+    """Nothing is reloaded, a zoom survives later updates, and the policy refuses no script and no style."""
     frames, lines = flushed(SECONDS), [load_line(at) for at in range(SECONDS)]
     run = LiveRun(RunFolder.create(tmp_path / "on", running_record(SECONDS)))
     with sync_playwright() as playwright, LivePage() as live:

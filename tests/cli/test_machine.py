@@ -1,4 +1,4 @@
-"""The doctor's look at this machine: each line good, or with the command that fixes it."""
+"""The doctor's checks of this machine: each line is good, or has the command that fixes it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_port_that_is_listened_on_is_taken() -> None:
 
 
 def test_a_million_users_need_more_files_than_any_worker_has() -> None:
-    # 1,000,000 / 2 + 256 beside them
+    # 1,000,000 / 2 + 256 further files
     check = check_files(users=1_000_000_000, workers=2)
     assert check.mark is Mark.BAD
     assert "500000256" in check.finding

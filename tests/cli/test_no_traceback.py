@@ -1,4 +1,4 @@
-"""Whatever is typed, a verb ends with a code of the table and one sentence, and no traceback."""
+"""Whatever the arguments are, a verb ends with a code of the table and one sentence, and without a traceback."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ POISON = {
     "doctor": ("--users", "0"),
     "init": ("--out", "/nonexistent/folder/scenario.py"),
 }
-"""What keeps a verb that starts things, asks the cloud or writes a file from doing it."""
+"""Arguments that keep a verb from starting processes, calling the cloud or writing a file."""
 
 WORDS = ("report", "metrics", "init", "runs rm", "runs label", "runs export", "nosuch")
-"""Verbs that take words beside their options."""
+"""Verbs that take arguments besides their options."""
 
 
 def options_of(verb: str) -> list[str]:
-    """Return a verb's options that take a value, as the parser has them: a new one is tried from its first day."""
+    """Return a verb's options that take a value, as the parser knows them, so that a new option is tested at once."""
     import typer
 
     from loadtest.cli.parser import make_app
@@ -57,7 +57,7 @@ OPTIONS = {verb: options_of(verb) for verb in VERBS} | {
 
 @st.composite
 def commands(draw: st.DrawFn) -> list[str]:
-    """Return the arguments of a command whose options are odd, and which starts nothing for long."""
+    """Return the arguments of a command with odd option values that starts nothing long."""
     verb = draw(st.sampled_from(sorted(OPTIONS)))
     names = draw(st.lists(st.sampled_from(OPTIONS[verb]), max_size=5)) if OPTIONS[verb] else []
     value = st.sampled_from(ODD) | st.text(max_size=8)
@@ -100,7 +100,7 @@ def test_two_thousand_odd_commands_end_in_a_sentence(arguments: list[str], capsy
 @pytest.mark.slow
 @pytest.mark.parametrize("option", sorted(set(OPTIONS["run"]) - {"--workers", "--scenario"}))
 def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--workers 0` always prevents a run, so that the exit code is that of wrong usage."""
+    """`--workers 0` always prevents a run, so the exit code is that of wrong usage."""
     for odd in ODD:
         words = ["run", "--scenario", "ramp300", option, odd, "--workers", "0"]
         assert run_verb(words) in (ExitCode.USAGE, ExitCode.UNUSABLE), words
@@ -133,7 +133,7 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
 def test_wrong_usage_is_two_in_every_verb(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """One sentence that names the value."""
+    """The message is one sentence that names the value."""
     assert run_verb(words) == ExitCode.USAGE
     said = " ".join(capsys.readouterr().err.split())
     assert sentence in said

@@ -1,4 +1,4 @@
-"""The verb `runs`: every run on one line, whole, whatever the terminal's width; what cannot be read is said."""
+"""The verb `runs`: every run is one uncut line, whatever the terminal's width, and unreadable runs are reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.recording.frames import T0, frames, record, spooled
 
 
 def test_runs_are_listed_oldest_first_with_length_requests_and_outcome(tmp_path: Path) -> None:
-    """A sealed run has its requests, an unsealed one a dash, an unreadable one its reason on stderr."""
+    """A sealed run is listed with its requests, an unsealed one with a dash, an unreadable one on stderr with its
+    reason.
+    """
     long = {"start": T0, "load_start": T0 + timedelta(seconds=3), "end": T0 + timedelta(seconds=128)}
     sealed = spooled(tmp_path, frames(150), record("20260817T101500000Z-ramp300-local", label="[a] first", **long))
     sealed.seal()
@@ -31,14 +33,14 @@ def test_runs_are_listed_oldest_first_with_length_requests_and_outcome(tmp_path:
 
 
 def test_no_runs_is_a_sentence_on_stderr(tmp_path: Path) -> None:
-    """Nothing on stdout, the command that records one on stderr."""
+    """stdout is empty, and stderr names the command that records a run."""
     done = lt("runs", "--runs", str(tmp_path))
     assert (done.code, done.out) == (0, "")
     assert "lt.py run --scenario ramp300" in done.err
 
 
 def test_other_programs_get_json_and_csv(tmp_path: Path) -> None:
-    """One record per run with the same fields, and null for what is not known."""
+    """There is one record per run with the same fields, and null for unknown values."""
     spooled(tmp_path, frames(20), record("20260817T101500000Z-ramp300-local", label='a,"b"', start=T0)).seal()
     bad = spooled(tmp_path, frames(1), record("20260817T121500000Z-steady-local"))
     (bad.path / "run.json").write_text("{")
@@ -53,7 +55,7 @@ def test_other_programs_get_json_and_csv(tmp_path: Path) -> None:
 
 
 def test_deleting_asks_and_names_what_goes(tmp_path: Path) -> None:
-    """Without a terminal, nothing is deleted without --yes; an unknown name is an error."""
+    """Without a terminal, nothing is deleted unless --yes is given. An unknown name is an error."""
     folder = spooled(tmp_path, frames(1), record("20260817T101500000Z-ramp300-local"))
     refused = lt("runs", "rm", "latest", "--runs", str(tmp_path))
     assert (refused.code, str(folder.path) in refused.err) == (2, True)

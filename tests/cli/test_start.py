@@ -1,4 +1,4 @@
-"""What starting `lt` imports: never what the verb does not use. (Times are measured by benchmarks/startup.py.)"""
+"""Starting `lt` imports only modules that the verb uses. (benchmarks/startup.py measures the times.)"""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def imported(*words: str) -> set[str]:
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("--version",)])
 def test_help_and_version_import_no_parser_and_no_verb(words: tuple[str, ...]) -> None:
-    """Neither typer nor rich (0.2 s of CPU together), nor the module of any verb."""
+    """Neither typer nor rich is imported (0.2 s of CPU together), nor the module of any verb."""
     found = imported(*words)
     assert not {"typer", "rich", "pydantic", "numpy", "loadtest.cli.parser"} & found
     assert not {f"loadtest.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()} & found
 
 
 def test_lists_and_pages_that_are_made_import_no_parser_and_no_reader_of_rows(tmp_path: Path) -> None:
-    """Runs whose records are as lt wrote them, scenarios that were described before, a page that is up to date."""
+    """The runs' records are as lt wrote them, the scenarios are already described, and the page is up to date."""
     folder = spooled(tmp_path, frames(2), record())
     folder.ensure_sealed()
     of_runs = ("--runs", str(tmp_path))
@@ -48,7 +48,7 @@ def test_lists_and_pages_that_are_made_import_no_parser_and_no_reader_of_rows(tm
     assert made.out == f"{folder.report}\n"
     again = lt("report", "latest", *of_runs)
     assert (again.out, again.code) == (made.out, made.code)
-    assert lt("scenarios").code == 0  # kept from here on
+    assert lt("scenarios").code == 0  # cached from here on
     for words in (("runs", *of_runs), ("report", "latest", *of_runs), ("scenarios",)):
         assert not {"typer", "rich.console", "pydantic", "pyarrow", "numpy"} & imported(*words)
 
@@ -82,7 +82,7 @@ def test_the_overview_says_what_the_verbs_say_of_themselves() -> None:
 
 @pytest.mark.parametrize("width", [1, 30, 80, 120])
 def test_the_overview_keeps_to_the_terminals_width(width: int) -> None:
-    """Down to the 26 columns that the longest option and a word need; it says everything at any width."""
+    """It fits down to 26 columns, which the longest option and one word need, and says everything at any width."""
     text = overview(width)
     assert max(len(line) for line in text.splitlines()[1:]) <= max(width, 60)
     assert "".join(EXIT_CODES.split()) in "".join(text.split())

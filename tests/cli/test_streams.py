@@ -1,4 +1,4 @@
-"""A run whose terminal goes away, fills up, or speaks ASCII goes on to its end and writes its report."""
+"""A run whose terminal disappears, is full, or accepts only ASCII continues to its end and writes its report."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SHELLS = {
     "TMPDIR is no folder": ('{run} >"$out" 2>"$err"', {"TMPDIR": "/proc/nonexistent"}, {}),
     "TMPDIR is long": ('{run} >"$out" 2>"$err"', {"TMPDIR": "{long}"}, {}),
 }
-"""What is typed around the command, the variables, and the exit codes where they are other than 0."""
+"""The shell text around the command, the environment variables, and the exit codes that differ from 0."""
 
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_a_run_goes_on_whatever_becomes_of_its_terminal(name: str, tmp_path: Path) -> None:
-    """Complete, every request recorded, the page there, no traceback."""
+    """The run is complete, every request is recorded, the page exists, and there is no traceback."""
     typed, variables, codes = SHELLS[name]
     long = tmp_path / ("long" * 30)
     long.mkdir()

@@ -1,4 +1,4 @@
-"""What is printed: control characters are shown, signs are spelled where they must be, a lost reader ends nothing."""
+"""Terminal output shows control characters, replaces signs that the encoding lacks, and survives a lost reader."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_control_characters_are_shown_and_never_sent() -> None:
 
 
 OURS = {"color", "check.mark", "check.name", "running.url", "running.api_port", "__version__", "counted"}
-"""Expressions whose text is ours, or a number."""
+"""Expressions whose text is our own, or a number."""
 
 
 def test_no_text_of_others_is_read_as_markup() -> None:
-    """A folder called `[/]`, a worker or an endpoint called `[red]`: what is printed beside our marks is escaped."""
+    """With a folder called `[/]` and a worker called `[red]`, every foreign text next to our markup is escaped."""
     found = []
     for path in sorted((ROOT / "loadtest" / "cli").glob("*.py")):
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -87,14 +87,14 @@ def test_an_encoding_without_our_signs_gets_them_spelled() -> None:
 def test_a_master_that_ends_before_the_plan_is_said(
     elapsed_s: float | None, planned_s: float | None, said: str
 ) -> None:
-    """Within a second of the plan's end, and without a plan, nothing is."""
+    """If the master ends within a second of the plan's end, or if there is no plan, nothing is printed."""
     why = _ended_early(elapsed_s, planned_s) or ""
     assert said in why
     assert bool(why) is bool(said)
 
 
 def test_a_status_and_progress_are_shown_on_a_real_terminal() -> None:
-    """A live display takes the place of stdout and stderr: writing through it ends, and nothing of it is lost."""
+    """A live display replaces stdout and stderr. Writing through it ends properly, and no output is lost."""
     program = """
 from loadtest.cli.console import TerminalConsole
 from loadtest.cli.terminal import out, talk
@@ -112,7 +112,7 @@ console.say("the end")
         process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=terminal, stderr=terminal)
         os.close(terminal)
         text = b""
-        with contextlib.suppress(OSError):  # Linux's word for the end of a terminal
+        with contextlib.suppress(OSError):  # Linux's error for the end of a terminal
             while part := shown.read(65536):
                 text += part
         assert process.wait(30) == 0, text.decode()
@@ -121,7 +121,10 @@ console.say("the end")
 
 
 def test_looks_that_came_late_do_not_end_a_run_early() -> None:
-    """The last look was at 0.2 s, then the machine was busy; by what was recorded since, the load went on to 2 s."""
+    """The last look was at 0.2 s, then the machine was busy.
+
+    The rows recorded since then show that the load went on to 2 s.
+    """
     late = looked(9.0, flushed(2), [load_line(0), load_line(1)])
     assert _recorded_until_s(0.2, replace(late, lines=())) == 0.2
     assert _recorded_until_s(0.2, late) == 2.0

@@ -1,4 +1,4 @@
-"""A listener answers only what comes from this machine's own programs: by Host, Origin, content type and secret."""
+"""A listener answers only this machine's own programs. Host, Origin, content type and secret decide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ACCESS = Access(secret="s3cret", names=("run.local", "*-run.local"))
 
 
 def head(method: str = "POST", **headers: str) -> RequestHead:
-    """A request that passes, with some of its headers changed; "" leaves one out."""
+    """Return a request head that is accepted, with some of its headers changed; "" leaves a header out."""
     given = {"host": "127.0.0.1:8901", "authorization": "Bearer s3cret", "content-type": "application/json"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
     given.setdefault("content-length", "2")

@@ -1,4 +1,4 @@
-"""Two answers are equal if their values are, except ignored fields and numbers within the tolerance."""
+"""Two answers are equal if their values are equal, except ignored fields and numbers within the tolerance."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shuffled(value: Any) -> Any:
 @quick
 @given(VALUES)
 def test_the_order_of_fields_and_white_space_do_not_count(value: Any) -> None:
-    """The same values are equal however they are written, also with a tolerance of 0."""
+    """The same values are equal in any notation, also with a tolerance of 0."""
     pretty = json.dumps(shuffled(value), indent=2).encode()
     assert differences(json.dumps(value).encode(), pretty, AnswerCheck(tolerance=0)) == []
 
@@ -45,7 +45,7 @@ def test_the_order_of_fields_and_white_space_do_not_count(value: Any) -> None:
 @quick
 @given(st.dictionaries(st.text(min_size=1, max_size=6), VALUES, min_size=1, max_size=4), st.data())
 def test_a_changed_field_is_found_and_may_be_ignored(value: dict[str, Any], data: st.DataObject) -> None:
-    """One field with another text is the one difference; ignored it is none."""
+    """A field with another text is the only difference. If it is ignored, there is none."""
     name = data.draw(st.sampled_from(sorted(value)))
     changed = {**value, name: "other than anything drawn: \u2603\u2603"}
     assert len(fields(value, changed)) == 1
@@ -56,7 +56,7 @@ def test_a_changed_field_is_found_and_may_be_ignored(value: dict[str, Any], data
     ("before", "now", "named"),
     [
         ({"a": 1}, {"a": 2}, ["a"]),
-        ({"a": 1_000_000}, {"a": 1_000_001}, ["a"]),  # whole numbers are exact: an id is no measurement
+        ({"a": 1_000_000}, {"a": 1_000_001}, ["a"]),  # exact: an id is not a measurement
         ({"a": 0.5}, {"a": 0.5000004}, []),
         ({"a": 0.5}, {"a": 0.50002}, ["a"]),
         ({"a": 1e9}, {"a": 1e9 + 0.5}, []),
@@ -80,7 +80,7 @@ def test_a_changed_field_is_found_and_may_be_ignored(value: dict[str, Any], data
     ],
 )
 def test_what_differs_is_named(before: Any, now: Any, named: list[str]) -> None:
-    """By the path from the top, places in lists left out."""
+    """A difference is named by the path from the top, without positions in lists."""
     assert fields(before, now) == named
 
 
@@ -92,7 +92,7 @@ def test_a_path_ignores_one_field_and_a_name_all_of_that_name() -> None:
 
 
 def test_differences_are_few_and_short_whatever_the_answers_are() -> None:
-    """A thousand changed fields, long texts, and JSON deeper than Python's stack."""
+    """The answers have a thousand changed fields, long texts, and JSON that is nested deeper than Python's stack."""
     before, now = {f"f{n}": "a" * 5000 for n in range(1000)}, {f"f{n}": "b" * 5000 for n in range(1000)}
     found = differences(json.dumps(before).encode(), json.dumps(now).encode(), AnswerCheck())
     assert len(found) == MAX_DIFFERENCES
@@ -103,6 +103,6 @@ def test_differences_are_few_and_short_whatever_the_answers_are() -> None:
 
 @pytest.mark.parametrize("wrong", [{"tolerance": -1}, {"tolerance": math.nan}, {"tolerance": 1}, {"ignore": "id"}])
 def test_a_check_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
-    """When it is made, so when the scenario is loaded."""
+    """The error comes when the check is created, which is when the scenario is loaded."""
     with pytest.raises(ValueError, match="AnswerCheck"):
         AnswerCheck(**wrong)

@@ -1,4 +1,4 @@
-"""The clock of timestamps: steps of the machine's wall clock change no duration, and are reported."""
+"""The clock for timestamps: steps of the machine's wall clock change no duration, and are reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Machine:
 
 @pytest.mark.parametrize("step_s", [-3600, -5, 5, 3600])
 def test_a_step_changes_no_duration_and_is_told_once(step_s: int) -> None:
-    """10 s with a step in the middle are 10 s on this clock; the step is reported once, with its time."""
+    """10 s with a step in the middle are 10 s on this clock. The step is reported once, with its time."""
     machine = Machine()
     clock = machine.clock()
     begin_ns = clock.now_ns()
@@ -42,7 +42,7 @@ def test_a_step_changes_no_duration_and_is_told_once(step_s: int) -> None:
 
 
 def test_steps_add_up() -> None:
-    """+1 h and back are two steps, not none."""
+    """A step of +1 h and a step back are reported as two steps."""
     machine = Machine()
     clock = machine.clock()
     told = []
@@ -64,7 +64,7 @@ def test_slewing_is_no_step() -> None:
 
 
 def test_a_wall_time_taken_after_a_step_is_brought_back() -> None:
-    """A client that timestamps by the machine's clock after it was set by an hour is moved back by that hour."""
+    """If the machine's clock was set by an hour, timestamps that a client takes from it are moved back by an hour."""
     machine = Machine()
     clock = machine.clock()
     machine.wall_ns += 3600 * S

@@ -1,4 +1,4 @@
-"""Cloud Run's numbers are defined once: valid settings and defaults."""
+"""Cloud Run's numbers (valid settings and defaults) are defined once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data files are read whole, in order, a few rows at a time, as JSON takes them."""
+"""Data files are read completely, in order, a few rows at a time, and with JSON values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = [{"id": n, "name": f"user, {n}\nof “two” lines", "score": n / 4} for 
 
 
 def written(path: Path) -> Path:
-    """Write ROWS as what the path's name says."""
+    """Write ROWS in the format of the path's extension."""
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=300)
     elif path.suffix == ".jsonl":
@@ -41,7 +41,7 @@ def test_every_row_comes_once_and_in_order(tmp_path: Path, suffix: str) -> None:
 
 
 def test_values_are_what_json_takes(tmp_path: Path) -> None:
-    """Dates are ISO texts; what is missing or not finite is null."""
+    """Dates are ISO texts, and missing or non-finite values are null."""
     path = tmp_path / "rows.parquet"
     row: dict[str, Any] = {
         "day": datetime.date(2024, 2, 29),

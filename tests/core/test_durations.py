@@ -1,4 +1,4 @@
-"""Lengths of time: one grammar, for options and objectives."""
+"""Durations have one grammar, for options and objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A missing part of the installation is named with the command that brings it."""
+"""If a part of the installation is missing, the message names the command that installs it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_another_module_that_is_missing_is_a_defect() -> None:
 def test_what_is_there_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for extra in EXTRAS:
         require(extra, "The test")
-    monkeypatch.setitem(EXTRAS, "service", ("fastapi", "nosuchthing"))  # type: ignore[arg-type] # a dict at heart
+    monkeypatch.setitem(EXTRAS, "service", ("fastapi", "nosuchthing"))  # type: ignore[arg-type] # it is a dict
     with pytest.raises(UnusableError, match=r"The test needs `nosuchthing`.*pip install 'lt\[service\]'") as raised:
         require("service", "The test")
     assert raised.value.cure == "pip install 'lt[service]'"

@@ -1,4 +1,4 @@
-"""The grammar of objectives: what is written is what is meant, and an error points at its column."""
+"""The grammar of objectives: each text gets its meaning, and an error points at its column."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
     try:
         found = parse_objective(text)
     except ObjectiveError as error:
-        assert "column" in str(error)  # noqa: PT017 (being read is right as well)
+        assert "column" in str(error)  # noqa: PT017 (parsing without an error is also correct)
     else:
         assert parse_objective(found.text) == found

@@ -1,4 +1,4 @@
-"""The steady part of a plan: the longest stretch at 95 % of its height, as the report finds it by seconds."""
+"""The steady part of a plan is the longest period at 95 % of its height, as the report finds it second by second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loadtest.core.plan import FULL_RATIO, steady_s, users_at
         (((0, 0), (10, 100), (20, 100)), (9.5, 20)),
         (((0, 50), (30, 50)), (0, 30)),
         (((0, 0), (60, 0), (60, 200), (120, 200)), (60, 120)),  # a jump
-        (((0, 0), (10, 100), (12, 0), (20, 100), (40, 100)), (19.6, 40)),  # the longer of two
+        (((0, 0), (10, 100), (12, 0), (20, 100), (40, 100)), (19.6, 40)),  # the longer of two periods
         (((0, 0), (10, 0)), None),
         ((), None),
     ],
@@ -30,7 +30,7 @@ def test_steady(points: tuple[tuple[float, float], ...], steady: tuple[float, fl
     st.integers(0, 100),
 )
 def test_every_moment_of_it_is_at_the_height(steps: list[tuple[int, int]], first: int) -> None:
-    """And the plan is lower just before and just after it, unless it begins or ends there."""
+    """The plan is also lower just before and just after that period, unless it begins or ends there."""
     points = [(0.0, float(first))]
     for length_s, users in steps:
         points.append((points[-1][0] + length_s, float(users)))

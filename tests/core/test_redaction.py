@@ -1,4 +1,4 @@
-"""What authenticates somebody is never written, whatever text it stands in; the rest of the text is."""
+"""Secrets are never written, whatever text contains them, and the rest of the text is kept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ names = st.sampled_from(
 @quick
 @given(names, secrets, st.integers(0, 9))
 def test_no_way_of_writing_a_named_secret_keeps_it(name: str, secret: str, way: int) -> None:
-    """JSON, Python, headers as lines and as pairs, queries, shell options: the value goes, and what is around stays."""
+    """The value is removed from JSON, Python, headers as lines and as pairs, queries and shell options.
+
+    The text around it stays.
+    """
     text = [
         json.dumps({"user": "ann", name: secret, "n": 1}),
         json.dumps(json.dumps({name: secret})),
@@ -62,14 +65,14 @@ def test_no_way_of_writing_a_named_secret_keeps_it(name: str, secret: str, way: 
 @quick
 @given(secrets, st.sampled_from(["Bearer", "bearer", "Basic", "BASIC"]), st.sampled_from(["", "Authorization: "]))
 def test_credentials_of_a_scheme_go(secret: str, scheme: str, name: str) -> None:
-    """With or without the header's name in front."""
+    """They are removed with or without the header's name in front."""
     assert secret not in redact(f"the server said {name}{scheme} {secret} has ended")
 
 
 @quick
 @given(secrets, st.text(st.sampled_from("abc:%!"), max_size=6))
 def test_credentials_in_a_url_go(secret: str, more: str) -> None:
-    """User and password, or a token alone, in front of the host; the host is kept."""
+    """User and password, or a token alone, are removed before the host. The host is kept."""
     for userinfo in (f"me:{more}{secret}", secret, f"me:{secret}@{more}"):
         found = redact(f"could not reach https://{userinfo}@example.com/predict")
         assert secret not in found
@@ -92,7 +95,7 @@ def test_credentials_in_a_url_go(secret: str, more: str) -> None:
     ],
 )
 def test_known_forms_of_secrets_go(text: str) -> None:
-    """Cookies, digests, keys and tokens known by their shape."""
+    """Cookies, digests, keys and tokens with a known form are removed."""
     assert "SECRET" not in redact(text)
 
 
@@ -109,21 +112,21 @@ def test_known_forms_of_secrets_go(text: str) -> None:
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
-    """Addresses, counts of tokens, tracebacks and prose are as they were."""
+    """Addresses, counts of tokens, tracebacks and prose are unchanged."""
     assert redact(text) == text
 
 
 @quick
 @given(st.text(max_size=200))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
-    """Any text at all, without an error; what was redacted is not found again."""
+    """Redacting any text raises no error, and redacting its result again changes nothing."""
     once = redact(text)
     assert redact(once).count(MARK) == once.count(MARK)
 
 
 @pytest.mark.parametrize("piece", ["a", "token", "password='", "'", "\\", "://", "cookie: a=b; ", "Bearer ", "eyJ"])
 def test_long_texts_do_not_hang(piece: str) -> None:
-    """A body of 200 kB of anything is done in seconds at the worst, not in hours."""
+    """Any body of 200 kB takes seconds at most, not hours."""
     begin_s = time.process_time()
     redact(piece * (200_000 // len(piece)))
     assert time.process_time() - begin_s < 20

@@ -1,4 +1,4 @@
-"""The service's own time is read from Server-Timing by one function."""
+"""One function parses the service's own time from Server-Timing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loadtest.core.server_timing import MAX_US, server_us, us_of_ms
 
 
 def test_the_entry_is_read_in_microseconds() -> None:
-    """`predict;dur=` is in ms, may stand anywhere in the list, and may be quoted or absent."""
+    """`predict;dur=` is in ms. It may be anywhere in the list, quoted, or absent."""
     assert server_us("predict;dur=1.2345") == 1235
     assert server_us('db;dur=3, predict;desc="x";dur="2"') == 2000
     assert server_us("db;dur=3") is server_us("predict") is server_us("") is None

@@ -52,7 +52,7 @@ quick = settings(max_examples=150, deadline=None)
     ],
 )
 def test_ids_become_a_template(path: str, endpoint: str) -> None:
-    """One case a rule."""
+    """There is one case per rule."""
     assert path_template(path) == endpoint
 
 
@@ -88,14 +88,14 @@ def test_ids_become_a_template(path: str, endpoint: str) -> None:
     ],
 )
 def test_words_and_versions_stay(path: str) -> None:
-    """Nothing here is an id."""
+    """None of these is an id."""
     assert path_template(path) == path
 
 
 @quick
 @given(st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=15), min_size=1, max_size=5))
 def test_ordinary_words_are_never_grouped(words: list[str]) -> None:
-    """Paths of small letters, and slugs of them."""
+    """This covers paths of small letters, and slugs made of them."""
     for path in ("/" + "/".join(words), "/" + "-".join(words), "/" + "_".join(words)):
         if len(path) <= MAX_NAME_CHARS:
             assert path_template(path) == path
@@ -114,7 +114,7 @@ def test_any_two_ids_of_a_kind_are_one_endpoint(ident: str) -> None:
 
 
 def test_base64_is_grouped_nearly_always() -> None:
-    """Of 2,000 random 24-byte tokens (URL-safe base64, 32 characters) at least 98 % are taken for ids."""
+    """Of 2,000 random 24-byte tokens (URL-safe base64, 32 characters) at least 98 % are recognised as ids."""
     tokens = [base64.urlsafe_b64encode(secrets.token_bytes(24)).decode() for _ in range(2000)]
     assert sum(path_template(f"/t/{token}") == "/t/{id}" for token in tokens) >= 1960
 
@@ -122,7 +122,7 @@ def test_base64_is_grouped_nearly_always() -> None:
 @quick
 @given(st.text(max_size=400))
 def test_any_path_has_a_template_and_it_is_its_own(path: str) -> None:
-    """No text fails or grows without bound, and grouping what is grouped changes nothing."""
+    """No text raises an error or grows without bound, and grouping a grouped text changes nothing."""
     once = path_template(path)
     assert len(once) <= MAX_NAME_CHARS
     if "://" not in path:
@@ -141,7 +141,7 @@ def test_any_path_has_a_template_and_it_is_its_own(path: str) -> None:
     ],
 )
 def test_errors_that_differ_in_ids_are_one_kind(text: str, kind: str) -> None:
-    """One case a rule."""
+    """There is one case per rule."""
     assert text_template(text) == kind
 
 
@@ -160,13 +160,13 @@ def test_errors_that_differ_in_ids_are_one_kind(text: str, kind: str) -> None:
     ],
 )
 def test_numbers_that_tell_errors_apart_stay(text: str) -> None:
-    """Statuses, error codes, ports and limits."""
+    """Statuses, error codes, ports and limits stay."""
     assert text_template(text) == text
 
 
 @quick
 @given(st.text(max_size=300))
 def test_any_error_has_a_kind_and_it_is_its_own(text: str) -> None:
-    """Grouping what is grouped changes nothing."""
+    """Grouping a grouped text changes nothing."""
     once = text_template(text)
     assert text_template(once) == once

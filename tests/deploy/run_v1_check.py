@@ -1,4 +1,5 @@
-"""Run as a process of its own: say which fields of the manifests Cloud Run's v1 API, as gcloud ships it, does not know.
+"""Print which fields of the manifests are unknown to Cloud Run's v1 API, as gcloud ships it. Runs as a separate
+process.
 
 argv: gcloud's root, then files of JSON. One line per unknown field.
 """
@@ -10,7 +11,7 @@ from pathlib import Path
 root = sys.argv[1]
 sys.path[:0] = [f"{root}/lib", f"{root}/lib/third_party"]
 
-from apitools.base.py import encoding  # noqa: E402 — only there once the path is set
+from apitools.base.py import encoding  # noqa: E402 — importable only after the path is set
 from googlecloudsdk.generated_clients.apis.run.v1 import run_v1_messages  # noqa: E402
 
 for name in sys.argv[2:]:

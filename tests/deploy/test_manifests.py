@@ -1,4 +1,4 @@
-"""What stands under deploy/ is valid by the schemas of those who will read it, and agrees with itself."""
+"""The files under deploy/ are valid by the schemas of their readers, and consistent with each other."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_cloud_run_knows_every_field(tmp_path: Path) -> None:
     checker = [sys.executable, str(Path(__file__).with_name("run_v1_check.py")), str(root), *map(str, [*files, wrong])]
     done = subprocess.run(checker, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    # the misspelt field is found, so that finding nothing else means something
+    # the misspelt field is found, which shows that the check finds errors
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [["Job", "spec.template"]]
 
 
@@ -85,7 +85,7 @@ def test_the_masters_words_are_options_of_lt_run() -> None:
 
 
 def test_master_and_workers_are_given_the_same_join_secret() -> None:
-    """A master that other machines can reach takes only workers that know it."""
+    """A master that other machines can reach accepts only workers that know the secret."""
 
     def env(path: str, kind: str) -> object:
         pod = document_of(DEPLOY / path, kind)["spec"]["template"]["spec"]

@@ -1,9 +1,8 @@
-"""A service of a few lines that honours $PORT and counts its own requests in flight.
+"""A small service that honours $PORT and counts its own requests in flight.
 
-GET /?ms=20 answers after that long · /burn?ms=5 uses that much CPU · /max answers the most it had at once · /crash
-ends the process · /fill?mib=300 takes memory · /who answers its pid and names ·
-/missing answers 404.
-START_S delays the port; EXIT_WITH ends it at once with a last word; STUBBORN ignores SIGTERM.
+GET /?ms=20 answers after that time · /burn?ms=5 uses that much CPU · /max answers the highest number of concurrent
+requests · /crash ends the process · /fill?mib=300 takes memory · /who answers its pid and names · /missing answers 404.
+START_S delays the port; EXIT_WITH ends it at once with a message; STUBBORN ignores SIGTERM.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         at_once["now"] += 1
         at_once["most"] = max(at_once.values())
         body = (await answer(parts.path, parse_qs(parts.query))).encode()
-        at_once["now"] -= 1  # before the last byte: after it the next request may be here already
+        at_once["now"] -= 1  # before the last byte, because after it the next request may already have arrived
         status = 404 if parts.path == "/missing" else 200
         writer.write(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
     writer.close()

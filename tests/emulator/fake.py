@@ -1,4 +1,4 @@
-"""Fake the emulator: services settle at once, and readings are those that a test has put in."""
+"""A fake of the emulator: services settle at once, and readings are those that a test has set."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class FakeEmulator:
     """An `loadtest.emulator.model.Emulator` in memory.
 
     Args:
-        clock: Unix time now, in s.
+        clock: returns the Unix time, in s.
         recorded: all series; `series` filters them by metric and interval.
-        fail_with: when not "", every deploy settles as FAILED with this message.
-        sampling: as told.
+        fail_with: unless it is "", every deploy settles as FAILED with this message.
+        sampling: the sampling to report.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class FakeEmulator:
 
     @property
     def sampling(self) -> Sampling:
-        """As given."""
+        """The given sampling."""
         return self._sampling
 
     def create_service(
@@ -61,7 +61,7 @@ class FakeEmulator:
         kept: Labels = (),
         front_port: int = 0,
     ) -> ServiceStatus:
-        """Remember it, DEPLOYING; `settled` settles it."""
+        """Store the service as DEPLOYING; `settled` settles it."""
         if key in self._services:
             raise ServiceExistsError(f"Service {key.name} exists already.")
         self._created += 1
@@ -96,7 +96,7 @@ class FakeEmulator:
         traffic: str | None = None,
         kept: Labels | None = None,
     ) -> ServiceStatus:
-        """Remember it, DEPLOYING; `settled` settles it."""
+        """Store the service as DEPLOYING; `settled` settles it."""
         old = self.service(key)
         if traffic is not None and traffic not in {revision.name for revision in old.revisions}:
             raise TemplateError(f"traffic to {traffic}: {key.name} has no such revision.")
@@ -109,11 +109,11 @@ class FakeEmulator:
         return self._deploy(old, template, traffic)
 
     def delete_service(self, key: ServiceKey) -> ServiceStatus:
-        """Forget it."""
+        """Remove the service."""
         return replace(self._services.pop(self.service(key).key), phase=Phase.DELETING)
 
     async def settled(self, key: ServiceKey, generation: int) -> ServiceStatus:
-        """Settle it: READY, or FAILED with `fail_with`."""
+        """Settle the service: READY, or FAILED with `fail_with`."""
         status = self.service(key)
         if status.observed_generation >= generation:
             return status
@@ -143,21 +143,21 @@ class FakeEmulator:
         return status
 
     async def deleted(self, key: ServiceKey) -> None:
-        """Return at once: deleting leaves nothing."""
+        """Return at once, because the service is already removed."""
 
     def service(self, key: ServiceKey) -> ServiceStatus:
-        """Return it as remembered."""
+        """Return the stored service."""
         try:
             return self._services[key]
         except KeyError:
             raise ServiceNotFoundError(f"There is no service {key.name} in {key.project}/{key.location}.") from None
 
     def services(self) -> Sequence[ServiceStatus]:
-        """Return all of them by key."""
+        """Return all stored services by key."""
         return [self._services[key] for key in sorted(self._services)]
 
     def series(self, metric: str, *, start_s: float, end_s: float) -> Sequence[Series]:
-        """Return what was recorded of it."""
+        """Return the recorded series."""
         found = []
         for series in self.recorded:
             points = tuple(point for point in series.points if start_s < point.end_s <= end_s)

@@ -1,4 +1,4 @@
-"""Hold an emulator open for a test, send it requests, and wait for what should come."""
+"""Run an emulator for a test, send it requests, and wait for conditions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answer:
 
 
 async def get(url: str, path: str = "/", *, timeout_s: float = 60.0) -> Answer:
-    """Send one GET on a connection of its own; status 0 when there was no answer."""
+    """Send one GET on a new connection. The status is 0 if there was no answer."""
     host, port = url.removeprefix("http://").split(":")
     async with asyncio.timeout(timeout_s):
         try:
@@ -41,7 +41,7 @@ async def get(url: str, path: str = "/", *, timeout_s: float = 60.0) -> Answer:
 
 
 async def eventually(condition: Callable[[], object], what: str, *, timeout_s: float = 30.0) -> None:
-    """Poll a condition to its first true value, or fail saying what."""
+    """Poll a condition until it is true; after the timeout, fail and say what was expected."""
     give_up_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > give_up_s:
@@ -51,7 +51,7 @@ async def eventually(condition: Callable[[], object], what: str, *, timeout_s: f
 
 @asynccontextmanager
 async def local_cloud_run(options: EmulatorOptions | None = None) -> AsyncIterator[LocalCloudRun]:
-    """Run an emulator whose metrics come every second."""
+    """Run an emulator with metrics every second."""
     emulator = LocalCloudRun(replace(options or EmulatorOptions(sampling=Sampling(1.0)), allow_any_command=True))
     emulator.startup()
     try:
@@ -69,5 +69,5 @@ async def deployed(emulator: LocalCloudRun, template: RevisionTemplate) -> str:
 
 
 def told(emulator: LocalCloudRun, words: str) -> bool:
-    """Whether the emulator said something with these words."""
+    """Whether an event of the emulator contains this text."""
     return any(words in event.text for event in emulator.events)

@@ -1,4 +1,4 @@
-"""Serve the surfaces of an emulator from a thread, for clients that block."""
+"""Serve the API surfaces of an emulator from a thread, for clients that block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loadtest.emulator.model import Emulator
 
 
 class LoopThread:
-    """An event loop in a thread; `run` gives it a coroutine and waits for what comes back."""
+    """An event loop in a thread. `run` passes a coroutine to it and waits for the result."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()

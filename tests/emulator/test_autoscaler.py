@@ -1,4 +1,4 @@
-"""Decisions follow from what was observed; whole stories run on a fake clock."""
+"""Decisions follow from the observations. Whole scenarios run on a fake clock."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_larger_driver_wins() -> None:
 
 
 def test_requests_that_find_no_place_get_instances_at_once() -> None:
-    # 300 wait, 10 places are free, one starting instance brings 80: 210 are short, 3 instances of 80
+    # 300 wait, 10 places are free, and one starting instance brings 80: 210 are left, which need 3 instances of 80
     seen = replace(BUSY, pending=300, in_flight=70, starting=1)
     decision = CloudRun().decide(0, seen)
     assert (decision.desired, decision.driver) == (1 + 1 + 3, "on demand")
@@ -127,7 +127,7 @@ def test_knative_panics_at_twice_what_it_has_and_does_not_go_down_for_a_minute()
     assert (first.desired, first.driver) == (10, "panic")
     quiet = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_desired=10)
     assert Knative().decide(159, quiet).desired == 10
-    assert Knative().decide(160, quiet).desired == 5  # then by half at most: the down-rate is 2
+    assert Knative().decide(160, quiet).desired == 5  # then by half at most, because the down-rate is 2
 
 
 def test_knative_wants_one_for_a_request_at_zero() -> None:
@@ -136,9 +136,9 @@ def test_knative_wants_one_for_a_request_at_zero() -> None:
 
 @dataclass
 class Story:
-    """A service in model time: closed-loop users of one request a second, instances that take `start_s` to start.
+    """A service in model time: closed-loop users with one request a second, and instances that take `start_s` to start.
 
-    A request costs 1 ms of CPU; an instance gives at most its slice. What it cannot give waits at the instances, and
+    A request costs 1 ms of CPU, and an instance has at most its share. Requests beyond that wait at the instances, and
     beyond their concurrency in the queue.
     """
 
@@ -162,7 +162,7 @@ class Story:
         self.decision = Decision(0, "none", "")
 
     def play(self, until_s: float, requests_per_s: float) -> None:
-        """Go on until then at this load, deciding every 2 s."""
+        """Continue until that time at this load, with a decision every 2 s."""
         while self.now_s < until_s:
             self._second(requests_per_s)
             if self.now_s % DECIDE_EVERY_S == 0:
@@ -217,30 +217,30 @@ class Story:
 
 
 def test_twenty_minutes_of_the_original_story() -> None:
-    """300 requests/s at 1 ms on slices of 0.05 vCPU: 30 requests/s are 60 % of a slice, so ten instances."""
+    """300 requests/s of 1 ms each: with 0.05 vCPU, 30 requests/s are 60 % of an instance's CPU, so ten are needed."""
     story = Story(CloudRun(), LIMITS)
     for second in range(60):
         story.play(second + 1, 5 * (second + 1))  # users arrive at 5 a second
     first = next(at_s for at_s, serving, _ in story.log if serving)
-    assert first == 6  # asked for at 2 s (the first decision), 4 s to start
+    assert first == 6  # desired at 2 s (the first decision), then 4 s to start
     story.play(180, 300)
     assert story.serving >= 10  # 300 × 1 ms / (0.6 × 0.05) = 10, once a minute of full load is in the window
-    assert story.peak <= 14  # the backlog of the ramp may ask for some more, on demand
+    assert story.peak <= 14  # the backlog of the ramp may cause some more instances, on demand
     drivers = {decision.driver for at_s, _, decision in story.log if 120 < at_s <= 180}
-    assert drivers == {"cpu"}  # in the end CPU alone decides, as in the story
-    assert story.backlog == 0  # and everything sent was served
+    assert drivers == {"cpu"}  # in the end CPU alone decides, as in the original case
+    assert story.backlog == 0  # all sent requests were served
     peak = story.serving
     story.play(600, 0)
-    assert story.serving == peak  # seven minutes of quiet: idle, but kept
+    assert story.serving == peak  # seven minutes without load: instances are idle, but kept
     story.play(180 + 900, 0)
     assert story.serving == peak  # to the end of the fifteenth
     story.play(1200, 0)
-    assert story.serving == 0  # then all gone
+    assert story.serving == 0  # then all are gone
 
 
 def test_twenty_minutes_at_a_maximum_saturate_without_scaling_out() -> None:
     story = Story(CloudRun(), replace(LIMITS, max_instances=4))
-    story.play(1200, 300)  # four slices of 50 requests/s
+    story.play(1200, 300)  # four instances of 50 requests/s each
     assert story.serving == 4
     assert story.decision.driver == "max"
     assert story.backlog > 0
@@ -257,9 +257,9 @@ def test_twenty_minutes_of_waves_lose_nothing_and_keep_the_minimum() -> None:
 
 
 def test_twenty_minutes_under_knative_follow_concurrency_not_cpu() -> None:
-    """300 requests/s of 1 ms hold hardly anything in flight: one instance of 1 vCPU is enough for its rules."""
+    """300 requests/s of 1 ms each have hardly anything in flight, so one instance of 1 vCPU is enough by its rules."""
     story = Story(Knative(), replace(LIMITS, cpu=1.0))
     story.play(1200, 300)
-    assert story.peak <= math.ceil(6 * 300 / 56)  # panic over the 6 s of backlog that the start from zero left
+    assert story.peak <= math.ceil(6 * 300 / 56)  # panic mode for the 6 s of backlog that the start from zero left
     assert story.decision.desired <= 1
     assert story.backlog == 0

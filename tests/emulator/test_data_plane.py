@@ -1,4 +1,4 @@
-"""HAProxy with the queue holder queues, refuses and passes on as Cloud Run's front does."""
+"""HAProxy with the queue holder queues, refuses and forwards requests like Cloud Run's front end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def front(*, pending_limit_s: float = 30, timeout_s: float = 30, concurren
 
 @asynccontextmanager
 async def instance(answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") -> AsyncIterator[int]:
-    """Run a server of one answer; b"" closes without one; yields its port."""
+    """Run a server with one answer, and yield its port. b"" closes the connection without an answer."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -178,7 +178,7 @@ def test_after_leaving_a_kept_connection_gets_its_answer_and_is_closed() -> None
             reader, writer = await asyncio.open_connection(host, int(number))
             await plane.haproxy.leave()
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            answer = await asyncio.wait_for(reader.read(-1), 20)  # to its end
+            answer = await asyncio.wait_for(reader.read(-1), 20)  # read to its end
             assert answer.startswith(b"HTTP/1.1 200")
             assert b"connection: close" in answer.lower()
             writer.close()
@@ -205,7 +205,7 @@ def test_without_haproxy_a_sentence_names_the_ways_to_get_it(monkeypatch: pytest
 
 
 async def streaming(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with an endless stream, a line ten times a second."""
+    """Answer with an endless stream that has ten lines a second."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
     try:

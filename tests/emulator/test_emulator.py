@@ -1,4 +1,4 @@
-"""The emulator keeps Cloud Run's promises with real processes."""
+"""The emulator behaves like Cloud Run with real processes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_crashed_instance_is_answered_503_and_replaced() -> None:
         async with local_cloud_run() as emulator:
             url = await deployed(emulator, RevisionTemplate(command=APP, min_instances=1))
             assert (await get(url, "/crash")).status == 503
-            for _ in range(50):  # the kernel may take connections for the process while it ends
+            for _ in range(50):  # the kernel may accept connections for the process while it ends
                 if (answer := await get(url, "/who")).status == 200:
                     break
                 await asyncio.sleep(0.1)
@@ -118,7 +118,7 @@ def test_an_instance_uses_no_more_cpu_than_its_slice() -> None:
             await get(url, "/burn?ms=100")
             used_s, took_s = instance.cpu_used_s() - before_s, time.monotonic() - began_s
             assert used_s >= 0.1
-            assert used_s / took_s <= 0.13  # 10 %, and a period's rounding at either end
+            assert used_s / took_s <= 0.13  # 10 %, and the rounding of a period at either end
 
     asyncio.run(story())
 
@@ -149,7 +149,7 @@ def test_an_instance_that_ignores_sigterm_is_killed() -> None:
         assert pid is not None
         await instance.stop(grace_s=0.2)
         assert not psutil.pid_exists(pid)
-        assert instance.why_gone == ""  # it was asked to go
+        assert instance.why_gone == ""  # it was asked to end
         slices.shutdown()
         children.shutdown()
 
@@ -329,7 +329,8 @@ def test_a_busy_port_is_refused_with_the_way_out() -> None:
 
 
 def test_a_thousand_in_flight_survive_scale_in_a_new_revision_and_lose_only_a_killed_instance_s() -> None:
-    """500 clients send two requests, 500 one long one; meanwhile one instance dies and a new revision takes over.
+    """500 clients send two requests each, 500 send one long one; meanwhile one instance dies and a new revision takes
+    over.
 
     The old revision's instances are then scaled in under the remaining load.
     """

@@ -1,4 +1,4 @@
-"""What a deploy says is followed, kept and shown again, or refused by name; every flag of gcloud has its class."""
+"""Every field of a deploy is applied, stored and shown again, or refused by name; every gcloud flag has its class."""
 
 from __future__ import annotations
 
@@ -122,10 +122,10 @@ REFUSED |= dict.fromkeys(["--set-tags", "--update-tags", "--to-tags"], REFUSED["
 
 OF_GCLOUD = {
     *("--async", "--region", "--namespace", "--allow-unencrypted-build", "--delegate-builds"),
-    "--allow-unauthenticated",  # setIamPolicy, which the emulator remembers
+    "--allow-unauthenticated",  # setIamPolicy, which the emulator stores
 }
-"""What gcloud does itself, before or beside the service's document; as it takes back what `--clear-` and `--remove-`
-name: it reads the document, leaves it out, and sends it again."""
+"""Flags that gcloud handles itself, before or besides the service's document. `--clear-` and `--remove-` flags are of
+this kind, because gcloud reads the document, leaves the field out, and sends it again."""
 
 
 def service() -> dict[str, Any]:
@@ -139,7 +139,7 @@ def service() -> dict[str, Any]:
 
 
 def changed(*changes: Change) -> dict[str, Any]:
-    """The service with fields set; a path's names are parted by spaces."""
+    """Return the service with some fields set. Spaces separate the names of a path."""
     document = copy.deepcopy(service())
     for path, value in changes:
         *way, last = path.split()
@@ -183,7 +183,7 @@ def test_every_flag_of_gcloud_has_its_class(command: str) -> None:
     known = {*HONOURED, *KEPT, *REFUSED, *OF_GCLOUD}
     flags = {flag for flag in FLAGS["commands"][command] if not flag.startswith(("--clear-", "--remove-"))}
     assert flags <= known, sorted(flags - known)
-    assert len(known) == len(HONOURED) + len(KEPT) + len(REFUSED) + len(OF_GCLOUD)  # each in one class
+    assert len(known) == len(HONOURED) + len(KEPT) + len(REFUSED) + len(OF_GCLOUD)  # each flag is in one class
 
 
 @pytest.mark.skipif(not COMPLETIONS.exists(), reason="gcloud is not installed here")
@@ -264,7 +264,7 @@ def test_a_field_that_nobody_knows_is_refused_by_its_name(ask: Callable[..., htt
 
 
 def test_every_field_of_run_v2_has_its_class() -> None:
-    """The table knows each field of Google's own message, as this version of its client has it."""
+    """The table contains each field of Google's own message, in this version of its client."""
     unknown = [path for path in paths_of(run_v2.Service.pb(run_v2.Service()).DESCRIPTOR) if find(path, "v2") is None]
     assert unknown == []
 
@@ -322,7 +322,7 @@ def test_run_v2_refuses_by_name_and_keeps_the_rest(fake: FakeEmulator) -> None:
         client.create_service(parent=parent, service=made, service_id="ml").result(timeout=20)
     shown = service_message(fake.service(KEY))
     assert shown.ingress == run_v2.IngressTraffic.INGRESS_TRAFFIC_INTERNAL_ONLY
-    assert shown.template.containers[0].resources.cpu_idle is False  # said by its absence
+    assert shown.template.containers[0].resources.cpu_idle is False  # its absence has the meaning
 
 
 def test_no_field_is_in_two_classes() -> None:

@@ -1,4 +1,4 @@
-"""An emulator's folder is private: nobody can have created it before, and only things with its mark are cleaned up."""
+"""An emulator's folder is private: no one else can have created it, and only things with its mark are cleaned up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Sleeper = subprocess.Popen[bytes]
 
 @pytest.fixture(autouse=True)
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files of its own, short enough for sockets."""
+    """A folder for temporary files of this test, with a path short enough for sockets."""
     path = Path(tempfile.mkdtemp(prefix="r-"))
     monkeypatch.setattr(tempfile, "tempdir", str(path))
     monkeypatch.delenv(folders.TOKEN_FILE_VARIABLE, raising=False)
@@ -33,7 +33,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sleeper() -> Iterator[Sleeper]:
-    """A process that has nothing to do with any emulator, leading a session of its own."""
+    """A process that belongs to no emulator and leads its own session."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     yield process
     process.kill()
@@ -41,7 +41,7 @@ def sleeper() -> Iterator[Sleeper]:
 
 
 def of_the_dead(folder: EmulatorFolder) -> None:
-    """Let a folder look as if its owner were gone: another process had its id, earlier in this boot."""
+    """Make a folder look as if its owner had ended: another process had its id, earlier in this boot."""
     assert folder.owner is not None
     gone = replace(folder.owner, started=folder.owner.started - 1)
     (folder.path / "owner.json").write_text(json.dumps({**asdict(gone), "mark": folder.mark}))
@@ -71,7 +71,7 @@ def test_a_file_that_the_environment_names_comes_first(tmp_path: Path, monkeypat
 
 
 def test_the_old_squatted_place_does_not_matter(base: Path, sleeper: Sleeper) -> None:
-    """What a stranger put where emulators used to look is neither believed nor touched."""
+    """A file that a stranger put at the emulators' former location is neither trusted nor touched."""
     ticks = Path(f"/proc/{sleeper.pid}/stat").read_text().rpartition(")")[2].split()[19]
     squatted = base / f"lt-emulator-{os.getuid()}" / "1-1" / "children"
     squatted.mkdir(parents=True, mode=0o777)

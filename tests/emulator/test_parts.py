@@ -1,4 +1,4 @@
-"""The small parts keep their promises: log lines, quotas, cgroup trees, samples of a service's work."""
+"""The small parts work as specified: log lines, quotas, cgroup trees, and samples of a service's work."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from loadtest.emulator.sizing import Sample, sample_of
         ("200 -- 501 512 i1 0", 200, 1),
         ("429 sQ 2003 2003 <NOSRV> 0", 429, None),
         ("503 SH 0 7 i3 0", 503, 3),
-        ("- CQ 40 40 <NOSRV> 0", 0, None),  # it left before it got an answer
-        ("502 -- 0 7 i3 0", 502, 3),  # the service's own 502 stays what it is
+        ("- CQ 40 40 <NOSRV> 0", 0, None),  # the client left before it got an answer
+        ("502 -- 0 7 i3 0", 502, 3),  # the service's own 502 is not changed
         ("504 sH 0 5002 i1 0", 504, 1),
         ("503 SC 0 9 i2 0", 503, 2),
     ],
@@ -92,7 +92,7 @@ def test_without_cgroups_there_is_no_limit_and_a_sentence_says_so(tmp_path: Path
     cgroup.limit_cpu(0.1)
     cgroup.limit_memory(1)
     cgroup.watch(os.getpid())
-    assert cgroup.cpu_used_s() > 0  # counted all the same, from /proc
+    assert cgroup.cpu_used_s() > 0  # still counted, from /proc
     assert cgroup.memory_bytes() > 0
     assert cgroup.join_files == ()
 
@@ -109,7 +109,7 @@ def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:
 
 
 def test_only_requests_older_than_the_timeout_are_overdue() -> None:
-    """A session that waits for its next request has no backend and the age of the epoch; it is left alone."""
+    """A session that waits for its next request has no backend and the age of the epoch. It is not ended."""
     line = "{name}: proto=tcpv4 src=127.0.0.1:1 fe=fe be={be} srv=i1 ts=104 epoch=0x3 age={age} calls=1 rate=0"
     sessions = [
         line.format(name="0x1", be="be", age="5m1s"),
@@ -122,7 +122,7 @@ def test_only_requests_older_than_the_timeout_are_overdue() -> None:
 
 
 def test_a_command_gets_its_variables_without_a_shell() -> None:
-    """`$PORT` and `${PORT}` are known; what is not known, and a shell's other signs, stay as they are."""
+    """`$PORT` and `${PORT}` are replaced. Unknown variables, and a shell's other signs, stay as they are."""
     words = ("uvicorn", "app:app", "--port", "$PORT", "--url=http://h:${PORT}/", "$PORTAL", "$HOME", "a$", "*.py")
     assert with_variables(words, {"PORT": "8080"}) == [
         "uvicorn", "app:app", "--port", "8080", "--url=http://h:8080/", "$PORTAL", "$HOME", "a$", "*.py",

@@ -38,8 +38,8 @@ def get(url: str) -> str:
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of this test's own for its emulators: others may run and be killed on this machine meanwhile."""
-    path = Path(tempfile.mkdtemp(prefix="e-", dir="/tmp"))  # short: where sockets would not fit the emulator takes /tmp
+    """A separate folder for this test's emulators, because others may run and be killed on this machine meanwhile."""
+    path = Path(tempfile.mkdtemp(prefix="e-", dir="/tmp"))  # a short path for sockets
     monkeypatch.setenv("TMPDIR", str(path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     MARKS.clear()
@@ -48,7 +48,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 MARKS: set[str] = set()
-"""Of the emulators of the running test that were seen: their cgroups bear them."""
+"""Marks of the emulators that the running test has seen; their cgroups carry them."""
 
 
 def mine() -> list[folders.EmulatorFolder]:
@@ -95,7 +95,7 @@ def test_a_deploy_that_fails_is_an_error_with_the_last_lines_and_leaves_nothing(
 
 
 def test_when_whoever_started_it_is_killed_it_stops_everything_itself(until: Until) -> None:
-    """A parent that is killed with -9 closes the pipe, and the end of its stdin is the emulator's word to stop."""
+    """If the parent is killed with -9, the pipe closes, and the end of its stdin tells the emulator to stop."""
     script = (
         "import sys, time\n"
         "from loadtest.emulator.model import RevisionTemplate\n"
@@ -118,7 +118,7 @@ def test_after_kill_9_its_children_die_and_the_next_start_removes_the_rest(until
     emulator = EmulatorHandle.start(order)
     pid = emulator.state()["emulator"]["pid"]
     pids = family(pid)
-    assert len(pids) >= 4  # itself, HAProxy, two instances
+    assert len(pids) >= 4  # the emulator itself, HAProxy, and two instances
     os.kill(pid, signal.SIGKILL)
     until(
         lambda: not [leftover for leftover in leftovers(pids[1:]) if leftover.startswith("process")],
@@ -216,7 +216,7 @@ def test_load_tools_at_zero_get_every_answer_and_the_official_client_counts_the_
 
     template = RevisionTemplate(command=APP, concurrency=8, max_instances=5)
     with EmulatorHandle.start(EmulatorConfig(template, options=SECONDS)) as emulator:
-        assert emulator.state()["services"][0]["revisions"][0]["instances"] == []  # at zero
+        assert emulator.state()["services"][0]["revisions"][0]["instances"] == []  # scaled to zero
         answered, slack = load(emulator.url + "/?ms=5")
         channel = grpc.insecure_channel(emulator.api_endpoint)
         client = MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
@@ -242,9 +242,9 @@ def test_load_tools_at_zero_get_every_answer_and_the_official_client_counts_the_
 
 
 def load(url: str) -> tuple[int, int]:
-    """Send requests with hey, then wrk; return how many were answered 200, and how many more may have been.
+    """Send requests with hey, then with wrk. Return how many were answered with 200, and how many more may have been.
 
-    wrk walks away from what is in flight when its time is over: at most one request a connection.
+    When its time is over, wrk drops the requests in flight: at most one per connection.
     """
     answered = slack = 0
     if shutil.which("hey"):

@@ -1,4 +1,4 @@
-"""What was recorded comes back as Cloud Run's metrics, period by period."""
+"""Recorded requests and samples come back as Cloud Run's metrics, period by period."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_instance_is_active_when_it_had_a_request_in_the_period(clock: Clock,
 
 
 def test_a_value_falls_into_the_bucket_that_its_bounds_say(clock: Clock, recorder: Recorder) -> None:
-    request(recorder, 61, total_ms=20.0)  # 0 ms at the container: exactly the first bound, so in bucket [0, 1)
+    request(recorder, 61, total_ms=20.0)  # 0 ms at the container is exactly the first bound, so it is in bucket [0, 1)
     clock.now_s = 1000
     (point,) = points(recorder, "request_latencies", OK)
     assert isinstance(point.value, Distribution)
@@ -90,7 +90,7 @@ def test_a_value_falls_into_the_bucket_that_its_bounds_say(clock: Clock, recorde
 
 def test_billed_time_is_the_union_of_what_overlaps_in_steps_of_100_ms(clock: Clock, recorder: Recorder) -> None:
     record = recorder.of(KEY, "r")
-    for end_s in (61.02, 61.04, 61.96):  # three of 30 ms: two of them in one step
+    for end_s in (61.02, 61.04, 61.96):  # three requests of 30 ms, two of them in the same step
         record.request(end_s, code=200, instance="a", pending_ms=0, total_ms=15, in_flight=1)
     record.request(61.99, code=200, instance="b", pending_ms=0, total_ms=15, in_flight=1)
     clock.now_s = 1000
@@ -104,7 +104,7 @@ def test_a_long_request_is_billed_while_it_runs(clock: Clock, recorder: Recorder
         record.sample(second, [InstanceSample("a", 1, None, 0.1)])
     clock.now_s = 1000
     (point,) = points(recorder, "container/billable_instance_time")
-    assert point.value == pytest.approx(10.1)  # 10 s between eleven samples, and the step of the first
+    assert point.value == pytest.approx(10.1)  # 10 s between eleven samples, and the step of the first one
 
 
 def test_a_start_counts_once_with_its_length(clock: Clock, recorder: Recorder) -> None:

@@ -1,4 +1,4 @@
-"""`--cpu auto` measures the scenario's own first requests, and says what Cloud Run would not take."""
+"""`--cpu auto` measures the scenario's own first requests, and says if Cloud Run would not accept the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = RevisionTemplate(cpu=None)
 
 
 def told_by(answer: dict[str, object], *, used_s: float = 0.0) -> Size:
-    """Return the chosen size, given the report of the scenario's process and the CPU that its requests used."""
+    """Return the chosen size for a report of the scenario's process and the CPU time of its requests."""
     says = f"import sys; print('warm', flush=True); sys.stdin.readline(); print({json.dumps(answer)!r})"
     readings = iter([10.0, 10.0 + used_s])
     command = (sys.executable, "-c", says)
@@ -34,7 +34,7 @@ def sent(requests: int, *, failed: int = 0, why: str = "") -> dict[str, object]:
 
 
 def test_the_size_follows_the_cost_of_the_scenarios_own_requests() -> None:
-    """200 requests that use 1.6 s cost 8 ms; 30 a second of them need 0.24 vCPU, which are 60 % of 0.4."""
+    """200 requests that use 1.6 s cost 8 ms each. 30 per second need 0.24 vCPU, which is 60 % of 0.4."""
     size = told_by(sent(200), used_s=1.6)
     assert (size.cpu, size.cost_s, size.per_user_s) == (0.4, pytest.approx(0.008), 2.0)
     assert "the scenario's first requests (POST /predict) cost 8.00 ms of CPU each (mean of 200)" in size.why
@@ -71,7 +71,7 @@ def test_a_few_failures_among_the_requests_do_not_keep_them_from_being_measured(
 
 
 def test_a_plan_that_needs_more_cpu_than_the_machine_has_is_warned_of() -> None:
-    """300 requests/s at 7.9 ms are 2.37 cores."""
+    """300 requests/s at 7.9 ms each need 2.37 cores."""
     assert too_much(300, 0.0079, cores=4) == ""
     warning = too_much(300, 0.0079, cores=2)
     assert "2.4 cores for the service alone, and this machine has 2" in warning
@@ -100,7 +100,10 @@ def scenario(tmp_path: Path) -> Path:
 
 
 def test_the_first_requests_are_those_of_the_scenarios_users_by_their_weights(scenario: Path) -> None:
-    """Three of four tasks are of the class of weight 3; whatever it prints, the answers stand in lines of their own."""
+    """Three of four tasks belong to the class with weight 3.
+
+    Whatever the scenario prints, the answers are on separate lines.
+    """
     with counting_server(delay_ms=[0]) as server:
         command = (*first_requests(scenario, Request(), seed=1), server.url)
         done = subprocess.run(command, input="go\n", stdout=subprocess.PIPE, text=True, timeout=60, check=False)

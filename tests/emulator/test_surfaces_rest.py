@@ -1,4 +1,4 @@
-"""The Knative REST form: what gcloud sends and reads, without gcloud."""
+"""The Knative REST form: the requests that gcloud sends and the answers that it reads, without gcloud."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def ask(fake: FakeEmulator) -> Ask:
 
 
 def changed(path: str, value: object) -> dict[str, Any]:
-    """The service with one field changed; `a.b.0.c` leads to it."""
+    """Return the service with one field changed. `a.b.0.c` is the path of the field."""
     form = copy.deepcopy(SERVICE)
     *way, last = path.split(".")
     place: Any = form
@@ -88,7 +88,7 @@ def test_a_service_is_made_from_the_form(fake: FakeEmulator, ask: Ask) -> None:
     assert (template.cpu, template.memory_bytes, template.concurrency) == (0.5, 256 * 2**20, 8)
     assert (template.min_instances, template.max_instances, template.timeout_s) == (1, 5, 60)
     assert (template.startup_probe.kind, template.startup_probe.path) == ("http", "/up")
-    assert template.cpu_boost  # on unless it says no
+    assert template.cpu_boost  # on unless the annotation turns it off
 
 
 def test_what_is_read_and_sent_back_is_the_same_revision(ask: Ask) -> None:

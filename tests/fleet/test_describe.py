@@ -1,4 +1,4 @@
-"""Locustfiles are described as they are: whatever lies beside them, whatever they print, raise or ask for."""
+"""Locustfiles are described correctly, whatever files are next to them, and whatever they print, raise or request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def written(folder: Path, text: str, name: str = "mine.py") -> Path:
 
 
 def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages and modules called as ours are the user's: beside the locustfile, and in the working folder."""
+    """Packages and modules with the names of ours are the user's, next to the locustfile and in the working folder."""
     folder = tmp_path / "project"
     for name in NEIGHBOURS[::2]:
         written(folder, "HERE = True\n", f"{name}.py")
@@ -50,11 +50,14 @@ def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("loadtest/__init__.py", "loadtest"),
         slow("loadtest.py", "loadtest"),
-        ("loadtest/users.py", "loadtest.users"),  # no package of its own, and a name of ours in it
+        ("loadtest/users.py", "loadtest.users"),  # no package, but a module name of ours
     ],
 )
 def test_a_loadtest_of_the_users_own_wins_and_who_wants_ours_is_told(file: str, imported: str, tmp_path: Path) -> None:
-    """Theirs is imported; an import that only ours could answer gets a sentence that names the file in the way."""
+    """The user's package is imported.
+
+    If an import could only be meant for ours, a sentence names the file in the way.
+    """
     written(tmp_path, "HERE = True\n", file)
     assert describe_one(written(tmp_path, f"from {imported} import HERE\n{PLAIN}")).user_classes == ("One",)
     path = written(tmp_path, f"from loadtest.users.fast_user import FastUser\n{PLAIN}")
@@ -66,7 +69,7 @@ def test_a_loadtest_of_the_users_own_wins_and_who_wants_ours_is_told(file: str, 
 def test_a_folder_loadtest_that_holds_the_locustfile_leaves_ours_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`loadtest/locustfile.py` run from the folder above: its own modules and ours are both found."""
+    """`loadtest/locustfile.py` is run from the folder above it: the user's own modules and ours are both found."""
     written(tmp_path, "PAGE = '/page'\n", "loadtest/paths.py")
     text = f"from loadtest.paths import PAGE\nfrom loadtest.users.fast_user import FastUser\n{PLAIN}"
     path = written(tmp_path, text, "loadtest/locustfile.py")
@@ -82,7 +85,7 @@ def test_a_scenario_may_itself_be_called_loadtest(tmp_path: Path) -> None:
 def test_a_bundled_scenario_runs_whatever_lies_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `loadtest` and a `scenarios` of the user's own do not stand in for the packages of a bundled scenario."""
+    """The user's own `loadtest` and `scenarios` folders do not replace the packages of a bundled scenario."""
     from loadtest.fleet.scenario import bundled
 
     written(tmp_path, "", "loadtest/__init__.py")
@@ -92,7 +95,7 @@ def test_a_bundled_scenario_runs_whatever_lies_in_the_working_folder(
 
 
 def test_what_a_locustfile_prints_and_says_of_itself_is_not_read(tmp_path: Path) -> None:
-    """Lists of objects in the docstring, on stdout, on stderr and at the end of the process."""
+    """There are lists of objects in the docstring, on stdout, on stderr and at the end of the process."""
     noise = "import atexit, sys\nprint('[{\"a\": 1}]')\nprint('[{', file=sys.stderr)\natexit.register(print, '[{}]')\n"
     found = describe_one(written(tmp_path, f'"""Posts [{{"Term": 84}}], [red]."""\n{noise}{PLAIN}'))
     assert found.description == 'Posts [{"Term": 84}], [red].'
@@ -114,7 +117,7 @@ def test_what_a_locustfile_prints_and_says_of_itself_is_not_read(tmp_path: Path)
 def test_an_error_of_the_authors_own_is_shown_from_their_file_on(
     text: str, expected: str, frames: int | None, tmp_path: Path
 ) -> None:
-    """Exit code 2 with Python's own traceback: the author's frames, none of the loader's."""
+    """The exit code is 2, with Python's own traceback: it has the author's frames and none of the loader's."""
     written(tmp_path, "x = 1 / 0\n", "helper.py")
     written(tmp_path, "f(\n", "helper_broken.py")
     path = written(tmp_path, text)
@@ -159,7 +162,7 @@ TWO = PLAIN + (
 
 
 def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
-    """An error names what is missing and lists what exists; several shapes need a choice."""
+    """An error names the missing one and lists the existing ones. Several shapes require a choice."""
     path = written(tmp_path, TWO + SHAPES)
     wrong: dict[str, dict[str, object]] = {
         "--shape Short or --shape Long": {},
@@ -181,7 +184,10 @@ def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
 def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files and the environment: taken with a line that says so, left out by name, the command line first."""
+    """Settings from files and the environment are used and mentioned, or left out by name.
+
+    The command line has priority.
+    """
     own = "@events.init_command_line_parser.add_listener\ndef add(parser):\n"
     own += "    parser.add_argument('--tenant', env_var='TENANT', required=True)\n"
     path = written(tmp_path, PLAIN + own)
@@ -218,7 +224,7 @@ def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_th
 
 
 def test_a_folder_is_no_scenario_and_its_files_are_named(tmp_path: Path) -> None:
-    """Locust would merge them."""
+    """Locust would merge the files of the folder."""
     for name in ("b.py", "a.py", "_part.py", "notes.txt"):
         written(tmp_path, PLAIN, name)
     with pytest.raises(UsageError, match=f"is a folder.*: {tmp_path}/a.py or {tmp_path}/b.py. To run several"):

@@ -1,4 +1,4 @@
-"""What a description of a bundled scenario is kept under, and that a cache that fails costs nothing."""
+"""The cache keys of descriptions of bundled scenarios; a cache that fails only costs time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def a_machine_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Return a copy of what is digested, small."""
+    """Return a small copy of the files that are digested."""
     for package in description_cache.SOURCES:
         (tmp_path / "house" / package).mkdir(parents=True)
         (tmp_path / "house" / package / "some.py").write_text("A = 1\n")
@@ -74,7 +74,7 @@ def test_what_may_follow_from_something_else_has_no_key(tmp_path: Path, monkeypa
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows with each process that describes; it answers at once."""
+    """Return a list that grows with each describing process. The fake process answers at once."""
     started: list[int] = []
 
     def describe(requests: list[tuple[Path, Request]]) -> list[dict[str, object]]:

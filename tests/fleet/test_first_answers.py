@@ -1,4 +1,4 @@
-"""Ending a run whose endpoint does nothing but fail: only for what more answers to come would not change."""
+"""A run ends if an endpoint always fails, but only if more answers could not change that."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def frame_of(*requests: Sent) -> Frame:
 
 
 def ends_with(*frames: tuple[Sent, ...]) -> str | None:
-    """Return the sentence with which the run of these frames, one a look, is ended; None where it goes on."""
+    """Return the sentence that ends the run of these frames, with one look per frame; None if the run goes on."""
     first = FirstAnswers()
     return next((why for rows in frames if (why := first(NOW, (recent_of(frame_of(*rows), 0.0),)))), None)
 
@@ -65,7 +65,7 @@ def test_failed_answers_add_up_over_frames() -> None:
 
 
 def test_one_success_among_the_first_answers_lets_the_run_go_on() -> None:
-    """A service that fails now and then is what a load test is for."""
+    """A service that fails sometimes is exactly what a load test is for."""
     assert ends_with((failed(0), failed(1), Sent(2)), tuple(failed(3 + at) for at in range(20))) is None
 
 
@@ -77,7 +77,10 @@ def test_one_endpoint_of_several_is_enough() -> None:
 
 
 def test_answers_to_requests_that_were_sent_before_the_first_answer_count_as_one() -> None:
-    """A hundred users of a burst meet a service that has just started: all of them, once, and no later request."""
+    """A hundred users of a burst meet a service that has just started.
+
+    All their requests fail once, and no later one does.
+    """
     burst = tuple(failed(0, 500) for _ in range(100))
     assert ends_with(burst, (Sent(1),)) is None
     assert ends_with(burst, (failed(1, 500), failed(2, 500))) is not None
@@ -95,7 +98,7 @@ def test_requests_without_an_answer_say_nothing_of_the_scenario(outcome: str) ->
 
 
 def test_a_client_without_statuses_is_not_judged() -> None:
-    """A gRPC client's UNAVAILABLE while its service starts comes like a rejected answer, without a status."""
+    """While its service starts, a gRPC client's UNAVAILABLE looks like a rejected answer without a status."""
     assert ends_with(tuple(Sent(at, status=0, outcome="check_failed", error="UNAVAILABLE") for at in range(9))) is None
 
 
@@ -107,12 +110,12 @@ def test_an_answer_that_the_scenario_rejects_is_a_failed_one_and_its_reason_is_s
 
 
 def test_a_wrong_answer_is_a_result_and_ends_nothing() -> None:
-    """`--check-answers` counts them; a run that ends at the first would not."""
+    """`--check-answers` counts wrong answers. A run that ended at the first one could not."""
     assert ends_with(tuple(Sent(at, outcome="wrong_answer", error="score") for at in range(9))) is None
 
 
 def test_an_endpoint_that_comes_late_ends_nothing() -> None:
-    """By then a run is worth more than the answer."""
+    """By that time, the run is worth more than the answers of this endpoint."""
     late = tuple(failed(WITHIN_S + 1 + at, name="/rare") for at in range(9))
     assert ends_with((Sent(0),), late) is None
 

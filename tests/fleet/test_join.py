@@ -1,4 +1,4 @@
-"""Who may join a run: workers of other machines need its secret, which is made, printed once, and asked for."""
+"""Joining a run: workers on other machines need its secret, which is generated, printed once, and required."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GIVEN = "0123456789abcdef"
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "10.0.0.2", "::", "fe80::1", "master.internal"])
 def test_off_loopback_a_secret_is_made(bind: str) -> None:
-    """128 bits, and another one for each run; the environment's goes before it."""
+    """The secret has 128 bits and is different for each run. A secret in the environment has priority."""
     made = {join_secret(bind, {}) for _ in range(5)}
     assert (len(made), {len(thread) for thread in made}) == (5, {32})
     assert join_secret(bind, {SECRET_VARIABLE: GIVEN}) == GIVEN
@@ -38,20 +38,20 @@ def test_off_loopback_a_secret_is_made(bind: str) -> None:
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_on_loopback_none_is_needed(bind: str) -> None:
-    """Only programs of this machine can connect; where one is set, they need it too."""
+    """Only programs on this machine can connect. If a secret is set, they need it too."""
     assert join_secret(bind, {}) == ""
     assert join_secret(bind, {SECRET_VARIABLE: GIVEN}) == GIVEN
 
 
 @pytest.mark.parametrize("short", ["", "x", GIVEN[:-1]])
 def test_a_short_secret_is_refused(short: str) -> None:
-    """It could be guessed from the proof that a worker sends."""
+    """A short secret could be guessed from the proof that a worker sends."""
     with pytest.raises(UsageError, match=f"has {len(short)} characters: give at least 16"):
         join_secret("0.0.0.0", {SECRET_VARIABLE: short})
 
 
 def test_a_fleet_does_not_listen_off_loopback_without_one(tmp_path: Path) -> None:
-    """Whoever makes its plan."""
+    """This holds for every plan of a fleet, whichever code makes it."""
     scenario = Scenario.model_construct(path=tmp_path / "x.py")
     options = FleetOptions(workers=1, expect_workers=1, bind="0.0.0.0")
     plan = FleetPlan(options=options, scenario=scenario, host=None)
@@ -60,7 +60,10 @@ def test_a_fleet_does_not_listen_off_loopback_without_one(tmp_path: Path) -> Non
 
 
 def test_the_command_for_the_other_machines_pastes() -> None:
-    """With the secret where it was made, with the variable's name where it was given: that one is not printed."""
+    """The command contains the secret if it was generated.
+
+    A secret of the environment is not printed; the command has the variable's name.
+    """
     said = [
         invitation(missing=1, bind="10.0.0.2", port=5557, secret="s3", environment={}),
         invitation(missing=1, bind="10.0.0.2", port=7, secret=GIVEN, environment={SECRET_VARIABLE: GIVEN}),
@@ -75,7 +78,7 @@ def test_the_command_for_the_other_machines_pastes() -> None:
 
 @pytest.mark.slow
 def test_only_workers_that_know_it_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """A worker without the secret is refused with a message that says what to set; the run is complete without it."""
+    """A worker without the secret is refused with a message that says what to set. The run is complete without it."""
     port = str(free_port())
     plan = ("--users", "2", "--spawn-rate", "2", "--duration", "3s", "--runs", str(tmp_path), "--port", port)
     monkeypatch.setenv(SECRET_VARIABLE, GIVEN)
@@ -101,7 +104,7 @@ NAMESPACE, ADDRESS = f"ltj{os.getpid()}", "10.78.0.1"
 
 @pytest.fixture
 def off_loopback() -> Iterator[tuple[str, ...]]:
-    """Words before a command that run it where ADDRESS is an address of no loopback, and nobody else is."""
+    """Words before a command that make ADDRESS a non-loopback address that is only visible to the command."""
     if os.geteuid() or shutil.which("ip") is None:
         pytest.skip("needs `ip netns add` (iproute2, root)")
     if subprocess.run(["ip", "netns", "add", NAMESPACE], capture_output=True, check=False).returncode:
@@ -128,7 +131,10 @@ def off_loopback() -> Iterator[tuple[str, ...]]:
 def test_off_loopback_the_printed_command_joins_and_no_other(
     off_loopback: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real address: the secret is made and printed; without it a worker is refused, with it it joins."""
+    """With a real address, the secret is generated and printed.
+
+    A worker without it is refused, and one with it joins.
+    """
     monkeypatch.delenv(SECRET_VARIABLE, raising=False)
     program = [*off_loopback, sys.executable, str(ROOT / "lt.py")]
     script = str(ROOT / "tests" / "counting_server.py")

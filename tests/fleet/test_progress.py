@@ -1,4 +1,4 @@
-"""Following a run from outside: what was written since the last look, and no more memory than its window."""
+"""Following a run from outside reads only new data, and keeps no more in memory than its window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ LINE = {"planned_users": "", "in_flight": "", "cpu_ratio": "0.100", "loop_lag_ms
 
 
 def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
-    """Half a frame waits for its other half; requests and failures count up; the window forgets, the totals do not."""
+    """An incomplete frame waits for its other half. Requests and failures count up.
+
+    Only the window forgets old rows.
+    """
     folder = RunFolder.create(tmp_path, record(load_start=None, outcome=Outcome.COMPLETE))
     follower = Follower(folder)
     look = follower.look(0.0)
@@ -27,7 +30,7 @@ def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
         look = follower.look(1.0)
         snapshot, new = look.snapshot, look.new
         assert (snapshot.requests, snapshot.failed, len(new)) == (10, 2, 1)
-        assert snapshot.p50_ms == 6.5  # of the successful 3 … 10 ms
+        assert snapshot.p50_ms == 6.5  # the percentile of the successful 3 … 10 ms
         spool.write(encoded[1][20:] + encoded[2])
         look = follower.look(2.0)
         snapshot, new = look.snapshot, look.new
@@ -40,7 +43,7 @@ def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
 
 
 def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
-    """The newest line of each worker counts; above 0.9 of a core or 50 ms of lag the worker is named."""
+    """The newest line of each worker counts. A worker above 0.9 of a core or 50 ms of lag is named."""
     folder = RunFolder.create(tmp_path, record(load_start=T0))
     follower = Follower(folder)
     follower.look(0.0)
@@ -66,7 +69,10 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
 
 
 def test_what_is_in_flight_is_told_and_a_silent_workers_users_are_not(tmp_path: Path) -> None:
-    """Requests in flight add up, the oldest of all workers counts and ages; 6 s without a line take a worker off."""
+    """Requests in flight are added, and the oldest of all workers counts and ages.
+
+    After 6 s without a line, a worker is left out.
+    """
     folder = RunFolder.create(tmp_path, record(load_start=T0))
     follower = Follower(folder)
     folder.append_load(

@@ -1,4 +1,4 @@
-"""Ending a run on a condition: only once its whole window has been so, in the requests' own time."""
+"""A condition ends a run only after it has held for its whole window, in the requests' own time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ NOW = ProgressSnapshot(0, 0, 0.0, None, None, None, 1, 0.0, ())
 
 
 def second(at_s: float, *, latency_ms: float = 10, failed: int = 0, of: int = 10) -> tuple[Recent, ...]:
-    """Return a frame of `of` requests that ended evenly over the second from `at_s`; the first `failed` failed."""
+    """Return a frame of `of` requests that ended evenly over the second from `at_s`.
+
+    The first `failed` of them failed.
+    """
     return (
         Recent(
             read_s=at_s,
@@ -40,21 +43,21 @@ def first_stop(condition: str, frames: list[tuple[Recent, ...]]) -> tuple[int, s
 
 
 def test_a_condition_holds_for_its_whole_window_before_it_ends_a_run() -> None:
-    """All requests fail from the start: `for 3s` fires when 3 s lie between the first request and the newest."""
+    """All requests fail from the start. `for 3s` fires when 3 s lie between the first request and the newest one."""
     found = first_stop("error_rate > 50% for 3s", [second(at, failed=10) for at in range(6)])
     assert found == (3, "`--stop-on error_rate > 50% for 3s`: it was 100.0%")
 
 
 def test_only_the_window_counts() -> None:
-    """Twenty seconds of success do not hide three of failure."""
+    """Twenty seconds of success do not hide three seconds of failure."""
     frames = [second(at, failed=10 if at >= 20 else 0) for at in range(30)]
     found = first_stop("error_rate > 90% for 3s", frames)
     assert found is not None
-    assert found[0] == 22  # the 3 s before 22.9 hold the last success of second 19: 30 of 31 failed
+    assert found[0] == 22  # the 3 s before 22.9 contain the last success of second 19: 30 of 31 failed
 
 
 def test_a_percentile_looks_at_successful_requests_alone() -> None:
-    """Failures that took 5 s do not make a p95; without any success nothing is decided."""
+    """Failures that took 5 s do not form a p95. Without any success nothing is decided."""
     slow = [second(at, latency_ms=5000, failed=10) for at in range(20)]
     assert first_stop("p95 > 1s for 3s", slow) is None
     found = first_stop("p95 > 1s for 3s", [second(at, latency_ms=5000) for at in range(20)])
@@ -63,7 +66,7 @@ def test_a_percentile_looks_at_successful_requests_alone() -> None:
 
 
 def test_throughput_is_successful_requests_per_second_of_the_window() -> None:
-    """10 requests/s of which 4 fail are 6/s: below 7/s, and the window is full after 3 s."""
+    """10 requests/s, of which 4 fail, are 6/s, which is below 7/s. The window is full after 3 s."""
     found = first_stop("throughput < 7/s for 3s", [second(at, failed=4) for at in range(9)])
     assert found is not None
     assert found[0] == 3
@@ -72,7 +75,7 @@ def test_throughput_is_successful_requests_per_second_of_the_window() -> None:
 
 
 def test_no_requests_stop_nothing() -> None:
-    """No data is no reason, before the first request and between two."""
+    """Missing data ends nothing, neither before the first request nor between two requests."""
     assert first_stop("error_rate > 0% for 1s", [(), second(0, of=0), ()]) is None
 
 
@@ -84,7 +87,7 @@ def test_without_a_window_ten_seconds_are_looked_at() -> None:
 
 
 RAMP_THEN_HOLD = ((0.0, 0.0), (10.0, 100.0), (20.0, 100.0))
-"""Steady by the plan: from 9.5 s, where 95 of 100 users are there, to 20 s."""
+"""This is steady by the plan from 9.5 s, when 95 of 100 users run, to 20 s."""
 
 
 def stopped_at(condition: str, frames: list[tuple[Recent, ...]]) -> int | None:
@@ -95,7 +98,7 @@ def stopped_at(condition: str, frames: list[tuple[Recent, ...]]) -> int | None:
 
 
 def test_a_condition_on_a_phase_looks_at_requests_that_began_in_it() -> None:
-    """Everything fails: of the whole run `for 5s` fires at 5 s, of the steady phase 5 s after 9.5 s."""
+    """Everything fails. For the whole run, `for 5s` fires at 5 s; for the steady phase, 5 s after 9.5 s."""
     failing = [second(at, failed=10) for at in range(30)]
     assert stopped_at("error_rate > 5% for 5s", failing) == 5
     assert stopped_at("error_rate(ramp) > 5% for 5s", failing) == 5
@@ -104,7 +107,7 @@ def test_a_condition_on_a_phase_looks_at_requests_that_began_in_it() -> None:
 
 
 def test_what_fails_in_another_phase_ends_nothing() -> None:
-    """A ramp of failures is no steady phase of failures, nor the reverse."""
+    """Failures in a ramp do not count for the steady phase, nor the reverse."""
     ramp = [second(at, failed=10 if at < 9 else 0) for at in range(30)]
     assert stopped_at("error_rate(steady) > 5% for 5s", ramp) is None
     assert stopped_at("error_rate(ramp) > 5% for 5s", ramp) == 5

@@ -1,4 +1,4 @@
-"""A server that sends exactly the given bytes, plain or TLS, in a system thread without gevent."""
+"""A server that sends exactly the given bytes, plain or with TLS, in a system thread without gevent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Peer:
     requests: list[bytes] = field(default_factory=list)
 
     def read(self) -> bytes:
-        """Return the next whole request; b"" when the client has closed."""
+        """Return the next complete request; b"" if the client has closed."""
         data = b""
         while b"\r\n\r\n" not in data:
             piece = self.socket.recv(65536)
@@ -52,11 +52,11 @@ class Peer:
         return self.requests[-1]
 
     def send(self, *pieces: bytes) -> None:
-        """Send the pieces one by one, each in a segment of its own."""
+        """Send the pieces one by one, each in a separate segment."""
         for piece in pieces:
             self.socket.sendall(piece)
             if len(pieces) > 1:
-                time.sleep(0.003)  # so that they are separate segments; nothing waits for it
+                time.sleep(0.003)  # makes them separate segments; no assertion depends on the time
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Scripted:
 
 @contextmanager
 def scripted(script: Script, *, tls: bool = False, family: int = socket.AF_INET) -> Iterator[Scripted]:
-    """Run `script` for every connection, in a thread; the connection is closed when it returns."""
+    """Run `script` in a thread for every connection. The connection is closed when the script returns."""
     listener = socket.create_server(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority().issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
@@ -82,7 +82,7 @@ def scripted(script: Script, *, tls: bool = False, family: int = socket.AF_INET)
                 server.peers.append(peer)
                 script(peer)
         except OSError:
-            pass  # the client went away, which the test checks
+            pass  # the client has closed, which the test checks
 
     def accept() -> None:
         number = 0
@@ -99,7 +99,7 @@ def scripted(script: Script, *, tls: bool = False, family: int = socket.AF_INET)
     try:
         yield server
     finally:
-        listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave the port open to the thread in accept()
+        listener.shutdown(socket.SHUT_RDWR)  # close() alone would leave the port open in the thread that is in accept()
         listener.close()
 
 

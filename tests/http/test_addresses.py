@@ -1,4 +1,4 @@
-"""One list of addresses per process and name: lookups, the order of tries, and dead addresses."""
+"""There is one address list per process and name: lookups, the order of tries, and dead addresses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def info(host: str, port: int = 80, family: int = socket.AF_INET) -> Any:
 
 
 class Resolver:
-    """Stands for the system's: answers from a table, counts, and may be slow."""
+    """A fake of the system's resolver that answers from a table, counts calls, and may be slow."""
 
     def __init__(self, table: dict[str, list[Any]]) -> None:
         self.table, self.asked, self.wait_s = table, Counter[str](), 0.0
@@ -42,12 +42,12 @@ class Resolver:
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     made = Resolver({"a": [info("10.0.0.1"), info("10.0.0.2")]})
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", made)  # the system's resolver, which needs a network
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", made)  # the system's resolver would need a network
     return made
 
 
 def test_a_thousand_users_look_a_name_up_once(resolver: Resolver) -> None:
-    """All at the same moment, while the resolver is slow, and later ones."""
+    """All ask at the same moment, while the resolver is slow, and others ask later."""
     book, resolver.wait_s = AddressBook(), 0.02
     asking = [gevent.spawn(book.of, "a", 80, 5.0) for _ in range(1000)]
     gevent.joinall(asking, raise_error=True)
@@ -66,7 +66,7 @@ def test_a_resolver_that_says_nothing_is_the_generators_and_an_unknown_name_is_n
 
 
 def test_a_list_is_refreshed_by_age_without_anybody_waiting(resolver: Resolver) -> None:
-    """Old addresses serve meanwhile and stay where the resolver fails; what is known of one is kept."""
+    """Old addresses are used meanwhile, and kept if the resolver fails. Knowledge about an address is kept."""
     book = AddressBook()
     known = book.of("a", 80, 5.0)
     kept = known.addresses[0]
@@ -88,7 +88,7 @@ def test_a_list_is_refreshed_by_age_without_anybody_waiting(resolver: Resolver) 
 
 
 def test_numeric_hosts_need_no_lookup() -> None:
-    """Not even a thread of gevent's pool."""
+    """Not even a thread of gevent's pool is needed."""
     book = AddressBook()
     before = gevent.get_hub().threadpool.size
     assert book.of("127.0.0.1", 80, 0.0).addresses[0].info[4] == ("127.0.0.1", 80)
@@ -101,7 +101,7 @@ def list_of(*hosts: str) -> AddressList:
 
 
 def test_addresses_take_turns() -> None:
-    """300 connections over three working addresses: 100 each."""
+    """300 connections over three working addresses are 100 each."""
     known = list_of("10.0.0.1", "10.0.0.2", "10.0.0.3")
     firsts: Counter[str] = Counter()
     for _ in range(300):
@@ -112,7 +112,10 @@ def test_addresses_take_turns() -> None:
 
 
 def test_a_dead_address_is_tried_once_and_again_after_its_time() -> None:
-    """While another works, one connection finds it dead; nobody starts with it until DEAD_S later, then one does."""
+    """While another address works, one connection finds it dead.
+
+    No connection tries it again until DEAD_S later; then one does.
+    """
     known = list_of("10.0.0.1", "10.0.0.2")
     known.addresses[0].opened()
     tries = 0
@@ -137,7 +140,7 @@ def test_the_other_family_is_for_when_the_first_fails() -> None:
 
 
 def test_one_dead_address_of_two_fails_no_request() -> None:
-    """A port where nobody listens beside one that answers: every request is answered, whoever is first."""
+    """One port has no listener, the other answers. Every request is answered, whichever address comes first."""
     with scripted(always(OK)) as server, socket.create_server(("127.0.0.1", 0)) as unused:
         dead_port = unused.getsockname()[1]
         unused.close()

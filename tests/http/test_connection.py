@@ -1,4 +1,4 @@
-"""The cases a connection must survive, each against a server that sends exactly these bytes, plain and TLS."""
+"""Cases that a connection must survive, each with a server that sends exactly these bytes, plain and with TLS."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_an_answer_is_read_and_the_connection_used_again(case: str, tls: bool) -> None:
-    """Status and body come back whatever the framing and the pieces, twice over one connection."""
+    """Status and body come back with any framing and any pieces, twice over one connection."""
     pieces, status, body = ANSWERS[case]
     with scripted(always(*pieces), tls=tls) as server:
         connection = connect(server, tls=tls)
@@ -113,7 +113,7 @@ CLOSING = {
 
 @pytest.mark.parametrize("case", CLOSING)
 def test_an_answer_that_ends_the_connection_is_followed_by_a_new_one(case: str, tls: bool) -> None:
-    """A close announced by the server costs no request: the next one opens a connection."""
+    """If the server announces a close, no request is lost: the next one opens a connection."""
     answer, body = CLOSING[case]
 
     def once(peer: Peer) -> None:
@@ -139,7 +139,7 @@ def test_bytes_behind_an_answer_end_the_connection_but_not_the_answer(pieces: li
 
 
 def test_the_answer_to_head_has_no_body(tls: bool) -> None:
-    """A HEAD's content-length describes a body that does not come."""
+    """The content-length of a HEAD describes a body that does not come."""
     with scripted(always(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"), tls=tls) as server:
         connection = connect(server, tls=tls)
         for _ in range(2):
@@ -164,7 +164,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_is_no_answer_is_refused_and_the_connection_dropped(case: str, tls: bool) -> None:
-    """Anything that cannot be framed is a ProtocolError, and the next request starts afresh."""
+    """Bytes that cannot be framed raise a ProtocolError, and the next request uses a new connection."""
 
     def script(peer: Peer) -> None:
         while peer.read():
@@ -190,7 +190,7 @@ CUT_OFF = {
 
 @pytest.mark.parametrize("case", CUT_OFF)
 def test_an_answer_cut_off_is_an_error_and_never_sent_again(case: str, tls: bool) -> None:
-    """A fresh connection that ends early is a failure of the request: it is not tried twice."""
+    """If a new connection ends early, the request fails and is not repeated."""
 
     def once(peer: Peer) -> None:
         peer.read()
@@ -205,7 +205,10 @@ def test_an_answer_cut_off_is_an_error_and_never_sent_again(case: str, tls: bool
 
 
 def test_an_idle_connection_closed_by_the_server_costs_no_request(tls: bool) -> None:
-    """The close is noticed while idle; the next request, even one that must not be repeated, opens a new one."""
+    """The close is noticed while the connection is idle.
+
+    The next request, even one that must not be repeated, opens a new one.
+    """
 
     def one_each(peer: Peer) -> None:
         peer.read()
@@ -221,13 +224,16 @@ def test_an_idle_connection_closed_by_the_server_costs_no_request(tls: bool) -> 
 
 @pytest.mark.parametrize("replayable", [True, False])
 def test_a_request_that_crossed_the_servers_close_is_repeated_only_if_that_is_safe(tls: bool, replayable: bool) -> None:
-    """Taken and not answered on a used connection: sent once more when idempotent, else an error and one request."""
+    """A request that was read but not answered on a used connection is sent again if it is idempotent.
+
+    Otherwise it is an error, and only one request was sent.
+    """
 
     def second_unanswered(peer: Peer) -> None:
         peer.read()
         peer.send(OK)
         if peer.number == 0:
-            peer.read()  # and close without a word
+            peer.read()  # and close without an answer
         else:
             peer.read()
 
@@ -264,7 +270,7 @@ def test_a_silent_server_is_a_timeout_and_the_next_request_works(tls: bool) -> N
 
 
 def test_a_server_that_trickles_is_a_timeout_too() -> None:
-    """The deadline is the whole answer's: bytes now and then do not prolong it."""
+    """The deadline applies to the whole answer. Single bytes do not extend it."""
 
     def trickle(peer: Peer) -> None:
         peer.read()
@@ -296,7 +302,7 @@ def test_a_greenlet_killed_while_it_waits_leaves_a_usable_connection(tls: bool) 
 
 
 def test_a_request_larger_than_the_sockets_buffer_arrives_whole(tls: bool) -> None:
-    """A send that is taken in parts is finished."""
+    """If the kernel accepts a part of the bytes, the rest is sent later."""
     body = bytes(range(256)) * 40_000  # 10 MB
     request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
@@ -313,13 +319,13 @@ def test_a_request_larger_than_the_sockets_buffer_arrives_whole(tls: bool) -> No
 
 
 def test_an_answer_that_comes_before_the_request_is_sent_is_taken(tls: bool) -> None:
-    """A server that says 413 after the head is heard, and the half-sent connection is not used again."""
+    """If a server answers 413 after the head, that answer is returned, and the connection is not used again."""
 
     def too_large(peer: Peer) -> None:
         peer.socket.recv(1000)
         peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
         peer.socket.recv(1000)
-        time.sleep(0.2)  # holds the connection open until the client has read; nothing is timed by it
+        time.sleep(0.2)  # keeps the connection open until the client has read; no assertion depends on the time
 
     request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n" + b"x" * 40_000_000
     with scripted(too_large, tls=tls) as server:
@@ -330,7 +336,7 @@ def test_an_answer_that_comes_before_the_request_is_sent_is_taken(tls: bool) -> 
 
 
 def test_ipv6_and_a_name_with_several_addresses_are_reached(tls: bool) -> None:
-    """::1 works, and a name whose first address refuses is tried at the next."""
+    """::1 works, and if the first address of a name refuses, the next one is tried."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
@@ -349,7 +355,7 @@ def test_ipv6_and_a_name_with_several_addresses_are_reached(tls: bool) -> None:
 
 
 def test_nobody_listening_is_a_refused_connection() -> None:
-    """The system's own error comes through."""
+    """The system's own error is raised."""
     with scripted(always(OK)) as server:
         pass
     with pytest.raises(ConnectionRefusedError):
@@ -357,7 +363,7 @@ def test_nobody_listening_is_a_refused_connection() -> None:
 
 
 def test_a_tls_server_that_never_shakes_hands_is_a_connect_timeout() -> None:
-    """A port that takes connections and says nothing does not hold a user for ever."""
+    """A port that accepts connections and sends nothing does not hold a user forever."""
 
     def mute(peer: Peer) -> None:
         peer.socket.recv(1)
@@ -368,7 +374,7 @@ def test_a_tls_server_that_never_shakes_hands_is_a_connect_timeout() -> None:
 
 
 def test_a_certificate_nobody_signed_is_refused() -> None:
-    """Verification is on unless the user turned it off."""
+    """Certificates are verified unless the user class turns that off."""
     with scripted(always(OK), tls=True) as server:
         endpoint = Endpoint("localhost", server.port, ssl.create_default_context())
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -376,13 +382,13 @@ def test_a_certificate_nobody_signed_is_refused() -> None:
 
 
 def test_a_plain_server_asked_in_tls_is_an_error() -> None:
-    """Not a hang, not garbage in a body."""
+    """There is no hang and no garbage in a body."""
     with scripted(always(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises(OSError):
         ask(connect(server, tls=True), timeout_s=0.5)
 
 
 def test_what_the_server_never_acknowledged_is_sent_again_whatever_its_method() -> None:
-    """The server closes, and the close is not looked at before the send: a POST arrives once, counted as resent."""
+    """The server closes, and the client sends without checking. A POST arrives once, and is counted as resent."""
 
     def one_each(peer: Peer) -> None:
         peer.read()
@@ -393,15 +399,18 @@ def test_what_the_server_never_acknowledged_is_sent_again_whatever_its_method() 
         for _ in range(3):
             assert ask(connection, replayable=False)[1] == b"ok"
             closed_s = time.monotonic() + 0.05
-            while time.monotonic() < closed_s:  # the event loop does not see the close: it is not let run
+            while time.monotonic() < closed_s:  # the event loop does not see the close, because it does not run
                 pass
-            connection.used_ns = time.perf_counter_ns()  # and neither does the check of an idle connection
+            connection.used_ns = time.perf_counter_ns()  # and the check of an idle connection does not see it either
         assert [len(peer.requests) for peer in server.peers] == [1, 1, 1]
         assert connection._transport.resent == 2
 
 
 def test_a_connection_that_was_idle_is_looked_at_before_it_is_used() -> None:
-    """Its server has closed while the event loop was busy: the next request opens another, and nothing is resent."""
+    """Its server has closed while the event loop was busy.
+
+    The next request opens another connection, and nothing is resent.
+    """
 
     def one_each(peer: Peer) -> None:
         peer.read()
@@ -429,7 +438,7 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("case", TOO_LONG)
 def test_a_body_longer_than_the_limit_is_not_read(case: str, tls: bool) -> None:
-    """An endless body ends at the limit, whatever its framing, with the way out in the text; the next request works."""
+    """An endless body ends at the limit with any framing. The text says what to do, and the next request works."""
 
     def endless(peer: Peer) -> None:
         peer.read()
@@ -460,7 +469,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 
 def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> None:
-    """There is always something to read: the deadline holds all the same, and other greenlets run meanwhile."""
+    """There is always something to read. The deadline holds nevertheless, and other greenlets run meanwhile."""
 
     def flood(peer: Peer) -> None:
         peer.read()
@@ -488,7 +497,7 @@ def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> No
 
 
 def test_the_bodies_of_one_process_have_a_bound_together() -> None:
-    """The second of two unfinished bodies finds no memory: the generator's shortage, not the service's."""
+    """The second of two unfinished bodies gets no memory. That is a shortage of the generator, not of the service."""
 
     def half(peer: Peer) -> None:
         peer.read()
@@ -508,7 +517,7 @@ def test_the_bodies_of_one_process_have_a_bound_together() -> None:
 
 
 def test_no_more_files_is_the_generators_shortage() -> None:
-    """EMFILE comes with its cure and says nothing about the address."""
+    """EMFILE is reported with its cure, and says nothing about the address."""
     import resource
 
     with scripted(always(OK)) as server:

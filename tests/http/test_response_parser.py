@@ -1,4 +1,4 @@
-"""Properties of reading an answer: however its bytes are split, and whatever bytes they are."""
+"""Properties of parsing an answer, for any split of its bytes and for any bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 
 
 def pieces_of(data: bytes, cuts: list[int]) -> tuple[bytes, Callable[[], bytes]]:
-    """Return the first piece of `data` and a function that gives the others, then b""."""
+    """Return the first piece of `data`, and a function that returns the other pieces, then b""."""
     places = sorted({cut % len(data) for cut in cuts} - {0}) if data else []
     parts = [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
     rest = iter(parts[1:])
@@ -27,7 +27,7 @@ def pieces_of(data: bytes, cuts: list[int]) -> tuple[bytes, Callable[[], bytes]]
 
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[bytes, int, bytes, bool]:
-    """A valid answer: its bytes, status, body, and whether the connection outlives it."""
+    """Draw a valid answer: its bytes, status, body, and whether the connection stays open after it."""
     status = draw(st.sampled_from([200, 201, 400, 404, 429, 500, 503]))
     body = draw(st.binary(max_size=300))
     fields = [f"{name}: {value}" for name, value in draw(st.lists(st.tuples(TOKEN, VALUE), max_size=4))]
@@ -51,7 +51,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, int, bytes, bool]:
 @given(answers(), st.lists(st.integers(0, 2000), max_size=20))
 @settings(max_examples=400, deadline=None)
 def test_an_answer_is_the_same_however_it_is_split(answer: tuple[bytes, int, bytes, bool], cuts: list[int]) -> None:
-    """Status, body and reuse do not depend on where the network cut the bytes."""
+    """Status, body and reuse do not depend on where the network split the bytes."""
     data, status, body, reusable = answer
     first, receive = pieces_of(data, cuts)
     (head, _, _), content, _, reuse = read_answer(first, receive, KnownHeads())
@@ -61,7 +61,7 @@ def test_an_answer_is_the_same_however_it_is_split(answer: tuple[bytes, int, byt
 @given(answers(), st.integers(1, 2000))
 @settings(max_examples=200, deadline=None)
 def test_an_answer_cut_off_is_an_error(answer: tuple[bytes, int, bytes, bool], at: int) -> None:
-    """Half an answer is never a whole one, unless only the close would have ended it."""
+    """A part of an answer never counts as a whole one, unless only the close would have ended it."""
     data, _, body, reusable = answer
     at = 1 + at % len(data)
     if at == len(data):
@@ -94,7 +94,7 @@ SHAPES += [b"HTTP/1.1 100 Continue\r\n\r\n", b"x-instance-age-ms: ", b"server-ti
     False,
 )
 def test_any_bytes_are_an_answer_or_a_protocol_error(parts: list[bytes], bodiless: bool) -> None:
-    """The parser neither crashes nor hangs on what it is fed, and its numbers fit the columns of a row."""
+    """The parser neither crashes nor hangs for any input, and its numbers fit the columns of a row."""
     rest = iter(parts[1:])
     try:
         answer: Answer = read_answer(parts[0] or b"H", lambda: next(rest, b""), KnownHeads(), bodiless=bodiless)
@@ -109,7 +109,7 @@ def test_any_bytes_are_an_answer_or_a_protocol_error(parts: list[bytes], bodiles
 
 @st.composite
 def heads(draw: st.DrawFn) -> bytes:
-    """Heads of one service: the same lines, other values, sometimes one line less or in another order."""
+    """Draw heads of one service: the same lines with other values, sometimes with one line less or in another order."""
     lines = [
         b"date: Mon, 23 Nov 2026 20:18:0%d GMT" % draw(st.integers(0, 2)),
         b"content-length: %d" % draw(st.sampled_from([9, 10, 1000])),
@@ -138,7 +138,7 @@ def test_a_known_head_says_what_parsing_it_says(seen: list[bytes]) -> None:
 
 
 def test_an_absent_number_is_not_taken_for_one_that_was_cut_out() -> None:
-    """A head with an age, then the same head without its digits: the second has no age."""
+    """The first head has an age, and the second is the same head without the digits. The second has no age."""
     known = KnownHeads()
     for age in (b"0", b"5", b"", b"7", b""):
         raw_head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-instance-age-ms: " + age
@@ -158,7 +158,7 @@ ODD_NUMBER = st.one_of(
 @given(st.lists(st.tuples(ODD_NUMBER, ODD_NUMBER), min_size=1, max_size=6))
 @settings(max_examples=400, deadline=None)
 def test_no_value_of_a_header_makes_an_absurd_number(values: list[tuple[str, str]]) -> None:
-    """Age and server time of any text are values that a row can hold, or -1, with and without the cache of heads."""
+    """For any text, age and server time are values that a row can hold, or -1, with and without the cache of heads."""
     known = KnownHeads()
     for age, dur in values:
         head = f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-instance-age-ms: {age}\r\nServer-Timing: predict;dur={dur}"

@@ -1,4 +1,7 @@
-"""Strict services with documents like those of model servers and web frameworks; they refuse with a 4xx."""
+"""Strict services with documents like those of model servers and web frameworks.
+
+They refuse invalid requests with a 4xx.
+"""
 
 import datetime
 import json
@@ -14,7 +17,7 @@ OK = {"200": {"description": "OK", "content": {"application/json": {"schema": {"
 
 
 def served(spec: dict[str, Any], routes: dict[str, Check], *, at: str = "/openapi.json") -> FastAPI:
-    """An app that serves a document and answers 400 where a check of `METHOD /path` is not met."""
+    """Return an app that serves a document, and answers 400 if a check for `METHOD /path` fails."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get(at)
@@ -55,7 +58,7 @@ def ref(name: str) -> dict[str, Any]:
 
 
 def mlflow() -> FastAPI:
-    """MLflow: /invocations takes one of four inputs; the columns stand in an example."""
+    """MLflow: /invocations takes one of four inputs; an example contains the columns."""
     split = {
         "type": "object",
         "required": ["dataframe_split"],
@@ -112,7 +115,7 @@ def tf_serving() -> FastAPI:
 
 
 def vertex() -> FastAPI:
-    """Vertex AI: instances and parameters, each with a schema of its own."""
+    """Vertex AI: instances and parameters, each with its own schema."""
     schemas = {
         "Instance": {
             "type": "object",
@@ -366,7 +369,7 @@ def ray_serve() -> FastAPI:
 
 
 def connexion() -> FastAPI:
-    """Connexion by hand: a base path, lists with commas in the query, a header, a text with a pattern."""
+    """Hand-written Connexion: a base path, lists with commas in the query, a header, a text with a pattern."""
     parameters = [
         {
             "name": "fields",
@@ -400,7 +403,7 @@ def connexion() -> FastAPI:
 
 
 def litestar() -> FastAPI:
-    """Litestar: the document at /schema/openapi.json, names with dots, null as a type of its own."""
+    """Litestar: the document at /schema/openapi.json, names with dots, null as a separate type."""
     schemas = {
         "app.domain.Customer": {
             "type": "object",

@@ -1,4 +1,4 @@
-"""More services, in the styles of other frameworks and of people in a hurry."""
+"""More services, in the styles of other frameworks and of hurried authors."""
 
 import base64
 import datetime
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, RootModel, field_validator, model_validat
 
 
 def batch() -> FastAPI:
-    """A list as the whole body, and plain words as another."""
+    """One route takes a list as its whole body, another takes plain text."""
     app = FastAPI(title="Batch")
 
     class Row(BaseModel):
@@ -225,7 +225,7 @@ def bearer() -> FastAPI:
 
 
 def basic() -> FastAPI:
-    """Basic authentication, a header and a cookie that are required."""
+    """Basic authentication with a required header and a required cookie."""
     app = FastAPI(title="Basic")
     scheme = HTTPBasic()
 
@@ -247,7 +247,7 @@ def basic() -> FastAPI:
 
 
 def picture_as_text() -> FastAPI:
-    """A picture as base64 in JSON, which is really decoded."""
+    """A picture as base64 in JSON, which the service really decodes."""
     app = FastAPI(title="Base64")
 
     class Picture(BaseModel):
@@ -267,7 +267,7 @@ def picture_as_text() -> FastAPI:
 
 
 def rules_beyond_the_document() -> FastAPI:
-    """Validators that the document does not tell: sums, orders of dates, known names."""
+    """Validators that the document does not mention: sums, orders of dates, known names."""
     app = FastAPI(title="Rules")
 
     class Loan(BaseModel):
@@ -313,7 +313,7 @@ def matrix() -> FastAPI:
 
 
 def form() -> FastAPI:
-    """Fields of a form, not JSON."""
+    """Form fields instead of JSON."""
     app = FastAPI(title="Form")
 
     @app.post("/translate")

@@ -1,4 +1,7 @@
-"""Services with documents that use the rarer words of OpenAPI and JSON Schema, each held to its own document."""
+"""Services with documents that use rarer keywords of OpenAPI and JSON Schema.
+
+Each validates requests by its own document.
+"""
 
 import re
 from collections.abc import Callable
@@ -15,14 +18,17 @@ from tests.openapi.model_servers import OK, post, ref, served, spec
 
 
 def valid(document: dict[str, Any], name: str, body: Any) -> bool:
-    """Whether a body is valid by the document's schema of that name, including formats."""
+    """Whether a body is valid by the document's schema with that name, including formats."""
     schema = {**ref(name), "components": document["components"]}
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     return next(checker.iter_errors(body), None) is None
 
 
 def by_document(document: dict[str, Any], bodies: dict[str, str], others: tuple[str, ...] = ()) -> FastAPI:
-    """An app that answers 400 where a body is not valid by its schema; `bodies`: route → schema's name."""
+    """Return an app that answers 400 if a body is not valid by its schema.
+
+    `bodies` maps each route to its schema's name.
+    """
 
     def check(name: str) -> Callable[[Request, Any], bool]:
         return lambda _, body: valid(document, name, body)
@@ -240,7 +246,7 @@ def forms_and_keys() -> FastAPI:
 
 
 def trees() -> FastAPI:
-    """Schemas that hold themselves, read-only fields that must not be sent, maps of maps."""
+    """Schemas that contain themselves, read-only fields that must not be sent, maps of maps."""
     schemas = {
         "Node": {
             "type": "object",
@@ -327,7 +333,7 @@ def expressions() -> FastAPI:
     }
     plain = {name: {**inner} for name, inner in schemas["Login"]["properties"].items()}  # type: ignore[index]
     for name in patterns:
-        plain[name].pop("pattern")  # Python's `re`, which the validator uses, does not know them all
+        plain[name].pop("pattern")  # Python's `re`, which the validator uses, does not support all of them
     held = {"components": {"schemas": {"Login": {**schemas["Login"], "properties": plain}}}}
 
     def check(_: Request, body: Any) -> bool:
@@ -337,7 +343,7 @@ def expressions() -> FastAPI:
 
 
 def triton() -> FastAPI:
-    """Triton, with the Open Inference Protocol's own document: several inputs, models in versions, statistics."""
+    """Triton with the Open Inference Protocol's own document: several inputs, versions of models, statistics."""
     name = {"name": "MODEL_NAME", "in": "path", "required": True, "schema": {"type": "string"}}
     version = {"name": "MODEL_VERSION", "in": "path", "required": True, "schema": {"type": "string"}}
     tensor = {
@@ -459,7 +465,7 @@ def _flat(data: Any) -> list[Any]:
 
 
 def litserve() -> FastAPI:
-    """LitServe: FastAPI's own document with its health, info and a typed predict; the body of another is any JSON."""
+    """LitServe: FastAPI's own document with health, info and a typed predict; another route's body is any JSON."""
     app = FastAPI(title="FastAPI", version="0.1.0")
 
     class PredictRequest(BaseModel):
@@ -492,7 +498,7 @@ def litserve() -> FastAPI:
 
 
 def smorest() -> Any:
-    """flask-smorest itself, with marshmallow's schemas: a blueprint, fields that are only read, a nullable one."""
+    """flask-smorest with marshmallow's schemas: a blueprint, read-only fields, a nullable field."""
     pytest.importorskip("flask_smorest", reason="a dev dependency since this test: `uv sync`")
     from flask import Flask
     from flask.views import MethodView
@@ -525,7 +531,7 @@ def smorest() -> Any:
     blueprint = Blueprint("wines", "wines", url_prefix="/wines", description="What wines are worth")
 
     @blueprint.route("/")
-    class Wines(MethodView):  # type: ignore[misc] # Flask ships no types for it here
+    class Wines(MethodView):  # type: ignore[misc] # Flask ships no types for this
         @blueprint.arguments(ListSchema, location="query")
         @blueprint.response(200, WineSchema(many=True))
         def get(self, chosen: dict[str, Any]) -> list[dict[str, Any]]:
@@ -543,7 +549,7 @@ def smorest() -> Any:
 
 
 def apiflask() -> Any:
-    """APIFlask itself: decorators for input and output, an API key in a header, an enumerated path."""
+    """APIFlask: decorators for input and output, an API key in a header, an enumerated path."""
     pytest.importorskip("apiflask", reason="a dev dependency since this test: `uv sync`")
     from apiflask import APIFlask, APIKeyHeaderAuth, Schema
     from apiflask.fields import Boolean, Email, Float, Integer, List, String

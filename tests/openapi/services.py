@@ -1,4 +1,4 @@
-"""Ten services with OpenAPI documents in common styles, each of which validates its requests strictly."""
+"""Ten services with OpenAPI documents in common styles. Each validates its requests strictly."""
 
 import enum
 import re
@@ -14,7 +14,7 @@ API_KEY = "sesame"
 
 
 def plain() -> FastAPI:
-    """A FastAPI service as a tutorial writes it."""
+    """A FastAPI service in the style of a tutorial."""
     app = FastAPI(title="Iris")
 
     class Flower(BaseModel):
@@ -142,7 +142,7 @@ def api_key() -> FastAPI:
 
 
 def path_parameters() -> FastAPI:
-    """Ids that exist and ids that do not; writes that a load test must leave alone."""
+    """Ids that exist, ids that do not, and writes that a load test must not send."""
     app = FastAPI(title="Shop")
     known = {17: "lamp", 23: "chair", 99: "table"}
     app.state.writes = writes = []
@@ -214,7 +214,7 @@ components:
 
 
 def hand_written_yaml() -> FastAPI:
-    """An OpenAPI 3.0 document in YAML, whose server is somewhere else."""
+    """An OpenAPI 3.0 document in YAML that names another server."""
     app = FastAPI(openapi_url=None)
 
     @app.get("/openapi.yaml")

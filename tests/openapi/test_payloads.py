@@ -1,4 +1,4 @@
-"""Values drawn from a schema are valid by that schema, whatever it is."""
+"""Values drawn from any schema are valid by that schema."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ SCHEMAS = st.recursive(
 
 
 def drawn(schema: dict[str, Any], components: dict[str, Any] | None = None, seed: int = 1) -> Any:
-    """Return a value drawn by the code that is written for a schema."""
+    """Return a value drawn by the code that is generated for a schema."""
     module = Module()
     expression = Expressions(module, Resolver({"components": {"schemas": components or {}}})).value(schema, "body")
     namespace = namespace_of(module)
@@ -118,7 +118,9 @@ def test_a_drawn_value_is_valid(schema: dict[str, Any], seed: int) -> None:
 
 
 def test_recursive_schemas_end() -> None:
-    """A tree with optional children, a list that holds itself, and two that need each other through a null."""
+    """The cases: a tree with optional children, a list that contains itself, two that require each other through a
+    null.
+    """
     tree = {
         "type": "object",
         "required": ["v"],
@@ -172,7 +174,7 @@ def test_recursive_schemas_end() -> None:
     )
 )
 def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
-    """Whatever stands where a schema should, code comes out that runs."""
+    """Whatever replaces a schema, the generated code runs."""
     drawn(schema)
 
 
@@ -186,7 +188,7 @@ def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
     ],
 )
 def test_an_ecma_pattern_that_python_reads_otherwise_is_drawn_by(pattern: str, drawn_like: str) -> None:
-    """Named groups, references to them, and classes of Unicode by their ASCII part."""
+    """The patterns have named groups, references to them, and classes of Unicode, of which the ASCII part is drawn."""
     samples = pattern_samples(pattern, 0, None)
     assert samples
     assert all(re.fullmatch(drawn_like, sample) for sample in samples), samples
@@ -194,5 +196,5 @@ def test_an_ecma_pattern_that_python_reads_otherwise_is_drawn_by(pattern: str, d
 
 @pytest.mark.parametrize("pattern", [r"(?<!a)b(?<=b)", r"[[\]p{L}]+", r"\\p{L}", r"a{2,3}(?:b|c)"])
 def test_a_pattern_that_both_read_alike_stays_as_it_is(pattern: str) -> None:
-    """Looking behind is no name of a group, an escaped backslash begins no class."""
+    """A look-behind is not the name of a group, and an escaped backslash begins no class."""
     assert python_pattern(pattern) == pattern

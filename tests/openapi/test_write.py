@@ -1,4 +1,4 @@
-"""A scenario written from a document is answered by the service that the document describes."""
+"""The service that a document describes answers the scenario that is generated from the document."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.openapi.odd_services import ODD
 from tests.openapi.services import SERVICES
 
 SENT = 100
-"""Requests that each written scenario sends here, by its own tasks."""
+"""Number of requests that each generated scenario sends here, by its own tasks."""
 
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """Serve an app, by ASGI or (Flask's) by WSGI, on a free port of loopback; yield its URL."""
+    """Serve an app, by ASGI or (for Flask) by WSGI, on a free loopback port, and yield its URL."""
     if hasattr(app, "wsgi_app"):
         with _serving_flask(app) as url:
             yield url
@@ -69,7 +69,7 @@ def _serving_flask(app: Any) -> Iterator[str]:
 
 
 class Client:
-    """Sends what a task sends, and counts."""
+    """A client that sends the requests of a task, and counts them."""
 
     def __init__(self, url: str) -> None:
         self.url, self.wire = url, HttpWire()
@@ -88,7 +88,7 @@ class Client:
 
 
 class Context:
-    """The answer, as `catch_response` gives it."""
+    """The answer, in the form that `catch_response` returns."""
 
     def __init__(self, client: Client, answer: Answer) -> None:
         self.client, self.answer, self.status_code = client, answer, answer.status
@@ -107,7 +107,7 @@ class Context:
 
 
 def play(written: Written, count: int = SENT) -> Client:
-    """Run the tasks of a written scenario in turn, without Locust."""
+    """Run the tasks of a generated scenario in turn, without Locust."""
     client = Client(written.document.base or "")
     tasks: list[Any] = []
 
@@ -146,7 +146,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda make: make.__name__,
 )
 def test_the_service_answers_what_is_written_for_it(make: Callable[[], Any]) -> None:
-    """99 of 100 requests of the written tasks are 2xx, and their answers are as promised."""
+    """99 of 100 requests of the generated tasks get a 2xx, and their answers are as promised."""
     with serving(make()) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
         client = play(written)
@@ -159,11 +159,11 @@ def test_the_same_seed_draws_the_same_requests() -> None:
     with serving(SERVICES["plain"]()) as url:
         document = read_document(url, target=None, wire=HttpWire())
         sources = {write_scenario(document, wire=HttpWire(), seed=seed).source for seed in (1, 1, 2)}
-    assert len(sources) == 2  # the seed stands in the file
+    assert len(sources) == 2  # the file contains the seed
 
 
 def test_what_changes_something_is_left_out_and_never_tried() -> None:
-    """A shop's DELETE and its creating POST are named with the reason; the service saw neither."""
+    """A shop's DELETE and its creating POST are listed with the reason. The service received neither."""
     app = SERVICES["path_parameters"]()
     with serving(app) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
@@ -177,7 +177,7 @@ def test_what_changes_something_is_left_out_and_never_tried() -> None:
 
 
 def test_ids_come_from_what_the_service_lists() -> None:
-    """Only 17, 23 and 99 exist; all requests of one path are one name."""
+    """Only 17, 23 and 99 exist, and all requests of one path have one name."""
     with serving(SERVICES["path_parameters"]()) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
         client = play(written)
@@ -196,7 +196,7 @@ def test_a_missing_credential_is_named_with_its_variable(monkeypatch: pytest.Mon
 
 
 def test_a_document_cannot_become_code(tmp_path: Path) -> None:
-    """Titles, ids, names and defaults that try to close a text are data."""
+    """Titles, ids, names and defaults that try to close a string stay data."""
     with serving(MORE["hostile"]()) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
         play(written)

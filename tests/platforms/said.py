@@ -1,4 +1,4 @@
-"""A console that keeps its messages."""
+"""A console that stores its messages."""
 
 from __future__ import annotations
 

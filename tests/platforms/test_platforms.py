@@ -1,4 +1,4 @@
-"""A platform is one class and one line: nothing else in the project knows its name."""
+"""A platform is one class and one line. Nothing else in the project knows its name."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, capl
 
 
 def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
-    """Limits for a platform that does not create the service, a cost without billing, and an unknown name."""
+    """The cases: limits where the platform creates no service, a cost limit without billing, an unknown name."""
     for words, sentence in (
         ({"cpu": "1"}, r"`--cpu 1`: valid only where the run creates the service"),
         ({"max_cost": 1.0}, r"`--max-cost 1`: only a platform that bills"),
@@ -66,7 +66,7 @@ def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
 
 
 def test_a_deploy_goes_to_the_platform_that_declares_it(toy: None) -> None:
-    """The verb asks for the capability; a platform without it says that it takes none."""
+    """The verb checks the capability. A platform without it says that it accepts no deploy."""
     assert registry.deployable().capabilities.can_deploy
     with pytest.raises(UsageError, match="Nothing can be deployed to `toy`"):
         registry.platform_of("toy").deployment(DeployOptions(service="x"), dry_run=True, console=LogConsole())
@@ -92,7 +92,10 @@ def test_of_a_url_it_is_known_where_it_is_and_whose(url: str, here: bool, priced
 
 
 def test_nobody_compares_the_names_of_platforms() -> None:
-    """Only platforms, and the table for old runs, may; the build's `cloud` is Cloud Build, an option's value."""
+    """Only platforms, and the table for old runs, may compare names.
+
+    The build's `cloud` is Cloud Build, an option's value.
+    """
     compared = re.compile(
         r"""(?:kind|platform|target)\s*(?:[!=]=|(?:not )?in)\s*[("']+\s*(?:local|emulator|cloud|url)"""
     )
@@ -108,7 +111,7 @@ def test_nobody_compares_the_names_of_platforms() -> None:
 
 
 class Private(Toy):
-    """A toy whose server wants a token for its own address."""
+    """A toy platform whose server requires a token for its own address."""
 
     @contextmanager
     def open(self, options: TargetOptions, *, needs: ScenarioNeeds, console: Console) -> Iterator[Target]:
@@ -119,7 +122,7 @@ class Private(Toy):
 
 
 def given(path: str) -> str:
-    """Return the token that is served on a socket."""
+    """Return the token that a socket serves."""
     with socket.socket(socket.AF_UNIX) as asked:
         asked.connect(path)
         return str(json.load(asked.makefile())["token"])

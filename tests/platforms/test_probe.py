@@ -1,4 +1,4 @@
-"""The probe before the load says in a sentence what answers, and asks no other host."""
+"""The probe before the load says in a sentence what kind of server answers, and contacts no other host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASE = ROOT / "tests" / "cases" / "08-target-probe"
 
 @contextmanager
 def server(kind: str, log: Path, until: Until) -> Iterator[int]:
-    """Run the case's server of one kind; its output goes to `log`."""
+    """Run the case's server of one kind. Its output goes to `log`."""
     port = free_port()
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, str(CASE / "server.py"), kind, str(port)], stdout=output)
@@ -105,7 +105,7 @@ def test_what_is_odd_is_said_before_the_run() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tls", "slow", "silent", "redirect", "grpc"])
 def test_the_case_ends_as_it_should(kind: str, tmp_path: Path, until: Until) -> None:
-    """Case 08: all run but the last, which gets a sentence and exit code 4."""
+    """Case 08: all run except the last, which gets a sentence and exit code 4."""
     with server(kind, tmp_path / "log", until) as port:
         url = f"{'https' if kind == 'tls' else 'http'}://127.0.0.1:{port}"
         plan = (

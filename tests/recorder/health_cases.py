@@ -1,4 +1,4 @@
-"""What kept a worker's event loop: a listener of the scenario's, computing, or nothing that it knows of."""
+"""What blocked a worker's event loop: a listener of the scenario, a computation, or nothing in this process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MADE = SlowListener("test_start", "make", 8.0)
     [
         (8.0, 0.3, MADE, "the scenario's test_start listener make"),  # a busy machine gave it a third of a core
         (8.0, 0.9, SlowListener(), COMPUTING),
-        (8.0, 0.1, SlowListener(), ""),  # stopped, or starved
+        (8.0, 0.1, SlowListener(), ""),  # stopped, or without CPU
         (20.0, 0.1, MADE, ""),
-        (0.0, 0.0, MADE, ""),  # a listener that let others run: nothing was late
+        (0.0, 0.0, MADE, ""),  # a listener that let others run, so nothing was late
     ],
 )
 def test_a_delay_is_the_scenarios_where_its_listener_ran(
@@ -29,7 +29,7 @@ def test_a_delay_is_the_scenarios_where_its_listener_ran(
 
 
 def test_a_listener_that_takes_long_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its event and name, also where it raises in the end."""
+    """It is reported by its event and name, also if it raises an error at the end."""
     now = iter([0.0, 0.5, 1.0, 9.0])
     monkeypatch.setattr("loadtest.recorder.hooks.time.monotonic", lambda: next(now))
     slow: list[tuple[str, str, float]] = []

@@ -1,4 +1,4 @@
-"""What bounds a shape, who ends a run, which worker is lost, and which modules travel."""
+"""Bounds of shapes, ends of runs, lost workers, and the modules that are sent to other machines."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Flat(Wave):
 
 
 def test_a_shape_is_chosen_by_name_and_stays_the_scenarios_own() -> None:
-    """The object that listeners of the scenario's may hold is the one that is used."""
+    """The object that listeners of the scenario may hold is the one that is used."""
     wave, flat = Wave(), Flat()
     environment = Environment(shape_class=wave, available_shape_classes={"Wave": wave, "Flat": flat})  # type: ignore[dict-item]
     apply_bounds(environment, Bounds(shape="Flat", users=5), lambda: None)
@@ -56,7 +56,7 @@ def test_a_shape_is_chosen_by_name_and_stays_the_scenarios_own() -> None:
 
 
 class LeavingRunner:
-    """A master whose workers leave as they are ordered to, one between two looks."""
+    """A fake master whose workers leave as ordered, one between two looks."""
 
     def __init__(self, workers: int) -> None:
         self.left = workers
@@ -83,7 +83,7 @@ class LeavingRunner:
 
 
 def test_a_master_that_quits_waits_for_its_workers_and_for_no_time() -> None:
-    """Locust calls `quit` up to four times at the end of a run, and each call of its own waits 0.5 s."""
+    """Locust calls `quit` up to four times at the end of a run, and each of its own calls waits 0.5 s."""
     runner: Any = LeavingRunner(workers=2)
     ending = MasterEnding(Environment(), runner, lambda _: None)
     ending._quit()
@@ -121,8 +121,9 @@ class Worker:
 
 
 def test_the_scenario_ends_the_whole_run_and_locust_one_worker(tmp_path: Path) -> None:
-    """A call counts as the scenario's if its code is not Python's, Locust's or ours, or if it comes directly from a
-    greenlet."""
+    """A call is the scenario's if its code is not Python's, Locust's or ours, or if it comes directly from a
+    greenlet.
+    """
     runner: Any = Worker()
     forward_ending(runner)
     names: dict[str, Any] = {}
@@ -164,7 +165,10 @@ def write(folder: Path, **files: str) -> None:
 
 
 def test_a_scenario_travels_with_every_module_that_it_imports(tmp_path: Path) -> None:
-    """Also those of packages, of the working folder, and imports inside functions; installed packages stay."""
+    """Included are modules of packages, modules in the working folder, and imports inside functions.
+
+    Installed packages are not sent.
+    """
     project, cwd = tmp_path / "project", tmp_path / "cwd"
     text = "import json, gevent, parts.paths, loadtest\ndef task():\n    from common import late\n"
     write(project, locustfile=text, parts__init="from . import deep", parts__paths="", parts__deep="import sibling")
@@ -185,7 +189,7 @@ def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path) -> Non
 
 
 def test_workers_that_did_not_join_in_time_are_counted_with_the_way_out() -> None:
-    """A fleet that is complete says nothing: whatever ended it was another thing."""
+    """If the fleet is complete, there is no message, because something else ended it."""
     from loadtest.recorder.ending import missing_workers
 
     assert missing_workers(2, 3, 15).startswith("2 of 3 workers joined within 15 s: ")

@@ -57,7 +57,7 @@ WRAPPED = [
 
 
 class Recording:
-    """An environment that is recorded, without a fleet."""
+    """A recorded environment without a fleet."""
 
     def __init__(self) -> None:
         self.environment = Environment()
@@ -75,7 +75,7 @@ class Recording:
         return user_class(self.environment).client
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return name, outcome and error of every row, having checked that begun = rows + open + refused."""
+        """Return name, outcome and error of every row, after checking that begun = rows + open + refused."""
         found = []
         while (data := self.buffer.take()) is not None:
             frame = decode_frame(data)
@@ -89,7 +89,7 @@ class Recording:
 
 
 def void(_: object) -> None:
-    """Drop a value."""
+    """Ignore a value."""
 
 
 @pytest.fixture
@@ -112,7 +112,10 @@ def server() -> Iterator[Misbehaving]:
 def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """By endpoint and status; text only, secrets masked, bounded; none of a success or of what nobody has read."""
+    """One body is kept by endpoint and status: only text, with masked secrets, and bounded.
+
+    None is kept of a success, or of a body that was not read.
+    """
     client = recording.client(kind, server.url)
     client.get("/says/422/Field%20age%20is%20missing", name="/predict")
     client.get("/says/422/the%20second", name="/predict")
@@ -138,9 +141,9 @@ def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
 
 
 def test_a_body_that_is_streamed_is_left_to_the_scenario(recording: Recording, server: Misbehaving) -> None:
-    """Keeping it would read it: what nobody has read when the request ends is not kept.
+    """Keeping the body would read it, so it is not kept if it is unread when the request ends.
 
-    FastHttpUser's client reads the body of every status from 400 on by itself.
+    FastHttpUser's client itself reads the body of every status from 400 on.
     """
     client = recording.client(HttpUser, server.url)
     with client.get("/says/500/all%20of%20it", name="/streamed", stream=True, catch_response=True) as response:
@@ -151,7 +154,7 @@ def test_a_body_that_is_streamed_is_left_to_the_scenario(recording: Recording, s
 
 @pytest.mark.parametrize("kind", USERS)
 def test_every_behaviour_of_a_target_is_one_row(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
-    """Answers, statuses, closed and reset connections, garbage: one row each, and nothing stays open."""
+    """Answers, statuses, closed and reset connections, and garbage: each is one row, and no request stays open."""
     client = recording.client(kind, server.url)
     paths = ["/ok", "/status/503", "/status/429", "/close", "/reset", "/garbage", "/users/17"]
     for path in paths:
@@ -169,7 +172,7 @@ def test_every_behaviour_of_a_target_is_one_row(recording: Recording, server: Mi
 def test_a_user_that_is_stopped_leaves_an_unanswered_row(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """In flight while it waits; killed, its row is `unanswered` with its age."""
+    """The request is in flight while the user waits. After the kill, its row is `unanswered` with its age."""
     client = recording.client(kind, server.url)
     waiting = gevent.spawn(client.get, "/hang")
     with gevent.Timeout(10):
@@ -184,7 +187,7 @@ def test_a_user_that_is_stopped_leaves_an_unanswered_row(
 
 @pytest.mark.parametrize("kind", USERS)
 def test_what_still_waits_at_the_end_is_closed_once(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
-    """close_open writes the row; the kill that comes after writes none."""
+    """close_open writes the row, and the later kill writes none."""
     client = recording.client(kind, server.url)
     waiting = gevent.spawn(client.get, "/hang", name="it")
     with gevent.Timeout(10):
@@ -199,7 +202,7 @@ def test_what_still_waits_at_the_end_is_closed_once(recording: Recording, server
 def test_a_timeout_of_the_scenarios_own_is_a_timeout(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """`with gevent.Timeout(…)` around a call that hangs; FastHttpUser takes it for a failure of its own."""
+    """`with gevent.Timeout(…)` surrounds a call that hangs; FastHttpUser reports it as a failure of its own."""
     client = recording.client(kind, server.url)
     with contextlib.suppress(gevent.Timeout), gevent.Timeout(0.1):
         client.get("/hang")
@@ -209,7 +212,7 @@ def test_a_timeout_of_the_scenarios_own_is_a_timeout(
 
 @pytest.mark.parametrize("kind", USERS)
 def test_verdicts_of_with_blocks_are_one_row_each(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
-    """success(), failure(), a timeout called a failure, and an answer that nobody judges."""
+    """The verdicts are success(), failure(), a timeout marked as a failure, and an answer that is not judged."""
     attributes = {} if kind is HttpUser else {"network_timeout": 0.2}
     client = recording.client(kind, server.url, **attributes)
     options: dict[str, Any] = {"timeout": 0.2} if kind is HttpUser else {}
@@ -237,7 +240,7 @@ def test_verdicts_of_with_blocks_are_one_row_each(recording: Recording, server: 
 def test_a_body_that_breaks_off_is_no_failed_check(
     recording: Recording, server: Misbehaving, kind: type[Any], judged: bool
 ) -> None:
-    """Late inside the body is a timeout, closed inside it a connection error: also where `failure()` is called."""
+    """A delay inside the body is a timeout, and a close inside it a connection error, also if `failure()` is called."""
     attributes = {} if kind is HttpUser else {"network_timeout": 0.3}
     client = recording.client(kind, server.url, **attributes)
     options: dict[str, Any] = {"timeout": 0.3} if kind is HttpUser else {}
@@ -257,7 +260,10 @@ def test_a_body_that_breaks_off_is_no_failed_check(
 def test_a_body_that_breaks_off_as_the_scenario_reads_it_is_no_failed_check(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """With `stream=True` the scenario reads; what it then says of the answer keeps the transport's reason."""
+    """With `stream=True` the scenario reads the body.
+
+    The row keeps the transport's reason besides the scenario's message.
+    """
     attributes = {} if kind is HttpUser else {"network_timeout": 0.3}
     client = recording.client(kind, server.url, **attributes)
     options: dict[str, Any] = {"timeout": 0.3} if kind is HttpUser else {}
@@ -275,7 +281,7 @@ def test_a_body_that_breaks_off_as_the_scenario_reads_it_is_no_failed_check(
 def test_what_a_check_raises_is_a_failed_check(
     recording: Recording, server: Misbehaving, kind: type[Any], raised: OSError
 ) -> None:
-    """A whole answer that a scenario rejects with an error of the kind that transports raise."""
+    """A scenario rejects a complete answer with an error of a kind that transports raise."""
     client = recording.client(kind, server.url)
     with client.get("/ok", catch_response=True) as answer:
         answer.failure(raised)
@@ -287,7 +293,7 @@ def test_what_a_check_raises_is_a_failed_check(
 def test_no_listener_costs_a_row(
     recording: Recording, server: Misbehaving, kind: type[Any], raised: type[Exception]
 ) -> None:
-    """Case 01: a listener before and one after that raise; rows and Locust's own totals have every request."""
+    """Case 01: one listener before and one after ours raise errors. Rows and Locust's own totals have every request."""
 
     def start_over(exception: Any, **_: Any) -> None:
         if exception:
@@ -306,7 +312,10 @@ def test_no_listener_costs_a_row(
 
 
 def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recording: Recording) -> None:
-    """Text for an exception is a row; no time is a refusal; the method is among those known only when they end."""
+    """Text as the exception is recorded as a row. An event without a time is refused.
+
+    The method is listed among those known only at their end.
+    """
     fire = recording.environment.events.request.fire
     fire(request_type="MQTT", name="/topic/17", response_time=2.0, response_length=0, exception="text")
     fire(request_type="MQTT", name="x", response_time=None, response_length=0, exception=None)
@@ -319,7 +328,7 @@ def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recordi
 
 
 def test_events_of_another_thread_become_rows_in_the_loops_own(recording: Recording) -> None:
-    """A client library has system threads: two that add new names at the same time would swap them."""
+    """A client library has system threads. Two threads that add new names at the same time would swap them."""
     fire = recording.environment.events.request.fire
     told: list[int] = []
 
@@ -341,7 +350,10 @@ def test_events_of_another_thread_become_rows_in_the_loops_own(recording: Record
 
 
 def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
-    """`events.request.measure`: ended, failed, renamed; cut off it is `unanswered`, and no success as Locust has it."""
+    """`events.request.measure`: a block ends, fails or is renamed.
+
+    A block that is cut off is `unanswered`, whereas Locust counts a success.
+    """
     hook = recording.environment.events.request
     with hook.measure("grpc", "/ok"):
         assert recording.buffer.in_flight == 1
@@ -370,7 +382,7 @@ def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
 
 
 class Custom(locust.User):
-    """Its client reports a request when it has ended, at the place that `where` names."""
+    """Its client reports a request after its end, at the place that `where` names."""
 
     where = "after"
     wait_time = locust.constant(0)
@@ -396,8 +408,7 @@ class Custom(locust.User):
 def test_what_a_custom_client_waits_for_when_its_user_is_stopped(
     recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request reported in a `finally` is a row, `unanswered`; an unreported one is counted; a pause in the task is
-    not a request."""
+    """A request reported in a `finally` is an `unanswered` row, an unreported one is counted, a pause is no request."""
     for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []
@@ -424,7 +435,7 @@ class LogsIn(locust.TaskSet):
 def test_what_a_custom_client_waits_for_in_on_start_when_its_user_is_stopped(
     recording: Recording, place: str, untold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Locust catches there what cuts it off: it is counted all the same, and once."""
+    """Locust catches the exception that cuts off `on_start`. The request is counted nevertheless, and only once."""
     for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []
@@ -442,14 +453,14 @@ def test_what_a_custom_client_waits_for_in_on_start_when_its_user_is_stopped(
 
 
 def test_a_request_that_fast_http_user_repeats_is_counted(recording: Recording, server: Misbehaving) -> None:
-    """One row; what the server read beyond it is `resent`."""
+    """There is one row, and the further requests that the server read are counted as `resent`."""
     recording.client(FastHttpUser, server.url).get("/close?again")
     assert len(recording.rows()) == 1
     assert recording.buffer.resent == server.counts["/close?again"] - 1 > 0
 
 
 def test_a_request_that_the_client_refuses_to_send_is_none(recording: Recording) -> None:
-    """A URL without a host: the scenario's error, and nothing was begun."""
+    """A URL without a host is an error of the scenario, and no request was begun."""
     client = recording.client(HttpUser, "http://127.0.0.1:1")
     with pytest.raises(requests.exceptions.InvalidURL):
         client.get("http://")
@@ -458,7 +469,7 @@ def test_a_request_that_the_client_refuses_to_send_is_none(recording: Recording)
 
 
 def test_errors_are_counted_by_place_with_the_first_traceback() -> None:
-    """Two KeyErrors of one task are one kind; a secret in them is not kept; the same exception counts once."""
+    """Two KeyErrors of one task are one kind, a secret in them is not kept, and the same exception counts once."""
     errors = TaskErrors("w")
     for _ in range(2):
         try:
@@ -489,7 +500,7 @@ def test_a_name_that_cannot_be_resolved_is_a_failed_request_and_no_error_of_the_
 
 
 def test_kinds_of_errors_are_bounded() -> None:
-    """A scenario whose messages never repeat fills 100 kinds and one for the rest; no count is lost."""
+    """A scenario whose messages never repeat fills 100 kinds and one for the rest. No count is lost."""
     errors = TaskErrors("w")
     for number in range(300):
         errors.add(ValueError(f"{'x' * number}"))
@@ -506,7 +517,7 @@ def test_in_flight_forgets_greenlets(recording: Recording, server: Misbehaving) 
 
 
 class Master:
-    """The part of a master that the gate uses, and a record of the gate's calls."""
+    """The part of a master that the gate uses, with a record of the gate's calls."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -532,7 +543,7 @@ def gate_of(master: Master, secret: str = "") -> tuple[Gate, list[str], list[tup
     greeted: list[str] = []
     refused: list[tuple[str, str]] = []
     gate = Gate(
-        master,  # type: ignore[arg-type]  # all that it uses
+        master,  # type: ignore[arg-type] # it has everything that is used
         secret=secret,
         on_greeting=lambda client_id, greeting: greeted.append(f"{client_id} {greeting.worker}"),
         on_refusal=lambda client_id, name, _: refused.append((client_id, name)),
@@ -546,7 +557,7 @@ def hello(client_id: str, worker: str, proof: str = "") -> Message:
 
 
 def test_a_worker_is_locusts_once_it_has_greeted() -> None:
-    """Its `client_ready` is answered and held back; after the greeting everything passes."""
+    """Its `client_ready` is answered and held back. After the handshake every message passes."""
     master = Master()
     gate, greeted, refused = gate_of(master)
     for msg in (
@@ -562,7 +573,7 @@ def test_a_worker_is_locusts_once_it_has_greeted() -> None:
 
 
 def test_a_plain_worker_gets_nothing_and_is_sent_away() -> None:
-    """It never sends the handshake: Locust never knows it, and it is sent away once."""
+    """It never sends the handshake, so Locust never knows it, and it is refused once."""
     master = Master()
     gate, _, refused = gate_of(master)
     gate.handle_message("p", Message("client_ready", "2", "p"))
@@ -577,7 +588,7 @@ def test_a_plain_worker_gets_nothing_and_is_sent_away() -> None:
 
 @pytest.mark.parametrize("proof", ["", "0" * 64, join_proof("s3cret", "other")])
 def test_who_does_not_know_the_secret_is_sent_away(proof: str) -> None:
-    """Without a proof, with a wrong one, with another's."""
+    """A worker is refused without a proof, with a wrong proof, and with another worker's proof."""
     master = Master()
     gate, greeted, refused = gate_of(master, "s3cret")
     gate.handle_message("a", hello("a", "w1", proof))
@@ -588,7 +599,7 @@ def test_who_does_not_know_the_secret_is_sent_away(proof: str) -> None:
 
 @pytest.mark.parametrize("kind", ["locustfile", SCENARIO, UNLOADABLE])
 def test_only_who_knows_the_secret_gets_the_scenario(kind: str) -> None:
-    """What is asked before joining is answered with a proof alone, and the answer without one holds no scenario."""
+    """Requests before joining are answered only with a proof. The answer without one contains no scenario."""
     master = Master()
     gate, _, refused = gate_of(master, "s3cret")
     for proof in (None, "", "\N{LATIN SMALL LETTER E WITH ACUTE}", join_proof("s3cret", "other")):
@@ -603,7 +614,9 @@ def test_only_who_knows_the_secret_gets_the_scenario(kind: str) -> None:
 
 @pytest.mark.parametrize("begin", [b"POST /", b"GET /a", b"\x16\x03\x01"])
 def test_no_bytes_of_a_browser_are_a_message_to_the_master(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ZMTP 1.0 has no handshake: the first byte of a request is the length of a name, what follows are messages."""
+    """ZMTP 1.0 has no handshake: it would read a request's first byte as the length of a name, and the rest as
+    messages.
+    """
     for owner, name in ((BaseSocket, "__init__"), (Server, "recv_from_client")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     request = begin + b"A" * (begin[0] + 1 - len(begin)) + b"\x05\0evil"
@@ -627,7 +640,7 @@ def test_no_bytes_of_a_browser_are_a_message_to_the_master(begin: bytes, monkeyp
 
 
 def test_no_message_ends_the_masters_loop() -> None:
-    """Another's name, a name that is taken, no type, an error of Locust's own: refused or counted, nothing raised."""
+    """Another worker's name, a taken name, a missing type and an error in Locust's code are refused or counted."""
     master = Master()
     gate, _, refused = gate_of(master)
     gate.handle_message("a", hello("a", "w1"))

@@ -1,4 +1,4 @@
-"""What a worker may send: everything else is refused by name, and no type or size of it raises anything else."""
+"""Messages of workers: everything invalid is refused by name, and no type or size raises any other error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def report(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_sound_report_is_taken() -> None:
-    """Its frame is decoded, and texts lose what moves a terminal's cursor."""
+    """Its frame is decoded, and its texts lose the characters that move a terminal's cursor."""
     found = check_report(report(), worker="w1", now_ns=NOW_NS)
     assert found.frame is not None
     assert (found.frame.rows, found.begun, found.users) == (3, 4, 2)
@@ -58,7 +58,7 @@ def test_a_sound_report_is_taken() -> None:
 @quick
 @given(st.sampled_from(sorted(report())), anything)
 def test_any_value_in_any_place_is_taken_or_refused(name: str, value: object) -> None:
-    """Nothing but AdmissionError comes out."""
+    """Only AdmissionError is raised."""
     with suppress(AdmissionError):
         check_report(report(**{name: value}), worker="w1", now_ns=NOW_NS)
 
@@ -108,7 +108,7 @@ def forged(**columns: list[int]) -> Frame:
     ],
 )
 def test_forgeries_are_refused_by_name(changes: dict[str, Any], name: str) -> None:
-    """Bounds below zero, other workers' names, huge frames, absurd texts, wrong types."""
+    """The forgeries are values below zero, other workers' names, huge frames, absurd texts, and wrong types."""
     with pytest.raises(AdmissionError) as refused:
         check_report(report(**changes), worker="w1", now_ns=NOW_NS)
     assert refused.value.name == name
@@ -119,7 +119,7 @@ def greeting(**changes: Any) -> dict[str, Any]:
 
 
 def test_who_knows_the_secret_joins() -> None:
-    """The proof is for this client alone; without a secret none is asked for."""
+    """The proof is valid for this client alone. Without a secret, no proof is required."""
     assert check_greeting(greeting(), client_id="c", secret="").worker == "w1"
     proof = join_proof("s3cret", "c")
     assert check_greeting(greeting(proof=proof), client_id="c", secret="s3cret").pid == 7

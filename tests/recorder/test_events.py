@@ -1,4 +1,4 @@
-"""Whatever a client fires becomes a row within its bounds, or is refused by name: every field, every header."""
+"""Any event that a client fires becomes a row within its bounds, or is refused by name; any field, any header."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ quick = settings(max_examples=300, deadline=None)
 
 
 class Raises:
-    """An object of a scenario that raises whatever it is asked."""
+    """A scenario's object that raises an error at every access."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)
@@ -77,7 +77,7 @@ headers = st.dictionaries(header_names, header_values) | st.lists(st.tuples(head
 
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw an event with any value in any field, some of them missing."""
+    """Draw an event with any value in any field. Some fields are missing."""
     answers = st.builds(lambda status, found: SimpleNamespace(status_code=status, headers=found), odd, headers)
     response = draw(odd | answers)
     names = ["request_type", "name", "response_time", "response_length", "exception", "context", "start_time", "url"]
@@ -88,7 +88,7 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
 @quick
 @given(events())
 def test_any_event_is_a_row_within_bounds_or_a_named_refusal(event: dict[str, Any]) -> None:
-    """Nothing but RefusedEventError comes out, and every number fits its column."""
+    """Only RefusedEventError is raised, and every number fits its column."""
     left_out = LeftOut()
     try:
         row = row_of(event, left_out)
@@ -107,13 +107,13 @@ def test_any_event_is_a_row_within_bounds_or_a_named_refusal(event: dict[str, An
     assert row.method.isprintable()
     assert bool(row.error) <= (row.outcome != OK)
     values = (1, row.latency_us, -1, 1, 1, row.status, row.outcome, 1, row.bytes, 1, row.instance_age_ms, row.server_us)
-    pack_row(*values, 0)  # of a run with one target
+    pack_row(*values, 0)  # in a run with one target
 
 
 @quick
 @given(events())
 def test_what_locust_counts_can_be_counted_and_sent(event: dict[str, Any]) -> None:
-    """Its totals take plain numbers and text: a numpy number in them would keep the whole report from being sent."""
+    """Its totals take plain numbers and text. A numpy number in them would prevent the whole report from being sent."""
     clean = for_locust(event)
     assert clean["response_time"] is None or type(clean["response_time"]) is float
     assert type(clean["response_length"]) is int
@@ -132,7 +132,7 @@ def test_numbers_of_any_kind_are_response_times(response_time: Any, latency_us: 
 
 @pytest.mark.parametrize("response_time", [None, -5, math.nan, math.inf, "12", 1e12, np.array([1, 2]), object()])
 def test_what_is_no_response_time_is_refused_unless_it_was_measured(response_time: Any) -> None:
-    """Its row would hold a wrong number; the latency that the recorder measured around the call replaces it."""
+    """Its row would contain a wrong number. The latency that the recorder measured around the call replaces it."""
     event = {"name": "a", "request_type": "X", "response_time": response_time}
     with pytest.raises(RefusedEventError):
         row_of(event, LeftOut())
@@ -159,7 +159,7 @@ def answered(status: Any, **fields: Any) -> dict[str, Any]:
 def test_what_the_scenario_calls_a_failure_keeps_the_transports_reason(
     event: dict[str, Any], outcome: int, error: str
 ) -> None:
-    """A timeout answered with `failure("…")` stays a timeout, with both reasons in its text."""
+    """A timeout that the scenario marks with `failure("…")` stays a timeout, with both reasons in its text."""
     row = row_of(event, LeftOut())
     assert (row.outcome, row.error) == (outcome, error)
 
@@ -167,7 +167,7 @@ def test_what_the_scenario_calls_a_failure_keeps_the_transports_reason(
 @pytest.mark.parametrize("kind", [dict, list, tuple])
 @pytest.mark.parametrize("name", ["x-instance-age-ms", "X-Instance-Age-Ms"])
 def test_headers_are_found_as_mapping_and_as_pairs(kind: Any, name: str) -> None:
-    """Whatever their case."""
+    """The case of the names does not matter."""
     pairs = [(name, "12.7"), ("server-timing", "db;dur=1, predict;dur=2.5")]
     row = row_of(answered(200, headers=kind(pairs)), LeftOut())
     assert (row.instance_age_ms, row.server_us) == (12, 2500)
@@ -175,7 +175,7 @@ def test_headers_are_found_as_mapping_and_as_pairs(kind: Any, name: str) -> None
 
 @pytest.mark.parametrize("value", ["inf", "1e30", "-1", "nan", "garbage"])
 def test_a_header_that_is_no_number_is_left_out_and_counted(value: str) -> None:
-    """The row is there without it."""
+    """The row is written without the header's value."""
     left_out = LeftOut()
     row = row_of(answered(200, headers={"x-instance-age-ms": value, "server-timing": f"predict;dur={value}"}), left_out)
     assert (row.instance_age_ms, row.server_us, row.outcome) == (-1, -1, OK)

@@ -1,4 +1,4 @@
-"""The account of rows: what is missing is exact where a worker said its count, and bounded where it could not."""
+"""The account of rows: the missing number is exact if a worker reported its count, and bounded if it could not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.recording.frames import T0, frame, frames
 
 
 def test_rows_that_all_arrived_give_no_reason() -> None:
-    """Three frames of 10 and a final count of 30: nothing is missing."""
+    """Three frames of 10 rows and a final count of 30 mean that nothing is missing."""
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)
     assert all(ledger.received(frame) for frame in frames(3))
@@ -24,7 +24,7 @@ def test_rows_that_all_arrived_give_no_reason() -> None:
 
 
 def test_a_frame_is_entered_once() -> None:
-    """The same frame again, or one from before, is refused and counts nothing."""
+    """The same frame again, or an earlier one, is refused and not counted."""
     ledger = Ledger()
     first, second = frames(2)
     assert [ledger.received(item) for item in (first, second, second, first)] == [True, True, False, False]
@@ -33,7 +33,7 @@ def test_a_frame_is_entered_once() -> None:
 
 @pytest.mark.parametrize("lost", [{1}, {0}, {1, 2}, {0, 2}])
 def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
-    """A later frame shows by `rows_before` how many rows the lost frames held, before the worker's own count does."""
+    """`rows_before` of a later frame shows how many rows the lost frames had, before the worker's own count does."""
     ledger = Ledger()
     for each in frames(4):
         if each.seq not in lost:
@@ -45,7 +45,7 @@ def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
 
 
 def test_a_lost_last_frame_is_known_from_the_final_count() -> None:
-    """No later frame shows the loss; the worker's count does."""
+    """No later frame shows the loss, but the worker's count does."""
     ledger = Ledger()
     ledger.received(frame(rows=10))
     ledger.finished("w1", rows_sent=17)
@@ -53,7 +53,7 @@ def test_a_lost_last_frame_is_known_from_the_final_count() -> None:
 
 
 def test_a_frame_that_could_not_be_written_is_missing() -> None:
-    """A frame entered and then refused by the disk counts among the missing, not among the received."""
+    """A frame that was entered and could not be written to disk counts as missing, not as received."""
     ledger = Ledger()
     first, second = frames(2)
     ledger.received(first)
@@ -67,7 +67,7 @@ def test_a_frame_that_could_not_be_written_is_missing() -> None:
 
 @pytest.mark.parametrize(("in_flight", "least"), [(None, 30), (12, 30), (80, 80)])
 def test_a_lost_worker_is_bounded_by_two_flushes_and_what_was_in_flight(in_flight: int | None, least: int) -> None:
-    """Densest flush 25 twice (one being filled, one on its way) and one request per user (30) or those in flight."""
+    """The bound is twice the densest flush (25: one being filled, one in transit), plus 30 users or those in flight."""
     ledger = Ledger()
     ledger.received(frame(rows=25))
     ledger.received(frame(seq=1, rows=5, rows_before=25))
@@ -79,7 +79,7 @@ def test_a_lost_worker_is_bounded_by_two_flushes_and_what_was_in_flight(in_fligh
 
 
 def test_the_first_moment_of_a_loss_stays_and_a_found_worker_is_not_lost() -> None:
-    """A second look at a lost worker changes nothing; being heard again takes the loss back."""
+    """A second look at a lost worker changes nothing. If it reports again, the loss is cancelled."""
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)
     ledger.lost("w1", at=T0, why="no sign of life for 3 s")
@@ -91,7 +91,7 @@ def test_the_first_moment_of_a_loss_stays_and_a_found_worker_is_not_lost() -> No
 
 
 def test_the_shortest_round_trip_tells_the_clock() -> None:
-    """The measurement with the smallest uncertainty is kept, whatever came after it."""
+    """The measurement with the smallest uncertainty is kept, even if later ones follow."""
     ledger = Ledger()
     for offset_us, uncertainty_us in [(100.0, 50.0), (-20.0, 5.0), (400.0, 300.0)]:
         ledger.clock("w1", offset_us=offset_us, uncertainty_us=uncertainty_us)
@@ -100,7 +100,10 @@ def test_the_shortest_round_trip_tells_the_clock() -> None:
 
 
 def test_begun_is_rows_and_refusals() -> None:
-    """30 begun are 28 rows and 2 refusals; with 1 refusal one request is unaccounted for, and said."""
+    """30 requests begun are 28 rows and 2 refusals.
+
+    With 1 refusal, one request is unaccounted for, and a sentence says so.
+    """
     ledger = Ledger()
     for each in frames(3):
         ledger.received(each)
@@ -112,7 +115,9 @@ def test_begun_is_rows_and_refusals() -> None:
 
 
 def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
-    """A service that hangs: 5 rows, 60 begun by the last frame, 55 in one second: 55 open and twice 55 more."""
+    """A service hangs: 5 rows and 60 requests begun, 55 of them in one second. 55 are open, and twice 55 may be
+    missing.
+    """
     ledger = Ledger()
     ledger.received(replace(frame(rows=5), begun=5))
     ledger.received(replace(frame(seq=1, rows=0, rows_before=5), begun=60))
@@ -122,7 +127,10 @@ def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
 
 @pytest.mark.parametrize("rows_before", [-999_999_976, 9, 10**12])
 def test_a_frame_that_contradicts_those_before_it_is_refused(rows_before: int) -> None:
-    """Fewer rows before it than have arrived, more without a gap, or more than any run has: no number of it counts."""
+    """It has fewer rows before it than have arrived, more without a gap, or more than any run has.
+
+    None of its numbers count.
+    """
     ledger = Ledger()
     ledger.received(frame(rows=10))
     with pytest.raises(ValueError, match="claims"):
@@ -139,7 +147,7 @@ def test_a_worker_that_ends_before_the_load_is_not_said_to_have_ended_at_minus_1
 
 
 def test_a_worker_that_ends_by_itself_is_not_lost() -> None:
-    """It has sent all its rows: it gives the reason itself, and nothing is missing."""
+    """It has sent all its rows and reports the reason itself, so nothing is missing."""
     ledger = Ledger()
     ledger.received(frame(rows=10))
     ledger.ended("w1", at=T0 + timedelta(seconds=3), why="the scenario called sys.exit(3) in A.buy")

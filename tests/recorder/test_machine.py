@@ -1,4 +1,4 @@
-"""What a worker reports about its machine: the kernel's counters, and None without them."""
+"""A worker's report about its machine: the kernel's counters, or None without them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_connects_that_the_kernel_tried_again_are_counted_since_the_sample_befor
 
 
 def test_workers_of_one_machine_say_the_same_of_it() -> None:
-    """Their counts are not added up, as those of their own arrivals are."""
+    """Their counts are not added, in contrast to the counts of their own arrivals."""
     columns = [np.array([2.0, np.nan, 5.0]), np.array([2.0, 3.0, 4.0])]
     assert over_workers([column.copy() for column in columns], "connects_repeated", 3).tolist() == [2, 3, 5]
     assert over_workers(columns, "refused", 3).tolist() == [4, 3, 9]

@@ -1,4 +1,4 @@
-"""Make the frames of a run as a worker flushes them, second by second."""
+"""Make the frames of a run second by second, as a worker flushes them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TEXTS = ("", "/predict", "/health", "POST", "HTTP 500", "one", "two", "three")
 
 
 def flushed(seconds: int, *, per_s: int = 40, seed: int = 1, failed_ratio: float = 0.02, sides: int = 0) -> list[Frame]:
-    """Return a frame a second: requests that ended in it, some of which began in an earlier one, of three instances.
+    """Return a frame per second, with requests of three instances that ended in it; some began in an earlier second.
 
-    With two `sides` each request goes to one of them; the second takes twice as long, and has all the failures.
+    With two `sides`, each request goes to one of them. The second takes twice as long, and has all failures.
     """
     random = np.random.default_rng(seed)
     count = seconds * per_s
@@ -67,7 +67,7 @@ def running_record(seconds: int, **changes: object) -> Run:
 
 
 def looked(at_s: float, frames: list[Frame], lines: list[dict[str, str]] | None = None) -> Look:
-    """Return what a look at the run finds `at_s` after the load began."""
+    """Return the result of a look at the run `at_s` after the load began."""
     rows = sum(frame.rows for frame in frames)
     snapshot = ProgressSnapshot(
         requests=rows,
@@ -105,7 +105,7 @@ def load_line(at_s: int, worker: str = "w1") -> dict[str, str]:
 
 
 def sealed_copy(home: Path, frames: list[Frame], lines: list[dict[str, str]], run: Run) -> RunFolder:
-    """Return the same run as it is when it has ended."""
+    """Return the same run after its end."""
     folder = RunFolder.create(home, run.model_copy(update={"outcome": Outcome.COMPLETE, "end": T0}))
     folder.spool.write_bytes(b"".join(encode_frame(frame) for frame in frames))
     folder.append_load(lines)

@@ -1,4 +1,4 @@
-"""Columns made of numbers and texts are those that Arrow makes, without the import of pandas that Arrow's cost."""
+"""Columns made from numbers and texts equal those that Arrow makes, but without Arrow's import of pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run folders damaged in every way: read as far as sound and said, or refused with a sentence, never worse."""
+"""Damaged run folders are read as far as they are valid, with a message, or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Damage = Callable[[Path, random.Random], None]
 
 
 def other_number(path: Path, chance: random.Random) -> None:
-    """Change one digit, so that the JSON still is JSON."""
+    """Change one digit, so that the text is still JSON."""
     content = path.read_bytes()
     places = [at for at, byte in enumerate(content) if byte in b"0123456789"]
     if not places:
@@ -75,7 +75,7 @@ def flip(path: Path, chance: random.Random) -> None:
 
 
 def flip_the_end(path: Path, chance: random.Random) -> None:
-    """Flip a bit of the last 2 kB, where Parquet keeps what everything else is found by."""
+    """Flip a bit in the last 2 kB, where Parquet keeps its index."""
     content = bytearray(path.read_bytes())
     at = chance.randrange(max(0, len(content) - 2048), len(content))
     content[at] ^= 1 << chance.randrange(8)
@@ -93,7 +93,7 @@ def insert(path: Path, chance: random.Random) -> None:
 
 
 def repeat(path: Path, chance: random.Random) -> None:
-    """Write the file twice, one after the other, or a part of it."""
+    """Write the file twice, one copy after the other, or repeat a part of it."""
     content = path.read_bytes()
     path.write_bytes(content + content[: chance.choice([len(content), chance.randrange(1, len(content))])])
 
@@ -134,7 +134,7 @@ def device(path: Path, chance: random.Random) -> None:
 def unix_socket(path: Path, _: random.Random) -> None:
     path.unlink()
     here = Path.cwd()
-    os.chdir(path.parent)  # a socket's path may have 107 bytes
+    os.chdir(path.parent)  # the path of a socket may have 107 bytes
     try:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path.name)
@@ -143,7 +143,7 @@ def unix_socket(path: Path, _: random.Random) -> None:
 
 
 def huge(path: Path, _: random.Random) -> None:
-    os.truncate(path, 3 << 30)  # sparse: it uses no space
+    os.truncate(path, 3 << 30)  # a sparse file, which uses no space
 
 
 DAMAGES: tuple[Damage, ...] = (
@@ -165,11 +165,11 @@ DAMAGES: tuple[Damage, ...] = (
     other_number,
 )
 BY_CHANCE = (cut, flip, flip_the_end, scramble, insert, repeat, other_number)
-"""What differs from case to case; the others are the same each time."""
+"""The parts that differ from case to case. The others are the same each time."""
 
 
 def run_folder(place: Path) -> RunFolder:
-    """Return an unsealed run with every file that a reader opens, left behind by a process that was killed."""
+    """Return an unsealed run that a killed process left, with every file that a reader opens."""
     plan = [PlanPoint(at_s=0, users=0), PlanPoint(at_s=3, users=50), PlanPoint(at_s=6, users=50)]
     made = record(
         scenario=ScenarioRecord(name="ramp300", plan=plan),
@@ -205,7 +205,7 @@ def run_folder(place: Path) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return one run before it was sealed, and after it was closed as complete."""
+    """Return one run twice: before it was sealed, and after it was closed as complete."""
     unsealed = run_folder(tmp_path_factory.mktemp("unsealed"))
     sealed = RunFolder(Path(shutil.copytree(unsealed.path, tmp_path_factory.mktemp("sealed") / "run")))
     run = sealed.read_run()
@@ -219,7 +219,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @contextmanager
 def bounded(seconds: int, what: str) -> Iterator[None]:
-    """Fail instead of waiting for ever for a pipe or a device."""
+    """Fail instead of waiting forever for a pipe or a device."""
 
     def give_up(*_: object) -> None:
         raise AssertionError(f"{what}: no end after {seconds} s")
@@ -234,7 +234,7 @@ def bounded(seconds: int, what: str) -> Iterator[None]:
 
 
 def check(home: Path, state: str, name: str, what: str) -> None:
-    """Assert that the run is refused with a sentence, or reported with the rows that are sound and nothing unsaid."""
+    """Assert that the run is refused with a sentence, or reported with its valid rows and a note on the damage."""
     with bounded(60, what):
         try:
             made = build_report([home])
@@ -272,7 +272,7 @@ CASES = [(state, name, damage) for state, names in FILES.items() for name in nam
 def test_a_damaged_run_is_read_as_far_as_sound_or_refused(
     state: str, name: str, sound: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Every kind of damage of every file, and a few more of those that differ from case to case."""
+    """This tests every kind of damage of every file, and some more of those that differ from case to case."""
     for damage in DAMAGES:
         for case in range(4 if damage in BY_CHANCE else 1):
             what = f"{state}/{name}/{damage.__name__}/{case}"
@@ -284,7 +284,7 @@ def test_a_damaged_run_is_read_as_far_as_sound_or_refused(
 @pytest.mark.slow
 @pytest.mark.long
 def test_ten_thousand_damaged_runs(sound: dict[str, Path], tmp_path: Path) -> None:
-    """The same, 10,000 times, with one to three files damaged at once."""
+    """The same test, 10,000 times, with one to three files damaged at once."""
     chance = random.Random(18)
     for case in range(10_000):
         state = chance.choice(list(FILES))
@@ -333,7 +333,10 @@ def test_rows_that_were_changed_are_never_judged_as_complete(
 def test_a_record_that_was_changed_is_never_judged_as_complete(
     old: str, new: str, sound: dict[str, Path], tmp_path: Path
 ) -> None:
-    """A flipped bit that leaves JSON, whatever the value means; layout and order of the keys are no values."""
+    """A bit is flipped so that the file is still JSON, whatever the value means.
+
+    Layout and order of the keys do not matter.
+    """
     home = Path(shutil.copytree(sound["sealed"], tmp_path / "run"))
     path = home / "run.json"
     text = path.read_text()
@@ -351,7 +354,7 @@ def test_a_record_that_was_changed_is_never_judged_as_complete(
 
 
 def test_another_runs_rows_are_told_from_its_own(sound: dict[str, Path], tmp_path: Path) -> None:
-    """The same number of rows from another run: the fingerprint shows the difference."""
+    """Another run has the same number of rows. The fingerprint shows the difference."""
     other = spooled(tmp_path / "other", frames(ROWS // 10, failed=2))
     other.seal()
     home = Path(shutil.copytree(sound["sealed"], tmp_path / "run"))
@@ -374,7 +377,7 @@ def test_no_empty_file_is_written_over_rows_that_are_gone(
 
 
 def test_the_first_reader_corrects_the_record_of_a_killed_master(sound: dict[str, Path], tmp_path: Path) -> None:
-    """Its record says 0 rows received; the spool holds 600 in flushes of 10, and 50 users ran on it."""
+    """Its record says 0 rows received. The spool has 600 rows in flushes of 10, and 50 users were running."""
     home = Path(shutil.copytree(sound["unsealed"], tmp_path / "run"))
     (worker,) = RunFolder(home).ensure_sealed().workers
     assert worker.rows_received == ROWS

@@ -1,4 +1,4 @@
-"""Failures are listed by endpoint and message, whatever the number of messages; the remainder says how many."""
+"""Failures are listed by endpoint and message, whatever the number of messages. The last line counts the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def failures_of(path: Path, **rows: object) -> list[Failure]:
 
 
 def test_each_endpoint_has_its_failures_and_their_share(tmp_path: Path) -> None:
-    """27 of 100 requests of a rare endpoint fail: 2.7 % of all, 27 % of its own."""
+    """27 of 100 requests of a rare endpoint fail: 2.7 % of all requests, 27 % of its own."""
     found = failures_of(
         tmp_path,
         latency_us=[1000] * 1000,
@@ -44,7 +44,7 @@ def test_each_endpoint_has_its_failures_and_their_share(tmp_path: Path) -> None:
 
 
 def test_messages_that_differ_in_ids_share_a_line(tmp_path: Path) -> None:
-    """5,000 messages with an id each, and one that came twice as it is."""
+    """There are 5,000 messages with an id each, and one message that came twice unchanged."""
     errors = [f"order {at} of user {at * 7} not found" for at in range(5000)] + ["HTTP 500"] * 2
     found = failures_of(
         tmp_path, latency_us=[1000] * 5002, outcome=["check_failed"] * 5002, error=errors, status=[200] * 5002
@@ -88,7 +88,7 @@ def test_a_damaged_failures_file_is_counted_anew_and_said(tmp_path: Path) -> Non
 
 
 def test_a_body_stands_in_the_first_line_of_its_endpoint_and_status(tmp_path: Path) -> None:
-    """Sealing takes the bodies from the record; the report shows what they say, as a sentence."""
+    """Sealing takes the bodies from the record. The report shows their content as a sentence."""
     said = '{"detail": [{"type": "missing", "loc": ["body", "age"], "msg": "Field required"}]}'
     kept = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
     other = FailedBodyRecord(method="POST", name="/other", status=500, body="of another endpoint")
@@ -99,5 +99,5 @@ def test_a_body_stands_in_the_first_line_of_its_endpoint_and_status(tmp_path: Pa
     report = build_report([folder.path])
     assert [failure.body for failure in report.runs[0].failures] == [said]
     assert "body.age: Field required" in render_text(report)
-    folder.failures.unlink()  # counted from the rows then
+    folder.failures.unlink()  # then counted from the rows
     assert [failure.body for failure in build_report([folder.path]).runs[0].failures] == [said]

@@ -1,4 +1,4 @@
-"""The run folder: nothing is overwritten, what is sound is read, and every refusal is a sentence."""
+"""The run folder: nothing is overwritten, valid data is read, and every refusal is a sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.recording.frames import T0_NS, frames, record, spooled
 
 
 def test_a_folder_that_exists_is_not_overwritten(tmp_path: Path) -> None:
-    """Creating the same run twice refuses, and the first record stays as it is."""
+    """Creating the same run twice is refused, and the first record is unchanged."""
     first = RunFolder.create(tmp_path, record(label="first"))
     with pytest.raises(RunFolderError, match="nothing was overwritten"):
         RunFolder.create(tmp_path, record(label="second"))
@@ -31,7 +31,7 @@ def test_a_folder_that_exists_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_the_runs_is_refused(tmp_path: Path) -> None:
-    """`--runs` that is a file gives a sentence with the way out."""
+    """If `--runs` is a file, a sentence says what to do."""
     (tmp_path / "runs").write_text("")
     with pytest.raises(RunFolderError, match="--runs DIR"):
         RunFolder.create(tmp_path / "runs", record())
@@ -39,7 +39,7 @@ def test_a_file_in_the_place_of_the_runs_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [0, 2, "1.0", None])
 def test_another_format_version_is_refused_naming_both(version: object, tmp_path: Path) -> None:
-    """A run of a newer or foreign format is not guessed at."""
+    """The reader does not guess at a run of a newer or foreign format."""
     folder = RunFolder.create(tmp_path, record())
     path = folder.path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))
@@ -48,7 +48,7 @@ def test_another_format_version_is_refused_naming_both(version: object, tmp_path
 
 
 def test_keys_that_are_not_known_survive_a_rewrite(tmp_path: Path) -> None:
-    """What a later minor version added is kept by this one."""
+    """Keys that a later minor version added are kept by this one."""
     folder = RunFolder.create(tmp_path, record())
     path = folder.path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"mood": "calm"}))
@@ -57,7 +57,10 @@ def test_keys_that_are_not_known_survive_a_rewrite(tmp_path: Path) -> None:
 
 
 def test_sealing_writes_every_row_once_and_takes_the_spool(tmp_path: Path) -> None:
-    """5 frames of 10 rows, 2 of each failed: 50 rows, one line of failures, no spool; a second time changes nothing."""
+    """5 frames of 10 rows, 2 of each failed, become 50 rows and one line of failures, and the spool is gone.
+
+    A second sealing changes nothing.
+    """
     folder = spooled(tmp_path, frames(5, failed=2))
     assert folder.seal().rows == 50
     rows = folder.read_rows()
@@ -75,7 +78,7 @@ def test_sealing_writes_every_row_once_and_takes_the_spool(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("offset_us", [1500.0, -2_000_000.25])
 def test_a_clock_offset_moves_the_rows_of_its_worker_alone(offset_us: float, tmp_path: Path) -> None:
-    """The offset is added to `start`, ahead or behind; a worker without one stays where its clock is."""
+    """The offset is added to `start`, ahead or behind. Rows of a worker without an offset stay unchanged."""
     workers = [WorkerRecord(name="w1", clock_offset_us=offset_us), WorkerRecord(name="w2")]
     folder = spooled(tmp_path, [*frames(1), *frames(1, worker="w2")], record(workers=workers))
     folder.seal()
@@ -85,14 +88,14 @@ def test_a_clock_offset_moves_the_rows_of_its_worker_alone(offset_us: float, tmp
 
 
 def test_many_small_frames_are_sealed_in_order(tmp_path: Path) -> None:
-    """More frames than wait at a time: a soak of few users is written in several groups, and none is lost."""
+    """There are more frames than are collected at a time. They are written in several groups, and no row is lost."""
     folder = spooled(tmp_path, frames(5000, rows=1))
     assert folder.seal().rows == 5000
     assert folder.read_rows(["start"]).start.is_monotonic_increasing
 
 
 def test_a_half_written_last_frame_is_left_out_and_the_spool_kept(tmp_path: Path) -> None:
-    """A kill in the middle of a write: the sound frames are rows, the record says where the spool stops."""
+    """A kill came in the middle of a write. The valid frames become rows, and the record says where the spool stops."""
     folder = spooled(tmp_path, frames(3))
     whole = folder.spool.read_bytes()
     folder.spool.write_bytes(whole + encode_frame(frames(4)[3])[:-5])
@@ -104,14 +107,14 @@ def test_a_half_written_last_frame_is_left_out_and_the_spool_kept(tmp_path: Path
 
 
 def test_a_run_without_spool_or_rows_is_an_empty_run(tmp_path: Path) -> None:
-    """A run that ended before its first row is sealed to none."""
+    """A run that ended before its first row is sealed with no rows."""
     folder = RunFolder.create(tmp_path, record())
     assert folder.seal().rows == 0
     assert folder.read_rows().empty
 
 
 def test_a_running_run_whose_process_is_gone_reads_as_interrupted(tmp_path: Path) -> None:
-    """`running` on disk is believed of a living process only: same host, same pid, same start time."""
+    """`running` on disk is believed only of a living process with the same host, pid and start time."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     here = os.uname().nodename
@@ -132,7 +135,7 @@ def test_a_running_run_whose_process_is_gone_reads_as_interrupted(tmp_path: Path
 
 
 def test_a_run_is_found_by_id_prefix_label_latest_and_path(tmp_path: Path) -> None:
-    """Every way to name a run; several or none is said with what there is."""
+    """Every way to name a run works. If several or none match, the message lists the existing runs."""
     first = RunFolder.create(tmp_path, record("20260817T101500Z-ramp300-local", label="before"))
     second = RunFolder.create(tmp_path, record("20260817T111500Z-ramp300-cloud", label="again"))
     third = RunFolder.create(tmp_path, record("20260818T101500Z-steady-local", label="again"))
@@ -154,7 +157,7 @@ def test_a_run_is_found_by_id_prefix_label_latest_and_path(tmp_path: Path) -> No
 
 
 def test_unreadable_runs_are_listed_with_the_reason(tmp_path: Path) -> None:
-    """One bad folder hides none of the others; what is no run is not listed."""
+    """One damaged folder does not hide the others. A folder that is not a run is not listed."""
     RunFolder.create(tmp_path, record("20260817T101500Z-a-local"))
     bad = RunFolder.create(tmp_path, record("20260817T101501Z-b-local"))
     (bad.path / "run.json").write_text('{"format": 1, "id"')
@@ -186,7 +189,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_gives_a_sentence_and_loses_nothing(tiny_disk: Path) -> None:
-    """Sealing on a full disk refuses with the cure and leaves spool and record; with free space it works again."""
+    """Sealing on a full disk is refused with the cure, and keeps spool and record. With free space it works."""
     folder = spooled(tiny_disk, frames(200))
     ballast = tiny_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
@@ -209,7 +212,7 @@ def test_a_full_disk_gives_a_sentence_and_loses_nothing(tiny_disk: Path) -> None
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_folder_gives_a_sentence(tmp_path: Path) -> None:
-    """No permission: the sentence names the option that chooses another folder."""
+    """Without permission, the sentence names the option that chooses another folder."""
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(RunFolderError, match="--runs DIR"):

@@ -1,4 +1,4 @@
-"""The frame format: written frames are read back, and damage never becomes rows or crashes the reader."""
+"""The frame format: written frames can be read back, and damage neither becomes rows nor crashes the reader."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 @st.composite
 def any_frame(draw: st.DrawFn) -> Frame:
-    """Draw any frame that a worker may send, extremes of every column included."""
+    """Draw any frame that a worker may send, including the extremes of every column."""
     rows = draw(st.integers(0, 12))
     strings = ("", *draw(st.lists(st.text(max_size=20), max_size=4)))
     columns = {}
@@ -56,14 +56,16 @@ def any_frame(draw: st.DrawFn) -> Frame:
 @quick
 @given(any_frame())
 def test_a_frame_comes_back_as_it_was(kept: Frame) -> None:
-    """Decoding undoes encoding, whatever is in the columns."""
+    """Decoding undoes encoding for any content of the columns."""
     assert decode_frame(encode(kept)) == kept
 
 
 @quick
 @given(st.data())
 def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.DataObject) -> None:
-    """A spool cut anywhere yields the frames before the cut, and says where it stops unless that is between two."""
+    """A spool cut anywhere yields the frames before the cut, and says where it stops unless it is between two
+    frames.
+    """
     sent = frames(4, rows=3)
     encoded = [encode(frame) for frame in sent]
     whole = b"".join(encoded)
@@ -81,8 +83,7 @@ def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.D
 @quick
 @given(st.data())
 def test_every_flipped_bit_is_found(tmp_path: Path, data: st.DataObject) -> None:
-    """One flipped bit anywhere: the frames before it are read, its own and later ones never, and the reason is
-    reported."""
+    """For any flipped bit, the frames before it are read, its own and later ones never, and the reason is reported."""
     sent = frames(3, rows=3)
     encoded = [encode(frame) for frame in sent]
     whole = bytearray(b"".join(encoded))
@@ -122,7 +123,7 @@ anything = st.recursive(
     )
 )
 def test_a_sound_checksum_over_nonsense_is_refused(payload: bytes) -> None:
-    """Content that is no frame raises the one error of this format, never another."""
+    """Content that is not a frame raises this format's only error, and no other."""
     with pytest.raises(RunFolderError):
         decode_frame(HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload)
 
@@ -130,7 +131,7 @@ def test_a_sound_checksum_over_nonsense_is_refused(payload: bytes) -> None:
 @quick
 @given(st.sampled_from(["worker", "seq", "rows", "rows_before", "strings", "columns"]), anything)
 def test_a_frame_with_one_wrong_part_is_refused_or_read(part: str, instead: object) -> None:
-    """Any value in place of one part of a sound frame is a frame still, or the one error."""
+    """With any value in place of one part, a valid frame is still a frame, or raises that error."""
     fields = msgpack.unpackb(encode(frame(rows=2))[HEADER.size :]) | {part: instead}
     payload = msgpack.packb(fields)
     with suppress(RunFolderError):
@@ -138,7 +139,7 @@ def test_a_frame_with_one_wrong_part_is_refused_or_read(part: str, instead: obje
 
 
 def test_a_length_beyond_the_file_reserves_no_memory(tmp_path: Path) -> None:
-    """A header that claims 256 MB over a file of 12 bytes is half a frame; nothing of that size is read."""
+    """A header that claims 256 MB in a file of 12 bytes is an incomplete frame. Nothing of that size is read."""
     import tracemalloc
 
     path = tmp_path / "spool"
@@ -154,7 +155,7 @@ def test_a_length_beyond_the_file_reserves_no_memory(tmp_path: Path) -> None:
 
 
 def test_half_a_character_in_an_error_loses_no_row() -> None:
-    """A text that UTF-8 cannot hold (half of a pair, from a broken path) is kept with a mark in its place."""
+    """A text that UTF-8 cannot encode (half of a surrogate pair, from a broken path) is kept with a mark instead."""
     sound = frame(rows=1)
     broken = Frame(
         sound.worker, sound.seq, sound.rows, sound.rows_before, (*sound.strings, "\udcff.txt"), sound.columns

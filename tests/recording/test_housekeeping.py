@@ -29,7 +29,7 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
 
 
 def test_what_is_not_a_run_s_stays(tmp_path: Path) -> None:
-    """A file and a folder of the user's stay, and are named."""
+    """A file and a folder of the user stay, and are named."""
     folder = a_run(tmp_path)
     (folder.path / "notes.txt").write_text("mine")
     (folder.path / "report.html.d").mkdir()
@@ -46,7 +46,7 @@ def test_a_folder_that_is_no_run_s_is_never_touched(tmp_path: Path) -> None:
 
 
 def test_links_are_removed_and_what_they_lead_to_stays(tmp_path: Path) -> None:
-    """A link in place of a file of the run, and a link to the run's folder."""
+    """The cases are a link in place of a file of the run, and a link to the run's folder."""
     folder = a_run(tmp_path / "runs")
     mine = tmp_path / "mine.html"
     mine.write_text("mine")
@@ -98,7 +98,7 @@ def test_exported_rows_are_the_run_s(tmp_path: Path) -> None:
 def test_retention_spares_the_newest_the_young_and_the_labelled(
     tmp_path: Path, keep: int | None, older_than_days: float | None, gone: list[int]
 ) -> None:
-    """Runs 3.5, 2.5, 1.5 and 0.5 days old; the second has a label."""
+    """The runs are 3.5, 2.5, 1.5 and 0.5 days old, and the second has a label."""
     for day in (1, 2, 3, 4):
         start = T0 + timedelta(days=day)
         a_run(tmp_path, f"{start:%Y%m%dT%H%M%S}000Z-{day}-local", start=start, label="keep" if day == 2 else None)

@@ -1,4 +1,4 @@
-"""The list of runs says what the checked records say, though it does not check what lt wrote itself."""
+"""The list of runs agrees with the validated records, although it does not validate what lt wrote itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sealed(runs: Path, **changes: object) -> RunFolder:
 
 
 def edited(folder: RunFolder, **values: object) -> None:
-    """Change values of the record, and leave its digest as it is."""
+    """Change values of the record, and leave its digest unchanged."""
     fields = json.loads(folder.record.read_text())
     folder.record.write_text(json.dumps(fields | values))
 
@@ -33,7 +33,7 @@ def edited(folder: RunFolder, **values: object) -> None:
 @pytest.mark.parametrize("outcome", [Outcome.COMPLETE, Outcome.DEGRADED, Outcome.RUNNING])
 @pytest.mark.parametrize("values", [{}, {"label": "b"}, {"digest": None}, {"digest": "0"}, {"end": "soon"}])
 def test_a_line_says_what_the_checked_record_says(tmp_path: Path, outcome: Outcome, values: dict[str, object]) -> None:
-    """As lt wrote it, edited, without a digest, without a living process, and with a value that is none."""
+    """The records are unchanged, edited, without a digest, without a living process, and with an invalid value."""
     folder = sealed(tmp_path, outcome=outcome)
     if values:
         edited(folder, **values)
@@ -85,7 +85,7 @@ def test_the_outcomes_that_need_no_look_at_a_process_are_all_but_running() -> No
 
 
 def test_rows_that_were_replaced_are_counted_anew_and_damaged_ones_said(tmp_path: Path) -> None:
-    """The record's count holds for a file of the sealed size alone."""
+    """The record's count applies only to a file of the sealed size."""
     folder = sealed(tmp_path / "first")
     other = spooled(tmp_path / "second", frames(300))
     other.ensure_sealed()
@@ -98,7 +98,7 @@ def test_rows_that_were_replaced_are_counted_anew_and_damaged_ones_said(tmp_path
 
 
 def test_columns_are_as_wide_as_their_widest_cell_on_a_terminal() -> None:
-    r"""Wide signs take two columns, combining ones none, and control characters are spelled."""
+    r"""Wide characters take two columns, combining ones none, and control characters are escaped."""
     assert padded([["a", "1"], ["日本", "20"], ["e\u0301", "3"], ["\x1b", "4"]], right=(1,)) == [
         ["a   ", " 1"],
         ["日本", "20"],

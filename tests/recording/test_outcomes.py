@@ -1,4 +1,4 @@
-"""What becomes of a request: its outcome from status and exception, its error without secrets."""
+"""The outcome of a request follows from status and exception, and its error contains no secrets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from loadtest.recording.outcomes import (
 )
 
 
-class ReadTimeout(Exception):  # as requests, httpx and geventhttpclient name theirs
+class ReadTimeout(Exception):  # the names of timeouts in requests, httpx and geventhttpclient
     pass
 
 
@@ -32,7 +32,7 @@ class SomeLibrarysError(Exception):
     pass
 
 
-class RpcError(Exception):  # as grpc has it
+class RpcError(Exception):  # in the form that grpc raises
     pass
 
 
@@ -53,7 +53,7 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
     ("status", "exception", "outcome"),
     [
         (200, None, OK),
-        (503, None, OK),  # the scenario said `success()`
+        (503, None, OK),  # the scenario called `success()`
         (503, ValueError("503"), HTTP_ERROR),
         (400, ValueError("400"), HTTP_ERROR),
         (200, ValueError("the answer was wrong"), CHECK_FAILED),
@@ -69,7 +69,7 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
         (0, socket.gaierror(socket.EAI_NONAME, "no such host"), CONNECTION),
         (0, socket.gaierror(socket.EAI_AGAIN, "name server gone"), CONNECTION),
         (200, OSError(errno.EMFILE, "raised by a check"), CHECK_FAILED),
-        (None, "text", CHECK_FAILED),  # what a client of another protocol calls a failure
+        (None, "text", CHECK_FAILED),  # failures reported by a client of another protocol
         (None, ValueError("41 is odd"), CHECK_FAILED),
         (None, caused_by(ValueError("no answer"), ConnectionResetError()), CONNECTION),
         (None, EOFError(), CONNECTION),
@@ -84,12 +84,15 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
 def test_an_outcome_follows_from_status_and_exception(
     status: int | None, exception: BaseException | None, outcome: int
 ) -> None:
-    """Answered below 400 and not objected to is ok; no answer is a time-out by the exception's class, or connection."""
+    """An answer below 400 without objection is ok.
+
+    Without an answer, the exception's class decides between timeout and connection.
+    """
     assert outcome_of(status, exception) == outcome
 
 
 def test_exceptions_that_cause_each_other_are_looked_at_once() -> None:
-    """A circle of causes ends."""
+    """A circle of causes comes to an end."""
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     assert outcome_of(None, one) == CHECK_FAILED
@@ -111,14 +114,14 @@ def test_exceptions_that_cause_each_other_are_looked_at_once() -> None:
     ],
 )
 def test_secrets_are_not_recorded(quoted: str) -> None:
-    """Whatever request an error's text quotes, what authenticates it is left out and the rest is kept."""
+    """Whatever request an error's text quotes, credentials are left out and the rest is kept."""
     text = error_text(ValueError(quoted))
     assert "SECRET" not in text
     assert "[not recorded]" in text
 
 
 def test_an_error_is_one_line_of_bounded_length() -> None:
-    """Line breaks become spaces, length is cut, and an exception without words shows its class."""
+    """Line breaks become spaces, the length is cut, and an exception without a message shows its class."""
     assert error_text(ValueError("a\n  b\tc")) == "a b c"
     assert len(error_text(ValueError("x" * 10_000))) == MAX_ERROR_CHARS
     assert error_text(ValueError()) == "ValueError()"
@@ -127,7 +130,9 @@ def test_an_error_is_one_line_of_bounded_length() -> None:
 
 
 def test_a_resolver_without_descriptors_is_the_generators() -> None:
-    """With no file descriptor left, a failed look-up says nothing of the service: EAI_AGAIN is then the generator's."""
+    """Without a free file descriptor, a failed lookup says nothing about the service: EAI_AGAIN is then the
+    generator's.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:

@@ -1,4 +1,4 @@
-"""One side of a run against two targets reads as a run of its own."""
+"""One side of a run against two targets can be read like a separate run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.recording.frames import frame, record, spooled
 
 
 def test_each_side_gives_its_rows_its_target_and_half_of_the_users(tmp_path: Path) -> None:
-    """Of 10 rows with sides a, b, b, none, a, b, … each side gives its own and nothing of no side."""
+    """Of 10 rows with sides a, b, b, none, a, b, … each side returns its own rows, and none without a side."""
     side = [1, 2, 2, 0, 1, 2, 1, 1, 2, 1]
     of_two = dataclasses.replace(frame(), columns={**frame().columns, "side": array("B", side)})
     run = record(

@@ -1,4 +1,4 @@
-"""Start Debian's chromium the way the tests and the screenshots use it: alone, offline, quiet."""
+"""Start Debian's chromium in the way that tests and screenshots need: alone, offline and quiet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write small run folders row by row, with only the columns that a test speaks of."""
+"""Write small run folders row by row, with only the columns that a test needs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_rows(
     record: Mapping[str, object] | None = None,
     **columns: Sequence[object],
 ) -> RunFolder:
-    """Write a folder as another tool would: plain strings, and no optional column that is not given."""
+    """Write a folder as another tool would: with plain strings, and without optional columns that are not given."""
     count = len(latency_us)
     start = start_s if start_s is not None else [at * 0.01 for at in range(count)]
     folder = RunFolder.create(path, run_record("run", **(record or {})))

@@ -1,4 +1,4 @@
-"""Make reports out of thin air, for the tests of what renders them."""
+"""Make reports without runs, for the tests of the renderers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\u2028'\"&amp;<!--"
 
 
 def quantiles(p50: float, *, requests: int = 30_000) -> list[dict[str, Any]]:
-    """Percentiles of a made-up service whose median is `p50` ms."""
+    """Percentiles of an invented service whose median is `p50` ms."""
     return [
         {
             "q_ratio": q,
@@ -292,7 +292,7 @@ def run(name: str = "emulator", *, p50: float = 20.0, cloud: bool = True, **chan
 
 
 def comparison() -> dict[str, Any]:
-    """The two runs of `report()` side by side."""
+    """A comparison of the two runs of `report()`."""
     return {
         "a": ["local"],
         "b": ["emulator"],
@@ -332,7 +332,7 @@ def comparison() -> dict[str, Any]:
 
 
 def report(*runs: dict[str, Any], **changes: Any) -> Report:
-    """A report of the given runs; without any, of local against emulator."""
+    """A report of the given runs; if none are given, of local against emulator."""
     base: dict[str, Any] = {"made_by": "lt 0.1.0", "made_at": START, "notes": [], "runs": list(runs), "comparisons": []}
     if not runs:
         base["runs"] = [run("local", p50=16.0, cloud=False), run("emulator")]
@@ -341,7 +341,7 @@ def report(*runs: dict[str, Any], **changes: Any) -> Report:
 
 
 def hostile() -> Report:
-    """A report in which every text that comes from outside tries to be something else."""
+    """A report in which every text from outside tries to be something else."""
     made = run("emulator")
     made["endpoints"][0]["name"] = made["failures"][0]["message"] = made["instances"][0]["name"] = HOSTILE
     made["spikes"][0]["evidence"] = [HOSTILE, HOSTILE * 20]

@@ -1,4 +1,4 @@
-"""Make the six kinds of report that are looked at by eye: plain, spikes, a comparison, failures, endpoints, 5 s."""
+"""Make six kinds of report for visual inspection: plain, spikes, a comparison, failures, endpoints, 5 s."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNPROCESSABLE = '{"detail": [{"type": "missing", "loc": ["body", "income"], "msg
 
 
 def six_kinds(home: Path) -> dict[str, Report]:
-    """Return a report of each kind by its name; their runs lie under `home`."""
+    """Return a report of each kind by its name. Their runs are in folders below `home`."""
     plain, spikes = simulate(home / "plain", CALM, 1).path, simulate(home / "spikes", SPIKES, 2).path
     return {
         "plain": build_report([plain]),

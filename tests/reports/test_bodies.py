@@ -1,4 +1,4 @@
-"""What a failed answer's body says stands in one line."""
+"""The content of a failed answer's body is summarised in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page in a real browser, from disk, with the network off."""
+"""The page in a real browser, opened from disk, with the network off."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def eight_endpoints(home: Path) -> Report:
 def opened(browser: Browser, pages: Path) -> Opened:
     @contextmanager
     def open_page(name: str = "two", width: int = 1280, height: int = 900, **options: Any) -> Iterator[Page]:
-        """Open a page, and hold at the end that it complained about nothing and asked for nothing but itself."""
+        """Open a page, and check at the end that it reported no error and requested nothing but itself."""
         context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
         page = context.new_page()
         said: list[str] = []
@@ -89,7 +89,7 @@ def opened(browser: Browser, pages: Path) -> Opened:
 
 
 def canvases(page: Page) -> list[str]:
-    """Return what each chart over time shows, as image data."""
+    """Return the image data of each chart over time."""
     found: list[str] = page.eval_on_selector_all(
         ".chart[tabindex] canvas", "all => all.map(canvas => canvas.toDataURL())"
     )
@@ -114,7 +114,7 @@ def test_every_chart_is_drawn_without_a_word_on_the_console_or_a_request(opened:
 
 
 def test_the_page_lets_nothing_else_run_or_be_fetched(browser: Browser, pages: Path) -> None:
-    """The policy in the page stops a script that is not one of its own, and any fetch, even of another file."""
+    """The policy in the page blocks any script that is not its own, and any fetch, even of another file."""
     context = browser.new_context(offline=False)
     page = context.new_page()
     page.goto((pages / "two.html").as_uri())
@@ -132,7 +132,10 @@ def test_the_page_lets_nothing_else_run_or_be_fetched(browser: Browser, pages: P
 
 
 def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
-    """Latency, throughput and failures show its own lines, and say so; the rest stays; `all` brings all back."""
+    """Latency, throughput and failures show the endpoint's own lines, and say so.
+
+    The rest is unchanged, and `all` restores the lines of the run.
+    """
     with opened("eight") as page:
         before = dict(zip(ids_of(page), canvases(page), strict=True))
         page.select_option("#endpoint", "POST /e1")
@@ -142,7 +145,7 @@ def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
         assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of POST /e1 ")
         page.focus("#latency")
         page.keyboard.press("Home")
-        assert "p95 20 ms" in page.inner_text("#spoken")  # of this endpoint alone: all of them have 80 ms
+        assert "p95 20 ms" in page.inner_text("#spoken")  # of this endpoint alone; all endpoints have 80 ms
         page.select_option("#endpoint", "")
         assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of successful requests")
         page.keyboard.press("Escape")
@@ -172,7 +175,7 @@ def test_the_first_screen_holds_the_answers_and_the_first_chart(opened: Opened, 
 
 
 def test_a_click_on_a_spike_zooms_every_chart_to_it(opened: Opened) -> None:
-    """The second spike lasts from 1:03 to 1:24; three quarters of its length are shown on either side."""
+    """The second spike lasts from 1:03 to 1:24. Three quarters of its length are shown on either side."""
     with opened() as page:
         before = canvases(page)
         page.click(".stacked tbody tr:nth-child(2) button")
@@ -220,7 +223,7 @@ def test_the_keyboard_reads_zooms_and_returns(opened: Opened) -> None:
         page.keyboard.press("0")
         assert shown(page) == "the whole run, 2:00"
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"  # a chart does not hold the focus
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"  # a chart does not keep the focus
 
 
 def test_a_line_can_be_taken_out_by_its_name_in_the_legend(opened: Opened) -> None:
@@ -238,7 +241,7 @@ def test_a_line_can_be_taken_out_by_its_name_in_the_legend(opened: Opened) -> No
 def test_the_clock_turns_to_utc_and_the_latency_to_a_logarithm(opened: Opened) -> None:
     with opened("one") as page:
         before = canvases(page)
-        page.click("#log")  # on from the start: the values span more than a factor of 30
+        page.click("#log")  # on from the start, because the values span more than a factor of 30
         logarithmic = canvases(page)
         assert logarithmic[0] != before[0]
         assert logarithmic[1:] == before[1:]
@@ -278,10 +281,10 @@ def test_a_phone_needs_no_sideways_scrolling(opened: Opened, name: str) -> None:
 
 
 def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
-    """What looks like markup in names, messages, labels and notes is read by a person, never by the browser."""
+    """Markup in names, messages, labels and notes is shown as text, and never interpreted by the browser."""
     with opened("hostile") as page:
         assert page.locator("img").count() == 0
-        assert page.locator("script").count() == 3  # the data, uPlot, the page's own
+        assert page.locator("script").count() == 3  # the data, uPlot, and the page's own script
         for where in (
             "h1",
             ".note",
@@ -292,11 +295,11 @@ def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
 
 
 def test_every_number_of_a_chart_stands_in_its_table_and_a_gap_stays_one(opened: Opened) -> None:
-    """Two runs of 120 s, measured each second but for 60 s, 61 s and 62 s."""
+    """Two runs of 120 s are measured each second, except at 60 s, 61 s and 62 s."""
     with opened() as page:
         page.click("#latency-table summary")
         rows = page.locator("#latency-table tbody tr")
-        rows.first.wait_for()  # the browser fires the event after the click, and the page then fills the table
+        rows.first.wait_for()  # the browser fires the event after the click, and then the page fills the table
         assert rows.count() == 120
         cells = rows.all_inner_texts()
         assert [at for at, row in enumerate(cells) if "–" in row] == [60, 61, 62]
@@ -305,13 +308,13 @@ def test_every_number_of_a_chart_stands_in_its_table_and_a_gap_stays_one(opened:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_page_of_a_few_minutes_is_small(pages: Path, name: str) -> None:
-    """At most 200 KB, of which 60 KB are the charts' script."""
+    """It has at most 200 KB, of which 60 KB are the charts' script."""
     assert (pages / f"{name}.html").stat().st_size <= 200_000
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_report_answers_on_its_first_screen(opened: Opened, name: str) -> None:
-    """Whether it held, what spiked and the first chart's top are seen without scrolling, at 1280 × 800."""
+    """Whether the run held, the spikes, and the top of the first chart are visible without scrolling, at 1280 × 800."""
     with opened(name, height=800) as page:
         for answer in ("Did it hold?", "p95 spikes"):
             box = page.locator(".card h3", has_text=answer).bounding_box()
@@ -323,7 +326,7 @@ def test_every_kind_of_report_answers_on_its_first_screen(opened: Opened, name: 
 
 
 def test_an_hour_is_painted_within_a_second(browser: Browser, tmp_path: Path) -> None:
-    """The first paint, with its text, by the browser's own clock."""
+    """The first paint, with its text, is measured by the browser's own clock."""
     path = tmp_path / "hour.html"
     hour = sample.run(series=sample.series(3600, 20.0, cloud=True), duration_s=3600.0)
     path.write_text(render_html(sample.report(hour)), encoding="utf-8")

@@ -31,10 +31,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three short runs: local, then cloud (with a saturation), then local again on a schedule."""
     home = tmp_path_factory.mktemp("recorded")
     load = {"seconds": 90, "users": 30.0, "ramp_s": 20}
-    simulate(home / "20260817T101500Z-ramp-local", Story(**load, kind="local", headers=False, gauge="none"), 1)  # type: ignore[arg-type] # Story's own keys
+    simulate(home / "20260817T101500Z-ramp-local", Story(**load, kind="local", headers=False, gauge="none"), 1)  # type: ignore[arg-type] # fields of Story
     spike = (Event(Kind.SCALE_OUT, 50, 25, factor=5.0),)
-    simulate(home / "20260817T102000Z-ramp-cloud", Story(**load, events=spike), 2)  # type: ignore[arg-type] # Story's own keys
-    simulate(home / "20260817T103000Z-ramp-local", Story(**load, kind="local", open_loop=True), 3)  # type: ignore[arg-type] # Story's own keys
+    simulate(home / "20260817T102000Z-ramp-cloud", Story(**load, events=spike), 2)  # type: ignore[arg-type] # fields of Story
+    simulate(home / "20260817T103000Z-ramp-local", Story(**load, kind="local", open_loop=True), 3)  # type: ignore[arg-type] # fields of Story
     return home
 
 
@@ -62,7 +62,7 @@ def test_summary_json_reads_back_as_what_was_rendered(runs: Path, capsys: pytest
 
 
 def test_percentiles_are_numpys_on_the_rows(runs: Path) -> None:
-    """Successful rows of the whole run, to the microsecond."""
+    """They equal numpy's on the successful rows of the whole run, to the microsecond."""
     folder = runs / "20260817T102000Z-ramp-cloud"
     rows = RunFolder(folder).read_rows(["latency_us", "outcome"])
     told = build_report([folder]).runs[0]
@@ -169,7 +169,7 @@ def test_two_runs_of_one_target_are_two_sides(runs: Path) -> None:
 def test_the_exit_code_says_what_the_objectives_came_to(
     runs: Path, objectives: Sequence[str], outcome: Outcome, code: int
 ) -> None:
-    """0 held, 1 missed, 3 no data or degraded."""
+    """It is 0 if they held, 1 if one was missed, and 3 without data or if the run is degraded."""
     change(runs / "20260817T101500Z-ramp-local", objectives=list(objectives), outcome=outcome)
     assert ask(runs, "20260817T101500Z-ramp-local") == code
 
@@ -199,7 +199,7 @@ def test_a_folder_without_rows_is_refused_in_a_sentence(runs: Path) -> None:
 
 
 def test_failures_are_listed_from_the_rows_when_no_list_was_written(runs: Path) -> None:
-    """The simulator writes no failures.csv; every failed row is still in the table."""
+    """The simulator writes no failures.csv, but every failed row is still in the table."""
     told = build_report([runs / "20260817T102000Z-ramp-cloud"]).runs[0]
     assert sum(failure.count for failure in told.failures) == told.totals.requests - told.totals.ok > 0
 

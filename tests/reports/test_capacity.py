@@ -1,4 +1,4 @@
-"""Capacity has a number only where the run went past the knee; settings come with their arithmetic and price."""
+"""Capacity has a number only if the run went past the knee. Settings come with their arithmetic and price."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def queued(path: Path, queue: Queue) -> Analysis:
 
 @pytest.mark.parametrize("seconds", [150, 400])
 def test_a_service_that_saturates_has_its_plateau_and_knee(tmp_path: Path, seconds: int) -> None:
-    # One process that needs 5.5 ms (× exp(0.3²/2) for the mean of a lognormal) a request gives 174/s at the most.
+    # One process that needs 5.5 ms (× exp(0.3²/2) for the mean of a lognormal) per request serves at most 174/s.
     found = queued(tmp_path, Queue(300, 5, seconds, [-60.0], service_ms=5.5, kind="local")).capacity
     assert found.reached
     assert found.throughput_max_per_s == pytest.approx(174, rel=0.02)
     assert found.in_flight_at_knee is not None
-    assert found.in_flight_at_knee == pytest.approx(1, rel=0.05)  # it serves one at a time
+    assert found.in_flight_at_knee == pytest.approx(1, rel=0.05)  # it serves one request at a time
     assert "174" in found.text
 
 
@@ -40,7 +40,7 @@ def test_a_service_with_room_left_has_no_number(tmp_path: Path) -> None:
 
 
 FULL = World(200, np.full(200, 24.0), pace_s=0.0, service_ms=40, sigma=0.3, cores=2, warm=1, stuck=True, drift=0.02)
-ALONE_S = 0.040 * float(np.exp(0.3**2 / 2)) * 1.036  # mean of a lognormal; 0.4 % of the requests take ten times as long
+ALONE_S = 0.040 * float(np.exp(0.3**2 / 2)) * 1.036  # mean of a lognormal; 0.4 % take ten times as long
 
 
 def simulated(path: Path, world: World, seen: Seen | None = None) -> Capacity:
@@ -52,7 +52,7 @@ def test_users_without_a_pause_fill_a_service_from_the_first_second_on(tmp_path:
     found = simulated(tmp_path, FULL)
     assert found.reached
     assert found.throughput_max_per_s == pytest.approx(2 / ALONE_S, rel=0.05)
-    # Of 24 users that start within a second only the first few find a core free: the knee scatters with their mean.
+    # Of 24 users that start within a second, only the first few find a free core, so the knee scatters with their mean.
     assert "±" in found.text or found.in_flight_at_knee is None
 
 
@@ -62,7 +62,7 @@ def test_two_users_of_two_cores_do_not(tmp_path: Path) -> None:
 
 
 def test_the_lightest_step_of_a_load_may_be_heavy(tmp_path: Path) -> None:
-    # 60 % and 140 % of the capacity: at 60 % the mean request waits, and every third finds a core free.
+    # 60 % and 140 % of the capacity: at 60 % the average request waits, and every third finds a free core.
     users = np.where(np.arange(300) < 150, 0.6, 1.4) * 2 / ALONE_S
     found = simulated(tmp_path, replace(FULL, seconds=300, users=users, pace_s=1.0))
     assert found.reached
@@ -86,7 +86,7 @@ def test_under_autoscaling_capacity_is_per_instance(tmp_path: Path) -> None:
     found = queued(tmp_path, Queue(300, 5, 150, [-60.0] * 7, service_ms=40)).capacity
     assert found.per_instance
     assert found.reached
-    # 1 / (40 ms × exp(0.3²/2)) = 23.9/s for each of the seven
+    # 1 / (40 ms × exp(0.3²/2)) = 23.9/s for each of the seven instances
     assert found.throughput_max_per_s == pytest.approx(23.9, rel=0.03)
 
 
@@ -114,7 +114,7 @@ def test_the_ceiling_follows_from_what_one_instance_served(tmp_path: Path) -> No
 def test_a_cloud_run_is_priced_and_a_local_one_is_not(tmp_path: Path) -> None:
     cost = queued(tmp_path / "a", Queue(50, 50, 100, [-60.0] * 2, service_ms=10)).cost
     assert cost is not None
-    # two instances for 100 s at 1 vCPU and 0.5 GiB, and 50 requests a second
+    # two instances for 100 s at 1 vCPU and 0.5 GiB, and 50 requests per second
     assert cost.instance_s == pytest.approx(200, rel=0.02)
     assert cost.run_usd == pytest.approx(200 * (0.000024 + 0.5 * 0.0000025) + 5000 / 1e6 * 0.40, rel=0.03)
     assert any("emulator costs nothing" in sentence for sentence in cost.assumptions)

@@ -1,4 +1,4 @@
-"""Each rule for a cause, one fact turned at a time; and which of the causes that hold is named."""
+"""Each rule for a cause, with one part of the evidence changed at a time; and which of several causes is named."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_saturation_needs_new_demand_and_that_nearly_all_slowed_or_a_queue_as_lo
     ("demand", "rising"),
     [
         (Demand(60.0, 1.2, 0.9, opened=False), True),
-        # 10 arrivals/s are 100 in 10 s, ± 10: 1.2 × that are two standard deviations, and 15 % + 3 of them are 1.45
+        # 10 arrivals/s are 100 in 10 s, ± 10: a factor of 1.2 is two standard deviations, and 15 % + 3 of them are 1.45
         (Demand(12.0, 1.2, 0.9, opened=True), False),
         (Demand(15.0, 1.5, 0.9, opened=True), True),
         (Demand(40.0, 1.0, 1.2, opened=False), True),
@@ -409,7 +409,7 @@ def test_unexplained_is_an_answer_and_missing_instance_data_is_said(added: Added
 
 
 def test_rules_are_tried_in_the_order_of_the_causes() -> None:
-    """A new cause is one line of `Cause`, at its place, and its rule; causes without one share a rule."""
+    """A new cause is one line of `Cause`, in its place, and its rule. Some causes share a rule."""
     order = [rule.cause for rule in RULES]
     assert order == [cause for cause in Cause if cause in order]
     shared = {Cause.SATURATION, Cause.SATURATION_UNSEEN, Cause.ERRORS, Cause.UNEXPLAINED}

@@ -1,4 +1,4 @@
-"""Runs are unlike only in what would make their comparison unfair, or is worth knowing."""
+"""Differences between runs are reported only if they make the comparison unfair, or are worth knowing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sides are told apart when they differ, and not when they do not."""
+"""Two sides are distinguished if they differ, and only then."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_fifth_more_is_called_slower_and_its_interval_holds_the_truth(tmp_path
         assert found.low_ratio is not None
         assert found.high_ratio is not None
         assert found.low_ratio <= 0.2 <= found.high_ratio
-        assert found.a_ms is not None  # exact: numpy's own value of the phase
+        assert found.a_ms is not None  # exact: numpy's own value for the phase
 
 
 def test_an_inconclusive_difference_says_how_long_a_run_would_decide(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_same_run_twice_is_no_difference(tmp_path: Path, statistic: str) -> 
 def test_services_that_hardly_vary_are_told_apart_and_equal_ones_are_equal(
     tmp_path: Path, users: float, factor: float
 ) -> None:
-    """Nearly every request is in one bin of the histogram: what stalls now and then decides nothing about the rest."""
+    """Nearly every request is in one bin of the histogram. Occasional stalls decide nothing about the rest."""
     steady = replace(STORY, seconds=90, users=users, drift=0.0, sigma=0.001, tail=0.0)
     found = line(
         compare([analysed(tmp_path, 1, steady)], [analysed(tmp_path, 2, replace(steady, shift=factor))]), "p50"

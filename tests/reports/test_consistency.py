@@ -1,4 +1,4 @@
-"""One report never contradicts itself: the numbers that stand in several places agree, over a set of recorded runs."""
+"""A report never contradicts itself: over a set of recorded runs, numbers that appear in several places agree."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STORIES = {
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """A report per kind of run: calm, cold, saturated, failing, open loop, bare, tiny, broken, compared."""
+    """A report for each kind of run: normal, cold, saturated, failing, open loop, plain, tiny, broken, compared."""
     home = tmp_path_factory.mktemp("consistent")
     folders = {name: simulate(home / name, story, seed).path for seed, (name, story) in enumerate(STORIES.items())}
     five_seconds = {"scenario": plan((0.0, 1.0), (5.0, 1.0))}
@@ -108,7 +108,7 @@ def test_spikes_are_counted_alike(reports: dict[str, Report]) -> None:
 
 
 def test_failures_are_counted_alike(reports: dict[str, Report]) -> None:
-    """The totals, the list by message, the phases' whole run and the verdict speak of the same failures."""
+    """The totals, the list by message, the phase of the whole run and the verdict contain the same failures."""
     for name, report, run in each(reports):
         failed = sentences.failed_of(run)
         assert sum(failure.count for failure in run.failures) == failed, name
@@ -130,7 +130,9 @@ def test_no_green_word_stands_above_failures_that_the_implied_objective_forbids(
 
 
 def test_recommendations_do_not_contradict_what_the_run_shows(reports: dict[str, Report]) -> None:
-    """No maximum below the instances that were used, no concurrency for a run that has no instance."""
+    """No recommended maximum is below the instances in use, and a run without instances gets no recommended
+    concurrency.
+    """
     for name, _, run in each(reports):
         for suggestion in run.advice:
             if suggestion.option == "--max-instances" and run.instances:
@@ -161,7 +163,7 @@ def test_the_text_says_singular_and_plural_right(reports: dict[str, Report]) -> 
 
 
 def test_no_interval_ends_in_an_absurd_factor(reports: dict[str, Report]) -> None:
-    """An end far beyond the other says nothing: "at least 28 times" does."""
+    """An end far beyond the other one says nothing; "at least 28 times" does."""
     for name, report in reports.items():
         assert not re.search(r"… × \d{3}", plain(render_text(report))), name
 

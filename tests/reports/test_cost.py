@@ -1,4 +1,4 @@
-"""What a run cost, by examples worked by hand, and only where Cloud Run's price list applies.
+"""The cost of a run, checked by examples worked by hand, and only if Cloud Run's price list applies.
 
 https://cloud.google.com/run/pricing, request-based billing, read 2026-08: tier 1: $0.000024 a vCPU-second, $0.0000025 a
 GiB-second; $0.40 a million requests; free a month: 180,000 vCPU-seconds, 360,000 GiB-seconds, 2 million requests.
@@ -41,7 +41,7 @@ def cloud_run_of(
 
 
 def billed(folder: RunFolder, *minutes: tuple[float, float]) -> None:
-    """Store billable instance-seconds: (minute after the load's start at which the point's minute began, seconds)."""
+    """Store billed instance-seconds, as (minute after the load's start at which the point's minute began, seconds)."""
     rows = [
         {
             "metric": BILLABLE_TIME,
@@ -63,7 +63,7 @@ def cost_of(folder: RunFolder, prices: Mapping[str, object] | None = None) -> mo
 
 def test_a_run_costs_the_minutes_that_were_billed_and_its_requests(tmp_path: Path) -> None:
     folder = cloud_run_of(tmp_path, ok=1_800, failed=200, prices={})
-    billed(folder, (-3, 50.0), (0, 800.0), (1, 1200.0))  # the first minute ended before the run: not its
+    billed(folder, (-3, 50.0), (0, 800.0), (1, 1200.0))  # the first minute ended before the run, so it is not counted
     cost = cost_of(folder)
     assert cost is not None
     assert cost.instance_s == 2000
@@ -75,7 +75,7 @@ def test_a_run_costs_the_minutes_that_were_billed_and_its_requests(tmp_path: Pat
 
 
 def counted(folder: RunFolder, *minutes: tuple[float, float]) -> None:
-    """Add the service's own count of requests, a point a minute, to the series."""
+    """Add the service's own count of requests to the series, one point per minute."""
     stored = folder.metrics_table()
     assert stored is not None
     rows = [
@@ -94,7 +94,9 @@ def counted(folder: RunFolder, *minutes: tuple[float, float]) -> None:
 
 
 def test_a_neighbours_minutes_are_not_the_runs(tmp_path: Path) -> None:
-    """The service answered 8,000 requests in these minutes, 2,000 of them this run's: a quarter of 2,000 s is its."""
+    """The service answered 8,000 requests in these minutes, 2,000 of them from this run, so a quarter of 2,000 s is the
+    run's.
+    """
     folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={})
     billed(folder, (0, 800.0), (1, 1200.0))
     counted(folder, (0, 4_000.0), (1, 4_000.0))
@@ -107,7 +109,7 @@ def test_a_neighbours_minutes_are_not_the_runs(tmp_path: Path) -> None:
 def test_minutes_at_the_runs_edge_make_the_bill_an_upper_bound_where_nothing_tells_whose_they_are(
     tmp_path: Path,
 ) -> None:
-    """700 of 1,700 s stand in the minutes that begin 30 s before the run and end 30 s after it."""
+    """700 of 1,700 s are in the minutes that begin 30 s before the run and end 30 s after it."""
     folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={})
     billed(folder, (-0.5, 300.0), (0.5, 1_000.0), (1.5, 400.0))
     cost = cost_of(folder)
@@ -122,7 +124,7 @@ def test_minutes_at_the_runs_edge_make_the_bill_an_upper_bound_where_nothing_tel
 
 
 def test_idle_minimum_instances_are_in_the_cost(tmp_path: Path) -> None:
-    """Two are kept for 120 s and 100 s of them served: 140 s idle at $0.0000025 a vCPU and $0.00000125 for 512 MiB."""
+    """Two are kept for 120 s and served 100 s of it: 140 s idle at $0.0000025 a vCPU and $0.00000125 for 512 MiB."""
     with_two = cloud_run_of(tmp_path / "two", ok=2_000, failed=0, prices={})
     run = with_two.read_run()
     run.target.limits.min_instances = 2
@@ -151,7 +153,7 @@ def test_a_bill_without_its_last_minute_is_not_taken_for_all_of_it(tmp_path: Pat
     billed(folder, (0, 800.0))
     cost = cost_of(folder)
     assert cost is not None
-    # From the one instance's first answer to its last: 119.44 s after it (2,000 requests, evenly over 119.5 s).
+    # From the first answer of the only instance to its last: 119.44 s (2,000 requests, evenly over 119.5 s).
     assert cost.instance_s == pytest.approx(119.44, abs=0.01)
     assert "known up to 60 s only: fetch it again with `lt metrics`" in cost.assumptions[0]
 
@@ -170,7 +172,7 @@ def test_the_prices_that_a_run_was_made_with_price_its_report_and_others_may_be_
 
 
 def test_a_run_of_which_nothing_is_known_has_no_cost(tmp_path: Path) -> None:
-    """Missing series are not a cost of zero."""
+    """Missing series do not mean a cost of zero."""
     assert cost_of(cloud_run_of(tmp_path, ok=100, failed=0, prices={})) is None
 
 
@@ -186,7 +188,7 @@ def test_a_run_of_which_nothing_is_known_has_no_cost(tmp_path: Path) -> None:
     ],
 )
 def test_only_cloud_run_and_its_emulator_have_a_price(kind: str, url: str, priced: bool) -> None:
-    """A service that names its instances in headers is not thereby billed by Cloud Run."""
+    """Naming instances in headers does not mean that Cloud Run bills the service."""
     assert TargetRecord(kind=kind, url=url).capabilities.priced is priced
 
 
@@ -199,7 +201,7 @@ def test_settings_that_cloud_run_does_not_take_are_the_reason_on_the_card(tmp_pa
 
 
 def test_every_revision_that_answered_is_named(tmp_path: Path) -> None:
-    """Of three revisions two answered requests in the run's two minutes, one only before."""
+    """Of three revisions, two answered requests in the run's two minutes, and one only before."""
     folder = cloud_run_of(tmp_path, ok=120, failed=0, prices={})
     rows = [
         {

@@ -1,4 +1,4 @@
-"""The tails of the three distributions, against scipy's."""
+"""The tails of the three distributions agree with scipy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals of a difference contain the truth for drift of any length, and detect detectable differences."""
+"""Intervals of a difference contain the truth for drift of any length, and show detectable differences."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ def run(
 def test_intervals_hold_the_truth_in_nine_of_ten_pairs_and_call_nothing(
     lasts_s: int, runs: int, scatter: float
 ) -> None:
-    """Also where a cell has so many requests that its scatter is a sixteenth of the drift."""
+    """This also holds if a cell has so many requests that its scatter is a sixteenth of the drift."""
     rng = np.random.default_rng(11)
     found = [
         offset(*([run(rng, lasts_s, scatter=scatter) for _ in range(runs)] for _ in range(2)), confidence=0.95)
         for _ in range(40)
     ]
-    assert sum(item.low <= 0 <= item.high for item in found) >= 34  # 36 expected at 90 %, less one standard deviation
+    assert sum(item.low <= 0 <= item.high for item in found) >= 34  # 36 expected at 90 %, minus one standard deviation
     assert sum(item.low > math.log(1.05) or item.high < -math.log(1.05) for item in found) <= 2
 
 
 def test_several_runs_a_side_use_their_seconds() -> None:
-    # Runs that hardly differ: three of them detect 10 %, where t with two degrees of freedom (× 4.3) would not.
+    # Runs that hardly differ: three of them are enough to detect 10 %. With t at two degrees of freedom (× 4.3) they
+    # would not be.
     rng = np.random.default_rng(5)
     told = 0
     for _ in range(20):

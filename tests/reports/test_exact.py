@@ -1,4 +1,4 @@
-"""Published percentiles are numpy's, to the microsecond, whatever the order and number of rows."""
+"""Published percentiles equal numpy's, to the microsecond, for any order and number of rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_successful_requests_count_and_the_failed_have_their_own(tmp_path: 
 
 
 def test_each_endpoint_has_the_percentiles_of_its_own_requests(tmp_path: Path) -> None:
-    """Endpoints of three requests each, in any order: the middle one is its median."""
+    """Endpoints have three requests each, in any order. The middle request is the median."""
     names = [f"/{at % 20}" for at in range(60)]
     latency = [1000 * (at % 20) + 10 * (at // 20) for at in range(60)]
     folder = write_rows(tmp_path, latency_us=latency, name=names)
@@ -64,7 +64,7 @@ def test_a_population_without_requests_has_no_numbers(tmp_path: Path) -> None:
 
 
 def test_the_interval_encloses_the_truth_about_19_times_in_20(tmp_path: Path) -> None:
-    # 200 samples of a uniform 0…1 s, whose p95 is 950 ms. Binomial ranks at 95 %: within 3 sd of 190 of 200.
+    # 200 samples of a uniform 0…1 s, whose p95 is 950 ms. Binomial ranks at 95 % lie within 3 sd of 190 of 200.
     inside = 0
     for seed in range(60):
         latency = np.random.default_rng(seed).integers(0, 1_000_000, 200)

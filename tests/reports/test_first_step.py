@@ -1,4 +1,4 @@
-"""The first screen answers: did it hold, why not, and what to do first."""
+"""The first screen answers whether the run held, why not, and what to do first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_a_missed_run_says_which_failures_it_missed_by_and_what_their_answers_say(failed: Report) -> None:
-    """By count: 802 of a broken endpoint, 604 of an overload, 478 of a payload that is not accepted."""
+    """They are ordered by count: 802 of a broken endpoint, 604 of an overload, 478 of an invalid payload."""
     held = sentences.cards(failed)[0]
     assert held.value == "No"
     assert held.lines[1:] == (
@@ -38,7 +38,7 @@ def test_the_first_thing_to_do_about_failures_is_to_look_at_the_most_frequent(fa
 
 
 def test_an_outage_names_the_endpoints_that_failed_in_its_own_way(failed: Report) -> None:
-    """A quarter of /search fails too in the same seconds, with 422: that is no part of the outage of status 500."""
+    """In the same seconds, a quarter of /search fails with 422, which is not part of the outage of status 500."""
     assert {outage.kind: outage.endpoints for outage in failed.runs[0].outages} == {
         "status 500": ["POST /items/{id}"],
         "status 503": ["POST /predict"],
@@ -53,14 +53,17 @@ def test_the_first_thing_to_do_about_a_spike_is_the_setting_that_removes_it(tmp_
 
 
 def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
-    """Though a bound on the instances is recommended: it helps against a mistake, and the run has none."""
+    """A bound on the instances is recommended, but it helps against a mistake, and the run has none."""
     report = build_report([simulate(tmp_path / "run", CALM, 1).path])
     assert report.runs[0].advice
     assert first_step(report) == ""
 
 
 def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:
-    """Three labels: the baseline has no difference, the others p95's with its interval, and no line a run above it."""
+    """There are three labels.
+
+    The baseline has no difference, the others have p95's with its interval, and no line is above the table.
+    """
     folders = [simulate(tmp_path / label, story, 1) for label, story in (("v1", CALM), ("v2", CALM), ("v3", SPIKES))]
     for folder, label in zip(folders, ("v1", "v2", "v3"), strict=True):
         folder.write_run(folder.read_run().model_copy(update={"label": label}))
@@ -80,7 +83,10 @@ def test_six_runs_have_six_colours_and_six_dashes() -> None:
 
 
 def test_instances_that_cloud_run_does_not_have_recommend_no_setting_of_theirs(tmp_path: Path) -> None:
-    """A slice of 0.05 vCPU serves what no instance of a user's will; that a cold start was waited for holds for any."""
+    """The capacity of an instance with 0.05 vCPU says nothing about a user's instances.
+
+    The wait for a cold start applies to any instance.
+    """
     folder = simulate(tmp_path / "run", SPIKES, 2)
     run = folder.read_run()
     limits = run.target.limits.model_copy(update={"cpu": 0.05})
@@ -90,6 +96,6 @@ def test_instances_that_cloud_run_does_not_have_recommend_no_setting_of_theirs(t
 
 
 def test_two_runs_that_are_unlike_are_to_be_made_alike_first(tmp_path: Path) -> None:
-    """60 users for 180 s against 96 for 240 s."""
+    """One run has 60 users for 180 s, the other 96 users for 240 s."""
     report = build_report([simulate(tmp_path / "a", CALM, 1).path, simulate(tmp_path / "b", SPIKES, 2).path])
     assert first_step(report) == "Before you decide by their difference, run both with the same peak users and length."

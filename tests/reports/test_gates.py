@@ -1,4 +1,4 @@
-"""Each gate has a run that passes it, one that fails it and one that leaves it undecided: exit codes 0, 1 and 3."""
+"""For each gate one run passes, one fails and one is undecided: exit codes 0, 1 and 3."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ BARE = "a run that tells nothing of its platform"
 def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
     """One minute at 10 requests/s of 100 ms, one in fifty of GET /items/{id} failed, from three instances.
 
-    One of them became able to serve during the load; the containers' CPU was at 60 %. Where the objective is about
-    answers, 300 were compared and one was wrong.
+    One of them became able to serve during the load, and the containers' CPU was at 60 %. For an objective on answers,
+    300 were compared and one was wrong.
     """
     checks_answers = objective.startswith("wrong_answers") and not bare
     even = [at % 2 == 0 for at in range(REQUESTS)]
@@ -93,7 +93,7 @@ GATES = {
 
 @pytest.mark.parametrize("gate", GATES)
 def test_a_gate_passes_fails_and_is_undecided(gate: str, tmp_path: Path) -> None:
-    """The same run passes one limit and fails the other; a run without this data is undecided."""
+    """The same run passes one limit and fails the other. A run without this data is undecided."""
     passing, failing = GATES[gate]
     codes = [
         exit_code(build_report([recorded(tmp_path / name, text, bare=bare).path]))
@@ -108,7 +108,7 @@ STEADY = replace(STORY, drift=0.01)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs: `base` and runs to hold against it."""
+    """A folder of runs: `base`, and runs to compare with it."""
     folder = tmp_path_factory.mktemp("runs")
     stories = {
         "base": STEADY,
@@ -136,14 +136,14 @@ def gated(runs: Path, *names: str, margin: str = "p95=5%") -> Report:
         (("base", "slow"), "p50=80%", 0),
         (("base", "slow"), "p95(POST /predict)=10%", 1),
         (("base", "slow"), "p95(POST /nowhere)=10%", 3),
-        (("slow", "base"), "p95=5%", 0),  # faster is no regression
+        (("slow", "base"), "p95=5%", 0),  # faster is not a regression
         (("base", "drifting"), "p95=5%", 3),
         (("short", "shorter"), "p95=5%", 3),
         (("base", "busier"), "p95=5%", 3),
     ],
 )
 def test_a_regression_is_held_missed_or_undecided(runs: Path, names: tuple[str, str], margin: str, code: int) -> None:
-    """An undecided one says what would decide it, and every format has the sentence."""
+    """An undecided margin says what would decide it, and every format contains the sentence."""
     made = gated(runs, *names, margin=margin)
     (found,) = made.regressions
     assert exit_code(made) == code
@@ -155,7 +155,7 @@ def test_a_regression_is_held_missed_or_undecided(runs: Path, names: tuple[str, 
 
 
 def test_what_would_decide_an_open_regression_is_named(runs: Path) -> None:
-    """Longer runs with a length, runs alike, or a minimum length."""
+    """The advice is longer runs with a length, runs under the same conditions, or a minimum length."""
     assert re.search(r"Runs with about .+ \(these: 10 min", gated(runs, "base", "drifting").regressions[0].would_decide)
     assert "at least 60 s" in gated(runs, "short", "shorter").regressions[0].would_decide
     busier = gated(runs, "base", "busier").regressions[0]
@@ -164,24 +164,24 @@ def test_what_would_decide_an_open_regression_is_named(runs: Path) -> None:
 
 
 def test_what_a_baseline_missed_does_not_count(tmp_path: Path) -> None:
-    """The baseline missed an objective of its own: the new run is judged by its own, and by the margin."""
+    """The baseline missed its own objective. The new run is judged by its own objectives, and by the margin."""
     base, new = (simulate(tmp_path / name, STEADY, seed) for seed, name in enumerate(("base", "new")))
     base.write_run(base.read_run().model_copy(update={"objectives": ["p95 < 1ms"]}))
     assert exit_code(build_report([base.path, new.path])) == 1
     made = build_report([base.path, new.path], margins=[parse_margin("p95=50%")])
     assert exit_code(made) == 0
-    assert len(ET.fromstring(render_junit(made))) == 2  # the new run, and the margin
+    assert len(ET.fromstring(render_junit(made))) == 2  # the new run's objectives, and the margin
 
 
 def test_copies_of_a_run_are_two_runs(tmp_path: Path) -> None:
-    """The same id in two folders: the comparison is there, so that a gate on it can be judged."""
+    """Two folders have the same id. The comparison exists, so that a gate on it can be judged."""
     folders = [write_rows(tmp_path / name, latency_us=[100_000] * 600) for name in ("a", "b")]
     made = build_report([folder.path for folder in folders], margins=[parse_margin("p95=5%")])
     assert (len(made.comparisons), len(made.regressions)) == (1, 1)
 
 
 def test_margins_are_read_strictly() -> None:
-    """What is no margin is refused with the way to write it; the value may be left out before a run's name."""
+    """An invalid margin is refused with the correct form. The value may be omitted before a run's name."""
     assert parse_margin("p99(POST /predict) = 7.5 %") == parse_margin("p99(POST /predict) = 7.5 %")
     for text in ("", "p95", "p95=5", "p90=5%", "p95=-5%", "mean=5%", "p95()=5%"):
         with pytest.raises(UsageError, match="--fail-on-regression"):
@@ -193,7 +193,7 @@ def test_margins_are_read_strictly() -> None:
 
 
 def test_the_command_line_compares_with_a_label(runs: Path, tmp_path: Path) -> None:
-    """The baseline is every run of the label from the newest one's commit; it has to be there, and be another run."""
+    """The baseline is every run with the label from the newest one's commit. It must exist, and must be another run."""
     for name, seed in (("1", 21), ("2", 22), ("3", 23), ("new", 24)):
         label = {"3": "main", "2": "main", "1": "main"}.get(name)
         story = replace(STEADY, shift=1.5 if name == "new" else 1.0)
@@ -210,7 +210,7 @@ def test_the_command_line_compares_with_a_label(runs: Path, tmp_path: Path) -> N
 
 
 def test_github_gets_annotations_and_a_summary(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Annotations on stdout, the Markdown added to the step's summary."""
+    """stdout gets annotations, and the step's summary gets the Markdown."""
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
@@ -223,7 +223,7 @@ def test_github_gets_annotations_and_a_summary(runs: Path, tmp_path: Path, monke
 
 
 def test_no_text_of_a_run_becomes_a_command_of_github() -> None:
-    """A name with line breaks, and `::`, is one line of a message or stands between stop and resume."""
+    """A name with line breaks, or with `::`, becomes one line of a message or is placed between stop and resume."""
     run = sample.run(scenario="a\n::error::b", reasons=["100%\n::set-env name=x::y"], outcome="degraded")
     lines = annotation_lines(sample.report(run)).splitlines()
     assert all(re.match(r"::(error|warning|notice) title=[^:,]*::", line) for line in lines)
@@ -233,7 +233,7 @@ def test_no_text_of_a_run_becomes_a_command_of_github() -> None:
 
 
 def test_many_reasons_are_cut_where_github_would_drop_them() -> None:
-    """GitHub shows ten annotations of a level and step: the last says how many are left out."""
+    """GitHub shows ten annotations per level and step, so the last one says how many are left out."""
     made = sample.report(sample.run())
     regression = Regression(
         text="p95=5%", a_name="a", b_name="b", scope="all", statistic="p95", margin_ratio=0.05, difference_ratio=0.5,
@@ -245,7 +245,9 @@ def test_many_reasons_are_cut_where_github_would_drop_them() -> None:
 
 
 def test_markdown_fits_a_comment() -> None:
-    """However many failures a run has: below GitHub's bound, the verdict first, and what is missing is said."""
+    """However many failures a run has, the text is below GitHub's limit, begins with the verdict, and says what it
+    omits.
+    """
     run = sample.report(sample.run()).runs[0]
     (failure, *_) = run.failures
     many = [failure.model_copy(update={"error": f"{at} {'ü|' * 200}"}) for at in range(2000)]
@@ -259,7 +261,7 @@ def test_markdown_fits_a_comment() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_gates_judge_a_run_on_the_emulator(tmp_path: Path) -> None:
-    """One real run: within generous limits 0, beyond impossible ones 1, and 3 for a phase that it does not have."""
+    """One real run: exit code 0 within generous limits, 1 beyond impossible ones, 3 for a phase it does not have."""
     generous = ["p95(POST /predict) < 20s", "error_rate(POST /predict) < 50%", "instances < 21", "cost < 1 USD"]
     slos = [word for text in generous for word in ("--slo", text)]
     words = ("--users", "5", "--duration", "20s", "--workers", "1", "--label", "real", "--runs", str(tmp_path))

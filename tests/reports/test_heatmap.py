@@ -1,4 +1,4 @@
-"""The heatmap counts every successful request once, and an endpoint's own lines are those of its rows alone."""
+"""The heatmap counts every successful request once, and an endpoint's own lines come from its rows alone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, np.ndarray]) -
 
 
 def test_every_successful_request_is_in_one_cell(run: RunSummary, rows: dict[str, np.ndarray]) -> None:
-    """By the stretch in which it began and the band of its latency, within the 0.8 % of a bin of the counts."""
+    """The cell is that of the request's start and of the band of its latency, within the 0.8 % of a bin."""
     heatmap = run.heatmap
     assert heatmap is not None
     counts = np.array(heatmap.counts)
@@ -84,7 +84,7 @@ def test_an_endpoint_s_lines_are_those_of_its_own_rows(run: RunSummary, rows: di
         assert series.columns["p50_ms"][busiest] == pytest.approx(exact, rel=0.005)
     failed = by_name["/slow"].series
     assert failed is not None
-    assert sum(failed.columns["failed_per_s"]) == rows["failed"].sum()  # type: ignore[arg-type] # no gap among them
+    assert sum(failed.columns["failed_per_s"]) == rows["failed"].sum()  # type: ignore[arg-type] # there is no gap among them
     assert "failed_per_s" not in (by_name["/fast"].series or failed).columns
 
 

@@ -1,4 +1,4 @@
-"""Changes of level over recorded runs: found where they are, named with what changed, and never made of noise."""
+"""Changes of level over recorded runs are found in the right place, named with their reason, and not made of noise."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_steps_in_both_directions_are_found_each() -> None:
 
 
 def test_noise_alone_gives_less_than_one_mark_in_a_hundred_runs() -> None:
-    """40 series of 40 runs: 16 marks would be one in 100; the benchmark counts about one in 2,000."""
+    """Of 40 series of 40 runs, 16 marks would be one in 100. The benchmark counts about one in 2,000."""
     assert sum(len(change_points(noisy([50] * 40, seed))) for seed in range(40)) <= 4
 
 
@@ -52,7 +52,7 @@ def test_noise_alone_gives_less_than_one_mark_in_a_hundred_runs() -> None:
     "values", [[], [5.0], [5.0] * 5, [5.0] * 200, [1e-3, 1e6] * 20, list(np.geomspace(1, 1e9, 50))]
 )
 def test_any_series_ends_in_marks_within_it(values: list[float]) -> None:
-    """Constant, tiny, alternating or exploding: no error, and no mark at its edges."""
+    """For constant, tiny, alternating or exploding series there is no error, and no mark at the edges."""
     assert all(3 <= at <= len(values) - 3 for at in change_points(values))
 
 
@@ -90,7 +90,7 @@ def test_labels_that_take_turns_are_series_of_their_own_and_labels_that_follow_o
 
 
 def test_only_complete_runs_of_one_service_are_one_series() -> None:
-    """An interrupted run, one without a p95 and one against another URL stand in no series of the others."""
+    """An interrupted run, one without a p95 and one against another URL are not in the others' series."""
     outcomes = [Outcome.COMPLETE] * 5 + [Outcome.INTERRUPTED]
     targets = [TargetRecord(kind="url", url="http://a")] * 4 + [TargetRecord(kind="url", url="http://b")] * 2
     found = measured([50.0] * 6, outcome=outcomes, target=targets)
@@ -99,7 +99,7 @@ def test_only_complete_runs_of_one_service_are_one_series() -> None:
 
 
 def test_the_index_and_the_verb_name_the_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Twelve runs of 20 ms and twelve of 30 ms with a new commit: one sentence in either."""
+    """There are twelve runs of 20 ms and twelve of 30 ms with a new commit. Index and verb have one sentence each."""
     for at in range(24):
         slow = at >= 12
         made = write_rows(

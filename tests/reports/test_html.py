@@ -1,4 +1,4 @@
-"""The page as text: what it embeds, what it lets run, what it says."""
+"""The text of the page: its embedded data, the scripts that it allows, and its sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.reports import sample
 
 
 def unpacked(payload: dict[str, Any], column: int) -> list[float | None]:
-    """Decode a column the way the page's script does."""
+    """Decode a column in the way of the page's script."""
     time = payload["time"]
     raw = np.frombuffer(gzip.decompress(base64.b64decode(time["packed"])), np.uint8)
     planes = raw.reshape(-1, 4, time["length"])[column]
@@ -33,7 +33,7 @@ def unpacked(payload: dict[str, Any], column: int) -> list[float | None]:
 
 
 def test_packed_numbers_come_back_within_a_pixel_and_gaps_as_gaps() -> None:
-    """Five digits of the largest value are kept: an axis of 1,200 px shows three."""
+    """Five digits of the largest value are kept, and an axis of 1,200 px shows only three."""
     report = sample.report(sample.run())
     payload = charts.payload(report)
     latency = next(chart for chart in payload["charts"] if chart["id"] == "latency")
@@ -47,7 +47,7 @@ def test_packed_numbers_come_back_within_a_pixel_and_gaps_as_gaps() -> None:
 
 
 def test_runs_of_different_length_share_one_grid_of_times() -> None:
-    """t = 0 is each run's own load start; a shorter run simply ends."""
+    """t = 0 is the load start of each run. A shorter run simply ends."""
     long, short = sample.run("local", cloud=False), sample.run("emulator")
     short["series"] = sample.series(40, 20.0, cloud=True)
     payload = charts.payload(sample.report(long, short))
@@ -58,7 +58,7 @@ def test_runs_of_different_length_share_one_grid_of_times() -> None:
 
 
 def test_runs_are_told_apart_by_more_than_colour() -> None:
-    """Each line carries its run's number, which is its dash, and its run's name."""
+    """Each line has its run's number, which determines its dash, and its run's name."""
     payload = charts.payload(sample.report())
     for chart in payload["charts"]:
         for line in chart["series"]:
@@ -72,7 +72,7 @@ def test_embedded_json_cannot_leave_its_element() -> None:
 
 
 def test_only_the_scripts_and_the_style_of_the_page_are_allowed() -> None:
-    """The policy names the digest of each inline script and of the style, and nothing else."""
+    """The policy contains the digest of each inline script and of the style, and nothing else."""
     page = render_html(sample.report())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy
@@ -90,7 +90,7 @@ def test_no_text_of_a_run_becomes_markup() -> None:
 
 
 def test_the_page_is_small() -> None:
-    """An hour in seconds of two runs, 3,600 points a line, stays below 400 KB."""
+    """An hour in seconds of two runs, with 3,600 points per line, is below 400 KB."""
     runs = [sample.run(name, cloud=name == "emulator") for name in ("local", "emulator")]
     for run in runs:
         run["series"] = sample.series(3600, 20.0, cloud=run["name"] == "emulator")
@@ -98,7 +98,7 @@ def test_the_page_is_small() -> None:
 
 
 def test_the_template_formats_and_computes_nothing() -> None:
-    """No arithmetic between the braces: numbers come from the model, words from filters."""
+    """There is no arithmetic between the braces: numbers come from the model, and words from filters."""
     for name in ("report.html.j2", "index.html.j2"):
         for inside in re.findall(r"\{[{%](.*?)[%}]\}", page_file(name), re.S):
             assert not re.search(r"[\w)\]] [-+*/] [\w(]|\*\*|//|\| *(round|sum|int|float)\b", inside), inside
@@ -134,7 +134,7 @@ def test_a_timeout_is_a_bound_and_in_no_percentile() -> None:
 
 
 def test_a_changed_chart_script_is_refused_with_the_way_out() -> None:
-    """The first carrier's digest no longer fits and the second is not installed."""
+    """The first package's digest does not match, and the second package is not installed."""
     carrier = CARRIERS[0]
     changed = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"script_sha256": "0" * 64})
     absent = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"package": "no_such_package"})

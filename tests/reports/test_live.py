@@ -36,7 +36,7 @@ OBJECTIVES = (
 
 
 def followed(home: Path, frames: list[Frame], lines: list[dict[str, str]]) -> LiveRun:
-    """Return a run that was looked at once a second."""
+    """Return a run that was followed with one look per second."""
     folder = RunFolder.create(home, running_record(SECONDS, objectives=list(OBJECTIVES)))
     live = LiveRun(folder)
     live.keep_rows()
@@ -55,28 +55,28 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveRun, RunFolder]:
 
 
 AFTER_THE_RUN = {"status_per_s.429", "status_per_s.503"}
-"""Lines that only the finished report has."""
+"""Lines that exist only in the finished report."""
 
 
 def test_the_charts_are_those_of_the_report(both: tuple[LiveRun, RunFolder]) -> None:
-    """Every line of the live page equals the report's, up to its last second, which was not over."""
+    """Every line of the live page equals the report's, except for its last second, which was not complete."""
     live, ended = both
     report = build_report([ended.path]).runs[0].series
     now = live._tally.timeline()
     assert now.step_s == report.step_s == 1
     assert set(now.columns) == set(report.columns) - AFTER_THE_RUN
     for name, values in now.columns.items():
-        # the live tally's bins are 0.8 % wide as the report's are
+        # the bins of the live tally are 0.8 % wide, like the report's
         assert values[: SECONDS - 2] == pytest.approx(report.columns[name][: SECONDS - 2], nan_ok=True), name
 
 
 def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFolder]) -> None:
-    """By phase and by endpoint: the same value, on the same side of the limit."""
+    """By phase and by endpoint, the value is the same and on the same side of the limit."""
     live, ended = both
     judged = {objective.text: objective for objective in build_report([ended.path]).runs[0].objectives}
     for found in live.so_far():
         at_end = judged[found.objective.text]
-        # a percentile lies in the middle of its bin; the report's throughput counts the last, cut second too
+        # a percentile is the middle of its bin, and the report's throughput includes the last, incomplete second
         assert found.value == pytest.approx(at_end.value, rel=0.03), found.objective.text
         assert found.held is (at_end.verdict == "held"), found.objective.text
     found_worst = worst(live.so_far())
@@ -87,7 +87,7 @@ def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFold
 
 
 def test_the_analysis_of_a_run_that_goes_on_is_the_report_s(both: tuple[LiveRun, RunFolder]) -> None:
-    """Latencies, failures by endpoint, instances and spikes come out of the same code over the same rows."""
+    """The same code computes latencies, failures by endpoint, instances and spikes over the same rows."""
     live, ended = both
     assert live.analyse() > 0
     assert live.report is not None
@@ -116,7 +116,7 @@ def two_sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveRun, RunFol
 
 
 def test_two_targets_are_two_runs_and_their_comparison_as_in_the_report(two_sides: tuple[LiveRun, RunFolder]) -> None:
-    """Each side and their difference are the report's; the intervals, which hold at every look, are wider."""
+    """Each side and their difference equal the report's. The intervals are wider, because they hold at every look."""
     live, ended = two_sides
     live.analyse()
     now, at_end = live.report_now(), build_report([ended.path])
@@ -138,7 +138,7 @@ def test_two_targets_are_two_runs_and_their_comparison_as_in_the_report(two_side
 
 
 def test_objectives_so_far_are_those_of_the_second_target(two_sides: tuple[LiveRun, RunFolder]) -> None:
-    """All failures are B's: about 2 % of its requests, 1 % of all."""
+    """All failures are B's: about 2 % of its requests, and 1 % of all."""
     (found,) = two_sides[0].so_far()
     assert found.value == pytest.approx(0.02, rel=0.4)
     assert found.held is False
@@ -156,7 +156,7 @@ def test_an_endpoint_that_only_one_target_fails_is_named_with_it(tmp_path: Path)
 
 
 def test_what_came_before_the_load_s_begin_was_known_is_not_lost(tmp_path: Path) -> None:
-    """Frames that are read before run.json names the load's begin count once it does."""
+    """Frames that are read before run.json contains the load's begin are counted afterwards."""
     live = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS)))
     first, second = flushed(SECONDS)[:2]
     early = looked(0.5, [first])
@@ -167,7 +167,7 @@ def test_what_came_before_the_load_s_begin_was_known_is_not_lost(tmp_path: Path)
 
 
 def test_a_long_run_keeps_its_numbers_in_bounded_memory() -> None:
-    """Beyond MAX_POINTS two points become one: sums stay sums, a percentile is that of both."""
+    """Beyond MAX_POINTS two points become one. Sums stay sums, and a percentile is that of both points."""
     long = LiveTally()
     frames = flushed(3 * points_of.MAX_POINTS // 2, per_s=2)
     for at, frame in enumerate(frames):
@@ -186,7 +186,7 @@ def test_a_long_run_keeps_its_numbers_in_bounded_memory() -> None:
 
 
 def test_a_row_from_another_time_costs_no_memory() -> None:
-    """A worker whose clock is years off counts in the last second: no array grows for it."""
+    """A row of a worker whose clock is years off counts in the last second, so that no array grows."""
     tally = LiveTally()
     frame = flushed(3)[1]
     tally.add(frame, t0_ns=T0_NS - 10**18, now_s=5.0)
@@ -195,8 +195,10 @@ def test_a_row_from_another_time_costs_no_memory() -> None:
 
 
 def test_a_cold_start_is_an_event() -> None:
-    """The first answer of an instance younger than 10 s is an event with its latency; a long wait is called a cold
-    start."""
+    """The first answer of an instance younger than 10 s is an event with its latency.
+
+    A long wait is called a cold start.
+    """
     tally = LiveTally()
     for at, frame in enumerate(flushed(SECONDS, failed_ratio=0.0)):
         tally.add(frame, t0_ns=T0_NS, now_s=at + 1)
@@ -212,15 +214,16 @@ def test_a_cold_start_is_an_event() -> None:
 
 
 def test_lines_that_are_no_lines_are_left_out() -> None:
-    """A garbled line of load.csv changes nothing."""
+    """A damaged line of load.csv changes nothing."""
     tally = LiveTally()
     tally.add_load([load_line(0) | {"time_s": "x"}, load_line(1) | {"users": "nan"}, load_line(2)], t0_ns=T0_NS)
     assert tally.timeline().columns["users"] == [None, None, 4.0]
 
 
 def test_an_unknown_objective_waits_for_the_end() -> None:
-    """Objectives that need the platform's data or the whole run have no value yet, and are not the worst while another
-    has one."""
+    """Objectives that need the platform's data or the whole run have no value yet, and are not the worst if another one
+    has a value.
+    """
     tally = LiveTally([parse_objective(text) for text in ("cold_starts = 0", "p95 < 1s for 10s", "p95 < 10s")])
     tally.add(flushed(3)[0], t0_ns=T0_NS, now_s=1.0)
     assert [item.held for item in tally.so_far()] == [None, None, True]
@@ -230,7 +233,10 @@ def test_an_unknown_objective_waits_for_the_end() -> None:
 
 
 def test_analyses_cost_a_small_share_of_a_core() -> None:
-    """Whatever one costs, and with news all the time, they add up to SHARE; without news 4 s lie between."""
+    """Whatever one analysis costs, and even with constant news, all together cost SHARE.
+
+    Without news they are 4 s apart.
+    """
     for cost_s, news, most in ((0.05, True, None), (2.0, True, None), (0.001, False, 1000 / 4 + 2)):
         budget, spent, count = Budget(), 0.0, 0
         for at in range(2000):
@@ -247,7 +253,7 @@ def test_the_timeline_of_nothing_is_empty() -> None:
 
 
 def test_an_endpoint_that_only_fails_is_named_once_with_what_it_says(tmp_path: Path) -> None:
-    """After its first 20 requests, none of which succeeded; one success among them, and nothing is said."""
+    """It is named after its first 20 requests if none succeeded. After one success, it is not named."""
     said = '{"detail": [{"loc": ["body", "age"], "msg": "Field required"}]}'
     body = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
     run = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS, failed_bodies=[body])))

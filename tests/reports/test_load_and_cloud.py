@@ -1,4 +1,4 @@
-"""What the generator and the cloud recorded lands on the run's own seconds; what is missing stays unknown."""
+"""The recorded data of the generator and the cloud are mapped to the run's own seconds. Missing data stays unknown."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def test_workers_are_added_up_and_the_worst_of_them_counts(folder: RunFolder) ->
 
 
 def test_two_lines_of_a_worker_in_one_second_are_not_two_workers(folder: RunFolder) -> None:
-    """Lines 0.8 s apart: two round to second 3 and none to second 4; the users stay 3 + 4 in every second."""
+    """The lines are 0.8 s apart: two are rounded to second 3 and none to second 4.
+
+    The users stay 3 + 4 in every second.
+    """
     lines = [
         {"time_s": T0_S + at_s, "worker": worker, "users": users, "refused": 1}
         for worker, users, times in (("w1", 3, (2.0, 2.6, 3.4, 5.0)), ("w2", 4, (2.0, 3.0, 4.0, 5.0)))
@@ -57,7 +60,7 @@ def test_two_lines_of_a_worker_in_one_second_are_not_two_workers(folder: RunFold
     folder.append_load(lines)
     found = load_of(folder)
     assert found.users[2:6].tolist() == [7, 7, 7, 7]
-    assert found.refused[2:6].tolist() == [2, 3, 1, 2]  # counts of what happened are added, never repeated
+    assert found.refused[2:6].tolist() == [2, 3, 1, 2]  # counts of events are added, never repeated
 
 
 def test_without_load_csv_the_plan_speaks_and_nothing_is_saturated(folder: RunFolder) -> None:

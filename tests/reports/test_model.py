@@ -1,4 +1,4 @@
-"""The summary's parts: one class per result, and old documents that still read."""
+"""The parts of the summary: there is one class per result, and old documents can still be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLD = Path(__file__).parent / "data" / "summary-format-1.json"
 
 
 def test_each_result_has_one_class() -> None:
-    """No class name of the documented summary stands a second time in reports/."""
+    """No class name of the documented summary is used a second time in reports/."""
     names = Counter(
         node.name
         for path in (ROOT / "reports").rglob("*.py")
@@ -32,7 +32,7 @@ def test_each_result_has_one_class() -> None:
 
 
 def test_a_summary_written_by_an_earlier_version_of_this_format_still_reads_and_renders() -> None:
-    """The file was written by 0.1.0: fields added since are None, 0 or empty."""
+    """Version 0.1.0 wrote the file. Fields added since then are None, 0 or empty."""
     report = Report.model_validate_json(OLD.read_bytes())
     assert [spike.cause for spike in report.runs[0].spikes] == ["saturation, then scale-out"]
     assert "saturation, then scale-out" in render_text(report)

@@ -1,4 +1,4 @@
-"""docs/numbers.md lists exactly the functions that make published numbers."""
+"""docs/numbers.md lists exactly the functions that compute published numbers."""
 
 from __future__ import annotations
 

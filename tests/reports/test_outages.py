@@ -1,4 +1,4 @@
-"""Every outage of five seconds is found, with its onset and its kind; it hides no spike, and no spike hides it."""
+"""Every outage of five seconds is found, with its onset and its kind. It hides no spike, and no spike hides it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differences between two targets of one run: what is called, what is not, and when a growing run may end."""
+"""Differences between two targets of one run: which are reported, which are not, and when a growing run may end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def side(
 
 
 def both(seed: int, seconds: int, shift: float, drift: float = 0.3) -> GrowingCounts:
-    """Return both sides of a run whose latency swings by ± 35 % once in its length."""
+    """Return both sides of a run whose latency varies by ± 35 % in one cycle over its length."""
     rng = np.random.default_rng(seed)
     level = drift * np.sin(2 * np.pi * np.arange(seconds) / seconds)
     counts = GrowingCounts()
@@ -43,7 +43,7 @@ def both(seed: int, seconds: int, shift: float, drift: float = 0.3) -> GrowingCo
 
 @pytest.mark.parametrize("shift", [0.9, 1.0, 1.1])
 def test_a_difference_is_seen_through_drift_that_both_share(shift: float) -> None:
-    """The latency swings by a third; the interval of p95 is a twentieth of that wide and holds the truth."""
+    """The latency varies by a third. The interval of p95 is a twentieth as wide and contains the truth."""
     a, b = both(3, 300, shift).window(0, 300)
     found = {estimate.statistic: estimate for estimate in estimates(a, b, length_s=300)}
     for name in ("p50", "p95", "mean"):
@@ -55,7 +55,7 @@ def test_a_difference_is_seen_through_drift_that_both_share(shift: float) -> Non
 
 
 def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
-    """Of 60 runs of 2 min 95 % should hold it; fewer than 51 would happen in 1 of 1,000 series."""
+    """Of 60 runs of 2 min, 95 % should contain it. Fewer than 51 would happen in 1 of 1,000 series."""
     held = 0
     for seed in range(60):
         a, b = both(seed, 120, 1.0).window(0, 120)
@@ -66,7 +66,10 @@ def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
 
 
 def test_intervals_hold_the_truth_where_each_side_drifts_by_itself() -> None:
-    """2 % over 120 s on each side, in 24 runs of 10 min: 22.8 expected at 95 %; resampling alone holds it in 13."""
+    """The drift is 2 % over 120 s on each side, in 24 runs of 10 min.
+
+    At 95 %, 22.8 are expected; with resampling alone there are 13.
+    """
     held = {"p50": 0, "p95": 0, "mean": 0}
     for seed in range(24):
         rng, counts = np.random.default_rng(seed), GrowingCounts()
@@ -111,7 +114,10 @@ def test_too_short_too_few_or_none_at_all_gets_no_interval_and_a_reason() -> Non
 
 
 def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
-    """Four seconds in which only one side stands still make its p99 ten times as high: a count of one event."""
+    """For four seconds only one side stands still, which makes its p99 ten times as high.
+
+    That is a count of one event.
+    """
     rng = np.random.default_rng(5)
     counts = GrowingCounts()
     for at in (0, 1):
@@ -125,7 +131,7 @@ def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
 @pytest.mark.parametrize("per_s", [5, 40])
 @pytest.mark.parametrize("stalls", [0, 2, 4])
 def test_two_services_that_hardly_vary_are_told_apart_and_equal_ones_are_equal(per_s: int, stalls: int) -> None:
-    """Nearly every request is in one bin: a few that stall on one side decide nothing about the rest."""
+    """Nearly every request is in one bin. A few that stall on one side decide nothing about the rest."""
     rng = np.random.default_rng(7)
     for factor in (1.0, 1.2, 5.0):
         counts = GrowingCounts()
@@ -161,7 +167,9 @@ def test_every_resample_draws_as_many_cells_as_there_are_in_whole_blocks() -> No
 
 
 def test_the_bound_for_every_look_is_wider_than_that_for_one_and_hardly_grows() -> None:
-    """Robbins' mixture at α = 5 %, tuned for 2 min: 3.04 deviations there, 3.3 at ten times as long (by hand)."""
+    """Robbins' mixture at α = 5 %, tuned for 2 min, gives 3.04 deviations there and 3.3 at ten times the length (by
+    hand).
+    """
     at_two_minutes, at_twenty = (multiplier(length_s, 1e9, confidence=0.95).always for length_s in (120, 1200))
     assert at_two_minutes == pytest.approx(3.04, abs=0.02)
     assert at_twenty == pytest.approx(3.26, abs=0.02)
@@ -209,7 +217,7 @@ def test_a_difference_on_the_margin_itself_is_not_decided_and_what_is_known_is_s
 
 
 def test_what_ended_a_run_is_its_verdict_whatever_a_later_look_would_say() -> None:
-    """The last rows came in after the decision: it stands in the report with its window and its interval."""
+    """The last rows came after the decision. The report contains the decision with its window and its interval."""
     decision = DecisionRecord(
         margin="p95=5%", slower=True, difference_ratio=0.12, low_ratio=0.06, high_ratio=0.18, from_s=6, to_s=114
     )
@@ -225,6 +233,6 @@ def test_what_ended_a_run_is_its_verdict_whatever_a_later_look_would_say() -> No
 
 @pytest.mark.parametrize("freedom", [4, 5, 8, 14, 60])
 def test_students_t_is_that_of_scipy(freedom: int) -> None:
-    """The report needs no scipy; the tests have it as the reference."""
+    """The report needs no scipy, but the tests have it as the reference."""
     found = students_t(float(stats.norm.ppf(0.975)), freedom)
     assert found == pytest.approx(float(stats.t.ppf(0.975, freedom)), rel=1e-3)

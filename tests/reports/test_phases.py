@@ -1,4 +1,4 @@
-"""A run is divided by what was planned, and by what happened where no plan is known."""
+"""A run is divided by its plan, or by its data if no plan is known."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.kinds import Drawn, Seen, write
 from tests.world import Slow, Trace, World
 
 BUSY = World(400, np.full(400, 32.0), service_ms=18, sigma=0.3, warm=1, stuck=True, scale_to=1)
-"""Three fifths of one core are used, so requests queue for seconds now and then."""
+"""Three fifths of one core are used, so requests sometimes queue for seconds."""
 
 
 def told(path: Path, world: World, seed: int = 1) -> tuple[Analysis, Trace]:

@@ -1,4 +1,4 @@
-"""docs/report.md and the shapes in which other programs read a report."""
+"""docs/report.md, and the forms in which other programs read a report."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def test_a_summary_of_another_format_is_refused() -> None:
 
 
 def test_no_number_of_a_report_is_infinite_or_undefined() -> None:
-    """JSON has no words for them: what is not known is null."""
+    """JSON cannot express them, so unknown numbers are null."""
     with pytest.raises(ValidationError, match="finite"):
         sample.report(sample.run(duration_s=float("nan")))

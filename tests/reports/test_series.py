@@ -1,4 +1,4 @@
-"""A run's rows become seconds, whatever their order and whatever columns are missing."""
+"""A run's rows are reduced to seconds, for any order and any missing columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.reports.folders import T0, run_record, write_rows
 
 
 def series(path: Path, **rows: object) -> Series:
-    folder = write_rows(path, **rows)  # type: ignore[arg-type] # the columns of the test
+    folder = write_rows(path, **rows)  # type: ignore[arg-type] # columns of the test
     return read_series(folder, folder.read_run())
 
 
@@ -84,10 +84,10 @@ def test_instances_are_followed_by_their_headers(tmp_path: Path) -> None:
         instance_age_ms=[500, 550, 16_560, 100],
     )
     assert found.young is not None
-    assert found.young.sum() == 3  # all but the one of an instance aged 16.6 s
+    assert found.young.sum() == 3  # all but the one answered by an instance aged 16.6 s
     a, b = found.instances
     assert (a.name, a.requests, a.first_ms[0], b.first_ms) == ("a", 3, 4000.0, [2000.0])
-    assert a.ready_s == pytest.approx(3.5)  # answered at 4.0 s, aged 0.5 s
+    assert a.ready_s == pytest.approx(3.5)  # answered at 4.0 s by an instance aged 0.5 s
     assert isinstance(b, Instance)
     assert b.first_seen_s == pytest.approx(32.0)
 
@@ -99,7 +99,10 @@ def test_open_loop_response_time_counts_the_lateness(tmp_path: Path) -> None:
 
 
 def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
-    """1,000 names that are no ids: the first half is asked twice, the very last always fails, the rest is one line."""
+    """There are 1,000 names that are not ids.
+
+    The first half is requested twice, the very last one always fails, and the rest is one line.
+    """
     words = [f"/{chr(97 + at // 26 // 26)}{chr(97 + at // 26 % 26)}{chr(97 + at % 26)}" for at in range(1000)]
     names = words + words[:500]
     outcome = ["http_error" if name == words[-1] else "ok" for name in names]

@@ -17,7 +17,7 @@ from tests.reports.folders import write_rows
 from tests.simulator import Event, Kind, Story, simulate
 
 SCALING_S = (3.7, 24, 24.5, 25, 38, 38.5, 39, 68, 68, 68, 69, 69, 84, 84)
-"""When the emulator of the first tries had each instance ready (notes of 2026)."""
+"""When each instance was ready in the first experiments with the emulator (notes of 2026)."""
 
 
 def analysed(path: Path, story: Story, seed: int = 1) -> Analysis:
@@ -76,12 +76,12 @@ def test_without_instance_data_nothing_is_claimed_of_instances(tmp_path: Path, k
 def test_the_gauge_alone_names_the_cause_with_medium_confidence(tmp_path: Path, kind: Kind) -> None:
     found = analysed(tmp_path, Story(events=[Event(kind, 300, 70)], headers=False))
     assert causes(found) == [kind.value]
-    low = kind is Kind.COLD_ADDED  # one sample a minute does not show which requests a new instance answered
+    low = kind is Kind.COLD_ADDED  # one sample per minute does not show which requests a new instance answered
     assert found.spikes[0].confidence == (Confidence.LOW if low else Confidence.MEDIUM)
 
 
 def test_a_saturated_generator_is_never_the_servers_spike(tmp_path: Path) -> None:
-    # Demand is new and an instance is added, and yet: the worker's core was full.
+    # Demand is new and an instance is added, but the worker's core was full.
     events = [Event(Kind.SCALE_OUT, 300, 60), Event(Kind.GENERATOR, 300, 60)]
     assert causes(analysed(tmp_path, Story(events=events))) == [Cause.GENERATOR]
 
@@ -92,11 +92,12 @@ def test_the_story_of_a_scaled_ramp_is_a_cold_start_and_then_saturation(tmp_path
     first, second = found.spikes
     assert first.onset_s == 0
     assert first.end_s <= second.onset_s <= 15
-    assert abs(second.end_s - 75) <= 10  # twelve instances from 69 s on serve 300/s
+    assert abs(second.end_s - 75) <= 10  # twelve instances serve 300/s from 69 s on
 
 
 def test_a_local_service_that_saturates_and_stays_so_is_one_spike(tmp_path: Path) -> None:
-    # One process of 182/s against a ramp to 300/s: full after 36 s, and so for the other nine tenths of the run.
+    # One process serves 182/s, and the ramp goes to 300/s: it is full after 36 s, and for the other nine tenths of the
+    # run.
     found = queued(tmp_path, Queue(300, 5, 400, [-5.0], service_ms=5.5, kind="local"))
     assert causes(found) == [Cause.SATURATION]
     assert 30 <= found.spikes[0].onset_s <= 50

@@ -1,4 +1,4 @@
-"""A page that is up to date is not made again, and one that could say anything else is."""
+"""An up-to-date page is not made again, and a page whose content could change is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(reported: Path, tmp_path: Path) -> Path:
-    """The same runs, with the page made in their place."""
+    """The same runs, with the page made in their folder."""
     home = Path(shutil.copytree(reported, tmp_path / "runs"))
     assert ask(home) == 1
     return home
@@ -41,7 +41,7 @@ def ask(runs: Path, **options: object) -> int:
 
 
 def made_at(path: Path) -> int:
-    """Return what changes when the file is written anew."""
+    """Return values that change when the file is written again."""
     return path.stat().st_ino
 
 
@@ -73,7 +73,7 @@ CHANGES: dict[str, Callable[[RunFolder], object]] = {
 def test_whatever_changes_the_page_is_made_again(runs: Path, what: str) -> None:
     folder = RunFolder(runs / RUN)
     kept = runs.parent / "kept.html"
-    kept.hardlink_to(folder.report)  # its inode is not given to the new page
+    kept.hardlink_to(folder.report)  # its inode is not reused for the new page
     CHANGES[what](folder)
     ask(runs)
     assert made_at(folder.report) != made_at(kept)
@@ -89,7 +89,7 @@ def test_other_prices_make_a_page_that_the_next_report_replaces(runs: Path) -> N
 
 
 def test_the_list_of_all_runs_is_renewed_beside_a_page_that_stays(runs: Path) -> None:
-    """A run that was deleted by hand is gone from it."""
+    """A run that was deleted by hand disappears from the list."""
     shutil.rmtree(runs / "20260817T102000Z-ramp-local")
     ask(runs)
     assert "20260817T102000Z" not in (runs / "index.html").read_text()

@@ -1,4 +1,4 @@
-"""Counting keys in bounded memory gives what counting them at once gives."""
+"""Counting keys in bounded memory gives the same result as counting them at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reports.data.histogram import Tally
 
 
 class SmallTally(Tally):
-    """Settles, merges and yields pieces after a few thousand keys already."""
+    """A tally that settles, merges and yields pieces already after a few thousand keys."""
 
     BUFFERED = 1000
     PIECE = 256
@@ -18,7 +18,7 @@ class SmallTally(Tally):
 @pytest.mark.parametrize("order", ["ascending", "shuffled", "repeated"])
 @pytest.mark.parametrize("widest", [10**6, 10**14])
 def test_a_tally_counts_like_numpy_whatever_the_order_and_the_width_of_keys(order: str, widest: int) -> None:
-    """Keys spread over 32 bits and over more."""
+    """The keys are spread over 32 bits and over more."""
     rng = np.random.default_rng(1)
     keys = rng.integers(0, 500 if order == "repeated" else widest, 20_000)
     if order == "ascending":

@@ -1,4 +1,4 @@
-"""Text, Markdown and JUnit say what the page says."""
+"""Text, Markdown and JUnit have the same content as the page."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def test_markdown_shows_hostile_names_as_text() -> None:
 
 
 def test_the_line_of_blocks_leaves_a_gap_where_nothing_was_measured() -> None:
-    """120 s in 60 blocks: the gap from 60 s to 62 s empties the block of 60 s and 61 s; 62 s shares one with 63 s."""
+    """120 s are drawn in 60 blocks.
+
+    The gap from 60 s to 62 s empties the block of 60 s and 61 s; 62 s shares a block with 63 s.
+    """
     line = p95_over_time(sample.report(sample.run()).runs[0]).split(": ")[1]
     assert len(line) == 60
     assert [at for at, block in enumerate(line) if block == " "] == [30]
@@ -150,7 +153,7 @@ def test_numbers_are_written_for_people(written: str, expected: str) -> None:
 
 @pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
 def test_rows_of_data_files_are_said(render: object) -> None:
-    """How many rows a file has, that each was sent once, and at most how many were not."""
+    """The report says how many rows a file has, that each was sent once, and how many were not sent at most."""
     files = [
         {"name": "ids.parquet", "rows": 100_000, "not_sent_at_most": 100},
         {"name": "names.csv", "rows": 1, "not_sent_at_most": 0},

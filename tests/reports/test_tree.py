@@ -1,4 +1,4 @@
-"""One tree, three formats: what one shows every one shows, and numbers of rules come from the rules."""
+"""One tree is rendered in three formats: all show the same content, and numbers of rules come from the rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def plain(text: str) -> str:
 
 
 def texts_of(report: Report) -> Iterator[str]:
-    """Yield every text of the tree: headings, sentences, heads and cells with what qualifies and backs them."""
+    """Yield every text of the tree: headings, sentences, table heads, and cells with their qualifications and
+    details.
+    """
     for section in outline(report):
         yield section.heading
     for block in blocks_of(outline(report)):
@@ -64,7 +66,7 @@ def texts_of(report: Report) -> Iterator[str]:
 
 @pytest.mark.parametrize("render", [render_html, render_text, render_markdown])
 def test_every_text_of_the_tree_is_in_every_format(render: object) -> None:
-    """Tables and sentences alike; only charts differ, and their numbers stand in tables too."""
+    """This includes tables and sentences. Only charts differ, and their numbers are in tables too."""
     report = with_everything()
     shown = plain(render(report))  # type: ignore[operator] # all take a report
     missing = [text for text in dict.fromkeys(texts_of(report)) if plain(text) not in shown]
@@ -90,7 +92,9 @@ def test_every_field_that_is_shown_has_a_writer(part: type[Part]) -> None:
 
 
 def test_what_only_the_page_showed_is_in_the_text_too() -> None:
-    """Throttled answers, the latency of failures, fetched series, last seen, the uncertainty of a clock offset."""
+    """These are throttled answers, the latency of failures, fetched series, the last-seen times, and the uncertainty of
+    a clock offset.
+    """
     text = plain(render_text(with_everything()))
     for said in ("429 × 11", "Failed requests that were answered took", "instance_count", "last seen", "0.05 ms"):
         assert said in text
@@ -118,7 +122,7 @@ def test_a_changed_rule_changes_the_sentence(
 
 
 def test_no_sentence_of_the_render_room_holds_a_number_of_a_rule() -> None:
-    """The numbers that used to be typed again: ±5 %, 1.3 ×, 1.15 ×, 50 ms."""
+    """These are the numbers that were once typed again: ±5 %, 1.3 ×, 1.15 ×, 50 ms."""
     package = Path(sentences.__file__).parent
     for path in [*package.rglob("*.py"), *package.rglob("*.j2")]:
         text = path.read_text(encoding="utf-8")
@@ -126,7 +130,10 @@ def test_no_sentence_of_the_render_room_holds_a_number_of_a_rule() -> None:
 
 
 def test_a_chart_is_declared_once() -> None:
-    """Every column of the timeline belongs to a line of CHARTS; columns that lines share are computed alike."""
+    """Every column of the timeline belongs to a line of CHARTS.
+
+    Lines that share a column compute it in the same way.
+    """
     columns = [line.column for chart in CHARTS for line in chart.lines]
     assert {"p50_ms", "p95_ms", "p99_ms", "ok_per_s", "users", "in_flight"} <= set(columns)
     assert len({chart.id for chart in CHARTS}) == len(CHARTS)

@@ -1,4 +1,4 @@
-"""No green while failing: one decider, and every format and the exit code say what it says."""
+"""A failing run is never shown as passed: one function decides, and every format and the exit code agree with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REQUESTS = 200
 
 
 def expected(outcome: str, share: float, objectives: list[str]) -> str:
-    """The verdict by the words of the rules: missed weighs most, and nothing incomplete is held."""
+    """The expected verdict by the rules: missed has priority, and an incomplete run is never held."""
     limit = 0.2 if "error_rate < 20%" in objectives else 0.01
     nothing_answered = share == 1 and any(text.startswith("p95") for text in objectives)
     if share >= limit or ("p95 < 1ms" in objectives and not nothing_answered):
@@ -80,7 +80,7 @@ def test_the_implied_objective_is_shown_as_such_and_may_be_turned_off(tmp_path: 
 
 
 def test_errors_of_the_scenarios_own_code_count_against_it(tmp_path: Path) -> None:
-    """Fifty requests that succeed, and fifty KeyErrors after them: half of what was asked for failed."""
+    """Fifty requests succeed, and fifty KeyErrors follow: half of the intended requests failed."""
     error = {"where": "task", "exception": "KeyError", "message": "'token'", "user_class": "Shopper", "task": "buy"}
     trace = (
         "Traceback (most recent call last):\n  File \"/home/me/locustfile.py\", line 12, in buy\nKeyError: 'token'\n"
@@ -107,7 +107,10 @@ def test_every_way_to_fail_fails(outcome: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("unsent", "verdict"), [(1, "held"), (30, "undecided"), (200, "undecided")])
 def test_what_the_generator_could_not_send_degrades_when_it_matters(unsent: int, verdict: str, tmp_path: Path) -> None:
-    """One request of 200 does not matter; a sixth does, and is no failure of the service; all decide nothing."""
+    """One request of 200 does not matter. A sixth of them does, but is not a failure of the service.
+
+    If it is all, nothing is decided.
+    """
     outcomes = ["generator"] * unsent + ["ok"] * (REQUESTS - unsent)
     folder = write_rows(tmp_path, latency_us=[1000] * REQUESTS, outcome=outcomes)
     made = build_report([folder.path])

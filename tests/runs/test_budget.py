@@ -1,4 +1,4 @@
-"""What a run may cost is known before it, watched during it, and never taken for nothing."""
+"""The cost of a run is estimated before it, watched during it, and never assumed to be zero."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def at(requests: int, elapsed_s: float) -> ProgressSnapshot:
 
 
 def test_a_run_that_is_estimated_above_the_limit_is_refused_even_with_yes(tmp_path: Path) -> None:
-    plan = scenario()  # $0.04533: tests/platforms/cloudrun/test_cost.py works it out
+    plan = scenario()  # $0.04533, worked out in tests/platforms/cloudrun/test_cost.py
     with pytest.raises(UsageError, match=r"`--max-cost 0\.045`: the run is estimated at \$0\.05"):
         confirm_leaving(PUBLIC, plan, yes=True, console=TerminalConsole(), budget=budget(plan, tmp_path, max_usd=0.045))
     confirm_leaving(PUBLIC, plan, yes=True, console=TerminalConsole(), budget=budget(plan, tmp_path, max_usd=0.046))
@@ -110,22 +110,22 @@ def test_a_run_is_ended_once_its_projection_passes_the_limit(tmp_path: Path) -> 
     assert guard(at(9_000, PROJECT_EVERY_S - 0.1), took(0.05)) is None, "too soon to say anything"
     assert guard(at(3_000, 10.0), took(0.05)) is None, "as planned"
     assert guard(at(12_000, 12.0), took(0.05)) is None, "looked at every 5 s only"
-    # Twice as many as planned in 20 s: 24 instances are wanted and 20 allowed, 20 × 110 s and 60,000 requests.
+    # Twice as many as planned in 20 s: 24 instances are needed and 20 allowed, 20 × 110 s and 60,000 requests.
     usd = 20 * 110 * 0.00002525 + 60_000 * 0.40 / 1e6
     assert guard(at(12_000, 20.0), took(0.05)) == f"`--max-cost 0.05`: the run is now projected at ${usd:.2f}"
 
 
 def test_a_service_that_is_slower_than_thought_is_not_projected_to_cost_less(tmp_path: Path) -> None:
-    """One request at a time, and each takes 2 s: 300 users send 45 a second, which want 150 instances, not 12."""
+    """One request at a time, and each takes 2 s: 300 users send 45 per second, which need 150 instances, not 12."""
     narrow = PUBLIC.model_copy(update={"limits": Limits(cpu=1, memory_mib=512, concurrency=1, max_instances=100)})
     guard = CostGuard(budget(scenario(), tmp_path, target=narrow, max_usd=0.10))
-    # 100 instances for 110 s and 4,500 requests: $0.2796; by the plan's 24 ms it would be 2 instances and $0.005
+    # 100 instances for 110 s and 4,500 requests cost $0.2796; with the planned 24 ms it would be 2 instances and $0.005
     assert guard(at(450, 10.0), took(2.0)) == "`--max-cost 0.1`: the run is now projected at $0.28"
 
 
 def test_the_servers_own_time_replaces_the_assumed_one(tmp_path: Path) -> None:
     guard = CostGuard(budget(scenario(), tmp_path, max_usd=0.02))
-    # 0.3 ms of the server's time: 1 instance, 110 s, and 30,000 requests: $0.0148, where 24 ms would be $0.0453
+    # 0.3 ms of server time: 1 instance, 110 s, and 30,000 requests cost $0.0148; with 24 ms it would be $0.0453
     assert guard(at(3_000, 10.0), took(0.05, server_s=0.0003)) is None
     assert guard(at(6_000, 20.0), took(0.05, server_s=0.1, count=1_000)) is not None
 

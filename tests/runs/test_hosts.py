@@ -1,4 +1,4 @@
-"""Which host a user class calls: the target, its own, or none until the user has decided."""
+"""The host that a user class calls: the target, its own host, or none until the user has decided."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_one_host_is_replaced_and_said(
     "hosts",
     [
         {"A": "http://a", "B": "http://b"},
-        {"A": "http://a", "B": None},  # B would go to the target, and A's credentials with it
+        {"A": "http://a", "B": None},  # B would call the target with A's credentials
         {"A": "http://a", "B": T},
     ],
 )

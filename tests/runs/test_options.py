@@ -37,14 +37,14 @@ from loadtest.runs.options import parse_duration, parse_options
     ],
 )
 def test_a_word_that_is_off_gets_a_sentence_naming_it(words: dict[str, Any], sentence: str) -> None:
-    """What, the value, and the way out."""
+    """The message says what is wrong, the value, and what to do."""
     with pytest.raises(UsageError) as caught:
         parse_options(**{"scenario": "ramp300", **words})
     assert sentence in str(caught.value)
 
 
 def test_a_path_with_a_comma_is_refused(tmp_path: Path) -> None:
-    """Locust would take it for two files."""
+    """Locust would read it as two files."""
     path = tmp_path / "a,b.py"
     path.write_text("")
     with pytest.raises(UsageError, match="comma"):
@@ -52,7 +52,7 @@ def test_a_path_with_a_comma_is_refused(tmp_path: Path) -> None:
 
 
 def test_defaults_are_one_machine_on_loopback() -> None:
-    """No word: the local service, at least one worker here, a free port on loopback."""
+    """Without options: the local service, at least one local worker, and a free port on loopback."""
     options = parse_options(scenario="ramp300")
     assert (options.platform, options.target.url, options.fleet.bind, options.fleet.port) == (
         "local",
@@ -65,7 +65,10 @@ def test_defaults_are_one_machine_on_loopback() -> None:
 
 
 def test_expected_workers_come_from_elsewhere_unless_some_are_named() -> None:
-    """`--expect-workers 2` starts none here, on Locust's own port; with `--workers 1` one of the two is local."""
+    """`--expect-workers 2` starts no local worker and uses Locust's own port.
+
+    With `--workers 1`, one of the two is local.
+    """
     elsewhere = parse_options(scenario="ramp300", expect_workers=2)
     assert (elsewhere.fleet.workers, elsewhere.fleet.expect_workers, elsewhere.fleet.port) == (
         0,
@@ -80,7 +83,7 @@ def test_expected_workers_come_from_elsewhere_unless_some_are_named() -> None:
     ("text", "seconds"), [("90", 90), ("90s", 90), ("2m", 120), ("1h30m", 5400), ("1.5m", 90), ("1.1m", 66)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    """Hours, minutes, seconds; a number alone is seconds."""
+    """Hours, minutes and seconds are accepted. A number alone is in seconds."""
     assert parse_duration(text, option="--duration") == seconds
 
 
@@ -89,13 +92,13 @@ def test_durations(text: str, seconds: float) -> None:
     [("10.0.0.2", ("10.0.0.2", DEFAULT_MASTER_PORT)), ("m:7", ("m", 7)), ("[::1]:7", ("::1", 7))],
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
-    """A host, and a port where it is not Locust's own."""
+    """An address is a host, and a port if it is not Locust's own."""
     assert parse_address(text, option="--master") == address
 
 
 @pytest.mark.parametrize("text", ["", ":7", "a:b", "http://x", "a@b", "a:99999"])
 def test_addresses_that_are_none(text: str) -> None:
-    """The option is named, and an example is given."""
+    """The message names the option and gives an example."""
     with pytest.raises(UsageError, match=r"`--master .*10\.0\.0\.2:5557"):
         parse_address(text, option="--master")
 
@@ -113,5 +116,5 @@ def test_addresses_that_are_none(text: str) -> None:
     ],
 )
 def test_loopback_is_this_machine_alone(url: str, here: bool) -> None:
-    """Whatever else may leave the machine, and is asked about."""
+    """For any other host, load may leave the machine, so the user is asked."""
     assert is_loopback(url) is here

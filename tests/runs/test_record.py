@@ -1,4 +1,4 @@
-"""What closing a run's record makes of a master that was killed."""
+"""Closing the record of a run whose master was killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.recording.frames import frames, record, spooled
 
 
 def test_rows_are_counted_from_the_spool_where_nobody_was_left_to_count_them(tmp_path: Path) -> None:
-    """A killed master's record counts 0 rows of 30: 30 came, and what a worker fills unheard may be missing."""
+    """A killed master's record counts 0 of 30 rows. 30 arrived, and the rows that a worker produced unheard may be
+    missing.
+    """
     folder = spooled(tmp_path, frames(3, rows=10), record(workers=[WorkerRecord(name="w1")]))
     run = close_record(folder, interrupted=False, reasons=("the Locust master ended by signal 9",))
     (worker,) = run.workers
@@ -25,12 +27,15 @@ def test_rows_are_counted_from_the_spool_where_nobody_was_left_to_count_them(tmp
 
 
 def test_the_bound_holds_what_a_worker_sends_until_it_misses_its_master() -> None:
-    """It stops its users SILENCE_S after it last heard; one flush may have been on its way, one is being filled."""
+    """It stops its users SILENCE_S after it last heard the master.
+
+    One flush may have been in transit, and one is being filled.
+    """
     assert UNHEARD_FLUSHES >= SILENCE_S / REPORT_INTERVAL_S + 2
 
 
 def test_what_every_worker_said_is_left_as_it_is(tmp_path: Path) -> None:
-    """All said their counts: complete, and nothing is missing."""
+    """All workers reported their counts, so the run is complete and nothing is missing."""
     told = WorkerRecord(name="w1", rows_sent=30, rows_received=30, begun=30, rows_missing_at_most=0)
     folder = spooled(tmp_path, frames(3, rows=10), record(workers=[told]))
     run = close_record(folder, interrupted=False, reasons=())

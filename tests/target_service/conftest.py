@@ -1,4 +1,4 @@
-"""The service as tests meet it: as an ASGI application, and as a process."""
+"""Provide the service to tests as an ASGI application and as a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd  # noqa: F401  # before CatBoost, which otherwise comes up without it (target_service/lean.py)
+import pandas as pd  # noqa: F401 # before CatBoost, which otherwise starts without it (target_service/lean.py)
 import pytest
 
 from target_service.app import create_instance
@@ -31,7 +31,7 @@ def model() -> Model:
 
 @pytest.fixture
 def call(model: Model) -> Client:
-    """A function that sends one request to a fresh instance, with no network between."""
+    """A function that sends one request to a new instance, without a network."""
     import anyio
 
     instance = create_instance(model)
@@ -44,7 +44,10 @@ def call(model: Model) -> Client:
 
 
 class ServiceProcess:
-    """`python -m target_service`, or another command, on a port the system chose; `{port}` stands for it."""
+    """`python -m target_service`, or another command, on a port that the system chooses.
+
+    `{port}` stands for the port.
+    """
 
     def __init__(
         self, *, command: Sequence[str] = ("-m", "target_service"), cwd: Path = ROOT, **environment: str
@@ -94,7 +97,7 @@ class ServiceProcess:
 
 
 def wait_for(condition: Callable[[], bool], *, deadline_s: float = 30) -> None:
-    """Return as soon as `condition` holds; fail when it does not within `deadline_s`."""
+    """Return as soon as `condition` holds. Fail if it does not within `deadline_s`."""
     until_s = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < until_s, f"{condition} did not hold within {deadline_s} s"
@@ -103,7 +106,7 @@ def wait_for(condition: Callable[[], bool], *, deadline_s: float = 30) -> None:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., ServiceProcess]]:
-    """A function that starts a service; what is still running at the end of the test is killed."""
+    """A function that starts a service. Services that still run at the end of the test are killed."""
     started: list[ServiceProcess] = []
 
     def begin(**options: Any) -> ServiceProcess:

@@ -1,4 +1,4 @@
-"""What the service answers, over HTTP and without a network."""
+"""The answers of the service, over HTTP and without a network."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_the_counts_are_of_what_was_answered_and_not_of_who_asks_for_them(call: 
 
 
 def test_try_it_out_answers_200(call: Client) -> None:
-    """What the OpenAPI page fills in for a body is the schema's first example."""
+    """The OpenAPI page fills the body with the schema's first example."""
     page = call("GET", "/openapi.json").json()
     tried = 0
     for path, operations in page["paths"].items():

@@ -1,4 +1,4 @@
-"""Predictions answered before FastAPI sees them are those that FastAPI would have given, for any body."""
+"""Predictions answered before FastAPI sees them equal those that FastAPI would give, for any body."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JSON = st.recursive(
 
 @st.composite
 def applications(draw: st.DrawFn) -> dict[str, Any]:
-    """Return an application, with some of its fields missing, changed or added."""
+    """Draw an application with some of its fields missing, changed or added."""
     fields: dict[str, Any] = dict(draw(st.sampled_from(EXAMPLES)))
     for name in draw(st.lists(st.sampled_from(sorted(fields)), max_size=3)):
         fields[name] = draw(JSON | st.sampled_from([0, -1, 1e308, "N", "Y", True, ""]))
@@ -48,7 +48,7 @@ BODIES = (
 
 
 async def answers_of(model: Model, path: str, options: dict[str, Any]) -> list[tuple[int, dict[str, str], bytes]]:
-    """Return what FastAPI answers, and what the instance answers."""
+    """Return FastAPI's answer and the instance's answer."""
     found = []
     for app in (create_app(model, Counts()), create_instance(model)):
         transport = httpx.ASGITransport(app)
@@ -118,7 +118,7 @@ def test_a_prediction_that_breaks_is_a_500_as_by_fastapi(model: Model, monkeypat
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(st.lists(st.sampled_from(("whole", "refused", "broken", "gone")), min_size=1, max_size=2 * MAX_BATCH))
 def test_each_of_many_requests_at_once_gets_its_own_answer(model: Model, kinds: list[str]) -> None:
-    """Where some rows break the model and some clients go, each other request gets the answer it gets alone."""
+    """Some rows break the model and some clients leave. Each other request gets the answer that it gets alone."""
     rows = [
         {**EXAMPLES[at % 2], "NoEmp": at, "City": "breaks" if kind == "broken" else "Other"}
         for at, kind in enumerate(kinds)

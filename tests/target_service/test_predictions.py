@@ -1,4 +1,4 @@
-"""Predictions from rows are those of the tutorial's one-row DataFrame, to the last bit."""
+"""Predictions from rows equal those from the tutorial's one-row DataFrame, to the last bit."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ LOANS = 300
 
 
 def applications() -> list[LoanApplication]:
-    """Loans the model has not seen, and a few it could not have: names and numbers from outside its training."""
+    """Draw loans that the model has not seen, including some with names and numbers outside its training."""
     loans = draw_loans(LOANS, seed=77)[list(FIELDS)].to_dict("records")
     strange = [
         {**EXAMPLES[0], "City": "NOWHERE", "Bank": "Ünïcode & Söhne", "FranchiseCode": "99999", "naics_first_two": "7"},
         {**EXAMPLES[0], "Term": 0, "NoEmp": 100_000, "GrAppv": 0.0, "SBA_Appv": 1e10, "longitude": -180, "latitude": 0},
-        {**EXAMPLES[0], "GrAppv": 0.1, "SBA_Appv": 16_777_217.0},  # neither is a float32
+        {**EXAMPLES[0], "GrAppv": 0.1, "SBA_Appv": 16_777_217.0},  # neither number is a float32
     ]
     return [LoanApplication.model_validate(loan) for loan in [*EXAMPLES, *strange, *loans]]
 
 
 def tutorials_way(application: LoanApplication, classifier: CatBoostClassifier) -> float:
-    """One request of the tutorial: a DataFrame of one row, `predict_proba`, on as many threads as there are cores."""
+    """One request in the way of the tutorial: a DataFrame of one row, `predict_proba`, on as many threads as there are
+    cores.
+    """
     words = {name: str(getattr(application, name)) for name in ("is_new", "same_state")}
     frame = pd.DataFrame([application.model_dump() | words])
     assert list(frame.columns) == list(FIELDS)
@@ -45,11 +47,11 @@ def test_a_row_gives_what_the_tutorials_dataframe_gives(model: Model) -> None:
     together = [value.hex() for value in model.predict([as_row(application) for application in asked])]
     assert alone == expected
     assert together == expected
-    assert len(set(expected)) > LOANS * 0.9  # different loans differ, so equality is not an accident
+    assert len(set(expected)) > LOANS * 0.9  # different loans give different results, so equality is not an accident
 
 
 def test_without_pandas_and_scipy_the_answers_are_the_same(model: Model) -> None:
-    """The service's own process, where empty modules stood for both while CatBoost was imported."""
+    """In the service's own process, empty modules replace both while CatBoost is imported."""
     code = """
 import json, sys
 from target_service.model import load_model

@@ -1,4 +1,4 @@
-"""The service as a process: how it starts, what it logs, how it ends."""
+"""The service as a process: how it starts, what it logs, and how it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BODY = json.dumps(EXAMPLES[0]).encode()
 
 
 def half_a_request(service: ServiceProcess) -> socket.socket:
-    """Send a prediction's head and a part of its body: the request is in flight until the rest is sent."""
+    """Send a prediction's head and a part of its body, so that the request is in flight until the rest is sent."""
     connection = service.connect()
     head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {len(BODY)}\r\n\r\n"
@@ -44,7 +44,7 @@ def test_it_answers_from_the_moment_its_port_opens_and_counts_what_it_answers(st
 
 
 def test_an_answer_comes_in_one_piece(start: Start) -> None:
-    """Head and body apart would wake the client twice."""
+    """Sent separately, head and body would wake the client twice."""
     service = start()
     service.wait_until_open()
     for _ in range(20):
@@ -58,7 +58,7 @@ def test_requests_that_wait_for_each_other_are_in_flight_together(start: Start) 
     service = start()
     service.wait_until_open()
     waiting = [half_a_request(service) for _ in range(5)]
-    wait_for(lambda: stats(service)["in_flight_max"] == 5)  # the one that asks is not among them
+    wait_for(lambda: stats(service)["in_flight_max"] == 5)  # without the request that asks
     for connection in waiting:
         connection.sendall(BODY[10:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -92,7 +92,7 @@ def test_sigterm_finishes_the_request_in_flight_takes_no_more_and_exits_with_0(s
     assert (code, errors) == (0, "")
     lines = [json.loads(line) for line in out.splitlines()]
     assert all(line["severity"] == "INFO" for line in lines)
-    assert not any("httpRequest" in line for line in lines)  # no access log unless asked for
+    assert not any("httpRequest" in line for line in lines)  # no access log unless it is requested
 
 
 def test_sigterm_while_it_starts_exits_with_0(start: Start) -> None:
@@ -102,7 +102,7 @@ def test_sigterm_while_it_starts_exits_with_0(start: Start) -> None:
 
 
 def bound(port: int) -> bool:
-    """Whether a process has taken the port, though nothing may be listening on it yet."""
+    """Whether a process has bound the port, even if nothing listens on it yet."""
     with socket.socket() as mine:
         try:
             mine.bind(("127.0.0.1", port))

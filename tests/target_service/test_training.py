@@ -1,4 +1,4 @@
-"""The command that trains the model: the same model again, and the real data's preparation."""
+"""The command that trains the model: it gives the same model again, and prepares the real data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEAD = (
     "RetainedJob,FranchiseCode,UrbanRural,RevLineCr,LowDoc,ChgOffDate,DisbursementDate,DisbursementGross,BalanceGross,"
     "MIS_Status,ChgOffPrinGr,GrAppv,SBA_Appv"
 )
-"""SBAnational.csv's own first line."""
+"""The first line of SBAnational.csv."""
 
 PAID = (
     "1000014003,ABC HOBBYCRAFT,EVANSVILLE,IN,47711,FIFTH THIRD BANK,OH,451120,28-Feb-97,1997,84,4,2,0,0,1,0,N,Y,,"
@@ -46,7 +46,7 @@ def csv(tmp_path: Path) -> Path:
 
 
 def trained(*words: str, out: Path) -> tuple[Path, dict[str, object]]:
-    """Run the command in this process: another would spend most of its time importing."""
+    """Run the command in this process, because another process would spend most of its time importing."""
     main(["--out", str(out), *words])
     return out, json.loads(out.with_suffix(".json").read_text())
 
@@ -60,15 +60,15 @@ def test_the_command_makes_the_committed_model_again(tmp_path: Path) -> None:
         as_row(LoanApplication.model_validate(loan))
         for loan in draw_loans(500, seed=5)[list(FIELDS)].to_dict("records")
     ]
-    # On the machine that made the model the files are equal byte by byte; elsewhere another order of vector
-    # instructions may move the last bits of a sum, and with them a probability by far less than 1e-6.
+    # On the machine that made the model, the files are equal byte by byte. On another one, a different order of vector
+    # instructions may change the last bits of a sum, and with them a probability by far less than 1e-6.
     np.testing.assert_allclose(load_model(again).predict(rows), load_model().predict(rows), rtol=0, atol=1e-6)
 
 
 def test_the_model_has_learnt_what_the_made_up_loans_hold(tmp_path: Path) -> None:
     metrics = json.loads(MODEL_FILE.with_suffix(".json").read_text())["metrics"]
     assert 0.90 < metrics["roc_auc"] < 0.99
-    assert metrics["pr_auc"] > 3 * metrics["default_ratio_tested"]  # what guessing would reach, three times over
+    assert metrics["pr_auc"] > 3 * metrics["default_ratio_tested"]  # three times the result of guessing
 
 
 def test_a_longer_term_means_less_default() -> None:
@@ -127,7 +127,7 @@ def test_a_place_comes_from_the_zip_code_where_there_is_a_table_of_them(csv: Pat
 
 
 def test_rare_names_become_other(tmp_path: Path) -> None:
-    """Of 400 loans 0.5 % are 2: a bank with two of them keeps its name, a bank with one does not."""
+    """Of 400 loans 0.5 % are 2: a bank with two loans keeps its name, and a bank with one does not."""
     lines = [PAID.replace("FIFTH THIRD BANK", name) for name in ["BIG"] * 397 + ["TWICE"] * 2 + ["ONCE"]]
     path = tmp_path / "many.csv"
     path.write_text("\n".join([HEAD, *lines]) + "\n")

@@ -1,4 +1,4 @@
-"""A successful answer is compared with the one before the load, and a differing one is a failed request."""
+"""A successful answer is compared with the one before the load. A differing answer is a failed request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +42,7 @@ def environment() -> Iterator[Environment]:
 
 
 def rows(environment: Environment) -> list[dict[str, Any]]:
-    return rows_of(environment.lt_row_buffer)  # type: ignore[attr-defined]  # put there by attach
+    return rows_of(environment.lt_row_buffer)  # type: ignore[attr-defined] # attach has set it
 
 
 def failed(environment: Environment) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def echo(peer: Peer) -> None:
 
 
 class Heads:
-    """Learns the head of each request, as the learning process does."""
+    """Learn the head of each request, as the learning process does."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[bytes, bytes]] = []
@@ -70,7 +70,7 @@ class Heads:
 
 
 def expecting(environment: Environment, url: str, sent: Any, answer: bytes, **headers: str) -> AnswerChecker:
-    """Return a checker, attached, that expects `answer` to a POST of `sent`."""
+    """Return an attached checker that expects `answer` for a POST of `sent`."""
     heads = Heads()
     attach(environment, heads)
     FastClient(environment, url).post("/predict", json=sent, headers=headers or None)
@@ -86,7 +86,7 @@ def expecting(environment: Environment, url: str, sent: Any, answer: bytes, **he
 def test_a_differing_answer_is_a_wrong_answer_whatever_the_scenario_says(
     environment: Environment, judged: str | None
 ) -> None:
-    """Row, Locust's totals and the checker agree, also where the scenario calls `success()` as many do by habit."""
+    """Row, Locust's totals and the checker agree, even if the scenario calls `success()`, as many do by habit."""
     with scripted(echo) as server:
         url = f"http://127.0.0.1:{server.port}"
         checker = expecting(environment, url, {"a": 1}, b'{"a":2,"token":"hunter2hunter2"}')
@@ -108,7 +108,7 @@ def test_a_differing_answer_is_a_wrong_answer_whatever_the_scenario_says(
 
 
 def test_the_expected_answer_is_a_success_and_other_requests_are_not_compared(environment: Environment) -> None:
-    """Another body, another header, another cookie: another request."""
+    """A request with another body, another header or another cookie is another request."""
     with scripted(echo) as server:
         url = f"http://127.0.0.1:{server.port}"
         checker = expecting(environment, url, {"a": 1}, b'{ "a": 1.0 }')
@@ -124,7 +124,7 @@ def test_the_expected_answer_is_a_success_and_other_requests_are_not_compared(en
 
 
 def test_a_renewed_token_of_this_programs_own_changes_no_request(environment: Environment) -> None:
-    """The head's digest leaves the value out that `Authorizer` has set, and no other."""
+    """The head's digest leaves out the value that `Authorizer` has set, and no other."""
     with scripted(echo) as server:
         url = f"http://127.0.0.1:{server.port}"
         setattr(environment, BEARER_ATTRIBUTE, b"Bearer one")
@@ -149,7 +149,7 @@ def test_a_scenarios_own_verdict_and_failures_stay_what_they_are(environment: En
 
 
 def test_a_request_is_repeated_as_it_was(environment: Environment) -> None:
-    """Same bytes, no row, no total."""
+    """The bytes are the same, and neither rows nor totals count it."""
     heads: list[bytes] = []
 
     def keep(peer: Peer) -> None:
@@ -166,7 +166,7 @@ def test_a_request_is_repeated_as_it_was(environment: Environment) -> None:
 
 
 def test_examples_are_bounded_and_counts_are_not(environment: Environment) -> None:
-    """A service that answers everything differently fills no memory."""
+    """A service that answers everything differently does not fill the memory."""
     answer = Expected(200, json.dumps({"a": "x" * 100_000}).encode(), 0, 0)
     checker = AnswerChecker(
         Reference([ENDPOINT], [AnswerCheck()], {head_digest(b"h", b""): {b"b": answer}}), environment
@@ -186,7 +186,7 @@ def test_examples_are_bounded_and_counts_are_not(environment: Environment) -> No
     )
 )
 def test_a_reference_arrives_as_it_was_sent(answers: dict[str, dict[bytes, Expected]]) -> None:
-    """Whatever bytes bodies and answers are made of."""
+    """The test uses any bytes for bodies and answers."""
     made = Reference(
         [ENDPOINT], [AnswerCheck(("id",), 0.5)], {head: bodies for head, bodies in answers.items() if bodies}
     )

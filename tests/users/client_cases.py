@@ -1,4 +1,4 @@
-"""The fast client's promises, with real Locust objects and a server that sends exactly the given bytes."""
+"""The properties of the fast client, with real Locust objects and a server that sends exactly the given bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import numpy as np
 import pytest
 from gevent.event import Event
@@ -74,7 +74,7 @@ def rows_of(buffer: RowBuffer) -> list[dict[str, Any]]:
 
 
 def test_a_request_is_sent_as_http_says(environment: Environment) -> None:
-    """Method, path, query, host, headers and body stand in the bytes that arrive."""
+    """The received bytes contain method, path, query, host, headers and body."""
     with scripted(always(JSON)) as server:
         client = client_of(environment, server, headers={"X-Key": "k"})
         client.post("/predict", json={"b": 2}, headers={"X-One": "1"})
@@ -103,7 +103,7 @@ def test_a_request_is_sent_as_http_says(environment: Environment) -> None:
 
 
 def test_an_answer_has_the_shape_of_fasthttpusers(environment: Environment) -> None:
-    """status_code, ok, json, text, content, headers in any case, elapsed, url."""
+    """It has status_code, ok, json, text, content, headers in any case, elapsed and url."""
     with scripted(always(JSON)) as server:
         response = client_of(environment, server).get("/x")
         assert (response.status_code, response.ok, response.json(), response.content) == (
@@ -121,7 +121,7 @@ def test_an_answer_has_the_shape_of_fasthttpusers(environment: Environment) -> N
 
 
 def test_a_request_is_one_row_with_what_the_service_said_of_itself(environment: Environment, buffer: RowBuffer) -> None:
-    """Name, method, status, outcome, bytes, instance, age and the server's own time."""
+    """The row has name, method, status, outcome, bytes, instance, age and the server's own time."""
     with scripted(always(JSON)) as server:
         client = client_of(environment, server)
         client.post("/predict", json={})
@@ -148,7 +148,7 @@ def test_a_request_is_one_row_with_what_the_service_said_of_itself(environment: 
 @pytest.mark.parametrize("listening", [False, True], ids=["quiet", "with a listener"])
 @pytest.mark.parametrize("recording", [False, True], ids=["alone", "recorded"])
 def test_every_request_counts_once_everywhere(environment: Environment, listening: bool, recording: bool) -> None:
-    """Locust's totals, the rows and a listener of the user's agree, whoever else is there."""
+    """Locust's totals, the rows and a listener of the user agree, whatever other listeners there are."""
     buffer = RowBuffer("worker")
     if recording:
         attach(environment, buffer)
@@ -179,7 +179,7 @@ def test_every_request_counts_once_everywhere(environment: Environment, listenin
 
 
 def test_totals_are_what_locust_would_have_counted(environment: Environment, buffer: RowBuffer) -> None:
-    """The aggregate of the rows and Locust's own request-by-request totals are the same numbers."""
+    """The totals summed from the rows equal Locust's own request-by-request totals."""
     from locust.stats import StatsEntry
 
     with scripted(always(JSON)) as server:
@@ -198,7 +198,9 @@ def test_totals_are_what_locust_would_have_counted(environment: Environment, buf
 
 
 def test_a_scenario_judges_an_answer(environment: Environment, buffer: RowBuffer) -> None:
-    """success() pardons an error status, failure() rejects a good one, an exception in the block is a failed check."""
+    """success() accepts an error status, failure() rejects a good one, and an exception in the block is a failed
+    check.
+    """
     with scripted(always(answer(404))) as server:
         client = client_of(environment, server)
         with client.get("/a", catch_response=True) as response:
@@ -229,7 +231,7 @@ def test_a_scenario_judges_an_answer(environment: Environment, buffer: RowBuffer
 
 
 def test_no_answer_is_a_response_too(environment: Environment, buffer: RowBuffer) -> None:
-    """Refused and timed out: status 0, the reason in `error`, and `json()` in a with block ends the task."""
+    """A refusal and a timeout have status 0 and the reason in `error`. `json()` in a with block ends the task."""
 
     def deaf(peer: Peer) -> None:
         while peer.read():
@@ -250,7 +252,7 @@ def test_no_answer_is_a_response_too(environment: Environment, buffer: RowBuffer
 
 
 def test_what_the_client_does_not_do_it_says(environment: Environment, buffer: RowBuffer) -> None:
-    """Other hosts, unknown options, bad headers and hosts: each with its way out."""
+    """Other hosts, unknown options, bad headers and bad hosts are refused, each with advice."""
     with scripted(always(answer(302, b"", "Location: /b"))) as server:
         client = client_of(environment, server)
         with pytest.raises(TypeError, match=r"verify=: not supported.*docs/users.md"):
@@ -267,7 +269,7 @@ def test_what_the_client_does_not_do_it_says(environment: Environment, buffer: R
 
 
 def test_many_greenlets_share_a_client(environment: Environment, buffer: RowBuffer) -> None:
-    """An open-loop user's arrivals overlap: each gets a connection, which later ones use again."""
+    """An open-loop user's arrivals overlap. Each gets a connection, and later ones use it again."""
     waiting: list[Peer] = []
     go = Event()
 
@@ -293,7 +295,7 @@ def test_many_greenlets_share_a_client(environment: Environment, buffer: RowBuff
 
 
 def test_lateness_is_taken_once_per_arrival(environment: Environment, buffer: RowBuffer) -> None:
-    """An open-loop arrival's first request says how late it was against its due time."""
+    """The first request of an open-loop arrival reports how late it was against its due time."""
     import time
 
     from loadtest.users.open_loop import DUE, take_lateness_us
@@ -313,7 +315,10 @@ def test_lateness_is_taken_once_per_arrival(environment: Environment, buffer: Ro
 
 
 def test_tls_works_where_locust_has_patched_ssl(environment: Environment, buffer: RowBuffer) -> None:
-    """https with a private authority, and with verification off; without either it fails as a connection."""
+    """https works with a private authority, and with verification off.
+
+    Without either it fails as a connection error.
+    """
     with scripted(always(JSON), tls=True) as server:
         host = f"https://localhost:{server.port}"
         assert FastClient(environment, host, ssl_context=client_tls()).get("/a").json() == {"a": 1}
@@ -334,7 +339,7 @@ class Once(FastUser):
 
 
 def test_the_user_runs_lean_tasks_and_locusts_rest_mixin(environment: Environment, buffer: RowBuffer) -> None:
-    """`User.run` gets our root of tasks; `rest` of Locust works on our client."""
+    """`User.run` gets our root of tasks, and Locust's `rest` works on our client."""
     with scripted(always(JSON)) as server:
         environment.host = f"http://127.0.0.1:{server.port}"
         user = Once(environment)
@@ -344,7 +349,7 @@ def test_the_user_runs_lean_tasks_and_locusts_rest_mixin(environment: Environmen
 
 
 def test_a_task_that_asks_nothing_still_lets_the_others_run(environment: Environment) -> None:
-    """With a wait of 0 only a request may stand in for the sleep."""
+    """With a wait of 0, only a request may replace the sleep."""
 
     class Idle(FastUser):
         abstract = True
@@ -374,7 +379,10 @@ def test_spread_users_lie_evenly_in_the_interval(users: int) -> None:
 
 
 def test_a_spread_user_keeps_its_points_and_skips_what_it_missed() -> None:
-    """Points are phase + n intervals; early wake-ups do not repeat one, and a slow answer costs the points it took."""
+    """Points are phase + n intervals.
+
+    Early wake-ups do not repeat a point, and a slow answer skips the points that passed.
+    """
     point, wait_s = next_point(10.02, float("-inf"), 0.5, 0.1)
     assert (point, wait_s) == (100, pytest.approx(0.03))
     assert next_point(10.0499, point, 0.5, 0.1) == (101, pytest.approx(0.1001))
@@ -388,14 +396,14 @@ def test_a_spread_user_keeps_its_points_and_skips_what_it_missed() -> None:
 def test_an_answer_that_waits_for_the_event_loop_is_not_the_servers_delay(
     environment: Environment, buffer: RowBuffer
 ) -> None:
-    """The loop is busy for 0.2 s while the answer comes: the row has when it came, not when it was read."""
+    """The loop is busy for 0.2 s while the answer comes. The row has the time of arrival, not of reading."""
     serving = [sys.executable, str(Path(__file__).parents[1] / "counting_server.py"), '{"delay_ms": [1]}']
     with subprocess.Popen(serving, stdout=subprocess.PIPE) as server:  # a thread here would be a greenlet of the loop
         assert server.stdout is not None
         client = FastClient(environment, f"http://127.0.0.1:{int(server.stdout.readline())}")
         client.get("/warm")  # connected, and the kernel has begun to stamp
         asking = gevent.spawn(client.get, "/late")
-        gevent.sleep(0)  # it is sent
+        gevent.sleep(0)  # the request is sent
         until_s = time.perf_counter() + 0.2
         while time.perf_counter() < until_s:
             pass

@@ -1,4 +1,4 @@
-"""The clock that wakes greenlets when they are due: with a timerfd and without, in order, killed, many, overloaded."""
+"""The clock that wakes greenlets when they are due: with and without a timerfd, in order, killed, many, overloaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import gevent
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import pytest
 from gevent.event import Event
 from locust import TaskSet
@@ -29,7 +29,7 @@ def test_this_machine_has_the_exact_one() -> None:
 
 
 def test_nobody_wakes_before_its_moment_and_all_do_in_their_order(ticking: Clock) -> None:
-    """1,000 greenlets with moments in any order within 50 ms, several of them the same."""
+    """1,000 greenlets have due times in any order within 50 ms, and several have the same one."""
     begin_s = time.perf_counter() + 0.2
     woken: list[tuple[float, float]] = []
     entered_s: list[float] = []
@@ -42,13 +42,15 @@ def test_nobody_wakes_before_its_moment_and_all_do_in_their_order(ticking: Clock
 
     gevent.joinall([gevent.spawn(waiter, number) for number in range(1000)], timeout=20, raise_error=True)
     assert len(woken) == 1000
-    woken = [(due_s, at_s) for due_s, at_s in woken if due_s > max(entered_s) + 0.001]  # who was not late to wait
+    woken = [(due_s, at_s) for due_s, at_s in woken if due_s > max(entered_s) + 0.001]  # those that were in time
     assert all(at_s >= due_s - 1e-6 for due_s, at_s in woken)
     assert [due_s for due_s, _ in woken] == sorted(due_s for due_s, _ in woken)
 
 
 def test_a_killed_greenlet_is_forgotten_and_the_others_wake(ticking: Clock) -> None:
-    """Also when the timer was set for the one that was killed, and when it is killed while others are being woken."""
+    """This also holds if the timer was set for the killed greenlet, and if one is killed while others are being
+    woken.
+    """
     begin_s, woken = time.perf_counter(), []
     victims = [gevent.spawn(ticking.wait_until, begin_s + 0.01 * number) for number in (1, 2, 3)]
 
@@ -105,7 +107,7 @@ def test_an_earlier_moment_that_comes_later_is_kept(ticking: Clock) -> None:
 
 
 def test_tasks_of_locust_wait_on_it() -> None:
-    """One clock per event loop; TaskSet's own sleep is that clock's."""
+    """There is one clock per event loop, and TaskSet's own sleep uses that clock."""
     keep_waits_exact()
     assert clock() is clock()
     begin_s = time.perf_counter()
@@ -115,7 +117,7 @@ def test_tasks_of_locust_wait_on_it() -> None:
 
 
 class FakeTimer:
-    """A timer that fires when the test says so, and keeps what it was set for."""
+    """A timer that fires when the test says so, and records the time for which it was set."""
 
     def __init__(self) -> None:
         self.fileno, self._fired = os.pipe()
@@ -136,7 +138,7 @@ class FakeTimer:
 
 
 class Stage:
-    """A clock over a fake timer and a fake time; `wakes` has how many greenlets each wake woke."""
+    """A clock over a fake timer and a fake time. `wakes` has the number of greenlets that each wake woke."""
 
     def __init__(self) -> None:
         self.now_s, self.wakes, self.woken_at_s = 0.0, [], []
@@ -153,7 +155,7 @@ class Stage:
         return greenlet
 
     def fire(self) -> None:
-        """Advance to the moment the timer is set for, and let the loop wake whom it wakes then."""
+        """Advance to the time for which the timer is set, and let the loop wake the greenlets that are due."""
         self.now_s = max(self.now_s, self.timer.set_for_s[-1])
         before, sets = len(self.woken_at_s), len(self.timer.set_for_s)
         self.timer.fire()
@@ -171,7 +173,7 @@ def stage() -> Iterator[Stage]:
 
 
 def test_one_wake_serves_all_who_are_due_and_sets_the_timer_once(stage: Stage) -> None:
-    """50 greenlets due at 1 s and one at 2 s: the timer is set when the first comes, and once per wake."""
+    """50 greenlets are due at 1 s and one at 2 s. The timer is set when the first one comes, and once per wake."""
     for _ in range(50):
         stage.wait(1.0)
     stage.wait(2.0)
@@ -182,7 +184,7 @@ def test_one_wake_serves_all_who_are_due_and_sets_the_timer_once(stage: Stage) -
 
 
 def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
-    """150 are overdue: wakes of 64, 64 and 22, each set for a moment that has passed, so that it comes at once."""
+    """150 are overdue: there are wakes of 64, 64 and 22, each set for a past time, so that it comes at once."""
     for _ in range(150):
         stage.wait(1.0)
     for _ in range(3):
@@ -195,7 +197,10 @@ def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
     ("gap_s", "latest_s"), [(1 / 500, 0.0), (1 / 1000, 0.0), (1 / 10_000, HOLD_S)], ids=["500/s", "1000/s", "10000/s"]
 )
 def test_wakes_stand_apart_only_where_greenlets_crowd(stage: Stage, gap_s: float, latest_s: float) -> None:
-    """At 10,000/s a wake serves 3 once the rate is known, none is later than HOLD_S; at low rates all are on time."""
+    """At 10,000/s a wake serves 3 once the rate is known, and none is later than HOLD_S.
+
+    At low rates all are on time.
+    """
     count = 6 * COUNTED
     for number in range(count):
         stage.wait(1.0 + number * gap_s)
@@ -211,7 +216,7 @@ def test_wakes_stand_apart_only_where_greenlets_crowd(stage: Stage, gap_s: float
 
 
 def test_who_comes_meanwhile_does_not_end_the_hold(stage: Stage) -> None:
-    """A greenlet that begins to wait while wakes are held apart is served by the next one, not by one of its own."""
+    """If a greenlet begins to wait while wakes are kept apart, the next wake serves it, not a separate one."""
     for number in range(3 * COUNTED):
         stage.wait(1.0 + number * 1e-4)
     while not stage.clock._crowding.hold_s or stage.wakes[-1] < 2:

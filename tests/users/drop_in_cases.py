@@ -1,4 +1,4 @@
-"""FastUser beside FastHttpUser: the same calls send the same and read the same, or are refused with a sentence."""
+"""FastUser compared with FastHttpUser: the same calls send and read the same, or are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import pytest
 from locust import FastHttpUser
 from locust.contrib.fasthttp import FastHttpSession, FastResponse, ResponseContextManager
@@ -36,7 +36,7 @@ def environment() -> Iterator[Environment]:
 
 
 class Events:
-    """What Locust's request event said."""
+    """The content of Locust's request events."""
 
     def __init__(self, environment: Environment) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -60,7 +60,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 
 def answering(*answers: bytes) -> Callable[[Peer], None]:
-    """Answer the requests of every connection with these in turn, and with 200 {} after them."""
+    """Answer the requests of every connection with these answers in turn, and with 200 {} after them."""
 
     def script(peer: Peer) -> None:
         left = list(answers)
@@ -71,7 +71,7 @@ def answering(*answers: bytes) -> Callable[[Peer], None]:
 
 
 SENT = ("content-type", "content-length", "authorization", "cookie", "x-a")
-"""Headers that both must send alike. Not: user-agent, accept and accept-encoding, which docs/users.md tells of."""
+"""Headers that both must send equally. User-agent, accept and accept-encoding are not among them (docs/users.md)."""
 
 
 def asked(server: Scripted) -> list[tuple[Any, ...]]:
@@ -84,7 +84,7 @@ def asked(server: Scripted) -> list[tuple[Any, ...]]:
             headers = sorted((name.lower(), value) for name, _, value in (field.partition(": ") for field in fields))
             assert [name for name, _ in headers].count("content-length") < 2
             kept = [pair for pair in headers if pair[0] in SENT]
-            if body[:1] in (b"{", b"["):  # JSON: the same value, in fewer bytes
+            if body[:1] in (b"{", b"["):  # JSON: the same value in fewer bytes
                 body, kept = json.loads(body), [pair for pair in kept if pair[0] != "content-length"]
             found.append((line, kept, body))
         peer.requests.clear()
@@ -135,21 +135,21 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_the_same_call_sends_the_same(environment: Environment, call: str) -> None:
-    """Method, target, body and the headers that speak of it, and the name in the event, are equal."""
+    """Method, target, body, the headers that describe it, and the name in the event are equal."""
     events = Events(environment)
     with scripted(answering()) as server:
         told = []
         for user in users_of(environment, server.port):
             CALLS[call](user.client)
             (event,) = events.take()
-            name = event["name"] or "/"  # FastHttpUser records get("") under no name at all
+            name = event["name"] or "/"  # FastHttpUser records get("") without a name
             told.append((asked(server), event["request_type"].upper(), name, event["url"].partition("#")[0]))
     theirs, ours = told
     assert theirs[:3] == ours[:3]
 
 
 def test_json_says_the_same(environment: Environment) -> None:
-    """Whatever json.dumps takes: the value that arrives is the one FastHttpUser sends, NaN and infinity included."""
+    """For everything that json.dumps accepts, the received value equals FastHttpUser's, including NaN and infinity."""
     values = [
         {"x": float("nan")},
         [float("inf"), -float("inf"), None],
@@ -173,7 +173,7 @@ def test_json_says_the_same(environment: Environment) -> None:
 
 
 def test_files_arrive_as_the_same_parts(environment: Environment) -> None:
-    """Names, file names, types and bytes; a field of `data` beside them."""
+    """The parts have the same names, file names, types and bytes, with a field of `data` next to them."""
     import email
 
     given = {"one": ("a.txt", b"A"), "two": ("b.bin", BytesIO(b"\x00\xff"), "x/y"), "three": b"bare"}
@@ -244,7 +244,7 @@ def read_of(response: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_the_same_answer_reads_the_same(environment: Environment, case: str) -> None:
-    """Status, text, encoding, JSON, content, headers, and whether it counts as a failure."""
+    """These are status, text, encoding, JSON, content, headers, and whether it counts as a failure."""
     events = Events(environment)
     with scripted(answering(ANSWERS[case])) as server:
         theirs, ours = users_of(environment, server.port)
@@ -253,19 +253,19 @@ def test_the_same_answer_reads_the_same(environment: Environment, case: str) -> 
             response = user.client.get("/a")
             (event,) = events.take()
             failed.append(event["exception"] is not None)
-            if case != "not gzip":  # there reading raises in FastHttpUser
+            if case != "not gzip":  # FastHttpUser raises an error when this is read
                 read.append(read_of(response))
                 sizes.append(event["response_length"])
     assert failed[0] == failed[1]
     if read:
         if case == "repeated headers":
-            read[0]["headers"] = read[1]["headers"]  # theirs gives the first line twice; both lists are equal
+            read[0]["headers"] = read[1]["headers"]  # FastHttpUser returns the first line twice; both lists are equal
         assert read[0] == read[1]
         assert sizes[0] == sizes[1]
 
 
 def test_no_answer_reads_as_in_fasthttpuser(environment: Environment) -> None:
-    """Status 0, and None where there is nothing; success() in a block makes it one; `ok` is False here."""
+    """The status is 0, and missing values are None. success() in a block makes it a success; `ok` is False here."""
     events = Events(environment)
     with scripted(answering()) as server:
         pass
@@ -276,7 +276,7 @@ def test_no_answer_reads_as_in_fasthttpuser(environment: Environment) -> None:
         with user.client.get("/a", catch_response=True) as response:
             response.success()
         found[-1] += tuple(event["exception"] is None for event in events.take())
-        with pytest.raises(Exception):  # noqa: B017 - theirs is a TypeError about None, ours ends the task
+        with pytest.raises(Exception):  # noqa: B017 - FastHttpUser raises a TypeError about None, ours ends the task
             response.json()
     assert found[0] == found[1] == (0, None, None, None, False, False, True)
     assert "`ok`" in DOCS
@@ -291,7 +291,9 @@ def redirect(status: int, location: str, *fields: str) -> bytes:
 def test_a_redirect_to_the_same_host_is_followed_as_fasthttpuser_does(
     environment: Environment, status: int, method: str
 ) -> None:
-    """The same requests in the same order, one row under the first name, the last answer in hand."""
+    """The same requests come in the same order, there is one row under the first name, and the last answer is
+    returned.
+    """
     events = Events(environment)
     options = {"data": b"body"} if method in ("post", "put") else {}
     found = []
@@ -309,7 +311,7 @@ def test_a_redirect_to_the_same_host_is_followed_as_fasthttpuser_does(
 
 
 def test_redirects_end_at_their_limit_and_can_be_taken_as_answers(environment: Environment) -> None:
-    """`max_redirects` of the class, and allow_redirects=False."""
+    """The limits are `max_redirects` of the class, and allow_redirects=False."""
     events = Events(environment)
     for kind in (0, 1):
         with scripted(answering(*[redirect(302, "/a")] * 10)) as server:
@@ -322,7 +324,7 @@ def test_redirects_end_at_their_limit_and_can_be_taken_as_answers(environment: E
 
 
 def test_cookies_are_kept_and_sent_as_fasthttpuser_does(environment: Environment) -> None:
-    """Set by an answer, by the scenario, deleted by an answer; a Cookie header of the request's own wins."""
+    """Cookies are set by an answer or by the scenario, and deleted by an answer. A request's own Cookie header wins."""
     answers = [
         page(b"{}", "Set-Cookie: a=1; Path=/", "Set-Cookie: b=2; Path=/in; Secure"),
         OK,
@@ -344,7 +346,7 @@ def test_cookies_are_kept_and_sent_as_fasthttpuser_does(environment: Environment
 
 
 def test_names_are_given_as_in_fasthttpuser(environment: Environment) -> None:
-    """name=, rename_request, request_name and request_meta, in this order of weight."""
+    """The order of priority is name=, rename_request, request_name and request_meta."""
     events = Events(environment)
     with scripted(answering()) as server:
         found = []
@@ -375,7 +377,9 @@ def test_names_are_given_as_in_fasthttpuser(environment: Environment) -> None:
 
 
 def test_rest_works_as_in_fasthttpuser(environment: Environment) -> None:
-    """`rest` and `rest_`: js, assertions, answers that are not JSON, no answer; a request each in the events."""
+    """`rest` and `rest_` give js, assertions, answers that are not JSON, and no answer, with one request each in the
+    events.
+    """
     events = Events(environment)
     found = []
     for kind in (0, 1):
@@ -415,7 +419,7 @@ REFUSED_OPTIONS = {"stream": True, "max_retries": 3, "debug_stream": BytesIO(), 
 
 
 def test_everything_public_of_the_session_is_there_or_refused(environment: Environment) -> None:
-    """Every name of FastHttpSession, as installed: present, or refused with a sentence and a line in the docs."""
+    """Every name of the installed FastHttpSession is present, or refused with a sentence and a line in the docs."""
     with scripted(answering()) as server:
         theirs, ours = (user.client for user in users_of(environment, server.port))
         names = public(type(theirs)) | {name for name in vars(theirs) if not name.startswith("_")}
@@ -430,7 +434,7 @@ def test_everything_public_of_the_session_is_there_or_refused(environment: Envir
 
 
 def test_every_parameter_of_a_request_is_taken_or_refused(environment: Environment) -> None:
-    """Of `request`, of the verbs and of what lies below them, as installed."""
+    """These are the parameters of `request`, of the verbs and of the functions below them, as installed."""
     from geventhttpclient.useragent import UserAgent
     from locust.contrib import fasthttp
 
@@ -461,7 +465,9 @@ def test_every_parameter_of_a_request_is_taken_or_refused(environment: Environme
 
 @pytest.mark.parametrize("theirs", [FastResponse, ResponseContextManager])
 def test_everything_public_of_a_response_is_there_or_refused(environment: Environment, theirs: type) -> None:
-    """Every name of FastResponse and ResponseContextManager, as installed, on an answer in its `with` block."""
+    """Every name of the installed FastResponse and ResponseContextManager is tested on an answer in its `with`
+    block.
+    """
     with scripted(answering()) as server:
         stock, ours = (user.client for user in users_of(environment, server.port))
         with stock.get("/a", catch_response=True) as their_answer, ours.get("/a", catch_response=True) as answer:
@@ -476,7 +482,7 @@ def test_everything_public_of_a_response_is_there_or_refused(environment: Enviro
             assert [*answer.iter_content(1)] == ["{", "}"]
             assert answer.request.url == their_answer.request.url
             assert answer.request.method == their_answer.request.method
-        with stock.get("/a") as their_answer, ours.get("/a") as answer:  # does nothing, in both
+        with stock.get("/a") as their_answer, ours.get("/a") as answer:  # does nothing in both
             assert their_answer.status_code == answer.status_code
         for judge in (lambda r: r.success(), lambda r: r.failure("x")):
             for client in (stock, ours):
@@ -485,7 +491,7 @@ def test_everything_public_of_a_response_is_there_or_refused(environment: Enviro
 
 
 def test_everything_public_of_the_user_is_there_or_refused(environment: Environment) -> None:
-    """Every attribute of FastHttpUser, as installed: taken over, or refused when the class is made or the user is."""
+    """Every attribute of the installed FastHttpUser is supported, or refused when the class or the user is created."""
     for name in sorted(public(FastHttpUser)):
         assert hasattr(FastUser, name), name
     other = {"max_retries": 1, "concurrency": 3, "proxy_host": "x", "proxy_port": 1, "client_pool": object()}
@@ -505,7 +511,7 @@ def test_everything_public_of_the_user_is_there_or_refused(environment: Environm
 
 @pytest.mark.parametrize("data", [[1, 2, 3], (b"a",), {1, 2}, 5, 1.5, [("a", "1")], object()], ids=repr)
 def test_a_body_that_is_none_is_refused(environment: Environment, data: Any) -> None:
-    """FastHttpUser and HttpUser raise for a list of numbers; nothing is sent for anything like it."""
+    """FastHttpUser and HttpUser raise an error for a list of numbers. Nothing is sent for any such value."""
     with scripted(answering()) as server:
         client = users_of(environment, server.port)[1].client
         with pytest.raises(TypeError, match=r"data= is .*docs/users\.md"):
@@ -518,7 +524,7 @@ def test_a_body_that_is_none_is_refused(environment: Environment, data: Any) -> 
 
 
 def test_credentials_in_the_host_are_sent_and_told_nowhere(environment: Environment) -> None:
-    """As FastHttpUser: Basic authorization with every request, and no credentials in base_url or events."""
+    """As in FastHttpUser, every request has Basic authorization, and base_url and events contain no credentials."""
     events = Events(environment)
     with scripted(answering()) as server:
         found = []

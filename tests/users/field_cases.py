@@ -1,4 +1,4 @@
-"""Locustfiles from the field (tests/cases) whose requests FastUser once sent or read otherwise than FastHttpUser."""
+"""Locustfiles from the field (tests/cases) whose requests FastUser once sent or read differently from FastHttpUser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import gevent
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import pytest
 from locust import User
 from locust.env import Environment
@@ -31,7 +31,7 @@ CASES = ROOT / "tests" / "cases"
 
 @contextmanager
 def serving(case: str) -> Iterator[str]:
-    """Run the case's server; gives its URL."""
+    """Run the case's server, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with subprocess.Popen([sys.executable, str(CASES / case / "server.py"), str(port)]) as server:
@@ -57,7 +57,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def rows(case: str, file: str, *, users: int, enough: int, answered: Callable[[str], None] | None = None) -> list[Any]:
-    """Run the locustfile's users until there are `enough` rows, and return them."""
+    """Run the locustfile's users until there are `enough` rows, and return the rows."""
     found: list[Any] = []
     with serving(case) as url:
         classes: list[Any] = [
@@ -92,7 +92,7 @@ def rows(case: str, file: str, *, users: int, enough: int, answered: Callable[[s
 
 @pytest.mark.parametrize("file", ["locustfile.py", "same_with_fasthttpuser.py"])
 def test_who_is_refused_at_the_log_in_starts_over(file: str) -> None:
-    """Case 03: RescheduleTask leaves the `with` block after failure(); nothing below it runs."""
+    """Case 03: RescheduleTask leaves the `with` block after failure(), and nothing below it runs."""
     seen: dict[str, int] = {}
     rows("03-fastuser-swallows-interrupt", file, users=2, enough=6, answered=lambda text: seen.update(json.loads(text)))
     assert seen["/login"] >= 6
@@ -100,14 +100,17 @@ def test_who_is_refused_at_the_log_in_starts_over(file: str) -> None:
 
 
 def test_json_is_read_and_written_as_fasthttpuser_does() -> None:
-    """Case 14: NaN both ways and ISO-8859-1: all ok, from both users."""
+    """Case 14: NaN in both directions and ISO-8859-1 work with both users."""
     found = rows("14-fastuser-json", "locustfile.py", users=2, enough=6)
     assert {row["outcome"] for row in found} == {"ok"}
     assert len({row["name"] for row in found}) == 6
 
 
 def test_what_both_of_locusts_users_take_comes_through(capsys: pytest.CaptureFixture[str]) -> None:
-    """Case 19: renamed, text params, no path, one Content-Length; a list of numbers is refused and not sent."""
+    """Case 19: a renamed request, text params, no path, and one Content-Length.
+
+    A list of numbers is refused and not sent.
+    """
     seen: dict[str, int] = {}
     case = "19-fastuser-what-the-table-does-not-name"
     found = rows(case, "locustfile.py", users=1, enough=6, answered=lambda text: seen.update(json.loads(text)))

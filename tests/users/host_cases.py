@@ -1,11 +1,11 @@
-"""Load, data and tokens stay on the host that was named: redirects to another, from all three clients."""
+"""Load, data and tokens stay on the named host: redirects to another host, for all three clients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import pytest
 from locust import FastHttpUser, HttpUser
 from locust.env import Environment
@@ -55,7 +55,10 @@ BASES = [FastUser, FastHttpUser, HttpUser]
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("catch", [False, True])
 def test_a_redirect_to_another_host_is_not_followed(environment: Environment, base: type, catch: bool) -> None:
-    """It is the answer, a failure that says why and what allows it; the other host gets nothing."""
+    """The redirect is the answer, and a failure that says why and which setting allows it.
+
+    The other host gets nothing.
+    """
     seen: list[dict[str, Any]] = []
     environment.events.request.add_listener(lambda **event: seen.append(event))
     with scripted(always_ok) as other, scripted(sending_to(f"http://127.0.0.1:{other.port}/stolen?x=1")) as server:
@@ -80,7 +83,7 @@ def test_a_redirect_to_another_host_is_not_followed(environment: Environment, ba
 
 @pytest.mark.parametrize("base", BASES)
 def test_a_user_that_allows_it_is_led_elsewhere_without_its_token(environment: Environment, base: type) -> None:
-    """allow_other_hosts: followed, and neither Authorization nor Cookie goes along."""
+    """With allow_other_hosts the redirect is followed, and neither Authorization nor Cookie is sent along."""
     with scripted(always_ok) as other, scripted(sending_to(f"http://127.0.0.1:{other.port}/there")) as server:
         client = user_of(environment, base, server.port, allow_other_hosts=True).client
         if base is FastUser:
@@ -88,7 +91,7 @@ def test_a_user_that_allows_it_is_led_elsewhere_without_its_token(environment: E
         assert client.get("/a", headers={"Authorization": "Bearer secret"}).status_code == 200
         ((request,),) = [peer.requests for peer in other.peers]
     assert request.startswith(b"GET /there ")
-    if base is not HttpUser:  # requests thinks another port of a host the same one
+    if base is not HttpUser:  # requests treats another port of a host as the same host
         assert b"uthorization" not in request
 
 

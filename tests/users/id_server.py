@@ -1,4 +1,7 @@
-"""Count which rows arrive as POST {"id": n}; `GET /seen` answers {"total", "distinct", "most"}. Prints its port."""
+"""Count which rows arrive as POST {"id": n}. `GET /seen` answers {"total", "distinct", "most"}.
+
+The program prints its port.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scenario's verdict on an answer, and what leaves its `with` block, beside the transport's own reason."""
+"""A scenario's verdict on an answer, and exceptions that leave its `with` block, besides the transport's own reason."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
-import locust  # noqa: F401 - first: it patches sockets and threads
+import locust  # noqa: F401 - first, because it patches sockets and threads
 import pytest
 from gevent import GreenletExit
 from locust import FastHttpUser, TaskSet, constant, task
@@ -37,7 +37,7 @@ def environment() -> Iterator[Environment]:
 
 
 def rows(environment: Environment) -> list[dict[str, Any]]:
-    return rows_of(environment.lt_row_buffer)  # type: ignore[attr-defined]  # put there by attach
+    return rows_of(environment.lt_row_buffer)  # type: ignore[attr-defined] # attach has set it
 
 
 def with_status(status: int) -> Script:
@@ -75,7 +75,10 @@ BEFORE: dict[str, Callable[[Any], object]] = {
 def test_whatever_leaves_the_block_goes_on_and_the_request_has_its_row(
     environment: Environment, leaving: BaseException, before: str
 ) -> None:
-    """The exception itself arrives; the row has the verdict, else the status, else the exception (no control flow)."""
+    """The exception itself is passed on.
+
+    The row has the verdict, else the status, else the exception (unless it is control flow).
+    """
     with scripted(with_status(401)) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}")
 
@@ -94,7 +97,7 @@ def test_whatever_leaves_the_block_goes_on_and_the_request_has_its_row(
 
 
 def test_a_response_error_is_the_verdict_and_ends_at_the_block(environment: Environment) -> None:
-    """As in Locust, `raise ResponseError(…)` is the same as failure(…); its CatchResponseError is not."""
+    """As in Locust, `raise ResponseError(…)` is the same as failure(…), but its CatchResponseError is not."""
     with scripted(with_status(200)) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}")
         with client.get("/a", catch_response=True):
@@ -108,7 +111,7 @@ def test_a_response_error_is_the_verdict_and_ends_at_the_block(environment: Envi
 
 
 def test_raise_for_status_leaves_the_block(environment: Environment) -> None:
-    """Nothing below a refused log-in runs; the row is the refusal's."""
+    """Nothing below a refused log-in runs, and the row is that of the refusal."""
     with scripted(with_status(401)) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}")
         with pytest.raises(Exception, match="HTTP 401"), client.get("/a", catch_response=True) as answer:
@@ -120,7 +123,9 @@ def test_raise_for_status_leaves_the_block(environment: Environment) -> None:
 def test_a_timeout_stays_one_whatever_the_scenario_calls_it(
     environment: Environment, leaving: Exception | None
 ) -> None:
-    """failure("…") and an exception of the scenario's own: outcome `timeout`, the reason beside the words."""
+    """failure("…") and an exception of the scenario's own both keep the outcome `timeout`, with the reason besides the
+    message.
+    """
     with scripted(deaf) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}", network_timeout=0.1)
         with client.get("/a", catch_response=True) as answer:
@@ -128,7 +133,7 @@ def test_a_timeout_stays_one_whatever_the_scenario_calls_it(
         if leaving is not None:
             with pytest.raises(type(leaving)), client.get("/a", catch_response=True):
                 raise leaving
-    client = FastClient(environment, f"http://127.0.0.1:{server.port}")  # nobody listens there now
+    client = FastClient(environment, f"http://127.0.0.1:{server.port}")  # nothing listens there any more
     with client.get("/a", catch_response=True) as answer:
         answer.failure("down")
     with client.get("/a", catch_response=True) as answer:
@@ -136,7 +141,7 @@ def test_a_timeout_stays_one_whatever_the_scenario_calls_it(
     found = [(row["outcome"], row["error"]) for row in rows(environment)]
     assert found[0] == ("timeout", "too slow for us (no whole response within 0.1 s)")
     assert found[-2] == ("connection", "down ([Errno 111] Connection refused)")
-    assert found[-1] == ("ok", "")  # as FastHttpUser
+    assert found[-1] == ("ok", "")  # as in FastHttpUser
     if isinstance(leaving, ValueError):
         assert found[1] == ("timeout", "mine (no whole response within 0.1 s)")
     elif leaving is not None:
@@ -144,7 +149,7 @@ def test_a_timeout_stays_one_whatever_the_scenario_calls_it(
 
 
 def test_an_answer_that_is_never_judged_is_recorded_as_it_came(environment: Environment) -> None:
-    """catch_response without a `with` block: a row at the end of the run, with what the answer said."""
+    """For catch_response without a `with` block, there is a row at the end of the run with the answer's data."""
     with scripted(with_status(503)) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}")
         client.get("/a", catch_response=True)
@@ -154,7 +159,9 @@ def test_an_answer_that_is_never_judged_is_recorded_as_it_came(environment: Envi
 
 @pytest.mark.parametrize("base", [FastHttpUser, FastUser])
 def test_nothing_below_a_refused_log_in_runs(environment: Environment, base: type) -> None:
-    """RescheduleTask, interrupt() and StopUser in the block, inside real tasks: /account is never asked for."""
+    """RescheduleTask, interrupt() and StopUser are raised in the block, inside real tasks. /account is never
+    requested.
+    """
 
     class Inner(TaskSet):
         @task

@@ -1,4 +1,4 @@
-"""Plans of users: points, overrides, and what Locust's shape around one asks for."""
+"""Plans of users: points, overrides, and the users that Locust's shape around a plan requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 import pytest
-from locust.env import Environment  # first of all: it patches sockets and threads
+from locust.env import Environment  # first of all, because it patches sockets and threads
 
 from loadtest.core.plan import user_seconds
 from loadtest.users.shapes import Burst, Plan, PlannedShape, Ramp, Staircase
@@ -31,7 +31,10 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 
 @pytest.mark.parametrize(("plan", "points"), PLANS)
 def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
-    """The points of its docstring, from 0 s to its end; users on straight lines between them; none outside."""
+    """The points are those of its docstring, from 0 s to its end.
+
+    Users are on straight lines between them, and None outside.
+    """
     assert [*chain(*plan.points())] == pytest.approx([*chain(*points)])
     assert plan.users_at(-0.001) is None
     assert plan.users_at(plan.duration_s) is None
@@ -41,7 +44,7 @@ def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...
 
 
 def test_an_override_replaces_one_field_and_leaves_the_others() -> None:
-    """`--users`, `--spawn-rate` and `--duration` each for themselves; 0 is a value, None is none."""
+    """`--users`, `--spawn-rate` and `--duration` each override one field. 0 is a value, None is not."""
     plan = Ramp(users=300, spawn_rate=5, duration_s=120)
     assert plan.overridden(users=30) == Ramp(users=30, spawn_rate=5, duration_s=120)
     assert plan.overridden(spawn_rate=1, duration_s=10) == Ramp(users=300, spawn_rate=1, duration_s=10)
@@ -50,7 +53,7 @@ def test_an_override_replaces_one_field_and_leaves_the_others() -> None:
 
 
 def test_the_area_of_a_plan_is_its_user_seconds() -> None:
-    """ramp300: a triangle of 60 s to 300 users and a rectangle of 60 s."""
+    """ramp300 consists of a triangle of 60 s to 300 users and a rectangle of 60 s."""
     assert user_seconds(Ramp(users=300, spawn_rate=5, duration_s=120).points()) == 60 * 300 / 2 + 60 * 300
 
 
@@ -59,10 +62,10 @@ class _Shape(PlannedShape):
 
 
 def ticks(shape: PlannedShape) -> list[int | None]:
-    """Return the users asked for at 0, 1, 2, … s, up to the end."""
+    """Return the requested users at 0, 1, 2, … s, up to the end."""
     asked: list[int | None] = []
     at_s = 0
-    shape.get_run_time = lambda: float(at_s)  # type: ignore[method-assign]  # the clock, which is Locust's own
+    shape.get_run_time = lambda: float(at_s)  # type: ignore[method-assign] # the clock, which belongs to Locust
     while (tick := shape.tick()) is not None:
         asked.append(tick[0])
         at_s += 1
@@ -77,7 +80,7 @@ def environment() -> Any:
 
 
 def test_a_tick_asks_for_the_middle_of_its_second_and_the_end_ends_the_run(environment: Any) -> None:
-    """0 → 10 users in 2 s, then held: 2.5 and 7.5 users, rounded, then 10, 10, and at 4 s the end."""
+    """0 → 10 users in 2 s, then a hold: 2.5 and 7.5 users, rounded, then 10, 10, and the end at 4 s."""
     shape = _Shape()
     shape.runner = environment
     assert ticks(shape) == [2, 8, 10, 10]

@@ -1,4 +1,4 @@
-"""Rows reach users in the order that was asked for; needs Locust in the process."""
+"""Rows reach users in the requested order. This needs Locust in the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loadtest.users.row_blocks import BLOCK_ROWS, Allocation, Hub
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of 250 rows, and a process that has given out nothing."""
+    """A file of 250 rows, and a process that has given out none."""
     monkeypatch.setattr("loadtest.users.rows.HUB", Hub())
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"id": n}) + "\n" for n in range(250)))
@@ -38,7 +38,7 @@ def test_shuffle_gives_every_row_in_an_order_of_its_seed(path: Path) -> None:
 
 
 def test_once_gives_each_row_to_one_of_many_users_and_then_ends_them(path: Path) -> None:
-    """Twenty greenlets share the rows; each is ended by Locust's own exception when there are no more."""
+    """Twenty greenlets share the rows. Locust's own exception ends each of them when there are no more."""
     data, got, ended = rows(path, "once"), [], []
 
     def user() -> None:
@@ -56,7 +56,7 @@ def test_once_gives_each_row_to_one_of_many_users_and_then_ends_them(path: Path)
 
 @given(st.integers(0, 1000), st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1)), max_size=60))
 def test_no_row_is_given_twice_and_what_was_not_sent_is_counted(total: int, asked: list[tuple[str, float]]) -> None:
-    """Whoever asks in whatever order: ranges do not overlap, and the sum of sent and not sent is the file."""
+    """Whatever the order of calls, ranges do not overlap, and sent and unsent rows add up to the file."""
     allocation, given_out, sent = Allocation(Path("f"), "", total), [], {}
     for worker, used_ratio in asked:
         begin, end = allocation.take(worker)

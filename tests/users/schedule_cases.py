@@ -1,4 +1,4 @@
-"""Open-loop arrivals: due times, lateness, and arrivals dropped by the bound on requests in flight."""
+"""Open-loop arrivals: due times, lateness, and arrivals dropped because too many requests were in flight."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def gaps_of(user: OpenLoopUser, count: int) -> list[float]:
 
 
 def test_even_arrivals_are_one_gap_apart_however_late_the_user_is(environment: Environment) -> None:
-    """2 arrivals/s are due 0.5 s apart: the schedule goes on from the due time, not from now."""
+    """2 arrivals/s are due 0.5 s apart. The schedule continues from the due time, not from the present."""
     assert gaps_of(Even(environment), 50) == pytest.approx([0.5] * 50)
 
 
 def test_even_users_together_stand_on_an_evenly_spread_grid(environment: Environment) -> None:
-    """The phases of n users leave no gap above 2.7 times the mean, whatever n."""
+    """The phases of n users leave no gap above 2.7 times the mean, for any n."""
     users = [Even(environment) for _ in range(40)]
     for count in (2, 3, 5, 10, 40):
         phases = sorted(user._phase for user in users[:count])
@@ -61,7 +61,9 @@ def test_even_users_together_stand_on_an_evenly_spread_grid(environment: Environ
 
 
 def test_poisson_gaps_have_the_mean_and_variance_of_exponential_ones(environment: Environment) -> None:
-    """Rate λ = 2/s: mean 1/λ = 0.5 s and variance 1/λ² = 0.25; 20,000 seeded gaps are within 5 % of both."""
+    """For a rate λ = 2/s, the mean is 1/λ = 0.5 s and the variance 1/λ² = 0.25; 20,000 seeded gaps are within 5 % of
+    both.
+    """
     gaps = gaps_of(Poisson(environment), 20_000)
     mean = sum(gaps) / len(gaps)
     assert mean == pytest.approx(0.5, rel=0.05)
@@ -69,7 +71,7 @@ def test_poisson_gaps_have_the_mean_and_variance_of_exponential_ones(environment
 
 
 def test_users_draw_streams_of_their_own_and_the_same_ones_each_time() -> None:
-    """Two users of one seed differ; the same user of another run with the seed does not."""
+    """Two users with one seed differ. The same user of another run with that seed does not."""
     runs = []
     for _ in range(2):
         made = Environment(user_classes=[])
@@ -86,7 +88,7 @@ def test_an_arrival_that_is_overdue_waits_for_nothing(environment: Environment) 
 
 
 def test_what_the_bound_refuses_is_counted(environment: Environment) -> None:
-    """Two may be in flight: of five arrivals whose answers do not come three are refused, and none waits."""
+    """Two may be in flight: of five arrivals without answers, three are dropped, and none waits."""
     answer = Event()
 
     class Bounded(OpenLoopUser):
@@ -110,7 +112,7 @@ def test_what_the_bound_refuses_is_counted(environment: Environment) -> None:
 
 
 def test_lateness_is_taken_once_per_arrival_and_never_below_zero() -> None:
-    """The first request of an arrival has a schedule, its second has not; outside an arrival there is none."""
+    """The first request of an arrival has a schedule, its second has none, and outside an arrival there is none."""
     taken: list[int] = []
 
     def arrival() -> None:
@@ -127,7 +129,7 @@ def test_lateness_is_taken_once_per_arrival_and_never_below_zero() -> None:
 
 
 def test_a_task_that_raises_ends_its_own_arrival_alone(environment: Environment) -> None:
-    """The error is reported to Locust, and the user goes on."""
+    """The error is reported to Locust, and the user continues."""
     told: list[BaseException] = []
     environment.events.user_error.add_listener(lambda exception, **_: told.append(exception))
 
@@ -144,7 +146,7 @@ def test_a_task_that_raises_ends_its_own_arrival_alone(environment: Environment)
 
 
 def test_a_task_set_is_refused(environment: Environment) -> None:
-    """Its steps follow from answers, and have no schedule."""
+    """Its steps depend on answers, so they have no schedule."""
     from locust import SequentialTaskSet
 
     class Steps(OpenLoopUser):
@@ -157,7 +159,7 @@ def test_a_task_set_is_refused(environment: Environment) -> None:
 
 
 def test_an_arrival_may_end_its_task_or_its_user_as_any_task_of_locust(environment: Environment) -> None:
-    """RescheduleTask and interrupt() skip the rest and are no error; StopUser ends the user."""
+    """RescheduleTask and interrupt() skip the rest of the task and are not errors. StopUser ends the user."""
     from locust.exception import InterruptTaskSet, RescheduleTask, StopUser
 
     errors: list[object] = []

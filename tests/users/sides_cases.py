@@ -1,4 +1,4 @@
-"""Users of a run against two targets: their sides, and that twins send the same requests in random order."""
+"""Users of a run against two targets have sides, and twins send the same requests in random order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_of_every_two_users_of_a_class_one_is_on_each_side() -> None:
 
 
 def test_which_side_comes_first_is_left_to_chance_and_unpaired_users_of_two_workers_cancel_out() -> None:
-    """Over 40 pairs both orders come up; the first user of worker 1 is on the other side than that of worker 0."""
+    """Over 40 pairs both orders occur. The first user of worker 1 is on the other side than that of worker 0."""
     here, there = sides(0), sides(1)
     firsts = []
     for _ in range(40):
@@ -35,7 +35,7 @@ def test_which_side_comes_first_is_left_to_chance_and_unpaired_users_of_two_work
         assert mine.side != other.side
         firsts.append(mine.side)
         here.join("Reader"), there.join("Reader")
-    assert 8 <= firsts.count(1) <= 32  # 40 coins: beyond that in 1 of 10,000 seeds
+    assert 8 <= firsts.count(1) <= 32  # 40 coins: more would happen with 1 of 10,000 seeds
 
 
 def test_places_that_users_leave_are_taken_again_lowest_first() -> None:
@@ -120,7 +120,7 @@ def test_twins_draw_the_same_in_a_block_and_something_else_in_the_next() -> None
 
 
 def test_users_that_are_stopped_are_stopped_in_pairs() -> None:
-    """Of ten users Locust stops the first four that it meets: two of each side, whatever the order of its set."""
+    """Of ten users, Locust stops the first four that it meets: two of each side, whatever the order of its set."""
     place, running = sides(), NewestFirst()
     twins = [place.join("Reader") for _ in range(10)]
     for twin in twins:

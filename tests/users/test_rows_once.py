@@ -1,4 +1,4 @@
-"""Over several workers each row of `order="once"` reaches the server once; a killed worker's are said."""
+"""With several workers, each row of `order="once"` reaches the server once. A killed worker's rows are reported."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def seen(port: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("killed", [False, True], ids=["all live", "one is killed"])
 def test_each_row_reaches_the_server_at_most_once(tmp_path: Path, killed: bool) -> None:
-    """100,000 rows over 3 workers: each once; with a killed worker at most once, the rest within what run.json says."""
+    """100,000 rows over 3 workers reach it once each.
+
+    With a killed worker they reach it at most once, and the rest is within the bound of run.json.
+    """
     pq.write_table(pa.table({"id": list(range(ROWS))}), tmp_path / "ids.parquet")
     (tmp_path / "scenario.py").write_text(SCENARIO)
     words = [sys.executable, str(ROOT / "tests" / "users" / "id_server.py")]
@@ -66,7 +69,7 @@ def test_each_row_reaches_the_server_at_most_once(tmp_path: Path, killed: bool) 
 
 
 def run_over_three_workers(folder: Path, port: int, *, killed: bool) -> int:
-    """Run the scenario to its end and return the exit code; kill a worker after a tenth of the rows where asked to."""
+    """Run the scenario to its end and return the exit code. If requested, kill a worker after a tenth of the rows."""
     plan = ["--users", "30", "--spawn-rate", "30", "--duration", "5m", "--workers", "3"]
     where = ["--target", f"http://127.0.0.1:{port}", "--runs", str(folder / "runs")]
     with started("run", "-s", str(folder / "scenario.py"), *where, *plan) as run:

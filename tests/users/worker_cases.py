@@ -16,7 +16,7 @@ from loadtest.users.open_loop import OpenLoopUser
 
 
 def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
-    """300 users, each with a request of 5 ms every 20 ms: after the stop as many have ended as were begun."""
+    """300 users each send a request of 5 ms every 20 ms. After the stop, as many have ended as were begun."""
     requests: Counter[str] = Counter()
 
     class Busy(User):
@@ -41,7 +41,7 @@ def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
 
 
 def test_arrivals_under_way_end_before_the_worker_says_its_count() -> None:
-    """Open-loop users with answers of 0.3 s: what had arrived at the stop is finished, however long it takes them."""
+    """Open-loop users get answers after 0.3 s. Arrivals before the stop are finished, however long that takes."""
     requests: Counter[str] = Counter()
 
     class Arriving(OpenLoopUser):

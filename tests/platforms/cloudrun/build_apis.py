@@ -1,6 +1,6 @@
-"""What gcloud asks of Artifact Registry, Cloud Storage and Cloud Build when an image is built, answered on loopback.
+"""Answer on loopback the calls that gcloud makes to Artifact Registry, Cloud Storage and Cloud Build to build an image.
 
-Builds are real: the tarball that gcloud uploaded is unpacked, the steps of its configuration are run in it with this
+Builds are real. The tarball that gcloud uploaded is unpacked, the steps of its configuration are run in it with this
 machine's docker, and the images that it names are pushed.
 """
 
@@ -24,7 +24,7 @@ NOT_FOUND: dict[str, Any] = {"error": {"code": 404, "message": "not found", "sta
 
 
 class BuildApis(ThreadingHTTPServer):
-    """The server and what it remembers."""
+    """The server and its recorded calls."""
 
     def __init__(self, folder: Path, docker: dict[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -36,7 +36,7 @@ class BuildApis(ThreadingHTTPServer):
         self.asked: list[str] = []
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point the unmodified gcloud here, with any token."""
+        """Return the variables that direct the unmodified gcloud to this server, with any token."""
         token = self.folder / "token"
         token.write_text("any token will do")
         return {
@@ -48,9 +48,9 @@ class BuildApis(ThreadingHTTPServer):
         }
 
     def build(self, given: dict[str, Any], project: str) -> dict[str, Any]:
-        """Start a build and return its record, as it is now."""
+        """Start a build and return its current record."""
         record = given | {"id": f"build-{len(self.builds) + 1}", "projectId": project, "status": "WORKING"}
-        record["options"] = {"logging": "CLOUD_LOGGING_ONLY"}  # gcloud knows one address for logs, and it is Google's
+        record["options"] = {"logging": "CLOUD_LOGGING_ONLY"}  # gcloud reads logs only at Google's address
         self.builds[record["id"]] = record
         threading.Thread(target=self._work, args=(record,), daemon=True).start()
         return record
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _storage(self, path: str, query: dict[str, list[str]], body: bytes) -> dict[str, Any]:
         bucket = path.partition("/b/")[2].partition("/")[0]
         if path.startswith("/upload/"):
-            boundary = body.partition(b"\n")[0]  # of two parts: what it is, and the file
+            boundary = body.partition(b"\n")[0]  # the request has two parts: a description and the file
             content = body.rpartition(b"\n" + boundary)[0].split(boundary)[2].partition(b"\n\n")[2]
             name = query["name"][0]
             self.server.objects[f"{bucket}/{name}"] = content
@@ -147,12 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
         return {"name": f"operations/{record['id']}", "metadata": kind | {"build": record}}
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def build_apis(folder: Path, docker: dict[str, str]) -> Iterator[BuildApis]:
-    """Give the server while it answers; `docker` are the variables that its builds' docker needs."""
+    """Run the server during the block. `docker` are the variables that its builds' docker needs."""
     folder.mkdir()
     server = BuildApis(folder, docker)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A local server that speaks gRPC and answers every method in one way: a status code, or never."""
+"""A local gRPC server that answers every method in one way: with a status code, or never."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 
 class Faulty(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
-    """Answers any method with `code` (and `reason` in its details), or with nothing until it is closed."""
+    """Answer any method with `code` (and `reason` in its details), or not at all until it is closed."""
 
     def __init__(self, code: grpc.StatusCode | None, *, reason: str = "", permission: str = "") -> None:
         self.code = code

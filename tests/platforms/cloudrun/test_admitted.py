@@ -1,4 +1,7 @@
-"""A private service gets its token, a public one none, and where it is not known the want of one is said."""
+"""A private service gets its token and a public one none.
+
+If that is not known and there is no token, a warning says so.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def service(*, public: bool | None, kind: str = "cloud") -> Described:
 
 @pytest.fixture
 def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A gcloud that gives TOKEN as long as the file `in` is there; this machine has no other credentials."""
+    """A fake gcloud that returns TOKEN while the file `in` exists. This machine has no other credentials."""
     gcloud = tmp_path / "gcloud"
     gcloud.write_text(f"#!/bin/sh\n[ -e {tmp_path}/in ] && echo {TOKEN} || {{ echo not logged in >&2; exit 1; }}\n")
     gcloud.chmod(0o755)
@@ -48,7 +51,7 @@ def test_a_private_service_gets_a_token_by_a_socket_that_ends_with_the_run(logge
 
 @pytest.mark.parametrize(("public", "kind"), [(True, "cloud"), (None, "emulator"), (False, "emulator")])
 def test_who_lets_everyone_in_is_sent_no_token(logged_in: Path, public: bool | None, kind: str) -> None:
-    """A local Cloud Run does, whatever its policy says; a real token has no business there."""
+    """A local Cloud Run lets everyone in, whatever its policy says, and a real token must not be sent to it."""
     with admitted(service(public=public, kind=kind), TerminalConsole()) as environment:
         assert environment == {}
 

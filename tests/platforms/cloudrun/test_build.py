@@ -1,4 +1,4 @@
-"""A build is the commands a person would type, run in order, stopped by the first that fails."""
+"""A build runs the commands that a person would type, in order, and stops at the first that fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = ServiceSettings(service="ml", project="demo", region="europe-west2", 
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on PATH whose docker and gcloud write down their words; they fail when the file `fail` names one."""
+    """A folder on PATH whose docker and gcloud record their arguments. They fail if the file `fail` names them."""
     for name in ("docker", "gcloud"):
         tool = tmp_path / name
         tool.write_text(
@@ -94,7 +94,7 @@ def test_another_base_reaches_both_ways_of_building() -> None:
 
 
 def test_the_tag_is_the_same_for_the_same_sources(tmp_path: Path) -> None:
-    """So a second deploy names the same image; the byte code that running leaves behind is no source."""
+    """A second deploy therefore uses the same image. Byte code that running leaves behind is not a source."""
     (tmp_path / "target_service" / "__pycache__").mkdir(parents=True)
     for name in ("Dockerfile", "pyproject.toml", "uv.lock", "target_service/app.py"):
         (tmp_path / name).write_text(name)

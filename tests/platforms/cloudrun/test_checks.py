@@ -1,4 +1,4 @@
-"""The doctor marks what is risky, and gives a command for everything that is not good."""
+"""The doctor marks risky settings, and gives a command for everything that is not good."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_careful_service_is_all_good() -> None:
 def test_each_risky_limit_has_a_sentence_and_a_command(limits: Limits, name: str, cure: str) -> None:
     check = marks(limits)[name]
     assert check.mark is Mark.RISKY
-    # gcloud's update changes this one thing; a deploy of ours needs an image
+    # gcloud's update changes only this setting; our own deploy would need an image
     assert check.cure == f"gcloud run services update ml --project demo --region europe-west2 {cure}"
 
 
@@ -96,7 +96,7 @@ def test_what_google_refuses_ends_the_doctor_with_the_command_that_grants_it() -
 
 
 class Holding(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
-    """Google, as far as it says which of the permissions asked for the caller holds."""
+    """A fake of Google that says which of the requested permissions the caller has."""
 
     def __init__(self, *lacks: str) -> None:
         self.lacks = lacks

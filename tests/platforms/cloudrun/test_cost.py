@@ -1,4 +1,4 @@
-"""Cost arithmetic against examples worked by hand from the public price list.
+"""Check cost arithmetic against examples worked by hand from the public price list.
 
 https://cloud.google.com/run/pricing, request-based billing, read 2026-08:
 tier 1: $0.000024 a vCPU-second, $0.0000025 a GiB-second; tier 2: $0.0000336, $0.0000035; $0.40 a million requests;
@@ -50,13 +50,16 @@ def test_instances_that_are_kept_and_not_needed_are_priced_as_idle() -> None:
     one_user = [PlanPoint(at_s=0, users=1), PlanPoint(at_s=600, users=1)]
     limits = Limits(cpu=1, memory_mib=512, min_instances=10, max_instances=20)
     cost = estimate(Load(plan=one_user, duration_s=600, service_s=0.024), limits, region="us-central1")
-    # 600 s of one that serves, 5,400 s of nine that idle at $0.0000025 × 1.5, and 600 requests
+    # 600 s of one instance that serves, 5,400 s of nine that idle at $0.0000025 × 1.5, and 600 requests
     assert (cost.instance_s, cost.idle_s) == (600, 5_400)
     assert cost.usd == pytest.approx(600 * 0.00002525 + 5_400 * 0.00000375 + 600 * 0.40 / 1e6)
 
 
 def test_requests_that_wait_hold_a_place_without_using_cpu() -> None:
-    """300/s that take 2 s each are 600 at a time: 13 instances of 80 at 60 %; their CPU alone would fill 12."""
+    """300/s that take 2 s each are 600 at a time, which need 13 instances of 80 at 60 %.
+
+    Their CPU alone would fill 12.
+    """
     held = Load(plan=STEADY, duration_s=100, service_s=0.024, held_s=2.0)
     assert estimate(held, LIMITS).most_instances == 13
     assert estimate(held, Limits(cpu=1, concurrency=1, max_instances=20)).most_instances == 20
@@ -77,7 +80,7 @@ def test_what_is_assumed_is_called_assumed() -> None:
 def test_concurrency_one_scales_by_concurrency() -> None:
     limits = Limits(cpu=8, memory_mib=512, concurrency=1, max_instances=100)
     cost = estimate(Load(plan=STEADY, duration_s=10, service_s=0.024), limits)
-    assert cost.most_instances == 12  # by concurrency 300 × 0.024 / (0.60 × 1); by CPU 1.5, hence 2
+    assert cost.most_instances == 12  # by concurrency 300 × 0.024 / (0.60 × 1); by CPU 1.5, therefore 2
 
 
 def test_the_free_tier_is_taken_off_only_when_asked() -> None:
@@ -97,7 +100,7 @@ def test_users_lie_on_the_lines_of_the_plan() -> None:
     ramp = [PlanPoint(at_s=0, users=0), PlanPoint(at_s=60, users=300), PlanPoint(at_s=120, users=300)]
     load = Load(plan=ramp, duration_s=500)
     assert [users_at(load.points(), at) for at in (0, 30, 60, 90, 500)] == [0, 150, 300, 300, 300]
-    # a triangle of 60 s and a rectangle of 440 s; by 90.5 s a rectangle of 30.5 s
+    # a triangle of 60 s and a rectangle of 440 s; until 90.5 s a rectangle of 30.5 s
     assert estimate(load, LIMITS).requests == pytest.approx(300 * 60 / 2 + 300 * 440)
     half = projected(load, LIMITS, elapsed_s=90.5, requests=(300 * 60 // 2 + 9_150) // 2, region=None)
     assert half.requests == pytest.approx((300 * 60 / 2 + 300 * 440) / 2)

@@ -1,4 +1,4 @@
-"""A deploy makes the service what its settings say, through Google's own client, and only that."""
+"""A deploy through Google's own client sets exactly the given settings of a service, and nothing else."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_same_again_makes_no_new_revision(fake: FakeEmulator, endpoint: str)
 
 
 def test_what_is_not_spoken_of_stays_as_it_is(fake: FakeEmulator, endpoint: str) -> None:
-    """A new image alone must not take a service's variables away: gcloud, whose command is shown, keeps them too."""
+    """A new image alone must not remove a service's variables. gcloud, whose command is shown, also keeps them."""
     deploy(SETTINGS, endpoint=endpoint)
     deploy(dataclasses.replace(SETTINGS, image="img:2", env=(), command=()), endpoint=endpoint)
     template = fake.service(KEY).template
@@ -107,7 +107,7 @@ def test_no_traffic_leaves_it_with_the_revision_that_has_it(fake: FakeEmulator, 
     assert deploy(later, endpoint=endpoint).revision == "ml-canary"
     assert fake.service(KEY).traffic == "ml-00001-abc"
     target = resolve("ml", project="demo", region="europe-west2", endpoint=endpoint)
-    # limits of the revision that gets the traffic, not of the newest one
+    # the limits of the revision that gets the traffic, not those of the newest one
     assert (target.revision, target.limits.concurrency) == ("ml-00001-abc", 8)
 
 
@@ -119,7 +119,7 @@ def test_no_traffic_twice_leaves_it_where_it_was(fake: FakeEmulator, endpoint: s
         deployed = deploy(later, endpoint=endpoint)
         assert (deployed.revision, deployed.traffic_percent) == (f"ml-{name}", 0)
         assert fake.service(KEY).traffic == "ml-00001-abc"
-    # Traffic that was pinned stays pinned, as with gcloud, until it is moved.
+    # Pinned traffic stays pinned until it is moved, as with gcloud.
     assert deploy(dataclasses.replace(SETTINGS, concurrency=9), endpoint=endpoint).traffic_percent == 0
 
 
@@ -142,7 +142,7 @@ def test_a_canary_and_its_tag_survive_a_deploy() -> None:
 
 
 def test_a_new_image_alone_changes_nothing_else() -> None:
-    """A service that somebody has tuned by hand keeps its CPU, GPU, billing, protocol, minimum and maximum."""
+    """A service that was tuned by hand keeps its CPU, GPU, billing, protocol, minimum and maximum."""
     from google.cloud.run_v2 import Service
 
     found = Service(
@@ -181,7 +181,7 @@ def test_a_service_never_stays_without_a_maximum_unasked(fake: FakeEmulator, end
 
 
 class LosesAnAnswer(FakeEmulator):
-    """Carries out the request, but the first answer is lost."""
+    """Carry out the request, but lose the first answer."""
 
     lost = False
 
@@ -197,7 +197,7 @@ class LosesAnAnswer(FakeEmulator):
 
 
 def test_a_service_that_was_made_though_the_answer_was_lost_is_deployed() -> None:
-    """The second try meets the first one's service: that is no failure, and no second revision."""
+    """The second try meets the service of the first try. That is not a failure, and makes no second revision."""
     fake = LosesAnAnswer(clock=datetime(2026, 8, 17, tzinfo=UTC).timestamp)
     with grpc_endpoint(fake) as endpoint:
         assert deploy(SETTINGS, endpoint=endpoint).revision == "ml-00001-abc"
@@ -206,7 +206,7 @@ def test_a_service_that_was_made_though_the_answer_was_lost_is_deployed() -> Non
 
 
 class Forbids(Policies):
-    """As an organisation does that allows no `allUsers`."""
+    """A fake of an organisation that allows no `allUsers`."""
 
     def set(self, key: ServiceKey, policy: Any) -> Any:
         raise RefusedError(
@@ -231,7 +231,7 @@ def test_closing_a_service_that_asks_no_policy_makes_it_ask() -> None:
 
 
 def test_a_policy_never_holds_a_binding_without_members(endpoint: str) -> None:
-    """IAM refuses one; who else was let in, and under which condition, stays."""
+    """IAM refuses such a binding. Other members, and their conditions, stay."""
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest, SetIamPolicyRequest
     from google.iam.v1.policy_pb2 import Binding, Policy
 
@@ -295,7 +295,7 @@ def test_a_url_is_looked_for_on_every_page(fake: FakeEmulator, endpoint: str) ->
 
 
 class Tagged(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
-    """Google with one service, whose revision `ml-2` has no traffic and a tag's URL of its own."""
+    """A fake of Google with one service, whose revision `ml-2` has no traffic but a tag with its own URL."""
 
     def service(self, details: Any) -> grpc.RpcMethodHandler:
         from google.cloud.run_v2 import ListServicesResponse, Revision, Service
@@ -323,7 +323,7 @@ class Tagged(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no typ
 
 
 def test_a_tags_url_is_called_itself_and_its_token_is_for_the_service() -> None:
-    """The way to load a revision that has no traffic yet; its limits are its own."""
+    """This is the way to load a revision that has no traffic yet. Its own limits apply."""
     with serving(Tagged()) as endpoint:
         url = "https://canary---ml-x.a.run.app"
         found = describe(url, project="demo", region="europe-west2", endpoint=endpoint)

@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[3]
 APP = str(Path(__file__).with_name("who_app.py"))
 COMMAND = (sys.executable, APP)
 OVER_TWO_SAMPLES = timedelta(seconds=2.5)
-"""Long enough for the instance count, sampled once a second here, to have seen the instance serve."""
+"""Long enough for the instance count, which is sampled once a second here, to include the serving instance."""
 
 
 def haproxy_is_there() -> bool:
@@ -91,7 +91,7 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
     assert {answer.split()[0] for answer in answers} == {deployed.revision}
     assert {tuple(answer.split()[1:]) for answer in answers} == {("ml", "hello")}
 
-    # The same port answers HTTP/1: gcloud's form returns the same revision.
+    # The same port answers HTTP/1, and gcloud's form returns the same revision.
     rest = urllib.request.Request(
         f"http://{endpoint}/apis/serving.knative.dev/v1/namespaces/demo/services/ml",
         headers={"Host": "europe-west2-run.local", "Authorization": f"Bearer {emulator.token}"},
@@ -227,7 +227,7 @@ def test_the_verbs_do_the_same(emulator: EmulatorHandle, tmp_path: Path) -> None
     )
     folder = RunFolder.create(tmp_path, run)
     folder.seal()
-    # A fetch that fails leaves the run as it was, and can be made again later.
+    # A failed fetch leaves the run as it was, and can be repeated later.
     with faulty_endpoint(grpc.StatusCode.PERMISSION_DENIED) as (_, faulty):
         refused = lt("metrics", run.id, "--runs", str(tmp_path), "--endpoint", faulty)
     assert (refused.returncode, folder.read_metrics()) == (4, None)

@@ -1,4 +1,4 @@
-"""Whatever way Google fails, a call ends in bounded time with a sentence that names the cure."""
+"""However Google fails, a call ends within a time limit with a sentence that names the cure."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ CURES = [
 END = START + timedelta(minutes=2)
 
 BOUND_S = 10.0
-"""Of a call with IMPATIENT; the stock clients alone would try for 60 to 90 s."""
+"""Time limit of a call with IMPATIENT. Google's clients alone would try for 60 to 90 s."""
 
 
 @contextmanager
 def failing(code: grpc.StatusCode | None, reason: str, cure: str) -> Iterator[str]:
-    """Yield an endpoint that fails in this way; the block must end in time, with an error that names the cure."""
+    """Yield an endpoint that fails in this way. The block must end in time, with an error that names the cure."""
     with faulty_endpoint(code, reason=reason) as (_, endpoint):
         begun = time.monotonic()
         with pytest.raises(CloudError) as caught:
@@ -134,7 +134,7 @@ def test_what_does_not_pass_is_tried_once(code: grpc.StatusCode) -> None:
 
 def test_a_port_that_nothing_listens_on_is_told_at_once_with_what_starts_one() -> None:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        probe.bind(("127.0.0.1", 0))  # bound but not listening, so it refuses connections
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
         with pytest.raises(CloudError, match=r"nothing listens there .*`python lt\.py emulate`"):
             resolve("ml", project="demo", region="r", endpoint=endpoint)
@@ -147,7 +147,7 @@ def test_an_endpoint_is_on_loopback_with_a_port(endpoint: str) -> None:
 
 
 class Revoked(BaseHTTPRequestHandler):
-    """Where Google renews tokens: this login has ended."""
+    """A fake of Google's token renewal for a login that has ended."""
 
     def do_POST(self) -> None:
         self.send_response(400)
@@ -177,7 +177,7 @@ def account(path: Path, port: int) -> Path:
 def test_a_login_that_has_ended_is_told_at_once_and_not_as_the_networks_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """gRPC says UNAVAILABLE of it, and would be asked again for a minute."""
+    """gRPC reports it as UNAVAILABLE, which would be retried for a minute."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Revoked)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     key = account(tmp_path / "key.json", server.server_port)

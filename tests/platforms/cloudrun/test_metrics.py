@@ -34,7 +34,7 @@ GOOGLES = Sampling(60, 120)
 
 
 class Times:
-    """A clock that passes when it is slept on; `on_sleep` is what happens meanwhile."""
+    """A fake clock that advances when it sleeps. `on_sleep` is called meanwhile."""
 
     def __init__(self, now: datetime, on_sleep: Callable[[datetime], None] = lambda now: None) -> None:
         self.now = now
@@ -49,7 +49,7 @@ class Times:
 
 
 def gauge(until: datetime, *, key: ServiceKey = KEY, revision: str = "ml-00001-abc") -> Series:
-    """The instance count, once a minute from T0 until then."""
+    """Return the instance count, once a minute from T0 until that time."""
     count = int((until - T0).total_seconds() // 60)
     at = [(T0 + timedelta(minutes=i)).timestamp() for i in range(1, count + 1)]
     return Series(INSTANCES, key, revision, ACTIVE, tuple(Point(end, end, 2) for end in at))
@@ -97,7 +97,7 @@ def test_another_service_another_region_and_another_time_stay_out() -> None:
 
 
 def test_every_page_is_fetched() -> None:
-    """Google gives a thousand series a page, at most; a service that was deployed often has more."""
+    """Google returns at most a thousand series per page, and a service that was deployed often has more."""
     recorded = [gauge(END, revision=f"ml-{number:05}-abc") for number in range(1, 1_202)]
     with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded)) as endpoint:
         table = fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END).clock())
@@ -123,7 +123,7 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
 
 
 def test_it_waits_for_the_last_minutes_bill_too() -> None:
-    """Each metric is ingested by itself; the last minute of a ramp is its dearest."""
+    """Each metric is ingested separately, and the last minute of a ramp costs most."""
     whole = [deltas(BILLABLE_TIME, 10, 20, 30, 40), deltas(COUNT, 1, 2, 3, 4)]
     fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), whole[1]])
 
@@ -140,7 +140,7 @@ def test_it_waits_for_the_last_minutes_bill_too() -> None:
 
 
 def test_a_quiet_end_is_not_waited_for() -> None:
-    """Nothing is counted and billed after the last answer: the third minute's points are the last there are."""
+    """Nothing is counted or billed after the last answer, so the third minute's points are the last ones."""
     recorded = [gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), deltas(COUNT, 1, 2, 3)]
     times = Times(END)
     with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded)) as endpoint:
@@ -156,7 +156,7 @@ def test_a_quiet_end_is_not_waited_for() -> None:
 def test_it_gives_up_waiting_for_what_should_have_come_and_keeps_what_there_is(
     sampling: Sampling, after_s: float
 ) -> None:
-    """How late points are is in the metrics' descriptors; a service that has died sends none."""
+    """The metrics' descriptors state how late points are. A service that has died sends none."""
     times = Times(END)
     recorded = [gauge(END - timedelta(minutes=1))]
     with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded, sampling=sampling)) as endpoint:
@@ -181,7 +181,10 @@ def test_no_point_at_all_is_said_not_stored() -> None:
 
 
 def test_what_was_measured_after_the_run_alone_is_not_taken_for_its_series() -> None:
-    """As of another emulator, whose service and project have the same names: what was stored before stays."""
+    """Such points may come from another emulator with the same service and project names.
+
+    The previously stored ones stay.
+    """
     later = Series(COUNT, KEY, "ml-00001-abc", (), (Point(END.timestamp() + 180, END.timestamp() + 240, 9),))
     with (
         grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=[later])) as endpoint,

@@ -1,4 +1,4 @@
-"""Settings are read once, and refused with the option and the value in the sentence."""
+"""Settings are parsed once. An error names the option and the value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens are renewed before they end, reach other processes over a socket, and are written nowhere."""
+"""Tokens are renewed before they expire, reach other processes over a socket, and are never written to a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def jwt(expires_s: float, name: str = "a") -> str:
 
 
 class Source:
-    """Gives tokens that live an hour from `now_s`; counts, and can fail."""
+    """A source of tokens that live an hour from `now_s`. It counts calls, and can fail."""
 
     def __init__(self, now_s: float) -> None:
         self.now_s = now_s
@@ -68,7 +68,7 @@ def test_a_run_of_three_hours_always_holds_a_token_that_lives() -> None:
     for minute in range(180):
         source.now_s = 1_000_000.0 + minute * 60
         assert tokens.token().expires_s - source.now_s >= REFRESH_BEFORE_S
-    # each serves 3600 − 600 s = 50 min, and a minute more: at minute 50 exactly 600 s are left
+    # each one serves 3600 − 600 s = 50 min, and one more minute: at minute 50 exactly 600 s are left
     assert len(source.asked) == 4
     assert set(source.asked) == {"https://ml.run.app"}
 

@@ -1,6 +1,6 @@
-"""A service of a few lines that honours $PORT and answers who it is: revision, service, and $GREETING.
+"""A small service that honours $PORT and answers with its revision, its service name, and $GREETING.
 
-EXIT_WITH ends it at once with a last word.
+EXIT_WITH ends it at once with a message.
 """
 
 from __future__ import annotations
