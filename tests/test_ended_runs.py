@@ -62,6 +62,18 @@ def test_a_master_that_somebody_ends_is_said(what: signal.Signals, tmp_path: Pat
     assert "something else stopped it" in reasons
 
 
+def test_a_master_whose_only_worker_was_killed_is_ended_for_that(tmp_path: Path, until: Until) -> None:
+    """Locust's master ends by itself then; nothing else stopped it."""
+    with run_struck(tmp_path, until) as (run, _):
+        (worker,) = [child for child in psutil.Process(run.pid).children() if "--worker" in child.cmdline()]
+        worker.kill()
+        code, outcome, reasons = ended(run, tmp_path)
+    assert (code, outcome) == (ExitCode.UNDECIDED, Outcome.DEGRADED)
+    assert "its process has ended" in reasons
+    assert "the Locust master ended at" in reasons
+    assert "something else" not in reasons
+
+
 def test_a_master_that_stood_still_is_said(tmp_path: Path, until: Until) -> None:
     """The master stood still for 7 s, during which the load went on without control."""
     with run_struck(tmp_path, until) as (run, master):

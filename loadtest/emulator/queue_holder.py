@@ -26,7 +26,6 @@ class QueueHolder:
         self._server: asyncio.Server | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._filled = asyncio.Event()
-        self.strays = 0
 
     async def startup(self) -> None:
         """Open the `hold` server; call this before HAProxy starts."""
@@ -64,7 +63,6 @@ class QueueHolder:
                 self._filled.set()
                 await reader.read(-1)
             elif line:
-                self.strays += 1
                 await asyncio.sleep(_STRAY_S)
                 writer.write(
                     f"HTTP/1.1 {TOO_EARLY} Too Early\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()

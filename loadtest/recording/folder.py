@@ -198,14 +198,6 @@ class RunFolder(RunPaths):
             return last
         return last
 
-    def sealed_rows(self) -> int | None:
-        """Return how many rows `requests.parquet` has, from its footer alone; None if there is no such file.
-
-        Raises:
-            RunFolderError: it cannot be read.
-        """
-        return readers.count_rows(self)
-
     def row_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in record batches (see `readers.row_batches`)."""
         return readers.row_batches(self, columns)

@@ -161,7 +161,7 @@ def watch(
     early = None if interrupted or aborted or reached else _ended_by_scenario(run, planned_s)
     reasons = [*filter(None, (aborted, early)), *fleet.reasons]
     if not (interrupted or reasons or code or reached or _rows_ran_out(run)):
-        reasons += filter(None, [_ended_early(_recorded_until_s(elapsed_s, last), planned_s)])
+        reasons += filter(None, [_ended_early(_recorded_until_s(elapsed_s, last), planned_s, run)])
     if code and not fleet.reasons and not _is_known(code, run):
         reasons.append(_ended_with(code))
     return End(interrupted=interrupted, aborted=bool(aborted), by_scenario=early is not None, reasons=tuple(reasons))
@@ -214,14 +214,12 @@ def _rows_ran_out(run: Run) -> bool:
     return bool(run.data_files) and all(file.rows_given >= file.rows for file in run.data_files)
 
 
-def _ended_early(elapsed_s: float | None, planned_s: float | None) -> str | None:
-    """Return a sentence if the master ended before the plan for an unknown reason, else None.
-
-    This happens after a signal from outside. Locust then ends properly, with status 0.
-    """
+def _ended_early(elapsed_s: float | None, planned_s: float | None, run: Run) -> str | None:
+    """Return a sentence if the master ended before the plan, properly and with status 0; else None."""
     if elapsed_s is None or planned_s is None or elapsed_s > planned_s - EARLY_S:
         return None
-    return f"the Locust master ended at {_clock(elapsed_s)} of {_clock(planned_s)}: something else stopped it"
+    why = "" if run.reasons else ": something else stopped it"
+    return f"the Locust master ended at {_clock(elapsed_s)} of {_clock(planned_s)}{why}"
 
 
 def _clock(seconds: float) -> str:

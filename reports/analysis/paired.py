@@ -126,7 +126,10 @@ def estimates(
         elif name == "mean":
             own, many = ([_log_mean(by, row, columns.start) for row in latency] for by in (once, weights))
             few = _few_moments(influences[name], name, BIN_VARIANCE * scatter)
-            yield _ratio(name, own, many, blocks, _lacking(totals, 0.5, length_s, blocks), few, beyond)
+            lacking = _lacking(totals, 0.5, length_s, blocks)
+            if not lacking and influences[name] is None:
+                lacking = "all latencies of one side are 0"
+            yield _ratio(name, own, many, blocks, lacking, few, beyond)
         elif name == "throughput":
             with np.errstate(divide="ignore"):
                 own, many = ([np.log(item[:, -1]) for item in each] for each in (whole, drawn))
@@ -234,13 +237,13 @@ def _influence(
 def _influence_on_mean(
     latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int
 ) -> Floats | None:
-    """Return how each cell moves the difference of the means."""
+    """Return how each cell moves the difference of the means; None if a side has none, or one of 0."""
     found = []
     for counts, total in zip(latency, totals, strict=True):
-        if not total.sum():
-            return None
         middle = MIDDLE_US[first_bin : first_bin + counts.shape[1]]
-        mean = float((total @ middle)[0] / total.sum())
+        mean = float((total @ middle)[0] / max(1.0, total.sum()))
+        if not mean:
+            return None
         found.append((counts @ middle - mean * counts.sum(axis=1)) / mean)
     return np.asarray(found[1] - found[0], dtype=np.float64)
 

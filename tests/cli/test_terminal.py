@@ -16,6 +16,7 @@ from loadtest.cli.terminal import visible
 from loadtest.fleet.progress import recent_of
 from loadtest.runs.watch import _ended_early, _recorded_until_s
 from tests.conftest import ROOT
+from tests.recording.frames import record
 from tests.recording.live import flushed, load_line, looked
 
 
@@ -88,7 +89,7 @@ def test_a_master_that_ends_before_the_plan_is_said(
     elapsed_s: float | None, planned_s: float | None, said: str
 ) -> None:
     """If the master ends within a second of the plan's end, or if there is no plan, nothing is printed."""
-    why = _ended_early(elapsed_s, planned_s) or ""
+    why = _ended_early(elapsed_s, planned_s, record()) or ""
     assert said in why
     assert bool(why) is bool(said)
 

@@ -20,6 +20,7 @@ from loadtest.core.errors import LoadTestError, RunFolderError
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.housekeeping import export_rows
 from loadtest.recording.listing import listed
+from loadtest.recording.readers import count_rows
 from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import Outcome, PlanPoint, ScenarioRecord, WorkerRecord
 from loadtest.recording.seal import UNHEARD_FLUSHES
@@ -247,7 +248,7 @@ def check(home: Path, state: str, name: str, what: str) -> None:
             assert str(home) in said, said
             return
     (run,) = made.runs
-    there = RunFolder(home).sealed_rows()
+    there = count_rows(RunFolder(home))
     assert run.totals.requests == there, what
     assert all(texts), what
     if run.outcome == "complete":

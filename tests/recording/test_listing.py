@@ -14,6 +14,7 @@ from loadtest.recording.catalogue import list_runs
 from loadtest.recording.digest import KEY, digest_of
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.listing import ENDED, listed
+from loadtest.recording.readers import count_rows
 from loadtest.recording.run import Outcome
 from tests.recording.frames import T0, frames, record, spooled
 
@@ -47,7 +48,7 @@ def test_a_line_says_what_the_checked_record_says(tmp_path: Path, outcome: Outco
     assert run.load_start is not None
     assert (line.label, line.outcome, line.start) == (run.label, run.outcome.value, run.start)
     assert (line.scenario, line.target, line.url) == (run.scenario.name, run.target.kind, run.target.url)
-    assert (line.length_s, line.requests) == ((run.end - run.load_start).total_seconds(), folder.sealed_rows())
+    assert (line.length_s, line.requests) == ((run.end - run.load_start).total_seconds(), count_rows(folder))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from reports.model import Comparison
 
 Floats = npt.NDArray[np.float64]
 
+TOO_SHORT = "2 s are too short to tell a difference from chance"
+
 
 def side(
     rng: np.random.Generator, level: Floats, shift: float = 1.0, per_s: float = 40.0
@@ -111,6 +113,19 @@ def test_too_short_too_few_or_none_at_all_gets_no_interval_and_a_reason() -> Non
     nothing = SideCounts(np.zeros_like(a.latency))
     (none,) = estimates(nothing, b, length_s=60, statistics=("mean",))
     assert none.lacking == "no request succeeded"
+
+
+@pytest.mark.parametrize(("latency_us", "seconds"), [((0, 0), 60), ((0, 5000), 60), ((5000, 0), 60), ((0, 0), 2)])
+def test_sides_that_report_latencies_of_0_have_no_ratio_of_means(latency_us: tuple[int, int], seconds: int) -> None:
+    """A client of another protocol may report what it likes, such as 0 for what it had in a cache."""
+    counts = GrowingCounts()
+    start_s = np.repeat(np.arange(seconds), 40)
+    for at, us in enumerate(latency_us):
+        counts.add(at, start_s, bin_of(np.full(len(start_s), us)))
+    a, b = counts.window(0, seconds)
+    found = {estimate.statistic: estimate for estimate in estimates(a, b, length_s=seconds)}
+    assert found["mean"].lacking == ("all latencies of one side are 0" if seconds == 60 else TOO_SHORT)
+    assert found["throughput"].difference == 0
 
 
 def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
