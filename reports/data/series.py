@@ -99,10 +99,16 @@ class Cells:
 
     def only(self, endpoint: int | None) -> Cells:
         """Return the cells of one endpoint; all of them for None."""
-        if endpoint is None:
+        if endpoint is None or (chosen := self.who >> 1 == endpoint).all():
             return self
-        mine = np.flatnonzero(self.who >> 1 == endpoint)
+        mine = np.flatnonzero(chosen)
         return Cells(np.searchsorted(mine, self.edges), self.who[mine], self.bin[mine], self.count[mine])
+
+    def above(self, us: float) -> Ints:
+        """Return how many requests of each second lie in a bin above the bin that contains `us`, without a grid."""
+        over = np.flatnonzero(self.bin > bin_of(np.array([us])))
+        second = np.searchsorted(self.edges, over, side="right") - 1
+        return np.bincount(second, self.count[over], len(self.edges) - 1).astype(np.int64)
 
     def grid(self, start_s: int, end_s: int, *, width_s: int = 1) -> Grid:
         """Return the counts from `start_s` up to but excluding `end_s`, in windows of `width_s`.

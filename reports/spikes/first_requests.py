@@ -71,7 +71,7 @@ class _Found:
             normal[spike.onset_s : spike.end_s] = False
         median_ms = float(np.median(self.slow_ms))
         beyond = int((self.slow_ms >= median_ms).sum())
-        others = int(series.cells.grid(0, series.seconds).above(median_ms * 1000)[normal].sum()) - beyond
+        others = int(series.cells.above(median_ms * 1000)[normal].sum()) - beyond
         usual = max(others, 1) / max(1, int(series.ok[normal].sum()) - self.among)
         return float(poisson_tail(beyond - 1, usual * self.among))
 

@@ -45,6 +45,21 @@ def test_a_gap_is_a_gap_and_not_a_zero_latency(tmp_path: Path) -> None:
     assert np.isnan(p95).tolist() == [False, True, True, True, True, False]
 
 
+def test_requests_above_a_latency_are_counted_in_their_seconds_and_of_their_endpoint(tmp_path: Path) -> None:
+    """Seconds 0 to 3: one of two is slow, none, both (of two endpoints), none of one."""
+    found = series(
+        tmp_path,
+        start_s=[0.1, 0.2, 2.1, 2.2, 3.0],
+        latency_us=[1000, 9000, 9000, 9000, 1000],
+        name=["/a", "/a", "/a", "/b", "/b"],
+    )
+    assert found.cells.above(2000).tolist() == found.cells.grid(0, 4).above(2000).tolist() == [1, 0, 2, 0]
+    first, second = (found.cells.only(at) for at in (0, 1))
+    assert [cells.above(2000).tolist() for cells in (first, second)] == [[1, 0, 1, 0], [0, 0, 1, 0]]
+    assert [cells.grid(0, 4).requests().tolist() for cells in (first, second)] == [[2, 0, 1, 0], [0, 0, 1, 1]]
+    assert found.cells.only(None) is found.cells
+
+
 def test_without_load_start_the_first_row_is_time_zero(tmp_path: Path) -> None:
     folder = write_rows(tmp_path, start_s=[40.0, 41.5], latency_us=[1000, 1000], record={"load_start": None})
     found = read_series(folder, folder.read_run())
