@@ -31,6 +31,7 @@ ORDER = (
     "sizing",
     "startup",
     "users",
+    "low_rate",
     "live",
 )
 HERE = Path(__file__).parent

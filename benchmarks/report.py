@@ -214,8 +214,11 @@ def _row(cost: Cost, base: Cost) -> str:
     return f"| {cost.rows:,} | {run} | {measured} | {growth} |"
 
 
-def _median(folder: RunFolder, rows: int, kind: Kind) -> Cost:
-    return sorted((measure(folder, rows, kind) for _ in range(ROUNDS)), key=lambda cost: cost.cpu_seconds)[ROUNDS // 2]
+def _medians(runs: Path, rows: int, kinds: Sequence[Kind]) -> list[Cost]:
+    """Return the median cost of each kind; rounds go through all kinds in turn."""
+    folders = [record(runs, rows, kind) for kind in kinds]
+    rounds = [[measure(folder, rows, kind) for folder, kind in zip(folders, kinds, strict=True)] for _ in range(ROUNDS)]
+    return [sorted(costs, key=lambda cost: cost.cpu_seconds)[ROUNDS // 2] for costs in zip(*rounds, strict=True)]
 
 
 def main() -> None:
@@ -227,7 +230,7 @@ def main() -> None:
     day = Kind("one endpoint", rate_per_s=DAY_RATE_PER_S)
     with tempfile.TemporaryDirectory() as home:
         runs = Path(home)
-        found = [_median(record(runs, rows, kind), rows, kind) for kind in (PLAIN, *KINDS)]
+        found = _medians(runs, rows, (PLAIN, *KINDS))
         large = measure(record(runs, large_rows), large_rows)
         long = measure(record(runs, day_rows, day), day_rows, day)
     how = f"`python -m benchmarks.report`; lines with {rows:,} rows are medians of {ROUNDS} rounds."

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.machine import keep, where
 from benchmarks.report import record
+from loadtest.recording.folder import RunFolder
 from loadtest.recording.seal import fingerprint
 
 ROOT = Path(__file__).parent.parent
@@ -27,8 +28,15 @@ PEER = "locust --help"
 RUNS, ROWS = 200, 3_000
 
 
-def cpu_s(words: list[str]) -> float:
-    """Return the seconds of CPU that a command took, whatever its exit code, which may be a verdict."""
+def cpu_s(words: list[str], page: Path | None = None) -> float:
+    """Return the seconds of CPU that a command took, whatever its exit code, which may be a verdict.
+
+    Args:
+        words: the command's.
+        page: a page that it makes anew.
+    """
+    if page is not None:
+        page.unlink(missing_ok=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # As in an installed `lt`, modules are compiled once and not at every start.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -47,12 +55,20 @@ def recorded(home: Path) -> str:
     return str(home / "runs")
 
 
+def alone(home: Path) -> RunFolder:
+    """Return a run that is the only one in its folder."""
+    folder = record(home / "alone", ROWS)
+    folder.write_run(folder.read_run().model_copy(update={"sealed": fingerprint(folder)}))
+    return folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
-        runs, page = recorded(Path(name)), str(Path(name) / "page.html")
+        runs, single = recorded(Path(name)), alone(Path(name))
+        new = f"lt report (new page, {ROWS:,} rows)"
         commands = {
             PEER: ["-m", "locust", "--help"],
             "lt --help": ["lt.py", "--help"],
@@ -60,11 +76,12 @@ def main() -> None:
             "lt scenarios": ["lt.py", "scenarios"],
             f"lt runs ({RUNS})": ["lt.py", "runs", "--runs", runs],
             "lt report (its page is up to date)": ["lt.py", "report", "latest", "--runs", runs],
-            f"lt report (new page, {ROWS:,} rows)": ["lt.py", "report", "latest", "--runs", runs, "--out", page],
+            new: ["lt.py", "report", str(single.path)],
         }
         for words in commands.values():
             subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False)
-        taken = [{name: cpu_s(words) for name, words in commands.items()} for _ in range(rounds)]
+        pages = {new: single.report}
+        taken = [{name: cpu_s(words, pages.get(name)) for name, words in commands.items()} for _ in range(rounds)]
     lines = ["## Start time", "", f"`python -m benchmarks.startup`: medians of {rounds} rounds that alternate.", ""]
     lines += [f"| | CPU, s | × {PEER} |", "|---|---|---|"]
     for name in commands:

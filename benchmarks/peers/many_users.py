@@ -1,5 +1,5 @@
 """Define users that send one request per second, FastUser or the class that PEER names (`python -m
-benchmarks.users`)."""
+benchmarks.users`); with EVEN, that class too sends evenly (`python -m benchmarks.low_rate`)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from locust import FastHttpUser, constant_throughput, task
 from loadtest import FastUser, spread_throughput
 
 OURS = os.environ.get("PEER", "FastUser") == "FastUser"
+EVEN = OURS or "EVEN" in os.environ
 BASE: Any = FastUser if OURS else FastHttpUser
 BODY = Path(__file__).with_name("payload.json").read_bytes()
 
 
 class Caller(BASE):
-    wait_time = spread_throughput(1) if OURS else constant_throughput(1)
+    wait_time = spread_throughput(1) if EVEN else constant_throughput(1)
     requests_per_s = 1.0
 
     @task
