@@ -264,18 +264,23 @@ class Revision:
 
 
 def revision_of(view: SpikeView) -> Revision | None:
-    """Return the revision that came around the spike; None if none did."""
+    """Return the revision that came around the spike; None if none did.
+
+    A sample of an earlier revision from before the load shows a deployment before the run, and no change during it.
+    """
     spike, data = view.spike, view.data
     first: dict[str, float] = {}
+    last: dict[str, float] = {}
     for metric in data.cloud or ():
         name = metric.labels.get("revision_name", "")
         counted = metric.end_s[np.nan_to_num(metric.value) > 0]
         if metric.metric == INSTANCE_COUNT and name and len(counted):
             first[name] = min(first.get(name, np.inf), float(counted[0]))
+            last[name] = max(last.get(name, -np.inf), float(counted[-1]))
     new = [(at, name) for name, at in first.items() if spike.onset_s - 30 <= at <= spike.end_s + 90]
-    earlier = [name for name, at in first.items() if at < spike.onset_s - 30]
-    gauge = bool(new) and bool(earlier)
+    earlier = [name for name, at in first.items() if at < spike.onset_s - 30 and last[name] >= 0]
     replaced, were, at_s, young, others = _replaced(view)
+    gauge = bool(new) and bool(earlier) and (replaced is None or were > 0)
     if not gauge and (replaced is None or were < 2 or replaced < were):
         return None
     return Revision(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from loadtest.core.cloud_metrics import INSTANCE_COUNT
+from loadtest.recording.rows import METRICS_SCHEMA
 from loadtest.recording.run import TargetRecord
 from reports.analysis.analysis import Analysis, analyse
 from reports.spikes.causes import Cause, Confidence
 from tests.queueing import Queue, simulate_queue
 from tests.recording.live import load_line
-from tests.reports.folders import write_rows
+from tests.reports.folders import T0, write_rows
 from tests.simulator import Event, Kind, Story, simulate
 
 SCALING_S = (3.7, 24, 24.5, 25, 38, 38.5, 39, 68, 68, 68, 69, 69, 84, 84)
@@ -150,3 +155,24 @@ def test_an_instance_that_starts_on_this_machine_makes_it_busy_and_not_the_other
     tmp_path: Path, kind: str, cause: Cause
 ) -> None:
     assert causes(begun_at_zero(tmp_path, kind=kind, busy_s=4)) == [cause]
+
+
+def test_a_revision_that_was_gone_before_the_load_was_not_replaced_during_it(tmp_path: Path) -> None:
+    """`lt deploy` and then `lt run`: the platform's last samples before the load count the revision before."""
+    queue = Queue(300, 5, 120, SCALING_S, service_ms=33)
+    folder = simulate_queue(tmp_path / "run", queue, seed=1)
+    expected = causes(analyse(folder, folder.read_run()))
+    points = [
+        {
+            "metric": INSTANCE_COUNT,
+            "kind": "GAUGE",
+            "labels": json.dumps({"state": "active", "revision_name": "r1" if at < 0 else "r2"}),
+            "start": T0 + timedelta(seconds=at),
+            "end": T0 + timedelta(seconds=at),
+            "value": float(instances),
+        }
+        for at, instances in ((-83, 1), (-23, 1), (37, 6), (97, 12))
+    ]
+    folder.write_metrics(pa.Table.from_pylist(points, schema=METRICS_SCHEMA))
+    assert causes(analyse(folder, folder.read_run())) == expected
+    assert Cause.REVISION not in expected
