@@ -14,6 +14,9 @@ FULL_RATIO = 0.95
 """The load counts as steady from 95 % of its maximum, because rounding to whole users can leave a shape at 299 of
 300."""
 
+STEADY_AT_LEAST_S = 5
+"""A shorter plateau is the top of a ramp."""
+
 
 def users_at(points: Sequence[Point], elapsed_s: float) -> float | None:
     """Return the planned users at a time; None before the first point and from the last point on.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import FleetError, UsageError
-from ..core.plan import Point
+from ..core.objectives import Objective
+from ..core.plan import STEADY_AT_LEAST_S, Point, steady_s
 from ..fleet.first_answers import FailingEndpoint, FirstAnswers
 from ..fleet.join import invitation, join_secret
 from ..fleet.plan import FleetPlan
@@ -80,6 +81,8 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         plan = _planned(options, console)
     options = with_scheme(options, plan)
     _require_two_users(options, plan)
+    if warning := never_steady(options.objectives, plan.points):
+        console.warn(warning)
     first = FirstAnswers()
     conditions = (
         *((first,) if options.check else ()),
@@ -117,6 +120,18 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         record = close_record(folder, interrupted=end.cut_short, reasons=end.reasons)
         target.collect(folder, record)
     return RunResult(folder, record, end.interrupted, end.aborted, failing=tuple(first.failing) if end.aborted else ())
+
+
+def never_steady(objectives: Sequence[Objective], points: Sequence[Point]) -> str:
+    """Return that objectives on the steady phase cannot be judged, because the plan has none; "" if they can."""
+    steady = steady_s(points)
+    asked = [objective.text for objective in objectives if objective.phase == "steady"]
+    if not asked or not points or (steady is not None and steady[1] - steady[0] >= STEADY_AT_LEAST_S):
+        return ""
+    return (
+        f"{'; '.join(asked)}: cannot be judged, because the plan does not hold its maximum for {STEADY_AT_LEAST_S} s "
+        "and so has no steady phase. Run longer (--duration), or ramp faster (--spawn-rate)."
+    )
 
 
 def _needs(options: RunOptions, plan: Scenario) -> ScenarioNeeds:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from loadtest.core.plan import FULL_RATIO
+from loadtest.core.plan import FULL_RATIO, STEADY_AT_LEAST_S
 from loadtest.recording.run import LoadModel, Run
 from reports.data.histogram import Bools, Floats
 from reports.data.load import Load
@@ -20,9 +20,6 @@ moves it by 10 %."""
 
 SMOOTHING_S = 15
 """Smoothing time of a rate without a plan: at 5 requests/s 15 s contain 75 requests, with a noise of 12 %."""
-
-STEADY_AT_LEAST_S = 5
-"""A shorter plateau is the top of a ramp."""
 
 
 class PhaseName(StrEnum):
