@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -60,15 +62,14 @@ class EndpointCounter:
     """Count requests and failures per endpoint in a first pass, to choose the endpoints that are kept apart."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[str, str], int] = defaultdict(itertools.count().__next__)
         self._counts = np.zeros((2, 0), dtype=np.int64)  # requests, and failed ones
 
     def see(self, names: pa.Array, methods: pa.Array, failed: Bools) -> None:
         """Count a batch of rows."""
         pairs = pairs_of(names, methods)
-        known = self._numbers
-        numbers = [known.setdefault(key, len(known)) for key in pairs.keys]
-        self._counts = np.pad(self._counts, ((0, 0), (0, len(known) - self._counts.shape[1])))
+        numbers = list(map(self._numbers.__getitem__, pairs.keys))
+        self._counts = np.pad(self._counts, ((0, 0), (0, len(self._numbers) - self._counts.shape[1])))
         for counts, place in zip(self._counts, (pairs.place, pairs.place[failed]), strict=True):
             counts[numbers] += np.bincount(place, minlength=len(numbers))
 
@@ -130,7 +131,7 @@ class EndpointIndex:
         listed = names.dictionary.to_pylist()
         for at, method in enumerate(methods.dictionary.to_pylist()):
             own = self._by_method.get(method, {})
-            table[:, at] = np.fromiter((own.get(name, 0) for name in listed), np.int64, known)
+            table[:, at] = np.fromiter(map(own.get, listed, itertools.repeat(0)), np.int64, known)
         return np.asarray(table[integers(names.indices, 0), integers(methods.indices, 0)], dtype=np.int64)
 
 
