@@ -39,7 +39,7 @@ class Part(BaseModel):
 
 
 class Heatmap(Part):
-    """How many successful requests began in each stretch of time and took how long."""
+    """The number of successful requests by the period in which they began and by their latency."""
 
     from_s: float
     step_s: float

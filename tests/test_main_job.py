@@ -88,7 +88,7 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
 def test_a_company_s_proxy_does_not_stand_between_this_machine_and_itself(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many machines name a proxy without exceptions. The proxy here never answers. The load also goes directly."""
+    """Many machines name a proxy without exceptions. The proxy here never answers. The load does not use it either."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound but not listening, so it refuses connections
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):

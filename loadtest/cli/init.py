@@ -135,14 +135,14 @@ def _conclude(written: Written, path: Path) -> None:
     count = len(written.sent)
     talk.print(
         f"{path}: {count} operation{'s' if count != 1 else ''}"
-        + (f", {failed} that did not work left out" if failed else "")
+        + (f", {failed} left out, because they did not work" if failed else "")
         + (f"; {written.requests} requests were sent to try them" if written.requests else ""),
         markup=False,
     )
     if written.names_instances is False:
         talk.print(
             "Its answers do not name the instance (header x-instance-id): with it cold starts and slow instances are "
-            "known exactly. A few lines of middleware do it, see docs/tutorial.md.",
+            "known exactly. A few lines of middleware add it, see docs/tutorial.md.",
             markup=False,
         )
     url = written.document.base or "http://127.0.0.1:8000"

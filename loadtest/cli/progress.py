@@ -136,7 +136,7 @@ class Progress:
         if note := self._note():
             parts.append(escape(note))
         if ending:
-            parts.append("stopping: users finish what they began")
+            parts.append("stopping: users finish their tasks")
         return parts
 
 

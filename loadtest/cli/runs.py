@@ -126,7 +126,7 @@ def label(
     folder = find_run(runs, name)
     label_run(folder, text or None)
     refresh_index(folder.path.parent)
-    talk.print(f"{folder.path.name}: label {text or 'taken away'}", markup=False)
+    talk.print(f"{folder.path.name}: label {text or 'removed'}", markup=False)
     return 0
 
 

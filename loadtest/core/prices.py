@@ -147,4 +147,4 @@ def prices_for(region: str | None, given: Mapping[str, object] | None = None) ->
     except ValidationError as error:
         first = error.errors()[0]
         known = ", ".join(field.name for field in dataclasses.fields(Prices))
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; there is {known}") from error
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; valid fields: {known}") from error

@@ -18,7 +18,7 @@ def argv_of(text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError:
-        raise ValueError(f"{text!r} has a quotation mark without its partner") from None
+        raise ValueError(f"{text!r} has an unclosed quotation mark") from None
 
 
 def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:
@@ -42,7 +42,7 @@ def cpu_of(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", text.strip())
     cpu = float(match[1]) / (1000 if match[2] else 1) if match else 0.0
     if cpu <= 0:
-        raise ValueError(f"{text!r} is not a number of vCPUs above 0, as 1, 0.5 or 500m")
+        raise ValueError(f"{text!r} is not a number of vCPUs above 0, such as 1, 0.5 or 500m")
     return cpu
 
 
@@ -55,7 +55,7 @@ def memory_bytes_of(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|k|M|G|)", text.strip())
     memory_bytes = int(float(match[1]) * _BYTES[match[2]]) if match else 0
     if memory_bytes <= 0:
-        raise ValueError(f"{text!r} is not an amount of memory above 0, as 512Mi or 4Gi")
+        raise ValueError(f"{text!r} is not an amount of memory above 0, such as 512Mi or 4Gi")
     return memory_bytes
 
 

@@ -198,8 +198,7 @@ class EmulatorHandle:
 def _first_line(process: subprocess.Popen[str]) -> str:
     """Return the first line that a process prints; "" if it ends without one.
 
-    A deployment ends within the limits that the emulator itself keeps, so the only end of the wait here is for a
-    process that cannot keep them.
+    The emulator itself limits how long a deployment takes. The limit here is for a process that cannot do so.
 
     Raises:
         EmulatorError: the process was paused for longer than `STOPPED_S`.

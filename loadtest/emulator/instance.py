@@ -277,4 +277,4 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise EmulatorError(f"No free port between {_PORTS[0]} and {_PORTS[1]}: stop what listens there.")
+    raise EmulatorError(f"No free port between {_PORTS[0]} and {_PORTS[1]}: stop a program that listens there.")

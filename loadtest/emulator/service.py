@@ -33,12 +33,10 @@ def check_key(key: ServiceKey) -> None:
         TemplateError: the message names the value and says what is valid.
     """
     if not cloud_run.is_service_name(key.name):
-        raise TemplateError(
-            f"service name {key.name!r}: must be 1 to 49 of a-z, 0-9 and -, from a letter on, as in `my-service`."
-        )
+        raise TemplateError(f"service name {key.name!r}: must be 1 to 49 of a-z, 0-9 and -, beginning with a letter.")
     for what, value in (("project", key.project), ("location", key.location)):
         if not _PLACE.fullmatch(value) or len(value) > REVISION_NAME_LENGTH:
-            raise TemplateError(f"{what} {value!r}: must be of a-z, 0-9, - and ., as in `local`.")
+            raise TemplateError(f"{what} {value!r}: must consist of a-z, 0-9, - and ., such as `local`.")
 
 
 def check_revision_name(name: str, service: str) -> None:

@@ -89,7 +89,7 @@ def _what_is_in(sent: Sequence[Tried], left_out: Sequence[LeftOut]) -> list[str]
         note = f" ({_safe(tried.note)})" if tried.note else "" if tried.works else " (not tried)"
         lines.append(f"  {_safe(tried.operation.name)}{note}")
     if left_out:
-        lines += ["", 'Left out (`lt init --include "METHOD /path"` takes one in):']
+        lines += ["", 'Left out (`lt init --include "METHOD /path"` includes one):']
         lines += [f"  {_safe(each.operation.name)}: {_safe(each.why)}" for each in left_out]
     return lines
 

@@ -66,7 +66,7 @@ def quick_scenario(
             document = read_document(url, target=None, wire=wire)
         except TargetError as error:
             raise TargetError(
-                f"{error} Or name paths to ask for: `lt run --target {url} --get /path`; or a scenario of your own: "
+                f"{error} Or name paths to request: `lt run --target {url} --get /path`; or a scenario of your own: "
                 "`--scenario locustfile.py`."
             ) from None
         source = write_scenario(document, wire=wire, seed=seed, say=say).source

@@ -80,7 +80,7 @@ class Emulator(Platform):
         if options.endpoint is None:
             raise UsageError(
                 f"{run.id} ran on a local Cloud Run; its series were fetched with it. Give `--endpoint HOST:PORT` to "
-                "fetch them again, where it still is there."
+                "fetch them again, if it still runs."
             )
         CloudRun().fetch_metrics(folder, run, options, console)
 
@@ -147,7 +147,9 @@ def _whole(option: str, text: str, *, least: int) -> int:
 def _service_name(given: str | None) -> str:
     name = given or cloud_run.SERVICE
     if not cloud_run.is_service_name(name):
-        raise UsageError(f"`--service {name}`: give 1 to 49 of a-z, 0-9 and -, from a letter on, as in my-service.")
+        raise UsageError(
+            f"`--service {name}`: give 1 to 49 of a-z, 0-9 and -, beginning with a letter, such as my-service."
+        )
     return name
 
 
@@ -220,7 +222,7 @@ def too_much(per_s: float, cost_s: float, *, cores: int) -> str:
         return ""
     return (
         f"the plan asks for up to {per_s:,.0f} requests/s at {cost_s * 1000:.3g} ms of CPU each: {per_s * cost_s:.1f} "
-        f"cores for the service alone, and this machine has {cores}. It will be this machine that is full, not the "
+        f"cores for the service alone, and this machine has {cores}. This machine would be saturated, not the "
         f"service: run at most {0.5 * cores / cost_s:,.0f} requests/s (--users), or use a machine with more cores."
     )
 

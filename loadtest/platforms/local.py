@@ -79,7 +79,7 @@ def _words(command: str, port: int) -> list[str]:
     try:
         words = with_variables(argv_of(command), {"PORT": str(port)})
     except ValueError as error:
-        raise UsageError(f"`{command}`: is no command: {error}.") from None
+        raise UsageError(f"`{command}` is not a valid command: {error}.") from None
     if not words:
         raise UsageError("The command of a side is empty.")
     return words

@@ -19,13 +19,13 @@ ANSWER_WITHIN_S = 5.0
 
 _REFUSED = {
     Found.NOTHING: "nothing answers there ({why}). Is the service running?",
-    Found.NO_TLS: "speaks no TLS there ({why}). Is it http:// instead?",
-    Found.TLS: "speaks TLS there. Is it https:// instead?",
+    Found.NO_TLS: "does not use TLS ({why}). Is it http:// instead?",
+    Found.TLS: "uses TLS. Is it https:// instead?",
 }
 _REFUSED_OVER_HTTP = {
-    Found.HTTP2: "speaks HTTP/2 only (gRPC?), and the scenario's users HTTP/1.1: drive it with a user class of its own "
+    Found.HTTP2: "uses HTTP/2 only (gRPC?), and the scenario's users HTTP/1.1: drive it with a user class of its own "
     "protocol (docs/users.md).",
-    Found.OTHER: "answers, but not in HTTP, which the scenario's users speak.",
+    Found.OTHER: "answers, but not in HTTP, which the scenario's users need.",
 }
 _WARNED = {
     Found.SILENT: "answers, but not to GET /: it closed the connection without an answer",

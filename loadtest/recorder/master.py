@@ -123,7 +123,7 @@ class Collector:
             self._look_at_time(now_s - before_s - WATCH_S, now_s)
             before_s = now_s
             if self.parent_pid is not None and os.getppid() != self.parent_pid:
-                self._give_up("the process that started the run ended before it; what was received until then is kept")
+                self._give_up("the process that started the run ended before it; the rows received until then are kept")
                 return
             self.gate.look()
             if self.start_s is not None and not self.draining:

@@ -60,8 +60,10 @@ class Settings:
         for source, names in self.left.items():
             ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
             if of_processes := [f"`{name}`" for name, way in ways.items() if way is None]:
-                sentences.append(f"{source}: {', '.join(of_processes)} not taken, as lt runs Locust's processes itself")
-            sentences += [f"{source}: `{name}` not taken: {way}" for name, way in ways.items() if way is not None]
+                sentences.append(
+                    f"{source}: {', '.join(of_processes)} not used, because lt runs Locust's processes itself"
+                )
+            sentences += [f"{source}: `{name}` not used: {way}" for name, way in ways.items() if way is not None]
         return sentences
 
 

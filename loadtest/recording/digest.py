@@ -10,7 +10,7 @@ KEY = "digest"
 
 CHANGED = (
     "run.json does not hold the values that lt wrote (its digest differs): the file is damaged, or was edited; "
-    f"take its `{KEY}` line out where you meant to"
+    f"if it was edited on purpose, remove its `{KEY}` line"
 )
 """The sentence about a record whose digest does not match."""
 

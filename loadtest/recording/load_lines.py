@@ -20,7 +20,7 @@ LOAD_COLUMNS = (
     "oldest_s",  # how long the oldest of them has waited
     "cpu_ratio",  # share of one core used by this worker's process
     "loop_lag_ms",  # longest delay of the worker's event loop in this second
-    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, with every process on it
+    "machine_cpu_ratio",  # busy share of all cores of this worker's machine, by any process
     "machine_steal_ratio",  # share of CPU time that the hypervisor gave to other machines
     "memory_pressure_ratio",  # share of the second in which some process waited for memory
     "refused",  # open-loop arrivals in this second that were dropped, because too many requests were in flight

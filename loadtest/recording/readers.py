@@ -96,7 +96,7 @@ def metrics_table(paths: RunPaths) -> pa.Table | None:
                 if not isinstance(json.loads(text), dict):
                     raise ValueError(f"{name} is no JSON object: {text[:80]}")
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunFolderError(f"{paths.metrics} cannot be read: {error} (docs/run-folder.md has its form).") from error
+        raise RunFolderError(f"{paths.metrics} cannot be read: {error} (docs/run-folder.md describes it).") from error
     return table
 
 

@@ -115,11 +115,11 @@ def _estimated(budget: Budget, console: Console) -> str:
         hour = budget.costs.estimate(dataclasses.replace(budget.load, duration_s=3600.0))
         console.warn(
             "the cost cannot be estimated: the scenario has a load shape of its own, whose length and "
-            f"users are not known before it runs. At the very most ${hour.most_usd:.2f} an hour for the instances."
+            f"users are not known before it runs. At most ${hour.most_usd:.2f} an hour for the instances."
         )
         return " for an unknown price"
     found = budget.costs.estimate(budget.load)
-    console.say(f"estimated cost: ${found.usd:.2f}, at the very most ${found.most_usd:.2f}")
+    console.say(f"estimated cost: ${found.usd:.2f}, at most ${found.most_usd:.2f}")
     for assumption in found.assumptions:
         console.say(f"  {assumption}")
     if budget.max_usd is not None and found.usd > budget.max_usd:

@@ -49,7 +49,7 @@ def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostD
     if not others:
         return HostDecision(replaces=len(named) < len(plan.hosts))
     if override:
-        return HostDecision(replaces=True, sentence=f"{target} takes the place of {_listed(others)}")
+        return HostDecision(replaces=True, sentence=f"{target} replaces {_listed(others)}")
     called = {_plain(host or target) for host in plan.hosts.values()}
     if len(called) > 1:
         raise UsageError(
@@ -57,7 +57,7 @@ def decide_hosts(plan: Scenario, target: str | None, *, override: bool) -> HostD
             "requests meant for one would go to another. `--target none` leaves each class its host, "
             f"`--override-hosts` sends all to the target, `--user-class {next(iter(plan.hosts))}` runs it alone."
         )
-    return HostDecision(replaces=True, sentence=f"{target} takes the place of {_listed(others)}")
+    return HostDecision(replaces=True, sentence=f"{target} replaces {_listed(others)}")
 
 
 def with_scheme(options: RunOptions, plan: Scenario) -> RunOptions:

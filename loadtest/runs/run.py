@@ -269,8 +269,8 @@ def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConso
     """Print how the other workers join, and what they need for a private service."""
     if target.environment:
         console.warn(
-            "the service is private, and workers of other machines get no token from here: start them "
-            "with LT_TOKEN_AUDIENCE where they have a service account, or they are refused (docs/distributed.md)."
+            "the service is private, and workers on other machines get no token from this one: start "
+            "them with LT_TOKEN_AUDIENCE on machines with a service account (docs/distributed.md)."
         )
     console.say(
         invitation(

@@ -35,7 +35,7 @@ def _sentence(status: int, location: str, host: str) -> str:
     target = urlsplit(location)
     origin = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
     return (
-        f"HTTP {status}: the redirect to {origin} is not followed, as it is not this user's host ({host}): "
+        f"HTTP {status}: the redirect to {origin} is not followed, because it is not this user's host ({host}): "
         f"set `{ALLOW} = True` in the user class to let load and data go there. {SEE}."
     )
 

@@ -113,7 +113,7 @@ class Sites:
             ValueError: it leads to something that is not an HTTP URL.
         """
         if "\\" in location:
-            raise ValueError("it holds a backslash, and parsers of URLs disagree about which host that is")
+            raise ValueError("it holds a backslash, and URL parsers disagree about its host")
         url = urlsplit(urljoin(site.origin + target, location))
         if url.scheme not in DEFAULT_PORTS or not url.hostname:
             raise ValueError(f"it leads to a {url.scheme or 'broken'} URL")

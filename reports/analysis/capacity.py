@@ -59,8 +59,8 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     unknown = light.error_ratio > rules.LIGHT_ERROR[1]
     if unknown:
         text = (
-            f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit}. From how many in flight on "
-            f"requests wait is not known: {formats.plural(light.requests, 'request')} met light load."
+            f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit}. The number in flight "
+            f"from which requests wait is not known: {formats.plural(light.requests, 'request')} met light load."
         )
     beyond = _falls_beyond(in_flight, throughput, knee)
     if beyond is not None:

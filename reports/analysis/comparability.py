@@ -105,7 +105,7 @@ def _one(analysis: Analysis) -> dict[str, str]:
 
 
 def cpu_of(run: Run) -> str:
-    """Return how much CPU one instance of the target has. A process on this machine without a limit has all of it."""
+    """Return how much CPU one instance of the target has. A process without a limit has the whole machine."""
     if run.target.limits.cpu is not None:
         return f"{run.target.limits.cpu:g} vCPU"
     cores = run.host.get("cpu_count")

@@ -121,8 +121,8 @@ def _instance_s(
         )
         if counted and not fetched and own:
             late = (
-                f"; what was billed is not used: Cloud Monitoring counts no request in the time of the run, which sent "
-                f"{own}, so one of the clocks is off"
+                f"; the billed time is not used: Cloud Monitoring counts no request in the time of the run, which sent "
+                f"{own}, so one of the clocks is wrong"
             )
         elif whole and counted and own < OWN_SHARE * fetched:
             return total * own / fetched, (
@@ -132,12 +132,12 @@ def _instance_s(
         elif whole:
             edge = 0.0 if counted else sum(_at_the_edge(metric, series) for metric in billed)
             bound = (
-                f", an upper bound: {edge:.0f} of them stand in points that begin before the run or end after it, and "
-                "no request count tells whose they are"
+                f", an upper bound: {edge:.0f} of them are in points that begin before the run or end after it, and "
+                "no request count shows to which run they belong"
             )
             return total, "as Cloud Monitoring billed them" + bound * (edge > 0)
         else:
-            late = f"; what was billed is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
+            late = f"; the billed time is known up to {last_s:.0f} s only: fetch it again with `lt metrics`"
     if series.instances:
         seconds = sum(
             instance.last_seen_s - max(0.0, instance.ready_s or instance.first_start_s or 0.0)

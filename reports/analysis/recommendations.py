@@ -88,7 +88,7 @@ def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size
             f"= {peak * rules.HEADROOM / held:.1f}, rounded up; now {most}"
         ),
         assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
-        cost=f"at most + ${hour:.2f} an hour, were all of them busy" if size.is_setting else None,
+        cost=f"at most + ${hour:.2f} an hour, if all of them were busy" if size.is_setting else None,
     )
 
 
@@ -124,7 +124,7 @@ def _size(run: Run) -> _Size:
         return _Size(limits.cpu, limits.memory_mib / 1024, (), is_setting=not limits.not_a_setting())
     vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
     gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
-    return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, as the run's record names no other",))
+    return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, because the run's record names no other",))
 
 
 def _steady(parts: Sequence[PhaseWindow]) -> PhaseWindow:
@@ -162,7 +162,7 @@ def _min_instances(data: RunData, spikes: Sequence[Spike], prices: Prices, size:
     month = prices.idle_usd(SECONDS_PER_MONTH, vcpu=size.vcpu, memory_gib=size.gib)
     per_s = prices.idle_usd(1.0, vcpu=size.vcpu, memory_gib=size.gib)
     waited = (
-        f"its {cold.requests} requests waited {cold.extra_waiting_request_s:.0f} s longer in all "
+        f"its {cold.requests} requests waited {cold.extra_waiting_request_s:.0f} s longer in total "
         f"(p95 {formats.ms(cold.peak_ms)})"
     )
     idles = f"the instance idles all month, at list prices of {prices.as_of:%Y-%m}, tier {prices.tier}"
@@ -199,7 +199,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
             f"{served.most_instances:.0f} that were up"
         ),
         assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
-        cost=f"at most ${hour:.2f} an hour, were all of them busy",
+        cost=f"at most ${hour:.2f} an hour, if all of them were busy",
     )
 
 

@@ -351,7 +351,8 @@ PLATEAU = 0.9
 """Share of the highest throughput that counts as the plateau. Counts of 10 s at 30 requests/s scatter by 6 %."""
 
 PLATEAU_PERCENTILE = 75
-"""Quantile of the plateau's windows by response time: if the load climbs in steps, the plateau begins at the knee."""
+"""The response time of the plateau is this percentile of its windows: if the load climbs in steps, faster windows are
+still at the knee."""
 
 BACKLOG = 20.0
 """Multiple of the knee: this many arrivals in flight are a queue that grows, even if nine tenths of them are answered

@@ -212,7 +212,7 @@ def _queued(
         return normal
     users = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
     if not queued or waiting is None:
-        text = f"Whether the run was ever without a queue cannot be said: {said}, and {users}."
+        text = f"It cannot be said whether the run was ever without a queue: {said}, and {users}."
         return Baseline(reference="nothing", p95_ms=normal.p95_ms, text=text)
     if waiting < rules.WAITING_RATIO:
         return normal

@@ -256,7 +256,7 @@ def decide_lazy(evidence: Lazy) -> Finding | None:
     clause = (
         f"{evidence.fresh_ratio:.0%} of the {evidence.slow} slow requests were among the first that "
         f"{evidence.instances} instance{'s' * many} answered, though {'they were' if many else 'it was'} ready "
-        f"{evidence.ready_before_s:.0f} s before: what {'they load' if many else 'it loads'} at the first request"
+        f"{evidence.ready_before_s:.0f} s before: {'they load' if many else 'it loads'} something at the first request"
     )
     later = f"afterwards {evidence.late_ratio:.0%} were slow"
     if evidence.later_ratio is not None:

@@ -194,7 +194,7 @@ def decide_pauses(evidence: Pauses) -> Finding | None:
             f"{evidence.length_s:.1f} s: {evidence.regular_ratio:.0%} of the intervals are within "
             f"{rules.PAUSE_REGULAR:.0%} of that or of a multiple"
         ),
-        "look for what runs at that period: garbage collection, a timer, a scheduled job",
+        "look for something that runs at that period: garbage collection, a timer, a scheduled job",
     )
     sure = Confidence.HIGH if evidence.times >= 7 else Confidence.MEDIUM if evidence.times >= 5 else Confidence.LOW
     return Finding(Cause.PAUSES, sure, clauses)
@@ -271,7 +271,7 @@ def decide_dependency(evidence: Dependency) -> Finding | None:
         )
     if not evidence.added.known:
         clauses.append(f"instance data {evidence.added.missing}: whether instances were lost cannot be said")
-    clauses.append("look at what every request waits for: a database, an API, a lock")
+    clauses.append("look for something that every request waits for: a database, an API, a lock")
     waits = evidence.cpu_ratio is not None and evidence.added.headers
     return Finding(Cause.DEPENDENCY, Confidence.MEDIUM if waits else Confidence.LOW, tuple(clauses))
 

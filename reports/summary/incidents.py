@@ -31,13 +31,13 @@ def _sentences(run: Run) -> Iterator[tuple[str, str]]:
         yield (
             "resent",
             (
-                f"The clients sent a request once more by themselves {f.plural(resent, 'time')}, as the service had "
+                f"The clients sent a request again by themselves {f.plural(resent, 'time')}, because the service had "
                 "closed its connection: the service may have read as many more requests than there are rows."
             ),
         )
     if run.starts_not_known:
         clients = f.listing(run.starts_not_known)
-        text = f"{clients} report a request when it ends: what was in flight at the end of the run is not known."
+        text = f"{clients} report a request when it ends: the requests in flight at the end of the run are not known."
         yield "starts not known", text
 
 

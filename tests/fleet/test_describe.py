@@ -216,7 +216,7 @@ def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_th
     found = describe_one(path)
     assert found.name == "mine"
     assert set(found.notes) == {
-        "locust.conf: `headless` not taken, as lt runs Locust's processes itself",
+        "locust.conf: `headless` not used, because lt runs Locust's processes itself",
         "locust.conf: `locustfile` not taken: name it with --scenario",
         "locust.conf: `host` not taken: name it with --target",
         "the environment: `LOCUST_HOST` not taken: name it with --target",

@@ -40,7 +40,7 @@ def plan(hosts: dict[str, str | None], *, http: bool = True) -> Scenario:
     [
         ({"A": None}, T, True, None),
         ({"A": T + "/"}, T, False, None),
-        ({"A": "http://staging"}, T, True, "takes the place of http://staging (A)"),
+        ({"A": "http://staging"}, T, True, "replaces http://staging (A)"),
         ({"A": "http://staging", "B": "http://staging"}, T, True, "http://staging (A), http://staging (B)"),
         ({"A": "127.0.0.1:50051"}, "grpc://127.0.0.1:50051", False, None),
         ({"A": T, "B": None}, T, True, None),

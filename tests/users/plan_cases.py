@@ -33,7 +33,7 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
     """The points are those of its docstring, from 0 s to its end.
 
-    Users are on straight lines between them, and None outside.
+    Between points the number of users is interpolated linearly; outside of them it is None.
     """
     assert [*chain(*plan.points())] == pytest.approx([*chain(*points)])
     assert plan.users_at(-0.001) is None

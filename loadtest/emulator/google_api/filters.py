@@ -125,5 +125,5 @@ def _test(call: str, values: list[str]) -> Callable[[str], bool]:
         "monitoring.regex.full_match": lambda text: re.fullmatch(first, text) is not None,
     }
     if call not in tests or (len(values) > 1 and call != "one_of"):
-        raise FilterError(f"The filter's function {call or ','!r} is not understood here.")
+        raise FilterError(f"The filter's function {call or ','!r} is not supported here.")
     return tests[call]

@@ -154,7 +154,7 @@ class _Reason:
 
 
 _DENIED = _Reason(
-    "No permission for {on} ({said}), or no such project. Who may grant it runs: `{cure}`.",
+    "No permission for {on} ({said}), or no such project. An account that may grant it runs `{cure}`.",
     "gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}",
 )
 _DISABLED = _Reason(
@@ -162,8 +162,8 @@ _DISABLED = _Reason(
 )
 _NOT_FOUND = _Reason("Not found: {on} ({said}). See what is there: `{cure}`.", "{look}")
 _NO_LOCAL_TOKEN = _Reason(
-    "The local Cloud Run refused {on}: it asks for its access token, and none was found of an emulator of this user at "
-    "this port. It prints the token's file at its start: `{cure}`.",
+    "The local Cloud Run refused {on}: it requires its access token, and this user has no emulator at this port whose "
+    "token could be read. The emulator prints the path of the token's file when it starts: `{cure}`.",
     "export LT_ACCESS_TOKEN_FILE=FILE",
 )
 _UNAUTHENTICATED = _Reason(

@@ -114,7 +114,7 @@ class Clients:
         except OSError as error:
             raise CloudError(
                 f"`--endpoint {self.endpoint}`: nothing listens there ({error.strerror}). Start a local Cloud Run with "
-                "`python lt.py emulate`, which prints its address; or leave it out to speak to Google.",
+                "`python lt.py emulate`, which prints its address; or leave it out to use Google.",
                 cure="python lt.py emulate",
             ) from error
         # gRPC would use the proxy in `http_proxy` even for this machine's own ports.
@@ -170,8 +170,8 @@ def _loopback(endpoint: str) -> str:
         raise UsageError(f"`--endpoint {endpoint}`: must be HOST:PORT, as `lt.py emulate` prints it.")
     if host != "localhost" and not _is_loopback(host.strip("[]")):
         raise UsageError(
-            f"`--endpoint {endpoint}`: must be on loopback (127.0.0.1, ::1, localhost), for it is spoken to in plain "
-            "text. Leave it out to speak to Google."
+            f"`--endpoint {endpoint}`: must be on loopback (127.0.0.1, ::1, localhost), because the connection is "
+            "not encrypted. Leave it out to use Google."
         )
     return bare
 

@@ -121,7 +121,7 @@ class _Removal(Deployment):
         with console.status("deleting"):
             was_there = delete(self.settings, endpoint=self.endpoint)
         settings = self.settings
-        found = "is gone" if was_there else "was not there"
+        found = "is gone" if was_there else "did not exist"
         return DeployResult(f"{settings.service} {found} ({settings.region}, project {settings.project})")
 
 

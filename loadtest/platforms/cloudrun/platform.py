@@ -210,7 +210,7 @@ def fetch_into(
         )
     folder.write_metrics(table)
     if endpoint is None and datetime.now(UTC) < run.end + EITHER_SIDE:
-        console.say(f"what came after the run is there in 5 min: python lt.py metrics {run.id}")
+        console.say(f"later points are available in 5 min: python lt.py metrics {run.id}")
     series = len(set(zip(table["metric"].to_pylist(), table["labels"].to_pylist(), strict=True)))
     console.say(f"{table.num_rows} points of {series} series of {run.target.service}")
 

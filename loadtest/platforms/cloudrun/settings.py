@@ -191,7 +191,7 @@ def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
     rules = (
         (
             cloud_run.is_service_name(settings.service),
-            f"`--service {settings.service}`: must be 1 to 49 of a-z, 0-9, -, from a letter on.",
+            f"`--service {settings.service}`: must be 1 to 49 of a-z, 0-9, -, beginning with a letter.",
         ),
         (
             suffix is None or (bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", suffix)) and longest <= 63),
@@ -209,7 +209,7 @@ def validated(settings: ServiceSettings, *, local: bool) -> ServiceSettings:
         ),
         (
             not taken,
-            f"`--cpu {whole.cpu:g} --memory {whole.memory_mib:g}Mi`: Cloud Run takes no such instance: {taken}",
+            f"`--cpu {whole.cpu:g} --memory {whole.memory_mib:g}Mi`: Cloud Run has no such instance: {taken}",
         ),
         (
             1 <= whole.timeout_s <= cloud_run.MOST_TIMEOUT_S,

@@ -165,7 +165,7 @@ def fetch_id_token(audience: str) -> str:
     if gcloud is None:
         raise CloudError(
             f"{audience} is private and no ID token is available: neither a service account ({why}) nor gcloud "
-            f"is here. "
+            f"is available. "
             "Install gcloud and run `gcloud auth login`, or point GOOGLE_APPLICATION_CREDENTIALS to a service account.",
             cure="gcloud auth login",
         )

@@ -1,5 +1,5 @@
-// Draw the charts of one report from the data embedded in the page. Nothing is fetched; text goes in as text only.
-// A page that is fed while its run goes on embeds no data: it calls ltCharts.begin once, then ltCharts.update.
+// Draw the charts of one report from the data embedded in the page. Nothing is fetched, and text is inserted only as text.
+// The page of a run in progress embeds no data: it calls ltCharts.begin once, then ltCharts.update.
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
@@ -24,7 +24,7 @@
     });
   };
   let [page, columns, step, times, first, last] = [null, [], 1, [], 0, 1];
-  let endpoint = ""; // looked at alone; "": all of them
+  let endpoint = ""; // the endpoint that is shown separately; "" for all
   const choose = () => {
     for (const spec of page.charts) spec.series = spec.endpoints?.[endpoint] ?? spec.all;
   };
@@ -34,7 +34,7 @@
       spec.all = spec.series;
       if (spec.heat) spec.heat.bands = await unpack(spec.heat);
     }
-    const whole = range[0] <= first && range[1] >= last; // after the last wait: a click may have come meanwhile
+    const whole = range[0] <= first && range[1] >= last; // after the last wait, because a click may have come meanwhile
     [page, columns] = [data, fresh];
     choose();
     step = page.time.step_s;
@@ -62,7 +62,7 @@
     return value.toLocaleString("en", { maximumFractionDigits: digits }) + (unit === "%" ? " %" : unit ? " " + unit : "");
   };
 
-  // ---- colours live in the style sheet; a probe resolves them for the theme in force
+  // ---- colours are in the style sheet; a probe element resolves them for the current theme
   const probe = document.body.appendChild(document.createElement("i"));
   probe.hidden = true;
   const colour = (name) => {
@@ -95,10 +95,10 @@
   let linking = false;
   let [logLatency, logChosen] = [false, false];
 
-  const paperWidth = 690; // A4 and Letter less their margins; the layout of paper comes after the drawing for it
+  const paperWidth = 690; // A4 and Letter without margins; the browser lays out the paper only after this drawing
   const widthOf = (host) => (root.classList.contains("paper") ? paperWidth : host.clientWidth);
-  const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // no two ticks alike
-  const places = (ticks) => { // as many decimals as the steps between ticks have: 2.5 is not 3
+  const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // no two ticks are the same
+  const places = (ticks) => { // as many decimals as the steps between ticks need: 2.5 is not 3
     const known = ticks.filter((tick) => tick != null);
     const gap = known.length > 1 ? Math.min(...known.slice(1).map((tick, i) => Math.abs(tick - known[i]))) : 1;
     let digits = 0;
@@ -121,7 +121,7 @@
   };
   const axis = () => ({ stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 },
     ticks: { stroke: colour("--grid"), width: 1 }, font: "12px system-ui, sans-serif" });
-  const lonely = (plot, index) => { // a value between two gaps has no line: it is drawn as a point
+  const lonely = (plot, index) => { // a value between two gaps has no line, so it is drawn as a point
     const values = plot.data[index];
     const [from, to] = plot.series[0].idxs ?? [0, values.length - 1];
     const found = [];
@@ -145,7 +145,7 @@
       const [left, width] = span(mark.from_s, mark.to_s);
       ctx.fillRect(left, bbox.top, width, chart.spec.generator ? bbox.height : 5 * pixel);
     }
-    const written = []; // where each line of labels ends: a label that would meet the one before it goes below
+    const written = []; // the end of each line of labels: a label that would touch the one before it goes below
     for (const spike of page.spikes) {
       const [left, width] = span(spike.from_s, spike.to_s);
       ctx.fillStyle = colour("--band");
@@ -158,7 +158,7 @@
         ctx.textAlign = "left";
         let line = written.findIndex((end) => end <= left);
         if (line < 0) line = written.length;
-        const room = bbox.left + bbox.width - left - 8 * pixel; // a cut label says less than its number
+        const room = bbox.left + bbox.width - left - 8 * pixel; // a cut label is less useful than its number
         const label = ctx.measureText(spike.label).width <= room ? spike.label : spike.label.split(" ")[0];
         written[line] = left + ctx.measureText(label).width + 12 * pixel;
         ctx.fillText(label, left + 4 * pixel, bbox.top + (13 + 14 * line) * pixel);
@@ -166,7 +166,7 @@
     }
     ctx.restore();
   };
-  const heat = (chart) => (plot) => { // by the square root of the count: a few requests are still seen beside many
+  const heat = (chart) => (plot) => { // by the square root of the count, so that a few requests are visible next to many
     const { ctx, bbox } = plot;
     const { bands, edges, most, from_s, step_s, length } = chart.spec.heat;
     ctx.save();
@@ -218,7 +218,7 @@
     }
     ctx.restore();
   };
-  const fits = (chart) => (plot, low, high) => { // from zero, with room for a limit that is near
+  const fits = (chart) => (plot, low, high) => { // from zero, with space for a limit that is near
     if (high == null) return [0, 1];
     let top = high;
     for (const limit of chart.spec.limits ?? []) if (limit.y < 4 * high) top = Math.max(top, 1.15 * limit.y);
@@ -259,7 +259,7 @@
     }, dataOf(spec), host);
     return plot;
   };
-  const follow = (from) => { // linked zoom; setScale of the others calls back here, so guard
+  const follow = (from) => { // linked zoom; setScale of the other charts calls this again, so there is a guard
     if (linking) return;
     linking = true;
     range = [from.scales.x.min, from.scales.x.max];
@@ -300,7 +300,7 @@
       button.addEventListener("click", () => {
         chart.shown[index] = !chart.shown[index];
         button.setAttribute("aria-pressed", String(chart.shown[index]));
-        if (series.counted) draw(); // its axis comes and goes with it
+        if (series.counted) draw(); // its axis appears and disappears with it
         else chart.plot.setSeries(index + 1, { show: chart.shown[index] });
       });
       legend.append(button);
@@ -403,7 +403,7 @@
     for (const chart of planes) chart.plot = plane(chart);
     if (charts.length) follow(charts[0].plot);
   };
-  const redraw = () => { // charts of a part that was folded have no width until it opens
+  const redraw = () => { // charts in a folded part have no width until it opens
     for (const chart of charts.concat(planes)) if (chart.plot && chart.plot.width !== widthOf(chart.host)) return draw();
   };
   const add = (spec) => {
@@ -417,7 +417,7 @@
   // ---- the controls
   const press = (button, pressed) => button?.setAttribute("aria-pressed", String(pressed));
   const themes = ["auto", "light", "dark"];
-  const actions = { // by id: the parts of a live page come anew, and their buttons with them
+  const actions = { // by id, because the parts of a live page are replaced together with their buttons
     whole: () => zoom(first, last),
     log: (button) => {
       [logLatency, logChosen] = [!logLatency, true];
@@ -453,13 +453,13 @@
   let waiting;
   let width = innerWidth;
   const resized = () => {
-    if (innerWidth === width) return; // a phone's address bar changes the height only
+    if (innerWidth === width) return; // a phone's address bar changes only the height
     width = innerWidth;
     clearTimeout(waiting);
     waiting = setTimeout(draw, 120);
   };
   let opened = [];
-  const toPaper = () => { // paper: light, its own width, everything short opened
+  const toPaper = () => { // paper: light theme, its own width, short parts opened
     root.classList.add("paper");
     clearCursor();
     opened = [...document.querySelectorAll("details:not(.data, [open])")];

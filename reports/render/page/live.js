@@ -1,10 +1,10 @@
-// Ask the listener of a run for news and show them; at the run's end put the finished report in this page's place.
+// Ask the listener of a run for news and show them. At the run's end, replace this page by the finished report.
 (async () => {
   "use strict";
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement;
   const given = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (given) { // kept for a reload; out of the address, so that links within the page cannot lose it
+  if (given) { // stored for a reload and removed from the address, so that links within the page cannot lose it
     sessionStorage.setItem("lt-key", given);
     history.replaceState(null, "", location.pathname);
   }
@@ -46,7 +46,7 @@
   const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
   const titleOf = (details) => details.querySelector("summary")?.textContent ?? "";
-  const put = (html) => { // the parts of the report; charts and controls stay, so that zoom and cursor do
+  const put = (html) => { // the parts of the report; charts and controls are kept, and with them zoom and cursor
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     const body = byId("body");
     const focused = document.activeElement;
@@ -102,7 +102,7 @@
     if (told.state === "done") return end();
     show(told);
     if (told.state === "failed") return;
-    if (document.hidden) continue; // nobody looks: the numbers wait
+    if (document.hidden) continue; // the page is hidden, so the numbers can wait
     try {
       if (told.analysis !== analysis) {
         put(await (await ask("/body")).text());
@@ -113,7 +113,7 @@
         else await ltCharts.begin(told.data);
         [begun, drawn] = [true, told.drawn];
       }
-    } catch (error) { // the next news, and the end above all, are still shown
+    } catch (error) { // later news, and above all the end, are still shown
       console.error(error);
     }
   }

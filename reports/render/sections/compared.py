@@ -31,8 +31,8 @@ def compared_sentence(answers: AnswerCheck, requests: int) -> str:
     """Return the result of the comparison in a sentence or two."""
     if not answers.compared:
         return (
-            "No answer was compared: the load sent none of the requests that were asked before it. Draw payloads from "
-            "a pool that begins alike in every process, of at most 1,000 (docs/users.md)."
+            "No answer was compared: the load sent none of the requests that were sent before it. Draw payloads from a "
+            "pool of at most 1,000 that begins the same in every process (docs/users.md)."
         )
     of = f"{f.count(answers.compared)} of {f.plural(requests, 'request')}"
     if not answers.wrong:

@@ -97,7 +97,7 @@ def _generator(run: RunSummary) -> Cell:
     if not run.measured.saturated_s:
         return Cell("never saturated")
     return Cell(
-        f"saturated for {f.seconds(run.measured.saturated_s)}: what was measured in those seconds may be its own delay",
+        f"saturated for {f.seconds(run.measured.saturated_s)}: in those seconds it may have measured its own delay",
         tone="unsure",
     )
 

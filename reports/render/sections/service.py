@@ -21,8 +21,8 @@ def capacity(report: Report) -> Section:
     blocks.append(Beside((Charts(("capacity-rate",)), Charts(("capacity-p95",)))))
     blocks += [
         Words(
-            f"Its instances are not a Cloud Run setting ({run.not_priced.rstrip('.')}): what one of them served "
-            "recommends no concurrency and no maximum. Run it with --cpu 1 for these.",
+            f"Its instances are not a Cloud Run setting ({run.not_priced.rstrip('.')}): no concurrency and no "
+            "maximum can be recommended from them. Run it with --cpu 1 to get these.",
             lead=_lead(report, run),
         )
         for run in report.runs
@@ -79,6 +79,8 @@ def cost(report: Report) -> Section:
         )
         blocks += [Words(said, lead=_lead(report, run)), Points(tuple(run.cost.assumptions))]
     if not blocks:
-        why = "the target is not billed by request, its limits are not known, or Cloud Run takes no such setting"
+        why = (
+            "the target is not billed by request, its limits are not known, or Cloud Run does not offer such a setting"
+        )
         blocks.append(Words(f"Not priced: {why} (below 1 vCPU the concurrency must be 1)."))
     return Section("cost", "Cost", tuple(blocks), nav="Cost")
