@@ -39,7 +39,7 @@ def test_the_glossary_has_every_word_of_the_code(word: str) -> None:
     assert re.search(rf"^\| `?{re.escape(word)}`? \|", terms, re.MULTILINE)
 
 
-def test_the_glossary_names_rooms_that_are_there() -> None:
+def test_the_glossary_names_existing_paths() -> None:
     """The last column of every line is an existing file or folder of the project."""
     terms = (ROOT / "docs" / "terms.md").read_text("utf-8").partition("## Retired terms")[0]
     lines = terms.splitlines()
@@ -47,7 +47,7 @@ def test_the_glossary_names_rooms_that_are_there() -> None:
     assert [place for place in sorted(places) if not (ROOT / place.strip("`")).exists()] == []
 
 
-def test_the_map_for_contributors_names_rooms_that_are_there() -> None:
+def test_the_map_for_contributors_names_existing_paths() -> None:
     """Every path in backquotes in CONTRIBUTING.md exists."""
     page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     named = set(re.findall(r"`((?:loadtest|reports|tests|docs|scenarios|target_service|benchmarks)/[\w./-]*)`", page))

@@ -53,7 +53,7 @@ def ended(run: Popen[str], runs: Path) -> tuple[int, Outcome, str]:
 
 
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
-def test_a_master_that_somebody_ends_is_said(what: signal.Signals, tmp_path: Path, until: Until) -> None:
+def test_a_master_that_is_ended_from_outside_is_reported(what: signal.Signals, tmp_path: Path, until: Until) -> None:
     """At 3 s of 10, Locust ends properly with status 0, but the run is not complete."""
     with run_struck(tmp_path, until) as (run, master):
         master.send_signal(what)
@@ -74,7 +74,7 @@ def test_a_master_whose_only_worker_was_killed_is_ended_for_that(tmp_path: Path,
     assert "something else" not in reasons
 
 
-def test_a_master_that_stood_still_is_said(tmp_path: Path, until: Until) -> None:
+def test_a_master_that_was_paused_is_reported(tmp_path: Path, until: Until) -> None:
     """The master stood still for 7 s, during which the load went on without control."""
     with run_struck(tmp_path, until) as (run, master):
         master.suspend()

@@ -98,7 +98,7 @@ def test_a_run_without_space_for_its_end_is_refused_in_a_sentence_and_leaves_not
 
 
 @pytest.mark.slow
-def test_a_run_whose_page_does_not_fit_prints_its_summary_all_the_same(small_disk: Path) -> None:
+def test_a_run_whose_page_does_not_fit_still_prints_its_summary(small_disk: Path) -> None:
     """120 kB take what is reserved and the rows of 5 s, and not a page of 110 kB beside them."""
     filled(small_disk, free_bytes=120_000)
     with counting_server() as server:

@@ -40,7 +40,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
 
 
 @pytest.mark.slow
-def test_the_examples_of_the_page_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_the_page_run_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/library.md runs from top to bottom, in one interpreter, in an empty folder."""
     page = (ROOT / "docs" / "library.md").read_text("utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -81,7 +81,7 @@ def test_a_run_works_in_a_thread(tmp_path: Path) -> None:
         ({"target": "http://192.0.2.1"}, "is not this machine"),
     ],
 )
-def test_what_is_wrong_is_one_of_our_errors(options: dict[str, object], sentence: str) -> None:
+def test_invalid_arguments_raise_our_own_errors(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(loadtest.UsageError, match=re.escape(sentence)):
         loadtest.run("ramp300", **options)
     with pytest.raises(loadtest.UsageError, match="There is no format `pdf`"):

@@ -85,7 +85,7 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
 
 
 @pytest.mark.parametrize("target", ["local", slow("emulator")])
-def test_a_company_s_proxy_does_not_stand_between_this_machine_and_itself(
+def test_a_company_proxy_is_not_used_for_this_machine_itself(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many machines name a proxy without exceptions. The proxy here never answers. The load does not use it either."""
@@ -127,7 +127,7 @@ def test_a_scenario_runs_with_locust_alone() -> None:
     assert "/predict" in done.stderr + done.stdout
 
 
-def test_ctrl_c_keeps_and_reports_what_there_is(tmp_path: Path, until: Until) -> None:
+def test_ctrl_c_keeps_and_reports_the_recorded_rows(tmp_path: Path, until: Until) -> None:
     """One Ctrl-C ends the run early: exit code 130, outcome interrupted, every request still a row, and no process
     left.
     """
@@ -157,7 +157,7 @@ def test_ctrl_c_keeps_and_reports_what_there_is(tmp_path: Path, until: Until) ->
         (["report", "nosuch"], 2, "No run is recorded"),
     ],
 )
-def test_a_wrong_word_gets_a_sentence_with_the_way_out(
+def test_an_invalid_option_gets_a_sentence_with_a_cure(
     words: list[str], code: int, sentence: str, tmp_path: Path
 ) -> None:
     """Invalid input gets the documented exit code and one sentence. There is no traceback, and nothing is written."""
@@ -167,7 +167,7 @@ def test_a_wrong_word_gets_a_sentence_with_the_way_out(
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_unwritable_runs_folder_is_said_before_load_is_sent(tmp_path: Path) -> None:
+def test_an_unwritable_runs_folder_is_reported_before_load_is_sent(tmp_path: Path) -> None:
     """A file is in the place of the runs folder: the exit code is 4, and the server received no prediction."""
     (tmp_path / "runs").write_text("in the way")
     with counting_server() as server:
@@ -177,7 +177,7 @@ def test_an_unwritable_runs_folder_is_said_before_load_is_sent(tmp_path: Path) -
         assert server.count() == 0
 
 
-def test_a_locustfile_that_cannot_be_imported_says_where(tmp_path: Path) -> None:
+def test_a_locustfile_that_cannot_be_imported_is_reported_with_file_and_line(tmp_path: Path) -> None:
     """The sentence contains the error, the file and the line."""
     (tmp_path / "broken.py").write_text("from locust import User\n\nraise ValueError('half done')\n")
     done = lt("run", "-s", str(tmp_path / "broken.py"), "--runs", str(tmp_path / "runs"))
@@ -201,7 +201,7 @@ def test_help_imports_neither_locust_nor_catboost() -> None:
 
 
 @pytest.mark.slow
-def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Until) -> None:
+def test_locusts_own_page_runs_besides_the_recording(tmp_path: Path, until: Until) -> None:
     """`--ui PORT` serves Locust's web page at the printed address. The run ends by itself, with rows as always."""
     port = free_port()
     plan = ["--users", "5", "--spawn-rate", "5", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path)]
@@ -217,7 +217,7 @@ def test_locusts_own_page_stands_beside_the_recording(tmp_path: Path, until: Unt
         assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 0
 
 
-def test_a_busy_port_is_a_sentence_with_the_way_out(tmp_path: Path) -> None:
+def test_a_busy_port_is_reported_with_a_cure(tmp_path: Path) -> None:
     """Another process listens on the port of `--ui`: the exit code is 4, the option is named, and no load is sent."""
     with counting_server() as server:
         port = server.url.rsplit(":", 1)[1]

@@ -46,7 +46,7 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_what_locust_counts_and_nobody_fired_is_said_by_its_endpoint(tmp_path: Path) -> None:
+def test_requests_counted_without_an_event_are_reported_by_endpoint(tmp_path: Path) -> None:
     """A scenario writes into Locust's totals by itself: there are more requests than rows, the run is degraded, and
     `GET /ghost` is named.
     """
@@ -126,7 +126,7 @@ def test_a_master_that_expects_workers_does_not_count_a_plain_one(tmp_path: Path
         ("@events.test_start.add_listener\ndef log_in(**_):\n    raise KeyError('token')\n", "listener", "KeyError"),
     ],
 )
-def test_what_fails_before_the_first_request_is_told(code: str, where: str, told: str, tmp_path: Path) -> None:
+def test_errors_before_the_first_request_are_reported(code: str, where: str, told: str, tmp_path: Path) -> None:
     """The message has file and line, and the run does not pass."""
     text = CALLER + ("\n" + code if code.startswith(" ") else "\n\n" + code)
     with counting_server() as there:
@@ -137,7 +137,7 @@ def test_what_fails_before_the_first_request_is_told(code: str, where: str, told
     assert ran.done.code in (ExitCode.MISSED, ExitCode.UNDECIDED), ran.said
 
 
-def test_an_error_in_a_workers_init_is_told_as_that(tmp_path: Path) -> None:
+def test_an_error_in_a_workers_init_is_reported_as_such(tmp_path: Path) -> None:
     """The error ends the worker before or at the begin of the load.
 
     The scenario's error is shown, not a lost worker.
@@ -167,7 +167,7 @@ def run_under_way(words: tuple[str, ...], runs: Path, until: Until) -> Iterator[
         yield run
 
 
-def test_a_worker_that_somebody_ends_is_told_as_that(tmp_path: Path, until: Until) -> None:
+def test_a_worker_that_is_ended_from_outside_is_reported_as_such(tmp_path: Path, until: Until) -> None:
     """One of two workers gets SIGTERM.
 
     It sends its rows, its users go to the other, and the run says which worker and when.

@@ -299,7 +299,7 @@ def test_known_latencies_are_reported_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stall_of_4_s_stands_in_the_series_as_4_s(tmp_path: Path) -> None:
+def test_a_stall_of_4_s_lasts_4_s_in_the_series(tmp_path: Path) -> None:
     """A server once answers nothing for 4 s. The report's p95 by second shows a stall of 4 s ± 1 s."""
     plan = ["--users", "50", "--spawn-rate", "50", "--duration", "20s", "--runs", str(tmp_path)]
     with counting_server(stall_s=4, every_s=14) as server:  # the first stall is over when the fleet is up, or nearly so

@@ -245,7 +245,7 @@ def test_a_locustfile_of_a_kind_found_in_public_runs_unchanged(
 
 
 @pytest.mark.slow
-def test_what_a_scenario_writes_itself_agrees_with_the_rows(tmp_path: Path) -> None:
+def test_a_scenarios_own_record_agrees_with_the_rows(tmp_path: Path) -> None:
     """Its own listener receives what the recorder receives."""
     out = tmp_path / "export.jsonl"
     with counting_server() as there:

@@ -51,7 +51,7 @@ def test_a_listener_that_starts_the_task_over_costs_no_row(tmp_path: Path) -> No
     assert ran.done.code == 1, ran.said
 
 
-def test_what_a_task_raises_is_told(tmp_path: Path) -> None:
+def test_errors_of_a_task_are_reported(tmp_path: Path) -> None:
     """07: every KeyError is counted, with file and line; the run is no clean pass."""
     (folder,) = CASES.glob("07-*")
     with case_server(folder) as url:

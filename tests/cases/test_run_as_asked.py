@@ -23,7 +23,7 @@ def case(number: str) -> Path:
     return folder
 
 
-def test_a_foreign_shape_is_held_to_the_users_and_the_duration_asked_for(tmp_path: Path) -> None:
+def test_a_foreign_shape_is_limited_to_the_requested_users_and_duration(tmp_path: Path) -> None:
     """09: a shape of 30 users for 30 s runs 3 users for 5 s."""
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, "--users", "3", "--spawn-rate", "1", "--duration", "5s")
@@ -97,7 +97,7 @@ def test_the_exit_code_that_a_scenario_sets_is_its_verdict(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_scenario_that_ends_the_run_is_said_to_have_ended_it(tmp_path: Path) -> None:
+def test_a_scenario_that_ends_the_run_is_named_as_the_reason(tmp_path: Path) -> None:
     """16: `runner.quit()` after some seconds of 40: not complete, not exit 0, and when and where it was."""
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, "--users", "2", "--spawn-rate", "2", "--duration", "40s")
@@ -138,7 +138,7 @@ def test_an_argument_of_the_scenarios_own_goes_after_two_dashes(tmp_path: Path) 
         (".", {"LOCUST_MODE_MASTER": "true", "LOCUST_PROCESSES": "3"}, "LOCUST_MODE_MASTER"),
     ],
 )
-def test_what_would_break_the_fleet_is_left_out_by_name(
+def test_settings_that_would_break_the_fleet_are_left_out_by_name(
     folder: str, environment: dict[str, str], named: str, tmp_path: Path
 ) -> None:
     """17 b, c: Locust's own configuration does not reach the fleet, it is said, and no process is left."""

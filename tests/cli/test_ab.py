@@ -124,7 +124,7 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
         (["127.0.0.1:9", "127.0.0.1:9"], "127.0.0.1:9"),
     ],
 )
-def test_what_cannot_be_run_is_said_in_a_sentence(
+def test_options_that_cannot_be_run_are_reported_with_a_sentence(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = run_verb(["ab", *words, "--scenario", "steady", "--runs", str(tmp_path)])
@@ -135,7 +135,9 @@ def test_what_cannot_be_run_is_said_in_a_sentence(
     assert not list(tmp_path.iterdir()), "nothing was recorded"
 
 
-def test_a_command_that_is_none_or_ends_at_once_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_command_or_one_that_ends_at_once_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for bad, said in (("/nosuch/program", "cannot be started"), (f"{sys.executable} -c raise", "ended with status 1")):
         code = run_verb(["ab", "--command", bad, "--command", bad, "--scenario", "steady", "--runs", str(tmp_path)])
         assert code in (ExitCode.USAGE, ExitCode.UNUSABLE)

@@ -72,7 +72,7 @@ def strict_service() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("goes_on", [False, True], ids=["stops", "--no-check"])
-def test_an_endpoint_that_only_fails_stops_the_run_with_what_it_says(tmp_path: Path, *, goes_on: bool) -> None:
+def test_an_endpoint_that_only_fails_stops_the_run_and_its_answer_is_shown(tmp_path: Path, *, goes_on: bool) -> None:
     scenario = tmp_path / "strict.py"
     scenario.write_text(SCENARIO)
     words = ("--users", "4", "--workers", "1", "--duration", "4s" if goes_on else "60s", "--runs", str(tmp_path))

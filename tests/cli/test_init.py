@@ -34,7 +34,7 @@ def rows(runs: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def test_a_run_without_a_scenario_asks_for_what_the_document_describes(shop: str, tmp_path: Path) -> None:
+def test_a_run_without_a_scenario_requests_the_operations_of_the_document(shop: str, tmp_path: Path) -> None:
     """Every request gets a 2xx, an item's path is one endpoint, and the generated file is deleted at the end."""
     done = lt("run", "--target", shop.removeprefix("http://"), *PLAN, "--runs", str(tmp_path))
     assert done.code == 0, done.err
@@ -73,7 +73,9 @@ def test_init_names_the_command_that_runs_what_it_wrote(shop: str, tmp_path: Pat
         (["init", "http://a..b/"], 2, "is not a host name"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:
+def test_impossible_actions_are_reported_with_a_sentence(
+    words: list[str], code: int, sentence: str, tmp_path: Path
+) -> None:
     runs = ["--runs", str(tmp_path)] if words[0] == "run" else []
     done = lt(*words, *runs)
     assert (done.code, "Traceback" in done.err) == (code, False), done.err

@@ -96,7 +96,7 @@ def test_a_question_is_answered_when_there_is_something_new(page: LivePage) -> N
     assert 0.1 < time.monotonic() - begun_s < 5
 
 
-def test_a_run_is_told_second_by_second(page: LivePage, tmp_path: Path, until: Until) -> None:
+def test_a_run_is_shown_second_by_second(page: LivePage, tmp_path: Path, until: Until) -> None:
     """The page gets users, instances, the nearest objective and events, then the charts and the report's parts."""
     run = LiveRun(RunFolder.create(tmp_path, running_record(30, objectives=["p95 < 1ms"])))
     page.follow(run, 30.0)
@@ -122,7 +122,7 @@ def test_a_run_is_told_second_by_second(page: LivePage, tmp_path: Path, until: U
     assert "<script" not in body
 
 
-def test_a_new_instance_is_told_at_once_and_the_rest_when_it_is_due(
+def test_a_new_instance_is_reported_at_once_and_the_rest_when_it_is_due(
     page: LivePage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker reports each second; waiting for the page's own second too would tell a cold start after 2 s."""
@@ -156,7 +156,7 @@ def test_two_targets_have_their_own_numbers_and_their_difference(page: LivePage,
     assert tiles["B against A"] == "B p95 +3 % (-1 % … +7 %)"
 
 
-def test_the_end_waits_for_an_open_page_and_for_nobody_else(page: LivePage, tmp_path: Path) -> None:
+def test_the_end_waits_only_for_an_open_page(page: LivePage, tmp_path: Path) -> None:
     """If no page has asked recently, the end is immediate.
 
     With an open page, it comes when that page has the report.

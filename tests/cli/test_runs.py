@@ -54,7 +54,7 @@ def test_other_programs_get_json_and_csv(tmp_path: Path) -> None:
     ]
 
 
-def test_deleting_asks_and_names_what_goes(tmp_path: Path) -> None:
+def test_deleting_asks_and_names_the_runs(tmp_path: Path) -> None:
     """Without a terminal, nothing is deleted unless --yes is given. An unknown name is an error."""
     folder = spooled(tmp_path, frames(1), record("20260817T101500000Z-ramp300-local"))
     refused = lt("runs", "rm", "latest", "--runs", str(tmp_path))

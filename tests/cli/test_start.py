@@ -70,7 +70,7 @@ def test_a_verb_imports_no_other_verb(verb: str) -> None:
     assert not others & imported(verb, "--help")
 
 
-def test_the_overview_says_what_the_verbs_say_of_themselves() -> None:
+def test_the_overview_has_the_verbs_own_summaries() -> None:
     """Each summary is the first paragraph of the verb's docstring, and each option of `lt` is listed."""
     group = typer.main.get_command(make_app())
     said = {name: " ".join((verb.help or "").split("\n\n")[0].split()) for name, verb in group.commands.items()}  # type: ignore[attr-defined]

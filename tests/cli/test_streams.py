@@ -34,7 +34,7 @@ SHELLS = {
 
 
 @pytest.mark.parametrize("name", SHELLS)
-def test_a_run_goes_on_whatever_becomes_of_its_terminal(name: str, tmp_path: Path) -> None:
+def test_a_run_continues_whatever_happens_to_its_terminal(name: str, tmp_path: Path) -> None:
     """The run is complete, every request is recorded, the page exists, and there is no traceback."""
     typed, variables, codes = SHELLS[name]
     long = tmp_path / ("long" * 30)

@@ -85,7 +85,7 @@ def test_an_encoding_without_our_signs_gets_them_spelled() -> None:
     ("elapsed_s", "planned_s", "said"),
     [(4.2, 10.0, "0:04 of 0:10"), (9.5, 10.0, ""), (4.2, None, ""), (None, 10.0, "")],
 )
-def test_a_master_that_ends_before_the_plan_is_said(
+def test_a_master_that_ends_before_the_plan_is_reported(
     elapsed_s: float | None, planned_s: float | None, said: str
 ) -> None:
     """If the master ends within a second of the plan's end, or if there is no plan, nothing is printed."""

@@ -79,7 +79,7 @@ def test_a_changed_field_is_found_and_may_be_ignored(value: dict[str, Any], data
         (b"", b"{}", [f"{WHOLE}, from byte 0 on"]),
     ],
 )
-def test_what_differs_is_named(before: Any, now: Any, named: list[str]) -> None:
+def test_differing_fields_are_named(before: Any, now: Any, named: list[str]) -> None:
     """A difference is named by the path from the top, without positions in lists."""
     assert fields(before, now) == named
 

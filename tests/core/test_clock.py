@@ -24,7 +24,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("step_s", [-3600, -5, 5, 3600])
-def test_a_step_changes_no_duration_and_is_told_once(step_s: int) -> None:
+def test_a_step_changes_no_duration_and_is_reported_once(step_s: int) -> None:
     """10 s with a step in the middle are 10 s on this clock. The step is reported once, with its time."""
     machine = Machine()
     clock = machine.clock()

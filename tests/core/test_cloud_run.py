@@ -19,7 +19,9 @@ from loadtest.core.cloud_run import boosted_cpu, is_service_name, not_a_setting
         (1, 64, 80, "128 MiB"),
     ],
 )
-def test_what_cloud_run_does_not_take_is_said(cpu: float, memory_mib: float, concurrency: int, words: str) -> None:
+def test_settings_that_cloud_run_does_not_accept_are_reported(
+    cpu: float, memory_mib: float, concurrency: int, words: str
+) -> None:
     assert words in not_a_setting(cpu=cpu, memory_mib=memory_mib, concurrency=concurrency)
 
 
@@ -35,5 +37,5 @@ def test_the_startup_boost_follows_the_vcpu() -> None:
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", "", "-a", "a-", "A", "1a", "a" * 50, "a.b", "a b", "a\n"])
-def test_what_is_no_service_s_name_is_refused(name: str) -> None:
+def test_an_invalid_service_name_is_refused(name: str) -> None:
     assert not is_service_name(name)

@@ -65,7 +65,9 @@ def test_values_are_what_json_takes(tmp_path: Path) -> None:
         ("rows.parquet", b"PAR1 nonsense PAR1", "cannot be read"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_a_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+def test_a_problem_with_a_file_is_reported_with_a_sentence(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataFileError, match=sentence):

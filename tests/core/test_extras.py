@@ -41,7 +41,7 @@ def test_another_module_that_is_missing_is_a_defect() -> None:
     assert "defect" in message_of(ModuleNotFoundError("No module named 'nosuchthing'", name="nosuchthing"))[0]
 
 
-def test_what_is_there_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for extra in EXTRAS:
         require(extra, "The test")
     monkeypatch.setitem(EXTRAS, "service", ("fastapi", "nosuchthing"))  # type: ignore[arg-type] # it is a dict

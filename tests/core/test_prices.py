@@ -51,6 +51,6 @@ def test_prices_of_ones_own_override_what_they_name() -> None:
 
 
 @pytest.mark.parametrize("given", [{"gpu": 1}, {"vcpu_usd_per_s": -1}, {"vcpu_usd_per_s": "much"}, {"as_of": "soon"}])
-def test_what_is_no_price_is_refused_with_what_there_is(given: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(given))}.*there is as_of, tier, vcpu_usd_per_s"):
+def test_an_invalid_price_is_refused_with_the_valid_fields(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(given))}.*valid fields: as_of, tier, vcpu_usd_per_s"):
         prices_for(None, given)

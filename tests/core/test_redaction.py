@@ -111,7 +111,7 @@ def test_known_forms_of_secrets_go(text: str) -> None:
         "basic authentication is off",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     """Addresses, counts of tokens, tracebacks and prose are unchanged."""
     assert redact(text) == text
 

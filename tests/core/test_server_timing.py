@@ -32,5 +32,5 @@ def test_whatever_a_header_holds_is_a_duration_none_or_a_value_error(value: str)
         assert found is None or 0 <= found <= MAX_US
 
 
-def test_bytes_and_text_are_read_alike() -> None:
+def test_bytes_and_text_are_read_in_the_same_way() -> None:
     assert us_of_ms(b"1.5") == us_of_ms("1.5") == 1500

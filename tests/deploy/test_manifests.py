@@ -76,7 +76,7 @@ def test_the_master_waits_for_as_many_workers_as_there_are() -> None:
     assert f"--expect-workers={replicas}" in container["args"]
 
 
-def test_the_masters_words_are_options_of_lt_run() -> None:
+def test_the_masters_arguments_are_options_of_lt_run() -> None:
     (container,) = document_of(DEPLOY / "kubernetes" / "master.yaml", "Job")["spec"]["template"]["spec"]["containers"]
     verb, *options = container["args"]
     assert verb == "run"

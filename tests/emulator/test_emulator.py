@@ -296,7 +296,7 @@ def test_only_the_command_it_was_started_with_runs() -> None:
     asyncio.run(story())
 
 
-def test_an_app_on_127_0_0_1_only_does_not_become_ready_and_is_told_why() -> None:
+def test_an_app_on_127_0_0_1_only_does_not_become_ready_and_the_reason_is_reported() -> None:
     async def story() -> None:
         async with local_cloud_run() as emulator:
             emulator.create_service(KEY, RevisionTemplate(command=APP, env=(("HOST", "127.0.0.1"),)))
@@ -318,7 +318,7 @@ def test_an_instance_gets_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -
     asyncio.run(story())
 
 
-def test_a_busy_port_is_refused_with_the_way_out() -> None:
+def test_a_busy_port_is_refused_with_a_cure() -> None:
     async def story() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             async with local_cloud_run() as emulator:

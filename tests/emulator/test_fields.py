@@ -256,7 +256,7 @@ def test_scaling_targets_are_followed(ask: Callable[..., httpx.Response], fake: 
     assert (refused.status_code, "0.10 to 0.95" in refused.text) == (400, True)
 
 
-def test_a_field_that_nobody_knows_is_refused_by_its_name(ask: Callable[..., httpx.Response]) -> None:
+def test_an_unknown_field_is_refused_by_its_name(ask: Callable[..., httpx.Response]) -> None:
     for path in (_T + "teleport", "spec template spec containers 0 teleport", _K + "teleport", "spec teleport"):
         answer = ask("POST", BASE, changed((path, "true")))
         assert (answer.status_code, "teleport" in answer.text) == (400, True), path

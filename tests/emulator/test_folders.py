@@ -116,7 +116,7 @@ def test_sweeping_ends_what_carries_the_mark_and_nothing_else(sleeper: Sleeper) 
     assert sleeper.poll() is None
 
 
-def test_a_mark_that_says_nothing_ends_nobody(sleeper: Sleeper) -> None:
+def test_an_empty_mark_ends_no_process(sleeper: Sleeper) -> None:
     assert end_marked("") == []
     folder = EmulatorFolder.make()
     (folder.path / "owner.json").write_text(json.dumps({**asdict(Owner.of()), "started": 1, "mark": ""}))

@@ -26,7 +26,7 @@ from loadtest.emulator.sizing import Sample, sample_of
         ("503 SC 0 9 i2 0", 503, 2),
     ],
 )
-def test_a_log_line_says_what_the_client_was_told(line: str, status: int, slot: int | None) -> None:
+def test_a_log_line_has_the_status_that_the_client_got(line: str, status: int, slot: int | None) -> None:
     found = parse_line(line)
     assert found is not None
     assert (found.status, found.slot) == (status, slot)

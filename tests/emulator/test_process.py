@@ -94,7 +94,7 @@ def test_a_deploy_that_fails_is_an_error_with_the_last_lines_and_leaves_nothing(
     assert leftovers([]) == []
 
 
-def test_when_whoever_started_it_is_killed_it_stops_everything_itself(until: Until) -> None:
+def test_the_emulator_stops_everything_when_its_parent_is_killed(until: Until) -> None:
     """If the parent is killed with -9, the pipe closes, and the end of its stdin tells the emulator to stop."""
     script = (
         "import sys, time\n"
@@ -162,7 +162,7 @@ def test_a_start_ends_although_the_emulator_was_paused_during_it(until: Until, m
     assert {child.pid for child in psutil.Process().children()} <= before
 
 
-def test_an_emulator_that_stands_still_or_has_ended_is_noticed_and_stopped(until: Until) -> None:
+def test_an_emulator_that_is_paused_or_has_ended_is_noticed_and_stopped(until: Until) -> None:
     emulator = EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=APP)))
     pid = emulator.state()["emulator"]["pid"]
     assert emulator.why_stuck() == ""
@@ -175,7 +175,7 @@ def test_an_emulator_that_stands_still_or_has_ended_is_noticed_and_stopped(until
     assert leftovers([pid]) == []
 
 
-def test_a_second_service_does_not_speak_for_the_run() -> None:
+def test_a_second_service_is_not_recorded_with_the_run() -> None:
     from loadtest.platforms.emulator import FACTS, _facts
 
     def service(name: str, why: str, *, serving: bool = True) -> dict[str, object]:
@@ -201,7 +201,7 @@ def test_ctrl_c_stops_the_verb_and_everything_it_started() -> None:
     assert leftovers(pids) == []
 
 
-def test_wrong_words_are_refused_in_a_sentence() -> None:
+def test_invalid_options_are_refused_with_a_sentence() -> None:
     done = lt("emulate", "--memory", "lots")
     assert (done.code, "512Mi" in done.err) == (2, True)
     done = lt("emulate", "--max-instances", "0", "--port", "0")

@@ -42,7 +42,7 @@ def request(
     record.request(now_s, code=code, instance=instance, pending_ms=20, total_ms=total_ms, in_flight=3)
 
 
-def test_a_period_is_told_once_it_is_over_and_ingested(clock: Clock, recorder: Recorder) -> None:
+def test_a_period_is_returned_once_it_is_over_and_ingested(clock: Clock, recorder: Recorder) -> None:
     request(recorder, 61)
     clock.now_s = 129.9
     assert points(recorder, "request_count", OK) == []

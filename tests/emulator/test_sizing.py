@@ -40,12 +40,12 @@ def test_the_size_follows_the_cost_of_the_scenarios_own_requests() -> None:
     assert "the scenario's first requests (POST /predict) cost 8.00 ms of CPU each (mean of 200)" in size.why
 
 
-def test_a_size_that_cloud_run_would_not_take_is_said_to_be_none_of_its_settings() -> None:
+def test_a_size_that_cloud_run_does_not_offer_is_reported_as_such() -> None:
     assert "Not a Cloud Run setting (0.4 vCPU at concurrency 80" in told_by(sent(200), used_s=1.6).why
     assert "Not a Cloud Run setting" not in told_by(sent(200), used_s=4.0).why, "1 vCPU is one"
 
 
-def test_requests_that_fail_cannot_be_measured_and_their_answer_is_said() -> None:
+def test_failing_requests_cannot_be_measured_and_their_answer_is_shown() -> None:
     with pytest.raises(EmulatorError, match=r"POST /predict: HTTP 422: \{\}"):
         told_by(sent(200, failed=200, why="POST /predict: HTTP 422: {}"))
 

@@ -168,7 +168,9 @@ def test_a_deploy_that_fails_tells_gcloud_why(gcloud: Gcloud) -> None:
         (("--add-volume", "name=v,type=in-memory"), "volumes"),
     ],
 )
-def test_what_the_emulator_has_not_is_refused_by_name(gcloud: Gcloud, words: tuple[str, ...], named: str) -> None:
+def test_features_that_the_emulator_lacks_are_refused_by_name(
+    gcloud: Gcloud, words: tuple[str, ...], named: str
+) -> None:
     done = gcloud("deploy", "refused", "--image", "img", *words, check=False)
     assert done.returncode != 0
     assert named in done.stderr

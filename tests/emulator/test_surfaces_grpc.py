@@ -288,7 +288,7 @@ class TestRunAdmin:
         (listed,) = api.list_revisions(parent=NAME)
         assert api.get_revision(name=listed.name).containers[0].image == "img"
 
-    def test_a_cpu_that_the_emulator_chose_is_told(self, fresh: tuple[FakeEmulator, grpc.Channel]) -> None:
+    def test_a_cpu_that_the_emulator_chose_is_reported(self, fresh: tuple[FakeEmulator, grpc.Channel]) -> None:
         fake, channel = fresh
         fake.create_service(KEY, RevisionTemplate(cpu=None))
         asyncio.run(fake.settled(KEY, 1))  # the fake chooses 1 vCPU
@@ -315,7 +315,7 @@ class TestRunAdmin:
             ({"containers": [run_v2.Container(resources={"limits": {"cpu": "much"}})]}, "vCPUs"),
         ],
     )
-    def test_what_is_not_there_is_refused_by_name(
+    def test_an_unsupported_field_is_refused_by_name(
         self, fresh: tuple[FakeEmulator, grpc.Channel], changed: dict[str, object], words: str
     ) -> None:
         _, channel = fresh

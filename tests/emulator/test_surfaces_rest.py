@@ -153,7 +153,7 @@ def test_a_revision_that_fails_says_why(fake: FakeEmulator, ask: Ask) -> None:
         ("kind", "Configuration", "kind"),
     ],
 )
-def test_what_is_not_there_is_refused_by_name(ask: Ask, path: str, value: object, words: str) -> None:
+def test_an_unsupported_field_is_refused_by_name(ask: Ask, path: str, value: object, words: str) -> None:
     answer = ask("POST", f"{BASE}/services", changed(path, value))
     assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
     assert words in answer.json()["error"]["message"]

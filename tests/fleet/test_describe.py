@@ -53,7 +53,9 @@ def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Monkey
         ("loadtest/users.py", "loadtest.users"),  # no package, but a module name of ours
     ],
 )
-def test_a_loadtest_of_the_users_own_wins_and_who_wants_ours_is_told(file: str, imported: str, tmp_path: Path) -> None:
+def test_the_users_own_loadtest_package_wins_and_a_sentence_explains_a_failing_import(
+    file: str, imported: str, tmp_path: Path
+) -> None:
     """The user's package is imported.
 
     If an import could only be meant for ours, a sentence names the file in the way.
@@ -82,7 +84,7 @@ def test_a_scenario_may_itself_be_called_loadtest(tmp_path: Path) -> None:
     assert describe_one(written(tmp_path, PLAIN, "loadtest.py")).name == "loadtest"
 
 
-def test_a_bundled_scenario_runs_whatever_lies_in_the_working_folder(
+def test_a_bundled_scenario_runs_with_any_files_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The user's own `loadtest` and `scenarios` folders do not replace the packages of a bundled scenario."""
@@ -94,7 +96,7 @@ def test_a_bundled_scenario_runs_whatever_lies_in_the_working_folder(
     assert describe_one(bundled()["steady"]).users == 50
 
 
-def test_what_a_locustfile_prints_and_says_of_itself_is_not_read(tmp_path: Path) -> None:
+def test_output_and_docstrings_of_a_locustfile_are_not_parsed(tmp_path: Path) -> None:
     """There are lists of objects in the docstring, on stdout, on stderr and at the end of the process."""
     noise = "import atexit, sys\nprint('[{\"a\": 1}]')\nprint('[{', file=sys.stderr)\natexit.register(print, '[{}]')\n"
     found = describe_one(written(tmp_path, f'"""Posts [{{"Term": 84}}], [red]."""\n{noise}{PLAIN}'))
@@ -201,7 +203,7 @@ def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
     found = describe_one(path, spawn_rate=3.0)
     assert (found.users, found.spawn_rate, found.duration_s) == (7, 3.0, 8.0)
     said = " | ".join(found.notes)
-    for note in ("users = 7", "tenant = a", "`headless`, `web-port` not taken", "`processes`", "LOCUST_MODE_WORKER"):
+    for note in ("users = 7", "tenant = a", "`headless`, `web-port` not used", "`processes`", "LOCUST_MODE_WORKER"):
         assert note in said, json.dumps(found.notes)
 
 
@@ -217,9 +219,9 @@ def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_th
     assert found.name == "mine"
     assert set(found.notes) == {
         "locust.conf: `headless` not used, because lt runs Locust's processes itself",
-        "locust.conf: `locustfile` not taken: name it with --scenario",
-        "locust.conf: `host` not taken: name it with --target",
-        "the environment: `LOCUST_HOST` not taken: name it with --target",
+        "locust.conf: `locustfile` not used: name it with --scenario",
+        "locust.conf: `host` not used: name it with --target",
+        "the environment: `LOCUST_HOST` not used: name it with --target",
     }
 
 

@@ -92,7 +92,7 @@ def test_a_service_that_is_full_or_starting_is_measured(status: int) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["timeout", "connection", "unanswered", "generator"])
-def test_requests_without_an_answer_say_nothing_of_the_scenario(outcome: str) -> None:
+def test_requests_without_an_answer_do_not_count_against_the_scenario(outcome: str) -> None:
     """The tutorial's timeout of 1 s cuts off every request that waits for a cold start."""
     assert ends_with(tuple(Sent(at, status=0, outcome=outcome, error=outcome) for at in range(9))) is None
 

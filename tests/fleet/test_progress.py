@@ -42,7 +42,7 @@ def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
     assert not follower._recent
 
 
-def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
+def test_load_lines_give_the_users_and_the_busy_workers(tmp_path: Path) -> None:
     """The newest line of each worker counts. A worker above 0.9 of a core or 50 ms of lag is named."""
     folder = RunFolder.create(tmp_path, record(load_start=T0))
     follower = Follower(folder)
@@ -68,7 +68,7 @@ def test_load_lines_tell_users_and_who_is_busy(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_in_flight_is_told_and_a_silent_workers_users_are_not(tmp_path: Path) -> None:
+def test_requests_in_flight_are_reported_and_a_silent_workers_users_are_not(tmp_path: Path) -> None:
     """Requests in flight are added, and the oldest of all workers counts and ages.
 
     After 6 s without a line, a worker is left out.

@@ -163,7 +163,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_is_no_answer_is_refused_and_the_connection_dropped(case: str, tls: bool) -> None:
+def test_bytes_that_are_no_answer_are_refused_and_the_connection_is_dropped(case: str, tls: bool) -> None:
     """Bytes that cannot be framed raise a ProtocolError, and the next request uses a new connection."""
 
     def script(peer: Peer) -> None:
@@ -373,7 +373,7 @@ def test_a_tls_server_that_never_shakes_hands_is_a_connect_timeout() -> None:
         ask(connect(server, tls=True, timeout_s=0.3))
 
 
-def test_a_certificate_nobody_signed_is_refused() -> None:
+def test_an_untrusted_certificate_is_refused() -> None:
     """Certificates are verified unless the user class turns that off."""
     with scripted(always(OK), tls=True) as server:
         endpoint = Endpoint("localhost", server.port, ssl.create_default_context())
@@ -387,7 +387,7 @@ def test_a_plain_server_asked_in_tls_is_an_error() -> None:
         ask(connect(server, tls=True), timeout_s=0.5)
 
 
-def test_what_the_server_never_acknowledged_is_sent_again_whatever_its_method() -> None:
+def test_an_unacknowledged_request_is_sent_again_with_any_method() -> None:
     """The server closes, and the client sends without checking. A POST arrives once, and is counted as resent."""
 
     def one_each(peer: Peer) -> None:

@@ -130,14 +130,14 @@ def heads(draw: st.DrawFn) -> bytes:
 
 @given(st.lists(heads(), min_size=1, max_size=30))
 @settings(max_examples=300, deadline=None)
-def test_a_known_head_says_what_parsing_it_says(seen: list[bytes]) -> None:
+def test_a_cached_head_equals_the_parsed_head(seen: list[bytes]) -> None:
     """Caching heads without their varying numbers never changes the result of parsing the next head."""
     known = KnownHeads()
     for raw_head in seen:
         assert known.read(raw_head) == parse_head(raw_head)
 
 
-def test_an_absent_number_is_not_taken_for_one_that_was_cut_out() -> None:
+def test_an_absent_number_differs_from_one_that_was_cut_out() -> None:
     """The first head has an age, and the second is the same head without the digits. The second has no age."""
     known = KnownHeads()
     for age in (b"0", b"5", b"", b"7", b""):

@@ -162,7 +162,7 @@ def test_the_same_seed_draws_the_same_requests() -> None:
     assert len(sources) == 2  # the file contains the seed
 
 
-def test_what_changes_something_is_left_out_and_never_tried() -> None:
+def test_operations_that_change_something_are_left_out_and_never_tried() -> None:
     """A shop's DELETE and its creating POST are listed with the reason. The service received neither."""
     app = SERVICES["path_parameters"]()
     with serving(app) as url:
@@ -244,7 +244,7 @@ def test_the_host_is_the_user_s_and_the_path_the_document_s(
         (b"openapi: 3.1.0\npaths: [1]", "holds no OpenAPI 3 document"),
     ],
 )
-def test_what_is_no_document_is_said(text: bytes, sentence: str) -> None:
+def test_an_invalid_document_is_reported(text: bytes, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         parse(text, "x.json")
 
@@ -261,12 +261,12 @@ def test_a_service_without_a_document_gets_the_ways_out() -> None:
         read_document(url, target=None, wire=HttpWire())
 
 
-def test_a_dead_service_is_said() -> None:
+def test_a_dead_service_is_reported() -> None:
     with pytest.raises(TargetError, match=r"no answer \(Connection refused\)"):
         read_document("http://127.0.0.1:9", target=None, wire=HttpWire())
 
 
-def test_nothing_to_send_is_said() -> None:
+def test_nothing_to_send_is_reported() -> None:
     spec = {"openapi": "3.1.0", "paths": {"/x": {"delete": {}}, "/y": "nonsense", "z": {"get": {}}}}
     with pytest.raises(UsageError, match="nothing to send"):
         write_scenario(Document(spec, "x.json", None), wire=None)

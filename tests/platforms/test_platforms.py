@@ -53,7 +53,7 @@ def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, capl
     assert [folder.read_run().target.kind for folder in newest_pair(tmp_path)[0]] == ["toy"]
 
 
-def test_a_platform_refuses_what_it_cannot(toy: None, tmp_path: Path) -> None:
+def test_a_platform_refuses_unsupported_options(toy: None, tmp_path: Path) -> None:
     """The cases: limits where the platform creates no service, a cost limit without billing, an unknown name."""
     for words, sentence in (
         ({"cpu": "1"}, r"`--cpu 1`: valid only where the run creates the service"),
@@ -91,7 +91,7 @@ def test_of_a_url_it_is_known_where_it_is_and_whose(url: str, here: bool, priced
     assert (found.on_this_machine, found.priced, found.bills) == (here, priced, False)
 
 
-def test_nobody_compares_the_names_of_platforms() -> None:
+def test_no_code_compares_the_names_of_platforms() -> None:
     """Only platforms, and the table for old runs, may compare names.
 
     The build's `cloud` is Cloud Build, an option's value.

@@ -51,7 +51,7 @@ def _listens(port: int) -> bool:
         ("redirect", Found.HTTP, ""),
     ],
 )
-def test_a_server_that_is_odd_at_get_is_run_against_and_told(
+def test_a_server_that_answers_get_strangely_is_used_with_a_warning(
     kind: str, found: Found, warned: str, tmp_path: Path, until: Until
 ) -> None:
     with server(kind, tmp_path / "log", until) as port:
@@ -87,7 +87,7 @@ def test_nothing_and_the_wrong_scheme_are_refused() -> None:
     assert "Is it https:// instead?" in judged(Answer(Found.TLS), speaks_http=True)[0]
 
 
-def test_what_is_odd_is_said_before_the_run() -> None:
+def test_unusual_findings_are_reported_before_the_run() -> None:
     said = Said()
     with (
         counting_server() as plain,

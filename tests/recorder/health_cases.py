@@ -28,7 +28,7 @@ def test_a_delay_is_the_scenarios_where_its_listener_ran(
     assert held_by(lag_s, lag_cpu_ratio, slowest) == said
 
 
-def test_a_listener_that_takes_long_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_listener_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is reported by its event and name, also if it raises an error at the end."""
     now = iter([0.0, 0.5, 1.0, 9.0])
     monkeypatch.setattr("loadtest.recorder.hooks.time.monotonic", lambda: next(now))

@@ -27,7 +27,7 @@ from loadtest.recorder.liveness import HUNG_S, SILENT_S, STOPPED_S, Process, jud
         (None, 0, None),
     ],
 )
-def test_a_shape_gets_no_more_than_was_asked_for(tick: Any, elapsed_s: float, expected: Any) -> None:
+def test_a_shape_gets_no_more_than_the_options_allow(tick: Any, elapsed_s: float, expected: Any) -> None:
     assert bounded(tick, Bounds(users=3, spawn_rate=2, duration_s=5), elapsed_s) == expected
     assert bounded(tick, Bounds(), elapsed_s) == tick
 
@@ -188,7 +188,7 @@ def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path) -> Non
         lay_out({name: b""}, tmp_path / "there")
 
 
-def test_workers_that_did_not_join_in_time_are_counted_with_the_way_out() -> None:
+def test_workers_that_did_not_join_in_time_are_counted_with_a_cure() -> None:
     """If the fleet is complete, there is no message, because something else ended it."""
     from loadtest.recorder.ending import missing_workers
 

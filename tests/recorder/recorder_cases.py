@@ -186,7 +186,9 @@ def test_a_user_that_is_stopped_leaves_an_unanswered_row(
 
 
 @pytest.mark.parametrize("kind", USERS)
-def test_what_still_waits_at_the_end_is_closed_once(recording: Recording, server: Misbehaving, kind: type[Any]) -> None:
+def test_requests_that_still_wait_at_the_end_are_closed_once(
+    recording: Recording, server: Misbehaving, kind: type[Any]
+) -> None:
     """close_open writes the row, and the later kill writes none."""
     client = recording.client(kind, server.url)
     waiting = gevent.spawn(client.get, "/hang", name="it")
@@ -278,7 +280,7 @@ def test_a_body_that_breaks_off_as_the_scenario_reads_it_is_no_failed_check(
 
 @pytest.mark.parametrize("kind", USERS)
 @pytest.mark.parametrize("raised", [TimeoutError("older than 1 s"), ConnectionResetError("the body says reset")])
-def test_what_a_check_raises_is_a_failed_check(
+def test_an_error_raised_by_a_check_is_a_failed_check(
     recording: Recording, server: Misbehaving, kind: type[Any], raised: OSError
 ) -> None:
     """A scenario rejects a complete answer with an error of a kind that transports raise."""
@@ -405,7 +407,7 @@ class Custom(locust.User):
 @pytest.mark.parametrize(
     ("where", "untold", "rows"), [("after", 1, []), ("finally", 0, ["unanswered"]), ("asleep", 0, [])]
 )
-def test_what_a_custom_client_waits_for_when_its_user_is_stopped(
+def test_a_custom_clients_request_is_recorded_or_counted_when_its_user_is_stopped(
     recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request reported in a `finally` is an `unanswered` row, an unreported one is counted, a pause is no request."""
@@ -432,7 +434,7 @@ class LogsIn(locust.TaskSet):
 
 
 @pytest.mark.parametrize(("place", "untold"), [("user", 1), ("task set", 1), ("asleep", 0)])
-def test_what_a_custom_client_waits_for_in_on_start_when_its_user_is_stopped(
+def test_a_custom_clients_request_in_on_start_is_counted_when_its_user_is_stopped(
     recording: Recording, place: str, untold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Locust catches the exception that cuts off `on_start`. The request is counted nevertheless, and only once."""
@@ -587,7 +589,7 @@ def test_a_plain_worker_gets_nothing_and_is_sent_away() -> None:
 
 
 @pytest.mark.parametrize("proof", ["", "0" * 64, join_proof("s3cret", "other")])
-def test_who_does_not_know_the_secret_is_sent_away(proof: str) -> None:
+def test_a_worker_without_the_secret_is_refused(proof: str) -> None:
     """A worker is refused without a proof, with a wrong proof, and with another worker's proof."""
     master = Master()
     gate, greeted, refused = gate_of(master, "s3cret")
@@ -598,7 +600,7 @@ def test_who_does_not_know_the_secret_is_sent_away(proof: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["locustfile", SCENARIO, UNLOADABLE])
-def test_only_who_knows_the_secret_gets_the_scenario(kind: str) -> None:
+def test_only_processes_that_know_the_secret_get_the_scenario(kind: str) -> None:
     """Requests before joining are answered only with a proof. The answer without one contains no scenario."""
     master = Master()
     gate, _, refused = gate_of(master, "s3cret")

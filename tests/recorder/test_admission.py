@@ -118,7 +118,7 @@ def greeting(**changes: Any) -> dict[str, Any]:
     return {"worker": "w1", "host": "h", "pid": 7, "versions": {"python": "3.11"}, "proof": ""} | changes
 
 
-def test_who_knows_the_secret_joins() -> None:
+def test_a_worker_that_knows_the_secret_joins() -> None:
     """The proof is valid for this client alone. Without a secret, no proof is required."""
     assert check_greeting(greeting(), client_id="c", secret="").worker == "w1"
     proof = join_proof("s3cret", "c")

@@ -112,7 +112,7 @@ def test_any_event_is_a_row_within_bounds_or_a_named_refusal(event: dict[str, An
 
 @quick
 @given(events())
-def test_what_locust_counts_can_be_counted_and_sent(event: dict[str, Any]) -> None:
+def test_locusts_totals_get_values_that_can_be_counted_and_sent(event: dict[str, Any]) -> None:
     """Its totals take plain numbers and text. A numpy number in them would prevent the whole report from being sent."""
     clean = for_locust(event)
     assert clean["response_time"] is None or type(clean["response_time"]) is float
@@ -131,7 +131,7 @@ def test_numbers_of_any_kind_are_response_times(response_time: Any, latency_us: 
 
 
 @pytest.mark.parametrize("response_time", [None, -5, math.nan, math.inf, "12", 1e12, np.array([1, 2]), object()])
-def test_what_is_no_response_time_is_refused_unless_it_was_measured(response_time: Any) -> None:
+def test_an_invalid_response_time_is_refused_unless_it_was_measured(response_time: Any) -> None:
     """Its row would contain a wrong number. The latency that the recorder measured around the call replaces it."""
     event = {"name": "a", "request_type": "X", "response_time": response_time}
     with pytest.raises(RefusedEventError):
@@ -156,7 +156,7 @@ def answered(status: Any, **fields: Any) -> dict[str, Any]:
         ({"name": "q", "request_type": "SQL", "response_time": 1, "exception": "locked"}, CHECK_FAILED, "locked"),
     ],
 )
-def test_what_the_scenario_calls_a_failure_keeps_the_transports_reason(
+def test_a_failure_reported_by_the_scenario_keeps_the_transports_reason(
     event: dict[str, Any], outcome: int, error: str
 ) -> None:
     """A timeout that the scenario marks with `failure("…")` stays a timeout, with both reasons in its text."""

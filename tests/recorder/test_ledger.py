@@ -138,7 +138,7 @@ def test_a_frame_that_contradicts_those_before_it_is_refused(rows_before: int) -
     assert ledger.records()[0].rows_received == 10
 
 
-def test_a_worker_that_ends_before_the_load_is_not_said_to_have_ended_at_minus_1_s() -> None:
+def test_a_worker_that_ends_before_the_load_gets_no_negative_time() -> None:
     """Locust's test_start comes after its workers have joined."""
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)

@@ -354,7 +354,7 @@ def test_a_record_that_was_changed_is_never_judged_as_complete(
     assert build_report([home]).runs[0].outcome == "complete"
 
 
-def test_another_runs_rows_are_told_from_its_own(sound: dict[str, Path], tmp_path: Path) -> None:
+def test_another_runs_rows_are_distinguished_from_its_own(sound: dict[str, Path], tmp_path: Path) -> None:
     """Another run has the same number of rows. The fingerprint shows the difference."""
     other = spooled(tmp_path / "other", frames(ROWS // 10, failed=2))
     other.seal()
@@ -386,7 +386,7 @@ def test_the_first_reader_corrects_the_record_of_a_killed_master(sound: dict[str
     assert RunFolder(home).read_run().workers[0].rows_received == ROWS
 
 
-def test_a_folder_whose_name_is_no_text_is_refused_in_a_sentence(sound: dict[str, Path], tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_text_is_refused_with_a_sentence(sound: dict[str, Path], tmp_path: Path) -> None:
     """No report, and no list for other programs, can name it; other tools unpack such names."""
     named = Path(os.fsdecode(b"2026\xff-ramp"))
     shutil.copytree(sound["sealed"], tmp_path / named)

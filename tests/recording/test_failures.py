@@ -76,7 +76,7 @@ def test_the_file_has_a_bounded_number_of_lines_and_counts_every_failure(tmp_pat
     assert lines[-1]["message"] == "(2,000 other kinds of failure)"
 
 
-def test_a_damaged_failures_file_is_counted_anew_and_said(tmp_path: Path) -> None:
+def test_a_damaged_failures_file_is_replaced_by_a_new_count_and_reported(tmp_path: Path) -> None:
     rows = {"outcome": ["http_error"] * 3 + ["ok"], "error": ["HTTP 500"] * 3 + [None], "status": [500] * 3 + [200]}
     folder = write_rows(tmp_path, latency_us=[1000] * 4, **rows)
     folder.failures.write_text(
@@ -87,7 +87,7 @@ def test_a_damaged_failures_file_is_counted_anew_and_said(tmp_path: Path) -> Non
     assert any("different numbers of failures; the rows are used" in said for said in run.measured.missing)
 
 
-def test_a_body_stands_in_the_first_line_of_its_endpoint_and_status(tmp_path: Path) -> None:
+def test_a_body_is_in_the_first_line_of_its_endpoint_and_status(tmp_path: Path) -> None:
     """Sealing takes the bodies from the record. The report shows their content as a sentence."""
     said = '{"detail": [{"type": "missing", "loc": ["body", "age"], "msg": "Field required"}]}'
     kept = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)

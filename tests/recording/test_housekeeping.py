@@ -28,7 +28,7 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_a_run_s_stays(tmp_path: Path) -> None:
+def test_foreign_files_in_a_run_folder_stay(tmp_path: Path) -> None:
     """A file and a folder of the user stay, and are named."""
     folder = a_run(tmp_path)
     (folder.path / "notes.txt").write_text("mine")

@@ -33,7 +33,7 @@ def edited(folder: RunFolder, **values: object) -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.COMPLETE, Outcome.DEGRADED, Outcome.RUNNING])
 @pytest.mark.parametrize("values", [{}, {"label": "b"}, {"digest": None}, {"digest": "0"}, {"end": "soon"}])
-def test_a_line_says_what_the_checked_record_says(tmp_path: Path, outcome: Outcome, values: dict[str, object]) -> None:
+def test_a_line_agrees_with_the_validated_record(tmp_path: Path, outcome: Outcome, values: dict[str, object]) -> None:
     """The records are unchanged, edited, without a digest, without a living process, and with an invalid value."""
     folder = sealed(tmp_path, outcome=outcome)
     if values:
@@ -85,7 +85,7 @@ def test_the_outcomes_that_need_no_look_at_a_process_are_all_but_running() -> No
     assert set(ENDED) == set(Outcome) - {Outcome.RUNNING}
 
 
-def test_rows_that_were_replaced_are_counted_anew_and_damaged_ones_said(tmp_path: Path) -> None:
+def test_replaced_rows_are_counted_again_and_damaged_ones_are_reported(tmp_path: Path) -> None:
     """The record's count applies only to a file of the sealed size."""
     folder = sealed(tmp_path / "first")
     other = spooled(tmp_path / "second", frames(300))

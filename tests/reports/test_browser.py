@@ -151,7 +151,7 @@ def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
         page.keyboard.press("Escape")
 
 
-def test_the_heatmap_is_drawn_and_stands_in_a_table(opened: Opened) -> None:
+def test_the_heatmap_is_drawn_and_has_a_table(opened: Opened) -> None:
     with opened("eight") as page:
         page.click("#heatmap-table summary")
         heads = page.locator("#heatmap-table th").all_inner_texts()
@@ -294,7 +294,7 @@ def test_hostile_names_are_shown_as_text(opened: Opened) -> None:
         assert "<img src=x" in page.locator(".legend").first.inner_text()
 
 
-def test_every_number_of_a_chart_stands_in_its_table_and_a_gap_stays_one(opened: Opened) -> None:
+def test_every_number_of_a_chart_is_in_its_table_and_a_gap_stays_a_gap(opened: Opened) -> None:
     """Two runs of 120 s are measured each second, except at 60 s, 61 s and 62 s."""
     with opened() as page:
         page.click("#latency-table summary")

@@ -73,7 +73,7 @@ def test_percentiles_are_numpys_on_the_rows(runs: Path) -> None:
     assert told.totals.ok == int((rows.outcome == "ok").sum())
 
 
-def test_every_spike_carries_what_a_machine_asks_for(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_spike_has_the_fields_that_programs_need(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ask(runs, "20260817T102000Z", form=Format.JSON)
     spikes = json.loads(capsys.readouterr().out)["runs"][0]["spikes"]
     assert spikes
@@ -113,7 +113,7 @@ def test_without_names_the_newest_local_run_meets_the_newest_remote_one_of_its_s
 
 
 @pytest.mark.parametrize("kept", ["cloud", "local"])
-def test_a_missing_side_is_said_and_the_newest_run_reported_alone(
+def test_a_missing_side_is_mentioned_and_the_newest_run_reported_alone(
     runs: Path, kept: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder in list(runs.iterdir()):
@@ -140,7 +140,7 @@ def test_a_comparison_is_written_beside_the_runs_and_its_path_printed(
     assert (runs / "index.html").exists()
 
 
-def test_runs_of_one_side_are_compared_together_and_told_apart_by_their_time(runs: Path) -> None:
+def test_runs_of_one_side_are_compared_together_and_distinguished_by_their_time(runs: Path) -> None:
     first, cloud, second = sorted(runs.iterdir())
     change(second, start=datetime(2026, 8, 17, 10, 30, tzinfo=UTC))
     made = build_report([first, second, cloud])
@@ -166,7 +166,7 @@ def test_two_runs_of_one_target_are_two_sides(runs: Path) -> None:
         (["p95 < 10s"], Outcome.DEGRADED, 3),
     ],
 )
-def test_the_exit_code_says_what_the_objectives_came_to(
+def test_the_exit_code_is_the_verdict_on_the_objectives(
     runs: Path, objectives: Sequence[str], outcome: Outcome, code: int
 ) -> None:
     """It is 0 if they held, 1 if one was missed, and 3 without data or if the run is degraded."""
@@ -230,7 +230,7 @@ def test_a_comparison_file_is_named_after_its_runs_and_never_too_long() -> None:
     assert len(many) < 40
 
 
-def test_how_the_local_cloud_run_chose_its_cpu_is_said(tmp_path: Path) -> None:
+def test_the_report_says_how_the_local_cloud_run_chose_its_cpu(tmp_path: Path) -> None:
     why = "POST /predict costs 0.77 ms of CPU (mean of 200); 0.038 vCPU serve 30 of them a second at 60%"
     for told, expected in (({"cpu_why": why}, why), ({"cpu_why": 7}, ""), ("nonsense", ""), (None, "")):
         target = {"kind": "emulator", "url": "http://127.0.0.1:1", "emulator": told}

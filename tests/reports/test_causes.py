@@ -332,7 +332,7 @@ REVISION = Revision("r2", "r1", 300.0, 2, 2, 0.9, 0.05)
         ({"young_ratio": None, "replaced": None}, (Cause.REVISION, Confidence.LOW)),
     ],
 )
-def test_a_new_revision_is_the_gauges_own_word(turned: dict[str, Any], expected: object) -> None:
+def test_a_new_revision_is_decided_by_the_gauge_and_the_headers(turned: dict[str, Any], expected: object) -> None:
     assert said(decide_revision(replace(REVISION, **turned))) == expected
 
 
@@ -401,7 +401,7 @@ def test_overload_is_the_cause_and_the_errors_behind_it_are_named_too() -> None:
 
 
 @pytest.mark.parametrize("added", [NONE_ADDED, NOT_KNOWN])
-def test_unexplained_is_an_answer_and_missing_instance_data_is_said(added: Added) -> None:
+def test_a_spike_may_be_unexplained_and_missing_instance_data_is_mentioned(added: Added) -> None:
     found = name(RISE, [], PART, added, demand_new=False)
     assert (found.cause, found.confidence) == (Cause.UNEXPLAINED, Confidence.LOW)
     assert any("nstance data is missing" in sentence for sentence in found.evidence) is not added.known

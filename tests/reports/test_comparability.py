@@ -33,7 +33,7 @@ def test_small_differences_of_users_and_length_do_not_matter(
     assert all(difference.matters for difference in found)
 
 
-def test_several_runs_of_a_side_that_are_unlike_say_so(tmp_path: Path) -> None:
+def test_differing_runs_of_one_side_are_reported(tmp_path: Path) -> None:
     side = [analysed(tmp_path / "a", 300), analysed(tmp_path / "b", 100)]
     found = differences(side, [analysed(tmp_path / "c", 300)])
     assert [(item.what, item.a, item.b) for item in found] == [("peak users", "100, 300", "300")]
@@ -58,7 +58,7 @@ def test_a_process_with_the_whole_machine_and_a_slice_of_it_are_no_fair_comparis
     assert (found.what, found.a, found.b) == ("CPU per instance", "all 2 cores", "0.06 vCPU")
 
 
-def test_a_service_whose_cpu_is_not_recorded_is_said_not_to_be_compared_by_it(tmp_path: Path) -> None:
+def test_a_missing_cpu_is_mentioned_as_not_compared(tmp_path: Path) -> None:
     elsewhere = on(tmp_path / "a", kind="url", url="https://x.invalid")
     here = on(tmp_path / "b", kind="local", capabilities=LOCAL)
     made = compare(Side("x", {"x": elsewhere}), Side("local", {"local": here}))

@@ -74,7 +74,7 @@ def test_too_short_a_phase_gives_values_but_no_verdict(tmp_path: Path) -> None:
     assert found.difference_ratio is not None
 
 
-def test_unlike_runs_are_said_to_be_unlike(tmp_path: Path) -> None:
+def test_differences_between_runs_are_reported(tmp_path: Path) -> None:
     found = compare([analysed(tmp_path, 1)], [analysed(tmp_path, 2, replace(STORY, users=80.0, open_loop=True))])
     assert not found.comparable
     matters = {difference.what for difference in found.differences if difference.matters}
@@ -90,7 +90,7 @@ def test_the_same_run_twice_is_no_difference(tmp_path: Path, statistic: str) -> 
 
 @pytest.mark.parametrize("factor", [1.0, 1.2, 5.0])
 @pytest.mark.parametrize("users", [5.0, 40.0])
-def test_services_that_hardly_vary_are_told_apart_and_equal_ones_are_equal(
+def test_services_that_hardly_vary_are_distinguished_and_equal_ones_are_equal(
     tmp_path: Path, users: float, factor: float
 ) -> None:
     """Nearly every request is in one bin of the histogram. Occasional stalls decide nothing about the rest."""

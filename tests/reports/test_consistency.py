@@ -95,7 +95,7 @@ def test_the_warm_up_ends_when_p95_settled(reports: dict[str, Report]) -> None:
         assert warm.end_s == pytest.approx(run.warmup.settled_s, abs=0.5), name
 
 
-def test_spikes_are_counted_alike(reports: dict[str, Report]) -> None:
+def test_spikes_are_counted_consistently(reports: dict[str, Report]) -> None:
     for name, report, _ in each(reports):
         count = sum(len(run.spikes) for run in report.runs)
         listed = table(report, "Spikes")
@@ -107,7 +107,7 @@ def test_spikes_are_counted_alike(reports: dict[str, Report]) -> None:
             assert card(report, "p95 spikes").tone != "good", name
 
 
-def test_failures_are_counted_alike(reports: dict[str, Report]) -> None:
+def test_failures_are_counted_consistently(reports: dict[str, Report]) -> None:
     """The totals, the list by message, the phase of the whole run and the verdict contain the same failures."""
     for name, report, run in each(reports):
         failed = sentences.failed_of(run)
@@ -122,7 +122,9 @@ def test_failures_are_counted_alike(reports: dict[str, Report]) -> None:
         ), name
 
 
-def test_no_green_word_stands_above_failures_that_the_implied_objective_forbids(reports: dict[str, Report]) -> None:
+def test_no_positive_verdict_is_shown_for_failures_that_the_implied_objective_forbids(
+    reports: dict[str, Report],
+) -> None:
     for name, report, run in each(reports):
         if (run.totals.error_ratio or 0) >= 0.01:
             assert card(report, "Did it hold?").tone == "bad", name
@@ -140,7 +142,7 @@ def test_recommendations_do_not_contradict_what_the_run_shows(reports: dict[str,
                 assert int(suggestion.value) >= used, name
 
 
-def test_no_spike_is_said_with_its_limits(reports: dict[str, Report]) -> None:
+def test_a_report_without_spikes_states_the_limits_of_the_search(reports: dict[str, Report]) -> None:
     for name, report in reports.items():
         if any(run.spikes for run in report.runs) or not any(run.totals.ok for run in report.runs):
             continue
@@ -152,7 +154,7 @@ def test_no_spike_is_said_with_its_limits(reports: dict[str, Report]) -> None:
             assert card(report, "p95 spikes").value == "Not known", name
 
 
-def test_the_text_says_singular_and_plural_right(reports: dict[str, Report]) -> None:
+def test_the_text_uses_singular_and_plural_correctly(reports: dict[str, Report]) -> None:
     wrong = re.compile(
         r"(?<![\d.,])\b1 (requests|spikes|instances|users|failures|errors|times)\b|\(s\)|\b0 request\b|request-s"
     )
@@ -175,6 +177,6 @@ def test_every_format_renders_every_run(reports: dict[str, Report]) -> None:
         assert render_markdown(report).startswith("# "), name
 
 
-def test_a_run_folder_path_is_never_said(reports: dict[str, Report], tmp_path: Path) -> None:
+def test_a_run_folder_path_is_never_printed(reports: dict[str, Report], tmp_path: Path) -> None:
     for report in reports.values():
         assert str(tmp_path.parent) not in render_text(report)

@@ -22,7 +22,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return build_report([failing(tmp_path_factory.mktemp("failed"))])
 
 
-def test_a_missed_run_says_which_failures_it_missed_by_and_what_their_answers_say(failed: Report) -> None:
+def test_a_missed_run_names_its_failures_and_the_content_of_their_answers(failed: Report) -> None:
     """They are ordered by count: 802 of a broken endpoint, 604 of an overload, 478 of an invalid payload."""
     held = sentences.cards(failed)[0]
     assert held.value == "No"
@@ -95,7 +95,7 @@ def test_instances_that_cloud_run_does_not_have_recommend_no_setting_of_theirs(t
     assert [(item.option, item.value, item.cost) for item in found.advice] == [("--min-instances", "1", None)]
 
 
-def test_two_runs_that_are_unlike_are_to_be_made_alike_first(tmp_path: Path) -> None:
+def test_two_differing_runs_must_first_be_made_comparable(tmp_path: Path) -> None:
     """One run has 60 users for 180 s, the other 96 users for 240 s."""
     report = build_report([simulate(tmp_path / "a", CALM, 1).path, simulate(tmp_path / "b", SPIKES, 2).path])
     assert first_step(report) == "Before you decide by their difference, run both with the same peak users and length."

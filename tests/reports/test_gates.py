@@ -154,16 +154,16 @@ def test_a_regression_is_held_missed_or_undecided(runs: Path, names: tuple[str, 
         assert found.why.split(":")[0].split(" (")[0] in said, render.__name__
 
 
-def test_what_would_decide_an_open_regression_is_named(runs: Path) -> None:
+def test_an_undecided_regression_says_what_would_decide_it(runs: Path) -> None:
     """The advice is longer runs with a length, runs under the same conditions, or a minimum length."""
     assert re.search(r"Runs with about .+ \(these: 10 min", gated(runs, "base", "drifting").regressions[0].would_decide)
     assert "at least 60 s" in gated(runs, "short", "shorter").regressions[0].would_decide
     busier = gated(runs, "base", "busier").regressions[0]
     assert "peak users 40 against 80" in busier.why
-    assert "alike" in busier.would_decide
+    assert "under the same conditions" in busier.would_decide
 
 
-def test_what_a_baseline_missed_does_not_count(tmp_path: Path) -> None:
+def test_a_baselines_missed_objective_does_not_count(tmp_path: Path) -> None:
     """The baseline missed its own objective. The new run is judged by its own objectives, and by the margin."""
     base, new = (simulate(tmp_path / name, STEADY, seed) for seed, name in enumerate(("base", "new")))
     base.write_run(base.read_run().model_copy(update={"objectives": ["p95 < 1ms"]}))

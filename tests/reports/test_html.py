@@ -57,7 +57,7 @@ def test_runs_of_different_length_share_one_grid_of_times() -> None:
     assert [unpacked(payload, line["column"])[39:41] for line in users] == [[195.0, 200.0], [195.0, None]]
 
 
-def test_runs_are_told_apart_by_more_than_colour() -> None:
+def test_runs_are_distinguished_by_more_than_colour() -> None:
     """Each line has its run's number, which determines its dash, and its run's name."""
     payload = charts.payload(sample.report())
     for chart in payload["charts"]:
@@ -133,7 +133,7 @@ def test_a_timeout_is_a_bound_and_in_no_percentile() -> None:
     assert "12 more requests timed out after 10.0 s or longer and are not in these percentiles." in page
 
 
-def test_a_changed_chart_script_is_refused_with_the_way_out() -> None:
+def test_a_changed_chart_script_is_refused_with_a_cure() -> None:
     """The first package's digest does not match, and the second package is not installed."""
     carrier = CARRIERS[0]
     changed = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"script_sha256": "0" * 64})

@@ -155,7 +155,7 @@ def test_an_endpoint_that_only_one_target_fails_is_named_with_it(tmp_path: Path)
     assert not any(text.startswith("A: ") for text in said)
 
 
-def test_what_came_before_the_load_s_begin_was_known_is_not_lost(tmp_path: Path) -> None:
+def test_frames_before_the_known_begin_of_the_load_are_not_lost(tmp_path: Path) -> None:
     """Frames that are read before run.json contains the load's begin are counted afterwards."""
     live = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS)))
     first, second = flushed(SECONDS)[:2]
@@ -252,7 +252,7 @@ def test_the_timeline_of_nothing_is_empty() -> None:
     assert LiveTally().timeline() == Timeline(from_s=0.0, step_s=1.0, columns={})
 
 
-def test_an_endpoint_that_only_fails_is_named_once_with_what_it_says(tmp_path: Path) -> None:
+def test_an_endpoint_that_only_fails_is_named_once_with_its_answer(tmp_path: Path) -> None:
     """It is named after its first 20 requests if none succeeded. After one success, it is not named."""
     said = '{"detail": [{"loc": ["body", "age"], "msg": "Field required"}]}'
     body = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)

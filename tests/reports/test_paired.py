@@ -145,7 +145,7 @@ def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
 
 @pytest.mark.parametrize("per_s", [5, 40])
 @pytest.mark.parametrize("stalls", [0, 2, 4])
-def test_two_services_that_hardly_vary_are_told_apart_and_equal_ones_are_equal(per_s: int, stalls: int) -> None:
+def test_two_services_that_hardly_vary_are_distinguished_and_equal_ones_are_equal(per_s: int, stalls: int) -> None:
     """Nearly every request is in one bin. A few that stall on one side decide nothing about the rest."""
     rng = np.random.default_rng(7)
     for factor in (1.0, 1.2, 5.0):
@@ -217,7 +217,7 @@ def test_a_run_that_may_stop_does_so_when_the_margin_is_decided(shift: float, sa
     assert said in why
 
 
-def test_a_difference_on_the_margin_itself_is_not_decided_and_what_is_known_is_said() -> None:
+def test_a_difference_on_the_margin_itself_is_not_decided_but_is_reported() -> None:
     rule = UntilDecided([parse_margin("p95=5%")], begin_s=0)
     rng = np.random.default_rng(1)
     for number, shift in ((1, 1.0), (2, 1.05)):
@@ -231,7 +231,7 @@ def test_a_difference_on_the_margin_itself_is_not_decided_and_what_is_known_is_s
     assert rule.look(71.0) is None, "a look is not repeated at once"
 
 
-def test_what_ended_a_run_is_its_verdict_whatever_a_later_look_would_say() -> None:
+def test_the_decision_that_ended_a_run_is_its_verdict_despite_later_rows() -> None:
     """The last rows came after the decision. The report contains the decision with its window and its interval."""
     decision = DecisionRecord(
         margin="p95=5%", slower=True, difference_ratio=0.12, low_ratio=0.06, high_ratio=0.18, from_s=6, to_s=114

@@ -138,7 +138,7 @@ def test_names_that_differ_in_ids_share_an_endpoint_where_there_are_too_many(tmp
     assert only.name == "/item/{id}"
 
 
-def test_what_the_generator_could_not_send_is_no_failure_of_the_service(tmp_path: Path) -> None:
+def test_requests_that_the_generator_could_not_send_are_no_failures_of_the_service(tmp_path: Path) -> None:
     found = series(tmp_path, latency_us=[1000] * 4, outcome=["ok", "generator", "unanswered", "wrong_answer"])
     assert (found.failed.sum(), found.generator.sum(), found.censored.sum()) == (2, 1, 1)
     assert error_ratio(found, Window(0, found.seconds)) == pytest.approx(2 / 3)

@@ -42,7 +42,7 @@ def test_every_part_of_the_page_is_in_it(render: object) -> None:
         assert number in text
 
 
-def test_the_end_of_a_run_is_told_in_brief() -> None:
+def test_the_end_of_a_run_is_summarised_briefly() -> None:
     text = render_text(sample.report(sample.run()), brief=True)
     assert "Over time, phase by phase" in text
     assert "How measured" not in text
@@ -152,7 +152,7 @@ def test_numbers_are_written_for_people(written: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
-def test_rows_of_data_files_are_said(render: object) -> None:
+def test_the_report_counts_the_rows_of_data_files(render: object) -> None:
     """The report says how many rows a file has, that each was sent once, and how many were not sent at most."""
     files = [
         {"name": "ids.parquet", "rows": 100_000, "not_sent_at_most": 100},

@@ -91,7 +91,7 @@ def test_every_field_that_is_shown_has_a_writer(part: type[Part]) -> None:
             assert shown.write == "percentiles" or shown.write in WRITERS
 
 
-def test_what_only_the_page_showed_is_in_the_text_too() -> None:
+def test_content_that_only_the_page_showed_is_in_the_text_too() -> None:
     """These are throttled answers, the latency of failures, fetched series, the last-seen times, and the uncertainty of
     a clock offset.
     """
@@ -121,7 +121,7 @@ def test_a_changed_rule_changes_the_sentence(
     assert expected in plain(render_html(report)) + plain(render_text(report))
 
 
-def test_no_sentence_of_the_render_room_holds_a_number_of_a_rule() -> None:
+def test_no_sentence_of_the_renderers_contains_a_number_of_a_rule() -> None:
     """These are the numbers that were once typed again: ±5 %, 1.3 ×, 1.15 ×, 50 ms."""
     package = Path(sentences.__file__).parent
     for path in [*package.rglob("*.py"), *package.rglob("*.j2")]:

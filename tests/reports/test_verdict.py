@@ -106,7 +106,9 @@ def test_every_way_to_fail_fails(outcome: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("unsent", "verdict"), [(1, "held"), (30, "undecided"), (200, "undecided")])
-def test_what_the_generator_could_not_send_degrades_when_it_matters(unsent: int, verdict: str, tmp_path: Path) -> None:
+def test_requests_that_the_generator_could_not_send_degrade_a_run_if_they_are_many(
+    unsent: int, verdict: str, tmp_path: Path
+) -> None:
     """One request of 200 does not matter. A sixth of them does, but is not a failure of the service.
 
     If it is all, nothing is decided.

@@ -91,7 +91,7 @@ def test_without_anybody_to_ask_nothing_leaves_this_machine(tmp_path: Path, caps
     assert "24 ms of CPU per request (assumed)" in capsys.readouterr().err
 
 
-def test_a_service_named_by_its_url_alone_is_told_of_the_better_way(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cloud_run_service_named_by_its_url_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     by_url = TargetRecord(kind="url", url=PUBLIC.url)
     confirm_leaving(by_url, scenario(), yes=True, console=TerminalConsole())
     said = " ".join(capsys.readouterr().err.split())
@@ -130,7 +130,7 @@ def test_the_servers_own_time_replaces_the_assumed_one(tmp_path: Path) -> None:
     assert guard(at(6_000, 20.0), took(0.05, server_s=0.1, count=1_000)) is not None
 
 
-def test_a_load_that_cannot_be_foretold_is_not_free_and_is_braked_by_what_it_spent(
+def test_a_load_with_an_unknown_plan_is_not_free_and_is_stopped_by_its_cost_so_far(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = scenario(shape="TheirOwn", points=(), duration_s=None, requests_per_user_s=None)

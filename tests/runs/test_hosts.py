@@ -47,7 +47,7 @@ def plan(hosts: dict[str, str | None], *, http: bool = True) -> Scenario:
         ({"A": "http://a", "B": "http://b"}, None, False, "http://a (A), http://b (B)"),
     ],
 )
-def test_one_host_is_replaced_and_said(
+def test_one_host_is_replaced_with_a_message(
     hosts: dict[str, str | None], target: str | None, replaces: bool, said: str | None
 ) -> None:
     decision = decide_hosts(plan(hosts), target, override=False)
@@ -75,7 +75,7 @@ def test_a_class_that_needs_a_host_has_one_or_is_named() -> None:
     assert not decide_hosts(plan({"A": None}, http=False), None, override=False).replaces
 
 
-def test_host_and_port_are_a_url_for_who_speaks_http() -> None:
+def test_host_and_port_become_a_url_for_http_users() -> None:
     options = parse_options(scenario="steady", target="127.0.0.1:9701")
     assert with_scheme(options, plan({"A": None})).target.url == "http://127.0.0.1:9701"
     assert with_scheme(options, plan({"A": None}, http=False)).target.url == "127.0.0.1:9701"

@@ -36,7 +36,7 @@ from loadtest.runs.options import parse_duration, parse_options
         ({"ui": -1}, "`--ui -1`: a port is a number from 1 to 65535"),
     ],
 )
-def test_a_word_that_is_off_gets_a_sentence_naming_it(words: dict[str, Any], sentence: str) -> None:
+def test_an_invalid_option_gets_a_sentence_that_names_it(words: dict[str, Any], sentence: str) -> None:
     """The message says what is wrong, the value, and what to do."""
     with pytest.raises(UsageError) as caught:
         parse_options(**{"scenario": "ramp300", **words})

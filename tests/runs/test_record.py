@@ -11,7 +11,7 @@ from loadtest.runs.record import close_record
 from tests.recording.frames import frames, record, spooled
 
 
-def test_rows_are_counted_from_the_spool_where_nobody_was_left_to_count_them(tmp_path: Path) -> None:
+def test_rows_are_counted_from_the_spool_if_the_master_was_killed(tmp_path: Path) -> None:
     """A killed master's record counts 0 of 30 rows. 30 arrived, and the rows that a worker produced unheard may be
     missing.
     """
@@ -34,7 +34,7 @@ def test_the_bound_holds_what_a_worker_sends_until_it_misses_its_master() -> Non
     assert UNHEARD_FLUSHES >= SILENCE_S / REPORT_INTERVAL_S + 2
 
 
-def test_what_every_worker_said_is_left_as_it_is(tmp_path: Path) -> None:
+def test_counts_reported_by_every_worker_are_not_changed(tmp_path: Path) -> None:
     """All workers reported their counts, so the run is complete and nothing is missing."""
     told = WorkerRecord(name="w1", rows_sent=30, rows_received=30, begun=30, rows_missing_at_most=0)
     folder = spooled(tmp_path, frames(3, rows=10), record(workers=[told]))

@@ -65,7 +65,7 @@ def test_the_command_makes_the_committed_model_again(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_model(again).predict(rows), load_model().predict(rows), rtol=0, atol=1e-6)
 
 
-def test_the_model_has_learnt_what_the_made_up_loans_hold(tmp_path: Path) -> None:
+def test_the_model_has_learnt_the_rules_of_the_generated_loans(tmp_path: Path) -> None:
     metrics = json.loads(MODEL_FILE.with_suffix(".json").read_text())["metrics"]
     assert 0.90 < metrics["roc_auc"] < 0.99
     assert metrics["pr_auc"] > 3 * metrics["default_ratio_tested"]  # three times the result of guessing

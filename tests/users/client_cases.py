@@ -120,7 +120,9 @@ def test_an_answer_has_the_shape_of_fasthttpusers(environment: Environment) -> N
         response.raise_for_status()
 
 
-def test_a_request_is_one_row_with_what_the_service_said_of_itself(environment: Environment, buffer: RowBuffer) -> None:
+def test_a_request_is_one_row_with_the_data_that_the_service_reported(
+    environment: Environment, buffer: RowBuffer
+) -> None:
     """The row has name, method, status, outcome, bytes, instance, age and the server's own time."""
     with scripted(always(JSON)) as server:
         client = client_of(environment, server)
@@ -251,7 +253,7 @@ def test_no_answer_is_a_response_too(environment: Environment, buffer: RowBuffer
     assert rows[0]["latency_us"] >= 100_000
 
 
-def test_what_the_client_does_not_do_it_says(environment: Environment, buffer: RowBuffer) -> None:
+def test_unsupported_uses_of_the_client_are_refused_with_advice(environment: Environment, buffer: RowBuffer) -> None:
     """Other hosts, unknown options, bad headers and bad hosts are refused, each with advice."""
     with scripted(always(answer(302, b"", "Location: /b"))) as server:
         client = client_of(environment, server)

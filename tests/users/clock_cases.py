@@ -28,7 +28,7 @@ def test_this_machine_has_the_exact_one() -> None:
     assert Clock().exact
 
 
-def test_nobody_wakes_before_its_moment_and_all_do_in_their_order(ticking: Clock) -> None:
+def test_no_greenlet_wakes_before_it_is_due_and_all_wake_in_order(ticking: Clock) -> None:
     """1,000 greenlets have due times in any order within 50 ms, and several have the same one."""
     begin_s = time.perf_counter() + 0.2
     woken: list[tuple[float, float]] = []
@@ -70,7 +70,7 @@ def test_a_killed_greenlet_is_forgotten_and_the_others_wake(ticking: Clock) -> N
     assert victims[2].successful()
 
 
-def test_what_is_overdue_lets_the_others_run(ticking: Clock) -> None:
+def test_an_overdue_greenlet_lets_the_others_run(ticking: Clock) -> None:
     """A greenlet that is always late cannot keep the loop to itself."""
     turns, done = 0, Event()
 
@@ -196,7 +196,7 @@ def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("gap_s", "latest_s"), [(1 / 500, 0.0), (1 / 1000, 0.0), (1 / 10_000, HOLD_S)], ids=["500/s", "1000/s", "10000/s"]
 )
-def test_wakes_stand_apart_only_where_greenlets_crowd(stage: Stage, gap_s: float, latest_s: float) -> None:
+def test_wakes_are_kept_apart_only_if_greenlets_crowd(stage: Stage, gap_s: float, latest_s: float) -> None:
     """At 10,000/s a wake serves 3 once the rate is known, and none is later than HOLD_S.
 
     At low rates all are on time.
@@ -215,7 +215,7 @@ def test_wakes_stand_apart_only_where_greenlets_crowd(stage: Stage, gap_s: float
         assert set(stage.wakes) == {1}
 
 
-def test_who_comes_meanwhile_does_not_end_the_hold(stage: Stage) -> None:
+def test_a_greenlet_that_begins_to_wait_does_not_end_the_hold(stage: Stage) -> None:
     """If a greenlet begins to wait while wakes are kept apart, the next wake serves it, not a separate one."""
     for number in range(3 * COUNTED):
         stage.wait(1.0 + number * 1e-4)

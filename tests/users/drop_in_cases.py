@@ -523,7 +523,7 @@ def test_a_body_that_is_none_is_refused(environment: Environment, data: Any) -> 
             client.post("/a", data=b"x", headers={"transfer-encoding": "chunked"})
 
 
-def test_credentials_in_the_host_are_sent_and_told_nowhere(environment: Environment) -> None:
+def test_credentials_in_the_host_are_sent_but_never_shown(environment: Environment) -> None:
     """As in FastHttpUser, every request has Basic authorization, and base_url and events contain no credentials."""
     events = Events(environment)
     with scripted(answering()) as server:

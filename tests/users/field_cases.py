@@ -91,7 +91,7 @@ def rows(case: str, file: str, *, users: int, enough: int, answered: Callable[[s
 
 
 @pytest.mark.parametrize("file", ["locustfile.py", "same_with_fasthttpuser.py"])
-def test_who_is_refused_at_the_log_in_starts_over(file: str) -> None:
+def test_a_user_that_is_refused_at_the_log_in_starts_over(file: str) -> None:
     """Case 03: RescheduleTask leaves the `with` block after failure(), and nothing below it runs."""
     seen: dict[str, int] = {}
     rows("03-fastuser-swallows-interrupt", file, users=2, enough=6, answered=lambda text: seen.update(json.loads(text)))
@@ -106,7 +106,7 @@ def test_json_is_read_and_written_as_fasthttpuser_does() -> None:
     assert len({row["name"] for row in found}) == 6
 
 
-def test_what_both_of_locusts_users_take_comes_through(capsys: pytest.CaptureFixture[str]) -> None:
+def test_requests_that_both_locust_users_accept_are_sent(capsys: pytest.CaptureFixture[str]) -> None:
     """Case 19: a renamed request, text params, no path, and one Content-Length.
 
     A list of numbers is refused and not sent.

@@ -72,7 +72,7 @@ BEFORE: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("leaving", LEAVING, ids=repr)
 @pytest.mark.parametrize("before", BEFORE)
-def test_whatever_leaves_the_block_goes_on_and_the_request_has_its_row(
+def test_exceptions_that_leave_the_block_are_passed_on_and_the_request_has_its_row(
     environment: Environment, leaving: BaseException, before: str
 ) -> None:
     """The exception itself is passed on.
@@ -120,7 +120,7 @@ def test_raise_for_status_leaves_the_block(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("leaving", [None, ValueError("mine"), RescheduleTask()], ids=repr)
-def test_a_timeout_stays_one_whatever_the_scenario_calls_it(
+def test_a_timeout_stays_a_timeout_whatever_the_scenario_reports(
     environment: Environment, leaving: Exception | None
 ) -> None:
     """failure("…") and an exception of the scenario's own both keep the outcome `timeout`, with the reason besides the

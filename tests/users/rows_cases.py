@@ -67,7 +67,7 @@ def test_no_row_is_given_twice_and_what_was_not_sent_is_counted(total: int, aske
     assert allocation.record().rows_not_sent_at_most == total - sum(sent.values())
 
 
-def test_a_worker_that_lies_about_what_it_used_is_held_to_what_it_got() -> None:
+def test_a_worker_cannot_report_more_used_rows_than_it_got() -> None:
     allocation = Allocation(Path("f"), "", 1000)
     allocation.take("a")
     for lie in (10**12, -5):
@@ -76,7 +76,7 @@ def test_a_worker_that_lies_about_what_it_used_is_held_to_what_it_got() -> None:
 
 
 @pytest.mark.parametrize(("order", "name"), [("backwards", "rows.jsonl"), ("once", "missing.csv")])
-def test_a_mistake_is_said_when_the_scenario_is_loaded(path: Path, order: str, name: str) -> None:
+def test_a_mistake_is_reported_when_the_scenario_is_loaded(path: Path, order: str, name: str) -> None:
     with pytest.raises(DataFileError):
         rows(path.with_name(name), order)  # type: ignore[arg-type]
 

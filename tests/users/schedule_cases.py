@@ -51,7 +51,7 @@ def test_even_arrivals_are_one_gap_apart_however_late_the_user_is(environment: E
     assert gaps_of(Even(environment), 50) == pytest.approx([0.5] * 50)
 
 
-def test_even_users_together_stand_on_an_evenly_spread_grid(environment: Environment) -> None:
+def test_even_users_together_form_an_evenly_spread_grid(environment: Environment) -> None:
     """The phases of n users leave no gap above 2.7 times the mean, for any n."""
     users = [Even(environment) for _ in range(40)]
     for count in (2, 3, 5, 10, 40):
@@ -87,7 +87,7 @@ def test_an_arrival_that_is_overdue_waits_for_nothing(environment: Environment) 
     assert [user.wait_time() for _ in range(19)] == [0.0] * 19
 
 
-def test_what_the_bound_refuses_is_counted(environment: Environment) -> None:
+def test_arrivals_dropped_by_the_bound_are_counted(environment: Environment) -> None:
     """Two may be in flight: of five arrivals without answers, three are dropped, and none waits."""
     answer = Event()
 

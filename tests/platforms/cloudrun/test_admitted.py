@@ -50,7 +50,7 @@ def test_a_private_service_gets_a_token_by_a_socket_that_ends_with_the_run(logge
 
 
 @pytest.mark.parametrize(("public", "kind"), [(True, "cloud"), (None, "emulator"), (False, "emulator")])
-def test_who_lets_everyone_in_is_sent_no_token(logged_in: Path, public: bool | None, kind: str) -> None:
+def test_a_service_that_everyone_may_call_gets_no_token(logged_in: Path, public: bool | None, kind: str) -> None:
     """A local Cloud Run lets everyone in, whatever its policy says, and a real token must not be sent to it."""
     with admitted(service(public=public, kind=kind), TerminalConsole()) as environment:
         assert environment == {}

@@ -75,7 +75,7 @@ def test_a_step_that_fails_ends_the_build_and_is_named(tools: Path) -> None:
     assert not [line for line in typed(tools) if line.startswith("docker push")]
 
 
-def test_a_missing_docker_is_told_with_the_way_round_it(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_docker_is_reported_with_the_alternative(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tools / "docker").unlink()
     monkeypatch.setenv("PATH", str(tools) + os.pathsep + "/nowhere")
     with pytest.raises(CloudError, match="--build cloud"):
@@ -113,7 +113,7 @@ def test_the_tag_is_the_same_for_the_same_sources(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words", [("--image", "a:1", "--build", "cloud"), ("--endpoint", "127.0.0.1:9", "--base-image", "b:1")]
 )
-def test_words_that_contradict_each_other_are_refused(words: tuple[str, ...]) -> None:
+def test_contradicting_options_are_refused(words: tuple[str, ...]) -> None:
     done = lt("deploy", *words)
     assert (done.code, words[-2] in done.err) == (2, True)
 

@@ -74,7 +74,7 @@ def test_each_risky_limit_has_a_sentence_and_a_command(limits: Limits, name: str
         (Limits(manual_instances=3), "3 instances are set by hand"),
     ],
 )
-def test_what_our_prices_do_not_cover_is_said(limits: Limits, said: str) -> None:
+def test_services_that_our_prices_do_not_cover_are_reported(limits: Limits, said: str) -> None:
     assert said in marks(limits)["price"].finding
     assert any(said in text for text in estimate(Load(plan=[], duration_s=60), limits).assumptions)
 
@@ -130,9 +130,7 @@ def test_a_permission_that_a_run_needs_and_lacks_is_named(lacks: str, public: bo
     assert check.cure.startswith("gcloud run services add-iam-policy-binding ml --project demo" if role else "")
 
 
-def test_a_machine_without_credentials_is_told_so_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_credentials_are_reported_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     asked = ServiceCheckRequest(service="ml", project="demo", region="r", endpoint=None, run_s=60, path="/", payload={})
     (only,) = check_service(asked)
@@ -187,14 +185,14 @@ def test_a_payload_that_is_refused_is_bad_and_says_what_to_try() -> None:
     assert (gone.mark, gone.finding[:9]) == (Mark.BAD, "no answer")
 
 
-def test_a_redirect_is_told_and_the_token_not_carried_on() -> None:
+def test_a_redirect_is_reported_and_not_followed_with_the_token() -> None:
     with answering(status=307) as (url, seen):
         (payload,) = answers(url, "good").values()
     assert (payload.mark, payload.finding[:12]) == (Mark.BAD, "answered 307")
     assert seen == ["Bearer good"]
 
 
-def test_the_way_to_the_service_is_what_its_own_time_leaves_over() -> None:
+def test_the_distance_is_the_latency_minus_the_services_own_time() -> None:
     with answering() as (url, seen):
         found = answers(url)
     assert {check.mark for check in found.values()} == {Mark.GOOD}
@@ -204,7 +202,7 @@ def test_the_way_to_the_service_is_what_its_own_time_leaves_over() -> None:
     assert "at most 130 ms" in _round_trip(130.0, reports_time=False).finding
 
 
-def test_a_server_that_speaks_no_http_is_no_answer() -> None:
+def test_a_server_that_does_not_use_http_gives_no_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:

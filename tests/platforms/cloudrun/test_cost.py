@@ -65,7 +65,7 @@ def test_requests_that_wait_hold_a_place_without_using_cpu() -> None:
     assert estimate(held, Limits(cpu=1, concurrency=1, max_instances=20)).most_instances == 20
 
 
-def test_what_is_assumed_is_called_assumed() -> None:
+def test_assumptions_are_marked_as_assumed() -> None:
     cost = estimate(Load(plan=STEADY, duration_s=100), LIMITS)
     assert "24 ms of CPU per request (assumed)" in cost.assumptions
     assert "1 request/s of each user (assumed)" in cost.assumptions

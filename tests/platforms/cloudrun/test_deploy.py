@@ -73,7 +73,7 @@ def test_the_same_again_makes_no_new_revision(fake: FakeEmulator, endpoint: str)
     assert changed.revision == "ml-00002-abc"
 
 
-def test_what_is_not_spoken_of_stays_as_it_is(fake: FakeEmulator, endpoint: str) -> None:
+def test_settings_that_are_not_given_stay_unchanged(fake: FakeEmulator, endpoint: str) -> None:
     """A new image alone must not remove a service's variables. gcloud, whose command is shown, also keeps them."""
     deploy(SETTINGS, endpoint=endpoint)
     deploy(dataclasses.replace(SETTINGS, image="img:2", env=(), command=()), endpoint=endpoint)
@@ -214,7 +214,7 @@ class Forbids(Policies):
         )
 
 
-def test_a_deploy_whose_policy_is_refused_is_told_as_deployed(fake: FakeEmulator) -> None:
+def test_a_deploy_whose_policy_is_refused_is_reported_as_deployed(fake: FakeEmulator) -> None:
     with grpc_endpoint(fake, Forbids()) as endpoint:
         deployed = deploy(dataclasses.replace(SETTINGS, public=True), endpoint=endpoint)
     assert (deployed.revision, deployed.url) == ("ml-00001-abc", fake.service(KEY).url)
@@ -270,7 +270,7 @@ def test_everyone_may_call_it_only_when_asked(endpoint: str) -> None:
     assert is_public() is False
 
 
-def test_a_revision_that_does_not_start_is_told_with_its_own_words(fake: FakeEmulator, endpoint: str) -> None:
+def test_a_revision_that_does_not_start_is_reported_with_its_own_output(fake: FakeEmulator, endpoint: str) -> None:
     fake.fail_with = "ModuleNotFoundError: no module named app"
     with pytest.raises(CloudError, match="no module named app"):
         deploy(SETTINGS, endpoint=endpoint)

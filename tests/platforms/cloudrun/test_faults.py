@@ -132,7 +132,7 @@ def test_what_does_not_pass_is_tried_once(code: grpc.StatusCode) -> None:
     assert faulty.calls == 1
 
 
-def test_a_port_that_nothing_listens_on_is_told_at_once_with_what_starts_one() -> None:
+def test_a_port_without_listener_is_reported_at_once_with_the_command_that_starts_one() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # bound but not listening, so it refuses connections
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -174,7 +174,7 @@ def account(path: Path, port: int) -> Path:
     return path
 
 
-def test_a_login_that_has_ended_is_told_at_once_and_not_as_the_networks_fault(
+def test_an_expired_login_is_reported_at_once_and_not_as_a_network_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """gRPC reports it as UNAVAILABLE, which would be retried for a minute."""
@@ -190,7 +190,7 @@ def test_a_login_that_has_ended_is_told_at_once_and_not_as_the_networks_fault(
         resolve("ml", project="demo", region="europe-west2")
 
 
-def test_a_machine_without_credentials_is_told_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_the_message_asks_to_log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(CloudError, match="gcloud auth application-default login"):
         resolve("ml", project="demo", region="europe-west2")

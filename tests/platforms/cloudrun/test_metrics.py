@@ -172,7 +172,7 @@ def test_a_run_that_is_long_over_is_not_waited_for() -> None:
     assert times.now == END + timedelta(hours=1)
 
 
-def test_no_point_at_all_is_said_not_stored() -> None:
+def test_missing_points_are_reported_and_nothing_is_stored() -> None:
     with (
         grpc_endpoint(FakeEmulator(clock=T0.timestamp)) as endpoint,
         pytest.raises(CloudError, match="has no point of service ml"),
@@ -180,7 +180,7 @@ def test_no_point_at_all_is_said_not_stored() -> None:
         fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END).clock())
 
 
-def test_what_was_measured_after_the_run_alone_is_not_taken_for_its_series() -> None:
+def test_points_that_are_all_later_than_the_run_are_not_stored() -> None:
     """Such points may come from another emulator with the same service and project names.
 
     The previously stored ones stay.
@@ -193,7 +193,7 @@ def test_what_was_measured_after_the_run_alone_is_not_taken_for_its_series() -> 
         fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END + timedelta(hours=1)).clock())
 
 
-def test_a_run_without_a_service_is_told_what_to_give() -> None:
+def test_a_run_without_a_service_names_the_missing_option() -> None:
     with pytest.raises(UsageError, match="no service and no project and no region"):
         fetch(TargetRecord(kind="url", url="http://x"), T0, END, endpoint="127.0.0.1:1")
 

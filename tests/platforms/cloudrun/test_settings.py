@@ -55,7 +55,9 @@ def test_memory_is_written_so_that_it_reads_back(memory_bytes: int) -> None:
         ({"revision_suffix": "-x"}, "--revision-suffix -x"),
     ],
 )
-def test_what_cloud_run_would_refuse_is_refused_before_it_is_asked(changed: dict[str, object], words: str) -> None:
+def test_settings_that_cloud_run_would_refuse_are_refused_before_the_call(
+    changed: dict[str, object], words: str
+) -> None:
     with pytest.raises(UsageError, match=words):
         validated(dataclasses.replace(GOOD, **changed), local=False)  # type: ignore[arg-type]  # a table of fields
 

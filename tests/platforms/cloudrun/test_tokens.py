@@ -116,7 +116,7 @@ def test_a_token_is_not_shown_by_repr() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a.e30.c", "a.!!!.c"])
-def test_what_is_no_token_is_refused_without_quoting_it(text: str) -> None:
+def test_an_invalid_token_is_refused_without_quoting_it(text: str) -> None:
     with pytest.raises(CloudError, match="exp"):
         expiry_s(text)
 
