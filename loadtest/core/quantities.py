@@ -13,12 +13,15 @@ def argv_of(text: str) -> tuple[str, ...]:
     """Return the arguments of a command line, split as a shell does.
 
     Raises:
-        ValueError: a quotation is not closed.
+        ValueError: a quotation is not closed, or there is no argument.
     """
     try:
-        return tuple(shlex.split(text))
+        argv = tuple(shlex.split(text))
     except ValueError:
         raise ValueError(f"{text!r} has an unclosed quotation mark") from None
+    if not argv:
+        raise ValueError(f"{text!r} is empty")
+    return argv
 
 
 def with_variables(argv: Sequence[str], variables: Mapping[str, str]) -> list[str]:

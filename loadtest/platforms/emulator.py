@@ -102,13 +102,13 @@ def config_of(
 
     if options.autoscaler not in AUTOSCALERS:
         raise UsageError(f"`--autoscaler {options.autoscaler}`: give cloudrun or knative.")
-    cpu, memory, command = value("cpu", "auto"), value("memory", f"{cloud_run.MEMORY_MIB:g}Mi"), options.command or ""
+    cpu, memory = value("cpu", "auto"), value("memory", f"{cloud_run.MEMORY_MIB:g}Mi")
     try:
         vcpu, memory_bytes = None if cpu == "auto" else cpu_of(cpu), memory_bytes_of(memory)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"`--cpu {cpu} --memory {memory}`: {error}; --cpu also takes `auto`.") from error
     try:
-        argv = argv_of(command)
+        argv = () if options.command is None else argv_of(options.command)
     except ValueError as error:
         raise UsageError(f"`--command`: {error}.") from error
     concurrency = _whole("concurrency", value("concurrency", str(cloud_run.CONCURRENCY)), least=1)

@@ -46,15 +46,15 @@ class Local(Platform):
             TargetError: the service ended or did not answer in time; the message has the last line it printed.
         """
         del needs
-        if not options.command:
+        if options.command is None:
             require("service", "The bundled service (`--target local`)")
         port = free_port()
-        words = _words(options.command, port) if options.command else [sys.executable, "-m", "target_service"]
+        words = [sys.executable, "-m", "target_service"] if options.command is None else _words(options.command, port)
         with tempfile.TemporaryFile() as output:
             try:
                 service = subprocess.Popen(
                     words,
-                    cwd=None if options.command else Path(__file__).parents[2],
+                    cwd=Path(__file__).parents[2] if options.command is None else None,
                     env={**os.environ, "PORT": str(port)},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -77,12 +77,9 @@ class Local(Platform):
 def _words(command: str, port: int) -> list[str]:
     """Return a command's arguments, with the port in place of $PORT."""
     try:
-        words = with_variables(argv_of(command), {"PORT": str(port)})
+        return with_variables(argv_of(command), {"PORT": str(port)})
     except ValueError as error:
-        raise UsageError(f"`{command}` is not a valid command: {error}.") from None
-    if not words:
-        raise UsageError("The command of a side is empty.")
-    return words
+        raise UsageError(f"`--command`: {error}.") from None
 
 
 def _end(service: subprocess.Popen[bytes]) -> None:

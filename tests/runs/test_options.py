@@ -33,6 +33,8 @@ from loadtest.runs.options import parse_duration, parse_options
         ({"duration": "0.5s"}, "in whole seconds"),
         ({"join_timeout": ""}, "`--join-timeout `: give a length such as 90s"),
         ({"port": 70_000}, "`--port 70000`: a port is a number from 1 to 65535"),
+        ({"target": "emulator", "command": ""}, "`--command`: '' is empty"),
+        ({"target": "emulator", "command": "a 'b"}, "has an unclosed quotation mark"),
         ({"ui": -1}, "`--ui -1`: a port is a number from 1 to 65535"),
     ],
 )

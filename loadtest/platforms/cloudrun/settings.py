@@ -156,7 +156,7 @@ def parse_settings(
         UsageError: an option cannot be parsed, or Cloud Run would refuse it.
     """
     try:
-        argv = argv_of(command)
+        argv = argv_of(command) if command else ()
     except ValueError as error:
         raise UsageError(f"`--command`: {error}.") from None
     settings = ServiceSettings(
