@@ -82,14 +82,15 @@ def decide_generator(evidence: Generator) -> Finding | None:
     surely |= evidence.lag_ratio >= rules.LAG_EXPLAINS and not _surely_cold(evidence)
     if not surely and evidence.elsewhere:
         return None
-    said = []
+    said, cure = [], "other programs or the scenario's own code kept it waiting; run again on an idle machine"
     if evidence.cpu_ratio is not None and evidence.cpu_ratio >= rules.GENERATOR_CPU_RATIO:
         said.append(f"a worker used {evidence.cpu_ratio:.0%} of a core")
+        cure = "use more workers and run again"
     if evidence.loop_lag_ms is not None and evidence.loop_lag_ms > rules.GENERATOR_LAG_MS:
         said.append(f"a worker's event loop was {evidence.loop_lag_ms:.0f} ms late")
     clause = (
         f"the load generator was saturated in {evidence.saturated_s} s of the spike's {evidence.length_s} s "
-        f"({', '.join(said)}): it may have measured its own delay; use more workers and run again"
+        f"({', '.join(said)}): it may have measured its own delay; {cure}"
     )
     return Finding(Cause.GENERATOR, Confidence.HIGH, (clause,))
 

@@ -86,6 +86,13 @@ def test_the_generator_is_named_where_it_was_busy_or_late_enough(evidence: Gener
     assert said(decide_generator(evidence)) == ((Cause.GENERATOR, Confidence.HIGH) if held else None)
 
 
+def test_more_workers_are_advised_only_where_a_core_was_full() -> None:
+    for evidence, cure in ((GENERATOR, "use more workers"), (LATE, "run again on an idle machine")):
+        found = decide_generator(evidence)
+        assert found is not None
+        assert cure in found.clauses[0]
+
+
 MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, by_service=False)
 
 
