@@ -191,8 +191,10 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
             continue
         if line.counted and any(mark["counted"] for mark in found):
             continue
-        if line.column.startswith("status_per_s.") and values == run.series.columns.get("failed_per_s.http_error"):
-            continue  # it would cover that line
+        if line.column.startswith("status_per_s."):
+            errors = run.series.columns.get("failed_per_s.http_error", [])
+            if [value or 0 for value in values] == [value or 0 for value in errors]:
+                continue  # it would cover that line
         shade = 2 if len(chart.lines) == 1 else min(at + 1, SHADES)
         found.append(
             {

@@ -57,6 +57,18 @@ def test_runs_of_different_length_share_one_grid_of_times() -> None:
     assert [unpacked(payload, line["column"])[39:41] for line in users] == [[195.0, 200.0], [195.0, None]]
 
 
+@pytest.mark.parametrize(("others", "names"), [(0.0, ["HTTP error"]), (1.0, ["HTTP error", "of these 503"])])
+def test_a_status_that_all_errors_have_does_not_cover_their_line(others: float, names: list[str]) -> None:
+    run = sample.run("local", cloud=False)
+    columns = run["series"]["columns"]
+    columns["failed_per_s.timeout"] = [0.0] * len(columns["failed_per_s.timeout"])
+    errors = columns["failed_per_s.http_error"]
+    columns["status_per_s.503"] = [error - others if error else 0.0 for error in errors]
+    errors[-1] = None  # the last second is not over
+    failures = next(chart for chart in charts.payload(sample.report(run))["charts"] if chart["id"] == "failed")
+    assert [line["name"] for line in failures["series"]] == names
+
+
 def test_runs_are_distinguished_by_more_than_colour() -> None:
     """Each line has its run's number, which determines its dash, and its run's name."""
     payload = charts.payload(sample.report())
