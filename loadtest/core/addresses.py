@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import random
 import re
 import socket
 from contextlib import closing
@@ -11,6 +13,9 @@ from urllib.parse import urlsplit
 from .errors import UnusableError, UsageError
 
 LOOPBACK = "127.0.0.1"
+
+PORTS = (12_000, 30_000)
+"""Ports for listeners of ours: below those that the kernel uses for outgoing connections (32768 and up)."""
 
 _ENDS_IN_PORT = re.compile(r":\d+$")
 _URL_SIGNS = re.compile(r"[!-~]+")
@@ -92,16 +97,22 @@ def is_loopback(url: str) -> bool:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """Return a TCP port that is currently free on `host`.
+    """Return a TCP port that is free on `host` and outside the range of outgoing connections.
+
+    A port inside that range could become another program's before the caller listens on it.
 
     Raises:
-        UnusableError: this machine has no such address.
+        UnusableError: this machine has no such address, or no free port.
     """
-    with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, 0))
-        except OSError as error:
-            raise UnusableError(f"`--bind {host}`: this machine has no such address ({error.strerror}).") from error
-        port: int = probe.getsockname()[1]
-        return port
+    for _ in range(200):
+        port = random.randrange(*PORTS)
+        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                    continue
+                raise UnusableError(f"`--bind {host}`: this machine has no such address ({error.strerror}).") from error
+            return port
+    raise UnusableError(f"No free port between {PORTS[0]} and {PORTS[1]}: stop a program that listens there.")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -16,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..core.addresses import free_port
 from ..core.errors import EmulatorError
 from ..core.quantities import with_variables
 from .cgroups import Cgroup, CgroupManager
@@ -42,7 +41,6 @@ _LATE = (
     "The container failed to start and listen on the port defined by the PORT=$PORT environment variable within the "
     "allocated timeout ({limit_s:g} s)."
 )
-_PORTS = (12_000, 30_000)  # below the ports that the kernel uses for outgoing connections (32768 and up)
 
 
 class StartError(EmulatorError):
@@ -105,7 +103,7 @@ class Instance:
             StartError: the process ended, or the probe did not pass in time. The process has ended in both cases.
         """
         run, probe = self._run, self._run.probe
-        self.port = free_port()
+        self.port = free_port("0.0.0.0")
         self._cgroup = self._cgroups.create(self.name)
         self._cgroup.limit_memory(run.memory_bytes)
         self._cgroup.weigh("starting")
@@ -265,16 +263,3 @@ async def _accepts(address: str, port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def free_port() -> int:
-    """Return a port that is free on every address and outside the range of outgoing connections."""
-    for _ in range(200):
-        port = random.randrange(*_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            return port
-    raise EmulatorError(f"No free port between {_PORTS[0]} and {_PORTS[1]}: stop a program that listens there.")
