@@ -24,9 +24,10 @@ from reports.data.series import Series, read_series
 from reports.model import Baseline, Capacity, Cost, Outage, SlowFirst, Spike, Suggestion, Warmup
 from reports.model import Objective as JudgedObjective
 from reports.spikes.baseline import classify, measure
-from reports.spikes.causes import explain, explain_outage, without_ordinary_queues
+from reports.spikes.causes import explain, explain_outage
 from reports.spikes.detection import find_spikes
 from reports.spikes.first_requests import slow_first_requests
+from reports.spikes.ordinary import without_ordinary
 from reports.spikes.outages import find_outages
 from reports.spikes.requests import read_requests
 from reports.spikes.view import RunData
@@ -110,7 +111,7 @@ def analyse(folder: RunFolder, run: Run) -> Analysis:  # long because each part 
     outages = find_outages(series, requests)
     rises = find_spikes(series, windows, levels, outages)
     data = RunData(run, series, load, gauge, cloud, requests, outages, rises, levels.of)
-    spikes = without_ordinary_queues(tuple(explain(rise, data) for rise in rises), data)
+    spikes = without_ordinary(tuple(explain(rise, data) for rise in rises), data)
     data = replace(data, spikes=spikes)
     warmup = warm_up(series, windows, levels, steady)
     slow_start = any(spike.onset_s <= rules.START_S for spike in spikes)

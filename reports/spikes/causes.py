@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from reports.data import formats, rules
 from reports.model import Explanation, Outage, Rise, Spike
 from reports.spikes import rules_generator, rules_load, rules_part, rules_start, rules_time
@@ -38,46 +36,6 @@ def explain(rise: Rise, data: RunData) -> Spike:
     view = SpikeView(rise, data)
     found = [finding for rule in RULES if (finding := rule.apply(view))]
     return name(rise, found, view.slowed, view.added, demand_new=view.demand.new)
-
-
-def without_ordinary_queues(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...]:
-    """Return the spikes without unexplained ones that are only queues which the run's own load makes.
-
-    If instances are two thirds busy, requests queue behind each other for seconds. This raises the p95 of ten seconds,
-    but is normal for the run. Behind a single slow request, a few others wait for as long as it takes.
-    """
-    requests = data.requests
-    open_ones = [spike for spike in spikes if spike.cause == Cause.UNEXPLAINED]
-    views = [SpikeView(spike, data) for spike in open_ones]
-    queues = [view for view in views if view.queued and not view.demand.rising]
-    other = requests.ok.copy()
-    kept = [spike for spike in spikes if all(view.spike is not spike for view in queues)]
-    spans = [(spike.onset_s, spike.end_s) for spike in kept] + [(each.onset_s, each.end_s) for each in data.outages]
-    for onset_s, end_s in spans:
-        other &= (requests.start_s < onset_s) | (requests.start_s >= end_s)
-    ordinary = [view.spike for view in views if _slight(view)]
-    for view in queues:
-        around, own = requests.latency_ms[other & ~view.inside], requests.latency_ms[requests.ok & view.inside]
-        if len(around) and np.percentile(own, 95) < rules.SHOWN_RATIO * np.percentile(around, 95):
-            ordinary.append(view.spike)
-    return tuple(spike for spike in spikes if spike not in ordinary)
-
-
-def _slight(view: SpikeView) -> bool:
-    """Whether p95 of the whole rise stays below rules.SHOWN_RATIO × its baseline, or few requests waited briefly.
-
-    "Few" means less than ten, and "briefly" less than a second, either in a few seconds or at p95 below 5 × the
-    baseline.
-    """
-    requests, baseline_ms = view.data.requests, view.spike.baseline_ms
-    own_ms, slow_ms = requests.latency_ms[requests.ok & view.inside], requests.latency_ms[view.slow]
-    if not len(slow_ms) or requests.thinned > 1:
-        return False
-    p95_ms = float(np.percentile(own_ms, 95))
-    if p95_ms < rules.SHOWN_RATIO * baseline_ms:
-        return True
-    brief = view.length_s + slow_ms.max() / 1000 < rules.SCAN_LENGTH_S or p95_ms < rules.FEW_SHOWN_RATIO * baseline_ms
-    return bool(brief and len(slow_ms) < rules.MANY_SLOW and slow_ms.max() < rules.STOPPED_S * 1000)
 
 
 OUTAGE_RULES = [rule for rule in RULES if rule.fails_requests]

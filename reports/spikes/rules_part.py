@@ -96,7 +96,9 @@ class Instances:
         slow: names of the instances that answered the slow requests.
         slow_ratio: share of slow requests among theirs.
         share_ratio: share of all slow requests that they answered.
-        others: number of instances that kept their latency; `others_ratio`: share of slow requests among theirs.
+        others: number of instances that kept their latency.
+        others_ratio: share of slow requests among theirs, in the seconds in which the slow instances' slow requests
+            were sent: what stops all instances for a second stops them in the same second.
         served_before: whether the slow instances had answered normally before the spike.
         new_ratio: share of their slow requests that were answered by instances added around the spike.
         count: number of slow requests.
@@ -126,13 +128,15 @@ def instances_of(view: SpikeView) -> Instances | None:
     if not hit.any() or not others.any() or not slow.sum():
         return None
     on_hit = hit[np.maximum(requests.instance, 0)] & named
+    second = requests.start_s.astype(np.int64)
+    beside = named & ~on_hit & np.isin(second, second[view.slow & on_hit])
     normal = view.data.normal & hit[np.maximum(requests.instance, 0)] & (requests.instance >= 0)
     return Instances(
         slow=tuple(name for name, is_hit in zip(requests.names, hit, strict=True) if is_hit),
         slow_ratio=float(slow[hit].sum() / sent[hit].sum()),
         share_ratio=float(slow[hit].sum() / slow.sum()),
         others=int(others.sum()),
-        others_ratio=float(slow[others].sum() / sent[others].sum()),
+        others_ratio=float(view.slow[beside].mean()) if beside.any() else 1.0,
         served_before=bool((normal & (requests.start_s < view.spike.onset_s)).sum() >= 5),
         new_ratio=float((view.slow & on_hit & view.on_added).sum() / max(1, (view.slow & on_hit).sum())),
         count=int(slow.sum()),

@@ -129,6 +129,12 @@ class RunData:
             return np.asarray(np.convolve(self.series.started, np.ones(width), mode="same") / covered)
         return None if np.isnan(self.load.demand).all() else self.load.demand
 
+    @cached_property
+    def demand_each(self) -> Floats | None:
+        """The same per instance that was given work; of all together if instances are not known."""
+        counted = self.given_work
+        return self.demand if self.demand is None or counted is None else self.demand / counted
+
     @property
     def headers(self) -> bool:
         """Whether the service names its instances."""
@@ -356,18 +362,19 @@ class SpikeView:
         before = users[max(0, onset - rules.BEFORE_S) : max(0, onset - rules.BEFORE_GAP_S)]
         known = len(before) > 0 and not np.isnan(before).all()
         ratio = peak / max(float(np.nanmedian(before)), 1.0) if known else None
-        return Demand(peak, ratio, self._served_ratio(users, onset, end), opened)
+        return Demand(peak, ratio, self._served_ratio(onset, end), opened)
 
-    def _served_ratio(self, users: Floats, onset: int, end: int) -> float | None:
-        counted = self.data.given_work
-        each = users / (np.ones(len(users)) if counted is None else counted)
+    def _served_ratio(self, onset: int, end: int) -> float | None:
+        each = self.data.demand_each
+        if each is None:
+            return None
         normal = ~np.isnan(each)
         for spike in self.data.spikes:
             before_s, after_s = (90, 60) if spike is self.spike else (60, 30)
             normal[max(0, spike.onset_s - before_s) : spike.end_s + after_s] = False
         for outage in self.data.outages:
             normal[max(0, outage.onset_s - 1) : outage.end_s + 30] = False  # requests sent then were not served
-        if counted is None:
+        if self.data.given_work is None:
             normal[onset:] = False  # load served later may have been served by more instances
         early = each[onset : max(onset + 1, (onset + end) // 2)]
         if normal.sum() <= rules.NORMAL_SECONDS or np.isnan(early).all():

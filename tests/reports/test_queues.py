@@ -10,11 +10,15 @@ import pytest
 
 from reports.analysis.analysis import Analysis, analyse
 from reports.spikes.causes import Cause
-from tests.kinds import Drawn, Seen, write
+from tests.kinds import Drawn, Seen, pauses, write
 from tests.world import Slow, Trace, World
 
 BUSY = World(400, np.full(400, 32.0), service_ms=18, sigma=0.3, warm=1, stuck=True, scale_to=1)
 """Three fifths of one core are used, so requests sometimes queue for seconds."""
+
+
+BURSTS = World(600, np.full(600, 15.0), True, service_ms=25, sigma=0.4, warm=1, stuck=True, scale_to=1)
+"""Now and then a request takes ten times as long, and others wait behind it."""
 
 
 def told(path: Path, world: World, seed: int = 1) -> tuple[Analysis, Trace]:
@@ -42,3 +46,38 @@ def test_a_service_that_is_slower_at_the_same_load_is_none(tmp_path: Path) -> No
     slow = Slow(200, 60, add_ms=300, waits=True)
     found, _ = told(tmp_path, replace(BUSY, users=np.full(400, 12.0), slows=(slow,)))
     assert [spike.cause for spike in found.spikes] == [Cause.DEPENDENCY]
+
+
+@pytest.mark.parametrize("seed", [5, 12, 13, 19, 28, 36])
+def test_the_largest_of_many_bursts_behind_a_slow_request_is_no_spike(tmp_path: Path, seed: int) -> None:
+    found, _ = told(tmp_path, BURSTS, seed)
+    assert found.spikes == ()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stops_among_such_bursts_are_all_found(tmp_path: Path, seed: int) -> None:
+    stops = [(120, 4.0), (260, 4.5), (500, 5.0)]  # each as large as the others: none is ordinary by the rest
+    slows = tuple(Slow(at, length, add_ms=length * 700, waits=True) for at, length in stops)
+    found, _ = told(tmp_path, replace(BURSTS, slows=slows), seed)
+    assert len(found.spikes) == len(stops)
+    assert all(spike.onset_s <= at + 3 < spike.end_s for spike, (at, _) in zip(found.spikes, stops, strict=True))
+
+
+def test_a_queue_is_compared_with_the_same_load_on_each_instance(tmp_path: Path) -> None:
+    # One instance is full as users come, others are added, and later one serves alone again: its queues were there.
+    users = np.full(600, 14.0)
+    users[215:335] = 100
+    world = World(600, users, service_ms=25, sigma=0.4, warm=1, scale_to=8, timeout_s=3, scale_in_s=30)
+    found, _ = told(tmp_path, world)
+    assert {spike.cause for spike in found.spikes} <= {Cause.SCALE_OUT, Cause.SATURATION}
+    assert all(spike.onset_s >= 205 for spike in found.spikes)
+
+
+def test_what_stops_all_instances_for_a_moment_is_not_one_slow_instance(tmp_path: Path) -> None:
+    # In one of these pauses, three quarters of the slow requests were on one of two instances by chance.
+    seed = 50_007
+    drawn = pauses(np.random.default_rng([seed, 17]))
+    folder, _ = write(tmp_path / "run", drawn, seed, Seen())
+    named = {spike.cause for spike in analyse(folder, folder.read_run()).spikes}
+    assert Cause.PAUSES in named
+    assert Cause.SLOW_INSTANCE not in named

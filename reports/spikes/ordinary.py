@@ -1,0 +1,104 @@
+"""Leave out spikes that the run's own load makes all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports.data import rules
+from reports.data.histogram import Bools
+from reports.model import Spike
+from reports.spikes.cause import SATURATIONS, Cause, Confidence
+from reports.spikes.view import RunData, SpikeView
+
+BY_LOAD = frozenset({Cause.UNEXPLAINED, Cause.PAUSES, *SATURATIONS})
+"""Causes that a burst of slow requests may be taken for."""
+
+
+def without_ordinary(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...]:
+    """Return the spikes without slight ones, and without those that the run's own load makes all the time.
+
+    Slow requests come in bursts, because others wait behind a slow one, and if instances are two thirds busy they
+    queue for seconds. The largest of these bursts raise p95. A spike without a cause, or with one that such a burst
+    may be taken for, is therefore compared with the rest of the run. Ordinary spikes then belong to that rest, and
+    the others are compared again. In this way, several events do not hide each other.
+    """
+    views = [SpikeView(spike, data) for spike in spikes]
+    ordinary = {at for at, spike in enumerate(spikes) if _slight(views[at], spike)}
+    by_load = [at for at, spike in enumerate(spikes) if spike.cause in BY_LOAD and spike.confidence == Confidence.LOW]
+    queues = {at for at in by_load if views[at].queued and not views[at].demand.new}
+    outside_queues = _outside([spike for at, spike in enumerate(spikes) if at not in queues], data)
+    ordinary |= {at for at in queues if not _high(views[at], outside_queues)}
+    found = True
+    while found:
+        rest = _outside([spike for at, spike in enumerate(spikes) if at not in ordinary], data)
+        more = {at for at in by_load if at not in ordinary and not _stands_out(views[at], rest)}
+        found, ordinary = bool(more), ordinary | more
+    return tuple(spike for at, spike in enumerate(spikes) if at not in ordinary)
+
+
+def _outside(spikes: Sequence[Spike], data: RunData) -> Bools:
+    """Return the seconds outside these spikes and all outages."""
+    outside = np.ones(data.series.seconds, dtype=np.bool_)
+    for onset_s, end_s in [(each.onset_s, each.end_s) for each in (*spikes, *data.outages)]:
+        outside[max(0, onset_s - rules.SCAN_GAP_S) : end_s + rules.SCAN_GAP_S] = False
+    return outside
+
+
+def _slight(view: SpikeView, spike: Spike) -> bool:
+    """Whether p95 of the whole rise is low and its cause not certain, or few requests waited briefly.
+
+    "Low" means below rules.SHOWN_RATIO × the baseline, "few" less than ten, and "briefly" less than a second, either
+    at p95 below 5 × the baseline or, if the spike is unexplained, in a few seconds.
+    """
+    requests, slow_ms = view.data.requests, view.data.requests.latency_ms[view.slow]
+    if not len(slow_ms) or requests.thinned > 1:
+        return False
+    ratio = float(np.percentile(requests.latency_ms[requests.ok & view.inside], 95)) / spike.baseline_ms
+    if ratio < rules.SHOWN_RATIO and spike.confidence != Confidence.HIGH:
+        return True
+    short = spike.cause == Cause.UNEXPLAINED and view.length_s + slow_ms.max() / 1000 < rules.SCAN_LENGTH_S
+    few = len(slow_ms) < rules.MANY_SLOW and slow_ms.max() < rules.STOPPED_S * 1000
+    return bool(few and (short or ratio < rules.FEW_SHOWN_RATIO))
+
+
+def _comparable(view: SpikeView, seconds: Bools) -> Bools:
+    """Return those of the seconds outside the spike in which each instance had no less load than in it.
+
+    If the load is not known, or if too few seconds are left, all of them are returned.
+    """
+    outside, each = seconds.copy(), view.data.demand_each
+    inside = slice(view.spike.onset_s, max(view.spike.onset_s + 1, view.spike.end_s))
+    outside[inside] = False
+    if each is None or np.isnan(each[inside]).all():
+        return outside
+    loaded = outside & (np.nan_to_num(each) * rules.RISING_DEMAND >= np.nanmedian(each[inside]))
+    return loaded if loaded.sum() >= rules.NORMAL_SECONDS else outside
+
+
+def _high(view: SpikeView, seconds: Bools) -> bool:
+    """Whether p95 inside is at least rules.SHOWN_RATIO × that of the comparable seconds."""
+    requests = view.data.requests
+    second = np.clip(requests.start_s.astype(np.int64), 0, len(seconds) - 1)
+    around = requests.latency_ms[requests.ok & _comparable(view, seconds)[second]]
+    own = requests.latency_ms[requests.ok & view.inside]
+    return not len(around) or bool(np.percentile(own, 95) >= rules.SHOWN_RATIO * np.percentile(around, 95))
+
+
+def _stands_out(view: SpikeView, seconds: Bools) -> bool:
+    """Whether requests waited longer beyond the baseline than in bursts of the comparable seconds.
+
+    The size of a usual burst is the variance of the waiting in ten seconds divided by its mean.
+    """
+    requests, length_s, baseline_ms = view.data.requests, len(seconds), view.spike.baseline_ms
+    beyond = requests.ok & (requests.latency_ms > baseline_ms)
+    second = np.clip(requests.start_s[beyond].astype(np.int64), 0, length_s - 1)
+    waited = np.bincount(second, requests.latency_ms[beyond] - baseline_ms, minlength=length_s)
+    rest = waited[_comparable(view, seconds)]
+    if len(rest) < rules.NORMAL_SECONDS or not rest.any():
+        return True
+    windows = rest[: len(rest) // rules.WINDOW_S * rules.WINDOW_S].reshape(-1, rules.WINDOW_S).sum(axis=1)
+    burst = windows.var() / max(windows.mean(), 1e-9)
+    own = waited[view.spike.onset_s : view.spike.end_s].sum() - rest.mean() * view.length_s
+    return bool(own >= rules.ORDINARY_BURSTS * burst)
