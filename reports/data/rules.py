@@ -262,7 +262,7 @@ MACHINE_SHARE = 0.5
 
 YOUNG_SLOW, YOUNG_EARLY, OTHERS_SLOW = 0.6, 0.5, 0.3
 """An added instance caused a spike if young instances answered 60 % of its slow requests and half of the first of them,
-and older instances slowed no more than 30 % of theirs."""
+and older instances slowed no more than 30 % of theirs, and no more than half the share of the young ones."""
 
 THROUGHOUT = 0.5
 """A run without a baseline is overloaded for at least half of its length."""

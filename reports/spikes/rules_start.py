@@ -118,7 +118,8 @@ class Young:
         slow: number of slow requests inside.
         new_ratio: share of them that the added instances answered.
         early_ratio: the same share in the first quarter, because the cause must be present when the spike begins.
-        others_ratio: share of slow requests among those that the others answered; None without any.
+        slow_ratio: share of slow requests among those that the added instances answered.
+        others_ratio: the same share of the other instances; None without any.
         slowed, demand: these parts of the spike's evidence.
     """
 
@@ -126,6 +127,7 @@ class Young:
     slow: int
     new_ratio: float
     early_ratio: float
+    slow_ratio: float
     others_ratio: float | None
     slowed: Slowed
     demand: Demand
@@ -149,6 +151,7 @@ def young_of(view: SpikeView) -> Young | None:
         slow=count,
         new_ratio=float((slow & new).sum()) / max(1, count),
         early_ratio=float((early & new).sum()) / max(1, int(early.sum())),
+        slow_ratio=float((slow & new).sum()) / max(1, int((view.inside & requests.ok & new).sum())),
         others_ratio=float((slow & others).sum()) / int(others.sum()) if others.sum() >= 5 else None,
         slowed=view.slowed,
         demand=view.demand,
@@ -159,7 +162,7 @@ def decide_added(evidence: Young) -> Finding | None:
     """Name the start of an added instance, if it answered the slow requests from the first of them on.
 
     An instance that came after the onset is not the cause. If the other instances slowed as well, the cause is
-    something else.
+    something else: instances that answer most of the requests also answer most of the slow ones.
     """
     if not evidence.added.headers:
         if evidence.slowed.whole or evidence.demand.new is None:
@@ -173,7 +176,7 @@ def decide_added(evidence: Young) -> Finding | None:
     if evidence.others_ratio is not None:
         others = f"{evidence.others_ratio:.0%} of the others' requests were slow"
     clauses = (evidence.added.clause, clause, others)
-    if (evidence.others_ratio or 0) > rules.OTHERS_SLOW:
+    if (evidence.others_ratio or 0) > min(rules.OTHERS_SLOW, evidence.slow_ratio / 2):
         return None
     if evidence.others_ratio is None or (evidence.slowed.whole and evidence.demand.new):
         return Finding(Cause.ADDED_INSTANCE, Confidence.LOW, (*clauses, evidence.demand.clause))

@@ -209,7 +209,7 @@ def test_a_cold_start_from_zero_needs_an_instance_that_was_not_there(evidence: S
     assert said(decide_cold_start(evidence)) == expected
 
 
-YOUNG = Young(TWO_ADDED, 20, 0.9, 1.0, 0.01, PART, OLD)
+YOUNG = Young(TWO_ADDED, 20, 0.9, 1.0, 0.4, 0.01, PART, OLD)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,7 @@ YOUNG = Young(TWO_ADDED, 20, 0.9, 1.0, 0.01, PART, OLD)
         ({"new_ratio": 0.3}, None),
         ({"early_ratio": 0.0}, None),
         ({"others_ratio": 0.9}, None),
+        ({"slow_ratio": 0.06, "others_ratio": 0.05}, None),
         ({"others_ratio": None}, (Cause.ADDED_INSTANCE, Confidence.LOW)),
         ({"added": GAUGE_ADDED}, (Cause.ADDED_INSTANCE, Confidence.LOW)),
         ({"added": GAUGE_ADDED, "slowed": WHOLE}, None),
