@@ -41,7 +41,8 @@ def without_ordinary(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...
 def _outside(spikes: Sequence[Spike], data: RunData) -> Bools:
     """Return the seconds outside these spikes and all outages."""
     outside = np.ones(data.series.seconds, dtype=np.bool_)
-    for onset_s, end_s in [(each.onset_s, each.end_s) for each in (*spikes, *data.outages)]:
+    spans = [(spike.onset_s, spike.end_s) for spike in spikes] + [(each.onset_s, each.end_s) for each in data.outages]
+    for onset_s, end_s in spans:
         outside[max(0, onset_s - rules.SCAN_GAP_S) : end_s + rules.SCAN_GAP_S] = False
     return outside
 
