@@ -169,14 +169,11 @@ class RunFolder(RunPaths):
         counted = rows_counted(run)
         sealed = seal(self, run)
         run.sealed = sealed.file
-        if sealed.rows < counted:
-            run.reasons.append(f"{sealed.rows:,} rows could be read where the run's record counts {counted:,}")
+        if lacking := sealed.lacks(counted):
+            run.reasons += lacking
             run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
         if run.outcome is Outcome.INTERRUPTED:  # the master, which counted the workers' rows, was killed
             self.recount(run, sealed)
-        if sealed.stopped_why:
-            run.reasons.append(f"the spool is sound up to row {sealed.rows}: {sealed.stopped_why}")
-            run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
         if run.end is None:
             run.end = _last_end(self)
         self.write_run(run)

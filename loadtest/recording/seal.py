@@ -42,6 +42,15 @@ class Sealed:
     file: SealedFile | None = None
     workers: dict[str, SpooledRows] = field(default_factory=dict)
 
+    def lacks(self, counted: int) -> list[str]:
+        """Return what is missing of the rows that the record counted before, as sentences without a full stop."""
+        found = []
+        if self.rows < counted:
+            found.append(f"{self.rows:,} rows could be read where the run's record counts {counted:,}")
+        if self.stopped_why:
+            found.append(f"the spool is sound up to row {self.rows}: {self.stopped_why}")
+        return found
+
 
 @dataclass(slots=True)
 class SpooledRows:

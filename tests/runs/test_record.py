@@ -40,3 +40,12 @@ def test_counts_reported_by_every_worker_are_not_changed(tmp_path: Path) -> None
     folder = spooled(tmp_path, frames(3, rows=10), record(workers=[told]))
     run = close_record(folder, interrupted=False, reasons=())
     assert (run.outcome, run.reasons, run.workers) == (Outcome.COMPLETE, [], [told])
+
+
+def test_rows_that_were_received_and_are_not_in_the_spool_degrade_the_run(tmp_path: Path) -> None:
+    """If 50 rows came and 30 are there, the run is not complete, whatever took the others."""
+    told = WorkerRecord(name="w1", rows_sent=50, rows_received=50, begun=50, rows_missing_at_most=0)
+    folder = spooled(tmp_path, frames(3, rows=10), record(workers=[told]))
+    run = close_record(folder, interrupted=False, reasons=())
+    assert run.outcome is Outcome.DEGRADED
+    assert run.reasons == ["30 rows could be read where the run's record counts 50"]
