@@ -63,7 +63,7 @@ def test_a_master_that_is_ended_from_outside_is_reported(what: signal.Signals, t
 
 
 def test_a_master_whose_only_worker_was_killed_is_ended_for_that(tmp_path: Path, until: Until) -> None:
-    """Locust's master ends by itself then; nothing else stopped it."""
+    """Locust's master then ends by itself, and nothing else stopped it."""
     with run_struck(tmp_path, until) as (run, _):
         (worker,) = [child for child in psutil.Process(run.pid).children() if "--worker" in child.cmdline()]
         worker.kill()

@@ -76,7 +76,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_says_why(small_disk: Path) -> Non
 
 
 def filled(disk: Path, *, free_bytes: int) -> Path:
-    """Fill a disk up to what is left free, and return the file that does."""
+    """Fill a disk up to the given free space, and return the file that fills it."""
     ballast = disk / "ballast"
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
     ballast.write_bytes(bytes(free - free_bytes))
@@ -85,7 +85,7 @@ def filled(disk: Path, *, free_bytes: int) -> Path:
 
 @pytest.mark.slow
 def test_a_run_without_space_for_its_end_is_refused_in_a_sentence_and_leaves_nothing(small_disk: Path) -> None:
-    """40 kB take the record, and not what is reserved for its end."""
+    """40 kB are enough for the record, but not for the space reserved for its end."""
     ballast = filled(small_disk, free_bytes=40_000)
     with counting_server() as server:
         done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "5s", "--runs", str(small_disk))
@@ -99,7 +99,7 @@ def test_a_run_without_space_for_its_end_is_refused_in_a_sentence_and_leaves_not
 
 @pytest.mark.slow
 def test_a_run_whose_page_does_not_fit_still_prints_its_summary(small_disk: Path) -> None:
-    """120 kB take what is reserved and the rows of 5 s, and not a page of 110 kB beside them."""
+    """120 kB are enough for the reserved space and the rows of 5 s, but not for an additional page of 110 kB."""
     filled(small_disk, free_bytes=120_000)
     with counting_server() as server:
         done = lt("run", "-s", "ramp300", "-t", server.url, "--duration", "5s", "--runs", str(small_disk))

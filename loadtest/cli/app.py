@@ -50,7 +50,7 @@ def main() -> None:
 
         talk.print(f"stdout cannot be written: {error.strerror}.", markup=False)
         code = ExitCode.UNUSABLE
-    gc.freeze()  # or the end looks for garbage in all that was imported: 50 ms after a report
+    gc.freeze()  # otherwise the end searches all imported modules for garbage: 50 ms after a report
     sys.exit(code)
 
 

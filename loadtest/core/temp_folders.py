@@ -1,7 +1,7 @@
 """Make temporary folders that do not outlive their processes, even if those are killed.
 
-A process that uses a folder holds a lock on a file in it, which the kernel releases however the process ends. The next
-start removes the folders whose files are all free.
+A process that uses a folder holds a lock on a file in it. The kernel releases the lock, however the process ends. The
+next start removes the folders whose files are all unlocked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HELD = "held-"
 
 @contextmanager
 def temporary_folder(kind: str) -> Iterator[Path]:
-    """Yield a new folder that only this user may read; it is removed after the block, or by the next start."""
+    """Yield a new folder that only this user may read. It is removed after the block, or by the next start."""
     remove_leftovers()
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{kind}-") as name:
         lock = hold(Path(name))
@@ -31,8 +31,8 @@ def temporary_folder(kind: str) -> Iterator[Path]:
 
 
 def hold(folder: Path) -> int:
-    """Keep a folder as long as this process lives; return the descriptor of the lock."""
-    import fcntl  # Windows has none, and `lt` says so there
+    """Keep a folder as long as this process lives. Return the descriptor of the lock."""
+    import fcntl  # Windows does not have it, and `lt` says so there
 
     unlocked = folder / f"new-{os.getpid()}"
     lock = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -44,7 +44,7 @@ def hold(folder: Path) -> int:
 def remove_leftovers() -> None:
     """Remove this user's folders that were held by processes which have all ended.
 
-    A folder of another origin has no such files, and one that others can write to is not trusted: both stay.
+    A folder of another origin has no such files, and a folder that others can write to is not trusted, so both stay.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if is_private(folder) and _is_left(folder):
@@ -52,7 +52,7 @@ def remove_leftovers() -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Return whether it is a folder, no link, that belongs to this user alone."""
+    """Return whether the path is a folder, not a link, that belongs to this user alone."""
     try:
         found = path.lstat()
     except OSError:

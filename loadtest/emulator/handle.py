@@ -25,7 +25,7 @@ from .model import EmulatorOptions, RevisionTemplate, ServiceKey
 
 STOP_WITHIN_S = 20.0
 STOPPED_S = 20.0
-"""How long the emulator's process may be paused (SIGSTOP) during its start before the start is given up."""
+"""If the emulator's process is paused (SIGSTOP) for longer than this during its start, the start is given up."""
 _LAST_WORDS = 2000  # characters
 _LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
 

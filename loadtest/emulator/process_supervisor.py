@@ -59,8 +59,8 @@ class ProcessSupervisor:
     ) -> Process:
         """Start `argv` inside the cgroups whose `cgroup.procs` are given. `env` is added to `base_environment`.
 
-        Inside a cgroup it has normal priority: the kernel may refuse a real-time process there (`chrt lt run`), and
-        does not apply the CPU limit to it.
+        Inside a cgroup the process has normal priority, because the kernel may refuse a real-time process there (`chrt
+        lt run`), and does not apply the CPU limit to it.
 
         Raises:
             OSError: the program does not exist or cannot be run, or may not join a cgroup.

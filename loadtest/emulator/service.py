@@ -209,7 +209,7 @@ class Service:
                     message = f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.message}"
             except (EmulatorError, OSError) as error:
                 message = str(error)
-            except Exception as error:  # whoever waits for the deployment must hear of its end
+            except Exception as error:  # code that waits for the deployment must get its end
                 message = f"{type(error).__name__}: {error}"
             async with self._changed:
                 self.observed_generation = generation

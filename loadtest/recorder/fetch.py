@@ -29,12 +29,12 @@ STATUS = 4
 
 
 def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) -> tuple[Path, str]:
-    """Write the scenario into a folder; return it and the locustfile's path.
+    """Write the scenario into a folder; return the folder and the locustfile's path.
 
-    Without a folder a new one is made, once the master has answered: whoever is killed while waiting leaves none.
+    If no folder is given, one is made once the master has answered, so that a process killed while waiting leaves none.
 
     Raises:
-        BundleError: the master cannot send it.
+        BundleError: the master cannot send the scenario.
         TimeoutError: it did not answer.
     """
     answer = _ask(host, port, timeout_s)
@@ -76,7 +76,7 @@ def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Fetch; print the folder and the locustfile's path. `HOST PORT TIMEOUT_S [FOLDER]`; exit with 4 on failure."""
+    """Fetch the scenario; print the folder and the locustfile's path. Arguments: `HOST PORT TIMEOUT_S [FOLDER]`."""
     host, port, timeout_s, *folder = arguments
     try:
         print(*fetch(host, int(port), float(timeout_s), *map(Path, folder)), sep="\n")

@@ -123,9 +123,9 @@ def require_file(path: Path) -> int:
     """Return the size in bytes of a regular file (or of a link's target).
 
     Raises:
-        FileNotFoundError: there is nothing of that name.
-        RunFolderError: it is not a regular file: reading a pipe or a device could block for ever; or its name is not
-            UTF-8: no report can name it.
+        FileNotFoundError: the name does not exist.
+        RunFolderError: it is not a regular file (reading a pipe or a device could block forever), or its name is not
+            UTF-8, so that no report can contain it.
     """
     try:
         str(path).encode()

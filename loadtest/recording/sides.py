@@ -48,7 +48,7 @@ class SideFolder(RunFolder):
         super().write_metrics(table)
 
     def read_metrics(self) -> pd.DataFrame | None:
-        """Return the side's series as a DataFrame, with a column `side` as the rows have it."""
+        """Return the side's series as a DataFrame, with a column `side` like that of the rows."""
         found = super().read_metrics()
         return None if found is None else found.assign(side=SIDES[self.side])
 

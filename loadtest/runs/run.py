@@ -123,7 +123,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
 
 
 def never_steady(objectives: Sequence[Objective], points: Sequence[Point]) -> str:
-    """Return that objectives on the steady phase cannot be judged, because the plan has none; "" if they can."""
+    """Return a message that objectives on the steady phase cannot be judged, because the plan has none; else ""."""
     steady = steady_s(points)
     asked = [objective.text for objective in objectives if objective.phase == "steady"]
     if not asked or not points or (steady is not None and steady[1] - steady[0] >= STEADY_AT_LEAST_S):

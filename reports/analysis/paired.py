@@ -237,7 +237,7 @@ def _influence(
 def _influence_on_mean(
     latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int
 ) -> Floats | None:
-    """Return how each cell moves the difference of the means; None if a side has none, or one of 0."""
+    """Return how each cell moves the difference of the means; None if a side has no mean, or a mean of 0."""
     found = []
     for counts, total in zip(latency, totals, strict=True):
         middle = MIDDLE_US[first_bin : first_bin + counts.shape[1]]

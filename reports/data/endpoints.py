@@ -127,7 +127,7 @@ class EndpointIndex:
             pairs = pairs_of(names, methods)
             numbers = np.fromiter(map(self._numbers.__getitem__, pairs.keys), np.int64, len(pairs.keys))
             return np.asarray(numbers[pairs.place], dtype=np.int64)
-        table = np.zeros((known, width), dtype=np.int64)  # of all pairs, also those of no row
+        table = np.zeros((known, width), dtype=np.int64)  # of all pairs, including those without rows
         listed = names.dictionary.to_pylist()
         for at, method in enumerate(methods.dictionary.to_pylist()):
             own = self._by_method.get(method, {})

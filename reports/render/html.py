@@ -35,7 +35,10 @@ def prose(text: str) -> Markup:
 
 @functools.lru_cache(maxsize=1 << 10)
 def marks(column: tree.Column, tone: str) -> Markup:
-    """Return the attributes of a cell in this column; a table of 500 endpoints asks 7,000 times for a few of them."""
+    """Return the attributes of a cell in this column.
+
+    They are cached: a table of 500 endpoints needs a few of them 7,000 times.
+    """
     kinds = f"{'n ' if column.number else ''}{'wide ' if column.wide else ''}{tone}"
     return Markup('class="{}" data-label="{}"').format(kinds, column.head)
 

@@ -96,7 +96,7 @@ def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
             parts.append(f"{path.name} absent")
         except (OSError, RunFolderError):
             return ""
-    return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # a folder's name may be no UTF-8
+    return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # a folder's name may not be UTF-8
 
 
 @functools.cache
@@ -107,7 +107,7 @@ def program() -> list[str]:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if not entry.is_dir():
-                    with suppress(FileNotFoundError):  # an editor's lock is a link to nothing
+                    with suppress(FileNotFoundError):  # an editor's lock may be a broken link
                         about = entry.stat()
                         found.append(f"{entry.path} {about.st_size} {about.st_mtime_ns}")
                 elif entry.name != "__pycache__":

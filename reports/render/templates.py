@@ -1,4 +1,4 @@
-"""Load the page's templates, and keep them compiled, as Python keeps modules."""
+"""Load the page's templates, and cache them in compiled form, as Python does with modules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jinja2.bccache import Bucket
 def environment(
     read: Callable[[str], str], filters: Sequence[Callable[..., object]], *, kept: Path, program: Sequence[str]
 ) -> jinja2.Environment:
-    """Return an environment of templates that escape every text and fail on a missing name.
+    """Return a Jinja environment whose templates escape every text and fail if a name is missing.
 
     Args:
         read: returns a template's source by its name.
-        filters: what templates may call.
+        filters: the functions that templates may call.
         kept: the folder of compiled templates.
-        program: what a compiled template follows from besides its source.
+        program: everything besides its source that determines a compiled template.
     """
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(read),
@@ -36,9 +36,9 @@ def environment(
 
 
 class _Compiled(jinja2.FileSystemBytecodeCache):
-    """Compiled templates in files: compiling them takes a tenth of a small report.
+    """A cache of compiled templates in files, because compiling takes a tenth of the time of a small report.
 
-    A template is compiled again if its source, lt or Jinja changed, and where its file cannot be read or written.
+    A template is compiled again if its source, lt or Jinja has changed, or if its file cannot be read or written.
     """
 
     def __init__(self, folder: Path, program: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ class Cell:
 
     @property
     def plain(self) -> bool:
-        """Whether it is its text alone, without spaces around it."""
+        """Whether the cell consists of its text alone, without surrounding spaces."""
         return not (self.small or self.more or self.code or self.zoom is not None) and self.text == self.text.strip()
 
     @property

@@ -270,7 +270,7 @@ class Revision:
 def revision_of(view: SpikeView) -> Revision | None:
     """Return the revision that came around the spike; None if none did.
 
-    A sample of an earlier revision from before the load shows a deployment before the run, and no change during it.
+    If the earlier revision has samples only from before the load, the deployment was before the run and not during it.
     """
     spike, data = view.spike, view.data
     first: dict[str, float] = {}

@@ -122,8 +122,8 @@ def _compared(
     baseline: int,
     margins: Sequence[Margin],
 ) -> tuple[list[model.Comparison], list[model.Regression]]:
-    """Return the comparisons of several runs, and what they say of the margins."""
-    from reports.analysis.interleaved import recorded_margins  # imported for comparisons alone
+    """Return the comparisons of several runs, and their verdicts on the margins."""
+    from reports.analysis.interleaved import recorded_margins  # imported only for comparisons
     from reports.analysis.regression import judge_regression
 
     margins = margins or (recorded_margins(found[0].run.options) if _is_one_run(found) else ())

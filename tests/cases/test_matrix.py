@@ -1,6 +1,7 @@
-"""Every kind of client × every way a target misbehaves × every end: no request vanishes, no failing run passes.
+"""Every kind of client × every way a target misbehaves × every end: no request vanishes, and no failing run passes.
 
-One run holds all five kinds of clients. Their two figures are compared with what the server counted.
+One run has all five kinds of clients. Their numbers of rows and of missing requests are compared with the server's
+count.
 """
 
 from __future__ import annotations
@@ -30,26 +31,26 @@ CLIENTS = ("Fast", "Open", "Stock", "StockFast", "Custom")
 USERS_OF_A_KIND = 2
 LOAD_S = 4
 EVENT_S = 1.0
-"""After the load's begin: the server restarts, the name is gone, the network is cut."""
+"""Times after the load's begin at which the server restarts, the name disappears, or the network is cut."""
 CUT_SHORT_S = 2.0
-"""After the load's begin: the run is interrupted, a worker is killed."""
+"""Times after the load's begin at which the run is interrupted, or a worker is killed."""
 START_S = 150.0
-"""For the imports of four processes on a busy machine."""
+"""Time limit for the imports of four processes on a busy machine."""
 WALL_S = 90.0
-"""From the begin of the load: it, the stop timeout (10 s), the last frames (10 s), the report."""
+"""Time limit from the begin of the load: the load, the stop timeout (10 s), the last frames (10 s), and the report."""
 PATIENT_S = 60.0
 HASTY_S = 1.0
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a target does.
+    """The behaviour of a target.
 
     Attributes:
-        path: of the misbehaving server.
-        timeout_s: how long the clients wait; with a longer one than the run, the row is `unanswered`.
-        at_event: asked of the server EVENT_S into the load; or `hosts`, `link` where the network is to blame.
-        outcomes: one of which every kind of client has at least once.
+        path: the path on the misbehaving server.
+        timeout_s: how long the clients wait; if that is longer than the run, the row is `unanswered`.
+        at_event: the request to the server EVENT_S into the load; or `hosts` or `link` for a fault of the network.
+        outcomes: every kind of client has one of these at least once.
         fails: whether more than 1 % fail.
     """
 
@@ -92,8 +93,8 @@ class Place:
 
     Attributes:
         of_server, of_load: words before a command: `ip netns exec NAME`, or none.
-        host: the server's, as the load names it.
-        bind: where it listens.
+        host: the server's name in the load.
+        bind: the address on which it listens.
     """
 
     of_server: tuple[str, ...] = ()
@@ -105,7 +106,7 @@ class Place:
 
 @contextmanager
 def place_for(event: str) -> Iterator[Place]:
-    """Give loopback, or namespaces of our own with a name that can be taken away, or a link that can be cut."""
+    """Provide loopback, or our own namespaces with a name that can be removed or a link that can be cut."""
     if event not in ("hosts", "link"):
         yield Place()
         return
@@ -149,11 +150,11 @@ def place_for(event: str) -> Iterator[Place]:
 
 
 def void(_: object) -> None:
-    """Drop a value."""
+    """Ignore a value."""
 
 
 class Target:
-    """The misbehaving server in a process of its own."""
+    """The misbehaving server in a separate process."""
 
     def __init__(self, place: Place, folder: Path, *, tls: bool) -> None:
         self.place = place
@@ -174,7 +175,7 @@ class Target:
         self._process.stdout.readline()
 
     def ask(self, path: str) -> bytes:
-        """Return the answer to a control path, asked for from where the server is; wait while the server restarts."""
+        """Return the answer to a control path, requested from the server's place. Wait while the server restarts."""
         call = "import sys,urllib.request as u;print(u.urlopen(sys.argv[1]).read().decode())"
         command = [*self.place.of_server, sys.executable, "-c", call, f"http://127.0.0.1:{self.port}{path}"]
         give_up_s = time.monotonic() + START_S
@@ -196,7 +197,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Cell:
-    """What one run left."""
+    """The results of one run."""
 
     ran: Ran
     wall_s: float
@@ -247,7 +248,7 @@ def wait_for_load(process: subprocess.Popen[bytes], runs: Path, out: Path) -> fl
     give_up_s = time.monotonic() + START_S
     while time.monotonic() < give_up_s:
         assert process.poll() is None, out.read_text()
-        with suppress(LoadTestError):  # there is no run yet, or half a record
+        with suppress(LoadTestError):  # there is no run yet, or an incomplete record
             if runs.exists() and find_run(runs, "latest").read_run().load_start is not None:
                 return time.monotonic()
         time.sleep(0.05)
@@ -265,7 +266,7 @@ def cut_short(process: subprocess.Popen[bytes], end: str, runs: Path) -> None:
 
 
 def check(cell: Cell, behaviour: Behaviour, end: str, read: Mapping[str, int]) -> None:
-    """Assert: nothing vanishes, the verdict is right, the time is bounded, nothing is left."""
+    """Assert that no request vanishes, the verdict is right, the time is bounded, and nothing is left."""
     run, rows = cell.ran.run, cell.ran.rows("name", "outcome")
     by_client = {name: int(count) for name, count in rows.groupby("name", observed=True).size().items()}
     missing = sum(worker.rows_missing_at_most or 0 for worker in run.workers)
@@ -274,7 +275,7 @@ def check(cell: Cell, behaviour: Behaviour, end: str, read: Mapping[str, int]) -
     told = f"{run.outcome} {run.reasons} read {dict(read)} rows {by_client} missing {missing} resent {resent}"
     told += f"\n{cell.ran.said[-3000:]}"
     for name in CLIENTS:
-        under_way = USERS_OF_A_KIND if name == "Custom" and end == "worker killed" else 0  # nobody can know of it
+        under_way = USERS_OF_A_KIND if name == "Custom" and end == "worker killed" else 0  # no process can know of it
         assert by_client.get(name, 0) + missing + refused + resent + under_way >= read.get(name, 0), told
         assert by_client.get(name, 0) + refused > 0 or end != "plan", told
     assert run.sealed is not None, told
@@ -298,7 +299,7 @@ def check_outcomes(cell: Cell, behaviour: Behaviour, end: str, told: str) -> Non
     if end == "plan":
         for name, of_client in rows.groupby("name", observed=True):
             found = set(of_client.outcome)
-            if name == "Custom":  # its event has no response: that it rejects a status is a check of its own
+            if name == "Custom":  # its event has no response, so the rejection of a status is a check of its own
                 found = {"http_error" if outcome == "check_failed" else outcome for outcome in found}
             assert found & behaviour.outcomes, f"{name} has {found}\n{told}"
     codes = {"plan": {1} if behaviour.fails else {0}, "SIGINT": {130}, "worker killed": {1, 3} - {0}}[end]
@@ -310,7 +311,7 @@ def check_outcomes(cell: Cell, behaviour: Behaviour, end: str, told: str) -> Non
 
 
 IN_CI = {("hang", "plan"), ("hang after 5", "plan"), ("reset", "plan"), ("hang", "SIGINT"), ("hang", "worker killed")}
-"""Cells that CI runs too; the others are the sweep's."""
+"""Cells that CI runs too. The others belong to the sweep."""
 
 CELLS = [
     pytest.param(name, end, marks=() if (name, end) in IN_CI else pytest.mark.long, id=f"{name}-{end}")
@@ -323,7 +324,7 @@ CELLS = [
 @pytest.mark.timeout(2 * START_S + WALL_S)
 @pytest.mark.parametrize(("name", "end"), CELLS)
 def test_no_request_vanishes_and_no_failing_run_passes(name: str, end: str, tmp_path: Path) -> None:
-    """Rows and missing requests add up to what the server read; a run with more than 1 % failed never passes."""
+    """Rows and missing requests add up to the server's count. A run with more than 1 % failed requests never passes."""
     behaviour = BEHAVIOURS[name]
     with place_for(behaviour.at_event) as place:
         target = Target(place, tmp_path, tls=behaviour.tls)

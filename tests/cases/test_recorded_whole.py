@@ -1,4 +1,6 @@
-"""Every request is recorded and every error of the scenario's code is reported, whatever it and its target do."""
+"""Every request is recorded, and every error of the scenario's code is reported, whatever the scenario and its target
+do.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ SHORT = ("--users", "2", "--spawn-rate", "2", "--duration", "3s", "--workers", "
 
 @contextmanager
 def case_server(folder: Path) -> Iterator[str]:
-    """Run a case's own server; gives its URL."""
+    """Run a case's own server, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with subprocess.Popen([sys.executable, str(folder / "server.py"), str(port)]) as process:
@@ -35,7 +37,7 @@ def case_server(folder: Path) -> Iterator[str]:
 
 
 def test_a_listener_that_starts_the_task_over_costs_no_row(tmp_path: Path) -> None:
-    """01: the rows equal the server's count, the failures are among them, and the run does not pass."""
+    """01: the rows equal the server's count, the failures are included, and the run does not pass."""
     (folder,) = CASES.glob("01-*")
     with case_server(folder) as url:
         ran = lt_run("-s", "locustfile.py", "-t", url, *SHORT, runs=tmp_path, cwd=folder)
@@ -52,7 +54,7 @@ def test_a_listener_that_starts_the_task_over_costs_no_row(tmp_path: Path) -> No
 
 
 def test_errors_of_a_task_are_reported(tmp_path: Path) -> None:
-    """07: every KeyError is counted, with file and line; the run is no clean pass."""
+    """07: every KeyError is counted, with file and line, and the run does not pass."""
     (folder,) = CASES.glob("07-*")
     with case_server(folder) as url:
         ran = lt_run("-s", "locustfile.py", "-t", url, *SHORT, runs=tmp_path, cwd=folder)
@@ -74,7 +76,7 @@ def test_errors_of_a_task_are_reported(tmp_path: Path) -> None:
     ],
 )
 def test_begun_is_rows_whatever_the_target_does(user: str, path: str, tmp_path: Path) -> None:
-    """What the server read is in the rows, one each; what hangs is `unanswered` and fails the run."""
+    """Each request that the server read is one row. Requests that hang are `unanswered` and fail the run."""
     module, name = user.split(":")
     scenario = tmp_path / "locustfile.py"
     scenario.write_text(

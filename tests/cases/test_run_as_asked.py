@@ -1,4 +1,4 @@
-"""Locustfiles of others run as under Locust, with the options of the command line, and their end is reported correctly.
+"""Foreign locustfiles run as under Locust, with the options of the command line, and their end is reported correctly.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def test_a_foreign_shape_is_limited_to_the_requested_users_and_duration(tmp_path
     assert ran.done.code == 0, ran.said
     assert ran.folder.read_load().users.max() <= 3
     rows = ran.rows("start")
-    assert 5 <= len(rows) <= 3 * 8  # 3 users, a request a second each, 5 s and what the machine adds
+    assert 5 <= len(rows) <= 3 * 8  # 3 users with one request a second each, 5 s, and some delay of the machine
     assert (rows.start.max() - rows.start.min()).total_seconds() < 8
 
 
 @pytest.mark.slow
 def test_a_worker_that_makes_its_payloads_as_the_test_starts_is_waited_for(tmp_path: Path) -> None:
-    """10: eight busy seconds are no loss: every request is a row, and the run complete."""
+    """10: a worker that is busy for eight seconds is not lost. Every request is a row, and the run is complete."""
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, "--users", "2", "--spawn-rate", "2", "--duration", "15s")
         ran = lt_run(*words, "--workers", "1", runs=tmp_path, cwd=case("10"))
@@ -54,7 +54,7 @@ def test_a_worker_that_makes_its_payloads_as_the_test_starts_is_waited_for(tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["none", "grpc://127.0.0.1:{port}", "127.0.0.1:{port}"])
 def test_a_grpc_user_runs_against_its_own_host(target: str, tmp_path: Path) -> None:
-    """11: a target of another protocol, or none, leaves a class the host that it names."""
+    """11: with a target of another protocol, or with none, a class keeps the host that it names."""
     from loadtest.core.addresses import free_port
 
     port = free_port()
@@ -69,7 +69,7 @@ def test_a_grpc_user_runs_against_its_own_host(target: str, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["locustfile.py", "prints_at_the_end.py"])
 def test_whatever_a_locustfile_prints_or_says_of_itself_it_runs(file: str, tmp_path: Path) -> None:
-    """12: a list of objects in the docstring, and words printed as the process ends."""
+    """12: there is a list of objects in the docstring, and text printed as the process ends."""
     with server() as there:
         ran = lt_run("-s", file, "-t", there.url, *SHORT, runs=tmp_path, cwd=case("12"))
         assert len(ran.rows()) == sum(there.counts().values()) > 0
@@ -78,7 +78,7 @@ def test_whatever_a_locustfile_prints_or_says_of_itself_it_runs(file: str, tmp_p
 
 @pytest.mark.slow
 def test_a_neighbour_called_loadtest_is_the_users_own(tmp_path: Path) -> None:
-    """13: a package `loadtest` beside the locustfile is imported, from any folder."""
+    """13: a package `loadtest` next to the locustfile is imported, from any folder."""
     with server() as there:
         ran = lt_run("-s", "project/locustfile.py", "-t", there.url, *SHORT, runs=tmp_path, cwd=case("13"))
         assert len(ran.rows()) == there.counts()["/page"] > 0
@@ -87,7 +87,10 @@ def test_a_neighbour_called_loadtest_is_the_users_own(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_exit_code_that_a_scenario_sets_is_its_verdict(tmp_path: Path) -> None:
-    """15: no row is missing, so nothing is degraded: exit 1, and the reason is the scenario's."""
+    """15: no row is missing, so the run is not degraded.
+
+    The exit code is 1, with the scenario's exit code as the reason.
+    """
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, *SHORT, "--slo", "error_rate < 60%")
         ran = lt_run(*words, runs=tmp_path, cwd=case("15"))
@@ -98,7 +101,10 @@ def test_the_exit_code_that_a_scenario_sets_is_its_verdict(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_scenario_that_ends_the_run_is_named_as_the_reason(tmp_path: Path) -> None:
-    """16: `runner.quit()` after some seconds of 40: not complete, not exit 0, and when and where it was."""
+    """16: `runner.quit()` after some seconds of 40.
+
+    The run is not complete, the exit code is not 0, and time and place are reported.
+    """
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, "--users", "2", "--spawn-rate", "2", "--duration", "40s")
         ran = lt_run(*words, runs=tmp_path, cwd=case("16"))
@@ -113,7 +119,7 @@ def test_a_scenario_that_ends_the_run_is_named_as_the_reason(tmp_path: Path) -> 
 
 
 def test_a_missing_argument_of_the_scenarios_own_is_named_with_the_way_to_give_it(tmp_path: Path) -> None:
-    """17 a: exit 2 before anything starts, with a command line that gives it."""
+    """17 a: exit code 2 before anything starts, with a command line that contains the argument."""
     ran = lt_run("-s", "needs_an_argument.py", "-t", "http://127.0.0.1:9", *SHORT, runs=tmp_path, cwd=case("17"))
     assert ran.done.code == 2
     assert "--tenant" in ran.said
@@ -122,7 +128,7 @@ def test_a_missing_argument_of_the_scenarios_own_is_named_with_the_way_to_give_i
 
 @pytest.mark.slow
 def test_an_argument_of_the_scenarios_own_goes_after_two_dashes(tmp_path: Path) -> None:
-    """17 a: with it, it runs."""
+    """17 a: with the argument, the scenario runs."""
     with server() as there:
         words = ("-s", "needs_an_argument.py", "-t", there.url, *SHORT, "--", "--tenant", "a")
         ran = lt_run(*words, runs=tmp_path, cwd=case("17"))
@@ -141,7 +147,7 @@ def test_an_argument_of_the_scenarios_own_goes_after_two_dashes(tmp_path: Path) 
 def test_settings_that_would_break_the_fleet_are_left_out_by_name(
     folder: str, environment: dict[str, str], named: str, tmp_path: Path
 ) -> None:
-    """17 b, c: Locust's own configuration does not reach the fleet, it is said, and no process is left."""
+    """17 b, c: Locust's own configuration does not reach the fleet, a message says so, and no process is left."""
     with server() as there:
         words = ("-s", str(case("17") / "locustfile.py"), "-t", there.url, *SHORT)
         ran = lt_run(*words, runs=tmp_path, cwd=case("17") / folder, **environment)
@@ -178,7 +184,7 @@ def test_a_worker_elsewhere_gets_the_scenario_with_its_modules(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_load_the_scenario_says_so_at_both_ends(tmp_path: Path) -> None:
-    """18: what cannot travel, a data file, is named at the worker and at the master, before the join timeout."""
+    """18: a data file, which is not sent, is named at the worker and at the master, before the join timeout."""
     from loadtest.core.addresses import free_port
 
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
@@ -219,7 +225,7 @@ def two_services(folder: Path, first: str, other: str) -> Path:
 
 
 def test_classes_with_hosts_of_their_own_are_not_sent_to_another(tmp_path: Path) -> None:
-    """20: a target beside two named hosts is refused, exit 2, with the ways out; nothing is sent."""
+    """20: a target in addition to two named hosts is refused with exit code 2 and advice. Nothing is sent."""
     folder = two_services(tmp_path, "127.0.0.1:9", "127.0.0.1:10")
     ran = lt_run(*HOSTS, "-t", "http://127.0.0.1:9", runs=tmp_path / "runs", cwd=folder)
     assert ran.done.code == 2
@@ -230,7 +236,7 @@ def test_classes_with_hosts_of_their_own_are_not_sent_to_another(tmp_path: Path)
 
 @pytest.mark.slow
 def test_without_a_target_every_class_calls_its_own_host(tmp_path: Path) -> None:
-    """20: `--target none`, and with `--override-hosts` all goes to the target."""
+    """20: `--target none` does this. With `--override-hosts` everything goes to the target."""
     with server() as first, server() as other:
         folder = two_services(tmp_path, first.address, other.address)
         ran = lt_run(*HOSTS, "-t", "none", runs=tmp_path / "runs", cwd=folder)
@@ -250,7 +256,7 @@ def test_without_a_target_every_class_calls_its_own_host(tmp_path: Path) -> None
 def test_a_run_that_is_ended_as_its_fleet_starts_leaves_no_process(
     signal_number: int, tmp_path: Path, until: Until
 ) -> None:
-    """Killed or interrupted while it waits for a worker that never comes: all of it ends within seconds."""
+    """It is killed or interrupted while it waits for a worker that never comes. All processes end within seconds."""
     words = ["run", "-s", str(case("12") / "locustfile.py"), "-t", "none", "--workers", "1", "--expect-workers", "2"]
     text = (case("12") / "locustfile.py").read_text().replace("    wait", '    host = "http://127.0.0.1:9"\n    wait')
     (tmp_path / "locustfile.py").write_text(text)
@@ -276,6 +282,6 @@ def _two_children(pid: int) -> list[psutil.Process] | None:
     """Return the master and the worker below a process once both run."""
     try:
         children = [child for child in psutil.Process(pid).children() if "--loglevel" in child.cmdline()]
-    except psutil.Error:  # one that ended between two questions
+    except psutil.Error:  # a process that ended between two queries
         return None
     return children if len(children) == 2 else None

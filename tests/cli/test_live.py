@@ -113,7 +113,7 @@ def test_a_run_is_shown_second_by_second(page: LivePage, tmp_path: Path, until: 
     assert news["data"] is not None
     tiles = {tile["name"]: tile for tile in news["tiles"]}  # type: ignore[attr-defined]
     shown = tiles["time"]["small"], tiles["users"]["value"], tiles["instances"]["value"]
-    assert shown == ("of 0:30", "40", "2")  # at the newest event, the third instance's; the first has been silent
+    assert shown == ("of 0:30", "40", "2")  # at the newest event, that of the third instance; the first has been silent
     assert tiles["nearest to its limit"]["value"].startswith("✗ p95 < 1ms: ")
     assert any("a new instance answered" in event for event in news["events"])  # type: ignore[attr-defined]
     body = ask(page, "GET", "/body")[1]
@@ -125,7 +125,10 @@ def test_a_run_is_shown_second_by_second(page: LivePage, tmp_path: Path, until: 
 def test_a_new_instance_is_reported_at_once_and_the_rest_when_it_is_due(
     page: LivePage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker reports each second; waiting for the page's own second too would tell a cold start after 2 s."""
+    """A worker reports each second.
+
+    If the page also waited for its own second, a cold start would be shown after 2 s.
+    """
     monkeypatch.setattr(live, "EVERY_S", float("inf"))  # the rest is never due
     run = LiveRun(RunFolder.create(tmp_path, running_record(30)))
     page.follow(run, 30.0)

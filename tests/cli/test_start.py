@@ -54,7 +54,7 @@ def test_lists_and_pages_that_are_made_import_no_parser_and_no_reader_of_rows(tm
 
 
 def test_a_page_of_one_run_imports_no_comparison_and_no_generator(tmp_path: Path) -> None:
-    """Nor the package that carries the chart script, whose files are read where they lie."""
+    """It does not import the package that contains the chart script either. Its files are read directly."""
     folder = spooled(tmp_path, frames(2), record())
     folder.ensure_sealed()
     found = imported("report", "latest", "--runs", str(tmp_path))

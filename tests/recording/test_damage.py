@@ -387,7 +387,7 @@ def test_the_first_reader_corrects_the_record_of_a_killed_master(sound: dict[str
 
 
 def test_a_folder_whose_name_is_not_text_is_refused_with_a_sentence(sound: dict[str, Path], tmp_path: Path) -> None:
-    """No report, and no list for other programs, can name it; other tools unpack such names."""
+    """No report, and no list for other programs, can contain the name. Other tools do unpack such names."""
     named = Path(os.fsdecode(b"2026\xff-ramp"))
     shutil.copytree(sound["sealed"], tmp_path / named)
     with pytest.raises(RunFolderError, match="not UTF-8"):

@@ -70,7 +70,7 @@ def test_a_line_agrees_with_the_validated_record(tmp_path: Path, outcome: Outcom
 def test_a_record_with_a_digest_of_its_own_is_checked_where_its_values_are_not_lts(
     tmp_path: Path, values: dict[str, object]
 ) -> None:
-    """Anybody can compute a digest: it says that nothing was damaged, and not who wrote the record."""
+    """Anyone can compute a digest. It shows that nothing was damaged, but not who wrote the record."""
     folder = sealed(tmp_path)
     fields = json.loads(folder.record.read_text()) | values
     folder.record.write_text(json.dumps(fields | {KEY: digest_of(fields)}))
@@ -81,7 +81,7 @@ def test_a_record_with_a_digest_of_its_own_is_checked_where_its_values_are_not_l
 
 
 def test_the_outcomes_that_need_no_look_at_a_process_are_all_but_running() -> None:
-    """The list names them itself, as pydantic's models take long to import."""
+    """The list has its own names for them, because pydantic's models take long to import."""
     assert set(ENDED) == set(Outcome) - {Outcome.RUNNING}
 
 

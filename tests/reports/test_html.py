@@ -158,7 +158,7 @@ def test_a_changed_chart_script_is_refused_with_a_cure() -> None:
 def test_a_compiled_template_is_kept_until_its_source_or_the_program_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of it that is damaged, or cannot be written, is no error."""
+    """A compiled file that is damaged, or cannot be written, is not an error."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
 
     def page(source: str, program: str = "lt", kept: Path = tmp_path) -> str:
@@ -166,7 +166,7 @@ def test_a_compiled_template_is_kept_until_its_source_or_the_program_changes(
         return made.get_template("page").render(x="<")
 
     def written() -> tuple[int, bytes]:
-        """Return what changes when a template is compiled and kept."""
+        """Return values that change when a template is compiled and cached."""
         (file,) = tmp_path.iterdir()
         return file.stat().st_mtime_ns, file.read_bytes()
 

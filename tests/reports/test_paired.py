@@ -117,7 +117,7 @@ def test_too_short_too_few_or_none_at_all_gets_no_interval_and_a_reason() -> Non
 
 @pytest.mark.parametrize(("latency_us", "seconds"), [((0, 0), 60), ((0, 5000), 60), ((5000, 0), 60), ((0, 0), 2)])
 def test_sides_that_report_latencies_of_0_have_no_ratio_of_means(latency_us: tuple[int, int], seconds: int) -> None:
-    """A client of another protocol may report what it likes, such as 0 for what it had in a cache."""
+    """A client of another protocol may report any latency, such as 0 for a cached answer."""
     counts = GrowingCounts()
     start_s = np.repeat(np.arange(seconds), 40)
     for at, us in enumerate(latency_us):

@@ -46,7 +46,7 @@ def test_a_gap_is_a_gap_and_not_a_zero_latency(tmp_path: Path) -> None:
 
 
 def test_requests_above_a_latency_are_counted_in_their_seconds_and_of_their_endpoint(tmp_path: Path) -> None:
-    """Seconds 0 to 3: one of two is slow, none, both (of two endpoints), none of one."""
+    """In seconds 0 to 3, one of two requests is slow, then none, then both (of two endpoints), then none of one."""
     found = series(
         tmp_path,
         start_s=[0.1, 0.2, 2.1, 2.2, 3.0],

@@ -143,7 +143,7 @@ def begun_at_zero(path: Path, *, slow_until_s: float = 0.0, kind: str = "emulato
 
 
 def test_a_cold_start_before_a_slow_minute_is_one_spike_and_not_two(tmp_path: Path) -> None:
-    """The slow minute is the lower part of the same stretch, and is found first."""
+    """The slow minute is the lower part of the same period, and is found first."""
     found = begun_at_zero(tmp_path, slow_until_s=60).spikes
     assert [spike.cause for spike in found].count(Cause.COLD_START) == 1
     assert (found[0].onset_s, found[0].end_s) == (0, 4)
@@ -158,7 +158,7 @@ def test_an_instance_that_starts_on_this_machine_makes_it_busy_and_not_the_other
 
 
 def test_a_revision_that_was_gone_before_the_load_was_not_replaced_during_it(tmp_path: Path) -> None:
-    """`lt deploy` and then `lt run`: the platform's last samples before the load count the revision before."""
+    """After `lt deploy` and `lt run`, the platform's last samples before the load count the earlier revision."""
     queue = Queue(300, 5, 120, SCALING_S, service_ms=33)
     folder = simulate_queue(tmp_path / "run", queue, seed=1)
     expected = causes(analyse(folder, folder.read_run()))

@@ -1,4 +1,4 @@
-"""A plan without a steady phase is said before the load if an objective needs one."""
+"""If an objective needs a steady phase and the plan has none, that is reported before the load."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loadtest.runs.run import never_steady
     [
         ("p95(steady) < 300ms", [(0, 0), (15, 75)], True),  # 95 % of the maximum is reached 0.75 s before the end
         ("p95(steady) < 300ms", [(0, 0), (15, 75), (20, 75)], False),
-        ("p95(steady) < 300ms", [], False),  # a shape of the scenario's own: not known
+        ("p95(steady) < 300ms", [], False),  # the scenario's own shape: its plan is not known
         ("p95 < 300ms", [(0, 0), (15, 75)], False),
     ],
 )

@@ -121,7 +121,7 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
 
 
 def test_a_run_against_two_services_keeps_the_series_of_each(emulator: EmulatorHandle, tmp_path: Path) -> None:
-    """A is asked twice as often as B: each side's request count is its own, and the report reads it by side."""
+    """A gets twice as many requests as B. Each side has its own request count, and the report reads it by side."""
     sent = {"first": 4, "second": 2}
     for name in sent:
         deploy(
