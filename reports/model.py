@@ -495,6 +495,10 @@ class Measured(Part):
         int | None,
         Field(description="connections whose first packet the generator's machine sent again; None if not known"),
     ] = None
+    machine_busy_ratio: Annotated[
+        float | None,
+        Field(description="share of the seconds in which at most 5 % of the generator's machine's CPU was free"),
+    ] = None
     cloud_series: list[CloudSeries]
     cpu_why: Annotated[
         str, Field(description="how `--cpu auto` of the local Cloud Run chose an instance's vCPU; empty if it did not")

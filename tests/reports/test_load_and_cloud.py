@@ -16,6 +16,9 @@ from loadtest.recording.rows import METRICS_SCHEMA
 from reports.data.cloud import instance_gauge, read_cloud
 from reports.data.load import Load, read_load
 from reports.data.series import read_series
+from reports.render.text import render_text
+from reports.summary.build import build_report
+from tests.recording.live import load_line
 from tests.reports.folders import T0_NS, plan, write_rows
 
 T0_S = T0_NS // 10**9
@@ -130,3 +133,12 @@ def test_no_series_is_none_and_a_broken_file_a_sentence(folder: RunFolder) -> No
     folder.metrics.write_bytes(b"PAR1 not really")
     with pytest.raises(RunFolderError, match="cannot be read"):
         read_cloud(folder, series)
+
+
+@pytest.mark.parametrize(("busy_s", "said"), [(10, True), (2, False)])
+def test_a_machine_whose_cpu_was_full_most_of_the_time_is_named(folder: RunFolder, busy_s: int, *, said: bool) -> None:
+    """Whatever else runs on it, the target too, waited for the CPU: no single spike shows that."""
+    folder.append_load([load_line(at) | {"machine_cpu_ratio": "1.0" if at < busy_s else "0.3"} for at in range(10)])
+    report = build_report([folder.path])
+    assert report.runs[0].measured.machine_busy_ratio == busy_s / 10
+    assert ("CPU was full in 100 % of the seconds" in render_text(report)) is said

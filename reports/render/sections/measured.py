@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reports.data import formats as f
+from reports.data import rules
 from reports.model import DataFile, Report, RunSummary
 from reports.render.columns import table_of
 from reports.render.tree import Block, Cell, Facts, Heading, Section, Words
@@ -68,6 +69,12 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
     yield "Requests", Cell(_requests(run))
     yield "Data", Cell("; ".join(_data_file(file) for file in measured.data_files))
     yield "Load generator", _generator(run)
+    if (measured.machine_busy_ratio or 0) >= rules.MACHINE_SHARE:
+        share = f.percent(measured.machine_busy_ratio)
+        waits = (
+            "everything on it waited for CPU, so latencies and differences may be the machine's and not the service's"
+        )
+        yield "Machine", Cell(f"its CPU was full in {share} of the seconds: {waits}", tone="unsure")
     yield "Options", Cell(_listed(measured.options))
     yield "Command", Cell(measured.command, code=True)
     commit = f", commit {measured.git_commit}" if measured.git_commit else ""
