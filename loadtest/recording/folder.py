@@ -29,7 +29,7 @@ from .paths import (
     unwritable,
 )
 from .run import Outcome, Run
-from .seal import Sealed, difference, recount, rows_counted, seal
+from .seal import Sealed, difference, recount, seal
 
 if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pandas as pd
@@ -166,12 +166,11 @@ class RunFolder(RunPaths):
         if run.outcome is Outcome.RUNNING:
             raise RunFolderError(f"{self.path.name} is still running; stop it (Ctrl-C in its terminal) or wait.")
         self.release()
-        counted = rows_counted(run)
         sealed = seal(self, run)
-        run.sealed = sealed.file
-        if lacking := sealed.lacks(counted):
-            run.reasons += lacking
+        if doubts := sealed.doubts(run):
+            run.reasons += doubts
             run.outcome = Outcome.DEGRADED if run.outcome is Outcome.COMPLETE else run.outcome
+        run.sealed = sealed.file
         if run.outcome is Outcome.INTERRUPTED:  # the master, which counted the workers' rows, was killed
             self.recount(run, sealed)
         if run.end is None:

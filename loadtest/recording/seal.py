@@ -42,10 +42,14 @@ class Sealed:
     file: SealedFile | None = None
     workers: dict[str, SpooledRows] = field(default_factory=dict)
 
-    def lacks(self, counted: int) -> list[str]:
-        """Return what is missing of the rows that the record counted before, as sentences without a full stop."""
-        found = []
-        if self.rows < counted:
+    def doubts(self, run: Run) -> list[str]:
+        """Return why these may not be the rows that the record counted, as sentences without a full stop.
+
+        If the master was killed, or a worker lost, the rows may be more than the record counted.
+        """
+        found, counted = [], rows_counted(run)
+        final = bool(run.workers) and all(worker.rows_sent is not None for worker in run.workers)
+        if self.rows < counted or (final and self.rows > counted):
             found.append(f"{self.rows:,} rows could be read where the run's record counts {counted:,}")
         if self.stopped_why:
             found.append(f"the spool is sound up to row {self.rows}: {self.stopped_why}")

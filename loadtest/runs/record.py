@@ -19,7 +19,6 @@ from ..core.redaction import MARK, redact
 from ..fleet.scenario import Scenario
 from ..recording.folder import RunFolder
 from ..recording.run import AnswerCheckRecord, Outcome, ProcessRecord, Run, SideRecord, TargetRecord
-from ..recording.seal import rows_counted
 from .options import RunOptions
 
 LONGEST_NAME = 80
@@ -117,10 +116,9 @@ def close_record(folder: RunFolder, *, interrupted: bool, reasons: tuple[str, ..
     run.process = None
     run.reasons = list(dict.fromkeys([*run.reasons, *reasons]))
     try:
-        counted = rows_counted(run)
         sealed = folder.seal()
+        run.reasons += sealed.doubts(run)
         run.sealed = sealed.file
-        run.reasons += sealed.lacks(counted)
         if any(worker.rows_sent is None and worker.lost_at is None for worker in run.workers):
             folder.recount(run, sealed)  # the master was killed before it received their last reports
             missing = sum(worker.rows_missing_at_most or 0 for worker in run.workers)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from loadtest.recorder.messages import REPORT_INTERVAL_S, SILENCE_S
-from loadtest.recording.run import Outcome, WorkerRecord
+from loadtest.recording.folder import RunFolder
+from loadtest.recording.frames import Frame
+from loadtest.recording.run import Outcome, Run, WorkerRecord
 from loadtest.recording.seal import UNHEARD_FLUSHES
 from loadtest.runs.record import close_record
 from tests.recording.frames import frames, record, spooled
@@ -42,10 +47,16 @@ def test_counts_reported_by_every_worker_are_not_changed(tmp_path: Path) -> None
     assert (run.outcome, run.reasons, run.workers) == (Outcome.COMPLETE, [], [told])
 
 
-def test_rows_that_were_received_and_are_not_in_the_spool_degrade_the_run(tmp_path: Path) -> None:
-    """If 50 rows came and 30 are there, the run is not complete, whatever took the others."""
+@pytest.mark.parametrize("content", [frames(3, rows=10), [*frames(5, rows=10), frames(1, rows=10)[0]]])
+@pytest.mark.parametrize(
+    "end", [lambda folder: close_record(folder, interrupted=False, reasons=()), RunFolder.ensure_sealed]
+)
+def test_a_spool_with_other_rows_than_were_received_degrades_the_run(
+    tmp_path: Path, content: list[Frame], end: Callable[[RunFolder], Run]
+) -> None:
+    """If 50 rows came and 30 or 60 are there, the run is not complete, whatever removed or repeated some."""
     told = WorkerRecord(name="w1", rows_sent=50, rows_received=50, begun=50, rows_missing_at_most=0)
-    folder = spooled(tmp_path, frames(3, rows=10), record(workers=[told]))
-    run = close_record(folder, interrupted=False, reasons=())
+    run = end(spooled(tmp_path, content, record(workers=[told])))
     assert run.outcome is Outcome.DEGRADED
-    assert run.reasons == ["30 rows could be read where the run's record counts 50"]
+    there = sum(frame.rows for frame in content)
+    assert run.reasons == [f"{there} rows could be read where the run's record counts 50"]
