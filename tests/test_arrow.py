@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CORE = {"loadtest.recording", "loadtest.core"}
 ALLOWED = {
     "lt": {"loadtest.cli"},
@@ -135,6 +137,17 @@ def test_imports_point_one_way(module: str) -> None:
     barred = set().union(*(packages for prefix, packages in BARRED.items() if module.startswith(prefix)))
     wrong = {name for name in names if name.partition(".")[0] in barred}
     assert not wrong, f"{module} imports {sorted(wrong)}"
+
+
+def test_the_map_for_contributors_lists_every_layer_above_those_that_it_imports() -> None:
+    """A reader of CONTRIBUTING.md sees in one list where an import may lead: down."""
+    places = re.findall(r"^\| `(.+?)(?:\.py|/__init__\.py|/)`(?:, `(.+?)/`)?", CONTRIBUTING.read_text(), re.M)
+    listed = [name.replace("/", ".") for place in places for name in place if name]
+    assert sorted(listed) == sorted(ALLOWED.keys() - {"reports"})
+    upwards = {
+        (layer, other) for layer in listed for other in ALLOWED[layer] if listed.index(other) < listed.index(layer)
+    }
+    assert not upwards
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -71,7 +71,7 @@ class EndpointCounter:
         numbers = list(map(self._numbers.__getitem__, pairs.keys))
         self._counts = np.pad(self._counts, ((0, 0), (0, len(self._numbers) - self._counts.shape[1])))
         for counts, place in zip(self._counts, (pairs.place, pairs.place[failed]), strict=True):
-            counts[numbers] += np.bincount(place, minlength=len(numbers))
+            np.add.at(counts, numbers, np.bincount(place, minlength=len(numbers)))  # a text may stand at two indices
 
     def close(self) -> EndpointIndex:
         """Return the choice: all endpoints if they are few enough, ordered by their number of requests.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from loadtest.core.errors import RunFolderError
-from reports.data.endpoints import MAX_ENDPOINTS
+from reports.data.endpoints import MAX_ENDPOINTS, EndpointCounter
 from reports.data.histogram import BINS, MIDDLE_US, bin_of, lower_us
 from reports.data.instances import Instance
 from reports.data.numbers import error_ratio
@@ -128,6 +129,15 @@ def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
     assert kept >= {*words[:500], words[-1]}
     assert found.endpoints[-1].name == f"({1000 - MAX_ENDPOINTS + 1} other endpoints)"
     assert found.by_endpoint[-1] == 1000 - MAX_ENDPOINTS + 1
+
+
+def test_a_name_that_stands_twice_in_a_dictionary_is_one_endpoint() -> None:
+    """A writer of rows may list a text at two indices: `/a` has 2 + 2 requests then, and comes before `/b` with 3."""
+    names = pa.DictionaryArray.from_arrays(pa.array([0, 0, 1, 1, 2, 2, 2], pa.int32()), pa.array(["/a", "/a", "/b"]))
+    methods = pa.DictionaryArray.from_arrays(pa.array([0] * 7, pa.int32()), pa.array(["GET"]))
+    counter = EndpointCounter()
+    counter.see(names, methods, np.zeros(7, dtype=np.bool_))
+    assert [endpoint.name for endpoint in counter.close().endpoints] == ["/a", "/b"]
 
 
 def test_names_that_differ_in_ids_share_an_endpoint_where_there_are_too_many(tmp_path: Path) -> None:
