@@ -1,4 +1,4 @@
-"""Leave out spikes that the run's own load makes all the time."""
+"""Leave out spikes that the run's own load causes all the time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from reports.spikes.cause import SATURATIONS, Cause, Confidence
 from reports.spikes.view import RunData, SpikeView
 
 BY_LOAD = frozenset({Cause.UNEXPLAINED, Cause.PAUSES, *SATURATIONS})
-"""Causes that a burst of slow requests may be taken for."""
+"""Causes with which a normal burst of slow requests may be confused."""
 
 
 def without_ordinary(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...]:
-    """Return the spikes without slight ones, and without those that the run's own load makes all the time.
+    """Return the spikes without slight ones, and without those that the run's own load causes all the time.
 
     Slow requests come in bursts, because others wait behind a slow one, and if instances are two thirds busy they
-    queue for seconds. The largest of these bursts raise p95. A spike without a cause, or with one that such a burst
-    may be taken for, is therefore compared with the rest of the run. Ordinary spikes then belong to that rest, and
-    the others are compared again. In this way, several events do not hide each other.
+    queue for seconds. The largest of these bursts raise p95. A spike is therefore compared with the rest of the run if
+    it has no cause, or a cause with which such a burst may be confused. If the comparison finds ordinary spikes, they
+    are added to the rest, and the other spikes are compared again, so that several events do not hide each other.
     """
     views = [SpikeView(spike, data) for spike in spikes]
     ordinary = {at for at, spike in enumerate(spikes) if _slight(views[at], spike)}

@@ -162,7 +162,7 @@ def test_two_targets_have_their_own_numbers_and_their_difference(page: LivePage,
 def test_the_end_waits_only_for_an_open_page(page: LivePage, tmp_path: Path) -> None:
     """If no page has asked recently, the end is immediate.
 
-    With an open page, it comes when that page has the report.
+    With an open page, the end comes when the page has the report.
     """
     report = tmp_path / "report.html"
     report.write_text("<p>finished</p>", encoding="utf-8")

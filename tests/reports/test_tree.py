@@ -122,7 +122,7 @@ def test_a_changed_rule_changes_the_sentence(
 
 
 def test_no_sentence_of_the_renderers_contains_a_number_of_a_rule() -> None:
-    """These are the numbers that were once typed again: ±5 %, 1.3 ×, 1.15 ×, 50 ms."""
+    """These numbers once had copies in the sentences: ±5 %, 1.3 ×, 1.15 ×, 50 ms."""
     package = Path(sentences.__file__).parent
     for path in [*package.rglob("*.py"), *package.rglob("*.j2")]:
         text = path.read_text(encoding="utf-8")
