@@ -22,10 +22,10 @@ from .paths import (
     FORMAT_VERSION,
     MAX_RECORD_BYTES,
     RunPaths,
-    beside_of,
     is_there,
     open_file,
     replace_text,
+    replacing,
     unwritable,
 )
 from .run import Outcome, Run
@@ -238,13 +238,9 @@ class RunFolder(RunPaths):
         """Replace the cloud series (schema: `loadtest.recording.rows.METRICS_SCHEMA`) atomically."""
         import pyarrow.parquet as pq
 
-        beside = beside_of(self.metrics)
-        try:
-            pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
-            beside.replace(self.metrics)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise unwritable(self.metrics, error) from error
+        with replacing(self.metrics) as new:
+            pq.write_table(table, new, compression="zstd", write_page_checksum=True)
+            new.replace(self.metrics)
 
     def read_metrics(self) -> pd.DataFrame | None:
         """Return `metrics_table` as a DataFrame."""

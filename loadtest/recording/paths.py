@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -181,29 +182,28 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         RunFolderError: the file cannot be written; the old one is unchanged.
     """
-    beside = beside_of(path)
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "w", encoding="utf-8") as file:
+    with replacing(path) as new:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "w", encoding="utf-8") as file:
             file.write(text)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+        new.replace(path)
 
 
-def beside_of(path: Path) -> Path:
-    """Return the temporary name of a file that will replace another. Remove a temporary file that a crash left.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the temporary name of a file that will replace another. Nothing is left of it, however the block ends.
 
     Raises:
-        RunFolderError: an old temporary file cannot be removed.
+        RunFolderError: the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)  # of a crash
+        yield new
     except OSError as error:
         raise unwritable(path, error) from error
-    return beside
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import RunFolderError
 from .frames import Frame, SpoolReader
-from .paths import FILE_MODE, RunPaths, beside_of, is_there, open_file, replace_text, require_file, unwritable
+from .paths import FILE_MODE, RunPaths, is_there, open_file, replace_text, replacing, require_file
 from .readers import ROW_GROUP_ROWS, count_rows
 from .run import Outcome, Run, SealedFile, WorkerRecord
 
@@ -104,28 +104,20 @@ def seal(paths: RunPaths, run: Run, *, keep_spool: bool = False) -> Sealed:
         return Sealed(rows=count_rows(paths) or 0, stopped_why="", file=run.sealed)
     _require_spool(paths, run)
     reader, failures, workers = SpoolReader(paths.spool), Failures(), dict[str, SpooledRows]()
-    beside = beside_of(paths.rows)
     count = 0
-    try:
+    with replacing(paths.rows) as new:
         # Without its checksum, a flipped bit inside a page would become a wrong number.
-        with pq.ParquetWriter(beside, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        with pq.ParquetWriter(new, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
             for table in _spooled(reader, run, workers):
                 failures.add(table)
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
                 count += table.num_rows
-        beside.chmod(FILE_MODE)
+        new.chmod(FILE_MODE)
         if not is_there(paths.spool) and is_there(paths.rows):  # another reader has sealed it and removed the spool
-            beside.unlink()
             return Sealed(rows=count_rows(paths) or 0, stopped_why="")
         replace_text(paths.failures, failures.csv(run.failed_bodies))
-        beside.replace(paths.rows)
+        new.replace(paths.rows)
         file = fingerprint(paths)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise unwritable(paths.rows, error) from error
-    except RunFolderError:
-        beside.unlink(missing_ok=True)
-        raise
     if not reader.stopped_why and not keep_spool:
         paths.spool.unlink(missing_ok=True)
     return Sealed(rows=count, stopped_why=reader.stopped_why, file=file, workers=workers)

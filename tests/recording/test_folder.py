@@ -18,6 +18,7 @@ from loadtest.core.errors import FormatVersionError, RunFolderError, UnknownRunE
 from loadtest.recording.catalogue import find_run, list_runs
 from loadtest.recording.folder import RunFolder
 from loadtest.recording.frames import encode_frame
+from loadtest.recording.paths import replacing
 from loadtest.recording.readers import count_rows
 from loadtest.recording.run import Outcome, ProcessRecord, WorkerRecord
 from tests.recording.frames import T0_NS, frames, record, spooled
@@ -187,6 +188,24 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
+def test_whatever_interrupts_the_writing_of_a_file_leaves_the_old_one_alone(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    """Such as Ctrl-C while a report is written."""
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def write() -> None:
+        with replacing(path) as new:
+            new.write_text("half of the n")
+            raise error
+
+    with pytest.raises((error, RunFolderError)):
+        write()
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("report.html", "old")]
 
 
 def test_a_full_disk_gives_a_sentence_and_loses_nothing(tiny_disk: Path) -> None:
