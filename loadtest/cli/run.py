@@ -86,7 +86,7 @@ def scenario_of(scenario: str | None, url: str, *, gets: list[str], seed: int, y
         url = url if "://" in url else f"http://{url}"
     if not url.startswith(("http://", "https://")):
         raise UsageError(
-            f"`--target {url}` without --scenario: name a scenario (`lt scenarios` lists them), or give the URL of a "
+            "--scenario is missing: name a scenario (`lt scenarios` lists them), or give the URL of a "
             "service whose OpenAPI document says what to send."
         )
     if not gets:

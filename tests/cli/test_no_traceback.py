@@ -127,6 +127,7 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
         (["doctor", "--users", "-5"], "`--users -5`: must be at least 1"),
         (["nosuch"], "No such command"),
         (["run"], "name a scenario"),
+        (["ab", "--service", "one", "--service", "two"], "--scenario is missing"),
         ([], ""),
     ],
 )
