@@ -15,11 +15,11 @@ Boost = Annotated[bool, typer.Option("--cpu-boost/--no-cpu-boost", help="Lift th
 
 def emulate(  # long because of its list of options
     command: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="COMMAND", help="Command that an instance runs; it listens on $PORT. [default: the bundled service]"
         ),
-    ] = "",
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the service; 0 takes a free one.")] = 8080,
     api_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of Google's APIs and of /state; 0 takes a free one.")

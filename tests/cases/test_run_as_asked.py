@@ -139,8 +139,8 @@ def test_an_argument_of_the_scenarios_own_goes_after_two_dashes(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("folder", "environment", "named"),
     [
-        ("conf", {}, "locust.conf: `processes`, `headless` not taken"),
-        ("conf_master", {}, "locust.conf: `master`, `expect-workers` not taken"),
+        ("conf", {}, "locust.conf: `processes`, `headless` not used"),
+        ("conf_master", {}, "locust.conf: `master`, `expect-workers` not used"),
         (".", {"LOCUST_MODE_MASTER": "true", "LOCUST_PROCESSES": "3"}, "LOCUST_MODE_MASTER"),
     ],
 )

@@ -118,6 +118,8 @@ def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, caps
         (["run", "-s", "ramp300", "-t", "http://" + "x" * 70], "is not a host name"),
         (["run", "-s", "ramp300", "-t", "emulator", "--command", "a 'b"], "an unclosed quotation mark"),
         (["emulate", "--command", "a 'b"], "an unclosed quotation mark"),
+        (["emulate", "--command", ""], "is empty"),
+        (["emulate", "--max-instances", "0"], "`--max-instances 0`: give a whole number"),
         (["emulate", "--service", "../../x"], "`--service ../../x`: give 1 to 49"),
         (["run", "-s", "x" * 5000], "there is no such scenario or file"),
         (["run", "-s", "ramp300", "--label", "\udce9"], "must be UTF-8"),
