@@ -259,7 +259,7 @@ class Warmup(Part):
     ]
     extra_waiting_request_s: Annotated[
         float | None,
-        Field(description="waiting until then beyond the baseline, summed over all requests"),
+        Field(description="response time above the baseline until p95 settled, summed over all requests"),
         Shown("excess latency, all requests", "waiting"),
     ]
     young_requests: Annotated[

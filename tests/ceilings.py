@@ -15,7 +15,7 @@ class Ceiling:
     """A run with the true values for one instance of its service.
 
     Attributes:
-        drawn: the world, in which nothing else happens.
+        drawn: the simulated service and load, without any disturbance.
         seen: the recorded data.
         reached: whether the load exceeded the capacity.
         per_instance_per_s: the most requests/s that one instance answers.

@@ -143,7 +143,10 @@ def parse_head(raw_head: bytes) -> ParsedHead:
 
 
 def _is_utf8(content_type: bytes) -> bool:
-    """Return whether the type means UTF-8: by its charset, or without one if it is not `text/…` (then ISO-8859-1)."""
+    """Return whether a content type means UTF-8.
+
+    Its charset decides. Without a charset, `text/…` means ISO-8859-1, and every other type means UTF-8.
+    """
     value = content_type.lower()
     _, named, charset = value.partition(b"charset=")
     if named:

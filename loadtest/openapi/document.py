@@ -165,7 +165,7 @@ def _ask(source: str, wire: Wire) -> tuple[dict[str, Any], str]:
     if (spec := kserve.document(source, wire)) is not None:
         return spec, source.rstrip("/") + "/v2"
     raise TargetError(
-        f"`{source}`: answers, but offers no OpenAPI document (asked for /{PLACES[0]} and {len(PLACES) - 1} other "
+        f"`{source}` answers, but offers no OpenAPI document (asked for /{PLACES[0]} and {len(PLACES) - 1} other "
         "usual places). Pass the document's own URL or file to `lt init`."
     )
 

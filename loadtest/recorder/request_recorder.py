@@ -47,7 +47,7 @@ class RequestRecorder:
     """The first listener of the request event. It never raises; it counts everything that it cannot record by name.
 
     Attributes:
-        custom_methods: request types that are known only when they end.
+        custom_methods: types of requests that are reported only when they end, so that their start is unknown.
         refusals: values that could not be recorded unchanged.
         answers: checks the answers of Locust's own clients; None if they are not checked.
         bodies: the bodies of failed answers.

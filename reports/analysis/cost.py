@@ -73,7 +73,7 @@ def _boost(vcpu: float) -> str:
 
 
 def _inside(metric: MetricSeries, series: Series) -> float:
-    """Return the sum of the points that overlap the run. Their minutes may begin before it or end after it."""
+    """Return the sum of the points that overlap the run. A point is a minute, which may begin before the run."""
     return float(np.nansum(metric.value[(metric.end_s > 0) & (metric.start_s < series.seconds)]))
 
 

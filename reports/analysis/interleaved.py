@@ -68,11 +68,11 @@ def _on_neither_side(a: Analysis, b: Analysis) -> list[str]:
 
 def _how(*, always_valid: bool) -> str:
     said = (
-        "Both targets shared every second of one run, so drift that both have cancels out: intervals come from "
-        "resampling stretches of time, the same of both sides. Drift that only one target has widens them; if it "
+        "Both targets shared every second of one run, so drift that both have cancels out: the intervals come from "
+        "resampling periods of time, each for both sides at once. Drift that only one target has widens them; if it "
         "lasts for half of the run or longer, it may count as a difference."
     )
-    more = " They hold at every look at a run that goes on, and are wider for it."
+    more = " They hold however often they are computed during the run, and are wider for that reason."
     return said + more if always_valid else said
 
 

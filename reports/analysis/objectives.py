@@ -199,7 +199,7 @@ def _percentile(objective: Objective, exact: Distribution, at_least: Distributio
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) else Judged.MISSED
         why = (
             f"with the {plural(censored, 'request')} without an answer counted, {objective.metric} is "
-            f"≥ {bound_ms:.0f} ms (of the successful: {found.value_ms:.1f} ms)"
+            f"≥ {bound_ms:.0f} ms ({found.value_ms:.1f} ms for the successful requests alone)"
         )
         return _judged(objective, verdict, found.value_ms, why)
     return judged

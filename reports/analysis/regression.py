@@ -144,7 +144,10 @@ def _more_data(line: ComparedLine, length_s: float) -> str:
 
 
 def _needed_s(margin: Margin, line: ComparedLine, length_s: float) -> float:
-    """Return how long a run must be if the difference is the measured one. The half-width falls with √length."""
+    """Return how long a run must be to decide the margin, if the true difference equals the measured one.
+
+    The half-width of an interval falls with the square root of the length.
+    """
     low, middle, high = (math.log1p(ratio or 0.0) for ratio in (line.low_ratio, line.difference_ratio, line.high_ratio))
     gap = abs(middle - math.log1p(margin.ratio))
     return math.inf if gap < rules.GAP_AT_LEAST else length_s * ((high - low) / 2 / gap) ** 2

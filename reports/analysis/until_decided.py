@@ -39,7 +39,7 @@ class Look:
         decided: the sentence that ends the run; "" while it must continue.
         slower: for each margin, True if it is exceeded, False if it holds, None while that is open.
         intervals: for each margin, the ends of its interval as logarithms; None while there is too little data.
-        differences: for each margin, the difference between the sides as logarithm.
+        differences: for each margin, the difference between the sides as a logarithm.
         begin_s, end_s: the window of the look, in s since the load began.
     """
 

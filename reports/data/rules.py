@@ -194,8 +194,9 @@ most a fifth were slow, and at most half of the share among all requests. A caus
 these requests too."""
 
 SHOWN_RATIO, FEW_SHOWN_RATIO = 1.6, 5.0
-"""An unexplained rise counts from 1.6 × the baseline on (5 × with fewer than ten slow requests). A queue at unchanged
-load counts from 1.6 × the p95 of all other requests on, because queues of seconds are normal on a busy instance."""
+"""An unexplained rise counts as a spike if p95 is at least 1.6 × the baseline (5 × with fewer than ten slow requests).
+A queue at unchanged load counts only if p95 is at least 1.6 × the p95 of all other requests, because queues of seconds
+are normal on a busy instance."""
 
 NEW_DEMAND = 1.03
 """Demand counts as new above this multiple of the most users per instance that were served at normal latency elsewhere
@@ -224,7 +225,7 @@ LAG_EXPLAINS = 0.25
 """Share of the rise: if the loop is usually late by a quarter of it, the rest cannot be separated."""
 
 GAUGE_LATE_S = 60.0
-"""Cloud Run samples once a minute: without a point this soon after a spike's end, the gauge shows nothing about it."""
+"""Cloud Run samples once a minute. Without a point within this time after a spike, the gauge shows nothing about it."""
 
 GAUGE_BEFORE_S = 15.0
 """A sample this shortly before an onset may already count the instance whose start caused the spike."""

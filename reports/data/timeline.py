@@ -223,7 +223,7 @@ CHARTS = (
     Chart(
         id="latency",
         title="Latency",
-        explained="of successful requests, by when they were due or sent; a triangle is a new instance's first answer",
+        explained="of successful requests, when they were due or sent; a triangle is a new instance's first answer",
         unit="ms",
         lines=(
             Line("p50_ms", "p50", _quantile_ms(0.5)),

@@ -249,7 +249,7 @@ def _lines_by_endpoint(chart: Chart, report: Report, packer: _Packer) -> dict[st
 
 
 def _heat(heatmap: Heatmap, level: int) -> dict[str, object]:
-    """Return the counts of a heatmap, packed as the lines are: a column per band of latency."""
+    """Return the counts of a heatmap, packed in the same way as the lines: a column per band of latency."""
     packer = _Packer(_Grid(heatmap.from_s, heatmap.step_s, len(heatmap.counts[0])), level)
     for counts in heatmap.counts:
         packer.add(np.asarray(counts, dtype=np.float64))

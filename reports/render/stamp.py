@@ -1,6 +1,6 @@
 """Stamp a page with a digest of all its inputs, so that an up-to-date page is not made again.
 
-The digest covers contents, never times: those of the run's files, of the page itself and of the files written with it.
+The digest covers the contents of the run's files, of the page and of the files written with it, and not their times.
 Only lt's own sources count by size and time, as for Python's `.pyc` files.
 """
 

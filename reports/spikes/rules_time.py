@@ -98,7 +98,7 @@ def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
 
 
 def decide_throttled(evidence: Waking) -> Finding | None:
-    """Name CPU that is throttled between requests: requests to an idle instance are slow, and the others are not."""
+    """Find CPU that is throttled between requests: requests to an idle instance are slow, and the others are not."""
     if not evidence.inside or evidence.times < 3 or evidence.ratio < rules.WAKING_SLOW or evidence.others_ratio > 0.1:
         return None
     clauses = (
@@ -221,7 +221,7 @@ class Dependency:
 
 
 def dependency_of(view: SpikeView) -> Dependency | None:
-    """Return how all requests slowed, and the CPU use of the instances; None if requests waited for each other."""
+    """Return how much slower all requests were, and the instances' CPU use; None if requests waited for each other."""
     if view.queued:
         return None
     spike = view.spike

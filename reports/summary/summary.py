@@ -92,7 +92,7 @@ def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
 
 
 def _numbers_of(part: type[model.Part], series: Series, window: Window) -> dict[str, Any]:
-    """Return the values of the fields of a part that have the name of a function in numbers.py."""
+    """Return a value for each field of `part` that is named like a function in numbers.py."""
     names = (name for name in numbers.PER_WINDOW if name in part.model_fields)
     return {name: numbers.PER_WINDOW[name](series, window) for name in names}
 
@@ -152,7 +152,7 @@ def _phases(found: Analysis) -> list[model.Phase]:
 
 
 def _objectives(found: Analysis) -> list[model.Objective]:
-    """Return the judged objectives. The exit code that the scenario set is its own verdict, and is one of them."""
+    """Return the judged objectives. An exit code that the scenario set is listed as one more objective."""
     code = found.run.scenario_exit_code
     own = model.Objective(
         text="the scenario's own exit code",
