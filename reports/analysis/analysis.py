@@ -43,7 +43,7 @@ class Latencies:
         failed: requests that were answered but failed.
         timeouts: how long requests that timed out had waited; these are bounds, not latencies.
         by_phase: successful requests per phase, in the order of `Analysis.phases`.
-        at_least: the same, with the waits of requests without an answer, as bounds for objectives.
+        at_least: like `by_phase`, but also with the waits of requests without an answer, as bounds for objectives.
         by_endpoint: successful requests per endpoint, in the order of `Series.endpoints`.
     """
 
@@ -60,8 +60,8 @@ class Latencies:
 class Analysis:
     """The whole analysis of one run.
 
-    `cloud` is None if no series were fetched or they cannot be read; `gauge` is None if they have no instance count;
-    `damage` has a sentence for each file other than the rows that could not be read.
+    `cloud` is None if no series were fetched or they cannot be read; `gauge` is None if these have no instance count.
+    `damage` has a sentence for each file that could not be read; unreadable rows raise an error instead.
     """
 
     folder: RunFolder

@@ -19,10 +19,10 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     """Return the capacity that the run shows.
 
     The number in flight is Σ response time / length of the window (Little's law). The knee is where the light-load line
-    N = X · R_light meets the plateau. The knee counts as reached only if requests take rules.KNEE_SLOWER times as long
-    as at light load, and users get fewer answers, while throughput is within rules.PLATEAU of its highest. A run that
-    stays below the knee cannot show where it is (at 60 % of it, one estimate in ten is wrong by more than a factor of
-    six).
+    N = X · R_light meets the plateau. The knee counts as reached only under two conditions, both while throughput is at
+    least rules.PLATEAU × its highest: requests take rules.KNEE_SLOWER times as long as at light load, and users get
+    fewer answers. A run that stays below the knee cannot show where the knee is: at 60 % of the knee, one estimate in
+    ten is wrong by more than a factor of six.
     """
     instances = data.instances
     per_instance = instances is not None and float(instances.max()) > 1
@@ -76,7 +76,7 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
 
 
 def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
-    """Return a sentence with the demand, the answered rate and since when the service was full; "" if it kept up."""
+    """Return a sentence about the demand, the rate of answers and when the service was saturated; "" if it kept up."""
     full = [spike for spike in spikes if spike.cause in SATURATIONS]
     if not full or data.demand is None:
         return ""
@@ -91,7 +91,7 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Light:
-    """The mean response time of this number of requests at light load, and its relative standard error."""
+    """The mean response time at light load, its relative standard error, and the number of requests that it is from."""
 
     requests: int
     mean_s: float
@@ -101,11 +101,12 @@ class _Light:
 def _light(
     data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau: float, instances: Floats | None
 ) -> _Light:
-    """Return the response time of requests that met so few others that none waited, else that of fast windows.
+    """Return the mean response time of requests that met few others. If there are none, return that of fast windows.
 
-    "Few" means at most rules.LIGHT_SHARE of the knee that these requests imply (plateau × their mean), or none at all.
-    Requests are examined one by one: users without think time fill a service within the first second of a run, and the
-    lightest step of a load may already be half of the capacity, yet some requests find the service empty.
+    "Few" means that a request met no others, or at most rules.LIGHT_SHARE of the knee, so that it did not have to wait.
+    The knee is computed from the same requests: plateau × their mean response time. Requests are examined one by one:
+    users without think time fill a service within the first second of a run, and the lightest step of a load may
+    already be half of the capacity, yet some requests find the service empty.
     """
     requests = data.requests
     second = np.clip(requests.start_s.astype(np.int64), 0, data.series.seconds - 1)
@@ -146,8 +147,8 @@ def _not_reached(text: str, points: list[CapacityPoint], *, per_instance: bool) 
 def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bools, light_s: float) -> bool:
     """Whether users on the plateau got as many answers as at light load. If so, the load was the limit.
 
-    If users are not known, the shape decides: if the load reached its own limit, some windows of the plateau are as
-    fast as at light load.
+    If users are not known, response times decide: if the load was the limit, some windows of the plateau are as fast as
+    at light load.
     """
     ratios = np.array([math.nan if point.answered_ratio is None else point.answered_ratio for point in points])
     light = ratios[np.argsort(response_s)[: rules.LIGHT_POINTS]]
@@ -155,7 +156,7 @@ def _still_answered(points: Sequence[CapacityPoint], response_s: Floats, top: Bo
         fast = float(np.mean(response_s[top] < rules.FAST_ON_PLATEAU * light_s))
         slow = float(np.median(response_s[top])) < rules.KNEE_SLOWER_ALONE * light_s
         return slow or fast > 1 - rules.PLATEAU
-    if _only_waited(points, response_s, top):  # then the service's speed alone decides how many answers they get
+    if _only_waited(points, response_s, top):  # then only the service's speed limits the number of answers
         usual_s = float(np.percentile(response_s[top], rules.PLATEAU_PERCENTILE))
         return usual_s < rules.FAST_ON_PLATEAU * light_s
     return float(np.median(ratios[top])) >= rules.PLATEAU * float(np.median(light))
@@ -171,7 +172,7 @@ def _only_waited(points: Sequence[CapacityPoint], response_s: Floats, chosen: Bo
 def _points(data: RunData, spikes: Sequence[Spike], instances: Floats | None) -> list[CapacityPoint]:
     series, load = data.series, data.load
     usable = ~load.saturated
-    unknown = data.demand is None  # then no other evidence shows saturation, and the shape decides
+    unknown = data.demand is None  # then a saturation may appear as an unexplained spike
     for spike in spikes:
         if spike.cause not in SATURATIONS and not (unknown and spike.cause == Cause.UNEXPLAINED):
             usable[spike.onset_s : spike.end_s] = False

@@ -21,7 +21,7 @@ from reports.model import ComparedLine, Comparison
 
 
 class Verdict(StrEnum):
-    """What an interval says against ± rules.MARGIN."""
+    """The result of comparing an interval with ± rules.MARGIN."""
 
     SLOWER = "slower"
     FASTER = "faster"
@@ -42,7 +42,7 @@ def compare(first: Side, second: Side) -> Comparison:
 
     Requests close in time are similar, and the duration of this correlation is not known. The interval therefore weighs
     all durations and sizes of drift by how well they agree with the runs (see drift.py). With several runs on a side,
-    the spread between runs is weighed in the same way, so that drift within the runs counts too.
+    the spread between runs is weighed in the same way, in addition to the drift within each run.
     """
     a, b = list(first.runs.values()), list(second.runs.values())
     unlike = differences(a, b)
@@ -141,7 +141,7 @@ def _lines(scope: Scope) -> Iterator[ComparedLine]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One quantile of one run: its logarithm, each time cell's effect on it, and the reason if it allows no verdict."""
+    """One quantile of one run: its logarithm, the effect of each cell on it, and why it allows no verdict (or "")."""
 
     log_us: float
     deviations: Floats
@@ -152,8 +152,8 @@ def _seen(part: RunWindow) -> list[_Seen]:
     """Return a run's quantiles, each with the deviations of its cells: how far each cell moves the overall quantile.
 
     A cell with more than its share of requests above the quantile moves the quantile up by that surplus ÷ the density
-    of logarithms there (Bahadur's representation, 1966). A cell with a few requests has no quantile of its own, but it
-    has a surplus.
+    of the logarithms at the quantile (Bahadur's representation, 1966). A cell with a few requests has no quantile of
+    its own, but it has a surplus.
     """
     window = part.window
     cell_s = max(1, window.length_s // drift.CELLS)
@@ -178,7 +178,7 @@ def _seen(part: RunWindow) -> list[_Seen]:
 
 
 def _resting_on_few(above: Floats, p: float) -> str:
-    """Return a sentence if the requests above a quantile came in few bursts, whose number then decides it."""
+    """Return a sentence if the requests above a quantile came in few bursts; their number then decides the quantile."""
     bursts = float(above.sum()) ** 2 / max(1.0, float((above**2).sum()))
     if bursts >= min(rules.BURSTS_AT_LEAST, len(above) / 6):
         return ""
@@ -226,7 +226,9 @@ def _deviations(runs: Sequence[_Seen]) -> list[Floats]:
 
 
 def value_ms(parts: tuple[RunWindow, ...], p: float, logs_us: Sequence[float]) -> float | None:
-    """Return the exact quantile of one closed-loop run's phase, else the geometric mean over runs, within 0.4 %.
+    """Return the quantile of a side, in ms.
+
+    It is exact for a phase of a single closed-loop run. Otherwise it is the geometric mean over the runs, within 0.4 %.
 
     Args:
         parts: the phase of each run of a side.
@@ -249,7 +251,7 @@ WORDS = {
     "error rate": {Verdict.SLOWER: "more failures", Verdict.FASTER: "fewer failures"},
     "throughput": {Verdict.SLOWER: "more answers", Verdict.FASTER: "fewer answers"},
 }
-"""The names of verdicts for values of which more is not slower."""
+"""The names of verdicts for statistics that are not durations, of which a higher value is not "slower"."""
 
 
 def compared_line(
@@ -265,8 +267,8 @@ def compared_line(
         values: its scope and statistic, and both sides' values.
         middle: the difference of logarithms, or of ratios for the error rate; None if there is none.
         ends: its interval in the same unit, or the reason why there is none, which may be "".
-        length_s: the observed length of both sides, from which the length that would decide follows; None if longer
-            runs would not help.
+        length_s: the observed length of both sides, to compute which length would decide; None if longer runs would not
+            help.
     """
     statistic = values["statistic"]
     is_ratio = statistic != "error rate"

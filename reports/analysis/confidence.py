@@ -17,12 +17,12 @@ RESAMPLES = 800
 """Number of resamples. With this number, the standard deviation is known within 2.5 %."""
 
 PLANNED_S = 120.0
-"""The bound that holds at every look is narrowest after about two minutes. After four times as long it is 4 % wider
-than the narrowest possible."""
+"""The bound that holds at every look is tuned to be narrowest after about two minutes. After eight minutes it is 4 %
+wider than a bound that is tuned for that time."""
 
 
 def block_length(values: Floats) -> int:
-    """Return how many neighbouring cells to resample together, from how long the values stay correlated.
+    """Return how many neighbouring cells to resample together; it depends on how long the values stay correlated.
 
     The method is that of Politis and White (2004) with the correction of 2009, for the circular bootstrap of a mean.
     The length is at most a sixth of the cells, so that there are enough blocks to see how much they differ.
@@ -89,7 +89,7 @@ def multiplier(length_s: float, blocks: float, *, confidence: float) -> Multipli
 
     Args:
         length_s: the length of the run so far.
-        blocks: number of independent periods in it; a small number widens both.
+        blocks: number of independent periods in it; a small number widens both half-widths.
         confidence: the confidence level, 0…1.
     """
     alpha = 1 - confidence
@@ -102,9 +102,9 @@ def multiplier(length_s: float, blocks: float, *, confidence: float) -> Multipli
 
 
 def students_t(normal: float, freedom: float) -> float:
-    """Return Student's t at the probability for which a standard normal variable is `normal`.
+    """Return the quantile of Student's t for the probability whose standard normal quantile is `normal`.
 
-    This is the expansion of Abramowitz and Stegun, 26.7.5, which is within 0.1 % from 4 degrees of freedom on.
+    This is the expansion of Abramowitz and Stegun, 26.7.5, which is within 0.1 % for 4 or more degrees of freedom.
     """
     z = normal
     terms = (

@@ -17,8 +17,8 @@ from reports.data.window import Window
 from reports.model import Cost
 
 OWN_SHARE = 0.95
-"""If the run's share of the service's requests is below this, the bill includes other runs. The edge of a minute shifts
-the share by less."""
+"""If the run's share of the service's requests is below this, the bill includes other runs. Minutes that overlap the
+run only in part change the share by less than that."""
 
 
 def cost_of(
@@ -89,8 +89,8 @@ def _at_the_edge(metric: MetricSeries, series: Series) -> float:
 def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: float) -> float:
     """Return the billed seconds of idle instances that `kept` minimum instances caused during the run.
 
-    They come from the count of idle instances, held between samples. Without that count, they are the minimum's seconds
-    beyond the billed ones.
+    They come from the count of idle instances, held between samples. Without that count, they are the run's length ×
+    `kept`, minus the billed instance-seconds.
     """
     if not kept:
         return 0.0
@@ -105,7 +105,8 @@ def _instance_s(
 ) -> tuple[float | None, str]:
     """Return billed instance-seconds and their source. The cloud's own figure is used if it is complete.
 
-    It is complete if it reaches the last successful answer, because the last minute of a ramp costs most.
+    That figure is complete if its last point is not before the last successful answer. The last minute must not be
+    missing, because it costs most in a ramp.
     """
     billed = [metric for metric in cloud or () if metric.metric == BILLABLE_TIME]
     late = ""

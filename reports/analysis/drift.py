@@ -12,18 +12,19 @@ from reports.data.distributions import normal_below
 from reports.data.histogram import BIN_VARIANCE, Floats
 
 TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3)
-"""Weighed correlation times of the drift, as shares of a run's length: from one cell to a little more than the run.
-Longer times cannot be distinguished within a run, and would only widen every interval. With 2.6 as the longest,
-intervals under a drift of half a run's length are a quarter wider than with 1.3, which contain the truth in 95 %."""
+"""The correlation times of the drift that are weighed, as shares of a run's length: from one cell to a little more than
+the run. Longer times cannot be distinguished within a run, and would only widen every interval. If the drift lasts for
+half of a run, intervals with 1.3 as the longest time contain the truth in 95 % of the cases; with 2.6 they are a
+quarter wider."""
 
 DRIFT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-"""Weighed variances of the drift, relative to the variance of one cell's own scatter. That scatter falls with the
-number of requests, so the largest variances belong to high rates and to p50. With 10 as the largest, intervals under a
-drift of half a run's length contained the truth in 54 % of the pairs at 400 requests/s."""
+"""The variances of the drift that are weighed, relative to the variance of one cell's own scatter. That scatter falls
+with the number of requests, so the largest variances are needed at high rates and for p50. With 10 as the largest,
+intervals contained the truth in only 54 % of the pairs at 400 requests/s with a drift that lasted for half of a run."""
 
 BETWEEN = (0.0, 0.2, 1.0, 5.0, 25.0, 125.0, 600.0)
-"""Weighed variances of runs around their side, relative to the same scatter. They can be seen only if a side has
-several runs."""
+"""The variances between the runs of one side that are weighed, relative to the same scatter. Such a variance can be
+seen only if a side has several runs."""
 
 CELLS = 60
 """A run is cut into about this many cells, enough to see drift that lasts for a twentieth of it."""
@@ -33,8 +34,8 @@ NEGLIGIBLE = 25.0
 ends."""
 
 STILL = 1 / 3
-"""Prior weight of "no drift" in the difference of two sides that share every second. Drift of the environment moves
-both sides; only a side's own drift remains."""
+"""Prior probability that the difference of two sides that share every second has no drift. Drift of the environment
+moves both sides and cancels, so only the drift of a single side remains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,11 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
     """Return the interval of the difference of the two sides' means, given each run's deviations by cell.
 
     The model of each run is its side's mean + its own offset + drift (Ornstein–Uhlenbeck, correlated over an unknown
-    time) + independent scatter. The unknown variances and the correlation time are not estimated but weighed. Each
-    combination has the weight of its restricted likelihood over all runs of both sides (Harville 1974), with the
-    variances' scale and the two means integrated out, and the interval is that of the mixture. If the runs are too
-    short to show a drift, it keeps its weight and widens the interval accordingly. With one run on each side, the
-    offset of a run cannot be seen, and is assumed to be zero.
+    time) + independent scatter. The unknown variances and the correlation time are not estimated. Instead, each
+    combination of their values is weighed by its restricted likelihood over all runs of both sides (Harville 1974),
+    with the variances' scale and the two means integrated out. The interval is that of the mixture. If the runs are too
+    short to exclude a drift, that drift keeps its weight and widens the interval. With one run on each side, the offset
+    of a run cannot be seen, and is assumed to be zero.
 
     Args:
         a: for each run, the deviations of equally long cells, in time order, as logarithms of the compared value.
@@ -66,7 +67,7 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
 
 
 def half_width(differences: Floats, *, confidence: float) -> float:
-    """Return how far the mean of a series may be from the true mean. Drift in it is weighed as in `offset`.
+    """Return how far the mean of a series may be from the true mean. Drift of the series is weighed as in `offset`.
 
     Args:
         differences: the differences of equally long cells, in time order, between two sides that share them.
@@ -80,7 +81,7 @@ def half_width(differences: Floats, *, confidence: float) -> float:
 
 
 def _of_mixture(log: Floats, middle: Floats, scale: Floats, confidence: float) -> Offset:
-    """Return middle and interval of a mixture of normal distributions from the logarithms of their weights."""
+    """Return the middle and interval of a mixture of normal distributions, given the logarithms of their weights."""
     likely = log > log.max() - NEGLIGIBLE
     log, middle, scale = log[likely], middle[likely], scale[likely]
     weight = np.exp(log - log.max())
@@ -99,12 +100,12 @@ def _of_mixture(log: Floats, middle: Floats, scale: Floats, confidence: float) -
 
 
 def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Floats, Floats, Floats]:
-    """Return each combination's restricted log likelihood, and the difference that it implies, with its deviation.
+    """Return each combination's restricted log likelihood, and the difference that it implies with its deviation.
 
     With only one side, the result is the mean instead of the difference.
 
-    A run's offset adds the same variance to all pairs of its cells, so the inverse of the covariance follows from that
-    of the drift (Sherman and Morrison 1950).
+    A run's offset adds the same variance to all pairs of its cells, so the inverse of the covariance follows from its
+    inverse without the offset (Sherman and Morrison 1950).
     """
     between = np.array(BETWEEN if several else BETWEEN[:1])[:, None]
     log, total = np.zeros(1), np.zeros(1)
@@ -134,7 +135,10 @@ def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Float
 
 @lru_cache(maxsize=32)
 def _inverses(cells: int) -> tuple[Floats, Floats, Floats]:
-    """Return for each drift a run's inverse covariance (in units of a cell's scatter), its log determinant and sum."""
+    """Return the inverse of a run's covariance for each drift, with the log determinant and the inverse's sum.
+
+    The log determinant is that of the covariance, which is in units of the variance of a cell's scatter.
+    """
     apart = np.abs(np.subtract.outer(np.arange(cells), np.arange(cells)))
     covariance = np.stack(
         [np.eye(cells) + drift * np.exp(-apart / (time * cells)) for time in TIMES for drift in DRIFT]

@@ -36,7 +36,7 @@ def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Compariso
     Args:
         first: the run's first side, which is the baseline.
         second: its second side.
-        always_valid: whether the run's own results could end it. Its intervals then hold at every look.
+        always_valid: whether the run could be ended by its own results. The intervals then hold at every look.
     """
     (a,), (b,) = first.runs.values(), second.runs.values()
     lines = [line for scope in scopes([a], [b]) for line in _lines(scope, always_valid=always_valid)]

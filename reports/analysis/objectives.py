@@ -45,7 +45,7 @@ class EndpointCounts:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The platform's reports about a run. A value is None if it reported nothing.
+    """The platform's reports about a run. A value is None if the platform did not report it.
 
     Attributes:
         instances: number of serving instances in each second after t = 0.
@@ -68,8 +68,8 @@ class Observed:
         series: the run.
         parts: its phases.
         by_phase: exact latencies of successful requests, in the order of `parts`.
-        at_least: the same with the waits of requests without an answer; its quantiles are lower bounds of the true
-            ones.
+        at_least: like `by_phase`, but also with the waits of requests without an answer; the quantiles are lower
+            bounds.
         task_errors: number of exceptions in the scenario's own code. They stand for requests that were not sent, or
             answers that could not be used.
         endpoints: counts by endpoint and phase, for objectives that name an endpoint; a missing key means no request.
@@ -91,8 +91,8 @@ class Observed:
 def judge(objective: Objective, observed: Observed) -> JudgedObjective:
     """Return whether the run held an objective.
 
-    Latency is that of successful requests. An objective on a percentile is never held if the percentile would lie among
-    the requests without an answer when they are counted, because a request that timed out was not fast.
+    Latency is that of successful requests. For a percentile, the requests without an answer are counted as well: if it
+    lies among them, an upper limit is never held, because a request that timed out was not fast.
     """
     at = next((at for at, part in enumerate(observed.parts) if part.name.value == objective.phase), None)
     if at is None:
@@ -229,7 +229,8 @@ def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObj
 def rolling(objective: Objective, series: Series, window: Window) -> Floats:
     """Return the objective's value in every period of `window_s` inside the window; NaN for a period without data.
 
-    Percentiles are nearest-rank within 0.4 %, over successful and unanswered requests. The latter count as slowest.
+    Percentiles are nearest-rank within 0.4 %, over successful and unanswered requests. The unanswered ones count as
+    slowest.
     """
     width = objective.window_s or 1
     inside = slice(window.start_s, window.end_s)
@@ -260,7 +261,8 @@ def rolling(objective: Objective, series: Series, window: Window) -> Floats:
 def _ranked_ms(objective: Objective, held: Ints, censored: int, bound_ms: float | None) -> float:
     """Return the percentile of answered and unanswered requests.
 
-    The bound of an unanswered one counts only if it decides.
+    If it lies among the unanswered ones, the result is the lower bound of their waits if that decides the objective,
+    else NaN.
     """
     succeeded = int(held.sum())
     if not succeeded + censored:
@@ -284,7 +286,7 @@ def _decided(objective: Objective, value: float, detail: str) -> JudgedObjective
 
 
 def _judged(objective: Objective, verdict: Judged, value: float | None, why: str) -> JudgedObjective:
-    """Return the part of the summary. For a windowed objective, `value` is that of the worst window."""
+    """Return the objective for the summary. If it is judged in windows, `value` is that of the worst one."""
     return JudgedObjective(
         text=objective.text,
         verdict=verdict.value,

@@ -25,8 +25,8 @@ def endpoint_counts(
 
     Without such an objective, no pass over the rows is needed.
 
-    These are left out: endpoints without a request, those that are not kept apart (series.endpoints), and a name
-    without a method that several methods share.
+    The result has no entry for an endpoint without a request, for one that is not kept apart (series.endpoints), or for
+    a name that stands for several methods.
     """
     windows: dict[tuple[EndpointName, str], tuple[int, PhaseWindow]] = {}
     for objective in objectives:

@@ -23,12 +23,13 @@ CELLS = 300
 """A window is cut into about this many cells: seconds up to 5 min, longer cells for longer windows."""
 
 BLOCKS = 15
-"""A window is resampled in this many periods, or in fewer if its differences stay correlated for longer. A side's own
-drift may be too small to show in the correlation of cells with much scatter, but it adds up over a window."""
+"""A window is resampled in this many periods, or in fewer if its differences stay correlated for longer than one of
+them. The periods are that long because the drift of one side adds up over a window, although it may be too small to
+show in the correlation of cells that scatter much."""
 
 BEYOND_MOMENTS = 6.0
-"""Limit, in deviations: m short disturbances, all on one side, make a difference of about √m deviations, and fewer than
-8 of them are too few."""
+"""A difference that comes from few moments gets no interval if it is below this many deviations. m short disturbances,
+all on one side, make a difference of about √m deviations, and fewer than 8 of them are too few."""
 
 BLOCKS_AT_LEAST = 6
 """An interval from fewer independent periods of time is no better than a guess."""
@@ -92,8 +93,9 @@ def estimates(
     """Yield the differences between two sides, each with its deviation.
 
     Whole periods of time are resampled, the same ones for both sides (a moving-block bootstrap of pairs), so drift of
-    both sides cancels. The length of a period follows from how long the cells' differences stay correlated. A longer
-    drift of one side alone is weighed where it shows best, at p50, and widens every interval of latency.
+    both sides cancels. The length of a period follows from how long the cells' differences stay correlated. If one side
+    alone drifts for longer than a period, that is estimated from p50, where it shows best, and widens the intervals of
+    all latency statistics.
 
     Args:
         a: the side that is the baseline.
@@ -113,7 +115,7 @@ def estimates(
     weights = block_weights(cells, length)
     blocks = cells / length
     scatter = sum(cells / max(1.0, float(total.sum())) for total in totals)
-    below = [np.cumsum(row, axis=1) for row in latency]  # drawn as sums over bins, which is all that a quantile needs
+    below = [np.cumsum(row, axis=1) for row in latency]  # a quantile needs only these sums over bins
     once = np.ones((1, cells), np.float32)
     whole, drawn = ([by @ row for row in below] for by in (once, weights))
     beyond = _own_drift(influences["p50"], weights, [_log_quantile(item, columns.start, 0.5) for item in drawn], blocks)
@@ -139,13 +141,13 @@ def estimates(
 
 
 def _own_drift(influence: Floats | None, weights: Weights, drawn: list[Floats], blocks: float) -> float:
-    """Return the deviation of p50's difference (logarithm) that resampling does not show: one side's slow drift.
+    """Return the deviation that one side's slow drift adds to p50's log difference. Resampling does not show it.
 
     Args:
         influence: how each cell moves the difference of p50.
         weights: how often each resample drew each cell.
-        drawn: each side's p50 in each resample, as logarithms; together with the influences they give the density
-            there.
+        drawn: each side's p50 in each resample, as logarithms; together with the influences they give the density at
+            p50.
         blocks: number of independent periods of time that were drawn.
     """
     if influence is None or blocks < BLOCKS_AT_LEAST:
@@ -172,7 +174,7 @@ def _ratio(
         many: each side's logarithms by resample.
         blocks: number of independent periods of time.
         lacking: why there is no interval.
-        few: why no verdict is possible if the difference may come from a few moments alone.
+        few: why a small difference gets no interval: it comes from a few moments; "" if it does not.
         beyond: the deviation that the resamples do not show.
     """
     a, b = (float(each[0]) for each in own)
@@ -195,7 +197,7 @@ def _widened(deviation: float, blocks: float) -> float:
 def _errors(
     a: tuple[Floats, Floats], b: tuple[Floats, Floats], weights: npt.NDArray[np.float32], blocks: float, length_s: float
 ) -> Estimate:
-    """Return the difference of the failed shares. If no request failed, chance alone bounds it."""
+    """Return the difference of the error rates. Its deviation is at least that of chance, even if no request failed."""
     sent, failed = ([float(side[at].sum()) for side in (a, b)] for at in (0, 1))
     own = [bad / all_ if all_ else math.nan for bad, all_ in zip(failed, sent, strict=True)]
     lacking = "" if all(sent) else "no request was sent"
@@ -224,7 +226,7 @@ def _lacking(totals: list[npt.NDArray[np.float32]], p: float, length_s: float, b
 def _influence(
     latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int, p: float
 ) -> Floats | None:
-    """Return how each cell moves the difference of a quantile, from its surplus of requests above it on either side."""
+    """Return how each cell moves the difference of a quantile: by its surplus of requests above the quantile."""
     found = []
     for counts, total in zip(latency, totals, strict=True):
         if not total.sum():
@@ -254,7 +256,7 @@ def _few_moments(influence: Floats | None, name: str, variance: float) -> str:
     Args:
         influence: how each cell moves the difference.
         name: the name of the statistic.
-        variance: the part of the variance of a cell's influence that comes from the normal scatter of single requests.
+        variance: the variance that the normal scatter of single requests adds to a cell's influence.
     """
     if influence is None:
         return ""
@@ -272,7 +274,7 @@ def _log_quantile(below: npt.NDArray[np.float32], first_bin: int, p: float) -> F
     """Return the log of a quantile of each row, interpolated within its bin; NaN for rows without requests.
 
     Args:
-        below: number of requests in each bin or a lower one.
+        below: for each row, the number of requests up to and including each bin.
         first_bin: the number of the first bin.
         p: the quantile, 0…1.
     """
@@ -311,7 +313,7 @@ class GrowingCounts:
             np.add.at(counts, bins[second == at], 1.0)
 
     def window(self, begin_s: int, end_s: int) -> tuple[SideCounts, SideCounts]:
-        """Return both sides between two seconds."""
+        """Return the counts of both sides between two seconds."""
         width = max(1, -(-(end_s - begin_s) // CELLS))
         cells = max(1, (end_s - begin_s) // width)
         return self._cells(0, begin_s, width, cells), self._cells(1, begin_s, width, cells)

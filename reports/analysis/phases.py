@@ -15,11 +15,12 @@ from reports.data.series import Series
 from reports.data.window import Window
 
 UNPLANNED_RATIO = 0.8
-"""Without known users, steady is where the smoothed rate is at least 80 % of its usual level, because Poisson noise
-moves it by 10 %."""
+"""If users are not known, the steady phase is where the smoothed rate is at least 80 % of its usual level. The limit is
+not higher, because Poisson noise moves the rate by 10 %."""
 
 SMOOTHING_S = 15
-"""Smoothing time of a rate without a plan: at 5 requests/s 15 s contain 75 requests, with a noise of 12 %."""
+"""Smoothing time of the rate if users are not known. At 5 requests/s, 15 s contain 75 requests and the noise is 12
+%."""
 
 
 class PhaseName(StrEnum):
@@ -44,9 +45,9 @@ class PhaseWindow:
 def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, str]:
     """Return the steady phase, and how it was found.
 
-    It is the longest period at FULL_RATIO of the highest number of planned users. Without a plan the running users
-    count, and without these the request rate. The plan is the better source, because the rate falls when the server of
-    a closed loop slows.
+    It is the longest period with at least FULL_RATIO of the highest number of planned users. Without a plan, the
+    running users are used, and without these the request rate. The rate is the worst source, because in a closed loop
+    it falls when the server slows.
     """
     for level, source in ((load.planned_users, "planned users"), (load.users, "running users")):
         if not np.isnan(level).all() and np.nanmax(level) > 0:

@@ -23,9 +23,10 @@ def suggest(
 ) -> tuple[Suggestion, ...]:
     """Return the recommended settings for Cloud Run; empty if the run shows nothing about settings.
 
-    A run does not show what an instance can serve if it was overloaded to its end, failed, or left its instances idle.
-    The only recommendation from such a run is to raise a limit that it reached. The same holds for instances that Cloud
-    Run does not offer, such as those of `--cpu auto`, because their capacity says nothing about other instances.
+    A run does not show what an instance can serve if the run was overloaded to its end, failed, or left its instances
+    idle. Neither does a run on instances that Cloud Run does not offer, such as those of `--cpu auto`, because their
+    capacity says nothing about other instances. Such a run gives no maximum of instances and no concurrency, except a
+    higher maximum if it reached its own.
     """
     served = _served(data, parts)
     size = _size(data.run)
@@ -94,7 +95,7 @@ def _limited(data: RunData, spikes: Sequence[Spike], prices: Prices, size: _Size
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """The size of one instance, a sentence if it is assumed, and whether Cloud Run has it (else it has no price)."""
+    """The size of one instance, a sentence if that size is assumed, and whether Cloud Run offers it at a price."""
 
     vcpu: float
     gib: float
@@ -104,10 +105,10 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """The values of the steady phase (else of the whole run) per second: all answers, instances, requests in flight.
+    """Means of the steady phase, or of a whole run without one: answers per second, instances, requests in flight.
 
-    For the whole run it also has the most instances that were up, and the requests in flight of one instance outside
-    spikes (p99).
+    Two values are always of the whole run: the highest number of instances, and the p99 of the requests in flight on
+    one instance outside spikes.
     """
 
     throughput_per_s: float
@@ -204,7 +205,10 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
 
 
 def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Suggestion | None:
-    """Return the knee of one instance, at least its requests in flight outside spikes; None if it was not reached."""
+    """Recommend the knee of one instance as its concurrency, but no less than its requests in flight outside spikes.
+
+    The result is None if the knee was not reached or is not below the present concurrency.
+    """
     if served is None or not limits.reached or limits.in_flight_at_knee is None:
         return None
     knee, held = limits.in_flight_at_knee, served.held_normally

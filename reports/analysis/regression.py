@@ -20,15 +20,15 @@ def judge_regression(
 ) -> Regression:
     """Return whether the second side of a comparison is slower than the first beyond a margin.
 
-        Missed: the whole 95 % interval of the difference lies above the margin. Held: the whole interval lies below it.
-            Otherwise, or if the sides were run under different conditions, the result is undecided.
+    The margin is missed if the whole 95 % interval of the difference lies above it, and held if the whole interval lies
+    below it. Otherwise, or if the sides were run under different conditions, the result is undecided.
 
     Args:
         margin: the allowed difference.
         comparison: the comparison of the baseline with the new side.
         runs: all runs of the report; those of the comparison give the length of its windows.
-        decision: the decision that ended the run, if one did. It stands, because its interval holds for any number of
-            looks.
+        decision: the decision that ended the run, if one did. It remains valid, because its interval holds for any
+            number of looks.
     """
     if decision is not None:
         return _as_decided(margin, comparison, decision)
@@ -94,7 +94,7 @@ def _length_s(scope: str, comparison: Comparison, runs: Sequence[RunSummary]) ->
 def _judged(
     margin: Margin, comparison: Comparison, line: ComparedLine | None, length_s: float
 ) -> tuple[Judged, str, str]:
-    """Return the verdict and the reason, and, if it is open, how to decide it."""
+    """Return the verdict, the reason for it, and, if it is undecided, a sentence about what would decide it."""
     if line is None:
         scopes = list(dict.fromkeys(line.scope for line in comparison.lines))
         why = f"the two sides have no {margin.scope or 'phase'} in common to compare"
@@ -154,7 +154,7 @@ def _needed_s(margin: Margin, line: ComparedLine, length_s: float) -> float:
 
 
 def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
-    """Return how long the run against two targets would have to be."""
+    """Return a sentence about how long the run against two targets must be for a verdict."""
     needed_s = _needed_s(margin, line, length_s)
     if needed_s > DAY_S:
         return "The difference is too close to the margin for a longer run to decide; choose another margin."
@@ -165,7 +165,7 @@ def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
 
 
 def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: bool) -> str:
-    """Return how long runs would have to be to decide, or that more runs would."""
+    """Return a sentence about how long the runs must be for a verdict, and that more runs would give one as well."""
     turns = "more runs" if several else "several runs"
     in_turns = f"{turns} on each side, in turns and with one label a side"
     needed_s = _needed_s(margin, line, length_s)

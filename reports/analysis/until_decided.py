@@ -19,8 +19,8 @@ LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
 """A look is made each time the run is 4 % longer, and at most every 3 s, because more looks show nothing new."""
 
 FIRST_LOOK_S = 60.0
-"""Shortest data before a decision: disturbances of a machine last seconds, and it takes a minute to see how much they
-move a difference."""
+"""A decision needs at least this much data. Disturbances of a machine last seconds, so it takes a minute to see how
+much they move a difference."""
 
 BEHIND_S = 2
 """The last seconds are left out of a look, because their requests may not have ended yet."""
@@ -34,10 +34,10 @@ class Look:
     """The result of one look.
 
     Attributes:
-        length_s: the length of the run that it is based on.
+        length_s: the length of the data that the look is based on.
         text: a short text about the state, for the live line.
         decided: the sentence that ends the run; "" while it must continue.
-        slower: for each margin, True if it is exceeded, False if it holds, None while that is open.
+        slower: for each margin, True if it is exceeded, False if it holds, None while it is undecided.
         intervals: for each margin, the ends of its interval as logarithms; None while there is too little data.
         differences: for each margin, the difference between the sides as a logarithm.
         begin_s, end_s: the window of the look, in s since the load began.
@@ -53,7 +53,7 @@ class Look:
     end_s: int
 
     def records(self, margins: Sequence[Margin]) -> list[DecisionRecord]:
-        """Return the records for `run.json` of a look that has decided every margin."""
+        """Return the decision about each decided margin, as it is written into `run.json`."""
         return [
             DecisionRecord(
                 margin=margin.text,
@@ -72,10 +72,12 @@ class Look:
 
 
 class UntilDecided:
-    """Looks at the growing run. Every margin must be decided, with the same result at two looks in a row.
+    """Decide the margins from looks at the growing run.
 
-    The intervals hold at every look. The second look checks their assumption that a minute shows how much the machine
-    is disturbed.
+    The run is decided if two looks in a row decide every margin, with the same results.
+
+    The intervals hold at every look, but they assume that a minute shows how much the machine is disturbed. The second
+    look checks this assumption.
 
     Args:
         margins: how much slower the second side may be.
@@ -92,7 +94,7 @@ class UntilDecided:
     def add(
         self, side: npt.NDArray[np.uint8], start_s: npt.NDArray[np.float64], latency_us: npt.NDArray[np.int64]
     ) -> None:
-        """Add successful requests: their side (1, 2), their begin in s since the load began, and their latency."""
+        """Add successful requests: their side (1, 2), their start in s since the load began, and their latency."""
         for number in (1, 2):
             chosen = (side == number) & (start_s >= self._begin_s)
             if chosen.any():
@@ -127,7 +129,7 @@ class UntilDecided:
 
 
 def _judged(margin: Margin, found: Estimate, length_s: float) -> tuple[str, bool | None, tuple[float, float] | None]:
-    """Return a text about a margin, whether it is exceeded, and the interval behind that."""
+    """Return a text about a margin, whether the margin is exceeded, and the interval of the difference."""
     if found.lacking:
         return f"B {margin.statistic}: {found.lacking}", None, None
     ends = found.interval(length_s, always_valid=True)

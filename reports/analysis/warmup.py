@@ -51,7 +51,9 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
 
 
 def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) -> float | None:
-    """Return the excess latency until `until`, in request-seconds over the mean of normal windows; None without any.
+    """Return the excess latency in `until`, compared with the mean of normal windows; None if no window is normal.
+
+    The unit is request-seconds.
 
     Only windows with an elevated p95 count. Faster answers at the light load of a ramp do not make up for long waits,
     and a spike in the steady phase is not part of the baseline.
@@ -76,7 +78,9 @@ def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) 
 
 
 def _settled(windows: Windows, known: Bools, limit_us: float, first_answer_s: float | None) -> float | None:
-    """Return when the first series of rules.SETTLED_WINDOWS normal windows begins, or one that lasts to the run's end.
+    """Return when p95 settled, which is when the first rules.SETTLED_WINDOWS normal windows in a row begin.
+
+    If the normal windows last to the end of the run, rules.OFF_WINDOWS of them are enough.
 
     A window counts as normal if the lower end of its p95's interval is within the limit. A single window with few
     requests that exceeds the limit by chance therefore does not prolong the warm-up.

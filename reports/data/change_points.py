@@ -36,9 +36,10 @@ def change_points(values: Sequence[float]) -> list[int]:
 
     The result is the segmentation of the logarithms with the lowest cost: squared deviations from each level's mean,
     plus a penalty for every change (optimal partitioning: Jackson et al. 2005, whose pruned form is PELT, Killick et
-    al. 2012). The noise is estimated from differences of neighbours, of which a change affects only one. Changes that
-    are small compared with their own levels' scatter are removed again. A series of hundreds is short enough for a
-    quadratic search. A change in the last run is not marked before other runs follow.
+    al. 2012). The noise is estimated from the differences of neighbours, because a change of level affects only one of
+    these. Changes that are small compared with the scatter of the levels on both sides are removed again. A series of
+    hundreds of values is short enough for a quadratic search. A change in the last run is not marked before other runs
+    follow.
 
     Args:
         values: the values, above 0, in order of time.
@@ -76,7 +77,7 @@ def _without_outliers(logs: Floats) -> Floats:
 
 
 def _partition(logs: Floats, penalty: float) -> list[int]:
-    """Return the begins of all levels but the first, for the partition with the lowest cost."""
+    """Return where each level except the first begins, in the partition with the lowest cost."""
     n = len(logs)
     sums, squares = np.r_[0.0, np.cumsum(logs)], np.r_[0.0, np.cumsum(logs**2)]
     best = np.full(n + 1, np.inf)
@@ -97,14 +98,14 @@ def _partition(logs: Floats, penalty: float) -> list[int]:
 
 
 def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
-    """Return the size of a change relative to the smallest marked change; 1 is just enough."""
+    """Return the size of a change relative to the smallest change that is marked; 1 is just enough."""
     edges = [0, *changes, len(logs)]
     place = edges.index(at)
     before, after = logs[edges[place - 1] : at], logs[at : edges[place + 1]]
     size = abs(float(after.mean() - before.mean()))
     freedom = len(before) + len(after) - 2
     squares = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
-    scatter = math.sqrt((squares + 4 * noise**2) / (freedom + 4))  # as if four more had the noise of the whole series
+    scatter = math.sqrt((squares + 4 * noise**2) / (freedom + 4))  # four values more, with the noise of the series
     deviation = scatter * math.sqrt(1 / len(before) + 1 / len(after))
     return min(size / math.log1p(CHANGE_AT_LEAST), size / (SURE * deviation))
 

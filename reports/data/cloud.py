@@ -27,7 +27,7 @@ class MetricSeries:
         labels: the metric's own labels, and `revision_name`.
         start_s, end_s: the times of each point (equal for a gauge).
         value: the value of each point; the mean for a distribution; NaN if neither is known.
-        count: the count of a distribution's point; NaN for numbers.
+        count: number of values in each point of a distribution; NaN if the points are numbers.
     """
 
     metric: str
@@ -106,7 +106,7 @@ def instance_gauge(cloud: tuple[MetricSeries, ...] | None) -> InstanceGauge | No
         if points.metric == INSTANCE_COUNT:
             idle = points.labels.get("state") == "idle"
             for at, value in zip(points.end_s.tolist(), points.value.tolist(), strict=True):
-                if not math.isnan(value):  # a point without a number
+                if not math.isnan(value):  # NaN: the point has no number
                     states.setdefault(round(at, 3), [0.0, 0.0])[idle] += value
     if not states:
         return None

@@ -21,8 +21,8 @@ DEVIATIONS = 12
 def rank_intervals(requests: Ints, p: float, confidence: float = CONFIDENCE) -> tuple[Ints, Ints]:
     """Return the ranks (1 = the fastest) that enclose the quantile `p`, for windows with these numbers of requests.
 
-    The number of requests below a quantile is binomial, whatever the distribution (David & Nagaraja, Order
-    Statistics, 2003, section 7.1). An upper rank beyond `requests` does not exist.
+    The number of requests below a quantile is binomial, whatever the distribution (David & Nagaraja, Order Statistics,
+    2003, section 7.1). If the upper rank is above the number of requests, the interval has no upper end.
     """
     tail = (1 - confidence) / 2
     sizes, place = np.unique(np.maximum(requests, 1), return_inverse=True)
@@ -31,7 +31,7 @@ def rank_intervals(requests: Ints, p: float, confidence: float = CONFIDENCE) -> 
 
 
 def _ranks(n: int, p: float, tail: float) -> tuple[int, int]:
-    """Return the smallest k with P(binomial(n, p) ≤ k) ≥ tail, and ≥ 1 − tail."""
+    """Return the smallest k with P(binomial(n, p) ≤ k) ≥ tail, and the smallest k for which it is ≥ 1 − tail."""
     mode = min(n, int((n + 1) * p))
     reach = int(DEVIATIONS * math.sqrt(n * p * (1 - p))) + 50
     low, high = max(0, mode - reach), min(n, mode + reach)
@@ -41,7 +41,7 @@ def _ranks(n: int, p: float, tail: float) -> tuple[int, int]:
 
 
 def poisson_tail(counts: npt.ArrayLike, mean: float) -> Floats:
-    """Return the chance of more than each of `counts` events if `mean` are expected."""
+    """Return, for each of `counts`, the chance of more events than that if `mean` events are expected."""
     counts = np.asarray(counts, dtype=np.int64)
     if mean <= 0:
         return np.where(counts < 0, 1.0, 0.0)
@@ -59,7 +59,7 @@ def normal_below(z: Floats) -> Floats:
 
 
 def _weights(log_ratios: Floats) -> Floats:
-    """Return probabilities, summing to 1, given the logarithm of each one's ratio to the one before."""
+    """Return probabilities that sum to 1, given the logarithm of the ratio of each to the one before."""
     logs = np.concatenate(([0.0], np.cumsum(log_ratios)))
     weights: Floats = np.exp(logs - logs.max())
     weights /= weights.sum()

@@ -20,12 +20,13 @@ MAX_ENDPOINTS = 512
 together."""
 
 BY_FAILURES = 64
-"""Number of these that are reserved for the endpoints with the most failures. An endpoint with few requests that all
-fail deserves a line."""
+"""Of the endpoints with their own statistics, this many are reserved for those with the most failures. An endpoint with
+few requests that all fail deserves a line."""
 
 
 COUNTED_PAIRS = 1 << 20
-"""Largest number of name-method pairs, used or not, for which a batch is counted in a table (8 MB)."""
+"""If a batch has at most this many combinations of a name and a method, used or not, a table (8 MB) is used to look
+them up."""
 
 
 class EndpointKey(NamedTuple):
@@ -71,7 +72,7 @@ class EndpointCounter:
         numbers = list(map(self._numbers.__getitem__, pairs.keys))
         self._counts = np.pad(self._counts, ((0, 0), (0, len(self._numbers) - self._counts.shape[1])))
         for counts, place in zip(self._counts, (pairs.place, pairs.place[failed]), strict=True):
-            np.add.at(counts, numbers, np.bincount(place, minlength=len(numbers)))  # a text may stand at two indices
+            np.add.at(counts, numbers, np.bincount(place, minlength=len(numbers)))  # a text may have two indices
 
     def close(self) -> EndpointIndex:
         """Return the choice: all endpoints if they are few enough, ordered by their number of requests.
@@ -136,5 +137,5 @@ class EndpointIndex:
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:
-    """Return endpoints by their number of requests, most first. Of equal ones, the first to occur comes first."""
+    """Return endpoints by their number of requests, most first. Those with equal numbers stay in the given order."""
     return sorted(counts, key=lambda key: -counts[key][0])

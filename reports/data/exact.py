@@ -44,13 +44,13 @@ _OUTCOMES_OF: dict[Who, frozenset[str]] = {
     Who.FAILED: FAILED - CENSORED - {"connection"},
     Who.TIMEOUT: frozenset({"timeout"}),
     Who.EVERY_FAILED: FAILED,
-    Who.AT_LEAST: CENSORED | {"ok"},  # its quantiles are lower bounds for the answers that never came
+    Who.AT_LEAST: CENSORED | {"ok"},  # its quantiles are lower bounds, because some answers never came
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Chosen requests: started in [start_s, end_s), of one endpoint (index into Series.endpoints) or of all."""
+    """The requests that started in [start_s, end_s), of one endpoint (index into Series.endpoints) or of all."""
 
     start_s: int
     end_s: int
@@ -61,7 +61,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """The latencies of a population: number, quantiles, extremes and mean. They are None or empty without requests."""
+    """The latencies of a population. Without requests, `quantiles` is empty, and the extremes and the mean are None."""
 
     population: Population
     requests: int
@@ -85,8 +85,9 @@ def distributions(
 ) -> tuple[list[Distribution], list[Distribution]]:
     """Return the exact latencies of each population, in order, and of the successful requests of each endpoint.
 
-    The quantiles equal numpy's on the same rows. The first pass counts bins. The second keeps the exact µs in the few
-    bins that contain a required rank. The work per row grows with the populations, not with the endpoints.
+    The quantiles equal numpy's on the same rows. The first pass counts the requests in each bin. The second pass keeps
+    the exact µs of requests in the few bins that contain a required rank. The work per row grows with the number of
+    populations, not with that of endpoints.
     """
     endpoints = len(series.endpoints) if by_endpoint else 0
     groups = len(populations) + endpoints
@@ -134,7 +135,7 @@ def distributions(
 
 
 US_BITS = 32
-"""A latency fits into these bits (MAX_US). The bits above it are the number of the population."""
+"""A latency fits into these bits (MAX_US). The bits above these hold the number of the population."""
 
 
 @dataclass(slots=True)
@@ -147,7 +148,7 @@ class _Sums:
     slowest: Ints
 
     def add(self, group: Ints, us: Ints, bins: Ints) -> None:
-        """Add members of one population (`group` has one element), or each member to its own population."""
+        """Add members to the populations in `group`, which has one element for all members or one for each."""
         if len(group) == 1:
             at = int(group[0])
             self.counts[at] += np.bincount(bins, minlength=BINS)
@@ -164,9 +165,9 @@ class _Sums:
 def _members(
     folder: RunFolder, series: Series, populations: Sequence[Population], endpoints: int
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Yield, for each batch, the µs of members and their bins (never empty) with the number of their population.
+    """Yield, for each batch, the populations of the chosen requests, their µs and their bins; no array is ever empty.
 
-    That number is the same for all of them, or, with populations per endpoint, each member has its own.
+    The array of populations has one element for all of the requests, or one for each if there is one per endpoint.
     """
     for batch in folder.row_batches(("start", "latency_us", "late_us", "name", "method", "outcome")):
         if not batch.num_rows:
@@ -219,10 +220,10 @@ def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int,
 
 
 def _quantile(p: float, requests: int, exact: dict[int, int], low: int, high: int) -> Quantile:
-    """Return one quantile, linear between the two order statistics around (n − 1)·p, as in numpy and pandas.
+    """Return one quantile, interpolated between the two order statistics around (n − 1)·p, as in numpy and pandas.
 
     Its 95 % interval is distribution-free (binomial ranks). It assumes independent requests, but neighbours in time are
-    not independent, so in a drifting run it is too narrow. If it has no upper end, there are too few requests.
+    not independent, so in a drifting run it is too narrow. With too few requests, it has no upper end.
     """
     at = (requests - 1) * p
     below = math.floor(at)

@@ -15,7 +15,7 @@ from reports.data.series import Series
 from reports.model import Failure
 
 MAX_LINES = 200
-"""Most lines in the list. All other kinds are counted in one line."""
+"""Largest number of lines in the list. All other kinds of failures are counted in one line."""
 
 COLUMNS = ("start", "name", "method", "status", "outcome", "error")
 NEEDS = ("count", "kind", "status", "message", "method", "name")
@@ -105,7 +105,10 @@ def _counted(folder: RunFolder, series: Series) -> list[Failure]:
 
 
 def _by_endpoint(found: list[Failure], series: Series) -> list[Failure]:
-    """Return the failures under the endpoints that the report keeps apart, each with its share of their requests."""
+    """Return the failures by endpoint, each with its share of the requests of that endpoint.
+
+    The endpoints are those that the report keeps apart.
+    """
     sent = dict(zip(series.endpoints, series.by_endpoint.tolist(), strict=True))
     merged: dict[tuple[object, ...], Failure] = {}
     for failure in found:

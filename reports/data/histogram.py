@@ -24,7 +24,8 @@ MAX_US = 2**32 - 1
 """71 minutes, which is above the longest timeout of Cloud Run (60 min). Longer latencies count in the last bin."""
 
 BIN_VARIANCE = float(np.log(1 + 1 / 2**MANTISSA_BITS) ** 2 / 12)
-"""Variance of the logarithm that arises because a bin stands for its values: a uniform error of at most 0.8 %."""
+"""Variance that bins add to the logarithm of a latency: one value stands for all values of a bin, which is a uniform
+error over 0.8 %."""
 
 BINS = (32 - 1 - MANTISSA_BITS) * 2**MANTISSA_BITS + 2 ** (MANTISSA_BITS + 1)
 """Number of bins."""
@@ -45,11 +46,11 @@ def lower_us(bins: npt.NDArray[Any]) -> Ints:
 
 
 MIDDLE_US: Floats = (lower_us(np.arange(BINS)) + lower_us(np.arange(1, BINS + 1)) - 1) / 2.0
-"""The latency in µs that represents each bin: the middle of the whole µs that it counts."""
+"""The latency in µs that represents each bin: the middle between its lowest and its highest whole µs."""
 
 
 def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
-    """Return, for each row of `counts` (rows × bins), the bin with the request of that rank (1 = the fastest).
+    """Return, for each row of `counts` (rows × bins), the bin that has the request with its rank (1 = the fastest).
 
     A rank beyond the row's requests gives the last column. Callers mask empty rows.
     """
@@ -64,9 +65,9 @@ def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
 def above_quantile(counts: npt.NDArray[Any], p: float) -> Floats:
     """Return how many requests of each row of `counts` (rows × bins) lie above the quantile `p` of all rows.
 
-    The bin that contains the quantile counts with the share of it that lies above, so that the rows' sum is 1 − p of
-    all requests. This matters for a service whose latency hardly varies, because nearly all of its requests are in that
-    bin.
+    Of the bin that contains the quantile, only the share above the quantile is counted, so that the sum over the rows
+    is 1 − p of all requests. This matters for a service whose latency hardly varies, because nearly all of its requests
+    are in that bin.
     """
     of_bins = counts.sum(axis=0, dtype=np.float64)
     below = np.cumsum(of_bins)

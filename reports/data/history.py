@@ -13,7 +13,7 @@ from loadtest.recording.run import Outcome, Run
 from reports.data.change_points import change_points
 
 NEAR_RUNS = 2
-"""A mark may be two runs off, so a recorded change up to two runs before it is named with the mark."""
+"""A mark may be two runs off, so a recorded change up to two runs before or after it is shown with the mark."""
 
 VERSIONS = ("lt", "locust", "python")
 """The recorded versions that may change a run's measurements."""
@@ -43,9 +43,9 @@ class Change:
 
     Attributes:
         at: index into the series of the first run at the new level.
-        before_ms, after_ms: the medians of the runs on either side, up to the next change.
-        what: the first recorded value that changed, such as "commit 1a2b3c4 → 5d6e7f8"; empty if no recorded value
-            changed.
+        before_ms, after_ms: the medians of the runs before and after the change, each up to the neighbouring change.
+        what: the recorded values that changed at this point or nearest to it, such as "commit 1a2b3c4 → 5d6e7f8"; empty
+            if none changed within NEAR_RUNS.
     """
 
     at: int
@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The runs of one scenario on one target, oldest first. If labels alternate, they are the runs of one label."""
+    """The runs of one scenario on one target, oldest first. If labels alternate, only those of one label."""
 
     scenario: str
     target: str
@@ -104,7 +104,7 @@ def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -
 
 
 def changes_of(runs: Sequence[PastRun]) -> tuple[Change, ...]:
-    """Return where the level of a series changes, each change with the value that changed first."""
+    """Return where the level of a series changes, each change with the recorded values that changed there."""
     values = [run.p95_ms for run in runs]
     marks = change_points(values)
     edges = [0, *marks, len(runs)]
@@ -119,7 +119,7 @@ def _level(values: Sequence[float]) -> float:
 
 
 def _what_changed(runs: Sequence[PastRun], at: int) -> tuple[str, ...]:
-    """Return what changed from one run to the next at a mark, else at the run nearest to it within NEAR_RUNS."""
+    """Return the recorded values that changed at a mark, or else at the nearest run within NEAR_RUNS of the mark."""
     for distance in range(NEAR_RUNS + 1):
         for place in dict.fromkeys((at - distance, at + distance)):
             if 0 < place < len(runs) and (said := _differences(runs[place - 1], runs[place])):

@@ -17,7 +17,7 @@ UNSEEN = np.iinfo(np.int64).max
 
 
 class InstanceTracker:
-    """Number the instances as they occur, and collect the data of an Instance."""
+    """Number the instances in the order in which they occur, and collect the data of each `Instance`."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -26,7 +26,7 @@ class InstanceTracker:
         self._last_answer = np.zeros(MAX_INSTANCES, dtype=np.int64)
         self._ready = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)
         self._tally = Tally()
-        self._latest_first = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)  # later starts are not among the first
+        self._latest_first = np.full(MAX_INSTANCES, UNSEEN, dtype=np.int64)  # requests that start later are not kept
         self._firsts: tuple[Ints, Ints, Ints] = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
         self._t0_ns = 0
 
@@ -41,7 +41,7 @@ class InstanceTracker:
         self._t0_ns = t0_ns
 
     def numbers(self, column: pa.Array) -> Ints:
-        """Return the number of the instance of each row; -1 if none is named (or there are too many)."""
+        """Return the number of each row's instance; -1 if the row names none, or if there are too many instances."""
         names = column.dictionary.to_pylist()
         index = np.array([self._number(name) for name in names] or [-1], dtype=np.int64)
         at = column.indices

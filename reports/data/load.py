@@ -22,7 +22,7 @@ class Load:
 
     Attributes:
         recorded: whether there was a `load.csv` with lines in it.
-        damage: a sentence about the part of it that could not be read; "" without damage.
+        damage: a sentence about the part of `load.csv` that could not be read; "" without damage.
         planned_users: planned users of the whole fleet, from `load.csv`, else from the plan in `run.json`.
         users: users running on all workers.
         in_flight: requests that await an answer at the end of the second, on all workers.
@@ -34,7 +34,7 @@ class Load:
         machine_steal_ratio: share of that machine's CPU that the hypervisor gave to other machines.
         memory_pressure_ratio: share of the second in which some process of such a machine waited for memory.
         connects_repeated: first packets of connections that such a machine sent again.
-        saturated: seconds in which a worker's CPU or event loop was so busy that it may have measured itself.
+        saturated: seconds in which a worker's CPU or event loop was so busy that it may have measured its own delay.
     """
 
     recorded: bool
@@ -54,7 +54,7 @@ class Load:
 
     @property
     def demand(self) -> Floats:
-        """Users planned for each second: the running ones if known, else the planned ones; NaN if neither is known."""
+        """Users in each second: the running ones if known, else the planned ones; NaN if neither is known."""
         return np.where(np.isnan(self.users), self.planned_users, self.users)
 
 
@@ -67,7 +67,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     try:
         for line in lines:
             at = _number(line["time_s"]) - series.t0_ns / 1e9
-            if not -0.5 <= at < seconds:  # one of the values is not a number
+            if not -0.5 <= at < seconds:  # also if the time is not a number
                 continue
             recorded = True
             worker = str(line.get("worker"))
@@ -79,14 +79,14 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
         pass
     except RunFolderError as error:
         damage = str(error)
-    if lines.skipped > 1:  # a kill cuts the last line short
+    if lines.skipped > 1:  # one is normal, because a kill cuts the last line short
         damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
     columns = {name: over_workers([worker[name] for worker in workers.values()], name, seconds) for name in names}
     planned = columns["planned_users"]
     plan = run.scenario.plan
     if np.isnan(planned).all() and plan:
         planned = np.interp(np.arange(seconds), [at.at_s for at in plan], [at.users for at in plan])
-    if folder.share < 1:  # one of two targets has its share of the users, and its own requests in flight
+    if folder.share < 1:  # one side of a run has a share of the users, and its own requests in flight
         planned = planned * folder.share
         for name in ("users", "refused"):
             columns[name] = columns[name] * folder.share
@@ -96,22 +96,23 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
 
 
 _NO_CURVE = frozenset({"time_s", "worker", "own_code_ms"})
-"""Columns that do not become a series. What blocked a worker's loop comes from the pauses in `run.json`."""
+"""Columns that do not become a series. The pauses in `run.json` show what blocked a worker's event loop, so
+`own_code_ms` is not needed."""
 
 _HELD = frozenset({"users", "in_flight"})
-"""Levels: of several values of a worker in one second the highest counts, and workers are summed."""
+"""Levels: if a worker has several values in one second, the highest one is used. The workers' values are added."""
 
 _ADDED = frozenset({"refused", "connects_repeated"})
 """Counts since the previous line: a worker's values in one second are added."""
 
 _OF_MACHINES = frozenset({"connects_repeated"})
-"""Counts of a machine, reported by each of its workers: the highest counts."""
+"""Counts of a whole machine: each of its workers reports the same number, so the highest value is used, not the sum."""
 
 
 def _note(column: Floats, at: int, value: float, *, name: str) -> None:
     """Enter a worker's value from one line.
 
-    Two of its lines may fall into one second, such as the last one before its end.
+    Two lines of a worker may fall into one second, such as its last line and the one before.
     """
     if math.isnan(value):
         return
@@ -125,8 +126,8 @@ def _note(column: Floats, at: int, value: float, *, name: str) -> None:
 def over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
     """Combine the workers' values per second into the fleet's; NaN if no worker reported.
 
-    If a worker did not report a level for one second, that of the second before is used. Its lines are about a second
-    apart, so rounding can leave a second without a line.
+    If a worker did not report a level for one second, its level of the second before is used. A worker's lines are
+    about a second apart, so rounding can leave a second without a line.
     """
     total = np.full(seconds, math.nan)
     for column in columns:

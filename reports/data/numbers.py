@@ -61,8 +61,8 @@ def throughput_per_s(series: Series, window: Window) -> float | None:
 def mean_in_flight(series: Series, window: Window) -> float | None:
     """Return the mean number of requests awaiting an answer; None for an empty window.
 
-    Formula: mean over seconds of (started − ended so far), at the end of each. Population: every request. Unit:
-    requests. Cannot tell: requests that never ended before the run was cut.
+    Formula: mean over all seconds of (started so far − ended so far), at the end of each second. Population: every
+    request. Unit: requests. Cannot tell: requests that never ended before the run was cut.
     """
     if not window.length_s:
         return None
@@ -79,7 +79,7 @@ def time_to_first_answer_s(series: Series) -> float | None:
 
 
 def young_requests(series: Series, window: Window) -> int | None:
-    """Return how many requests an instance younger than 10 s answered; None when the service tells no age.
+    """Return how many requests an instance younger than 10 s answered; None when the service reports no age.
 
     Formula: count of rows with `instance_age_ms` < 10,000. Population: requests that name an age. Unit: requests.
     Cannot tell: requests that were refused or timed out before an instance took them.
@@ -88,7 +88,7 @@ def young_requests(series: Series, window: Window) -> int | None:
 
 
 def extra_waiting_request_s(series: Series, window: Window, normal_mean_ms: float) -> float:
-    """Return the waiting time in the window beyond that of normal seconds.
+    """Return the excess latency: how much longer requests in the window waited than those of normal seconds.
 
     Formula: Σ response time − n × baseline mean. Population: outcome `ok`, started in the window. Unit: request-seconds
     (10 requests that each waited 2 s longer are 20). Cannot tell: the waiting of requests that failed.
@@ -98,7 +98,7 @@ def extra_waiting_request_s(series: Series, window: Window, normal_mean_ms: floa
 
 
 def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:
-    """Return how many answers per second had this HTTP status, in steps of `step_s`; NaN never, 0 where none.
+    """Return how many answers per second had this HTTP status, in steps of `step_s`; 0 if none had it.
 
     Formula: count / step. Population: requests by the second of their start; status 0 means no answer. Unit: 1/s.
     Cannot tell: who answered; 429 and 503 come from the platform as well as from the service.
@@ -121,4 +121,5 @@ PER_WINDOW: Mapping[str, Callable[[Series, Window], float | None]] = {
     function.__name__: function
     for function in (requests, failures, error_ratio, offered_per_s, throughput_per_s, mean_in_flight, young_requests)
 }
-"""Numbers of a stretch of time. A part of the summary that has a field of this name gets its value from here."""
+"""Numbers of a window. If a part of the summary has a field with the name of such a function, the function gives its
+value."""

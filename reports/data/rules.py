@@ -20,39 +20,40 @@ WINDOW_REQUESTS = 60
 WINDOW_MAX_S = 60
 """The longest such window: a wider one would spread a spike over a minute."""
 
-# Spikes: tuned on seeds that are not the held-out ones; benchmarks/detection.py prints what they give.
+# Spikes: tuned on other seeds than the held-out ones; benchmarks/detection.py prints the results.
 BASELINE_HALF_S = 300
 """The baseline of a window is the median of its normal neighbours within 5 min, so that drift over minutes is not a
 spike."""
 
 BASELINE_CAP = 1.45
 """Highest baseline, as a factor of the run's normal level (its lower quartile), so that a plateau of 20 min does not
-become its own baseline. At 1.6, it hid a rise to 2.2 × for nine minutes. A load that raises latency by half during a
-run stays below 1.45."""
+become its own baseline. A cap of 1.6 hid a rise to 2.2 × for nine minutes. If a growing load raises latency by half
+during a run, the baseline stays below the cap of 1.45."""
 
 LONG_WINDOWS = 6
-"""Windows are also judged by the minute. At 10 requests/s, p95 of 10 s scatters so much that a rise to twice the level
-for minutes is not visible in it, but p95 of a minute shows it."""
+"""Windows are also judged by the minute. At 10 requests/s, the p95 of 10 s scatters so much that it hides a rise to
+twice the level that lasts for minutes. The p95 of a minute shows such a rise."""
 
 LIGHT_S, LIGHT_REQUESTS = 5, 12
 """Light load is searched in periods of 5 s, because the time between a cold start and saturation is hardly longer."""
 
 LIGHT_RATIO = 2.0
-"""A run is measured against its lightest periods instead of its lower quartile if both the median and the p95 of the
-quartile are twice as high. A service with two kinds of requests may meet one of the two conditions by chance, but not
-both."""
+"""A run is measured against its lightest periods instead of its lower quartile if this quartile is twice as high as in
+the lightest periods, both for the median and for p95. A service with two kinds of requests may meet one of the two
+conditions by chance, but not both."""
 
 LIGHT_STRETCHES = 4
-"""20 s with at most half of the users count as light load. If there are fewer seconds, the three periods with the
-lowest load are used."""
+"""Periods with at most half of the users are tried as light load if there are this many of them (20 s). After that, the
+three periods with the lowest p95 are tried."""
 
 QUEUE_RATIO, QUEUE_MS = 10.0, 150.0
-"""Requests wait in a queue if the median takes ten times as long as the fastest five and 150 ms longer, and p5 at least
-half of that factor. In 100,000 draws of a lognormal with a standard deviation of 0.6, p5 is four times the fastest
-five."""
+"""Requests count as queued if the median is at least 150 ms and ten times the fifth fastest latency, and p5 is at least
+five times that latency. In 100,000 draws of a lognormal with a standard deviation of 0.6, without any queue, p5 is only
+four times the fastest five."""
 
 WAITING_RATIO = 0.6
-"""It is also required that users spend three fifths of their time waiting, or that arrivals outrun answers."""
+"""Requests count as queued only if, in addition, users spend three fifths of their time waiting, or more arrivals come
+than answers."""
 
 ONLY_WAITING_RATIO = 0.9
 """Users who wait nine tenths of their time wait practically always: either they make no pauses, or the service is
@@ -63,28 +64,29 @@ SCAN_S = (3, 10, 25)
 hundred requests does not move a percentile of 10 s."""
 
 SCAN_RATIO = 2.5
-"""A request counts as very slow from this multiple of the limit at its time."""
+"""A request counts as very slow if it took longer than this multiple of the limit at its time."""
 
 SCAN_LENGTH_S = 4.0
 """A burst lasts at least this long, from its first request to its last answer. A single request that blocks a core for
 a second causes a short queue, which belongs to the run's tail and is not an event."""
 
 STOPPED_SHARE, STOPPED_S = 0.5, 1.0
-"""A shorter burst also counts if it has eight such requests, half of the requests in their seconds, and one that took
-longer than a second. All requests were then blocked."""
+"""A shorter burst also counts if eight of its requests were very slow, these are half of the requests in its seconds,
+and one request took longer than a second. All requests were then blocked."""
 
 SCAN_CHANCE = 1e-7
-"""Poisson probability at the run's own rate of such requests: with 10,000 windows an hour, one false burst in a
-thousand hours."""
+"""A burst must be less probable than this, given the run's usual rate of very slow requests (Poisson). With 10,000
+windows an hour, this allows one false burst in a thousand hours."""
 
 SCAN_GAP_S, SCAN_SHARE, SCAN_RATE = 5, 0.05, 0.002
-"""Least distance from other spikes, least share of the requests in its seconds, and lowest usual rate (one in 500
-s)."""
+"""Limits for a burst: its least distance from other spikes in s, and the least share of very slow requests in its
+seconds. The third value is the lowest usual rate that is assumed: one very slow request in 500 s."""
 
 ORDINARY_BURSTS = 8.0
-"""An unexplained spike must hold more waiting than this many usual bursts of its run. The area below a queue decreases
-only as exp(−√area): on one core that is 40 % busy, the largest of 7 hours was 37 bursts. Simulated rises of a minute
-had 350 and more, stops of a second at 10 requests/s about ten."""
+"""An unexplained spike counts only if its excess latency is at least that of this many usual bursts of its run.
+Ordinary queues can be long, because the probability of the area below a queue decreases only as exp(−√area). On one
+core that is 40 % busy, the largest queue of 7 hours was worth 37 bursts. Simulated rises of a minute were worth 350
+bursts and more, and stops of a second at 10 requests/s about ten."""
 
 CONNECTING_S = 3
 """The first seconds of a load, in which each of its users opens a connection."""
@@ -97,16 +99,16 @@ OUTAGE_RATIO, OUTAGE_FAILURES = 0.2, 3
 """Failures that clients see as "it does not work": a fifth of the requests of five seconds, and at least three."""
 
 SILENT_S, SILENT_ANSWERS, SILENCE_BEFORE_S = 4, 8, 60
-"""Silence: no answer in this many whole seconds (any five seconds contain at least four), although at the rate of the
-minute before there would be eight."""
+"""The service is silent if this many whole seconds have no answer, although the rate of the minute before would give
+eight answers. Any period of five seconds contains at least four whole ones."""
 
 NORMAL_PERCENTILE, NORMAL_PERCENTILE_SHORT, SHORT_RUN_S = 25, 10, 600
 """The quantile that defines the normal level: the lower quartile, or the lowest tenth in a run shorter than 10 min,
 most of which may be a ramp and its scaling."""
 
 BASELINE_PASSES = 3
-"""Number of passes. Flagged windows leave the baseline, and it is computed again. The second pass settles it; the third
-is for safety."""
+"""Number of passes. Each pass computes the baseline again, without the windows that the pass before found anomalous.
+The second pass settles it; the third is for safety."""
 
 BASELINE_NEIGHBOURS = 5
 """With fewer normal neighbours than this, the run's lower quartile is used instead of their median."""
@@ -121,77 +123,81 @@ ON_MS = 10.0
 """A rise of less than 10 ms does not count: at 3 ms, a scheduler's time slice alone doubles the p95."""
 
 ON_CONFIDENCE = 0.98
-"""The lower bound of the window's p95 must exceed the limit. At the limit, 1 % of windows would do so by chance."""
+"""The lower bound of the window's p95 must exceed the limit. If the true p95 equals the limit, this happens by chance
+in 1 % of the windows."""
 
 UNWIDENED_FACTOR = 1.3
 """A narrow window at a low rate is tested too, with a limit 30 % higher, because it contains few requests."""
 
 OFF_RATIO, OFF_MAD, OFF_WINDOWS = 1.15, 1.5, 2
-"""A spike is over after two windows below 15 % (or 1.5 robust standard deviations). This hysteresis keeps one spike
-from being split."""
+"""A spike is over after two windows in which p95 is less than 15 % (or 1.5 robust standard deviations) above the
+baseline. This hysteresis keeps one spike from being split."""
 
 NEIGHBOUR_REQUESTS = 20
 """Two neighbouring p95s above the limit count without the lower bound if each window contains this many requests."""
 
 MAD_FLOOR = 0.02
-"""Smallest spread of log p95. A run of constant latencies has none, and no one would act on 2 %."""
+"""Smallest assumed spread of log p95. A run with constant latencies has no spread, and no one would act on 2 % more."""
 
 SPREAD_WINDOWS, MAD_OF_FEW = 10, 0.3
-"""With fewer windows than ten there is no reliable spread, and the windows of a ramp climb. 0.3 allows p95 to triple
-with the load."""
+"""Fewer than ten windows give no reliable spread, because p95 climbs during a ramp. Their spread is therefore at most
+0.3, which allows p95 to triple with the load."""
 
 LOOK_BACK_WINDOWS = 6
 """The onset is searched up to a minute before the first certain window."""
 
 ANOMALOUS_SECOND_RATIO = 0.2
-"""A second belongs to a spike if a fifth of its requests exceed the limit (p95 needs a twentieth)."""
+"""A second belongs to a spike if a fifth of its requests exceed the limit. A twentieth is enough to raise p95."""
 
 MIN_SLOW_REQUESTS = 4
 """Fewer slow requests than this are listed individually ("slow first requests"), not as a percentile."""
 
 FEW_RATIO, MANY_SLOW = 2.5, 10
-"""A rise to less than 2.5 × needs ten slow requests, each slower than SHOWN_RATIO × the baseline."""
+"""A rise to less than 2.5 × the baseline counts only if ten requests were slower than SHOWN_RATIO × the baseline."""
 
 HEIGHT_RATIO, HEIGHT_WINDOWS = 8.0, 3
-"""Half a minute of a low rise next to a rise to more than 8 × (half as high on the log scale) is a separate spike. So
-is a second high rise after the low one."""
+"""A rise to more than 8 × the baseline is split. A part next to it that lasts for half a minute and is less than half
+as high on the log scale is a separate spike. So is a second high rise after such a low part."""
 
 START_SLOW_REQUESTS = 8
-"""At least this many slow requests are required in the first two seconds, because 5 users/s open their connections
-then, unless the first answer took longer than LATE_ANSWER_S."""
+"""A spike that begins in the first seconds of the load needs at least this many slow requests, because 5 users/s open
+their connections then. If the first answer came later than LATE_ANSWER_S, fewer are enough."""
 
 LATE_ANSWER_S = 1.0
 """No connection takes this long to open. A later first answer means that the request waited for a start."""
 
 UNANSWERED_REQUESTS, UNANSWERED_RATIO = 3, 0.8
-"""A cold start requires three requests, and four fifths of all, that waited from the load's start for the first
-answer."""
+"""A cold start requires that at least three requests, and four fifths of all that were sent before the first answer,
+were slow because they waited for it."""
 
 VALLEY_WITHIN_S, VALLEY_DEPTH = 20, 2.0
-"""A cold start ends at a second, within 20 s of the first answer, whose median is half of the medians before and after
-it."""
+"""A cold start ends at a valley: a second within 20 s of the first answer, with higher medians before and after it. The
+highest median on each side must be at least twice the median of that second."""
 
 GOES_ON = 5
-"""Without such a valley it ends with the first answer, if requests stay slow for five times as long."""
+"""Without such a valley, a cold start ends with the first answer if requests stay slow for five times as long as that
+answer took."""
 
 # Causes.
 ERROR_RATIO, ERROR_FACTOR, ERROR_CHANCE = 0.02, 5.0, 1e-3
-"""Errors explain a spike if 2 % fail, five times as many as outside, and chance (Poisson) does not explain them."""
+"""Errors explain a spike if 2 % of its requests fail, this share is more than five times the share outside, and chance
+(Poisson) does not explain it."""
 
 START_S = 15.0
 """A spike that begins within 15 s of the load began with it."""
 
 START_NEAR_S = 3.0
-"""The first instance became ready inside the spike, with a tolerance of a few seconds for low traffic."""
+"""The first instance also counts as ready inside the spike if it became ready up to this long before the onset, because
+low traffic shows an onset late."""
 
 WHOLE_RATIO = 0.85
-"""Share of requests above the previous median from which nearly all requests are slower (0.5 = unchanged; a cold start
-slows only a part)."""
+"""Nearly all requests count as slowed if at least this share of them took longer than the median before the spike. A
+share of 0.5 means no change. A cold start slows only some of the requests."""
 
 QUEUE_REQUESTS, QUEUE_SLOW = 5, 0.2
-"""Requests waited for each other if, of at least five requests that met no more others on their instance than usual, at
-most a fifth were slow, and at most half of the share among all requests. A cause that slows the service itself slows
-these requests too."""
+"""Requests waited for each other if those that met no more other requests on their instance than usual were rarely
+slow. There must be at least five of these. At most a fifth of them may be slow, and at most half of the share of slow
+requests among all. A cause that slows the service itself would slow them too."""
 
 SHOWN_RATIO, FEW_SHOWN_RATIO = 1.6, 5.0
 """An unexplained rise counts as a spike if p95 is at least 1.6 × the baseline (5 × with fewer than ten slow requests).
@@ -199,8 +205,8 @@ A queue at unchanged load counts only if p95 is at least 1.6 × the p95 of all o
 are normal on a busy instance."""
 
 NEW_DEMAND = 1.03
-"""Demand counts as new above this multiple of the most users per instance that were served at normal latency elsewhere
-in the run."""
+"""Demand counts as new if there are more users per instance than this multiple of the highest number that was served
+outside spikes in the same run."""
 
 NEW_ARRIVALS = 1.1
 """The same factor for arrivals. Their mean over 10 s scatters by 10 % at 10/s."""
@@ -209,20 +215,23 @@ NORMAL_SECONDS = 60
 """Fewer seconds outside spikes than this do not show what a service can serve."""
 
 RISING_DEMAND = 1.15
-"""The same factor for users, compared with the 2 min before, if the load served outside spikes is not known. A burst
-that was served before is not new demand."""
+"""If the load that was served outside spikes is not known, demand counts as new above this multiple of the median of
+the 2 min before. The load outside spikes is the better reference: a burst that was served before is not new demand."""
 
 GENERATOR_CPU_RATIO, GENERATOR_LAG_MS = saturation.CPU_RATIO, saturation.LAG_MS
 """From these values on, a worker may measure its own delay (docs/run-folder.md)."""
 
 GENERATOR_SHARE = 0.25
-"""Share of a spike's seconds. If fewer are saturated, that is an effect of the spike on the client, not its cause."""
+"""If the load generator was saturated in a smaller share of a spike's seconds, that is an effect of the spike on the
+client and not its cause."""
 
 GENERATOR_LAG_SHARE = 0.05
-"""Share of the rise of p95: an event loop that is 60 ms late does not make requests 3 s late."""
+"""Event-loop lag counts only if it is at least this share of the rise of p95: a loop that is 60 ms late does not make
+requests 3 s late."""
 
 LAG_EXPLAINS = 0.25
-"""Share of the rise: if the loop is usually late by a quarter of it, the rest cannot be separated."""
+"""If the median event-loop lag is at least this share of the rise of p95, no other part of the rise can be separated
+from it."""
 
 GAUGE_LATE_S = 60.0
 """Cloud Run samples once a minute. Without a point within this time after a spike, the gauge shows nothing about it."""
@@ -237,46 +246,51 @@ BEFORE_S, BEFORE_GAP_S = 120, 5
 """A spike is compared with the 2 min before it, without the last 5 s, in which it may have begun."""
 
 BEFORE_REQUESTS = 30
-"""These must contain this many requests; otherwise everything outside the spike is used."""
+"""The 2 min before a spike must contain this many normal requests. Otherwise those after the spike are used, or else
+all normal requests."""
 
 YOUNG_S = 10.0
 """An instance younger than this is new, because caches, lazy imports and just-in-time compilation settle within
 seconds."""
 
 FIRST_REQUESTS, FIRSTS_KEPT = 5, 256
-"""Number of an instance's first requests that are shown, and number in which slow ones are counted: 256 of each of
-1,000 instances are 6 MB."""
+"""How many first requests of an instance are shown, and how many are kept to search for slow ones. 256 requests of each
+of 1,000 instances take 6 MB."""
 
 FIRST_SLOW, LATER_SLOW = 0.5, 0.03
 """Shares of slow requests among the first and among later requests. The first requests end where the later share fits
-better: three fast requests in a row outweigh a slow one after them."""
+better: five fast requests in a row outweigh one slow request after them."""
 
 FIRST_CHANCE = 0.01
-"""Slow first requests are reported where chance makes as many in fewer than one run in a hundred."""
+"""Slow first requests are reported if chance alone would cause as many of them in fewer than one run in a hundred."""
 
 MACHINE_CPU_RATIO, MACHINE_STEAL_RATIO, MACHINE_PRESSURE_RATIO = 0.95, 0.1, 0.2
 """A machine counts as busy with at most 5 % of its CPU free, because its processes then queue. It also counts as busy
-if a tenth is taken by others, or if a fifth of the time is spent waiting for memory, because every p95 shows that."""
+if other machines on its host take a tenth of its CPU, or if its processes wait for memory in a fifth of the time,
+because both are visible in every p95."""
 
 MACHINE_SHARE = 0.5
-"""Share of the spike's seconds in which the machine was busy. Elsewhere the share may be at most half of that."""
+"""The machine is the cause only if it was busy in at least this share of the spike's seconds. Its share of busy seconds
+outside the spike may be at most half of its share inside."""
 
 YOUNG_SLOW, YOUNG_EARLY, OTHERS_SLOW = 0.6, 0.5, 0.3
-"""An added instance caused a spike if young instances answered 60 % of its slow requests and half of the first of them,
-and older instances slowed no more than 30 % of theirs, and no more than half the share of the young ones."""
+"""Added instances caused a spike if they answered 60 % of its slow requests, and half of the earliest quarter of these.
+In addition, at most 30 % of the requests to other instances may be slow, and at most half of the share of slow requests
+among those to the added ones."""
 
 THROUGHOUT = 0.5
-"""A run without a baseline is overloaded for at least half of its length."""
+"""A spike in a run without a baseline counts as overload throughout only if it lasts for at least half of the run. A
+run that was saturated for at least half of its steady phase does not show what an instance can serve."""
 
 OUTAGE_MOST = 0.5
-"""From half of the requests failing it is an outage; fewer failures are errors."""
+"""If at least half of the requests failed, the cause is an outage. If fewer failed, the cause is errors."""
 
 PART_REQUESTS = 10
-"""Requests of an endpoint inside a spike. With fewer there is no useful median."""
+"""Least number of requests of an endpoint inside a spike. With fewer, there is no useful median."""
 
 PART_SLOW, PART_RATIO, PART_KEPT = 0.5, 1.4, 0.25
-"""An endpoint slowed if half of its requests exceed its p90 outside spikes and its median is × 1.4. It kept its latency
-if at most a quarter exceed it (a tenth is usual)."""
+"""An endpoint slowed if half of its requests exceed its p90 outside spikes, and its median rose to 1.4 times its value
+there. It kept its latency only if at most a quarter of its requests exceed that p90; a tenth is usual."""
 
 INSTANCE_SLOW = 0.35
 """An instance is slow if a third of its requests are slow. A twentieth is enough to raise a p95."""
@@ -289,26 +303,27 @@ REPLACED_S = (1.0, 30.0)
 before, and one that comes later has another reason."""
 
 IDLE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Idle times that are tried. Throttling and sleeping begin after some seconds."""
+"""The idle times that are tried as the limit between an idle and a busy instance. Throttling and sleeping begin after
+some seconds."""
 
 WAKING_SLOW = 0.7
-"""Share of slow requests among those that meet an idle instance. Some meet an instance that something else has just
-woken."""
+"""Of the requests that meet an idle instance, at least this share must be slow. The others may have met an instance
+that something else has just woken."""
 
 PAUSE_APART_S, PAUSE_REGULAR, PAUSE_MOST = 2.0, 0.15, 0.8
 """Pauses are at least 2 s apart, and four fifths of their intervals are within 15 % of the usual one. Four random
 intervals fulfil that with a chance of 1 %."""
 
 DEPENDENCY_S, DEPENDENCY_RATIO, DEPENDENCY_CPU = 15, 1.25, 1.25
-"""A shorter rise is a pause. For a slow dependency the fastest requests (p5) take a quarter longer, and CPU use is at
-most a quarter higher."""
+"""A slow dependency lasts at least 15 s; a shorter rise is a pause. The fastest requests (p5) take a quarter longer,
+and CPU use is at most a quarter higher."""
 
 # Warm-up.
 SETTLED_RATIO = 1.15
 """p95 has settled when it stays within 15 % of the steady p95, the margin at which a spike is over."""
 
 SETTLED_MS = 2.0
-"""p95 has also settled within 2 ms, because at a p95 of 4 ms, 15 % is less than a scheduler's tick."""
+"""p95 has also settled if it stays within 2 ms of the steady p95: at 4 ms, 15 % is less than a scheduler's tick."""
 
 SETTLED_WINDOWS = 6
 """p95 must stay there for six windows in a row, which is a minute."""
@@ -330,7 +345,8 @@ ERROR_MARGIN = 0.005
 """Margin of the error rate: half a percentage point, which is half of what the implied objective allows."""
 
 BEYOND_AT_LEAST = 5
-"""Requests beyond a quantile: p95 needs 100 in total, p99 500. With fewer, it is nearly the maximum."""
+"""Least number of requests beyond a quantile: p95 needs 100 requests in total, and p99 needs 500. With fewer, the
+quantile is nearly the maximum."""
 
 NEAR_QUANTILE = 0.4
 """The density at p95 is taken between p93 and p97: two fifths of the tail on either side."""
@@ -347,11 +363,11 @@ MIX_TOLERANCE = 0.02
 
 # Capacity.
 KNEE_POINTS, PLATEAU_POINTS = 6, 3
-"""Windows that a capacity needs: a minute in total, and half of that on the plateau."""
+"""Least number of windows from which a capacity is computed: a minute in total, and half a minute on the plateau."""
 
 LIGHT_POINTS = 3
-"""Number of windows with the shortest response times that count as light load: half a minute, however long the rest
-was."""
+"""This many windows, those with the shortest response times, count as light load: half a minute in a run of any
+length."""
 
 PLATEAU = 0.9
 """Share of the highest throughput that counts as the plateau. Counts of 10 s at 30 requests/s scatter by 6 %."""
@@ -361,24 +377,24 @@ PLATEAU_PERCENTILE = 75
 still at the knee."""
 
 BACKLOG = 20.0
-"""Multiple of the knee: this many arrivals in flight are a queue that grows, even if nine tenths of them are answered
-in time. At 85 % of the capacity, a queue of one core contains six requests on average."""
+"""If more arrivals are in flight than this multiple of the knee, their queue is growing, even if nine tenths of them
+are answered in time. For comparison: at 85 % of the capacity, a queue of one core contains six requests on average."""
 
 KNEE_SLOWER = 2.0
 """Past the knee, requests take twice as long for the same throughput. Drift alone does not double their time."""
 
 KNEE_SLOWER_ALONE, FAST_ON_PLATEAU = 4.0, 1.5
-"""They must take four times as long if users are not known, because users would show whether they had to wait. In that
-case, hardly any window of the plateau may be as fast as at light load, too: if a load reaches its own limit, such
-windows remain, but a full service leaves none. Users without a pause got all the answers that they could get if the
-median request took less than half as long again."""
+"""If users are not known, requests must take four times as long, because it is not known either whether users had to
+wait. Hardly any window of the plateau may then be as fast as at light load: there are such windows if the load reached
+its own limit, but none if the service was saturated. Users who make no pause got all the answers that they could get if
+requests on the plateau took less than 1.5 times as long as at light load."""
 
 LIGHT_SHARE = 0.25
-"""Share of the knee: a request that meets so few others finds a free core."""
+"""A request that meets no more others than this share of the knee finds a free core."""
 
 LIGHT_ERROR = (0.05, 0.15)
-"""Limits of the relative standard error of the mean at light load. Above the first, the knee is not known to 10 %, and
-the text says so. Above the second it may be half as high, and no number is given."""
+"""Limits of the relative standard error of the mean at light load. Above the first, the error of the knee may be more
+than 10 %, and the text states it. Above the second, the true knee may be half as high, and no number is given."""
 
 # Advice.
 IDLE_RATIO = 0.1

@@ -28,7 +28,7 @@ SECONDS_AT_ONCE = 512
 """Number of seconds whose cells are expanded at a time. This needs a few MB for a run of any length."""
 
 WINDOWS_AT_ONCE = 256
-"""256 windows of 3,000 bins are 6 MB."""
+"""Number of windows that are expanded at a time: 256 windows of 3,000 bins are 6 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Cells:
 
     @classmethod
     def of(cls, tally: Tally, seconds: int, endpoints: int) -> Cells:
-        """Return the cells from a tally of keys (second × 2 endpoints + who) × BINS + bin.
+        """Return the cells from a tally whose keys are (second × 2 × endpoints + who) × BINS + bin.
 
         The tally is empty afterwards.
         """
@@ -113,7 +113,7 @@ class Cells:
     def grid(self, start_s: int, end_s: int, *, width_s: int = 1) -> Grid:
         """Return the counts from `start_s` up to but excluding `end_s`, in windows of `width_s`.
 
-        The last one may be shorter.
+        The last window may be shorter.
         """
         windows = max(0, -(-(end_s - start_s) // width_s))
         start_s, last_s = (min(max(at, 0), len(self.edges) - 1) for at in (start_s, end_s))
@@ -121,7 +121,7 @@ class Cells:
         if whole.start >= whole.stop or not windows:
             return Grid(np.zeros((windows, 1), dtype=np.int64), 0)
         first, columns = int(self.bin[whole].min()), int(np.ptp(self.bin[whole])) + 1
-        counts = np.zeros(windows * columns, dtype=np.int32)  # a day in windows of 10 s takes 50 MB instead of 100
+        counts = np.zeros(windows * columns, dtype=np.int32)  # int32: a day in windows of 10 s takes 50 MB, not 100
         for at in range(start_s, last_s, SECONDS_AT_ONCE):
             edges = self.edges[at : min(last_s, at + SECONDS_AT_ONCE) + 1]
             part = slice(edges[0], edges[-1])
@@ -145,8 +145,8 @@ class Cells:
 class Series:
     """A run reduced to seconds. Index i is the second [i, i + 1) after t = 0; every array is `seconds` long.
 
-    Requests are counted in the second in which they started, unless a name says `ended`. Response time is `latency_us`
-    + `late_us` if the load had a schedule, else `latency_us`.
+    Requests are counted in the second in which they started, except those in the arrays with `ended` in their name.
+    Response time is `latency_us` + `late_us` if the load had a schedule, else `latency_us`.
 
     Attributes:
         t0_ns: UTC ns of t = 0 (`run.load_start`, else the first row's start).
@@ -267,7 +267,7 @@ def read_series(folder: RunFolder, run: Run) -> Series:
 
 
 def seconds_of(start_ns: Ints, t0_ns: int) -> Ints:
-    """Return the second after t = 0 of each start. Starts before t = 0 count in the first second."""
+    """Return the second after t = 0 in which each request started. Starts before t = 0 count in the first second."""
     return np.maximum((start_ns - t0_ns) // 1_000_000_000, 0)
 
 
@@ -302,7 +302,7 @@ def outcome_codes(column: pa.Array) -> Ints:
     """Return each row's outcome as its index into OUTCOMES.
 
     Raises:
-        RunFolderError: this version does not know one of them.
+        RunFolderError: this version does not know one of the outcomes.
     """
     known = {name: code for code, name in enumerate(OUTCOMES)}
     names = column.dictionary.to_pylist()

@@ -12,8 +12,8 @@ from reports.data.series import Series
 def instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats | None:
     """Return how many instances served in each second after t = 0, at least 1; None if nothing names or counts them.
 
-    By response headers, an instance serves from its first answer to its last. By the gauge, the latest sample counts,
-    and before the first sample the first one does.
+    If response headers name the instances, each one serves from its first answer to its last. Otherwise, the latest
+    sample of the gauge is used, or its first sample in the time before that.
     """
     second = np.arange(series.seconds)
     if series.instances:

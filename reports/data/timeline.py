@@ -1,7 +1,7 @@
 """Declare the charts over time, with the meaning of each line and how it is computed.
 
-A new chart is an entry of CHARTS with the functions of its lines. The page, its tables and summary.json then contain
-it.
+To add a chart, add an entry with the functions of its lines to CHARTS. The page, its tables and summary.json then
+contain the new chart.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from reports.data.series import Series
 from reports.model import Timeline
 
 MAX_POINTS = 4000
-"""A chart is at most about 1,200 pixels wide: an hour in seconds can still be zoomed threefold without loss."""
+"""Largest number of points of a line. A chart is at most about 1,200 pixels wide, so an hour with a point per second
+can still be zoomed threefold without loss."""
 
 MAX_ENDPOINT_POINTS = 600
 """Most points of an endpoint's line, so that twelve endpoints do not outweigh the run's own lines."""
@@ -58,8 +59,8 @@ class Observed:
 
 
 Values = Callable[[Observed, int], Floats | None]
-"""A function that returns a value per step of this many seconds from t = 0, NaN for a step without a value; None if
-nothing is known."""
+"""A function of the data and of the length of a step in s. It returns a value for each step from t = 0 (NaN if a step
+has no value), or None if nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +349,10 @@ def timeline_of(seen: Observed, step_s: int) -> Timeline:
 
 
 def endpoint_timeline(series: Series, endpoint: int, step_s: int) -> Timeline:
-    """Return the lines of one of the first rules.CHARTED_ENDPOINTS endpoints. Answers count by their start."""
+    """Return the lines of one of the first rules.CHARTED_ENDPOINTS endpoints.
+
+    Answers are counted in the second in which their request started.
+    """
     cells = series.cells.only(endpoint)
     quantiles = cells.quantiles(PERCENTILES, series.seconds, width_s=step_s)
     columns = {f"p{100 * p:.0f}_ms": us / 1000 for p, us in zip(PERCENTILES, quantiles, strict=True)}

@@ -8,11 +8,11 @@ from reports.data.series import Series
 from reports.model import WorstSecond
 
 REQUESTS_AT_LEAST = 2
-"""The p95 of a single request is that request."""
+"""Least number of requests in a second: the p95 of a single request would be that request's own time."""
 
 
 def worst_second(series: Series) -> WorstSecond | None:
-    """Return the second with the highest p95 of successful response times; None if no second has two of them.
+    """Return the second with the highest p95 of successful response times; None if no second has two.
 
     Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike: the p95 of the few
     requests of one second scatters, so it shows where to look, and not that something was wrong.

@@ -37,8 +37,8 @@ QUIET_S = 4.0
 class Budget:
     """Decide when the run is analysed again, so that the analyses cost SHARE of a core on average.
 
-    News (a failure, a new instance) causes an analysis as soon as the share permits it. The first one is not counted,
-    because it mostly imports and compiles code that the final report needs anyway.
+    News (a failure, a new instance) causes an analysis as soon as the share permits it. The cost of the first analysis
+    is not counted, because it mostly imports and compiles code that the final report needs anyway.
     """
 
     saved_s: float = 0.0

@@ -98,7 +98,7 @@ class LiveRun:
     def failing(self) -> list[str]:
         """Return a sentence for each endpoint whose first requests all failed, with the text of its answer.
 
-        Each is returned once.
+        Each sentence is returned only once.
         """
         found = []
         with self.lock:
