@@ -53,7 +53,7 @@ class Builder:
         certificates = "/etc/ssl/certs:/etc/ssl/certs:ro"
         trust = self.folder / "uv.toml"
         trust.write_text("native-tls = true\n")  # this machine may be behind a proxy
-        # vfs works on machines without overlay, but copies everything for each layer: 14 GB with a cache of them.
+        # vfs works on machines without overlay, but copies everything for each layer; a cache of layers would use 14 GB
         cached = str(self.driver == "overlay").lower()
         options = ["--isolation", "chroot", "--pull-never", f"--layers={cached}", "--format", "docker"]
         mounts = ["-v", certificates, "-v", f"{trust}:/etc/uv/uv.toml:ro"]

@@ -79,7 +79,7 @@ LOADS = ("closed", "open", "think", "no pause", "no pause, from the start", "use
 
 
 def draw(rng: Rng) -> Ceiling:
-    """Return one run: any load that climbs above the capacity, or to at most 85 % of it."""
+    """Return one run. Its load has any form, and climbs above the capacity or to at most 85 % of the capacity."""
     world, load = _service(rng), str(rng.choice(LOADS))
     most, knee = truth(world)
     room = world.warm * most
@@ -87,8 +87,7 @@ def draw(rng: Rng) -> Ceiling:
     of = float(rng.uniform(1.25, 3.0) if reached else rng.uniform(0.2, 0.85))
     how = str(rng.choice(["ramp", "steps", "jump"]))
     if load.startswith("no pause"):
-        # users who never pause: all of them are in flight; half of the knee leaves cores idle, twice the knee fills
-        # them
+        # users without pauses are all in flight: half of the knee leaves cores idle, twice the knee keeps all busy
         of = float(rng.uniform(2.5, 8.0) if reached else rng.uniform(0.15, 0.5))
         users = max(1.0, np.round(knee * world.warm * of))
         reached = users >= 2 * knee * world.warm

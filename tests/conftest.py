@@ -18,7 +18,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-settings.register_profile("fixed", derandomize=True)  # so that a failing test fails again
+settings.register_profile("fixed", derandomize=True)  # so that a test that failed also fails when it is repeated
 settings.load_profile("fixed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -55,7 +55,7 @@ class CountingServer:
     url: str
 
     def count(self) -> int:
-        """Return how many requests it has read."""
+        """Return how many requests the server has read."""
         with urllib.request.urlopen(self.url + "/stats", timeout=10) as answer:
             return int(json.load(answer)["requests"])
 
@@ -100,7 +100,7 @@ def lt(*words: str, timeout_s: float = 90.0) -> Done:
 
 @contextmanager
 def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Start `python lt.py WORDS` in a session of its own; its process group is ended with the block.
+    """Start `python lt.py WORDS` in a separate session, and end its process group at the end of the block.
 
     `env` adds variables to this process's own.
     """

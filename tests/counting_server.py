@@ -7,8 +7,8 @@ Run as `python tests/counting_server.py SCRIPT`; prints its port. SCRIPT is JSON
     {"bearer": "…"}                       401 to every prediction without this bearer token
     {"deaf": true}                        accept and never answer
     {"host": "0.0.0.0"}                   listen there and not on loopback
-`GET /stats` answers {"requests": n}, counted when a request has been read whole; `GET /latencies` the ms from there
-to the answer's writing, of every one.
+`GET /stats` answers {"requests": n}, which counts each request when it has been read completely. `GET /latencies`
+answers a list: for each request, the ms from that moment until its answer is written.
 """
 
 from __future__ import annotations

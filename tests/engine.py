@@ -127,7 +127,7 @@ def _remove_namespace() -> None:
 
 @contextmanager
 def _forwarder() -> Iterator[None]:
-    """Answer CONNECT requests on the namespace's way out. Builds behind a company's proxy have the same environment."""
+    """Run a proxy for the namespace's CONNECT requests. Builds behind a company's proxy have the same environment."""
     listener = socket.create_server((HOST, PORT))
 
     def accept() -> None:

@@ -32,7 +32,7 @@ CPU = "run.googleapis.com/container/cpu/utilizations"
 
 @dataclass(frozen=True)
 class Happening:
-    """An event from `at_s` to `end_s`, its right causes, and the causes that are not wrong.
+    """An event from `at_s` to `end_s`. The causes in `right` are correct, and those in `fair` are acceptable.
 
     `outage` says whether it must be reported as an outage, and `seconds` how long it lasted.
     """

@@ -2,12 +2,13 @@
 
     python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
-`/ok` answers, `/status/503` answers with that status, `/says/422/TEXT` with that body, `/slow/500` after 500 ms,
-`/slow-then-fine/20/500` after 500 ms for its first 20 requests, `/hang` never, `/close` closes without an answer,
-`/reset` resets the connection, `/half` sends half a head and hangs, `/stalls` a tenth of a body and hangs, `/garbage`
-no HTTP, `/endless` a body without an end, `/drip` one byte of it a second, `/short` closes in the middle of a body,
-`/bye` answers and closes, `/header/NAME/VALUE` with that header, `/hang-after/60` hangs from the 61st request of its
-kind on. `/_counts` returns the number of requests read, by path and query, and `/_down/2` stops the server for 2 s.
+`/ok` answers, `/status/503` answers with that status, `/says/422/TEXT` with that status and body, `/slow/500` after
+500 ms. `/slow-then-fine/20/500` answers its first 20 requests after 500 ms, and later ones at once. `/hang` never
+answers, `/close` closes without an answer, and `/reset` resets the connection. `/half` sends half a head and hangs,
+`/stalls` sends a tenth of a body and hangs, and `/garbage` sends bytes that are not HTTP. `/endless` sends a body
+without an end, `/drip` sends one byte of a body per second, and `/short` closes in the middle of a body. `/bye` answers
+and closes, `/header/NAME/VALUE` answers with that header, and `/hang-after/60` hangs after its first 60 requests.
+`/_counts` returns the number of requests read, by path and query, and `/_down/2` stops the server for 2 s.
 With a certificate (a PEM file with its key) it uses TLS; `/_break` closes every connection and makes every later
 handshake fail.
 """
@@ -145,7 +146,7 @@ class Misbehaving:
         return True
 
     def _breaks(self, connection: socket.socket, parts: list[str], number: int) -> bool:  # noqa: PLR0912 - one a kind
-        """Carry out a path that does not give a complete answer. Return False if the path is of no such kind."""
+        """Carry out a path that does not give a complete answer. Return False for any other path."""
         match parts:
             case ["endless"]:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

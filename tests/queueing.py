@@ -21,7 +21,7 @@ from tests.simulator import T0, T0_NS
 class Queue:
     """`users` start at `spawn_per_s` and send one request a second each.
 
-    Instance i serves one request at a time from ready_s[i] on.
+    Instance i is ready at ready_s[i], and then serves one request at a time.
     """
 
     users: int

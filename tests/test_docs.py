@@ -20,7 +20,7 @@ def test_generated_pages_are_up_to_date() -> None:
 
 
 def test_only_blocks_whose_output_is_the_same_everywhere_are_made_anew() -> None:
-    """A deterministic command's block gets its output once and for all. Any other block stays as it was written."""
+    """The block of a deterministic command gets the command's output. Any other block stays as it was written."""
     page = "before\n<!-- output: {} -->\nold\n<!-- end -->\nafter\n"
     made = with_outputs(page.format("python lt.py worker --help"))
     assert "old" not in made

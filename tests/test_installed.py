@@ -109,7 +109,7 @@ def test_an_installed_lt_emulates(installed: Path, tmp_path: Path, until: Until)
 
 @pytest.mark.slow
 def test_an_installed_lt_calls_itself_lt(installed: Path, tmp_path: Path) -> None:
-    """In its help, its messages and its examples."""
+    """Its help, its messages and its examples contain `lt` and not `lt.py`."""
     for words in (("--help",), ("run", "--help"), ("metrics", "--help"), ("report", "nosuch")):
         done = lt(installed, *words, cwd=tmp_path)
         assert "lt.py" not in done.stdout + done.stderr

@@ -108,7 +108,7 @@ def _marks(home: Path) -> set[str]:
     for path in home.glob("lt-emulator-*/owner.json"):
         try:
             found.add(str(json.loads(path.read_text("utf-8"))["mark"]))
-        except (OSError, ValueError):  # it is just being removed
+        except (OSError, ValueError):  # the folder is just being removed
             continue
     return found
 
@@ -182,7 +182,7 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
         time.sleep(0.2)
     codes = {*ExitCode, -signal.SIGKILL}
     if kill.at_s < BEFORE_PYTHON_S and not (said or family):
-        codes.add(-kill.what)  # it came before our first line was executed
+        codes.add(-kill.what)  # the signal came before our first line was executed
     found = [
         *(["traceback"] if "Traceback" in said else []),
         *([f"left {[(spike.pid, _named(spike)) for spike in left]}"] if left else []),
@@ -220,7 +220,7 @@ def test_random_kills_end_in_good_order(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("verb", [(*RUN, "-t", "local"), EMULATE], ids=["run", "emulate"])
 def test_an_interrupt_in_the_first_seconds_leaves_nothing(verb: tuple[str, ...], tmp_path: Path) -> None:
-    """Each of three signals comes at four moments. If none has come before, another one ends the verb."""
+    """Each of three signals comes at four moments. An emulator that still runs 2 s later gets another interrupt."""
     choose = random.Random(SEED)
     kills = [Kill(verb, "lt", what, choose.uniform(0.0, 4.0)) for _ in range(4) for what in INTERRUPTS]
     failed = _all(kills, tmp_path)

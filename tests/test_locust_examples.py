@@ -63,7 +63,7 @@ def totals_of_locust(ran: Ran) -> int:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", FILES)
 def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[str, str], tmp_path: Path) -> None:
-    """Rows = Locust's own totals. A file that cannot be run is one by its nature, or lacks a package or a server."""
+    """The rows equal Locust's own totals, unless the table says why the file cannot be run."""
     if name in NOT_TRIED:
         table[name] = f"not applicable: {NOT_TRIED[name]}"
         return

@@ -63,7 +63,7 @@ def test_requests_counted_without_an_event_are_reported_by_endpoint(tmp_path: Pa
 
 
 def there_called(run: Run) -> int:
-    """Return how many requests the workers began. Each of them wrote one ghost."""
+    """Return how many requests the workers began. For each request, the scenario wrote one ghost."""
     return sum(worker.begun or 0 for worker in run.workers)
 
 

@@ -29,8 +29,9 @@ def free_port() -> int:
 
 
 def test_the_page_has_its_commands() -> None:
-    """They are a scenario, a local run, one on the emulator, a report and a comparison, each on one line for a
-    shell.
+    """The commands make a scenario, a local run, a run on the emulator, a report and a comparison.
+
+    Each command is one line for a shell.
     """
     verbs = [" ".join(line.split()[1:3]) for line in commands() if line.startswith("python lt.py")]
     assert verbs == ["lt.py init", "lt.py run", "lt.py run", "lt.py report", "lt.py run", "lt.py report"]

@@ -47,7 +47,7 @@ def odd_ones_failed(ran: Ran, counted: int) -> None:
 
 
 def one_administrator(ran: Ran, counted: int) -> None:
-    """Of 4 users, 1 administers. Of the other 3, most read."""
+    """One of 4 users is an administrator. Most of the other 3 are readers."""
     all_rows(ran, counted)
     sent = ran.rows("name").name.astype(str).value_counts()
     assert set(sent.index) <= {"/read", "/write", "/admin"}
@@ -109,9 +109,9 @@ def each_by_its_protocol(ran: Ran, counted: int) -> None:
 
 
 def whole_though_a_listener_raised(ran: Ran, counted: int) -> None:
-    """Locust's master ends with status 2 because of it, which says nothing about the rows.
+    """Locust's master ends with status 2 because of the listener's error, but all rows are there.
 
-    The error fails the run's verdict.
+    Because of the error, the run does not pass.
     """
     assert (ran.done.code, ran.run.outcome, ran.run.reasons) == (1, "complete", []), ran.said
     assert len(ran.rows()) == counted > 10
@@ -168,7 +168,7 @@ def failed_by_its_own_exit_code(ran: Ran, counted: int) -> None:
 
 
 def sums_beside_requests(ran: Ran, counted: int) -> None:
-    """Any name is shown, and none breaks a table. A sum without a name is counted as such."""
+    """Any name is shown, and none breaks a table. A sum without a name is counted as refused."""
     rows = ran.rows("name", "method")
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     assert (rows.method == "GET").sum() == counted > 10

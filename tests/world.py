@@ -17,8 +17,9 @@ FAR_S = 1e9
 
 @dataclass(frozen=True)
 class Slow:
-    """From `at_s` for `length_s`, requests need `factor` × their time and `add_ms` more: all, those of one endpoint or
-    of one instance.
+    """From `at_s` for `length_s`, a `share` of requests takes `factor` × as long, and then `add_ms` more.
+
+    `endpoint` or `instance` limits this to the requests of one endpoint or one instance.
 
     `waits` means that the added time is spent waiting (for a dependency) and uses no core.
     """
@@ -37,7 +38,8 @@ class Slow:
 class Outage:
     """From `at_s` for `length_s`, a `share` of new requests meets `how`: refused, reset, timeout, silence, or a status.
 
-    In `silence` requests hang until the end, and are then served. `instance` limits it to that instance's requests.
+    In `silence`, requests hang until the outage ends, and are then answered unless they time out before. `endpoint`
+    limits the outage to that endpoint's requests.
     """
 
     at_s: float
@@ -52,23 +54,29 @@ class World:
     """One service and its load.
 
     Attributes:
-        users: wanted users (closed) or arrivals per second (open) at each second.
-        pace_s: each user starts a request so long after the last one's start, or at once when that took longer.
-        think_s: instead, exponential pause of that mean after each answer; 0 with pace_s 0: no pause at all.
-        service_ms, sigma, tail, bimodal: lognormal time on a core; share of 10 × slower; share of 6 × slower.
+        users: number of users (closed loop) or arrivals per second (open loop) in each second.
+        pace_s: time between the starts of a user's requests; if an answer takes longer, the next one starts at once.
+        think_s: mean of an exponential pause after each answer, instead of pace_s. If both are 0, there is no pause.
+        service_ms, sigma: median and log deviation of the lognormal time on a core.
+        tail, bimodal: shares of requests that take 10 × and 6 × as long.
         wait_ms: further time that uses no core.
         endpoints: (name, share of requests, factor on service time).
-        cores: requests that an instance computes at once; `concurrency`: that it is given at once.
-        warm: instances ready long before t = 0. `scale_to`: most instances.
-        start_s: how long an instance takes to start, and ± 20 %.
-        cpu_target: busy share of cores that the autoscaler aims at.
-        queue_limit: pending requests beyond which the router answers 429 (0: none), when at most instances.
-        first_extra_ms: extra time of the first `first_count` requests of each instance started in the run;
-            `lazy_ms` the same for those warm before it.
-        idle_after_s, idle_extra_ms: extra after an instance was idle for so long (CPU throttled between requests).
-        pause_every_s, pause_s: all instances stop for `pause_s` at each such period, from `pause_from_s`.
-        crashes: (second, instance number). `rollout_s`: when a new revision replaces all instances.
-        swaps: (second, instance number) starts an instance and ends that one once it is ready (−1: none).
+        cores, concurrency: how many requests an instance computes at the same time, and how many it accepts.
+        warm: instances ready long before t = 0.
+        scale_to: maximum number of instances.
+        start_s: how long an instance takes to start, ± 20 %.
+        cpu_target: share of busy cores that the autoscaler aims at.
+        queue_limit: number of pending requests from which the router answers 429 when the number of instances is at its
+            maximum (0: no limit).
+        first_extra_ms: extra time of the first `first_count` requests of each instance that started during the run.
+        lazy_ms: the same for the instances that were ready before the run.
+        idle_after_s, idle_extra_ms: after an instance was idle for longer than `idle_after_s`, a request takes
+            `idle_extra_ms` more (CPU throttled between requests).
+        pause_every_s, pause_s, pause_from_s: beginning at `pause_from_s`, all instances stop for `pause_s` once every
+            `pause_every_s`.
+        crashes: (second, instance number).
+        rollout_s: when a new revision replaces all instances.
+        swaps: (second, instance number): an instance starts, and once it is ready, the numbered one ends (−1: none).
         stuck: the autoscaler does nothing.
         drift, drift_s: standard deviation and correlation time of an AR(1) factor of log service time.
     """
@@ -129,7 +137,7 @@ class _Instance:
 class Trace:
     """The results of a world: one entry per request, and instances per second by revision.
 
-    `first` says whether it was among the first requests that an instance made slower.
+    `first` says whether a request was one of an instance's first requests and was slower because of that.
     """
 
     start_s: Floats

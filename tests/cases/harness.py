@@ -86,12 +86,12 @@ class Ran:
 
     @property
     def said(self) -> str:
-        """What was printed, with single spaces for any run of blanks."""
+        """What was printed, with each sequence of whitespace replaced by one space."""
         return " ".join((self.done.out + self.done.err).split())
 
 
 def lt_run(*words: str, runs: Path, cwd: Path | None = None, timeout_s: float = 100.0, **environment: str) -> Ran:
-    """Run `lt run WORDS --runs RUNS` in a working folder; endpoints of many cases only fail, and are to."""
+    """Run `lt run WORDS --runs RUNS` in a working folder, without its check that endpoints do not always fail."""
     import os
 
     done = subprocess.run(

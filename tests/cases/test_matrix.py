@@ -31,13 +31,13 @@ CLIENTS = ("Fast", "Open", "Stock", "StockFast", "Custom")
 USERS_OF_A_KIND = 2
 LOAD_S = 4
 EVENT_S = 1.0
-"""Times after the load's begin at which the server restarts, the name disappears, or the network is cut."""
+"""Time from the beginning of the load until the server restarts, the name disappears, or the network is cut."""
 CUT_SHORT_S = 2.0
-"""Times after the load's begin at which the run is interrupted, or a worker is killed."""
+"""Time from the beginning of the load until the run is interrupted, or a worker is killed."""
 START_S = 150.0
 """Time limit for the imports of four processes on a busy machine."""
 WALL_S = 90.0
-"""Time limit from the begin of the load: the load, the stop timeout (10 s), the last frames (10 s), and the report."""
+"""Time limit from the beginning of the load. It covers load, stop timeout (10 s), last frames (10 s) and report."""
 PATIENT_S = 60.0
 HASTY_S = 1.0
 
@@ -49,7 +49,8 @@ class Behaviour:
     Attributes:
         path: the path on the misbehaving server.
         timeout_s: how long the clients wait; if that is longer than the run, the row is `unanswered`.
-        at_event: the request to the server EVENT_S into the load; or `hosts` or `link` for a fault of the network.
+        at_event: the control path that the server gets EVENT_S after the load began, or `hosts` or `link` for a fault
+            of the network.
         outcomes: every kind of client has one of these at least once.
         fails: whether more than 1 % fail.
     """
@@ -92,7 +93,7 @@ class Place:
     """Where the server and the load run, and how to call into it.
 
     Attributes:
-        of_server, of_load: words before a command: `ip netns exec NAME`, or none.
+        of_server, of_load: `ip netns exec NAME`, which precedes the commands of the server or the load, or nothing.
         host: the server's name in the load.
         bind: the address on which it listens.
     """
@@ -106,7 +107,7 @@ class Place:
 
 @contextmanager
 def place_for(event: str) -> Iterator[Place]:
-    """Provide loopback, or our own namespaces with a name that can be removed or a link that can be cut."""
+    """Provide loopback, or network namespaces in which a name can be removed or a link can be cut."""
     if event not in ("hosts", "link"):
         yield Place()
         return
@@ -175,7 +176,7 @@ class Target:
         self._process.stdout.readline()
 
     def ask(self, path: str) -> bytes:
-        """Return the answer to a control path, requested from the server's place. Wait while the server restarts."""
+        """Request a control path from where the server runs, and return the answer. Wait while the server restarts."""
         call = "import sys,urllib.request as u;print(u.urlopen(sys.argv[1]).read().decode())"
         command = [*self.place.of_server, sys.executable, "-c", call, f"http://127.0.0.1:{self.port}{path}"]
         give_up_s = time.monotonic() + START_S
@@ -205,7 +206,7 @@ class Cell:
 
 
 def drive(target: Target, behaviour: Behaviour, end: str, folder: Path) -> Cell:
-    """Run the load with the event and the end; return the result."""
+    """Run the load with the behaviour's event, end it in the given way, and return the result."""
     place = target.place
     runs = folder / "runs"
     environment = {**os.environ, "LT_TEST_PATH": behaviour.path, "LT_TEST_TIMEOUT_S": str(behaviour.timeout_s)}
@@ -244,7 +245,7 @@ def drive(target: Target, behaviour: Behaviour, end: str, folder: Path) -> Cell:
 
 
 def wait_for_load(process: subprocess.Popen[bytes], runs: Path, out: Path) -> float:
-    """Return when the load was seen to have begun."""
+    """Wait until the load has begun, and return the time."""
     give_up_s = time.monotonic() + START_S
     while time.monotonic() < give_up_s:
         assert process.poll() is None, out.read_text()
@@ -275,7 +276,8 @@ def check(cell: Cell, behaviour: Behaviour, end: str, read: Mapping[str, int]) -
     told = f"{run.outcome} {run.reasons} read {dict(read)} rows {by_client} missing {missing} resent {resent}"
     told += f"\n{cell.ran.said[-3000:]}"
     for name in CLIENTS:
-        under_way = USERS_OF_A_KIND if name == "Custom" and end == "worker killed" else 0  # no process can know of it
+        # a Custom client reports a request at its end, so a killed worker has reported none that was in flight
+        under_way = USERS_OF_A_KIND if name == "Custom" and end == "worker killed" else 0
         assert by_client.get(name, 0) + missing + refused + resent + under_way >= read.get(name, 0), told
         assert by_client.get(name, 0) + refused > 0 or end != "plan", told
     assert run.sealed is not None, told
@@ -299,7 +301,8 @@ def check_outcomes(cell: Cell, behaviour: Behaviour, end: str, told: str) -> Non
     if end == "plan":
         for name, of_client in rows.groupby("name", observed=True):
             found = set(of_client.outcome)
-            if name == "Custom":  # its event has no response, so the rejection of a status is a check of its own
+            # the events of a Custom client have no response, so a rejected status is recorded as check_failed
+            if name == "Custom":
                 found = {"http_error" if outcome == "check_failed" else outcome for outcome in found}
             assert found & behaviour.outcomes, f"{name} has {found}\n{told}"
     codes = {"plan": {1} if behaviour.fails else {0}, "SIGINT": {130}, "worker killed": {1, 3} - {0}}[end]

@@ -101,9 +101,9 @@ def test_the_exit_code_that_a_scenario_sets_is_its_verdict(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_scenario_that_ends_the_run_is_named_as_the_reason(tmp_path: Path) -> None:
-    """16: `runner.quit()` after some seconds of 40.
+    """16: the scenario calls `runner.quit()` a few seconds into a run of 40 s.
 
-    The run is not complete, the exit code is not 0, and time and place are reported.
+    The run is not complete, the exit code is 1, and the time and the line of the call are reported.
     """
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, "--users", "2", "--spawn-rate", "2", "--duration", "40s")
@@ -184,7 +184,7 @@ def test_a_worker_elsewhere_gets_the_scenario_with_its_modules(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_load_the_scenario_says_so_at_both_ends(tmp_path: Path) -> None:
-    """18: a data file, which is not sent, is named at the worker and at the master, before the join timeout."""
+    """18: the scenario's data file is not sent to the worker. Both ends report that before the join timeout."""
     from loadtest.core.addresses import free_port
 
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"

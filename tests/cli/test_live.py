@@ -113,7 +113,8 @@ def test_a_run_is_shown_second_by_second(page: LivePage, tmp_path: Path, until: 
     assert news["data"] is not None
     tiles = {tile["name"]: tile for tile in news["tiles"]}  # type: ignore[attr-defined]
     shown = tiles["time"]["small"], tiles["users"]["value"], tiles["instances"]["value"]
-    assert shown == ("of 0:30", "40", "2")  # at the newest event, that of the third instance; the first has been silent
+    # these values are from the newest event, the start of the third instance; the first one has been silent
+    assert shown == ("of 0:30", "40", "2")
     assert tiles["nearest to its limit"]["value"].startswith("✗ p95 < 1ms: ")
     assert any("a new instance answered" in event for event in news["events"])  # type: ignore[attr-defined]
     body = ask(page, "GET", "/body")[1]
@@ -129,7 +130,7 @@ def test_a_new_instance_is_reported_at_once_and_the_rest_when_it_is_due(
 
     If the page also waited for its own second, a cold start would be shown after 2 s.
     """
-    monkeypatch.setattr(live, "EVERY_S", float("inf"))  # the rest is never due
+    monkeypatch.setattr(live, "EVERY_S", float("inf"))  # so the page's own updates are never due
     run = LiveRun(RunFolder.create(tmp_path, running_record(30)))
     page.follow(run, 30.0)
     told, happened = [], []

@@ -57,7 +57,7 @@ OPTIONS = {verb: options_of(verb) for verb in VERBS} | {
 
 @st.composite
 def commands(draw: st.DrawFn) -> list[str]:
-    """Return the arguments of a command with odd option values that starts nothing long."""
+    """Return the arguments of a command. The values of its options are odd, and it starts nothing that runs long."""
     verb = draw(st.sampled_from(sorted(OPTIONS)))
     names = draw(st.lists(st.sampled_from(OPTIONS[verb]), max_size=5)) if OPTIONS[verb] else []
     value = st.sampled_from(ODD) | st.text(max_size=8)

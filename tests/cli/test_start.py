@@ -54,7 +54,7 @@ def test_lists_and_pages_that_are_made_import_no_parser_and_no_reader_of_rows(tm
 
 
 def test_a_page_of_one_run_imports_no_comparison_and_no_generator(tmp_path: Path) -> None:
-    """It does not import the package that contains the chart script either. Its files are read directly."""
+    """The package with the chart script is not imported either. The files of that package are read directly."""
     folder = spooled(tmp_path, frames(2), record())
     folder.ensure_sealed()
     found = imported("report", "latest", "--runs", str(tmp_path))
@@ -82,7 +82,7 @@ def test_the_overview_has_the_verbs_own_summaries() -> None:
 
 @pytest.mark.parametrize("width", [1, 30, 80, 120])
 def test_the_overview_keeps_to_the_terminals_width(width: int) -> None:
-    """It fits down to 26 columns, which the longest option and one word need, and says everything at any width."""
+    """No line below the first is wider than the terminal, or than 60 columns, and no text is left out."""
     text = overview(width)
     assert max(len(line) for line in text.splitlines()[1:]) <= max(width, 60)
     assert "".join(EXIT_CODES.split()) in "".join(text.split())

@@ -34,7 +34,7 @@ def test_control_characters_are_shown_and_never_sent() -> None:
 
 
 OURS = {"color", "check.mark", "check.name", "running.url", "running.api_port", "__version__", "counted"}
-"""Expressions whose text is our own, or a number."""
+"""Expressions that need no escape, because their values are numbers or texts of this project."""
 
 
 def test_no_text_of_others_is_read_as_markup() -> None:

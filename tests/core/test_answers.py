@@ -85,7 +85,7 @@ def test_differing_fields_are_named(before: Any, now: Any, named: list[str]) -> 
 
 
 def test_a_path_ignores_one_field_and_a_name_all_of_that_name() -> None:
-    """`meta.id` leaves the other `id` compared."""
+    """If `meta.id` is ignored, the `id` at the top is still compared."""
     before, now = {"id": 1, "meta": [{"id": 2}]}, {"id": 5, "meta": [{"id": 6}]}
     assert fields(before, now, ignore=("meta.id",)) == ["id"]
     assert fields(before, now, ignore=("id",)) == []

@@ -30,7 +30,7 @@ def test_steady(points: tuple[tuple[float, float], ...], steady: tuple[float, fl
     st.integers(0, 100),
 )
 def test_every_moment_of_it_is_at_the_height(steps: list[tuple[int, int]], first: int) -> None:
-    """The plan is also lower just before and just after that period, unless it begins or ends there."""
+    """The plan is lower just before and just after the period, unless the plan itself begins or ends there."""
     points = [(0.0, float(first))]
     for length_s, users in steps:
         points.append((points[-1][0] + length_s, float(users)))

@@ -36,7 +36,7 @@ def test_the_free_tier_is_taken_off_each_of_the_three_amounts() -> None:
     free = dataclasses.replace(TIER_1, free_tier=True)
     # 190,000 vCPU-s − 180,000 free, 95,000 GiB-s − 360,000, 3 M requests − 2 M: 10,000 × $0.000024 + 0 + $0.40
     assert free.run_usd(190_000, 3_000_000, vcpu=1, memory_gib=0.5) == pytest.approx(0.24 + 0.40)
-    # The discount has the prices of tier 1 in every region: 190,000 × $0.0000336 − 180,000 × $0.000024
+    # The free tier is subtracted at the prices of tier 1 in every region: 190,000 × $0.0000336 − 180,000 × $0.000024
     dear = dataclasses.replace(TIER_2, free_tier=True)
     assert dear.run_usd(190_000, 0, vcpu=1, memory_gib=0) == pytest.approx(6.384 - 4.32)
     assert "subtracted" in free.describe("us-central1")[1]

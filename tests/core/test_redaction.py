@@ -65,7 +65,7 @@ def test_no_way_of_writing_a_named_secret_keeps_it(name: str, secret: str, way: 
 @quick
 @given(secrets, st.sampled_from(["Bearer", "bearer", "Basic", "BASIC"]), st.sampled_from(["", "Authorization: "]))
 def test_credentials_of_a_scheme_go(secret: str, scheme: str, name: str) -> None:
-    """They are removed with or without the header's name in front."""
+    """The credentials are removed with or without the header's name in front of them."""
     assert secret not in redact(f"the server said {name}{scheme} {secret} has ended")
 
 

@@ -65,7 +65,7 @@ def test_the_next_start_removes_the_folder_of_a_killed_process_and_no_living_one
 
 
 def test_a_folder_stays_while_any_of_its_processes_lives(tmp_path: Path) -> None:
-    """A killed `lt worker` leaves workers that still need their scenario's modules until they have ended."""
+    """If `lt worker` is killed, the workers that it started still need their scenario's modules until they end."""
     parent, folder = holder(tmp_path)
     child, _ = holder(tmp_path, folder)
     end(parent, signal.SIGKILL)
@@ -99,7 +99,7 @@ def test_a_folder_is_gone_after_its_block_and_its_lock_closed() -> None:
 
 
 def test_every_temporary_folder_of_ours_is_a_held_one() -> None:
-    """The emulator's folder has an owner of another kind, and the fetched scenario's folder is held by its worker."""
+    """The emulator records the owner of its folder itself, and a worker holds the folder of its fetched scenario."""
     own = {"core/temp_folders.py", "emulator/folders.py", "recorder/fetch.py"}
     makers = {
         str(path.relative_to(ROOT / "loadtest"))

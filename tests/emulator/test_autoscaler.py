@@ -127,7 +127,7 @@ def test_knative_panics_at_twice_what_it_has_and_does_not_go_down_for_a_minute()
     assert (first.desired, first.driver) == (10, "panic")
     quiet = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_desired=10)
     assert Knative().decide(159, quiet).desired == 10
-    assert Knative().decide(160, quiet).desired == 5  # then by half at most, because the down-rate is 2
+    assert Knative().decide(160, quiet).desired == 5  # later it halves at most, because the down-rate is 2
 
 
 def test_knative_wants_one_for_a_request_at_zero() -> None:
@@ -136,10 +136,10 @@ def test_knative_wants_one_for_a_request_at_zero() -> None:
 
 @dataclass
 class Story:
-    """A service in model time: closed-loop users with one request a second, and instances that take `start_s` to start.
+    """A simulated service: closed-loop users send one request a second each, and instances take `start_s` to start.
 
-    A request costs 1 ms of CPU, and an instance has at most its share. Requests beyond that wait at the instances, and
-    beyond their concurrency in the queue.
+    A request costs 1 ms of CPU, and an instance uses at most its CPU limit. Other requests wait at the instances, or
+    in the queue if the instances have no more places.
     """
 
     policy: Policy
@@ -227,13 +227,13 @@ def test_twenty_minutes_of_the_original_story() -> None:
     assert story.serving >= 10  # 300 × 1 ms / (0.6 × 0.05) = 10, once a minute of full load is in the window
     assert story.peak <= 14  # the backlog of the ramp may cause some more instances, on demand
     drivers = {decision.driver for at_s, _, decision in story.log if 120 < at_s <= 180}
-    assert drivers == {"cpu"}  # in the end CPU alone decides, as in the original case
+    assert drivers == {"cpu"}  # in the end, CPU alone decides
     assert story.backlog == 0  # all sent requests were served
     peak = story.serving
     story.play(600, 0)
     assert story.serving == peak  # seven minutes without load: instances are idle, but kept
     story.play(180 + 900, 0)
-    assert story.serving == peak  # to the end of the fifteenth
+    assert story.serving == peak  # until the fifteenth minute without load ends
     story.play(1200, 0)
     assert story.serving == 0  # then all are gone
 

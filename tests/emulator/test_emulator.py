@@ -149,7 +149,7 @@ def test_an_instance_that_ignores_sigterm_is_killed() -> None:
         assert pid is not None
         await instance.stop(grace_s=0.2)
         assert not psutil.pid_exists(pid)
-        assert instance.why_gone == ""  # it was asked to end
+        assert instance.why_gone == ""  # its end was requested, so no reason is recorded
         slices.shutdown()
         children.shutdown()
 

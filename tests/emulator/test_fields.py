@@ -124,8 +124,8 @@ OF_GCLOUD = {
     *("--async", "--region", "--namespace", "--allow-unencrypted-build", "--delegate-builds"),
     "--allow-unauthenticated",  # setIamPolicy, which the emulator stores
 }
-"""Flags that gcloud handles itself, before or besides the service's document. `--clear-` and `--remove-` flags are of
-this kind, because gcloud reads the document, leaves the field out, and sends it again."""
+"""Flags that are not in the service's document, because gcloud handles them itself. `--clear-` and `--remove-` flags
+are among them: gcloud reads the document, removes the field, and sends the document again."""
 
 
 def service() -> dict[str, Any]:
@@ -322,7 +322,7 @@ def test_run_v2_refuses_by_name_and_keeps_the_rest(fake: FakeEmulator) -> None:
         client.create_service(parent=parent, service=made, service_id="ml").result(timeout=20)
     shown = service_message(fake.service(KEY))
     assert shown.ingress == run_v2.IngressTraffic.INGRESS_TRAFFIC_INTERNAL_ONLY
-    assert shown.template.containers[0].resources.cpu_idle is False  # its absence has the meaning
+    assert shown.template.containers[0].resources.cpu_idle is False  # an absent cpu_idle means False
 
 
 def test_no_field_is_in_two_classes() -> None:

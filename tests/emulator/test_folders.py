@@ -41,7 +41,7 @@ def sleeper() -> Iterator[Sleeper]:
 
 
 def of_the_dead(folder: EmulatorFolder) -> None:
-    """Make a folder look as if its owner had ended: another process had its id, earlier in this boot."""
+    """Make a folder look as if its owner had ended: the recorded owner has our process id, but started earlier."""
     assert folder.owner is not None
     gone = replace(folder.owner, started=folder.owner.started - 1)
     (folder.path / "owner.json").write_text(json.dumps({**asdict(gone), "mark": folder.mark}))

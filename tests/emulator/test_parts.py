@@ -109,7 +109,7 @@ def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:
 
 
 def test_only_requests_older_than_the_timeout_are_overdue() -> None:
-    """A session that waits for its next request has no backend and the age of the epoch. It is not ended."""
+    """A session that waits for its next request is not ended. It has no backend, and its age counts from the epoch."""
     line = "{name}: proto=tcpv4 src=127.0.0.1:1 fe=fe be={be} srv=i1 ts=104 epoch=0x3 age={age} calls=1 rate=0"
     sessions = [
         line.format(name="0x1", be="be", age="5m1s"),

@@ -88,7 +88,7 @@ def test_a_service_is_made_from_the_form(fake: FakeEmulator, ask: Ask) -> None:
     assert (template.cpu, template.memory_bytes, template.concurrency) == (0.5, 256 * 2**20, 8)
     assert (template.min_instances, template.max_instances, template.timeout_s) == (1, 5, 60)
     assert (template.startup_probe.kind, template.startup_probe.path) == ("http", "/up")
-    assert template.cpu_boost  # on unless the annotation turns it off
+    assert template.cpu_boost  # CPU boost is on unless the annotation turns it off
 
 
 def test_what_is_read_and_sent_back_is_the_same_revision(ask: Ask) -> None:

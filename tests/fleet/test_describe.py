@@ -33,7 +33,7 @@ def written(folder: Path, text: str, name: str = "mine.py") -> Path:
 
 
 def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages and modules with the names of ours are the user's, next to the locustfile and in the working folder."""
+    """A file next to the locustfile or in the working folder may have the name of one of our modules."""
     folder = tmp_path / "project"
     for name in NEIGHBOURS[::2]:
         written(folder, "HERE = True\n", f"{name}.py")
@@ -50,7 +50,7 @@ def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("loadtest/__init__.py", "loadtest"),
         slow("loadtest.py", "loadtest"),
-        ("loadtest/users.py", "loadtest.users"),  # no package, but a module name of ours
+        ("loadtest/users.py", "loadtest.users"),  # a folder without __init__.py, whose module has a name of ours
     ],
 )
 def test_the_users_own_loadtest_package_wins_and_a_sentence_explains_a_failing_import(
@@ -58,7 +58,7 @@ def test_the_users_own_loadtest_package_wins_and_a_sentence_explains_a_failing_i
 ) -> None:
     """The user's package is imported.
 
-    If an import could only be meant for ours, a sentence names the file in the way.
+    If an import needs our package, a sentence names the user's file that is imported in its place.
     """
     written(tmp_path, "HERE = True\n", file)
     assert describe_one(written(tmp_path, f"from {imported} import HERE\n{PLAIN}")).user_classes == ("One",)

@@ -110,7 +110,7 @@ def test_an_answer_that_the_scenario_rejects_is_a_failed_one_and_its_reason_is_s
 
 
 def test_a_wrong_answer_is_a_result_and_ends_nothing() -> None:
-    """`--check-answers` counts wrong answers. A run that ended at the first one could not."""
+    """`--check-answers` counts wrong answers, so a run must not end at the first one."""
     assert ends_with(tuple(Sent(at, outcome="wrong_answer", error="score") for at in range(9))) is None
 
 

@@ -14,9 +14,9 @@ LINE = {"planned_users": "", "in_flight": "", "cpu_ratio": "0.100", "loop_lag_ms
 
 
 def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
-    """An incomplete frame waits for its other half. Requests and failures count up.
+    """An incomplete frame is read once its other half is there.
 
-    Only the window forgets old rows.
+    Requests and failures are totals since the beginning; only the window drops old rows.
     """
     folder = RunFolder.create(tmp_path, record(load_start=None, outcome=Outcome.COMPLETE))
     follower = Follower(folder)

@@ -91,7 +91,7 @@ RAMP_THEN_HOLD = ((0.0, 0.0), (10.0, 100.0), (20.0, 100.0))
 
 
 def stopped_at(condition: str, frames: list[tuple[Recent, ...]]) -> int | None:
-    """Return the second in which a condition ended a run by RAMP_THEN_HOLD that began at 0 ns."""
+    """Return the second in which a condition ended a run that began at 0 ns and had the plan RAMP_THEN_HOLD."""
     stop = StopOn(parse_objective(condition, live=True), RAMP_THEN_HOLD)
     at = dataclasses.replace(NOW, load_start_ns=0)
     return next((second for second, frame in enumerate(frames) if stop(at, frame)), None)

@@ -56,7 +56,7 @@ class Peer:
         for piece in pieces:
             self.socket.sendall(piece)
             if len(pieces) > 1:
-                time.sleep(0.003)  # makes them separate segments; no assertion depends on the time
+                time.sleep(0.003)  # separates the segments; no assertion depends on the time
 
 
 @dataclass

@@ -66,7 +66,7 @@ def test_a_resolver_that_says_nothing_is_the_generators_and_an_unknown_name_is_n
 
 
 def test_a_list_is_refreshed_by_age_without_anybody_waiting(resolver: Resolver) -> None:
-    """Old addresses are used meanwhile, and kept if the resolver fails. Knowledge about an address is kept."""
+    """During a lookup, old addresses are used, and they stay if it fails. An address in both lists keeps its state."""
     book = AddressBook()
     known = book.of("a", 80, 5.0)
     kept = known.addresses[0]
@@ -112,9 +112,9 @@ def test_addresses_take_turns() -> None:
 
 
 def test_a_dead_address_is_tried_once_and_again_after_its_time() -> None:
-    """While another address works, one connection finds it dead.
+    """One connection fails at the dead address, while another address works.
 
-    No connection tries it again until DEAD_S later; then one does.
+    For DEAD_S, no connection tries the dead address again; then one does.
     """
     known = list_of("10.0.0.1", "10.0.0.2")
     known.addresses[0].opened()

@@ -325,7 +325,7 @@ def test_an_answer_that_comes_before_the_request_is_sent_is_taken(tls: bool) -> 
         peer.socket.recv(1000)
         peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
         peer.socket.recv(1000)
-        time.sleep(0.2)  # keeps the connection open until the client has read; no assertion depends on the time
+        time.sleep(0.2)  # the client reads before the connection closes; no assertion depends on the time
 
     request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n" + b"x" * 40_000_000
     with scripted(too_large, tls=tls) as server:
@@ -497,7 +497,7 @@ def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> No
 
 
 def test_the_bodies_of_one_process_have_a_bound_together() -> None:
-    """The second of two unfinished bodies gets no memory. That is a shortage of the generator, not of the service."""
+    """The limit leaves no memory for the second of two unfinished bodies. The generator lacks it, not the service."""
 
     def half(peer: Peer) -> None:
         peer.read()
@@ -517,7 +517,7 @@ def test_the_bodies_of_one_process_have_a_bound_together() -> None:
 
 
 def test_no_more_files_is_the_generators_shortage() -> None:
-    """EMFILE is reported with its cure, and says nothing about the address."""
+    """The error for EMFILE says what to do, and the address is not considered dead."""
     import resource
 
     with scripted(always(OK)) as server:

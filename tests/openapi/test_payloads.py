@@ -118,9 +118,7 @@ def test_a_drawn_value_is_valid(schema: dict[str, Any], seed: int) -> None:
 
 
 def test_recursive_schemas_end() -> None:
-    """The cases: a tree with optional children, a list that contains itself, two that require each other through a
-    null.
-    """
+    """The cases are a tree with optional children and a list of trees, and a pair that requires a pair or null."""
     tree = {
         "type": "object",
         "required": ["v"],

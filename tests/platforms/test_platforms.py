@@ -94,7 +94,7 @@ def test_of_a_url_it_is_known_where_it_is_and_whose(url: str, here: bool, priced
 def test_no_code_compares_the_names_of_platforms() -> None:
     """Only platforms, and the table for old runs, may compare names.
 
-    The build's `cloud` is Cloud Build, an option's value.
+    The pattern does not cover `--build cloud`, which means Cloud Build and is not a platform.
     """
     compared = re.compile(
         r"""(?:kind|platform|target)\s*(?:[!=]=|(?:not )?in)\s*[("']+\s*(?:local|emulator|cloud|url)"""

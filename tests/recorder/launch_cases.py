@@ -43,7 +43,7 @@ class Flat(Wave):
 
 
 def test_a_shape_is_chosen_by_name_and_stays_the_scenarios_own() -> None:
-    """The object that listeners of the scenario may hold is the one that is used."""
+    """The scenario's own shape object is used, because the scenario's listeners may refer to it."""
     wave, flat = Wave(), Flat()
     environment = Environment(shape_class=wave, available_shape_classes={"Wave": wave, "Flat": flat})  # type: ignore[dict-item]
     apply_bounds(environment, Bounds(shape="Flat", users=5), lambda: None)
@@ -56,7 +56,7 @@ def test_a_shape_is_chosen_by_name_and_stays_the_scenarios_own() -> None:
 
 
 class LeavingRunner:
-    """A fake master whose workers leave as ordered, one between two looks."""
+    """A fake master. Each time the number of workers is read, one worker has left."""
 
     def __init__(self, workers: int) -> None:
         self.left = workers
@@ -189,7 +189,7 @@ def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path) -> Non
 
 
 def test_workers_that_did_not_join_in_time_are_counted_with_a_cure() -> None:
-    """If the fleet is complete, there is no message, because something else ended it."""
+    """If all workers joined, there is no message, because the run ended for another reason."""
     from loadtest.recorder.ending import missing_workers
 
     assert missing_workers(2, 3, 15).startswith("2 of 3 workers joined within 15 s: ")

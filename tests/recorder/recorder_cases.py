@@ -112,9 +112,9 @@ def server() -> Iterator[Misbehaving]:
 def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """One body is kept by endpoint and status: only text, with masked secrets, and bounded.
+    """One body is kept per endpoint and status. It must be text, its secrets are masked, and its length is limited.
 
-    None is kept of a success, or of a body that was not read.
+    No body is kept of a successful request, or of a request whose body was not read.
     """
     client = recording.client(kind, server.url)
     client.get("/says/422/Field%20age%20is%20missing", name="/predict")
@@ -314,9 +314,9 @@ def test_no_listener_costs_a_row(
 
 
 def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recording: Recording) -> None:
-    """Text as the exception is recorded as a row. An event without a time is refused.
+    """An event whose exception is a text becomes a row. An event without a time is refused.
 
-    The method is listed among those known only at their end.
+    The method is listed among those whose requests are known only when they end.
     """
     fire = recording.environment.events.request.fire
     fire(request_type="MQTT", name="/topic/17", response_time=2.0, response_length=0, exception="text")
@@ -384,7 +384,7 @@ def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
 
 
 class Custom(locust.User):
-    """Its client reports a request after its end, at the place that `where` names."""
+    """A user with its own client, which reports a request after its end. `where` selects the place of the report."""
 
     where = "after"
     wait_time = locust.constant(0)
@@ -410,7 +410,7 @@ class Custom(locust.User):
 def test_a_custom_clients_request_is_recorded_or_counted_when_its_user_is_stopped(
     recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request reported in a `finally` is an `unanswered` row, an unreported one is counted, a pause is no request."""
+    """A request reported in a `finally` is an `unanswered` row. An unreported one is counted, but a pause is not."""
     for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []

@@ -113,7 +113,7 @@ def test_any_event_is_a_row_within_bounds_or_a_named_refusal(event: dict[str, An
 @quick
 @given(events())
 def test_locusts_totals_get_values_that_can_be_counted_and_sent(event: dict[str, Any]) -> None:
-    """Its totals take plain numbers and text. A numpy number in them would prevent the whole report from being sent."""
+    """Locust's totals get only plain numbers and text. One numpy number would prevent the report from being sent."""
     clean = for_locust(event)
     assert clean["response_time"] is None or type(clean["response_time"]) is float
     assert type(clean["response_length"]) is int
@@ -132,7 +132,7 @@ def test_numbers_of_any_kind_are_response_times(response_time: Any, latency_us: 
 
 @pytest.mark.parametrize("response_time", [None, -5, math.nan, math.inf, "12", 1e12, np.array([1, 2]), object()])
 def test_an_invalid_response_time_is_refused_unless_it_was_measured(response_time: Any) -> None:
-    """Its row would contain a wrong number. The latency that the recorder measured around the call replaces it."""
+    """A row with this time would be wrong. If the recorder measured the call's latency, the row gets that latency."""
     event = {"name": "a", "request_type": "X", "response_time": response_time}
     with pytest.raises(RefusedEventError):
         row_of(event, LeftOut())

@@ -67,7 +67,11 @@ def test_a_frame_that_could_not_be_written_is_missing() -> None:
 
 @pytest.mark.parametrize(("in_flight", "least"), [(None, 30), (12, 30), (80, 80)])
 def test_a_lost_worker_is_bounded_by_two_flushes_and_what_was_in_flight(in_flight: int | None, least: int) -> None:
-    """The bound is twice the densest flush (25: one being filled, one in transit), plus 30 users or those in flight."""
+    """The bound has two parts.
+
+    Two flushes of at most 25 rows each may be lost: one that is being filled, and one in transit. In addition, one row
+    may be lost for each of 30 users, or for each request in flight, whichever number is larger.
+    """
     ledger = Ledger()
     ledger.received(frame(rows=25))
     ledger.received(frame(seq=1, rows=5, rows_before=25))
@@ -127,9 +131,9 @@ def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
 
 @pytest.mark.parametrize("rows_before", [-999_999_976, 9, 10**12])
 def test_a_frame_that_contradicts_those_before_it_is_refused(rows_before: int) -> None:
-    """It has fewer rows before it than have arrived, more without a gap, or more than any run has.
+    """The frame claims fewer earlier rows than have arrived, more without a missing frame, or more than any run has.
 
-    None of its numbers count.
+    None of the frame's numbers are counted.
     """
     ledger = Ledger()
     ledger.received(frame(rows=10))

@@ -99,5 +99,5 @@ def test_a_body_is_in_the_first_line_of_its_endpoint_and_status(tmp_path: Path) 
     report = build_report([folder.path])
     assert [failure.body for failure in report.runs[0].failures] == [said]
     assert "body.age: Field required" in render_text(report)
-    folder.failures.unlink()  # then counted from the rows
+    folder.failures.unlink()  # without this file, failures are counted from the rows
     assert [failure.body for failure in build_report([folder.path]).runs[0].failures] == [said]

@@ -194,7 +194,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def test_whatever_interrupts_the_writing_of_a_file_leaves_the_old_one_alone(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    """Such as Ctrl-C while a report is written."""
+    """An example is Ctrl-C while a report is written."""
     path = tmp_path / "report.html"
     path.write_text("old")
 

@@ -83,7 +83,7 @@ def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.D
 @quick
 @given(st.data())
 def test_every_flipped_bit_is_found(tmp_path: Path, data: st.DataObject) -> None:
-    """For any flipped bit, the frames before it are read, its own and later ones never, and the reason is reported."""
+    """For any flipped bit, only the frames before the damaged one are read, and the reason is reported."""
     sent = frames(3, rows=3)
     encoded = [encode(frame) for frame in sent]
     whole = bytearray(b"".join(encoded))
@@ -131,7 +131,7 @@ def test_a_sound_checksum_over_nonsense_is_refused(payload: bytes) -> None:
 @quick
 @given(st.sampled_from(["worker", "seq", "rows", "rows_before", "strings", "columns"]), anything)
 def test_a_frame_with_one_wrong_part_is_refused_or_read(part: str, instead: object) -> None:
-    """With any value in place of one part, a valid frame is still a frame, or raises that error."""
+    """If any value replaces one part of a valid frame, the frame is decoded, or RunFolderError is raised."""
     fields = msgpack.unpackb(encode(frame(rows=2))[HEADER.size :]) | {part: instead}
     payload = msgpack.packb(fields)
     with suppress(RunFolderError):

@@ -81,7 +81,7 @@ def test_a_record_with_a_digest_of_its_own_is_checked_where_its_values_are_not_l
 
 
 def test_the_outcomes_that_need_no_look_at_a_process_are_all_but_running() -> None:
-    """The list has its own names for them, because pydantic's models take long to import."""
+    """The list defines these outcomes itself, because pydantic's models take long to import."""
     assert set(ENDED) == set(Outcome) - {Outcome.RUNNING}
 
 

@@ -145,7 +145,7 @@ def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
         assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of POST /e1 ")
         page.focus("#latency")
         page.keyboard.press("Home")
-        assert "p95 20 ms" in page.inner_text("#spoken")  # of this endpoint alone; all endpoints have 80 ms
+        assert "p95 20 ms" in page.inner_text("#spoken")  # this endpoint's p95; that of all is 80 ms
         page.select_option("#endpoint", "")
         assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of successful requests")
         page.keyboard.press("Escape")
@@ -314,7 +314,7 @@ def test_a_page_of_a_few_minutes_is_small(pages: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_report_answers_on_its_first_screen(opened: Opened, name: str) -> None:
-    """Whether the run held, the spikes, and the top of the first chart are visible without scrolling, at 1280 × 800."""
+    """The verdict, the spikes and the top of the first chart are visible without scrolling, at 1280 × 800."""
     with opened(name, height=800) as page:
         for answer in ("Did it hold?", "p95 spikes"):
             box = page.locator(".card h3", has_text=answer).bounding_box()

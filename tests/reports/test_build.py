@@ -62,7 +62,7 @@ def test_summary_json_reads_back_as_what_was_rendered(runs: Path, capsys: pytest
 
 
 def test_percentiles_are_numpys_on_the_rows(runs: Path) -> None:
-    """They equal numpy's on the successful rows of the whole run, to the microsecond."""
+    """The report's percentiles equal those that numpy computes from the successful rows of the whole run."""
     folder = runs / "20260817T102000Z-ramp-cloud"
     rows = RunFolder(folder).read_rows(["latency_us", "outcome"])
     told = build_report([folder]).runs[0]
@@ -169,7 +169,7 @@ def test_two_runs_of_one_target_are_two_sides(runs: Path) -> None:
 def test_the_exit_code_is_the_verdict_on_the_objectives(
     runs: Path, objectives: Sequence[str], outcome: Outcome, code: int
 ) -> None:
-    """It is 0 if they held, 1 if one was missed, and 3 without data or if the run is degraded."""
+    """The exit code is 0 if all objectives held, 1 if one was missed, and 3 without data or if the run is degraded."""
     change(runs / "20260817T101500Z-ramp-local", objectives=list(objectives), outcome=outcome)
     assert ask(runs, "20260817T101500Z-ramp-local") == code
 

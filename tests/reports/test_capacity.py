@@ -52,7 +52,8 @@ def test_users_without_a_pause_fill_a_service_from_the_first_second_on(tmp_path:
     found = simulated(tmp_path, FULL)
     assert found.reached
     assert found.throughput_max_per_s == pytest.approx(2 / ALONE_S, rel=0.05)
-    # Of 24 users that start within a second, only the first few find a free core, so the knee scatters with their mean.
+    # Of 24 users that start within a second, only the first few find a free core. The knee is computed from their
+    # mean latency, so it is uncertain.
     assert "±" in found.text or found.in_flight_at_knee is None
 
 

@@ -1,4 +1,4 @@
-"""Each rule for a cause, with one part of the evidence changed at a time; and which of several causes is named."""
+"""Each rule for a cause is tested with one part of the evidence changed. So is the choice between several causes."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def test_saturation_needs_new_demand_and_that_nearly_all_slowed_or_a_queue_as_lo
     ("demand", "rising"),
     [
         (Demand(60.0, 1.2, 0.9, opened=False), True),
-        # 10 arrivals/s are 100 in 10 s, ± 10: a factor of 1.2 is two standard deviations, and 15 % + 3 of them are 1.45
+        # 10 arrivals/s are 100 in 10 s, with a standard deviation of 10. A factor of 1.2 is two of these, and
+        # the limit is 15 % plus three of these: a factor of 1.45.
         (Demand(12.0, 1.2, 0.9, opened=True), False),
         (Demand(15.0, 1.5, 0.9, opened=True), True),
         (Demand(40.0, 1.0, 1.2, opened=False), True),

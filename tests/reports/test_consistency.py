@@ -165,7 +165,7 @@ def test_the_text_uses_singular_and_plural_correctly(reports: dict[str, Report])
 
 
 def test_no_interval_ends_in_an_absurd_factor(reports: dict[str, Report]) -> None:
-    """An end far beyond the other one says nothing; "at least 28 times" does."""
+    """If one end of an interval is far beyond the other, only the near end is printed, as in "at least 28 times"."""
     for name, report in reports.items():
         assert not re.search(r"… × \d{3}", plain(render_text(report))), name
 

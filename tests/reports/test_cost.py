@@ -41,7 +41,7 @@ def cloud_run_of(
 
 
 def billed(folder: RunFolder, *minutes: tuple[float, float]) -> None:
-    """Store billed instance-seconds, as (minute after the load's start at which the point's minute began, seconds)."""
+    """Store billed instance-seconds: for each minute, its beginning (in minutes after the load's start) and seconds."""
     rows = [
         {
             "metric": BILLABLE_TIME,

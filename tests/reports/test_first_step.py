@@ -53,7 +53,7 @@ def test_the_first_thing_to_do_about_a_spike_is_the_setting_that_removes_it(tmp_
 
 
 def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
-    """A bound on the instances is recommended, but it helps against a mistake, and the run has none."""
+    """A maximum number of instances is recommended, but only as a protection, so it is not a first step."""
     report = build_report([simulate(tmp_path / "run", CALM, 1).path])
     assert report.runs[0].advice
     assert first_step(report) == ""
@@ -62,7 +62,7 @@ def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
 def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:
     """There are three labels.
 
-    The baseline has no difference, the others have p95's with its interval, and no line is above the table.
+    The baseline shows no difference. The other two show p95's difference with its interval. No line precedes the table.
     """
     folders = [simulate(tmp_path / label, story, 1) for label, story in (("v1", CALM), ("v2", CALM), ("v3", SPIKES))]
     for folder, label in zip(folders, ("v1", "v2", "v3"), strict=True):

@@ -37,10 +37,10 @@ BARE = "a run that tells nothing of its platform"
 
 
 def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
-    """One minute at 10 requests/s of 100 ms, one in fifty of GET /items/{id} failed, from three instances.
+    """Write a run: one minute at 10 requests/s of 100 ms, answered by three instances.
 
-    One of them became able to serve during the load, and the containers' CPU was at 60 %. For an objective on answers,
-    300 were compared and one was wrong.
+    One request in fifty of GET /items/{id} failed. One instance became ready during the load, and the containers' CPU
+    was at 60 %. If the objective is on answers, 300 answers were compared and one was wrong.
     """
     checks_answers = objective.startswith("wrong_answers") and not bare
     even = [at % 2 == 0 for at in range(REQUESTS)]
@@ -193,7 +193,10 @@ def test_margins_are_read_strictly() -> None:
 
 
 def test_the_command_line_compares_with_a_label(runs: Path, tmp_path: Path) -> None:
-    """The baseline is every run with the label from the newest one's commit. It must exist, and must be another run."""
+    """The baseline consists of the runs with the label that have the same commit as the newest of them.
+
+    At least one such run must exist, and it must not be the compared run.
+    """
     for name, seed in (("1", 21), ("2", 22), ("3", 23), ("new", 24)):
         label = {"3": "main", "2": "main", "1": "main"}.get(name)
         story = replace(STEADY, shift=1.5 if name == "new" else 1.0)

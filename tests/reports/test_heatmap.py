@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, np.ndarray]) -
 
 
 def test_every_successful_request_is_in_one_cell(run: RunSummary, rows: dict[str, np.ndarray]) -> None:
-    """The cell is that of the request's start and of the band of its latency, within the 0.8 % of a bin."""
+    """A request's start and latency decide its cell. The latency is exact to 0.8 %, the width of a bin."""
     heatmap = run.heatmap
     assert heatmap is not None
     counts = np.array(heatmap.counts)

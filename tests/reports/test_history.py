@@ -44,7 +44,7 @@ def test_steps_in_both_directions_are_found_each() -> None:
 
 
 def test_noise_alone_gives_less_than_one_mark_in_a_hundred_runs() -> None:
-    """Of 40 series of 40 runs, 16 marks would be one in 100. The benchmark counts about one in 2,000."""
+    """40 series of 40 runs are 1,600 runs, so 16 marks would be one in 100. The benchmark counts about one in 2,000."""
     assert sum(len(change_points(noisy([50] * 40, seed))) for seed in range(40)) <= 4
 
 

@@ -71,7 +71,7 @@ def test_the_charts_are_those_of_the_report(both: tuple[LiveRun, RunFolder]) -> 
 
 
 def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFolder]) -> None:
-    """By phase and by endpoint, the value is the same and on the same side of the limit."""
+    """For each phase and endpoint, the live value equals the final one, and is on the same side of the limit."""
     live, ended = both
     judged = {objective.text: objective for objective in build_report([ended.path]).runs[0].objectives}
     for found in live.so_far():
@@ -167,7 +167,7 @@ def test_frames_before_the_known_begin_of_the_load_are_not_lost(tmp_path: Path) 
 
 
 def test_a_long_run_keeps_its_numbers_in_bounded_memory() -> None:
-    """Beyond MAX_POINTS two points become one. Sums stay sums, and a percentile is that of both points."""
+    """Beyond MAX_POINTS, two points are merged into one: their sums are added, and percentiles cover both points."""
     long = LiveTally()
     frames = flushed(3 * points_of.MAX_POINTS // 2, per_s=2)
     for at, frame in enumerate(frames):
@@ -233,9 +233,9 @@ def test_an_unknown_objective_waits_for_the_end() -> None:
 
 
 def test_analyses_cost_a_small_share_of_a_core() -> None:
-    """Whatever one analysis costs, and even with constant news, all together cost SHARE.
+    """All analyses together use at most SHARE of a core, even if each is slow and new data comes all the time.
 
-    Without news they are 4 s apart.
+    Without new data, analyses are 4 s apart.
     """
     for cost_s, news, most in ((0.05, True, None), (2.0, True, None), (0.001, False, 1000 / 4 + 2)):
         budget, spent, count = Budget(), 0.0, 0

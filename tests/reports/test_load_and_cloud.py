@@ -137,7 +137,7 @@ def test_no_series_is_none_and_a_broken_file_a_sentence(folder: RunFolder) -> No
 
 @pytest.mark.parametrize(("busy_s", "said"), [(10, True), (2, False)])
 def test_a_machine_whose_cpu_was_full_most_of_the_time_is_named(folder: RunFolder, busy_s: int, *, said: bool) -> None:
-    """Whatever else runs on it, the target too, waited for the CPU: no single spike shows that."""
+    """All programs on the machine waited for the CPU, even a target that ran there. No single spike shows that."""
     folder.append_load([load_line(at) | {"machine_cpu_ratio": "1.0" if at < busy_s else "0.3"} for at in range(10)])
     report = build_report([folder.path])
     assert report.runs[0].measured.machine_busy_ratio == busy_s / 10

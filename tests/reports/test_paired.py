@@ -45,7 +45,7 @@ def both(seed: int, seconds: int, shift: float, drift: float = 0.3) -> GrowingCo
 
 @pytest.mark.parametrize("shift", [0.9, 1.0, 1.1])
 def test_a_difference_is_seen_through_drift_that_both_share(shift: float) -> None:
-    """The latency varies by a third. The interval of p95 is a twentieth as wide and contains the truth."""
+    """The latency varies by a third. The interval of the p95 ratio is a twentieth as wide, and contains the truth."""
     a, b = both(3, 300, shift).window(0, 300)
     found = {estimate.statistic: estimate for estimate in estimates(a, b, length_s=300)}
     for name in ("p50", "p95", "mean"):
@@ -57,7 +57,7 @@ def test_a_difference_is_seen_through_drift_that_both_share(shift: float) -> Non
 
 
 def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
-    """Of 60 runs of 2 min, 95 % should contain it. Fewer than 51 would happen in 1 of 1,000 series."""
+    """The intervals of 95 % of 60 runs of 2 min should contain 0. Fewer than 51 would happen in 1 of 1,000 series."""
     held = 0
     for seed in range(60):
         a, b = both(seed, 120, 1.0).window(0, 120)
@@ -70,7 +70,7 @@ def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
 def test_intervals_hold_the_truth_where_each_side_drifts_by_itself() -> None:
     """The drift is 2 % over 120 s on each side, in 24 runs of 10 min.
 
-    At 95 %, 22.8 are expected; with resampling alone there are 13.
+    At 95 %, 22.8 of the intervals should contain the truth; with resampling alone, 13 do.
     """
     held = {"p50": 0, "p95": 0, "mean": 0}
     for seed in range(24):

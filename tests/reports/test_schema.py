@@ -32,6 +32,6 @@ def test_a_summary_of_another_format_is_refused() -> None:
 
 
 def test_no_number_of_a_report_is_infinite_or_undefined() -> None:
-    """JSON cannot express them, so unknown numbers are null."""
+    """JSON has no infinity and no NaN, so unknown numbers are null."""
     with pytest.raises(ValidationError, match="finite"):
         sample.report(sample.run(duration_s=float("nan")))

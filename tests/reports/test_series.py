@@ -47,7 +47,10 @@ def test_a_gap_is_a_gap_and_not_a_zero_latency(tmp_path: Path) -> None:
 
 
 def test_requests_above_a_latency_are_counted_in_their_seconds_and_of_their_endpoint(tmp_path: Path) -> None:
-    """In seconds 0 to 3, one of two requests is slow, then none, then both (of two endpoints), then none of one."""
+    """Second 0 has one slow request of two, and second 1 has no request.
+
+    Second 2 has two slow requests, of two endpoints, and second 3 has one fast request.
+    """
     found = series(
         tmp_path,
         start_s=[0.1, 0.2, 2.1, 2.2, 3.0],

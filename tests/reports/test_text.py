@@ -153,7 +153,7 @@ def test_numbers_are_written_for_people(written: str, expected: str) -> None:
 
 @pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
 def test_the_report_counts_the_rows_of_data_files(render: object) -> None:
-    """The report says how many rows a file has, that each was sent once, and how many were not sent at most."""
+    """The report says how many rows a file has, that each was sent once, and a maximum for the rows not sent."""
     files = [
         {"name": "ids.parquet", "rows": 100_000, "not_sent_at_most": 100},
         {"name": "names.csv", "rows": 1, "not_sent_at_most": 0},

@@ -92,8 +92,8 @@ def test_every_field_that_is_shown_has_a_writer(part: type[Part]) -> None:
 
 
 def test_content_that_only_the_page_showed_is_in_the_text_too() -> None:
-    """These are throttled answers, the latency of failures, fetched series, the last-seen times, and the uncertainty of
-    a clock offset.
+    """The text contains throttled answers, the latency of failures, fetched series, the last-seen times, and the
+    uncertainty of a clock offset.
     """
     text = plain(render_text(with_everything()))
     for said in ("429 × 11", "Failed requests that were answered took", "instance_count", "last seen", "0.05 ms"):

@@ -17,8 +17,9 @@ from tests.recording.frames import frames, record, spooled
 
 
 def test_rows_are_counted_from_the_spool_if_the_master_was_killed(tmp_path: Path) -> None:
-    """A killed master's record counts 0 of 30 rows. 30 arrived, and the rows that a worker produced unheard may be
-    missing.
+    """A killed master's record counts 0 rows, although 30 arrived.
+
+    Rows that a worker recorded after the master's death may be missing.
     """
     folder = spooled(tmp_path, frames(3, rows=10), record(workers=[WorkerRecord(name="w1")]))
     run = close_record(folder, interrupted=False, reasons=("the Locust master ended by signal 9",))
@@ -32,9 +33,9 @@ def test_rows_are_counted_from_the_spool_if_the_master_was_killed(tmp_path: Path
 
 
 def test_the_bound_holds_what_a_worker_sends_until_it_misses_its_master() -> None:
-    """It stops its users SILENCE_S after it last heard the master.
+    """A worker stops its users SILENCE_S after the master's last message.
 
-    One flush may have been in transit, and one is being filled.
+    In addition, one flush may have been in transit, and one is being filled.
     """
     assert UNHEARD_FLUSHES >= SILENCE_S / REPORT_INTERVAL_S + 2
 
@@ -54,7 +55,7 @@ def test_counts_reported_by_every_worker_are_not_changed(tmp_path: Path) -> None
 def test_a_spool_with_other_rows_than_were_received_degrades_the_run(
     tmp_path: Path, content: list[Frame], end: Callable[[RunFolder], Run]
 ) -> None:
-    """If 50 rows came and 30 or 60 are there, the run is not complete, whatever removed or repeated some."""
+    """If 50 rows came but 30 or 60 can be read, the run is not complete, whatever removed or repeated rows."""
     told = WorkerRecord(name="w1", rows_sent=50, rows_received=50, begun=50, rows_missing_at_most=0)
     run = end(spooled(tmp_path, content, record(workers=[told])))
     assert run.outcome is Outcome.DEGRADED

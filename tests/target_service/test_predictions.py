@@ -51,7 +51,7 @@ def test_a_row_gives_what_the_tutorials_dataframe_gives(model: Model) -> None:
 
 
 def test_without_pandas_and_scipy_the_answers_are_the_same(model: Model) -> None:
-    """In the service's own process, empty modules replace both while CatBoost is imported."""
+    """In the service's own process, empty modules replace pandas and scipy while CatBoost is imported."""
     code = """
 import json, sys
 from target_service.model import load_model

@@ -58,7 +58,7 @@ def test_requests_that_wait_for_each_other_are_in_flight_together(start: Start) 
     service = start()
     service.wait_until_open()
     waiting = [half_a_request(service) for _ in range(5)]
-    wait_for(lambda: stats(service)["in_flight_max"] == 5)  # without the request that asks
+    wait_for(lambda: stats(service)["in_flight_max"] == 5)  # the request to /stats is not counted
     for connection in waiting:
         connection.sendall(BODY[10:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")

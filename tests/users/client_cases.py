@@ -103,7 +103,7 @@ def test_a_request_is_sent_as_http_says(environment: Environment) -> None:
 
 
 def test_an_answer_has_the_shape_of_fasthttpusers(environment: Environment) -> None:
-    """It has status_code, ok, json, text, content, headers in any case, elapsed and url."""
+    """The answer has status_code, ok, json, text, content, elapsed, url, and headers whose names have any case."""
     with scripted(always(JSON)) as server:
         response = client_of(environment, server).get("/x")
         assert (response.status_code, response.ok, response.json(), response.content) == (
@@ -271,7 +271,7 @@ def test_unsupported_uses_of_the_client_are_refused_with_advice(environment: Env
 
 
 def test_many_greenlets_share_a_client(environment: Environment, buffer: RowBuffer) -> None:
-    """An open-loop user's arrivals overlap. Each gets a connection, and later ones use it again."""
+    """An open-loop user's arrivals overlap. Each arrival gets a connection, and later arrivals use it again."""
     waiting: list[Peer] = []
     go = Event()
 
@@ -297,7 +297,7 @@ def test_many_greenlets_share_a_client(environment: Environment, buffer: RowBuff
 
 
 def test_lateness_is_taken_once_per_arrival(environment: Environment, buffer: RowBuffer) -> None:
-    """The first request of an open-loop arrival reports how late it was against its due time."""
+    """The first request of an open-loop arrival reports how long after its due time it was sent."""
     import time
 
     from loadtest.users.open_loop import DUE, take_lateness_us
@@ -319,7 +319,7 @@ def test_lateness_is_taken_once_per_arrival(environment: Environment, buffer: Ro
 def test_tls_works_where_locust_has_patched_ssl(environment: Environment, buffer: RowBuffer) -> None:
     """https works with a private authority, and with verification off.
 
-    Without either it fails as a connection error.
+    Without either, the request fails with a connection error.
     """
     with scripted(always(JSON), tls=True) as server:
         host = f"https://localhost:{server.port}"
@@ -373,7 +373,7 @@ def test_a_task_that_asks_nothing_still_lets_the_others_run(environment: Environ
 
 @pytest.mark.parametrize("users", [2, 10, 50, 300, 317])
 def test_spread_users_lie_evenly_in_the_interval(users: int) -> None:
-    """No two users of a worker are closer than 0.38 of the even distance, for any number of users."""
+    """The distance between two users of a worker is at least 0.38 times the mean distance, for any number of users."""
     phases = sorted(phase_of(number, 0) for number in range(users))
     gaps = [b - a for a, b in zip(phases, [*phases[1:], phases[0] + 1], strict=True)]
     assert min(gaps) * users > 0.38

@@ -1,4 +1,4 @@
-"""The clock that wakes greenlets when they are due: with and without a timerfd, in order, killed, many, overloaded."""
+"""The clock wakes greenlets when they are due and in order, also without a timerfd, after kills and under overload."""
 
 from __future__ import annotations
 

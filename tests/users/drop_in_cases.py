@@ -244,7 +244,7 @@ def read_of(response: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_the_same_answer_reads_the_same(environment: Environment, case: str) -> None:
-    """These are status, text, encoding, JSON, content, headers, and whether it counts as a failure."""
+    """Both users read the same status, text, encoding, JSON, content and headers, and agree whether it is a failure."""
     events = Events(environment)
     with scripted(answering(ANSWERS[case])) as server:
         theirs, ours = users_of(environment, server.port)
@@ -377,8 +377,9 @@ def test_names_are_given_as_in_fasthttpuser(environment: Environment) -> None:
 
 
 def test_rest_works_as_in_fasthttpuser(environment: Environment) -> None:
-    """`rest` and `rest_` give js, assertions, answers that are not JSON, and no answer, with one request each in the
-    events.
+    """The cases are an answer's `js`, a failed assertion, an answer that is not JSON, a missing key, and no answer.
+
+    Each call of `rest` or `rest_` fires one request event.
     """
     events = Events(environment)
     found = []
@@ -434,7 +435,7 @@ def test_everything_public_of_the_session_is_there_or_refused(environment: Envir
 
 
 def test_every_parameter_of_a_request_is_taken_or_refused(environment: Environment) -> None:
-    """These are the parameters of `request`, of the verbs and of the functions below them, as installed."""
+    """The test reads the parameters of the installed `request`, of its verbs, and of the functions that these call."""
     from geventhttpclient.useragent import UserAgent
     from locust.contrib import fasthttp
 

@@ -1,4 +1,4 @@
-"""Load, data and tokens stay on the named host: redirects to another host, for all three clients."""
+"""Load, data and tokens stay on the named host, even if it redirects to another host. All three clients are tested."""
 
 from __future__ import annotations
 

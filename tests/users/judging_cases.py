@@ -97,7 +97,7 @@ def test_exceptions_that_leave_the_block_are_passed_on_and_the_request_has_its_r
 
 
 def test_a_response_error_is_the_verdict_and_ends_at_the_block(environment: Environment) -> None:
-    """As in Locust, `raise ResponseError(…)` is the same as failure(…), but its CatchResponseError is not."""
+    """As in Locust, `raise ResponseError(…)` is the same as failure(…), but `raise CatchResponseError(…)` is not."""
     with scripted(with_status(200)) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}")
         with client.get("/a", catch_response=True):

@@ -1,4 +1,4 @@
-"""Plans of users: points, overrides, and the users that Locust's shape around a plan requests."""
+"""Plans of users: their points, options that override them, and the number of users that the shape requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 
 @pytest.mark.parametrize(("plan", "points"), PLANS)
 def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
-    """The points are those of its docstring, from 0 s to its end.
+    """The points are those of the plan's docstring, from 0 s to the plan's end.
 
     Between points the number of users is interpolated linearly; outside of them it is None.
     """

@@ -27,7 +27,7 @@ def test_of_every_two_users_of_a_class_one_is_on_each_side() -> None:
 
 
 def test_which_side_comes_first_is_left_to_chance_and_unpaired_users_of_two_workers_cancel_out() -> None:
-    """Over 40 pairs both orders occur. The first user of worker 1 is on the other side than that of worker 0."""
+    """Over 40 pairs both orders occur. The first users of workers 0 and 1 are on opposite sides."""
     here, there = sides(0), sides(1)
     firsts = []
     for _ in range(40):
@@ -35,7 +35,7 @@ def test_which_side_comes_first_is_left_to_chance_and_unpaired_users_of_two_work
         assert mine.side != other.side
         firsts.append(mine.side)
         here.join("Reader"), there.join("Reader")
-    assert 8 <= firsts.count(1) <= 32  # 40 coins: more would happen with 1 of 10,000 seeds
+    assert 8 <= firsts.count(1) <= 32  # of 40 coins; 1 of 10,000 seeds is outside of these limits
 
 
 def test_places_that_users_leave_are_taken_again_lowest_first() -> None:

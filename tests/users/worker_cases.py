@@ -68,12 +68,12 @@ def test_a_task_that_does_not_let_go_shows_as_loop_lag_and_as_cpu(busy_s: float)
     probe = HealthProbe()
     probe.startup()
     gevent.sleep(0.1)
-    until_s = time.process_time() + busy_s  # on a busy machine it takes longer
+    until_s = time.process_time() + busy_s  # CPU time, so the loop takes longer on a busy machine
     while time.process_time() < until_s:
         pass
     gevent.sleep(0.05)
     sample = probe.take()
-    assert sample.loop_lag_ms >= busy_s * 1000 - 21  # it may begin right after a tick
+    assert sample.loop_lag_ms >= busy_s * 1000 - 21  # the loop may begin right after a tick
     assert sample.cpu_ratio > 0
     assert sample.lag_cpu_ratio * sample.loop_lag_ms >= 0.6 * busy_s * 1000
     gevent.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A staging server with a certificate of its own, which the scenario takes on purpose."""
+"""The target is a staging server with a self-signed certificate, and the scenario accepts it on purpose."""
 
 from locust import constant, task
 from loadtest import FastUser

@@ -1,4 +1,4 @@
-"""Answer on loopback the calls that gcloud makes to Artifact Registry, Cloud Storage and Cloud Build to build an image.
+"""Replace, on loopback, the parts of Artifact Registry, Cloud Storage and Cloud Build that gcloud uses for a build.
 
 Builds are real. The tarball that gcloud uploaded is unpacked, the steps of its configuration are run in it with this
 machine's docker, and the images that it names are pushed.

@@ -56,9 +56,9 @@ def test_instances_that_are_kept_and_not_needed_are_priced_as_idle() -> None:
 
 
 def test_requests_that_wait_hold_a_place_without_using_cpu() -> None:
-    """300/s that take 2 s each are 600 at a time, which need 13 instances of 80 at 60 %.
+    """300 requests/s of 2 s each hold 600 places, which need 13 instances of 80 places at 60 %.
 
-    Their CPU alone would fill 12.
+    By their CPU alone, the requests would need 12 instances.
     """
     held = Load(plan=STEADY, duration_s=100, service_s=0.024, held_s=2.0)
     assert estimate(held, LIMITS).most_instances == 13

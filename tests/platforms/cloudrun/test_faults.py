@@ -1,4 +1,4 @@
-"""However Google fails, a call ends within a time limit with a sentence that names the cure."""
+"""However Google fails, a call ends within a time limit, and its error says what to do."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ BOUND_S = 10.0
 
 @contextmanager
 def failing(code: grpc.StatusCode | None, reason: str, cure: str) -> Iterator[str]:
-    """Yield an endpoint that fails in this way. The block must end in time, with an error that names the cure."""
+    """Yield an endpoint that fails in this way. The block must end in time, with an error that says what to do."""
     with faulty_endpoint(code, reason=reason) as (_, endpoint):
         begun = time.monotonic()
         with pytest.raises(CloudError) as caught:

@@ -123,7 +123,7 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
 
 
 def test_it_waits_for_the_last_minutes_bill_too() -> None:
-    """Each metric is ingested separately, and the last minute of a ramp costs most."""
+    """Each metric is ingested separately, so the bill's last minute, a ramp's most expensive one, may come last."""
     whole = [deltas(BILLABLE_TIME, 10, 20, 30, 40), deltas(COUNT, 1, 2, 3, 4)]
     fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), whole[1]])
 
