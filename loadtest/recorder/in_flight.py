@@ -171,8 +171,9 @@ class InFlight:
 
     @contextmanager
     def measure(self, fire: Callable[..., None], event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Time the block and fire the event at its end, like `EventHook.measure`, but know the request from its begin.
+        """Time the block and fire the event at its end, like `EventHook.measure`.
 
+        The request is registered at the beginning of the block, so that it counts as in flight during the block.
         A block that is cut off (by stopping its user or by a `gevent.Timeout`) gets its own row. Locust would fire an
         event that does not mention the interruption and looks like a success.
         """
@@ -233,7 +234,7 @@ class InFlight:
             self._writer.interrupted(begun, error)
 
     def _await_verdict(self, begun: StockRequest, response: Any) -> None:
-        """Keep an answer to a request with `catch_response` until its event comes or the run ends."""
+        """Keep the answer to a request with `catch_response` until the request's event comes or the run ends."""
         event = getattr(response, "request_meta", None)
         if isinstance(event, dict):
             setattr(event["response"], _MARK, begun)

@@ -13,11 +13,12 @@ from .messages import FOLDER_VARIABLE
 LOOK_EVERY_S = 0.02
 
 PATIENCE_S = 5.0
-"""The longest wait here. After it, Locust itself waits, applies the timeout and logs which workers are missing."""
+"""The longest wait in this module. After this time, Locust itself waits, applies the timeout and logs which workers
+are missing."""
 
 
 def wait_for_workers(environment: Any, **_: object) -> None:
-    """Wait until the expected workers of a recorded run are ready, at most PATIENCE_S.
+    """Wait until the expected workers of a recorded run are ready, for at most PATIENCE_S.
 
     This is the last listener of `init`, so the scenario's own initialisation comes before the wait.
     """

@@ -10,10 +10,10 @@ from ..recording.frames import Frame
 from ..recording.run import RefusalRecord, TotalsDifferenceRecord, WorkerRecord
 
 FLUSH_S = 1.0
-"""Workers flush once a second. A killed one loses at most the rows of this time, and its requests in flight."""
+"""Workers flush once a second. A killed worker loses at most the rows of one second, and its requests in flight."""
 
 MAX_GAP_ROWS = 100_000_000
-"""Most rows that lost frames can contain. A larger claim of a worker is rejected."""
+"""The most rows that lost frames can contain. If a worker reports a larger number, its frame is rejected."""
 
 
 @dataclass(slots=True)
@@ -49,12 +49,12 @@ class Ledger:
     accounts: dict[str, _Account] = field(default_factory=dict)
 
     def joined(self, worker: str, *, host: str, pid: int | None) -> None:
-        """Open an account. Joining again changes only the process behind it."""
+        """Open an account. If the worker joins again, only its host and pid change."""
         account = self.accounts.setdefault(worker, _Account())
         account.host, account.pid = host, pid
 
     def received(self, frame: Frame) -> bool:
-        """Enter a received frame. Return False if it was entered before and must not be recorded twice.
+        """Enter a received frame. Return False if the same frame was entered before.
 
         If frame numbers are skipped, `rows_before` says how many rows the lost frames held.
 
@@ -88,14 +88,17 @@ class Ledger:
         account.begun = count
 
     def reported(self, worker: str, *, users: int, in_flight: int | None, resent: int = 0) -> None:
-        """Record how many users the worker runs, how many requests await an answer (if known) and were sent again."""
+        """Record the worker's numbers of users, of requests that await an answer, and of requests sent again.
+
+        `in_flight` is None if the worker does not know how many requests await an answer.
+        """
         account = self.accounts.setdefault(worker, _Account())
         account.resent = max(account.resent, resent)
         account.users = users
         account.in_flight = users if in_flight is None else in_flight
 
     def clock(self, worker: str, *, offset_us: float, uncertainty_us: float) -> None:
-        """Record a measurement of the worker's clock. The one with the smallest uncertainty is kept."""
+        """Record a measurement of the worker's clock. The measurement with the smallest uncertainty is kept."""
         account = self.accounts.setdefault(worker, _Account())
         if account.uncertainty_us is None or uncertainty_us < account.uncertainty_us:
             account.offset_us, account.uncertainty_us = offset_us, uncertainty_us
@@ -107,7 +110,7 @@ class Ledger:
             worker: its name.
             rows_sent: number of rows in its frames.
             begun: number of requests that it began; each is one of those rows, or one of `refused_rows`.
-            refused_rows: number of requests that it could not record as a row and counted by name.
+            refused_rows: number of requests for which it counted a refusal in place of a row.
         """
         account = self.accounts.setdefault(worker, _Account())
         account.rows_sent = rows_sent
@@ -165,10 +168,10 @@ class Ledger:
     def _missing_at_most(account: _Account) -> int:
         """Return the number of rows that may be missing: exact if the worker reported its count, else a bound.
 
-        For a lost worker the bound is the number of requests that it had begun by its last frame without sending their
-        rows, plus twice the most that it began in one interval: one frame may have been in transit, and one was never
-        made. If the number of requests begun is not known, the bound is twice the largest frame, plus one request per
-        user.
+        For a lost worker the bound is the number of requests that it had begun by its last frame and whose rows it had
+        not sent, plus the rows of two more frames. One of these frames may have been in transit, and the other was
+        never made. Each counts as the most requests that the worker began in one interval. If the number of requests
+        begun is not known, the bound is twice the largest frame, plus one request per user.
         """
         if account.rows_sent is not None:
             return max(0, account.rows_sent - account.received)
@@ -196,7 +199,7 @@ class Ledger:
 
     @staticmethod
     def _unbalanced(name: str, account: _Account) -> Iterable[str]:
-        """Yield a sentence for each worker whose own counts do not agree: begun = rows + refused."""
+        """Yield a sentence for each worker whose own counts do not agree (requests begun ≠ rows sent + refused)."""
         if account.rows_sent is None or account.begun is None:
             return
         accounted = account.rows_sent + account.refused_rows

@@ -27,8 +27,8 @@ STOPPED_S = 3.0
 """A stopped process (SIGSTOP) counts as lost after this time."""
 
 HUNG_S = 60.0
-"""A live process that does not respond counts as lost after this time. It is long, because payloads may be generated as
-the test starts."""
+"""A live process that does not respond counts as lost after this time. The time is long, because a worker may be
+generating payloads when the load starts."""
 
 BUSY_S = 5.0
 """After this time, a log line says that the run waits for the worker."""
@@ -45,7 +45,7 @@ class Process(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a worker is lost, and why; `busy` if the run waits longer than usual for it."""
+    """Whether a worker is lost, and why. `busy` means that the run waits for it longer than usual."""
 
     lost: bool
     busy: bool = False
@@ -66,7 +66,11 @@ def judge(silent_s: float, process: Process) -> Verdict:
 
 
 class WorkerWatch:
-    """Watch the master's workers, and report lost ones to Locust, which acts on its own count of missed heartbeats."""
+    """Watch the master's workers, and give up the lost ones.
+
+    Locust removes a worker when its own countdown of missed heartbeats has ended. This class ends that countdown for a
+    lost worker.
+    """
 
     def __init__(self, environment: Environment, runner: MasterRunner) -> None:
         self.runner = runner

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 STATUS_UNLOADABLE = 4
 
 RETRIES = 5
-"""Number of attempts, of 5 s each, to reach the master again after it has sent the scenario. If they fail, the master
-has ended. Locust itself tries for 5 min."""
+"""Number of attempts, of 5 s each, to reach the master again after it has sent the scenario. If all attempts fail,
+the worker assumes that the master has ended. Locust itself tries for 5 min."""
 
 
 def main(arguments: list[str]) -> None:
@@ -212,7 +212,10 @@ def _worker_cannot_load(environment: Any, folder: Any, msg: Any) -> None:
 
 
 def _load_with_authors_errors(locust_main: Any) -> None:
-    """Report a locustfile that cannot be imported with its author's traceback. A worker also sends it to its master."""
+    """If a locustfile cannot be imported, report the error with a traceback that starts in the author's file.
+
+    A worker also sends the error to its master.
+    """
     load = locust_main.merge_locustfiles_content
 
     def load_or_explain(locustfiles: list[str]) -> Any:

@@ -41,7 +41,7 @@ CLOCK_PROBES = 8
 """Number of round trips when a worker starts. The shortest one counts, because the others were delayed."""
 
 CLOCK_EVERY_S = 10.0
-"""Interval between later round trips. One of them may be shorter."""
+"""Interval between later round trips. A later round trip may take less time than the first ones."""
 
 DRAIN_S = 10.0
 """How long after the stop timeout the master waits for the last frames. Killing processes that do not end takes a
@@ -342,7 +342,7 @@ class Collector:
         """Ask every worker for its last frame, and wait for the answers instead of a fixed time."""
         if self.start_s is None:
             return
-        if self.draining:  # a second stop during the first: Locust would cut the workers off meanwhile
+        if self.draining:  # stopped again: without this wait, Locust would end the workers too early
             self.all_drained.wait()
             return
         self._look_for_lost_workers()
@@ -388,11 +388,11 @@ class Collector:
         gevent.spawn(self._end_run)
 
     def _end_run(self) -> None:
-        """End the run. This function is ours, so that `ending` does not attribute the call to the scenario."""
+        """End the run. The call is in this package, so that `ending` does not attribute it to the scenario."""
         self.runner.quit()
 
     def _write_run(self) -> None:
-        """Update `run.json`. While the fleet lives, the master is its only writer."""
+        """Update `run.json`. While the fleet lives, only the master writes this file."""
         self.record_is_old = False
         try:
             run = self.folder.read_run()

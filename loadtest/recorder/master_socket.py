@@ -10,10 +10,10 @@ from locust.exception import RPCReceiveError
 from locust.rpc.zmqrpc import BaseSocket, Server
 
 ZAP_DOMAIN = b"lt"
-"""With any text here libzmq refuses ZMTP 1.0, which has no handshake (`zmtp_engine.cpp`).
+"""If this is not empty, libzmq refuses ZMTP 1.0, which has no handshake (`zmtp_engine.cpp`).
 
 ZMTP 1.0 would read an HTTP request as a peer's name and messages, so a web page could pose as a worker. Workers use
-ZMTP 3, which no browser can be made to send. There is no handler for the domain, so workers are admitted as before.
+ZMTP 3, which no browser can be made to send. No handler checks the peers of this domain, so workers are still admitted.
 """
 
 

@@ -1,4 +1,4 @@
-"""Name the environment variables and messages between the processes of a fleet, apart from Locust's own."""
+"""Define the environment variables of a fleet's processes and the messages between them, except Locust's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UI_SECRET_VARIABLE = "LT_UI_SECRET"
 """The secret of Locust's own web page. Only the master gets this variable."""
 
 PARENT_VARIABLE = "LT_PARENT_PID"
-"""Names the process that started this one, for a process that must end with it."""
+"""The pid of the process that started this one. It is set if this process must end when that process ends."""
 
 SECRET_VARIABLE = "LT_JOIN_SECRET"
 """If it is set, the master admits only workers that know the secret too."""
@@ -27,7 +27,7 @@ DRAIN = "lt_drain"  # master → worker: stop the users, then send the remaining
 DRAINED = "lt_drained"  # worker → master: the last frame and the worker's own counts, on request or because it ends
 
 REPORT_INTERVAL_S = 1.0
-"""Interval of a worker's reports. A killed worker loses at most the rows of this time."""
+"""Interval of a worker's reports. A killed worker loses at most the rows of one interval."""
 
 SILENCE_S = 5.0
 """If a worker has not heard from the master for this long, it stops its users, because their load is not recorded."""
@@ -43,7 +43,7 @@ FETCHED_VARIABLE = "LT_FETCHED"
 
 SCENARIO = "lt_scenario"  # worker → master: request with a proof; master → worker: the scenario's files and arguments
 UNLOADABLE = "lt_unloadable"  # worker → master: the scenario cannot be loaded there: host, error, proof
-ENDING = "lt_ending"  # worker → master: the scenario has asked for the end of the run, with the place
+ENDING = "lt_ending"  # worker → master: the scenario has asked to end the run, and where in its code
 PROCESS = "lt_process"  # worker → master: host, pid and the pid that started it
 
 PAUSE_S = 3.0

@@ -14,7 +14,7 @@ GRACE_S = 30.0
 """How long a process may take to end properly: the stop timeout, the last rows, and Locust's shutdown."""
 
 STATUS = 75
-"""Exit status of a process whose parent is gone. Only a log can show it."""
+"""Exit status of a process whose parent is gone. No parent is left to read it, so only a log can show it."""
 
 _sleep, _getppid, _exit, _monotonic = (
     time.sleep,
@@ -29,7 +29,7 @@ _orderly = False
 def watch() -> None:
     """From now on, watch the parent in a system thread. Do nothing if the environment does not request it.
 
-    It is a thread and not a greenlet, so that it also runs while the locustfile is imported or the event loop hangs.
+    This is not done in a greenlet, so that it also works while the locustfile is imported or the event loop hangs.
     """
     given = os.environ.get(PARENT_VARIABLE, "")
     if given.isdigit():

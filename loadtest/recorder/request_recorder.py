@@ -40,11 +40,14 @@ thread_id: Callable[[], int] = get_original("_thread", "get_ident")
 """Returns the id of the system thread. Gevent's version returns a different id for every greenlet."""
 
 SLACK_NS = 1_000_000_000
-"""A client's own start time may be this far outside the run, because it reads its clock before we do, and rounds it."""
+"""A start time that a client reports may be this far outside the run, because the client reads the clock before the
+recorder does, and may round the time."""
 
 
 class RequestRecorder:
-    """The first listener of the request event. It never raises; it counts everything that it cannot record by name.
+    """The first listener of the request event.
+
+    It never raises an error. It counts the values that it cannot record, by kind, in `refusals`.
 
     Attributes:
         custom_methods: types of requests that are reported only when they end, so that their start is unknown.
@@ -104,7 +107,7 @@ class RequestRecorder:
             if len(self.custom_methods) < MAX_CUSTOM_METHODS:
                 self.custom_methods.add(method[:50])
         elif not self.buffer.end(request):
-            return  # closed at the end of the run, with its row
+            return  # it was closed at the end of the run, and has its row
         else:
             request.state = State.RECORDED
         measured_us = None if request is None else ((request.ended_ns or now_ns) - request.started_ns) // 1000
@@ -122,7 +125,7 @@ class RequestRecorder:
             self._append(row, start_ns, late_us, row.name, current_side())
 
     def _unless_cut_off(self, row: EventRow) -> EventRow:
-        """Return the row. It is `unanswered` if a `finally` fires its event because its user is being stopped."""
+        """Return the row. It is `unanswered` if a `finally` fired its event while the user was being stopped."""
         error = interruption()
         if error is None:
             return row
@@ -157,7 +160,10 @@ class RequestRecorder:
         )
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
-        """Write the row of an answer that no `with` block judged, with the result of the transport."""
+        """Write the row of an answer that no `with` block judged.
+
+        The row fails if the transport reported an error, or if the status is 400 or above.
+        """
         measured_us = ((request.ended_ns or perf_counter_ns()) - request.started_ns) // 1000
         response = event.get("response")
         failure = event.get("exception") or getattr(response, "error", None) or broken_body(response)
@@ -177,7 +183,10 @@ class RequestRecorder:
         self._append(row, request.started_ns + self._clock.ahead_ns, request.late_us, name, request.side)
 
     def _start_ns(self, row: EventRow, moment_ns: int) -> int:
-        """Return when a custom client's request began: the reported time if plausible, else its latency before now."""
+        """Return when a custom client's request began.
+
+        This is the reported time if it lies within the run, else the current time minus the latency.
+        """
         now_ns = moment_ns + self._clock.ahead_ns
         latency_ns = row.latency_us * 1000
         if row.start_s is not None:
@@ -190,7 +199,7 @@ class RequestRecorder:
     def _append(self, row: EventRow, start_ns: int, late_us: int, name: str, side: int) -> None:
         """Append a row in the event loop's thread, because a client library may report requests from its own threads.
 
-        The buffer has no lock. If two threads added new names at the same time, they would swap them.
+        The buffer has no lock. If two threads added new names at the same time, each could get the other's index.
         """
         if thread_id() == self._thread_id:
             self._append_here(row, start_ns, late_us, name, side)

@@ -1,4 +1,7 @@
-"""Divide Locust's settings (files, environment, arguments) into those of users and tasks and those of processes."""
+"""Read Locust's settings for users and tasks, and leave out its settings for processes.
+
+The settings come from files, the environment and arguments.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ VARIABLES = {"LOCUST_HOST": "host", "LOCUST_LOCUSTFILE": "locustfile"}
 
 
 class ArgumentsError(Exception):
-    """The arguments are wrong. The message is a sentence that says how."""
+    """The arguments are wrong. The message is a sentence that says what is wrong."""
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ class Settings:
     secret_options: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
-        """Return sentences about the settings for the user."""
+        """Return sentences that tell the user which settings were taken and which were left out."""
         sentences = [f"{source}: {', '.join(what)}" for source, what in self.taken.items()]
         for source, names in self.left.items():
             ways = {name: INSTEAD.get(VARIABLES.get(name, name)) for name in names}
@@ -128,7 +131,7 @@ def _is_on(value: object) -> bool:
 def read_settings(own_arguments: list[str], locustfile: str) -> tuple[argparse.Namespace, Settings]:
     """Parse the arguments like the master, and return its options and the sources of the settings.
 
-    The scenario must be loaded before.
+    The scenario must be loaded before this call.
 
     Args:
         own_arguments: the arguments after `--`.

@@ -9,7 +9,7 @@ import requests
 from locust.contrib.fasthttp import FastResponse
 
 NOT_SAID = frozenset({"content-length", "connection", "host"})
-"""Headers that the client derives from other parts, which are compared."""
+"""Headers that are not compared. The client derives them from other parts of the request, which are compared."""
 
 
 class StockAnswer(NamedTuple):
@@ -51,7 +51,7 @@ def stock_answer(event: Mapping[str, Any]) -> StockAnswer | None:
 def repeater(event: Mapping[str, Any], client: Any) -> Callable[[], tuple[int, bytes | None]]:
     """Return a function that sends an event's request again with the same client.
 
-    It raises an error if there is no answer.
+    The function raises an error if there is no answer.
     """
     response: Any = event["response"]
     request = response.request

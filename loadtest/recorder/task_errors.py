@@ -47,7 +47,7 @@ class TaskErrors:
     def add(
         self, error: BaseException, *, where: str = "", task: str = "", user: object = None
     ) -> TaskErrorRecord | None:
-        """Count an exception. Return None if it was already counted on its way up.
+        """Count an exception and return its kind. Return None if the same exception was counted before.
 
         Args:
             error: the exception.
@@ -100,7 +100,7 @@ class TaskErrors:
 def merged(parts: Iterable[TaskErrorRecord]) -> list[TaskErrorRecord]:
     """Return the kinds of several processes as one list.
 
-    Counts are added; traceback and worker are those of the first.
+    The counts of one kind are added. Its traceback and its worker are those of the first process that has the kind.
     """
     kinds: dict[Key, TaskErrorRecord] = {}
     for part in parts:
@@ -121,7 +121,10 @@ def _message(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback from the scenario's first frame on, redacted: its innermost MAX_TRACEBACK_CHARS."""
+    """Return the redacted traceback, beginning at the scenario's first frame.
+
+    Of a long traceback, only the innermost MAX_TRACEBACK_CHARS are kept.
+    """
     begin = error.__traceback__
     while begin is not None and begin.tb_next is not None and _is_library(begin.tb_frame):
         begin = begin.tb_next
@@ -137,7 +140,10 @@ def _is_library(frame: FrameType) -> bool:
 
 
 def _place_of(error: BaseException) -> tuple[str, str, object]:
-    """Return where an exception was raised, the name of the scenario's function that was called there, and its user."""
+    """Return where an exception was raised: the place, the name of the scenario's function, and the calling user.
+
+    The place is `task`, `on_start` or `on_stop`.
+    """
     trace: TracebackType | None = error.__traceback__
     name, user = "", None
     while trace is not None:
@@ -184,7 +190,10 @@ def watch_users(errors: TaskErrors, on_exit: Callable[[TaskErrorRecord], None]) 
 
 
 def _is_handed_on(trace: TracebackType | None) -> bool:
-    """Whether an error in gevent's thread pool is raised again where its result is awaited, as for a name lookup."""
+    """Whether an error comes from gevent's thread pool, which does for example name lookups.
+
+    gevent raises such an error again in the greenlet that waits for the result.
+    """
     return trace is not None and trace.tb_frame.f_code.co_filename.endswith("gevent/threadpool.py")
 
 

@@ -36,8 +36,8 @@ METADATA_HOST_VARIABLE, METADATA_HOST = "GCE_METADATA_HOST", "metadata.google.in
 (https://cloud.google.com/run/docs/container-contract#metadata-server)."""
 
 ASK_AGAIN_S = 300.0
-"""The metadata server renews a token by itself some minutes before it expires. Requests at this interval find the new
-one."""
+"""The metadata server renews a token some minutes before it expires. A worker asks again at this interval, and so gets
+the new token."""
 
 REFRESH_BEFORE_S = 300.0
 RETRY_S = 10.0
@@ -114,7 +114,7 @@ class Authorizer:
         return initialise
 
     def _dress(self, user: User) -> None:
-        """Set the token in the user's client: by a hook for one host with `requests`, else in the client's headers."""
+        """Make the user's client send the token. Locust's own clients send it only to the user's host."""
         client = getattr(user, "client", None)
         if isinstance(client, requests.Session):
             client.auth = _BearerFor(urlsplit(user.host or "").netloc, self.bearer)

@@ -18,9 +18,9 @@ other site can use."""
 def guard(environment: Environment, web_ui: WebUI, access: Access) -> None:
     """Check every request before any of Locust's own handlers sees it. Call this before the page listens.
 
-    Host, Origin and Sec-Fetch-Site are checked as on every listener (`core.access`). The secret comes first in the
-    address, then in a cookie. Locust's page sends forms, so JSON is not required; instead the cookie is
-    `SameSite=Strict`. A request to swarm may name only the run's target as host.
+    Host, Origin and Sec-Fetch-Site are checked as on every listener (`core.access`). The first request has the
+    secret in its address, and later requests have it in a cookie. Locust's page sends forms, so JSON is not required;
+    instead the cookie is `SameSite=Strict`. A request to swarm may name only the run's target as host.
     """
     from flask import Response, redirect, request
 

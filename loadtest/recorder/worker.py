@@ -85,9 +85,9 @@ class Sender:
         """Attach the buffer and every listener, and start the greenlets. Return at once."""
         runners.WORKER_REPORT_INTERVAL = REPORT_INTERVAL_S
         keep_time(self.clock)
-        # For every order to start users (once a second in a ramp), Locust builds its whole argument parser again to
-        # learn its options' defaults. This takes 90 ms, during which this process measures only itself. The defaults
-        # are constant, so they are computed once here and kept.
+        # For every order to start users (once a second in a ramp), Locust builds its whole argument parser again, only
+        # to get the defaults of the options. This blocks the process for 90 ms, and the delay would be measured as
+        # latency. The defaults are constant, so they are computed once here and kept.
         argument_parser.default_args_dict = functools.cache(argument_parser.default_args_dict)
         argument_parser.default_args_dict()
         row_buffers.attach(self.environment, self.buffer)
@@ -139,7 +139,7 @@ class Sender:
             self.silenced = silent_s > SILENCE_S
 
     def report_loop(self) -> None:
-        """Report once a second in a separate message, because the content of Locust's report may prevent sending it."""
+        """Report once a second. Locust's own report is not used, because its content may make it impossible to send."""
         while True:
             gevent.sleep(REPORT_INTERVAL_S)
             if not self.ended or len(self.buffer):  # rows after the last report are still sent
@@ -276,8 +276,8 @@ class Sender:
     def _drain(self, environment: Environment, msg: Message, **_: object) -> None:
         """Stop the users, who finish their tasks up to the stop timeout, then send the remaining rows and counts.
 
-        If a ramp is cut short, the master may still be starting users meanwhile. Its orders are treated as too late,
-        because otherwise the stopped users would all be replaced at once.
+        If a ramp is cut short, the master may still send orders to start users. The worker ignores these orders,
+        because otherwise all stopped users would be replaced at once.
         """
         del environment, msg
         self.runner.last_received_spawn_timestamp = math.inf  # type: ignore[assignment] # Locust compares with this value
@@ -293,8 +293,8 @@ def stop_users(runner: Runner) -> None:
     """Stop all users at once. Waiting users end now, and the others finish their tasks up to the stop timeout.
 
     Locust stops users one by one and kills those that are waiting. A user whose wait ends between the order and the
-    kill would send a request and be killed during it. Here all users are marked as stopping in one turn of the event
-    loop, and each ends by itself when its wait or its task ends.
+    kill would send a request and be killed before the answer. Here all users are marked as stopping in one turn of the
+    event loop, and each ends by itself when its wait or its task ends.
     """
     ending = []
     for greenlet in list(runner.user_greenlets):
@@ -306,8 +306,8 @@ def stop_users(runner: Runner) -> None:
         ending.append(greenlet)
         if idle:
             greenlet.kill(block=False)
-    # The wait is here and not in Locust, because Locust loses track of killed users that still work in `on_stop`, such
-    # as arrivals in progress.
+    # This function waits itself, because Locust forgets a killed user whose `on_stop` still runs (an open-loop user
+    # waits there for its arrivals).
     gevent.joinall(ending, timeout=runner.environment.stop_timeout)
     gevent.killall(ending, timeout=KILL_S)
 
@@ -315,8 +315,8 @@ def stop_users(runner: Runner) -> None:
 def keep_time(clock: AnchoredClock) -> None:
     """Make Locust's runner use this clock as its wall clock.
 
-    The runner compares times. If the clock jumped back by an hour, it would discard every order to start users for an
-    hour. If it jumped forward, a worker would assume that its master is gone.
+    The runner compares times. If its wall clock jumped back by an hour, the runner would discard every order to start
+    users for an hour. If its wall clock jumped forward, a worker would assume that the master is gone.
     """
     setattr(runners, "time", _AnchoredTime(clock))  # noqa: B010 - the runner's own import, of which it uses `time()`
 

@@ -30,13 +30,12 @@ pack_row = _ROW.pack
 """Returns one row, the values of COLUMNS in order, as bytes. This takes 0.24 µs; an `array` per column takes 0.77."""
 
 ROW_TYPE = np.dtype([(name, np.dtype(code).newbyteorder("<")) for name, code in COLUMNS.items()])
-"""The same row as a numpy type. Packed rows can be read as an array of it."""
+"""The same row as a numpy type. Packed rows can be read as an array of this type."""
 
 PackedRows = npt.NDArray[Any]
 
 MAX_UNJUDGED = 100_000
-"""Number of answers that wait for their `with` block. If a scenario never opens one, the oldest are recorded by their
-status."""
+"""The most answers that may wait for their `with` block. If there are more, the oldest is recorded by its status."""
 
 
 class OpenRequest(Hashable, Protocol):
@@ -68,8 +67,9 @@ class RowBuffer:
             buffer.add(…)                    # False: the run ended meanwhile, and its row is `unanswered` already
 
     If the scenario will judge an answer in a `with` block, call `answered(request)` in between, because the request is
-    no longer in flight. If its greenlet is interrupted (BaseException), `end` it and append a row `unanswered`, or
-    `timeout` for a `gevent.Timeout`. Requests that are still open at the end of the run are closed by `close_open`.
+    no longer in flight. If the request's greenlet is interrupted (BaseException), call `end`, and append a row with the
+    outcome `timeout` for a `gevent.Timeout`, else `unanswered`. `close_open` closes the requests that are still open at
+    the end of the run.
 
     Strings are stored once per process, and rows hold their index, which `name_id` and similar methods return. A frame
     contains only the strings that its own rows use.
@@ -115,7 +115,7 @@ class RowBuffer:
         self.open[request] = None
 
     def answered(self, request: OpenRequest) -> None:
-        """Record that the answer has come. Its row follows when the scenario has judged it."""
+        """Record that the answer has come. The row is appended when the scenario has judged the answer."""
         if self.open.pop(request, 0) is None:
             self.unjudged[request] = None
             if len(self.unjudged) > MAX_UNJUDGED:
@@ -138,7 +138,7 @@ class RowBuffer:
         self.events[key] = self.events.get(key, 0) + count
 
     def cancel(self, request: OpenRequest) -> None:
-        """Undo the begin of a request that its client refused to send."""
+        """Undo `begin` for a request that its client refused to send."""
         if self.end(request):
             self.begun -= 1
 
@@ -207,7 +207,7 @@ class RowBuffer:
     def take(self) -> bytes | None:
         """Return the rows since the last call as an encoded frame; None if nothing has happened since.
 
-        A frame without rows reports that requests have begun. It shows a service that answers nothing.
+        A frame without rows reports that requests have begun, so that a service that answers nothing can be noticed.
         """
         if self.before_take is not None:
             self.before_take()

@@ -23,7 +23,7 @@ def list_runs(runs: Path) -> list[tuple[RunFolder, Run | None, str]]:
 
 
 def find_run(runs: Path, name: str) -> RunFolder:
-    """Return the run that `name` names: an id, a unique prefix of one, a label, `latest`, or a path.
+    """Return the run called `name`, which is an id, a unique prefix of an id, a label, `latest`, or a path.
 
     Raises:
         UnknownRunError: no run or several runs match; the message lists the existing ones.

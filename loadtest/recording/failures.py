@@ -152,7 +152,7 @@ class Failures:
         old.count += new.count
 
     def kinds(self) -> list[FailureKind]:
-        """Return the failures, most frequent first: LISTED lines, and one line per outcome and status for the rest."""
+        """Return the LISTED most frequent failures, then one line per outcome and status for all other failures."""
         ranked = sorted(self._seen.items(), key=lambda item: -item[1].count)
         rest: dict[tuple[str, int], list[_Count]] = {}
         for (_, _, kind, status, _), count in ranked[LISTED:]:
@@ -182,7 +182,7 @@ class Failures:
         return FailureKind(*where, first_ns=count.first_ns, last_ns=count.last_ns, count=count.count, share=share)
 
     def csv(self, bodies: Sequence[FailedBodyRecord] = ()) -> str:
-        """Return the content of `failures.csv`. A body is in the first line of its endpoint and status."""
+        """Return the content of `failures.csv`. A body is in the first line that has its endpoint and status."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(FAILURE_COLUMNS)

@@ -179,12 +179,12 @@ class RunFolder(RunPaths):
         return run
 
     def recount(self, run: Run, sealed: Sealed) -> None:
-        """Correct the workers' accounts in a record whose writer was killed, from the sealing and from `load.csv`."""
+        """Correct the workers' accounts in a record whose writer was killed, from the sealed rows and `load.csv`."""
         if sealed.workers:  # empty if the rows were sealed before; the record was then corrected already
             recount(run, sealed.workers, self._last_in_flight())
 
     def _last_in_flight(self) -> dict[str, int]:
-        """Return each worker's requests in flight from its last line of `load.csv`, or its users if they are more."""
+        """Return each worker's requests in flight or users, whichever are more, from its last line of `load.csv`."""
         last: dict[str, int] = {}
         try:
             for line in load_lines(self.load):

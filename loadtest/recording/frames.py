@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, str] = {
     "server_us": "q",  # -1: the service does not send it
     "side": "B",  # index into SIDES; 0: the run has one target
 }
-"""The columns of a frame and the `array` type code each is packed with."""
+"""The columns of a frame, with the `array` type code of each."""
 
 ABSENT: Mapping[str, int] = {"late_us": -1, "status": 0, "instance_age_ms": -1, "server_us": -1}
 """The number that stands for an unknown value in a column that may be null."""
@@ -164,8 +164,8 @@ class SpoolReader:
     """Iterate over the valid frames of a spool file from `offset` on, and stop at the first invalid one.
 
     After the iteration, `offset` is the position where it stopped, and `stopped_why` is "" at a clean end of file. A
-    file that is still being written may end in the middle of a frame. Iterate again later to continue. Memory is that
-    of one frame, even if a damaged header claims more.
+    file that is still being written may end in the middle of a frame. Iterate again later to continue. The reader holds
+    one frame in memory, and a damaged header cannot make it read more than the file has.
     """
 
     path: Path

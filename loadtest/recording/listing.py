@@ -28,7 +28,7 @@ class Listed:
 
     Attributes:
         path: the run's folder.
-        why: why it cannot be read, else "". If it cannot be read, nothing else is known.
+        why: why the run cannot be read, else "". Nothing else is known of an unreadable run.
         length_s: the time under load.
         requests: the number of sealed rows; None also if their file is damaged.
         damaged: whether the file of the rows cannot be read.
@@ -59,7 +59,7 @@ def listed(runs: Path) -> list[Listed]:
 
 
 def find_path(runs: Path, name: str) -> Path:
-    """Return the folder of the run that `name` names, as `catalogue.find_run` does.
+    """Return the folder of the run called `name`, in the forms that `catalogue.find_run` accepts.
 
     Raises:
         UnknownRunError: no run or several runs match; the message lists the existing ones.

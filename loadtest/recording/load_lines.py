@@ -29,7 +29,7 @@ LOAD_COLUMNS = (
 )
 
 MAX_LINE_BYTES = 64 * 1024
-"""A line has some 100 bytes. A longer one is damage, and is skipped without being read into memory."""
+"""A line has some 100 bytes. A line above this limit is damage, and is skipped without being read into memory."""
 
 
 def append_lines(path: Path, lines: Sequence[Mapping[str, object]]) -> None:

@@ -26,18 +26,19 @@ buffers, memory."""
 
 
 _SERVERS_WORDS = ("Fault", "IntegrityError", "ProgrammingError", "DataError", "NotSupportedError")
-"""Ends of the names of error classes for a server's answer: those of XML-RPC and SOAP, and those of PEP 249 for
-databases (whose OperationalError and InterfaceError are mostly lost connections)."""
+"""Ends of the names of error classes that contain a server's answer. They are used by XML-RPC, by SOAP and, for
+databases, by PEP 249. OperationalError and InterfaceError of PEP 249 are left out, because they are mostly lost
+connections."""
 
 
 def outcome_of(status: int | None, exception: object | None, *, transport: object | None = None) -> int:
     """Return the outcome's code: an index into `loadtest.recording.frames.OUTCOMES`.
 
-    An answer that a scenario marked as a success is ok, whatever its status. One that it marked as a failure is
-    http_error from status 400 on, and check_failed below. Without a status the transport decides, regardless of the
-    scenario's mark: timeout, generator, or connection. Clients of other protocols have no status. If their code reports
-    a failure although the transport worked (text, a ValueError, a gRPC status that the server sent, a fault of XML-RPC
-    or SOAP), it is check_failed.
+    An answer that a scenario marked as a success is ok, whatever its status. An answer that the scenario marked as a
+    failure is http_error if its status is 400 or above, else check_failed. Without a status the transport decides,
+    regardless of the scenario's mark: timeout, generator, or connection. Clients of other protocols have no status. If
+    their code reports a failure although the transport worked, the outcome is check_failed. Such a failure is text, a
+    ValueError, a gRPC status that the server sent, or a fault of XML-RPC or SOAP.
 
     Args:
         status: the status of the answer; None or 0 without an answer.
@@ -84,7 +85,7 @@ def account_for(error: BaseException) -> None:
 
 
 def is_accounted(error: BaseException) -> bool:
-    """Whether a request that was cut off by this exception has its row."""
+    """Whether the row of the request that this exception cut off is already written."""
     return getattr(error, _ACCOUNTED, False) is True
 
 
@@ -92,7 +93,7 @@ _ACCOUNTED = "_lt_accounted"
 
 
 def text_of(value: object) -> str:
-    """Return the text of any object: an exception's class if it has no message, a placeholder if the object raises."""
+    """Return `str` of an object; `repr` if `str` is empty or raises an error; else the name of the object's class."""
     for as_text in (str, repr):
         try:
             text = as_text(value)
@@ -113,7 +114,7 @@ def _grouped(text: str) -> str:
 def _reasons(raised: object | None) -> Iterator[BaseException]:
     """Yield an exception and everything that caused it.
 
-    Libraries wrap their causes as argument, as reason or as cause.
+    A library may keep the cause in the arguments, in an attribute, or as Python's own `__cause__` or `__context__`.
     """
     waiting = [raised]
     seen: set[int] = set()  # an exception may be its own cause, through others
@@ -134,7 +135,7 @@ def _wrapped(raised: BaseException) -> Iterator[object]:
 
 
 def _is_timeout(reason: BaseException) -> bool:
-    """Whether an error is a timeout. Every HTTP library has its own class for it, with a similar name."""
+    """Whether an error is a timeout. Every HTTP library has its own timeout class, and the names are similar."""
     named = isinstance(reason, TimeoutError) or "timeout" in type(reason).__name__.lower()
     return named or _grpc_code(reason) == "DEADLINE_EXCEEDED"
 
@@ -143,7 +144,7 @@ def _is_judgement(reason: BaseException) -> bool:
     """Whether an error says that an answer was bad, and not that none came.
 
     Code that examines an answer raises Python's own errors, except OSError and EOFError. A library's own class may mean
-    anything. It counts as an error of the transport, unless it is known to contain the server's message.
+    anything. Its errors count as errors of the transport, unless they are known to contain the server's message.
     """
     kind = type(reason)
     if code := _grpc_code(reason):
@@ -163,7 +164,7 @@ def _grpc_code(reason: BaseException) -> str:
 
 
 def _is_shortage(reason: BaseException) -> bool:
-    """Whether the load generator lacked a resource. Such a request never left it."""
+    """Whether the load generator lacked a resource, so that it could not send the request."""
     if isinstance(reason, socket.gaierror):
         # Without a file descriptor, the resolver reports EAI_AGAIN or EAI_SYSTEM, as it does when its name server is
         # gone.

@@ -29,14 +29,13 @@ FORMAT_VERSION = 1
 """The version of the run folder that this code reads and writes; docs/run-folder.md describes each version."""
 
 MAX_RECORD_BYTES = 64 << 20
-"""Largest allowed record. A usual one has about 10 kB; a plan of 100,000 points adds 4 MB."""
+"""Largest allowed record. A usual record has about 10 kB; a plan of 100,000 points adds 4 MB."""
 
 MAX_TEXT_BYTES = 1 << 30
-"""A text file above 1 GiB is not ours: the load.csv of 100 workers grows by half of that per day."""
+"""A larger text file was not written by this package: the load.csv of 100 workers grows by 0.5 GiB per day."""
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-"""Permissions of rows and logs. They may contain a service's answers, so only the owner may read them unless he changes
-that."""
+"""Permissions of rows and logs. They may contain a service's answers, so at first only the owner may read them."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -90,7 +89,7 @@ class RunPaths:
 
     @property
     def emulator_log(self) -> Path:
-        """Log of the local Cloud Run: starts, ends and every changed decision, with its driver and numbers."""
+        """Log of the emulator: starts and ends, and every changed decision of the autoscaler with its reason."""
         return self.path / EMULATOR_LOG
 
     @property
@@ -190,7 +189,9 @@ def replace_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the temporary name of a file that will replace another. Nothing is left of it, however the block ends.
+    """Yield the temporary name of a file that will replace another.
+
+    The temporary file is removed, however the block ends.
 
     Raises:
         RunFolderError: the file cannot be written.

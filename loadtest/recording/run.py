@@ -41,10 +41,10 @@ def _measurable(moment: datetime) -> datetime:
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Moment = Annotated[AwareDatetime, AfterValidator(_measurable)]
-"""A time with its zone. Nanoseconds since 1970 in 64 bits end in 2262."""
+"""A time with its zone. It is before 2262, because 64 bits hold no later time in nanoseconds since 1970."""
 
 MAX_OFFSET_US = 10 * 365 * 86_400e6
-"""Ten years. A clock that is further off is damage in the file."""
+"""Ten years. A larger clock offset means that the file is damaged."""
 
 
 def _overriding(given: dict[str, object]) -> dict[str, object]:
@@ -53,7 +53,7 @@ def _overriding(given: dict[str, object]) -> dict[str, object]:
 
 
 class _Record(BaseModel):
-    """Keys that a reader does not know are kept, so that an older minor version loses nothing by a rewrite."""
+    """Keys that a reader does not know are kept, so that an older minor version can rewrite a record without loss."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
@@ -91,7 +91,10 @@ class Limits(_Record):
     manual_instances: int | None = None
 
     def not_a_setting(self) -> str:
-        """Return why Cloud Run would not accept such an instance, so that it has no price; "" if it would or may."""
+        """Return why Cloud Run would not accept an instance with these limits, which therefore has no price.
+
+        The result is "" if Cloud Run would accept it, or if the limits are not known.
+        """
         if self.cpu is None or self.memory_mib is None:
             return ""
         concurrency = self.concurrency or cloud_run.CONCURRENCY
@@ -113,7 +116,7 @@ class Limits(_Record):
 class TargetRecord(_Record):
     """The tested target.
 
-    `kind` is the word of its `--target`: local, emulator, cloud, url, or a platform of your own.
+    `kind` is the kind of its platform: local, emulator, cloud, url, or a platform of your own.
     """
 
     kind: str
@@ -144,8 +147,8 @@ class DecisionRecord(_Record):
     Attributes:
         margin: the margin as written.
         slower: whether the second side is slower by more than the margin.
-        difference_ratio, low_ratio, high_ratio: the statistic of the second ÷ that of the first − 1, and the ends of
-            its interval.
+        difference_ratio, low_ratio, high_ratio: (second side's statistic ÷ first side's statistic) − 1, and the
+            ends of the interval of this value.
         from_s, to_s: the time window of the data, in s since `load_start`.
     """
 
@@ -163,10 +166,10 @@ class WorkerRecord(_Record):
 
     `clock_offset_us` is added to the worker's own clock to get the master's, ± `clock_uncertainty_us`. `rows_sent` is
     None if the worker ended without reporting it; then `rows_missing_at_most` bounds the rows it lost. `begun` counts
-    the requests that it began, according to its last frame or its last report. Each of them is a row, or is among those
-    missing. It is None in runs recorded before this was counted. `resent` counts how often FastUser and FastHttpUser
-    sent a request again by themselves, because the server had closed the connection. Such a request has one row, but
-    the service may have read it several times.
+    the requests that it began, according to its last frame or its last report. Each of these requests has a row or is
+    counted as missing. `begun` is None in runs recorded before this was counted. `resent` counts how often FastUser and
+    FastHttpUser sent a request again by themselves, because the server had closed the connection. Such a request has
+    one row, but the service may have read it several times.
     """
 
     name: str
@@ -192,8 +195,8 @@ class TaskErrorRecord(_Record):
         message: its redacted text, at most 500 characters, with a template in place of ids.
         user_class, task: the user class and task whose code raised it; "" if not known (a listener has neither).
         count: how often it was raised, over all workers.
-        traceback: the redacted traceback of the first one, the innermost 4,000 characters.
-        worker: the worker that raised the first one.
+        traceback: the innermost 4,000 characters of the first exception's traceback, redacted.
+        worker: the worker that raised the first exception.
     """
 
     where: str
@@ -207,7 +210,7 @@ class TaskErrorRecord(_Record):
 
 
 class FailedBodyRecord(_Record):
-    """The first body of the failed answers of one endpoint and status: at most 2,000 characters, secrets masked.
+    """The body of the first failed answer with this endpoint and status: at most 2,000 characters, secrets masked.
 
     The request is not kept.
     """
@@ -256,7 +259,7 @@ class WrongAnswerRecord(_Record):
 
     Attributes:
         at_s: its time, in UTC seconds by the worker's clock.
-        differs: the fields, as `name: value instead of value`.
+        differs: the fields that differ, as `name: value instead of value`.
         request: the body that was sent.
         expected, got: the answers.
     """
@@ -272,9 +275,10 @@ class WrongAnswerRecord(_Record):
 
 
 class CheckedEndpointRecord(_Record):
-    """An endpoint whose answers were taken before the load: `references` requests, `checked` of them under load too.
+    """An endpoint whose answers were taken before the load.
 
-    `left_out` says why some requests have no reference.
+    `references` counts its requests that have a reference answer. `checked` counts its answers under load that were
+    compared. `left_out` says why some requests have no reference.
     """
 
     method: str
@@ -287,7 +291,7 @@ class CheckedEndpointRecord(_Record):
 class AnswerCheckRecord(_Record):
     """The comparison of answers under load with those from before it (`--check-answers`).
 
-    `wrong` holds the first that differed.
+    `wrong` has the first answers that differed.
     """
 
     endpoints: list[CheckedEndpointRecord] = Field(default_factory=list)
@@ -319,8 +323,8 @@ class ClockJumpRecord(_Record):
 class PauseRecord(_Record):
     """A time in which a process of the fleet did not respond.
 
-    `held_by` names a listener of the scenario, or says that code was computing in that process. It is empty if the
-    process was stopped or got no CPU, or if the reason is unknown.
+    `held_by` names a listener of the scenario, or says that code was computing in that process. `held_by` is empty if
+    the process was stopped or got no CPU, or if the reason is unknown.
     """
 
     process: str
@@ -330,7 +334,7 @@ class PauseRecord(_Record):
 
 
 class UnrecordedWorkerRecord(_Record):
-    """A process that joined the master and whose requests are not, or not all, in the rows.
+    """A process that joined the master, but some or all of its requests have no row.
 
     `requests` is the number that it reported to Locust's own totals; None if it reported nothing.
     """
@@ -342,7 +346,7 @@ class UnrecordedWorkerRecord(_Record):
 
 
 class ProcessRecord(_Record):
-    """The process that owns a running run. The pair of pid and start time is unique on its host."""
+    """The process that records a running run. On its host, pid and start time together identify it."""
 
     host: str
     pid: int
@@ -350,7 +354,7 @@ class ProcessRecord(_Record):
 
 
 class SealedFile(_Record):
-    """Data that identifies `requests.parquet` as the sealed file. A reader that finds another file reports it."""
+    """Data that identifies `requests.parquet` as the sealed file. A reader reports if the file is a different one."""
 
     rows: int = Field(ge=0)
     bytes: int = Field(ge=0)
@@ -361,9 +365,9 @@ class Run(_Record):
     """All data about a run apart from its rows.
 
     `scenario_exit_code` is the scenario's own verdict, which it set as `environment.process_exit_code`.
-    `ended_by_scenario_at_s` is the time at which it ended the run (`runner.quit()`), in s since `load_start`; `…_where`
-    names the place in its code. `sides` are the two targets of a run against two, in the order of the rows' `side` (a,
-    b); each has half of the users.
+    `ended_by_scenario_at_s` is the time at which the scenario ended the run (`runner.quit()`), in s since `load_start`;
+    `…_where` is the place in the scenario's code. `sides` are the two targets of a run against two targets, in the
+    order of the rows' `side` (a, b). Each target has half of the users.
     """
 
     format: int = FORMAT_VERSION

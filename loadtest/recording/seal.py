@@ -19,11 +19,13 @@ if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pyarrow as pa
 
 UNHEARD_FLUSHES = 7
-"""Number of lost frames assumed for a worker whose master is gone, if nothing shows when the worker itself ended. It
-sends load for 5 s after it last heard the master (`SILENCE_S` in recorder/messages.py), and flushes once a second."""
+"""Number of lost frames assumed for a worker whose master is gone, if nothing shows when the worker itself ended. Such
+a worker sends load for 5 s after it last heard the master (`SILENCE_S` in recorder/messages.py), and flushes once a
+second."""
 
 WAITING_FRAMES = 4096
-"""A frame costs some 10 kB besides its rows, so a quiet run of many hours is written in smaller groups than that."""
+"""The most frames that are held in memory before their rows are written. A frame takes some 10 kB besides its rows, so
+in a long run with few requests the frames need a limit too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class Sealed:
     workers: dict[str, SpooledRows] = field(default_factory=dict)
 
     def doubts(self, run: Run) -> list[str]:
-        """Return why these may not be the rows that the record counted, as sentences without a full stop.
+        """Return why the sealed rows may differ from those that the record counted, as sentences without a full stop.
 
-        If the master was killed, or a worker lost, the rows may be more than the record counted.
+        If the master was killed, or a worker was lost, there may be more rows than the record counted.
         """
         found, counted = [], rows_counted(run)
         final = bool(run.workers) and all(worker.rows_sent is not None for worker in run.workers)
@@ -62,7 +64,7 @@ class SpooledRows:
 
     Attributes:
         rows: number of rows in its frames.
-        gap_rows: number of rows in missing frames between existing ones, by the worker's own numbering.
+        gap_rows: number of rows in missing frames between existing frames, by the worker's own count.
         densest: number of rows in its largest frame, or the most requests begun from one frame to the next if that is
             larger.
         last_ns: when the last of its rows began, UTC ns by its own clock; 0 without rows.
@@ -155,8 +157,8 @@ def fingerprint(paths: RunPaths) -> SealedFile:
 def difference(paths: RunPaths, run: Run) -> str:
     """Return how the rows' file differs from the record, as a sentence without a full stop; "" if it does not.
 
-    If the run is older than these fingerprints, only the number of rows is compared, and only if every row was
-    accounted for.
+    The record of an older run has no fingerprint of the file. Then only the number of rows is compared, and only if
+    every row was accounted for.
 
     Raises:
         RunFolderError: the file cannot be read.
@@ -175,9 +177,9 @@ def difference(paths: RunPaths, run: Run) -> str:
 def recount(run: Run, workers: dict[str, SpooledRows], in_flight: dict[str, int]) -> None:
     """Correct a record whose writer was killed: the rows that each worker sent, and the most that can be missing.
 
-    The bound counts the rows known to be missing. For a worker that did not report its count it adds its densest flush,
-    once for every second from its last row to the run's end (at least UNHEARD_FLUSHES), and its requests in flight at
-    its last report.
+    The bound includes the rows known to be missing. If a worker did not report its count, the bound also includes the
+    requests that it had in flight at its last report, and its densest flush, once for every second from its last row to
+    the end of the run (at least UNHEARD_FLUSHES times).
 
     Args:
         run: the record, changed in place.

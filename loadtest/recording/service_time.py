@@ -9,7 +9,7 @@ def mean_server_ms(folder: RunFolder) -> float | None:
     """Return the mean processing time that the service itself reports; None if it reports none.
 
     Formula: Σ server_us / n. Population: rows with `server_us`. Unit: ms. Not included: queueing before the service
-    began to count.
+    starts its own measurement.
 
     Raises:
         RunFolderError: the rows cannot be read.

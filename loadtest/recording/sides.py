@@ -41,7 +41,7 @@ class SideFolder(RunFolder):
         return self.path / SIDE_METRICS[self.side - 1]
 
     def write_metrics(self, table: pa.Table) -> None:
-        """Replace the side's series, with those of its own revision if both sides are one service."""
+        """Write the side's series. If both sides are one service, write only those of the side's revision."""
         if self._revision is not None:
             of_each = (json.loads(labels).get(REVISION_LABEL) for labels in table.column("labels").to_pylist())
             table = table.filter([revision == self._revision for revision in of_each])

@@ -18,7 +18,10 @@ from .options import RunOptions
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers from before the load: the file for the master, and the entry in the run's record; None without any."""
+    """The answers from before the load: their file for the master, and their entry in the run's record.
+
+    Both are None if no answers were taken.
+    """
 
     file: Path | None = None
     record: AnswerCheckRecord | None = None

@@ -84,7 +84,9 @@ def confirm_leaving(
     budget: Budget | None = None,
     share: float = 1.0,
 ) -> None:
-    """Print what a run will send and cost, and ask before load leaves this machine. `share` is the part that leaves.
+    """Print what a run will send and cost, and ask before load leaves this machine.
+
+    `share` is the part of the load that goes to this target.
 
     Raises:
         UsageError: the run costs more than allowed, the answer was no, or there is no terminal to ask.

@@ -255,7 +255,7 @@ def _workers(workers: int | None, expect_workers: int | None) -> tuple[int, int]
 LOCAL_KIND, CLOUD_KIND = "local", "cloud"
 
 NAME_CHARS = 40
-"""Length of a command in a side's name, chosen so that two names fit next to each other on a page."""
+"""The maximum length of a command in a side's name, chosen so that two names fit next to each other on a page."""
 
 
 def _two_targets(

@@ -22,7 +22,7 @@ from ..recording.run import AnswerCheckRecord, Outcome, ProcessRecord, Run, Side
 from .options import RunOptions
 
 LONGEST_NAME = 80
-"""Length of the scenario's name within the name of the run's folder. File systems allow 255 bytes in total."""
+"""The maximum length of the scenario's name in the name of the run's folder. File systems allow 255 bytes in total."""
 
 PACKAGES = ("locust", "gevent", "numpy", "pyarrow", "catboost", "fastapi", "uvicorn")
 
@@ -38,7 +38,7 @@ def open_record(
     prices: Mapping[str, object],
     answer_check: AnswerCheckRecord | None = None,
 ) -> RunFolder:
-    """Make the run's folder with its `run.json`, outcome `running`, and reserve space for how the run ends.
+    """Make the run's folder with a `run.json` of outcome `running`, and reserve space to record how the run ends.
 
     Raises:
         RunFolderError: it cannot be written; no folder is left.

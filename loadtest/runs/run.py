@@ -62,7 +62,7 @@ class RunResult:
 
 
 def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = no_goals) -> RunResult:
-    """Plan, ask, open the target, record, drive, close and collect; return the recorded run.
+    """Run the scenario against the target, and return the recorded run.
 
     Args:
         options: the options from `parse_options`.
@@ -179,7 +179,7 @@ def _planned(options: RunOptions, console: RunConsole) -> Scenario:
 
 
 def _named(options: RunOptions) -> str | None:
-    """Return the target under its name in the options; None if the scenario's own hosts are used."""
+    """Return the target as the options name it, a URL or a platform; None if the scenario's own hosts are used."""
     return options.target.url or options.platform if platform_of(options.platform).has_own_address else None
 
 
@@ -218,7 +218,7 @@ def _agreed(
 def _agreed_on_half(
     platform: Platform, options: RunOptions, plan: Scenario, target: TargetRecord, console: RunConsole
 ) -> None:
-    """Ask about one of two targets, which gets half of the load, and about the cost of that."""
+    """Ask before half of the load goes to one of two targets, and state the cost of that half."""
     costs = platform.costs(target, options.prices) if platform.capabilities.bills else None
     budget = None
     if costs is not None:

@@ -168,9 +168,9 @@ def watch(
 
 
 def _recorded_until_s(elapsed_s: float | None, last: Look) -> float | None:
-    """Return how long the load lasted, by the last look or by the rows recorded after it.
+    """Return how long the load lasted: until the last look, or until the last row or line recorded after that look.
 
-    On a busy machine, seconds may pass between two looks. The workers' reports show that the load went on.
+    On a busy machine, seconds may pass between two looks. Then only the workers' reports show that the load went on.
     """
     begin_ns = last.snapshot.load_start_ns
     if begin_ns is None:
@@ -210,12 +210,12 @@ def _ended_by_scenario(run: Run, planned_s: float | None) -> str | None:
 
 
 def _rows_ran_out(run: Run) -> bool:
-    """Whether every row of its data files was given out, which counts as a planned end."""
+    """Whether the run gave out every row of its data files, which counts as a planned end."""
     return bool(run.data_files) and all(file.rows_given >= file.rows for file in run.data_files)
 
 
 def _ended_early(elapsed_s: float | None, planned_s: float | None, run: Run) -> str | None:
-    """Return a sentence if the master ended before the plan, properly and with status 0; else None."""
+    """Return a sentence if the master ended properly (status 0), but before the end of the plan; else None."""
     if elapsed_s is None or planned_s is None or elapsed_s > planned_s - EARLY_S:
         return None
     why = "" if run.reasons else ": something else stopped it"

@@ -1,4 +1,4 @@
-"""Compare answers under load with the answers to the same requests from before the load."""
+"""Compare answers under load with the answers that the same requests got before the load."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Expected:
 class Reference:
     """The answers before the load, by the digest of the request's head and by its body.
 
-    A head consists of method, URL and headers, including cookies. A request with other headers is another request. Only
-    the digest of a head is kept and sent, because a head may contain credentials.
+    A head consists of method, URL and headers, including cookies. Two requests whose headers differ are different
+    requests. Only the digest of a head is kept and sent, because a head may contain credentials.
     """
 
     endpoints: list[CheckedEndpoint] = field(default_factory=list)
@@ -197,7 +197,8 @@ def shown(content: bytes) -> str:
 _ATTRIBUTE = "lt_answers"
 
 BEARER_ATTRIBUTE = "lt_bearer"
-"""Name of the attribute of Locust's environment with the value of the Authorization header that `lt` adds, as bytes."""
+"""The name of an attribute of Locust's environment. It holds the value of the Authorization header that `lt` adds, as
+bytes."""
 
 
 def attach(environment: object, watch: AnswerWatch | None) -> None:

@@ -65,7 +65,7 @@ class FastClient(Performer):
 
     @property
     def client(self) -> NoReturn:
-        """Refuse, because there is no other client below this one."""
+        """Refuse, because this client wraps no other client."""
         raise AttributeError(f"client.client: FastUser's client wraps no other client; use close(). {SEE}.")
 
     def close(self) -> None:
@@ -173,8 +173,8 @@ class FastClient(Performer):
             url: a path below the user's host, or a whole URL on the same host.
             name: the name under which the request is recorded; by default `request_name` or the URL.
             data: the body: text, bytes, a file, an iterator of bytes, or a mapping (sent as a form).
-            catch_response: whether a `with` block judges the answer. (The return type always has one, as in Locust's
-                own client.)
+            catch_response: whether a `with` block judges the answer. (The return type always supports a `with`
+                block, as in Locust's own client.)
             stream: must be False, because responses are read completely.
             headers: added to the client's headers.
             auth: user and password, for the Authorization header.
@@ -189,7 +189,7 @@ class FastClient(Performer):
             unsupported: other options, which are refused.
 
         Raises:
-            TypeError: the client does not have an option, or the body cannot be sent.
+            TypeError: the client does not support an option, or the body cannot be sent.
             ValueError: the URL has another host, or a header cannot be sent.
         """
         if stream:

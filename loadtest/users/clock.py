@@ -20,8 +20,9 @@ MIN_WAIT_S = 20e-6
 run."""
 
 CROWDED_PER_S, HOLD_S = 1_500.0, 0.3e-3
-"""From this rate of greenlets on, wakes are at least this far apart. A wake costs 10 to 17 µs, more than the work of a
-greenlet between two waits. At 3,000/s one wake serves two greenlets, one of which is up to 0.3 ms late."""
+"""If CROWDED_PER_S or more greenlets become due per second, wakes are at least HOLD_S apart. A wake costs 10 to 17
+µs, more than the work of a greenlet between two waits. At 3,000/s one wake serves two greenlets, one of which is up to
+0.3 ms late."""
 
 COUNTED = 64
 """The rate is computed again after this many greenlets."""
@@ -60,7 +61,7 @@ class Timer(Protocol):
 
 
 class TimerFd:
-    """A file that becomes readable at a set time: Linux's timerfd_create(2), which Python has from 3.13 on.
+    """A file that becomes readable at a set time: Linux's timerfd_create(2), which Python offers since 3.13.
 
     Raises:
         OSError: this system has no timerfd.
@@ -118,8 +119,9 @@ class Clock:
     """The timer of one thread's event loop for all greenlets that wait for a given time.
 
     libev rounds its timers up to a millisecond, and every `gevent.sleep` has its own timer: the median greenlet is 0.6
-    ms late. Here a timerfd wakes the loop exactly in time, and one wake serves all greenlets that are due. If there are
-    many, wakes are kept apart (Crowding). Without timerfd this is one timer of the event loop, with its rounding.
+    ms late. Here a timerfd wakes the loop exactly in time, and one wake serves all greenlets that are due. If many
+    greenlets become due, wakes are kept apart (Crowding). Without timerfd this is one timer of the event loop, with its
+    rounding.
 
     Attributes:
         exact: whether there is a timerfd.
@@ -189,7 +191,7 @@ class Clock:
 
     def _wake(self) -> None:
         """Switch to the greenlets that are due, in the order of their due times, and set the timer for the next one."""
-        waiting, now_s = self._waiting, self._now()  # later ones come after the sockets are served
+        waiting, now_s = self._waiting, self._now()  # those that become due later run after the sockets are served
         self._held_until_s = now_s + self._crowding.hold_s
         count = 0
         while waiting and (waiting[0][2] is None or waiting[0][0] <= now_s):
@@ -206,7 +208,7 @@ class Clock:
         else:
             self._set_for_s = float("inf")
             if self._timer is not None:
-                self._timer.set(self._now() + 3600.0)  # makes it unreadable; reading it would cost the same
+                self._timer.set(self._now() + 3600.0)  # makes the file unreadable; reading the file would cost the same
 
 
 def clock() -> Clock:

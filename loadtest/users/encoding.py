@@ -59,9 +59,11 @@ def encode_header(name: str, value: Any) -> bytes:
 def encode_headers(
     client_headers: Mapping[str, str], kind: int, headers: Mapping[str, str] | None, extra: Mapping[str, str]
 ) -> dict[str, bytes]:
-    """Return lower-case name → encoded line for the headers of client, body, request and `extra`; later ones win.
+    """Return the encoded lines of the headers by lower-case name.
 
-    Content-Length is left out, because the client itself states the length of the body.
+    The request's headers override those of the client and of the body, and `extra` overrides all. The headers of a JSON
+    body override the client's, but the headers of other bodies do not. Content-Length is left out, because the client
+    itself states the length of the body.
 
     Raises:
         ValueError: a header cannot be sent, or is Transfer-Encoding.
@@ -112,7 +114,7 @@ def with_params(target: str, params: Params | None) -> str:
 
 
 def quoted(target: str) -> str:
-    """Return path and query with every character percent-encoded that is not allowed in a request line.
+    """Return path and query, with the characters percent-encoded that a request line does not allow.
 
     As in FastHttpUser, characters that are already encoded stay as they are.
     """

@@ -111,7 +111,7 @@ class FastUser(User, RestMixin[Any]):
         self._batch, self._number = STARTS.join()
 
     def run(self) -> None:  # type: ignore[misc] # final, so that no scenario replaces it; the wait comes before it
-        """Start in turn among the users that Locust starts at the same time; then continue like Locust."""
+        """Wait for this user's turn among the users that Locust starts at the same time; then run like Locust."""
         STARTS.close()
         pause_s = 0.0 if getattr(self, "open_loop", False) else self._batch.pause_s(self._number)
         if pause_s:
@@ -123,7 +123,7 @@ class FastUser(User, RestMixin[Any]):
     def _taskset_instance(self) -> TaskSet | None:
         """The root of this user's tasks.
 
-        Locust's `User.run` assigns its own class, and this property replaces it by ours.
+        Locust's `User.run` assigns a DefaultTaskSet here, and this property replaces it by FastTasks.
         """
         return self._root_tasks
 
@@ -133,7 +133,7 @@ class FastUser(User, RestMixin[Any]):
 
 
 class FastTasks(DefaultTaskSet):
-    """Locust's root of a user's tasks, with less work between two tasks (1 µs instead of 2)."""
+    """A user's root of tasks, like Locust's, but with less work between two tasks (1 µs instead of 2)."""
 
     user: Any = None  # a property in Locust; here each set of tasks has its own value
 
@@ -146,7 +146,7 @@ class FastTasks(DefaultTaskSet):
         self._rested_at = 0
 
     def on_start(self) -> None:
-        """Make the first task of a spread user wait for its point, too."""
+        """Make the first task wait for its point, too, if `wait_time` is `spread_throughput`."""
         if getattr(type(self.user).wait_time, "lt_spread", False):
             self.wait()
 
@@ -164,7 +164,7 @@ class FastTasks(DefaultTaskSet):
             self.execute_task(task)
 
     def wait(self) -> None:
-        """Wait like Locust, except for 0 s after a request, because the request already let other greenlets run."""
+        """Wait like Locust, but skip a wait of 0 s after a request, which already let other greenlets run."""
         user = self.user
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser

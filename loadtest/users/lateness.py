@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 
 DUE = "lt_due_s"
-"""The attribute of an arrival's greenlet with the time at which the arrival was due (`time.perf_counter()` s)."""
+"""The attribute of an arrival's greenlet that holds the arrival's due time (`time.perf_counter()`, in s)."""
 
 
 def take_lateness_us(sent_s: float) -> int:

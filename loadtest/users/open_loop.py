@@ -30,9 +30,9 @@ __all__ = ["DUE", "OpenLoopUser", "take_lateness_us"]
 class OpenLoopUser(User):
     """A user that begins its task `arrivals_per_s` times a second, each time in a separate greenlet.
 
-    300 users are 300 arrivals/s, so any shape that plans users plans arrivals. A closed-loop user waits for the answer
-    before it continues, and slows down with the server. Here arrivals keep coming, and the lateness of each is
-    recorded. Mix this class into a user with a client: `class Borrower(OpenLoopUser, FastUser)`.
+    By default, 300 users make 300 arrivals/s, so any shape that plans users also plans arrivals. A closed-loop user
+    waits for the answer before it continues, and slows down with the server. Here arrivals keep coming, and the
+    lateness of each is recorded. Mix this class into a user with a client: `class Borrower(OpenLoopUser, FastUser)`.
 
     Attributes:
         arrivals_per_s: the rate of one user.

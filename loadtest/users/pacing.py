@@ -24,14 +24,14 @@ def spread_throughput(task_runs_per_second: float) -> Callable[[Any], float]:
 
     Every user has its own grid: points on the clock that are `1 / task_runs_per_second` apart, from a phase that is the
     user's number times the golden ratio. The grids are evenly spread for any number of users, also while users are
-    being added. Locust's `constant_throughput` counts from each user's start instead. Users are started in batches, so
-    they would send in lockstep, and the run would measure a queue of their own making.
+    being added. Locust's `constant_throughput` counts from each user's start instead. With it, the users of a batch,
+    which start together, would always send at the same time, and the run would measure the queue that they cause.
 
     This is a closed loop: a user whose request takes longer than the interval skips the points it missed, so a slow
     server gets fewer requests. Use an open-loop user to keep the rate. The first task also waits for its point.
 
-    In a run against two targets, a user and its twin share two grids. For each point it is drawn anew which of them
-    takes which grid, so that neither side always comes right behind the same neighbour.
+    In a run against two targets, a user and its twin share two grids. For each point, a random draw decides
+    which of the two takes which grid, so that neither side always comes right behind the same neighbour.
 
     Raises:
         ValueError: the rate is not above 0.
@@ -82,7 +82,7 @@ def twin_phases(user: Any) -> tuple[float, float]:
 
 
 def next_point(now_s: float, last_point: float, phase: float, interval_s: float) -> tuple[float, float]:
-    """Return the number of the first grid point after the last one and not before `now_s`, and the wait in s."""
+    """Return the first grid point after `last_point` that is not before `now_s`, and the wait until then in s."""
     point = max(math.ceil(now_s / interval_s - phase), last_point + 1)
     return point, max(0.0, (point + phase) * interval_s - now_s)
 

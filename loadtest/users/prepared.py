@@ -11,7 +11,7 @@ from .encoding import encode_headers
 from .sites import Site
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.2
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # they state the length of even an empty body (RFC 9110, 8.6)
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})  # sent with Content-Length even if the body is empty (RFC 9110, 8.6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

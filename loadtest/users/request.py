@@ -1,4 +1,4 @@
-"""Hold one request of the fast client from its begin until its row is written."""
+"""Hold one request of the fast client from its beginning until its row is written."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Request:
             (`time.perf_counter_ns()`).
         late_us: how late it was sent against its schedule; −1 without a schedule.
         parsed: the parsed head of its answer; NO_HEAD without an answer.
-        stamp: when the kernel had the last byte (receive_timestamps.py); b"" if that is not known. These two and
-            `ended_ns` are set when the request has ended.
+        stamp: when the kernel had the last byte (receive_timestamps.py); b"" if that is not known. `parsed`, `stamp`
+            and `ended_ns` are set when the request has ended.
     """
 
     __slots__ = (

@@ -58,7 +58,7 @@ class Allocation:
         return begin, self.given
 
     def use(self, worker: str, used: int) -> None:
-        """Note how many rows a worker has handed to users; a number that cannot be is refused."""
+        """Record how many rows a worker has given to users, limited to the possible range."""
         given, before = self.by_worker.get(worker, (0, 0))
         self.by_worker[worker] = given, min(max(used, before), given)
 
@@ -204,7 +204,7 @@ class Hub:
 
 
 HUB = Hub()
-"""This process's hub. A file is given out once per process, whichever part of the scenario reads it."""
+"""This process's hub. All parts of the scenario use it, so that each row of a file is given out only once."""
 
 
 @events.init.add_listener

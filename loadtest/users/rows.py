@@ -91,7 +91,10 @@ class Rows:
         return (row for batch in batches(self.path, self.columns) for row in batch)
 
     def _sequential(self) -> Iterator[Row]:
-        """Yield the rows in order, again and again. Worker n begins n golden sections of the file later."""
+        """Yield the rows in order, again and again.
+
+        Worker n begins at the fraction n × 0.618 (modulo 1) of the file, so that workers begin far apart.
+        """
         begin = int(count_rows(self.path) * (HUB.worker_index * 0.618034 % 1))
         yield from islice(self._all(), begin, None)
         while True:

@@ -66,7 +66,10 @@ SHAPELESS = Ramp(users=10, spawn_rate=1, duration_s=60)
 
 @dataclass(frozen=True, kw_only=True)
 class Burst(Plan):
-    """Stay at `idle_users` for `idle_ratio` of the time, rise to `users` at `spawn_rate`, hold; `times` times."""
+    """Repeat a burst `times` times.
+
+    A burst stays at `idle_users` for `idle_ratio` of its time, rises to `users` at `spawn_rate`, and holds.
+    """
 
     idle_users: int = 0
     idle_ratio: float = 0.5
@@ -118,8 +121,8 @@ class PlannedShape(LoadTestShape):
 
     def __init__(self) -> None:
         super().__init__()
-        # Just before the start, Locust writes its defaults (1 user, 1/s) into the same options. They are read here
-        # while they still contain the values of the command line.
+        # Just before the start, Locust writes its defaults (1 user, 1/s) into the same options. The options are
+        # read here, while they still contain the values of the command line.
         events.init.add_listener(self._override)
 
     def _override(self, environment: Environment, **_: object) -> None:

@@ -1,9 +1,10 @@
-"""Split the users of a run between two targets into pairs of twins, which send the same requests in random order.
+"""Split the users of a run against two targets into pairs of twins, which send the same requests in random order.
 
 The host of a run against two targets consists of both URLs with a space between them. In this form Locust sends it to
 every worker. The users of a class form pairs of twins. Each user keeps its side for its whole life, so its login, its
-data in `self` and the ids that it follows belong to one target. Twins have the same seeds (for tasks and payloads). If
-they have a schedule, they share its points: for every block of two points it is drawn anew which twin takes which.
+data in `self` and the ids that it got from the service belong to one target. Twins have the same seeds (for tasks and
+payloads). If they have a schedule, they share its points: for every block of two points, a random draw decides which
+twin takes which point.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Twin:
     choosing: bool = False
 
     def seed(self, block: int) -> None:
-        """Seed `random` and NumPy's global generator with the twin's seed for this block, until the next wait."""
+        """Give `random` and NumPy's global generator the twin's seed for this block; it holds until the next wait."""
         number = zlib.crc32(f"{self.pair.key}/{block}".encode())
         random.seed(number)
         if "numpy" in sys.modules:
@@ -109,9 +110,9 @@ class Twin:
 class Sides:
     """Assign this process's users to the two sides. This is pure bookkeeping.
 
-    Within a class users are paired in the order in which they come. Of every two, one is on each side, and it is drawn
-    which comes first. The places of users that end are reused, lowest first. Workers with odd and even numbers draw
-    opposite orders, so that unpaired users of several workers cancel out.
+    Within a class users are paired in the order in which they come. One of every two users is on each side, and a
+    random draw decides which side comes first. The places of users that end are reused, lowest first. Workers with odd
+    and even numbers draw opposite orders, so that unpaired users of several workers cancel out.
 
     Args:
         hosts: the hosts of both sides.
@@ -227,7 +228,7 @@ def even_times(interval_s: float, phases: tuple[float, float]) -> Iterator[tuple
 
 
 def poisson_times(interval_s: float, key: str) -> Iterator[tuple[float, float]]:
-    """Yield the two times of every block of a Poisson process with two arrivals in `interval_s`."""
+    """Yield the two times of every block, from a Poisson process with a mean of two arrivals in `interval_s`."""
     draw, at_s = random.Random(f"{key}/arrivals"), 0.0
     while True:
         first_s = at_s + draw.expovariate(2 / interval_s)

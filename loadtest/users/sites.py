@@ -60,7 +60,7 @@ def key_of(url: SplitResult) -> Key:
 def plain_key(key: Key) -> Key:
     """Return the HTTP key of an HTTPS server on its default port.
 
-    A redirect from one to the other stays on the host.
+    A redirect between these two stays on the host.
     """
     return ("http", key[1], 80) if key == ("https", key[1], 443) else key
 
@@ -90,7 +90,7 @@ class Sites:
 
         Raises:
             OtherHostError: the URL leads to another server, which is not allowed.
-            ValueError: it is not a path, such as `items` without its slash.
+            ValueError: the URL is neither whole nor a valid path; `items`, for example, lacks the slash.
         """
         if url[:8].lower().startswith(("http://", "https://")):
             return self._located(urlsplit(url))

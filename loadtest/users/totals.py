@@ -25,13 +25,13 @@ _TIMED = struct.Struct(f"<{''.join(COLUMNS.values())}{STAMP_BYTES}s")
 
 pack_timed = _TIMED.pack
 """Returns one row as bytes, followed by the kernel's stamp (receive_timestamps.py; b"" for none). The row's `start` and
-`latency_us` hold the times (`time.perf_counter_ns()`) of sending and of having read the last byte. The real start and
-latency are computed later, for a second's rows at once."""
+`latency_us` hold the times (`time.perf_counter_ns()`) when the request was sent and when the last byte was read. The
+real start and latency are computed later, for a second's rows at once."""
 
 TIMED_TYPE = np.dtype([*ROW_TYPE.descr, *STAMP_TYPE])
 
 QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
-"""Modules whose request listeners need no event for a counted row: Locust's own totals, and the recorder."""
+"""Modules whose request listeners need no event for a request that Tally counts: Locust's totals, and the recorder."""
 
 
 class Tally:
@@ -43,7 +43,8 @@ class Tally:
       row waits here; once a second, and before anything reads them, the rows are added to `environment.stats`
       in bulk and go to the row buffer.
     * fired: it failed, or there is another listener. The event is fired, so that Locust counts it and every listener
-      sees it; the row goes to the buffer at once, and RECORDED_KEY in the event's context tells the recorder.
+      sees it; the row goes to the buffer at once, and RECORDED_KEY in the event's context tells the recorder
+      that the row exists.
 
     Attributes:
         transport: the state that the clients' connections share.
@@ -119,8 +120,8 @@ def _with_wall_times(timed: bytes) -> PackedRows:
     """Return `pack_timed` rows with start (UTC ns) and latency (µs) in place of the raw times.
 
     Starts follow the process's anchored clock, so setting the wall clock does not move them. The kernel's stamps follow
-    the wall clock. It runs at the same rate as the clock of the raw times, so their difference is the same as a second
-    ago.
+    the wall clock. The wall clock and the clock of the raw times run at the same rate, so the difference between these
+    two clocks is the same as a second ago.
     """
     moments = np.frombuffer(timed, TIMED_TYPE)
     rows = np.empty(len(moments), ROW_TYPE)
@@ -133,7 +134,7 @@ def _with_wall_times(timed: bytes) -> PackedRows:
 
 
 def _count(entry: StatsEntry, rows: PackedRows) -> None:
-    """Add answered, successful requests to Locust's entry, with the same result as `StatsEntry.log` for each."""
+    """Add answered, successful requests to Locust's entry, as if each had been given to `StatsEntry.log`."""
     from locust import stats
 
     ends_s = (rows["start"] + rows["latency_us"] * 1000) // 1_000_000_000
