@@ -266,7 +266,7 @@ def compared_line(
     Args:
         values: its scope and statistic, and both sides' values.
         middle: the difference of logarithms, or of ratios for the error rate; None if there is none.
-        ends: its interval in the same unit, or the reason why there is none, which may be "".
+        ends: the interval of the difference in the same unit, or the reason why there is none, which may be "".
         length_s: the observed length of both sides, to compute which length would decide; None if longer runs would not
             help.
     """

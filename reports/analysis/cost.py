@@ -18,7 +18,7 @@ from reports.model import Cost
 
 OWN_SHARE = 0.95
 """If the run's share of the service's requests is below this, the bill includes other runs. Minutes that overlap the
-run only in part change the share by less than that."""
+run only in part lower the share by less than 5 %."""
 
 
 def cost_of(

@@ -74,8 +74,7 @@ class Observed:
             answers that could not be used.
         endpoints: counts by endpoint and phase, for objectives that name an endpoint; a missing key means no request.
         platform: what the platform reported.
-        answers_compared: number of answers that were compared with those before the load; None if answers were not
-        compared.
+        answers_compared: how many answers were compared with reference answers; None if answers were not compared.
     """
 
     series: Series

@@ -19,8 +19,8 @@ UNPLANNED_RATIO = 0.8
 not higher, because Poisson noise moves the rate by 10 %."""
 
 SMOOTHING_S = 15
-"""Smoothing time of the rate if users are not known. At 5 requests/s, 15 s contain 75 requests and the noise is 12
-%."""
+"""Time over which the rate is smoothed if users are not known. At 5 requests/s, 15 s contain 75 requests, and the noise
+is 12 %."""
 
 
 class PhaseName(StrEnum):

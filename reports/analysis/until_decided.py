@@ -20,7 +20,7 @@ LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
 
 FIRST_LOOK_S = 60.0
 """A decision needs at least this much data. Disturbances of a machine last seconds, so it takes a minute to see how
-much they move a difference."""
+much these move a difference."""
 
 BEHIND_S = 2
 """The last seconds are left out of a look, because their requests may not have ended yet."""

@@ -56,7 +56,7 @@ class InstanceTracker:
         return self._numbers.setdefault(name, len(self._numbers))
 
     def young(self, number: Ints, start: Ints, age_ms: Ints) -> Bools:
-        """Return whether the instance was younger than rules.YOUNG_S, by its age or else since it was first seen."""
+        """Return whether the instance was younger than rules.YOUNG_S, by its age, or else by its first request."""
         since = np.where(number >= 0, start - self._first_start[np.maximum(number, 0)], UNSEEN)
         return np.where(age_ms >= 0, age_ms < YOUNG_S * 1000, since < YOUNG_S * 1e9)
 

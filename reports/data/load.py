@@ -33,7 +33,7 @@ class Load:
         machine_cpu_ratio: CPU in use by all processes on the busiest load-generating machine, 1 = all its cores.
         machine_steal_ratio: share of that machine's CPU that the hypervisor gave to other machines.
         memory_pressure_ratio: share of the second in which some process of such a machine waited for memory.
-        connects_repeated: first packets of connections that such a machine sent again.
+        connects_repeated: how often such a machine sent the first packet of a connection again.
         saturated: seconds in which a worker's CPU or event loop was so busy that it may have measured its own delay.
     """
 

@@ -96,7 +96,8 @@ OUTAGE_WINDOW_S = 5
 """Shortest outage that must be found: five seconds."""
 
 OUTAGE_RATIO, OUTAGE_FAILURES = 0.2, 3
-"""Failures that clients see as "it does not work": a fifth of the requests of five seconds, and at least three."""
+"""In an outage, a fifth of the requests of five seconds fail, and at least three. Clients notice this as a service that
+does not work."""
 
 SILENT_S, SILENT_ANSWERS, SILENCE_BEFORE_S = 4, 8, 60
 """The service is silent if this many whole seconds have no answer, although the rate of the minute before would give
