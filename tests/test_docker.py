@@ -45,7 +45,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[
 
 @pytest.fixture
 def google(running: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BuildApis]:
-    """Google's side of a build. This machine's docker client begins without a login, and its gcloud with any token."""
+    """Google's side of a build. This machine's docker client is not logged in, and its gcloud has any token."""
     with build_apis(tmp_path / "google", running.own) as apis:
         mine = running.client(f"client-{tmp_path.name}")
         for name, value in {**apis.environment(), **mine}.items():
@@ -160,7 +160,9 @@ def test_the_manifests_run_a_master_and_workers_that_load_a_service(
 
     There are as many rows as the service has answered.
     """
-    context = tmp_path / "context"  # a legacy builder knows only one .dockerignore, and the master has its own
+    context = (
+        tmp_path / "context"
+    )  # what the master's own .dockerignore keeps: a legacy builder does not read that file
     kept = (ROOT / "deploy" / "master.Dockerfile.dockerignore").read_text()
     sent = [line[1:] for line in kept.splitlines() if line.startswith("!")]
     for name in sent:

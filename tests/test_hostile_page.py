@@ -137,7 +137,7 @@ def attacked(browser: Browser, evil_site: str, port: int, paths: list[str], body
         read += page.evaluate(ATTACKS, {"target": f"http://127.0.0.1:{port}", **given})
         read += page.evaluate(ATTACKS, {"target": f"http://localhost:{port}", **given})
     with page_of(browser) as page:
-        # Any answer of the listener under this name belongs to this name's origin, as after a rebinding.
+        # This name leads to the listener, as after a rebinding, so an answer would belong to this name's origin.
         own = f"http://{REBOUND}:{port}"
         try:
             page.goto(own + paths[0])
@@ -222,7 +222,7 @@ def test_locust_s_own_page_swarms_nothing_else(
             until(lambda: len(seen) > 2, "the run to begin", 60)
             assert attacked(browser, evil_site, free_port, ["/swarm", "/stop", "/", "/stats/requests"], swarm) == []
             assert status_of(f"http://127.0.0.1:{free_port}/stats/requests") == 401
-            with page_of(browser) as page:  # the person who started the run can use it, for this target only
+            with page_of(browser) as page:  # the person who started the run can use the page, for this target only
                 opened = page.goto(page_url)
                 assert opened is not None
                 assert opened.ok

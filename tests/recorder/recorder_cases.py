@@ -488,7 +488,7 @@ def test_errors_are_counted_by_place_with_the_first_traceback() -> None:
 
 
 def test_a_name_that_cannot_be_resolved_is_a_failed_request_and_no_error_of_the_scenario(recording: Recording) -> None:
-    """gevent looks names up in threads, and reports an error to its hub that the client catches."""
+    """gevent looks names up in threads. It reports a failed lookup to its hub, even if the client catches the error."""
     errors, hub = TaskErrors("w"), gevent.get_hub()
     before = hub.handle_error
     task_errors.watch_users(errors, void)

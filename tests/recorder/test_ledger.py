@@ -119,8 +119,9 @@ def test_begun_is_rows_and_refusals() -> None:
 
 
 def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
-    """A service hangs: 5 rows and 60 requests begun, 55 of them in one second. 55 are open, and twice 55 may be
-    missing.
+    """A service hangs. A worker has begun 60 requests, 55 of them in one second, and has 5 rows.
+
+    At most 165 rows are missing: those of the 55 open requests, and two flushes of 55 rows.
     """
     ledger = Ledger()
     ledger.received(replace(frame(rows=5), begun=5))

@@ -273,7 +273,7 @@ CASES = [(state, name, damage) for state, names in FILES.items() for name in nam
 def test_a_damaged_run_is_read_as_far_as_sound_or_refused(
     state: str, name: str, sound: dict[str, Path], tmp_path: Path
 ) -> None:
-    """This tests every kind of damage of every file, and some more of those that differ from case to case."""
+    """Every kind of damage is tested on every file. A kind that depends on chance is tested four times."""
     for damage in DAMAGES:
         for case in range(4 if damage in BY_CHANCE else 1):
             what = f"{state}/{name}/{damage.__name__}/{case}"

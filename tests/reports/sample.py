@@ -46,7 +46,7 @@ def spike(**changes: Any) -> dict[str, Any]:
 
 
 def series(seconds: int, p50: float, *, cloud: bool) -> dict[str, Any]:
-    """Second by second, with a gap from 60 s to 63 s."""
+    """Return a run's values second by second, with a gap from 60 s to 63 s."""
 
     def wave(level: float, at: int) -> float:
         hump = math.exp(-((at - 70) ** 2) / 40) * 9 + (math.exp(-at / 4) * 30 if cloud else 0)

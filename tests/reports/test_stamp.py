@@ -96,6 +96,6 @@ def test_the_list_of_all_runs_is_renewed_beside_a_page_that_stays(runs: Path) ->
 
 
 def test_a_comparison_that_is_gone_does_not_keep_a_report_from_its_verdict(runs: Path) -> None:
-    """The link's target was deleted, as if another process had deleted the page meanwhile."""
+    """The link leads to no file, as if another process had just deleted the comparison's page."""
     (runs / "compare-a-with-b.html").symlink_to(runs / "nowhere")
     assert ask(runs) == 1

@@ -110,8 +110,8 @@ def test_a_run_is_ended_once_its_projection_passes_the_limit(tmp_path: Path) -> 
     assert guard(at(9_000, PROJECT_EVERY_S - 0.1), took(0.05)) is None, "too soon to say anything"
     assert guard(at(3_000, 10.0), took(0.05)) is None, "as planned"
     assert guard(at(12_000, 12.0), took(0.05)) is None, "looked at every 5 s only"
-    # Twice the planned requests were sent in 20 s. 24 instances are needed and 20 are allowed, so the whole run costs
-    # 20 × 110 s and 60,000 requests.
+    # Twice the planned requests were sent in 20 s. 24 instances are needed and 20 are allowed, so the projection
+    # is 20 × 110 s and 60,000 requests.
     usd = 20 * 110 * 0.00002525 + 60_000 * 0.40 / 1e6
     assert guard(at(12_000, 20.0), took(0.05)) == f"`--max-cost 0.05`: the run is now projected at ${usd:.2f}"
 

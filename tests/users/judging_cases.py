@@ -111,7 +111,7 @@ def test_a_response_error_is_the_verdict_and_ends_at_the_block(environment: Envi
 
 
 def test_raise_for_status_leaves_the_block(environment: Environment) -> None:
-    """Nothing below a refused log-in runs, and the row is that of the refusal."""
+    """No code below a refused log-in runs, and the row's error is the refused status."""
     with scripted(with_status(401)) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}")
         with pytest.raises(Exception, match="HTTP 401"), client.get("/a", catch_response=True) as answer:
