@@ -30,7 +30,7 @@ from tests import ceilings, lazy
 from tests.kinds import KINDS, Drawn, Happening, Seen, quiet, write
 from tests.world import Trace, run_world
 
-HELD_OUT = 1_130_000
+HELD_OUT = 1_150_000
 NEAR_S = 15
 FAST_PER_S = 5.0
 

@@ -34,8 +34,9 @@ LONG_WINDOWS = 6
 """Windows are also judged by the minute. At 10 requests/s, the p95 of 10 s scatters so much that it hides a rise to
 twice the level that lasts for minutes. The p95 of a minute shows such a rise."""
 
-LIGHT_S, LIGHT_REQUESTS = 5, 12
-"""Light load is searched in periods of 5 s, because the time between a cold start and saturation is hardly longer."""
+LIGHT_S, LIGHT_SHORT_S, LIGHT_REQUESTS = 5, 2, 12
+"""Light load is searched in periods of 5 s, because the time between a cold start and saturation is hardly longer. If
+the cold start reaches into these periods, the time is shorter, and the best period of 2 s is taken."""
 
 LIGHT_RATIO = 2.0
 """A run is measured against its lightest periods instead of its lower quartile if this quartile is twice as high as in

@@ -245,42 +245,57 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
     """Return p95 of the lightest periods if their median and p95 are far below the run's, else None.
 
     Light periods are those with the lowest p95. If users are known, there must have been fewer of them than at the
-    peak.
+    peak. If requests in them waited for the first instance, a shorter period is searched, because a steep ramp reaches
+    saturation only seconds after the first answer.
     """
-    width = rules.LIGHT_S
+    light_us, waited = _lightest(series, quartile_us, load, rules.LIGHT_S, most=3)
+    if not waited:
+        return light_us
+    shorter_us, _ = _lightest(series, quartile_us, load, rules.LIGHT_SHORT_S, most=1)
+    return min((found for found in (light_us, shorter_us) if found is not None), default=None)
+
+
+def _lightest(series: Series, quartile_us: float, load: Load, width: int, *, most: int) -> tuple[float | None, bool]:
+    """Return p95 of the lightest periods of `width` seconds, at most `most`; None if it is not far below the run's.
+
+    Also return whether one of these periods begins before the first answer.
+    """
     grid = series.cells.grid(0, series.seconds, width_s=width)
     requests, p95, median = grid.requests(), grid.quantile(P), grid.quantile(0.5)
     enough = requests >= rules.LIGHT_REQUESTS
     if enough.sum() < 3:
-        return None
-    for chosen, least_ms in _light_stretches(series, load, enough, p95):
+        return None, False
+    usual, waited = float(np.percentile(median[enough], rules.NORMAL_PERCENTILE)), False
+    for chosen, least_ms in _light_stretches(series, load, enough, p95, width, most):
         light_p95, light_median = float(np.median(p95[chosen])), float(np.median(median[chosen]))
-        usual = float(np.percentile(median[enough], rules.NORMAL_PERCENTILE))
         far = quartile_us >= rules.LIGHT_RATIO * light_p95 and usual >= rules.LIGHT_RATIO * light_median
+        waited = bool(chosen.min() * width < (series.first_ok_us or 0) // 1_000_000)
         if far and quartile_us - light_p95 >= least_ms * 1000:
-            return light_p95
-    return None
+            return light_p95, waited
+    return None, waited
 
 
-def _light_stretches(series: Series, load: Load, enough: Bools, p95: Floats) -> Iterator[tuple[Ints, float]]:
-    """Yield the periods with at most half of the users after the first answer, then the three with the lowest p95.
+def _light_stretches(
+    series: Series, load: Load, enough: Bools, p95: Floats, width: int, most: int
+) -> Iterator[tuple[Ints, float]]:
+    """Yield the periods with at most half of the users after the first answer, then the `most` with the lowest p95.
 
     Each comes with the difference, in ms, by which the run must be higher for it to count. The lowest periods need a
     larger one, because they were chosen as the lowest.
     """
-    width, demand = rules.LIGHT_S, load.demand
+    demand = load.demand
     candidates = enough.copy()
     if not np.isnan(demand).all():
         edges = np.arange(0, len(demand), width)
         users = np.maximum.reduceat(np.nan_to_num(demand), edges)
         light = enough & (users <= 0.5 * users.max()) & (edges > (series.first_ok_us or 0) / 1e6)
-        if light.sum() >= rules.LIGHT_STRETCHES:
+        if width == rules.LIGHT_S and light.sum() >= rules.LIGHT_STRETCHES:
             yield np.flatnonzero(light), rules.ON_MS
         if users.max() > 1.1 * users[enough].min():
             candidates &= users <= 0.9 * users.max()
     places = np.flatnonzero(candidates)
     if len(places):
-        yield places[np.argsort(p95[places])[:3]], rules.QUEUE_MS
+        yield places[np.argsort(p95[places])[:most]], rules.QUEUE_MS
 
 
 def _fastest_and_usual(series: Series) -> tuple[float, float, float]:

@@ -100,6 +100,18 @@ def test_the_story_of_a_scaled_ramp_is_a_cold_start_and_then_saturation(tmp_path
     assert abs(second.end_s - 75) <= 10  # twelve instances serve 300/s from 69 s on
 
 
+@pytest.mark.parametrize("ready_s", [1.8, 3.0])
+@pytest.mark.parametrize("service_ms", [20, 25, 28, 33, 40])
+def test_a_ramp_that_saturates_seconds_after_its_cold_start_is_two_spikes(
+    tmp_path: Path, service_ms: float, ready_s: float
+) -> None:
+    """Between the cold start and saturation only a few seconds have light load, and all else is slower."""
+    found = queued(tmp_path, Queue(104, 5, 180, [ready_s], service_ms=service_ms))
+    assert causes(found) == [Cause.COLD_START, Cause.SATURATION]
+    assert found.spikes[0].onset_s == 0
+    assert found.spikes[0].end_s <= found.spikes[1].onset_s <= 10
+
+
 def test_a_local_service_that_saturates_and_stays_so_is_one_spike(tmp_path: Path) -> None:
     # One process serves 182/s, and the ramp goes to 300/s: it is full after 36 s, and for the other nine tenths of the
     # run.
