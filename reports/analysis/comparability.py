@@ -8,7 +8,7 @@ import numpy as np
 
 from loadtest.recording.run import Run
 from reports.analysis.analysis import Analysis
-from reports.data import rules
+from reports.data import formats, rules
 from reports.model import Difference
 
 MATTERS = {
@@ -34,6 +34,17 @@ differ."""
 
 TOLERANCE = {"peak users": 0.03, "length": 0.1}
 """Tolerance of the load: a fleet sometimes counts 299 of 300 users, and the last answer of a run may be late."""
+
+
+def busy_machines(runs: Sequence[Analysis]) -> list[str]:
+    """Return a sentence if the machine of a run had no free CPU in half of the seconds or more."""
+    most = max((each.load.machine_full_ratio or 0.0 for each in runs), default=0.0)
+    if most < rules.MACHINE_SHARE:
+        return []
+    full = f"The CPU of the load generator's machine was full in {formats.percent(most)} of the seconds"
+    return [
+        f"{full}: everything on it waited for CPU, so a difference may come from the machine and not from the services."
+    ]
 
 
 def differences(a: Sequence[Analysis], b: Sequence[Analysis]) -> list[Difference]:

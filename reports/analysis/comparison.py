@@ -12,7 +12,7 @@ import numpy as np
 
 from reports.analysis import drift
 from reports.analysis.analysis import Analysis
-from reports.analysis.comparability import cpu_of, differences
+from reports.analysis.comparability import busy_machines, cpu_of, differences
 from reports.analysis.phases import PhaseName
 from reports.data import formats, rules
 from reports.data.histogram import BINS, MIDDLE_US, Floats, Ints, above_quantile
@@ -57,6 +57,7 @@ def compare(first: Side, second: Side) -> Comparison:
         )
     if not all(cpu_of(each.run) for each in (*a, *b)):
         notes.append("How much CPU an instance has is not recorded for every run, and is not compared.")
+    notes += busy_machines([*a, *b])
     return Comparison(
         a=list(first.runs),
         b=list(second.runs),

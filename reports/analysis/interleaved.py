@@ -13,7 +13,7 @@ from loadtest.core.margins import Margin, parse_margin
 from loadtest.recording.arrays import integers
 from loadtest.recording.frames import FAILED, NOT_THE_SERVICE, OUTCOMES
 from reports.analysis.analysis import Analysis
-from reports.analysis.comparability import differences
+from reports.analysis.comparability import busy_machines, differences
 from reports.analysis.comparison import RunWindow, Scope, Side, compared_line, scopes, value_ms
 from reports.analysis.paired import CELLS, QUANTILES, Estimate, SideCounts, estimates
 from reports.data import formats
@@ -52,7 +52,7 @@ def compare_sides(first: Side, second: Side, *, always_valid: bool) -> Compariso
         comparable=not any(item.matters for item in unlike),
         differences=unlike,
         lines=lines,
-        notes=[_how(always_valid=always_valid), *_on_neither_side(a, b)],
+        notes=[_how(always_valid=always_valid), *_on_neither_side(a, b), *busy_machines([a])],
         interleaved=True,
     )
 

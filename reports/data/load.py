@@ -12,7 +12,7 @@ from loadtest.recording.folder import RunFolder
 from loadtest.recording.load_lines import LOAD_COLUMNS, load_lines
 from loadtest.recording.run import Run
 from reports.data.histogram import Bools, Floats
-from reports.data.rules import GENERATOR_CPU_RATIO, GENERATOR_LAG_MS
+from reports.data.rules import GENERATOR_CPU_RATIO, GENERATOR_LAG_MS, MACHINE_CPU_RATIO
 from reports.data.series import Series
 
 
@@ -56,6 +56,12 @@ class Load:
     def demand(self) -> Floats:
         """Users in each second: the running ones if known, else the planned ones; NaN if neither is known."""
         return np.where(np.isnan(self.users), self.planned_users, self.users)
+
+    @property
+    def machine_full_ratio(self) -> float | None:
+        """Share of the known seconds in which the machine's CPU was full; None without any."""
+        known = self.machine_cpu_ratio[~np.isnan(self.machine_cpu_ratio)]
+        return float((known >= MACHINE_CPU_RATIO).mean()) if len(known) else None
 
 
 def read_load(folder: RunFolder, run: Run, series: Series) -> Load:

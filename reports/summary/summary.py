@@ -16,7 +16,7 @@ from loadtest.recording.paths import is_there
 from loadtest.recording.run import Run
 from reports import model
 from reports.analysis.analysis import Analysis
-from reports.data import numbers, rules
+from reports.data import numbers
 from reports.data.cloud import revisions_in
 from reports.data.exact import Distribution
 from reports.data.failed import failures_of
@@ -208,12 +208,6 @@ def _known_sum(counts: Floats) -> int | None:
     return None if np.isnan(counts).all() else int(np.nansum(counts))
 
 
-def _busy_ratio(cpu_ratio: Floats) -> float | None:
-    """Return the share of the known seconds in which the machine's CPU was full; None without any."""
-    known = cpu_ratio[~np.isnan(cpu_ratio)]
-    return float((known >= rules.MACHINE_CPU_RATIO).mean()) if len(known) else None
-
-
 def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
     run, load = found.run, found.load
     return model.Measured(
@@ -227,7 +221,7 @@ def _measured(found: Analysis, damage: Sequence[str]) -> model.Measured:
         saturated=_spans(load.saturated),
         refused=int(np.nansum(load.refused)),
         connects_repeated=_known_sum(load.connects_repeated),
-        machine_busy_ratio=_busy_ratio(load.machine_cpu_ratio),
+        machine_busy_ratio=load.machine_full_ratio,
         cloud_series=_cloud_series(found),
         cpu_why=_cpu_why(run),
         missing=[*damage, *_missing(found)],

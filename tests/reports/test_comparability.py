@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from loadtest.recording.run import Limits, TargetRecord
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparability import differences
 from reports.analysis.comparison import Side, compare
+from reports.analysis.interleaved import compare_sides
+from reports.model import Comparison
+from tests.recording.live import load_line
 from tests.reports.folders import plan, write_rows
 
 
@@ -64,3 +69,19 @@ def test_a_missing_cpu_is_mentioned_as_not_compared(tmp_path: Path) -> None:
     made = compare(Side("x", {"x": elsewhere}), Side("local", {"local": here}))
     assert not [each for each in made.differences if each.matters]
     assert "How much CPU an instance has is not recorded for every run, and is not compared." in made.notes
+
+
+@pytest.mark.parametrize("compared", [compare, partial(compare_sides, always_valid=False)])
+@pytest.mark.parametrize(("busy_s", "said"), [(100, True), (30, False)])
+def test_a_comparison_on_a_machine_without_free_cpu_names_the_machine(
+    tmp_path: Path, compared: Callable[[Side, Side], Comparison], busy_s: int, *, said: bool
+) -> None:
+    """Which of two processes got the CPU shows in their latencies as a lasting difference."""
+
+    def side(name: str) -> Side:
+        folder = on(tmp_path / name, kind="local").folder
+        folder.append_load([load_line(at) | {"machine_cpu_ratio": str(float(at < busy_s))} for at in range(100)])
+        return Side(name, {name: analyse(folder, folder.read_run())})
+
+    notes = " ".join(compared(side("a"), side("b")).notes)
+    assert ("machine was full in 100 % of the seconds" in notes) is said
