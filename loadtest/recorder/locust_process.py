@@ -33,7 +33,7 @@ the worker assumes that the master has ended. Locust itself tries for 5 min."""
 
 
 def main(arguments: list[str]) -> None:
-    """Run Locust's own `main` with these arguments. It ends the process."""
+    """Run Locust's own `main` with these arguments. `main` ends the process."""
     from locust import events, runners
     from locust import main as locust_main
 
@@ -171,7 +171,7 @@ def _guard_web_page(environment: Any) -> None:
 def _end_now(runner: Any, status: int) -> NoReturn:
     """End a master that has not begun, and the workers that have joined.
 
-    Locust would continue to wait for the others.
+    Locust itself would continue to wait for the other workers.
     """
     from locust.rpc import Message
 

@@ -11,7 +11,7 @@ STAT, MEMORY_PRESSURE, NETSTAT = Path("/proc/stat"), Path("/proc/pressure/memory
 
 @dataclass(frozen=True, slots=True)
 class MachineSample:
-    """One interval of the machine, with every process on it. A value is None if the kernel does not report it.
+    """Measurements of the whole machine in one interval. A value is None if the kernel does not report it.
 
     Attributes:
         cpu_ratio: busy ÷ all CPU time of all cores, 0…1 (https://man7.org/linux/man-pages/man5/proc_stat.5.html).
@@ -45,7 +45,7 @@ class MachineProbe:
         self._before = self._read()
 
     def take(self) -> MachineSample:
-        """Return the sample since the last call, and begin the next one."""
+        """Return the sample for the time since the last call, and begin the next sample."""
         before, now = self._before, self._read()
         self._before = now
         if before is None or now is None or now.total <= before.total:

@@ -25,7 +25,7 @@ TAKEN = {
     "config_users": "",
     "equal_weights": "",
 }
-"""Locust's options for users and tasks, by `dest`, with our equivalents. They are read from files and the environment.
+"""Locust's options for users and tasks, by `dest`, with our equivalents. lt reads them from files and the environment.
 
 Options without an equivalent may also be given after `--`. All other options of Locust concern its processes, its page
 or its files, which `lt` manages.
@@ -78,7 +78,7 @@ def own_actions() -> list[argparse.Action]:
 
 
 def config_keys(actions: Iterable[argparse.Action]) -> dict[str, str]:
-    """Return the keys of a configuration file for these options, with the `dest` of each."""
+    """Return the keys that a configuration file may have for these options, with the `dest` of each key."""
     return {
         key: action.dest
         for action in actions

@@ -198,7 +198,7 @@ def _is_handed_on(trace: TracebackType | None) -> bool:
 
 
 class _OnStopErrors(logging.Handler):
-    """Count errors in the `on_stop` of a TaskSet. Locust only logs one line of them."""
+    """Count errors in the `on_stop` of a TaskSet. Locust itself only logs one line for such an error."""
 
     def __init__(self, errors: TaskErrors) -> None:
         super().__init__(logging.ERROR)

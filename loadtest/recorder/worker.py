@@ -190,7 +190,7 @@ class Sender:
         self._end_recording(f"the scenario's init failed with {what}")
 
     def listener_was_slow(self, event: str, name: str, took_s: float) -> None:
-        """Remember the slowest listener until the next report. It may be the reason why nothing else ran."""
+        """Remember the slowest listener until the next report. The listener may be the reason why nothing else ran."""
         if took_s > self.slowest_listener.took_s:
             self.slowest_listener = SlowListener(event, name[:100], took_s)
 

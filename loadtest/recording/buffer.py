@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .frames import COLUMNS, Frame, encode_frame
 
 MAX_NAMES, MAX_ERRORS, MAX_INSTANCES = 2_000, 1_000, 20_000
-"""Number of distinct values that one process keeps. Further ones are recorded as OTHER, and counted."""
+"""Number of distinct values that one process keeps. Further values are recorded as OTHER, and counted."""
 
 MAX_TEXT_CHARS = 500
 

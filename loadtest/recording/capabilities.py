@@ -1,4 +1,4 @@
-"""Define the capabilities of a platform, which run.json records, so that other code need not know its name."""
+"""Define the capabilities of a platform. run.json records them, and other code checks them instead of its name."""
 
 from __future__ import annotations
 

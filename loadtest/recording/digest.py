@@ -21,6 +21,6 @@ def with_digest(text: str) -> str:
 
 
 def digest_of(fields: Mapping[str, object]) -> str:
-    """Return the SHA-256 of the values without the digest itself. Their order and layout do not matter."""
+    """Return the SHA-256 of the values without the digest itself. The values' order and layout do not matter."""
     others = {name: value for name, value in fields.items() if name != KEY}
     return hashlib.sha256(json.dumps(others, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -128,7 +128,7 @@ class Failures:
             self._count(key, _Count(int(start[first]), int(start[last]), end - begin, text, bool(is_varied)))
 
     def _template_of(self, texts: list[str], used: Ints) -> Ints:
-        """Return for each row the number of its text's template. Each distinct text is examined once."""
+        """Return one template number per row, for the row's error text. Each distinct text is examined once."""
         numbers: dict[str, int] = {}
         distinct, inverse = np.unique(used, return_inverse=True)
         if len(self._templates) > KEPT:

@@ -110,7 +110,7 @@ def expired(
 ) -> list[RunFolder]:
     """Return the runs that may be deleted by age or number, oldest first.
 
-    Runs with a label and unreadable runs are never among them.
+    Runs with a label and unreadable runs are never returned.
 
     Args:
         runs: the runs, oldest first, from `list_runs`.

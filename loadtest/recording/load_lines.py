@@ -102,5 +102,5 @@ def _texts(file: IO[bytes]) -> Iterator[str]:
 
 
 def load_lines(path: Path) -> CsvReader:
-    """Return the reader of `load.csv`. Its values are text, and empty if they are not known."""
+    """Return the reader of `load.csv`. All values are text; an unknown value is empty."""
     return CsvReader(path, needs=("time_s", "worker"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
 
 
 class SideFolder(RunFolder):
-    """A run's folder that returns only the rows of one side. Its files are the run's, except for the cloud series.
+    """A run's folder that returns only the rows of one side, and has separate cloud series for the side.
 
     Args:
         folder: the run's folder.
@@ -65,7 +65,7 @@ class SideFolder(RunFolder):
             yield batch.filter(of_side).select(wanted)
 
     def of_side(self, run: Run) -> Run:
-        """Return a run's record as that of one side: its target, its name as the label, half of the planned users."""
+        """Return a run's record for one side: with the side's target, the side's name and half of the planned users."""
         record = run.sides[self.side - 1]
         plan = [point.model_copy(update={"users": point.users * self.share}) for point in run.scenario.plan]
         return run.model_copy(

@@ -41,7 +41,7 @@ class Budget:
 def budget_of(
     plan: Scenario, target: TargetRecord, costs: CostModel, *, max_usd: float | None, runs: Path, share: float = 1.0
 ) -> Budget:
-    """Return the budget of a run. The service time is that of the newest recorded run against the service."""
+    """Return the budget of a run, with the service time of the newest recorded run against the service."""
     service_s, service_from = measured_service(runs, target)
     points = plan.record().plan if plan.duration_s is not None else []
     load = Load(

@@ -195,7 +195,7 @@ def _check_numbers(
     """Check that the numbers and the address are within their bounds.
 
     Raises:
-        UsageError: one of them is not.
+        UsageError: a number or the address is outside its bounds.
     """
     if users is not None and not 1 <= users <= MOST_USERS:
         raise UsageError(f"`--users {users}`: must be at least 1, and at most {MOST_USERS:,}.")

@@ -147,7 +147,7 @@ def _needs(options: RunOptions, plan: Scenario) -> ScenarioNeeds:
 
 
 def _require_two_users(options: RunOptions, plan: Scenario) -> None:
-    """Check that a run against two targets has a user for each, and a user class that can call both.
+    """Check that a run against two targets has a user for each target, and a user class that can call both targets.
 
     Raises:
         UsageError: it does not.

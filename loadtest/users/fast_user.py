@@ -35,8 +35,8 @@ class FastUser(User, RestMixin[Any]):
     """A Locust user like FastHttpUser, at a fraction of its cost: `self.client.post("/predict", json=…)`.
 
     Everything else is Locust's: tasks, weights, TaskSets, shapes, `on_start`, `wait_time`. docs/users.md lists what the
-    client supports. The attributes have FastHttpUser's names and meanings. Unsupported ones are refused when the class
-    is created.
+    client supports. The attributes have FastHttpUser's names and meanings. Unsupported attributes are
+    refused when the class is created.
 
     Attributes:
         network_timeout: seconds until the last byte of an answer; `timeout=` sets it for one request.
@@ -46,8 +46,8 @@ class FastUser(User, RestMixin[Any]):
         insecure: whether any TLS certificate is accepted (FastHttpUser always accepts it; here it must be requested).
         ssl_context: the TLS context instead of the process's default, for client certificates or a private authority.
         ssl_context_factory: returns the `ssl_context`, as in FastHttpUser.
-        allow_other_hosts: whether requests and redirects may go to servers other than `host`. They do not get the
-            user's Authorization and Cookie headers.
+        allow_other_hosts: whether requests and redirects may go to servers other than `host`. Other servers do
+            not get the user's Authorization and Cookie headers.
         max_body_bytes: the longest body of an answer; a longer one is a failure.
         check_answers: whether answers under load are compared with those before it: True, or an AnswerCheck that says
             how; False: never; None: if the run requests it (`--check-answers`).
@@ -151,7 +151,7 @@ class FastTasks(DefaultTaskSet):
             self.wait()
 
     def get_next_task(self) -> Any:
-        """Return the only task, or one that Locust's method draws."""
+        """Return the user's only task; if it has several, the one that Locust's method draws."""
         tasks = self.user.tasks
         return tasks[0] if len(tasks) == 1 else super().get_next_task()
 

@@ -38,7 +38,7 @@ class OpenLoopUser(User):
         arrivals_per_s: the rate of one user.
         poisson: whether gaps are exponential (many such users together are a Poisson process) instead of equal. With
             equal gaps, the arrivals of all users together are evenly spread over time.
-        max_in_flight: how many arrivals of a user may be unanswered at once; further ones are dropped and counted.
+        max_in_flight: how many arrivals of a user may be unanswered at once; further arrivals are dropped and counted.
         seed: the seed of the gaps; every user draws its own stream from it.
     """
 

@@ -41,7 +41,7 @@ _ATTRIBUTE = "lt_tally"
 
 
 def tally_of(environment: Environment) -> Tally:
-    """Return the state that this environment's clients share. It is created at first use."""
+    """Return the state that this environment's clients share. The first call creates it."""
     tally: Tally | None = getattr(environment, _ATTRIBUTE, None)
     if tally is None:
         tally = Tally(environment)
@@ -242,7 +242,7 @@ class Performer:
         self._fire(**{**event, "context": {**event["context"], RECORDED_KEY: True}})
 
     def row_name(self, request: Request) -> str:
-        """Return what the request's row is called."""
+        """Return the name of the request's row."""
         return self._buffer.text(request.name_id)
 
     def repeat(self, request: Request) -> tuple[int, bytes | None]:

@@ -22,7 +22,7 @@ class RedirectError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a chain of redirects: the first one, or one that follows.
+    """One request in a chain of redirects: the first request, or one that follows a redirect.
 
     Attributes:
         kind: the kind of its body (request_body.py).

@@ -151,7 +151,7 @@ class Response:
 
     @property
     def encoding(self) -> str | None:
-        """The charset of `text`: that of the Content-Type, else the one that requests and FastHttpUser would guess.
+        """The charset of `text`: the charset in the Content-Type, else the guess of requests and FastHttpUser.
 
         It may be assigned.
         """

@@ -68,7 +68,7 @@ class Rows:
         return self
 
     def __next__(self) -> Row:
-        """Return the next row. In a run against two targets, a user's n-th row is also that of its twin.
+        """Return the next row. In a run against two targets, a user and its twin get the same n-th row.
 
         Raises:
             RowsExhausted: with `once`, no row is left, and Locust ends the user.

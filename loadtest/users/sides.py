@@ -30,7 +30,7 @@ SEPARATOR = " "
 """The separator between the two URLs of a run's host. No URL contains it."""
 
 MAX_AHEAD = 10_000
-"""Number of payloads that one twin may be ahead of the other, which may have ended. Older ones are dropped."""
+"""The most payloads that one twin may be ahead of the other, which may have ended. Older payloads are dropped."""
 
 _ENVIRONMENT_ATTRIBUTE, _TWIN = "lt_sides", "lt_twin"
 
@@ -47,9 +47,9 @@ class Pair:
     """The state that two twins share.
 
     Attributes:
-        key: the seed of everything that both draw.
-        begun_s: when the first of them began its schedule (`time.perf_counter()`).
-        common: values that both use, by name.
+        key: the seed of everything that both twins draw.
+        begun_s: when the first of the twins began its schedule (`time.perf_counter()`).
+        common: values that both twins use, by name.
         tapes: for each source of payloads, the values that one twin has drawn and the other has not: (side that drew,
             values).
     """
@@ -188,7 +188,7 @@ def current_side() -> int:
 
 
 def shared_by_twins(user: Any, name: object, new: Callable[[], Value]) -> Value:
-    """Return a value that a user and its twin share. The first that asks creates it.
+    """Return a value that a user and its twin share. The first of the two that asks creates it.
 
     Without a twin, return a new value.
     """

@@ -37,7 +37,7 @@ QUIET_LISTENERS = frozenset({"locust.runners", "loadtest.recorder.worker"})
 class Tally:
     """The requests of the fast clients of a process since the last flush.
 
-    A request takes one of two ways. In both it becomes one row, and one request in Locust's totals:
+    Each request is counted in one of two ways. In both ways it becomes one row, and counts once in Locust's totals:
 
     * quiet: it succeeded, and only Locust's totals and the recorder listen to `events.request`. Its packed
       row waits here; once a second, and before anything reads them, the rows are added to `environment.stats`
@@ -67,7 +67,7 @@ class Tally:
         self._listen()
 
     def _listen(self) -> None:
-        """Flush before Locust reads, resets or sends its totals. Our listener is therefore the first of each event."""
+        """Flush before Locust reads, resets or sends its totals, as the first listener of each of these events."""
         events = self._environment.events
         for event in (events.report_to_master, events.spawning_complete, events.test_stop, events.quitting):
             event._handlers.insert(0, lambda **_: self.flush())
