@@ -160,9 +160,8 @@ def test_the_manifests_run_a_master_and_workers_that_load_a_service(
 
     There are as many rows as the service has answered.
     """
-    context = (
-        tmp_path / "context"
-    )  # what the master's own .dockerignore keeps: a legacy builder does not read that file
+    # the context has what the master's own .dockerignore keeps, because a legacy builder does not read that file
+    context = tmp_path / "context"
     kept = (ROOT / "deploy" / "master.Dockerfile.dockerignore").read_text()
     sent = [line[1:] for line in kept.splitlines() if line.startswith("!")]
     for name in sent:
