@@ -1,4 +1,4 @@
-"""Load tests of model services that explain themselves: the library behind `lt` (docs/library.md).
+"""The library behind `lt`: it load-tests model services and explains the results (docs/library.md).
 
 Importing this package patches nothing and imports neither Locust nor pandas; each public name is imported when it is
 first used. In a locustfile: `from loadtest import FastUser, Ramp`. In a notebook or a test: `run`, `report`,

@@ -1,4 +1,4 @@
-"""Run scenarios, read recorded runs and render reports from Python: what the verbs of `lt` call."""
+"""Run scenarios, read recorded runs and render reports from Python, as the verbs of `lt` do."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def ab(  # long because of its parameters and examples
 
     Half of the users call each target. Both are loaded in the same seconds, from the same machine and with payloads of
     the same kind, so drift is not mistaken for a difference. The exit code is 0 if B is not slower than the margin
-    allows, 1 if it is or if one of its objectives was missed, and 3 if that is undecided.
+    allows, 1 if B is slower than that or missed an objective, and 3 if the margin or an objective is undecided.
 
     Examples:
         python lt.py ab http://127.0.0.1:8080 http://127.0.0.1:8081 --scenario steady

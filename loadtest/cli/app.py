@@ -50,7 +50,7 @@ def main() -> None:
 
         talk.print(f"stdout cannot be written: {error.strerror}.", markup=False)
         code = ExitCode.UNUSABLE
-    gc.freeze()  # otherwise the end searches all imported modules for garbage: 50 ms after a report
+    gc.freeze()  # otherwise the collection at exit goes through all imported modules: 50 ms after a report
     sys.exit(code)
 
 
@@ -139,7 +139,7 @@ def _require_text(arguments: Sequence[str]) -> None:
     """Check that every argument is UTF-8 text; other bytes cannot be recorded.
 
     Raises:
-        UsageError: one is not in UTF-8.
+        UsageError: an argument is not UTF-8 text.
     """
     for argument in arguments:
         try:

@@ -23,7 +23,7 @@ class TerminalConsole:
     """Print messages to stderr, and ask questions on the terminal if stdin is one.
 
     Args:
-        live: the live page, which shows the same; None without one.
+        live: the live page, which shows the status texts too; None without one.
         note: returns the end of the live line; called each time the line is drawn.
     """
 

@@ -1,4 +1,4 @@
-"""Start the command line so that a signal ends it at once, without a traceback, while its modules are imported."""
+"""Start the command line. While its modules are imported, a signal ends the process at once, without a traceback."""
 
 from __future__ import annotations
 

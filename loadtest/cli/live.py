@@ -40,7 +40,8 @@ HOLD_S = 10.0
 """A request for updates is answered after this time, even if nothing has changed."""
 
 SEEN_S = 3.0
-"""A page counts as open if it asked within this time. The run's end waits until open pages have fetched the report."""
+"""A page counts as open if it asked for updates within HOLD_S plus this time. The run's end waits until open pages have
+fetched the report."""
 
 FETCH_S = 5.0
 """The longest time that the run's end waits for open pages."""

@@ -1,4 +1,4 @@
-"""Check what a run on this machine lacks, and name the command that fixes it."""
+"""Check whether this machine has what a run needs, and give the command that fixes each problem."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PLAN, JUDGE, PAGE, FLEET, LIMITS, CLOUD = (
 
 
 def option(help: str, *names: str, panel: str | None = None, metavar: str | None = None, **more: Any) -> Any:
-    """Declare an option. If its default is not a fixed value, its help text contains it as `[default: …]`."""
+    """Declare an option. If the default is not a fixed value, write `[default: …]` in the help text."""
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, **more)
 
 

@@ -44,7 +44,7 @@ def _function(place: str) -> Callable[..., int]:
 
 
 def _command(place: typer.Typer, name: str, function: Callable[..., int]) -> None:
-    """Add a verb. The number that its function returns becomes the exit code."""
+    """Add a verb. Its exit code is the number that the function returns."""
 
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:

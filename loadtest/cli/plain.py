@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run_plain(arguments: Sequence[str]) -> int | None:
-    """Run `scenarios`, `runs` or `report RUN` with no option but --runs.
+    """Run `scenarios`, `runs` or `report RUN` with no option other than --runs.
 
     Return the exit code; None if the parser is needed.
     """
@@ -32,10 +32,11 @@ def run_plain(arguments: Sequence[str]) -> int | None:
 
 
 def spare_start() -> None:
-    """Keep libraries from work that a report does not need. Call this before they are imported.
+    """Switch off work of libraries that a report does not need. Call this before the libraries are imported.
 
-    It saves 0.12 of the 0.7 s of CPU of a small report: OpenBLAS's threads, which wait for work in a loop, Pydantic's
-    search for plug-ins in all installed packages, and garbage collections while modules are imported.
+    A small report takes 0.7 s of CPU; this saves 0.12 s of it. It switches off the threads of OpenBLAS, which wait for
+    work in a loop, and Pydantic's search for plug-ins in all installed packages. While modules are imported, it also
+    avoids garbage collections.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -1,4 +1,4 @@
-"""Show the progress of a run on the live page, and as a block of lines on a terminal or else as occasional lines."""
+"""Show the progress of a run on the live page and as a block of lines; without a terminal, print lines now and then."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def exit_code(made: Report, *, allow_degraded: bool = False) -> int:
 def with_default_margin(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the default margin after every `--fail-on-regression` that has no value.
 
-    If its value were optional, the parser would take the name of a run that follows for the value.
+    If the option's value were optional, the parser would take the next argument, such as a run's name, as the value.
     """
     from ..core.margins import DEFAULT_MARGIN, MARGIN_START
 
@@ -142,7 +142,10 @@ def _show(path: Path, *, open_it: bool) -> None:
 
 
 def _to_github(made: Report, out_file: Path | None) -> None:
-    """Print annotations to stdout; write the Markdown to FILE or the step's summary, or else print it after them."""
+    """Print annotations to stdout, and write the Markdown to FILE and the step's summary.
+
+    If there is neither a FILE nor a summary, print the Markdown after the annotations.
+    """
     from reports.render.github import annotation_lines, quoted
     from reports.render.markdown import render_markdown
 

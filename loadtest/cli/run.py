@@ -127,7 +127,7 @@ def print_report(recorded: RunResult, *, allow_degraded: bool, live: LivePage | 
         live.reporting()
     sources = page_sources([recorded.folder])
     made = build_report([recorded.folder.path])
-    write_data(render_text(made, brief=True) + "\n")  # first, because a full disk has no space for the page
+    write_data(render_text(made, brief=True) + "\n")  # first, because a full disk cannot hold the page
     page = write_page(made, [recorded.folder], sources=sources)
     out.print(f"report: {page}", markup=False)
     show_failing(recorded)

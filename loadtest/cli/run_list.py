@@ -71,7 +71,7 @@ def _record(run: Listed) -> dict[str, object]:
 
 
 def _print_table(found: Sequence[Listed]) -> None:
-    """Print one line per run. Lines are not cut to the terminal's width, because a cut id would name no run."""
+    """Print one line per run. Lines are not cut to the terminal's width, because a cut id finds no run."""
     head, *rows = padded([HEADS, *map(_cells, found)], right=(1, 2))
     lines = ["  ".join(head)]
     for run, cells in zip(found, rows, strict=True):

@@ -82,7 +82,7 @@ def prune(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Delete the oldest runs beyond a number or an age, after asking; labelled runs always stay.
+    """Delete the oldest runs by number (--keep), age (--older-than) or both, after asking; labelled runs always stay.
 
     Examples:
         python lt.py runs prune --keep 50

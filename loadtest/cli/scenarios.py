@@ -66,7 +66,7 @@ def _cells(name: str, scenario: Scenario | str) -> list[str]:
 
 
 def sparkline(points: tuple[tuple[float, float], ...], width: int = SPARK_WIDTH) -> str:
-    """Return the plan drawn in `width` characters, its peak a full block."""
+    """Return the plan drawn in `width` characters. The peak is a full block."""
     from ..core.plan import users_at
 
     if not points:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # created at first use, because `lt --help` prints without ri
     """For output that only a person reads: progress, warnings, errors."""
 
 _CHECKOUT, _INSTALLED = "python lt.py", "lt"
-"""The code's messages call this program by the first name; an installed copy is called by the second."""
+"""Messages in the code contain the first name of this program; an installed copy prints the second name instead."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters that a terminal would obey: C0 except tab and line feed, C1, and marks of writing direction."""
@@ -54,8 +54,8 @@ class _Stream(io.TextIOBase):
     Once writing fails, later output is dropped, so that a run continues without a reader.
 
     Attributes:
-        failed: the error of the first failed write; None if none failed. A reader that has gone (EPIPE) is not a
-            failure.
+        failed: the error of the first failed write; None if none failed. If the reader closed the pipe (EPIPE), this
+            is not a failure.
     """
 
     def __init__(self, name: str) -> None:
@@ -136,7 +136,7 @@ def write_data(text: str) -> None:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines to stdout. The caller has applied `visible` to their texts before colouring them."""
+    """Write lines to stdout. The caller applies `visible` to the texts before it colours them."""
     _stdout.write("".join(f"{line}\n" for line in lines))
 
 
@@ -150,7 +150,7 @@ def prepare() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next opened file would get its number, and with it the output
+        except OSError:  # closed: the next opened file would get this number and receive the output
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open as long as the process runs

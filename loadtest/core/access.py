@@ -75,7 +75,7 @@ class Access:
 
     Attributes:
         secret: generated at each start; a client that knows it may do everything the listener can do.
-        names: host names it answers to besides loopback addresses and `localhost`; `*.suffix` is allowed.
+        names: the listener's host names besides loopback addresses and `localhost`; `*.suffix` is allowed.
     """
 
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)

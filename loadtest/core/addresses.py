@@ -22,7 +22,7 @@ _URL_SIGNS = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 DEFAULT_MASTER_PORT = 5557
-"""Locust's default port. Workers on other machines look for the master there."""
+"""Locust's default port for the master. A worker connects to this port if no other one is given."""
 
 
 def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_PORT) -> tuple[str, int]:

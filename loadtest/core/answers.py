@@ -30,11 +30,11 @@ class AnswerCheck:
     """How the answers of a user class are compared: `check_answers = AnswerCheck(ignore=("request_id",))`.
 
     Attributes:
-        ignore: fields that may differ: a name (`request_id`) at any depth, or a path from the top without places in
-            lists (`meta.time`).
-        tolerance: how much numbers may differ, relative to the larger one. Below 1 it is absolute. Above a million it
-            is the tolerance of a million, so that Unix times that are a second apart still differ. Two whole numbers
-            are compared exactly.
+        ignore: fields that may differ: a name (`request_id`) at any depth, or a path from the top without list
+            indexes (`meta.time`).
+        tolerance: how much numbers may differ, relative to the larger one. For numbers below 1 it is absolute. Numbers
+            above a million have the tolerance of a million, so that Unix times that are a second apart still differ.
+            Two whole numbers are compared exactly.
     """
 
     ignore: tuple[str, ...] = ()

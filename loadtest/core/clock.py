@@ -13,14 +13,14 @@ LEAST_STEP_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class ClockStep:
-    """A step of the machine's wall clock: its size, and its time (UTC ns) on the clock that does not follow it."""
+    """A step of the machine's wall clock: its size, and its time (UTC ns) on this process's clock."""
 
     at_ns: int
     by_s: float
 
 
 class AnchoredClock:
-    """UTC at the clock's creation, continued by the monotonic clock.
+    """A clock that reads UTC once, when it is created, and then follows the monotonic clock.
 
     Every timestamp of a process comes from such a clock. If the wall clock is set during a run (by hand, by NTP, when a
     virtual machine wakes up), no row, rate or phase moves.

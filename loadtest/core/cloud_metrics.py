@@ -1,4 +1,4 @@
-"""Name the metrics of Cloud Run in Cloud Monitoring.
+"""Define the names of Cloud Run's metrics in Cloud Monitoring.
 
 Source: https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-run, read 2026-11-26.
 """

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 CONCURRENCY = 80
-"""Default of a service that is created through the API, as `lt` does (gcloud and Terraform set 80 × vCPU, at most
+"""The default if a service is created through the API, as `lt` does it (gcloud and Terraform set 80 × vCPU, at most
 1000)."""
 
 CPU, MEMORY_MIB, TIMEOUT_S, PORT = 1.0, 512.0, 300.0, 8080
 MAX_INSTANCES = 100
-"""The maximum number of instances of a service that sets none."""
+"""The maximum number of instances of a service that sets no maximum."""
 
 DEPLOYED_MAX_INSTANCES = 20
 """The default that `lt` sets on Cloud Run and on the emulator: enough for 300 requests/s, and a limit on the cost of a
@@ -44,7 +44,8 @@ LEAST_MEMORY_MIB_FOR_CPU = ((4.0, 2 * 1024.0), (6.0, 4 * 1024.0), (8.0, 4 * 1024
 """(vCPU, MiB): with this many vCPU or more, an instance needs at least this much memory."""
 
 BOOSTED_CPU = ((1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (6.0, 8.0), (8.0, 8.0))
-"""Startup CPU boost, (vCPU up to, boosted vCPU): an instance gets more CPU while it starts and for 10 s after."""
+"""Startup CPU boost: an instance with up to the first number of vCPU gets the second number while it starts, and for
+10 s after."""
 
 BOOST_AFTER_START_S = 10.0
 

@@ -50,7 +50,7 @@ def batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[list[R
 
 
 def count_rows(path: Path) -> int:
-    """Return how many rows a file has. A Parquet file states it in its footer; any other file is read once.
+    """Return how many rows a file has. A Parquet file contains the number; any other file is read once to count.
 
     Raises:
         DataFileError: as in `batches`.

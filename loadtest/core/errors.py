@@ -5,7 +5,7 @@
     │   ├── UnknownRunError      no run of that name, or several
     │   └── ObjectiveError       an objective that cannot be parsed; points at the column
     └── UnusableError            the tool, the machine or the target could not be used        exit 4
-        ├── TargetError          the service under test does not answer, or not as a service
+        ├── TargetError          the service under test does not answer, or its answer cannot be used
         ├── FleetError           the Locust processes could not be started or kept
         ├── EmulatorError        the local Cloud Run could not be started or kept
         ├── CloudError           Google's APIs refused or did not answer
@@ -48,7 +48,7 @@ class UnusableError(LoadTestError):
 
 
 class TargetError(UnusableError):
-    """The service under test does not answer, or not as a service."""
+    """The service under test does not answer, or its answer cannot be used."""
 
 
 class FleetError(UnusableError):

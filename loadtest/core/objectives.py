@@ -48,7 +48,7 @@ PLATFORM_METRICS = frozenset({"instances", "cold_starts", "cost", "cpu"})
 """Metrics that the platform reports. They are known only after a run; an objective is undecided if they are missing."""
 
 WHOLE_METRICS = PLATFORM_METRICS | {"wrong_answers"}
-"""Metrics that are known only after a run, and not by endpoint."""
+"""Metrics that are known only after a run, and only for all endpoints together."""
 
 LIVE_METRICS: dict[str, Unit] = {"oldest": Unit.MS}
 """Metrics that are known only during a run: how long the oldest request in flight has waited."""
@@ -85,7 +85,7 @@ _SCALE = {
 
 @dataclass(frozen=True, slots=True)
 class EndpointName:
-    """The endpoint of an objective. Without `method`, it means all methods of that name."""
+    """The endpoint of an objective. If `method` is None, requests with any method and this name belong to it."""
 
     method: str | None
     name: str

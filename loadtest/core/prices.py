@@ -47,7 +47,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """List prices in US dollars of request-based billing, before discounts, taxes and network.
+    """The list prices of request-based billing in US dollars, without discounts, taxes and network.
 
     Attributes:
         as_of: when the table was read; a report prints it beside every amount.
@@ -80,7 +80,7 @@ class Prices:
     def run_usd(
         self, instance_s: float, requests: float, *, vcpu: float, memory_gib: float, idle_s: float = 0.0
     ) -> float:
-        """Return the price of a run: its requests, and seconds of instances that start or serve, or that idle.
+        """Return the price of a run: of its requests, and of the seconds in which instances start, serve or idle.
 
         Idle instances are billed only if min-instances keeps them. The price does not include network, builds and logs,
         nor the cost of min-instances before and after the run.

@@ -47,7 +47,7 @@ def redact(text: str) -> str:
     Covered: `Authorization`, `Cookie` and `Set-Cookie` headers, bearer and basic credentials, passwords and tokens as
     `key=value`, JSON, Python or header pairs, credentials in URLs, tokens in query strings, private keys, and tokens of
     known shapes. It does not find a secret that looks like a word and has no name before it. The time is linear in the
-    length of the text, except for its quotation marks.
+    length of the text, unless the text has many quotation marks.
     """
     return _SECRET.sub(_marked, text)
 

@@ -32,7 +32,7 @@ def temporary_folder(kind: str) -> Iterator[Path]:
 
 def hold(folder: Path) -> int:
     """Keep a folder as long as this process lives. Return the descriptor of the lock."""
-    import fcntl  # Windows does not have it, and `lt` says so there
+    import fcntl  # Windows lacks this module; `lt` does not run there
 
     unlocked = folder / f"new-{os.getpid()}"
     lock = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

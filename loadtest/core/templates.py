@@ -11,8 +11,8 @@ or more letters and figures mixed as in base64; an IPv4 address; an e-mail addre
 four or more figures at the end of letters |
 | itself | words, slugs, camelCase, versions (`v1`, `v2beta1`, `1.2.3`), `oauth2`, `sha256`, `i18n` |
 
-Of a query, the parameter names and the values that are words are kept. Ids, numbers and texts longer than 24 characters
-become `{name}`. A fragment is left out.
+In a query, the names of the parameters are kept, and the values that are words. Other values (ids, numbers and texts
+longer than 24 characters) become `{name}`. A fragment is left out.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9]{0,4}")
 
 MIXED_CHARS = 16
 MIXED_RATIO = {0: 0.45, 1: 0.4}
-"""A segment at least this long counts as base64 if this share of its neighbouring characters are of different kinds
-(capital, small, digit). The share depends on its number of digits (0.3 from two digits on). Random letters and digits
-have 0.62, `getUserProfileDetailsByName` has 0.38 and `OAuth2AuthorizationServer` has 0.25."""
+"""A segment of at least MIXED_CHARS characters counts as base64 if enough pairs of neighbouring characters are of
+different kinds (capital, small, digit). MIXED_RATIO is the smallest share of such pairs by the segment's number of
+digits; with two or more digits it is 0.3. Random letters and digits have 0.62, `getUserProfileDetailsByName` has 0.38
+and `OAuth2AuthorizationServer` has 0.25."""
 
 
 def path_template(path: str) -> str:
@@ -94,7 +95,7 @@ def _segment(segment: str) -> str:
 
 
 def _part(part: str, *, alone: bool) -> str:
-    """Return the template of a piece of a segment. `alone` says that it is a file's whole name before the extension."""
+    """Return the template of a piece of a segment. `alone`: the segment is just a file name with extension."""
     if len(part) < 2 and not (alone and part.isdigit()):
         return part
     if _DATE.fullmatch(part):
@@ -145,8 +146,8 @@ _ERROR_IDS = re.compile(
 def text_template(text: str) -> str:
     """Return the kind of an error's text: texts that differ only in ids and numbers are of one kind.
 
-    UUIDs, memory addresses, hashes and mixed tokens become `{id}`, points in time `{date}`, and numbers `{n}`. Kept are
-    what Numbers that matter are kept: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
+    UUIDs, memory addresses, hashes and mixed tokens become `{id}`, points in time `{date}`, and numbers `{n}`. Numbers
+    that matter are kept: HTTP statuses, error codes, IP addresses, ports and time limits (`within 5`).
     """
     return _ERROR_IDS.sub(_error_part, text)
 

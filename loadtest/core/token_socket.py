@@ -1,4 +1,4 @@
-"""Name the socket from which the Locust processes get the ID token of a service.
+"""Define the socket from which the Locust processes get the ID token of a service.
 
 The server is `platforms/cloudrun/tokens.py`, the client `recorder/tokens.py`. The protocol: connect, read to the end,
 get one JSON object:
@@ -15,5 +15,5 @@ folder."""
 
 
 def of_side(variable: str, mark: str) -> str:
-    """Return the name of this variable for one of two targets (`a`, `b`); each has its own socket or audience."""
+    """Return the variable's name for one of two targets (`a`, `b`), because each target has its own value."""
     return f"{variable}_{mark.upper()}" if mark else variable

@@ -33,7 +33,7 @@ ANSWER_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
-"""Headers of every answer. They keep pages of other sites from using it, even as an image or a script."""
+"""Headers of every answer. They stop web pages of other sites from using the answer, even as an image or a script."""
 
 
 class _Server(uvicorn.Server):
@@ -45,7 +45,10 @@ class _Server(uvicorn.Server):
 
 
 class Guard:
-    """An ASGI application that forwards the requests that `access` admits. All but GET /state need the secret."""
+    """An ASGI application that forwards the requests that `access` admits.
+
+    Every request needs the secret, except GET and HEAD of /state.
+    """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app

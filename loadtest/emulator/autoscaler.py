@@ -3,7 +3,7 @@
 The code is pure: it takes the time and the observations and returns a decision with its reason. `revision.py` applies
 it.
 
-There are two policies. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance- autoscaling,
+There are two policies. `CloudRun` follows what Google publishes (cloud.google.com/run/docs/about-instance-autoscaling,
 read 2026): the larger of two drivers, each averaged over a minute and aimed at 60 %. How Cloud Run starts instances
 from zero and in bursts is not published: `on demand` is our model of it. `Knative` is the pod autoscaler of
 knative.dev/docs/serving/autoscaling (KPA) with its default settings.
@@ -236,7 +236,7 @@ class Window:
         self._values: deque[tuple[float, float]] = deque()
 
     def add(self, now_s: float, value: float) -> None:
-        """Set the value from `now_s` on."""
+        """Set the value that applies from `now_s` until the next call."""
         self._values.append((now_s, value))
         while len(self._values) > 1 and self._values[1][0] <= now_s - self._length_s:
             self._values.popleft()

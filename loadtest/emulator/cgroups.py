@@ -29,7 +29,7 @@ def quota_us(cpu: float) -> tuple[int, int]:
     The period is the shortest that gives the kernel's minimum quota, 1 ms.
 
     An instance that has used up its quota is paused for the rest of the period, so a long period adds latency: 0.025
-    vCPU are 1 ms in 40 ms. From 0.1 vCPU on the period is 10 ms, because shorter ones cost more than they gain.
+    vCPU are 1 ms in 40 ms. With 0.1 vCPU or more the period is 10 ms, because a shorter one costs more than it gains.
     """
     period = min(1_000_000, max(10_000, math.ceil(1000 / cpu)))
     return max(1000, round(cpu * period)), period
@@ -57,7 +57,7 @@ class Cgroup:
             self._process = psutil.Process(pid)
 
     def limit_memory(self, limit_bytes: int) -> None:
-        """Set the memory limit. A process that exceeds it is killed; swap is off."""
+        """Set the memory limit and switch off swap. The kernel kills a process that exceeds the limit."""
         path = self._directories.get("memory")
         if path is None:
             return
@@ -77,7 +77,7 @@ class Cgroup:
         if self._version == 2:
             (path / "cpu.max").write_text(f"{'max' if quota < 0 else quota} {period}")
         else:
-            (path / "cpu.cfs_quota_us").write_text("-1")  # written first, because the kernel may refuse the pair
+            (path / "cpu.cfs_quota_us").write_text("-1")  # the kernel may refuse the old quota with the new period
             (path / "cpu.cfs_period_us").write_text(str(period))
             (path / "cpu.cfs_quota_us").write_text(str(quota))
 
@@ -191,8 +191,8 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     with contextlib.suppress(OSError):
         if "cpu" in (root / "cgroup.controllers").read_text().split():
             own = root / _own_v2_path().lstrip("/")
-            # Only leaf cgroups may hold processes. The new one is therefore a sibling of our own, or is at the top if
-            # that rule does not apply.
+            # Only leaf cgroups may hold processes, so the new cgroup cannot be below our own. It is created beside our
+            # own, or else at the top, if that rule does not apply.
             tries = [root] if own == root else [own.parent, root]
             found.append((2, {"cpu": tries, "memory": tries}))
     v1 = {name: [root / name] for name in _V1 if (root / name / "cgroup.procs").exists()}
@@ -218,7 +218,7 @@ def _make_parents(version: int, bases: Mapping[str, list[Path]], name: str) -> d
         for controller, (base, *_) in bases.items():
             made[controller] = base / name
             made[controller].mkdir(exist_ok=True)
-        (made["cpu"] / "cpu.shares").write_text("2048")  # all instances together, against all other processes
+        (made["cpu"] / "cpu.shares").write_text("2048")  # the weight of all instances together against other processes
         return made
     for base in bases["cpu"]:
         parent = base / name

@@ -26,8 +26,8 @@ from ..core.temp_folders import is_private
 PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
 TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
-"""The variable that names the file with an emulator's access token. It is needed if the port does not lead to it, for
-example because the emulator is another user's."""
+"""The variable that names the file with an emulator's access token. A client needs it if it
+cannot find the token by the port, for example because the emulator belongs to another user."""
 
 _OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
 _LONGEST = 60  # the longest path of a folder, in bytes, so that the paths of its sockets stay below 107 bytes
@@ -144,12 +144,13 @@ def dead_folders() -> list[EmulatorFolder]:
 
 
 def token_of(port: int) -> str | None:
-    """Return the access token of the emulator whose API answers on `port`: of $LT_ACCESS_TOKEN_FILE, else of this
-    user's emulators; None when neither has one.
+    """Return the access token of the emulator whose API answers on `port`; None if no token is found.
+
+    The token is in the file that $LT_ACCESS_TOKEN_FILE names, or else in the folder of one of this user's emulators.
 
     Raises:
         OSError: the file that the variable names cannot be read.
-    """  # noqa: D205 — one sentence, two lines
+    """
     named = os.environ.get(TOKEN_FILE_VARIABLE)
     if named:
         return Path(named).read_text(encoding="utf-8").strip()

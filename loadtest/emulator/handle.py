@@ -109,7 +109,7 @@ class EmulatorHandle:
             require("service", "The bundled service, which the local Cloud Run runs without `--command`,")
         with log.open("a+b") if log else tempfile.TemporaryFile() as events:
             process = subprocess.Popen(
-                [sys.executable, str(_LAUNCH), ".emulator.__main__"],  # the working folder may have a `loadtest`
+                [sys.executable, str(_LAUNCH), ".emulator.__main__"],  # the working folder may have its own `loadtest`
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=events,
@@ -146,7 +146,7 @@ class EmulatorHandle:
     def why_stuck(self) -> str:
         """Return why the emulator no longer works, as a sentence; "" while it works.
 
-        Checks the process, not the port.
+        This checks the process, not the port.
         """
         code = self._process.poll()
         if code is not None:
@@ -198,7 +198,8 @@ class EmulatorHandle:
 def _first_line(process: subprocess.Popen[str]) -> str:
     """Return the first line that a process prints; "" if it ends without one.
 
-    The emulator itself limits how long a deployment takes. The limit here is for a process that cannot do so.
+    The emulator itself limits how long a deployment takes. A paused emulator cannot do that, so this function limits
+    the pause.
 
     Raises:
         EmulatorError: the process was paused for longer than `STOPPED_S`.

@@ -1,8 +1,8 @@
 """Run an HAProxy process as the data plane of a revision: listener, pending queue and limit per instance.
 
 Every revision has its own HAProxy process on the service's listening socket, which the emulator owns and passes on. A
-new revision takes over by accepting connections when the old one stops: no request is cut, and each revision has its
-own queue timeout (which HAProxy 2.8 cannot change at run time).
+new revision takes over when its process accepts connections and the old process no longer does. No request is cut off,
+and each revision has its own queue timeout (which HAProxy 2.8 cannot change at run time).
 
 Source: HAProxy 2.8 configuration and management manuals; behaviour tested in tests/emulator/test_haproxy.py.
 """
@@ -187,7 +187,7 @@ class HAProxy:
         self._process: Process | None = None
 
     async def startup(self, *, listen_fd: int, log_fd: int) -> None:
-        """Start HAProxy and wait until its admin socket answers. From then on it accepts requests.
+        """Start HAProxy and wait until its admin socket answers. HAProxy then accepts requests.
 
         Args:
             listen_fd: the service's listening socket.
@@ -321,9 +321,9 @@ class HAProxy:
 def parse_overdue(sessions: str, *, timeout_s: float) -> list[str]:
     """Return the clients' sessions in `show sess` whose request is at least `timeout_s` old (in whole seconds).
 
-    HAProxy's own filter by age lets every session pass while HAProxy itself is younger than that age. A session that
-    waits for its client's next request has no backend yet, and may have the age of the Unix epoch (`age=20828d14h`). It
-    is never overdue: ending it would answer its next request with 503.
+    HAProxy's own filter by age lists every session as long as HAProxy itself is younger than that age. A session that
+    waits for its client's next request has no backend yet, and may have the age of the Unix epoch (`age=20828d14h`).
+    Such a session is never overdue: if it were ended, the next request would be answered with 503.
     """
     found = []
     for line in sessions.splitlines():

@@ -129,7 +129,7 @@ class InstancePool:
         self._do(self._serve(member, haproxy))
 
     def retire(self, member: PooledInstance, haproxy: HAProxy) -> None:
-        """Send no more requests to an instance, and stop it after its last one."""
+        """Send no more requests to an instance, and stop it after its last request."""
         member.instance.state = State.STOPPING
         self._do(self._retire(member.instance, haproxy))
 

@@ -53,7 +53,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSample:
-    """A sample of a ready instance, as ratios: its use of vCPU since the last sample, and of its memory limit."""
+    """A sample of a ready instance. The ratios are the used shares of its vCPU (since the last sample) and memory."""
 
     name: str
     in_flight: int
@@ -65,7 +65,7 @@ class InstanceSample:
 class _Period:
     numbers: dict[tuple[str, Labels], float] = field(default_factory=lambda: defaultdict(float))
     spreads: dict[tuple[str, Labels], Spread] = field(default_factory=dict)
-    present: tuple[str, ...] | None = None  # at its last sample
+    present: tuple[str, ...] | None = None  # at the period's last sample
     most: dict[str, int] = field(default_factory=dict)  # concurrent requests of each observed instance
 
     def spread(self, metric: str, labels: Labels, bounds: tuple[float, ...], value: float) -> None:

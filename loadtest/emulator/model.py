@@ -5,7 +5,7 @@ There are two interfaces. Call both only on the emulator's event loop: no call b
     Control   create, update and delete services; return their status       implemented by control.py
     Readings  the points of a metric in an interval                       implemented by metrics_store.py
 
-`Emulator` combines both. `tests/emulator/fake.py` is a fake of them, for tests of the code that uses them.
+`Emulator` combines both. `tests/emulator/fake.py` implements a fake emulator for tests of other modules.
 
 Changing a service returns at once, with the service in phase DEPLOYING; `settled` waits until it is READY or FAILED.
 This matches Google's long-running operations.
@@ -237,8 +237,8 @@ class Control(Protocol):
     ) -> ServiceStatus:
         """Start to replace the service's template, and return the service.
 
-        A template equal to the current one makes no new revision. If labels, annotations or kept is None, it stays as
-        it is.
+        A template equal to the current one makes no new revision. If `labels`, `annotations` or `kept` is
+        None, the service keeps its current ones.
 
         Raises:
             ServiceNotFoundError: there is no such service.
@@ -247,7 +247,7 @@ class Control(Protocol):
         ...
 
     def delete_service(self, key: ServiceKey) -> ServiceStatus:
-        """Start to stop the service, and return it in phase DELETING. Its name is free once `deleted` returns.
+        """Begin to stop the service, and return it in phase DELETING. Its name is free once `deleted` returns.
 
         Raises:
             ServiceNotFoundError: there is no such service.
@@ -331,7 +331,7 @@ class Sampling:
 
 
 class Readings(Protocol):
-    """Returns the recorded metrics, also of deleted services."""
+    """Returns the recorded metrics, including those of deleted services."""
 
     @property
     def sampling(self) -> Sampling:
@@ -359,13 +359,13 @@ class EmulatorOptions:
 
     Attributes:
         autoscaler: `cloudrun` or `knative`.
-            idle_s: how long an idle instance is kept; None for the autoscaler's own time.
+        idle_s: how long an idle instance is kept; None for the autoscaler's own time.
         api_port: the local port of Google's APIs and of the state; 0 takes a free one.
-        command: the command of templates without one; empty for the bundled service.
+        command: the command for templates that have none; empty for the bundled service.
         allow_any_command: whether deploys may run commands other than `command`.
         first_requests: a command that sends a scenario's first requests to the base URL in its last argument, with the
-            protocol described in `sizing.py`. If it is empty, an instance's CPU is chosen from the service's own
-            example.
+            protocol described in `sizing.py`. If it is empty, the service's own example request is sent to
+            choose an instance's CPU.
     """
 
     autoscaler: Literal["cloudrun", "knative"] = "cloudrun"

@@ -25,7 +25,7 @@ PASSED_VARIABLES = frozenset(
         *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "NODE_PATH", "JAVA_HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     }
 )
-"""The variables of the shell's environment that a process gets, besides LC_*. They are those needed to find and run a
+"""The variables of the shell's environment that a process gets, besides LC_*: only those needed to find and run a
 program. A container on Cloud Run does not see the deployer's environment, so a service that depends on it must fail
 here too."""
 
@@ -59,8 +59,8 @@ class ProcessSupervisor:
     ) -> Process:
         """Start `argv` inside the cgroups whose `cgroup.procs` are given. `env` is added to `base_environment`.
 
-        Inside a cgroup the process has normal priority, because the kernel may refuse a real-time process there (`chrt
-        lt run`), and does not apply the CPU limit to it.
+        Inside a cgroup the process has normal priority. The kernel may refuse to put a real-time process there (such as
+        after `chrt lt run`), and would not apply the CPU limit to it.
 
         Raises:
             OSError: the program does not exist or cannot be run, or may not join a cgroup.
@@ -76,7 +76,7 @@ class ProcessSupervisor:
                 os.write(fd, b"0")
             if libc is not None:
                 libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != parent:  # the process ended before the line above
+                if os.getppid() != parent:  # the emulator ended before the line above
                     os._exit(1)
 
         try:

@@ -2,8 +2,8 @@
 
 Without a usable server HAProxy answers 503 at once. The queue holder is one endless request that occupies the only
 place of an additional server, `hold`. Any other request that reaches `hold` while the place is free gets 425, and
-HAProxy retries it on another server. The client does not see the 425 as long as an instance is up or the place is
-occupied within three tries.
+HAProxy retries it on another server. The client does not see the 425 if an instance is up, or if the place is
+occupied again within three tries.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Revision:
         self.key, self.name, self.template, self.record = key, name, template, record
         self.phase, self.message = Phase.DEPLOYING, ""
         self.created_s = time.time()
-        self.size: Size | None = None  # None if its CPU was given
+        self.size: Size | None = None  # None if the template sets the CPU
         self.startup_s: float | None = None
         self.pending_limit_s: float | None = None
         self.decision = Decision(0, "none", "no decision yet")

@@ -1,6 +1,7 @@
 """Align the points of a series to a grid, and reduce several series to one, as Cloud Monitoring does.
 
-What is allowed on what: https://cloud.google.com/monitoring/api/ref_v3/rpc/google.monitoring.v3#aggregation.
+This page says which aligners and reducers apply to which metrics:
+https://cloud.google.com/monitoring/api/ref_v3/rpc/google.monitoring.v3#aggregation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Value = Number | Distribution
 
 
 class AggregationError(Exception):
-    """The combination is refused. The message is that of the API's INVALID_ARGUMENT."""
+    """The combination is refused. The API returns the message with status INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def reduced_shape(shape: Shape, reducer: str) -> Shape:
     """Return the shape of the values after `reducer`.
 
     Raises:
-        AggregationError: it does not apply to them.
+        AggregationError: the reducer does not apply to these values.
     """
     numeric = shape.value_type != "DISTRIBUTION"
     if reducer in ("REDUCE_NONE", "REDUCE_SUM") or (numeric and reducer in ("REDUCE_MIN", "REDUCE_MAX")):

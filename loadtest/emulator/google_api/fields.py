@@ -1,7 +1,9 @@
 """List every field of a Cloud Run service, and whether the emulator applies, stores or refuses it.
 
-One table covers both forms of the API. A field that is not in the table is refused by name, so that nothing is accepted
-and then lost. Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
+One table covers both forms of the API. A field that is not in the table is refused, and the error contains its name.
+Thus no field is accepted and then lost.
+
+Sources: https://cloud.google.com/run/docs/reference/rest/v1/namespaces.services,
 https://cloud.google.com/run/docs/reference/rpc/google.cloud.run.v2 (google-cloud-run 0.16.2), and the annotations of
 gcloud 528 (googlecloudsdk/api_lib/run); all read 2026-11.
 """
@@ -95,7 +97,7 @@ FIELDS: tuple[Field, ...] = (
     *(_field("", name, OUT) for name in ("threatDetectionEnabled", "client", "clientVersion")),
     _field("metadata name", "name", H),
     _field("metadata labels **", "labels **", H),
-    _field("metadata annotations **", "annotations **", H),  # except the labels named below
+    _field("metadata annotations **", "annotations **", H),  # except the annotations listed below
     _field(_A + "minScale", "scaling minInstanceCount", H),
     _field(_A + "maxScale", "scaling maxInstanceCount", H),
     _field(_A + "scalingMode", "scaling scalingMode", H),
@@ -136,7 +138,7 @@ FIELDS: tuple[Field, ...] = (
     # -- the revision -------------------------------------------------------------------------------------------------
     _field("spec template metadata name", "template revision", H),
     _field("spec template metadata labels **", "template labels **", K),
-    _field("spec template metadata annotations **", "template annotations **", K),  # but for the ones named below
+    _field("spec template metadata annotations **", "template annotations **", K),  # except those listed below
     _field(_KNATIVE + "minScale", "template scaling minInstanceCount", H),
     _field(_KNATIVE + "maxScale", "template scaling maxInstanceCount", H),
     _field(_T + "startup-cpu-boost", _C2 + "resources startupCpuBoost", H),
@@ -213,7 +215,7 @@ _GOOGLES = (PREFIX, "autoscaling.knative.dev/", "cloud.googleapis.com/")
 LOCATION = "cloud.googleapis.com/location"
 
 CPU_IDLE = "template.containers.[].resources.cpuIdle"
-"""Name in the table of the field that decides whether the CPU is throttled between requests."""
+"""The field that decides whether the CPU is throttled between requests, by its name in the table."""
 
 
 def is_googles(annotation: str) -> bool:
@@ -222,7 +224,7 @@ def is_googles(annotation: str) -> bool:
 
 
 class FieldError(Exception):
-    """The field is refused or unknown. The message is that of INVALID_ARGUMENT."""
+    """The field is refused or unknown. The API returns the message with status INVALID_ARGUMENT."""
 
 
 def check(document: Mapping[str, Any], form: Form) -> None:
@@ -302,7 +304,7 @@ def put(document: dict[str, Any], path: Path, value: Any) -> None:
 
 
 def _said(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield each leaf that has a value. Empty lists, objects and texts and nulls have none."""
+    """Yield each leaf that has a value. Nulls and empty lists, objects and texts are left out."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _said(inner, (*path, str(name)))

@@ -1,7 +1,8 @@
 """Parse the part of Cloud Monitoring's filter language that selects time series.
 
-Grammar: https://cloud.google.com/monitoring/api/v3/filters. Comparisons joined by AND; `=`, `!=`, `starts_with`,
-`ends_with`, `has_substring`, `one_of` and `monitoring.regex.full_match` on the right. OR, NOT and groups are refused.
+Grammar: https://cloud.google.com/monitoring/api/v3/filters. Comparisons with `=`, `!=` or `:` may be joined by AND. On
+the right of a comparison is a text, or `starts_with`, `ends_with`, `has_substring`, `one_of` or
+`monitoring.regex.full_match`. OR, NOT and groups are refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _AND = re.compile(r"\s+AND\s+|\s+")
 
 
 class FilterError(Exception):
-    """The filter is refused. The message is that of the API's INVALID_ARGUMENT."""
+    """The filter is refused. The API returns the message with status INVALID_ARGUMENT."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from .run_admin import RunAdmin
 
 
 def build(emulator: Emulator, policies: Policies, access: Access | None) -> grpc.aio.Server:
-    """Return a server with all services that does not listen yet. Call this on the event loop on which it will run.
+    """Return a server with all services; it does not listen yet. Call this on the event loop on which it will run.
 
     Args:
         emulator: the emulator to serve; it is only called on the running loop.
-        policies: shared with the REST form, so that both return the same.
+        policies: shared with the REST form, so that both return the same policies.
         access: every call must carry its secret (`authorization: Bearer SECRET`). None admits every call, for a server
             on a socket that no other user can reach.
     """

@@ -27,7 +27,7 @@ HOST = "run.local"
 the region, as `europe-west2-run.local`; the proxy setting directs any such name to this port."""
 
 SERVICE_USAGE_HOST = "serviceusage.local"
-"""The same host name for `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
+"""The host that gcloud is configured to use by `CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE`."""
 
 BASE = "/apis/serving.knative.dev/v1/namespaces/{project}"
 
@@ -48,7 +48,7 @@ def routes(emulator: Emulator, policies: Policies | None = None) -> list[BaseRou
 
     Args:
         emulator: the emulator to serve; it is only called on the running loop.
-        policies: shared with the gRPC surfaces when given, so that both return the same.
+        policies: shared with the gRPC surfaces when given, so that both return the same policies.
     """
     return Knative(emulator, policies or Policies()).routes()
 

@@ -26,7 +26,7 @@ SCALING_MODE, MANUAL_COUNT = PREFIX + "scalingMode", PREFIX + "manualInstanceCou
 CPU_TARGET = PREFIX + "scaling-cpu-target"
 CONCURRENCY_TARGET = PREFIX + "scaling-concurrency-target"
 CPU_BOOST = PREFIX + "startup-cpu-boost"
-"""This annotation is on unless it is false (gcloud writes `True` and `False`), as in a deploy by gcloud."""
+"""Without this annotation the boost is on, as in a deploy by gcloud. gcloud writes `True` and `False`."""
 SCALING = frozenset({SERVICE_MIN_SCALE, SERVICE_MAX_SCALE, SCALING_MODE, MANUAL_COUNT})
 
 Cpu = Annotated[float, BeforeValidator(lambda value: cpu_of(str(value)))]

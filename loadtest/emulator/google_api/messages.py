@@ -26,7 +26,7 @@ STATES: dict[Phase, Any] = {
 
 
 class MessageError(Exception):
-    """The message requests something unsupported. The error's text is that of INVALID_ARGUMENT."""
+    """The message requests something unsupported. The API returns the error's text with status INVALID_ARGUMENT."""
 
 
 def key_of(name: str) -> ServiceKey:
@@ -104,7 +104,7 @@ def check_fields(service: run_v2.Service) -> None:
     """Check that every field of a Service message is applied or stored.
 
     Raises:
-        MessageError: a field is neither; the message names it.
+        MessageError: a field is neither applied nor stored; the error's text names the field.
     """
     try:
         check(_document(service), "v2")

@@ -1,6 +1,6 @@
 """Implement `google.monitoring.v3.MetricService` over the emulator's metrics.
 
-It refuses the calls that the real one refuses.
+It refuses the same calls as Google's service.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BY_TYPE = {metric.type: metric for metric in METRICS}
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """A series during alignment and reduction. A label group of None was reduced away."""
+    """A series during alignment and reduction. A reduced series has only the labels by which it was grouped."""
 
     metric_labels: dict[str, str]
     resource_labels: dict[str, str]

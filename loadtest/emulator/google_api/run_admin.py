@@ -77,7 +77,7 @@ class RunAdmin:
         template = template_of(merged)
         check_fields(merged)
         of_revision, of_service = kept_of(merged)
-        # Fields that only the Knative form has stay, except the numbers of instances, which are in the merged message.
+        # Annotations that only the Knative form has are kept. The numbers of instances come from `merged`.
         others = {name: text for name, text in now.annotations if is_googles(name) and name not in SCALING}
         status = self._emulator.update_service(
             key,
@@ -95,7 +95,7 @@ class RunAdmin:
         return self._settling(status)
 
     async def delete(self, request: service_types.DeleteServiceRequest) -> operations_pb2.Operation:
-        """Stop the service. The operation is done when all its processes have ended."""
+        """Stop the service. The operation is done when all processes of the service have ended."""
         _not_only_validated(request)
         key = key_of(request.name)
         message = run_v2.Service.pb(service_message(self._emulator.delete_service(key)))
