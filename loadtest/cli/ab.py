@@ -42,7 +42,7 @@ class Sides:
 
 
 class Decided:
-    """The options that say how much slower B may be, and whether the run ends as soon as that is decided."""
+    """The options for the margins (how much slower B may be), and for ending the run once they are decided."""
 
     margin: Annotated[
         list[str] | None,

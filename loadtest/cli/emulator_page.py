@@ -1,4 +1,4 @@
-"""Show a running emulator: a live page on a terminal, its events as plain lines elsewhere."""
+"""Show a running emulator as a live page on a terminal; without a terminal, print its events as plain lines."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class LivePage:
     # ---- updates from the run
 
     def wait_for(self, text: str) -> None:
-        """Show what the run waits for before it starts."""
+        """Before the run starts, show what it waits for."""
         self._tell(text=text)
 
     def follow(self, run: LiveRun, planned_s: float | None) -> None:

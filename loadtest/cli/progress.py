@@ -53,7 +53,7 @@ class Progress:
         self._page = live
         self._note = note
         self._live = Live(console=talk, transient=True, refresh_per_second=4) if talk.is_terminal else None
-        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the run waits for before it starts
+        self._last_plain_s = time.monotonic() - PLAIN_EVERY_S  # show at once what the start of the run waits for
         self._warned: set[str] = set()
         if live is not None:
             live.follow(self._run, planned_s)

@@ -60,9 +60,9 @@ def report(  # long because of its options and examples
 ) -> int:
     """Render one run, or compare several: did it hold, where did p95 spike, why, and how do the runs differ.
 
-    A single run's page is written into its folder, a comparison beside the runs; the path is printed. The exit code
-    is the verdict on the objectives: 0 held, 1 one was missed, 3 one had no data or a run is degraded. With
-    --fail-on-regression the baseline's own objectives do not count.
+    A single run's page is written into its folder, and the page of a comparison beside the runs; the path is printed.
+    The exit code is the verdict on the objectives: 0 if they held, 1 if one was missed, 3 if one had no data or a run
+    is degraded. With --fail-on-regression the baseline's own objectives do not count.
 
     Examples:
         python lt.py report

@@ -5,10 +5,10 @@ The rules of `path_template`, segment by segment (docs/numbers.md repeats them f
 | becomes | what |
 |---|---|
 | `{date}` | `2026-11-26`, `2026-11`, `20261126`, with or without a time of day |
-| `{id}` | a number; a UUID; 8 or more hexadecimal digits with both letters and figures, 16 or more of any; a ULID; 16
-or more letters and figures mixed as in base64; an IPv4 address; an e-mail address |
-| `name-{id}`, `name{id}` | such an id behind or before `- _ . : ~ , ; = @ ! $ ( ) * +`, numbers of two figures or more;
-four or more figures at the end of letters |
+| `{id}` | a number; a UUID; 8 or more hexadecimal digits that include letters and figures, or 16 or more of any kind; a
+ULID; 16 or more letters and figures mixed as in base64; an IPv4 address; an e-mail address |
+| `name-{id}`, `name{id}` | such an id, or a number of two or more figures, before or after one of
+`- _ . : ~ , ; = @ ! $ ( ) * +`; four or more figures after letters |
 | itself | words, slugs, camelCase, versions (`v1`, `v2beta1`, `1.2.3`), `oauth2`, `sha256`, `i18n` |
 
 In a query, the names of the parameters are kept, and the values that are words. Other values (ids, numbers and texts

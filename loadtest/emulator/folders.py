@@ -26,8 +26,8 @@ from ..core.temp_folders import is_private
 PREFIX = "lt-emulator-"
 MARK_VARIABLE = "LT_EMULATOR_MARK"
 TOKEN_FILE_VARIABLE = "LT_ACCESS_TOKEN_FILE"
-"""The variable that names the file with an emulator's access token. A client needs it if it
-cannot find the token by the port, for example because the emulator belongs to another user."""
+"""The variable that names the file with an emulator's access token. A client needs it if it cannot
+find the token by the port, for example because the emulator belongs to another user."""
 
 _OWNER, _TOKEN, _PORT = "owner.json", "token", "port"
 _LONGEST = 60  # the longest path of a folder, in bytes, so that the paths of its sockets stay below 107 bytes

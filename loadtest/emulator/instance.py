@@ -73,7 +73,7 @@ class Instance:
     """One instance: its process, its cgroup and its last lines of output.
 
     Attributes:
-        startup_s: time from the start to the passed startup probe; None until then.
+        startup_s: time from the start until the startup probe passed; None until then.
         why_gone: why it ended, in Cloud Run's wording; "" while it runs and after a requested stop.
     """
 

@@ -237,8 +237,8 @@ class Control(Protocol):
     ) -> ServiceStatus:
         """Start to replace the service's template, and return the service.
 
-        A template equal to the current one makes no new revision. If `labels`, `annotations` or `kept` is
-        None, the service keeps its current ones.
+        A template equal to the current one makes no new revision. If `labels`, `annotations` or `kept` is None, the
+        service keeps its current ones.
 
         Raises:
             ServiceNotFoundError: there is no such service.
