@@ -1,8 +1,8 @@
 """Define `summary.json`: the complete content of a report, as versioned data.
 
 Every rendering (page, text, Markdown, JSON, JUnit) is made from a `Report` alone. docs/report.md is generated from the
-descriptions here. Times `*_s` count from the run's load start; a latency is of successful requests unless it says
-otherwise; None means not known, never zero.
+descriptions here. Times `*_s` count from the run's load start; a latency covers only successful requests unless its
+description says otherwise; None means not known, never zero.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from loadtest.recording.capabilities import Capabilities, capabilities_of
 
 SUMMARY_FORMAT: Literal[1] = 1
-"""The version of summary.json that this code writes. A reader of another version asks for the report to be made
-again."""
+"""The version of summary.json that this code writes. If a program of another version reads the file, it asks the user
+to make the report again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """How a table of the report shows a field: the heading of its column, and the format of its values.
 
-    `write` names a function of reports/render/columns.py. A field with this metadata appears in the page, the text and
-    the Markdown without further code.
+    `write` is `percentiles` or a key of WRITERS in reports/render/columns.py. A field with this
+    metadata appears in the page, the text and the Markdown without further code.
     """
 
     head: str
@@ -195,7 +195,7 @@ class WorstSecond(Part):
 
 
 class SlowFirst(Part):
-    """Slow first requests of instances outside spikes, too few to move p95."""
+    """Slow first requests of instances. They are outside spikes, and too few to raise p95."""
 
     requests: int
     instances: Annotated[int, Field(description="on how many instances; 0 if the service does not name them")]
@@ -234,7 +234,7 @@ class CurvePoint(Part):
 
 
 class Warmup(Part):
-    """How a run began: the numbers behind "compare the warm-up"."""
+    """How a run began: when the first answer came, when p95 settled, and how slow requests were until then."""
 
     first_answer_s: Annotated[
         float | None,
@@ -355,7 +355,7 @@ class Failure(Part):
 
 
 class TaskError(Part):
-    """One kind of exception that the scenario's own code raised. No request's row shows it."""
+    """One kind of exception that the scenario's own code raised. It is in no request's row."""
 
     where: Annotated[str, Field(description="task, on_start, on_stop, listener, init (of a worker) or exit")]
     exception: str
@@ -367,7 +367,7 @@ class TaskError(Part):
 
 
 class CheckedEndpoint(Part):
-    """An endpoint whose answers were taken before the load, one at a time, and compared under load."""
+    """An endpoint whose answers under load were compared with its reference answers from before the load."""
 
     method: Annotated[str, Shown("method")]
     name: Annotated[str, Shown("endpoint", "long")]
@@ -395,7 +395,7 @@ class WrongAnswer(Part):
 
 
 class AnswerCheck(Part):
-    """The comparison of the answers under load with those before it (`--check-answers`)."""
+    """The comparison of the answers under load with the reference answers (`--check-answers`)."""
 
     compared: int
     wrong: int
@@ -415,7 +415,7 @@ class Incident(Part):
 
 
 class Instance(Part):
-    """One instance of the service, as its own response headers name it."""
+    """One instance of the service, as its response headers describe it."""
 
     name: Annotated[str, Shown("instance", "long")]
     first_seen_s: Annotated[float, Field(description="when its first answer came"), Shown("first seen", "clock")]
@@ -468,7 +468,7 @@ class CloudSeries(Part):
 
 
 class DataFile(Part):
-    """A data file whose rows were given out once each."""
+    """A data file whose rows were each given to one user only."""
 
     name: str
     rows: int
@@ -631,7 +631,7 @@ class ComparedLine(Part):
 
 
 class Comparison(Part):
-    """Two sides of one or more runs each. The first is the baseline for the second."""
+    """Two sides, each with one or more runs. The first side is the baseline for the second."""
 
     a: Annotated[list[str], Field(description="names of its runs")]
     b: list[str]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from reports.model import Objective, Regression, Report, RunSummary, RunVerdict
 
 GENERATOR_MATTERS_RATIO = 0.01
-"""Above 1 %, the rest of the load is not the planned load. The implied objective on errors has the same limit."""
+"""If more than 1 % of the requests could not be sent, the service did not get the planned load. The implied objective
+on errors has the same limit."""
 
 
 def decide(
@@ -97,6 +98,6 @@ def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
 
 
 def regression_sentence(regression: Regression) -> str:
-    """Return a judged margin as one sentence. If it is open, the sentence says what would decide it."""
+    """Return a judged margin as one sentence. If it is undecided, the sentence says what would decide it."""
     said = f"{regression.text} of {regression.b_name} against {regression.a_name}: {regression.why}"
     return f"{said}. {regression.would_decide.rstrip('.')}" if regression.would_decide else said

@@ -152,13 +152,13 @@ class LiveRun:
         return [float(value) for value in self._tally.points.percentile_ms(0.95)]
 
     def news(self) -> tuple[int, int]:
-        """Return numbers that change whenever a new analysis would differ: failures, events."""
+        """Return a number for the failures and one for the events. If either changes, a new analysis would differ."""
         return min(self._tally.failed, 1) + (self._tally.failed * 10 // max(1, self._tally.requests)), len(
             self._tally.events
         )
 
     def analyse(self) -> float:
-        """Analyse the run so far, keep the report, and return the CPU time that took, in s.
+        """Analyse the run so far and keep the report. Return the CPU time of the analysis, in s.
 
         Raises:
             LoadTestError: the recorded data cannot be analysed.
@@ -185,7 +185,7 @@ class LiveRun:
 
 
 def of_side(frame: Frame, side: int) -> Frame:
-    """Return the rows of a frame that went to one of two targets."""
+    """Return a frame with only those rows whose requests went to one of the two targets."""
     mine = np.frombuffer(frame.columns["side"], np.uint8) == side
     columns = {
         name: array(values.typecode, np.frombuffer(values, values.typecode)[mine].tobytes())

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from reports.data.histogram import BINS, MIDDLE_US, Bools, Floats, Ints, bin_of, ranked
 
 MAX_POINTS = 1024
-"""Number of points. A chart is at most about 1,200 pixels wide. With more points than this, each two are merged: an
-hour then has steps of 4 s."""
+"""Highest number of points. If a run needs more, each pair of points is merged into one: a run of an hour then has
+points of 4 s. A chart is at most about 1,200 pixels wide."""
 
 PERCENTILES = (0.5, 0.95, 0.99)
 
@@ -22,7 +22,7 @@ class Points:
 
     Attributes:
         step_s: the length of a point.
-        length: points from t = 0 on.
+        length: the number of points since t = 0.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Points:
         self.length = max(self.length, last_s // self.step_s + 1)
 
     def add(self, name: str, second: Ints, weights: Floats | None = None) -> None:
-        """Add one, or the weight, for each given second. Call `reach` for the last of them first."""
+        """Add 1, or the given weight, for each given second. Before this, call `reach` with the last second."""
         column = self._sums.setdefault(name, np.zeros(MAX_POINTS))
         column += np.bincount(second // self.step_s, weights=weights, minlength=MAX_POINTS)
 
@@ -94,7 +94,7 @@ class Points:
         return slice(begin, end)
 
     def _halve(self) -> None:
-        """Merge each two points into one."""
+        """Merge each pair of points into one."""
         for columns, joined in ((self._sums, np.add), (self._highest, np.fmax)):
             for name, column in columns.items():
                 columns[name] = _paired(column, joined, empty=0.0 if joined is np.add else np.nan)

@@ -19,7 +19,7 @@ from reports.live.points import MAX_POINTS, PERCENTILES, Points, quantile_ms
 from reports.model import Timeline
 
 MAX_INSTANCES = 2_000
-"""Most instances that are kept apart. Cloud Run's maximum is far below."""
+"""Highest number of instances that are counted separately. Cloud Run's maximum is far lower."""
 
 MAX_EVENTS = 50
 
@@ -27,7 +27,7 @@ WAITED_MS = 100.0
 """If the first request of a new instance took this long, it waited for the instance's start."""
 
 MAX_ENDPOINTS = 200
-"""Most endpoints whose first requests are watched."""
+"""Highest number of endpoints whose first requests are watched."""
 
 FIRST_REQUESTS = 20
 """Number of an endpoint's first requests that are watched. If they all fail, that is reported while the run goes on."""
@@ -36,7 +36,7 @@ RECENT_S = 5.0
 """An instance counts as serving if it has answered within this time."""
 
 AHEAD_S = 90
-"""If a row ends this far in the future, it is damaged, and counts in the last second."""
+"""A row that ends further in the future than this is damaged. It is counted at this limit."""
 
 _LOAD = ("planned_users", "users", "in_flight", "cpu_ratio", "loop_lag_ms")
 
@@ -222,7 +222,7 @@ class LiveTally:
     # ---- results
 
     def instances_now(self, now_s: float) -> int | None:
-        """Return how many instances have answered within RECENT_S; None if the service names none."""
+        """Return how many instances have answered within RECENT_S; None if the service does not name its instances."""
         if not self._instances:
             return None
         return sum(instance.last_s >= now_s - RECENT_S for instance in self._instances.values())
@@ -280,7 +280,7 @@ class LiveTally:
         return Timeline(from_s=0.0, step_s=float(points.step_s), columns=listed)
 
     def _load_columns(self) -> dict[str, Floats]:
-        """Return the workers' reports, up to the last second for which all reporting workers have reported."""
+        """Return the workers' load, up to the last second for which all active workers have reported it."""
         newest = max(self._workers.values(), default=0)
         there = [worker for worker, last in self._workers.items() if last >= newest - RECENT_S]
         known = min((self._workers[worker] for worker in there), default=0) // self.points.step_s + 1
@@ -310,7 +310,7 @@ class LiveTally:
 
 
 def _without_the_last(per_s: Floats) -> Floats:
-    """Return a rate without its last point, which is not complete: it would be drawn as a fall."""
+    """Return a rate without its last point, which is not complete: the line would seem to fall there."""
     found = per_s.copy()
     found[-1:] = np.nan
     return found

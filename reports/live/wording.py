@@ -14,7 +14,7 @@ def describe(event: Event) -> str:
 
 
 def failing_text(found: FailingEndpoint, body: str) -> str:
-    """Return a sentence on an endpoint that has only failed. `body` is that of its first failed answer."""
+    """Return a sentence on an endpoint that has only failed. `body` is the body of its first failed answer."""
     how = f"HTTP {found.status}" if found.status >= 400 else "a failed check" if found.status else "no answer"
     said = f", {gist_of(body)}" if body else ""
     first = formats.plural(found.requests, "request")

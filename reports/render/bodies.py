@@ -1,4 +1,4 @@
-"""Summarise the body of a failed answer in one line: FastAPI's `detail`, a problem's title, or else its beginning."""
+"""Summarise the body of a failed answer in one line: FastAPI's `detail`, a problem's title, or else its first words."""
 
 from __future__ import annotations
 

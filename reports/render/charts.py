@@ -30,7 +30,8 @@ LOGARITHMIC_FROM = 30
 """Values that differ by more than this factor are drawn on a logarithmic axis at first."""
 
 PAGE_LEVEL = 7
-"""Level of gzip. Level 9 makes the lines of twelve endpoints 8 % smaller in nine times the CPU, 0.24 s."""
+"""Level of gzip. Level 9 makes the lines of twelve endpoints 8 % smaller, but needs 0.24 s of CPU time, nine times as
+much."""
 
 DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
 COLOURS = 6
@@ -98,7 +99,7 @@ class _Grid:
     length: int
 
     def place(self, timeline: Timeline, column: str, factor: float = 1.0) -> npt.NDArray[np.float64]:
-        """Return a column of a timeline at these times. A value of a longer step holds until the next one."""
+        """Return a column of a timeline at these times. A value is repeated until the timeline's next point."""
         values = np.array([math.nan if v is None else v for v in timeline.columns[column]], dtype=np.float64)
         times = self.from_s + self.step_s * np.arange(self.length)
         at = np.floor((times - timeline.from_s) / timeline.step_s + 1e-6).astype(np.int64)
@@ -139,7 +140,7 @@ class _Packer:
             there = np.isfinite(values)
             whole = np.full(len(values), NO_VALUE, dtype=np.int32)
             whole[there] = np.rint(values[there] * scale).astype(np.int32)
-            deltas = np.diff(whole.view(np.uint32), prepend=np.uint32(0)).astype("<u4")  # wraps around, like the script
+            deltas = np.diff(whole.view(np.uint32), prepend=np.uint32(0)).astype("<u4")  # the script also wraps around
             planes.append(deltas.view(np.uint8).reshape(-1, 4).T.tobytes())
             scales.append(scale)
         return {
@@ -181,7 +182,8 @@ def _time_chart(chart: Chart, report: Report, packer: _Packer) -> dict[str, obje
 def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _Packer) -> list[dict[str, object]]:
     """Return the lines of one run in a chart.
 
-    Of its counts next to a duration, only the first known one is included.
+    A chart of a duration can also show a count, on the right axis. If several counts are known, only the first is
+    included.
     """
     several = len(report.runs) > 1
     found: list[dict[str, object]] = []
@@ -194,7 +196,7 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
         if line.column.startswith("status_per_s."):
             errors = run.series.columns.get("failed_per_s.http_error", [])
             if [value or 0 for value in values] == [value or 0 for value in errors]:
-                continue  # it would cover that line
+                continue  # this line would cover the line of all HTTP errors
         shade = 2 if len(chart.lines) == 1 else min(at + 1, SHADES)
         found.append(
             {
@@ -212,7 +214,7 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
 
 
 def _line_colour(chart: Chart, number: int, at: int, shade: int) -> str:
-    """Return the colour of a line: that of failures, that of another run over the heatmap's own, or its run's."""
+    """Return a line's colour: one for failures, another run's colour on a heatmap, or else its own run's colour."""
     if chart.failures:
         return f"--bad-{min(at, SHADES - 1) + 1}"
     return colour(number + 1, 3 - at) if chart.heatmap else colour(number, shade)

@@ -11,7 +11,7 @@ from reports.render.bodies import gist_of
 from reports.render.tree import Cell, Column, Table
 
 PAYLOAD_CHARS = 400
-"""Number of characters of a request or an answer in a table. summary.json has more of it."""
+"""Number of characters of a request or an answer in a table. summary.json contains more of the text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ COMPARED_TONES: Mapping[str, Tone] = {
 
 
 def margin() -> str:
-    """Return the margin within which a difference counts as none."""
+    """Return the margin within which two sides count as equal."""
     return f"±{100 * rules.MARGIN:g} %"
 
 
@@ -84,14 +84,14 @@ def compared_value(line: ComparedLine, ms: float | None, value: float | None) ->
 
 
 def compared_change(line: ComparedLine) -> str:
-    """Return the difference of a compared line. That of an error rate is in percentage points."""
+    """Return the difference of a compared line. For an error rate, it is in percentage points."""
     if line.unit != "ratio" or line.difference_ratio is None:
         return f.change(line.difference_ratio)
     return _points(line.difference_ratio)
 
 
 def compared_interval(line: ComparedLine) -> str:
-    """Return the interval of a compared line, in the notation of its difference."""
+    """Return the interval of a compared line, in the same unit as its difference."""
     if line.unit != "ratio" or line.low_ratio is None or line.high_ratio is None:
         return f.change_interval(line.low_ratio, line.high_ratio)
     return f"{_points(line.low_ratio)} … {_points(line.high_ratio)}"
@@ -103,7 +103,7 @@ def _points(ratio: float) -> str:
 
 
 def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
-    """Return the verdict on a compared line and, if it is open, what would decide it."""
+    """Return the verdict on a compared line. If it is inconclusive, say what would decide it."""
     a, b = comparison.a_name, comparison.b_name
     if line.low_ratio is None:
         return line.why or "too few data for an interval"

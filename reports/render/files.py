@@ -14,14 +14,14 @@ from reports.verdict import of_report
 
 
 def write_report(folders: Sequence[Path], report: Report, *, sources: str = "") -> Path:
-    """Write the page and return its path. A single run's page is in its folder; that of several is next to the first.
+    """Write the page and return its path. It is in the folder of a single run, or next to the first folder.
 
-    A single run's `summary.json` is written with it.
+    For a single run, `summary.json` is written too.
 
     Args:
         folders: the runs' folders.
         report: the report of these runs.
-        sources: `run_sources` of a single run, computed before the run was read, for the page's stamp.
+        sources: for the stamp of a single run's page: the result of `run_sources` from before the run was read.
 
     Raises:
         RunFolderError: the folder cannot be written.

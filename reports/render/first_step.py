@@ -7,7 +7,7 @@ from reports.model import Failure, Report, RunSummary, Suggestion
 from reports.render.bodies import gist_of
 
 FEW = 0.05
-"""A kind of failure with a smaller share of a run's failures is not named first."""
+"""If a kind of failure is a smaller share of a run's failures than this, it is not shown on the first screen."""
 
 
 def failure_text(failure: Failure) -> str:
@@ -34,8 +34,9 @@ def misses_a_ratio(run: RunSummary) -> bool:
 def first_step(report: Report) -> str:
     """Return a sentence that says what to do first; "" if there is nothing to do.
 
-    For one run, failures come first if an objective on them is missed, then the recommendation against a spike. For two
-    runs that are not comparable, the sentence says what must be the same in both.
+    For one run, the sentence is about the most frequent failure if an objective on a share of the requests was missed,
+    and otherwise about the recommendation against a spike. For two runs that are not comparable, it says what must be
+    the same in both.
     """
     if len(report.runs) == 2 and report.comparisons and not report.comparisons[0].comparable:
         unlike = [difference.what for difference in report.comparisons[0].differences if difference.matters]
@@ -53,6 +54,6 @@ def first_step(report: Report) -> str:
 
 
 def _is_a_bound(item: Suggestion, run: RunSummary) -> bool:
-    """Whether a recommendation lowers the maximum of instances, which does not help against a spike."""
+    """Whether a recommendation does not raise the maximum number of instances, but only limits it."""
     present = run.limits.get("max instances", "")
     return item.option == "--max-instances" and not (present.isdigit() and int(item.value) > int(present))

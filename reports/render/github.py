@@ -11,7 +11,7 @@ from reports.render.markdown import render_markdown
 from reports.verdict import of_report
 
 MAX_ANNOTATIONS = 10
-"""Most annotations of each level per step. GitHub silently drops more."""
+"""Highest number of annotations of each level per step. GitHub drops all others without a message."""
 
 LEVELS = {"missed": "error", "undecided": "warning", "unjudged": "warning", "held": "notice"}
 
@@ -37,7 +37,7 @@ def annotation_lines(report: Report) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text between lines that stop GitHub from reading commands in it, because names may contain anything."""
+    """Return the text between two lines that stop GitHub from obeying commands in it: names may contain anything."""
     token = f"lt-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     return f"::stop-commands::{token}\n{text}::{token}::\n"
 

@@ -37,7 +37,7 @@ def prose(text: str) -> Markup:
 def marks(column: tree.Column, tone: str) -> Markup:
     """Return the attributes of a cell in this column.
 
-    They are cached: a table of 500 endpoints needs a few of them 7,000 times.
+    The results are cached, because a table of 500 endpoints asks 7,000 times for the same few.
     """
     kinds = f"{'n ' if column.number else ''}{'wide ' if column.wide else ''}{tone}"
     return Markup('class="{}" data-label="{}"').format(kinds, column.head)
@@ -131,7 +131,7 @@ def page_file(name: str) -> str:
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """Return a template of reports/page. It knows FILTERS, escapes every text and fails if a name is missing."""
+    """Return a template of reports/page. It can call FILTERS, escapes every text, and fails if a name is missing."""
     from reports.render.templates import environment
 
     kept = Path(importlib.util.cache_from_source(__file__)).parent

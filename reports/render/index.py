@@ -179,7 +179,7 @@ def trends(entries: Sequence[Entry]) -> list[Trend]:
 
 
 def limit_of(texts: Sequence[str]) -> Objective | None:
-    """Return the strictest objective that bounds p95 of all requests from above, in the lines' unit; None without one.
+    """Return the strictest objective that limits p95 of all requests, in ms; None without one.
 
     An objective on a period ("for 10s"), on an endpoint, or on the ramp alone limits another number.
     """

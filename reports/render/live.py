@@ -25,9 +25,9 @@ def render_shell() -> str:
 
 @functools.cache
 def live_policy() -> str:
-    """Return the policy of that page: only its own scripts and style, and requests only to its own listener.
+    """Return the live page's policy: only its own scripts and style run, and it fetches only from its own listener.
 
-    The finished report replaces the page under the same policy, because its scripts and its style are among these.
+    The finished report can replace the page under the same policy, which allows the scripts and the style of both.
     """
     return f"{content_security_policy(_scripts(), _style())}; connect-src 'self'; frame-ancestors 'none'"
 

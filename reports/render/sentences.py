@@ -207,7 +207,7 @@ def _failed_sentence(report: Report) -> str:
 
 
 def objective_lines(report: Report) -> list[str]:
-    """Return each objective once, with every run's value and whether that held."""
+    """Return each objective once, with every run's value and whether that run met it."""
     found: dict[str, list[str]] = {}
     for run in report.runs:
         for objective in run.objectives:
@@ -346,7 +346,7 @@ def phase_of(run: RunSummary, name: str) -> Phase | None:
 
 
 def quantile_of(latency: list[Quantile], q_ratio: float) -> Quantile | None:
-    """Return one percentile of a list; None if it is not in it."""
+    """Return one percentile of a list; None if the list does not contain it."""
     return next((row for row in latency if row.q_ratio == q_ratio), None)
 
 
@@ -357,7 +357,7 @@ def main_latency(run: RunSummary) -> list[Quantile]:
 
 
 def load_models(report: Report) -> list[tuple[str, str]]:
-    """Return, for each kind of load in the report, the runs with it and a sentence on what it hides or shows."""
+    """Return each load model of the report: the names of its runs, and a sentence on what it hides or shows."""
     found: dict[str, list[str]] = {}
     for run in report.runs:
         found.setdefault(LOAD_MODELS.get(run.load_model, LOAD_MODELS["unknown"]), []).append(run.name)

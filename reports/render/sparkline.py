@@ -12,14 +12,14 @@ WIDTH = 60
 
 
 def p95_over_time(run: RunSummary) -> str:
-    """Return the run's p95 as a line of blocks, with a space where nothing was measured; "" if nothing ever was."""
+    """Return the run's p95 as a line of blocks, with a space where nothing was measured; "" without data."""
     values = run.series.columns.get("p95_ms", [])
     top = max((value for value in values if value is not None), default=None)
     return f"p95 of {formats.printable(run.name)}, 0 to {formats.ms(top)}: {spark(values)}" if top else ""
 
 
 def spark(values: Sequence[float | None]) -> str:
-    """Return numbers as at most WIDTH blocks from zero to the highest. Each block is the highest of its slice."""
+    """Draw numbers as at most WIDTH blocks. Each block stands for a slice of the numbers and shows its highest one."""
     width = min(WIDTH, len(values))
     slices = [values[at * len(values) // width : (at + 1) * len(values) // width] for at in range(width)]
     highest = [max((value for value in part if value is not None), default=None) for part in slices]

@@ -20,7 +20,7 @@ from loadtest.recording.paths import RunPaths, open_file, run_files
 
 INDEX = "index.html"
 TITLE_WITHIN_BYTES = 8192
-"""The start of a page, before its style."""
+"""The page's title is within this many bytes, before the style."""
 
 _HOUSE = Path(__file__).parents[2]
 _STAMP = re.compile(rb"<!-- (\w+) ([0-9a-f]{64}) -->\n\Z")
@@ -35,7 +35,7 @@ def run_sources(folder: Path, notes: Iterable[str]) -> str:
 
 
 def index_sources(runs: Path) -> str:
-    """Return the digest of all inputs of the page of all runs; "" while a run goes on, since no file shows its end."""
+    """Return the digest of all inputs of the index; "" while a run goes on, because it can be killed unseen."""
     folders = [RunPaths(path) for path in recorded(runs)]
     texts = [f"{paths.path.name} {paths.report.exists()}" for paths in folders]
     try:
@@ -55,8 +55,8 @@ def stamped(page: str, sources: str, word: str, beside: str = "") -> str:
     Args:
         page: the rendered page.
         sources: the digest of its inputs; "" for no stamp.
-        word: stored in the stamp, for a reader that finds the page up to date.
-        beside: the text of the file that is written with it.
+        word: a word to store in the stamp; `word_of` returns it if the page is up to date.
+        beside: the text of the file that is written together with the page.
     """
     return f"{page}<!-- {word} {_seal(page.encode(), sources, word, beside.encode())} -->\n" if sources else page
 
@@ -85,7 +85,7 @@ def _seal(page: bytes, sources: str, word: str, beside: bytes) -> str:
 
 
 def _digest(files: Iterable[Path], texts: Iterable[str]) -> str:
-    """Return the digest of contents and texts; "" if a file cannot be read."""
+    """Return one digest of the files' contents, the texts and lt's own files; "" if a file cannot be read."""
     parts = [*texts, "", *program()]
     for path in files:
         try:

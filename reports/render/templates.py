@@ -21,7 +21,7 @@ def environment(
         read: returns a template's source by its name.
         filters: the functions that templates may call.
         kept: the folder of compiled templates.
-        program: everything besides its source that determines a compiled template.
+        program: what a compiled template depends on besides its source.
     """
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(read),

@@ -61,7 +61,7 @@ class Table:
         label: its content, for screen readers.
         columns: one per cell of a row.
         rows: if there are none, the table is left out.
-        folded: the text that opens it on the page; "" shows it at once.
+        folded: the text that the reader clicks on the page to open the table; "" if it is always open.
         stacked: whether each row is shown as a block of lines on a phone.
     """
 
@@ -74,7 +74,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A paragraph. `lead`, the run that it is about, is set in bold before it."""
+    """A paragraph. `lead` is the name of the run that it describes, shown in bold before the text."""
 
     text: str
     tone: Tone = ""

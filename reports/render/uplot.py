@@ -1,7 +1,7 @@
 """Find the page's chart script in an installed package, and check that it is the tested version.
 
-uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository, because packages on the index contain
-it. A page runs the content of that file, so its digest is checked before the file is used.
+uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository, because packages on PyPI contain it.
+A page runs this script, so the digest of the script is checked first.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def chart_script(carriers: Sequence[Carrier] = CARRIERS) -> ChartScript:
 
 
 def _folder(package: str) -> Path:
-    """Return where a package lies, without importing it, which takes longer than reading its files.
+    """Return the folder of a package. It is not imported, because that takes longer than reading its files.
 
     Raises:
         ModuleNotFoundError: it is not installed.

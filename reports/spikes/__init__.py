@@ -1,1 +1,1 @@
-"""Find p95 spikes and name their causes."""
+"""Find p95 spikes and their causes."""

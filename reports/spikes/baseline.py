@@ -22,12 +22,12 @@ class Windows:
     """p95 of successful response times in windows of rules.WINDOW_S from t = 0, in µs; NaN without requests.
 
     Attributes:
-        p95_us: p95 of each window; a window with a low rate reaches back.
-        low_us, high_us: its interval at rules.ON_CONFIDENCE; high is inf if there is no upper end.
-        requests: number of requests in the window.
-        width_s: how far it reaches back from its end.
-        narrow_low_us: lower bound for the window that does not reach back.
-        narrow_requests: number of requests in that one.
+        p95_us: p95 of each window. A window with few requests is widened backwards.
+        low_us, high_us: the interval of this p95 at rules.ON_CONFIDENCE; high is inf if there is no upper end.
+        requests: number of requests in the widened window.
+        width_s: the length of the widened window.
+        narrow_low_us: lower bound of p95 in the window that is not widened.
+        narrow_requests: number of requests in the window that is not widened.
     """
 
     p95_us: Floats
@@ -44,10 +44,11 @@ class Levels:
     """The reference of each window, as natural logarithms of µs, and its classification.
 
     Attributes:
-        baseline: the normal p95 around it.
+        baseline: the normal p95 around the window.
         on: the limit that a spike must exceed.
-        anomalous: whether it is certainly above the limit.
-        raised: whether it is not yet back at the baseline; it is part of a spike if it is next to an anomalous window.
+        anomalous: whether its p95 is certainly above the limit.
+        raised: whether its p95 is still above the baseline; such a window is part of a spike if it is next to an
+            anomalous one.
         of: the source of the baseline.
     """
 
@@ -144,7 +145,7 @@ def _long(series: Series, windows: Windows) -> _Long:
         return _Long(np.empty(0), np.empty(0))
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
     level, low = np.empty(rows), np.empty(rows)
-    for first in range(0, rows, ROWS_AT_ONCE):  # those of a day take 200 MB
+    for first in range(0, rows, ROWS_AT_ONCE):  # all sums of a day would take 200 MB
         part = narrow.counts[first : first + ROWS_AT_ONCE + rules.LONG_WINDOWS - 1]
         summed = np.cumsum(np.vstack([np.zeros_like(part[:1]), part]), axis=0)
         sums = Grid(summed[rules.LONG_WINDOWS :] - summed[: -rules.LONG_WINDOWS], narrow.first_bin)
@@ -170,8 +171,8 @@ def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread
 def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     """Return the reference of the run: its lower quartile, light load if that is much lower, or its fastest requests.
 
-    With the lower quartile alone, a service that is saturated from the first third of a ramp on would be its own
-    reference.
+    The lower quartile alone is not enough: if a service is saturated after the first third of a ramp, most windows are
+    saturated, and so is their quartile.
     """
     if not len(level):
         return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
@@ -221,9 +222,10 @@ def _queued(
 
 
 def _flat(series: Series, load: Load) -> bool:
-    """Whether twice as many users or more got no more answers, so that the service was at its limit from the start.
+    """Whether about twice as many users got hardly more answers: the service was then at its limit from the start.
 
-    Only windows of rules.WINDOW_S after the first answer count, in which users did nothing but wait.
+    The periods of rules.LIGHT_S after the first answer are compared. The result is False unless users only waited in
+    nearly all of them.
     """
     if series.open_loop or np.isnan(load.demand).all() or series.first_ok_us is None:
         return False
@@ -242,11 +244,10 @@ def _flat(series: Series, load: Load) -> bool:
 
 
 def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
-    """Return p95 of the lightest periods if their median and p95 are far below the run's, else None.
+    """Return p95 under light load, if p95 and median were far lower there than in the run; else None.
 
-    Light periods are those with the lowest p95. If users are known, there must have been fewer of them than at the
-    peak. If requests in them waited for the first instance, a shorter period is searched, because a steep ramp reaches
-    saturation only seconds after the first answer.
+    If a light period begins before the first answer, its requests waited for the first instance. A shorter period is
+    then searched too, because a steep ramp reaches saturation only seconds after the first answer.
     """
     light_us, waited = _lightest(series, quartile_us, load, rules.LIGHT_S, most=3)
     if not waited:
@@ -256,9 +257,9 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
 
 
 def _lightest(series: Series, quartile_us: float, load: Load, width: int, *, most: int) -> tuple[float | None, bool]:
-    """Return p95 of the lightest periods of `width` seconds, at most `most`; None if it is not far below the run's.
+    """Return p95 of at most `most` light periods of `width` seconds; None if it is not far below the run's p95.
 
-    Also return whether one of these periods begins before the first answer.
+    The second value says whether one of these periods begins before the first answer.
     """
     grid = series.cells.grid(0, series.seconds, width_s=width)
     requests, p95, median = grid.requests(), grid.quantile(P), grid.quantile(0.5)
@@ -278,10 +279,11 @@ def _lightest(series: Series, quartile_us: float, load: Load, width: int, *, mos
 def _light_stretches(
     series: Series, load: Load, enough: Bools, p95: Floats, width: int, most: int
 ) -> Iterator[tuple[Ints, float]]:
-    """Yield the periods with at most half of the users after the first answer, then the `most` with the lowest p95.
+    """Yield two choices of periods with light load, each with the least difference, in ms, to the run's p95.
 
-    Each comes with the difference, in ms, by which the run must be higher for it to count. The lowest periods need a
-    larger one, because they were chosen as the lowest.
+    The first choice is the periods after the first answer with at most half of the users. The second is the
+    `most` periods with the lowest p95, if possible with fewer users than at the peak. It needs a larger difference,
+    because these periods were chosen for their low p95.
     """
     demand = load.demand
     candidates = enough.copy()
@@ -301,8 +303,8 @@ def _light_stretches(
 def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
     """Return the latency of the fifth fastest request, p5 and the median, of the endpoint with the most requests.
 
-    Only one endpoint counts, because fast health checks among predictions show nothing about the queue. Even if users
-    queue from the first second on, the first few requests of the run are the fastest.
+    Only one endpoint counts, because fast health checks among predictions show nothing about the queue. The first few
+    requests of a run are fast even if users queue all the time.
     """
     busiest = int(series.by_endpoint.argmax())
     whole = series.cells.only(busiest).grid(0, series.seconds, width_s=series.seconds)
@@ -313,7 +315,7 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
 def _waiting_ratio(series: Series, load: Load) -> float | None:
     """Return the share of their time that users spend waiting. For an open loop it is 1 if arrivals outrun answers.
 
-    It is None if neither users nor a growing number of requests in flight are known.
+    If users are not known, it is 1 if the number of requests in flight stays constant, and else None.
     """
     in_flight = series.in_flight.astype(np.float64)
     third = max(1, series.seconds // 3)
@@ -324,12 +326,12 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
     if not np.isnan(users).all():
         return float(np.nansum(in_flight) / max(1.0, np.nansum(users)))
     middle = in_flight[third : 2 * third + 1]
-    # A constant number in flight means no think time. With think time the number scatters (Poisson).
+    # Without think time, the number in flight is constant. With think time, it scatters (Poisson).
     return 1.0 if len(middle) > 10 and middle.mean() > 3 and middle.var() < 0.2 * middle.mean() else None
 
 
 def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
-    """Return the median of the normal windows within rules.BASELINE_HALF_S of each; `otherwise` with too few."""
+    """Return, per window, the median of the normal windows within rules.BASELINE_HALF_S; `otherwise` with too few."""
     half = rules.BASELINE_HALF_S // rules.WINDOW_S
     found = np.full(len(level), otherwise)
     for at in range(len(level)):

@@ -13,9 +13,9 @@ from reports.spikes.view import SpikeView
 class Cause(StrEnum):
     """Why p95 rose. The report uses these names; docs/terms.md explains each.
 
-    They are in the order in which their rules are tried, and the first one that holds is the cause. Causes in the
-    measurement itself come first, because measurements of a saturated load generator say nothing about the service. A
-    cause in one part of the service comes before one in the whole service.
+    The rules are tried in this order, and the first rule that holds gives the cause. Causes in the measurement itself
+    come first, because measurements of a saturated load generator say nothing about the service. A cause in one part of
+    the service comes before one in the whole service.
     """
 
     GENERATOR = "load generator"
@@ -40,7 +40,7 @@ class Cause(StrEnum):
 
 
 SATURATIONS = frozenset({Cause.SCALE_OUT, Cause.SATURATION, Cause.SATURATION_UNSEEN, Cause.REFUSED})
-"""The causes that consist in the load itself."""
+"""The causes in which there was too much load."""
 
 
 class Confidence(StrEnum):
@@ -70,8 +70,8 @@ class Rule(Generic[Evidence]):
     Both are pure.
 
     Attributes:
-        cause: the cause that it names, or the first of several.
-        fails_requests: whether it explains an outage too.
+        cause: the cause that the rule can find, or the first of several.
+        fails_requests: whether the cause can also explain an outage.
     """
 
     cause: Cause

@@ -1,4 +1,4 @@
-"""Name the causes of a spike, each with its evidence and confidence."""
+"""Find the causes of a spike, each with its evidence and confidence."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ RULES: Sequence[Rule[Any]] = sorted(
     ),
     key=lambda rule: list(Cause).index(rule.cause),
 )
-"""All rules, in the order of `Cause`. The first one that holds names the cause."""
+"""All rules, in the order of `Cause`. The first rule that holds gives the cause."""
 
 FOLLOWS = frozenset({Cause.OUTAGE, Cause.ERRORS})
-"""Causes that are named in addition to the first if they hold too: requests that fail because of an overload or a lost
-instance."""
+"""Causes that are reported in addition to the first one: an overload or a lost instance can also make requests fail."""
 
 
 def explain(rise: Rise, data: RunData) -> Spike:
@@ -70,7 +69,7 @@ def explain_outage(outage: Outage, data: RunData) -> Outage:
 
 
 def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, demand_new: bool | None) -> Spike:
-    """Return a spike with the first finding as the cause, and the failures that followed from it."""
+    """Return a spike whose cause is the first finding, with the failures that this cause also explains."""
     median = () if slowed.p50_ratio is None else (f"the median {formats.moved(slowed.p50_ratio)}",)
     if not found:
         found = [Finding(Cause.UNEXPLAINED, Confidence.LOW, _unexplained(slowed, added, demand_new=demand_new))]

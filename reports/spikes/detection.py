@@ -23,9 +23,10 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     """Return the spikes in time order.
 
     Windows are classified by baseline.py. A series of anomalous windows becomes a spike, whose ends are refined to the
-    second. Seconds of an outage without any success do not end it. Then two kinds of bursts are searched that do not
-    move a window's percentile: slow first requests of an instance, and a few very slow requests. Not found are rises
-    under about 30 % or 10 ms. At 2 requests/s, a rise of a minute must double p95.
+    second. Seconds of an outage in which no request succeeded do not end a spike. Then the search looks for two kinds
+    of bursts that do not change a window's percentile: slow first requests of an instance, and a few very slow
+    requests. Rises under about 30 % or 10 ms are not found. At 2 requests/s, a rise that lasts a minute is found only
+    if it doubles p95.
     """
     stretches = [
         part
@@ -67,7 +68,7 @@ def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
 
 
 def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tuple[int, int]]:
-    """Yield the first and last window of each period: certain windows, and those around them until p95 is normal."""
+    """Yield the first and last window of each period: anomalous windows, and their neighbours until p95 is normal."""
     count, begun, last = len(levels.anomalous), -1, -1
     at = 0
     while at < count:
@@ -95,10 +96,10 @@ def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tup
 
 
 def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield a period in parts: the high rise, and the parts before and after it.
+    """Split a period: yield its high rise, and the lower parts before and after it.
 
     The p95 of a service with little load varies. If it is above the limit for minutes before the service is overloaded,
-    these are two different events. A low part counts if one of its windows is certain.
+    these are two different events. A low part is yielded only if it has an anomalous window.
     """
     first, last = whole
     part = slice(first, last + 1)
@@ -120,7 +121,7 @@ def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iter
 
 
 def _hill(height: Floats) -> tuple[int, int]:
-    """Return the first and last position of the hill with the peak: positions half as high, with short gaps."""
+    """Return the first and last position around the peak that are at least half as high, apart from short gaps."""
     high = np.flatnonzero(height >= height.max() / 2)
     parts = np.split(high, np.flatnonzero(np.diff(high) > rules.HEIGHT_WINDOWS) + 1)
     hill = next(part for part in parts if int(height.argmax()) in part)
@@ -141,24 +142,24 @@ def _refined(series: Series, windows: Windows, levels: Levels, first: int, last:
 
 
 def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, Ints]:
-    """Return successful requests above the limit, and all successful ones, per second."""
+    """Return two numbers per second: successful requests above the limit, and all successful requests."""
     grid = series.cells.grid(begin, end)
     return grid.above(limit_us), grid.requests()
 
 
 def _anomalous_seconds(slow: Ints, there: Ints) -> Bools:
-    """Return which seconds belong to a spike: a fifth of their requests are slow, or half of its own usual share."""
+    """Return which seconds belong to a spike: a fifth of the requests are slow, or half of the whole spike's share."""
     share = slow.sum() / max(1, there.sum())
     needed = np.maximum(1, np.minimum(rules.ANOMALOUS_SECOND_RATIO, share / 2) * there)
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
 
 
 def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_Stretch]:
-    """Return a period that begins with the load as one or two: its cold start, and the event right after it.
+    """Split a period that begins with the load into its cold start and the event right after it, if there are two.
 
     In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within neighbouring
-    10-s windows. Seconds distinguish the two: after the first answer the median falls into a valley between two hills,
-    each at least rules.VALLEY_DEPTH times as high.
+    10-s windows. The median of each second shows the two: after the first answer it falls into a valley between two
+    hills, which are both at least rules.VALLEY_DEPTH times as high.
     """
     whole = stretch.window
     warm = any(instance.ready_s is not None and instance.ready_s < 0 for instance in series.instances)
@@ -189,7 +190,7 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
 
 
 def _valley(median: Floats, begin: int) -> int | None:
-    """Return the first second from `begin` on that lies between two hills; None if there is none soon enough."""
+    """Return the first second from `begin` on that lies between two hills; None if none follows soon enough."""
     filled = np.nan_to_num(median)
     for at in range(begin, min(begin + rules.VALLEY_WITHIN_S, len(filled) - 1)):
         hills = min(filled[: at + 1].max(), filled[at:].max())
@@ -201,8 +202,8 @@ def _valley(median: Floats, begin: int) -> int | None:
 def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
     """Return the load's first seconds as a period if all users in them had to wait for the very first answer.
 
-    At the beginning of a ramp, a 10-s window may contain three such requests among twenty. They are too few for the
-    bound of a percentile, but they are not chance.
+    At the beginning of a ramp, a 10-s window may contain three such requests among twenty. These are too few to raise
+    the lower bound of p95, but they are not slow by chance.
     """
     if series.first_ok_us is None or series.first_ok_us < rules.LATE_ANSWER_S * 1e6:
         return None
@@ -231,8 +232,9 @@ def _of_first_requests(series: Series, levels: Levels, stretches: Sequence[_Stre
 def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
     """Yield periods outside the given ones in which more requests were very slow than chance explains.
 
-    "Very slow" means above rules.SCAN_RATIO × the limit at that time. The run's usual rate of such requests is counted
-    in the seconds that have the fewest. This is a scan for clusters (Naus 1982), with the Poisson bound for one window.
+    "Very slow" means above rules.SCAN_RATIO × the limit at that time. The usual rate of such requests comes from the
+    run's minutes, without those that have the most. The method is a scan for clusters (Naus 1982), with the Poisson
+    bound for one window.
     """
     slow = np.zeros(series.seconds)
     edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
@@ -267,9 +269,10 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
 
 
 def _usual_rate(slow: Floats) -> float:
-    """Return very slow requests per second outside their clusters: the trimmed mean over minutes, at least 1 in 500 s.
+    """Return the usual number of very slow requests per second: a trimmed mean over minutes, at least 1 in 500 s.
 
-    The tenth of the minutes with the most such requests is left out, because it may contain the clusters.
+    The mean leaves out the tenth of the minutes that has the most such requests, because clusters may be in these
+    minutes.
     """
     if not len(slow):
         return rules.SCAN_RATE
@@ -279,7 +282,7 @@ def _usual_rate(slow: Floats) -> float:
 
 
 def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, normal_mean_ms: float) -> Rise | None:
-    """Return the period as a spike; None if too few requests were slow to call it one."""
+    """Return the period as a spike; None if too few of its requests were slow."""
     window = stretch.window
     slow = int(_slow(series, window.start_s, window.end_s, stretch.limit_us)[0].sum())
     late_answer = (series.first_ok_us or 0) >= rules.LATE_ANSWER_S * 1e6

@@ -1,4 +1,4 @@
-"""Find the slow first requests of instances: those that form a spike, and the number of others."""
+"""Find the slow first requests of instances. Some form a spike; the others are only counted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from reports.spikes.baseline import Levels
 def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) -> SlowFirst | None:
     """Return how many of the first requests on instances were slow, outside spikes; None if none were.
 
-    A request is slow above the limit of the baseline at its time. An instance's slow requests are counted up to the one
-    with which they end (`slow_from_the_first_on`), if they are more than usual for the run among as many requests.
-    Without instance headers, the run's own first seconds are examined. Not counted are requests inside spikes, and
-    those of an instance after its first rules.FIRSTS_KEPT.
+    A request is slow if it took longer than the limit for a spike at that time. `slow_from_the_first_on` decides how
+    many requests of an instance belong to its slow beginning. The slow ones are reported only if they are more than
+    usual for the run among as many requests. Requests in spikes are not counted, nor are an instance's requests after
+    the first rules.FIRSTS_KEPT. Without instance headers, the first seconds of the load are examined instead.
     """
     found = _of_instances(series, levels, spikes) if series.instances else _of_the_load(series, levels, spikes)
     if not len(found.slow_ms) or found.chance(series, spikes) >= rules.FIRST_CHANCE:
@@ -40,7 +40,7 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
 def first_bursts(series: Series, levels: Levels) -> Iterator[Window]:
     """Yield the seconds in which an instance's slow first requests were so many that the overall p95 rose.
 
-    They come one after the other, which is not chance. Their duration does not matter.
+    The period may be short: slow requests that directly follow each other are not slow by chance.
     """
     for instance in series.instances:
         start_s, slow = _slow_of(instance, series, levels)
@@ -62,9 +62,10 @@ class _Found:
         self.where = where
 
     def chance(self, series: Series, spikes: Sequence[Rise]) -> float:
-        """Return the probability of as many such requests among any others, without those of spikes.
+        """Return the probability that as many other requests, outside spikes, contain so many slow ones by chance.
 
-        "Such" means as slow as the median of them: a 300-ms request is not unusual if one in a hundred takes that long.
+        "Slow" means at least the median of the slow first requests: if one request in a hundred takes 300 ms, such a
+        request is not unusual.
         """
         normal = np.ones(series.seconds, dtype=np.bool_)
         for spike in spikes:
@@ -79,8 +80,9 @@ class _Found:
 def slow_from_the_first_on(slow: Bools) -> int:
     """Return the number of first requests after which the slow ones end; 0 if the first ones were not slow.
 
-    It is the most likely position of the change from a share of rules.FIRST_SLOW slow requests to rules.LATER_SLOW (a
-    cumulative sum). Requests that overtake each other, or one that is slow by chance much later, do not move it.
+    At this position, the share of slow requests most likely changes from rules.FIRST_SLOW to rules.LATER_SLOW (a
+    cumulative sum). Requests that overtake each other do not move the position, nor does a request that is slow by
+    chance much later.
     """
     first, later = rules.FIRST_SLOW, rules.LATER_SLOW
     gained = np.cumsum(np.where(slow, math.log(first / later), math.log((1 - first) / (1 - later))))
@@ -109,7 +111,7 @@ def _slow_of(instance: Instance, series: Series, levels: Levels) -> tuple[Floats
     """Return when the first requests of an instance were sent, and which were slow."""
     start_s, latency_ms = series.firsts[instance.name]
     limit_ms = _limits_ms(levels, start_s)
-    if not _new(instance):  # each user opens a connection in the first seconds; a very slow request is more than that
+    if not _new(instance):  # in the first seconds users connect, which makes requests slow, but not very slow
         limit_ms = np.where(start_s < rules.CONNECTING_S, rules.SCAN_RATIO * limit_ms, limit_ms)
     return start_s, latency_ms > limit_ms
 

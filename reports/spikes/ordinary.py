@@ -48,10 +48,10 @@ def _outside(spikes: Sequence[Spike], data: RunData) -> Bools:
 
 
 def _slight(view: SpikeView, spike: Spike) -> bool:
-    """Whether p95 of the whole rise is low and its cause not certain, or few requests waited briefly.
+    """Whether a spike is too small to report: its p95 is low and its cause not certain, or few requests waited briefly.
 
-    "Low" means below rules.SHOWN_RATIO × the baseline, "few" less than ten, and "briefly" less than a second, either
-    at p95 below 5 × the baseline or, if the spike is unexplained, in a few seconds.
+    "Low" means below rules.SHOWN_RATIO × the baseline, "few" fewer than ten, and "briefly" less than a second. For few
+    requests, p95 must also be below 5 × the baseline, or the spike must be unexplained and last only a few seconds.
     """
     requests, slow_ms = view.data.requests, view.data.requests.latency_ms[view.slow]
     if not len(slow_ms) or requests.thinned > 1:
@@ -65,7 +65,7 @@ def _slight(view: SpikeView, spike: Spike) -> bool:
 
 
 def _comparable(view: SpikeView, seconds: Bools) -> Bools:
-    """Return those of the seconds outside the spike in which each instance had no less load than in it.
+    """Return the seconds outside the spike in which each instance had about as much load as in the spike, or more.
 
     If the load is not known, or if too few seconds are left, all of them are returned.
     """
@@ -88,9 +88,9 @@ def _high(view: SpikeView, seconds: Bools) -> bool:
 
 
 def _stands_out(view: SpikeView, seconds: Bools) -> bool:
-    """Whether requests waited longer beyond the baseline than in bursts of the comparable seconds.
+    """Whether the excess latency of the spike is larger than that of usual bursts in the comparable seconds.
 
-    The size of a usual burst is the variance of the waiting in ten seconds divided by its mean.
+    The size of a usual burst is the variance of the excess latency in ten seconds, divided by its mean.
     """
     requests, length_s, baseline_ms = view.data.requests, len(seconds), view.spike.baseline_ms
     beyond = requests.ok & (requests.latency_ms > baseline_ms)

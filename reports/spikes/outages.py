@@ -20,16 +20,17 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "timeouts": ("timeout", "unanswered"),
     "connections refused or reset": ("connection",),
 }
-"""Outcomes without an answer, each with the name of its outage. Each HTTP status is a separate kind."""
+"""Kinds of outage without an answer, each with its outcomes. Each HTTP status is a further kind."""
 
 
 def find_outages(series: Series, requests: Requests) -> tuple[Outage, ...]:
     """Return the outages in the order of their onset.
 
-    A period counts if, within rules.OUTAGE_WINDOW_S, a fifth of the requests (or half of one endpoint's) fail in the
-    same way, at least rules.OUTAGE_FAILURES of them and five times as many as elsewhere in the run. Silence is
-    rules.SILENT_S without any answer while requests wait that would have been answered at the rate before. Not found
-    are failures that are spread evenly over a run and are less than half of its requests; they are its error rate.
+    An outage is a period in which, within rules.OUTAGE_WINDOW_S, a fifth of the requests (or half of one endpoint's
+    requests) fail in the same way. There must be at least rules.OUTAGE_FAILURES such failures, and their share must be
+    five times that in the rest of the run. A silence is an outage too: for rules.SILENT_S nothing is answered although
+    requests wait, and at the earlier rate at least rules.SILENT_ANSWERS answers would have come. Failures that are
+    spread evenly over a run may not be found if they are less than half of its requests; the error rate shows them.
     """
     found = [
         outage for kind, failed in _by_kind(series).items() for outage in _stretches(series, requests, kind, failed)
@@ -89,7 +90,7 @@ def _one_endpoint(series: Series, requests: Requests, kind: str, width: int) -> 
 
 
 def _is_of(requests: Requests, kind: str) -> Bools:
-    """Return which requests failed in that way."""
+    """Return which requests failed as in this kind of outage."""
     if kind in KINDS:
         return np.isin(requests.outcome, [OUTCOMES.index(name) for name in KINDS[kind] if name in OUTCOMES])
     return np.asarray(requests.status == int(kind.rsplit(maxsplit=1)[-1]))
@@ -119,7 +120,7 @@ def _merged(bad: Bools, series: Series) -> Iterator[tuple[int, int]]:
 
 
 def _back_at(series: Series, end: int) -> int:
-    """Return when requests that were sent after the last failure succeeded; the run's end if none did."""
+    """Return the first second after the last failure in which a successful request was sent, or else the run's end."""
     later = np.flatnonzero(series.ok[end:])
     return end + int(later[0]) if len(later) else series.seconds
 
@@ -164,7 +165,7 @@ def _outage(series: Series, requests: Requests, kind: str, begin: int, end: int,
 
 
 def _hit(series: Series, requests: Requests, kind: str, begin: int, end: int) -> tuple[str, ...]:
-    """Return the endpoints whose requests failed in that way while others' did not; empty if all failed."""
+    """Return the endpoints that the outage affected; empty if it affected all of them."""
     if len(series.endpoints) < 2:
         return ()
     inside = (requests.start_s >= begin) & (requests.start_s < end)

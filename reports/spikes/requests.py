@@ -36,7 +36,7 @@ class Requests:
         names: the instances.
         age_s: age of the instance when it answered; NaN if not known.
         server_ms: server time; NaN if the service does not report it.
-        thinned: every how manyth row was kept.
+        thinned: 1 if every row was kept, 2 if every second row was kept, and so on.
     """
 
     start_s: Floats

@@ -21,13 +21,13 @@ class Generator:
 
     Attributes:
         length_s: length of the spike.
-        saturated_s: seconds inside in which the generator was so busy that it could have caused the rise.
-        busy_ratio: share of its seconds in which a worker's core was full.
-        lag_ratio: the usual lag of the worst worker's event loop inside, relative to the rise of p95.
-        lag_before_ms: its worst lag until the run's first answer.
-        cpu_ratio, loop_lag_ms: those of the worst worker inside; None if not known.
+        saturated_s: seconds of the spike in which a worker was so busy or late that it could have caused the rise.
+        busy_ratio: share of the spike's seconds in which a worker's core was full.
+        lag_ratio: the median event-loop lag of the worst worker during the spike, divided by the rise of p95.
+        lag_before_ms: the highest event-loop lag until the run's first answer.
+        cpu_ratio, loop_lag_ms: the highest CPU use and event-loop lag of a worker in the spike; None if not known.
         start: how the run began.
-        elsewhere: whether an instance or demand could have caused the rise.
+        elsewhere: whether an added instance or new demand could have caused the rise instead.
     """
 
     length_s: int
@@ -72,9 +72,10 @@ def worst(values: Floats) -> float | None:
 
 
 def decide_generator(evidence: Generator) -> Finding | None:
-    """Name the load generator as the cause if it was busy or late enough.
+    """Find the load generator as the cause, if it was busy or late enough.
 
-    A loop that was late by much less than the rise counts only if no instance and no demand could have caused the rise.
+    If the event loop was late by much less than the rise, the load generator is the cause only if no added instance and
+    no new demand could have caused the rise.
     """
     if evidence.saturated_s < rules.GENERATOR_SHARE * evidence.length_s:
         return None
@@ -96,7 +97,7 @@ def decide_generator(evidence: Generator) -> Finding | None:
 
 
 def _surely_cold(evidence: Generator) -> bool:
-    """Whether the first requests waited for an instance, far longer than the event loop was late."""
+    """Whether the first requests waited for an instance, and at least twice as long as the event loop was late."""
     waited_ms = (evidence.start.first_answer_s or 0.0) * 1000
     cold = evidence.start.at_start and evidence.start.first_is_new and evidence.start.slow_first_answer
     return cold and evidence.lag_before_ms < waited_ms / 2
@@ -104,11 +105,11 @@ def _surely_cold(evidence: Generator) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The load of the machine that ran the workers: shares of seconds inside and outside the spike.
+    """How busy the machine that ran the workers was, inside and outside the spike.
 
     Attributes:
-        inside_ratio, outside_ratio: seconds in which it was busy by any of the three measures.
-        cpu_ratio, steal_ratio, pressure_ratio: the highest inside; None if not known.
+        inside_ratio, outside_ratio: share of the seconds in which at least one of the three measures was too high.
+        cpu_ratio, steal_ratio, pressure_ratio: the three measures, each at its highest inside; None if not known.
         by_service: whether the service, which shares this machine, made it busy: demand was new and nearly all
             slowed, or the run's first instance started.
     """
@@ -155,7 +156,7 @@ def _starts_from_zero(view: SpikeView) -> bool:
 
 
 def decide_machine(evidence: Machine) -> Finding | None:
-    """Name the machine if it was busy inside the spike but hardly ever outside, and not by the service's own load."""
+    """Find a busy machine as the cause: busy in the spike, hardly ever outside, and not because of the service."""
     if (
         evidence.inside_ratio < rules.MACHINE_SHARE
         or evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio

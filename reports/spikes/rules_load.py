@@ -19,12 +19,12 @@ class Load:
     """Demand, the slowed requests and the added instances.
 
     Attributes:
-        slowed, demand, added: these parts of the spike's evidence.
+        slowed, demand, added: see `SpikeView`.
         at_max: whether the maximum number of instances was serving; None if that is not known.
-        max_instances: the limit.
-        refused_ratio: share of requests inside that were answered with 429.
+        max_instances: the maximum number of instances.
+        refused_ratio: share of the spike's requests that were answered with 429.
         queued: whether requests were slow because they waited behind others.
-        never_calm: why the run has no baseline of its own; "" if it has one.
+        no_baseline: why the run has no baseline of its own; "" if it has one, or if only a part of the run is slow.
     """
 
     slowed: Slowed
@@ -43,7 +43,7 @@ class Load:
 
     @property
     def partly(self) -> bool:
-        """Whether a part of the requests slowed, queued behind each other, as the load rose."""
+        """Whether the load rose and a part of the requests became slow, because they waited behind others."""
         return self.queued and self.demand.rising
 
 
@@ -67,7 +67,7 @@ def load_of(view: SpikeView) -> Load:
 
 
 def decide_refused(evidence: Load) -> Finding | None:
-    """Name refusals at max instances: answers of 429 while the allowed number of instances was serving."""
+    """Find refusals at max instances: answers with 429 while the maximum number of instances was serving."""
     if evidence.refused_ratio < rules.ERROR_RATIO or evidence.at_max is False:
         return None
     clause = f"{evidence.refused_ratio:.1%} of the requests inside were answered with 429"
@@ -82,7 +82,7 @@ def decide_refused(evidence: Load) -> Finding | None:
 
 
 def decide_saturation(evidence: Load) -> Finding | None:
-    """Name saturation: nearly all requests slowed under demand that was not served before, or a part in a queue."""
+    """Find saturation: nearly all requests slowed under demand that was not served before, or a part of them queued."""
     if not evidence.too_much and not evidence.partly:
         if evidence.slowed.whole and evidence.demand.new is None and evidence.added.count and evidence.added.headers:
             clauses = (evidence.slowed.clause, evidence.added.clause, evidence.demand.clause)
@@ -98,7 +98,7 @@ def decide_saturation(evidence: Load) -> Finding | None:
     if not evidence.too_much:
         sure = Confidence.MEDIUM if evidence.added.headers and evidence.added.count else Confidence.LOW
     elif not evidence.added.headers and not evidence.no_baseline and not evidence.demand.rose:
-        sure = Confidence.LOW  # more load on each instance, but the gauge may have missed the loss of one
+        sure = Confidence.LOW  # each instance had more load, but the gauge may not show that another was lost
     if evidence.added.count:
         return Finding(Cause.SCALE_OUT, sure, (*why, evidence.added.clause))
     none = "no instance was added"
@@ -112,13 +112,13 @@ class Failures:
     """The failures during a spike.
 
     Attributes:
-        ratio, outside_ratio: share of failed requests, inside and outside.
-        chance: probability of so many failures at the outside ratio (Poisson).
-        outages: sentences of the outages that overlap with it.
+        ratio, outside_ratio: share of failed requests, inside and outside the spike.
+        chance: probability of so many failures in the spike if requests failed as often as outside (Poisson).
+        outages: sentences on the outages that overlap with the spike.
         outage_ratio: the largest share of failed requests in one of them.
-        symptom: whether the failures may follow from an overload that the recorded data does not show: instances are
-            not known, and latency rose before the first failure, or nothing was answered, or requests were refused
-            (429).
+        symptom: whether the failures may be due to an overload that the recorded data does not show. This needs two
+            conditions: instances are not known, and no outage began with the spike in a way that overload alone does
+            not cause.
     """
 
     ratio: float
@@ -144,13 +144,13 @@ def failures_of(view: SpikeView) -> Failures:
 
 
 def _began_with(outage: Outage, spike: Rise) -> bool:
-    """Whether requests failed from the onset on, in a way that overload alone does not cause."""
+    """Whether an outage began with the spike, in a way that overload alone does not cause."""
     made = outage.kind in {SILENCE, "status 429", "timeouts"}
     return not made and outage.onset_s <= spike.onset_s + rules.START_NEAR_S
 
 
 def decide_failures(evidence: Failures) -> Finding | None:
-    """Name an outage that overlaps with the spike, or else errors, if they are many, and many more than elsewhere."""
+    """Find an outage that overlaps with the spike, or else errors: many, and many more than outside the spike."""
     if evidence.outages:
         cause = Cause.OUTAGE if evidence.outage_ratio >= rules.OUTAGE_MOST else Cause.ERRORS
         if all("No answer" in text for text in evidence.outages):

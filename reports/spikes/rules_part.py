@@ -22,12 +22,11 @@ class Endpoints:
     """Which endpoints slowed, each compared with its own requests outside spikes.
 
     Attributes:
-        slow: "METHOD name × median ratio" of those that slowed.
-        kept: number of requests, inside the spike, of endpoints that did not slow.
-        kept_most: the highest share of those endpoints' requests above their own p90 outside spikes.
-        count: number of slow endpoints.
-        all_known: whether every endpoint with enough requests either slowed or did not.
-        requests: number of requests, inside the spike, of endpoints that slowed.
+        slow: a clause for each endpoint that slowed, with the ratio of its medians.
+        kept: number of the spike's requests to endpoints that did not slow.
+        kept_most: of those endpoints, the highest share of requests above the endpoint's p90 outside spikes.
+        all_known: whether every endpoint with enough requests clearly slowed or clearly did not.
+        requests: number of the spike's requests to endpoints that slowed.
     """
 
     slow: tuple[str, ...]
@@ -68,13 +67,13 @@ def _by_endpoint(requests: Requests, chosen: Bools, endpoints: int) -> list[Floa
 
 
 def _near(view: SpikeView) -> Bools:
-    """Return requests within ten minutes of the spike, so that drift over a longer time does not matter."""
+    """Return the requests within ten minutes of the spike. A slow drift over a longer time then has no effect."""
     start = view.data.requests.start_s
     return np.asarray((start > view.spike.onset_s - 600) & (start < view.spike.end_s + 600))
 
 
 def decide_endpoint(evidence: Endpoints) -> Finding | None:
-    """Name the endpoints that slowed while others, in the same seconds on the same instances, did not."""
+    """Find slow endpoints: they slowed, and others did not in the same seconds."""
     if not evidence.slow or evidence.kept < 2 * rules.PART_REQUESTS:
         return None
     clauses = (
@@ -94,13 +93,13 @@ class Instances:
 
     Attributes:
         slow: names of the instances that answered the slow requests.
-        slow_ratio: share of slow requests among theirs.
+        slow_ratio: share of slow requests among the requests that these instances answered.
         share_ratio: share of all slow requests that they answered.
         others: number of instances that kept their latency.
-        others_ratio: share of slow requests among theirs, in the seconds in which the slow instances' slow requests
-            were sent: what stops all instances for a second stops them in the same second.
+        others_ratio: share of slow requests among those of the other instances. It covers only seconds in which slow
+            requests of the slow instances were sent, because a stop of all instances is seen in the same second.
         served_before: whether the slow instances had answered normally before the spike.
-        new_ratio: share of their slow requests that were answered by instances added around the spike.
+        new_ratio: among these slow requests, the share answered by instances added around the spike.
         count: number of slow requests.
     """
 
@@ -115,7 +114,7 @@ class Instances:
 
 
 def instances_of(view: SpikeView) -> Instances | None:
-    """Return which instances slowed; None with fewer than two to compare, or if requests waited for each other."""
+    """Return which instances slowed; None if fewer than two can be compared, or if requests queued."""
     requests = view.data.requests
     if len(requests.names) < 2 or view.queued:
         return None
@@ -144,7 +143,7 @@ def instances_of(view: SpikeView) -> Instances | None:
 
 
 def decide_slow_instance(evidence: Instances) -> Finding | None:
-    """Name the instance that answered the slow requests, if it was not new and the others kept their latency."""
+    """Find slow instances: they answered the slow requests and were not new, and the others kept their latency."""
     if evidence.share_ratio < 0.7 or evidence.others_ratio > rules.OTHERS_SLOW / 2 or evidence.new_ratio > 0.3:
         return None
     if len(evidence.slow) > evidence.others or evidence.count < rules.MIN_SLOW_REQUESTS:
@@ -167,11 +166,11 @@ class Lost:
 
     Attributes:
         name: its name; `at_s`: the time of its last answer.
-        expected: number of answers that it would have given until the spike's end, at its earlier share.
-        failed: number of requests that failed without an answer or with a 5xx within 3 s of that time.
-        replaced_s: how much later the next instance became ready; None if none did soon.
+        expected: number of answers that it would have given until the spike's end, at its earlier rate.
+        failed: number of requests that failed within 3 s of `at_s`, by a connection error or a 5xx.
+        replaced_s: how long after `at_s` the next instance became ready; None if none did soon.
         fewer_users: whether load fell around that time, so that the platform may have removed the instance.
-        more_users: whether load had risen, which explains a new instance without a lost one.
+        more_users: whether load had risen. If it had, a new instance does not show that another one was lost.
     """
 
     name: str
@@ -184,7 +183,7 @@ class Lost:
 
 
 def lost_of(view: SpikeView) -> Lost | None:
-    """Return the instance that was lost at the onset; None if none was."""
+    """Return the instance that was lost at the onset; None if none was lost."""
     requests, line, spike = view.data.requests, view.data.lifetimes, view.spike
     if not view.data.headers:
         return None
@@ -228,7 +227,7 @@ def _fell(users: Floats | None, at: int) -> bool:
 
 
 def decide_lost(evidence: Lost) -> Finding | None:
-    """Name a lost instance. The evidence is the failures at that time, or the instance that replaced it."""
+    """Find a lost instance. The evidence is failures when it was lost, or the instance that replaced it."""
     if evidence.expected < rules.LOST_ANSWERS or evidence.fewer_users:
         return None
     if not evidence.failed and (evidence.replaced_s is None or evidence.more_users):
@@ -250,12 +249,12 @@ class Revision:
 
     Attributes:
         name, before: the new revision and the one before it; "" if only the headers are known.
-        at_s: the first sample that counts it, or the time at which the first new instance was ready if only headers are
-            known.
-        replaced: number of instances that stopped within 2 min of that time; None without headers.
-        were: number of instances before.
-        young_ratio: share of the slow requests that young instances answered; None without headers.
-        others_ratio: share of slow requests among the others'.
+        at_s: the time of the first sample that counts the new revision. If only headers are known, the time at which
+            the first new instance was ready.
+        replaced: number of earlier instances that stopped around the spike; None without headers.
+        were: number of instances before the spike.
+        young_ratio: share of the slow requests that the new instances answered; None without headers.
+        others_ratio: share of slow requests among those that the other instances answered.
     """
 
     name: str
@@ -268,9 +267,9 @@ class Revision:
 
 
 def revision_of(view: SpikeView) -> Revision | None:
-    """Return the revision that came around the spike; None if none did.
+    """Return the revision that appeared around the spike; None if none did.
 
-    If the earlier revision has samples only from before the load, the deployment was before the run and not during it.
+    If all samples of the earlier revision are from before the load, the deployment was not during the run.
     """
     spike, data = view.spike, view.data
     first: dict[str, float] = {}
@@ -299,7 +298,7 @@ def revision_of(view: SpikeView) -> Revision | None:
 
 
 def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, float]:
-    """Return how many of the earlier instances stopped around the spike, and which instances were slow."""
+    """Return `replaced`, `were`, `at_s`, `young_ratio` and `others_ratio` of `Revision`, as the headers show them."""
     if not view.data.headers:
         return None, 0, 0.0, None, 0.0
     line, spike, requests = view.data.lifetimes, view.spike, view.data.requests
@@ -322,7 +321,7 @@ def _replaced(view: SpikeView) -> tuple[int | None, int, float, float | None, fl
 
 
 def decide_revision(evidence: Revision) -> Finding | None:
-    """Name a new revision: the gauge counts it first around the spike, and its instances answered the slow requests."""
+    """Find a new revision: it appeared around the spike, and its instances answered the slow requests."""
     by_headers = evidence.young_ratio is not None and evidence.young_ratio >= 0.6
     if evidence.young_ratio is not None and not by_headers:
         return None

@@ -21,11 +21,12 @@ class Start:
         at_start: whether the spike began with the load.
         headers: whether the service names its instances.
         aged: whether their ages are known.
-        first_ready_s: when the run's first instance could serve (by its age, or else its first answer).
-        first_is_new: whether that was after the load began, and inside this spike.
+        first_ready_s: when the run's first instance became ready. This follows from its age, or else from its first
+            answer.
+        first_is_new: whether it became ready after the load began, and in this spike.
         first_answer_s: when the first successful answer arrived.
-        slow_first_answer: whether that took much longer than a normal request.
-        gauge_before: number of instances by the gauge at or just before t = 0; None if not known.
+        slow_first_answer: whether it came much later than a normal request would take.
+        gauge_before: number of instances that the gauge showed at or just before t = 0; None if not known.
         local: whether the target is a single process on this machine.
     """
 
@@ -67,7 +68,7 @@ def start_of(view: SpikeView) -> Start:
 
 
 def _gauge_before(view: SpikeView) -> float | None:
-    """Return the gauge's last sample before the load; without one, return its first sample if that is 0."""
+    """Return the gauge's last sample before the load. Without one, return 0 if the first sample is 0, else None."""
     gauge = view.data.gauge
     if gauge is None or not len(gauge.at_s):
         return None
@@ -78,7 +79,7 @@ def _gauge_before(view: SpikeView) -> float | None:
 
 
 def decide_cold_start(evidence: Start) -> Finding | None:
-    """Name a cold start from zero, if the spike begins with the load, before the first instance was able to serve."""
+    """Find a cold start from zero: the spike begins with the load, before the first instance was ready."""
     if not evidence.at_start:
         return None
     if evidence.headers:
@@ -114,12 +115,12 @@ class Young:
     """Which instances answered the slow requests: added ones, or ones that had served before.
 
     Attributes:
-        added: number of instances that became ready around the spike.
-        slow: number of slow requests inside.
-        new_ratio: share of them that the added instances answered.
-        early_ratio: the same share in the first quarter, because the cause must be present when the spike begins.
-        slow_ratio: share of slow requests among those that the added instances answered.
-        others_ratio: the same share of the other instances; None without any.
+        added, slowed, demand: see `SpikeView`.
+        slow: number of slow requests in the spike.
+        new_ratio: share of the slow requests that added instances answered.
+        early_ratio: the same share for the first quarter of the slow requests, when the cause must already be present.
+        slow_ratio: share of slow requests among all that added instances answered in the spike.
+        others_ratio: share of slow requests among all that other instances answered; None with too few.
         slowed, demand: these parts of the spike's evidence.
     """
 
@@ -159,7 +160,7 @@ def young_of(view: SpikeView) -> Young | None:
 
 
 def decide_added(evidence: Young) -> Finding | None:
-    """Name the start of an added instance, if it answered the slow requests from the first of them on.
+    """Find the start of an added instance: it answered the slow requests, including the first of them.
 
     An instance that came after the onset is not the cause. If the other instances slowed as well, the cause is
     something else: instances that answer most of the requests also answer most of the slow ones.
@@ -190,12 +191,13 @@ class Lazy:
     Attributes:
         instances: number of instances whose first requests fall into the spike.
         slow: number of slow requests inside.
-        fresh_ratio: share of them that those instances answered.
-        ready_before_s: how long the youngest of these had been ready when its first request was sent.
-        later_ratio: load served normally after the spike, relative to the load inside; None if not known.
+        fresh_ratio: share of the slow requests that these instances answered.
+        ready_before_s: the shortest time for which one of them had been ready when its first request was sent.
+        later_ratio: the highest load after the spike, outside other spikes, divided by the highest load in the spike;
+            None if not known.
         aged: whether ages are known.
-        early_ratio: share of slow requests in the first half of those instances' requests inside.
-        late_ratio: the same share for their requests in the 30 s after the spike.
+        early_ratio: share of slow requests in the first half of what these instances answered in the spike.
+        late_ratio: share of slow requests in what these instances answered in the 30 s after the spike.
     """
 
     instances: int
@@ -209,7 +211,7 @@ class Lazy:
 
 
 def lazy_of(view: SpikeView) -> Lazy | None:
-    """Return the evidence on instances that served for the first time; None without ages or such instances."""
+    """Return the evidence on instances that served for the first time; None if there are none, or without ages."""
     if not view.data.headers or not view.data.lifetimes.aged or not view.data.baseline.known:
         return None
     requests, line, spike = view.data.requests, view.data.lifetimes, view.spike
@@ -250,7 +252,7 @@ def _later_ratio(view: SpikeView) -> float | None:
 
 
 def decide_lazy(evidence: Lazy) -> Finding | None:
-    """Name first requests on a warm instance: it was up long before, slow at first, and fast later at no less load."""
+    """Find first requests on a warm instance: ready long before, slow at first, and later fast at a similar load."""
     if evidence.ready_before_s < rules.YOUNG_S or evidence.fresh_ratio < 0.7 or evidence.late_ratio > 0.2:
         return None
     if evidence.early_ratio < 0.4 or (evidence.later_ratio is not None and evidence.later_ratio < 0.9):

@@ -18,12 +18,13 @@ from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
 @dataclass(frozen=True, slots=True)
 class Waking:
-    """Requests that met an instance which had been idle, over the whole run, and all others.
+    """The requests of the run, divided into those that met an idle instance and all others.
 
     Attributes:
         idle_s: the shortest idle time that counts.
-        times: number of requests that met an idle instance; `ratio`: share of them that were slow.
-        inside: how many of them were slow and inside this spike.
+        times: number of slow requests that met an idle instance.
+        ratio: share of slow requests among all that met an idle instance.
+        inside: number of these slow requests in this spike.
         others_ratio: share of slow requests among those that met a busy instance.
         named: whether it is known which instance answered.
     """
@@ -37,7 +38,7 @@ class Waking:
 
 
 def waking_of(view: SpikeView) -> Waking | None:
-    """Return the effect of idle time, for the length that best separates slow and fast; None if none was idle."""
+    """Return the effect of the idle time that best separates slow from fast requests; None if it cannot be measured."""
     data, requests = view.data, view.data.requests
     named = data.headers
     if requests.thinned > 1 or (
@@ -75,7 +76,7 @@ def waking_of(view: SpikeView) -> Waking | None:
 def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, end: Floats) -> Floats:
     """Return how long each request's instance had been idle when the request was sent; −inf for its first request.
 
-    A request that names no instance (because it failed) may have kept any of them busy.
+    A failed request names no instance. It may have kept any instance busy, so it counts for all of them.
     """
     idle = np.full(len(start), -np.inf)
     for number in np.unique(group[group >= 0]).tolist():
@@ -90,7 +91,7 @@ def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, en
 
 
 def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
-    """Return the requests sent during a slow request that met an idle instance, because they waited with it."""
+    """Return the requests that were sent during a slow request to an idle instance, because they waited too."""
     found = np.zeros(len(start), dtype=np.bool_)
     for at in np.flatnonzero(woke).tolist():
         found[np.searchsorted(start, start[at]) : np.searchsorted(start, end[at], side="right")] = True
@@ -117,11 +118,14 @@ class Pauses:
     """Clusters of slow requests over the whole run.
 
     Attributes:
-        times: number of clusters; `every_s`: the usual time between their begins; `regular_ratio`: share of those times
-            within a tenth of it (or of a multiple); `length_s`: the usual longest latency in one.
-        inside: number of clusters in this spike; `covered_ratio`: share of its slow requests in them.
+        times: number of clusters.
+        every_s: the median time from the beginning of one cluster to the beginning of the next.
+        regular_ratio: share of these times that are close to `every_s` or to a multiple of it.
+        length_s: the median, over the clusters, of a cluster's longest latency.
+        inside: number of clusters in this spike.
+        covered_ratio: share of the spike's slow requests that are in clusters.
         rest_ratio: share of the run's seconds that lie in clusters.
-        steady: whether users were the same in and between them.
+        steady: whether the number of users hardly changed during the run.
     """
 
     times: int
@@ -154,7 +158,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     off = np.abs(every - steps * usual) / usual
     held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
     within = sum(len(group) for group in held)
-    total = int((view.slow[slow]).sum())  # as slow as those of the clusters; requests that waited behind them are not
+    total = int((view.slow[slow]).sum())  # without slow requests that only waited behind a cluster
     users = view.data.demand
     steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
     lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]
@@ -171,19 +175,19 @@ def pauses_of(view: SpikeView) -> Pauses | None:
 
 
 def _all_stopped(requests: Requests, slow: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
-    """Return whether at least four requests are slow, and half of all requests sent meanwhile."""
+    """Return whether a cluster has at least four slow requests, and at least half of those sent during it are slow."""
     return len(slow) >= rules.MIN_SLOW_REQUESTS and len(slow) >= 0.5 * (slow[-1] - slow[0] + 1)
 
 
 def _pause_limit_ms(view: SpikeView) -> float:
-    """Return the latency that counts as slow in a pause: half of the spike's slowest, at least its limit."""
+    """Return the latency that counts as slow in a pause: a quarter of the spike's highest, but at least its limit."""
     requests = view.data.requests
     worst = float(np.max(requests.latency_ms[view.slow])) if view.slow.any() else view.limit_ms
     return max(view.limit_ms, worst / 4)
 
 
 def decide_pauses(evidence: Pauses) -> Finding | None:
-    """Name periodic pauses: short clusters of slow requests at even intervals, without more load."""
+    """Find periodic pauses: short clusters of slow requests at even intervals, at a steady load."""
     if not evidence.inside or evidence.covered_ratio < 0.5 or evidence.rest_ratio > 0.5 or evidence.every_s < 3:
         return None
     if not evidence.steady or evidence.regular_ratio < rules.PAUSE_MOST:
@@ -205,11 +209,11 @@ class Dependency:
     """The evidence that all requests were slower at the same load.
 
     Attributes:
-        slowed, demand, added: these parts of the spike's evidence.
+        slowed, demand, added: see `SpikeView`.
         length_s: the length of the spike.
-        cpu_ratio: mean CPU utilisation of the instances inside relative to outside, from the cloud's series; None
-            without them.
-        cpu_inside: the utilisation inside, 0…1.
+        cpu_ratio: mean CPU utilisation of the instances in the spike divided by that outside; None without cloud
+            series.
+        cpu_inside: mean CPU utilisation in the spike, 0…1.
     """
 
     slowed: Slowed
@@ -252,7 +256,7 @@ def dependency_of(view: SpikeView) -> Dependency | None:
 
 
 def decide_dependency(evidence: Dependency) -> Finding | None:
-    """Name a slow dependency, if even the fastest requests slowed at the same load and the same CPU use."""
+    """Find a slow dependency: even the fastest requests slowed, at the same load and the same CPU use."""
     if not evidence.slowed.whole or evidence.demand.new is not False or evidence.length_s < rules.DEPENDENCY_S:
         return None
     if (evidence.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or evidence.slowed.fastest_ratio is None:

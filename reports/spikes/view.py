@@ -1,4 +1,4 @@
-"""Provide one spike of a run: its requests, those it is compared with, its instances and its demand."""
+"""Provide the data on one spike of a run: its requests, the requests to compare with, its instances and its demand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lifetimes:
     """The lifetime of each instance (index into Requests.names), in seconds after t = 0.
 
     Attributes:
-        ready_s: when it became able to serve, from its age, or its first answer if its age is unknown.
+        ready_s: when it became ready. This follows from its age, or from its first answer if its age is not known.
         first_s: when its first request was sent.
         last_s: when its last answer came.
         aged: whether ages are known.
@@ -87,12 +87,12 @@ class RunData:
 
     @cached_property
     def instances(self) -> Floats | None:
-        """Instances serving in each second; None if nothing names or counts them."""
+        """Instances serving in each second; None if neither headers nor a gauge show them."""
         return instances_per_s(self.series, self.gauge)
 
     @cached_property
     def given_work(self) -> Floats | None:
-        """Instances in each second that were ready and had been sent a request, answered or not; see `instances`."""
+        """Number of ready instances per second that had been sent a request; without ages, the same as `instances`."""
         if not self.headers or not self.lifetimes.aged:
             return self.instances
         second, line = np.arange(self.series.seconds), self.lifetimes
@@ -102,7 +102,7 @@ class RunData:
 
     @cached_property
     def met(self) -> Ints:
-        """Other requests in flight on the same instance when each was sent; on all instances if none is named.
+        """For each request, the others in flight on its instance when it was sent; on all instances if none is named.
 
         Requests without an answer name no instance and are not counted.
         """
@@ -122,7 +122,7 @@ class RunData:
 
     @cached_property
     def demand(self) -> Floats | None:
-        """Users per second; in an open loop its arrivals, smoothed over 10 s; None if neither is known."""
+        """Number of users in each second, or in an open loop the arrivals smoothed over 10 s; None if not known."""
         if self.opened:
             width = min(10, self.series.seconds)
             covered = np.convolve(np.ones(self.series.seconds), np.ones(width), mode="same")
@@ -131,7 +131,7 @@ class RunData:
 
     @cached_property
     def demand_each(self) -> Floats | None:
-        """The same per instance that was given work; of all together if instances are not known."""
+        """`demand` divided by the number of instances (`given_work`), or undivided if that is not known."""
         counted = self.given_work
         return self.demand if self.demand is None or counted is None else self.demand / counted
 
@@ -146,9 +146,9 @@ class Demand:
     """Load during a spike compared with other times. None means not known.
 
     Attributes:
-        peak: the most users (or arrivals per second) inside.
-        before_ratio: that number relative to the median of the 2 min before.
-        served_ratio: users per instance early in the spike, relative to the most that were served outside spikes.
+        peak: the highest number of users (or arrivals per second) in the spike.
+        before_ratio: `peak` divided by the median of the 2 min before.
+        served_ratio: users per instance early in the spike, divided by the most that were served outside spikes.
         opened: whether the numbers are arrivals.
     """
 
@@ -195,10 +195,10 @@ class Slowed:
     """The share of requests that took longer than the median of normal ones (0.5 = unchanged).
 
     Attributes:
-        ratio: the share inside, without the first and last tenth; None without normal requests to compare with.
-        most_ratio: the share in the part that slowed most, of at least 20 consecutive requests and 3 s.
-        p50_ratio: median inside relative to before.
-        fastest_ratio: p5 inside relative to before.
+        ratio: the share in the spike without its first and last tenth; None without normal requests to compare with.
+        most_ratio: the share in the part of the spike that slowed most. The part has at least 3 s and 20 requests.
+        p50_ratio: the spike's median divided by the median of normal requests.
+        fastest_ratio: the spike's p5 divided by the p5 of normal requests.
     """
 
     ratio: float | None
@@ -222,7 +222,7 @@ class Slowed:
 
 
 def _sliding(start_s: Floats, slower: Bools) -> float:
-    """Return the highest share of slower requests in 3 s with at least 20 consecutive requests; 0 with fewer."""
+    """Return the highest share of slower requests in about 3 s and at least 20 requests; 0 if there are fewer."""
     if len(slower) < 20:
         return 0.0
     span = max(1.0, float(start_s[-1] - start_s[0]))
@@ -236,10 +236,10 @@ class Added:
     """Instances that became ready around a spike.
 
     Attributes:
-        known: whether headers, or a gauge with a sample in time, could have shown one.
-        missing: why not: "is missing" or "is late".
-        before: number that served when the spike began; None if not known.
-        count: how many became ready from shortly before it until shortly after.
+        known: whether headers, or a gauge with samples at the right times, could have shown such an instance.
+        missing: why it is not known: "is missing" or "is late".
+        before: number of instances that served when the spike began; None if not known.
+        count: number of instances that became ready from shortly before the spike until shortly after it.
         at_s: when they became ready; empty if only the gauge is known.
         headers: whether the service names them.
     """
@@ -271,7 +271,7 @@ class SpikeView:
 
     @property
     def limit_ms(self) -> float:
-        """The latency above which a request in it counts as slow."""
+        """The latency above which a request of the spike counts as slow."""
         return self.spike.baseline_ms if self.spike.limit_ms is None else self.spike.limit_ms
 
     @property
@@ -292,13 +292,13 @@ class SpikeView:
 
     @cached_property
     def slow(self) -> Bools:
-        """The successful requests among these that took longer than the spike's limit."""
+        """The successful requests of the spike that took longer than its limit."""
         requests = self.data.requests
         return np.asarray(self.inside & requests.ok & (requests.latency_ms > self.limit_ms))
 
     @cached_property
     def reference(self) -> Bools | None:
-        """Normal requests to compare with: those of the 2 min before, else those after, else all; None with too few."""
+        """Normal requests to compare with: in the 2 min before, else after the spike, else all; None with too few."""
         requests, normal = self.data.requests, self.data.normal
         onset, end = self.spike.onset_s, self.spike.end_s
         before = normal & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
@@ -334,7 +334,7 @@ class SpikeView:
 
     @cached_property
     def queued(self) -> bool:
-        """Whether requests were slow because they waited behind others: those that met as few as usual were not slow.
+        """Whether slow requests had waited behind others: requests with no more others in flight than usual were fast.
 
         A cause that slows the service itself (a dependency, a pause, a starting instance) slows the first request that
         meets it, before any queue. The result is False if there are too few requests to decide.
@@ -353,7 +353,7 @@ class SpikeView:
 
     @cached_property
     def demand(self) -> Demand:
-        """Load inside, compared with the load before and with the load that was served outside spikes."""
+        """Load in the spike, compared with the load before and with the load that was served outside spikes."""
         users, opened = self.data.demand, self.data.opened
         onset, end = self.spike.onset_s, max(self.spike.onset_s + 1, self.spike.end_s)
         if users is None or np.isnan(users[onset:end]).all():
@@ -400,7 +400,7 @@ class SpikeView:
         begun = spike.onset_s - rules.GAUGE_BEFORE_S
         earlier = gauge.total[gauge.at_s <= begun]
         later = gauge.total[(gauge.at_s > begun) & (gauge.at_s <= spike.end_s + rules.GAUGE_LATE_S)]
-        # with a sample per minute, the gauge may have missed the instance that answered
+        # the gauge has one sample per minute and may have missed the instance that answered
         answered = bool(data.series.ok_ended[: spike.onset_s].any())
         before_count = max(int(earlier[-1]), int(answered)) if len(earlier) else None
         count = max(0, int(later.max()) - before_count) if before_count is not None and len(later) else 0
@@ -433,7 +433,7 @@ class SpikeView:
         )
 
     def at_max(self, serving: int | None = None) -> bool | None:
-        """Return whether the maximum number of instances was serving; None if it or their number is not known."""
+        """Return whether the maximum number of instances was serving; None if either number is not known."""
         most = self.data.run.target.limits.max_instances
         count = self.added.before if serving is None else serving
         if most is None or count is None:

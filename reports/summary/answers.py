@@ -1,4 +1,4 @@
-"""Summarise the comparison of a run's answers with those from before its load."""
+"""Summarise the comparison of a run's answers with the reference answers from before its load."""
 
 from __future__ import annotations
 

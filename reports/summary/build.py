@@ -21,7 +21,7 @@ from reports.summary.summary import run_summary
 
 
 def report_of(folder: RunFolder, run: Run) -> model.Report:
-    """Return the report of one run without sealing it, also while it goes on. With two targets it has both sides.
+    """Return the report of one run without sealing the run, which may still go on. Two targets give two sides.
 
     Raises:
         RunFolderError: it cannot be read.
@@ -37,16 +37,16 @@ def build_report(
     baseline: int = 0,
     margins: Sequence[Margin] = (),
 ) -> model.Report:
-    """Return the report of one run, or of several: the side of the first one is compared with each other side.
+    """Return the report of one or more runs. The first run's side is compared with each other side.
 
     Runs with one label (or, without labels, one target) form one side and are resampled as a whole.
 
     Args:
         folders: the runs' folders, the baseline first.
         notes: sentences that the reader should see first.
-        prices: fields of `core.prices.Prices` that replace the listed prices and the prices with which a run was made.
-        baseline: how many of the first folders form one side, whatever their labels; 0 means those with the label (or
-            target) of the first one.
+        prices: fields of `core.prices.Prices`. They replace the listed prices and the prices that a run recorded.
+        baseline: how many of the first folders form the first side, whatever their labels. With 0, it consists of all
+            folders that have the label (or target) of the first one.
         margins: how much slower than the first side the others may be.
 
     Raises:
@@ -92,7 +92,7 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
 
 
 def _analysed(folder: RunFolder, prices: Mapping[str, object]) -> list[Analysis]:
-    """Analyse a run; of a run against two targets, analyse each side."""
+    """Analyse a run. If it has two targets, analyse each side."""
     run = folder.ensure_sealed()
     run = run.model_copy(update={"prices": {**run.prices, **prices}})
     return [analyse(*side) for side in sides_of(folder, run)]
@@ -104,7 +104,7 @@ def _is_one_run(found: Sequence[Analysis]) -> bool:
 
 
 def _decision(margin: Margin, found: Analysis) -> DecisionRecord | None:
-    """Return the decision that ended a run against two targets if it was on this margin; else None."""
+    """Return the decision on this margin by which a run against two targets ended; None if there is none."""
     return next(
         (decision for decision in found.run.decisions if found.folder.share < 1 and decision.margin == margin.text),
         None,

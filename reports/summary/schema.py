@@ -20,7 +20,7 @@ def reference() -> str:
 def parts(outer: type[Part]) -> list[type[Part]]:
     """Return `outer` and every part inside it, each once, in the order in which a reader meets them."""
     found = [outer]
-    for part in found:  # grows while it is read
+    for part in found:  # the loop below adds to this list
         for field in part.model_fields.values():
             found += [inner for inner in _inside(field.annotation) if inner not in found]
     return found

@@ -33,7 +33,7 @@ from reports.verdict import of_run
 CURVE_POINTS_PER_NINE = 24
 PHASE_QUANTILES = (0.5, 0.95, 0.99)
 MAX_INSTANCES_LISTED = 200
-"""Most instances in the list (Cloud Run's usual maximum is 100). The page says how many are left out."""
+"""Highest number of instances listed (Cloud Run's usual maximum is 100). The page says how many are left out."""
 
 
 def run_summary(found: Analysis, *, name: str, step_s: int) -> model.RunSummary:
@@ -124,7 +124,7 @@ def _chosen(of: Distribution) -> list[model.Quantile]:
 
 
 def _curve(found: Analysis) -> list[model.CurvePoint]:
-    """Return latency by percentile, evenly spread over the nines, up to 1 − 1/n, beyond which there is no request."""
+    """Return latency by percentile, evenly spread over the nines, up to 1 − 1/n at most for n requests."""
     counts = found.series.cells.grid(0, found.series.seconds, width_s=found.series.seconds)
     total = int(counts.requests().sum())
     if not total:

@@ -1,4 +1,4 @@
-"""Lay out the comparison of the answers under load with those before it."""
+"""Lay out the comparison of the answers under load with the reference answers."""
 
 from __future__ import annotations
 
