@@ -154,7 +154,7 @@ def _long(series: Series, windows: Windows) -> _Long:
 
 
 def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread_of_windows: float) -> Bools:
-    """Return the windows within a minute whose p95 is certainly elevated, relative to the spread of normal minutes."""
+    """Return all windows of the minutes whose p95 is certainly elevated, relative to the spread of normal minutes."""
     found = np.zeros(len(baseline), dtype=np.bool_)
     if not len(long.level):
         return found
@@ -171,8 +171,8 @@ def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread
 def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     """Return the reference of the run: its lower quartile, light load if that is much lower, or its fastest requests.
 
-    The lower quartile alone is not enough: if a service is saturated after the first third of a ramp, most windows are
-    saturated, and so is their quartile.
+    The lower quartile alone is not enough: if a service is saturated early in a ramp, nearly all windows are saturated,
+    and so is their quartile.
     """
     if not len(level):
         return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")

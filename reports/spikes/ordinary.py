@@ -67,7 +67,7 @@ def _slight(view: SpikeView, spike: Spike) -> bool:
 def _comparable(view: SpikeView, seconds: Bools) -> Bools:
     """Return the seconds outside the spike in which each instance had about as much load as in the spike, or more.
 
-    If the load is not known, or if too few seconds are left, all of them are returned.
+    If the load is not known, or if too few seconds are left, all seconds outside the spike are returned.
     """
     outside, each = seconds.copy(), view.data.demand_each
     inside = slice(view.spike.onset_s, max(view.spike.onset_s + 1, view.spike.end_s))
@@ -79,7 +79,7 @@ def _comparable(view: SpikeView, seconds: Bools) -> Bools:
 
 
 def _high(view: SpikeView, seconds: Bools) -> bool:
-    """Whether p95 inside is at least rules.SHOWN_RATIO × that of the comparable seconds."""
+    """Whether p95 in the spike is at least rules.SHOWN_RATIO × that of the comparable seconds."""
     requests = view.data.requests
     second = np.clip(requests.start_s.astype(np.int64), 0, len(seconds) - 1)
     around = requests.latency_ms[requests.ok & _comparable(view, seconds)[second]]

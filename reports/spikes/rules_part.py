@@ -165,7 +165,8 @@ class Lost:
     """An instance that stopped answering around the spike's onset while the run went on.
 
     Attributes:
-        name: its name; `at_s`: the time of its last answer.
+        name: its name.
+        at_s: the time of its last answer.
         expected: number of answers that it would have given until the spike's end, at its earlier rate.
         failed: number of requests that failed within 3 s of `at_s`, by a connection error or a 5xx.
         replaced_s: how long after `at_s` the next instance became ready; None if none did soon.

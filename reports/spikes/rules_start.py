@@ -121,7 +121,6 @@ class Young:
         early_ratio: the same share for the first quarter of the slow requests, when the cause must already be present.
         slow_ratio: share of slow requests among all that added instances answered in the spike.
         others_ratio: share of slow requests among all that other instances answered; None with too few.
-        slowed, demand: these parts of the spike's evidence.
     """
 
     added: Added
