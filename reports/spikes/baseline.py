@@ -257,7 +257,7 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
 
 
 def _lightest(series: Series, quartile_us: float, load: Load, width: int, *, most: int) -> tuple[float | None, bool]:
-    """Return p95 of at most `most` light periods of `width` seconds; None if it is not far below the run's p95.
+    """Return p95 of the light periods of `width` seconds; None if it is not far below the run's p95.
 
     The second value says whether one of these periods begins before the first answer.
     """
@@ -281,9 +281,9 @@ def _light_stretches(
 ) -> Iterator[tuple[Ints, float]]:
     """Yield two choices of periods with light load, each with the least difference, in ms, to the run's p95.
 
-    The first choice is the periods after the first answer with at most half of the users. The second is the
-    `most` periods with the lowest p95, if possible with fewer users than at the peak. It needs a larger difference,
-    because these periods were chosen for their low p95.
+    The first choice, for periods of rules.LIGHT_S only, is those after the first answer with at most half of the users.
+    The second is the `most` periods with the lowest p95, if possible with fewer users than at the peak. It needs a
+    larger difference, because these periods were chosen for their low p95.
     """
     demand = load.demand
     candidates = enough.copy()
