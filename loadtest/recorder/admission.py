@@ -20,13 +20,13 @@ from .messages import join_proof
 MAX_WORKER_CHARS = 200
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_FRAME_ROWS = 1_000_000
-"""Most rows in one second. This is 40 times the highest rate seen of a process."""
+"""Most rows in one second. This is 40 times the highest rate that was measured in one process."""
 MAX_COUNT = 2**40
 MAX_USERS = 1_000_000
 MAX_STRING_CHARS = 600
 MAX_LIST = 500
 MAX_LATENCY_US = int(MAX_LATENCY_MS) * 1000 + 86_400 * 1_000_000
-"""Largest latency, measured around the client's call. It is a day more than the largest one that a client reports."""
+"""Largest latency, measured around the client's call. It is a day more than a client may report."""
 FUTURE_NS = 60 * 1_000_000_000
 PAST_NS = 8 * 86_400 * 1_000_000_000
 MAX_VERSIONS = 10
@@ -116,7 +116,7 @@ def check_greeting(data: object, *, client_id: str, secret: str) -> Greeting:
 def proves(data: object, *, client_id: str, secret: str) -> bool:
     """Whether a message's `proof` shows that its sender knows the join secret.
 
-    Bytes that are not ASCII do not show it.
+    A proof that is not ASCII does not show it, and raises no error.
     """
     proof = data.get("proof") if isinstance(data, Mapping) else None
     return isinstance(proof, str) and hmac.compare_digest(proof.encode(), join_proof(secret, client_id).encode())

@@ -15,8 +15,9 @@ from .events import BROKEN_BODY
 def watch_bodies() -> None:
     """If a client fails while it reads the body, attach the error to the answer, where `events.broken_body` finds it.
 
-    FastHttpUser reports a timeout inside the body like an exception of the scenario's own check, together with the
-    status. With `stream=True` the scenario reads the body itself, with either client.
+    If FastHttpUser's client times out while it reads the body, the error is reported like an exception of the
+    scenario's own check, together with the status. With `stream=True` the scenario reads the body itself, with either
+    client.
     """
     for name in ("read", "readline"):
         setattr(HTTPSocketResponse, name, _noting_errors(getattr(HTTPSocketResponse, name)))

@@ -59,8 +59,8 @@ def apply_bounds(environment: Environment, bounds: Bounds, end_run: Callable[[],
     Args:
         environment: the environment of a master that already has a runner.
         bounds: the bounds of the shape.
-        end_run: called at the end of the duration, in its own greenlet. Locust's own loop asks the shape again
-            only when all users of the last answer are started; with a slow spawn rate that takes minutes.
+        end_run: called at the end of the duration, in its own greenlet. Locust's own loop calls the shape's
+            `tick` again only when all users of the last call are started, which takes minutes at a slow spawn rate.
     """
     if bounds.shape is not None:
         shapes = environment.available_shape_classes or {}

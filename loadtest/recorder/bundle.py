@@ -111,7 +111,7 @@ def _files_of(module: str, folders: list[Path]) -> Iterator[tuple[PurePosixPath,
 
 
 def _is_users(path: Path, folder: Path) -> bool:
-    """Whether a file below a folder is the user's, so neither in an installed package nor ours."""
+    """Whether a file is below the folder and belongs to the user, not to an installed package or to this project."""
     installed = (Path(sysconfig.get_paths()[name]).resolve() for name in ("purelib", "platlib", "stdlib"))
     return (
         path.suffix == ".py"

@@ -19,10 +19,10 @@ from ..users.fast_user import FastUser
 from ..users.open_loop import OpenLoopUser
 
 KNOWN = (HttpUser, FastHttpUser, FastUser)
-"""User classes whose requests are known from their begin."""
+"""User classes whose requests are known from their start."""
 
 UNFINISHED = "in flight when its user was stopped, with a client that reports a request only at its end"
-"""The name of the refusal."""
+"""The name under which a request that was cut off is counted as a refusal."""
 
 WATCHED: tuple[tuple[type, str], ...] = ((TaskSet, "execute_next_task"), (OpenLoopUser, "_run_arrival"))
 """The function that calls tasks."""
@@ -37,7 +37,7 @@ OnCutOff = Callable[[object], None]
 
 
 def watch_tasks(on_cut_off: OnCutOff) -> None:
-    """Call `on_cut_off` for every task or `on_start` that is cut off and may have begun its own request."""
+    """Call `on_cut_off` for a task or `on_start` that is cut off, if it may have begun a request without a row."""
     for owner, name in WATCHED:
         setattr(owner, name, _watched(getattr(owner, name), on_cut_off))
     for owner, name in STARTED:

@@ -34,7 +34,7 @@ class Diagnostics:
     """Collected reports. The size of every part is bounded, whatever the workers send.
 
     Attributes:
-        errors, refusals: those of the master's own process.
+        errors, refusals: the errors and refusals in the master's own process.
     """
 
     errors: TaskErrors
@@ -84,7 +84,7 @@ class Diagnostics:
         return new
 
     def fill(self, run: Run) -> list[str]:
-        """Write the collected reports into the record. Return the reasons for which they make the run degraded."""
+        """Write the collected reports into the record. Return the reasons that make the run degraded."""
         run.task_errors = task_errors.merged([*self.errors.records(), *self._task_errors.values()])
         run.failed_bodies = list(self._bodies.values())
         heard = [record for records in self._refusals.values() for record in records]

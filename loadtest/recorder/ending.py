@@ -78,9 +78,10 @@ class MasterEnding:
             self._end(where)
 
     def _quit(self) -> None:
-        """End the run like Locust's `quit`, which waits 0.5 s for the workers' totals at each call.
+        """End the run like Locust's `quit`, but wait for the workers' totals only while a worker is connected.
 
-        A worker sends its totals before it says that it has quit, so workers that are gone are not waited for.
+        Locust's `quit` waits 0.5 s at each call. A worker sends its totals before it reports that it has quit, so
+        nothing more comes from workers that are gone.
         """
         self.runner.stop(send_stop_to_client=False)
         for client in self.runner.clients.all:
@@ -115,7 +116,7 @@ class MasterEnding:
         self._start_s = time.monotonic()
 
     def _stopping(self, **_: object) -> None:
-        self._ending = True  # whoever called: a scenario that quits while the run stops did not end the run
+        self._ending = True  # from here on, no call ends the run: it is ending already
 
     def _told(self, environment: Environment, msg: Message, **_: object) -> None:
         del environment
@@ -159,8 +160,8 @@ def forward_ending(runner: WorkerRunner) -> None:
 def calling_place() -> str | None:
     """Return the place in the scenario that calls the current function; None if the caller is not the scenario.
 
-    These belong to the scenario: frames of any code except Python's, Locust's, gevent's and ours; a StopTest that it
-    has raised; and a greenlet that contains only the call (`gevent.spawn_later(3, runner.quit)`).
+    The caller is the scenario in three cases: a frame belongs to code other than Python's, Locust's, gevent's and ours;
+    the scenario raised a StopTest; or the greenlet contains only the call (`gevent.spawn_later(3, runner.quit)`).
     """
     frames = list(_frames())
     if any(frame.f_code.co_filename == f"{_LOCUST}/web.py" for frame in frames):

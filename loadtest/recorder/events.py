@@ -14,7 +14,7 @@ from ..recording.outcomes import error_text, outcome_of, text_of
 MAX_TEXT_CHARS = 300
 NO_NAME = "(no name)"
 BROKEN_BODY = "_lt_broken_body"
-"""The attribute of an answer that holds the client's error while it read the body."""
+"""The attribute of an answer that holds the error with which the client failed to read the body."""
 
 Refuse = Callable[[str, object], None]
 """A function that counts a value left out of its row. Its arguments are the name of the refusal and the value."""
@@ -131,7 +131,7 @@ def _is_true(value: object) -> bool:
 def _attribute(value: object, name: str) -> object:
     try:
         return getattr(value, name, None)
-    except Exception:  # some clients have a property of the response that failed
+    except Exception:  # some clients' responses have properties that raise errors
         return None
 
 
@@ -195,7 +195,7 @@ def _status(value: object) -> int:
 
 
 class _Headers:
-    """Look names up in a client's headers, which may be a mapping with any case, pairs, or anything else."""
+    """Look up header names in a client's headers: a mapping with names in any case, pairs, or anything else."""
 
     def __init__(self, headers: object) -> None:
         self._headers = headers

@@ -1,4 +1,4 @@
-"""Keep the first body of the failed answers of each endpoint and status, because it shows what is wrong."""
+"""Keep one failed answer's body for each endpoint and status, because it shows what is wrong."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..recording.run import FailedBodyRecord
 from ..users.response import Response
 
 MAX_KINDS = 50
-"""Largest number of pairs of endpoint and status that a process keeps. The first ones are kept."""
+"""A process keeps at most this many bodies, the first ones: one for each endpoint and status."""
 
 MAX_BODY_CHARS = 2_000
 
 MAX_READ_BYTES = 16 * 1024
-"""Number of characters of a body that are searched for secrets before it is cut."""
+"""Number of bytes of a body that are searched for secrets before the text is cut."""
 
 TEXT_RATIO = 0.9
 """A body with a smaller share of printable characters is not text, and is not kept."""
@@ -56,10 +56,10 @@ def text_of_body(body: bytes) -> str:
 
 
 def body_read(response: object) -> bytes:
-    """Return the part of an answer's body that the client has read; b"" if none, or if the client is of another kind.
+    """Return the part of an answer's body that the client has read; b"" if none, or if the client is unknown.
 
-    `requests` keeps it as `_content`, FastHttpUser's client as `_cached_content`. Their public properties would read a
-    body that the scenario wants to stream.
+    `requests` keeps this part as `_content`, FastHttpUser's client as `_cached_content`. The public properties of these
+    clients' answers would read a body that the scenario wants to stream.
     """
     if isinstance(response, Response):
         return response.content or b""

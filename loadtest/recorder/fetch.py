@@ -19,8 +19,7 @@ from .messages import SCENARIO, own_proof
 ASK_EVERY_S = 1.0
 
 PLAIN_AFTER_S = 5.0
-"""If the master has not answered our request within this time, the file is requested in the way of Locust's own
-workers."""
+"""If the master has not answered our request within this time, we request the file as Locust's own workers do."""
 
 MODULES, OPTIONS = "modules", "options.json"
 """The files that are written into the folder."""
@@ -35,7 +34,7 @@ def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) ->
 
     Raises:
         BundleError: the master cannot send the scenario.
-        TimeoutError: it did not answer.
+        TimeoutError: the master did not answer.
     """
     answer = _ask(host, port, timeout_s)
     if "error" in answer:

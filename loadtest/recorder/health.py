@@ -20,8 +20,8 @@ class HealthSample:
     Attributes:
         cpu_ratio: CPU of this process ÷ wall time, 1 = one core.
         loop_lag_ms: the longest delay of a timer in the interval.
-        lag_cpu_ratio: CPU of this process during that time ÷ that time. Near 1, code in this process was computing.
-            Near 0, the process was stopped, got no CPU, or was blocked in a call.
+        lag_cpu_ratio: CPU time of this process during that delay ÷ the delay. Near 1, code in this process was
+            computing. Near 0, the process was stopped, got no CPU, or was blocked in a call.
     """
 
     cpu_ratio: float
@@ -41,9 +41,9 @@ class SlowListener:
 def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
     """Return what blocked the event loop; "" if nothing in this process did.
 
-    A listener of the scenario blocked it if it took half of the time or more, even if it used little CPU on a busy
-    machine. Otherwise, code blocked it that used the CPU for half of the time or more: a task, a library, or Locust
-    while it starts many users.
+    A listener of the scenario blocked the loop if one call of it took half of the lag or longer, even if it used little
+    CPU on a busy machine. Otherwise, if this process used the CPU for half of the lag or longer, other code blocked the
+    loop: a task, a library, or Locust while it starts many users.
     """
     if slowest.took_s >= lag_s / 2 > 0:
         return f"the scenario's {slowest.event} listener {slowest.name}"

@@ -23,7 +23,8 @@ First = Callable[[dict[str, Any]], dict[str, Any]]
 """A function that receives an event, never raises, and returns the event for Locust's own listeners."""
 
 Measure = Callable[[Callable[..., None], dict[str, Any]], AbstractContextManager[dict[str, Any]]]
-"""A function that times a block and fires its event. Its arguments are the function that fires and the known fields."""
+"""A function that times a block and fires its event. Its arguments are the function that fires the event, and the
+fields that are known before the block."""
 
 OnError = Callable[[str, BaseException], None]
 
@@ -75,7 +76,7 @@ class ObservedHook(EventHook):
     def measure(
         self, request_type: str, name: str, response_length: int = 0, context: Any = None
     ) -> Generator[dict[str, Any]]:
-        """Measure a request like Locust's own `measure`. If a recorder is set, the request is known from its begin."""
+        """Measure a request like Locust's own `measure`. With `lt_measure`, the request is known from its start."""
         if self.lt_measure is None:
             with super().measure(request_type, name, response_length, context) as event:
                 yield event

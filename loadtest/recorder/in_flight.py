@@ -1,4 +1,4 @@
-"""Track the requests of stock users from their begin by wrapping the calls of Locust's own clients."""
+"""Track the requests of stock users from their start, by wrapping the calls of Locust's own clients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MARK = "_lt_request"
 
 
 class State(Enum):
-    """The state of a request: its row is not written yet, was written for its event, or at the run's end."""
+    """The state of a request's row: not written yet, written for the request's event, or written at the run's end."""
 
     OPEN = "open"
     RECORDED = "recorded"
@@ -48,7 +48,7 @@ class Writer(Protocol):
     """The interface for writing the row of a request whose event never comes."""
 
     def interrupted(self, request: StockRequest, error: BaseException | None) -> None:
-        """Write a row without an answer: the call raised `error`, or (None) the run ended."""
+        """Write a row without an answer. The call raised `error`, or the run ended if `error` is None."""
         ...
 
     def unjudged(self, request: StockRequest, event: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class StockRequest:
         method, name: the values known before the answer; a name that the scenario gave is kept unchanged.
         is_named: whether the scenario gave the name.
         late_us: lateness on an open-loop schedule; −1 without a schedule.
-        side: which of two targets its user calls; 0 in a run with one.
+        side: which of two targets its user calls; 0 in a run with one target.
     """
 
     __slots__ = (
@@ -127,7 +127,7 @@ class InFlight:
             setattr(session, "request", self._wrapped(session.request))  # noqa: B010 - mypy: a method is assigned
 
     def _count_resent(self) -> None:
-        """Count the connections beyond the first that FastHttpUser's client uses for one request.
+        """Count the additional connections that FastHttpUser's client uses for one request, after the first.
 
         If a connection is closed without an answer, the client (geventhttpclient) repeats the request up to 11 times,
         and does not report it.
@@ -156,7 +156,7 @@ class InFlight:
         setattr(HTTPClient, "request", request)  # noqa: B010
 
     def of_event(self, event: dict[str, Any]) -> StockRequest | None:
-        """Return the request that an event ends; None for a request whose begin was not seen."""
+        """Return the request that an event ends; None for a request whose start was not seen."""
         try:
             marked = getattr(event.get("response"), _MARK, None)
         except Exception:  # a response of a custom client may raise any error
