@@ -50,7 +50,7 @@ def _code(operation: Operation, path: str, model: str, inputs: list[Any], module
 
 
 def document(base: str, wire: Wire) -> dict[str, Any] | None:
-    """Return a document for a server that uses the protocol but offers none; None if `base` is not such a server."""
+    """Return a document for a server that uses the protocol but has no document; None if `base` is no such server."""
     server = wire.get(base.rstrip("/") + "/v2").json
     names = _listed(base.rstrip("/"), wire)
     if not isinstance(server, dict) or not names:

@@ -16,7 +16,7 @@ from .trial import Tried
 from .wire import Answer
 
 PREDICTION_WEIGHT = 5
-"""Number of predictions that a user sends for each other request."""
+"""Weight of the task of a POST. All other tasks have the weight 1."""
 
 CASE = '''(operation):
     """Draw from here on the operation's next of 1,000 cases: every process sends the same ones."""
@@ -134,7 +134,10 @@ def _draws(statements: Sequence[str], module: Module) -> bool:
 
 
 def _promised(operation: Operation, last: Answer | None, resolve: Resolver) -> list[str] | None:
-    """Return the fields that the document promises and a tried answer had too; None if the answer is no JSON object."""
+    """Return the fields that the document promises, without those that the answer to a trial request lacked.
+
+    None if the answer is no JSON object.
+    """
     if operation.answer is None or operation.method == "HEAD":
         return None
     schema = merged(operation.answer, resolve)

@@ -56,7 +56,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of an operation in the type that is sent.
+    """The body of an operation, in the content type that the scenario sends.
 
     Attributes:
         examples: whole bodies that the document offers.
@@ -245,7 +245,7 @@ def _body(raw: dict[str, Any], resolve: Resolver) -> tuple[Body | None, str | No
 
 
 def _security(raw: Any, spec: dict[str, Any], resolve: Resolver) -> tuple[tuple[Security, ...], str | None]:
-    """Return the credentials of the first alternative that fits into headers, and why the others do not."""
+    """Return the credentials of the first alternative that `lt` can send, or else the reason why it can send none."""
     alternatives = _list(raw)
     if not alternatives or {} in alternatives:
         return (), None

@@ -146,7 +146,7 @@ class Expressions:
             return f"draw.choice({self.module.constant(constant_name(name, 'EXAMPLES'), pretty(offered))})"
         try:
             return self.value(schema, name)
-        except RecursiveSchemaError:  # the document gives no end to the recursion; the service may accept less
+        except RecursiveSchemaError:  # the schema contains itself without end; the service may accept {}
             return "{}"
 
     def _inside(self, reference: str | None) -> Expressions:
@@ -170,7 +170,7 @@ class Expressions:
                 field_name, value = pinned
                 own = mapped(mapped(merged(each, self.resolve).get("properties")).get(field_name))
                 own = merged(own, self.resolve)
-                # If the alternative itself names a value, that value outweighs the name of the alternative's schema.
+                # If the alternative states a value for this field, that value is used instead of the discriminator's.
                 named = "const" in own or ("enum" in own and value not in listed(own["enum"]))
                 pin = {} if named else {"properties": {field_name: {"const": value}}}
                 alternative = {"allOf": [alternative, {**pin, "required": [field_name]}]}
@@ -316,6 +316,6 @@ def _singular(name: str) -> str:
 
 
 def other_than(expression: str, excluded: list[Any]) -> str:
-    """Return an expression that draws like another one, but none of these values."""
+    """Return an expression that draws the same values as `expression`, except the excluded ones."""
     barred = repr(tuple(excluded))
     return f"next((value for value in ({expression} for _ in range(100)) if value not in {barred}), None)"

@@ -1,4 +1,4 @@
-"""Generate the scenario of a run that names none: from the target's OpenAPI document, or with GETs of named paths."""
+"""Generate a scenario for a run without one: from the target's OpenAPI document, or with a GET of each given path."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Variant:
     Attributes:
         required_only: whether to leave out everything that the document does not require.
         file_kind: the kind of files whose type the document leaves open; None for the most likely kind.
-        path_values: values of path parameters that have worked, with all parameters of one request together.
+        path_values: values of path parameters that have worked. Each item has the values of one whole request.
         bodies: bodies that have worked; None if they are drawn from the schema.
     """
 

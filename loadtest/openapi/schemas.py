@@ -51,7 +51,7 @@ def merged(schema: Any, resolve: Resolver, depth: int = 0) -> Schema:
 def type_of(schema: Schema) -> str | None:
     """Return the type of a schema. If it states none, infer it from its other keywords.
 
-    Null counts only as the single type.
+    The type is null only if the schema states no other type.
     """
     kind = schema.get("type")
     if isinstance(kind, list):

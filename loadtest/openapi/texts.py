@@ -128,7 +128,10 @@ def _fit(values: tuple[str, ...], least: int, most: int | None) -> list[str]:
 
 
 def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, float]:
-    """Return the lowest and highest value to draw for a number, from its bounds or, if they are open, its name."""
+    """Return the lowest and the highest value to draw for a number.
+
+    They follow from the bounds of the schema. The name of the field decides bounds that the schema leaves open.
+    """
     low, high = _number(schema.get("minimum")), _number(schema.get("maximum"))
     below, above = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     step: float = 1 if kind == "integer" else _step(low, high, below, above)
@@ -157,7 +160,7 @@ def number_range(schema: dict[str, Any], name: str, kind: str) -> tuple[float, f
 
 
 def _step(*bounds: Any) -> float:
-    """Return the distance to keep from an excluded bound: a hundredth, or a hundredth of a narrow range."""
+    """Return the distance to keep from an excluded bound: 0.01, or 1 % of the range if it is narrower than 1."""
     known = [bound for bound in map(_number, bounds) if bound is not None]
     width = max(known) - min(known) if len(known) > 1 else 1.0
     return min(0.01, width / 100) or 1e-6
@@ -173,7 +176,7 @@ def _number(value: Any) -> float | None:
 def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 10) -> list[str]:
     """Return printable texts that match an ECMA pattern and the lengths; none if they cannot be found.
 
-    Hypothesis' `from_regex` draws them, always the same ones.
+    Hypothesis' `from_regex` draws them with a fixed seed, so that they are always the same.
     """
     import hypothesis
     from hypothesis import strategies as st
@@ -251,7 +254,7 @@ _ASCII_PART = {
 
 
 def _sized(pattern: str, least: int, most: int | None) -> str:
-    """Return a pattern of one repeated class, such as `^[A-Z]+$`, with the lengths in place of its open repetition."""
+    """Replace the `+` or `*` of a pattern that repeats one class, such as `^[A-Z]+$`, by the allowed lengths."""
     match = re.fullmatch(r"(\^?(?:\[(?:[^\]\\]|\\.)+\]|\\?\w|\.))[+*](\$?)", pattern)
     if match is None or (least == 0 and most is None):
         return pattern

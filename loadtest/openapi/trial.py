@@ -221,7 +221,7 @@ def data_file(path: Path) -> DataFile:
 
 
 def namespace_of(module: Module) -> dict[str, Any]:
-    """Return the names of a module, by running it."""
+    """Run the code of a module, and return the names that it defines."""
     namespace: dict[str, Any] = {"__name__": "lt_trial"}
     source = "\n".join(sorted(module.imports)) + "\n" + module.source()
     exec(compile(source, "<scenario>", "exec"), namespace)

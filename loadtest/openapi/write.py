@@ -105,7 +105,7 @@ def _chosen(found: list[Operation], include: set[str]) -> tuple[list[Operation],
         else:
             left_out.append(LeftOut(each, each.changes))
     only_reads = not any(each.method == "POST" for each in wanted)
-    if only_reads:  # a service whose only POSTs are these: they are its purpose
+    if only_reads:  # the service has no other POST, so these are its purpose
         wanted = [each for each in found if each in wanted or each in doubtful]
     else:
         left_out += [LeftOut(each, "nothing says whether this POST changes something") for each in doubtful]

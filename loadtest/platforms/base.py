@@ -45,7 +45,7 @@ class TargetOptions:
     endpoint: str | None = None
 
     def given_limits(self) -> dict[str, object]:
-        """Return the given options that only a platform with `takes_limits` accepts, by their spelling."""
+        """Return the given options that only a platform with `takes_limits` accepts, by the option's name."""
         names = ("concurrency", "cpu", "memory", "command", "min_instances", "max_instances")
         return {
             field.name.replace("_", "-"): getattr(self, field.name)
@@ -56,7 +56,7 @@ class TargetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideOptions:
-    """One of two targets, as the options name it.
+    """The options of one of two targets.
 
     Attributes:
         name: its name in the report.
@@ -190,10 +190,13 @@ class Deployment(ABC):
 
 
 class Platform(ABC):
-    """A place that can be put under load. Instances hold no state; `open` returns what exists as long as a run.
+    """A place that can be put under load.
+
+    Objects of this class hold no state. Everything that exists only during a run belongs to the target that `open`
+    yields.
 
     Attributes:
-        kind: the word of `--target`, and the `kind` that `run.json` keeps.
+        kind: its name in `--target`, which `run.json` keeps as `kind`.
         capabilities: its capabilities; `Url` records them for each URL.
         has_own_address: whether the load goes to its address. If not, it goes to the hosts that the scenario's user
             classes name.

@@ -40,7 +40,7 @@ class Load:
         return dataclasses.replace(self, plan=plan, duration_s=duration_s, requests_per_user_s=1.0)
 
     def points(self) -> list[Point]:
-        """Return the plan's points and one at infinity, because the last users stay; zero users without a plan."""
+        """Return the plan's points, and one at infinite time, because the last users stay. No plan: zero users."""
         points = [(point.at_s, point.users) for point in self.plan] or [(0.0, 0.0)]
         return [*points, (math.inf, points[-1][1])]
 

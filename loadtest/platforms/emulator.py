@@ -36,7 +36,7 @@ FACTS = ("cpu_why", "cpu_s_per_request", "requests_per_user_s", "startup_s", "by
 
 
 class Emulator(Platform):
-    """The local Cloud Run in front of the bundled service, or of `--command`, scaled to zero at first."""
+    """A local Cloud Run that serves the bundled service or that of `--command`, and starts with zero instances."""
 
     kind: ClassVar[str] = "emulator"
     capabilities: ClassVar[Capabilities] = EMULATOR

@@ -28,7 +28,7 @@ class Interleaved(Platform):
         """Make both targets ready.
 
         Raises:
-            UsageError: both have the same address, or a scenario without HTTP has no host to split.
+            UsageError: both have the same address, or the scenario does not use HTTP, so that it has no host to split.
         """
         from .registry import platform_of
 

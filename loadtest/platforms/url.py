@@ -59,7 +59,10 @@ class Url(Platform):
         yield Target(TargetRecord(kind=self.kind, url=options.url))
 
     def fetch_metrics(self, folder: RunFolder, run: Run, options: TargetOptions, console: Console) -> None:
-        """Fetch the series of the Cloud Run service that the options name. Its URL alone does not name it."""
+        """Fetch the series of the Cloud Run service that the options name.
+
+        The URL of the target alone does not identify the service.
+        """
         from .cloudrun.platform import CloudRun
 
         CloudRun().fetch_metrics(folder, run, options, console)

@@ -20,7 +20,7 @@ REPOSITORY = "lt"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a build, and the command whose success makes it unnecessary."""
+    """One command of a build. If the command `unless` succeeds, this command is not needed and is not run."""
 
     argv: tuple[str, ...]
     unless: tuple[str, ...] = ()

@@ -19,7 +19,8 @@ ROLES = {
     "iam.serviceaccounts.actAs": "roles/iam.serviceAccountUser",
     "artifactregistry.repositories.downloadArtifacts": "roles/artifactregistry.reader",
 }
-"""Roles for permissions that the role for a call does not include: a deploy acts as an account and reads an image."""
+"""Roles for permissions that the role of a call does not include. A deploy needs them, because it acts as an account
+and reads an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def call(
     """Return the answer of `rpc`; retry UNAVAILABLE and RESOURCE_EXHAUSTED until `retry_policy` ends.
 
     Raises:
-        CloudError: every other failure, and these two once `retry_policy` has ended.
+        CloudError: one of these two errors lasted until `retry_policy` ended, or `rpc` failed in another way.
         google.api_core.exceptions.NotFound: unchanged, because "missing" may be a valid answer; `explained` converts it
             to a message. The classes in `passed` are also raised unchanged.
     """

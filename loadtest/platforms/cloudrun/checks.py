@@ -207,9 +207,9 @@ def check_answers(url: str, payload: object, token: str | None, *, cure: str) ->
     """Post real requests over one connection, and yield checks of the answers and of the service's distance.
 
     The requests use no proxy, even if the environment names one, because the load uses none. A redirect is not
-    followed. The first may start an instance. The distance (the round trip) is the shortest time of the other requests
-    minus the server time (`Server-Timing`). The time to connect does not show it, because the connection ends at
-    Google's nearest edge.
+    followed. The first request may start an instance. The distance (the round trip) is therefore the shortest time of
+    the other requests minus the server time (`Server-Timing`). The time to connect does not show the distance, because
+    the connection ends at Google's nearest edge.
 
     Args:
         url: the URL to which requests are posted.

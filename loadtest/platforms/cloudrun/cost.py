@@ -28,11 +28,11 @@ ASSUMED_STARTUP_S = 10.0
 def estimate(load: Load, limits: Limits, *, region: str | None = None, prices: Prices | None = None) -> Estimate:
     """Return the estimated cost of `load` on a service with these limits.
 
-    For each second of the plan, the number of instances is the larger result of Cloud Run's two drivers, between the
-    limits: ceil(requests/s × service_s / (0.60 × vCPU)) and ceil(requests/s × held_s / (0.60 × concurrency)). Each
-    instance is billed for that second, and for ASSUMED_STARTUP_S when it is new. Instances that min-instances keeps
-    beyond these are billed as idle. It does not include network, builds and logs, nor the cost of min-instances outside
-    the run.
+    For each second of the plan, the number of instances is the larger of two numbers, within the limits: one for CPU,
+    ceil(requests/s × service_s / (0.60 × vCPU)), and one for concurrency, ceil(requests/s × held_s / (0.60 ×
+    concurrency)). Each instance is billed for that second, and for ASSUMED_STARTUP_S when it is new. Instances that
+    min-instances keeps in addition are billed as idle. The cost does not include network, builds and logs, nor
+    min-instances outside the run.
     """
     prices = prices or prices_for(region)
     service_s = ASSUMED_SERVICE_S if load.service_s is None else load.service_s

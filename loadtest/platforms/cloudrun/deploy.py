@@ -229,12 +229,12 @@ def _wanted(settings: ServiceSettings, found: Service | None) -> Service:
                 "it out for the first deploy."
             )
         for target in wanted.traffic:
-            if target.type_ == latest:  # traffic to the latest revision now goes to that revision by name
+            if target.type_ == latest:  # pin its share to the revision that is the latest ready one now
                 target.type_ = pinned
                 target.revision = _last(found.latest_ready_revision)
     wanted.client = "lt"
     if settings.public is False:
-        wanted.invoker_iam_disabled = False  # otherwise the policy would not be applied
+        wanted.invoker_iam_disabled = False  # True would make Cloud Run ignore the policy
     _fill(wanted.template, settings)
     return wanted
 
@@ -253,7 +253,7 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     if settings.env:
         container.env = [EnvVar(name=name, value=value) for name, value in settings.env]
     if settings.port is not None:
-        name = container.ports[0].name if container.ports else ""  # h2c is such a name
+        name = container.ports[0].name if container.ports else ""  # keep the name, which may be h2c
         container.ports = [ContainerPort(name=name, container_port=settings.port)]
     if settings.cpu is not None:
         container.resources.limits["cpu"] = cpu_text(settings.cpu)
@@ -271,7 +271,7 @@ def _fill(template: RevisionTemplate, settings: ServiceSettings) -> None:
     if settings.min_instances is not None:
         template.scaling.min_instance_count = settings.min_instances
     if settings.max_instances is not None:
-        # Zero means "no limit of ours" in the API. The project's own limit then applies (100 unless raised).
+        # In the API, zero means that the service sets no limit. The project's limit then applies (100 unless raised).
         template.scaling.max_instance_count = settings.max_instances
 
 

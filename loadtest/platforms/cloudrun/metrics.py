@@ -23,7 +23,7 @@ EITHER_SIDE = timedelta(minutes=5)
 """Metrics are also fetched for this time before and after the run, to show the state at both ends."""
 
 SAMPLED_WITHIN = timedelta(minutes=1)
-"""A sample belongs to the run if it ends at most this long after it. Later samples do not."""
+"""A sample belongs to the run if it ends at most this long after the end of the run. Later samples do not."""
 
 MAX_WAIT = timedelta(minutes=6)
 """Longest wait after the run's end. The documentation says 60 s of sampling + 120 s; users report 3 to 5 minutes."""
@@ -74,9 +74,9 @@ def fetch(
 
     The function waits until the instance count (a gauge that continues after the last request) reaches `end`, and the
     counts and billed times reach `served_until`. If the service has ended, later counts never come. The wait is
-    therefore limited to twice the time that the metrics' descriptors state between a sample and when the next can be
-    read (6 minutes with Google's). The points so far are then returned, and may end earlier. Metrics that this project
-    has never had (a beta one, or a service that never started) are left out. One row is one point.
+    therefore limited to twice the time after which a new sample can be read, as the metrics' descriptors state it (6
+    minutes with Google's). At this limit, the points so far are returned, which may end too early. Metrics that this
+    project has never had (a beta one, or those of a service that never started) are left out. One row is one point.
 
     Args:
         target: the target, whose project, region and service select the series.
@@ -139,7 +139,7 @@ def _wait(
     on_progress: Callable[[Ingestion], None],
     clock: Clock,
 ) -> None:
-    """Wait until the newest point of each metric has reached its time, or until `limit`."""
+    """Wait until the newest point of each metric has reached the time that the metric must reach, or until `limit`."""
     begun = clock.now()
     for metric, until in wanted.items():
         while True:

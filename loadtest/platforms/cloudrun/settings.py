@@ -32,7 +32,7 @@ class ServiceSettings:
     """The settings of a service. None, and an empty `command` or `env`, leave a setting unchanged, as gcloud does.
 
     Attributes:
-        max_instances: the maximum of instances; 0 means no limit of ours.
+        max_instances: the maximum of instances; 0 means that the service sets none.
         public: whether everyone may call the service.
         command: the command to run instead of the image's own; the emulator runs it unchanged.
         takes_traffic: whether the new revision gets traffic.

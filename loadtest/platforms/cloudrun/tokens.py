@@ -63,7 +63,7 @@ class IdTokens:
         self._token: Token | None = None
 
     def token(self) -> Token:
-        """Return a token that is valid for at least REFRESH_BEFORE_S, if a new one is.
+        """Return the current token, or a new one if the current one expires within REFRESH_BEFORE_S.
 
         If a refresh fails while the current token is valid, the current one is returned, and the next call tries again.
 
