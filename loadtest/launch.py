@@ -2,12 +2,13 @@
 
 Run by its path::
 
-    python loadtest/launch.py -f FILE --worker …     Locust, with the recorder in it: Locust's own arguments
-    python loadtest/launch.py .fleet.describe …      a module of this package (a leading dot), by its `main(arguments)`
+    python loadtest/launch.py -f FILE --worker …     Locust with the recorder; the arguments are Locust's
+    python loadtest/launch.py .fleet.describe …      with a leading dot: `main(arguments)` of a module of this package
 
-Locust puts the working folder and the locustfile's folder on `sys.path`, where anything may have any name. None of our
-folders is put there: this package is loaded from its own folder, and only the name `loadtest` is used. If the user has
-a module `loadtest` too, it keeps the name and ours becomes `_lt_loadtest`; all imports inside ours are relative.
+Locust puts the working folder and the locustfile's folder on `sys.path`. The modules in these folders may have any
+name, so none of our folders is added to it: this package is loaded from its own folder, and takes only the name
+`loadtest`. If the user has a module `loadtest` too, the user's module keeps the name and ours becomes `_lt_loadtest`;
+all imports inside ours are relative.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def with_fetched_scenario(arguments: list[str]) -> list[str]:
 def claim_name(locustfile: Path | None) -> str:
     """Load this package and return its name: `loadtest`, or `_lt_loadtest` if the user has a package of that name.
 
-    A user's folder `loadtest` without `__init__.py` is a namespace package. Its modules are added to ours, because
-    Python would find both, unless one of them has the same name as one of ours. A bundled scenario always gets our
-    packages.
+    A user's folder `loadtest` without `__init__.py` is a namespace package. Python would find the modules of
+    both packages, so the user's modules are added to ours. If both packages have a module of the same name, ours is
+    loaded as `_lt_loadtest` instead. A bundled scenario always gets our packages.
     """
     if locustfile is not None and locustfile.resolve().is_relative_to(SCENARIOS):
         _load("scenarios", SCENARIOS)
@@ -115,8 +116,8 @@ def _step_aside(portions: list[str]) -> str:
     A second copy of our package would run users that the first copy's recorder does not know.
 
     Args:
-        portions: the folders of the user's `loadtest` if it is a namespace package. Python would prefer an installed
-            regular package to it.
+        portions: the folders of the user's `loadtest` if it is a namespace package, else empty. They are given
+            because Python would prefer an installed regular package to a namespace package.
     """
     sys.meta_path.insert(0, _TheirsAlone())
     if portions:

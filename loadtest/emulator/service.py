@@ -209,7 +209,7 @@ class Service:
                     message = f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.message}"
             except (EmulatorError, OSError) as error:
                 message = str(error)
-            except Exception as error:  # code that waits for the deployment must get its end
+            except Exception as error:  # code that waits for the deployment must see it end
                 message = f"{type(error).__name__}: {error}"
             async with self._changed:
                 self.observed_generation = generation
@@ -220,7 +220,9 @@ class Service:
             self._resources.log_event(f"{self.key.name}: {message}")
 
     async def _move_traffic(self, traffic: str | None, newest: Revision) -> None:
-        """Let the revision that `traffic` names (None: the newest) accept requests, then withdraw the previous one.
+        """Let one revision accept requests, then withdraw the previous one.
+
+        `traffic` is the name of that revision; None means the newest one.
 
         A service that had no traffic yet starts at zero instances unless it has a minimum: the instance of the
         deployment check is stopped. (Cloud Run keeps it for a while; here every run starts in the same state.)

@@ -66,7 +66,7 @@ async def choose_cpu(
     """Return the vCPU with which the instance on `port` serves 30 requests/s at 60 % CPU.
 
     The requests are the scenario's own first ones, sent by the command `first_requests`. Without a command, or if it
-    sends nothing, they are the POST example of the service's OpenAPI page with the shortest path, or else `GET /`. Each
+    sends nothing, they are the POST example with the shortest path on the service's OpenAPI page, or else `GET /`. Each
     request uses a new connection, as in the emulator's data plane. The instance must have no CPU limit meanwhile.
 
     Raises:

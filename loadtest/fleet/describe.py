@@ -16,7 +16,7 @@ from typing import Any
 from ..recorder.load_error import format_load_error, missing_module
 
 NAME = "loadtest"
-"""The name of this package, unless the user has a package of that name (loadtest/launch.py)."""
+"""The usual name of this package. If the user has a package of that name, ours has another (loadtest/launch.py)."""
 
 
 class RefusedError(Exception):

@@ -13,12 +13,12 @@ if TYPE_CHECKING:  # imported with the first rows, so that `lt run` prints its f
     import numpy as np
 
 FIRST = 3
-"""A run ends after this many failed answers without a success. A service that fails 1 % of requests by chance does so
-once in a million runs."""
+"""A run ends after this many failed answers without a success. If a service fails 1 % of its requests by
+chance, the rule ends one run in a million."""
 
 WITHIN_S = 30.0
-"""Time since the first answer of the run. The rule does not end a run for an endpoint that is first called later,
-because more of the run would be lost."""
+"""Only answers within this time after the first answer of the run are counted. The rule does not end a run later than
+that, because more of the run would be lost."""
 
 MAX_ENDPOINTS = 200
 
@@ -65,10 +65,10 @@ class _Seen:
 class FirstAnswers:
     """Called at every look at a run; returns the sentence that ends it if an endpoint always fails.
 
-    An endpoint always fails if its first answer failed, and also the next answers to requests sent after it. By then,
-    no request is slow or refused only because the service is starting. A failed answer is an HTTP error, other than
-    LOAD_STATUSES, or one that the scenario's own check rejects. A request without an answer, or without a status (a
-    client of another protocol), does not count.
+    An endpoint always fails if its first answer failed, and if the next answers also failed. Of these, only answers to
+    requests that were sent after the first answer count: by then, no request is slow or refused only because the
+    service is starting. An answer failed if it is an HTTP error (except LOAD_STATUSES), or if the scenario's own check
+    rejected it. A request without an answer, or without a status (a client of another protocol), does not count.
     """
 
     def __init__(self) -> None:

@@ -24,14 +24,14 @@ from .alone import prepare, run_one
 from .describe import RefusedError, speaks_http
 
 WARM, MEASURED = 40, 200
-"""Number of requests before the measurement, and in it."""
+"""Number of requests before the measurement, and number of measured requests."""
 
 PAUSE_S = 0.01
 """Pause between two tasks. A service that sleeps between two requests uses more CPU for each, and under load it also
 sleeps between them."""
 
 MOST_S = 15.0
-"""Time limit of each part. A scenario with long waits inside its tasks sends fewer requests within it."""
+"""Time limit of each of the parts. A scenario with long waits inside its tasks sends fewer requests in this time."""
 
 SHOWN_CHARS = 300
 """At most this many characters of a failed answer are shown."""
@@ -86,9 +86,10 @@ def send(environment: Any, *, many: int) -> Sent:
 
 
 def tasks_per_s(user_class: Any) -> float | None:
-    """Return how many tasks per second a user of the class begins if they take no time; None if the class does not say.
+    """Return how many tasks per second a user of the class would begin if its tasks took no time.
 
-    The number comes from its `requests_per_s`, or else from the mean of 20 of its waits.
+    The number comes from the class's `requests_per_s`, or else from the mean of 20 waits of its `wait_time`. None if
+    neither is known.
     """
     if stated := getattr(user_class, "requests_per_s", 0):
         return float(stated)

@@ -149,7 +149,7 @@ class Fleet:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # this process passes Ctrl-C on, once
+                start_new_session=True,  # Ctrl-C reaches only this process, which passes it on once
                 env={
                     **os.environ,
                     **self.plan.environment,

@@ -111,7 +111,7 @@ class Scenario(BaseModel):
     checks_answers: bool = False
 
     def request_budget(self) -> float | None:
-        """Return the number of requests in the plan: its area in user-seconds × requests per user and second.
+        """Return the number of requests in the plan: its user-seconds × the requests per second of one user.
 
         A run may send some more, because each user sends its first request as soon as it starts.
         """
@@ -157,7 +157,7 @@ def locate(name: str) -> Path:
         return known[name]
     path = Path(name)
     if path.is_file() and path.suffix == ".py":
-        return path.absolute()  # Python imports the modules that are next to a symbolic link
+        return path.absolute()  # not resolved: modules are imported from the folder that contains a link
     if path.is_dir():
         found = sorted(str(path / item.name) for item in path.glob("*.py") if not item.name.startswith("_"))
         raise UsageError(

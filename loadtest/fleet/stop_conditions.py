@@ -15,7 +15,7 @@ from ..core.plan import Point, steady_s
 from .progress import ProgressSnapshot, Recent, is_failed
 
 DEFAULT_WINDOW_S = 10
-"""The window of a condition without `for`. It is so long that one slow answer does not end a run."""
+"""The window of a condition without `for`. It is long enough that one slow answer does not end a run."""
 
 
 class StopOn:
@@ -76,7 +76,7 @@ class StopOn:
         return dataclasses.replace(recent, **{name: getattr(recent, name)[at] for name in names})
 
     def _waited_too_long(self, snapshot: ProgressSnapshot) -> str | None:
-        """Judge `oldest`: at once, or after it has held for the duration after `for`."""
+        """Judge a condition on `oldest`: at once, or, with `for`, only after it has held for that duration."""
         now_s = snapshot.elapsed_s or 0.0
         waits = snapshot.oldest_s is not None and self.condition.met_by(snapshot.oldest_s * 1000)
         if not waits or not self._begin_s <= now_s < self._end_s:

@@ -61,9 +61,10 @@ class AddressList:
     def order(self, now_s: float) -> list[Address]:
         """Return the addresses in the order in which a new connection tries them.
 
-        The addresses of the first one's family (the resolver's preference, RFC 6724) take turns. The other family is
-        used when they fail. While an address is known to work, an untried one is tried by one connection at a time, and
-        dead ones come last. A dead address therefore delays only the first connection to it.
+        The first address has the family that the resolver prefers (RFC 6724). The addresses of this family take turns;
+        the other family is used when they fail. While an address is known to work, only one connection at a time tries
+        an untried address, and dead addresses come last. A dead address therefore delays only the first connection to
+        it.
         """
         if len(self.addresses) == 1:
             return self.addresses

@@ -32,13 +32,13 @@ FIRST_BYTES = 8_192
 """Buffer size for a response. Most responses fit into it, and a smaller buffer is cheaper to allocate."""
 
 IDLE_NS = 5_000_000
-"""If a connection was unused for longer, it is checked before a request is sent on it, because the server may have
-closed it. Servers close idle connections after seconds. For shorter times the read watcher notices the close, and the
-system call of the check is saved."""
+"""A connection that was unused for longer than this is checked before a request is sent on it, because the server may
+have closed it. Servers close idle connections after seconds. After a shorter time no check is made, which saves a
+system call: the read watcher notices the close."""
 
 READS_WITHOUT_A_BREAK = 16
-"""Limit of reads without a pause. Otherwise a server that sends faster than the client reads would block the event loop
-and its own deadline."""
+"""Largest number of reads without a pause. Without this limit, a server that sends faster than the client reads would
+block the event loop, and the deadline of its request would not be checked."""
 
 FIRST_TRY_S = 1.0
 """How long one of several addresses may take to accept before the next one is tried."""
@@ -122,8 +122,8 @@ class Connection:
         """Send `request` and return its response. Open the connection first if it is closed.
 
         A server may close an idle connection at any time, even while the next request is being sent. The request is
-        then sent again on a new connection, if it cannot be executed twice: the server provably read nothing of it, or
-        no answer came and the request is `replayable` (RFC 9110, 9.2.2).
+        then sent again on a new connection if it cannot be executed twice, or if a second execution does no harm: the
+        server provably read nothing of it, or no answer came and the request is `replayable` (RFC 9110, 9.2.2).
 
         Args:
             request: head and body.
@@ -135,7 +135,8 @@ class Connection:
         Raises:
             TimeoutError: the connection was not opened, or the request was not sent or answered in time.
             GeneratorLimitError: the load generator lacks a resource.
-            OSError: any other failure of the connection. In all cases the connection is closed, and may be used again.
+            OSError: any other failure of the connection. After every error the connection is closed, and the next call
+                opens it again.
         """
         if self._socket is not None and started_ns - self.used_ns > IDLE_NS:
             self._on_idle_readable()
@@ -233,7 +234,10 @@ class Connection:
         return answer
 
     def _wait(self) -> None:
-        """Let other greenlets run until the socket is readable (in `_send_rest`: or writable), or the time is up."""
+        """Let other greenlets run until the socket is readable, or the time is up.
+
+        In `_send_rest`, a writable socket ends the wait too.
+        """
         self._reads = 0
         self.waiting = getcurrent()
         self._hub_switch()
@@ -286,7 +290,7 @@ class Connection:
                 return data
 
     def _send_rest(self, wire: bytes, sent: int) -> bytes:
-        """Send the rest that did not fit into the socket's buffer. Return b"", or an early answer of the server."""
+        """Send the bytes that did not fit into the socket's buffer. Return b"", or an early answer of the server."""
         left = memoryview(wire)[sent:]
         watcher = self._loop.io(self._socket.fileno(), _WRITABLE)
         watcher.start(self._on_ready)

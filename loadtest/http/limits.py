@@ -16,11 +16,11 @@ _CURES = {
 
 
 class GeneratorLimitError(OSError):
-    """A request was not sent, or its answer not read to the end, because the load generator lacked a resource."""
+    """A request was not sent, or its answer was not read to the end, because the load generator lacked a resource."""
 
 
 def generator_limit(error: OSError) -> GeneratorLimitError | None:
-    """Return `error` as a shortage of a resource, with advice; None if it is another error."""
+    """Return an error with advice if `error` means that the load generator lacks a resource; else None."""
     number = error.errno
     cure = None if number is None else _CURES.get(number)
     if number is None or cure is None:

@@ -20,7 +20,7 @@ Stamps = list[tuple[int, int, bytes]]
 """The ancillary data that `socket.recvmsg` returns (level, type and bytes): none, or one `struct timespec`."""
 
 STAMP_TYPE = [("stamp_s", "<i8"), ("stamp_ns", "<i8")]
-"""The numpy type of a `struct timespec`: the time of the wall clock at which the kernel had the last of the bytes."""
+"""The numpy type of a `struct timespec`: the wall-clock time at which the kernel received the last bytes."""
 
 Moments = npt.NDArray[np.int64]
 
@@ -38,11 +38,11 @@ def arrivals(stamps: npt.NDArray[Any], ahead_ns: int, *, sent: Moments, read: Mo
     """Return when answers arrived, on the clock of `time.perf_counter_ns()`.
 
     The stamps come from the wall clock, which may be set at any moment. A stamp is used if it lies between sending and
-    reading. If it does not, or if there is none, the time of reading counts.
+    reading. Otherwise, and without a stamp, the time of reading is returned.
 
     Args:
         stamps: an array with the fields of STAMP_TYPE; zeros where there is no stamp.
-        ahead_ns: how far the wall clock is ahead of that clock.
+        ahead_ns: how far the wall clock is ahead of `time.perf_counter_ns()`.
         sent: when the requests were sent.
         read: when the answers had been read.
     """

@@ -17,14 +17,14 @@ SUCCESS = frozenset({*range(200, 209), 226})  # the statuses that FastHttpUser c
 MAX_CHUNK_LINE_BYTES = 4_096
 MAX_KNOWN_HEADS = 2_048
 MAX_INSTANCE_CHARS = 200
-MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: a server that sends more of them never reaches the response
+MAX_INTERIM_ANSWERS = 16  # 100 Continue, 103 Early Hints: more of them before a final response are an error
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\Z")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _AGE = re.compile(rb"(?i)\r\nx-instance-age-ms:[ \t]*")
 _PREDICT = re.compile(rb"(?i)\r\nserver-timing:[ \t]*" + ENTRY.encode() + b";dur=")
-_NEAR_BYTES = 16  # how far a mark may move when the values before it get shorter
+_NEAR_BYTES = 16  # how far a number may move in the head when the values before it get shorter
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 
 
@@ -85,7 +85,7 @@ number is −1 if the service does not send it."""
 
 Answer = tuple[ParsedHead, bytes, bytes, bool]
 """One whole response: its parsed head, the body as received (never decoded), the head's bytes, and whether the
-connection can be used again. It is a plain tuple, because making a named one costs 0.3 µs, a tenth of an exchange."""
+connection can be used again. It is a plain tuple, because making a named tuple costs 0.3 µs, a tenth of an exchange."""
 
 
 def fields_of(raw_head: bytes) -> list[tuple[bytes, bytes]]:
@@ -182,7 +182,7 @@ def _server_us(value: bytes) -> int:
 
 
 class _Mark:
-    """The position of a number that differs in every response of one service, within the head."""
+    """The position, in the head, of a number that is different in every response of a service."""
 
     def __init__(self, text: bytes, read: Callable[[bytes], int], most: float) -> None:
         self._text = text
@@ -216,10 +216,10 @@ class _Mark:
 class KnownHeads:
     """Cache of parsed heads.
 
-    If a server repeats its heads, one is parsed per second (its Date changes), not one per response.
+    If the heads of a server differ only in their Date, one head is parsed per second, instead of one per response.
 
-    A service that reports its age and its time sends a different head every time. These two numbers are cut out at the
-    positions where they were found before, and the rest is looked up. This takes about 1 µs, and parsing takes 15.
+    A service that reports its age and its time sends a different head every time. The cache cuts these two numbers out
+    at the positions where it found them before, and looks the rest up. This takes about 1 µs, and parsing takes 15.
     """
 
     def __init__(self) -> None:
@@ -265,7 +265,7 @@ class BodyBudget:
     """The number of bytes of unfinished bodies that all connections of one process may hold together.
 
     Attributes:
-        held_bytes: the bytes that they hold now.
+        held_bytes: the bytes that the connections hold now.
     """
 
     def __init__(self, limit_bytes: int = 512 * 1024 * 1024) -> None:
@@ -316,7 +316,7 @@ class _Pieces:
         self.budget.held_bytes -= self.taken
 
     def line(self, end: bytes, limit: int, where: str) -> bytes:
-        """Return the bytes before `end`, and consume both."""
+        """Return the bytes before `end`. Remove them and `end` from the received bytes."""
         searched = 0
         while (at := self.bytes.find(end, searched)) < 0:
             if len(self.bytes) > limit:
@@ -361,7 +361,7 @@ def read_answer(
         first: the bytes received so far, at least one.
         receive: returns the next bytes; b"" once the server has closed.
         heads: the cache of parsed heads.
-        bodiless: whether the request was a HEAD. Its response has no body, even if its head says otherwise.
+        bodiless: whether the request was a HEAD. The response to a HEAD has no body, even if it states a length.
         limit_bytes: the longest allowed body.
         budget: the limit for unfinished bodies of this process; a new one if it is not given.
 
