@@ -38,8 +38,8 @@ class Gate:
     """Check every message before `MasterRunner.handle_message` gets it.
 
     A worker connects (`client_ready`), gets its index, and sends HELLO with its name and the proof that it knows the
-    join secret. Locust is told about the worker only after that. A plain `locust --worker` never sends HELLO, gets no
-    users, and is refused after GREET_S. No message can end the master's loop.
+    join secret. Locust receives its `client_ready` only after that. A plain `locust --worker` never sends HELLO, gets
+    no users, and is refused after GREET_S. No message can end the master's loop.
 
     Attributes:
         admitted: Locust's client id → greeting.
