@@ -50,7 +50,7 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Anomalous seconds, the windows (first, last) that they come from, and the limit of a slow request in them."""
+    """A period of anomalous seconds, its first and last window, and the latency above which its requests are slow."""
 
     window: Window
     first: int

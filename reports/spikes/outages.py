@@ -104,7 +104,7 @@ def _reaching_back(hit: Bools, width: int) -> Bools:
 def _merged(bad: Bools, series: Series) -> Iterator[tuple[int, int]]:
     """Yield periods of bad seconds.
 
-    They are joined if hardly any request succeeded or little time passed between them.
+    Two periods are joined if little time passed between them, or if no request succeeded between them.
     """
     edges = np.flatnonzero(np.diff(np.r_[False, bad, False].astype(np.int8)))
     begun = last = -1

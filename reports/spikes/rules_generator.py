@@ -109,7 +109,7 @@ class Machine:
 
     Attributes:
         inside_ratio, outside_ratio: share of the seconds in which at least one of the three measures was too high.
-        cpu_ratio, steal_ratio, pressure_ratio: the three measures, each at its highest inside; None if not known.
+        cpu_ratio, steal_ratio, pressure_ratio: the highest value of each measure in the spike; None if not known.
         by_service: whether the service, which shares this machine, made it busy: demand was new and nearly all
             slowed, or the run's first instance started.
     """

@@ -189,7 +189,7 @@ class Lazy:
 
     Attributes:
         instances: number of instances whose first requests fall into the spike.
-        slow: number of slow requests inside.
+        slow: number of slow requests in the spike.
         fresh_ratio: share of the slow requests that these instances answered.
         ready_before_s: the shortest time for which one of them had been ready when its first request was sent.
         later_ratio: the highest load after the spike, outside other spikes, divided by the highest load in the spike;
