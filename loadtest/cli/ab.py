@@ -146,7 +146,7 @@ def _length(duration: str | None, max_duration: str | None, *, until_decided: bo
     if max_duration is not None and not until_decided:
         raise UsageError(f"`--max-duration {max_duration}`: valid only with --until-decided; else give --duration.")
     if until_decided and duration is not None:
-        raise UsageError(f"`--duration {duration}`: --until-decided takes --max-duration in its place.")
+        raise UsageError(f"`--duration {duration}`: use --max-duration with --until-decided.")
     return max_duration or duration
 
 
@@ -165,7 +165,7 @@ def _split(targets: list[str], commands: list[str], services: list[str]) -> tupl
         return [], targets
     if len(targets) < 2 or targets[1].startswith("-"):
         raise UsageError(
-            "Name two targets: `lt ab A B`, each a URL, `local`, or a command in quotes that honours $PORT."
+            "Give two targets: `lt ab A B`, each a URL, `local`, or a command in quotes that honours $PORT."
         )
     if len(targets) > 2 and not targets[2].startswith("-"):
         raise UsageError(

@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.HELD: "held, or done",
-    ExitCode.MISSED: "an objective was missed, or a margin exceeded",
+    ExitCode.MISSED: "an objective was missed, or a margin was exceeded",
     ExitCode.USAGE: "wrong usage: nothing was started",
     ExitCode.UNDECIDED: "undecided: an objective had no data, a margin is too close, or the run is degraded",
     ExitCode.UNUSABLE: "the tool or the target could not be used",

@@ -54,7 +54,7 @@ METRICS: tuple[Metric, ...] = (
         "DISTRIBUTION",
         "ms",
         _CODE,
-        "Time from the whole request read to the last byte of the answer, queueing included.",
+        "Time from when the request is fully read to the last byte of the answer, queueing included.",
         "BETA",
     ),
     Metric(
@@ -72,7 +72,7 @@ METRICS: tuple[Metric, ...] = (
         "DISTRIBUTION",
         "ms",
         (),
-        "Time from starting an instance to its passed startup probe.",
+        "Time from starting an instance until its startup probe passes.",
         "BETA",
     ),
     Metric(

@@ -62,4 +62,4 @@ def runs_of_label(runs: Path, label: str, *, without: Sequence[RunFolder] = ()) 
 
 def _missing(run: Run, target: str, absent: str) -> str:
     record = f"`python lt.py run --scenario {run.scenario.name} --target {target}`"
-    return f"{absent} is recorded to compare with, so this is the newest run alone. {record} records one."
+    return f"{absent} is recorded for a comparison, so only the newest run is shown. {record} records one."

@@ -103,7 +103,7 @@ class Limits(_Record):
     def unpriced(self) -> tuple[str, ...]:
         """Return sentences that say why the service's cost differs from our prices."""
         possible = (
-            (self.instance_billing, "NOT ITS PRICES: the service is billed for instances (CPU always allocated)"),
+            (self.instance_billing, "OTHER PRICES APPLY: the service is billed for instances (CPU always allocated)"),
             (self.gpu, f"NOT PRICED: GPUs ({self.gpu} an instance)"),
             (
                 self.manual_instances,

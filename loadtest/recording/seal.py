@@ -52,7 +52,7 @@ class Sealed:
         found, counted = [], rows_counted(run)
         final = bool(run.workers) and all(worker.rows_sent is not None for worker in run.workers)
         if self.rows < counted or (final and self.rows > counted):
-            found.append(f"{self.rows:,} rows could be read where the run's record counts {counted:,}")
+            found.append(f"{self.rows:,} rows could be read, but the run's record counts {counted:,}")
         if self.stopped_why:
             found.append(f"the spool is sound up to row {self.rows}: {self.stopped_why}")
         return found
@@ -166,7 +166,7 @@ def difference(paths: RunPaths, run: Run) -> str:
     name, there = paths.rows.name, count_rows(paths) or 0
     counted = rows_counted(run)
     if (run.sealed is not None or (counted and run.outcome is Outcome.COMPLETE)) and there != counted:
-        return f"{name} has {there:,} rows where the run's record counts {counted:,}: it was changed or replaced"
+        return f"{name} has {there:,} rows, but the run's record counts {counted:,}: it was changed or replaced"
     if run.sealed is None:
         return ""
     if require_file(paths.rows) != run.sealed.bytes or fingerprint(paths).sha256 != run.sealed.sha256:

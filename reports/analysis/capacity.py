@@ -43,7 +43,7 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     )
     if top.sum() < rules.PLATEAU_POINTS or slower < rules.KNEE_SLOWER * (1 + light.error_ratio) or answered:
         most = f"{formats.decimal(float(throughput.max()))} requests/s{unit}"
-        text = f"Not known: this run does not show where throughput stops growing. The most seen was {most}."
+        text = f"Not known: this run does not show where throughput stops growing. The highest throughput was {most}."
         if answered:
             text = f"Capacity was not reached: the service kept up with all {most}."
             if first:

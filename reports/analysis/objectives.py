@@ -220,7 +220,7 @@ def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObj
     missing = len(values) - len(known)
     if judged.verdict == Judged.HELD.value and missing:
         return _judged(
-            objective, Judged.UNDECIDED, worst, f"{missing} of {len(values)} stretches of {width} s hold no data"
+            objective, Judged.UNDECIDED, worst, f"{missing} of {len(values)} periods of {width} s have no data"
         )
     return judged
 

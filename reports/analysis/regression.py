@@ -167,7 +167,7 @@ def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
 def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: bool) -> str:
     """Return a sentence about how long the runs must be for a verdict, and that more runs would give one as well."""
     turns = "more runs" if several else "several runs"
-    in_turns = f"{turns} on each side, in turns and with one label a side"
+    in_turns = f"{turns} on each side, in turns and with one label for each side"
     needed_s = _needed_s(margin, line, length_s)
     if needed_s > DAY_S:
         return f"The difference is too close to the margin for one longer run: {in_turns} would decide it."

@@ -108,8 +108,8 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "Name two targets"),
-        (["http://127.0.0.1:1"], "Name two targets"),
+        ([], "Give two targets"),
+        (["http://127.0.0.1:1"], "Give two targets"),
         (["--command", "true"], "give it twice"),
         (["--service", "one"], "give it twice"),
         (["local", "local", "--region", "europe-west2"], "only with --service"),

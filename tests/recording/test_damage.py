@@ -309,9 +309,9 @@ def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda table: table.slice(0, ROWS // 2), "has 300 rows where the run's record counts 600"),
-        (lambda table: pa.concat_tables([table, table]), "has 1,200 rows where the run's record counts 600"),
-        (lambda table: table.slice(0, 0), "has 0 rows where the run's record counts 600"),
+        (lambda table: table.slice(0, ROWS // 2), "has 300 rows, but the run's record counts 600"),
+        (lambda table: pa.concat_tables([table, table]), "has 1,200 rows, but the run's record counts 600"),
+        (lambda table: table.slice(0, 0), "has 0 rows, but the run's record counts 600"),
         (lambda table: table.take(list(range(ROWS))[::-1]), "is not the file that was sealed"),
     ],
 )

@@ -60,4 +60,4 @@ def test_a_spool_with_other_rows_than_were_received_degrades_the_run(
     run = end(spooled(tmp_path, content, record(workers=[told])))
     assert run.outcome is Outcome.DEGRADED
     there = sum(frame.rows for frame in content)
-    assert run.reasons == [f"{there} rows could be read where the run's record counts 50"]
+    assert run.reasons == [f"{there} rows could be read, but the run's record counts 50"]

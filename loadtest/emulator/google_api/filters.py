@@ -66,7 +66,7 @@ def parse_clauses(text: str) -> list[Clause]:
     while text[at:].strip():
         match = _CLAUSE.match(text, at)
         if not match or bool(match["call"]) != bool(match["end"]):
-            raise FilterError(f"The filter cannot be read from column {at + 1} on: {text[at : at + 40]!r}.")
+            raise FilterError(f"The filter cannot be parsed at column {at + 1}: {text[at : at + 40]!r}.")
         clauses.append(_clause(match))
         at = match.end()
         joint = _AND.match(text, at)
