@@ -117,7 +117,7 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
         (["nosuch", "local"], "`A nosuch`"),
         (["local", "ftp://127.0.0.1"], "http:// or https://"),
         (["local", "local", "--max-duration", "2m"], "only with --until-decided"),
-        (["local", "local", "--until-decided", "--duration", "2m"], "--max-duration in its place"),
+        (["local", "local", "--until-decided", "--duration", "2m"], "use --max-duration with --until-decided"),
         (["local", "local", "--margin", "p95"], "p95=5%"),
         (["local", "local", "--until-decided", "--margin", "p95(POST /x)=5%"], "all requests only"),
         (["local", "local", "--users", "1"], "at least 2"),
