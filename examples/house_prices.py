@@ -2,7 +2,7 @@
 
     python -m examples.house_prices
 
-`PREDICT_EXTRA_MS` in the environment makes every prediction that much slower, as an example of a regression.
+`PREDICT_EXTRA_MS` in the environment adds this many milliseconds to every prediction, as an example of a regression.
 """
 
 from __future__ import annotations

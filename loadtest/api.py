@@ -214,7 +214,10 @@ def write_page(made: Report, folders: Sequence[RunPaths], *, sources: str = "") 
 
 
 def verdict_of_page(folder: RunPaths, sources: str) -> str | None:
-    """Return the verdict that a run's page states if it is up to date, else None. Also update the index of all runs."""
+    """If the page of a run is up to date, return the verdict on it; otherwise return None.
+
+    Also update the index of all runs.
+    """
     from reports.render.stamp import word_of
 
     verdict = word_of(folder.report, sources, folder.summary)

@@ -2,8 +2,8 @@
 
     python benchmarks/peers/bare_loop.py HOST:PORT RATE SECONDS
 
-Prints its requests and the seconds of its CPU. It is what `python -m benchmarks.low_rate` takes for the least that a
-generator of separate Python wakes can need.
+Prints its requests and the seconds of its CPU. `python -m benchmarks.low_rate` uses it as a lower bound: the
+least CPU of a Python generator that wakes separately for each request and each answer.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def decode_body(body: bytes, coding: str, *, limit_bytes: int) -> bytes:
         try:
             body = _decode(body, name, limit_bytes)
         except zlib.error as error:
-            raise ProtocolError(f"the body is not {name}, although its head says so: {error}") from error
+            raise ProtocolError(f"the header says Content-Encoding: {name}, but the body is not: {error}") from error
     return body
 
 
@@ -61,9 +61,9 @@ def _unbrotli(body: bytes, limit_bytes: int) -> bytes:
         while not decoder.is_finished() and not decoder.can_accept_more_data() and len(decoded) <= limit_bytes:
             decoded += decoder.process(b"", output_buffer_limit=limit_bytes + 1 - len(decoded))
     except brotli.error as error:
-        raise ProtocolError(f"the body is not br, although its head says so: {error}") from error
+        raise ProtocolError(f"the header says Content-Encoding: br, but the body is not: {error}") from error
     if len(decoded) > limit_bytes:
         raise BodyTooLongError(limit_bytes)
     if not decoder.is_finished():
-        raise ProtocolError("the body is not br, although its head says so: it ends early")
+        raise ProtocolError("the header says Content-Encoding: br, but the body ends early")
     return bytes(decoded)

@@ -244,7 +244,7 @@ def _fields(value: Any, depth: int = 0, key: str = "") -> Iterator[tuple[str, An
         for name, inner in itertools.islice(value.items(), 50):
             yield from _fields(inner, depth + 1, identifier(str(name)))
             if isinstance(inner, dict) and depth == 0:
-                yield "", str(name)  # an object by key: its keys are ids
+                yield "", str(name)  # the outer object maps ids to objects: each key is an id
     elif isinstance(value, list):
         for inner in value[:20]:
             yield from _fields(inner, depth + 1, key)

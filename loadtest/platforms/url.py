@@ -28,7 +28,7 @@ _REFUSED_OVER_HTTP = {
     Found.OTHER: "answers, but not in HTTP, which the scenario's users need.",
 }
 _WARNED = {
-    Found.SILENT: "answers, but not to GET /: it closed the connection without an answer",
+    Found.SILENT: "accepts connections, but closed the one for GET / without an answer",
     Found.SLOW: f"answers, but not to GET / within {ANSWER_WITHIN_S:g} s: it may still be starting",
 }
 

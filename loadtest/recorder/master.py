@@ -155,7 +155,9 @@ class Collector:
     def _jumped(self, process: str, by_s: float) -> None:
         if len(self.diagnostics.jumps) < MAX_JUMPS:
             self.diagnostics.jumps.append(ClockJumpRecord(process=process, at=self._moment(), by_s=round(by_s, 3)))
-            log.warning("The wall clock of %s was set by %+.1f s; rows do not follow it.", process, by_s)
+            log.warning(
+                "The wall clock of %s jumped by %+.1f s. The times of the rows are not affected.", process, by_s
+            )
             self._write_run()
 
     def _moment(self, ahead_s: float = 0.0) -> datetime:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # slow to import, and needed only by the readers of rows
     import pyarrow as pa
 
 UNHEARD_FLUSHES = 7
-"""Number of lost frames assumed for a worker whose master is gone, if nothing shows when the worker itself ended. Such
-a worker sends load for 5 s after it last heard the master (`SILENCE_S` in recorder/messages.py), and flushes once a
+"""If a worker's master is gone and the time at which the worker ended is unknown, so many frames count as lost. Such a
+worker sends load for 5 s after it last heard the master (`SILENCE_S` in recorder/messages.py), and flushes once a
 second."""
 
 WAITING_FRAMES = 4096

@@ -63,11 +63,11 @@ def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
 
 
 def above_quantile(counts: npt.NDArray[Any], p: float) -> Floats:
-    """Return how many requests of each row of `counts` (rows × bins) lie above the quantile `p` of all rows.
+    """Return for each group how many of its requests are slower than the quantile `p` of all groups together.
 
-    Of the bin that contains the quantile, only the share above the quantile is counted, so that the sum over the rows
-    is 1 − p of all requests. This matters for a service whose latency hardly varies, because nearly all of its requests
-    are in that bin.
+    `counts` has one line per group, and one column per bin of latency. Of the bin that contains the quantile, only the
+    share above the quantile is counted, so that the sum over the groups is 1 − p of all requests. This matters for a
+    service whose latency hardly varies, because nearly all of its requests are in that bin.
     """
     of_bins = counts.sum(axis=0, dtype=np.float64)
     below = np.cumsum(of_bins)

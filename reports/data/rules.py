@@ -197,9 +197,9 @@ WHOLE_RATIO = 0.85
 share of 0.5 means no change. A cold start slows only some of the requests."""
 
 QUEUE_REQUESTS, QUEUE_SLOW = 5, 0.2
-"""Requests waited for each other if those that met no more other requests on their instance than usual were rarely
-slow. There must be at least five of these. At most a fifth of them may be slow, and at most half of the share of slow
-requests among all. A cause that slows the service itself would slow them too."""
+"""The cause is a queue if requests were rarely slow while their instance was no busier than usual. There must be at
+least five such requests. At most a fifth of them may be slow, and their share of slow requests may be at most half of
+the share among all. A cause that slows the service itself would slow them too."""
 
 SHOWN_RATIO, FEW_SHOWN_RATIO = 1.6, 5.0
 """An unexplained rise counts as a spike if p95 is at least 1.6 × the baseline (5 × with fewer than ten slow requests).
@@ -372,7 +372,8 @@ LIGHT_POINTS = 3
 length."""
 
 PLATEAU = 0.9
-"""Share of the highest throughput that counts as the plateau. Counts of 10 s at 30 requests/s scatter by 6 %."""
+"""Share of the highest throughput that counts as the plateau. At 30 requests/s, the number of
+requests in 10 s varies by 6 % by chance, so a share closer to 1 would leave windows of the plateau out."""
 
 PLATEAU_PERCENTILE = 75
 """The response time of the plateau is this percentile of its windows: if the load climbs in steps, faster windows are

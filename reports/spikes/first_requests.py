@@ -53,7 +53,7 @@ def first_bursts(series: Series, levels: Levels) -> Iterator[Window]:
 
 
 class _Found:
-    """Slow first requests, the requests among which they were found, and the number of instances."""
+    """The latencies of slow first requests, the number of first requests examined, and the number of instances."""
 
     def __init__(self, slow_ms: Floats, among: int, instances: int, where: str) -> None:
         self.slow_ms = slow_ms

@@ -91,7 +91,10 @@ def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, en
 
 
 def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
-    """Return the requests that were sent during a slow request to an idle instance, because they waited too."""
+    """Return the requests that were sent while a slow request to an idle instance was in flight.
+
+    They waited too, and are left out of the comparison.
+    """
     found = np.zeros(len(start), dtype=np.bool_)
     for at in np.flatnonzero(woke).tolist():
         found[np.searchsorted(start, start[at]) : np.searchsorted(start, end[at], side="right")] = True

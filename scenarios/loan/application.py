@@ -13,8 +13,8 @@ from locust.argument_parser import LocustArgumentParser
 from loadtest.users.sides import shared_by_twins
 
 POOL_SIZE, PLACES_APART, WORKERS_APART = 1_000, 383, 191
-"""The number of applications; the offset from one user's first application to the next user's, and from one worker's to
-the next worker's. The first two have no common divisor."""
+"""The number of applications; the offset between the first applications of two successive users; the same offset for
+two successive workers. The first two numbers have no common divisor."""
 
 STATES = ("NC", "IN", "CA", "SD", "TX", "NY", "FL", "OH", "IL", "WA", "GA", "AZ")
 BANKS = (

@@ -47,7 +47,7 @@ def _listens(port: int) -> bool:
     [
         ("tls", Found.HTTP, "answers, with a certificate that is not trusted here (self-signed certificate)"),
         ("slow", Found.SLOW, "answers, but not to GET / within"),
-        ("silent", Found.SILENT, "answers, but not to GET /: it closed the connection"),
+        ("silent", Found.SILENT, "accepts connections, but closed the one for GET / without an answer"),
         ("redirect", Found.HTTP, ""),
     ],
 )

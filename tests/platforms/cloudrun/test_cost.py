@@ -56,7 +56,7 @@ def test_instances_that_are_kept_and_not_needed_are_priced_as_idle() -> None:
 
 
 def test_requests_that_wait_hold_a_place_without_using_cpu() -> None:
-    """300 requests/s of 2 s each hold 600 places, which need 13 instances of 80 places at 60 %.
+    """300 requests/s that take 2 s each keep 600 requests in flight: 13 instances at concurrency 80 and 60 % use.
 
     By their CPU alone, the requests would need 12 instances.
     """
