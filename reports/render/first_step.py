@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from reports.data import formats as f
+from reports.data import rules
 from reports.model import Failure, Report, RunSummary, Suggestion
 from reports.render.bodies import gist_of
 
 FEW = 0.05
 """If a kind of failure is a smaller share of a run's failures than this, it is not shown on the first screen."""
+
+ENOUGH_FOR_SPIKES = f"{rules.WINDOW_REQUESTS} in {2 * rules.WINDOW_S} s"
 
 
 def failure_text(failure: Failure) -> str:
@@ -31,12 +34,17 @@ def misses_a_ratio(run: RunSummary) -> bool:
     return any(objective.unit == "ratio" and objective.verdict == "missed" for objective in run.objectives)
 
 
+def enough_for_spikes(run: RunSummary) -> bool:
+    """Whether the run is long enough, and has enough requests, to judge its p95 over time."""
+    return run.totals.ok >= rules.WINDOW_REQUESTS and run.duration_s >= 2 * rules.WINDOW_S
+
+
 def first_step(report: Report) -> str:
     """Return a sentence that says what to do first; "" if there is nothing to do.
 
     For one run, the sentence is about the most frequent failure if an objective on a share of the requests was missed,
-    and otherwise about the recommendation against a spike. For two runs that are not comparable, it says what must be
-    the same in both.
+    and otherwise about the recommendation against a spike, or about a run that is too short. For two runs that are not
+    comparable, it says what must be the same in both.
     """
     if len(report.runs) == 2 and report.comparisons and not report.comparisons[0].comparable:
         unlike = [difference.what for difference in report.comparisons[0].differences if difference.matters]
@@ -50,6 +58,8 @@ def first_step(report: Report) -> str:
     if run.spikes and against:
         cost = f" ({against[0].cost})" if against[0].cost else ""
         return f"Try first {against[0].option} {against[0].value}: {against[0].why}{cost}."
+    if run.totals.ok and not enough_for_spikes(run):
+        return f"Run it for longer (--duration): p95 needs more requests, and spikes need at least {ENOUGH_FOR_SPIKES}."
     return ""
 
 

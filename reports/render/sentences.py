@@ -20,7 +20,7 @@ from reports.model import (
     TaskError,
 )
 from reports.render import comparing
-from reports.render.first_step import failure_text, misses_a_ratio, worst_failures
+from reports.render.first_step import ENOUGH_FOR_SPIKES, enough_for_spikes, failure_text, misses_a_ratio, worst_failures
 from reports.render.tree import Card, Tone
 from reports.verdict import of_report, regression_sentence
 
@@ -127,11 +127,6 @@ def _spike_words(run: RunSummary) -> str:
 def has_baseline(run: RunSummary) -> bool:
     """Whether the run has a baseline. Without one, the report cannot say "no spike"."""
     return run.baseline is None or run.baseline.known
-
-
-def enough_for_spikes(run: RunSummary) -> bool:
-    """Whether the run is long enough, and has enough requests, to judge its p95 over time."""
-    return run.totals.ok >= rules.WINDOW_REQUESTS and run.duration_s >= 2 * rules.WINDOW_S
 
 
 # ---- how runs ended
@@ -275,7 +270,7 @@ def no_spike_lines(report: Report) -> list[str]:
         if not enough_for_spikes(run):
             lines.append(
                 f"{lead}{f.plural(run.totals.ok, 'successful request')} in {f.seconds(run.duration_s)}: "
-                f"too few to tell a spike from chance (at least {rules.WINDOW_REQUESTS} in {2 * rules.WINDOW_S} s)."
+                f"too few to tell a spike from chance (at least {ENOUGH_FOR_SPIKES})."
             )
         elif run.baseline and not run.baseline.known:
             lines.append(f"{lead}{run.baseline.text}")

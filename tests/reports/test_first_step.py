@@ -14,7 +14,7 @@ from reports.render.sections.answers import in_short
 from reports.render.tree import Table
 from reports.summary.build import build_report
 from tests.reports.six_kinds import CALM, SPIKES, failing
-from tests.simulator import simulate
+from tests.simulator import Story, simulate
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,11 @@ def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
     report = build_report([simulate(tmp_path / "run", CALM, 1).path])
     assert report.runs[0].advice
     assert first_step(report) == ""
+
+
+def test_the_first_thing_to_do_about_a_short_run_is_a_longer_one(tmp_path: Path) -> None:
+    report = build_report([simulate(tmp_path / "run", Story(seconds=5, users=8.0), 3).path])
+    assert first_step(report).startswith("Run it for longer (--duration)")
 
 
 def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:
