@@ -121,8 +121,8 @@ def test_a_missing_side_is_mentioned_and_the_newest_run_reported_alone(
             shutil.rmtree(folder)
     assert ask(runs) == 0
     said = capsys.readouterr()
-    assert "this is the newest run alone" in said.err
-    assert "this is the newest run alone" in " ".join(said.out.split())
+    assert "only the newest run is shown" in said.err
+    assert "only the newest run is shown" in " ".join(said.out.split())
 
 
 def test_no_run_at_all_names_the_command_that_records_one(tmp_path: Path) -> None:
