@@ -59,7 +59,7 @@ def first_step(report: Report) -> str:
         cost = f" ({against[0].cost})" if against[0].cost else ""
         return f"Try first {against[0].option} {against[0].value}: {against[0].why}{cost}."
     if run.totals.ok and not enough_for_spikes(run):
-        return f"Run it for longer (--duration): p95 needs more requests, and spikes need at least {ENOUGH_FOR_SPIKES}."
+        return f"Run it for longer: p95 needs more requests, and spikes need at least {ENOUGH_FOR_SPIKES}."
     return ""
 
 

@@ -61,7 +61,7 @@ def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_the_first_thing_to_do_about_a_short_run_is_a_longer_one(tmp_path: Path) -> None:
     report = build_report([simulate(tmp_path / "run", Story(seconds=5, users=8.0), 3).path])
-    assert first_step(report).startswith("Run it for longer (--duration)")
+    assert first_step(report).startswith("Run it for longer: ")
 
 
 def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:
