@@ -27,7 +27,8 @@ class Generator:
         lag_before_ms: the highest event-loop lag until the run's first answer.
         cpu_ratio, loop_lag_ms: the highest CPU use and event-loop lag of a worker in the spike; None if not known.
         start: how the run began.
-        elsewhere: whether an added instance or new demand could have caused the rise instead.
+        elsewhere: whether a cold start at the run's begin, an added instance or new demand could have caused the rise
+            instead.
     """
 
     length_s: int
@@ -61,7 +62,7 @@ def generator_of(view: SpikeView) -> Generator | None:
         cpu_ratio=worst(load.cpu_ratio[inside]),
         loop_lag_ms=worst(load.loop_lag_ms[inside]),
         start=start_of(view),
-        elsewhere=view.added.count > 0 or (view.slowed.whole and bool(view.demand.new)),
+        elsewhere=_starts_from_zero(view) or view.added.count > 0 or (view.slowed.whole and bool(view.demand.new)),
     )
 
 
@@ -74,8 +75,8 @@ def worst(values: Floats) -> float | None:
 def decide_generator(evidence: Generator) -> Finding | None:
     """Find the load generator as the cause, if it was busy or late enough.
 
-    If the event loop was late by much less than the rise, the load generator is the cause only if no added instance and
-    no new demand could have caused the rise.
+    If the event loop was late by much less than the rise, the load generator is the cause only if no cold start, no
+    added instance and no new demand could have caused the rise.
     """
     if evidence.saturated_s < rules.GENERATOR_SHARE * evidence.length_s:
         return None

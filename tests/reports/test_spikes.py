@@ -135,8 +135,13 @@ def test_a_cold_start_that_two_requests_met_is_its_own_line(tmp_path: Path) -> N
     assert found.slow_first.worst_ms >= 900
 
 
-def begun_at_zero(path: Path, *, slow_until_s: float = 0.0, kind: str = "emulator", busy_s: float = 0.0) -> Analysis:
-    """Return the analysis of 30 requests/s whose first instance is ready at 3 s; the machine is busy for `busy_s`."""
+def begun_at_zero(
+    path: Path, *, slow_until_s: float = 0.0, kind: str = "emulator", busy_s: float = 0.0, lag_ms: float = 0.0
+) -> Analysis:
+    """Return the analysis of 30 requests/s whose first instance is ready at 3 s.
+
+    For `busy_s`, the machine is busy and the workers' event loops are late by `lag_ms`.
+    """
     rng = np.random.default_rng(1)
     start = np.arange(0, 180, 1 / 30)
     own_ms = 10 * np.exp(rng.normal(0, 0.3, len(start))) * np.where(start < slow_until_s, 2.5, 1.0)
@@ -149,8 +154,8 @@ def begun_at_zero(path: Path, *, slow_until_s: float = 0.0, kind: str = "emulato
         headers["instance_age_ms"] = [int(age) for age in (start + latency_us / 1e6 - 3) * 1000]
     folder = write_rows(path / "run", latency_us=latency_us.tolist(), start_s=start.tolist(), record=record, **headers)
     if busy_s:
-        lines = (load_line(at) | {"machine_cpu_ratio": "1.0" if at < busy_s else "0.3"} for at in range(180))
-        folder.append_load(list(lines))
+        busy = {"machine_cpu_ratio": "1.0", "loop_lag_ms": str(lag_ms)}
+        folder.append_load([load_line(at) | (busy if at < busy_s else {"machine_cpu_ratio": "0.3"}) for at in range(180)])
     return analyse(folder, folder.read_run())
 
 
@@ -167,6 +172,12 @@ def test_an_instance_that_starts_on_this_machine_makes_it_busy_and_not_the_other
     tmp_path: Path, kind: str, cause: Cause
 ) -> None:
     assert causes(begun_at_zero(tmp_path, kind=kind, busy_s=4)) == [cause]
+
+
+def test_an_event_loop_that_was_late_by_much_less_than_a_cold_start_did_not_cause_it(tmp_path: Path) -> None:
+    """The starting instance keeps the machine busy, so the event loop is late, but by 0.2 s of the 3 s."""
+    (found,) = begun_at_zero(tmp_path, busy_s=2, lag_ms=200).spikes
+    assert (found.cause, found.confidence) == (Cause.COLD_START, Confidence.HIGH)
 
 
 def test_a_revision_that_was_gone_before_the_load_was_not_replaced_during_it(tmp_path: Path) -> None:
