@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..core.errors import FleetError, UsageError
-from ..core.objectives import Objective
+from ..core.objectives import Objective, parse_objective
 from ..core.plan import STEADY_AT_LEAST_S, Point, steady_s
 from ..fleet.first_answers import FailingEndpoint, FirstAnswers
 from ..fleet.join import invitation, join_secret
@@ -81,7 +81,8 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         plan = _planned(options, console)
     options = with_scheme(options, plan)
     _require_two_users(options, plan)
-    if warning := never_steady(options.objectives, plan.points):
+    objectives = (*map(parse_objective, plan.objectives), *options.objectives)
+    if warning := never_steady(objectives, plan.points):
         console.warn(warning)
     first = FirstAnswers()
     conditions = (

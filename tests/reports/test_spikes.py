@@ -155,7 +155,9 @@ def begun_at_zero(
     folder = write_rows(path / "run", latency_us=latency_us.tolist(), start_s=start.tolist(), record=record, **headers)
     if busy_s:
         busy = {"machine_cpu_ratio": "1.0", "loop_lag_ms": str(lag_ms)}
-        folder.append_load([load_line(at) | (busy if at < busy_s else {"machine_cpu_ratio": "0.3"}) for at in range(180)])
+        folder.append_load(
+            [load_line(at) | (busy if at < busy_s else {"machine_cpu_ratio": "0.3"}) for at in range(180)]
+        )
     return analyse(folder, folder.read_run())
 
 
