@@ -87,8 +87,8 @@ class Revision:
                 self._pool.cpu = size.cpu
                 self._resources.log_event(f"{self.name}: {size.why}")
             instance.admit_cpu(self.cpu)
-        except EmulatorError as error:
-            self.phase, self.message = Phase.FAILED, str(error)
+        except Exception as error:  # whatever failed, the first instance must not stay behind
+            self.phase, self.message = Phase.FAILED, reason_of(error)
             if first is not None:
                 await self._pool.discard(first, grace_s=0)
             return
@@ -238,3 +238,8 @@ class Revision:
         data_plane, self._data_plane = self._data_plane, None
         if data_plane is not None:
             await data_plane.shutdown()
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a deployment failed: the text of an error that a user can act on, with the type of any other."""
+    return str(error) if isinstance(error, EmulatorError | OSError) else f"{type(error).__name__}: {error}"

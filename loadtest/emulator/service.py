@@ -15,7 +15,7 @@ from ..core.errors import EmulatorError
 from .instance_pool import TARGET_SERVICE, SharedResources
 from .metrics_store import RevisionRecord
 from .model import Labels, Phase, RevisionTemplate, ServiceKey, ServiceNotFoundError, ServiceStatus, TemplateError
-from .revision import Revision
+from .revision import Revision, reason_of
 
 BACKLOG = 4096
 _LETTERS = "bcdfghjklmnpqrstvwxz"  # no vowels, so that random letters form no words
@@ -207,10 +207,8 @@ class Service:
                     await self._move_traffic(traffic, revision)
                 else:
                     message = f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.message}"
-            except (EmulatorError, OSError) as error:
-                message = str(error)
             except Exception as error:  # code that waits for the deployment must see it end
-                message = f"{type(error).__name__}: {error}"
+                message = reason_of(error)
             async with self._changed:
                 self.observed_generation = generation
                 if generation == self.generation and self.phase is not Phase.DELETING:

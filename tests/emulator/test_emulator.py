@@ -14,6 +14,7 @@ import pytest
 
 from loadtest.core.cloud_metrics import PREFIX
 from loadtest.core.errors import EmulatorError
+from loadtest.emulator import revision
 from loadtest.emulator.cgroups import Cgroup, CgroupManager
 from loadtest.emulator.control import LocalCloudRun
 from loadtest.emulator.instance import Instance, Run, State
@@ -209,6 +210,27 @@ def test_a_startup_probe_that_never_passes_fails_the_deploy(
             status = await emulator.settled(KEY, 1)
             assert status.phase is Phase.FAILED
             assert all(word in status.message for word in words), status.message
+
+    asyncio.run(story())
+
+
+def test_an_unexpected_error_fails_the_deploy_and_leaves_no_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vCPU is chosen while the first instance runs."""
+
+    async def choose(*_: object, **__: object) -> None:
+        raise TypeError("no such size")
+
+    monkeypatch.setattr(revision, "choose_cpu", choose)
+
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            emulator.create_service(KEY, RevisionTemplate(command=APP, cpu=None))
+            status = await emulator.settled(KEY, 1)
+            assert status.phase is Phase.FAILED
+            assert "TypeError: no such size" in status.message
+            (failed,) = emulator.find(KEY).revisions
+            assert failed.phase is Phase.FAILED
+            assert failed.instances() == []
 
     asyncio.run(story())
 
