@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import tempfile
@@ -32,8 +33,11 @@ def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) ->
 
     If no folder is given, one is made once the master has answered, so that a process killed while waiting leaves none.
 
+    If the scenario cannot be written, that folder is removed; a given one stays, with what was written.
+
     Raises:
         BundleError: the master cannot send the scenario.
+        OSError: the scenario cannot be written.
         TimeoutError: the master did not answer.
     """
     answer = _ask(host, port, timeout_s)
@@ -42,10 +46,17 @@ def fetch(host: str, port: int, timeout_s: float, folder: Path | None = None) ->
     if "locustfiles" in answer:  # a plain Locust master sends the file without other modules
         files = {str(file["filename"]): str(file["contents"]).encode() for file in answer["locustfiles"]}
         answer = {"files": files, "locustfile": next(iter(files)), "options": {}}
-    folder = folder or Path(tempfile.mkdtemp(prefix=f"{PREFIX}scenario-"))
-    lay_out(answer["files"], folder / MODULES)
-    (folder / OPTIONS).write_text(json.dumps(answer["options"]), encoding="utf-8")
-    return folder, str(folder / MODULES / str(answer["locustfile"]))
+    made = None if folder else Path(tempfile.mkdtemp(prefix=f"{PREFIX}scenario-"))
+    folder = folder or made
+    assert folder is not None
+    try:
+        lay_out(answer["files"], folder / MODULES)
+        (folder / OPTIONS).write_text(json.dumps(answer["options"]), encoding="utf-8")
+        return folder, str(folder / MODULES / str(answer["locustfile"]))
+    except BaseException:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def _ask(host: str, port: int, timeout_s: float) -> Mapping[str, Any]:
@@ -79,6 +90,6 @@ def main(arguments: list[str]) -> None:
     host, port, timeout_s, *folder = arguments
     try:
         print(*fetch(host, int(port), float(timeout_s), *map(Path, folder)), sep="\n")
-    except (BundleError, TimeoutError) as error:
+    except (BundleError, OSError) as error:  # among them TimeoutError
         print(f"No scenario from {host}:{port}: {error}.", file=sys.stderr)
         sys.exit(STATUS)
