@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ class RunFolder(RunPaths):
         """Make the folder `runs/<run.id>` with its `run.json`.
 
         Raises:
-            RunFolderError: the folder exists already or cannot be written.
+            RunFolderError: the folder exists already or cannot be written. No new folder is left.
         """
         folder = cls(runs / run.id)
         try:
@@ -71,8 +72,18 @@ class RunFolder(RunPaths):
             ) from None
         except OSError as error:
             raise unwritable(folder.path, error) from error
-        folder.write_run(run)
+        try:
+            folder.write_run(run)
+        except BaseException:
+            folder.discard()
+            raise
         return folder
+
+    def discard(self) -> None:
+        """Remove a folder that contains only its record, because the run will not be recorded."""
+        with suppress(OSError):
+            self.record.unlink(missing_ok=True)
+            self.path.rmdir()
 
     def read_run(self) -> Run:
         """Return the record in `run.json`.

@@ -82,8 +82,7 @@ def open_record(
     try:
         folder.reserve()
     except RunFolderError:
-        folder.record.unlink()
-        folder.path.rmdir()
+        folder.discard()
         raise
     return folder
 

@@ -32,6 +32,18 @@ def test_a_folder_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     assert first.read_run().label == "first"
 
 
+def test_a_record_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example is Ctrl-C in this moment."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "write_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder.create(tmp_path, record())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_in_the_place_of_the_runs_is_refused(tmp_path: Path) -> None:
     """If `--runs` is a file, a sentence says what to do."""
     (tmp_path / "runs").write_text("")
@@ -220,7 +232,8 @@ def test_a_full_disk_gives_a_sentence_and_loses_nothing(tiny_disk: Path) -> None
     with pytest.raises(RunFolderError, match="free some space"):
         folder.write_run(record(label="a" * 10_000))
     with pytest.raises(RunFolderError, match="free some space"):
-        RunFolder.create(tiny_disk, record("20260817T111500Z-ramp300-local"))
+        RunFolder.create(tiny_disk, record("20260817T111500Z-ramp300-local", label="a" * 10_000))
+    assert {path.name for path in tiny_disk.iterdir()} == {folder.path.name, "ballast"}
     with pytest.raises(RunFolderError, match="free some space"):
         folder.reserve()
     assert folder.read_run().label is None
