@@ -46,9 +46,11 @@ class RunFolder(RunPaths):
     Attributes:
         share: the share of the run's users whose rows this object returns: 1, except for one side of a run against two
             targets.
+        only_revision: the revision whose cloud series belong into this folder; None for all of the service.
     """
 
     share: float = 1.0
+    only_revision: str | None = None
 
     @classmethod
     def create(cls, runs: Path, run: Run) -> RunFolder:

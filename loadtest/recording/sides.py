@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.cloud_metrics import REVISION_LABEL
 from .folder import RunFolder
 from .frames import SIDES
 from .paths import SIDE_METRICS
@@ -24,7 +22,7 @@ class SideFolder(RunFolder):
     Args:
         folder: the run's folder.
         side: 1 or 2, index into SIDES.
-        revision: the side's revision, if both sides are one service. Series of other revisions are then left out.
+        revision: the side's revision, if both sides are one service. Only its series are then fetched.
     """
 
     share = 0.5
@@ -33,19 +31,12 @@ class SideFolder(RunFolder):
         super().__init__(folder.path)
         self.side = side
         self._folder = folder
-        self._revision = revision
+        self.only_revision = revision
 
     @property
     def metrics(self) -> Path:
         """The cloud series of the side's service."""
         return self.path / SIDE_METRICS[self.side - 1]
-
-    def write_metrics(self, table: pa.Table) -> None:
-        """Write the side's series. If both sides are one service, write only those of the side's revision."""
-        if self._revision is not None:
-            of_each = (json.loads(labels).get(REVISION_LABEL) for labels in table.column("labels").to_pylist())
-            table = table.filter([revision == self._revision for revision in of_each])
-        super().write_metrics(table)
 
     def read_metrics(self) -> pd.DataFrame | None:
         """Return the side's series as a DataFrame, with a column `side` like that of the rows."""

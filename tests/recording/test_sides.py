@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from array import array
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgpack
@@ -12,13 +13,20 @@ import pyarrow as pa
 import pytest
 
 from loadtest.api import RecordedRun
-from loadtest.core.errors import RunFolderError
+from loadtest.core.cloud_metrics import INSTANCE_COUNT
+from loadtest.core.console import LogConsole
+from loadtest.core.errors import CloudError, RunFolderError
+from loadtest.emulator.model import Point as Sampled
+from loadtest.emulator.model import Series, ServiceKey
+from loadtest.platforms.cloudrun.platform import fetch_into
 from loadtest.platforms.cloudrun.series import Point, table_of
 from loadtest.recording import frames as framed
 from loadtest.recording.frames import decode_frame, encode_frame
 from loadtest.recording.housekeeping import delete_run
 from loadtest.recording.run import PlanPoint, ScenarioRecord, SideRecord, TargetRecord
 from loadtest.recording.sides import sides_of
+from tests.emulator.fake import FakeEmulator
+from tests.emulator.surface_server import grpc_endpoint
 from tests.recording.frames import frame, record, spooled
 
 
@@ -40,31 +48,33 @@ def test_each_side_gives_its_rows_its_target_and_half_of_the_users(tmp_path: Pat
         assert view.share == 0.5
 
 
-def points(service: str, revisions: list[str]) -> pa.Table:
-    """Return a point of each revision, as it is fetched for a service."""
+def points(service: str, revision: str) -> pa.Table:
+    """Return a point of a revision, as it is fetched for a service."""
     return table_of(
-        Point(
-            metric=f"of {service}",
-            kind="GAUGE",
-            unit=None,
-            labels=json.dumps({"revision_name": revision}),
-            start=1,
-            end=1,
-            value=1.0,
-            distribution=None,
-        )
-        for revision in revisions
+        [
+            Point(
+                metric=f"of {service}",
+                kind="GAUGE",
+                unit=None,
+                labels=json.dumps({"revision_name": revision}),
+                start=1,
+                end=1,
+                value=1.0,
+                distribution=None,
+            )
+        ]
     )
 
 
 @pytest.mark.parametrize(
-    ("services", "kept"),
-    [(("one", "two"), [["r1", "r2"], ["r1", "r2"]]), (("one", "one"), [["r1"], ["r2"]])],
+    ("services", "revisions"),
+    [(("one", "two"), [None, None]), (("one", "one"), ["r1", "r2"])],
     ids=["two services", "two revisions of one"],
 )
 def test_each_side_keeps_the_series_of_its_service_or_of_its_revision(
-    services: tuple[str, str], kept: list[list[str]], tmp_path: Path
+    services: tuple[str, str], revisions: list[str | None], tmp_path: Path
 ) -> None:
+    """`only_revision` says whose series are fetched: of every revision, unless both sides are one service."""
     targets = [
         TargetRecord(kind="cloud", url=f"http://{revision}", service=service, revision=revision)
         for service, revision in zip(services, ("r1", "r2"), strict=True)
@@ -73,16 +83,43 @@ def test_each_side_keeps_the_series_of_its_service_or_of_its_revision(
     folder = spooled(tmp_path, [frame()], run)
     sealed = folder.ensure_sealed()
     assert RecordedRun(folder).metrics.empty
-    for service, (side, _) in zip(services, sides_of(folder, sealed), strict=True):
-        side.write_metrics(points(service, ["r1", "r2"]))
-    for service, revisions, (side, _) in zip(services, kept, sides_of(folder, sealed), strict=True):
+    sides = [side for side, _ in sides_of(folder, sealed)]
+    assert [side.only_revision for side in sides] == revisions
+    for side, target in zip(sides, targets, strict=True):
+        side.write_metrics(points(str(target.service), str(target.revision)))
+    for side, target in zip(sides, targets, strict=True):
         found = side.read_metrics()
         assert found is not None
-        assert [json.loads(labels)["revision_name"] for labels in found.labels] == revisions
-        assert set(found.metric) == {f"of {service}"}
+        assert [json.loads(labels)["revision_name"] for labels in found.labels] == [target.revision]
+        assert list(found.metric) == [f"of {target.service}"]
     assert folder.read_metrics() is None, "neither side's are the run's"
-    assert list(RecordedRun(folder).metrics.side) == ["a"] * len(kept[0]) + ["b"] * len(kept[1])
+    assert list(RecordedRun(folder).metrics.side) == ["a", "b"]
     assert delete_run(folder) == []
+
+
+def test_two_revisions_of_one_service_are_fetched_one_for_each_side(tmp_path: Path) -> None:
+    """Cloud Monitoring has series of both, and of r3, which no side called. Side B's own have not come."""
+    end = datetime.now(UTC) - timedelta(hours=1)
+    start = end - timedelta(minutes=4)
+    place = {"service": "ml", "project": "demo", "region": "europe-west2"}
+    targets = [TargetRecord(kind="cloud", url=f"http://{of}", revision=of, **place) for of in ("r1", "r2")]
+    sides = [SideRecord(name=target.url, target=target) for target in targets]
+    folder = spooled(tmp_path, [frame()], record(sides=sides, start=start, end=end, load_start=None))
+    sealed = folder.ensure_sealed()
+    at = (start + timedelta(minutes=1)).timestamp()
+    recorded = [
+        Series(INSTANCE_COUNT, ServiceKey("ml", "demo", "europe-west2"), of, (), (Sampled(at, at, 2),))
+        for of in ("r1", "r3")
+    ]
+    (first, first_run), (second, second_run) = sides_of(folder, sealed)
+    with grpc_endpoint(FakeEmulator(clock=start.timestamp, recorded=recorded)) as endpoint:
+        fetch_into(first, first_run, endpoint=endpoint, console=LogConsole())
+        with pytest.raises(CloudError, match="no point of service ml, revision r2"):
+            fetch_into(second, second_run, endpoint=endpoint, console=LogConsole())
+    table = first.read_metrics()
+    assert table is not None
+    assert [json.loads(labels)["revision_name"] for labels in table.labels] == ["r1"]
+    assert second.read_metrics() is None
 
 
 def test_a_run_with_one_target_is_its_own_only_side(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ def fetch(
     start: datetime,
     end: datetime,
     *,
+    revision: str | None = None,
     served_until: datetime | None = None,
     endpoint: str | None = None,
     on_progress: Callable[[Ingestion], None] = lambda _: None,
@@ -82,6 +83,7 @@ def fetch(
         target: the target, whose project, region and service select the series.
         start: the start of the run, UTC.
         end: the end of the run, UTC.
+        revision: the only revision whose series are returned; None for all of the service.
         served_until: when an instance last answered, UTC; None if that is not known or never happened.
         endpoint: the address of a local server that is used instead of Google.
         on_progress: called after each query that found too few points.
@@ -94,7 +96,7 @@ def fetch(
     """
     from .series import points_of, table_of
 
-    query = _Query(Clients(endpoint), target, retry_policy or RetryPolicy())
+    query = _Query(Clients(endpoint), target, retry_policy or RetryPolicy(), revision=revision)
     clock = clock or Clock()
     known = query.known()
     wanted = {cloud_metrics.INSTANCE_COUNT: end}
@@ -110,15 +112,28 @@ def fetch(
             continue
         for series in query.series(metric, start - EITHER_SIDE, until):
             points += points_of(series)
-    first_ns, last_ns = start.timestamp() * 1e9, (end + SAMPLED_WITHIN).timestamp() * 1e9
-    if not any(first_ns < int(str(point["end"])) <= last_ns for point in points):
-        raise CloudError(
-            f"Cloud Monitoring has no point of service {target.service} ({target.region}, project {target.project}) "
-            f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points come up to 5 minutes late and stay for "
-            f"6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`.",
-            cure=f"gcloud run services list --project {target.project}",
-        )
+    _require_points(points, target, start, end, revision=revision)
     return table_of(points)
+
+
+def _require_points(
+    points: Iterable[Point], target: TargetRecord, start: datetime, end: datetime, *, revision: str | None
+) -> None:
+    """Check that at least one point is of the run.
+
+    Raises:
+        CloudError: there is none.
+    """
+    first_ns, last_ns = start.timestamp() * 1e9, (end + SAMPLED_WITHIN).timestamp() * 1e9
+    if any(first_ns < int(str(point["end"])) <= last_ns for point in points):
+        return
+    of = f"service {target.service}" + (f", revision {revision}" if revision else "")
+    raise CloudError(
+        f"Cloud Monitoring has no point of {of} ({target.region}, project {target.project}) "
+        f"between {start:%Y-%m-%d %H:%M:%S} and {end:%H:%M:%S} UTC. Points come up to 5 minutes late and stay for "
+        f"6 weeks: try again, or check the name with `gcloud run services list --project {target.project}`.",
+        cure=f"gcloud run services list --project {target.project}",
+    )
 
 
 def known_metrics(clients: Clients, target: TargetRecord, *, retry_policy: RetryPolicy | None = None) -> set[str]:
@@ -161,9 +176,11 @@ def _wait(
 
 
 class _Query:
-    """Queries the series of one service."""
+    """Queries the series of one service, or of one of its revisions."""
 
-    def __init__(self, clients: Clients, target: TargetRecord, retry_policy: RetryPolicy) -> None:
+    def __init__(
+        self, clients: Clients, target: TargetRecord, retry_policy: RetryPolicy, *, revision: str | None = None
+    ) -> None:
         missing = [name for name in ("service", "project", "region") if not getattr(target, name)]
         if missing:
             raise UsageError(
@@ -172,6 +189,7 @@ class _Query:
             )
         self._api = clients.metrics
         self._target = target
+        self._revision = revision
         self._patience = retry_policy
         self._purpose = CallContext(
             doing=f"reading the metrics of service {target.service} ({target.region})",
@@ -222,6 +240,8 @@ class _Query:
             "resource.labels.service_name": self._target.service,
             "resource.labels.location": self._target.region,
         }
+        if self._revision is not None:
+            conditions[f"resource.labels.{cloud_metrics.REVISION_LABEL}"] = self._revision
         request = ListTimeSeriesRequest(
             name=f"projects/{self._target.project}",
             filter=" AND ".join(f'{name} = "{value}"' for name, value in conditions.items()),

@@ -203,6 +203,7 @@ def fetch_into(
             run.target,
             run.load_start or run.start,
             run.end,
+            revision=folder.only_revision,
             served_until=_last_answer(folder),
             endpoint=endpoint,
             on_progress=show,
@@ -212,7 +213,8 @@ def fetch_into(
     if endpoint is None and datetime.now(UTC) < run.end + EITHER_SIDE:
         console.say(f"later points are available in 5 min: python lt.py metrics {run.id}")
     series = len(set(zip(table["metric"].to_pylist(), table["labels"].to_pylist(), strict=True)))
-    console.say(f"{table.num_rows} points of {series} series of {run.target.service}")
+    of = folder.only_revision or run.target.service
+    console.say(f"{table.num_rows} points of {series} series of {of}")
 
 
 def _last_answer(folder: RunFolder) -> datetime | None:

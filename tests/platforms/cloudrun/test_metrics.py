@@ -180,6 +180,35 @@ def test_missing_points_are_reported_and_nothing_is_stored() -> None:
         fetch(TARGET, T0, END, endpoint=endpoint, clock=Times(END).clock())
 
 
+def test_a_revision_gets_only_its_own_series_and_waits_for_them() -> None:
+    """The other revision's series reach the end of the run, which must not end the wait."""
+    old, new = "ml-00001-abc", "ml-00002-abc"
+    other = [gauge(END, revision=old), deltas(COUNT, 1, 2, 3, 4, revision=old)]
+    fake = FakeEmulator(
+        clock=T0.timestamp, recorded=[*other, gauge(END - timedelta(minutes=1), revision=new)], sampling=GOOGLES
+    )
+
+    def arrive(now: datetime) -> None:
+        if now >= END + timedelta(seconds=60):
+            fake.recorded = [*other, gauge(END, revision=new)]
+
+    times = Times(END, arrive)
+    with grpc_endpoint(fake) as endpoint:
+        table = fetch(TARGET, T0, END, revision=new, endpoint=endpoint, clock=times.clock())
+    assert {json.loads(labels)["revision_name"] for labels in table["labels"].to_pylist()} == {new}
+    assert table.num_rows == 4
+    assert END + timedelta(seconds=60) <= times.now < END + timedelta(seconds=70)
+
+
+def test_points_of_another_revision_alone_are_reported_as_none() -> None:
+    times = Times(END + timedelta(hours=1))
+    with (
+        grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=[gauge(END)])) as endpoint,
+        pytest.raises(CloudError, match="has no point of service ml, revision ml-00002-abc"),
+    ):
+        fetch(TARGET, T0, END, revision="ml-00002-abc", endpoint=endpoint, clock=times.clock())
+
+
 def test_points_that_are_all_later_than_the_run_are_not_stored() -> None:
     """Such points may come from another emulator with the same service and project names.
 
