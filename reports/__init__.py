@@ -1,4 +1,4 @@
 """Reduce a run to numbers, explain them, compare runs, and render reports.
 
-This package imports neither locust, gevent nor google.
+This package does not import locust, gevent or google.
 """

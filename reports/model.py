@@ -101,7 +101,7 @@ class Objective(Part):
 
 
 class RunVerdict(Part):
-    """The verdict on a run. reports/verdict.py alone decides it, for every format and the exit code."""
+    """The verdict on a run. Only reports/verdict.py decides it; every format and the exit code use that decision."""
 
     kind: Annotated[
         Literal["held", "missed", "undecided", "unjudged"],

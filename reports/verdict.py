@@ -64,7 +64,7 @@ def generator_ratio(run: RunSummary) -> float:
 
 
 def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunVerdict:
-    """Return the verdict of several runs together: the worst of them. It is held only if each is."""
+    """Return the verdict of several runs together: the worst of them. It is "held" only if each run is."""
     found = [of_run(run, allow_degraded=allow_degraded) for run in runs]
     for kind in ("missed", "undecided", "unjudged", "held"):
         those = [(run.name, verdict) for run, verdict in zip(runs, found, strict=True) if verdict.kind == kind]
@@ -78,7 +78,7 @@ def of_runs(runs: Sequence[RunSummary], *, allow_degraded: bool = False) -> RunV
 def of_report(report: Report, *, allow_degraded: bool = False) -> RunVerdict:
     """Return the verdict of a report: on all its runs, and on the margins of its comparisons.
 
-    Runs that are only a baseline count only in the comparison; their own missed objectives are known already.
+    A run that is only a baseline counts only in the comparison; its own missed objectives are already known.
     """
     judged = [run for run in report.runs if run.name not in report.baseline]
     found = [

@@ -165,7 +165,7 @@ def _objectives(folder: RunFolder, run: Run) -> tuple[Objective, ...]:
 
 
 def _cloud(folder: RunFolder, series: Series) -> tuple[tuple[MetricSeries, ...] | None, str]:
-    """Return the fetched series; or None and a sentence that says why they cannot be read."""
+    """Return the fetched series, or None and a sentence that says why they cannot be read."""
     try:
         return read_cloud(folder, series), ""
     except RunFolderError as error:

@@ -19,10 +19,10 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     """Return the capacity that the run shows.
 
     The number in flight is Σ response time / length of the window (Little's law). The knee is where the light-load line
-    N = X · R_light meets the plateau. The knee counts as reached only under two conditions, both while throughput is at
-    least rules.PLATEAU × its highest: requests take rules.KNEE_SLOWER times as long as at light load, and users get
-    fewer answers. A run that stays below the knee cannot show where the knee is: at 60 % of the knee, one estimate in
-    ten is wrong by more than a factor of six.
+    N = X · R_light meets the plateau. Two conditions decide whether the knee was reached. Both look only at windows
+    whose throughput is at least rules.PLATEAU × the highest. There, requests must take rules.KNEE_SLOWER times as long
+    as at light load, and users must get fewer answers. A run that stays below the knee cannot show where the knee is:
+    at 60 % of the knee, one estimate in ten is wrong by more than a factor of six.
     """
     instances = data.instances
     per_instance = instances is not None and float(instances.max()) > 1
@@ -76,7 +76,7 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
 
 
 def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
-    """Return a sentence about the demand, the rate of answers and when the service was saturated; "" if it kept up."""
+    """Return a sentence that says how high the demand was, and when the service was saturated; "" if it kept up."""
     full = [spike for spike in spikes if spike.cause in SATURATIONS]
     if not full or data.demand is None:
         return ""
@@ -91,7 +91,7 @@ def _wanted(data: RunData, spikes: Sequence[Spike]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Light:
-    """The mean response time at light load, its relative standard error, and the number of requests that it is from."""
+    """The mean response time at light load, its relative standard error, and how many requests it was computed from."""
 
     requests: int
     mean_s: float
@@ -101,10 +101,12 @@ class _Light:
 def _light(
     data: RunData, points: Sequence[CapacityPoint], response_s: Floats, plateau: float, instances: Floats | None
 ) -> _Light:
-    """Return the mean response time of requests that met few others. If there are none, return that of fast windows.
+    """Return the mean response time of requests that were sent while few others were in flight.
 
-    "Few" means that a request met no others, or at most rules.LIGHT_SHARE of the knee, so that it did not have to wait.
-    The knee is computed from the same requests: plateau × their mean response time. Requests are examined one by one:
+    If there are no such requests, return the mean response time of fast windows.
+
+    "Few" means none, or at most rules.LIGHT_SHARE of the knee, so that the request did not have to wait.
+    The knee is the plateau × the mean response time of these requests. Requests are examined one by one:
     users without think time fill a service within the first second of a run, and the lightest step of a load may
     already be half of the capacity, yet some requests find the service empty.
     """
@@ -206,9 +208,9 @@ def _ratio(answers_per_s: float, offered: float) -> float | None:
 def _falls_beyond(in_flight: Floats, throughput: Floats, knee: float) -> float | None:
     """Return the number in flight above which throughput falls; None if it does not fall.
 
-    Past the knee, the half of the windows with the most in flight is compared with the other half. Throughput falls if
-    the medians differ by a tenth and by three standard errors. Fitting the Universal Scalability Law is no alternative:
-    it would find crosstalk in every hard plateau, because N / X is convex there.
+    The windows past the knee are divided into two halves, by the number of requests in flight, and the two are
+    compared. Throughput falls if the medians differ by a tenth and by three standard errors. Fitting the Universal
+    Scalability Law would not work: it would find crosstalk in every hard plateau, because N / X is convex there.
     """
     past = np.flatnonzero(in_flight > 1.2 * knee)
     if len(past) < 2 * rules.PLATEAU_POINTS or in_flight[past].max() < 2 * in_flight[past].min():

@@ -71,7 +71,8 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 QUANTILES = (0.5, 0.95, 0.99)
-"""The compared statistics: the median request and two tails. Beyond p99 a run of minutes contains too few requests."""
+"""The compared statistics: the median request and two tails. A run of a few minutes contains too few requests for a
+percentile above p99."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ WORDS = {
     "error rate": {Verdict.SLOWER: "more failures", Verdict.FASTER: "fewer failures"},
     "throughput": {Verdict.SLOWER: "more answers", Verdict.FASTER: "fewer answers"},
 }
-"""The names of verdicts for statistics that are not durations, of which a higher value is not "slower"."""
+"""The names of verdicts for statistics that are not durations. A higher value of these is not "slower"."""
 
 
 def compared_line(

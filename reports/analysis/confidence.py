@@ -25,7 +25,7 @@ def block_length(values: Floats) -> int:
     """Return how many neighbouring cells to resample together; it depends on how long the values stay correlated.
 
     The method is that of Politis and White (2004) with the correction of 2009, for the circular bootstrap of a mean.
-    The length is at most a sixth of the cells, so that there are enough blocks to see how much they differ.
+    The length is at most a sixth of the number of cells, so that there are enough blocks to see how much they differ.
     """
     n = len(values)
     most = max(1, n // 6)

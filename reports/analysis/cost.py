@@ -17,8 +17,8 @@ from reports.data.window import Window
 from reports.model import Cost
 
 OWN_SHARE = 0.95
-"""If the run's share of the service's requests is below this, the bill includes other runs. Minutes that overlap the
-run only in part lower the share by less than 5 %."""
+"""If the run's share of the service's requests is below this, the bill includes other runs. A minute that overlaps only
+partly with the run lowers the share by less than 5 %."""
 
 
 def cost_of(
@@ -73,7 +73,10 @@ def _boost(vcpu: float) -> str:
 
 
 def _inside(metric: MetricSeries, series: Series) -> float:
-    """Return the sum of the points that overlap the run. A point is a minute, which may begin before the run."""
+    """Return the sum of the points that overlap the run.
+
+    A point stands for one minute, which may begin before the run.
+    """
     return float(np.nansum(metric.value[(metric.end_s > 0) & (metric.start_s < series.seconds)]))
 
 
@@ -89,8 +92,8 @@ def _at_the_edge(metric: MetricSeries, series: Series) -> float:
 def _idle_s(kept: int, series: Series, gauge: InstanceGauge | None, instance_s: float) -> float:
     """Return the billed seconds of idle instances that `kept` minimum instances caused during the run.
 
-    They come from the count of idle instances, held between samples. Without that count, they are the run's length ×
-    `kept`, minus the billed instance-seconds.
+    They are computed from the count of idle instances, which is taken as constant between two samples. Without that
+    count, they are the run's length × `kept`, minus the billed instance-seconds.
     """
     if not kept:
         return 0.0
@@ -106,7 +109,7 @@ def _instance_s(
     """Return billed instance-seconds and their source. The cloud's own figure is used if it is complete.
 
     That figure is complete if its last point is not before the last successful answer. The last minute must not be
-    missing, because it costs most in a ramp.
+    missing, because in a ramp it costs the most.
     """
     billed = [metric for metric in cloud or () if metric.metric == BILLABLE_TIME]
     late = ""

@@ -14,13 +14,14 @@ from reports.data.histogram import BIN_VARIANCE, Floats
 TIMES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3)
 """The correlation times of the drift that are weighed, as shares of a run's length: from one cell to a little more than
 the run. Longer times cannot be distinguished within a run, and would only widen every interval. If the drift lasts for
-half of a run, intervals with 1.3 as the longest time contain the truth in 95 % of the cases; with 2.6 they are a
-quarter wider."""
+half of a run and 1.3 is the longest time, 95 % of the intervals contain the true difference. With 2.6 as the longest
+time, intervals are a quarter wider."""
 
 DRIFT = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """The variances of the drift that are weighed, relative to the variance of one cell's own scatter. That scatter falls
-with the number of requests, so the largest variances are needed at high rates and for p50. With 10 as the largest,
-intervals contained the truth in only 54 % of the pairs at 400 requests/s with a drift that lasted for half of a run."""
+with the number of requests, so the largest variances are needed at high rates and for p50. If 10 were the largest,
+intervals would contain the true difference too rarely: in 54 % of the pairs at 400 requests/s with a drift that lasts
+for half of a run."""
 
 BETWEEN = (0.0, 0.2, 1.0, 5.0, 25.0, 125.0, 600.0)
 """The variances between the runs of one side that are weighed, relative to the same scatter. Such a variance can be
@@ -53,9 +54,9 @@ def offset(a: Sequence[Floats], b: Sequence[Floats], *, confidence: float) -> Of
     The model of each run is its side's mean + its own offset + drift (Ornstein–Uhlenbeck, correlated over an unknown
     time) + independent scatter. The unknown variances and the correlation time are not estimated. Instead, each
     combination of their values is weighed by its restricted likelihood over all runs of both sides (Harville 1974),
-    with the variances' scale and the two means integrated out. The interval is that of the mixture. If the runs are too
-    short to exclude a drift, that drift keeps its weight and widens the interval. With one run on each side, the offset
-    of a run cannot be seen, and is assumed to be zero.
+    with the variances' scale and the two means integrated out. The result is the interval of the mixture. If the runs
+    are too short to rule out a drift, that drift keeps its weight and widens the interval. With one run on each side,
+    the offset of a run cannot be seen, and is assumed to be zero.
 
     Args:
         a: for each run, the deviations of equally long cells, in time order, as logarithms of the compared value.
@@ -100,12 +101,12 @@ def _of_mixture(log: Floats, middle: Floats, scale: Floats, confidence: float) -
 
 
 def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Floats, Floats, Floats]:
-    """Return each combination's restricted log likelihood, and the difference that it implies with its deviation.
+    """Return each combination's restricted log likelihood, and the difference it implies with its standard deviation.
 
     With only one side, the result is the mean instead of the difference.
 
-    A run's offset adds the same variance to all pairs of its cells, so the inverse of the covariance follows from its
-    inverse without the offset (Sherman and Morrison 1950).
+    A run's offset adds the same variance to all pairs of its cells. The inverse of the covariance is therefore computed
+    from the inverse without the offset (Sherman and Morrison 1950).
     """
     between = np.array(BETWEEN if several else BETWEEN[:1])[:, None]
     log, total = np.zeros(1), np.zeros(1)
@@ -137,7 +138,7 @@ def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Float
 def _inverses(cells: int) -> tuple[Floats, Floats, Floats]:
     """Return the inverse of a run's covariance for each drift, with the log determinant and the inverse's sum.
 
-    The log determinant is that of the covariance, which is in units of the variance of a cell's scatter.
+    The log determinant is that of the covariance. The unit of the covariance is the variance of one cell's scatter.
     """
     apart = np.abs(np.subtract.outer(np.arange(cells), np.arange(cells)))
     covariance = np.stack(

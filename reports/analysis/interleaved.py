@@ -93,7 +93,7 @@ def _common(scope: Scope) -> Window:
 
 
 def _counts(part: RunWindow, window: Window, width_s: int) -> SideCounts:
-    """Return a side's counts by whole cells. An incomplete cell at the end of the window is left out."""
+    """Return the counts of a side for each whole cell. An incomplete cell at the end of the window is left out."""
     cells = max(1, window.length_s // width_s)
     end_s = window.start_s + cells * width_s
     series = part.analysis.series

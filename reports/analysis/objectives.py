@@ -1,4 +1,4 @@
-"""Judge whether a run held, missed or leaves undecided each of its objectives, with the numbers."""
+"""Judge each objective of a run as held, missed or undecided, with the numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reports.model import Objective as JudgedObjective
 
 
 class Judged(StrEnum):
-    """The verdict on an objective. Missing data is undecided, never held."""
+    """The verdict on an objective. If data is missing, the objective is undecided, never held."""
 
     HELD = "held"
     MISSED = "missed"
@@ -90,8 +90,8 @@ class Observed:
 def judge(objective: Objective, observed: Observed) -> JudgedObjective:
     """Return whether the run held an objective.
 
-    Latency is that of successful requests. For a percentile, the requests without an answer are counted as well: if it
-    lies among them, an upper limit is never held, because a request that timed out was not fast.
+    Latencies are those of successful requests. Percentiles include the requests without an answer as well. If the
+    percentile is one of these requests, an upper limit is never held, because a request that timed out was not fast.
     """
     at = next((at for at, part in enumerate(observed.parts) if part.name.value == objective.phase), None)
     if at is None:
@@ -260,8 +260,8 @@ def rolling(objective: Objective, series: Series, window: Window) -> Floats:
 def _ranked_ms(objective: Objective, held: Ints, censored: int, bound_ms: float | None) -> float:
     """Return the percentile of answered and unanswered requests.
 
-    If it lies among the unanswered ones, the result is the lower bound of their waits if that decides the objective,
-    else NaN.
+    If the percentile is an unanswered request, the result is the lower bound of its wait if that bound decides the
+    objective, else NaN.
     """
     succeeded = int(held.sum())
     if not succeeded + censored:
@@ -285,7 +285,7 @@ def _decided(objective: Objective, value: float, detail: str) -> JudgedObjective
 
 
 def _judged(objective: Objective, verdict: Judged, value: float | None, why: str) -> JudgedObjective:
-    """Return the objective for the summary. If it is judged in windows, `value` is that of the worst one."""
+    """Return the objective for the summary. If it is judged in windows, `value` is the value of the worst window."""
     return JudgedObjective(
         text=objective.text,
         verdict=verdict.value,

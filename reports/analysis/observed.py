@@ -23,7 +23,7 @@ def endpoint_counts(
 ) -> dict[tuple[EndpointName, str], EndpointCounts]:
     """Return the requests of every endpoint and phase that an objective names.
 
-    Without such an objective, no pass over the rows is needed.
+    If no objective names an endpoint, the rows are not read.
 
     The result has no entry for an endpoint without a request, for one that is not kept apart (series.endpoints), or for
     a name that stands for several methods.

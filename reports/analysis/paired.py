@@ -24,20 +24,20 @@ CELLS = 300
 
 BLOCKS = 15
 """A window is resampled in this many periods, or in fewer if its differences stay correlated for longer than one of
-them. The periods are that long because the drift of one side adds up over a window, although it may be too small to
-show in the correlation of cells that scatter much."""
+them. The periods are this long because the drift of one side adds up over a window. It may be too small to show in the
+correlation of cells whose values scatter a lot."""
 
 BEYOND_MOMENTS = 6.0
-"""A difference that comes from few moments gets no interval if it is below this many deviations. m short disturbances,
-all on one side, make a difference of about √m deviations, and fewer than 8 of them are too few."""
+"""A difference that comes from a few moments gets no interval if it is below this many standard deviations. m short
+disturbances, all on one side, cause a difference of about √m deviations. Fewer than 8 disturbances are too few."""
 
 BLOCKS_AT_LEAST = 6
-"""An interval from fewer independent periods of time is no better than a guess."""
+"""An interval that is computed from fewer independent periods of time is no better than a guess."""
 
 
 @dataclass(frozen=True, slots=True)
 class SideCounts:
-    """The counts of one side by cells of time. Both sides have the same cells.
+    """The counts of one side, one value for each cell of time. Both sides have the same cells.
 
     Attributes:
         latency: successful requests, cells × bins (all bins of reports/data/histogram.py).
@@ -93,9 +93,9 @@ def estimates(
     """Yield the differences between two sides, each with its deviation.
 
     Whole periods of time are resampled, the same ones for both sides (a moving-block bootstrap of pairs), so drift of
-    both sides cancels. The length of a period follows from how long the cells' differences stay correlated. If one side
-    alone drifts for longer than a period, that is estimated from p50, where it shows best, and widens the intervals of
-    all latency statistics.
+    both sides cancels. How long the differences of the cells stay correlated decides the length of a period. If only
+    one side drifts, for longer than a period, this drift is estimated from p50, where it is most visible. It widens the
+    intervals of all latency statistics.
 
     Args:
         a: the side that is the baseline.
@@ -197,7 +197,10 @@ def _widened(deviation: float, blocks: float) -> float:
 def _errors(
     a: tuple[Floats, Floats], b: tuple[Floats, Floats], weights: npt.NDArray[np.float32], blocks: float, length_s: float
 ) -> Estimate:
-    """Return the difference of the error rates. Its deviation is at least that of chance, even if no request failed."""
+    """Return the difference of the error rates.
+
+    Its standard deviation is at least that of chance, even if no request failed.
+    """
     sent, failed = ([float(side[at].sum()) for side in (a, b)] for at in (0, 1))
     own = [bad / all_ if all_ else math.nan for bad, all_ in zip(failed, sent, strict=True)]
     lacking = "" if all(sent) else "no request was sent"
@@ -226,7 +229,7 @@ def _lacking(totals: list[npt.NDArray[np.float32]], p: float, length_s: float, b
 def _influence(
     latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int, p: float
 ) -> Floats | None:
-    """Return how each cell moves the difference of a quantile: by its surplus of requests above the quantile."""
+    """Return how much each cell moves the difference of a quantile, by its surplus of requests above that quantile."""
     found = []
     for counts, total in zip(latency, totals, strict=True):
         if not total.sum():
@@ -239,7 +242,7 @@ def _influence(
 def _influence_on_mean(
     latency: list[npt.NDArray[np.float32]], totals: list[npt.NDArray[np.float32]], first_bin: int
 ) -> Floats | None:
-    """Return how each cell moves the difference of the means; None if a side has no mean, or a mean of 0."""
+    """Return how much each cell moves the difference of the means; None if a side has no mean, or a mean of 0."""
     found = []
     for counts, total in zip(latency, totals, strict=True):
         middle = MIDDLE_US[first_bin : first_bin + counts.shape[1]]
@@ -251,7 +254,7 @@ def _influence_on_mean(
 
 
 def _few_moments(influence: Floats | None, name: str, variance: float) -> str:
-    """Return a sentence if a difference comes from a few short periods, because it is then only a count of events.
+    """Return a sentence if a difference comes from a few short periods. Such a difference only counts events.
 
     Args:
         influence: how each cell moves the difference.

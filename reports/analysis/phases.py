@@ -63,7 +63,7 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
 
 
 def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[PhaseWindow, ...]:
-    """Return the phases in time order, `all` first. Parts that do not exist are left out.
+    """Return the phases in the order of time, after `all`. Parts that do not exist are left out.
 
     A run has a warm-up if a spike begins with its load and p95 settles before the end of the steady part (see
     warmup.py). The warm-up lasts until p95 has settled, and steady begins no earlier. The ramp is the time between

@@ -25,8 +25,8 @@ def suggest(
 
     A run does not show what an instance can serve if the run was overloaded to its end, failed, or left its instances
     idle. Neither does a run on instances that Cloud Run does not offer, such as those of `--cpu auto`, because their
-    capacity says nothing about other instances. Such a run gives no maximum of instances and no concurrency, except a
-    higher maximum if it reached its own.
+    capacity says nothing about other instances. No maximum of instances and no concurrency are recommended from such a
+    run. The one exception is a higher maximum if the run reached its own maximum.
     """
     served = _served(data, parts)
     size = _size(data.run)
@@ -105,10 +105,10 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """Means of the steady phase, or of a whole run without one: answers per second, instances, requests in flight.
+    """Means over the steady phase (or the whole run if it has none): answers per second, instances, requests in flight.
 
-    Two values are always of the whole run: the highest number of instances, and the p99 of the requests in flight on
-    one instance outside spikes.
+    Two values are always computed over the whole run: the highest number of instances, and the p99 of the requests in
+    flight on one instance outside spikes.
     """
 
     throughput_per_s: float
@@ -205,7 +205,7 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
 
 
 def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Suggestion | None:
-    """Recommend the knee of one instance as its concurrency, but no less than its requests in flight outside spikes.
+    """Recommend the knee of one instance as its concurrency, but at least the requests it had in flight outside spikes.
 
     The result is None if the knee was not reached or is not below the present concurrency.
     """

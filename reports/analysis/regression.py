@@ -27,8 +27,8 @@ def judge_regression(
         margin: the allowed difference.
         comparison: the comparison of the baseline with the new side.
         runs: all runs of the report; those of the comparison give the length of its windows.
-        decision: the decision that ended the run, if one did. It remains valid, because its interval holds for any
-            number of looks.
+        decision: the decision that ended the run, if one did. That decision remains valid, because its interval holds
+            for any number of looks.
     """
     if decision is not None:
         return _as_decided(margin, comparison, decision)
@@ -127,7 +127,7 @@ def _judged(
 
 
 def _more_data(line: ComparedLine, length_s: float) -> str:
-    """Return the data that a comparison without an interval lacks."""
+    """Return what is missing in a comparison without an interval."""
     if line.difference_ratio is None:
         return "Runs whose requests succeed on both sides would decide it."
     if length_s < rules.COMPARED_AT_LEAST_S:
@@ -165,7 +165,7 @@ def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
 
 
 def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: bool) -> str:
-    """Return a sentence about how long the runs must be for a verdict, and that more runs would give one as well."""
+    """Return a sentence that says how long the runs must be for a verdict, or how many more runs would give one."""
     turns = "more runs" if several else "several runs"
     in_turns = f"{turns} on each side, in turns and with one label for each side"
     needed_s = _needed_s(margin, line, length_s)

@@ -19,8 +19,8 @@ LOOK_RATIO, LOOK_EVERY_S = 1.04, 3.0
 """A look is made each time the run is 4 % longer, and at most every 3 s, because more looks show nothing new."""
 
 FIRST_LOOK_S = 60.0
-"""A decision needs at least this much data. Disturbances of a machine last seconds, so it takes a minute to see how
-much these move a difference."""
+"""A decision needs at least this much data. A disturbance of a machine lasts for seconds, so it takes a minute to see
+how much such disturbances move a difference."""
 
 BEHIND_S = 2
 """The last seconds are left out of a look, because their requests may not have ended yet."""
@@ -76,8 +76,8 @@ class UntilDecided:
 
     The run is decided if two looks in a row decide every margin, with the same results.
 
-    The intervals hold at every look, but they assume that a minute shows how much the machine is disturbed. The second
-    look checks this assumption.
+    The intervals hold at every look, but only if a minute is enough to show how much the machine is disturbed. The
+    second look checks this assumption.
 
     Args:
         margins: how much slower the second side may be.

@@ -51,7 +51,7 @@ def warm_up(series: Series, windows: Windows, levels: Levels, steady: Window | N
 
 
 def _extra_waiting(series: Series, normal: Bools, raised: Bools, until: Window) -> float | None:
-    """Return the excess latency in `until`, compared with the mean of normal windows; None if no window is normal.
+    """Return the excess latency up to `until`, compared with the mean of normal windows; None if no window is normal.
 
     The unit is request-seconds.
 

@@ -10,11 +10,11 @@ import numpy as np
 from reports.data.histogram import Floats
 
 SEGMENT_AT_LEAST = 3
-"""Fewest runs on either side of a change, because one or two runs may be slow for other reasons."""
+"""Smallest number of runs on either side of a change, because one or two runs may be slow for other reasons."""
 
 PENALTY = 5.2
-"""A change must explain at least this factor × the variance of the noise × log n. It is calibrated on series of noise
-alone (with seeds that the benchmark does not use): one false change in about 400 runs."""
+"""A change must explain at least this factor × the variance of the noise × log n. It was calibrated on series that
+contain only noise, with seeds that the benchmark does not use. It gives one false change in about 400 runs."""
 
 NOISE_AT_LEAST = 0.01
 """Smallest assumed noise of a value. If runs agree within 1 % by chance, the next 2 % must not count as a change."""
@@ -23,7 +23,8 @@ CHANGE_AT_LEAST = 0.03
 """A smaller change is not marked even if it is certain, because no one would look for its reason."""
 
 OUTLIER = 4.0
-"""Limit in robust deviations from the median of the neighbours. A single run beyond it is left out of the levels."""
+"""Limit in robust deviations from the median of the neighbours. A single run beyond this limit is left out of the
+levels."""
 
 GAUSSIAN = 1.4826
 """Factor from the median absolute deviation to the standard deviation of a normal distribution."""
@@ -98,7 +99,7 @@ def _partition(logs: Floats, penalty: float) -> list[int]:
 
 
 def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
-    """Return the size of a change relative to the smallest change that is marked; 1 is just enough."""
+    """Return the size of a change, divided by the size of the smallest change that is marked."""
     edges = [0, *changes, len(logs)]
     place = edges.index(at)
     before, after = logs[edges[place - 1] : at], logs[at : edges[place + 1]]

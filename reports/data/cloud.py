@@ -42,7 +42,7 @@ class MetricSeries:
 
 @dataclass(frozen=True, slots=True)
 class InstanceGauge:
-    """The platform's own instance count: active and idle instances of all revisions, per sample (s after t = 0)."""
+    """The platform's own count of active and idle instances of all revisions, at each sample (in s after t = 0)."""
 
     at_s: Floats
     active: Floats

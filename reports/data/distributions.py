@@ -41,7 +41,7 @@ def _ranks(n: int, p: float, tail: float) -> tuple[int, int]:
 
 
 def poisson_tail(counts: npt.ArrayLike, mean: float) -> Floats:
-    """Return, for each of `counts`, the chance of more events than that if `mean` events are expected."""
+    """Return, for each of `counts`, the probability of more events than this count if `mean` events are expected."""
     counts = np.asarray(counts, dtype=np.int64)
     if mean <= 0:
         return np.where(counts < 0, 1.0, 0.0)
@@ -49,17 +49,17 @@ def poisson_tail(counts: npt.ArrayLike, mean: float) -> Floats:
     reach = int(DEVIATIONS * math.sqrt(mean)) + 50
     low, high = max(0, mode - reach), max(mode + reach, int(counts.max(initial=0)) + 50)
     weights = _weights(math.log(mean) - np.log(np.arange(low, high) + 1.0))
-    above = np.append(np.cumsum(weights[::-1])[::-1][1:], 0.0)  # added from the far end, where the terms are smallest
+    above = np.append(np.cumsum(weights[::-1])[::-1][1:], 0.0)  # summed from the far end, where the terms are smallest
     return np.where(counts < low, 1.0, above[np.clip(counts - low, 0, len(above) - 1)])
 
 
 def normal_below(z: Floats) -> Floats:
-    """Return the chance that a standard normal variable is below each `z`."""
+    """Return the probability that a standard normal variable is below each `z`."""
     return np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in z.ravel()]).reshape(z.shape)
 
 
 def _weights(log_ratios: Floats) -> Floats:
-    """Return probabilities that sum to 1, given the logarithm of the ratio of each to the one before."""
+    """Return probabilities that sum to 1, given the logarithm of the ratio of each probability to the one before it."""
     logs = np.concatenate(([0.0], np.cumsum(log_ratios)))
     weights: Floats = np.exp(logs - logs.max())
     weights /= weights.sum()

@@ -16,8 +16,8 @@ from loadtest.recording.arrays import integers
 from reports.data.histogram import Bools, Ints
 
 MAX_ENDPOINTS = 512
-"""Most endpoints with their own statistics. Five hundred fit into a table that can be searched. The others are counted
-together."""
+"""The highest number of endpoints with their own statistics. Five hundred fit into a table that can be searched. The
+others are counted together."""
 
 BY_FAILURES = 64
 """Of the endpoints with their own statistics, this many are reserved for those with the most failures. An endpoint with
@@ -25,12 +25,15 @@ few requests that all fail deserves a line."""
 
 
 COUNTED_PAIRS = 1 << 20
-"""If a batch has at most this many combinations of a name and a method, used or not, a table (8 MB) is used to look
-them up."""
+"""If a batch has at most this many possible combinations of a name and a method, they are looked up in a table (8
+MB)."""
 
 
 class EndpointKey(NamedTuple):
-    """A name and a method of the scenario. It is a tuple, because it is looked up once per batch and distinct pair."""
+    """A name and a method of the scenario.
+
+    It is a tuple, because tuples are looked up fast: this happens for every distinct pair of every batch.
+    """
 
     name: str
     method: str
@@ -45,7 +48,10 @@ class Pairs:
 
 
 def pairs_of(names: pa.Array, methods: pa.Array) -> Pairs:
-    """Return the pairs that occur in two dictionary columns. The work grows only with rows and distinct pairs."""
+    """Return the pairs that occur in two dictionary columns.
+
+    The time that this takes grows only with the number of rows and of distinct pairs.
+    """
     name, method = names.dictionary.to_pylist(), methods.dictionary.to_pylist()
     width = max(len(method), 1)
     both = integers(names.indices, 0) * width + integers(methods.indices, 0)
@@ -75,10 +81,11 @@ class EndpointCounter:
             np.add.at(counts, numbers, np.bincount(place, minlength=len(numbers)))  # a text may have two indices
 
     def close(self) -> EndpointIndex:
-        """Return the choice: all endpoints if they are few enough, ordered by their number of requests.
+        """Return the endpoints that are kept apart, ordered by their number of requests: all of them if there are few.
 
-        If they are too many, names that differ only in ids are merged. If they are still too many, those with most
-        requests and most failures are kept apart, and the rest is one endpoint whose name states how many it contains.
+        If there are too many, names that differ only in ids are merged. If there are still too many, the endpoints with
+        the most requests and the most failures are kept apart. All others become one endpoint, whose name says how many
+        it contains.
         """
         seen = {EndpointKey(*key): counts for key, counts in zip(self._numbers, self._counts.T.tolist(), strict=True)}
         if len(seen) <= MAX_ENDPOINTS:
@@ -137,5 +144,5 @@ class EndpointIndex:
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:
-    """Return endpoints by their number of requests, most first. Those with equal numbers stay in the given order."""
+    """Return the endpoints, those with the most requests first. Those with equal numbers stay in the given order."""
     return sorted(counts, key=lambda key: -counts[key][0])

@@ -86,8 +86,8 @@ def distributions(
     """Return the exact latencies of each population, in order, and of the successful requests of each endpoint.
 
     The quantiles equal numpy's on the same rows. The first pass counts the requests in each bin. The second pass keeps
-    the exact µs of requests in the few bins that contain a required rank. The work per row grows with the number of
-    populations, not with that of endpoints.
+    the exact µs of requests in the few bins that contain a required rank. The time per row grows with the number of
+    populations, but not with the number of endpoints.
     """
     endpoints = len(series.endpoints) if by_endpoint else 0
     groups = len(populations) + endpoints
@@ -140,7 +140,7 @@ US_BITS = 32
 
 @dataclass(slots=True)
 class _Sums:
-    """For each population: requests per bin, and sum, minimum and maximum of the µs."""
+    """For each population: the requests in each bin, and the sum, minimum and maximum of their durations in µs."""
 
     counts: Ints
     total_us: Floats
@@ -148,7 +148,7 @@ class _Sums:
     slowest: Ints
 
     def add(self, group: Ints, us: Ints, bins: Ints) -> None:
-        """Add members to the populations in `group`, which has one element for all members or one for each."""
+        """Add members to the populations in `group`, which has a single element for all members or one per member."""
         if len(group) == 1:
             at = int(group[0])
             self.counts[at] += np.bincount(bins, minlength=BINS)
@@ -165,9 +165,12 @@ class _Sums:
 def _members(
     folder: RunFolder, series: Series, populations: Sequence[Population], endpoints: int
 ) -> Iterator[tuple[Ints, Ints, Ints]]:
-    """Yield, for each batch, the populations of the chosen requests, their µs and their bins; no array is ever empty.
+    """Yield, for each batch, the populations of the chosen requests, their durations in µs and their bins.
 
-    The array of populations has one element for all of the requests, or one for each if there is one per endpoint.
+    No array is empty.
+
+    The array of populations has a single element if all requests belong to one population, and otherwise one per
+    request.
     """
     for batch in folder.row_batches(("start", "latency_us", "late_us", "name", "method", "outcome")):
         if not batch.num_rows:
@@ -222,8 +225,8 @@ def _values(ranks: Ints, cumulated: Ints, us: Ints, counts: Counts) -> dict[int,
 def _quantile(p: float, requests: int, exact: dict[int, int], low: int, high: int) -> Quantile:
     """Return one quantile, interpolated between the two order statistics around (n − 1)·p, as in numpy and pandas.
 
-    Its 95 % interval is distribution-free (binomial ranks). It assumes independent requests, but neighbours in time are
-    not independent, so in a drifting run it is too narrow. With too few requests, it has no upper end.
+    Its 95 % interval is distribution-free (binomial ranks). This assumes that requests are independent. Requests close
+    in time are not, so the interval is too narrow if the run drifts. With too few requests, it has no upper end.
     """
     at = (requests - 1) * p
     below = math.floor(at)

@@ -28,7 +28,7 @@ def count(value: float | None) -> str:
 
 
 def decimal(value: float | None) -> str:
-    """Return a number with about three significant digits."""
+    """Return a number, rounded to about three significant digits."""
     if value is None:
         return ABSENT
     size = abs(value)
@@ -36,7 +36,7 @@ def decimal(value: float | None) -> str:
 
 
 def ms(value: float | None) -> str:
-    """Return milliseconds with their unit. 10 s and more are given in seconds."""
+    """Return milliseconds with their unit. Values of 10 s or more are given in seconds."""
     if value is None:
         return ABSENT
     return f"{value / 1000:,.1f} s" if abs(value) >= 10_000 else f"{decimal(value)} ms"
@@ -53,7 +53,7 @@ def size(value: float | None) -> str:
 
 
 def at_least(value: float | None) -> str:
-    """Return a censored latency with "≥": the true one is this long or longer."""
+    """Return a censored latency with "≥": the true latency is this long or longer."""
     return ABSENT if value is None else f"≥ {ms(value)}"
 
 
@@ -125,7 +125,7 @@ def change(ratio: float | None) -> str:
 def change_interval(low: float | None, high: float | None) -> str:
     """Return the interval of a relative difference.
 
-    An upper end above ten times the lower one says nothing and is left out.
+    An upper end that is more than ten times the lower end says nothing, and is left out.
     """
     if low is not None and high is not None and 1 + high > 10 * (1 + low):
         return f"at least {1 + low:,.0f} times" if low >= 1 else f"{change(low)} or more"
@@ -147,7 +147,7 @@ def moved(ratio: float) -> str:
 
 
 def usd(value: float | None) -> str:
-    """Return an amount in US dollars with two significant digits, however small it is."""
+    """Return an amount in US dollars with two significant digits, even if the amount is very small."""
     if value is None:
         return ABSENT
     digits = 2 if value == 0 or abs(value) >= 0.1 else min(8, 1 - math.floor(math.log10(abs(value))))

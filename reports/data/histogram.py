@@ -17,15 +17,15 @@ Counts = npt.NDArray[np.int32]
 _Counted = tuple[Ints, Counts]
 
 MANTISSA_BITS = 7
-"""There are 128 bins for each power of two, so a bin is at most 1/128 = 0.8 % wide, and its middle at most 0.4 %
-off."""
+"""There are 128 bins for each power of two, so a bin is at most 1/128 = 0.8 % wide, and a value is at most 0.4 % away
+from the middle of its bin."""
 
 MAX_US = 2**32 - 1
-"""71 minutes, which is above the longest timeout of Cloud Run (60 min). Longer latencies count in the last bin."""
+"""71 minutes. This is more than the longest timeout of Cloud Run (60 min). Longer latencies count in the last bin."""
 
 BIN_VARIANCE = float(np.log(1 + 1 / 2**MANTISSA_BITS) ** 2 / 12)
-"""Variance that bins add to the logarithm of a latency: one value stands for all values of a bin, which is a uniform
-error over 0.8 %."""
+"""Variance that bins add to the logarithm of a latency. One value stands for all values of a bin, so the error is
+uniform over 0.8 %."""
 
 BINS = (32 - 1 - MANTISSA_BITS) * 2**MANTISSA_BITS + 2 ** (MANTISSA_BITS + 1)
 """Number of bins."""
@@ -50,7 +50,7 @@ MIDDLE_US: Floats = (lower_us(np.arange(BINS)) + lower_us(np.arange(1, BINS + 1)
 
 
 def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
-    """Return, for each row of `counts` (rows × bins), the bin that has the request with its rank (1 = the fastest).
+    """Return, for each row of `counts` (rows × bins), the bin of the request with the given rank (1 = the fastest).
 
     A rank beyond the row's requests gives the last column. Callers mask empty rows.
     """
@@ -65,8 +65,8 @@ def ranked(counts: npt.NDArray[Any], ranks: npt.NDArray[Any]) -> Ints:
 def above_quantile(counts: npt.NDArray[Any], p: float) -> Floats:
     """Return for each group how many of its requests are slower than the quantile `p` of all groups together.
 
-    `counts` has one line per group, and one column per bin of latency. Of the bin that contains the quantile, only the
-    share above the quantile is counted, so that the sum over the groups is 1 − p of all requests. This matters for a
+    `counts` has one row per group, and one column per bin of latency. In the bin that contains the quantile, only the
+    share above the quantile is counted. The sum over the groups is therefore 1 − p of all requests. This matters for a
     service whose latency hardly varies, because nearly all of its requests are in that bin.
     """
     of_bins = counts.sum(axis=0, dtype=np.float64)
@@ -86,8 +86,8 @@ class Tally:
 
     Each distinct key is stored once, or a few times before the result is requested.
 
-    Keys are kept in sorted runs of key and count. Batches in the order of their keys (time first) produce runs that
-    hardly overlap, and nothing is merged twice. Other batches produce runs that overlap. These are merged as they grow,
+    Keys are kept in sorted runs of key and count. If batches come in the order of their keys (time first), their runs
+    hardly overlap, and no run is merged twice. Other batches produce runs that overlap. These are merged as they grow,
     so that the stored keys stay within a small factor of the distinct keys.
     """
 

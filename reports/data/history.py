@@ -13,7 +13,7 @@ from loadtest.recording.run import Outcome, Run
 from reports.data.change_points import change_points
 
 NEAR_RUNS = 2
-"""A mark may be two runs off, so a recorded change up to two runs before or after it is shown with the mark."""
+"""A mark may be wrong by two runs, so a recorded change up to two runs before or after the mark is shown with it."""
 
 VERSIONS = ("lt", "locust", "python")
 """The recorded versions that may change a run's measurements."""
@@ -61,7 +61,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The runs of one scenario on one target, oldest first. If labels alternate, only those of one label."""
+    """The runs of one scenario on one target, oldest first.
+
+    If labels alternate, it contains only the runs of one label.
+    """
 
     scenario: str
     target: str
@@ -72,7 +75,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
-    """A run with the results of its report. `p95_ms` is None if it has no report, or no p95 in it."""
+    """A run with the results of its report. `p95_ms` is None if the run has no report, or if the report has no p95."""
 
     run: Run
     p95_ms: float | None
@@ -81,8 +84,8 @@ class MeasuredRun:
 def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -> list[History]:
     """Return the series of at least two runs, by scenario and target.
 
-    Only complete runs with a p95 count. If labels alternate (v1, v2, v1, v2), each label forms its own series. If one
-    label follows another, the new label counts as a change like others.
+    Only complete runs with a p95 count. If labels alternate (v1, v2, v1, v2), each label forms its own series. If a
+    label replaces another for good, the new label counts as a recorded change like any other.
 
     Args:
         measured: the runs, oldest first.
@@ -104,7 +107,7 @@ def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -
 
 
 def changes_of(runs: Sequence[PastRun]) -> tuple[Change, ...]:
-    """Return where the level of a series changes, each change with the recorded values that changed there."""
+    """Return where the level of a series changes, and for each change the recorded values that changed there."""
     values = [run.p95_ms for run in runs]
     marks = change_points(values)
     edges = [0, *marks, len(runs)]

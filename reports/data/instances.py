@@ -11,7 +11,7 @@ from reports.data.rules import FIRST_REQUESTS, FIRSTS_KEPT, YOUNG_S
 from reports.model import Instance
 
 MAX_INSTANCES = 1000
-"""Cloud Run's default maximum. Instances beyond it are not followed individually."""
+"""Cloud Run's default maximum. Instances beyond this number are not followed individually."""
 
 UNSEEN = np.iinfo(np.int64).max
 
@@ -56,7 +56,10 @@ class InstanceTracker:
         return self._numbers.setdefault(name, len(self._numbers))
 
     def young(self, number: Ints, start: Ints, age_ms: Ints) -> Bools:
-        """Return whether the instance was younger than rules.YOUNG_S, by its age, or else by its first request."""
+        """Return whether the instance was younger than rules.YOUNG_S.
+
+        Its age decides, or else the time of its first request.
+        """
         since = np.where(number >= 0, start - self._first_start[np.maximum(number, 0)], UNSEEN)
         return np.where(age_ms >= 0, age_ms < YOUNG_S * 1000, since < YOUNG_S * 1e9)
 

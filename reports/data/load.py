@@ -18,7 +18,7 @@ from reports.data.series import Series
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The state of the fleet per second after t = 0, `Series.seconds` long; NaN if it is not known.
+    """The state of the fleet in each second after t = 0 (`Series.seconds` values); NaN if it is not known.
 
     Attributes:
         recorded: whether there was a `load.csv` with lines in it.
@@ -59,13 +59,16 @@ class Load:
 
     @property
     def machine_full_ratio(self) -> float | None:
-        """Share of the known seconds in which the machine's CPU was full; None without any."""
+        """Share of the known seconds in which the machine's CPU was full; None if no second is known."""
         known = self.machine_cpu_ratio[~np.isnan(self.machine_cpu_ratio)]
         return float((known >= MACHINE_CPU_RATIO).mean()) if len(known) else None
 
 
 def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
-    """Return `load.csv` on the run's seconds; all NaN without one. Incomplete or damaged lines are left out."""
+    """Return the values of `load.csv` for each second of the run; all NaN if there is no `load.csv`.
+
+    Incomplete or damaged lines are left out.
+    """
     seconds = series.seconds
     names = [name for name in LOAD_COLUMNS if name not in _NO_CURVE]
     workers: dict[str, dict[str, Floats]] = {}
@@ -73,7 +76,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
     try:
         for line in lines:
             at = _number(line["time_s"]) - series.t0_ns / 1e9
-            if not -0.5 <= at < seconds:  # also if the time is not a number
+            if not -0.5 <= at < seconds:  # also raised if the time is not a number
                 continue
             recorded = True
             worker = str(line.get("worker"))
@@ -85,7 +88,7 @@ def read_load(folder: RunFolder, run: Run, series: Series) -> Load:
         pass
     except RunFolderError as error:
         damage = str(error)
-    if lines.skipped > 1:  # one is normal, because a kill cuts the last line short
+    if lines.skipped > 1:  # one such line is normal, because a kill cuts the last line short
         damage = f"{lines.skipped} lines of {folder.load.name} are not whole and were left out."
     columns = {name: over_workers([worker[name] for worker in workers.values()], name, seconds) for name in names}
     planned = columns["planned_users"]
@@ -118,7 +121,7 @@ _OF_MACHINES = frozenset({"connects_repeated"})
 def _note(column: Floats, at: int, value: float, *, name: str) -> None:
     """Enter a worker's value from one line.
 
-    Two lines of a worker may fall into one second, such as its last line and the one before.
+    Two lines of a worker may fall into the same second, for example its last two lines.
     """
     if math.isnan(value):
         return
@@ -132,7 +135,7 @@ def _note(column: Floats, at: int, value: float, *, name: str) -> None:
 def over_workers(columns: list[Floats], name: str, seconds: int) -> Floats:
     """Combine the workers' values per second into the fleet's; NaN if no worker reported.
 
-    If a worker did not report a level for one second, its level of the second before is used. A worker's lines are
+    If a worker did not report a level for a second, its level in the second before is used. A worker's lines are
     about a second apart, so rounding can leave a second without a line.
     """
     total = np.full(seconds, math.nan)

@@ -1,4 +1,4 @@
-"""Compute each published number of a run: one function each, defined by its docstring."""
+"""Compute the published numbers of a run. Each number has one function, whose docstring defines it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def failures(series: Series, window: Window) -> int:
 
 
 def error_ratio(series: Series, window: Window) -> float | None:
-    """Return the share of requests that failed; None when none was sent.
+    """Return the share of requests that failed; None if no request was sent.
 
     Formula: failures / (requests − those that the load generator could not send). Population: every request started
-    in the window. Unit: ratio, 0…1. Cannot tell: whose fault it was: timeouts, refusals (429) and failed checks count
-    alike.
+    in the window. Unit: ratio, 0…1. Cannot tell: what caused the failures, because timeouts, refusals (429) and failed
+    checks are all counted.
     """
     sent = requests(series, window) - window.sum(series.generator)
     return failures(series, window) / sent if sent else None
@@ -72,8 +72,8 @@ def mean_in_flight(series: Series, window: Window) -> float | None:
 def time_to_first_answer_s(series: Series) -> float | None:
     """Return when the first successful answer had arrived; None without one.
 
-    Formula: min(start + latency) − t0. Population: outcome `ok`. Unit: s after the start of the load. Cannot tell:
-    how long the deploy took before it.
+    Formula: min(start + latency) − t0. Population: outcome `ok`. Unit: s after the start of the load. Cannot tell: how
+    long the deployment took before the load.
     """
     return None if series.first_ok_us is None else series.first_ok_us / 1e6
 
@@ -88,7 +88,7 @@ def young_requests(series: Series, window: Window) -> int | None:
 
 
 def extra_waiting_request_s(series: Series, window: Window, normal_mean_ms: float) -> float:
-    """Return the excess latency: how much longer requests in the window waited than those of normal seconds.
+    """Return the excess latency: how much longer the requests in the window waited than requests in normal seconds.
 
     Formula: Σ response time − n × baseline mean. Population: outcome `ok`, started in the window. Unit: request-seconds
     (10 requests that each waited 2 s longer are 20). Cannot tell: the waiting of requests that failed.
@@ -101,7 +101,7 @@ def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:
     """Return how many answers per second had this HTTP status, in steps of `step_s`; 0 if none had it.
 
     Formula: count / step. Population: requests by the second of their start; status 0 means no answer. Unit: 1/s.
-    Cannot tell: who answered; 429 and 503 come from the platform as well as from the service.
+    Cannot tell: who sent the answer, because both the platform and the service answer with 429 and 503.
     """
     counts = series.by_status.get(status, np.zeros(series.seconds, dtype=np.int64))
     edges = np.arange(0, series.seconds, step_s)
@@ -109,7 +109,7 @@ def status_per_s(series: Series, status: int, *, step_s: int = 1) -> Floats:
 
 
 def time_out_at_least_ms(series: Series) -> float | None:
-    """Return the bound to print for timeouts ("≥ 1,000 ms"); None without any.
+    """Return the bound to print for timeouts ("≥ 1,000 ms"); None if no request timed out.
 
     Formula: min latency. Population: outcome `timeout`. Unit: ms. Cannot tell: how long an answer would have taken;
     a timeout is a lower bound and enters no mean and no percentile of successes.

@@ -22,7 +22,7 @@ from reports.data.instances import InstanceTracker
 from reports.model import Instance
 
 MAX_SECONDS = 14 * 24 * 3600
-"""A row two weeks after the load began is damage. It is refused, because it would use too much memory."""
+"""A row two weeks after the load began is damage. Such a row is refused, because it would use too much memory."""
 
 SECONDS_AT_ONCE = 512
 """Number of seconds whose cells are expanded at a time. This needs a few MB for a run of any length."""
@@ -98,7 +98,7 @@ class Cells:
         return cls(np.r_[0, np.cumsum(cells)], who[:end], bin_[:end], count[:end])
 
     def only(self, endpoint: int | None) -> Cells:
-        """Return the cells of one endpoint; all of them for None."""
+        """Return the cells of one endpoint, or all cells for None."""
         if endpoint is None or (chosen := self.who >> 1 == endpoint).all():
             return self
         mine = np.flatnonzero(chosen)
@@ -253,7 +253,7 @@ COLUMNS = (
 
 
 def read_series(folder: RunFolder, run: Run) -> Series:
-    """Return the run's rows reduced to seconds. Memory grows with seconds and endpoints, not with rows.
+    """Return the counts of the run's rows for each second. Memory grows with seconds and endpoints, not with rows.
 
     Raises:
         RunFolderError: there are no rows to read, or they are weeks apart.

@@ -10,10 +10,10 @@ from reports.data.series import Series
 
 
 def instances_per_s(series: Series, gauge: InstanceGauge | None) -> Floats | None:
-    """Return how many instances served in each second after t = 0, at least 1; None if nothing names or counts them.
+    """Return how many instances (at least 1) served in each second after t = 0; None if nothing names or counts them.
 
     If response headers name the instances, each one serves from its first answer to its last. Otherwise, the latest
-    sample of the gauge is used, or its first sample in the time before that.
+    sample of the gauge is used. Before the first sample, the first sample is used.
     """
     second = np.arange(series.seconds)
     if series.instances:

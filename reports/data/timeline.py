@@ -27,15 +27,16 @@ MAX_POINTS = 4000
 can still be zoomed threefold without loss."""
 
 MAX_ENDPOINT_POINTS = 600
-"""Most points of an endpoint's line, so that twelve endpoints do not outweigh the run's own lines."""
+"""The highest number of points in an endpoint's line, so that twelve endpoints do not take more space than the run's
+own lines."""
 
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 PERCENTILES = (0.5, 0.95, 0.99)
 
 HOLD_S = 90
-"""A sample of a gauge, taken once a minute, holds until the next sample, but at most this long. After that there is a
-gap."""
+"""A gauge is sampled once a minute. A sample is drawn as constant until the next sample, but for at most this long.
+After that there is a gap."""
 
 THROTTLING = (429, 503)
 """HTTP statuses with which the platform or the service refuses requests because of too much load."""
@@ -120,7 +121,7 @@ class Chart:
 
 
 def _without_the_cut_end(values: Floats) -> Floats:
-    """Return a rate or a count without its last, incomplete step, which would look like a fall."""
+    """Return a rate or a count without its last step, which is incomplete and would look like a fall."""
     if len(values) > 1:
         values[-1] = np.nan
     return values
@@ -189,7 +190,7 @@ def _answering(seen: Observed, step_s: int) -> Floats | None:
 
 
 def _gauge(column: Callable[[InstanceGauge], Floats]) -> Values:
-    """Return the platform's own count. Each sample holds for at most HOLD_S."""
+    """Return the platform's own count. Each sample is used for at most HOLD_S."""
 
     def values(seen: Observed, step_s: int) -> Floats | None:
         if seen.gauge is None:
@@ -204,7 +205,7 @@ def _gauge(column: Callable[[InstanceGauge], Floats]) -> Values:
 
 
 def _sampled(metric: str) -> Values:
-    """Return a platform's metric as single points. If revisions overlap, the highest value counts."""
+    """Return a metric of the platform as separate points. If revisions overlap, the highest value counts."""
 
     def values(seen: Observed, step_s: int) -> Floats | None:
         column = np.full(-(-seen.series.seconds // step_s), np.nan)

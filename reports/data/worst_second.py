@@ -8,14 +8,14 @@ from reports.data.series import Series
 from reports.model import WorstSecond
 
 REQUESTS_AT_LEAST = 2
-"""Least number of requests in a second: the p95 of a single request would be that request's own time."""
+"""The smallest number of requests in a second, because the p95 of a single request would be that request's own time."""
 
 
 def worst_second(series: Series) -> WorstSecond | None:
-    """Return the second with the highest p95 of successful response times; None if no second has two.
+    """Return the second with the highest p95 of successful requests; None if no second has two of them.
 
-    Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike: the p95 of the few
-    requests of one second scatters, so it shows where to look, and not that something was wrong.
+    Formula: nearest rank per second of the request's start, within 0.4 %. It is not a spike. The p95 of one second
+    comes from few requests and scatters, so it shows where to look, but not that something was wrong.
     """
     seconds = series.seconds
     p95_us = series.cells.quantiles([0.95], seconds)[0]

@@ -1,4 +1,4 @@
-"""Analyse a run in progress, as often as a small share of a core permits."""
+"""Analyse a run in progress, as often as is possible with a small share of a core."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS_KEPT = 1_000_000
 Its charts are still updated."""
 
 JOINED_FRAMES = 32
-"""Frames per batch. A batch with a single frame would cost more than its rows."""
+"""Frames per batch. A batch that contains a single frame would take more memory than the rows of the frame."""
 
 SHARE = 0.012
 """Average share of a core for analysing the run so far."""

@@ -39,7 +39,7 @@ class Snapshot(Protocol):
 
 
 class Look(Protocol):
-    """The interface of a look at a run (`loadtest.fleet.progress.Look`)."""
+    """What is needed here of a look at a run (`loadtest.fleet.progress.Look`)."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -139,7 +139,10 @@ class LiveRun:
         return self._tally.instances_now(look.snapshot.elapsed_s or 0.0)
 
     def so_far(self) -> list[SoFar]:
-        """Return each objective, judged on the run so far. With two targets, the second target's run is judged."""
+        """Return each objective, judged on the run so far.
+
+        With two targets, the half of the run on the second target is judged.
+        """
         return (self._sides[-1] if self._sides else self._tally).so_far()
 
     @property
@@ -152,7 +155,10 @@ class LiveRun:
         return [float(value) for value in self._tally.points.percentile_ms(0.95)]
 
     def news(self) -> tuple[int, int]:
-        """Return a number for the failures and one for the events. If either changes, a new analysis would differ."""
+        """Return a number that changes with the failures, and one that changes with the events.
+
+        If either changes, a new analysis would differ.
+        """
         return min(self._tally.failed, 1) + (self._tally.failed * 10 // max(1, self._tally.requests)), len(
             self._tally.events
         )
@@ -202,7 +208,7 @@ def _objectives(run: Run) -> list[Objective]:
 
 
 def _phases(run: Run) -> dict[str, tuple[float, float]]:
-    """Return the begin and end of each phase by the plan. The warm-up is known only after the run."""
+    """Return when each phase begins and ends according to the plan. The warm-up is known only after the run."""
     steady = steady_s([(point.at_s, point.users) for point in run.scenario.plan])
     if steady is None:
         return {}

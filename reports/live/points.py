@@ -66,7 +66,7 @@ class Points:
         return float(self._sums.get(name, np.zeros(MAX_POINTS))[self._between(begin_s, end_s)].sum())
 
     def most(self, name: str) -> Floats:
-        """Return the highest values for a name; NaN if none was given."""
+        """Return the highest values for a name; NaN if no value was added."""
         return self._highest.get(name, np.full(MAX_POINTS, np.nan))[: self.length]
 
     def names(self) -> list[str]:

@@ -97,8 +97,8 @@ class LiveTally:
     """Numbers of a run in progress, in bounded memory: about 15 MB for a run of any length.
 
     Args:
-        objectives: the run's objectives. Those on endpoints, phases and all requests are judged live, and the others at
-            the end.
+        objectives: the run's objectives. Objectives on endpoints, phases and all requests are judged during the run,
+            and the others at the end.
         phases: start and end of each named phase by the plan, in s after the load began.
         share: the share of the users whose requests it counts. Below 1, the number of requests in flight is not known.
     """

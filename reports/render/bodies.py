@@ -29,7 +29,7 @@ def gist_of(body: str) -> str:
 
 
 def _said(value: object) -> Iterator[str]:
-    """Yield the sentences of a JSON body; nothing if it has none of the usual keys."""
+    """Yield the sentences of a JSON body; nothing if the body has none of the usual keys."""
     if isinstance(value, dict):
         if isinstance(value.get("loc"), list) and isinstance(
             value.get("msg"), str

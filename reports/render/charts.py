@@ -27,15 +27,15 @@ SHADES = 4
 """Number of shades of each run's colour and of the colour of failures."""
 
 LOGARITHMIC_FROM = 30
-"""Values that differ by more than this factor are drawn on a logarithmic axis at first."""
+"""If values differ by more than this factor, they are first drawn on a logarithmic axis."""
 
 PAGE_LEVEL = 7
 """Level of gzip. Level 9 makes the lines of twelve endpoints 8 % smaller, but needs 0.24 s of CPU time, nine times as
 much."""
 
-DIGITS_KEPT = 5  # significant digits of the largest value of a column: 0.001 % of the axis is below one pixel
+DIGITS_KEPT = 5  # significant digits of a column's largest value; 0.001 % of the axis is less than a pixel
 COLOURS = 6
-"""Number of run colours. Further runs share colours; their dashes and names still distinguish them."""
+"""Number of run colours. Further runs share these colours; dashes and names still distinguish them."""
 
 
 def payload(report: Report, *, level: int = PAGE_LEVEL) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from reports.render.bodies import gist_of
 from reports.render.tree import Cell, Column, Table
 
 PAYLOAD_CHARS = 400
-"""Number of characters of a request or an answer in a table. summary.json contains more of the text."""
+"""Number of characters of a request or an answer that a table shows. summary.json contains more of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Writer:
 
 
 def quantile_cell(found: Quantile | None) -> Cell:
-    """Return a percentile with its interval. It is marked if there are too few requests to rely on it."""
+    """Return a percentile with its interval. The percentile is marked if there are too few requests to rely on it."""
     if found is None or found.value_ms is None:
         return Cell(f.ABSENT)
     small = () if found.low_ms is None else (f.interval_ms(found.low_ms, found.high_ms),)
@@ -118,7 +118,7 @@ def _shown(rows: Sequence[tuple[RunSummary, Part]]) -> list[tuple[str, Shown]]:
 
 
 def _add_percentiles(values: Sequence[list[Quantile]], columns: list[Column], cells: list[list[Cell]]) -> None:
-    """Add a column for each percentile that some row has."""
+    """Add a column for each percentile that at least one row has."""
     for q in sorted({quantile.q_ratio for listed in values for quantile in listed}):
         columns.append(Column(f.quantile(q), number=True))
         for row, listed in zip(cells, values, strict=True):

@@ -98,7 +98,7 @@ def compared_interval(line: ComparedLine) -> str:
 
 
 def _points(ratio: float) -> str:
-    """Return a difference of two shares in percentage points."""
+    """Return the difference between two shares, in percentage points."""
     return f"{'−' if ratio < 0 else '+'}{abs(100 * ratio):.2f} pp"
 
 

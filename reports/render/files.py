@@ -14,14 +14,16 @@ from reports.verdict import of_report
 
 
 def write_report(folders: Sequence[Path], report: Report, *, sources: str = "") -> Path:
-    """Write the page and return its path. It is in the folder of a single run, or next to the first folder.
+    """Write the page and return its path.
+
+    The page of a single run is in the folder of the run. A comparison is next to the first folder.
 
     For a single run, `summary.json` is written too.
 
     Args:
         folders: the runs' folders.
         report: the report of these runs.
-        sources: for the stamp of a single run's page: the result of `run_sources` from before the run was read.
+        sources: for the stamp of a single run's page: what `run_sources` returned before the run was read.
 
     Raises:
         RunFolderError: the folder cannot be written.

@@ -8,13 +8,13 @@ from reports.model import Failure, Report, RunSummary, Suggestion
 from reports.render.bodies import gist_of
 
 FEW = 0.05
-"""If a kind of failure is a smaller share of a run's failures than this, it is not shown on the first screen."""
+"""A kind of failure that is a smaller share of a run's failures than this is not shown on the first screen."""
 
 ENOUGH_FOR_SPIKES = f"{rules.WINDOW_REQUESTS} in {2 * rules.WINDOW_S} s"
 
 
 def failure_text(failure: Failure) -> str:
-    """Return a kind of failure in a few words: which requests failed, how often, and what the answer says."""
+    """Describe a kind of failure in a few words: which requests failed, how often, and what the answer says."""
     how = f"HTTP {failure.status}" if failure.status and failure.status >= 400 else f.outcome(failure.kind)
     said = gist_of(failure.body) if failure.body else failure.message if failure.message != how else ""
     what = f"{f.count(failure.count)} × {how}"
@@ -42,9 +42,9 @@ def enough_for_spikes(run: RunSummary) -> bool:
 def first_step(report: Report) -> str:
     """Return a sentence that says what to do first; "" if there is nothing to do.
 
-    For one run, the sentence is about the most frequent failure if an objective on a share of the requests was missed,
-    and otherwise about the recommendation against a spike, or about a run that is too short. For two runs that are not
-    comparable, it says what must be the same in both.
+    For one run, the sentence is about the most frequent failure if an objective on a share of the requests was missed.
+    Otherwise it is about the recommendation against a spike, or it says that the run is too short. For two runs that
+    are not comparable, it says what must be the same in both.
     """
     if len(report.runs) == 2 and report.comparisons and not report.comparisons[0].comparable:
         unlike = [difference.what for difference in report.comparisons[0].differences if difference.matters]
@@ -64,6 +64,6 @@ def first_step(report: Report) -> str:
 
 
 def _is_a_bound(item: Suggestion, run: RunSummary) -> bool:
-    """Whether a recommendation does not raise the maximum number of instances, but only limits it."""
+    """Whether a recommendation only limits the maximum number of instances, and does not raise it."""
     present = run.limits.get("max instances", "")
     return item.option == "--max-instances" and not (present.isdigit() and int(item.value) > int(present))

@@ -16,7 +16,7 @@ MAX_ANNOTATIONS = 10
 LEVELS = {"missed": "error", "undecided": "warning", "unjudged": "warning", "held": "notice"}
 
 MAX_CHARS = 1_000
-"""Longest annotation. GitHub shows only the beginning of a longer one."""
+"""Longest annotation. GitHub shows only the beginning of a longer message."""
 
 
 def render_github(report: Report) -> str:

@@ -37,7 +37,7 @@ def prose(text: str) -> Markup:
 def marks(column: tree.Column, tone: str) -> Markup:
     """Return the attributes of a cell in this column.
 
-    The results are cached, because a table of 500 endpoints asks 7,000 times for the same few.
+    The results are cached, because a table of 500 endpoints asks 7,000 times for the same few columns.
     """
     kinds = f"{'n ' if column.number else ''}{'wide ' if column.wide else ''}{tone}"
     return Markup('class="{}" data-label="{}"').format(kinds, column.head)
@@ -86,7 +86,7 @@ def render_html(report: Report) -> str:
 
 
 def drawable(sections: list[tree.Section], drawn: Collection[str]) -> list[tree.Section]:
-    """Return the sections with only those charts that have something to draw."""
+    """Return the sections without the charts that have nothing to draw."""
     return tree.filled([replace(section, blocks=_with_charts(section.blocks, drawn)) for section in sections])
 
 
@@ -103,7 +103,7 @@ def _with_charts(blocks: tuple[tree.Block, ...], drawn: Collection[str]) -> tupl
 
 
 def embedded_json(data: object) -> Markup:
-    """Return `data` as JSON in which no text can end the script element."""
+    """Return `data` as JSON that is escaped so that no text in it can end the script element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -131,7 +131,7 @@ def page_file(name: str) -> str:
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """Return a template of reports/page. It can call FILTERS, escapes every text, and fails if a name is missing."""
+    """Return a template of reports/page. It can call FILTERS, it escapes every text, and fails if a name is missing."""
     from reports.render.templates import environment
 
     kept = Path(importlib.util.cache_from_source(__file__)).parent

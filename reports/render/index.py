@@ -27,15 +27,15 @@ from reports.render.html import content_security_policy, page_file, template
 from reports.render.stamp import INDEX, TITLE_WITHIN_BYTES, index_sources, stamped
 
 MAX_SUMMARY_BYTES = 64 << 20
-"""Largest allowed summary. A usual one has some 300 kB."""
+"""Largest allowed summary. A usual summary has about 300 kB."""
 
 TREND_WIDTH, TREND_HEIGHT, TREND_MARGIN = 320, 56, 8
 """Size of a trend's drawing in px, with a margin that keeps the outermost dots inside."""
 
 
 LIMIT_NEAR = 4.0
-"""If an objective is more than this factor above the highest p95, its line is not drawn, because it would flatten the
-trend. Its text is shown."""
+"""If an objective is higher than the highest p95 by more than this factor, its line is not drawn, because it would
+flatten the trend. Its text is shown."""
 
 _TITLE = re.compile(r"<title>([^<]*)</title>")
 
@@ -76,9 +76,8 @@ class Entry:
 class Trend:
     """p95 of one scenario on one target, oldest run first, with the points of its line in px.
 
-    Attributes:
-        changes: the changes of its level, each as the x of the mark and a sentence.
-        limit: the newest run's objective on this p95, as the y of its line and its text; None without one.
+    Attributes: changes: the changes of its level, each as the x of the mark and a sentence. limit: the newest run's
+        objective on this p95, as the y of its line and its text; None without one.
     """
 
     scenario: str
@@ -179,7 +178,7 @@ def trends(entries: Sequence[Entry]) -> list[Trend]:
 
 
 def limit_of(texts: Sequence[str]) -> Objective | None:
-    """Return the strictest objective that limits p95 of all requests, in ms; None without one.
+    """Return the strictest objective that limits p95 of all requests, in ms; None if there is no such objective.
 
     An objective on a period ("for 10s"), on an endpoint, or on the ramp alone limits another number.
     """

@@ -27,7 +27,8 @@ def render_shell() -> str:
 def live_policy() -> str:
     """Return the live page's policy: only its own scripts and style run, and it fetches only from its own listener.
 
-    The finished report can replace the page under the same policy, which allows the scripts and the style of both.
+    The finished report can replace the page under the same policy, because the policy allows the scripts and styles of
+    both.
     """
     return f"{content_security_policy(_scripts(), _style())}; connect-src 'self'; frame-ancestors 'none'"
 

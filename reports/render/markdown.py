@@ -19,7 +19,7 @@ MAX_BYTES = 64_000
 
 
 def render_markdown(report: Report) -> str:
-    """Return the report as GitHub-flavoured Markdown of at most MAX_BYTES, the verdict first.
+    """Return the report as GitHub-flavoured Markdown of at most MAX_BYTES; the verdict comes first.
 
     Texts of a run are escaped. If the report is too long, parts are left out from the end (tables row by row), with a
     note.
@@ -82,7 +82,7 @@ def _size(part: str) -> int:
 
 
 def escaped(text: str) -> str:
-    """Return text on one line in which nothing is read as Markdown or HTML."""
+    """Return the text on one line, escaped so that nothing in it is read as Markdown or HTML."""
     return "".join(f"\\{char}" if char in SPECIAL else char for char in printable(text))
 
 

@@ -261,7 +261,7 @@ def _outage_lines(report: Report) -> tuple[str, ...]:
 
 
 def no_spike_lines(report: Report) -> list[str]:
-    """Return the sentences for a run without a spike: its worst single second, and what does not count."""
+    """Return the sentences for a run without a spike: its worst single second, and what does not count as a spike."""
     several, lines = len(report.runs) > 1, []
     for run in report.runs:
         lead = f"{run.name}: " if several else ""
@@ -346,7 +346,7 @@ def quantile_of(latency: list[Quantile], q_ratio: float) -> Quantile | None:
 
 
 def main_latency(run: RunSummary) -> list[Quantile]:
-    """Return the percentiles that "once steady" refers to: those of the steady phase, else of the whole run."""
+    """Return the percentiles that "once steady" refers to: from the steady phase, or else from the whole run."""
     steady = phase_of(run, "steady")
     return steady.latency if steady else run.latency
 
@@ -360,7 +360,7 @@ def load_models(report: Report) -> list[tuple[str, str]]:
 
 
 def timeouts(run: RunSummary) -> str:
-    """Return how many requests timed out and how long they waited at least; "" if none did."""
+    """Return how many requests timed out, and the shortest time that they waited; "" if no request timed out."""
     if not run.totals.timeouts:
         return ""
     requests = f.plural(run.totals.timeouts, "more request")

@@ -19,7 +19,10 @@ def p95_over_time(run: RunSummary) -> str:
 
 
 def spark(values: Sequence[float | None]) -> str:
-    """Draw numbers as at most WIDTH blocks. Each block stands for a slice of the numbers and shows its highest one."""
+    """Draw numbers as at most WIDTH blocks.
+
+    Each block stands for a part of the numbers and shows the highest number in that part.
+    """
     width = min(WIDTH, len(values))
     slices = [values[at * len(values) // width : (at + 1) * len(values) // width] for at in range(width)]
     highest = [max((value for value in part if value is not None), default=None) for part in slices]

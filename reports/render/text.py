@@ -13,8 +13,8 @@ from reports.render.tree import Beside, Block, Cards, Cell, Charts, Facts, Headi
 
 WIDTH = 100
 LONGEST_CELL = 60
-"""Longest cell within a column. A longer one would move the following columns off the screen, so it is printed on
-separate lines under each row."""
+"""Longest cell within a column. A longer cell would move the following columns off the screen, so it is printed on
+separate lines under its row."""
 
 
 def render_text(report: Report, *, brief: bool = False) -> str:
@@ -63,8 +63,8 @@ def _wrapped(text: str, indent: str = "") -> str:
 def _aligned(table: Table, *, brief: bool) -> Iterator[str]:
     """Yield the table in columns, with long cells and details on separate lines under each row.
 
-    The qualification of a value follows it in brackets. If the table is too wide for that, it is printed on the line
-    below, which the brief summary leaves out.
+    The qualification of a value, such as its interval, follows it in brackets. If the table is too wide for that, the
+    qualification is printed on the line below. The brief summary leaves this line out.
     """
     heads = [printable(column.head) for column in table.columns]
     rows = [[printable(cell.line) for cell in row] for row in table.rows]

@@ -189,7 +189,7 @@ def kind_of(block: Block) -> str:
 
 
 def filled(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections with content, without tables that have no row and charts that draw nothing."""
+    """Return the sections that have content, without empty tables and without charts that draw nothing."""
     kept = [replace(section, blocks=_filled(section.blocks)) for section in sections]
     return [section for section in kept if any(not isinstance(block, Heading) for block in section.blocks)]
 
@@ -210,7 +210,7 @@ def _filled(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
 
 def blocks_of(sections: Sequence[Section]) -> Iterator[Block]:
-    """Yield every block of the report in order. Blocks that are side by side come one after the other."""
+    """Yield every block of the report in order. Blocks that are side by side are yielded one after the other."""
     for section in sections:
         for block in section.blocks:
             yield from block.blocks if isinstance(block, Beside) else (block,)

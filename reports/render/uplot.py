@@ -1,7 +1,7 @@
 """Find the page's chart script in an installed package, and check that it is the tested version.
 
 uPlot (https://github.com/leeoniya/uPlot, MIT) is not copied into this repository, because packages on PyPI contain it.
-A page runs this script, so the digest of the script is checked first.
+Pages run this script, so its digest is checked before it is used.
 """
 
 from __future__ import annotations

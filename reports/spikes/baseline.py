@@ -41,7 +41,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The reference of each window, as natural logarithms of µs, and its classification.
+    """The reference level of each window, as natural logarithms of µs, and how the window was classified.
 
     Attributes:
         baseline: the normal p95 around the window.
@@ -105,7 +105,7 @@ def classify(series: Series, windows: Windows, load: Load) -> Levels:
 
 
 def _spread(rest: Floats) -> float:
-    """Return the robust standard deviation of log levels around their baseline, at least rules.MAD_FLOOR.
+    """Return the robust standard deviation of log levels around their baseline, or rules.MAD_FLOOR if that is larger.
 
     A few windows, such as those of a ramp before it saturates, give no reliable spread.
     """
@@ -133,7 +133,7 @@ def _anomalous(windows: Windows, known: Bools, level: Floats, low: Floats, on: F
 
 @dataclass(frozen=True, slots=True)
 class _Long:
-    """log p95 and its lower bound over each rules.LONG_WINDOWS windows, indexed by the first; NaN if there is none."""
+    """log p95 and its lower bound over each rules.LONG_WINDOWS windows, by the first of them; NaN if not known."""
 
     level: Floats
     low: Floats
@@ -145,7 +145,7 @@ def _long(series: Series, windows: Windows) -> _Long:
         return _Long(np.empty(0), np.empty(0))
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
     level, low = np.empty(rows), np.empty(rows)
-    for first in range(0, rows, ROWS_AT_ONCE):  # all sums of a day would take 200 MB
+    for first in range(0, rows, ROWS_AT_ONCE):  # the sums of a whole day would take 200 MB
         part = narrow.counts[first : first + ROWS_AT_ONCE + rules.LONG_WINDOWS - 1]
         summed = np.cumsum(np.vstack([np.zeros_like(part[:1]), part]), axis=0)
         sums = Grid(summed[rules.LONG_WINDOWS :] - summed[: -rules.LONG_WINDOWS], narrow.first_bin)
@@ -169,10 +169,10 @@ def _anomalous_for_a_minute(long: _Long, baseline: Floats, normal: Bools, spread
 
 
 def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
-    """Return the reference of the run: its lower quartile, light load if that is much lower, or its fastest requests.
+    """Return the run's reference: the lower quartile, or light load if that is much lower, or the fastest requests.
 
     The lower quartile alone is not enough: if a service is saturated early in a ramp, nearly all windows are saturated,
-    and so is their quartile.
+    and the lower quartile is the level of saturated windows too.
     """
     if not len(level):
         return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
@@ -202,7 +202,7 @@ def _queued(
 ) -> Baseline:
     """Return `normal`, unless requests queued throughout.
 
-    In that case the fastest requests are the reference, or nothing is.
+    In that case the fastest requests are the reference, or there is no reference.
     """
     waiting = _waiting_ratio(series, load)
     said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
@@ -222,10 +222,10 @@ def _queued(
 
 
 def _flat(series: Series, load: Load) -> bool:
-    """Whether about twice as many users got hardly more answers: the service was then at its limit from the start.
+    """Whether about twice as many users got hardly more answers. If so, the service was at its limit from the start.
 
-    The periods of rules.LIGHT_S after the first answer are compared. The result is False unless users only waited in
-    nearly all of them.
+    The periods of rules.LIGHT_S after the first answer are compared. The result is False unless the users did nothing
+    but wait in nearly all of these periods.
     """
     if series.open_loop or np.isnan(load.demand).all() or series.first_ok_us is None:
         return False
@@ -247,7 +247,7 @@ def _light_us(series: Series, quartile_us: float, load: Load) -> float | None:
     """Return p95 under light load, if p95 and median were far lower there than in the run; else None.
 
     If a light period begins before the first answer, its requests waited for the first instance. A shorter period is
-    then searched too, because a steep ramp reaches saturation only seconds after the first answer.
+    then searched for as well, because a steep ramp reaches saturation only seconds after the first answer.
     """
     light_us, waited = _lightest(series, quartile_us, load, rules.LIGHT_S, most=3)
     if not waited:
@@ -279,11 +279,11 @@ def _lightest(series: Series, quartile_us: float, load: Load, width: int, *, mos
 def _light_stretches(
     series: Series, load: Load, enough: Bools, p95: Floats, width: int, most: int
 ) -> Iterator[tuple[Ints, float]]:
-    """Yield two choices of periods with light load, each with the least difference, in ms, to the run's p95.
+    """Yield two choices of periods with light load, each with the smallest required difference to the run's p95, in ms.
 
-    The first choice, for periods of rules.LIGHT_S only, is those after the first answer with at most half of the users.
-    The second is the `most` periods with the lowest p95, if possible with fewer users than at the peak. It needs a
-    larger difference, because these periods were chosen for their low p95.
+    The first choice are the periods after the first answer with at most half of the users. It exists only for periods
+    of rules.LIGHT_S. The second choice are the `most` periods with the lowest p95, if possible with fewer users than at
+    the peak. It needs a larger difference, because these periods were chosen for their low p95.
     """
     demand = load.demand
     candidates = enough.copy()
@@ -313,9 +313,11 @@ def _fastest_and_usual(series: Series) -> tuple[float, float, float]:
 
 
 def _waiting_ratio(series: Series, load: Load) -> float | None:
-    """Return the share of their time that users spend waiting. For an open loop it is 1 if arrivals outrun answers.
+    """Return the share of their time that users spend waiting.
 
-    If users are not known, it is 1 if the number of requests in flight stays constant, and else None.
+    For an open loop, it is 1 if there are more arrivals than answers.
+
+    If users are not known: 1 if the number of requests in flight stays constant, otherwise None.
     """
     in_flight = series.in_flight.astype(np.float64)
     third = max(1, series.seconds // 3)
@@ -331,7 +333,7 @@ def _waiting_ratio(series: Series, load: Load) -> float | None:
 
 
 def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
-    """Return, per window, the median of the normal windows within rules.BASELINE_HALF_S; `otherwise` with too few."""
+    """Return each window's median of normal windows within rules.BASELINE_HALF_S; `otherwise` if there are too few."""
     half = rules.BASELINE_HALF_S // rules.WINDOW_S
     found = np.full(len(level), otherwise)
     for at in range(len(level)):
@@ -343,7 +345,7 @@ def _median_around(level: Floats, normal: Bools, otherwise: float) -> Floats:
 
 
 def _reach_back(narrow: Grid) -> tuple[Grid, Ints]:
-    """Return the windows widened backwards until each contains rules.WINDOW_REQUESTS, and the width of each (s)."""
+    """Return the windows, each widened backwards until it contains rules.WINDOW_REQUESTS, and their widths (s)."""
     requests = narrow.requests()
     most = rules.WINDOW_MAX_S // rules.WINDOW_S
     counts = narrow.counts.copy()

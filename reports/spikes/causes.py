@@ -27,7 +27,8 @@ RULES: Sequence[Rule[Any]] = sorted(
 """All rules, in the order of `Cause`. The first rule that holds gives the cause."""
 
 FOLLOWS = frozenset({Cause.OUTAGE, Cause.ERRORS})
-"""Causes that are reported in addition to the first one: an overload or a lost instance can also make requests fail."""
+"""Causes that are reported in addition to the first one, because an overload or a lost instance can also make requests
+fail."""
 
 
 def explain(rise: Rise, data: RunData) -> Spike:

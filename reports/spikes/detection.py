@@ -25,8 +25,8 @@ def find_spikes(series: Series, windows: Windows, levels: Levels, outages: Seque
     Windows are classified by baseline.py. A series of anomalous windows becomes a spike, whose ends are refined to the
     second. Seconds of an outage in which no request succeeded do not end a spike. Then the search looks for two kinds
     of bursts that do not change a window's percentile: slow first requests of an instance, and a few very slow
-    requests. Rises under about 30 % or 10 ms are not found. At 2 requests/s, a rise that lasts a minute is found only
-    if it doubles p95.
+    requests. Rises of less than about 30 % or 10 ms are not found. At 2 requests/s, a rise that lasts a minute is found
+    only if it doubles p95.
     """
     stretches = [
         part
@@ -59,7 +59,7 @@ class _Stretch:
 
 
 def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
-    """Return which windows lie in an outage and contain too few successes to have a level."""
+    """Return which windows lie in an outage and contain too few successful requests for a p95."""
     width = rules.WINDOW_S
     found = np.zeros(-(-series.seconds // width), dtype=np.bool_)
     for outage in outages:
@@ -121,7 +121,7 @@ def _by_height(windows: Windows, levels: Levels, whole: tuple[int, int]) -> Iter
 
 
 def _hill(height: Floats) -> tuple[int, int]:
-    """Return the first and last position around the peak that are at least half as high, apart from short gaps."""
+    """Return the first and last position around the peak that are half as high or more, ignoring short gaps."""
     high = np.flatnonzero(height >= height.max() / 2)
     parts = np.split(high, np.flatnonzero(np.diff(high) > rules.HEIGHT_WINDOWS) + 1)
     hill = next(part for part in parts if int(height.argmax()) in part)
@@ -148,7 +148,7 @@ def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, 
 
 
 def _anomalous_seconds(slow: Ints, there: Ints) -> Bools:
-    """Return which seconds belong to a spike: a fifth of the requests are slow, or half of the whole spike's share."""
+    """Return which seconds belong to a spike: a fifth of their requests, or half of the spike's share, are slow."""
     share = slow.sum() / max(1, there.sum())
     needed = np.maximum(1, np.minimum(rules.ANOMALOUS_SECOND_RATIO, share / 2) * there)
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)
@@ -157,9 +157,9 @@ def _anomalous_seconds(slow: Ints, there: Ints) -> Bools:
 def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_Stretch]:
     """Split a period that begins with the load into its cold start and the event right after it, if there are two.
 
-    In a ramp of a minute a service can start, serve well for a few seconds and then saturate, all within neighbouring
-    10-s windows. The median of each second shows the two: after the first answer it falls into a valley between two
-    hills, which are both at least rules.VALLEY_DEPTH times as high.
+    In a ramp of a minute, a service can start, serve well for a few seconds and then saturate. All this can happen
+    within neighbouring 10-s windows. The median of each second separates the two: after the first answer it falls into
+    a valley between two hills, which are both at least rules.VALLEY_DEPTH times as high as the valley.
     """
     whole = stretch.window
     warm = any(instance.ready_s is not None and instance.ready_s < 0 for instance in series.instances)
@@ -170,9 +170,9 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
     valley = _valley(median, begin)
     late_answer = series.first_ok_us >= rules.LATE_ANSWER_S * 1e6
     if not levels.of.known and not late_answer:
-        return [stretch]  # overloaded throughout: a valley in it is not a baseline
+        return [stretch]  # the run was overloaded throughout, so a valley in the spike is not a baseline
     if valley is None and late_answer and whole.length_s >= rules.GOES_ON * (begin + 1):
-        valley = begin  # nothing could be served before the first answer; a rise after it is another event
+        valley = begin  # nothing could be served before the first answer; a rise after that answer is another event
     if valley is None:
         return [stretch]
     slow, there = _slow(series, whole.start_s, whole.end_s, stretch.limit_us)
@@ -190,7 +190,7 @@ def _at_the_start(series: Series, levels: Levels, stretch: _Stretch) -> list[_St
 
 
 def _valley(median: Floats, begin: int) -> int | None:
-    """Return the first second from `begin` on that lies between two hills; None if none follows soon enough."""
+    """Return the first second after `begin` that lies between two hills; None if no such second follows soon enough."""
     filled = np.nan_to_num(median)
     for at in range(begin, min(begin + rules.VALLEY_WITHIN_S, len(filled) - 1)):
         hills = min(filled[: at + 1].max(), filled[at:].max())
@@ -200,9 +200,9 @@ def _valley(median: Floats, begin: int) -> int | None:
 
 
 def _unanswered(series: Series, levels: Levels) -> _Stretch | None:
-    """Return the load's first seconds as a period if all users in them had to wait for the very first answer.
+    """Return the first seconds of the load as a period if all users in them had to wait for the very first answer.
 
-    At the beginning of a ramp, a 10-s window may contain three such requests among twenty. These are too few to raise
+    At the beginning of a ramp, a 10-s window may contain three such requests among twenty. Three are too few to raise
     the lower bound of p95, but they are not slow by chance.
     """
     if series.first_ok_us is None or series.first_ok_us < rules.LATE_ANSWER_S * 1e6:
@@ -232,9 +232,9 @@ def _of_first_requests(series: Series, levels: Levels, stretches: Sequence[_Stre
 def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> Iterator[_Stretch]:
     """Yield periods outside the given ones in which more requests were very slow than chance explains.
 
-    "Very slow" means above rules.SCAN_RATIO × the limit at that time. The usual rate of such requests comes from the
-    run's minutes, without those that have the most. The method is a scan for clusters (Naus 1982), with the Poisson
-    bound for one window.
+    "Very slow" means above rules.SCAN_RATIO × the limit at that time. The usual rate of such requests is computed from
+    the minutes of the run, without the minutes that have the most of them. The method is a scan for clusters (Naus
+    1982), with the Poisson bound for one window.
     """
     slow = np.zeros(series.seconds)
     edges = [*range(0, series.seconds, rules.WINDOW_S), series.seconds]
@@ -269,7 +269,7 @@ def _bursts(series: Series, levels: Levels, stretches: Sequence[_Stretch]) -> It
 
 
 def _usual_rate(slow: Floats) -> float:
-    """Return the usual number of very slow requests per second: a trimmed mean over minutes, at least 1 in 500 s.
+    """Return the usual number of very slow requests per second: a trimmed mean over minutes, but at least 1 in 500 s.
 
     The mean leaves out the tenth of the minutes that has the most such requests, because clusters may be in these
     minutes.
@@ -299,7 +299,7 @@ def _spike(series: Series, windows: Windows, levels: Levels, stretch: _Stretch, 
         peak * rules.WINDOW_S,
         (windows.p95_us[peak], windows.low_us[peak], windows.high_us[peak]),
     )
-    if window.length_s < rules.WINDOW_S:  # normal seconds of its window would dilute it
+    if window.length_s < rules.WINDOW_S:  # the normal seconds of its window would lower its p95
         own = interval(series.cells.grid(window.start_s, window.end_s, width_s=window.length_s))
         peak_s, (top, low, high) = window.start_s, (bound[0] for bound in own)
     baseline = float(np.exp(levels.baseline[peak]))

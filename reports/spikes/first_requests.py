@@ -1,4 +1,4 @@
-"""Find the slow first requests of instances. Some form a spike; the others are only counted."""
+"""Find the slow first requests of instances. Some of these form a spike; the others are only counted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
     """Return how many of the first requests on instances were slow, outside spikes; None if none were.
 
     A request is slow if it took longer than the limit for a spike at that time. `slow_from_the_first_on` decides how
-    many requests of an instance belong to its slow beginning. The slow ones are reported only if they are more than
-    usual for the run among as many requests. Requests in spikes are not counted, nor are an instance's requests after
-    the first rules.FIRSTS_KEPT. Without instance headers, the first seconds of the load are examined instead.
+    many requests of an instance belong to its slow beginning. The slow requests are reported only if the rest of the
+    run does not have as many among the same number of requests. Requests in spikes are not counted, nor are an
+    instance's requests after the first rules.FIRSTS_KEPT. Without instance headers, the first seconds of the load are
+    examined instead.
     """
     found = _of_instances(series, levels, spikes) if series.instances else _of_the_load(series, levels, spikes)
     if not len(found.slow_ms) or found.chance(series, spikes) >= rules.FIRST_CHANCE:
@@ -38,7 +39,7 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
 
 
 def first_bursts(series: Series, levels: Levels) -> Iterator[Window]:
-    """Yield the seconds in which an instance's slow first requests were so many that the overall p95 rose.
+    """Yield the seconds in which an instance had so many slow first requests that the overall p95 rose.
 
     The period may be short: slow requests that directly follow each other are not slow by chance.
     """
@@ -62,10 +63,10 @@ class _Found:
         self.where = where
 
     def chance(self, series: Series, spikes: Sequence[Rise]) -> float:
-        """Return the probability that as many other requests, outside spikes, contain so many slow ones by chance.
+        """Return the probability that as many other requests, outside spikes, contain this many slow ones by chance.
 
-        "Slow" means at least the median of the slow first requests: if one request in a hundred takes 300 ms, such a
-        request is not unusual.
+        "Slow" means here: as slow as the median of the slow first requests. If one request in a hundred takes 300 ms,
+        such a request is not unusual.
         """
         normal = np.ones(series.seconds, dtype=np.bool_)
         for spike in spikes:
@@ -78,11 +79,11 @@ class _Found:
 
 
 def slow_from_the_first_on(slow: Bools) -> int:
-    """Return the number of first requests after which the slow ones end; 0 if the first ones were not slow.
+    """Return how many of the first requests belong to the slow beginning; 0 if the first requests were not slow.
 
     At this position, the share of slow requests most likely changes from rules.FIRST_SLOW to rules.LATER_SLOW (a
-    cumulative sum). Requests that overtake each other do not move the position, nor does a request that is slow by
-    chance much later.
+    cumulative sum). Requests that overtake each other do not move this position. A request that is slow by chance much
+    later does not move it either.
     """
     first, later = rules.FIRST_SLOW, rules.LATER_SLOW
     gained = np.cumsum(np.where(slow, math.log(first / later), math.log((1 - first) / (1 - later))))
@@ -117,7 +118,7 @@ def _slow_of(instance: Instance, series: Series, levels: Levels) -> tuple[Floats
 
 
 def _of_the_load(series: Series, levels: Levels, spikes: Sequence[Rise]) -> _Found:
-    """Return the slow requests of the load's first seconds, and for how many whole seconds requests are slow."""
+    """Return the slow requests at the beginning of the load, and how many whole seconds this slow beginning lasts."""
     grid = series.cells.grid(0, min(rules.WINDOW_S, series.seconds))
     slow, there = grid.above(float(_limits_ms(levels, np.zeros(1))[0]) * 1000), grid.requests()
     flags = np.concatenate([np.arange(all_of) < some for some, all_of in zip(slow, there, strict=True)] or [[]])

@@ -13,16 +13,16 @@ from reports.spikes.cause import SATURATIONS, Cause, Confidence
 from reports.spikes.view import RunData, SpikeView
 
 BY_LOAD = frozenset({Cause.UNEXPLAINED, Cause.PAUSES, *SATURATIONS})
-"""Causes with which a normal burst of slow requests may be confused."""
+"""Causes that a normal burst of slow requests may be mistaken for."""
 
 
 def without_ordinary(spikes: Sequence[Spike], data: RunData) -> tuple[Spike, ...]:
-    """Return the spikes without slight ones, and without those that the run's own load causes all the time.
+    """Return the spikes, without slight ones and without those that the run's own load causes all the time.
 
-    Slow requests come in bursts, because others wait behind a slow one, and if instances are two thirds busy they
-    queue for seconds. The largest of these bursts raise p95. A spike is therefore compared with the rest of the run if
-    it has no cause, or a cause with which such a burst may be confused. If the comparison finds ordinary spikes, they
-    are added to the rest, and the other spikes are compared again, so that several events do not hide each other.
+    Slow requests come in bursts, because other requests wait behind a slow one. If instances are two thirds busy, such
+    queues last for seconds. The largest of these bursts raise p95. A spike is therefore compared with the rest of the
+    run if it has no cause, or if such a burst may be mistaken for its cause. If the comparison finds ordinary spikes,
+    they are added to the rest, and the other spikes are compared again, so that several events do not hide each other.
     """
     views = [SpikeView(spike, data) for spike in spikes]
     ordinary = {at for at, spike in enumerate(spikes) if _slight(views[at], spike)}
@@ -48,10 +48,11 @@ def _outside(spikes: Sequence[Spike], data: RunData) -> Bools:
 
 
 def _slight(view: SpikeView, spike: Spike) -> bool:
-    """Whether a spike is too small to report: its p95 is low and its cause not certain, or few requests waited briefly.
+    """Whether a spike is too small to report: p95 is low and the cause uncertain, or only few requests waited briefly.
 
-    "Low" means below rules.SHOWN_RATIO × the baseline, "few" fewer than ten, and "briefly" less than a second. For few
-    requests, p95 must also be below 5 × the baseline, or the spike must be unexplained and last only a few seconds.
+    "Low" means below rules.SHOWN_RATIO × the baseline. "Few" means fewer than ten, and "briefly" means less than a
+    second. For few requests, p95 must also be below 5 × the baseline, or the spike must be unexplained and last only a
+    few seconds.
     """
     requests, slow_ms = view.data.requests, view.data.requests.latency_ms[view.slow]
     if not len(slow_ms) or requests.thinned > 1:

@@ -29,7 +29,7 @@ def find_outages(series: Series, requests: Requests) -> tuple[Outage, ...]:
     An outage is a period in which, within rules.OUTAGE_WINDOW_S, a fifth of the requests (or half of one endpoint's
     requests) fail in the same way. There must be at least rules.OUTAGE_FAILURES such failures, and their share must be
     five times that in the rest of the run. A silence is an outage too: for rules.SILENT_S nothing is answered although
-    requests wait, and at the earlier rate at least rules.SILENT_ANSWERS answers would have come. Failures that are
+    requests wait, and at least rules.SILENT_ANSWERS answers would have come at the earlier rate. Failures that are
     spread evenly over a run may not be found if they are less than half of its requests; the error rate shows them.
     """
     found = [
@@ -90,7 +90,7 @@ def _one_endpoint(series: Series, requests: Requests, kind: str, width: int) -> 
 
 
 def _is_of(requests: Requests, kind: str) -> Bools:
-    """Return which requests failed as in this kind of outage."""
+    """Return which requests failed in the way of this kind of outage."""
     if kind in KINDS:
         return np.isin(requests.outcome, [OUTCOMES.index(name) for name in KINDS[kind] if name in OUTCOMES])
     return np.asarray(requests.status == int(kind.rsplit(maxsplit=1)[-1]))

@@ -1,6 +1,6 @@
 """Read the requests of a run one by one, as evidence for causes.
 
-If there are too many, an even share of them is kept.
+If there are too many, only an evenly spread share of them is kept.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Requests:
         return np.asarray(known & np.where(np.isnan(self.age_s), since < YOUNG_S, self.age_s < YOUNG_S))
 
     def first_seen_s(self) -> Floats:
-        """Return when each instance's first request was sent; inf for an instance without requests."""
+        """Return the time at which each instance's first request was sent; inf for an instance without requests."""
         first = np.full(len(self.names), np.inf)
         known = self.instance >= 0
         np.minimum.at(first, self.instance[known], self.start_s[known])
@@ -90,7 +90,7 @@ COLUMNS = (
 
 
 def read_requests(folder: RunFolder, series: Series) -> Requests:
-    """Return the run's requests; if there are more than MOST_ROWS, an even share of them."""
+    """Return the run's requests. If there are more than MOST_ROWS, only an evenly spread share of them is returned."""
     total = int(series.started.sum())
     step = max(1, -(-total // MOST_ROWS))
     names: dict[str, int] = {}

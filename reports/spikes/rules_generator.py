@@ -67,7 +67,7 @@ def generator_of(view: SpikeView) -> Generator | None:
 
 
 def worst(values: Floats) -> float | None:
-    """Return the highest known value; None without any."""
+    """Return the highest known value; None if no value is known."""
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else None
 
@@ -98,7 +98,7 @@ def decide_generator(evidence: Generator) -> Finding | None:
 
 
 def _surely_cold(evidence: Generator) -> bool:
-    """Whether the first requests waited for an instance, and at least twice as long as the event loop was late."""
+    """Whether the first requests waited for an instance, at least twice as long as the event loop was late."""
     waited_ms = (evidence.start.first_answer_s or 0.0) * 1000
     cold = evidence.start.at_start and evidence.start.first_is_new and evidence.start.slow_first_answer
     return cold and evidence.lag_before_ms < waited_ms / 2
@@ -157,7 +157,7 @@ def _starts_from_zero(view: SpikeView) -> bool:
 
 
 def decide_machine(evidence: Machine) -> Finding | None:
-    """Find a busy machine as the cause: busy in the spike, hardly ever outside, and not because of the service."""
+    """Find a busy machine as the cause: busy in the spike, hardly ever outside it, and not because of the service."""
     if (
         evidence.inside_ratio < rules.MACHINE_SHARE
         or evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio

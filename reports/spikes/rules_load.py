@@ -82,7 +82,7 @@ def decide_refused(evidence: Load) -> Finding | None:
 
 
 def decide_saturation(evidence: Load) -> Finding | None:
-    """Find saturation: nearly all requests slowed under demand that was not served before, or a part of them queued."""
+    """Find saturation: nearly all requests slowed when demand was higher than served before, or some of them queued."""
     if not evidence.too_much and not evidence.partly:
         if evidence.slowed.whole and evidence.demand.new is None and evidence.added.count and evidence.added.headers:
             clauses = (evidence.slowed.clause, evidence.added.clause, evidence.demand.clause)
@@ -116,9 +116,8 @@ class Failures:
         chance: probability of so many failures in the spike if requests failed as often as outside (Poisson).
         outages: sentences on the outages that overlap with the spike.
         outage_ratio: the largest share of failed requests in one of them.
-        symptom: whether the failures may be due to an overload that the recorded data does not show. This needs two
-            conditions: instances are not known, and no outage began with the spike in a way that overload alone does
-            not cause.
+        symptom: whether the failures may be due to an overload that the recorded data does not show. Two conditions are
+            required: instances are not known, and no outage began with the spike that overload alone cannot explain.
     """
 
     ratio: float
@@ -144,13 +143,16 @@ def failures_of(view: SpikeView) -> Failures:
 
 
 def _began_with(outage: Outage, spike: Rise) -> bool:
-    """Whether an outage began with the spike, in a way that overload alone does not cause."""
+    """Whether an outage began with the spike that overload alone cannot explain."""
     made = outage.kind in {SILENCE, "status 429", "timeouts"}
     return not made and outage.onset_s <= spike.onset_s + rules.START_NEAR_S
 
 
 def decide_failures(evidence: Failures) -> Finding | None:
-    """Find an outage that overlaps with the spike, or else errors: many, and many more than outside the spike."""
+    """Find an outage that overlaps with the spike, or else errors.
+
+    There must be many, and far more than outside the spike.
+    """
     if evidence.outages:
         cause = Cause.OUTAGE if evidence.outage_ratio >= rules.OUTAGE_MOST else Cause.ERRORS
         if all("No answer" in text for text in evidence.outages):

@@ -67,13 +67,13 @@ def _by_endpoint(requests: Requests, chosen: Bools, endpoints: int) -> list[Floa
 
 
 def _near(view: SpikeView) -> Bools:
-    """Return the requests within ten minutes of the spike. A slow drift over a longer time then has no effect."""
+    """Return the requests within ten minutes of the spike. A slow drift over a longer time therefore has no effect."""
     start = view.data.requests.start_s
     return np.asarray((start > view.spike.onset_s - 600) & (start < view.spike.end_s + 600))
 
 
 def decide_endpoint(evidence: Endpoints) -> Finding | None:
-    """Find slow endpoints: they slowed, and others did not in the same seconds."""
+    """Find slow endpoints: they slowed, and in the same seconds other endpoints did not."""
     if not evidence.slow or evidence.kept < 2 * rules.PART_REQUESTS:
         return None
     clauses = (
@@ -97,7 +97,7 @@ class Instances:
         share_ratio: share of all slow requests that they answered.
         others: number of instances that kept their latency.
         others_ratio: share of slow requests among those of the other instances. It covers only seconds in which slow
-            requests of the slow instances were sent, because a stop of all instances is seen in the same second.
+            requests were sent to the slow instances, because a stop of all instances is seen in the same second.
         served_before: whether the slow instances had answered normally before the spike.
         new_ratio: among these slow requests, the share answered by instances added around the spike.
         count: number of slow requests.
@@ -143,7 +143,7 @@ def instances_of(view: SpikeView) -> Instances | None:
 
 
 def decide_slow_instance(evidence: Instances) -> Finding | None:
-    """Find slow instances: they answered the slow requests and were not new, and the others kept their latency."""
+    """Find slow instances: they answered the slow requests and were not new. The other instances kept their latency."""
     if evidence.share_ratio < 0.7 or evidence.others_ratio > rules.OTHERS_SLOW / 2 or evidence.new_ratio > 0.3:
         return None
     if len(evidence.slow) > evidence.others or evidence.count < rules.MIN_SLOW_REQUESTS:
@@ -220,7 +220,7 @@ def lost_of(view: SpikeView) -> Lost | None:
 
 
 def _fell(users: Floats | None, at: int) -> bool:
-    """Return whether load around a time was lower than in the minute and a half before."""
+    """Return whether the load around a time was lower than in the 90 s before."""
     if users is None:
         return False
     now, before = users[max(0, at - 5) : at + 5], users[max(0, at - 90) : max(1, at - 5)]
@@ -228,7 +228,10 @@ def _fell(users: Floats | None, at: int) -> bool:
 
 
 def decide_lost(evidence: Lost) -> Finding | None:
-    """Find a lost instance. The evidence is failures when it was lost, or the instance that replaced it."""
+    """Find a lost instance.
+
+    The evidence is either requests that failed at that time, or an instance that replaced the lost one.
+    """
     if evidence.expected < rules.LOST_ANSWERS or evidence.fewer_users:
         return None
     if not evidence.failed and (evidence.replaced_s is None or evidence.more_users):
@@ -268,9 +271,9 @@ class Revision:
 
 
 def revision_of(view: SpikeView) -> Revision | None:
-    """Return the revision that appeared around the spike; None if none did.
+    """Return the revision that appeared around the spike; None if no revision did.
 
-    If all samples of the earlier revision are from before the load, the deployment was not during the run.
+    If all samples of the earlier revision are from before the load, the new one was not deployed during the run.
     """
     spike, data = view.spike, view.data
     first: dict[str, float] = {}

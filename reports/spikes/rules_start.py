@@ -134,7 +134,7 @@ class Young:
 
 
 def young_of(view: SpikeView) -> Young | None:
-    """Return which instances answered the slow requests; None without instance data or without an added instance."""
+    """Return which instances answered the slow requests; None if that is not known, or if no instance was added."""
     if not view.added.known or not view.added.count:
         return None
     requests, slow = view.data.requests, view.slow
@@ -162,7 +162,7 @@ def decide_added(evidence: Young) -> Finding | None:
     """Find the start of an added instance: it answered the slow requests, including the first of them.
 
     An instance that came after the onset is not the cause. If the other instances slowed as well, the cause is
-    something else: instances that answer most of the requests also answer most of the slow ones.
+    something else, because instances that answer most of the requests also answer most of the slow ones.
     """
     if not evidence.added.headers:
         if evidence.slowed.whole or evidence.demand.new is None:
@@ -251,7 +251,7 @@ def _later_ratio(view: SpikeView) -> float | None:
 
 
 def decide_lazy(evidence: Lazy) -> Finding | None:
-    """Find first requests on a warm instance: ready long before, slow at first, and later fast at a similar load."""
+    """Find first requests on a warm instance: it was ready long before, slow at first, then fast at a similar load."""
     if evidence.ready_before_s < rules.YOUNG_S or evidence.fresh_ratio < 0.7 or evidence.late_ratio > 0.2:
         return None
     if evidence.early_ratio < 0.4 or (evidence.later_ratio is not None and evidence.later_ratio < 0.9):

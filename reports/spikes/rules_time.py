@@ -1,4 +1,4 @@
-"""Decide whether the times of requests explain a spike: after idle time, in periodic pauses, or all at once."""
+"""Decide whether the times of slow requests explain a spike: after idle time, in periodic pauses, or all at once."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def waking_of(view: SpikeView) -> Waking | None:
 def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, end: Floats) -> Floats:
     """Return how long each request's instance had been idle when the request was sent; −inf for its first request.
 
-    A failed request names no instance. It may have kept any instance busy, so it counts for all of them.
+    A failed request names no instance. The request may have kept any instance busy, so it counts for all of them.
     """
     idle = np.full(len(start), -np.inf)
     for number in np.unique(group[group >= 0]).tolist():
@@ -93,7 +93,7 @@ def _idle_s(group: np.ndarray[tuple[int], np.dtype[np.int64]], start: Floats, en
 def _beside(woke: Bools, start: Floats, end: Floats) -> Bools:
     """Return the requests that were sent while a slow request to an idle instance was in flight.
 
-    They waited too, and are left out of the comparison.
+    These requests waited too, and are left out of the comparison.
     """
     found = np.zeros(len(start), dtype=np.bool_)
     for at in np.flatnonzero(woke).tolist():
@@ -161,7 +161,7 @@ def pauses_of(view: SpikeView) -> Pauses | None:
     off = np.abs(every - steps * usual) / usual
     held = [group for group, begin in zip(groups, begins, strict=True) if spike.onset_s - 3 <= begin < spike.end_s]
     within = sum(len(group) for group in held)
-    total = int((view.slow[slow]).sum())  # without slow requests that only waited behind a cluster
+    total = int((view.slow[slow]).sum())  # leave out slow requests that only waited behind a cluster
     users = view.data.demand
     steady = users is None or float(np.nanstd(users)) < 0.3 * float(np.nanmean(users))
     lengths = [float(requests.latency_ms[slow[group]].max()) / 1000 for group in groups]
@@ -259,7 +259,7 @@ def dependency_of(view: SpikeView) -> Dependency | None:
 
 
 def decide_dependency(evidence: Dependency) -> Finding | None:
-    """Find a slow dependency: even the fastest requests slowed, at the same load and the same CPU use."""
+    """Find a slow dependency: even the fastest requests slowed, although load and CPU use were the same."""
     if not evidence.slowed.whole or evidence.demand.new is not False or evidence.length_s < rules.DEPENDENCY_S:
         return None
     if (evidence.slowed.fastest_ratio or 0) < rules.DEPENDENCY_RATIO or evidence.slowed.fastest_ratio is None:

@@ -102,7 +102,7 @@ class RunData:
 
     @cached_property
     def met(self) -> Ints:
-        """For each request, the others in flight on its instance when it was sent; on all instances if none is named.
+        """For each request, how many others were in flight on its instance (on all instances if none is named).
 
         Requests without an answer name no instance and are not counted.
         """
@@ -131,7 +131,7 @@ class RunData:
 
     @cached_property
     def demand_each(self) -> Floats | None:
-        """`demand` divided by the number of instances (`given_work`), or undivided if that is not known."""
+        """`demand` divided by the number of instances (`given_work`); not divided if that number is not known."""
         counted = self.given_work
         return self.demand if self.demand is None or counted is None else self.demand / counted
 
@@ -298,7 +298,7 @@ class SpikeView:
 
     @cached_property
     def reference(self) -> Bools | None:
-        """Normal requests to compare with: in the 2 min before, else after the spike, else all; None with too few."""
+        """Normal requests to compare with: from the 2 min before the spike, else after, else all; None if too few."""
         requests, normal = self.data.requests, self.data.normal
         onset, end = self.spike.onset_s, self.spike.end_s
         before = normal & (requests.start_s >= onset - rules.BEFORE_S) & (requests.start_s < onset - 1)
@@ -334,7 +334,7 @@ class SpikeView:
 
     @cached_property
     def queued(self) -> bool:
-        """Whether slow requests had waited behind others: requests with no more others in flight than usual were fast.
+        """Whether slow requests waited behind others: requests were fast if no more others than usual were in flight.
 
         A cause that slows the service itself (a dependency, a pause, a starting instance) slows the first request that
         meets it, before any queue. The result is False if there are too few requests to decide.

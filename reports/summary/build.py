@@ -78,7 +78,7 @@ def _report(
 
 
 def run_names(found: Sequence[Analysis]) -> list[str]:
-    """Return the name of each run in the report: its side, with its time of day if the side has several runs."""
+    """Return each run's name in the report: the name of its side, with the time of day if the side has several runs."""
     sides = [_side(summary) for summary in found]
     times = [f"{side} {formats.utc(analysis.run.start)}" for side, analysis in zip(sides, found, strict=True)]
     names = [side if sides.count(side) == 1 else time for side, time in zip(sides, times, strict=True)]
@@ -87,7 +87,7 @@ def run_names(found: Sequence[Analysis]) -> list[str]:
         name if repeated[name] == 1 else f"{name} ({analysis.run.id})"
         for name, analysis in zip(names, found, strict=True)
     ]
-    copies = Counter(names)  # the same id in two folders: without separate names they would be one run
+    copies = Counter(names)  # two folders may have the same id, and without separate names they would be one run
     return [name if copies[name] == 1 else f"{name} no. {at}" for at, name in enumerate(names, 1)]
 
 
@@ -150,7 +150,7 @@ def _comparisons(found: Sequence[Analysis], names: Sequence[str], baseline: int)
     if baseline:
         label = _side(found[0])
         sides = {f"{label} (baseline)" if label in sides else label: list(range(baseline)), **sides}
-    elif len(sides) == 1 and len(found) > 1:  # one label for all: the first run against each other run
+    elif len(sides) == 1 and len(found) > 1:  # one label for all: compare the first run with each other run
         sides = {name: [at] for at, name in enumerate(names)}
     first, *others = (Side(name, {names[at]: found[at] for at in places}) for name, places in sides.items())
     return [compare(first, other) for other in others]

@@ -13,7 +13,10 @@ WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false
 
 
 def reference() -> str:
-    """Return a section for every part of the summary, from the outermost inwards, each with a table of its keys."""
+    """Return a section for every part of the summary, the outermost part first.
+
+    Each section contains a table of its keys.
+    """
     return "\n\n".join(_section(part) for part in parts(Report))
 
 

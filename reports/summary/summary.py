@@ -124,7 +124,10 @@ def _chosen(of: Distribution) -> list[model.Quantile]:
 
 
 def _curve(found: Analysis) -> list[model.CurvePoint]:
-    """Return latency by percentile, evenly spread over the nines, up to 1 − 1/n at most for n requests."""
+    """Return latency by percentile.
+
+    The percentiles are evenly spread over the nines (90, 99, 99.9 …), up to 1 − 1/n at most for n requests.
+    """
     counts = found.series.cells.grid(0, found.series.seconds, width_s=found.series.seconds)
     total = int(counts.requests().sum())
     if not total:
@@ -204,7 +207,7 @@ def _cpu_why(run: Run) -> str:
 
 
 def _known_sum(counts: Floats) -> int | None:
-    """Return the sum of the known counts; None without any."""
+    """Return the sum of the known counts; None if no count is known."""
     return None if np.isnan(counts).all() else int(np.nansum(counts))
 
 

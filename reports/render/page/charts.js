@@ -62,7 +62,7 @@
     return value.toLocaleString("en", { maximumFractionDigits: digits }) + (unit === "%" ? " %" : unit ? " " + unit : "");
   };
 
-  // ---- colours are in the style sheet; a probe element resolves them for the current theme
+  // ---- the style sheet defines the colours; a probe element reads their values in the current theme
   const probe = document.body.appendChild(document.createElement("i"));
   probe.hidden = true;
   const colour = (name) => {
@@ -95,7 +95,7 @@
   let linking = false;
   let [logLatency, logChosen] = [false, false];
 
-  const paperWidth = 690; // A4 and Letter without margins; the browser lays out the paper only after this drawing
+  const paperWidth = 690; // the width of A4 and Letter without margins, because the browser lays out the paper only after this drawing
   const widthOf = (host) => (root.classList.contains("paper") ? paperWidth : host.clientWidth);
   const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // no two ticks are the same
   const places = (ticks) => { // as many decimals as the steps between ticks need: 2.5 is not 3
@@ -109,7 +109,7 @@
     const digits = places(ticks);
     return ticks.map((tick) => (tick == null ? "" : tick.toLocaleString("en", { maximumFractionDigits: digits })));
   };
-  const round = (self) => { // uPlot's own ticks of a logarithmic axis are round only where it begins at a power of ten
+  const round = (self) => { // uPlot's own ticks of a logarithmic axis are round only if the axis begins at a power of ten
     const { min, max } = self.scales.y;
     const found = [];
     for (let power = 10 ** Math.floor(Math.log10(min)); power <= max; power *= 10)
@@ -140,12 +140,12 @@
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
-    for (const mark of page.saturated) { // a strip along the top; in the charts of the generator itself a band
+    for (const mark of page.saturated) { // a strip along the top, or a band in the charts of the generator itself
       ctx.fillStyle = colour("--busy");
       const [left, width] = span(mark.from_s, mark.to_s);
       ctx.fillRect(left, bbox.top, width, chart.spec.generator ? bbox.height : 5 * pixel);
     }
-    const written = []; // the end of each line of labels: a label that would touch the one before it goes below
+    const written = []; // where each line of labels ends: a label that would touch the label before it is moved to the line below
     for (const spike of page.spikes) {
       const [left, width] = span(spike.from_s, spike.to_s);
       ctx.fillStyle = colour("--band");
@@ -158,7 +158,7 @@
         ctx.textAlign = "left";
         let line = written.findIndex((end) => end <= left);
         if (line < 0) line = written.length;
-        const room = bbox.left + bbox.width - left - 8 * pixel; // a cut label is less useful than its number
+        const room = bbox.left + bbox.width - left - 8 * pixel; // the number of a label is more useful than a part of its text
         const label = ctx.measureText(spike.label).width <= room ? spike.label : spike.label.split(" ")[0];
         written[line] = left + ctx.measureText(label).width + 12 * pixel;
         ctx.fillText(label, left + 4 * pixel, bbox.top + (13 + 14 * line) * pixel);
@@ -166,7 +166,7 @@
     }
     ctx.restore();
   };
-  const heat = (chart) => (plot) => { // by the square root of the count, so that a few requests are visible next to many
+  const heat = (chart) => (plot) => { // the shade follows the square root of the count, so that a few requests are visible next to many
     const { ctx, bbox } = plot;
     const { bands, edges, most, from_s, step_s, length } = chart.spec.heat;
     ctx.save();
@@ -207,7 +207,7 @@
       ctx.fillText(limit.label, bbox.left + bbox.width - 4 * pixel, y - 4 * pixel);
     }
     ctx.setLineDash([]);
-    for (const born of chart.spec.born ?? []) { // an instance's first answer: a tick that points up from the axis
+    for (const born of chart.spec.born ?? []) { // the first answer of an instance is a tick that points up from the axis
       const x = plot.valToPos(born.at_s, "x", true);
       ctx.fillStyle = colour(born.colour);
       ctx.beginPath();
@@ -300,7 +300,7 @@
       button.addEventListener("click", () => {
         chart.shown[index] = !chart.shown[index];
         button.setAttribute("aria-pressed", String(chart.shown[index]));
-        if (series.counted) draw(); // its axis appears and disappears with it
+        if (series.counted) draw(); // the axis of a line appears and disappears with the line
         else chart.plot.setSeries(index + 1, { show: chart.shown[index] });
       });
       legend.append(button);
@@ -370,7 +370,7 @@
       width: widthOf(host), height: spec.height, legend: { show: false },
       scales: { x: { time: false }, y: percentiles ? { distr: 3 } : { range: fits(chart) } },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
-      ...(percentiles ? { padding: [null, 34, null, null] } : {}), // for the label of a tick at the right edge
+      ...(percentiles ? { padding: [null, 34, null, null] } : {}), // space for the label of a tick at the right edge
       hooks: { draw: [marks(chart)], setCursor: [(self) => {
         const [index, data] = [self.cursor.idx, self.data];
         const here = index == null ? "" : percentiles ? nines(data[0][index]) : `${number(data[0][index], "")} ${spec.x_unit}`;
@@ -403,7 +403,7 @@
     for (const chart of planes) chart.plot = plane(chart);
     if (charts.length) follow(charts[0].plot);
   };
-  const redraw = () => { // charts in a folded part have no width until it opens
+  const redraw = () => { // charts in a folded part have no width until the part is opened
     for (const chart of charts.concat(planes)) if (chart.plot && chart.plot.width !== widthOf(chart.host)) return draw();
   };
   const add = (spec) => {
@@ -417,7 +417,7 @@
   // ---- the controls
   const press = (button, pressed) => button?.setAttribute("aria-pressed", String(pressed));
   const themes = ["auto", "light", "dark"];
-  const actions = { // by id, because the parts of a live page are replaced together with their buttons
+  const actions = { // found by id, because the parts of a live page are replaced together with their buttons
     whole: () => zoom(first, last),
     log: (button) => {
       [logLatency, logChosen] = [!logLatency, true];
@@ -459,7 +459,7 @@
     waiting = setTimeout(draw, 120);
   };
   let opened = [];
-  const toPaper = () => { // paper: light theme, its own width, short parts opened
+  const toPaper = () => { // on paper: the light theme, the width of the paper, and all short parts opened
     root.classList.add("paper");
     clearCursor();
     opened = [...document.querySelectorAll("details:not(.data, [open])")];

@@ -1,4 +1,4 @@
-// Ask the listener of a run for news and show them. At the run's end, replace this page by the finished report.
+// Ask the listener of a run for news and show them. When the run has ended, replace this page by the finished report.
 (async () => {
   "use strict";
   const byId = (id) => document.getElementById(id);

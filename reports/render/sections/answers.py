@@ -35,7 +35,7 @@ def in_short(report: Report) -> Section:
 
 
 def _runs(report: Report) -> Table:
-    """Return a row per run with the deciding numbers. With more than two runs, add their differences."""
+    """Return a row per run with the numbers that decide the verdict. With more than two runs, add their differences."""
     several = len(report.runs) > 2
     against = {name: comparison for comparison in report.comparisons for name in comparison.b} if several else {}
     columns = (
@@ -76,7 +76,7 @@ def _run_row(run: RunSummary, several: bool, against: tuple[Comparison | None, .
 
 
 def _failed_answers(report: Report) -> Iterator[Block]:
-    """Yield what is known about failed requests that were answered. With more than two runs it is a table."""
+    """Yield what is known about failed requests that were answered. For more than two runs, yield a table."""
     failed = [run for run in report.runs if run.failed_latency and sentences.failed_of(run)]
     if len(report.runs) > 2:
         if failed:
@@ -113,7 +113,7 @@ def failures(report: Report) -> Section:
 
 
 def spikes(report: Report) -> Section:
-    """Return each spike with its cause, or the strength of the evidence that there is none."""
+    """Return each spike with its cause. If there is none, return how strong the evidence for that is."""
     blocks: list[Block] = [_outage_table(report), _spike_table(report)]
     blocks += [Words(line, tone="muted") for line in sentences.no_spike_lines(report)]
     several = len(report.runs) > 1

@@ -91,7 +91,10 @@ def _requests(run: RunSummary) -> str:
 
 
 def _data_file(file: DataFile) -> str:
-    """Return how many rows of a file were sent. If a worker with rows was lost, only a bound is known."""
+    """Return how many rows of a file were sent.
+
+    If a worker that had some of these rows was lost, only a bound is known.
+    """
     rows = f"{f.plural(file.rows, 'row')} of {file.name}"
     if not file.not_sent_at_most:
         return f"{rows}: each sent once"
