@@ -62,7 +62,7 @@ def output(command: str) -> str:
 
 
 def with_outputs(page: str) -> str:
-    """Return the page with renewed output of every deterministic command."""
+    """Return the page in which the output of every deterministic command is renewed."""
 
     def renewed(block: re.Match[str]) -> str:
         command = block["command"]
