@@ -15,7 +15,7 @@ from .errors import UnusableError, UsageError
 LOOPBACK = "127.0.0.1"
 
 PORTS = (12_000, 30_000)
-"""Ports for listeners of ours: below those that the kernel uses for outgoing connections (32768 and up)."""
+"""Ports for listeners of ours: below those that the kernel usually takes for outgoing connections (32768 and up)."""
 
 _ENDS_IN_PORT = re.compile(r":\d+$")
 _URL_SIGNS = re.compile(r"[!-~]+")
@@ -97,9 +97,10 @@ def is_loopback(url: str) -> bool:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """Return a TCP port that is free on `host` and outside the range of outgoing connections.
+    """Return a TCP port below 32768 that no other socket has on `host`.
 
-    A port inside that range could become another program's before the caller listens on it.
+    The kernel usually takes the ports of outgoing connections from 32768 up. A port there could become another
+    program's before the caller listens on it.
 
     Raises:
         UnusableError: this machine has no such address, or no free port.
@@ -107,8 +108,7 @@ def free_port(host: str = LOOPBACK) -> int:
     for _ in range(200):
         port = random.randrange(*PORTS)
         with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+            try:  # without SO_REUSEADDR, with which a port that is bound but does not listen yet would seem free
                 probe.bind((host, port))
             except OSError as error:
                 if error.errno in (errno.EADDRINUSE, errno.EACCES):
