@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +48,23 @@ def until() -> Until:
             time.sleep(0.02)
 
     return poll
+
+
+@pytest.fixture
+def many_open_files() -> Iterator[None]:
+    """Give new files descriptors from 1024 up, which `select.select` refuses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1300), hard))
+    except ValueError:
+        pytest.skip(f"at most {hard} files may be open here")
+    try:
+        with ExitStack() as open_files:
+            while open_files.enter_context(Path(os.devnull).open()).fileno() < 1100:
+                pass
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import select
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -206,15 +206,17 @@ def _first_line(process: subprocess.Popen[str]) -> str:
     """
     assert process.stdout is not None
     last_running_s = time.monotonic()
-    while not select.select([process.stdout], [], [], 0.5)[0]:
-        now_s = time.monotonic()
-        if not _is_paused(process.pid):
-            last_running_s = now_s
-        elif now_s - last_running_s > STOPPED_S:
-            raise EmulatorError(
-                f"The emulator was paused during its start (its process was stopped, SIGSTOP) for {STOPPED_S:g} s, "
-                "and was ended. Nothing was run; start the run again."
-            )
+    with selectors.DefaultSelector() as selector:  # select.select fails on descriptors from 1024 up
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not selector.select(0.5):
+            now_s = time.monotonic()
+            if not _is_paused(process.pid):
+                last_running_s = now_s
+            elif now_s - last_running_s > STOPPED_S:
+                raise EmulatorError(
+                    f"The emulator was paused during its start (its process was stopped, SIGSTOP) for {STOPPED_S:g} s, "
+                    "and was ended. Nothing was run; start the run again."
+                )
     return process.stdout.readline()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -270,14 +270,15 @@ def _line_of(pipe: IO[bytes], timeout_s: float) -> bytes | None:
     """Read a line from a pipe. It is empty if the pipe was closed without one, and None if none came in time."""
     give_up_s = time.monotonic() + timeout_s
     parts: list[bytes] = []
-    while not (parts and parts[-1].endswith(b"\n")):
-        ready, _, _ = select.select([pipe], [], [], max(0.0, give_up_s - time.monotonic()))
-        if not ready:
-            return None
-        part = os.read(pipe.fileno(), 1 << 20)
-        if not part:
-            return b""
-        parts.append(part)
+    with selectors.DefaultSelector() as selector:  # select.select fails on descriptors from 1024 up
+        selector.register(pipe, selectors.EVENT_READ)
+        while not (parts and parts[-1].endswith(b"\n")):
+            if not selector.select(max(0.0, give_up_s - time.monotonic())):
+                return None
+            part = os.read(pipe.fileno(), 1 << 20)
+            if not part:
+                return b""
+            parts.append(part)
     return b"".join(parts)
 
 

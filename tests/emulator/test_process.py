@@ -162,6 +162,14 @@ def test_a_start_ends_although_the_emulator_was_paused_during_it(until: Until, m
     assert {child.pid for child in psutil.Process().children()} <= before
 
 
+@pytest.mark.usefixtures("many_open_files")
+def test_a_process_with_many_open_files_can_start_one() -> None:
+    with subprocess.Popen([sys.executable, "-c", "print('ready')"], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.fileno() >= 1024
+        assert handle._first_line(child) == "ready\n"
+
+
 def test_an_emulator_that_is_paused_or_has_ended_is_noticed_and_stopped(until: Until) -> None:
     emulator = EmulatorHandle.start(EmulatorConfig(RevisionTemplate(command=APP)))
     pid = emulator.state()["emulator"]["pid"]

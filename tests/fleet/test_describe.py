@@ -32,6 +32,11 @@ def written(folder: Path, text: str, name: str = "mine.py") -> Path:
     return path
 
 
+@pytest.mark.usefixtures("many_open_files")
+def test_a_process_with_many_open_files_can_describe_one(tmp_path: Path) -> None:
+    assert describe_one(written(tmp_path, PLAIN)).name == "mine"
+
+
 def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file next to the locustfile or in the working folder may have the name of one of our modules."""
     folder = tmp_path / "project"
