@@ -11,16 +11,33 @@ import math
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
 
+from ..core.errors import EmulatorError
 from .folders import PREFIX
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 _V1 = ("cpu", "cpuacct", "memory")
 _CPU_WEIGHT = {"starting": (10, 64), "serving": (100, 1024)}  # cgroup v2 cpu.weight, v1 cpu.shares
+
+_CURE = "Run as root, or in a delegated cgroup."
+
+
+class CgroupError(EmulatorError):
+    """An instance cannot be limited, because a file of its cgroup cannot be written.
+
+    Args:
+        what: what is not possible.
+        paths: the files; if there are several, at least one of them cannot be written.
+        why: the system's reason, if it is known.
+    """
+
+    def __init__(self, what: str, paths: Iterable[Path | str], why: str | None = None) -> None:
+        reason = f" ({why})" if why else ""
+        super().__init__(f"{what}: {' or '.join(map(str, paths))} cannot be written{reason}. {_CURE}")
 
 
 def quota_us(cpu: float) -> tuple[int, int]:
@@ -164,7 +181,7 @@ class CgroupManager:
         missing = [what for what in ("cpu", "memory") if what not in self._parents]
         if missing:
             why = "; ".join(problems) or "this machine has no cgroups"
-            self.why_not = f"No limit on {' and '.join(missing)}: {why}. Run as root, or in a delegated cgroup."
+            self.why_not = f"No limit on {' and '.join(missing)}: {why}. {_CURE}"
 
     def create(self, name: str) -> Cgroup:
         """Return a new cgroup without limits.

@@ -17,7 +17,7 @@ from enum import StrEnum
 from ..core.addresses import free_port
 from ..core.errors import EmulatorError
 from ..core.quantities import with_variables
-from .cgroups import Cgroup, CgroupManager
+from .cgroups import Cgroup, CgroupError, CgroupManager
 from .model import StartupProbe
 from .process_supervisor import ProcessSupervisor
 
@@ -100,27 +100,27 @@ class Instance:
         """Start the process and wait until the startup probe has passed.
 
         Raises:
-            StartError: the process ended, or the probe did not pass in time. The process has ended in both cases.
+            StartError: the process ended or could not be started in its cgroup, or the probe did not pass in time. No
+                process is left.
         """
         run, probe = self._run, self._run.probe
         self.port = free_port("0.0.0.0")
-        self._cgroup = self._cgroups.create(self.name)
-        self._cgroup.limit_memory(run.memory_bytes)
-        self._cgroup.weigh("starting")
-        if not run.cpu_boost:
-            self._cgroup.limit_cpu(run.cpu)
         env = {**dict(run.env), "PORT": str(self.port)}
         try:
+            cgroup = self._make_cgroup()
             self._process = await self._supervisor.start(
-                with_variables(run.argv, env), stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=self._cgroup.join_files
+                with_variables(run.argv, env), stdout=PIPE, stderr=STDOUT, env=env, cgroup_files=cgroup.join_files
             )
+        except CgroupError as error:
+            await self._end(str(error))
+            raise StartError(str(error)) from error
         except OSError as error:
             await self._end(error.strerror or str(error))
             raise StartError(f"{run.argv[0]}: {error.strerror}. Check --command.") from error
         except BaseException:  # cancelled, so that a task that waits for the instance's end does not wait forever
             await self._end("")
             raise
-        self._cgroup.watch(self._process.pid)
+        cgroup.watch(self._process.pid)
         self._watching = asyncio.create_task(self._watch(self._process))
         await asyncio.sleep(probe.initial_delay_s)
         limit_s = probe.initial_delay_s + probe.period_s * probe.failure_threshold
@@ -140,7 +140,25 @@ class Instance:
                 raise StartError(f"{why} Its last lines:\n{self.last_lines()}")
             await asyncio.sleep(_PROBE_EVERY_S)
         self.startup_s = time.monotonic() - self.started_s
-        self._cgroup.weigh("serving")
+        if self._cgroup is not None:  # the process may have ended just now
+            self._cgroup.weigh("serving")
+
+    def _make_cgroup(self) -> Cgroup:
+        """Make the cgroup, with the limits of a starting instance.
+
+        Raises:
+            CgroupError: it cannot be made or written.
+        """
+        try:
+            self._cgroup = cgroup = self._cgroups.create(self.name)
+            cgroup.limit_memory(self._run.memory_bytes)
+            cgroup.weigh("starting")
+            if not self._run.cpu_boost:
+                cgroup.limit_cpu(self._run.cpu)
+        except OSError as error:
+            path = error.filename or f"a file of {self.name}'s cgroup"
+            raise CgroupError("The instance cannot be limited", [path], error.strerror) from error
+        return cgroup
 
     def admit_cpu(self, cpu: float | None) -> None:
         """Limit the instance to `cpu` vCPU from now on."""

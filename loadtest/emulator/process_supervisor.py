@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import errno
 import os
 import signal
 import sys
@@ -15,9 +14,11 @@ from pathlib import Path
 from subprocess import SubprocessError
 from typing import IO
 
+from .cgroups import CgroupError
 from .folders import MARK_VARIABLE, end_marked
 
 _PR_SET_PDEATHSIG = 1  # from prctl.h
+_NO_JOIN = "The instance cannot join its cgroup"
 
 PASSED_VARIABLES = frozenset(
     {
@@ -63,7 +64,8 @@ class ProcessSupervisor:
         after `chrt lt run`), and would not apply the CPU limit to it.
 
         Raises:
-            OSError: the program does not exist or cannot be run, or may not join a cgroup.
+            CgroupError: the process may not join a cgroup.
+            OSError: the program does not exist or cannot be run.
         """
         joins: list[int] = []
         parent = os.getpid()
@@ -81,7 +83,10 @@ class ProcessSupervisor:
 
         try:
             for path in cgroup_files:
-                joins.append(os.open(path, os.O_WRONLY))
+                try:
+                    joins.append(os.open(path, os.O_WRONLY))
+                except OSError as error:
+                    raise CgroupError(_NO_JOIN, [path], error.strerror) from error
             return await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=DEVNULL,
@@ -92,8 +97,8 @@ class ProcessSupervisor:
                 start_new_session=True,
                 preexec_fn=in_the_child,
             )
-        except SubprocessError as error:  # of in_the_child
-            raise OSError(errno.EPERM, f"it cannot join its cgroup ({error})") from error
+        except SubprocessError as error:  # of in_the_child; it does not have the system's reason
+            raise CgroupError(_NO_JOIN, cgroup_files) from error
         finally:
             for fd in joins:
                 os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -157,17 +158,46 @@ def test_an_instance_that_ignores_sigterm_is_killed() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (
+            "/dev/full",
+            "cannot join its cgroup: /dev/full cannot be written. ",
+        ),  # can be opened, but refuses every write
+        ("/nosuch/cgroup.procs", "its cgroup: /nosuch/cgroup.procs cannot be written (No such file or directory). "),
+    ],
+)
 def test_a_process_that_may_not_join_its_cgroup_is_an_error_and_not_an_endless_wait(
-    monkeypatch: pytest.MonkeyPatch,
+    file: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Cgroup, "join_files", (Path("/dev/full"),))  # refuses every write
+    """The command is not the reason, so the message does not say to check it."""
+    monkeypatch.setattr(Cgroup, "join_files", (Path(file),))
 
     async def story() -> None:
         async with local_cloud_run() as emulator:
             emulator.create_service(KEY, RevisionTemplate(command=APP))
             status = await emulator.settled(KEY, 1)
             assert status.phase is Phase.FAILED
-            assert "cannot join its cgroup" in status.message
+            assert f"{said}Run as root, or in a delegated cgroup." in status.message
+            assert "--command" not in status.message
+
+    asyncio.run(story())
+
+
+def test_a_limit_that_cannot_be_written_is_an_error_that_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/sys/fs/cgroup/x/memory.max")
+
+    monkeypatch.setattr(Cgroup, "limit_memory", refused)
+
+    async def story() -> None:
+        async with local_cloud_run() as emulator:
+            emulator.create_service(KEY, RevisionTemplate(command=APP))
+            status = await emulator.settled(KEY, 1)
+            assert status.phase is Phase.FAILED
+            assert "cannot be limited: /sys/fs/cgroup/x/memory.max cannot be written (Read-only" in status.message
+            assert "--command" not in status.message
 
     asyncio.run(story())
 
