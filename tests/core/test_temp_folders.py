@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,10 +94,27 @@ def test_what_was_not_held_or_is_open_to_others_or_is_a_link_is_left_alone(tmp_p
     assert (elsewhere / "held-1").exists()
 
 
-def test_a_folder_is_gone_after_its_block_and_its_lock_closed() -> None:
-    with temporary_folder("log") as folder:
+def descriptors(of: os.stat_result) -> list[int]:
+    """Return this process's open descriptors of a file."""
+    found = []
+    for path in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # the descriptor of this listing is closed already
+            if os.path.samestat(os.fstat(int(path.name)), of):
+                found.append(int(path.name))
+    return found
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_folder_is_gone_after_its_block_and_its_lock_closed(error: type[Exception] | None) -> None:
+    with suppress(ValueError), temporary_folder("log") as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
+        (lock,) = folder.iterdir()
+        held = lock.stat()
+        assert len(descriptors(held)) == 1
+        if error is not None:
+            raise error
     assert not folder.exists()
+    assert descriptors(held) == []
 
 
 def test_every_temporary_folder_of_ours_is_a_held_one() -> None:
