@@ -96,6 +96,23 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def same_service(first: str, second: str) -> bool:
+    """Whether two URLs lead to the same service: the same host, port and path.
+
+    `localhost`, 127.0.0.1, ::1 and the addresses of "any interface" are one host. Other names are compared as texts,
+    because a proxy may serve several services at one address (`a.localhost`).
+    """
+    return _place(first) == _place(second)
+
+
+def _place(url: str) -> tuple[str, int | None, str]:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removesuffix(".")
+    if host in ("localhost", "::1", "0.0.0.0", "::"):
+        host = LOOPBACK
+    return host, parts.port or {"http": 80, "https": 443}.get(parts.scheme), parts.path.rstrip("/")
+
+
 def free_port(host: str = LOOPBACK) -> int:
     """Return a TCP port below 32768 that no other socket has on `host`.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar
 
+from ..core.addresses import same_service
 from ..core.console import Console
 from ..core.errors import UsageError
 from ..core.token_socket import of_side
@@ -28,20 +29,18 @@ class Interleaved(Platform):
         """Make both targets ready.
 
         Raises:
-            UsageError: both have the same address, or the scenario does not use HTTP, so that it has no host to split.
+            UsageError: both are the same service.
         """
         from .registry import platform_of
 
+        _require_two([side.options.url for side in options.sides])  # before anything is sent there
         with ExitStack() as stack:
             opened = [
                 stack.enter_context(platform_of(side.platform).open(side.options, needs=needs, console=console))
                 for side in options.sides
             ]
             first, second = (target.record.url for target in opened)
-            if first == second:
-                raise UsageError(
-                    f"Both sides are {first}: a comparison of a service with itself needs two copies of it."
-                )
+            _require_two([first, second])
 
             def collect(folder: RunFolder, run: Run) -> None:
                 for target, side in zip(opened, sides_of(folder, run), strict=True):
@@ -74,3 +73,15 @@ class Interleaved(Platform):
             raise UsageError(f"`--service {options.service}`: {run.id} ran against two targets, and both are recorded.")
         for side, record in sides_of(folder, run):
             platform_of(record.target.kind).fetch_metrics(side, record, options, console)
+
+
+def _require_two(urls: Sequence[str | None]) -> None:
+    """Check that the two URLs lead to two services. A side that has no URL yet is None.
+
+    Raises:
+        UsageError: they lead to one.
+    """
+    first, second = urls
+    if first and second and same_service(first, second):
+        both = first if first == second else f"one service ({first} and {second})"
+        raise UsageError(f"Both sides are {both}: a comparison of a service with itself needs two copies of it.")

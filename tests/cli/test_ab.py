@@ -121,7 +121,8 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
         (["local", "local", "--margin", "p95"], "p95=5%"),
         (["local", "local", "--until-decided", "--margin", "p95(POST /x)=5%"], "all requests only"),
         (["local", "local", "--users", "1"], "at least 2"),
-        (["127.0.0.1:9", "127.0.0.1:9"], "127.0.0.1:9"),
+        (["127.0.0.1:9", "127.0.0.1:9"], "Both sides are http://127.0.0.1:9: "),
+        (["127.0.0.1:9", "localhost:9"], "Both sides are one service (http://127.0.0.1:9 and http://localhost:9): "),
     ],
 )
 def test_options_that_cannot_be_run_are_reported_with_a_sentence(

@@ -40,3 +40,26 @@ def test_a_taken_port_is_not_free(listens: bool, monkeypatch: pytest.MonkeyPatch
 def test_an_address_of_another_machine_is_named() -> None:
     with pytest.raises(UnusableError, match=r"203\.0\.113\.1"):
         addresses.free_port("203.0.113.1")
+
+
+@pytest.mark.parametrize(
+    "other", ["http://localhost:8080", "http://LOCALHOST.:8080/", "http://[::1]:8080", "http://0.0.0.0:8080"]
+)
+def test_the_names_of_this_machine_are_one_host(other: str) -> None:
+    assert addresses.same_service("http://127.0.0.1:8080", other)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("http://a.example", "http://A.example:80/", True),
+        ("https://a.example", "https://a.example:443", True),
+        ("http://a.example", "https://a.example", False),
+        ("http://127.0.0.1:8080", "http://localhost:8081", False),
+        ("http://127.0.0.1:8080", "http://127.0.0.2:8080", False),
+        ("http://a.localhost:8080", "http://b.localhost:8080", False),  # a proxy may tell them apart
+        ("http://127.0.0.1:8080/v1", "http://localhost:8080/v2", False),
+    ],
+)
+def test_two_urls_are_one_service_if_host_port_and_path_are_the_same(first: str, second: str, same: bool) -> None:
+    assert addresses.same_service(first, second) is same
