@@ -217,14 +217,26 @@ def test_locusts_own_page_runs_besides_the_recording(tmp_path: Path, until: Unti
         assert len(recorded(tmp_path).read_rows(["start"])) == server.count() > 0
 
 
-def test_a_busy_port_is_reported_with_a_cure(tmp_path: Path) -> None:
-    """Another process listens on the port of `--ui`: the exit code is 4, the option is named, and no load is sent."""
+@pytest.mark.parametrize("option", ["--ui", "--port"])
+def test_a_busy_port_is_reported_with_a_cure(option: str, tmp_path: Path) -> None:
+    """Another process listens there: the exit code is 4, the option is named, nothing is recorded, no load is sent."""
     with counting_server() as server:
         port = server.url.rsplit(":", 1)[1]
-        done = lt("run", "-s", "ramp300", "-t", server.url, "--ui", port, "--duration", "3s", "--runs", str(tmp_path))
+        done = lt("run", "-s", "ramp300", "-t", server.url, option, port, "--duration", "3s", "--runs", str(tmp_path))
         assert done.code == 4
-        assert f"`--ui {port}`" in done.err
+        assert f"`{option} {port}`: cannot listen there" in done.err
+        assert "Choose another port" in done.err
+        assert list(tmp_path.iterdir()) == []
         assert server.count() == 0
+
+
+def test_an_address_of_another_machine_is_reported_before_anything_is_recorded(tmp_path: Path) -> None:
+    with counting_server() as server:
+        words = ("-s", "ramp300", "-t", server.url, "--duration", "3s", "--runs", str(tmp_path))
+        done = lt("run", *words, "--bind", "203.0.113.1")
+        assert done.code == 4
+        assert "`--bind 203.0.113.1`: this machine has no such address" in done.err
+        assert list(tmp_path.iterdir()) == []
 
 
 def page_at(url: str) -> str | None:

@@ -29,7 +29,7 @@ from ..recorder.messages import (
 from ..recording.folder import RunFolder
 from ..recording.paths import FILE_MODE
 from .join import host_in_url
-from .plan import FleetPlan
+from .plan import FleetOptions, FleetPlan
 from .scenario import LAUNCH
 
 STOP_TIMEOUT_S = 10
@@ -97,9 +97,7 @@ class Fleet:
         plan, options = self.plan, self.plan.options
         if not plan.join_secret and not is_loopback(host_in_url(options.bind)):
             raise FleetError(f"`--bind {options.bind}`: other machines can connect there, and no join secret is set.")
-        require_free(options.bind, self.port, option="--port")
-        if options.ui_port is not None:
-            require_free(LOOPBACK, options.ui_port, option="--ui")
+        require_ports(options, self.port)  # again, because another program may have taken one since the run's start
         self._log = self.folder.log.open("ab")
         self.folder.log.chmod(FILE_MODE)  # the log may contain what a scenario prints
         self._started_s = time.monotonic()
@@ -275,12 +273,23 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def require_free(host: str, port: int, *, option: str) -> None:
-    """Check that this process can listen on the port.
+def require_ports(options: FleetOptions, port: int = 0) -> None:
+    """Check that the master can listen on its ports.
+
+    Args:
+        options: name the address, and the ports of `--port` and `--ui`.
+        port: the master's port if it is chosen already.
 
     Raises:
-        FleetError: the port is taken; the text names the option to change.
+        FleetError: a port is taken; the text names the option to change.
+        UnusableError: this machine has no such address.
     """
+    _require_free(options.bind, port or options.port or free_port(options.bind), option="--port")
+    if options.ui_port is not None:
+        _require_free(LOOPBACK, options.ui_port, option="--ui")
+
+
+def _require_free(host: str, port: int, *, option: str) -> None:
     with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

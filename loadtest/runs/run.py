@@ -74,8 +74,11 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         UsageError: the scenario cannot be imported, or the user did not agree to send load to the target.
         UnusableError: the target, the fleet or the run's folder could not be used.
     """
+    from ..fleet.fleet import require_ports
+
     console = console or LogRunConsole()
     secret = join_secret(options.fleet.bind, os.environ)
+    require_ports(options.fleet)
     platform = platform_of(options.platform)
     with console.status(f"reading the scenario {options.locustfile.stem}"):
         plan = _planned(options, console)
@@ -85,10 +88,8 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
     if warning := never_steady(objectives, plan.points):
         console.warn(warning)
     first = FirstAnswers()
-    conditions = (
-        *((first,) if options.check else ()),
-        *(StopOn(condition, plan.points) for condition in options.stop_on),
-    )
+    conditions: list[AbortCondition] = [first] if options.check else []
+    conditions += [StopOn(condition, plan.points) for condition in options.stop_on]
     hosts = decide_hosts(plan, _named(options), override=options.override_hosts)
     if hosts.sentence is not None:
         console.say(hosts.sentence)
@@ -102,7 +103,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
         where = target.record.url or ", ".join(dict.fromkeys(filter(None, plan.hosts.values()))) or "no host"
         folder = _recorded(options, plan, target, where, answers.record)
         console.say(f"{plan.name} → {where}, recorded in {folder.path}")
-        guards = () if budget is None else (CostGuard(budget),)
+        conditions += [] if budget is None else [CostGuard(budget)]
         fleet_plan = FleetPlan(
             options=options.fleet,
             scenario=plan,
@@ -112,9 +113,7 @@ def run(options: RunOptions, console: RunConsole | None = None, goals: Goals = n
             answers=answers.file,
         )
         try:
-            end = _driven(
-                options, plan, target, folder, fleet_plan, (*conditions, *guards), console, goals=goals(plan.points)
-            )
+            end = _driven(options, plan, target, folder, fleet_plan, conditions, console, goals=goals(plan.points))
         except FleetError as error:
             close_record(folder, interrupted=False, reasons=(f"it never began: {str(error).splitlines()[0]}",))
             raise
@@ -250,7 +249,7 @@ def _driven(
     target: Target,
     folder: RunFolder,
     fleet_plan: FleetPlan,
-    conditions: tuple[AbortCondition, ...],
+    conditions: Sequence[AbortCondition],
     console: RunConsole,
     *,
     goals: tuple[AbortCondition, ...],
@@ -263,7 +262,7 @@ def _driven(
             _invite(options, target, fleet, console)
         if options.fleet.ui_port is not None:
             console.say(f"Locust's own page: {fleet.ui_url}")
-        return watch(fleet, folder, plan.duration_s, conditions, console, goals=goals)
+        return watch(fleet, folder, plan.duration_s, tuple(conditions), console, goals=goals)
 
 
 def _invite(options: RunOptions, target: Target, fleet: Fleet, console: RunConsole) -> None:
