@@ -100,6 +100,7 @@ class Connection:
         self.deadline_ns = 0
         self.used_ns = 0
         self._transport = transport
+        self._deadlines = transport.deadlines
         self._read_head = transport.heads.read
         self._loop = get_hub().loop
         self._hub_switch: Callable[[], object] = get_hub().switch
@@ -140,6 +141,8 @@ class Connection:
         """
         if self._socket is not None and started_ns - self.used_ns > IDLE_NS:
             self._on_idle_readable()
+        if deadline_ns - started_ns < self._deadlines.shortest_ns:
+            self._deadlines.shorten(deadline_ns - started_ns)
         fresh = self._socket is None
         try:
             if fresh:
@@ -216,7 +219,7 @@ class Connection:
             self._watcher.close()
             self._watcher = None
         if self._socket is not None:
-            self._transport.deadlines.connections.discard(self)
+            self._deadlines.connections.discard(self)
             self._socket.close()
             self._socket, self._tls = None, None
             self._send = self._recvmsg = _not_open
@@ -349,6 +352,7 @@ class Connection:
             self.deadline_ns = deadline_ns
             if left:  # an address that never answers must leave time for the others
                 self.deadline_ns = min(now_ns + (deadline_ns - now_ns) // (left + 1), now_ns + round(FIRST_TRY_S * 1e9))
+            self._deadlines.shorten(self.deadline_ns - now_ns)
             try:
                 self._connect(address)
                 address.opened()
@@ -376,7 +380,7 @@ class Connection:
         except OSError as error:
             raise generator_limit(error) or error from None
         self._socket.setblocking(False)
-        self._transport.deadlines.connections.add(self)
+        self._deadlines.connections.add(self)
         self._send, self._recvmsg = self._socket.send, self._socket.recvmsg
         number = self._socket.connect_ex(where)
         if number == EINPROGRESS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gevent.hub import get_hub
 
@@ -27,22 +27,54 @@ if TYPE_CHECKING:
 
 
 SWEEP_S = 0.05
-"""Interval between checks of the deadlines. A timeout comes at most this much late, and never early."""
+"""Shortest interval between checks of the deadlines. A timeout comes at most this much late, and never early."""
+
+LONGEST_SWEEP_S = 0.5
 
 
 class Deadlines:
-    """The timer that ends the waits of this thread's connections at their deadlines."""
+    """The timer that ends the waits of this thread's connections at their deadlines.
+
+    The next check is due at the earliest deadline known, or after the shortest timeout of this process if that is
+    earlier: no wait that begins later can end before. With the usual timeouts of seconds that is LONGEST_SWEEP_S, so
+    the timer hardly wakes the process.
+
+    Attributes:
+        connections: the open connections.
+        shortest_ns: the shortest timeout so far, at most LONGEST_SWEEP_S.
+    """
 
     def __init__(self) -> None:
         self.connections: set[Waiting] = set()
-        self._timer = get_hub().loop.timer(SWEEP_S, SWEEP_S, ref=False)
+        self.shortest_ns = round(LONGEST_SWEEP_S * 1e9)
+        self._timer: Any = None
+        self._due_ns = 0
+        self._set(time.perf_counter_ns() + self.shortest_ns)
+
+    def shorten(self, timeout_ns: int) -> None:
+        """Check often enough for waits that are this short."""
+        timeout_ns = max(timeout_ns, round(SWEEP_S * 1e9))
+        if timeout_ns < self.shortest_ns:
+            self.shortest_ns = timeout_ns
+            self._set(min(self._due_ns, time.perf_counter_ns() + timeout_ns))
+
+    def _set(self, due_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.close()
+        self._due_ns = due_ns
+        self._timer = get_hub().loop.timer(max(0.0, (due_ns - time.perf_counter_ns()) / 1e9), ref=False)
         self._timer.start(self._sweep)
 
     def _sweep(self) -> None:
         now_ns = time.perf_counter_ns()
+        earliest_ns = now_ns + self.shortest_ns
         for connection in list(self.connections):
-            if connection.waiting is not None and connection.deadline_ns < now_ns:
+            if connection.deadline_ns >= now_ns:
+                earliest_ns = min(earliest_ns, connection.deadline_ns + 1)
+            elif connection.waiting is not None:
                 connection.expire()
+        earliest_ns = min(earliest_ns, now_ns + self.shortest_ns)  # a greenlet that was woken may wait less long
+        self._set(max(earliest_ns, now_ns + round(SWEEP_S * 1e9)))
 
 
 @dataclass(slots=True)

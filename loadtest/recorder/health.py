@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from gevent.hub import get_hub
 
+from ..users.clock import clock
+
 COMPUTING = "code that computed in the worker's own process"
 
 PROBE_S = 0.02
-"""Interval of the timer that measures the lag. A busy loop of 50 ms is always detected, one of 20 ms usually."""
+"""Longest time between two measurements of the lag. A busy loop of 50 ms is always detected, one of 20 ms usually."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +53,39 @@ def held_by(lag_s: float, lag_cpu_ratio: float, slowest: SlowListener) -> str:
 
 
 class HealthProbe:
-    """A timer of the event loop that fires every PROBE_S and records its delay.
+    """Records how late the event loop is: each time the clock wakes it, and by a timer if the clock does not.
 
-    It is a plain timer, because a sleeping greenlet would need a switch and a new timer 50 times a second.
+    The clock's wakes are exact and happen anyway. The timer fires PROBE_S after the last measurement, so a worker that
+    sends often is hardly ever woken only to be measured. It is a plain timer, because a sleeping greenlet would need a
+    switch and a new timer each time.
     """
 
     def __init__(self) -> None:
         self._worst_s = self._worst_cpu_s = 0.0
         self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
-        self._last_s = self._last_cpu_s = 0.0
+        self._last_s = self._read_s = self._read_cpu_s = 0.0
         self._timer = get_hub().loop.timer(PROBE_S, PROBE_S, ref=False)
 
     def startup(self) -> None:
         """Begin to measure on the event loop of this thread."""
-        self._last_s, self._last_cpu_s = time.perf_counter(), time.process_time()
+        self._last_s, self._read_s, self._read_cpu_s = time.perf_counter(), time.perf_counter(), time.process_time()
         self._timer.start(self._tick)
+        clock().on_wake = self._woken
 
     def _tick(self) -> None:
-        now_s, cpu_s = time.perf_counter(), time.process_time()
-        late_s = now_s - self._last_s - PROBE_S
+        now_s = time.perf_counter()
+        self._see(now_s, now_s - self._last_s - PROBE_S)
+
+    def _woken(self, now_s: float, due_s: float) -> None:
+        self._timer.again(self._tick)
+        self._see(now_s, now_s - due_s)
+
+    def _see(self, now_s: float, late_s: float) -> None:
         if late_s > self._worst_s:
-            self._worst_s, self._worst_cpu_s = late_s, cpu_s - self._last_cpu_s
-        self._last_s, self._last_cpu_s = now_s, cpu_s
+            self._worst_s, self._worst_cpu_s = late_s, time.process_time() - self._read_cpu_s
+        self._last_s = now_s
+        if now_s - self._read_s >= PROBE_S:
+            self._read_s, self._read_cpu_s = now_s, time.process_time()
 
     def take(self) -> HealthSample:
         """Return the sample since the last call, and begin the next one."""

@@ -125,6 +125,8 @@ class Clock:
 
     Attributes:
         exact: whether there is a timerfd.
+        on_wake: called at each wake with the time now and the time for which the timer was set (both
+            `time.perf_counter()`).
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class Clock:
             with contextlib.suppress(OSError):  # not Linux, a sandbox that forbids it, or no free file descriptor
                 self._timer = make_timer()
         self.exact = self._timer is not None
+        self.on_wake: Callable[[float, float], None] | None = None
         if self._timer is not None:
             self._watcher = self._hub.loop.io(self._timer.fileno, _READABLE)
             self._watcher.start(self._wake)
@@ -192,6 +195,8 @@ class Clock:
     def _wake(self) -> None:
         """Switch to the greenlets that are due, in the order of their due times, and set the timer for the next one."""
         waiting, now_s = self._waiting, self._now()  # those that become due later run after the sockets are served
+        if self.on_wake is not None:
+            self.on_wake(now_s, self._set_for_s)
         self._held_until_s = now_s + self._crowding.hold_s
         count = 0
         while waiting and (waiting[0][2] is None or waiting[0][0] <= now_s):

@@ -12,6 +12,7 @@ from locust.env import Environment
 
 from loadtest.recorder.health import HealthProbe
 from loadtest.recorder.worker import stop_users
+from loadtest.users.clock import clock
 from loadtest.users.open_loop import OpenLoopUser
 
 
@@ -78,3 +79,40 @@ def test_a_task_that_does_not_let_go_shows_as_loop_lag_and_as_cpu(busy_s: float)
     assert sample.lag_cpu_ratio * sample.loop_lag_ms >= 0.6 * busy_s * 1000
     gevent.sleep(0.05)
     assert probe.take().loop_lag_ms < sample.loop_lag_ms
+
+
+class CountingTimer:
+    """Counts how often it was set again."""
+
+    def __init__(self) -> None:
+        self.set_again = 0
+
+    def start(self, _: object) -> None:
+        """Do nothing."""
+
+    def again(self, _: object) -> None:
+        self.set_again += 1
+
+
+def test_the_wakes_of_the_clock_measure_the_lag_and_put_off_the_timer() -> None:
+    """A worker that sends often is not woken only to be measured. The clock's own wakes show how late the loop was."""
+    probe = HealthProbe()
+    probe._timer = timer = CountingTimer()
+    probe.startup()
+    wakes = 5
+    for _ in range(wakes):
+        clock().sleep(0.001)
+    assert timer.set_again == wakes
+    probe.take()
+
+    def compute() -> None:
+        until_s = time.process_time() + 0.1
+        while time.process_time() < until_s:
+            pass
+
+    gevent.spawn(compute)
+    clock().sleep(0.005)  # `compute` holds the loop when this time comes
+    sample = probe.take()
+    assert sample.loop_lag_ms >= 90
+    assert sample.lag_cpu_ratio * sample.loop_lag_ms >= 80
+    clock().on_wake = None
