@@ -147,15 +147,20 @@ class Demand:
 
     Attributes:
         peak: the highest number of users (or arrivals per second) in the spike.
-        before_ratio: `peak` divided by the median of the 2 min before.
+        before: the median of the 2 min before.
         served_ratio: users per instance early in the spike, divided by the most that were served outside spikes.
         opened: whether the numbers are arrivals.
     """
 
     peak: float | None
-    before_ratio: float | None
+    before: float | None
     served_ratio: float | None
     opened: bool
+
+    @property
+    def before_ratio(self) -> float | None:
+        """`peak` divided by `before`, which counts as at least 1."""
+        return None if self.peak is None or self.before is None else self.peak / max(self.before, 1.0)
 
     @property
     def new(self) -> bool | None:
@@ -167,9 +172,9 @@ class Demand:
     @property
     def rose(self) -> bool:
         """Whether the load was clearly higher than in the 2 min before. Arrivals scatter (Poisson, over 10 s)."""
-        if self.before_ratio is None or self.peak is None:
+        if self.before_ratio is None or self.before is None:
             return False
-        chance = 3 / np.sqrt(max(10 * self.peak / self.before_ratio, 1.0)) if self.opened else 0.0
+        chance = 3 / np.sqrt(10 * max(self.before, 1.0)) if self.opened else 0.0
         return bool(self.before_ratio >= rules.RISING_DEMAND + chance)
 
     @property
@@ -181,9 +186,9 @@ class Demand:
     def clause(self) -> str:
         """These numbers as a clause."""
         unit, parts = "arrivals/s" if self.opened else "users", []
-        if self.before_ratio is not None and self.peak is not None:
-            before = f"the median over the {rules.BEFORE_S // 60} min before was {self.peak / self.before_ratio:.0f}"
-            rose = "rose to" if self.before_ratio >= rules.RISING_DEMAND else "were"
+        if self.peak is not None and self.before is not None:
+            before = f"the median over the {rules.BEFORE_S // 60} min before was {self.before:.0f}"
+            rose = "rose to" if (self.before_ratio or 0.0) >= rules.RISING_DEMAND else "were"
             parts.append(f"{unit} {rose} {self.peak:.0f}; {before}")
         if self.served_ratio is not None:
             parts.append(f"{unit} per instance reached {self.served_ratio:.2f} × the most served normally elsewhere")
@@ -361,8 +366,8 @@ class SpikeView:
         peak = float(np.nanmax(users[onset:end]))
         before = users[max(0, onset - rules.BEFORE_S) : max(0, onset - rules.BEFORE_GAP_S)]
         known = len(before) > 0 and not np.isnan(before).all()
-        ratio = peak / max(float(np.nanmedian(before)), 1.0) if known else None
-        return Demand(peak, ratio, self._served_ratio(onset, end), opened)
+        usual = float(np.nanmedian(before)) if known else None
+        return Demand(peak, usual, self._served_ratio(onset, end), opened)
 
     def _served_ratio(self, onset: int, end: int) -> float | None:
         each = self.data.demand_each

@@ -35,9 +35,9 @@ from reports.spikes.view import Added, Demand, Slowed
 
 WHOLE = Slowed(0.97, 1.0, 4.0, 3.0)
 PART = Slowed(0.6, 0.7, 1.1, 1.0)
-NEW = Demand(80.0, 1.6, 1.5, opened=False)
-OLD = Demand(40.0, 1.0, 1.0, opened=False)
-MORE = Demand(60.0, 1.5, 0.9, opened=False)
+NEW = Demand(80.0, 50.0, 1.5, opened=False)
+OLD = Demand(40.0, 40.0, 1.0, opened=False)
+MORE = Demand(60.0, 40.0, 0.9, opened=False)
 UNKNOWN = Demand(None, None, None, opened=False)
 NONE_ADDED = Added(True, "", 2, 0, (), headers=True)
 TWO_ADDED = Added(True, "", 2, 2, (320.0, 330.0), headers=True)
@@ -101,6 +101,7 @@ MACHINE = Machine(0.9, 0.0, 0.99, 0.0, 0.0, by_service=False)
     [
         (MACHINE, True),
         (replace(MACHINE, outside_ratio=0.8), False),
+        (replace(MACHINE, outside_ratio=None), True),
         (replace(MACHINE, inside_ratio=0.2), False),
         (replace(MACHINE, by_service=True), False),
     ],
@@ -124,7 +125,7 @@ LOAD = Load(WHOLE, NEW, NONE_ADDED, at_max=False, max_instances=10, refused_rati
         ({"added": TWO_ADDED}, (Cause.SCALE_OUT, Confidence.HIGH)),
         ({"added": GAUGE_ADDED}, (Cause.SCALE_OUT, Confidence.MEDIUM)),
         ({"added": NOT_KNOWN}, (Cause.SATURATION_UNSEEN, Confidence.LOW)),
-        ({"added": GAUGE_ADDED, "demand": Demand(40.0, 1.0, 1.5, opened=False)}, (Cause.SCALE_OUT, Confidence.LOW)),
+        ({"added": GAUGE_ADDED, "demand": Demand(40.0, 40.0, 1.5, opened=False)}, (Cause.SCALE_OUT, Confidence.LOW)),
         ({"added": TWO_ADDED, "demand": UNKNOWN}, (Cause.SCALE_OUT, Confidence.LOW)),
         ({"slowed": PART, "demand": MORE, "queued": True}, (Cause.SATURATION, Confidence.LOW)),
         ({"slowed": PART, "demand": MORE, "queued": True, "added": TWO_ADDED}, (Cause.SCALE_OUT, Confidence.MEDIUM)),
@@ -139,15 +140,23 @@ def test_saturation_needs_new_demand_and_that_nearly_all_slowed_or_a_queue_as_lo
     assert said(decide_saturation(replace(LOAD, **turned))) == expected
 
 
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize(("peak", "before"), [(0.0, 40.0), (3.0, 0.0), (0.0, 0.0)])
+def test_a_load_of_zero_is_a_number_like_others(peak: float, before: float, *, opened: bool) -> None:
+    demand = Demand(peak, before, None, opened=opened)
+    assert demand.rising is (peak > before)
+    assert f"{peak:.0f}; the median over the 2 min before was {before:.0f}" in demand.clause
+
+
 @pytest.mark.parametrize(
     ("demand", "rising"),
     [
-        (Demand(60.0, 1.2, 0.9, opened=False), True),
+        (Demand(60.0, 50.0, 0.9, opened=False), True),
         # 10 arrivals/s are 100 in 10 s, with a standard deviation of 10. A factor of 1.2 is two of these, and
         # the limit is 15 % plus three of these: a factor of 1.45.
-        (Demand(12.0, 1.2, 0.9, opened=True), False),
-        (Demand(15.0, 1.5, 0.9, opened=True), True),
-        (Demand(40.0, 1.0, 1.2, opened=False), True),
+        (Demand(12.0, 10.0, 0.9, opened=True), False),
+        (Demand(15.0, 10.0, 0.9, opened=True), True),
+        (Demand(40.0, 40.0, 1.2, opened=False), True),
         (UNKNOWN, False),
     ],
 )
@@ -167,6 +176,10 @@ def test_demand_rises_by_more_than_arrivals_scatter(demand: Demand, *, rising: b
 )
 def test_refusals_are_named_where_max_instances_were_serving(turned: dict[str, Any], expected: object) -> None:
     assert said(decide_refused(replace(LOAD, **({"refused_ratio": 0.3} | turned)))) == expected
+
+
+def test_a_maximum_of_one_instance_is_said_in_the_singular() -> None:
+    assert replace(LOAD, max_instances=1).full == "the one instance that max instances allows was serving"
 
 
 def test_the_limit_is_named_with_the_refusals() -> None:
