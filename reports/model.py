@@ -182,6 +182,7 @@ class Outage(Part):
     cut: Annotated[bool, Field(description="whether the run ended before it did")] = False
     text: Annotated[str, Field(description="one sentence")]
     cause: Annotated[str | None, Field(description="why, if something recorded shows it; else None")] = None
+    confidence: Annotated[str | None, Field(description="high, medium or low; None without a cause")] = None
     evidence: Annotated[list[str], Field(description="sentences with the numbers behind the cause")] = []
 
 

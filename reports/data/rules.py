@@ -23,6 +23,9 @@ upper bound."""
 WINDOW_MAX_S = 60
 """The longest window of this kind. A longer one would spread a spike over a minute."""
 
+LEVEL_REQUESTS = 3
+"""A window with fewer requests than this has no level."""
+
 # Spikes: these constants were tuned on other seeds than those that benchmarks/detection.py uses to measure the results.
 BASELINE_HALF_S = 300
 """The baseline of a window is the median of the normal windows within 5 min of it, so that a drift over minutes is not

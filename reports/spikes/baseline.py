@@ -81,7 +81,7 @@ def classify(series: Series, windows: Windows, load: Load) -> Levels:
     Everything is computed on log p95, because a rise is a ratio. Anomalous windows are removed from the baseline, which
     is then computed again.
     """
-    known = windows.requests >= 3
+    known = windows.requests >= rules.LEVEL_REQUESTS
     level = np.log(np.where(known, np.maximum(windows.p95_us, 1.0), 1.0))
     low = np.log(np.where(known, np.maximum(windows.low_us, 1.0), 1.0))
     of = _baseline(series, level[known], load)
@@ -123,7 +123,8 @@ def _limit(baseline: Floats, spread: float) -> Floats:
 
 def _anomalous(windows: Windows, known: Bools, level: Floats, low: Floats, on: Floats, off: Floats) -> Bools:
     certain = known & (low > on)
-    narrow = np.log(np.where(windows.narrow_requests >= 3, np.maximum(windows.narrow_low_us, 1.0), 1.0))
+    enough = windows.narrow_requests >= rules.LEVEL_REQUESTS
+    narrow = np.log(np.where(enough, np.maximum(windows.narrow_low_us, 1.0), 1.0))
     certain |= narrow > on + np.log(rules.UNWIDENED_FACTOR)
     likely = known & (level > on) & (low > off) & (windows.width_s == rules.WINDOW_S)
     likely &= windows.requests >= rules.NEIGHBOUR_REQUESTS
@@ -175,7 +176,9 @@ def _baseline(series: Series, level: Floats, load: Load) -> Baseline:
     and the lower quartile is the level of saturated windows too.
     """
     if not len(level):
-        return Baseline(reference="nothing", p95_ms=None, text="No request succeeded: there is no latency to measure.")
+        few = f"No {rules.WINDOW_MAX_S} s contain {rules.LEVEL_REQUESTS} successful requests"
+        text = f"{few if series.ok.any() else 'No request succeeded'}: there is no p95 to measure over time."
+        return Baseline(reference="nothing", p95_ms=None, text=text)
     short = series.seconds < rules.SHORT_RUN_S
     quartile = float(np.percentile(level, rules.NORMAL_PERCENTILE_SHORT if short else rules.NORMAL_PERCENTILE))
     light_us = _light_us(series, float(np.exp(quartile)), load)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from reports.data import formats, rules
 from reports.model import Explanation, Outage, Rise, Spike
 from reports.spikes import rules_generator, rules_load, rules_part, rules_start, rules_time
 from reports.spikes.cause import SATURATIONS, Cause, Confidence, Finding, Rule
-from reports.spikes.outages import SILENCE
+from reports.spikes.outages import SILENCE, TIMEOUTS
+from reports.spikes.requests import Requests
 from reports.spikes.view import Added, RunData, Slowed, SpikeView
 
 __all__ = ["SATURATIONS", "Cause", "Confidence", "explain", "explain_outage", "name"]
@@ -38,19 +41,22 @@ def explain(rise: Rise, data: RunData) -> Spike:
     return name(rise, found, view.slowed, view.added, demand_new=view.demand.new)
 
 
-OUTAGE_RULES = [rule for rule in RULES if rule.fails_requests]
+MEASURING = frozenset({Cause.GENERATOR, Cause.MACHINE})
+"""Causes in the measurement. They can make requests time out. They cannot make a service answer with an error or refuse
+a connection: workers that fail at once send their next requests sooner, and are busy because of the outage."""
 
 
 def explain_outage(outage: Outage, data: RunData) -> Outage:
     """Return an outage with its cause, if the recorded data shows one."""
     if outage.kind == SILENCE:
         return outage
-    level = data.baseline.p95_ms or 0.0
+    timeouts, level = outage.kind == TIMEOUTS, data.baseline.p95_ms or 0.0
+    possible = [rule for rule in RULES if rule.fails_requests and (timeouts or rule.cause not in MEASURING)]
     rise = Rise(
         onset_s=outage.onset_s,
         end_s=max(outage.end_s, outage.onset_s + 1),
         peak_s=outage.onset_s,
-        peak_ms=level,
+        peak_ms=level + (_waited_ms(outage, data.requests) if timeouts else 0.0),
         peak_low_ms=level,
         peak_high_ms=None,
         baseline_ms=level,
@@ -62,11 +68,17 @@ def explain_outage(outage: Outage, data: RunData) -> Outage:
         cut=outage.cut,
     )
     view = SpikeView(rise, data)
-    found = next((finding for rule in OUTAGE_RULES if (finding := rule.apply(view))), None)
+    found = next((finding for rule in possible if (finding := rule.apply(view))), None)
     if found is None:
         return outage
-    explained = _explanation(found)
-    return outage.model_copy(update={"cause": explained.cause, "evidence": explained.evidence})
+    return outage.model_copy(update=dict(_explanation(found)))
+
+
+def _waited_ms(outage: Outage, requests: Requests) -> float:
+    """Return the median time that the failed requests of an outage waited."""
+    start, failed = requests.start_s, ~requests.ok
+    waited_ms = requests.latency_ms[failed & (start >= outage.onset_s) & (start < outage.end_s)]
+    return float(np.median(waited_ms)) if len(waited_ms) else 0.0
 
 
 def name(rise: Rise, found: Sequence[Finding], slowed: Slowed, added: Added, *, demand_new: bool | None) -> Spike:

@@ -64,7 +64,7 @@ def _without_success(series: Series, outages: Sequence[Outage]) -> Bools:
     found = np.zeros(-(-series.seconds // width), dtype=np.bool_)
     for outage in outages:
         found[outage.onset_s // width : -(-outage.end_s // width)] = True
-    return found & (np.add.reduceat(series.ok, np.arange(0, series.seconds, width)) < 3)
+    return found & (np.add.reduceat(series.ok, np.arange(0, series.seconds, width)) < rules.LEVEL_REQUESTS)
 
 
 def _stretches(windows: Windows, levels: Levels, without: Bools) -> Iterator[tuple[int, int]]:

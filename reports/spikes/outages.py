@@ -14,10 +14,10 @@ from reports.data.series import Series
 from reports.model import Outage
 from reports.spikes.requests import Requests
 
-SILENCE = "no answer"
+SILENCE, TIMEOUTS = "no answer", "timeouts"
 
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "timeouts": ("timeout", "unanswered"),
+    TIMEOUTS: ("timeout", "unanswered"),
     "connections refused or reset": ("connection",),
 }
 """Kinds of outage without an answer, each with its outcomes. Each HTTP status is a further kind."""

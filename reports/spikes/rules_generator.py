@@ -11,6 +11,7 @@ import numpy as np
 from reports.data import rules
 from reports.data.histogram import Floats
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
+from reports.spikes.rules_load import load_of
 from reports.spikes.rules_start import Start, decide_cold_start, start_of
 from reports.spikes.view import SpikeView
 
@@ -27,8 +28,8 @@ class Generator:
         lag_before_ms: the highest event-loop lag until the run's first answer.
         cpu_ratio, loop_lag_ms: the highest CPU use and event-loop lag of a worker in the spike; None if not known.
         start: how the run began.
-        elsewhere: whether a cold start at the run's begin, an added instance or new demand could have caused the rise
-            instead.
+        elsewhere: whether a cold start at the run's begin, an added instance or too much load could have caused the
+            rise instead.
     """
 
     length_s: int
@@ -62,7 +63,7 @@ def generator_of(view: SpikeView) -> Generator | None:
         cpu_ratio=worst(load.cpu_ratio[inside]),
         loop_lag_ms=worst(load.loop_lag_ms[inside]),
         start=start_of(view),
-        elsewhere=_starts_from_zero(view) or view.added.count > 0 or (view.slowed.whole and bool(view.demand.new)),
+        elsewhere=_starts_from_zero(view) or view.added.count > 0 or load_of(view).too_much,
     )
 
 
@@ -76,7 +77,7 @@ def decide_generator(evidence: Generator) -> Finding | None:
     """Find the load generator as the cause, if it was busy or late enough.
 
     If the event loop was late by much less than the rise, the load generator is the cause only if no cold start, no
-    added instance and no new demand could have caused the rise.
+    added instance and no load that is too much for the service could have caused the rise.
     """
     if evidence.saturated_s < rules.GENERATOR_SHARE * evidence.length_s:
         return None
@@ -91,7 +92,7 @@ def decide_generator(evidence: Generator) -> Finding | None:
     if evidence.loop_lag_ms is not None and evidence.loop_lag_ms > rules.GENERATOR_LAG_MS:
         said.append(f"a worker's event loop was {evidence.loop_lag_ms:.0f} ms late")
     clause = (
-        f"the load generator was saturated in {evidence.saturated_s} s of the spike's {evidence.length_s} s "
+        f"the load generator was saturated in {evidence.saturated_s} of these {evidence.length_s} s "
         f"({', '.join(said)}): it may have measured its own delay; {cure}"
     )
     return Finding(Cause.GENERATOR, Confidence.HIGH, (clause,))
@@ -106,17 +107,18 @@ def _surely_cold(evidence: Generator) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """How busy the machine that ran the workers was, inside and outside the spike.
+    """How busy the machine that ran the workers was, in the spike and outside all spikes.
 
     Attributes:
-        inside_ratio, outside_ratio: share of the seconds in which at least one of the three measures was too high.
+        inside_ratio: share of the spike's seconds in which at least one of the three measures was too high.
+        outside_ratio: the same share of the seconds outside all spikes; None if there are no such seconds.
         cpu_ratio, steal_ratio, pressure_ratio: the highest value of each measure in the spike; None if not known.
-        by_service: whether the service, which shares this machine, made it busy: demand was new and nearly all
-            slowed, or the run's first instance started.
+        by_service: whether the service, which shares this machine, made it busy: the load was too much for the
+            service, or the run's first instance started.
     """
 
     inside_ratio: float
-    outside_ratio: float
+    outside_ratio: float | None
     cpu_ratio: float | None
     steal_ratio: float | None
     pressure_ratio: float | None
@@ -134,20 +136,18 @@ def machine_of(view: SpikeView) -> Machine | None:
     if all(np.isnan(values).all() for values, _ in limits):
         return None
     busy = np.any([np.nan_to_num(values) >= limit for values, limit in limits], axis=0)
-    inside = np.zeros(len(busy), dtype=np.bool_)
-    inside[spike.onset_s : spike.end_s] = True
-    for other in view.data.spikes:
-        if other is not spike:
-            busy[other.onset_s : other.end_s] &= inside[other.onset_s : other.end_s]
-    shares_it = view.data.run.target.capabilities.on_this_machine
     at = slice(spike.onset_s, spike.end_s)
+    outside = np.ones(len(busy), dtype=np.bool_)
+    for each in (spike, *view.data.spikes):
+        outside[each.onset_s : each.end_s] = False
+    shares_it = view.data.run.target.capabilities.on_this_machine
     return Machine(
-        inside_ratio=float(busy[inside].mean()) if inside.any() else 0.0,
-        outside_ratio=float(busy[~inside].mean()) if (~inside).any() else 0.0,
+        inside_ratio=float(busy[at].mean()),
+        outside_ratio=float(busy[outside].mean()) if outside.any() else None,
         cpu_ratio=worst(load.machine_cpu_ratio[at]),
         steal_ratio=worst(load.machine_steal_ratio[at]),
         pressure_ratio=worst(load.memory_pressure_ratio[at]),
-        by_service=shares_it and ((view.slowed.whole and bool(view.demand.new)) or _starts_from_zero(view)),
+        by_service=shares_it and (load_of(view).too_much or _starts_from_zero(view)),
     )
 
 
@@ -158,13 +158,13 @@ def _starts_from_zero(view: SpikeView) -> bool:
 
 def decide_machine(evidence: Machine) -> Finding | None:
     """Find a busy machine as the cause: busy in the spike, hardly ever outside it, and not because of the service."""
-    if (
-        evidence.inside_ratio < rules.MACHINE_SHARE
-        or evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio
-    ):
+    if evidence.inside_ratio < rules.MACHINE_SHARE or evidence.by_service:
         return None
-    if evidence.by_service:
-        return None
+    others = ""
+    if evidence.outside_ratio is not None:
+        if evidence.outside_ratio > rules.MACHINE_SHARE * evidence.inside_ratio:
+            return None
+        others = f" and {evidence.outside_ratio:.0%} of the seconds outside spikes"
     said = []
     if (evidence.cpu_ratio or 0) >= rules.MACHINE_CPU_RATIO:
         said.append(f"{evidence.cpu_ratio:.0%} of its CPU in use")
@@ -173,8 +173,8 @@ def decide_machine(evidence: Machine) -> Finding | None:
     if (evidence.pressure_ratio or 0) >= rules.MACHINE_PRESSURE_RATIO:
         said.append(f"programs waited for memory {evidence.pressure_ratio:.0%} of the time")
     clause = (
-        f"the machine that ran the load generator was busy in {evidence.inside_ratio:.0%} of the spike's seconds and "
-        f"{evidence.outside_ratio:.0%} of the others ({', '.join(said)}): run again on an idle machine"
+        f"the machine that ran the load generator was busy in {evidence.inside_ratio:.0%} of these seconds{others} "
+        f"({', '.join(said)}): run again on an idle machine"
     )
     return Finding(Cause.MACHINE, Confidence.HIGH, (clause,))
 

@@ -10,7 +10,7 @@ from reports.data import rules
 from reports.data.distributions import poisson_tail
 from reports.model import Outage, Rise
 from reports.spikes.cause import Cause, Confidence, Finding, Rule
-from reports.spikes.outages import SILENCE
+from reports.spikes.outages import SILENCE, TIMEOUTS
 from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
 
@@ -24,7 +24,8 @@ class Load:
         max_instances: the maximum number of instances.
         refused_ratio: share of the spike's requests that were answered with 429.
         queued: whether requests were slow because they waited behind others.
-        no_baseline: why the run has no baseline of its own; "" if it has one, or if only a part of the run is slow.
+        no_baseline: why the run has no baseline of its own; "" if it has one, if only a part of the run is slow, or if
+            too few requests succeeded for a p95: failures alone do not show an overload.
     """
 
     slowed: Slowed
@@ -42,6 +43,13 @@ class Load:
         return bool(self.no_baseline) or (self.slowed.whole and bool(self.demand.new))
 
     @property
+    def full(self) -> str:
+        """A clause that says that the maximum number of instances was serving."""
+        if self.max_instances == 1:
+            return "the one instance that max instances allows was serving"
+        return f"all {self.max_instances} instances that max instances allows were serving"
+
+    @property
     def partly(self) -> bool:
         """Whether the load rose and a part of the requests became slow, because they waited behind others."""
         return self.queued and self.demand.rising
@@ -53,7 +61,8 @@ def load_of(view: SpikeView) -> Load:
     inside = slice(spike.onset_s, spike.end_s)
     sent = int(series.started[inside].sum())
     refused = int(series.by_status[429][inside].sum()) if 429 in series.by_status else 0
-    never = not view.data.baseline.known and view.length_s >= rules.THROUGHOUT * series.seconds
+    baseline = view.data.baseline
+    never = not baseline.known and baseline.p95_ms is not None and view.length_s >= rules.THROUGHOUT * series.seconds
     return Load(
         slowed=view.slowed,
         demand=view.demand,
@@ -62,7 +71,7 @@ def load_of(view: SpikeView) -> Load:
         max_instances=view.data.run.target.limits.max_instances,
         refused_ratio=refused / max(1, sent),
         queued=view.queued,
-        no_baseline=view.data.baseline.text.rstrip(".") if never else "",
+        no_baseline=baseline.text.rstrip(".") if never else "",
     )
 
 
@@ -76,8 +85,8 @@ def decide_refused(evidence: Load) -> Finding | None:
             return None
         clauses = (clause, evidence.demand.clause, "whether max instances were reached is not known")
         return Finding(Cause.REFUSED, Confidence.LOW, clauses)
-    limit = f"all {evidence.max_instances} instances that max instances allows were serving: raise --max-instances"
     sure = Confidence.HIGH if evidence.added.headers else Confidence.MEDIUM
+    limit = f"{evidence.full}: raise --max-instances"
     return Finding(Cause.REFUSED, sure, (clause, limit, evidence.demand.clause))
 
 
@@ -101,10 +110,7 @@ def decide_saturation(evidence: Load) -> Finding | None:
         sure = Confidence.LOW  # each instance had more load, but the gauge may not show that another was lost
     if evidence.added.count:
         return Finding(Cause.SCALE_OUT, sure, (*why, evidence.added.clause))
-    none = "no instance was added"
-    if evidence.at_max:
-        none = f"all {evidence.max_instances} instances that max instances allows were serving"
-    return Finding(Cause.SATURATION, sure, (*why, none))
+    return Finding(Cause.SATURATION, sure, (*why, evidence.full if evidence.at_max else "no instance was added"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def failures_of(view: SpikeView) -> Failures:
 
 def _began_with(outage: Outage, spike: Rise) -> bool:
     """Whether an outage began with the spike that overload alone cannot explain."""
-    made = outage.kind in {SILENCE, "status 429", "timeouts"}
+    made = outage.kind in {SILENCE, "status 429", TIMEOUTS}
     return not made and outage.onset_s <= spike.onset_s + rules.START_NEAR_S
 
 

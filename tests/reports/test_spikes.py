@@ -201,3 +201,29 @@ def test_a_revision_that_was_gone_before_the_load_was_not_replaced_during_it(tmp
     folder.write_metrics(pa.Table.from_pylist(points, schema=METRICS_SCHEMA))
     assert causes(analyse(folder, folder.read_run())) == expected
     assert Cause.REVISION not in expected
+
+
+@pytest.mark.parametrize(("apart_s", "text"), [(60, "No 60 s contain 3 successful requests"), (0, "No request")])
+def test_a_run_without_a_level_says_whether_requests_succeeded(tmp_path: Path, apart_s: int, text: str) -> None:
+    outcome = "ok" if apart_s else "http_error"
+    start = [float(at * apart_s) for at in range(80)]
+    folder = write_rows(tmp_path / "run", start_s=start, latency_us=[5000] * 80, outcome=[outcome] * 80)
+    found = analyse(folder, folder.read_run()).baseline
+    assert not found.known
+    assert found.text.startswith(text)
+
+
+def test_the_seconds_of_other_spikes_say_nothing_about_a_busy_machine_outside_spikes(tmp_path: Path) -> None:
+    """The machine is busy in both spikes and in a quarter of the other seconds."""
+    start = np.arange(0, 600, 0.05)
+    slow = ((start >= 200) & (start < 240)) | ((start >= 400) & (start < 440))
+    record = {"target": TargetRecord(kind="url", url="https://service.example")}
+    folder = write_rows(
+        tmp_path / "run", start_s=start.tolist(), latency_us=np.where(slow, 300_000, 20_000).tolist(), record=record
+    )
+    busy = [at for at in range(600) if 200 <= at < 240 or 400 <= at < 440 or at % 4 == 0]
+    folder.append_load([load_line(at) | {"machine_cpu_ratio": "1.0" if at in busy else "0.3"} for at in range(600)])
+    found = analyse(folder, folder.read_run()).spikes
+    assert [spike.cause for spike in found] == [Cause.MACHINE, Cause.MACHINE]
+    for spike in found:
+        assert "busy in 100% of these seconds and 25% of the seconds outside spikes" in spike.evidence[0]

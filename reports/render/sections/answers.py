@@ -185,7 +185,11 @@ def _outage_table(report: Report) -> Table:
             Cell(f.count(outage.failed)),
             Cell(f.count(outage.requests), small=(f.percent(outage.share_ratio),)),
             Cell(", ".join(outage.endpoints) or "all endpoints"),
-            Cell(outage.cause or "not known", more=tuple(outage.evidence)),
+            Cell(
+                outage.cause or "not known",
+                small=(f"{outage.confidence} confidence",) if outage.confidence else (),
+                more=tuple(outage.evidence),
+            ),
         )
         for run in report.runs
         for outage in run.outages
