@@ -646,6 +646,11 @@ class Comparison(Part):
         bool, Field(description="whether both sides are the targets of one run, which shared every second of it")
     ] = False
 
+    @property
+    def unlike(self) -> list[str]:
+        """The differences that make the comparison unfair, with the values of both sides."""
+        return [f"{each.what} {each.a} against {each.b}" for each in self.differences if each.matters]
+
 
 class Regression(Part):
     """Whether one side of a comparison is slower than its baseline by more than a margin (docs/ci.md)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -31,9 +31,8 @@ MATTERS = {
 """The properties that are compared, and whether a difference in one makes a comparison unfair. The targets may
 differ."""
 
-
 TOLERANCE = {"peak users": 0.03, "length": 0.1}
-"""Tolerance of the load: a fleet sometimes counts 299 of 300 users, and the last answer of a run may be late."""
+"""Tolerance, as a ratio: a fleet sometimes counts 299 of 300 users, and the last answer of a run may be late."""
 
 
 def busy_machines(runs: Sequence[Analysis]) -> list[str]:
@@ -88,8 +87,8 @@ def _described(side: Sequence[Analysis]) -> dict[str, str]:
     return {what: _joined(_one(each)[what] for each in side) for what in MATTERS}
 
 
-def _joined(values: object) -> str:
-    return ", ".join(sorted({value for value in values if value}))  # type: ignore[attr-defined] # an iterable of str
+def _joined(values: Iterable[str]) -> str:
+    return ", ".join(sorted({value for value in values if value}))
 
 
 def _one(analysis: Analysis) -> dict[str, str]:
@@ -105,7 +104,7 @@ def _one(analysis: Analysis) -> dict[str, str]:
         "format": str(run.format),
         "endpoints": "; ".join(sorted(f"{endpoint.method} {endpoint.name}" for endpoint in analysis.series.endpoints)),
         "mix of endpoints": _mix(analysis),
-        "length": f"{analysis.series.seconds / 60:.1f} min",
+        "length": f"{analysis.series.seconds} s",
         "outcome": run.outcome.value,
         "CPU per instance": cpu_of(run),
         "workers": str(len(run.workers) or ""),
@@ -132,10 +131,8 @@ def _mix(analysis: Analysis) -> str:
 
 
 def _alike(a: str, b: str, tolerance: float) -> bool:
-    """Whether two sides have equal values, or numbers that differ by at most `tolerance` of the larger one."""
-    if a == b:
-        return True
-    if not tolerance or "," in a + b:
-        return False
-    number, other_number = (float(text.split()[0]) for text in (a, b))
-    return abs(number - other_number) <= tolerance * max(number, other_number)
+    """Whether two sides have equal values, or numbers that all differ by at most `tolerance` of the largest one."""
+    if a == b or not tolerance:
+        return a == b
+    numbers = [float(text.split()[0]) for text in f"{a}, {b}".split(", ")]
+    return max(numbers) - min(numbers) <= tolerance * max(numbers)

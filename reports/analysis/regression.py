@@ -99,14 +99,13 @@ def _judged(
         scopes = list(dict.fromkeys(line.scope for line in comparison.lines))
         why = f"the two sides have no {margin.scope or 'phase'} in common to compare"
         return Judged.UNDECIDED, why, f"Compare a part that both have: {formats.listing(scopes)}." if scopes else ""
-    unlike = [
-        f"{difference.what} {difference.a} against {difference.b}"
-        for difference in comparison.differences
-        if difference.matters
-    ]
-    if unlike:
+    if comparison.unlike:
         cure = "Run both sides under the same conditions, or name another baseline."
-        return Judged.UNDECIDED, f"the two sides were not run under the same conditions: {'; '.join(unlike)}", cure
+        return (
+            Judged.UNDECIDED,
+            f"the two sides were not run under the same conditions: {'; '.join(comparison.unlike)}",
+            cure,
+        )
     if line.difference_ratio is None or line.low_ratio is None or line.high_ratio is None:
         return Judged.UNDECIDED, line.why or "no difference can be established", _more_data(line, length_s)
     why = (

@@ -31,11 +31,7 @@ def card(comparison: Comparison) -> Card:
     line = _main_line(comparison)
     if line is None or line.difference_ratio is None:
         return Card(heading, "No p95 to compare", "unsure", tuple(comparison.notes[:1]))
-    unfair = [
-        f"{difference.what} {difference.a} against {difference.b}"
-        for difference in comparison.differences
-        if difference.matters
-    ]
+    unfair = comparison.unlike
     lines = [f"Not a fair comparison: {'; '.join(unfair)}."] if unfair else []
     lines.append(f"{f.phase(line.scope).capitalize()}: {f.ms(line.a_ms)} → {f.ms(line.b_ms)}.")
     if line.low_ratio is not None:

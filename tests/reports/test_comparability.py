@@ -38,6 +38,18 @@ def test_small_differences_of_users_and_length_do_not_matter(
     assert all(difference.matters for difference in found)
 
 
+@pytest.mark.parametrize(("seconds", "unlike"), [(5, {"length"}), (8, set())])
+def test_lengths_are_compared_to_the_second(tmp_path: Path, seconds: int, unlike: set[str]) -> None:
+    found = differences([analysed(tmp_path / "a", 300, 8)], [analysed(tmp_path / "b", 300, seconds)])
+    assert {difference.what for difference in found} == unlike
+
+
+def test_runs_of_one_side_may_differ_as_little_as_the_sides(tmp_path: Path) -> None:
+    """A fleet counts 299 of 300 users, and the last answer of a run comes 4 s late."""
+    side = [analysed(tmp_path / "a", 300, 100), analysed(tmp_path / "b", 299, 104)]
+    assert differences(side, [analysed(tmp_path / "c", 300, 102)]) == []
+
+
 def test_differing_runs_of_one_side_are_reported(tmp_path: Path) -> None:
     side = [analysed(tmp_path / "a", 300), analysed(tmp_path / "b", 100)]
     found = differences(side, [analysed(tmp_path / "c", 300)])

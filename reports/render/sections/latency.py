@@ -38,10 +38,8 @@ def comparisons(report: Report) -> Iterator[Section]:
 
 
 def _pair(pair: Comparison) -> Iterator[Block]:
-    unfair = [difference for difference in pair.differences if difference.matters]
-    if unfair:
-        said = "; ".join(f"{difference.what}: {difference.a} against {difference.b}" for difference in unfair)
-        yield Words(f"Not a fair comparison. {said}.", tone="bad")
+    if pair.unlike:
+        yield Words(f"Not a fair comparison: {'; '.join(pair.unlike)}.", tone="bad")
     elif pair.comparable:
         yield Words("No condition was found that makes the comparison unfair.", tone="muted")
     yield Table("Differences with intervals", _compared_columns(pair), tuple(_compared_row(pair)))
