@@ -10,7 +10,7 @@ from reports.render.bodies import gist_of
 FEW = 0.05
 """A kind of failure that is a smaller share of a run's failures than this is not shown on the first screen."""
 
-ENOUGH_FOR_SPIKES = f"{rules.WINDOW_REQUESTS} in {2 * rules.WINDOW_S} s"
+ENOUGH_FOR_SPIKES = f"{rules.WINDOW_REQUESTS} requests and {2 * rules.WINDOW_S} s"
 
 
 def failure_text(failure: Failure) -> str:
@@ -34,9 +34,11 @@ def misses_a_ratio(run: RunSummary) -> bool:
     return any(objective.unit == "ratio" and objective.verdict == "missed" for objective in run.objectives)
 
 
-def enough_for_spikes(run: RunSummary) -> bool:
-    """Whether the run is long enough, and has enough requests, to judge its p95 over time."""
-    return run.totals.ok >= rules.WINDOW_REQUESTS and run.duration_s >= 2 * rules.WINDOW_S
+def too_little(run: RunSummary) -> str:
+    """Return what makes it impossible to judge the run's p95 over time: too few requests, or a short time; else ""."""
+    if run.totals.ok < rules.WINDOW_REQUESTS:
+        return "too few requests"
+    return "too short a time" if run.duration_s < 2 * rules.WINDOW_S else ""
 
 
 def first_step(report: Report) -> str:
@@ -58,8 +60,10 @@ def first_step(report: Report) -> str:
     if run.spikes and against:
         cost = f" ({against[0].cost})" if against[0].cost else ""
         return f"Try first {against[0].option} {against[0].value}: {against[0].why}{cost}."
-    if run.totals.ok and not enough_for_spikes(run):
-        return f"Run it for longer: p95 needs more requests, and spikes need at least {ENOUGH_FOR_SPIKES}."
+    if run.totals.ok and run.outcome != "running" and too_little(run):
+        few = any(each.q_ratio == 0.95 and not each.enough for each in run.latency)
+        p95 = "p95 needs more requests, and " if few else ""
+        return f"Run it for longer: {p95}spikes need at least {ENOUGH_FOR_SPIKES}."
     return ""
 
 

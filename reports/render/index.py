@@ -25,6 +25,7 @@ from reports.model import Quantile, Report
 from reports.render import sentences
 from reports.render.html import content_security_policy, page_file, template
 from reports.render.stamp import INDEX, TITLE_WITHIN_BYTES, index_sources, stamped
+from reports.verdict import of_report
 
 MAX_SUMMARY_BYTES = 64 << 20
 """Largest allowed summary. A usual summary has about 300 kB."""
@@ -161,7 +162,7 @@ def entry(folder: RunFolder, run: Run | None, why: str) -> Entry:
         error_ratio=summary.totals.error_ratio,
         p95=sentences.quantile_of(sentences.main_latency(summary), 0.95),
         spikes=len(summary.spikes),
-        verdict=sentences.verdict(report),
+        verdict=of_report(report).kind,
         run=run,
     )
 

@@ -20,7 +20,7 @@ from reports.model import (
     TaskError,
 )
 from reports.render import comparing
-from reports.render.first_step import ENOUGH_FOR_SPIKES, enough_for_spikes, failure_text, misses_a_ratio, worst_failures
+from reports.render.first_step import ENOUGH_FOR_SPIKES, failure_text, misses_a_ratio, too_little, worst_failures
 from reports.render.tree import Card, Tone
 from reports.verdict import of_report, regression_sentence
 
@@ -56,11 +56,6 @@ def not_a_spike() -> str:
         f"Rises under {100 * (rules.ON_RATIO - 1):.0f} % or under {rules.ON_MS:g} ms, single seconds, and rises of "
         f"fewer than {rules.MIN_SLOW_REQUESTS} slow requests do not count."
     )
-
-
-def verdict(report: Report, *, allow_degraded: bool = False) -> str:
-    """Return the verdict on the report: held, missed, undecided or unjudged (see reports/verdict.py)."""
-    return of_report(report, allow_degraded=allow_degraded).kind
 
 
 def failed_of(run: RunSummary) -> int:
@@ -116,8 +111,8 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
 def _spike_words(run: RunSummary) -> str:
     outages = f", {f.plural(len(run.outages), 'outage')}" if run.outages else ""
     if not run.spikes:
-        if not enough_for_spikes(run):
-            return f"too few requests to look for spikes{outages}"
+        if lack := too_little(run):
+            return f"{lack} to look for spikes{outages}"
         none = "no p95 spike found" if has_baseline(run) else "no baseline to measure p95 spikes against"
         return none + outages
     causes = "; ".join(dict.fromkeys(spike.cause for spike in run.spikes))
@@ -159,7 +154,7 @@ def cards(report: Report) -> tuple[Card, ...]:
 
 
 def _held(report: Report) -> Card:
-    kind = verdict(report)
+    kind = of_report(report).kind
     lines = [f"{MARKS[regression.verdict]} {regression_sentence(regression)}." for regression in report.regressions]
     lines += objective_lines(report)
     several = len(report.runs) > 1
@@ -239,7 +234,7 @@ def _no_spikes(report: Report) -> Card:
     lines = no_spike_lines(report)
     if not any(run.totals.ok for run in report.runs):
         return Card("p95 spikes", "Not known", "unsure", ("No successful request to look at.",))
-    if not all(enough_for_spikes(run) for run in report.runs):
+    if any(too_little(run) for run in report.runs):
         return Card("p95 spikes", "Not known", "unsure", (*lines[:1], *_outage_lines(report)))
     never = [run.baseline.text for run in report.runs if run.baseline and not run.baseline.known]
     if never:
@@ -267,10 +262,10 @@ def no_spike_lines(report: Report) -> list[str]:
         lead = f"{run.name}: " if several else ""
         if run.spikes or not run.totals.ok:
             continue
-        if not enough_for_spikes(run):
+        if lack := too_little(run):
             lines.append(
                 f"{lead}{f.plural(run.totals.ok, 'successful request')} in {f.seconds(run.duration_s)}: "
-                f"too few to tell a spike from chance (at least {ENOUGH_FOR_SPIKES})."
+                f"{lack} to tell a spike from chance (at least {ENOUGH_FOR_SPIKES})."
             )
         elif run.baseline and not run.baseline.known:
             lines.append(f"{lead}{run.baseline.text}")
@@ -307,8 +302,8 @@ def _latency(run: RunSummary) -> Card:
         lines.append(f"From when it was due: p95 {f.ms(response.value_ms if response else None)} (whole run).")
     elif run.load_model == "closed":
         lines.append("Users wait for each answer, so real callers would see worse during a stall.")
-    if run.totals.timeouts:
-        lines.append(f"{f.plural(run.totals.timeouts, 'more request')} timed out and are not in these percentiles.")
+    if said := timeouts(run):
+        lines.append(said)
     heading = "Latency, steady phase" if phase_of(run, "steady") else "Latency, whole run"
     return Card(heading, f"p95 {f.ms(p95.value_ms)}", "", tuple(lines))
 

@@ -13,6 +13,7 @@ from reports.render.first_step import first_step
 from reports.render.sections.answers import in_short
 from reports.render.tree import Table
 from reports.summary.build import build_report
+from tests.reports.folders import write_rows
 from tests.reports.six_kinds import CALM, SPIKES, failing
 from tests.simulator import Story, simulate
 
@@ -61,7 +62,16 @@ def test_a_calm_run_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_the_first_thing_to_do_about_a_short_run_is_a_longer_one(tmp_path: Path) -> None:
     report = build_report([simulate(tmp_path / "run", Story(seconds=5, users=8.0), 3).path])
-    assert first_step(report).startswith("Run it for longer: ")
+    assert first_step(report).startswith("Run it for longer: p95 needs more requests, and spikes need ")
+
+
+def test_a_short_run_with_many_requests_lacks_time_and_not_requests(tmp_path: Path) -> None:
+    folder = write_rows(tmp_path / "run", latency_us=[5000] * 1000)
+    report = build_report([folder.path])
+    assert first_step(report) == "Run it for longer: spikes need at least 60 requests and 20 s."
+    assert sentences.headlines(report)[0].endswith("too short a time to look for spikes.")
+    (run,) = report.runs
+    assert first_step(report.model_copy(update={"runs": [run.model_copy(update={"outcome": "running"})]})) == ""
 
 
 def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:

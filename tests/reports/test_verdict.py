@@ -10,13 +10,12 @@ import pytest
 
 from loadtest.cli.report import exit_code
 from reports.model import Report
-from reports.render import sentences
 from reports.render.html import render_html
 from reports.render.junit import render_junit
 from reports.render.markdown import render_markdown
 from reports.render.text import render_text
 from reports.summary.build import build_report
-from reports.verdict import of_runs
+from reports.verdict import of_report, of_runs
 from tests.reports import sample
 from tests.reports.folders import write_rows
 
@@ -57,7 +56,7 @@ def test_every_format_and_the_exit_code_say_the_same(outcome: str, share: float,
         assert exit_code(made) == {"held": 0, "missed": 1, "undecided": 3}[verdict]
         value = {"held": "Yes", "missed": "No", "undecided": "Undecided"}[verdict]
         text, markdown, html = render_text(made), render_markdown(made), render_html(made)
-        assert sentences.verdict(made) == verdict
+        assert of_report(made).kind == verdict
         assert f"Did it hold? {value}" in text
         assert value in markdown
         assert ("card good" in html.partition("Did it hold?")[0].rpartition("<div")[2]) == (verdict == "held")
