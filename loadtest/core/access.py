@@ -81,13 +81,14 @@ class Access:
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     names: tuple[str, ...] = ()
 
-    def refusal(self, head: RequestHead, *, needs_secret: bool, needs_json: bool = True) -> Refusal | None:
+    def refusal(self, head: RequestHead, *, needs_secret: bool) -> Refusal | None:
         """Return why the request is refused; None when it may be answered.
+
+        A body must be JSON, which a page cannot send to another site without a preflight.
 
         Args:
             head: the head of the request.
             needs_secret: whether `Authorization: Bearer SECRET` is required.
-            needs_json: whether a body must be JSON, which a page cannot send to another site without a preflight.
         """
         foreign = self.foreign(head)
         if foreign is not None:
@@ -95,7 +96,7 @@ class Access:
         if needs_secret and not self.knows(bearer_of(head.authorization)):
             return Refusal(401, "This needs the access token of this start: `Authorization: Bearer TOKEN`.")
         changes = head.method not in SAFE_METHODS
-        if needs_json and changes and (head.has_body or head.method != "DELETE") and not _is_json(head.content_type):
+        if changes and (head.has_body or head.method != "DELETE") and not _is_json(head.content_type):
             return Refusal(415, f"Content-Type {head.content_type!r}: must be {JSON}.")
         return None
 

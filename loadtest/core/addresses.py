@@ -25,8 +25,8 @@ DEFAULT_MASTER_PORT = 5557
 """Locust's default port for the master. A worker connects to this port if no other one is given."""
 
 
-def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_PORT) -> tuple[str, int]:
-    """Return host and port of `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
+def parse_address(text: str, *, option: str) -> tuple[str, int]:
+    """Return the host and port of a master, given as `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
 
     Raises:
         UsageError: the text has none of these forms.
@@ -38,7 +38,7 @@ def parse_address(text: str, *, option: str, default_port: int = DEFAULT_MASTER_
         host, port = None, None
     if not host or parts.path or parts.username or not is_host(host):
         raise UsageError(f"`{option} {text}`: give a host and perhaps a port, such as 10.0.0.2:5557.")
-    return host, default_port if port is None else port
+    return host, DEFAULT_MASTER_PORT if port is None else port
 
 
 def parse_base_url(text: str, *, option: str, instead: str = "") -> str:

@@ -218,10 +218,10 @@ def candidates(root: Path) -> list[tuple[int, dict[str, list[Path]]]]:
     return found
 
 
-def remove_marked(mark: str, root: Path = CGROUP_ROOT) -> list[Path]:
+def remove_marked(mark: str) -> list[Path]:
     """Remove the cgroups of the emulator with this mark and end the processes in them; return their paths."""
     found = []
-    for place in sorted({place for _, bases in candidates(root) for tries in bases.values() for place in tries}):
+    for place in sorted({place for _, bases in candidates(CGROUP_ROOT) for tries in bases.values() for place in tries}):
         parent = place / (PREFIX + mark)
         if parent.is_dir():
             _remove_tree(parent)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from .cgroups import CGROUP_ROOT, remove_marked
+from .cgroups import remove_marked
 from .folders import dead_folders, end_marked
 
 
-def sweep(cgroup_root: Path = CGROUP_ROOT) -> list[str]:
+def sweep() -> list[str]:
     """Clean up after this user's dead emulators, and return a sentence for each thing found.
 
     Only things with the random mark of such an emulator are touched (see `folders`).
@@ -17,9 +15,7 @@ def sweep(cgroup_root: Path = CGROUP_ROOT) -> list[str]:
     for folder in dead_folders():
         found += [f"ended process {pid} of an emulator that is gone" for pid in end_marked(folder.mark)]
         if folder.mark:
-            found += [
-                f"removed cgroup {path} of an emulator that is gone" for path in remove_marked(folder.mark, cgroup_root)
-            ]
+            found += [f"removed cgroup {path} of an emulator that is gone" for path in remove_marked(folder.mark)]
         folder.remove()
         found.append(f"removed {folder.path}, of an emulator that is gone")
     return found

@@ -258,13 +258,13 @@ class Fleet:
         if self._log is not None:
             self._log.close()
 
-    def last_log_lines(self, lines: int = 12) -> str:
-        """Return the end of the fleet's log, for an error's text."""
+    def last_log_lines(self) -> str:
+        """Return the last twelve lines of the fleet's log, for an error's text."""
         try:
             text = self.folder.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return "(no log)"
-        return "\n".join(text.strip().splitlines()[-lines:])
+        return "\n".join(text.strip().splitlines()[-12:])
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -172,8 +172,12 @@ def _number(value: Any) -> float | None:
     return value
 
 
+SAMPLES = 10
+"""Number of texts that are drawn for a pattern."""
+
+
 @functools.cache
-def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 10) -> list[str]:
+def pattern_samples(pattern: str, least: int, most: int | None) -> list[str]:
     """Return printable texts that match an ECMA pattern and the lengths; none if they cannot be found.
 
     Hypothesis' `from_regex` draws them with a fixed seed, so that they are always the same.
@@ -196,7 +200,7 @@ def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 
 
     @hypothesis.seed(1)
     @hypothesis.settings(
-        max_examples=count * (3 if looks_around else 20),
+        max_examples=SAMPLES * (3 if looks_around else 20),
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
@@ -217,8 +221,8 @@ def pattern_samples(pattern: str, least: int, most: int | None, *, count: int = 
     try:
         collect()
     except (HypothesisException, re.error, RecursionError, ValueError, KeyError, TypeError):
-        return found[:count]
-    return sorted(found, key=lambda text: (abs(len(text) - max(least, 8)), text))[:count]
+        return found[:SAMPLES]
+    return sorted(found, key=lambda text: (abs(len(text) - max(least, 8)), text))[:SAMPLES]
 
 
 def python_pattern(pattern: str) -> str:

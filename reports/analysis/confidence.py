@@ -52,12 +52,12 @@ def block_length(values: Floats) -> int:
     return int(np.clip(math.ceil(length), 1, most))
 
 
-def block_weights(cells: int, length: int, *, seed: int = 1, resamples: int = RESAMPLES) -> Weights:
+def block_weights(cells: int, length: int, *, resamples: int = RESAMPLES) -> Weights:
     """Return how often each cell is drawn in each resample (resamples × cells).
 
     Cells are drawn in circular blocks of `length`.
     """
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(1)
     blocks = -(-cells // length)
     start = draw.integers(0, cells, (resamples, blocks, 1))
     drawn = ((start + np.arange(length)) % cells).reshape(resamples, -1)[:, :cells]

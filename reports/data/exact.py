@@ -79,7 +79,6 @@ def distributions(
     folder: RunFolder,
     series: Series,
     populations: Sequence[Population],
-    quantiles: Sequence[float] = QUANTILES,
     *,
     by_endpoint: bool = True,
 ) -> tuple[list[Distribution], list[Distribution]]:
@@ -97,9 +96,9 @@ def distributions(
     for group, us, bins in _members(folder, series, populations, endpoints):
         sums.add(group, us, bins)
     totals = sums.counts.sum(axis=1)
-    intervals = [rank_intervals(totals, p) for p in quantiles]
+    intervals = [rank_intervals(totals, p) for p in QUANTILES]
     bounds = [[(int(low[at]), int(high[at])) for low, high in intervals] for at in range(groups)]
-    wanted = [_ranks(int(total), quantiles, low_high) for total, low_high in zip(totals, bounds, strict=True)]
+    wanted = [_ranks(int(total), low_high) for total, low_high in zip(totals, bounds, strict=True)]
     cumulated = np.cumsum(sums.counts, axis=1, out=sums.counts)
     masks = np.zeros((groups, BINS), dtype=np.bool_)
     for mask, row, ranks in zip(masks, cumulated, wanted, strict=True):
@@ -122,7 +121,7 @@ def distributions(
                 population=population,
                 requests=requests,
                 quantiles=tuple(
-                    _quantile(p, requests, exact, *ends) for p, ends in zip(quantiles, bounds[at], strict=True)
+                    _quantile(p, requests, exact, *ends) for p, ends in zip(QUANTILES, bounds[at], strict=True)
                 )
                 if requests
                 else (),
@@ -201,11 +200,11 @@ def _is(who: Who, outcome: Ints) -> Bools:
     return np.isin(outcome, [OUTCOMES.index(name) for name in _OUTCOMES_OF[who]])
 
 
-def _ranks(requests: int, quantiles: Sequence[float], bounds: Sequence[tuple[int, int]]) -> Ints:
+def _ranks(requests: int, bounds: Sequence[tuple[int, int]]) -> Ints:
     """Return every rank (1 = the fastest) that the quantiles and the ends of their intervals need."""
     ranks: set[int] = set()
     if requests:
-        for p, (low, high) in zip(quantiles, bounds, strict=True):
+        for p, (low, high) in zip(QUANTILES, bounds, strict=True):
             at = (requests - 1) * p
             ranks |= {math.floor(at) + 1, min(math.floor(at) + 2, requests), low, min(high, requests)}
     return np.array(sorted(ranks), dtype=np.int64)

@@ -102,7 +102,7 @@ def day(start: datetime) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """Return a share: 0 %, 0.02 %, 1.5 %, 12 %."""
+    """Return a share: 0 %, 0.02 %, 1.5 %, 12.0 %."""
     if ratio is None:
         return ABSENT
     value = 100 * ratio
@@ -182,9 +182,9 @@ def quantile(q_ratio: float) -> str:
     return "max" if q_ratio >= 1 else f"p{100 * q_ratio:.6g}"
 
 
-def plural(number: float, single: str, many: str = "") -> str:
+def plural(number: float, single: str) -> str:
     """Return "1 spike", "2 spikes"."""
-    return f"{count(number)} {single if number == 1 else many or single + 's'}"
+    return f"{count(number)} {single if number == 1 else single + 's'}"
 
 
 def listing(items: list[str]) -> str:

@@ -81,21 +81,17 @@ class MeasuredRun:
     p95_ms: float | None
 
 
-def histories(measured: Sequence[MeasuredRun], *, scenario: str | None = None) -> list[History]:
-    """Return the series of at least two runs, by scenario and target.
+def histories(measured: Sequence[MeasuredRun]) -> list[History]:
+    """Return the series of at least two runs, by scenario and target. The runs are given oldest first.
 
     Only complete runs with a p95 count. If labels alternate (v1, v2, v1, v2), each label forms its own series. If a
     label replaces another for good, the new label counts as a recorded change like any other.
-
-    Args:
-        measured: the runs, oldest first.
-        scenario: the scenario whose series are returned; None for all.
     """
     found: dict[tuple[str, str], list[MeasuredRun]] = {}
     for each in measured:
         run = each.run
         complete = run.outcome is Outcome.COMPLETE and not run.sides
-        if complete and each.p95_ms and scenario in (None, run.scenario.name):
+        if complete and each.p95_ms:
             found.setdefault((run.scenario.name, _target(run)), []).append(each)
     made = []
     for (name, target), runs in sorted(found.items()):

@@ -67,7 +67,7 @@ def load_of(view: SpikeView) -> Load:
         slowed=view.slowed,
         demand=view.demand,
         added=view.added,
-        at_max=view.at_max(),
+        at_max=view.at_max,
         max_instances=view.data.run.target.limits.max_instances,
         refused_ratio=refused / max(1, sent),
         queued=view.queued,

@@ -437,10 +437,8 @@ class SpikeView:
             if outage.onset_s < self.spike.end_s + 1 and self.spike.onset_s - 1 < outage.end_s
         )
 
-    def at_max(self, serving: int | None = None) -> bool | None:
-        """Return whether the maximum number of instances was serving; None if either number is not known."""
-        most = self.data.run.target.limits.max_instances
-        count = self.added.before if serving is None else serving
-        if most is None or count is None:
-            return None
-        return count + self.added.count >= most
+    @property
+    def at_max(self) -> bool | None:
+        """Whether the maximum number of instances was serving; None if either number is not known."""
+        most, before = self.data.run.target.limits.max_instances, self.added.before
+        return None if most is None or before is None else before + self.added.count >= most

@@ -156,7 +156,7 @@ def _send(
     return call(api.create_service, create, purpose=purpose, retry_policy=retry_policy, passed=passed)
 
 
-def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_policy: RetryPolicy | None = None) -> bool:
+def delete(settings: ServiceSettings, *, endpoint: str | None = None) -> bool:
     """Delete the service and wait until it is gone. Return whether it existed.
 
     Raises:
@@ -168,12 +168,10 @@ def delete(settings: ServiceSettings, *, endpoint: str | None = None, retry_poli
     api = Clients(endpoint).services
     purpose = _purpose("deleting", settings)
     try:
-        future = call(
-            api.delete_service, DeleteServiceRequest(name=settings.name), purpose=purpose, retry_policy=retry_policy
-        )
+        future = call(api.delete_service, DeleteServiceRequest(name=settings.name), purpose=purpose)
     except NotFound:
         return False
-    wait(future, api.transport, purpose=purpose, retry_policy=retry_policy)
+    wait(future, api.transport, purpose=purpose)
     return True
 
 

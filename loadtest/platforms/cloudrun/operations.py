@@ -11,6 +11,7 @@ from ...core.errors import CloudError
 from .calls import CallContext, RetryPolicy, call, explained
 
 POLL_EVERY_S = 1.0
+LIMIT_S = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,6 @@ def wait(
     transport: Any,
     *,
     purpose: CallContext,
-    limit_s: float = 900.0,
     retry_policy: RetryPolicy | None = None,
     on_progress: Callable[[Step], None] = lambda _: None,
 ) -> Any:
@@ -39,12 +39,11 @@ def wait(
         future: the result of the client's method.
         transport: the transport of the client that made it, which also serves the operations' API.
         purpose: the parts of the error message.
-        limit_s: the time limit of the whole operation.
         retry_policy: the limits of one poll.
         on_progress: called after each poll that was answered "not yet".
 
     Raises:
-        CloudError: the operation failed (with its own message), or did not end in time.
+        CloudError: the operation failed (with its own message), or did not end within LIMIT_S.
     """
     from google.api_core.exceptions import NotFound
 
@@ -52,9 +51,9 @@ def wait(
     operation = future.operation
     while not operation.done:
         elapsed_s = time.monotonic() - begun
-        if elapsed_s > limit_s:
+        if elapsed_s > LIMIT_S:
             raise CloudError(
-                f"{purpose.api} had not finished {purpose.doing} after {limit_s:g} s; it continues there. "
+                f"{purpose.api} had not finished {purpose.doing} after {LIMIT_S} s; it continues there. "
                 f"See how it stands: `{purpose.look}`.",
                 cure=purpose.look,
             )
