@@ -3,7 +3,8 @@ PY := .venv/bin/python
 READY := .venv/.ready
 # CI sets 1 and 2, because a test that starts real processes can fail on a busy machine.
 RERUNS ?= 0
-# Number of test processes: one more than two cores, because they often wait for processes that they started.
+# Number of test processes. It is one more than the number of cores (2), because tests often wait for processes that
+# they started.
 JOBS ?= 3
 # The files whose slow tests run; empty means all.
 SLOW ?=

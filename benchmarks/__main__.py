@@ -1,8 +1,8 @@
 """Combine the last results of all benchmarks in one page: `python -m benchmarks` writes benchmarks/RESULTS.md.
 
 Each benchmark is a separate command (`python -m benchmarks.generator`, …) that writes its section, with the date and
-the machine, to benchmarks/results/. This module only combines the sections, in the order below. A section `…_quiet` was
-measured by the same command on a machine that did nothing else.
+the machine, to benchmarks/results/. This module only combines the sections, in the order of the list below. A section
+`…_quiet` was measured by the same command on a machine that did nothing else.
 """
 
 from __future__ import annotations

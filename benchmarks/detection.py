@@ -158,7 +158,7 @@ def _meets(onset_s: float, end_s: float, event: Happening) -> bool:
 
 
 def _material(trace: Trace, drawn: Drawn, event: Happening) -> bool:
-    """Whether p95 rose to 1.6 × normal with ten slow requests, or to 5 × with four."""
+    """Whether p95 rose to 1.6 × normal with ten slow requests, or to 5 × normal with four."""
     normal: Bools = np.ones(len(trace.start_s), dtype=np.bool_)
     for happening in drawn.happenings:
         normal &= (trace.start_s < happening.at_s - 5) | (trace.start_s > happening.end_s + NEAR_S)
@@ -188,7 +188,7 @@ def _one(work: tuple[int, int, Sequence[str], str]) -> dict[str, Score]:
 
 
 def detection(runs: int, still: int, seed: int, processes: int, conditions: Sequence[str]) -> dict[str, Score]:
-    """Return each condition's score over `runs` runs of every kind and `still` quiet ones."""
+    """Return each condition's score over `runs` runs of every kind and `still` runs in which nothing happens."""
     totals = {name: Score() for name in conditions}
     with tempfile.TemporaryDirectory() as scratch, Pool(processes) as pool:
         work = [(kind, seed + at, conditions, scratch) for kind in range(len(KINDS)) for at in range(runs)]
@@ -201,7 +201,7 @@ def detection(runs: int, still: int, seed: int, processes: int, conditions: Sequ
 
 @dataclass
 class Reached:
-    """The results for capacity: runs, correct results, runs that reached capacity and their knees, and false falls."""
+    """The results for capacity: all runs, correct results, runs that reached capacity, their knees, and false falls."""
 
     runs: int = 0
     right: int = 0
@@ -253,8 +253,8 @@ def capacities(runs: int, seed: int, processes: int) -> dict[str, Reached]:
 
 
 def _firsts(work: tuple[int, str]) -> tuple[str, int, int, int]:
-    """Return the kind of a run, and its slow first requests: true ones outside spikes, counted ones, true ones inside
-    spikes."""
+    """Return the kind of a run and three numbers of slow first requests: the true number outside spikes, the counted
+    number, and the true number inside spikes."""
     seed, scratch = work
     drawn = lazy.draw(np.random.default_rng([seed, 78]))
     path = Path(scratch) / f"lazy-{seed}"

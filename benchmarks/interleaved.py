@@ -78,7 +78,7 @@ def drift(rng: np.random.Generator, size: float, lasts_s: float) -> Floats:
 
 @dataclass(frozen=True)
 class Simulated:
-    """One side: the start (s) and the latency (µs) of its requests, and its own drift of log latency by second."""
+    """One side: the start (s) and the latency (µs) of its requests, and its own drift of log latency in each second."""
 
     start_s: Floats
     latency_us: npt.NDArray[np.int64]
@@ -107,12 +107,15 @@ def requests(case: Case, seed: int) -> list[Simulated]:
 
 
 def shown(case: Case, sides: list[Simulated], window: slice) -> float:
-    """Return the difference in a window (logarithm): the lasting one and the means of both sides' own drift."""
+    """Return the run's difference in a window (as a logarithm).
+
+    This is the lasting difference, plus the difference between the means of the two sides' own drift.
+    """
     return math.log(case.shift) + float(sides[1].own[window].mean() - sides[0].own[window].mean())
 
 
 def one_run(case: Case, seed: int) -> list[tuple[str, str, bool, bool]]:
-    """Return the verdict on each statistic, and whether its interval contains the truth, and the run's difference."""
+    """Return each statistic's verdict, and whether its interval contains the lasting and the run's difference."""
     counts = GrowingCounts()
     sides = requests(case, seed)
     for number, side in enumerate(sides):
@@ -133,8 +136,8 @@ def one_run(case: Case, seed: int) -> list[tuple[str, str, bool, bool]]:
 
 
 def until_decided(case: Case, seed: int) -> tuple[str, float, bool, bool]:
-    """Return the decision that ends the run, its time, and whether any interval until then did not contain the
-    truth, or the run's difference so far."""
+    """Return the decision that ends the run, its time, and whether any interval until then missed the lasting
+    difference, or the run's difference so far."""
     rule = UntilDecided([parse_margin("p95=5%")], begin_s=0)
     sides = requests(case, seed)
     outside = beside = False

@@ -1,8 +1,8 @@
 """Count failures when the server closes idle connections: `python -m benchmarks.keep_alive [--rounds 3]`.
 
-Uvicorn closes a connection that was idle for 1 s. The users wait for about as long between two POSTs, so many requests
-are sent while their connection is being closed. Runs with FastUser and Locust's FastHttpUser alternate; the service
-counts the requests that arrive.
+Uvicorn closes a connection that was idle for 1 s. The users wait for about 1 s between two POSTs, so many requests are
+sent while their connection is being closed. Runs with FastUser and Locust's FastHttpUser alternate; the service counts
+the requests that arrive.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def count(url: str) -> int:
 
 
 def measure(kind: str, url: str, folder: Path, *, users: int, length_s: int) -> tuple[int, int, int]:
-    """Return the number of requests of one run, of failed ones, and of those that the service counted."""
+    """Return three numbers of one run: the requests, the failed requests, and the requests the service counted."""
     scenario = folder / f"{kind}.py"
     scenario.write_text(SCENARIO.format(kind=kind))
     runs = folder / "runs"

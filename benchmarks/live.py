@@ -1,10 +1,10 @@
-"""Measure the cost of the live page, and how soon it shows a cold start, with paired runs with and without the page.
+"""Measure the cost of the live page and how soon it shows a cold start, in pairs of runs with and without the page.
 
     python -m benchmarks.live [--pairs 4] [--duration 30s]
 
 300 users (closed loop) and 300 arrivals/s (open loop) load the bundled service on this machine, with one worker. CPU is
-that of the process of `lt run` only, during the load; a client polls the page as a browser does. The pairs are run in
-the order ABBA. The range of a figure over the runs of one kind shows its noise.
+the CPU time of the process of `lt run` only, during the load. A client polls the page as a browser does. The pairs are
+run in the order ABBA. The range of a number over the runs of one kind shows how noisy it is.
 
 For cold starts the target is the local Cloud Run, scaled to zero. The page can show a cold start only when the first
 answer of the new instance has come, because the client learns of it only from that answer.
@@ -108,7 +108,7 @@ def ask(url: str, key: str) -> dict[str, Any]:
 
 
 def measure(folder: RunFolder, watched: Watched) -> dict[str, float]:
-    """Return the figures of one run."""
+    """Return the numbers of one run."""
     rows = folder.read_rows(["start", "latency_us", "late_us", "outcome"])
     at_s = rows.start.astype("int64").to_numpy() / 1e9
     kept = (rows.outcome == "ok").to_numpy() & (at_s > at_s.min() + SETTLED_S)

@@ -1,10 +1,11 @@
 """Measure the CPU of 300 users at one request a second each: `python -m benchmarks.low_rate [--rounds 3] [--hold 16]`.
 
-At such a rate a generator sleeps between any two requests, and waking up costs more than the requests. Whole trees of
-processes are compared in alternating rounds: `lt run` with everything that it starts, and Locust's FastHttpUser, each
-with two workers. Both send evenly, on the points of `spread_throughput`. FastHttpUser is measured in lockstep too, as
-`constant_throughput` makes it of users that start together: then one wake serves half of all users, a load that no
-service gets from real users. A bare loop (benchmarks/peers/bare_loop.py) shows what two wakes a request cost alone.
+At this rate a generator sleeps between any two requests, and waking up costs more than the requests. The benchmark
+compares all processes of `lt run` with all processes of Locust with FastHttpUser, in alternating rounds. Each has two
+workers. Both send evenly, at the times of `spread_throughput`. FastHttpUser is also measured in lockstep, which is what
+`constant_throughput` does with users that start together. One wake-up then serves half of all users, but real users
+never send such a load. A bare loop (benchmarks/peers/bare_loop.py) shows what two wake-ups per request cost by
+themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FAST = PEERS_OF_OURS[0]
 
 
 def cores_of(words: list[str], env: Mapping[str, str], server: Server, hold_s: int) -> float:
-    """Return the cores that a generator's processes use while its users are there."""
+    """Return how many cores a generator's processes use while its users run."""
     running = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env={**os.environ, **env}
     )
@@ -41,7 +42,7 @@ def cores_of(words: list[str], env: Mapping[str, str], server: Server, hold_s: i
 
 
 def bare_cores(server: Server, seconds: int) -> float:
-    """Return the cores of the bare loop at the same rate."""
+    """Return how many cores the bare loop uses at the same rate."""
     words = [sys.executable, str(ROOT / "benchmarks/peers/bare_loop.py"), urlsplit(server.plain).netloc]
     done = subprocess.run(
         [*words, str(USERS), str(seconds)],

@@ -79,7 +79,7 @@ def role(process: psutil.Process) -> str | None:
 def report(
     samples: dict[str, list[tuple[float, int]]], minutes: float, *, rows: int, counted: int, outcome: str
 ) -> tuple[str, bool]:
-    """Return the section of the results, and whether every process stayed within TOLERANCE_RATIO."""
+    """Return the section of the results, and whether the memory of every process stayed within TOLERANCE_RATIO."""
     end_s = minutes * 60
     windows = ((60.0, 60.0 + WINDOW_S), (end_s - 2 - WINDOW_S, end_s - 2))
     said = (

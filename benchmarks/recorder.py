@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 import time
 
-from locust.env import Environment  # first, because it patches sockets and threads
+from locust.env import Environment  # imported first, because it patches sockets and threads
 
 from benchmarks.machine import keep, where
 from loadtest.recording.buffer import RowBuffer, attach

@@ -47,7 +47,7 @@ class Kind:
     Attributes:
         title: its name in the table.
         rate_per_s: the rate of requests.
-        names, instances: the number of distinct ones, evenly spread.
+        names, instances: the number of distinct names and instances, all used equally often.
         texts: the number of distinct error messages; 0 means one message, for the few requests that fail.
         ids: whether names and texts differ only in ids, so that one template covers them.
     """
@@ -181,7 +181,7 @@ def measure(folder: RunFolder, rows: int, kind: Kind = PLAIN) -> Cost:
     words = [sys.executable, str(ROOT / "lt.py"), "report", str(folder.path)]
     begin = time.monotonic()
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)  # the peak of this process; RUSAGE_CHILDREN covers earlier ones too
+    _, status, usage = os.wait4(process.pid, 0)  # the peak of this process only; RUSAGE_CHILDREN includes earlier ones
     seconds = time.monotonic() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in (0, 1, 3):
@@ -215,7 +215,7 @@ def _row(cost: Cost, base: Cost) -> str:
 
 
 def _medians(runs: Path, rows: int, kinds: Sequence[Kind]) -> list[Cost]:
-    """Return the median cost of each kind; rounds go through all kinds in turn."""
+    """Return the median cost of each kind of run. Each round goes through all kinds in turn."""
     folders = [record(runs, rows, kind) for kind in kinds]
     rounds = [[measure(folder, rows, kind) for folder, kind in zip(folders, kinds, strict=True)] for _ in range(ROUNDS)]
     return [sorted(costs, key=lambda cost: cost.cpu_seconds)[ROUNDS // 2] for costs in zip(*rounds, strict=True)]

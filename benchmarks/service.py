@@ -1,9 +1,8 @@
 """Compare the service with the tutorial's service and with FastAPI alone: `python -m benchmarks.service`.
 
 All services are real processes that answer the same payload from wrk. Rounds alternate between them, so that other load
-on the machine affects all of them. CPU is the user + system time of the serving process, from the kernel. Like ours,
-the tutorial's service has uvloop, httptools and no access log, so the comparison is about the way from a body to a
-probability.
+on the machine affects all of them. CPU is the user + system time of the serving process, from the kernel. Both services
+use uvloop and httptools and have no access log, so the comparison is about the way from a body to a probability.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ CONNECTIONS = 16
 RATE_S = 5
 RATE_CONNECTIONS = 50
 RATE_PER_S = 100
-"""Below the capacity of the tutorial's service, so that its p99 does not measure an ever-growing queue."""
+"""The rate is below the capacity of the tutorial's service, so that its p99 does not measure an ever-growing queue."""
 
 ROOT = Path(__file__).resolve().parents[1]
 UVICORN = ["-m", "uvicorn", "--no-access-log", "--port", "{port}"]

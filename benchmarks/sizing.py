@@ -33,19 +33,19 @@ BEGIN, END = "<!-- sizing: made by `python -m benchmarks.sizing` -->", "<!-- end
 
 RATES_PER_S = (300, 3_000, 30_000, 100_000, 300_000, 1_000_000)
 WORKER_CORE_RATIO = 0.6
-"""Share of its core that a worker may use: above it, its own queueing affects what it measures; from 0.9 on it counts
-as saturated."""
+"""Share of its core that a worker may use. Above this share, its own queueing affects what it measures. From 0.9 on, it
+counts as saturated."""
 MASTER_CORE_RATIO = 0.7
 """Share of its core that a master may use; it is a single process."""
 LINK_GBIT_S = 10.0
 """Bandwidth of the master's machine."""
 HTTP_HEAD_BYTES = 160 + 260
-"""Request and answer heads of the bundled service, with its instance and timing headers."""
+"""Bytes of the request and response headers of the bundled service, with its instance and timing headers."""
 ANSWER_BYTES = 43
 PACKET_RATIO = 1.1
 """TCP, IP and TLS framing and acknowledgements on top of the payload of such small messages."""
 ASSUMED_REQUEST_US = 15.4
-"""Used if nothing was measured on this machine: the cost of the first prototype of FastUser."""
+"""The cost of the first prototype of FastUser. It is used if nothing was measured on this machine."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def table(costs: Costs) -> str:
 
 
 def section(costs: Costs, source: str) -> str:
-    """Return the results as a section of Markdown: the sizes, the costs from which they follow, and the machine."""
+    """Return the results as a section of Markdown: the sizes, the costs they are computed from, and the machine."""
     lines = [
         "## Sizing",
         "",
@@ -297,7 +297,7 @@ def main() -> None:
     request_us, source = (given, "--request-us") if given else measured_request_us()
     text = section(measure(request_us, print), source)
     keep("sizing", text)
-    into_guide(text.partition("\n\n")[2])  # the guide has its own heading
+    into_guide(text.partition("\n\n")[2])  # the guide already has a heading
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ RUNS, ROWS = 200, 3_000
 
 
 def cpu_s(words: list[str], page: Path | None = None) -> float:
-    """Return the seconds of CPU that a command took, whatever its exit code, which may be a verdict.
+    """Return the seconds of CPU that a command took. Its exit code may be a verdict, so it is not checked.
 
     Args:
         words: the command's.
@@ -38,7 +38,7 @@ def cpu_s(words: list[str], page: Path | None = None) -> float:
     if page is not None:
         page.unlink(missing_ok=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # As in an installed `lt`, modules are compiled once and not at every start.
+    # Modules are compiled once and not at every start, as in an installed `lt`.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     nowhere = subprocess.DEVNULL
     subprocess.run([sys.executable, *words], cwd=ROOT, env=env, stdout=nowhere, stderr=nowhere, check=False)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.two_services [--different N] [--same N] [--duration 5m] [--write]
 
-One copy computes every prediction 50 times and the other one 55 times (10 % more work per request), or both 50 times.
-The disturbing process computes on one core for 1–6 s at a time, with pauses of the same length.
+One copy computes every prediction 50 times, and the other computes it 55 times (10 % more work per request) or also 50
+times. The disturbing process computes on one core for 1–6 s at a time, with pauses of the same length.
 """
 
 from __future__ import annotations

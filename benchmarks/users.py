@@ -3,13 +3,13 @@
     python -m benchmarks.users [--users 1000,3000,10000] [--hold 30]
 
 Each user sends one request per second to nginx on loopback; 1,000 users start per second; nginx counts the requests.
-The result has for each generator, over the seconds after the last user started: the difference of nginx's count from
-the plan, in total and in the worst second, and the CPU and memory of the generator's processes. For FastUser (two
-workers) it also has the number of rows and nginx's count, the failures of the service and those of the generator
-itself, the outcome, and the worst lag of the workers. Besides 127.0.0.1, FastUser is tested with a host name of two
-addresses of which one refuses connections (in a mount namespace with its own /etc/hosts, needs root), and with a limit
-of 1,024 open files. The other generators are Locust's FastHttpUser in two processes, and k6 and k9 if
-benchmarks/peers/requirements.txt is installed.
+The result covers the seconds after the last user started. For each generator it contains the difference between nginx's
+count and the plan, in total and in the worst second, and the CPU and memory of the generator's processes. For FastUser
+(two workers) it also contains the number of rows and nginx's count, the failures of the service, the failures of the
+generator itself, the outcome, and the worst lag of the workers. FastUser is tested with 127.0.0.1, with a host name
+that has two addresses, one of which refuses connections (in a mount namespace with its own /etc/hosts, which needs
+root), and with a limit of 1,024 open files. The other generators are Locust's FastHttpUser in two processes, and k6 and
+k9 if benchmarks/peers/requirements.txt is installed.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def watched(running: subprocess.Popen[str], server: Server, users: int, hold_s: 
 
 
 def variants(counts: list[int], folder: Path) -> list[Variant]:
-    """Return the further runs with FastUser, besides those with `counts` users on nginx's own address."""
+    """Return the other runs with FastUser, in addition to the runs with `counts` users on nginx's own address."""
     hosts = folder / "hosts"
     hosts.write_text(HOSTS)
     most = max(counts)

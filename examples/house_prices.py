@@ -1,4 +1,4 @@
-"""Serve a small model with FastAPI: predict the price of a house with a two-layer network in plain numpy.
+"""Serve a small model with FastAPI: it predicts the price of a house with a two-layer network in plain numpy.
 
     python -m examples.house_prices
 
@@ -56,7 +56,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-if __name__ == "__main__":  # as Cloud Run requires: on all addresses, at the port in $PORT
+if __name__ == "__main__":  # Cloud Run requires the service to listen on all addresses, at the port in $PORT
     import uvicorn
 
     uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", "8080")), log_level="warning")

@@ -2,8 +2,8 @@
 
     python benchmarks/peers/bare_loop.py HOST:PORT RATE SECONDS
 
-Prints its requests and the seconds of its CPU. `python -m benchmarks.low_rate` uses it as a lower bound: the
-least CPU of a Python generator that wakes separately for each request and each answer.
+It prints the number of requests and the seconds of CPU that it used. `python -m benchmarks.low_rate` uses it as a lower
+bound: the least CPU of a Python generator that wakes separately for each request and each answer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     host, _, port = address.partition(":")
     head = f"POST /predict HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
     wire = f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-    sockets = [socket.create_connection((host, int(port))) for _ in range(rate_per_s)]  # one a user, as in the plan
+    sockets = [socket.create_connection((host, int(port))) for _ in range(rate_per_s)]  # one per user, as in the plan
     loop, timer, begin_s = get_hub().loop, TimerFd(), time.perf_counter()
     sent = answered = 0
 

@@ -1,8 +1,8 @@
 """Answer each request after a known delay, and report in Server-Timing how long it really took; print the port.
 
 `python delaying_server.py 1 1 1 20` uses these delays in ms, in turn. Each connection has a thread with blocking calls,
-so no event loop adds a delay. The time of a request runs from the moment when the kernel receives its last byte
-(SO_TIMESTAMPNS), which a busy thread of this process cannot delay, until the answer is sent.
+so no event loop adds a delay. The time of a request begins when the kernel receives its last byte (SO_TIMESTAMPNS) and
+ends when the answer is sent. A busy thread of this process cannot delay the kernel's time stamp.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-SO_TIMESTAMPNS = 35  # the value on Linux for x86-64 and aarch64; Python has no constant for it
+SO_TIMESTAMPNS = 35  # the option's value on Linux for x86-64 and aarch64; Python has no constant for it
 
 
 def serve(connected: socket.socket, delays_s: itertools.cycle[float]) -> None:

@@ -1,5 +1,5 @@
-"""Define users that send one request per second, FastUser or the class that PEER names (`python -m
-benchmarks.users`); with EVEN, that class too sends evenly (`python -m benchmarks.low_rate`)."""
+"""Define users that send one request per second: FastUser, or the class that PEER names (`python -m benchmarks.users`).
+If EVEN is set, that class sends evenly too (`python -m benchmarks.low_rate`)."""
 
 from __future__ import annotations
 

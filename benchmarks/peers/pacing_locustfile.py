@@ -1,4 +1,4 @@
-"""Send the same rate with users of several kinds: KIND selects one, RATE is the total requests/s, ROWS_FILE the
+"""Send the same rate with one kind of user: KIND selects it, RATE is the total requests/s, and ROWS_FILE is the
 output."""
 
 from __future__ import annotations

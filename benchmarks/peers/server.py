@@ -50,7 +50,7 @@ class Server:
     asked: int = 0
 
     def count(self) -> int:
-        """Return how many requests it has answered, without those for this count."""
+        """Return how many requests nginx has answered, without the requests that ask for this count."""
         with urllib.request.urlopen(f"{self.plain}/count") as answer:
             self.asked += 1
             return int(answer.read().split(b"\n")[2].split()[2]) - self.asked

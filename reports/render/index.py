@@ -77,8 +77,9 @@ class Entry:
 class Trend:
     """p95 of one scenario on one target, oldest run first, with the points of its line in px.
 
-    Attributes: changes: the changes of its level, each as the x of the mark and a sentence. limit: the newest run's
-        objective on this p95, as the y of its line and its text; None without one.
+    Attributes:
+        changes: the changes of its level, each as the x of the mark and a sentence.
+        limit: the newest run's objective on this p95, as the y of its line and its text; None without one.
     """
 
     scenario: str
