@@ -89,7 +89,7 @@ def debian_base(folder: Path) -> Path:
 
 @contextmanager
 def builder(folder: Path) -> Iterator[Builder]:
-    """Provide a builder that has the base image. Everything it made is removed at the end."""
+    """Provide a builder that has the base image. Everything that the builder made is removed at the end."""
     tar = debian_base(folder)
     (folder / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
     overlay = Builder(folder, "overlay")

@@ -64,7 +64,7 @@ def truth(world: World) -> tuple[float, float]:
 
 
 def _climb(rng: Rng, seconds: int, most: float, how: str) -> Floats:
-    """Return a load that climbs to `most`: over a part of the run, in steps, or at once after a light beginning."""
+    """Return a load that climbs to `most`: slowly over a part of the run, in steps, or at once after a light start."""
     at = np.arange(seconds)
     if how == "ramp":
         return np.asarray(most * np.minimum(1.0, (at + 1) / (seconds * rng.uniform(0.5, 0.95))))
@@ -79,7 +79,7 @@ LOADS = ("closed", "open", "think", "no pause", "no pause, from the start", "use
 
 
 def draw(rng: Rng) -> Ceiling:
-    """Return one run. Its load has any form, and climbs above the capacity or to at most 85 % of the capacity."""
+    """Return one run. The load of the run has any form, and climbs above the capacity or to at most 85 % of it."""
     world, load = _service(rng), str(rng.choice(LOADS))
     most, knee = truth(world)
     room = world.warm * most
@@ -103,7 +103,7 @@ def draw(rng: Rng) -> Ceiling:
         users = np.round(room * of)
         is_open = load == "open" or (load == "users unknown" and rng.random() < 0.3)
         if is_open and reached:
-            users = np.round(room * rng.uniform(1.1, 1.6))  # the queue of an open load grows without end
+            users = np.round(room * rng.uniform(1.1, 1.6))  # with open-loop load, the queue grows without end
         world = replace(world, users=_climb(rng, world.seconds, float(users), how), open_loop=is_open)
     if world.users.max() > 400 or world.users.max() < 2:
         return draw(rng)

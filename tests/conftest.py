@@ -1,4 +1,4 @@
-"""Provide small real things for tests: a deadline for polling, a server that counts, the command line."""
+"""Provide small real parts for tests: polling with a deadline, a server that counts, the command line."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-# The same examples in every run, so that a failing test fails again, and no time limit, because machines are busy.
+# Examples are the same in every run, so that a failing test fails again. There is no time limit, because machines are
+# busy.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # If pytest runs in the background, it ignores Ctrl-C, and so would the processes that tests start. Restore the
-    # default.
+    # If pytest runs in the background, it ignores Ctrl-C, and the processes that tests start would ignore it too.
+    # Restore the default.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
@@ -79,7 +80,7 @@ class CountingServer:
             return int(json.load(answer)["requests"])
 
     def latencies_ms(self) -> list[float]:
-        """Return the time between reading each request and writing its answer."""
+        """Return, for each request, the time between reading it and writing its answer."""
         with urllib.request.urlopen(self.url + "/latencies", timeout=10) as answer:
             return [float(value) for value in json.load(answer)]
 

@@ -20,7 +20,7 @@ import time
 
 
 class Service(asyncio.Protocol):
-    """One connection; the class counts for all of them."""
+    """One connection; the class counts the requests of all connections."""
 
     script: dict[str, object] = {}  # noqa: RUF012 - set once, before the server listens
     requests = 0

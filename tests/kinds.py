@@ -34,7 +34,7 @@ CPU = "run.googleapis.com/container/cpu/utilizations"
 class Happening:
     """An event from `at_s` to `end_s`. The causes in `right` are correct, and those in `fair` are acceptable.
 
-    `outage` says whether it must be reported as an outage, and `seconds` how long it lasted.
+    `outage` says whether the event must be reported as an outage, and `seconds` says how long the event lasted.
     """
 
     at_s: float

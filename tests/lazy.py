@@ -1,4 +1,4 @@
-"""Draw runs in which any number of instances are slow at their first requests."""
+"""Generate runs in which any number of instances are slow at their first requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP server that misbehaves as its paths request, and counts the requests that it reads.
+"""An HTTP server that misbehaves in the way that a path requests, and counts the requests that it reads.
 
     python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
@@ -28,7 +28,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 
 class Misbehaving:
-    """The server listens on loopback in threads of this process; `port` is its port."""
+    """The server listens on loopback at `port`, in threads of this process."""
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1", certificate: str | None = None) -> None:
         self.counts: Counter[str] = Counter()
@@ -146,7 +146,8 @@ class Misbehaving:
         return True
 
     def _breaks(self, connection: socket.socket, parts: list[str], number: int) -> bool:  # noqa: PLR0912 - one a kind
-        """Carry out a path that does not give a complete answer. Return False for any other path."""
+        """Carry out a path that does not give a complete answer. Return False for a path that gives a complete
+        answer."""
         match parts:
             case ["endless"]:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -36,7 +36,10 @@ class Queue:
 
 
 def simulate_queue(path: Path, queue: Queue, seed: int) -> RunFolder:
-    """Write the run folder of a queue. Requests are served in order, by the instance that is free first."""
+    """Write the run folder of a queue.
+
+    Requests are served in order. The instance that is free first serves the next request.
+    """
     rng = np.random.default_rng(seed)
     free = [(ready, number) for number, ready in enumerate(queue.ready_s)]
     heapq.heapify(free)

@@ -48,7 +48,7 @@ class Kind(StrEnum):
 class Event:
     """An event from `at_s` for `length_s`.
 
-    `factor` is how much slower requests are, and `wait_s` how long a start takes.
+    `factor` is how many times slower requests are, and `wait_s` is how long a start takes.
     """
 
     kind: Kind
@@ -194,7 +194,7 @@ def _requests(
         if event.kind is Kind.COLD_ZERO:
             waits = start_s < event.wait_s
             latency[waits] += (event.wait_s - start_s[waits]) * 1000
-            # closed-loop users who wait send nothing: one request each until the first answer
+            # closed-loop users send nothing while they wait: each sends one request until the first answer
             if not story.open_loop:
                 keep = ~waits | (rng.random(len(start_s)) < 1 / max(1.0, event.wait_s / 1.5))
                 start_s, latency, waited = start_s[keep], latency[keep], waited[keep]
@@ -320,7 +320,7 @@ def _write_load(folder: RunFolder, story: Story, state: _State) -> None:
 
 
 def _write_gauge(folder: RunFolder, story: Story, state: _State) -> None:
-    """Write one sample per minute. A late series ends before the last event is over."""
+    """Write one sample per minute. A series that is late ends before the last event is over."""
     first = 37
     until = story.seconds + 120
     if story.gauge == "late":

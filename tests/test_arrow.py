@@ -1,4 +1,4 @@
-"""The import arrow of the design, checked in the source."""
+"""Check in the source that imports follow the direction of the design."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ SHIMS = {"loadtest.user", "loadtest.shapes", "loadtest.schedule", "loadtest.paci
 """Old import paths that users' locustfiles may contain."""
 
 STILL: frozenset[tuple[str, str]] = frozenset()
-"""Imports against the arrow that are still to be removed. The list only shrinks."""
+"""Imports against that direction that are still to be removed. The list only shrinks."""
 
 BARRED = {
     "loadtest.core": {"locust", "gevent", "google", "grpc"},
@@ -123,7 +123,7 @@ def imported(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_imports_point_one_way(module: str) -> None:
-    """No module imports from a package that its own package may not use, or from one that must stay out of its
+    """No module imports from a package that its own package may not use, or from a package that must stay out of its
     process.
     """
     package, names = package_of(module), imported(module)
@@ -140,7 +140,7 @@ def test_imports_point_one_way(module: str) -> None:
 
 
 def test_the_map_for_contributors_lists_every_layer_above_those_that_it_imports() -> None:
-    """A reader of CONTRIBUTING.md sees in one list where an import may lead: down."""
+    """In the list of CONTRIBUTING.md, a package imports only packages below it."""
     places = re.findall(r"^\| `(.+?)(?:\.py|/__init__\.py|/)`(?:, `(.+?)/`)?", CONTRIBUTING.read_text(), re.M)
     listed = [name.replace("/", ".") for place in places for name in place if name]
     assert sorted(listed) == sorted(ALLOWED.keys() - {"reports"})
@@ -151,7 +151,7 @@ def test_the_map_for_contributors_lists_every_layer_above_those_that_it_imports(
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    """There is no circle, not even one hidden by `TYPE_CHECKING`."""
+    """There is no import cycle, not even one that `TYPE_CHECKING` hides."""
     edges = {module: {name for name in imported(module) if name in FILES and name != module} for module in FILES}
     while leaves := [module for module, names in edges.items() if not names & edges.keys()]:
         for module in leaves:

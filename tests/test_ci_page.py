@@ -43,7 +43,7 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_workflow_is_one_by_githubs_schema() -> None:
-    """It is valid unchanged, and the schema detects an unknown key, trigger and step."""
+    """The workflow is valid as it is, and the schema detects an unknown key, trigger and step."""
     validator = jsonschema.Draft7Validator(schema())
     assert [error.message for error in validator.iter_errors(workflow())] == []
     for broken in (
@@ -57,7 +57,7 @@ def test_the_workflow_is_one_by_githubs_schema() -> None:
 def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iterator[tuple[str, int, str]]:
     """Run the steps of the workflow in a copy of the files that they need.
 
-    Yield the name, exit code and output of each.
+    Yield the name, exit code and output of each step.
     """
     env = {
         **os.environ,
@@ -67,7 +67,7 @@ def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iter
         "GITHUB_STEP_SUMMARY": str(folder / f"summary-{label}.md"),
     }
     for step in steps():
-        skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; all is installed here
+        skipped = "uses" in step or step["name"] == "Install"  # GitHub's own actions; everything is installed here
         if skipped or ("pull_request" in step.get("if", "") and label == "main"):
             continue
         done = _bash(step["run"].replace("8080", str(port)), folder, env)
@@ -75,7 +75,7 @@ def run_steps(folder: Path, *, port: int, label: str, extra_ms: int = 0) -> Iter
 
 
 def _bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a step in the way of GitHub, with `bash -e`."""
+    """Run a step as GitHub does, with `bash -e`."""
     return subprocess.run(
         ["bash", "-e", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
     )

@@ -41,7 +41,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_deploy_run_metrics_report_delete(endpoint: str, tmp_path: Path) -> None:
-    """The run records what was deployed, the report has the series, and nothing is left at the end."""
+    """The run records what was deployed, the report contains the series, and nothing is left at the end."""
     limits = ("--concurrency", "8", "--max-instances", "3", "--cpu", "1", "--image", "local")
     there = ("--endpoint", endpoint)
     runs = ("--runs", str(tmp_path))

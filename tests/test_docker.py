@@ -45,7 +45,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[
 
 @pytest.fixture
 def google(running: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BuildApis]:
-    """Google's side of a build. This machine's docker client is not logged in, and its gcloud has any token."""
+    """Google's side of a build. This machine's docker client is not logged in, and its gcloud uses a made-up token."""
     with build_apis(tmp_path / "google", running.own) as apis:
         mine = running.client(f"client-{tmp_path.name}")
         for name, value in {**apis.environment(), **mine}.items():
@@ -113,7 +113,7 @@ def test_docker_builds_and_pushes_what_is_deployed(
         running.docker("rm", "--force", container)
 
     code, said = deployed(endpoint, "--build", "local")
-    assert (code, "has revision loans-00001" in said) == (0, True), "the same sources make no new revision"
+    assert (code, "has revision loans-00001" in said) == (0, True), "the same sources again make no new revision"
 
 
 @needs_gcloud
@@ -158,7 +158,7 @@ def test_the_manifests_run_a_master_and_workers_that_load_a_service(
 ) -> None:
     """docker runs the same commands that deploy/ gives to Kubernetes and Cloud Run.
 
-    There are as many rows as the service has answered.
+    There are as many rows as requests that the service has answered.
     """
     # the context has what the master's own .dockerignore keeps, because a legacy builder does not read that file
     context = tmp_path / "context"

@@ -1,4 +1,4 @@
-"""Both images of the Dockerfile are really built and run, without Docker: by buildah on a Debian base."""
+"""Both images of the Dockerfile are really built and run: by buildah on a Debian base, without Docker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stage(name: str) -> str:
 @pytest.mark.parametrize("target", ["service", "loadgen"])
 def test_an_image_runs_as_a_user_and_brings_no_build_tools(target: str) -> None:
     assert re.search(r"^USER app$", stage(target), flags=re.MULTILINE)
-    assert not re.search(r"^RUN ", stage(target), flags=re.MULTILINE), "what is run belongs in the -packages stage"
+    assert not re.search(r"^RUN ", stage(target), flags=re.MULTILINE), "commands belong in the -packages stage"
 
 
 @pytest.mark.parametrize("target", ["service", "loadgen"])
@@ -140,5 +140,5 @@ def test_the_loadgen_image_loads_the_service_image_which_then_drains(buildah: Bu
     inside = [
         child for child in psutil.Process(process.pid).children(recursive=True) if "target_service" in child.cmdline()
     ]
-    inside[-1].send_signal(signal.SIGTERM)  # the first ones are buildah's, naming their command
+    inside[-1].send_signal(signal.SIGTERM)  # the first lines are from buildah and name the command
     assert process.wait(timeout=30) == 0

@@ -20,7 +20,10 @@ def test_generated_pages_are_up_to_date() -> None:
 
 
 def test_only_blocks_whose_output_is_the_same_everywhere_are_made_anew() -> None:
-    """The block of a deterministic command gets the command's output. Any other block stays as it was written."""
+    """A block of a deterministic command is replaced by the command's output.
+
+    Any other block stays as it was written.
+    """
     page = "before\n<!-- output: {} -->\nold\n<!-- end -->\nafter\n"
     made = with_outputs(page.format("python lt.py worker --help"))
     assert "old" not in made

@@ -26,7 +26,7 @@ PLAN = ("--users", "2", "--spawn-rate", "2", "--duration", "10s", "--workers", "
 
 @contextmanager
 def run_struck(runs: Path, until: Until) -> Iterator[tuple[Popen[str], psutil.Process]]:
-    """Yield `lt run` and its master once the load has gone on for STRUCK_AT_S."""
+    """Yield `lt run` and its master once the load has lasted for STRUCK_AT_S."""
 
     def elapsed_s() -> float:
         folders = [path for path in runs.glob("*/run.json") if path.exists()]
@@ -43,7 +43,7 @@ def run_struck(runs: Path, until: Until) -> Iterator[tuple[Popen[str], psutil.Pr
 
 
 def ended(run: Popen[str], runs: Path) -> tuple[int, Outcome, str]:
-    """Return the exit code, the outcome and the reasons of a run that ends by itself, with its report."""
+    """Wait until a run has ended by itself; return its exit code, its outcome, the reasons, and its report."""
     _, err = run.communicate(timeout=120)
     folder = find_run(runs, "latest")
     record = folder.read_run()
@@ -63,7 +63,7 @@ def test_a_master_that_is_ended_from_outside_is_reported(what: signal.Signals, t
 
 
 def test_a_master_whose_only_worker_was_killed_is_ended_for_that(tmp_path: Path, until: Until) -> None:
-    """Locust's master then ends by itself, and nothing else stopped it."""
+    """Locust's master then ends by itself. Nothing else has stopped it."""
     with run_struck(tmp_path, until) as (run, _):
         (worker,) = [child for child in psutil.Process(run.pid).children() if "--worker" in child.cmdline()]
         worker.kill()
@@ -75,7 +75,7 @@ def test_a_master_whose_only_worker_was_killed_is_ended_for_that(tmp_path: Path,
 
 
 def test_a_master_that_was_paused_is_reported(tmp_path: Path, until: Until) -> None:
-    """The master stood still for 7 s, during which the load went on without control."""
+    """The master was stopped for 7 s, during which the load went on without control."""
     with run_struck(tmp_path, until) as (run, master):
         master.suspend()
         time.sleep(7)  # what is tested
@@ -119,7 +119,8 @@ def test_a_killed_lt_leaves_nothing_but_a_run_that_can_be_reported(tmp_path: Pat
         )
     report = lt("report", "latest", "--runs", str(tmp_path), "--format", "text")
     record = find_run(tmp_path, "latest").read_run()
-    # A request that was in flight at the kill counts as failed, and may be more than 1 % of a few requests.
+    # A request that was in flight when the process was killed counts as failed. If there are few requests, this may be
+    # more than 1 %.
     assert report.code in (ExitCode.UNDECIDED, ExitCode.MISSED), report
     assert "Traceback" not in report.err
     assert record.outcome is not Outcome.COMPLETE

@@ -129,7 +129,10 @@ def page_of(browser: Browser) -> Iterator[Page]:
 
 
 def attacked(browser: Browser, evil_site: str, port: int, paths: list[str], body: str) -> list[str]:
-    """Let a page of another site, and one whose name now means 127.0.0.1, try everything. Return what they read."""
+    """Let two pages try everything: one of another site, and one whose name now resolves to 127.0.0.1.
+
+    Return what they read.
+    """
     read: list[str] = []
     given = {"paths": paths, "body": body}
     with page_of(browser) as page:
@@ -137,11 +140,11 @@ def attacked(browser: Browser, evil_site: str, port: int, paths: list[str], body
         read += page.evaluate(ATTACKS, {"target": f"http://127.0.0.1:{port}", **given})
         read += page.evaluate(ATTACKS, {"target": f"http://localhost:{port}", **given})
     with page_of(browser) as page:
-        # This name leads to the listener, as after a rebinding, so an answer would belong to this name's origin.
+        # This name leads to the listener, as after DNS rebinding, so an answer would belong to the origin of this name.
         own = f"http://{REBOUND}:{port}"
         try:
             page.goto(own + paths[0])
-        except Error:  # the listener resets the connection, so there is no document that could send it requests
+        except Error:  # the listener resets the connection, so there is no document that could send requests to it
             return read
         read += page.evaluate(ATTACKS, {"target": own, **given})
         for path in paths:
@@ -239,7 +242,10 @@ def test_locust_s_own_page_swarms_nothing_else(
 def test_the_master_s_port_takes_no_message_of_a_page(
     browser: Browser, evil_site: str, tmp_path: Path, until: Until, free_port: int
 ) -> None:
-    """ZeroMQ would read a request's bytes as a worker's. The run ends as planned, and receives nothing from a page."""
+    """ZeroMQ would read the bytes of an HTTP request as those of a worker.
+
+    The run ends as planned, and receives nothing from a page.
+    """
     body = "\u0005\u0000evil" * 40 + "{}"
     with naive_server() as (target, seen):
         words = ("--scenario", calm_scenario(tmp_path), "--target", target, "--users", "1", "--duration", "25s")

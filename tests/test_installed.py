@@ -48,7 +48,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(installed: Path) -> Path:
-    """Return the `bin` of an environment with the wheel and none of its extras."""
+    """Return the `bin` of an environment with the wheel but without its extras."""
     return installed.parent.parent / "small" / "bin"
 
 
@@ -68,7 +68,7 @@ def outside(home: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_installed_lt_runs_reports_and_emulates(installed: Path, tmp_path: Path) -> None:
-    """It runs the bundled scenario against the bundled service, on this machine and in the local Cloud Run."""
+    """`lt` runs the bundled scenario against the bundled service, on this machine and in the local Cloud Run."""
     for target in ("local", "emulator"):
         done = lt(installed, "run", "--scenario", "ramp300", "-t", target, *PLAN, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -109,7 +109,7 @@ def test_an_installed_lt_emulates(installed: Path, tmp_path: Path, until: Until)
 
 @pytest.mark.slow
 def test_an_installed_lt_calls_itself_lt(installed: Path, tmp_path: Path) -> None:
-    """Its help, its messages and its examples contain `lt` and not `lt.py`."""
+    """The help, the messages and the examples contain `lt` and not `lt.py`."""
     for words in (("--help",), ("run", "--help"), ("metrics", "--help"), ("report", "nosuch")):
         done = lt(installed, *words, cwd=tmp_path)
         assert "lt.py" not in done.stdout + done.stderr
@@ -119,7 +119,7 @@ def test_an_installed_lt_calls_itself_lt(installed: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
-    """It is installed for the shell from which `lt` is started, and completes verbs."""
+    """Completion is installed for the shell from which `lt` is started, and completes verbs."""
     install = [
         "bash",
         "-c",

@@ -61,7 +61,7 @@ class Kill:
 
 
 def random_kill(number: int) -> Kill:
-    """Return the trial with this number. Half of them strike in the first 3 s."""
+    """Return the trial with this number. In half of the trials, the signal is sent in the first 3 s."""
     choose = random.Random(SEED + number)
     verb, processes = choose.choice(
         (
@@ -103,7 +103,10 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def _marks(home: Path) -> set[str]:
-    """Return the marks of the emulators that have created their folder there. Their cgroups carry these marks."""
+    """Return the marks of the emulators that have created their folder in the given folder.
+
+    Their cgroups carry these marks.
+    """
     found = set()
     for path in home.glob("lt-emulator-*/owner.json"):
         try:
@@ -125,7 +128,7 @@ def _send(pid: int, what: signal.Signals, *, goes_on: bool) -> None:
 
 
 def trial(kill: Kill, where: Path) -> str:
-    """Run the trial, and return what was wrong with its end; "" if nothing was."""
+    """Run the trial, and return what was wrong with its end; "" if nothing was wrong."""
     home = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))  # a short path for sockets
     try:
         return _trial(kill, where, home)
@@ -194,7 +197,7 @@ def _problems(kill: Kill, home: Path, family: Sequence[psutil.Process], marks: s
 
 
 def _all(kills: Sequence[Kill], where: Path) -> list[str]:
-    """Run all trials, AT_ONCE at a time. Print the end of each one, and return what was wrong."""
+    """Run all trials, AT_ONCE at a time. Print how each trial ended, and return what was wrong."""
 
     def killed_run(number: int) -> str:
         wrong = trial(kills[number], where / str(number))
@@ -220,7 +223,7 @@ def test_random_kills_end_in_good_order(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("verb", [(*RUN, "-t", "local"), EMULATE], ids=["run", "emulate"])
 def test_an_interrupt_in_the_first_seconds_leaves_nothing(verb: tuple[str, ...], tmp_path: Path) -> None:
-    """Each of three signals comes at four moments. An emulator that still runs 2 s later gets another interrupt."""
+    """Each of three signals is sent at four moments. An emulator that still runs 2 s later gets another interrupt."""
     choose = random.Random(SEED)
     kills = [Kill(verb, "lt", what, choose.uniform(0.0, 4.0)) for _ in range(4) for what in INTERRUPTS]
     failed = _all(kills, tmp_path)

@@ -43,7 +43,7 @@ RETIRED = {
     r"\bcalm(ly|est)?\b": "baseline, normal",
     r"\bhot (windows?|seconds?|ones?)\b": "anomalous",
 }
-"""Text that is no longer written (a regular expression, by line), and its replacement."""
+"""Text that is no longer used (a regular expression that is applied to each line), and its replacement."""
 
 SCANNED = ("loadtest", "reports", "scenarios", "target_service", "docs", "benchmarks")
 KINDS = {".py", ".md", ".j2", ".js", ".css", ".html"}
@@ -61,8 +61,8 @@ def scanned() -> list[Path]:
 def lines_of(path: Path) -> list[tuple[int, str]]:
     """Return (number, text) of each line that contains sentences.
 
-    In a Python file, these are comments, docstrings and strings, and the heads of loops. Names in the code are left
-    out, because renaming one changes the code and not a sentence.
+    In a Python file, these are the comments, the docstrings, the strings, and the first lines of loops. Names in the
+    code are left out, because renaming one changes the code and not a sentence.
     """
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":

@@ -20,7 +20,8 @@ LONG_FILES = {
 """Files that may be longer, with the reason."""
 
 REASON = re.compile(r"#.*\b(long|one function)\b.*")
-"""The comment on the first line of a longer function: why splitting it would make it harder to read, or slower."""
+"""The comment on the first line of a longer function: it says why the function would be harder to read, or slower, if
+it were split."""
 
 
 def sources() -> list[Path]:

@@ -1,4 +1,4 @@
-"""The library: names are imported when they are used, and the examples of its page run unchanged."""
+"""The library imports names when they are used, and the examples of its page run unchanged."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
         assert len(rows) == server.count()
     (worker,) = folder.read_run().workers
     assert worker.rows_sent == worker.rows_received == len(rows)
-    # About 40 users that wait 1 s between two requests send 40 a second, 4 in a tenth, and 10 new ones once a second.
+    # About 40 users that wait 1 s between two requests send 40 requests a second, which are 4 in a tenth of a second.
+    # In addition, 10 new users start once a second.
     last_100_ms = (rows.start > rows.start.max() - pd.Timedelta("100ms")).sum()
     assert last_100_ms < 25
 
@@ -88,7 +89,10 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
 def test_a_company_proxy_is_not_used_for_this_machine_itself(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many machines name a proxy without exceptions. The proxy here never answers. The load does not use it either."""
+    """Many machines name a proxy without exceptions.
+
+    The proxy here never answers. The load does not use the proxy either.
+    """
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound but not listening, so it refuses connections
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
@@ -128,8 +132,8 @@ def test_a_scenario_runs_with_locust_alone() -> None:
 
 
 def test_ctrl_c_keeps_and_reports_the_recorded_rows(tmp_path: Path, until: Until) -> None:
-    """One Ctrl-C ends the run early: exit code 130, outcome interrupted, every request still a row, and no process
-    left.
+    """One Ctrl-C ends the run early. The exit code is 130 and the outcome is interrupted. Every request is still a row,
+    and no process is left.
     """
     with counting_server() as server:
         words = ["-t", server.url, "--users", "10", "--spawn-rate", "10", "--duration", "60s", "--runs", str(tmp_path)]

@@ -1,4 +1,4 @@
-"""The tests reach every module: by an import, or by name if it is loaded by name or runs as a process."""
+"""The tests reach every module: by an import, or by its name if the module is loaded by name or runs as a process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _modules() -> dict[str, Path]:
 
 
 def _references(path: Path, package: str) -> Iterator[str]:
-    """Yield the full names that a file imports, and those that its strings may mean."""
+    """Yield the full names of the modules that a file imports, and the names that its strings may mean."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -15,7 +15,10 @@ from tests.conftest import ROOT
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_notebook_runs_plots_and_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs in an empty folder, with the kernel of this environment: two recorded runs, one plot, one comparison."""
+    """The notebook runs in an empty folder, with the kernel of this environment.
+
+    It has two recorded runs, one plot and one comparison.
+    """
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)

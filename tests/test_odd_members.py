@@ -1,5 +1,5 @@
-"""Processes that join a run, fail in it or are killed are reported by name, with real processes and a count to compare
-with.
+"""Processes that join a run, fail in it or are killed are reported by name. The tests use real processes, and compare
+with the server's count.
 """
 
 from __future__ import annotations
@@ -63,12 +63,15 @@ def test_requests_counted_without_an_event_are_reported_by_endpoint(tmp_path: Pa
 
 
 def there_called(run: Run) -> int:
-    """Return how many requests the workers began. For each request, the scenario wrote one ghost."""
+    """Return how many requests the workers began. The scenario wrote one entry for `GET /ghost` per request."""
     return sum(worker.begun or 0 for worker in run.workers)
 
 
 def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> None:
-    """It joins a master that has begun and is refused. Every request that the server read is in the rows."""
+    """A plain worker joins a master that has begun, and is refused.
+
+    Every request that the server read is in the rows.
+    """
     port, file = free_port(), written(tmp_path, CALLER)
     plain = [sys.executable, "-m", "locust", "-f", file, "--worker", "--master-port", str(port)]
     words = (
@@ -102,8 +105,8 @@ def test_a_plain_locust_worker_gets_no_users(tmp_path: Path, until: Until) -> No
 
 
 def test_a_master_that_expects_workers_does_not_count_a_plain_one(tmp_path: Path, until: Until) -> None:
-    """It waits for another worker until the join timeout, says which one was refused and which is missing, and sends
-    nothing.
+    """The master waits for another worker until the join timeout, says which worker was refused and which one is
+    missing, and sends nothing.
     """
     port, file = free_port(), written(tmp_path, CALLER)
     plain = [sys.executable, "-m", "locust", "-f", file, "--worker", "--master-port", str(port)]
@@ -138,7 +141,7 @@ def test_errors_before_the_first_request_are_reported(code: str, where: str, tol
 
 
 def test_an_error_in_a_workers_init_is_reported_as_such(tmp_path: Path) -> None:
-    """The error ends the worker before or at the begin of the load.
+    """The error ends the worker before the load begins, or when it begins.
 
     The scenario's error is shown, not a lost worker.
     """
@@ -170,7 +173,7 @@ def run_under_way(words: tuple[str, ...], runs: Path, until: Until) -> Iterator[
 def test_a_worker_that_is_ended_from_outside_is_reported_as_such(tmp_path: Path, until: Until) -> None:
     """One of two workers gets SIGTERM.
 
-    It sends its rows, its users go to the other, and the run says which worker and when.
+    This worker sends its rows, the other worker takes over its users, and the run says which worker ended and when.
     """
     words = ("-s", "ramp300", "--users", "4", "--spawn-rate", "4", "--duration", "12s", "--workers", "2")
     with counting_server() as there:

@@ -92,7 +92,7 @@ class Plain(HttpUser):
 def test_another_host_that_a_scenario_calls_never_sees_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other server here asks for the token too. Every one of its answers must be a refusal."""
+    """In this test, the other server asks for the token too. Every one of its answers must be a refusal."""
     token = token_lasting(3600)
     tokens = IdTokens("https://x.run.app", fetch=lambda audience: token)
     plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path), "--workers", "1"]
@@ -142,7 +142,7 @@ class Plain(HttpUser):
 def test_each_of_two_private_services_gets_its_own_token_and_never_the_other_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each server refuses requests without its own token. No request is refused, for three clients."""
+    """Each server refuses requests without its own token. With three kinds of clients, no request is refused."""
     (tmp_path / "clients.py").write_text(EVERY_CLIENT, encoding="utf-8")
     tokens = [token_lasting(3600 + more) for more in (1, 2)]
     with ExitStack() as stack:

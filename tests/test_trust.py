@@ -1,5 +1,5 @@
-"""What a run reports when a part of it dies: real processes, kill -9, and a comparison of the rows with the server's
-count.
+"""What a run reports when a part of it dies. The tests use real processes and kill -9, and compare the rows with the
+server's count.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def words(url: str, runs: Path, *, duration: str, workers: int = 2) -> list[str]
 
 @pytest.mark.slow
 def test_a_killed_worker_makes_the_run_degraded_and_its_users_go_to_the_other(tmp_path: Path, until: Until) -> None:
-    """One of two workers is killed with -9: exit code 3, `degraded`, all users back within 10 s, missing rows within
-    the stated bound.
+    """One of two workers is killed with -9. The exit code is 3, the run is `degraded`, all users are back within 10 s,
+    and the missing rows are within the stated bound.
     """
     with counting_server() as server:
         with started(*words(server.url, tmp_path, duration="20s")) as process:
@@ -146,8 +146,8 @@ def can_make_namespaces() -> bool:
 def test_a_worker_cut_off_on_another_machine_degrades_the_run(
     tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There are three namespaces over veth. One worker's link goes down, the other finishes, and the rows agree with
-    the service.
+    """There are three namespaces over veth. The link of one worker goes down, the other worker finishes, and the rows
+    agree with the service's count.
 
     lt-m has the master and the service on 10.77.0.1 and 10.77.1.1; lt-a and lt-b have one worker each.
     """
@@ -254,11 +254,11 @@ def test_a_worker_cut_off_on_another_machine_degrades_the_run(
 
 @pytest.mark.slow
 def test_an_open_loop_reads_a_stall_as_it_is_and_a_closed_loop_is_named_one(tmp_path: Path) -> None:
-    """The server stalls 1 s every 5 s, at 100 evenly spread arrivals/s. The response-time p99 is within 2 % of the
-    schedule's.
+    """The server stalls for 1 s every 5 s, at 100 evenly spread arrivals/s. The p99 of the response time is within 2 %
+    of the p99 that follows from the schedule of stalls.
 
-    Arrivals are even over time. One in five falls into a stall, and waits for the rest of that second. So the responses
-    above x ms (x ≥ the service's own) are (1000 − x) / 5000 of all, and p99 = 1000 − 0.01 × 5000 = 950 ms.
+    Arrivals are even over time. One arrival in five falls into a stall, and waits for the rest of that second. So the
+    responses above x ms (x ≥ the service's own) are (1000 − x) / 5000 of all, and p99 = 1000 − 0.01 × 5000 = 950 ms.
     """
     truth_ms = 1000 - 0.01 * 5000
     plan = ["--users", "100", "--spawn-rate", "100", "--duration", "41s", "--runs", str(tmp_path)]
@@ -280,10 +280,12 @@ def test_an_open_loop_reads_a_stall_as_it_is_and_a_closed_loop_is_named_one(tmp_
 
 @pytest.mark.slow
 def test_known_latencies_are_reported_as_they_are(tmp_path: Path) -> None:
-    """The server waits 0.5 s (185 of 200), 1 s (10) or 2 s (5). p50, p95 and p99 are those that it measured itself.
+    """The server waits 0.5 s (185 of 200), 1 s (10) or 2 s (5).
+
+    p50, p95 and p99 equal those that the server measured itself.
 
     The tolerance is 0.1 %, or 3 ms: a timer's resolution (1 ms) on both sides and one turn of a busy machine's
-    scheduler. benchmarks/accuracy.py measures it more finely.
+    scheduler. benchmarks/accuracy.py measures the difference more precisely.
     """
     delays = [500.0] * 185 + [1000.0] * 10 + [2000.0] * 5  # each percentile is in the middle of its group
     random.Random(7).shuffle(delays)
@@ -300,7 +302,7 @@ def test_known_latencies_are_reported_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stall_of_4_s_lasts_4_s_in_the_series(tmp_path: Path) -> None:
-    """A server once answers nothing for 4 s. The report's p95 by second shows a stall of 4 s ± 1 s."""
+    """A server answers nothing for 4 s, once. The report's p95 by second shows a stall of 4 s ± 1 s."""
     plan = ["--users", "50", "--spawn-rate", "50", "--duration", "20s", "--runs", str(tmp_path)]
     with counting_server(stall_s=4, every_s=14) as server:  # the first stall is over when the fleet is up, or nearly so
         assert lt("run", "-s", "arrival300", "-t", server.url, *plan).code == 0

@@ -40,7 +40,7 @@ def test_the_page_has_its_commands() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_commands_of_the_page(tmp_path: Path) -> None:
-    """Each ends with 0.
+    """Each command ends with exit code 0.
 
     The report names the setting that removes the cold start, with its price, and the setting does remove it.
     """

@@ -20,7 +20,7 @@ def names(ran: Ran) -> set[str]:
 
 
 def all_rows(ran: Ran, counted: int) -> None:
-    """The run held, and there are as many rows as the server has read requests."""
+    """The run held, and there are as many rows as requests that the server has read."""
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     assert len(ran.rows()) == counted > 10
 
@@ -76,7 +76,7 @@ def transactions_beside_requests(ran: Ran, counted: int) -> None:
 def at_most_four_users(ran: Ran, counted: int) -> None:
     all_rows(ran, counted)
     assert ran.folder.read_load().groupby("time_s").users.sum().max() <= 4
-    assert names(ran) == {"/early"}  # the second stage requests more users, but the bound does not allow them
+    assert names(ran) == {"/early"}  # the second stage requests more users, but the limit does not allow them
 
 
 def logged_in_on_the_master(ran: Ran, counted: int) -> None:
@@ -153,7 +153,7 @@ def first_lines_beside_requests(ran: Ran, counted: int) -> None:
 
 
 def told_by_threads(ran: Ran, counted: int) -> None:
-    """A request that is reported 50 ms later may come after the run's end."""
+    """A request that is reported 50 ms later may be reported after the end of the run."""
     rows = ran.rows("name", "method")
     assert set(rows.method) == {"LIB"}
     assert 10 < len(rows) <= counted
@@ -168,7 +168,7 @@ def failed_by_its_own_exit_code(ran: Ran, counted: int) -> None:
 
 
 def sums_beside_requests(ran: Ran, counted: int) -> None:
-    """Any name is shown, and none breaks a table. A sum without a name is counted as refused."""
+    """Every name is shown, and no name breaks a table. A sum without a name is counted as refused."""
     rows = ran.rows("name", "method")
     assert (ran.done.code, ran.run.outcome) == (0, "complete"), ran.said
     assert (rows.method == "GET").sum() == counted > 10
@@ -246,7 +246,7 @@ def test_a_locustfile_of_a_kind_found_in_public_runs_unchanged(
 
 @pytest.mark.slow
 def test_a_scenarios_own_record_agrees_with_the_rows(tmp_path: Path) -> None:
-    """Its own listener receives what the recorder receives."""
+    """The scenario's own listener receives what the recorder receives."""
     out = tmp_path / "export.jsonl"
     with counting_server() as there:
         words = ("-s", str(ROOT / "tests/wild/exporter.py"), "-t", there.url, *PLAN[:6], "--workers", "1")

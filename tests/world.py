@@ -159,7 +159,7 @@ OK, HTTP_ERROR, TIMEOUT, CONNECTION = range(4)
 
 
 class _Running:
-    """One simulation: a heap of times, each with the action at that time."""
+    """One simulation. It is a heap of times, each with the action at that time."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.w = world

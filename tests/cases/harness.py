@@ -39,7 +39,7 @@ class Server:
         return f"http://{self.address}"
 
     def counts(self) -> dict[str, int]:
-        """Return how many requests it has read, by path."""
+        """Return how many requests the server has read, by path."""
         with urllib.request.urlopen(f"{self.url}/_counts", timeout=10) as answer:
             return dict(json.load(answer))
 
@@ -68,7 +68,7 @@ def _listens(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left: how it ended, and the newest run of its folder of runs."""
+    """What a command left: its exit code and output, and the newest run in its folder of runs."""
 
     done: Done
     runs: Path
@@ -91,7 +91,7 @@ class Ran:
 
 
 def lt_run(*words: str, runs: Path, cwd: Path | None = None, timeout_s: float = 100.0, **environment: str) -> Ran:
-    """Run `lt run WORDS --runs RUNS` in a working folder, without its check that endpoints do not always fail."""
+    """Run `lt run WORDS --runs RUNS` in a working folder, without the check that no endpoint always fails."""
     import os
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Every kind of client × every way a target misbehaves × every end: no request vanishes, and no failing run passes.
+"""No request is lost and no failing run passes, for every kind of client × every way a target misbehaves × every end.
 
 One run has all five kinds of clients. Their numbers of rows and of missing requests are compared with the server's
 count.
@@ -112,7 +112,7 @@ def place_for(event: str) -> Iterator[Place]:
         yield Place()
         return
     if os.geteuid():
-        pytest.skip("namespaces of the network need root")
+        pytest.skip("network namespaces need root")
     near, far = f"ltm{os.getpid()}a", f"ltm{os.getpid()}b"
     etc = Path("/etc/netns") / near
     with ExitStack() as undo:
@@ -187,7 +187,7 @@ class Target:
             assert time.monotonic() < give_up_s, asked.stderr.decode()
 
     def counts(self) -> dict[str, int]:
-        """Return the requests read, by client."""
+        """Return the number of requests that the server has read from each client."""
         found = json.loads(self.ask("/_counts"))
         return {path.partition("?")[2]: count for path, count in found.items() if "?" in path}
 
@@ -267,7 +267,7 @@ def cut_short(process: subprocess.Popen[bytes], end: str, runs: Path) -> None:
 
 
 def check(cell: Cell, behaviour: Behaviour, end: str, read: Mapping[str, int]) -> None:
-    """Assert that no request vanishes, the verdict is right, the time is bounded, and nothing is left."""
+    """Assert that no request is lost, the verdict is right, the run ended in time, and nothing is left."""
     run, rows = cell.ran.run, cell.ran.rows("name", "outcome")
     by_client = {name: int(count) for name, count in rows.groupby("name", observed=True).size().items()}
     missing = sum(worker.rows_missing_at_most or 0 for worker in run.workers)
@@ -276,7 +276,8 @@ def check(cell: Cell, behaviour: Behaviour, end: str, read: Mapping[str, int]) -
     told = f"{run.outcome} {run.reasons} read {dict(read)} rows {by_client} missing {missing} resent {resent}"
     told += f"\n{cell.ran.said[-3000:]}"
     for name in CLIENTS:
-        # a Custom client reports a request at its end, so a killed worker has reported none that was in flight
+        # a Custom client reports a request when it ends, so a killed worker has not reported the requests that were in
+        # flight
         under_way = USERS_OF_A_KIND if name == "Custom" and end == "worker killed" else 0
         assert by_client.get(name, 0) + missing + refused + resent + under_way >= read.get(name, 0), told
         assert by_client.get(name, 0) + refused > 0 or end != "plan", told
@@ -314,7 +315,7 @@ def check_outcomes(cell: Cell, behaviour: Behaviour, end: str, told: str) -> Non
 
 
 IN_CI = {("hang", "plan"), ("hang after 5", "plan"), ("reset", "plan"), ("hang", "SIGINT"), ("hang", "worker killed")}
-"""Cells that CI runs too. The others belong to the sweep."""
+"""Cells that CI runs too. The other combinations belong to the sweep."""
 
 CELLS = [
     pytest.param(name, end, marks=() if (name, end) in IN_CI else pytest.mark.long, id=f"{name}-{end}")

@@ -1,4 +1,6 @@
-"""Foreign locustfiles run as under Locust, with the options of the command line, and their end is reported correctly.
+"""Locustfiles that were not written for lt run as they do under Locust, with the options of the command line.
+
+Their end is reported correctly.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def test_a_worker_that_makes_its_payloads_as_the_test_starts_is_waited_for(tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["none", "grpc://127.0.0.1:{port}", "127.0.0.1:{port}"])
 def test_a_grpc_user_runs_against_its_own_host(target: str, tmp_path: Path) -> None:
-    """11: with a target of another protocol, or with none, a class keeps the host that it names."""
+    """11: with a target of another protocol, or with no target, a class keeps the host that it names."""
     from loadtest.core.addresses import free_port
 
     port = free_port()
@@ -69,7 +71,7 @@ def test_a_grpc_user_runs_against_its_own_host(target: str, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["locustfile.py", "prints_at_the_end.py"])
 def test_whatever_a_locustfile_prints_or_says_of_itself_it_runs(file: str, tmp_path: Path) -> None:
-    """12: there is a list of objects in the docstring, and text printed as the process ends."""
+    """12: the docstring contains a list of objects, and the process prints text as it ends."""
     with server() as there:
         ran = lt_run("-s", file, "-t", there.url, *SHORT, runs=tmp_path, cwd=case("12"))
         assert len(ran.rows()) == sum(there.counts().values()) > 0
@@ -256,7 +258,10 @@ def test_without_a_target_every_class_calls_its_own_host(tmp_path: Path) -> None
 def test_a_run_that_is_ended_as_its_fleet_starts_leaves_no_process(
     signal_number: int, tmp_path: Path, until: Until
 ) -> None:
-    """It is killed or interrupted while it waits for a worker that never comes. All processes end within seconds."""
+    """The run is killed or interrupted while it waits for a worker that never comes.
+
+    All processes end within seconds.
+    """
     words = ["run", "-s", str(case("12") / "locustfile.py"), "-t", "none", "--workers", "1", "--expect-workers", "2"]
     text = (case("12") / "locustfile.py").read_text().replace("    wait", '    host = "http://127.0.0.1:9"\n    wait')
     (tmp_path / "locustfile.py").write_text(text)

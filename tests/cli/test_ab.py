@@ -88,7 +88,7 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
     sent = [Counter(json.loads(line)["number"] for line in file.read_text().splitlines()) for file in kept]
     arrivals = [{number for number in side if number < 1} for side in sent]
     assert len(arrivals[0] & arrivals[1]) >= 0.9 * max(map(len, arrivals)), "arrivals of a block have one payload"
-    assert len(arrivals[0]) > 150, "8 users with 4 arrivals/s, half of them on a side, for half a minute"
+    assert len(arrivals[0]) > 150, "8 users with 4 arrivals/s each, half of them on each side, for half a minute"
     report = Report.model_validate_json(folder.summary.read_text())
     assert len(report.runs) == 2
     (comparison,) = report.comparisons
@@ -100,7 +100,7 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
     assert lines["POST /one", "mean"].verdict == "slower"
     assert lines["steady", "error rate"].difference_ratio == 0
     assert (report.regressions[0].verdict, report.regressions[0].statistic) == ("missed", "p50")
-    assert report.baseline == [report.runs[0].name], "A is only what B is measured against"
+    assert report.baseline == [report.runs[0].name], "A is only the baseline of B"
     assert "throughput" in said.out
     assert "pp" in said.out
 
@@ -149,7 +149,10 @@ def test_an_invalid_command_or_one_that_ends_at_once_is_reported(
 def test_a_run_that_may_end_when_it_is_decided_does_and_is_complete(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """B takes 60 ms and A 20 ms: the run is decided long before its 10 min are over, and record and verdict say so."""
+    """B takes 60 ms and A takes 20 ms.
+
+    The run is decided long before its 10 min are over, and the record and the verdict say so.
+    """
     (tmp_path / "scenario.py").write_text(SCENARIO, encoding="utf-8")
     kept = [tmp_path / "a.txt", tmp_path / "b.txt"]
     code = run_verb(

@@ -67,7 +67,10 @@ class Stamped(FastUser):
 
 @contextmanager
 def racy(every: int) -> Iterator[str]:
-    """Run the service of `benchmarks/racy_service.py`. It mixes up every `every`th answer if two requests overlap."""
+    """Run the service of `benchmarks/racy_service.py`.
+
+    The service mixes up every `every`th answer if two requests overlap.
+    """
     command = [sys.executable, "-m", "benchmarks.racy_service", "0", str(every)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:

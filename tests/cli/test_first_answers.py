@@ -89,4 +89,4 @@ def test_an_endpoint_that_only_fails_stops_the_run_and_its_answer_is_shown(tmp_p
     assert "`--no-check` lets the load go on" in said
     assert "s3cr3t" not in done.err + done.out
     assert any(stopped in reason for reason in record.reasons)
-    assert Strict.posts < 200, "two users, some 10 requests/s each, for as long as it takes to notice"
+    assert Strict.posts < 200, "two users with about 10 requests/s each, until lt has noticed"

@@ -1,4 +1,4 @@
-"""The verb `init`, and `run` without a scenario: from a service's document to a report."""
+"""The verb `init`, and `run` without a scenario, lead from a service's document to a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An interrupt ends a verb with its exit code at every moment, up to the last moment of the process."""
+"""At every moment, up to the last moment of the process, an interrupt ends a verb with the right exit code."""
 
 from __future__ import annotations
 

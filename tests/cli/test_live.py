@@ -1,4 +1,4 @@
-"""The live page's listener: which requests it answers and how, and that the run's end waits for an open page."""
+"""The live page's listener: which requests it answers and how, and that the end of the run waits for an open page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def secret_of(page: LivePage) -> str:
 def ask(
     page: LivePage, method: str, path: str, *, body: str | None = None, secret: bool = True, **headers: str
 ) -> tuple[int, str]:
-    """Return status and body. Given headers replace those that a browser on the page itself would send."""
+    """Return status and body. The given headers replace the headers that a browser on the page itself would send."""
     port = int(page.url.split(":")[2].partition("/")[0])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     sent = {"Authorization": f"Bearer {secret_of(page)}"} if secret else {}
@@ -128,7 +128,7 @@ def test_a_new_instance_is_reported_at_once_and_the_rest_when_it_is_due(
 ) -> None:
     """A worker reports each second.
 
-    If the page also waited for its own second, a cold start would be shown after 2 s.
+    If the page waited for another second as well, it would show a cold start only after 2 s.
     """
     monkeypatch.setattr(live, "EVERY_S", 1e6)  # so the page's own updates are never due
     run = LiveRun(RunFolder.create(tmp_path, running_record(30)))
@@ -161,9 +161,9 @@ def test_two_targets_have_their_own_numbers_and_their_difference(page: LivePage,
 
 
 def test_the_end_waits_only_for_an_open_page(page: LivePage, tmp_path: Path) -> None:
-    """If no page has asked recently, the end is immediate.
+    """If no page has polled recently, the run ends immediately.
 
-    With an open page, the end comes when the page has the report.
+    If a page is open, the run ends when that page has the report.
     """
     report = tmp_path / "report.html"
     report.write_text("<p>finished</p>", encoding="utf-8")

@@ -21,7 +21,7 @@ SECONDS = 40
 
 
 def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
-    """Nothing is reloaded, a zoom survives later updates, and the policy refuses no script and no style."""
+    """The page is not reloaded, a zoom survives later updates, and the policy blocks no script and no style."""
     frames, lines = flushed(SECONDS), [load_line(at) for at in range(SECONDS)]
     run = LiveRun(RunFolder.create(tmp_path / "on", running_record(SECONDS)))
     with sync_playwright() as playwright, LivePage() as live:
@@ -83,7 +83,7 @@ def test_a_page_follows_a_run_and_ends_as_its_report(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_nothing_has_succeeded_yet_is_shown(tmp_path: Path) -> None:
-    """Without a latency the page has no main chart and no controls; the other charts are drawn all the same."""
+    """Without a latency, the page has no main chart and no controls. The other charts are drawn nevertheless."""
     run = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS)))
     with sync_playwright() as playwright, LivePage() as live:
         browser = launch(playwright)

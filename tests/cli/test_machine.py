@@ -1,4 +1,4 @@
-"""The doctor's checks of this machine: each line is good, or has the command that fixes it."""
+"""The doctor's checks of this machine: each line is good, or contains the command that fixes the problem."""
 
 from __future__ import annotations
 

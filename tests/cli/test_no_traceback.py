@@ -1,4 +1,4 @@
-"""Whatever the arguments are, a verb ends with a code of the table and one sentence, and without a traceback."""
+"""With any arguments, a verb ends with an exit code of the table and one sentence, and without a traceback."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS = ("report", "metrics", "init", "runs rm", "runs label", "runs export", "n
 
 
 def options_of(verb: str) -> list[str]:
-    """Return a verb's options that take a value, as the parser knows them, so that a new option is tested at once."""
+    """Return a verb's options that take a value. They come from the parser, so that a new option is tested too."""
     import typer
 
     from loadtest.cli.parser import make_app
@@ -57,7 +57,10 @@ OPTIONS = {verb: options_of(verb) for verb in VERBS} | {
 
 @st.composite
 def commands(draw: st.DrawFn) -> list[str]:
-    """Return the arguments of a command. The values of its options are odd, and it starts nothing that runs long."""
+    """Return the arguments of a command.
+
+    The values of the options are odd, and the command starts nothing that runs for long.
+    """
     verb = draw(st.sampled_from(sorted(OPTIONS)))
     names = draw(st.lists(st.sampled_from(OPTIONS[verb]), max_size=5)) if OPTIONS[verb] else []
     value = st.sampled_from(ODD) | st.text(max_size=8)

@@ -1,4 +1,4 @@
-"""The verb `runs`: every run is one uncut line, whatever the terminal's width, and unreadable runs are reported."""
+"""The verb `runs`: every run is one uncut line at any width of the terminal, and unreadable runs are reported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.recording.frames import T0, frames, record, spooled
 
 
 def test_runs_are_listed_oldest_first_with_length_requests_and_outcome(tmp_path: Path) -> None:
-    """A sealed run is listed with its requests, an unsealed one with a dash, an unreadable one on stderr with its
-    reason.
+    """A sealed run is listed with its requests, and an unsealed run with a dash. An unreadable run is listed on stderr
+    with the reason.
     """
     long = {"start": T0, "load_start": T0 + timedelta(seconds=3), "end": T0 + timedelta(seconds=128)}
     sealed = spooled(tmp_path, frames(150), record("20260817T101500000Z-ramp300-local", label="[a] first", **long))

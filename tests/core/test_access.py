@@ -1,4 +1,4 @@
-"""A listener answers only this machine's own programs. Host, Origin, content type and secret decide."""
+"""A listener answers only this machine's own programs. The Host, the Origin, the content type and the secret decide."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def shuffled(value: Any) -> Any:
 @quick
 @given(VALUES)
 def test_the_order_of_fields_and_white_space_do_not_count(value: Any) -> None:
-    """The same values are equal in any notation, also with a tolerance of 0."""
+    """The same values are equal in any notation, even with a tolerance of 0."""
     pretty = json.dumps(shuffled(value), indent=2).encode()
     assert differences(json.dumps(value).encode(), pretty, AnswerCheck(tolerance=0)) == []
 
@@ -45,7 +45,7 @@ def test_the_order_of_fields_and_white_space_do_not_count(value: Any) -> None:
 @quick
 @given(st.dictionaries(st.text(min_size=1, max_size=6), VALUES, min_size=1, max_size=4), st.data())
 def test_a_changed_field_is_found_and_may_be_ignored(value: dict[str, Any], data: st.DataObject) -> None:
-    """A field with another text is the only difference. If it is ignored, there is none."""
+    """The only difference is a field with another text. If this field is ignored, there is no difference."""
     name = data.draw(st.sampled_from(sorted(value)))
     changed = {**value, name: "other than anything drawn: \u2603\u2603"}
     assert len(fields(value, changed)) == 1
@@ -56,7 +56,7 @@ def test_a_changed_field_is_found_and_may_be_ignored(value: dict[str, Any], data
     ("before", "now", "named"),
     [
         ({"a": 1}, {"a": 2}, ["a"]),
-        ({"a": 1_000_000}, {"a": 1_000_001}, ["a"]),  # exact: an id is not a measurement
+        ({"a": 1_000_000}, {"a": 1_000_001}, ["a"]),  # no tolerance: an id is not a measurement
         ({"a": 0.5}, {"a": 0.5000004}, []),
         ({"a": 0.5}, {"a": 0.50002}, ["a"]),
         ({"a": 1e9}, {"a": 1e9 + 0.5}, []),

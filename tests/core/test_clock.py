@@ -55,7 +55,7 @@ def test_steps_add_up() -> None:
 
 
 def test_slewing_is_no_step() -> None:
-    """A clock that NTP slews by 0.05 % for 100 s is 50 ms off, which is not a step."""
+    """A clock that NTP slews by 0.05 % for 100 s is off by 50 ms. This is not a step."""
     machine = Machine()
     clock = machine.clock()
     machine.pass_s(100)
@@ -64,7 +64,7 @@ def test_slewing_is_no_step() -> None:
 
 
 def test_a_wall_time_taken_after_a_step_is_brought_back() -> None:
-    """If the machine's clock was set by an hour, timestamps that a client takes from it are moved back by an hour."""
+    """If the machine's clock is an hour ahead, timestamps that a client takes from it are moved back by an hour."""
     machine = Machine()
     clock = machine.clock()
     machine.wall_ns += 3600 * S

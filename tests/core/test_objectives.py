@@ -1,4 +1,4 @@
-"""The grammar of objectives: each text gets its meaning, and an error points at its column."""
+"""The grammar of objectives: each text is parsed into its meaning, and an error points at its column."""
 
 from __future__ import annotations
 

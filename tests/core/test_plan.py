@@ -1,4 +1,7 @@
-"""The steady part of a plan is the longest period at 95 % of its height, as the report finds it second by second."""
+"""The steady part of a plan is the longest period with at least 95 % of its maximum.
+
+The report finds the same period, second by second.
+"""
 
 from __future__ import annotations
 

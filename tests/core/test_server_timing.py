@@ -10,7 +10,7 @@ from loadtest.core.server_timing import MAX_US, server_us, us_of_ms
 
 
 def test_the_entry_is_read_in_microseconds() -> None:
-    """`predict;dur=` is in ms. It may be anywhere in the list, quoted, or absent."""
+    """`predict;dur=` is in ms. The time may be anywhere in the list, it may be quoted, and it may be absent."""
     assert server_us("predict;dur=1.2345") == 1235
     assert server_us('db;dur=3, predict;desc="x";dur="2"') == 2000
     assert server_us("db;dur=3") is server_us("predict") is server_us("") is None

@@ -88,14 +88,14 @@ def test_ids_become_a_template(path: str, endpoint: str) -> None:
     ],
 )
 def test_words_and_versions_stay(path: str) -> None:
-    """None of these is an id."""
+    """None of these words is an id."""
     assert path_template(path) == path
 
 
 @quick
 @given(st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=15), min_size=1, max_size=5))
 def test_ordinary_words_are_never_grouped(words: list[str]) -> None:
-    """This covers paths of small letters, and slugs made of them."""
+    """The words include paths of small letters, and slugs that consist of such words."""
     for path in ("/" + "/".join(words), "/" + "-".join(words), "/" + "_".join(words)):
         if len(path) <= MAX_NAME_CHARS:
             assert path_template(path) == path
@@ -109,7 +109,7 @@ def test_ordinary_words_are_never_grouped(words: list[str]) -> None:
     | st.dates().map(str).filter(lambda day: "1900" <= day < "2100")
 )
 def test_any_two_ids_of_a_kind_are_one_endpoint(ident: str) -> None:
-    """Whatever the id is, the endpoint is one of two: with an id, or with a date."""
+    """For any id, the endpoint is one of two: the endpoint with an id, or the endpoint with a date."""
     assert path_template(f"/things/{ident}/parts") in ("/things/{id}/parts", "/things/{date}/parts")
 
 

@@ -1,7 +1,7 @@
 """Print which fields of the manifests are unknown to Cloud Run's v1 API, as gcloud ships it. Runs as a separate
 process.
 
-argv: gcloud's root, then files of JSON. One line per unknown field.
+The arguments are gcloud's root folder and JSON files. One line per unknown field.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The files under deploy/ are valid by the schemas of their readers, and consistent with each other."""
+"""The files under deploy/ match the schemas of the programs that read them, and are consistent with each other."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 GET /?ms=20 answers after that time · /burn?ms=5 uses that much CPU · /max answers the highest number of concurrent
 requests · /crash ends the process · /fill?mib=300 takes memory · /who answers its pid and names · /missing answers 404.
-START_S delays the port; EXIT_WITH ends it at once with a message; STUBBORN ignores SIGTERM.
+START_S delays the listening, EXIT_WITH ends the process at once with a message, and STUBBORN makes it ignore SIGTERM.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         at_once["now"] += 1
         at_once["most"] = max(at_once.values())
         body = (await answer(parts.path, parse_qs(parts.query))).encode()
-        at_once["now"] -= 1  # before the last byte, because after it the next request may already have arrived
+        at_once["now"] -= 1  # before the last byte: after it, the next request may already have arrived
         status = 404 if parts.path == "/missing" else 200
         writer.write(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
     writer.close()

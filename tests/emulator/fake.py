@@ -1,4 +1,4 @@
-"""A fake of the emulator: services settle at once, and readings are those that a test has set."""
+"""A fake of the emulator. Services settle at once, and a test sets the readings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-// Google's own Node clients against the emulator: node google_node_clients.mjs PORT, the token in LT_TOKEN; tells JSON.
+// Use Google's own Node clients against the emulator: node google_node_clients.mjs PORT. The token is in LT_TOKEN, and
+// the output is JSON.
 import { createRequire } from "node:module";
 
 const require = createRequire(new URL("../package.json", import.meta.url));

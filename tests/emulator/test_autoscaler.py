@@ -44,7 +44,7 @@ def test_the_larger_driver_wins() -> None:
 
 
 def test_requests_that_find_no_place_get_instances_at_once() -> None:
-    # 300 wait, 10 places are free, and one starting instance brings 80: 210 are left, which need 3 instances of 80
+    # 300 requests wait, 10 places are free, and one starting instance brings 80: the other 210 need 3 instances of 80
     seen = replace(BUSY, pending=300, in_flight=70, starting=1)
     decision = CloudRun().decide(0, seen)
     assert (decision.desired, decision.driver) == (1 + 1 + 3, "on demand")
@@ -127,7 +127,7 @@ def test_knative_panics_at_twice_what_it_has_and_does_not_go_down_for_a_minute()
     assert (first.desired, first.driver) == (10, "panic")
     quiet = replace(seen, serving=10, panic_concurrency=0.0, panic_since_s=first.panic_since_s, panic_desired=10)
     assert Knative().decide(159, quiet).desired == 10
-    assert Knative().decide(160, quiet).desired == 5  # later it halves at most, because the down-rate is 2
+    assert Knative().decide(160, quiet).desired == 5  # later the number halves at most, because the down-rate is 2
 
 
 def test_knative_wants_one_for_a_request_at_zero() -> None:
@@ -162,7 +162,7 @@ class Story:
         self.decision = Decision(0, "none", "")
 
     def play(self, until_s: float, requests_per_s: float) -> None:
-        """Continue until that time at this load, with a decision every 2 s."""
+        """Simulate until the given time at the given load, with a decision every 2 s."""
         while self.now_s < until_s:
             self._second(requests_per_s)
             if self.now_s % DECIDE_EVERY_S == 0:
@@ -225,7 +225,7 @@ def test_twenty_minutes_of_the_original_story() -> None:
     assert first == 6  # desired at 2 s (the first decision), then 4 s to start
     story.play(180, 300)
     assert story.serving >= 10  # 300 × 1 ms / (0.6 × 0.05) = 10, once a minute of full load is in the window
-    assert story.peak <= 14  # the backlog of the ramp may cause some more instances, on demand
+    assert story.peak <= 14  # the backlog of the ramp may require some more instances
     drivers = {decision.driver for at_s, _, decision in story.log if 120 < at_s <= 180}
     assert drivers == {"cpu"}  # in the end, CPU alone decides
     assert story.backlog == 0  # all sent requests were served
@@ -257,9 +257,9 @@ def test_twenty_minutes_of_waves_lose_nothing_and_keep_the_minimum() -> None:
 
 
 def test_twenty_minutes_under_knative_follow_concurrency_not_cpu() -> None:
-    """300 requests/s of 1 ms each have hardly anything in flight, so one instance of 1 vCPU is enough by its rules."""
+    """At 300 requests/s of 1 ms each, hardly any request is in flight, so one instance of 1 vCPU is enough."""
     story = Story(Knative(), replace(LIMITS, cpu=1.0))
     story.play(1200, 300)
-    assert story.peak <= math.ceil(6 * 300 / 56)  # panic mode for the 6 s of backlog that the start from zero left
+    assert story.peak <= math.ceil(6 * 300 / 56)  # panic mode, for the 6 s of backlog after the start from zero
     assert story.decision.desired <= 1
     assert story.backlog == 0

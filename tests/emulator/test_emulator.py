@@ -120,7 +120,7 @@ def test_an_instance_uses_no_more_cpu_than_its_slice() -> None:
             await get(url, "/burn?ms=100")
             used_s, took_s = instance.cpu_used_s() - before_s, time.monotonic() - began_s
             assert used_s >= 0.1
-            assert used_s / took_s <= 0.13  # 10 %, and the rounding of a period at either end
+            assert used_s / took_s <= 0.13  # 10 %, plus the rounding of a period at either end
 
     asyncio.run(story())
 
@@ -151,7 +151,7 @@ def test_an_instance_that_ignores_sigterm_is_killed() -> None:
         assert pid is not None
         await instance.stop(grace_s=0.2)
         assert not psutil.pid_exists(pid)
-        assert instance.why_gone == ""  # its end was requested, so no reason is recorded
+        assert instance.why_gone == ""  # the instance was asked to end, so no reason is recorded
         slices.shutdown()
         children.shutdown()
 
@@ -381,8 +381,8 @@ def test_a_busy_port_is_refused_with_a_cure() -> None:
 
 
 def test_a_thousand_in_flight_survive_scale_in_a_new_revision_and_lose_only_a_killed_instance_s() -> None:
-    """500 clients send two requests each, 500 send one long one; meanwhile one instance dies and a new revision takes
-    over.
+    """500 clients send two requests each, and 500 send one long request each. Meanwhile one instance dies and a new
+    revision takes over.
 
     The old revision's instances are then scaled in under the remaining load.
     """

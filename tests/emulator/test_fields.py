@@ -1,4 +1,7 @@
-"""Every field of a deploy is applied, stored and shown again, or refused by name; every gcloud flag has its class."""
+"""Every field of a deploy is applied, stored and shown again, or else refused by name.
+
+Every gcloud flag has a class.
+"""
 
 from __future__ import annotations
 

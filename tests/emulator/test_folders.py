@@ -1,4 +1,4 @@
-"""An emulator's folder is private: no one else can have created it, and only things with its mark are cleaned up."""
+"""An emulator's folder is private: nobody else can have created it, and only things with its mark are cleaned up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def sleeper() -> Iterator[Sleeper]:
-    """A process that belongs to no emulator and leads its own session."""
+    """A process that belongs to no emulator and is the leader of its own session."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     yield process
     process.kill()

@@ -109,7 +109,10 @@ def test_the_sample_of_a_service_is_its_shortest_post_with_an_example() -> None:
 
 
 def test_only_requests_older_than_the_timeout_are_overdue() -> None:
-    """A session that waits for its next request is not ended. It has no backend, and its age counts from the epoch."""
+    """A session that waits for its next request is not closed.
+
+    The session has no backend, and its age is counted from the epoch.
+    """
     line = "{name}: proto=tcpv4 src=127.0.0.1:1 fe=fe be={be} srv=i1 ts=104 epoch=0x3 age={age} calls=1 rate=0"
     sessions = [
         line.format(name="0x1", be="be", age="5m1s"),
@@ -122,7 +125,10 @@ def test_only_requests_older_than_the_timeout_are_overdue() -> None:
 
 
 def test_a_command_gets_its_variables_without_a_shell() -> None:
-    """`$PORT` and `${PORT}` are replaced. Unknown variables, and a shell's other signs, stay as they are."""
+    """`$PORT` and `${PORT}` are replaced.
+
+    Unknown variables, and other special characters of a shell, are not changed.
+    """
     words = ("uvicorn", "app:app", "--port", "$PORT", "--url=http://h:${PORT}/", "$PORTAL", "$HOME", "a$", "*.py")
     assert with_variables(words, {"PORT": "8080"}) == [
         "uvicorn", "app:app", "--port", "8080", "--url=http://h:8080/", "$PORTAL", "$HOME", "a$", "*.py",

@@ -1,4 +1,4 @@
-"""An emulator as a separate process answers, returns its state, and leaves nothing behind, however it ends."""
+"""An emulator as a separate process answers, returns its state, and always leaves nothing behind when it ends."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def mine() -> list[folders.EmulatorFolder]:
 
 
 def leftovers(pids: list[int]) -> list[str]:
-    """Return which of these processes, and of this test's cgroups and folders without a living owner, still exist."""
+    """Return what still exists: these processes, and this test's cgroups and folders that have no living owner."""
     found = [f"process {pid}" for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
     alive = {folder.mark for folder in mine() if folder.owner and folder.owner.may_live}
     slices = [path for mark in MARKS - alive for path in cgroups.CGROUP_ROOT.glob(f"**/*{mark}")]
@@ -250,7 +250,9 @@ def test_load_tools_at_zero_get_every_answer_and_the_official_client_counts_the_
 
 
 def load(url: str) -> tuple[int, int]:
-    """Send requests with hey, then with wrk. Return how many were answered with 200, and how many more may have been.
+    """Send requests with hey, then with wrk.
+
+    Return how many requests were answered with 200, and how many more may have been.
 
     When its time is over, wrk drops the requests in flight: at most one per connection.
     """

@@ -104,7 +104,7 @@ def test_a_long_request_is_billed_while_it_runs(clock: Clock, recorder: Recorder
         record.sample(second, [InstanceSample("a", 1, None, 0.1)])
     clock.now_s = 1000
     (point,) = points(recorder, "container/billable_instance_time")
-    assert point.value == pytest.approx(10.1)  # 10 s between eleven samples, and the step of the first one
+    assert point.value == pytest.approx(10.1)  # 10 s between eleven samples, plus the step of the first sample
 
 
 def test_a_start_counts_once_with_its_length(clock: Clock, recorder: Recorder) -> None:

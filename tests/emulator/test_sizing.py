@@ -34,7 +34,10 @@ def sent(requests: int, *, failed: int = 0, why: str = "") -> dict[str, object]:
 
 
 def test_the_size_follows_the_cost_of_the_scenarios_own_requests() -> None:
-    """200 requests that use 1.6 s cost 8 ms each. 30 per second need 0.24 vCPU, which is 60 % of 0.4."""
+    """200 requests that use 1.6 s of CPU in total cost 8 ms each.
+
+    30 per second need 0.24 vCPU, which is 60 % of 0.4.
+    """
     size = told_by(sent(200), used_s=1.6)
     assert (size.cpu, size.cost_s, size.per_user_s) == (0.4, pytest.approx(0.008), 2.0)
     assert "the scenario's first requests (POST /predict) cost 8.00 ms of CPU each (mean of 200)" in size.why
@@ -52,7 +55,7 @@ def test_failing_requests_cannot_be_measured_and_their_answer_is_shown() -> None
 
 @pytest.mark.parametrize("document", [b"[]", b"{", b"[" * 100_000, b'{"paths": {"/p": []}}', b'{"paths": 5}'])
 def test_a_service_whose_document_is_of_another_kind_is_asked_for_its_root(document: bytes) -> None:
-    """Its `/openapi.json` may be anything."""
+    """The service's `/openapi.json` may be anything."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -102,7 +105,7 @@ def scenario(tmp_path: Path) -> Path:
 def test_the_first_requests_are_those_of_the_scenarios_users_by_their_weights(scenario: Path) -> None:
     """Three of four tasks belong to the class with weight 3.
 
-    Whatever the scenario prints, the answers are on separate lines.
+    The answers are on lines of their own, whatever the scenario prints.
     """
     with counting_server(delay_ms=[0]) as server:
         command = (*first_requests(scenario, Request(), seed=1), server.url)
@@ -113,6 +116,6 @@ def test_the_first_requests_are_those_of_the_scenarios_users_by_their_weights(sc
     assert told["failed"] == 0
     assert told["names"][0] == "POST /predict"
     assert sorted(told["names"][1:]) == ["POST /a", "POST /b"]
-    assert 200 <= told["requests"] <= 206, "each class sends its share, and ends the task that it is in"
+    assert 200 <= told["requests"] <= 206, "each class sends its share of the requests, and finishes its current task"
     per_task = told["requests"] / told["tasks"]
     assert told["per_user_s"] == pytest.approx(0.5 * per_task), "a task every 2 s"

@@ -1,4 +1,4 @@
-"""The unmodified gcloud deploys to, describes, updates and deletes a service of the emulator."""
+"""The unmodified gcloud deploys, describes, updates and deletes a service of the emulator."""
 
 from __future__ import annotations
 

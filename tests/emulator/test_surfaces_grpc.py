@@ -176,7 +176,7 @@ class TestMonitoring:
             alignment_period=timedelta(seconds=120), per_series_aligner="ALIGN_PERCENTILE_95"
         )
         (series,) = metrics.list_time_series(asked(f'metric.type="{LATENCIES}"', minutes=2, aggregation=aggregation))
-        # both minutes in one period: of 400 values, the 380th is the 180th of 200 in [200, 400)
+        # both minutes are in one period: the 380th of 400 values is the 180th of the 200 values in [200, 400)
         assert values(series) == [pytest.approx(200 + 200 * 180 / 200)]
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Locustfiles are described correctly, whatever files are next to them, and whatever they print, raise or request."""
+"""Locustfiles are described correctly with any files next to them, and whatever they print, raise or request."""
 
 from __future__ import annotations
 
@@ -124,7 +124,10 @@ def test_output_and_docstrings_of_a_locustfile_are_not_parsed(tmp_path: Path) ->
 def test_an_error_of_the_authors_own_is_shown_from_their_file_on(
     text: str, expected: str, frames: int | None, tmp_path: Path
 ) -> None:
-    """The exit code is 2, with Python's own traceback: it has the author's frames and none of the loader's."""
+    """The exit code is 2, and Python's own traceback is shown.
+
+    It contains the frames of the author's code and no frame of the loader.
+    """
     written(tmp_path, "x = 1 / 0\n", "helper.py")
     written(tmp_path, "f(\n", "helper_broken.py")
     path = written(tmp_path, text)
@@ -169,7 +172,7 @@ TWO = PLAIN + (
 
 
 def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
-    """An error names the missing one and lists the existing ones. Several shapes require a choice."""
+    """An error names the missing user class or tag and lists the existing ones. Several shapes require a choice."""
     path = written(tmp_path, TWO + SHAPES)
     wrong: dict[str, dict[str, object]] = {
         "--shape Short or --shape Long": {},
@@ -191,7 +194,7 @@ def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
 def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Settings from files and the environment are used and mentioned, or left out by name.
+    """Settings from files and the environment are used and mentioned, or else a message names them as not used.
 
     The command line has priority.
     """
@@ -215,7 +218,7 @@ def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
 def test_a_target_and_a_locustfile_of_locusts_configuration_are_left_out_with_the_option_instead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They would select another server and another file than the options."""
+    """These two settings would select a different server and file than the options."""
     path = written(tmp_path, PLAIN)
     (tmp_path / "locust.conf").write_text("locustfile = other.py\nhost = http://one\nheadless = true\n")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The cache keys of descriptions of bundled scenarios; a cache that fails only costs time."""
+"""The cache keys of the descriptions of bundled scenarios. A cache that fails costs time and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run ends if an endpoint always fails, but only if more answers could not change that."""
+"""A run ends if an endpoint always fails and further answers could not change that."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def frame_of(*requests: Sent) -> Frame:
 
 
 def ends_with(*frames: tuple[Sent, ...]) -> str | None:
-    """Return the sentence that ends the run of these frames, with one look per frame; None if the run goes on."""
+    """Return the sentence with which these frames end a run, with one look per frame; None if the run goes on."""
     first = FirstAnswers()
     return next((why for rows in frames if (why := first(NOW, (recent_of(frame_of(*rows), 0.0),)))), None)
 
@@ -115,13 +115,13 @@ def test_a_wrong_answer_is_a_result_and_ends_nothing() -> None:
 
 
 def test_an_endpoint_that_comes_late_ends_nothing() -> None:
-    """By that time, the run is worth more than the answers of this endpoint."""
+    """By that time, the rest of the run is worth more than the answers of this endpoint."""
     late = tuple(failed(WITHIN_S + 1 + at, name="/rare") for at in range(9))
     assert ends_with((Sent(0),), late) is None
 
 
 def test_the_time_counts_from_the_first_answer_not_from_the_load() -> None:
-    """A scenario may begin with silence, and a cold start may take its time."""
+    """A scenario may begin with a pause, and a cold start may take a while."""
     assert ends_with(tuple(failed(2 * WITHIN_S + at) for at in range(3))) is not None
 
 

@@ -1,4 +1,4 @@
-"""Joining a run: workers on other machines need its secret, which is generated, printed once, and required."""
+"""Joining a run: workers on other machines need the secret of the run. It is generated, printed once, and required."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_off_loopback_a_secret_is_made(bind: str) -> None:
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
 def test_on_loopback_none_is_needed(bind: str) -> None:
-    """Only programs on this machine can connect. If a secret is set, they need it too."""
+    """Only programs on this machine can connect. If a secret is set, these programs need it too."""
     assert join_secret(bind, {}) == ""
     assert join_secret(bind, {SECRET_VARIABLE: GIVEN}) == GIVEN
 
@@ -51,7 +51,7 @@ def test_a_short_secret_is_refused(short: str) -> None:
 
 
 def test_a_fleet_does_not_listen_off_loopback_without_one(tmp_path: Path) -> None:
-    """This holds for every plan of a fleet, whichever code makes it."""
+    """The rule applies to every plan of a fleet, no matter which code makes the plan."""
     scenario = Scenario.model_construct(path=tmp_path / "x.py")
     options = FleetOptions(workers=1, expect_workers=1, bind="0.0.0.0")
     plan = FleetPlan(options=options, scenario=scenario, host=None)
@@ -78,7 +78,10 @@ def test_the_command_for_the_other_machines_pastes() -> None:
 
 @pytest.mark.slow
 def test_only_workers_that_know_it_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """A worker without the secret is refused with a message that says what to set. The run is complete without it."""
+    """A worker without the secret is refused with a message that says what to set.
+
+    The run is complete without that worker.
+    """
     port = str(free_port())
     plan = ("--users", "2", "--spawn-rate", "2", "--duration", "3s", "--runs", str(tmp_path), "--port", port)
     monkeypatch.setenv(SECRET_VARIABLE, GIVEN)
@@ -104,7 +107,7 @@ NAMESPACE, ADDRESS = f"ltj{os.getpid()}", "10.78.0.1"
 
 @pytest.fixture
 def off_loopback() -> Iterator[tuple[str, ...]]:
-    """Words before a command that make ADDRESS a non-loopback address that is only visible to the command."""
+    """Arguments to put before a command. They make ADDRESS a non-loopback address that only this command can see."""
     if os.geteuid() or shutil.which("ip") is None:
         pytest.skip("needs `ip netns add` (iproute2, root)")
     if subprocess.run(["ip", "netns", "add", NAMESPACE], capture_output=True, check=False).returncode:
@@ -133,7 +136,7 @@ def test_off_loopback_the_printed_command_joins_and_no_other(
 ) -> None:
     """With a real address, the secret is generated and printed.
 
-    A worker without it is refused, and one with it joins.
+    A worker without the secret is refused, and a worker with the secret joins.
     """
     monkeypatch.delenv(SECRET_VARIABLE, raising=False)
     program = [*off_loopback, sys.executable, str(ROOT / "lt.py")]

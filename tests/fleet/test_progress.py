@@ -14,7 +14,7 @@ LINE = {"planned_users": "", "in_flight": "", "cpu_ratio": "0.100", "loop_lag_ms
 
 
 def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
-    """An incomplete frame is read once its other half is there.
+    """An incomplete frame is read as soon as its other half has arrived.
 
     Requests and failures are totals since the beginning; only the window drops old rows.
     """
@@ -69,7 +69,7 @@ def test_load_lines_give_the_users_and_the_busy_workers(tmp_path: Path) -> None:
 
 
 def test_requests_in_flight_are_reported_and_a_silent_workers_users_are_not(tmp_path: Path) -> None:
-    """Requests in flight are added, and the oldest of all workers counts and ages.
+    """The requests in flight of all workers are added. The oldest request of all workers is used, and its age grows.
 
     After 6 s without a line, a worker is left out.
     """

@@ -1,4 +1,4 @@
-"""A condition ends a run only after it has held for its whole window, in the requests' own time."""
+"""A condition ends a run only after it has held for its whole window, measured by the times of the requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = ProgressSnapshot(0, 0, 0.0, None, None, None, 1, 0.0, ())
 def second(at_s: float, *, latency_ms: float = 10, failed: int = 0, of: int = 10) -> tuple[Recent, ...]:
     """Return a frame of `of` requests that ended evenly over the second from `at_s`.
 
-    The first `failed` of them failed.
+    The first `failed` requests failed.
     """
     return (
         Recent(
@@ -53,7 +53,7 @@ def test_only_the_window_counts() -> None:
     frames = [second(at, failed=10 if at >= 20 else 0) for at in range(30)]
     found = first_stop("error_rate > 90% for 3s", frames)
     assert found is not None
-    assert found[0] == 22  # the 3 s before 22.9 contain the last success of second 19: 30 of 31 failed
+    assert found[0] == 22  # the 3 s before 22.9 s contain the last success of second 19: 30 of 31 requests failed
 
 
 def test_a_percentile_looks_at_successful_requests_alone() -> None:
@@ -87,7 +87,7 @@ def test_without_a_window_ten_seconds_are_looked_at() -> None:
 
 
 RAMP_THEN_HOLD = ((0.0, 0.0), (10.0, 100.0), (20.0, 100.0))
-"""This is steady by the plan from 9.5 s, when 95 of 100 users run, to 20 s."""
+"""According to this plan, the steady phase lasts from 9.5 s, when 95 of 100 users run, to 20 s."""
 
 
 def stopped_at(condition: str, frames: list[tuple[Recent, ...]]) -> int | None:
@@ -107,7 +107,7 @@ def test_a_condition_on_a_phase_looks_at_requests_that_began_in_it() -> None:
 
 
 def test_failures_in_another_phase_end_nothing() -> None:
-    """Failures in a ramp do not count for the steady phase, nor the reverse."""
+    """Failures in a ramp do not count for the steady phase, and failures in the steady phase do not count for it."""
     ramp = [second(at, failed=10 if at < 9 else 0) for at in range(30)]
     assert stopped_at("error_rate(steady) > 5% for 5s", ramp) is None
     assert stopped_at("error_rate(ramp) > 5% for 5s", ramp) == 5

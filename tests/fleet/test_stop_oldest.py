@@ -15,7 +15,7 @@ NOW = ProgressSnapshot(0, 0, 0.0, None, None, 5, 1, 0.0, (), in_flight=12, oldes
 
 
 def test_the_oldest_request_ends_a_run() -> None:
-    """At 30 s the request has not waited longer than 30 s; at 31 s it has."""
+    """At 30 s, the request has not waited for more than 30 s. At 31 s, it has."""
     stop = StopOn(parse_objective("oldest > 30s", live=True))
     assert stop(replace(NOW, elapsed_s=40.0, oldest_s=30.0), ()) is None
     assert stop(replace(NOW, elapsed_s=41.0, oldest_s=31.0), ()) == (

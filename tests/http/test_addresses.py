@@ -1,4 +1,4 @@
-"""There is one address list per process and name: lookups, the order of tries, and dead addresses."""
+"""A process keeps one list of addresses per name. The tests cover lookups, the order of tries, and dead addresses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 
 
 def test_a_thousand_users_look_a_name_up_once(resolver: Resolver) -> None:
-    """All ask at the same moment, while the resolver is slow, and others ask later."""
+    """A thousand users ask at the same moment, while the resolver is slow, and others ask later."""
     book, resolver.wait_s = AddressBook(), 0.02
     asking = [gevent.spawn(book.of, "a", 80, 5.0) for _ in range(1000)]
     gevent.joinall(asking, raise_error=True)
@@ -66,7 +66,10 @@ def test_a_resolver_that_says_nothing_is_the_generators_and_an_unknown_name_is_n
 
 
 def test_a_list_is_refreshed_by_age_without_anybody_waiting(resolver: Resolver) -> None:
-    """During a lookup, old addresses are used, and they stay if it fails. An address in both lists keeps its state."""
+    """During a lookup, the old addresses are used.
+
+    If the lookup fails, they are kept. An address that is in the old and in the new list keeps its state.
+    """
     book = AddressBook()
     known = book.of("a", 80, 5.0)
     kept = known.addresses[0]
@@ -101,7 +104,7 @@ def list_of(*hosts: str) -> AddressList:
 
 
 def test_addresses_take_turns() -> None:
-    """300 connections over three working addresses are 100 each."""
+    """300 connections to three working addresses are 100 connections to each address."""
     known = list_of("10.0.0.1", "10.0.0.2", "10.0.0.3")
     firsts: Counter[str] = Counter()
     for _ in range(300):
@@ -114,7 +117,7 @@ def test_addresses_take_turns() -> None:
 def test_a_dead_address_is_tried_once_and_again_after_its_time() -> None:
     """One connection fails at the dead address, while another address works.
 
-    For DEAD_S, no connection tries the dead address again; then one does.
+    For DEAD_S, no connection tries the dead address again. After that, one connection tries it.
     """
     known = list_of("10.0.0.1", "10.0.0.2")
     known.addresses[0].opened()
@@ -140,7 +143,10 @@ def test_the_other_family_is_for_when_the_first_fails() -> None:
 
 
 def test_one_dead_address_of_two_fails_no_request() -> None:
-    """One port has no listener, the other answers. Every request is answered, whichever address comes first."""
+    """One address has no listener, and the other address answers.
+
+    Every request is answered, whichever address comes first.
+    """
     with scripted(always(OK)) as server, socket.create_server(("127.0.0.1", 0)) as unused:
         dead_port = unused.getsockname()[1]
         unused.close()

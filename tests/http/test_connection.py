@@ -1,4 +1,4 @@
-"""Cases that a connection must survive, each with a server that sends exactly these bytes, plain and with TLS."""
+"""Cases that a connection must survive. In each case, a server sends exactly the given bytes, plain and with TLS."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ANSWERS = {
     "whole": ([OK], 200, b"ok"),
     "split": ([b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 10\r\n\r", b"\nhello", b"world"], 200, b"helloworld"),
     "head and body apart": ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"ok"], 200, b"ok"),
-    "head, and the body in two": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"o", b"kay"], 200, b"okay"),
+    "head, body in two pieces": ([b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", b"o", b"kay"], 200, b"okay"),
     "chunked": (
         [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"],
         200,
@@ -93,7 +93,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_an_answer_is_read_and_the_connection_used_again(case: str, tls: bool) -> None:
-    """Status and body come back with any framing and any pieces, twice over one connection."""
+    """Status and body are returned for any framing and any split into pieces, twice over one connection."""
     pieces, status, body = ANSWERS[case]
     with scripted(always(*pieces), tls=tls) as server:
         connection = connect(server, tls=tls)
@@ -207,7 +207,7 @@ def test_an_answer_cut_off_is_an_error_and_never_sent_again(case: str, tls: bool
 def test_an_idle_connection_closed_by_the_server_costs_no_request(tls: bool) -> None:
     """The close is noticed while the connection is idle.
 
-    The next request, even one that must not be repeated, opens a new one.
+    The next request opens a new connection, even if it must not be repeated.
     """
 
     def one_each(peer: Peer) -> None:
@@ -270,7 +270,7 @@ def test_a_silent_server_is_a_timeout_and_the_next_request_works(tls: bool) -> N
 
 
 def test_a_server_that_trickles_is_a_timeout_too() -> None:
-    """The deadline applies to the whole answer. Single bytes do not extend it."""
+    """The deadline applies to the whole answer. Single bytes do not extend the deadline."""
 
     def trickle(peer: Peer) -> None:
         peer.read()
@@ -325,7 +325,7 @@ def test_an_answer_that_comes_before_the_request_is_sent_is_taken(tls: bool) -> 
         peer.socket.recv(1000)
         peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
         peer.socket.recv(1000)
-        time.sleep(0.2)  # the client reads before the connection closes; no assertion depends on the time
+        time.sleep(0.2)  # gives the client time to read before the connection closes; no assertion depends on this time
 
     request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000000\r\n\r\n" + b"x" * 40_000_000
     with scripted(too_large, tls=tls) as server:
@@ -382,7 +382,7 @@ def test_an_untrusted_certificate_is_refused() -> None:
 
 
 def test_a_plain_server_asked_in_tls_is_an_error() -> None:
-    """There is no hang and no garbage in a body."""
+    """The client does not hang, and no body contains garbage."""
     with scripted(always(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises(OSError):
         ask(connect(server, tls=True), timeout_s=0.5)
 
@@ -407,7 +407,7 @@ def test_an_unacknowledged_request_is_sent_again_with_any_method() -> None:
 
 
 def test_a_connection_that_was_idle_is_looked_at_before_it_is_used() -> None:
-    """Its server has closed while the event loop was busy.
+    """The server of the connection has closed it while the event loop was busy.
 
     The next request opens another connection, and nothing is resent.
     """
@@ -438,7 +438,7 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("case", TOO_LONG)
 def test_a_body_longer_than_the_limit_is_not_read(case: str, tls: bool) -> None:
-    """An endless body ends at the limit with any framing. The text says what to do, and the next request works."""
+    """An endless body ends at the limit with any framing. The error says what to do, and the next request works."""
 
     def endless(peer: Peer) -> None:
         peer.read()
@@ -469,7 +469,7 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 
 def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> None:
-    """There is always something to read. The deadline holds nevertheless, and other greenlets run meanwhile."""
+    """There is always something to read. The deadline applies nevertheless, and other greenlets run in the meantime."""
 
     def flood(peer: Peer) -> None:
         peer.read()
@@ -497,7 +497,10 @@ def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> No
 
 
 def test_the_bodies_of_one_process_have_a_bound_together() -> None:
-    """The limit leaves no memory for the second of two unfinished bodies. The generator lacks it, not the service."""
+    """The limit leaves no memory for the second of two unfinished bodies.
+
+    The load generator lacks the memory, not the service.
+    """
 
     def half(peer: Peer) -> None:
         peer.read()

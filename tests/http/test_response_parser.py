@@ -1,4 +1,4 @@
-"""Properties of parsing an answer, for any split of its bytes and for any bytes."""
+"""Properties of the parser, for any split of an answer's bytes and for any bytes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_answer_is_the_same_however_it_is_split(answer: tuple[bytes, int, byt
 @given(answers(), st.integers(1, 2000))
 @settings(max_examples=200, deadline=None)
 def test_an_answer_cut_off_is_an_error(answer: tuple[bytes, int, bytes, bool], at: int) -> None:
-    """A part of an answer never counts as a whole one, unless only the close would have ended it."""
+    """A part of an answer never counts as a whole answer, except if the answer ends when the connection is closed."""
     data, _, body, reusable = answer
     at = 1 + at % len(data)
     if at == len(data):
@@ -109,7 +109,7 @@ def test_any_bytes_are_an_answer_or_a_protocol_error(parts: list[bytes], bodiles
 
 @st.composite
 def heads(draw: st.DrawFn) -> bytes:
-    """Draw heads of one service: the same lines with other values, sometimes with one line less or in another order."""
+    """Draw heads of one service: the same lines with other values, sometimes without one line or in another order."""
     lines = [
         b"date: Mon, 23 Nov 2026 20:18:0%d GMT" % draw(st.integers(0, 2)),
         b"content-length: %d" % draw(st.sampled_from([9, 10, 1000])),

@@ -1,6 +1,6 @@
 """Strict services with documents like those of model servers and web frameworks.
 
-They refuse invalid requests with a 4xx.
+The services refuse invalid requests with a 4xx.
 """
 
 import datetime

@@ -1,4 +1,4 @@
-"""More services, in the styles of other frameworks and of hurried authors."""
+"""More services, in the styles of other frameworks and of authors in a hurry."""
 
 import base64
 import datetime
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, RootModel, field_validator, model_validat
 
 
 def batch() -> FastAPI:
-    """One route takes a list as its whole body, another takes plain text."""
+    """One route takes a list as its whole body, and another route takes plain text."""
     app = FastAPI(title="Batch")
 
     class Row(BaseModel):
@@ -297,7 +297,7 @@ def rules_beyond_the_document() -> FastAPI:
 
 
 def matrix() -> FastAPI:
-    """A matrix whose width only the model knows, without a hint in the error."""
+    """A matrix whose width only the model knows. The error does not say which width is expected."""
     app = FastAPI(title="Matrix")
 
     class Instances(BaseModel):
@@ -454,7 +454,7 @@ def by_hand() -> FastAPI:
 
 
 def hostile() -> FastAPI:
-    """A document whose names try to become code."""
+    """A document whose names would run as code if they were not escaped."""
     app = FastAPI(openapi_url=None)
     evil = '"""\n__import__("os").system("touch /tmp/lt-openapi-owned")\n"""'
     spec = {

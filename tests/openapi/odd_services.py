@@ -1,6 +1,6 @@
 """Services with documents that use rarer keywords of OpenAPI and JSON Schema.
 
-Each validates requests by its own document.
+Each service validates requests with its own document.
 """
 
 import re
@@ -18,14 +18,14 @@ from tests.openapi.model_servers import OK, post, ref, served, spec
 
 
 def valid(document: dict[str, Any], name: str, body: Any) -> bool:
-    """Whether a body is valid by the document's schema with that name, including formats."""
+    """Whether a body is valid according to the document's schema with that name, including formats."""
     schema = {**ref(name), "components": document["components"]}
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
     return next(checker.iter_errors(body), None) is None
 
 
 def by_document(document: dict[str, Any], bodies: dict[str, str], others: tuple[str, ...] = ()) -> FastAPI:
-    """Return an app that answers 400 if a body is not valid by its schema.
+    """Return an app that answers 400 if a body does not match its schema.
 
     `bodies` maps each route to its schema's name.
     """
@@ -333,7 +333,7 @@ def expressions() -> FastAPI:
     }
     plain = {name: {**inner} for name, inner in schemas["Login"]["properties"].items()}  # type: ignore[index]
     for name in patterns:
-        plain[name].pop("pattern")  # Python's `re`, which the validator uses, does not support all of them
+        plain[name].pop("pattern")  # the validator uses Python's `re`, which does not support all of these patterns
     held = {"components": {"schemas": {"Login": {**schemas["Login"], "properties": plain}}}}
 
     def check(_: Request, body: Any) -> bool:

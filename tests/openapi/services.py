@@ -119,7 +119,7 @@ def upload() -> FastAPI:
 
 
 def api_key() -> FastAPI:
-    """Everything but the health check needs an API key."""
+    """Everything except the health check needs an API key."""
     app = FastAPI(title="Secured")
     scheme = APIKeyHeader(name="X-Secret-Key")
 

@@ -1,4 +1,4 @@
-"""Values drawn from any schema are valid by that schema."""
+"""Values that are drawn from a schema match that schema, for any schema."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_recursive_schemas_end() -> None:
     )
 )
 def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
-    """Whatever replaces a schema, the generated code runs."""
+    """The generated code runs even if any value replaces a schema."""
     drawn(schema)
 
 

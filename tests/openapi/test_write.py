@@ -1,4 +1,4 @@
-"""The service that a document describes answers the scenario that is generated from the document."""
+"""A scenario is generated from a service's document, and the service answers its requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.openapi.odd_services import ODD
 from tests.openapi.services import SERVICES
 
 SENT = 100
-"""Number of requests that each generated scenario sends here, by its own tasks."""
+"""Number of requests that each generated scenario sends in these tests, through its own tasks."""
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda make: make.__name__,
 )
 def test_the_service_answers_what_is_written_for_it(make: Callable[[], Any]) -> None:
-    """99 of 100 requests of the generated tasks get a 2xx, and their answers are as promised."""
+    """99 of 100 requests of the generated tasks get a 2xx, and the answers match the document."""
     with serving(make()) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
         client = play(written)
@@ -196,7 +196,7 @@ def test_a_missing_credential_is_named_with_its_variable(monkeypatch: pytest.Mon
 
 
 def test_a_document_cannot_become_code(tmp_path: Path) -> None:
-    """Titles, ids, names and defaults that try to close a string stay data."""
+    """Titles, ids, names and defaults that would close a string do not become code."""
     with serving(MORE["hostile"]()) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
         play(written)
@@ -251,7 +251,7 @@ def test_an_invalid_document_is_reported(text: bytes, sentence: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_an_answer_that_is_no_json_has_no_value(body: bytes) -> None:
-    """This holds for any answer of a service, however deeply it is nested."""
+    """There is no value for any such answer, however deeply it is nested."""
     assert Answer(200, body).json is None
     assert (Answer(200, b"[1]").json, Answer(404, b"[1]").json) == ([1], None)
 

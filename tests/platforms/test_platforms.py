@@ -37,7 +37,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is opened, loaded, recorded with its capabilities, collected from and reported, in this process."""
+    """The platform is opened, put under load, recorded with its capabilities, asked for its data, and reported."""
     caplog.set_level(logging.INFO, "loadtest")
     options = parse_options(
         scenario="ramp300", target="toy", users=2, spawn_rate=2, duration="2s", workers=1, runs=tmp_path
@@ -66,7 +66,7 @@ def test_a_platform_refuses_unsupported_options(toy: None, tmp_path: Path) -> No
 
 
 def test_a_deploy_goes_to_the_platform_that_declares_it(toy: None) -> None:
-    """The verb checks the capability. A platform without it says that it accepts no deploy."""
+    """The verb checks the capability. A platform without the capability says that it accepts no deploy."""
     assert registry.deployable().capabilities.can_deploy
     with pytest.raises(UsageError, match="Nothing can be deployed to `toy`"):
         registry.platform_of("toy").deployment(DeployOptions(service="x"), dry_run=True, console=LogConsole())

@@ -15,11 +15,11 @@ MADE = SlowListener("test_start", "make", 8.0)
 @pytest.mark.parametrize(
     ("lag_s", "lag_cpu_ratio", "slowest", "said"),
     [
-        (8.0, 0.3, MADE, "the scenario's test_start listener make"),  # a busy machine gave it a third of a core
+        (8.0, 0.3, MADE, "the scenario's test_start listener make"),  # a busy machine gave the worker a third of a core
         (8.0, 0.9, SlowListener(), COMPUTING),
         (8.0, 0.1, SlowListener(), ""),  # stopped, or without CPU
         (20.0, 0.1, MADE, ""),
-        (0.0, 0.0, MADE, ""),  # a listener that let others run, so nothing was late
+        (0.0, 0.0, MADE, ""),  # a listener that lets other greenlets run, so nothing was late
     ],
 )
 def test_a_delay_is_the_scenarios_where_its_listener_ran(
@@ -29,7 +29,7 @@ def test_a_delay_is_the_scenarios_where_its_listener_ran(
 
 
 def test_a_slow_listener_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is reported by its event and name, also if it raises an error at the end."""
+    """The listener is reported by its event and name, even if it raises an error at the end."""
     now = iter([0.0, 0.5, 1.0, 9.0])
     monkeypatch.setattr("loadtest.recorder.hooks.time.monotonic", lambda: next(now))
     slow: list[tuple[str, str, float]] = []

@@ -1,4 +1,4 @@
-"""Bounds of shapes, ends of runs, lost workers, and the modules that are sent to other machines."""
+"""Limits of shapes, ends of runs, lost workers, and the modules that are sent to other machines."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def write(folder: Path, **files: str) -> None:
 
 
 def test_a_scenario_travels_with_every_module_that_it_imports(tmp_path: Path) -> None:
-    """Included are modules of packages, modules in the working folder, and imports inside functions.
+    """These include modules of packages, modules in the working folder, and imports inside functions.
 
     Installed packages are not sent.
     """

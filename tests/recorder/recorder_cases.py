@@ -1,4 +1,4 @@
-"""The worker's half in a process with Locust: every request begun ends in one row, whatever client and scenario do."""
+"""The recorder in a worker, with Locust: every request that was begun becomes one row, with any client and scenario."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def server() -> Iterator[Misbehaving]:
 def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """One body is kept per endpoint and status. It must be text, its secrets are masked, and its length is limited.
+    """One body is kept per endpoint and status.
+
+    The body must be text, its secrets are masked, and its length is limited.
 
     No body is kept of a successful request, or of a request whose body was not read.
     """
@@ -141,9 +143,9 @@ def test_the_first_body_of_each_kind_of_failed_answer_is_kept(
 
 
 def test_a_body_that_is_streamed_is_left_to_the_scenario(recording: Recording, server: Misbehaving) -> None:
-    """Keeping the body would read it, so it is not kept if it is unread when the request ends.
+    """To keep a body, it would have to be read. So a body that is unread when the request ends is not kept.
 
-    FastHttpUser's client itself reads the body of every status from 400 on.
+    FastHttpUser's client itself reads the body if the status is 400 or above.
     """
     client = recording.client(HttpUser, server.url)
     with client.get("/says/500/all%20of%20it", name="/streamed", stream=True, catch_response=True) as response:
@@ -343,7 +345,7 @@ def test_events_of_another_thread_become_rows_in_the_loops_own(recording: Record
     give_up_s = time.monotonic() + 10
     while len(told) < 50:
         assert time.monotonic() < give_up_s
-        get_original("time", "sleep")(0.001)  # the loop does not run meanwhile
+        get_original("time", "sleep")(0.001)  # the loop does not run in the meantime
     assert len(recording.buffer) == 0
     with gevent.Timeout(10):
         while len(recording.buffer) < 50:
@@ -410,7 +412,10 @@ class Custom(locust.User):
 def test_a_custom_clients_request_is_recorded_or_counted_when_its_user_is_stopped(
     recording: Recording, where: str, untold: int, rows: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request reported in a `finally` is an `unanswered` row. An unreported one is counted, but a pause is not."""
+    """A request reported in a `finally` is an `unanswered` row.
+
+    A request that is not reported is counted, but a pause is not.
+    """
     for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []
@@ -437,7 +442,7 @@ class LogsIn(locust.TaskSet):
 def test_a_custom_clients_request_in_on_start_is_counted_when_its_user_is_stopped(
     recording: Recording, place: str, untold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Locust catches the exception that cuts off `on_start`. The request is counted nevertheless, and only once."""
+    """Locust catches the exception that cuts off `on_start`. The request is nevertheless counted, but only once."""
     for owner, name in (*untold_requests.WATCHED, *untold_requests.STARTED):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     found: list[object] = []
@@ -559,7 +564,7 @@ def hello(client_id: str, worker: str, proof: str = "") -> Message:
 
 
 def test_a_worker_is_locusts_once_it_has_greeted() -> None:
-    """Its `client_ready` is answered and held back. After the handshake every message passes."""
+    """A worker's `client_ready` is answered and held back. After the handshake every message passes."""
     master = Master()
     gate, greeted, refused = gate_of(master)
     for msg in (
@@ -575,7 +580,7 @@ def test_a_worker_is_locusts_once_it_has_greeted() -> None:
 
 
 def test_a_plain_worker_gets_nothing_and_is_sent_away() -> None:
-    """It never sends the handshake, so Locust never knows it, and it is refused once."""
+    """A plain worker never sends the handshake. It is therefore refused once, and Locust does not see it."""
     master = Master()
     gate, _, refused = gate_of(master)
     gate.handle_message("p", Message("client_ready", "2", "p"))
@@ -601,7 +606,10 @@ def test_a_worker_without_the_secret_is_refused(proof: str) -> None:
 
 @pytest.mark.parametrize("kind", ["locustfile", SCENARIO, UNLOADABLE])
 def test_only_processes_that_know_the_secret_get_the_scenario(kind: str) -> None:
-    """Requests before joining are answered only with a proof. The answer without one contains no scenario."""
+    """Requests before joining are answered only with a proof.
+
+    The answer to a request without a proof contains no scenario.
+    """
     master = Master()
     gate, _, refused = gate_of(master, "s3cret")
     for proof in (None, "", "\N{LATIN SMALL LETTER E WITH ACUTE}", join_proof("s3cret", "other")):

@@ -1,4 +1,4 @@
-"""Messages of workers: everything invalid is refused by name, and no type or size raises any other error."""
+"""Messages of workers: everything that is invalid is refused by name, and no type or size raises any other error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def report(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_sound_report_is_taken() -> None:
-    """Its frame is decoded, and its texts lose the characters that move a terminal's cursor."""
+    """The frame of the report is decoded, and characters that move a terminal's cursor are removed from its texts."""
     found = check_report(report(), worker="w1", now_ns=NOW_NS)
     assert found.frame is not None
     assert (found.frame.rows, found.begun, found.users) == (3, 4, 2)

@@ -1,4 +1,4 @@
-"""Any event that a client fires becomes a row within its bounds, or is refused by name; any field, any header."""
+"""Any event that a client fires, with any fields and headers, becomes a row with valid values or is refused by name."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_scenario_that_cannot_be_written_leaves_no_folder(
 
 
 def test_a_given_folder_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It belongs to the caller, who may have other files in it."""
+    """The folder belongs to the caller, who may have other files in it."""
     given = tmp_path / "given"
     given.mkdir()
     (given / "notes").write_text("kept")

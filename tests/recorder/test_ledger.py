@@ -1,4 +1,4 @@
-"""The account of rows: the missing number is exact if a worker reported its count, and bounded if it could not."""
+"""The account of rows: the number of missing rows is exact if a worker reported its count, and else a bound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.recording.frames import T0, frame, frames
 
 
 def test_rows_that_all_arrived_give_no_reason() -> None:
-    """Three frames of 10 rows and a final count of 30 mean that nothing is missing."""
+    """With three frames of 10 rows and a final count of 30, nothing is missing."""
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)
     assert all(ledger.received(frame) for frame in frames(3))
@@ -33,7 +33,7 @@ def test_a_frame_is_entered_once() -> None:
 
 @pytest.mark.parametrize("lost", [{1}, {0}, {1, 2}, {0, 2}])
 def test_a_gap_says_how_many_rows_it_held(lost: set[int]) -> None:
-    """`rows_before` of a later frame shows how many rows the lost frames had, before the worker's own count does."""
+    """`rows_before` of a later frame shows how many rows the lost frames had, before the worker reports its count."""
     ledger = Ledger()
     for each in frames(4):
         if each.seq not in lost:
@@ -104,9 +104,9 @@ def test_the_shortest_round_trip_tells_the_clock() -> None:
 
 
 def test_begun_is_rows_and_refusals() -> None:
-    """30 requests begun are 28 rows and 2 refusals.
+    """30 requests were begun: 28 are rows, and 2 were refused.
 
-    With 1 refusal, one request is unaccounted for, and a sentence says so.
+    If only 1 was refused, one request is unaccounted for, and a sentence says so.
     """
     ledger = Ledger()
     for each in frames(3):
@@ -152,7 +152,7 @@ def test_a_worker_that_ends_before_the_load_gets_no_negative_time() -> None:
 
 
 def test_a_worker_that_ends_by_itself_is_not_lost() -> None:
-    """It has sent all its rows and reports the reason itself, so nothing is missing."""
+    """The worker has sent all its rows and reports the reason itself, so nothing is missing."""
     ledger = Ledger()
     ledger.received(frame(rows=10))
     ledger.ended("w1", at=T0 + timedelta(seconds=3), why="the scenario called sys.exit(3) in A.buy")

@@ -1,4 +1,4 @@
-"""A worker's report about its machine: the kernel's counters, or None without them."""
+"""A worker's report about its machine contains the kernel's counters, or None if there are none."""
 
 from __future__ import annotations
 

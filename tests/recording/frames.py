@@ -18,7 +18,7 @@ STRINGS = ("", "/predict", "POST", "HTTP 500", "one")
 
 
 def frame(worker: str = "w1", *, seq: int = 0, rows: int = 10, rows_before: int = 0, failed: int = 0) -> Frame:
-    """Return `rows` rows 10 ms apart that took 1, 2, 3 … ms. The first `failed` of them have status 500."""
+    """Return `rows` rows 10 ms apart that took 1, 2, 3 … ms. The first `failed` rows have status 500."""
     values: dict[str, Sequence[int]] = {
         "start": [T0_NS + (rows_before + row) * 10_000_000 for row in range(rows)],
         "latency_us": [1000 * (row + 1) for row in range(rows)],

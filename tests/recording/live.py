@@ -19,7 +19,8 @@ TEXTS = ("", "/predict", "/health", "POST", "HTTP 500", "one", "two", "three")
 def flushed(seconds: int, *, per_s: int = 40, seed: int = 1, failed_ratio: float = 0.02, sides: int = 0) -> list[Frame]:
     """Return a frame per second, with requests of three instances that ended in it; some began in an earlier second.
 
-    With two `sides`, each request goes to one of them. Requests to the second take twice as long, and only they fail.
+    With two `sides`, each request goes to one of them. Requests to the second side take twice as long, and only these
+    fail.
     """
     random = np.random.default_rng(seed)
     count = seconds * per_s

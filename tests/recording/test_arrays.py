@@ -1,4 +1,4 @@
-"""Columns made from numbers and texts equal those that Arrow makes, but without Arrow's import of pandas."""
+"""Columns that are made from numbers and texts equal the columns that Arrow makes, but pandas is not imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged run folders are read as far as they are valid, with a message, or refused with a sentence."""
+"""Damaged run folders are read as far as they are valid, with a message, or they are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ DAMAGES: tuple[Damage, ...] = (
     other_number,
 )
 BY_CHANCE = (cut, flip, flip_the_end, scramble, insert, repeat, other_number)
-"""The parts that differ from case to case. The others are the same each time."""
+"""The parts that differ from case to case. The other parts are the same in every case."""
 
 
 def run_folder(place: Path) -> RunFolder:
@@ -206,7 +206,7 @@ def run_folder(place: Path) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return one run twice: before it was sealed, and after it was closed as complete."""
+    """Return the same run in two states: before it was sealed, and after it was closed as complete."""
     unsealed = run_folder(tmp_path_factory.mktemp("unsealed"))
     sealed = RunFolder(Path(shutil.copytree(unsealed.path, tmp_path_factory.mktemp("sealed") / "run")))
     run = sealed.read_run()
@@ -378,7 +378,10 @@ def test_no_empty_file_is_written_over_rows_that_are_gone(
 
 
 def test_the_first_reader_corrects_the_record_of_a_killed_master(sound: dict[str, Path], tmp_path: Path) -> None:
-    """Its record says 0 rows received. The spool has 600 rows in flushes of 10, and 50 users were running."""
+    """The record of a killed master says that 0 rows were received.
+
+    The spool has 600 rows in flushes of 10, and 50 users were running.
+    """
     home = Path(shutil.copytree(sound["unsealed"], tmp_path / "run"))
     (worker,) = RunFolder(home).ensure_sealed().workers
     assert worker.rows_received == ROWS

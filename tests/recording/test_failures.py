@@ -1,4 +1,7 @@
-"""Failures are listed by endpoint and message, whatever the number of messages. The last line counts the rest."""
+"""Failures are listed by endpoint and message, whatever the number of messages.
+
+The last line counts all other failures.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def test_each_endpoint_has_its_failures_and_their_share(tmp_path: Path) -> None:
 
 
 def test_messages_that_differ_in_ids_share_a_line(tmp_path: Path) -> None:
-    """There are 5,000 messages with an id each, and one message that came twice unchanged."""
+    """There are 5,000 messages that each contain a different id, and one message that came twice without any change."""
     errors = [f"order {at} of user {at * 7} not found" for at in range(5000)] + ["HTTP 500"] * 2
     found = failures_of(
         tmp_path, latency_us=[1000] * 5002, outcome=["check_failed"] * 5002, error=errors, status=[200] * 5002

@@ -71,7 +71,7 @@ def test_keys_that_are_not_known_survive_a_rewrite(tmp_path: Path) -> None:
 
 
 def test_sealing_writes_every_row_once_and_takes_the_spool(tmp_path: Path) -> None:
-    """5 frames of 10 rows, 2 of each failed, become 50 rows and one line of failures, and the spool is gone.
+    """5 frames of 10 rows, of which 2 failed in each frame, become 50 rows and one line of failures. The spool is gone.
 
     A second sealing changes nothing.
     """
@@ -128,7 +128,7 @@ def test_a_run_without_spool_or_rows_is_an_empty_run(tmp_path: Path) -> None:
 
 
 def test_a_running_run_whose_process_is_gone_reads_as_interrupted(tmp_path: Path) -> None:
-    """`running` on disk is believed only of a living process with the same host, pid and start time."""
+    """The state `running` on disk is believed only if a living process has the same host, pid and start time."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     here = os.uname().nodename
@@ -149,7 +149,7 @@ def test_a_running_run_whose_process_is_gone_reads_as_interrupted(tmp_path: Path
 
 
 def test_a_run_is_found_by_id_prefix_label_latest_and_path(tmp_path: Path) -> None:
-    """Every way to name a run works. If several or none match, the message lists the existing runs."""
+    """Every way to name a run works. If several runs match, or none, the message lists the existing runs."""
     first = RunFolder.create(tmp_path, record("20260817T101500Z-ramp300-local", label="before"))
     second = RunFolder.create(tmp_path, record("20260817T111500Z-ramp300-cloud", label="again"))
     third = RunFolder.create(tmp_path, record("20260818T101500Z-steady-local", label="again"))
@@ -206,7 +206,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def test_whatever_interrupts_the_writing_of_a_file_leaves_the_old_one_alone(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
-    """An example is Ctrl-C while a report is written."""
+    """One example is Ctrl-C while a report is written."""
     path = tmp_path / "report.html"
     path.write_text("old")
 

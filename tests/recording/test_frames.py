@@ -56,15 +56,15 @@ def any_frame(draw: st.DrawFn) -> Frame:
 @quick
 @given(any_frame())
 def test_a_frame_comes_back_as_it_was(kept: Frame) -> None:
-    """Decoding undoes encoding for any content of the columns."""
+    """Decoding returns what was encoded, for any content of the columns."""
     assert decode_frame(encode(kept)) == kept
 
 
 @quick
 @given(st.data())
 def test_every_cut_is_read_up_to_the_last_whole_frame(tmp_path: Path, data: st.DataObject) -> None:
-    """A spool cut anywhere yields the frames before the cut, and says where it stops unless it is between two
-    frames.
+    """A spool that was cut anywhere yields the frames before the cut. It says where it stops, unless the cut is between
+    two frames.
     """
     sent = frames(4, rows=3)
     encoded = [encode(frame) for frame in sent]
@@ -139,7 +139,10 @@ def test_a_frame_with_one_wrong_part_is_refused_or_read(part: str, instead: obje
 
 
 def test_a_length_beyond_the_file_reserves_no_memory(tmp_path: Path) -> None:
-    """A header that claims 256 MB in a file of 12 bytes is an incomplete frame. Nothing of that size is read."""
+    """A header that claims 256 MB in a file of 12 bytes is an incomplete frame.
+
+    The reader does not read 256 MB for it.
+    """
     import tracemalloc
 
     path = tmp_path / "spool"

@@ -70,7 +70,7 @@ def test_a_line_agrees_with_the_validated_record(tmp_path: Path, outcome: Outcom
 def test_a_record_with_a_digest_of_its_own_is_checked_where_its_values_are_not_lts(
     tmp_path: Path, values: dict[str, object]
 ) -> None:
-    """Anyone can compute a digest. It shows that nothing was damaged, but not who wrote the record."""
+    """Anyone can compute a digest. The digest shows that nothing was damaged, but not who wrote the record."""
     folder = sealed(tmp_path)
     fields = json.loads(folder.record.read_text()) | values
     folder.record.write_text(json.dumps(fields | {KEY: digest_of(fields)}))

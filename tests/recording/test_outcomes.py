@@ -32,7 +32,7 @@ class SomeLibrarysError(Exception):
     pass
 
 
-class RpcError(Exception):  # in the form that grpc raises
+class RpcError(Exception):  # an error in the form in which grpc raises it
     pass
 
 
@@ -92,7 +92,7 @@ def test_an_outcome_follows_from_status_and_exception(
 
 
 def test_exceptions_that_cause_each_other_are_looked_at_once() -> None:
-    """A circle of causes comes to an end."""
+    """A cycle of causes does not lead to an endless loop."""
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     assert outcome_of(None, one) == CHECK_FAILED
@@ -114,7 +114,7 @@ def test_exceptions_that_cause_each_other_are_looked_at_once() -> None:
     ],
 )
 def test_secrets_are_not_recorded(quoted: str) -> None:
-    """Whatever request an error's text quotes, credentials are left out and the rest is kept."""
+    """If the text of an error quotes a request, credentials are left out and the rest is kept."""
     text = error_text(ValueError(quoted))
     assert "SECRET" not in text
     assert "[not recorded]" in text

@@ -31,7 +31,7 @@ from tests.recording.frames import frame, record, spooled
 
 
 def test_each_side_gives_its_rows_its_target_and_half_of_the_users(tmp_path: Path) -> None:
-    """Of 10 rows with sides a, b, b, none, a, b, … each side returns its own rows, and none without a side."""
+    """10 rows have the sides a, b, b, none, a, b, … Each side returns its own rows, and no row without a side."""
     side = [1, 2, 2, 0, 1, 2, 1, 1, 2, 1]
     of_two = dataclasses.replace(frame(), columns={**frame().columns, "side": array("B", side)})
     run = record(

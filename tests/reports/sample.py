@@ -332,7 +332,7 @@ def comparison() -> dict[str, Any]:
 
 
 def report(*runs: dict[str, Any], **changes: Any) -> Report:
-    """A report of the given runs; if none are given, of local against emulator."""
+    """A report of the given runs. If no runs are given, it compares a local run with one on the emulator."""
     base: dict[str, Any] = {"made_by": "lt 0.1.0", "made_at": START, "notes": [], "runs": list(runs), "comparisons": []}
     if not runs:
         base["runs"] = [run("local", p50=16.0, cloud=False), run("emulator")]
@@ -341,7 +341,7 @@ def report(*runs: dict[str, Any], **changes: Any) -> Report:
 
 
 def hostile() -> Report:
-    """A report in which every text from outside tries to be something else."""
+    """A report in which every text from outside tries to be code or markup."""
     made = run("emulator")
     made["endpoints"][0]["name"] = made["failures"][0]["message"] = made["instances"][0]["name"] = HOSTILE
     made["spikes"][0]["evidence"] = [HOSTILE, HOSTILE * 20]

@@ -28,7 +28,7 @@ UNPROCESSABLE = '{"detail": [{"type": "missing", "loc": ["body", "income"], "msg
 
 
 def six_kinds(home: Path) -> dict[str, Report]:
-    """Return a report of each kind by its name. Their runs are in folders below `home`."""
+    """Return a report of each kind by its name. The runs of these reports are in folders below `home`."""
     plain, spikes = simulate(home / "plain", CALM, 1).path, simulate(home / "spikes", SPIKES, 2).path
     return {
         "plain": build_report([plain]),

@@ -134,7 +134,7 @@ def test_the_page_lets_nothing_else_run_or_be_fetched(browser: Browser, pages: P
 def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
     """Latency, throughput and failures show the endpoint's own lines, and say so.
 
-    The rest is unchanged, and `all` restores the lines of the run.
+    The other charts are unchanged, and `all` restores the lines of the run.
     """
     with opened("eight") as page:
         before = dict(zip(ids_of(page), canvases(page), strict=True))
@@ -145,7 +145,7 @@ def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
         assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of POST /e1 ")
         page.focus("#latency")
         page.keyboard.press("Home")
-        assert "p95 20 ms" in page.inner_text("#spoken")  # this endpoint's p95; that of all is 80 ms
+        assert "p95 20 ms" in page.inner_text("#spoken")  # this endpoint's p95; the p95 of all requests is 80 ms
         page.select_option("#endpoint", "")
         assert page.inner_text("figure:has(#latency) figcaption").startswith("Latency of successful requests")
         page.keyboard.press("Escape")
@@ -175,7 +175,7 @@ def test_the_first_screen_holds_the_answers_and_the_first_chart(opened: Opened, 
 
 
 def test_a_click_on_a_spike_zooms_every_chart_to_it(opened: Opened) -> None:
-    """The second spike lasts from 1:03 to 1:24. Three quarters of its length are shown on either side."""
+    """The second spike lasts from 1:03 to 1:24. Three quarters of the spike's length are shown on either side."""
     with opened() as page:
         before = canvases(page)
         page.click(".stacked tbody tr:nth-child(2) button")
@@ -308,7 +308,7 @@ def test_every_number_of_a_chart_is_in_its_table_and_a_gap_stays_a_gap(opened: O
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_page_of_a_few_minutes_is_small(pages: Path, name: str) -> None:
-    """It has at most 200 KB, of which 60 KB are the charts' script."""
+    """The page has at most 200 KB, of which 60 KB are the script of the charts."""
     assert (pages / f"{name}.html").stat().st_size <= 200_000
 
 
@@ -326,7 +326,7 @@ def test_every_kind_of_report_answers_on_its_first_screen(opened: Opened, name: 
 
 
 def test_an_hour_is_painted_within_a_second(browser: Browser, tmp_path: Path) -> None:
-    """The first paint, with its text, is measured by the browser's own clock."""
+    """The browser's own clock measures the first paint, which contains text."""
     path = tmp_path / "hour.html"
     hour = sample.run(series=sample.series(3600, 20.0, cloud=True), duration_s=3600.0)
     path.write_text(render_html(sample.report(hour)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""From run folders to reports: summary.json, the page of all runs, and the verb with its choices and exit codes."""
+"""Reports from run folders: summary.json, the page of all runs, and the verb with its options and exit codes."""
 
 from __future__ import annotations
 
@@ -205,7 +205,10 @@ def test_failures_are_listed_from_the_rows_when_no_list_was_written(runs: Path) 
 
 
 def test_a_long_run_is_drawn_in_steps_and_a_short_one_in_seconds() -> None:
-    """An hour with its last answers stays in seconds; ten hours are drawn in steps of 10 s."""
+    """A run of an hour, including its last answers, is drawn in steps of 1 s.
+
+    A run of ten hours is drawn in steps of 10 s.
+    """
     assert [step_for(seconds) for seconds in (1, 120, 3610, MAX_POINTS, MAX_POINTS + 1, 36_000)] == [1, 1, 1, 1, 2, 10]
 
 

@@ -1,4 +1,4 @@
-"""Capacity has a number only if the run went past the knee. Settings come with their arithmetic and price."""
+"""Capacity has a number only if the run went past the knee. Each setting is shown with its arithmetic and price."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_service_with_room_left_has_no_number(tmp_path: Path) -> None:
 
 
 FULL = World(200, np.full(200, 24.0), pace_s=0.0, service_ms=40, sigma=0.3, cores=2, warm=1, stuck=True, drift=0.02)
-ALONE_S = 0.040 * float(np.exp(0.3**2 / 2)) * 1.036  # mean of a lognormal; 0.4 % take ten times as long
+ALONE_S = 0.040 * float(np.exp(0.3**2 / 2)) * 1.036  # the lognormal's mean; 0.4 % take 10 × as long
 
 
 def simulated(path: Path, world: World, seen: Seen | None = None) -> Capacity:
@@ -63,7 +63,8 @@ def test_two_users_of_two_cores_do_not(tmp_path: Path) -> None:
 
 
 def test_the_lightest_step_of_a_load_may_be_heavy(tmp_path: Path) -> None:
-    # 60 % and 140 % of the capacity: at 60 % the average request waits, and every third finds a free core.
+    # The load is 60 % and 140 % of the capacity. At 60 %, the average request waits, and every third request finds a
+    # free core.
     users = np.where(np.arange(300) < 150, 0.6, 1.4) * 2 / ALONE_S
     found = simulated(tmp_path, replace(FULL, seconds=300, users=users, pace_s=1.0))
     assert found.reached

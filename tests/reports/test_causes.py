@@ -1,4 +1,7 @@
-"""Each rule for a cause is tested with one part of the evidence changed. So is the choice between several causes."""
+"""Each rule for a cause is tested with one part of the evidence changed.
+
+The choice between several causes is tested as well.
+"""
 
 from __future__ import annotations
 
@@ -152,8 +155,8 @@ def test_a_load_of_zero_is_a_number_like_others(peak: float, before: float, *, o
     ("demand", "rising"),
     [
         (Demand(60.0, 50.0, 0.9, opened=False), True),
-        # 10 arrivals/s are 100 in 10 s, with a standard deviation of 10. A factor of 1.2 is two of these, and
-        # the limit is 15 % plus three of these: a factor of 1.45.
+        # 10 arrivals/s are 100 in 10 s, with a standard deviation of 10. A factor of 1.2 is two standard deviations.
+        # The limit is 15 % plus three standard deviations, which is a factor of 1.45.
         (Demand(12.0, 10.0, 0.9, opened=True), False),
         (Demand(15.0, 10.0, 0.9, opened=True), True),
         (Demand(40.0, 40.0, 1.2, opened=False), True),
@@ -431,7 +434,7 @@ def test_a_spike_may_be_unexplained_and_missing_instance_data_is_mentioned(added
 
 
 def test_rules_are_tried_in_the_order_of_the_causes() -> None:
-    """A new cause is one line of `Cause`, in its place, and its rule. Some causes share a rule."""
+    """A new cause needs a line in `Cause`, at the right place, and a rule. Some causes share a rule."""
     order = [rule.cause for rule in RULES]
     assert order == [cause for cause in Cause if cause in order]
     shared = {Cause.SATURATION, Cause.SATURATION_UNSEEN, Cause.ERRORS, Cause.UNEXPLAINED}

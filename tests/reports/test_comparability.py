@@ -88,7 +88,7 @@ def test_a_missing_cpu_is_mentioned_as_not_compared(tmp_path: Path) -> None:
 def test_a_comparison_on_a_machine_without_free_cpu_names_the_machine(
     tmp_path: Path, compared: Callable[[Side, Side], Comparison], busy_s: int, *, said: bool
 ) -> None:
-    """Which of two processes got the CPU shows in their latencies as a lasting difference."""
+    """If one of two processes gets more CPU, their latencies differ for as long as this lasts."""
 
     def side(name: str) -> Side:
         folder = on(tmp_path / name, kind="local").folder

@@ -1,4 +1,4 @@
-"""Two sides are distinguished if they differ, and only then."""
+"""A difference between two sides is found if there is one, and only then."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_same_run_twice_is_no_difference(tmp_path: Path, statistic: str) -> 
 def test_services_that_hardly_vary_are_distinguished_and_equal_ones_are_equal(
     tmp_path: Path, users: float, factor: float
 ) -> None:
-    """Nearly every request is in one bin of the histogram. Occasional stalls decide nothing about the rest."""
+    """Nearly every request is in one bin of the histogram. Occasional stalls do not decide about the other requests."""
     steady = replace(STORY, seconds=90, users=users, drift=0.0, sigma=0.001, tail=0.0)
     found = line(
         compare([analysed(tmp_path, 1, steady)], [analysed(tmp_path, 2, replace(steady, shift=factor))]), "p50"

@@ -1,4 +1,4 @@
-"""A report never contradicts itself: over a set of recorded runs, numbers that appear in several places agree."""
+"""A report never contradicts itself: for a set of recorded runs, numbers that appear in several places agree."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_once_steady_is_the_p95_of_the_steady_phase_everywhere(reports: dict[str
 
 
 def test_the_warm_up_ends_when_p95_settled(reports: dict[str, Report]) -> None:
-    """The phase and the table of the warm-up have the same end, or the run has no warm-up phase."""
+    """The warm-up phase ends when the warm-up table says that it does, or the run has no warm-up phase."""
     for name, _, run in each(reports):
         warm = sentences.phase_of(run, "warmup")
         if warm is None:

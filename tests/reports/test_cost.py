@@ -94,8 +94,8 @@ def counted(folder: RunFolder, *minutes: tuple[float, float]) -> None:
 
 
 def test_a_neighbours_minutes_are_not_the_runs(tmp_path: Path) -> None:
-    """The service answered 8,000 requests in these minutes, 2,000 of them from this run, so a quarter of 2,000 s is the
-    run's.
+    """The service answered 8,000 requests in these minutes. 2,000 of them came from this run, so the run is charged a
+    quarter of the 2,000 s.
     """
     folder = cloud_run_of(tmp_path, ok=2_000, failed=0, prices={})
     billed(folder, (0, 800.0), (1, 1200.0))
@@ -124,7 +124,10 @@ def test_minutes_at_the_runs_edge_make_the_bill_an_upper_bound_where_nothing_tel
 
 
 def test_idle_minimum_instances_are_in_the_cost(tmp_path: Path) -> None:
-    """Two are kept for 120 s and served 100 s of it: 140 s idle at $0.0000025 a vCPU and $0.00000125 for 512 MiB."""
+    """Two instances are kept for 120 s each and served for 100 s in total.
+
+    The other 140 s are idle, at $0.0000025 a vCPU and $0.00000125 for 512 MiB.
+    """
     with_two = cloud_run_of(tmp_path / "two", ok=2_000, failed=0, prices={})
     run = with_two.read_run()
     run.target.limits.min_instances = 2

@@ -1,4 +1,4 @@
-"""Intervals of a difference contain the truth for drift of any length, and show detectable differences."""
+"""Intervals contain the true difference for drift of any length, and show differences that can be detected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(
 def test_intervals_hold_the_truth_in_nine_of_ten_pairs_and_call_nothing(
     lasts_s: int, runs: int, scatter: float
 ) -> None:
-    """This also holds if a cell has so many requests that its scatter is a sixteenth of the drift."""
+    """The rule also holds if a cell has so many requests that its scatter is a sixteenth of the drift."""
     rng = np.random.default_rng(11)
     found = [
         offset(*([run(rng, lasts_s, scatter=scatter) for _ in range(runs)] for _ in range(2)), confidence=0.95)
@@ -41,8 +41,8 @@ def test_intervals_hold_the_truth_in_nine_of_ten_pairs_and_call_nothing(
 
 
 def test_several_runs_a_side_use_their_seconds() -> None:
-    # Runs that hardly differ: three of them are enough to detect 10 %. With t at two degrees of freedom (× 4.3) they
-    # would not be.
+    # If runs of one side hardly differ, three runs are enough to detect a difference of 10 %. With Student's t at two
+    # degrees of freedom (× 4.3), three would not be enough.
     rng = np.random.default_rng(5)
     told = 0
     for _ in range(20):

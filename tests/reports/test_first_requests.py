@@ -1,4 +1,4 @@
-"""Slow first requests of instances are counted, whatever their number, and are a spike if they move p95."""
+"""Slow first requests of instances are counted, whatever their number. They are a spike if they raise p95."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_an_instance_that_starts_as_fast_as_the_others_has_none(tmp_path: Path) 
 
 
 def test_they_are_a_spike_where_they_move_p95(tmp_path: Path) -> None:
-    # Twelve of about forty requests within two seconds take 1.5 s each. A scan for clusters would see them as one long
-    # request.
+    # Twelve of about forty requests within two seconds take 1.5 s each. A scan for clusters would count them as one
+    # long request.
     world = replace(BUSY, users=np.full(300, 20.0), warm=1, cores=4, swaps=((150.0, -1),), first_count=12)
     found, _ = told(tmp_path, replace(world, first_extra_ms=1500))
     assert [spike.cause for spike in found.spikes] == [Cause.ADDED_INSTANCE]

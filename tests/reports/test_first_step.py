@@ -24,7 +24,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_a_missed_run_names_its_failures_and_the_content_of_their_answers(failed: Report) -> None:
-    """They are ordered by count: 802 of a broken endpoint, 604 of an overload, 478 of an invalid payload."""
+    """The failures are ordered by count: 802 of a broken endpoint, 604 of an overload, 478 of an invalid payload."""
     held = sentences.cards(failed)[0]
     assert held.value == "No"
     assert held.lines[1:] == (
@@ -77,7 +77,8 @@ def test_a_short_run_with_many_requests_lacks_time_and_not_requests(tmp_path: Pa
 def test_a_table_of_many_runs_holds_each_against_the_first(tmp_path: Path) -> None:
     """There are three labels.
 
-    The baseline shows no difference. The other two show p95's difference with its interval. No line precedes the table.
+    The baseline shows no difference. The other two reports show the difference of p95 with its interval. No line
+    precedes the table.
     """
     folders = [simulate(tmp_path / label, story, 1) for label, story in (("v1", CALM), ("v2", CALM), ("v3", SPIKES))]
     for folder, label in zip(folders, ("v1", "v2", "v3"), strict=True):
@@ -111,6 +112,6 @@ def test_instances_that_cloud_run_does_not_have_recommend_no_setting_of_theirs(t
 
 
 def test_two_differing_runs_must_first_be_made_comparable(tmp_path: Path) -> None:
-    """One run has 60 users for 180 s, the other 96 users for 240 s."""
+    """One run has 60 users for 180 s, and the other has 96 users for 240 s."""
     report = build_report([simulate(tmp_path / "a", CALM, 1).path, simulate(tmp_path / "b", SPIKES, 2).path])
     assert first_step(report) == "Before you decide by their difference, run both with the same peak users and length."

@@ -33,7 +33,7 @@ REQUESTS = 600
 CLOUD = TargetRecord(
     kind="cloud", url="https://ml.run.app", service="ml", region="us-central1", limits=Limits(cpu=1, memory_mib=512)
 )
-BARE = "a run that tells nothing of its platform"
+BARE = "a run without data about its platform"
 
 
 def recorded(path: Path, objective: str, *, bare: bool) -> RunFolder:
@@ -181,7 +181,10 @@ def test_copies_of_a_run_are_two_runs(tmp_path: Path) -> None:
 
 
 def test_margins_are_read_strictly() -> None:
-    """An invalid margin is refused with the correct form. The value may be omitted before a run's name."""
+    """An invalid margin is refused with the correct form.
+
+    The value of the option may be omitted before the name of a run.
+    """
     assert parse_margin("p99(POST /predict) = 7.5 %") == parse_margin("p99(POST /predict) = 7.5 %")
     for text in ("", "p95", "p95=5", "p90=5%", "p95=-5%", "mean=5%", "p95()=5%"):
         with pytest.raises(UsageError, match="--fail-on-regression"):
@@ -264,7 +267,7 @@ def test_markdown_fits_a_comment() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_gates_judge_a_run_on_the_emulator(tmp_path: Path) -> None:
-    """One real run: exit code 0 within generous limits, 1 beyond impossible ones, 3 for a phase it does not have."""
+    """A real run: the exit code is 0 with generous limits, 1 with impossible limits, 3 for a phase it does not have."""
     generous = ["p95(POST /predict) < 20s", "error_rate(POST /predict) < 50%", "instances < 21", "cost < 1 USD"]
     slos = [word for text in generous for word in ("--slo", text)]
     words = ("--users", "5", "--duration", "20s", "--workers", "1", "--label", "real", "--runs", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Changes of level over recorded runs are found in the right place, named with their reason, and not made of noise."""
+"""Changes of level over recorded runs are found at the right run, with their reason, and noise is not marked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_step_of_a_tenth_is_found_within_two_runs_and_a_small_or_single_one_is
     lone[12] = 80
     assert change_points(lone) == [], "one slow run is no change"
     lone[29] = 80
-    assert change_points(lone) == [], "nor is the newest one alone"
+    assert change_points(lone) == [], "a single slow run at the end is no change either"
 
 
 def test_steps_in_both_directions_are_found_each() -> None:
@@ -44,7 +44,10 @@ def test_steps_in_both_directions_are_found_each() -> None:
 
 
 def test_noise_alone_gives_less_than_one_mark_in_a_hundred_runs() -> None:
-    """40 series of 40 runs are 1,600 runs, so 16 marks would be one in 100. The benchmark counts about one in 2,000."""
+    """40 series of 40 runs are 1,600 runs, so 16 marks would be one mark in 100 runs.
+
+    The benchmark counts about one mark in 2,000 runs.
+    """
     assert sum(len(change_points(noisy([50] * 40, seed))) for seed in range(40)) <= 4
 
 
@@ -99,7 +102,10 @@ def test_only_complete_runs_of_one_service_are_one_series() -> None:
 
 
 def test_the_index_and_the_verb_name_the_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """There are twelve runs of 20 ms and twelve of 30 ms with a new commit. Index and verb have one sentence each."""
+    """There are twelve runs of 20 ms and twelve of 30 ms with a new commit.
+
+    The index and the verb each show one sentence.
+    """
     for at in range(24):
         slow = at >= 12
         made = write_rows(

@@ -33,7 +33,10 @@ def unpacked(payload: dict[str, Any], column: int) -> list[float | None]:
 
 
 def test_packed_numbers_come_back_within_a_pixel_and_gaps_as_gaps() -> None:
-    """Five digits of the largest value are kept, and an axis of 1,200 px shows only three."""
+    """Values are kept with the precision of five digits of the largest value.
+
+    An axis of 1,200 px can show only three digits.
+    """
     report = sample.report(sample.run())
     payload = charts.payload(report)
     latency = next(chart for chart in payload["charts"] if chart["id"] == "latency")
@@ -70,7 +73,7 @@ def test_a_status_that_all_errors_have_does_not_cover_their_line(others: float, 
 
 
 def test_runs_are_distinguished_by_more_than_colour() -> None:
-    """Each line has its run's number, which determines its dash, and its run's name."""
+    """Each line has the name of its run, and the number of its run, which determines the dashes."""
     payload = charts.payload(sample.report())
     for chart in payload["charts"]:
         for line in chart["series"]:
@@ -110,7 +113,7 @@ def test_the_page_is_small() -> None:
 
 
 def test_the_template_formats_and_computes_nothing() -> None:
-    """There is no arithmetic between the braces: numbers come from the model, and words from filters."""
+    """Templates contain no arithmetic: numbers come from the model, and words come from filters."""
     for name in ("report.html.j2", "index.html.j2"):
         for inside in re.findall(r"\{[{%](.*?)[%}]\}", page_file(name), re.S):
             assert not re.search(r"[\w)\]] [-+*/] [\w(]|\*\*|//|\| *(round|sum|int|float)\b", inside), inside

@@ -1,4 +1,4 @@
-"""The page of all runs: trends with their objective, the comparisons, and never older than the last verb."""
+"""The page of all runs shows trends with their objective and comparisons, and is never older than the last verb."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_the_charts_are_those_of_the_report(both: tuple[LiveRun, RunFolder]) -> 
 
 
 def test_objectives_so_far_are_judged_as_at_the_end(both: tuple[LiveRun, RunFolder]) -> None:
-    """For each phase and endpoint, the live value equals the final one, and is on the same side of the limit."""
+    """For each phase and endpoint, the live value equals the final one, and both are on the same side of the limit."""
     live, ended = both
     judged = {objective.text: objective for objective in build_report([ended.path]).runs[0].objectives}
     for found in live.so_far():
@@ -116,7 +116,10 @@ def two_sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveRun, RunFol
 
 
 def test_two_targets_are_two_runs_and_their_comparison_as_in_the_report(two_sides: tuple[LiveRun, RunFolder]) -> None:
-    """Each side and their difference equal the report's. The intervals are wider, because they hold at every look."""
+    """The numbers of each side, and the difference, equal those of the report.
+
+    The intervals are wider, because they hold at every look.
+    """
     live, ended = two_sides
     live.analyse()
     now, at_end = live.report_now(), build_report([ended.path])
@@ -138,7 +141,7 @@ def test_two_targets_are_two_runs_and_their_comparison_as_in_the_report(two_side
 
 
 def test_objectives_so_far_are_those_of_the_second_target(two_sides: tuple[LiveRun, RunFolder]) -> None:
-    """All failures are B's: about 2 % of its requests, and 1 % of all."""
+    """All failures are requests to B: about 2 % of its requests, and 1 % of all requests."""
     (found,) = two_sides[0].so_far()
     assert found.value == pytest.approx(0.02, rel=0.4)
     assert found.held is False
@@ -221,8 +224,8 @@ def test_lines_that_are_no_lines_are_left_out() -> None:
 
 
 def test_an_unknown_objective_waits_for_the_end() -> None:
-    """Objectives that need the platform's data or the whole run have no value yet, and are not the worst if another one
-    has a value.
+    """Objectives that need the platform's data or the whole run have no value yet. They are not the worst objective if
+    another one has a value.
     """
     tally = LiveTally([parse_objective(text) for text in ("cold_starts = 0", "p95 < 1s for 10s", "p95 < 10s")])
     tally.add(flushed(3)[0], t0_ns=T0_NS, now_s=1.0)
@@ -253,7 +256,7 @@ def test_the_timeline_of_nothing_is_empty() -> None:
 
 
 def test_an_endpoint_that_only_fails_is_named_once_with_its_answer(tmp_path: Path) -> None:
-    """It is named after its first 20 requests if none succeeded. After one success, it is not named."""
+    """An endpoint is named after its first 20 requests if none succeeded. An endpoint with one success is not named."""
     said = '{"detail": [{"loc": ["body", "age"], "msg": "Field required"}]}'
     body = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
     run = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS, failed_bodies=[body])))

@@ -51,7 +51,7 @@ def test_workers_are_added_up_and_the_worst_of_them_counts(folder: RunFolder) ->
 
 
 def test_two_lines_of_a_worker_in_one_second_are_not_two_workers(folder: RunFolder) -> None:
-    """The lines are 0.8 s apart: two are rounded to second 3 and none to second 4.
+    """The lines are 0.8 s apart, so two are rounded to second 3 and none is rounded to second 4.
 
     The users stay 3 + 4 in every second.
     """
@@ -137,7 +137,7 @@ def test_no_series_is_none_and_a_broken_file_a_sentence(folder: RunFolder) -> No
 
 @pytest.mark.parametrize(("busy_s", "said"), [(10, True), (2, False)])
 def test_a_machine_whose_cpu_was_full_most_of_the_time_is_named(folder: RunFolder, busy_s: int, *, said: bool) -> None:
-    """All programs on the machine waited for the CPU, even a target that ran there. No single spike shows that."""
+    """All programs on the machine waited for the CPU, even a target that ran there. No single spike shows this."""
     folder.append_load([load_line(at) | {"machine_cpu_ratio": "1.0" if at < busy_s else "0.3"} for at in range(10)])
     report = build_report([folder.path])
     assert report.runs[0].measured.machine_busy_ratio == busy_s / 10

@@ -84,7 +84,10 @@ def _checked(compared: int) -> dict[str, object]:
 
 
 def test_wrong_answers_are_judged_by_what_was_compared(tmp_path: Path) -> None:
-    """One wrong answer in 600 misses. If none was compared, or none could be, nothing is decided."""
+    """One wrong answer in 600 misses the objective.
+
+    If no answer was compared, or could be compared, the objective is undecided.
+    """
     rows = {**FLAT, "outcome": ["wrong_answer" if at == 9 else "ok" for at in range(600)]}
     missed = judged(tmp_path / "a", "wrong_answers = 0", record=_checked(550), **rows)
     assert (missed.verdict, missed.value) == (Judged.MISSED, 1)
@@ -96,7 +99,10 @@ def test_wrong_answers_are_judged_by_what_was_compared(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_answers_were_compared_is_judged_by_them_unless_it_says_otherwise(tmp_path: Path) -> None:
-    """The implied objective is added to the one on errors, and is replaced by one of the scenario's own."""
+    """The implied objective on answers is added to the one on errors.
+
+    An objective of the scenario's own replaces it.
+    """
     folder = write_rows(tmp_path, record={"objectives": ["error_rate < 5%"], **_checked(5)}, **FLAT)
     run = folder.read_run()
     assert [judgement.text for judgement in analyse(folder, run).objectives] == [
@@ -108,7 +114,8 @@ def test_a_run_whose_answers_were_compared_is_judged_by_them_unless_it_says_othe
 
 
 def test_time_outs_never_help_a_percentile(tmp_path: Path) -> None:
-    # One in ten gave up after 1 s: p95 of the successful requests is 100 ms, and that of all is at least 1 s.
+    # One request in ten gave up after 1 s. The p95 of the successful requests is 100 ms, and the p95 of all requests is
+    # at least 1 s.
     rows = {
         "latency_us": [1_000_000 if at % 10 == 0 else 100_000 for at in range(600)],
         "outcome": ["timeout" if at % 10 == 0 else "ok" for at in range(600)],

@@ -1,4 +1,7 @@
-"""Every outage of five seconds is found, with its onset and its kind. It hides no spike, and no spike hides it."""
+"""Every outage of five seconds is found, with its onset and its kind.
+
+An outage does not hide a spike, and a spike does not hide an outage.
+"""
 
 from __future__ import annotations
 

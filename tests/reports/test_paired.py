@@ -1,4 +1,4 @@
-"""Differences between two targets of one run: which are reported, which are not, and when a growing run may end."""
+"""Differences between two targets of one run: which of them are reported, and when a growing run may end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOO_SHORT = "2 s are too short to tell a difference from chance"
 def side(
     rng: np.random.Generator, level: Floats, shift: float = 1.0, per_s: float = 40.0
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Return start (s) and latency (µs) of requests whose log latency follows `level` by second."""
+    """Return the start (s) and latency (µs) of requests whose log latency in each second follows `level`."""
     start_s = np.sort(rng.random(rng.poisson(per_s * len(level))) * len(level))
     latency = 80_000 * shift * np.exp(level[start_s.astype(int)] + rng.normal(0, 0.3, len(start_s)))
     return start_s, latency.astype(np.int64)
@@ -129,9 +129,9 @@ def test_sides_that_report_latencies_of_0_have_no_ratio_of_means(latency_us: tup
 
 
 def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
-    """For four seconds only one side stands still, which makes its p99 ten times as high.
+    """For four seconds, one side answers nothing and the other does. This makes its p99 ten times as high.
 
-    That is a count of one event.
+    Such a difference only counts one event.
     """
     rng = np.random.default_rng(5)
     counts = GrowingCounts()
@@ -146,7 +146,7 @@ def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
 @pytest.mark.parametrize("per_s", [5, 40])
 @pytest.mark.parametrize("stalls", [0, 2, 4])
 def test_two_services_that_hardly_vary_are_distinguished_and_equal_ones_are_equal(per_s: int, stalls: int) -> None:
-    """Nearly every request is in one bin. A few that stall on one side decide nothing about the rest."""
+    """Nearly every request is in one bin. A few requests that stall on one side do not decide about the others."""
     rng = np.random.default_rng(7)
     for factor in (1.0, 1.2, 5.0):
         counts = GrowingCounts()
@@ -182,8 +182,8 @@ def test_every_resample_draws_as_many_cells_as_there_are_in_whole_blocks() -> No
 
 
 def test_the_bound_for_every_look_is_wider_than_that_for_one_and_hardly_grows() -> None:
-    """Robbins' mixture at α = 5 %, tuned for 2 min, gives 3.04 deviations there and 3.3 at ten times the length (by
-    hand).
+    """By hand: Robbins' mixture at α = 5 %, tuned for 2 min, gives 3.04 deviations at 2 min and 3.3 at ten times that
+    length.
     """
     at_two_minutes, at_twenty = (multiplier(length_s, 1e9, confidence=0.95).always for length_s in (120, 1200))
     assert at_two_minutes == pytest.approx(3.04, abs=0.02)
@@ -213,7 +213,7 @@ def test_a_run_that_may_stop_does_so_when_the_margin_is_decided(shift: float, sa
     ended = growing(2, shift)
     assert ended is not None
     at_s, why = ended
-    assert 10 + 5 + 60 < at_s < 350, "not before there is a minute of steady load, and before its end"
+    assert 10 + 5 + 60 < at_s < 350, "after a minute of steady load at the earliest, and before the end of the run"
     assert said in why
 
 
@@ -248,6 +248,6 @@ def test_the_decision_that_ended_a_run_is_its_verdict_despite_later_rows() -> No
 
 @pytest.mark.parametrize("freedom", [4, 5, 8, 14, 60])
 def test_students_t_is_that_of_scipy(freedom: int) -> None:
-    """The report needs no scipy, but the tests have it as the reference."""
+    """The report does not need scipy, but the tests use it as the reference."""
     found = students_t(float(stats.norm.ppf(0.975)), freedom)
     assert found == pytest.approx(float(stats.t.ppf(0.975, freedom)), rel=1e-3)

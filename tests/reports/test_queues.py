@@ -1,4 +1,7 @@
-"""A spike is called a queue if requests with few others in flight stayed fast; otherwise the service was slower."""
+"""A spike is called a queue if requests stayed fast when few others were in flight.
+
+Otherwise the service itself was slower.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def test_the_largest_of_many_bursts_behind_a_slow_request_is_no_spike(tmp_path: 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_stops_among_such_bursts_are_all_found(tmp_path: Path, seed: int) -> None:
-    stops = [(120, 4.0), (260, 4.5), (500, 5.0)]  # equally large, but none is taken for ordinary because of the others
+    stops = [(120, 4.0), (260, 4.5), (500, 5.0)]  # equally large, and yet none counts as an ordinary burst
     slows = tuple(Slow(at, length, add_ms=length * 700, waits=True) for at, length in stops)
     found, _ = told(tmp_path, replace(BURSTS, slows=slows), seed)
     assert len(found.spikes) == len(stops)
@@ -64,7 +67,8 @@ def test_stops_among_such_bursts_are_all_found(tmp_path: Path, seed: int) -> Non
 
 
 def test_a_queue_is_compared_with_the_same_load_on_each_instance(tmp_path: Path) -> None:
-    # The only instance is full when users come, so it has queues. Others are added, and later one serves alone again.
+    # The only instance is full when users arrive, so requests queue there. Other instances are added, and later one
+    # instance serves alone again.
     users = np.full(600, 14.0)
     users[215:335] = 100
     world = World(600, users, service_ms=25, sigma=0.4, warm=1, scale_to=8, timeout_s=3, scale_in_s=30)

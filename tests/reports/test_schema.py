@@ -1,4 +1,4 @@
-"""docs/report.md, and the forms in which other programs read a report."""
+"""docs/report.md, and the formats in which other programs read a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's rows are reduced to seconds, for any order and any missing columns."""
+"""A run's rows are counted per second, for any order of the rows and any missing columns."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_instances_are_followed_by_their_headers(tmp_path: Path) -> None:
         instance_age_ms=[500, 550, 16_560, 100],
     )
     assert found.young is not None
-    assert found.young.sum() == 3  # all but the one answered by an instance aged 16.6 s
+    assert found.young.sum() == 3  # all requests except the one that an instance aged 16.6 s answered
     a, b = found.instances
     assert (a.name, a.requests, a.first_ms[0], b.first_ms) == ("a", 3, 4000.0, [2000.0])
     assert a.ready_s == pytest.approx(3.5)  # answered at 4.0 s by an instance aged 0.5 s
@@ -120,7 +120,8 @@ def test_open_loop_response_time_counts_the_lateness(tmp_path: Path) -> None:
 def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
     """There are 1,000 names that are not ids.
 
-    The first half is requested twice, the very last one always fails, and the rest is one line.
+    The first half of the names is requested twice, the very last name always fails, and all other names become one
+    line.
     """
     words = [f"/{chr(97 + at // 26 // 26)}{chr(97 + at // 26 % 26)}{chr(97 + at % 26)}" for at in range(1000)]
     names = words + words[:500]

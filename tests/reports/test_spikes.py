@@ -1,4 +1,4 @@
-"""Spikes are found, get the right cause, and are not invented."""
+"""Spikes are found and get the right cause, and no spike is found where there is none."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_story_of_a_scaled_ramp_is_a_cold_start_and_then_saturation(tmp_path
 def test_a_ramp_that_saturates_seconds_after_its_cold_start_is_two_spikes(
     tmp_path: Path, service_ms: float, ready_s: float
 ) -> None:
-    """Between the cold start and saturation only a few seconds have light load, and all else is slower."""
+    """Only a few seconds between the cold start and saturation have light load, and everything else is slower."""
     found = queued(tmp_path, Queue(104, 5, 180, [ready_s], service_ms=service_ms))
     assert causes(found) == [Cause.COLD_START, Cause.SATURATION]
     assert found.spikes[0].onset_s == 0
@@ -113,8 +113,8 @@ def test_a_ramp_that_saturates_seconds_after_its_cold_start_is_two_spikes(
 
 
 def test_a_local_service_that_saturates_and_stays_so_is_one_spike(tmp_path: Path) -> None:
-    # One process serves 182/s, and the ramp goes to 300/s: it is full after 36 s, and for the other nine tenths of the
-    # run.
+    # One process serves 182/s, and the ramp goes to 300/s. The process is full after 36 s, and stays full for the other
+    # nine tenths of the run.
     found = queued(tmp_path, Queue(300, 5, 400, [-5.0], service_ms=5.5, kind="local"))
     assert causes(found) == [Cause.SATURATION]
     assert 30 <= found.spikes[0].onset_s <= 50
@@ -162,7 +162,7 @@ def begun_at_zero(
 
 
 def test_a_cold_start_before_a_slow_minute_is_one_spike_and_not_two(tmp_path: Path) -> None:
-    """The slow minute belongs to the same slow period, is less slow than the cold start, and is found first."""
+    """The slow minute belongs to the same slow period as the cold start. It is less slow, and it is found first."""
     found = begun_at_zero(tmp_path, slow_until_s=60).spikes
     assert [spike.cause for spike in found].count(Cause.COLD_START) == 1
     assert (found[0].onset_s, found[0].end_s) == (0, 4)
@@ -177,7 +177,10 @@ def test_an_instance_that_starts_on_this_machine_makes_it_busy_and_not_the_other
 
 
 def test_an_event_loop_that_was_late_by_much_less_than_a_cold_start_did_not_cause_it(tmp_path: Path) -> None:
-    """The starting instance keeps the machine busy, so the event loop is late, but by 0.2 s of the 3 s."""
+    """The instance that starts keeps the machine busy, so the event loop is late.
+
+    This explains only 0.2 s of the 3 s.
+    """
     (found,) = begun_at_zero(tmp_path, busy_s=2, lag_ms=200).spikes
     assert (found.cause, found.confidence) == (Cause.COLD_START, Confidence.HIGH)
 

@@ -1,4 +1,4 @@
-"""An up-to-date page is not made again, and a page whose content could change is."""
+"""A page that is up to date is not made again. A page whose content could change is made again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(reported: Path, tmp_path: Path) -> Path:
-    """The same runs, with the page made in their folder."""
+    """The same runs, with a page in their folder."""
     home = Path(shutil.copytree(reported, tmp_path / "runs"))
     assert ask(home) == 1
     return home

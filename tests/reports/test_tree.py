@@ -66,7 +66,10 @@ def texts_of(report: Report) -> Iterator[str]:
 
 @pytest.mark.parametrize("render", [render_html, render_text, render_markdown])
 def test_every_text_of_the_tree_is_in_every_format(render: object) -> None:
-    """Tables and sentences are in every format. Only charts differ, and their numbers are in tables too."""
+    """Tables and sentences are in every format.
+
+    Only charts differ between the formats, and their numbers are in tables too.
+    """
     report = with_everything()
     shown = plain(render(report))  # type: ignore[operator] # all take a report
     missing = [text for text in dict.fromkeys(texts_of(report)) if plain(text) not in shown]

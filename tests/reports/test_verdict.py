@@ -108,7 +108,10 @@ def test_every_way_to_fail_fails(outcome: str, tmp_path: Path) -> None:
 def test_requests_that_the_generator_could_not_send_degrade_a_run_if_they_are_many(
     unsent: int, verdict: str, tmp_path: Path
 ) -> None:
-    """One unsent request of 200 does not matter. With 30 of 200, or with all, the verdict is undecided, not failed."""
+    """One unsent request of 200 does not matter.
+
+    With 30 unsent requests of 200, or with all 200, the verdict is undecided, not failed.
+    """
     outcomes = ["generator"] * unsent + ["ok"] * (REQUESTS - unsent)
     folder = write_rows(tmp_path, latency_us=[1000] * REQUESTS, outcome=outcomes)
     made = build_report([folder.path])

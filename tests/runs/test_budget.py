@@ -1,4 +1,4 @@
-"""The cost of a run is estimated before it, watched during it, and never assumed to be zero."""
+"""The cost of a run is estimated before the run, watched during the run, and never assumed to be zero."""
 
 from __future__ import annotations
 
@@ -117,7 +117,10 @@ def test_a_run_is_ended_once_its_projection_passes_the_limit(tmp_path: Path) -> 
 
 
 def test_a_service_that_is_slower_than_thought_is_not_projected_to_cost_less(tmp_path: Path) -> None:
-    """One request at a time, and each takes 2 s: 300 users send 45 per second, which need 150 instances, not 12."""
+    """An instance serves one request at a time, and each takes 2 s.
+
+    300 users send 45 requests per second, which need 150 instances, not 12.
+    """
     narrow = PUBLIC.model_copy(update={"limits": Limits(cpu=1, memory_mib=512, concurrency=1, max_instances=100)})
     guard = CostGuard(budget(scenario(), tmp_path, target=narrow, max_usd=0.10))
     # 100 instances for 110 s and 4,500 requests cost $0.2796; with the planned 24 ms it would be 2 instances and $0.005

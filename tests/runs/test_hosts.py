@@ -1,4 +1,4 @@
-"""The host that a user class calls: the target, its own host, or none until the user has decided."""
+"""The host that a user class calls: the target, its own host, or no host until the user has decided."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_an_invalid_option_gets_a_sentence_that_names_it(words: dict[str, Any], 
 
 
 def test_a_path_with_a_comma_is_refused(tmp_path: Path) -> None:
-    """Locust would read it as two files."""
+    """Locust would read the name as two files."""
     path = tmp_path / "a,b.py"
     path.write_text("")
     with pytest.raises(UsageError, match="comma"):
@@ -69,7 +69,7 @@ def test_defaults_are_one_machine_on_loopback() -> None:
 def test_expected_workers_come_from_elsewhere_unless_some_are_named() -> None:
     """`--expect-workers 2` starts no local worker and uses Locust's own port.
 
-    With `--workers 1`, one of the two is local.
+    With `--workers 1` in addition, one of the two workers is local.
     """
     elsewhere = parse_options(scenario="ramp300", expect_workers=2)
     assert (elsewhere.fleet.workers, elsewhere.fleet.expect_workers, elsewhere.fleet.port) == (
@@ -94,7 +94,7 @@ def test_durations(text: str, seconds: float) -> None:
     [("10.0.0.2", ("10.0.0.2", DEFAULT_MASTER_PORT)), ("m:7", ("m", 7)), ("[::1]:7", ("::1", 7))],
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
-    """An address is a host, and a port if it is not Locust's own."""
+    """An address is a host, followed by the port if that is not Locust's own port."""
     assert parse_address(text, option="--master") == address
 
 

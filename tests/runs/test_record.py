@@ -55,7 +55,10 @@ def test_counts_reported_by_every_worker_are_not_changed(tmp_path: Path) -> None
 def test_a_spool_with_other_rows_than_were_received_degrades_the_run(
     tmp_path: Path, content: list[Frame], end: Callable[[RunFolder], Run]
 ) -> None:
-    """If 50 rows came but 30 or 60 can be read, the run is not complete, whatever removed or repeated rows."""
+    """If 50 rows came but 30 or 60 can be read, the run is not complete.
+
+    The reason for the missing or repeated rows does not matter.
+    """
     told = WorkerRecord(name="w1", rows_sent=50, rows_received=50, begun=50, rows_missing_at_most=0)
     run = end(spooled(tmp_path, content, record(workers=[told])))
     assert run.outcome is Outcome.DEGRADED

@@ -97,7 +97,7 @@ class ServiceProcess:
 
 
 def wait_for(condition: Callable[[], bool], *, deadline_s: float = 30) -> None:
-    """Return as soon as `condition` holds. Fail if it does not within `deadline_s`."""
+    """Return as soon as `condition` holds. Fail if the condition does not hold within `deadline_s`."""
     until_s = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < until_s, f"{condition} did not hold within {deadline_s} s"

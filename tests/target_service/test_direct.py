@@ -1,4 +1,4 @@
-"""Predictions answered before FastAPI sees them equal those that FastAPI would give, for any body."""
+"""For any body, the direct path, which does not use FastAPI, gives the same prediction as FastAPI."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ def test_a_prediction_that_breaks_is_a_500_as_by_fastapi(model: Model, monkeypat
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 @given(st.lists(st.sampled_from(("whole", "refused", "broken", "gone")), min_size=1, max_size=2 * MAX_BATCH))
 def test_each_of_many_requests_at_once_gets_its_own_answer(model: Model, kinds: list[str]) -> None:
-    """Some rows break the model and some clients leave. Each other request gets the answer that it gets alone."""
+    """Some rows break the model and some clients leave.
+
+    Every other request gets the same answer as if it were sent alone.
+    """
     rows = [
         {**EXAMPLES[at % 2], "NoEmp": at, "City": "breaks" if kind == "broken" else "Other"}
         for at, kind in enumerate(kinds)

@@ -1,4 +1,4 @@
-"""The command that trains the model: it gives the same model again, and prepares the real data."""
+"""The command that trains the model gives the same model again, and prepares the real data."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_the_command_makes_the_committed_model_again(tmp_path: Path) -> None:
         as_row(LoanApplication.model_validate(loan))
         for loan in draw_loans(500, seed=5)[list(FIELDS)].to_dict("records")
     ]
-    # On the machine that made the model, the files are equal byte by byte. On another one, a different order of vector
-    # instructions may change the last bits of a sum, and with them a probability by far less than 1e-6.
+    # On the machine that made the model, the files are equal byte by byte. On another machine, a different order of
+    # vector instructions may change the last bits of a sum. This changes a probability by far less than 1e-6.
     np.testing.assert_allclose(load_model(again).predict(rows), load_model().predict(rows), rtol=0, atol=1e-6)
 
 
@@ -127,7 +127,7 @@ def test_a_place_comes_from_the_zip_code_where_there_is_a_table_of_them(csv: Pat
 
 
 def test_rare_names_become_other(tmp_path: Path) -> None:
-    """Of 400 loans 0.5 % are 2: a bank with two loans keeps its name, and a bank with one does not."""
+    """0.5 % of 400 loans are 2 loans: a bank with two loans keeps its name, and a bank with one loan does not."""
     lines = [PAID.replace("FIFTH THIRD BANK", name) for name in ["BIG"] * 397 + ["TWICE"] * 2 + ["ONCE"]]
     path = tmp_path / "many.csv"
     path.write_text("\n".join([HEAD, *lines]) + "\n")

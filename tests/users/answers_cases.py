@@ -1,4 +1,4 @@
-"""A successful answer is compared with the one before the load. A differing answer is a failed request."""
+"""A successful answer is compared with the answer from before the load. A differing answer is a failed request."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def expecting(environment: Environment, url: str, sent: Any, answer: bytes, **he
 def test_a_differing_answer_is_a_wrong_answer_whatever_the_scenario_says(
     environment: Environment, judged: str | None
 ) -> None:
-    """Row, Locust's totals and the checker agree, even if the scenario calls `success()`, as many do by habit."""
+    """The row, Locust's totals and the checker agree, even if the scenario always calls `success()`, as many do."""
     with scripted(echo) as server:
         url = f"http://127.0.0.1:{server.port}"
         checker = expecting(environment, url, {"a": 1}, b'{"a":2,"token":"hunter2hunter2"}')
@@ -124,7 +124,7 @@ def test_the_expected_answer_is_a_success_and_other_requests_are_not_compared(en
 
 
 def test_a_renewed_token_of_this_programs_own_changes_no_request(environment: Environment) -> None:
-    """The head's digest leaves out the value that `Authorizer` has set, and no other."""
+    """The digest of the head leaves out only the value that `Authorizer` has set."""
     with scripted(echo) as server:
         url = f"http://127.0.0.1:{server.port}"
         setattr(environment, BEARER_ATTRIBUTE, b"Bearer one")

@@ -254,7 +254,7 @@ def test_no_answer_is_a_response_too(environment: Environment, buffer: RowBuffer
 
 
 def test_unsupported_uses_of_the_client_are_refused_with_advice(environment: Environment, buffer: RowBuffer) -> None:
-    """Other hosts, unknown options, bad headers and bad hosts are refused, each with advice."""
+    """Other hosts, unknown options, bad headers and bad hosts are refused. Each message contains advice."""
     with scripted(always(answer(302, b"", "Location: /b"))) as server:
         client = client_of(environment, server)
         with pytest.raises(TypeError, match=r"verify=: not supported.*docs/users.md"):
@@ -271,7 +271,7 @@ def test_unsupported_uses_of_the_client_are_refused_with_advice(environment: Env
 
 
 def test_many_greenlets_share_a_client(environment: Environment, buffer: RowBuffer) -> None:
-    """An open-loop user's arrivals overlap. Each arrival gets a connection, and later arrivals use it again."""
+    """An open-loop user's arrivals overlap. Each arrival gets a connection, which later arrivals use again."""
     waiting: list[Peer] = []
     go = Event()
 
@@ -319,7 +319,7 @@ def test_lateness_is_taken_once_per_arrival(environment: Environment, buffer: Ro
 def test_tls_works_where_locust_has_patched_ssl(environment: Environment, buffer: RowBuffer) -> None:
     """https works with a private authority, and with verification off.
 
-    Without either, the request fails with a connection error.
+    Without the authority, and with verification on, the request fails with a connection error.
     """
     with scripted(always(JSON), tls=True) as server:
         host = f"https://localhost:{server.port}"
@@ -383,7 +383,8 @@ def test_spread_users_lie_evenly_in_the_interval(users: int) -> None:
 def test_a_spread_user_keeps_its_points_and_skips_what_it_missed() -> None:
     """Points are phase + n intervals.
 
-    Early wake-ups do not repeat a point, and a slow answer skips the points that passed.
+    A user that wakes up early does not use the same due time twice, and a slow answer skips the due times that have
+    passed.
     """
     point, wait_s = next_point(10.02, float("-inf"), 0.5, 0.1)
     assert (point, wait_s) == (100, pytest.approx(0.03))
@@ -398,7 +399,10 @@ def test_a_spread_user_keeps_its_points_and_skips_what_it_missed() -> None:
 def test_an_answer_that_waits_for_the_event_loop_is_not_the_servers_delay(
     environment: Environment, buffer: RowBuffer
 ) -> None:
-    """The loop is busy for 0.2 s while the answer comes. The row has the time of arrival, not of reading."""
+    """The loop is busy for 0.2 s while the answer comes.
+
+    The row contains the time at which the answer arrived, not the time at which it was read.
+    """
     serving = [sys.executable, str(Path(__file__).parents[1] / "counting_server.py"), '{"delay_ms": [1]}']
     with subprocess.Popen(serving, stdout=subprocess.PIPE) as server:  # a thread here would be a greenlet of the loop
         assert server.stdout is not None

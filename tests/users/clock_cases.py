@@ -1,4 +1,4 @@
-"""The clock wakes greenlets when they are due and in order, also without a timerfd, after kills and under overload."""
+"""The clock wakes greenlets when they are due and in order, even without a timerfd, after kills and under overload."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_no_greenlet_wakes_before_it_is_due_and_all_wake_in_order(ticking: Clock
 
 
 def test_a_killed_greenlet_is_forgotten_and_the_others_wake(ticking: Clock) -> None:
-    """This also holds if the timer was set for the killed greenlet, and if one is killed while others are being
-    woken.
+    """The others also wake if the timer was set for the killed greenlet, or if a greenlet is killed while others are
+    being woken.
     """
     begin_s, woken = time.perf_counter(), []
     victims = [gevent.spawn(ticking.wait_until, begin_s + 0.01 * number) for number in (1, 2, 3)]
@@ -138,7 +138,7 @@ class FakeTimer:
 
 
 class Stage:
-    """A clock over a fake timer and a fake time. `wakes` has the number of greenlets that each wake woke."""
+    """A clock over a fake timer and a fake time. `wakes` contains the number of greenlets that were woken each time."""
 
     def __init__(self) -> None:
         self.now_s, self.wakes, self.woken_at_s = 0.0, [], []
@@ -173,7 +173,10 @@ def stage() -> Iterator[Stage]:
 
 
 def test_one_wake_serves_all_who_are_due_and_sets_the_timer_once(stage: Stage) -> None:
-    """50 greenlets are due at 1 s and one at 2 s. The timer is set when the first one comes, and once per wake."""
+    """50 greenlets are due at 1 s and one at 2 s.
+
+    The timer is set when the first greenlet begins to wait, and once per wake-up.
+    """
     for _ in range(50):
         stage.wait(1.0)
     stage.wait(2.0)
@@ -184,7 +187,10 @@ def test_one_wake_serves_all_who_are_due_and_sets_the_timer_once(stage: Stage) -
 
 
 def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
-    """150 are overdue: there are wakes of 64, 64 and 22, each set for a past time, so that it comes at once."""
+    """150 greenlets are overdue.
+
+    They are woken in groups of 64, 64 and 22. The timer is set for a past time each time, so that it fires at once.
+    """
     for _ in range(150):
         stage.wait(1.0)
     for _ in range(3):
@@ -197,9 +203,9 @@ def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
     ("gap_s", "latest_s"), [(1 / 500, 0.0), (1 / 1000, 0.0), (1 / 10_000, HOLD_S)], ids=["500/s", "1000/s", "10000/s"]
 )
 def test_wakes_are_kept_apart_only_if_greenlets_crowd(stage: Stage, gap_s: float, latest_s: float) -> None:
-    """At 10,000/s a wake serves 3 once the rate is known, and none is later than HOLD_S.
+    """At 10,000/s, each wake-up wakes 3 greenlets once the rate is known, and no greenlet is later than HOLD_S.
 
-    At low rates all are on time.
+    At low rates, all greenlets are on time.
     """
     count = 6 * COUNTED
     for number in range(count):
@@ -216,7 +222,7 @@ def test_wakes_are_kept_apart_only_if_greenlets_crowd(stage: Stage, gap_s: float
 
 
 def test_a_greenlet_that_begins_to_wait_does_not_end_the_hold(stage: Stage) -> None:
-    """If a greenlet begins to wait while wakes are kept apart, the next wake serves it, not a separate one."""
+    """If a greenlet begins to wait while wake-ups are kept apart, the next wake-up also wakes this greenlet."""
     for number in range(3 * COUNTED):
         stage.wait(1.0 + number * 1e-4)
     while not stage.clock._crowding.hold_s or stage.wakes[-1] < 2:

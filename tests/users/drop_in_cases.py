@@ -1,4 +1,4 @@
-"""FastUser compared with FastHttpUser: the same calls send and read the same, or are refused with a sentence."""
+"""FastUser is compared with FastHttpUser: the same calls send and read the same, or are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -71,11 +71,12 @@ def answering(*answers: bytes) -> Callable[[Peer], None]:
 
 
 SENT = ("content-type", "content-length", "authorization", "cookie", "x-a")
-"""Headers that both must send equally. User-agent, accept and accept-encoding are not among them (docs/users.md)."""
+"""Headers that both users must send with the same value. User-agent, accept and accept-encoding are not among them
+(docs/users.md)."""
 
 
 def asked(server: Scripted) -> list[tuple[Any, ...]]:
-    """Return method, target, the headers of SENT and the body of every request, and forget them."""
+    """Return the method, the target, the headers of SENT and the body of every request, and forget these requests."""
     found = []
     for peer in server.peers:
         for request in peer.requests:
@@ -244,7 +245,7 @@ def read_of(response: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_the_same_answer_reads_the_same(environment: Environment, case: str) -> None:
-    """Both users read the same status, text, encoding, JSON, content and headers, and agree whether it is a failure."""
+    """Both users read the same status, text, encoding, JSON, content and headers, and agree on what is a failure."""
     events = Events(environment)
     with scripted(answering(ANSWERS[case])) as server:
         theirs, ours = users_of(environment, server.port)
@@ -324,7 +325,10 @@ def test_redirects_end_at_their_limit_and_can_be_taken_as_answers(environment: E
 
 
 def test_cookies_are_kept_and_sent_as_fasthttpuser_does(environment: Environment) -> None:
-    """Cookies are set by an answer or by the scenario, and deleted by an answer. A request's own Cookie header wins."""
+    """Cookies are set by an answer or by the scenario, and deleted by an answer.
+
+    A request's own Cookie header has priority.
+    """
     answers = [
         page(b"{}", "Set-Cookie: a=1; Path=/", "Set-Cookie: b=2; Path=/in; Secure"),
         OK,

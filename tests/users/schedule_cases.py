@@ -52,7 +52,7 @@ def test_even_arrivals_are_one_gap_apart_however_late_the_user_is(environment: E
 
 
 def test_even_users_together_form_an_evenly_spread_grid(environment: Environment) -> None:
-    """The phases of n users leave no gap above 2.7 times the mean, for any n."""
+    """For any n, the largest gap between the phases of n users is at most 2.7 times the mean gap."""
     users = [Even(environment) for _ in range(40)]
     for count in (2, 3, 5, 10, 40):
         phases = sorted(user._phase for user in users[:count])
@@ -88,7 +88,7 @@ def test_an_arrival_that_is_overdue_waits_for_nothing(environment: Environment) 
 
 
 def test_arrivals_dropped_by_the_bound_are_counted(environment: Environment) -> None:
-    """Two may be in flight: of five arrivals without answers, three are dropped, and none waits."""
+    """Two requests may be in flight. Of five arrivals without answers, three are dropped, and no arrival waits."""
     answer = Event()
 
     class Bounded(OpenLoopUser):
@@ -112,7 +112,10 @@ def test_arrivals_dropped_by_the_bound_are_counted(environment: Environment) -> 
 
 
 def test_lateness_is_taken_once_per_arrival_and_never_below_zero() -> None:
-    """The first request of an arrival has a schedule, its second has none, and outside an arrival there is none."""
+    """The first request of an arrival has a scheduled time.
+
+    The second request, and requests outside an arrival, have none.
+    """
     taken: list[int] = []
 
     def arrival() -> None:
@@ -146,7 +149,7 @@ def test_a_task_that_raises_ends_its_own_arrival_alone(environment: Environment)
 
 
 def test_a_task_set_is_refused(environment: Environment) -> None:
-    """Its steps depend on answers, so they have no schedule."""
+    """The steps of a task set depend on answers, so they have no schedule."""
     from locust import SequentialTaskSet
 
     class Steps(OpenLoopUser):

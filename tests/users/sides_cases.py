@@ -35,7 +35,7 @@ def test_which_side_comes_first_is_left_to_chance_and_unpaired_users_of_two_work
         assert mine.side != other.side
         firsts.append(mine.side)
         here.join("Reader"), there.join("Reader")
-    assert 8 <= firsts.count(1) <= 32  # of 40 coins; 1 of 10,000 seeds is outside of these limits
+    assert 8 <= firsts.count(1) <= 32  # heads in 40 coin tosses; 1 in 10,000 seeds is outside
 
 
 def test_places_that_users_leave_are_taken_again_lowest_first() -> None:

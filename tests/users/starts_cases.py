@@ -14,7 +14,7 @@ from loadtest.users.starts import AT_ONCE, SPREAD_S, Starts
 
 
 def test_a_large_batch_is_spread_evenly_over_a_second() -> None:
-    """For example, 500 users are 2 ms apart: the first without a pause, the last before the next batch."""
+    """For example, 500 users start 2 ms apart: the first without a pause, and the last before the next batch."""
     starts = Starts()
     places = [starts.join() for _ in range(500)]
     pauses_s = [batch.pause_s(number) for batch, number in places]
@@ -44,7 +44,7 @@ class Counted(FastUser):
 
 
 def test_users_of_a_batch_are_stopped_before_their_turn_as_at_any_time() -> None:
-    """No user remains, whether it has begun or waits for its turn."""
+    """No user remains, neither one that has begun nor one that waits for its turn."""
     environment = Environment(user_classes=[Counted])
     runner = environment.create_local_runner()
     runner.spawn_users({"Counted": 10 * AT_ONCE})

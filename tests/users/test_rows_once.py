@@ -42,9 +42,10 @@ def seen(port: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("killed", [False, True], ids=["all live", "one is killed"])
 def test_each_row_reaches_the_server_at_most_once(tmp_path: Path, killed: bool) -> None:
-    """100,000 rows over 3 workers reach it once each.
+    """Each of 100,000 rows over 3 workers reaches the server once.
 
-    With a killed worker they reach it at most once, and the rest is within the bound of run.json.
+    If a worker is killed, each row reaches the server at most once, and the missing rows are within the bound of
+    run.json.
     """
     pq.write_table(pa.table({"id": list(range(ROWS))}), tmp_path / "ids.parquet")
     (tmp_path / "scenario.py").write_text(SCENARIO)

@@ -1,4 +1,4 @@
-"""Ending a worker's users: they finish their tasks, and begin no new ones while they are being stopped."""
+"""When a worker's users are stopped, they finish their tasks and begin no new ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loadtest.users.open_loop import OpenLoopUser
 
 
 def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
-    """300 users each send a request of 5 ms every 20 ms. After the stop, as many have ended as were begun."""
+    """300 users each send a request of 5 ms every 20 ms. After the stop, as many requests have ended as were begun."""
     requests: Counter[str] = Counter()
 
     class Busy(User):

@@ -1,4 +1,4 @@
-"""A shopper that walks by chances (MarkovTaskSet), beside one whose tasks are made as it begins."""
+"""A shopper that chooses its next step at random (MarkovTaskSet), and one whose tasks are created when it begins."""
 
 from locust import FastHttpUser, HttpUser, MarkovTaskSet, User, constant, task, transition, transitions
 

@@ -1,4 +1,4 @@
-"""Many user classes of which a run picks some, made by a function and by inheritance."""
+"""Many user classes, made by a function and by inheritance. A run picks some of them."""
 
 import os
 

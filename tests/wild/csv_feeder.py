@@ -1,4 +1,4 @@
-"""Reads its users from a file beside it, one for each user in turn, and names requests by a template."""
+"""Reads accounts from a file next to the locustfile, gives one to each user, and names requests by a template."""
 
 import csv
 import itertools

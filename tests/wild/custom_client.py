@@ -1,4 +1,4 @@
-"""A client of its own for a protocol that Locust does not know, measured by events: here lines over a socket."""
+"""The scenario's own client for a protocol that Locust does not know (lines over a socket), measured with events."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""A locustfile as found in the wild: a LoadTestShape of its own."""
+"""A locustfile as found in the wild: it has its own LoadTestShape."""
 
 from locust import FastHttpUser, LoadTestShape, constant, task
 

@@ -1,4 +1,4 @@
-"""Tasks that end in every way a task can: what was sent before it stays counted."""
+"""Tasks that end in every way in which a task can end. Requests that were sent before that are still counted."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Writes every request to a file of its own, times a whole transaction, and judges by what it has seen."""
+"""Writes every request to the scenario's own file, measures a whole transaction, and checks what it has recorded."""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""Users that cannot log in stop; a few come in, and the run ends by itself when all of them have done their work."""
+"""Users that cannot log in stop.
+
+A few users log in, and the run ends by itself when all of these have done their work.
+"""
 
 import itertools
 

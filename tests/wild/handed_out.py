@@ -1,4 +1,4 @@
-"""The master hands out the test data to its workers by messages of the scenario's own, and they confirm it."""
+"""The master sends the test data to its workers in messages of the scenario's own, and the workers confirm them."""
 
 from locust import FastHttpUser, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner

@@ -1,4 +1,4 @@
-"""The master logs in once and shares the token with its workers by a message of its own."""
+"""The master logs in once and sends the token to its workers in a message of the scenario's own."""
 
 import requests
 from locust import HttpUser, between, events, task

@@ -1,4 +1,4 @@
-"""Task sets within task sets, tasks as a dictionary with weights, and flows that break off."""
+"""Task sets within task sets, tasks as a dictionary with weights, and flows that end early."""
 
 from locust import HttpUser, SequentialTaskSet, TaskSet, between, task
 from locust.exception import RescheduleTask

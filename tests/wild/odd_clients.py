@@ -1,4 +1,4 @@
-"""Users that send from greenlets, pools and threads of their own, and tune their sessions."""
+"""Users that send from their own greenlets, pools and threads, and change the settings of their sessions."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Clients that are no HTTP: XML-RPC as in Locust's docs, events of another greenlet, odd names and numbers."""
+"""Clients that do not use HTTP: XML-RPC as in Locust's docs, events from another greenlet, odd names and numbers."""
 
 import time
 from xmlrpc.client import Fault, ServerProxy

@@ -1,4 +1,4 @@
-"""A client library reports requests from its own threads, in gevent's pool and by call_later."""
+"""A client library reports requests from its own threads, from gevent's pool, and with call_later."""
 
 import socket
 import time

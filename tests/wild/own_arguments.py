@@ -1,4 +1,4 @@
-"""Arguments of its own: with a default, from the environment, with choices, a secret one."""
+"""The scenario's own arguments: one with a default, one from the environment, one with choices, and a secret one."""
 
 from locust import FastHttpUser, constant, events, task
 

@@ -1,4 +1,4 @@
-"""Counts of users that change as it runs: the scenario sets them itself on the master, and its classes carry on."""
+"""The number of users changes during the run: the scenario sets it on the master, and its classes continue."""
 
 import gevent
 from locust import FastHttpUser, constant, events, task

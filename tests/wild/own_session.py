@@ -1,4 +1,4 @@
-"""A session of the team's own: it signs, logs in again at a 401, repeats twice at a 5xx, and is shared by name."""
+"""The team's own session: it signs requests, logs in again after a 401, and retries twice after a 5xx."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The master hands every worker its share of the accounts, and a worker answers with what it took."""
+"""The master sends every worker its share of the accounts, and a worker answers which accounts it has taken."""
 
 from locust import FastHttpUser, between, events, task
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner

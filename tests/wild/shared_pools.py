@@ -1,4 +1,4 @@
-"""Connections shared between users of a class, cookies, authentication, every method, and redirects left alone."""
+"""Connections shared between users of a class, cookies, authentication, every method, redirects not followed."""
 
 from geventhttpclient.url import URL
 from geventhttpclient.useragent import UserAgent

@@ -1,4 +1,4 @@
-"""One login for all users of a process, whose token every request carries and a 401 renews."""
+"""One login for all users of a process. Every request sends its token, and the token is renewed after a 401."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Stages with user classes of their own, as in Locust's documentation."""
+"""Stages that each have their own user classes, as in Locust's documentation."""
 
 from locust import FastHttpUser, LoadTestShape, constant, task
 

@@ -1,4 +1,4 @@
-"""Ends the test as soon as a number of requests has been made, from the listener of a worker's requests."""
+"""The listener of a worker's requests ends the test as soon as a given number of requests has been made."""
 
 from locust import FastHttpUser, constant, events, task
 

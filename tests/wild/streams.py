@@ -1,4 +1,4 @@
-"""Answers read bit by bit: lines of a stream, the time to the first byte as an event of its own, half-read bodies."""
+"""Answers that are read in parts: lines of a stream, the time to the first byte as an event, half-read bodies."""
 
 import time
 

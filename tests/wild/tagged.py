@@ -1,4 +1,4 @@
-"""Tasks with tags, also in a nested task set."""
+"""Tasks with tags, some of them in a nested task set."""
 
 from locust import FastHttpUser, TaskSet, constant, tag, task
 

@@ -1,4 +1,4 @@
-"""Sums of requests as events of their own, begun in the past, with names that no table likes."""
+"""Sums of requests as separate events, which began in the past and whose names could break a table."""
 
 import time
 from contextlib import contextmanager

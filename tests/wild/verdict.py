@@ -1,4 +1,4 @@
-"""The end as in Locust's docs: the exit code by fail ratio and percentile, printed from the master's own totals."""
+"""The end as in Locust's docs: fail ratio and percentile decide the exit code, and the master prints its totals."""
 
 import logging
 

@@ -44,7 +44,7 @@ class ByLambda(HttpUser):
 
 
 class Quick(FastHttpUser):
-    """No wait at all, and a pause of its own."""
+    """Users that do not wait at all, and users with their own pause."""
 
     fixed_count = 1
 

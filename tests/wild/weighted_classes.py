@@ -1,4 +1,4 @@
-"""Readers, three times as many as writers, and one administrator whatever the number of users."""
+"""Three times as many readers as writers, and one administrator for any number of users."""
 
 from locust import FastHttpUser, HttpUser, constant, task
 

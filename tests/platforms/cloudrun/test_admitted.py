@@ -1,6 +1,6 @@
-"""A private service gets its token and a public one none.
+"""A token is sent to a private service, and no token is sent to a public one.
 
-If that is not known and there is no token, a warning says so.
+If it is not known which kind a service is and there is no token, a warning says so.
 """
 
 from __future__ import annotations

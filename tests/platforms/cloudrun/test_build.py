@@ -27,7 +27,10 @@ SETTINGS = ServiceSettings(service="ml", project="demo", region="europe-west2", 
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on PATH whose docker and gcloud record their arguments. They fail if the file `fail` names them."""
+    """A folder on PATH whose docker and gcloud record their arguments.
+
+    docker or gcloud fails if the file `fail` names it.
+    """
     for name in ("docker", "gcloud"):
         tool = tmp_path / name
         tool.write_text(
@@ -94,7 +97,10 @@ def test_another_base_reaches_both_ways_of_building() -> None:
 
 
 def test_the_tag_is_the_same_for_the_same_sources(tmp_path: Path) -> None:
-    """A second deploy therefore uses the same image. Byte code that running leaves behind is not a source."""
+    """A second deploy therefore uses the same image.
+
+    Compiled byte code, which running the service leaves behind, does not count as a source.
+    """
     (tmp_path / "target_service" / "__pycache__").mkdir(parents=True)
     for name in ("Dockerfile", "pyproject.toml", "uv.lock", "target_service/app.py"):
         (tmp_path / name).write_text(name)

@@ -1,4 +1,4 @@
-"""The doctor marks risky settings, and gives a command for everything that is not good."""
+"""The doctor marks risky settings, and shows a command for everything that needs a fix."""
 
 from __future__ import annotations
 

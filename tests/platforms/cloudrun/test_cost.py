@@ -1,4 +1,4 @@
-"""Check cost arithmetic against examples worked by hand from the public price list.
+"""Check the computation of costs against examples that were worked by hand from the public price list.
 
 https://cloud.google.com/run/pricing, request-based billing, read 2026-08:
 tier 1: $0.000024 a vCPU-second, $0.0000025 a GiB-second; tier 2: $0.0000336, $0.0000035; $0.40 a million requests;

@@ -197,7 +197,10 @@ class LosesAnAnswer(FakeEmulator):
 
 
 def test_a_service_that_was_made_though_the_answer_was_lost_is_deployed() -> None:
-    """The second try meets the service of the first try. That is not a failure, and makes no second revision."""
+    """The second try finds the service that the first try created.
+
+    This is not a failure, and it does not create a second revision.
+    """
     fake = LosesAnAnswer(clock=datetime(2026, 8, 17, tzinfo=UTC).timestamp)
     with grpc_endpoint(fake) as endpoint:
         assert deploy(SETTINGS, endpoint=endpoint).revision == "ml-00001-abc"
@@ -231,7 +234,7 @@ def test_closing_a_service_that_asks_no_policy_makes_it_ask() -> None:
 
 
 def test_a_policy_never_holds_a_binding_without_members(endpoint: str) -> None:
-    """IAM refuses such a binding. Other members, and their conditions, stay."""
+    """IAM refuses such a binding. Other members and their conditions are not changed."""
     from google.iam.v1.iam_policy_pb2 import GetIamPolicyRequest, SetIamPolicyRequest
     from google.iam.v1.policy_pb2 import Binding, Policy
 
@@ -323,7 +326,7 @@ class Tagged(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no typ
 
 
 def test_a_tags_url_is_called_itself_and_its_token_is_for_the_service() -> None:
-    """This is the way to load a revision that has no traffic yet. Its own limits apply."""
+    """A tag's URL is the way to load a revision that has no traffic yet. Its own limits apply."""
     with serving(Tagged()) as endpoint:
         url = "https://canary---ml-x.a.run.app"
         found = describe(url, project="demo", region="europe-west2", endpoint=endpoint)

@@ -91,7 +91,7 @@ def test_deploy_requests_metrics_delete(emulator: EmulatorHandle) -> None:
     assert {answer.split()[0] for answer in answers} == {deployed.revision}
     assert {tuple(answer.split()[1:]) for answer in answers} == {("ml", "hello")}
 
-    # The same port answers HTTP/1, and gcloud's form returns the same revision.
+    # The same port answers HTTP/1, and the API in the form that gcloud uses returns the same revision.
     rest = urllib.request.Request(
         f"http://{endpoint}/apis/serving.knative.dev/v1/namespaces/demo/services/ml",
         headers={"Host": "europe-west2-run.local", "Authorization": f"Bearer {emulator.token}"},

@@ -110,7 +110,7 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
     seen: list[Ingestion] = []
 
     def arrive(now: datetime) -> None:
-        if now >= END + timedelta(seconds=150):  # as if ingested two and a half minutes late
+        if now >= END + timedelta(seconds=150):  # as if the points were ingested two and a half minutes late
             fake.recorded = [gauge(END)]
 
     times = Times(END, arrive)
@@ -123,7 +123,10 @@ def test_it_waits_until_the_series_cover_the_runs_end() -> None:
 
 
 def test_it_waits_for_the_last_minutes_bill_too() -> None:
-    """Each metric is ingested separately, so the bill's last minute, a ramp's most expensive one, may come last."""
+    """Each metric is ingested separately, so the last minute of the bill may come last.
+
+    In a ramp, it is the most expensive minute.
+    """
     whole = [deltas(BILLABLE_TIME, 10, 20, 30, 40), deltas(COUNT, 1, 2, 3, 4)]
     fake = FakeEmulator(clock=T0.timestamp, recorded=[gauge(END), deltas(BILLABLE_TIME, 10, 20, 30), whole[1]])
 
@@ -156,7 +159,7 @@ def test_a_quiet_end_is_not_waited_for() -> None:
 def test_it_gives_up_waiting_for_what_should_have_come_and_keeps_what_there_is(
     sampling: Sampling, after_s: float
 ) -> None:
-    """The metrics' descriptors state how late points are. A service that has died sends none."""
+    """The metrics' descriptors state how late points are. A service that has died sends no points."""
     times = Times(END)
     recorded = [gauge(END - timedelta(minutes=1))]
     with grpc_endpoint(FakeEmulator(clock=T0.timestamp, recorded=recorded, sampling=sampling)) as endpoint:

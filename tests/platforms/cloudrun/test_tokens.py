@@ -68,7 +68,7 @@ def test_a_run_of_three_hours_always_holds_a_token_that_lives() -> None:
     for minute in range(180):
         source.now_s = 1_000_000.0 + minute * 60
         assert tokens.token().expires_s - source.now_s >= REFRESH_BEFORE_S
-    # each one serves 3600 − 600 s = 50 min, and one more minute: at minute 50 exactly 600 s are left
+    # each token is used for 3600 − 600 s = 50 min, and one more minute: at minute 50, exactly 600 s are left
     assert len(source.asked) == 4
     assert set(source.asked) == {"https://ml.run.app"}
 
