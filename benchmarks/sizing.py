@@ -82,7 +82,7 @@ class Size:
         if self.load_gbit_s > LINK_GBIT_S * 0.7:
             return f"the service's network: {self.load_gbit_s:.0f} Gbit/s of requests and answers"
         if self.workers > 1:
-            return "the workers' cores: add workers"
+            return "the CPU of the workers: add workers"
         return "none: one worker is enough"
 
 
