@@ -43,8 +43,10 @@ class Heatmap(Part):
 
     from_s: float
     step_s: float
-    edges_ms: Annotated[list[float], Field(description="of the bands of latency, ascending; one more than bands")]
-    counts: Annotated[list[list[int]], Field(description="a list per band, the fastest first, of a count per stretch")]
+    edges_ms: Annotated[
+        list[float], Field(description="the edges of the latency bands, ascending: one more than bands")
+    ]
+    counts: Annotated[list[list[int]], Field(description="per band, the fastest first: the count of each period")]
 
 
 class Quantile(Part):
@@ -90,14 +92,12 @@ class Objective(Part):
     """One objective and how it was judged."""
 
     text: Annotated[str, Field(description="as written")]
-    verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="no data is undecided, never held")]
+    verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="undecided if there is no data")]
     value: Annotated[float | None, Field(description="the measured value, in `unit`")]
     limit: Annotated[float, Field(description="the limit, in `unit`")]
     unit: Annotated[str, Field(description="ms, ratio, per_s, count or usd")]
     why: Annotated[str, Field(description="one sentence with the numbers")]
-    implied: Annotated[
-        bool, Field(description="whether it was added by default, because no objective bounds errors")
-    ] = False
+    implied: Annotated[bool, Field(description="whether lt added it, because no objective limits errors")] = False
 
 
 class RunVerdict(Part):
@@ -116,16 +116,17 @@ class Rise(Part):
     onset_s: Annotated[int, Field(description="the first second in it")]
     end_s: Annotated[int, Field(description="the first second after it")]
     peak_s: Annotated[int, Field(description="where the highest window begins")]
-    peak_ms: Annotated[float, Field(description="p95 of the highest window; of the spike itself if it is shorter")]
-    peak_low_ms: Annotated[float, Field(description="lower end of the interval of that p95")]
+    peak_ms: Annotated[float, Field(description="p95 of the highest window, or of the spike if that is shorter")]
+    peak_low_ms: Annotated[float, Field(description="lower end of the interval of `peak_ms`")]
     peak_high_ms: Annotated[
-        float | None, Field(description="None if there are too few requests for an upper end; read as ≥")
+        float | None,
+        Field(description="upper end of that interval; None (shown as ≥) if there are too few requests to know it"),
     ]
     baseline_ms: Annotated[float, Field(description="the usual p95 around it")]
     ratio: Annotated[float, Field(description="peak / baseline")]
     limit_ms: Annotated[float | None, Field(description="a request slower than this counts as slow")] = None
     requests: Annotated[int, Field(description="successful requests started inside")]
-    slow: Annotated[int | None, Field(description="of these, slower than `limit_ms`")] = None
+    slow: Annotated[int | None, Field(description="of these, the number slower than `limit_ms`")] = None
     extra_waiting_request_s: Annotated[float, Field(description="Σ latency − n × baseline mean, in request-seconds")]
     cut: Annotated[bool, Field(description="whether the run ended before the spike did")] = False
 
@@ -173,15 +174,15 @@ class Outage(Part):
     kind: Annotated[
         str, Field(description="timeouts, connections refused or reset, status 503 (or 429, 500, …), or no answer")
     ]
-    failed: Annotated[int, Field(description="requests of that kind sent inside")]
-    requests: Annotated[int, Field(description="all requests sent inside")]
+    failed: Annotated[int, Field(description="requests sent in this period that failed in this way")]
+    requests: Annotated[int, Field(description="all requests sent in this period")]
     share_ratio: Annotated[float, Field(description="failed / requests")]
     endpoints: Annotated[
         list[str], Field(description="METHOD name of the affected endpoints; empty if all were affected")
     ] = []
-    cut: Annotated[bool, Field(description="whether the run ended before it did")] = False
+    cut: Annotated[bool, Field(description="whether the run ended before the outage did")] = False
     text: Annotated[str, Field(description="one sentence")]
-    cause: Annotated[str | None, Field(description="why, if something recorded shows it; else None")] = None
+    cause: Annotated[str | None, Field(description="the cause, if the recorded data shows it; else None")] = None
     confidence: Annotated[str | None, Field(description="high, medium or low; None without a cause")] = None
     evidence: Annotated[list[str], Field(description="sentences with the numbers behind the cause")] = []
 
@@ -199,7 +200,7 @@ class SlowFirst(Part):
     """Slow first requests of instances. They are outside spikes, and too few to raise p95."""
 
     requests: int
-    instances: Annotated[int, Field(description="on how many instances; 0 if the service does not name them")]
+    instances: Annotated[int, Field(description="the number of these instances; 0 if the service does not name them")]
     worst_ms: float
     text: str
 
@@ -248,7 +249,9 @@ class Warmup(Part):
         Shown("p95 settled after", "settled"),
     ]
     peak_p95_ms: Annotated[
-        float | None, Field(description="the highest p95 of 10 s until then"), Shown("highest p95 of 10 s before", "ms")
+        float | None,
+        Field(description="the highest p95 of a window of 10 s until then"),
+        Shown("highest p95 of 10 s before", "ms"),
     ]
     steady_p95_ms: Annotated[
         float | None,
@@ -278,7 +281,8 @@ class CapacityPoint(Part):
     throughput_per_s: float
     p95_ms: float | None
     answered_ratio: Annotated[
-        float | None, Field(description="answers per user and second (open loop: per arrival); falls past the knee")
+        float | None,
+        Field(description="answers per user and second (open loop: per arrival); this falls past the knee"),
     ] = None
 
 
@@ -287,7 +291,8 @@ class Capacity(Part):
 
     reached: bool
     in_flight_at_knee: Annotated[
-        float | None, Field(description="the number in flight from which requests wait; None if too few met light load")
+        float | None,
+        Field(description="the number in flight above which requests wait; None if too few were sent at light load"),
     ]
     throughput_max_per_s: float | None
     per_instance: Annotated[bool, Field(description="whether the numbers are per active instance")]
@@ -303,7 +308,7 @@ class Suggestion(Part):
     why: str
     arithmetic: str
     assumptions: list[str]
-    cost: Annotated[str | None, Field(description="what choosing it costs")] = None
+    cost: Annotated[str | None, Field(description="what this setting costs")] = None
 
 
 class Endpoint(Part):
@@ -322,7 +327,9 @@ class Endpoint(Part):
         Shown("size", "bytes"),
     ] = None
     bytes_per_s: Annotated[
-        float | None, Field(description="of all answers' bodies, over the run"), Shown("transferred per s", "bytes")
+        float | None,
+        Field(description="bytes of all answers' bodies per second, over the run"),
+        Shown("transferred per s", "bytes"),
     ] = None
     latency: Annotated[list[Quantile], Shown("", "percentiles")]
     series: Annotated[
@@ -338,11 +345,11 @@ class Failure(Part):
     """Failures of one endpoint, kind, status and message."""
 
     method: Annotated[str, Shown("method")] = ""
-    name: Annotated[str, Field(description="of the endpoint; empty if it is not known"), Shown("endpoint", "long")] = ""
+    name: Annotated[str, Field(description="name of the endpoint; empty if not known"), Shown("endpoint", "long")] = ""
     count: Annotated[int, Shown("count", "failures")]
-    share: Annotated[float | None, Field(description="of the requests of this endpoint"), Shown("share", "percent")] = (
-        None
-    )
+    share: Annotated[
+        float | None, Field(description="failures ÷ requests of this endpoint"), Shown("share", "percent")
+    ] = None
     kind: Annotated[str, Field(description="its outcome, see docs/terms.md"), Shown("kind", "outcome")]
     status: Annotated[int | None, Shown("status", "status")]
     message: Annotated[
@@ -356,7 +363,7 @@ class Failure(Part):
 
 
 class TaskError(Part):
-    """One kind of exception that the scenario's own code raised. It is in no request's row."""
+    """One kind of exception that the scenario's own code raised. It does not appear in any row."""
 
     where: Annotated[str, Field(description="task, on_start, on_stop, listener, init (of a worker) or exit")]
     exception: str
@@ -364,7 +371,7 @@ class TaskError(Part):
     user_class: str
     task: str
     count: int
-    traceback: Annotated[str, Field(description="of the first one")]
+    traceback: Annotated[str, Field(description="of the first of these exceptions")]
 
 
 class CheckedEndpoint(Part):
@@ -376,7 +383,9 @@ class CheckedEndpoint(Part):
         int, Field(description="distinct requests with an answer from before the load"), Shown("asked before", "count")
     ]
     requests: Annotated[int, Field(description="under load"), Shown("requests", "count")]
-    compared: Annotated[int, Field(description="those of them whose answer was compared"), Shown("compared", "count")]
+    compared: Annotated[
+        int, Field(description="requests under load whose answer was compared"), Shown("compared", "count")
+    ]
     wrong: Annotated[int, Field(description="answers that differed"), Shown("differed", "failures")]
     left_out: Annotated[
         str, Field(description="why some of its requests have no answer to compare with"), Shown("left out", "long")
@@ -430,7 +439,7 @@ class Instance(Part):
     first_latency_ms: Annotated[
         float | None, Field(description="response time of its first request"), Shown("first latency", "ms")
     ]
-    median_ms: Annotated[float, Field(description="of all its requests, within 0.4 %"), Shown("median", "ms")]
+    median_ms: Annotated[float, Field(description="median of all its requests, within 0.4 %"), Shown("median", "ms")]
     first_start_s: Annotated[float | None, Field(description="when the first request it answered was sent")] = None
     first_ms: Annotated[
         list[float], Field(description="response times of its first requests, in order of sending")
@@ -460,7 +469,7 @@ class Worker(Part):
 
 
 class CloudSeries(Part):
-    """One fetched cloud series: the density of its points, and how late they came."""
+    """One fetched cloud series: the number of its points, the time between them, and when the last one ends."""
 
     metric: Annotated[str, Shown("series", "long")]
     points: Annotated[int, Shown("points", "count")]
@@ -474,7 +483,7 @@ class DataFile(Part):
     name: str
     rows: int
     not_sent_at_most: Annotated[
-        int, Field(description="the most rows that no user got, because some were lost with a worker")
+        int, Field(description="the highest possible number of rows that no user got, because a worker was lost")
     ]
 
 
@@ -498,7 +507,7 @@ class Measured(Part):
     ] = None
     machine_busy_ratio: Annotated[
         float | None,
-        Field(description="share of the seconds in which at most 5 % of the generator's machine's CPU was free"),
+        Field(description="share of the seconds in which at most 5 % of the CPU of the generator's machine was free"),
     ] = None
     cloud_series: list[CloudSeries]
     cpu_why: Annotated[
@@ -506,7 +515,7 @@ class Measured(Part):
     ] = ""
     missing: Annotated[list[str], Field(description="what is not known, and why")]
     incidents: Annotated[list[Incident], Field(description="what happened to the recording")] = []
-    data_files: Annotated[list[DataFile], Field(description="files whose rows were given out once each")] = []
+    data_files: Annotated[list[DataFile], Field(description="files whose rows are each given to one user only")] = []
 
 
 class Totals(Part):
@@ -516,7 +525,9 @@ class Totals(Part):
     ok: int
     failures: Annotated[dict[str, int], Field(description="requests that failed, by outcome")]
     timeouts: int
-    timeout_at_least_ms: Annotated[float | None, Field(description="the shortest timed-out request: read as ≥")]
+    timeout_at_least_ms: Annotated[
+        float | None, Field(description="the shortest wait of a request that timed out, shown with ≥")
+    ]
     throttled: Annotated[dict[str, int], Field(description="answers 429 and 503, by status")]
     error_ratio: float | None
     throughput_per_s: Annotated[float | None, Field(description="successful answers per second, whole run")]
@@ -550,7 +561,7 @@ class RunSummary(Part):
     revision: str | None
     revisions: Annotated[
         list[str],
-        Field(description="that answered during the run, by the platform's series; empty if not known"),
+        Field(description="revisions that answered during the run, from the platform's series; empty if not known"),
     ] = []
     limits: dict[str, str]
     not_priced: Annotated[
@@ -564,11 +575,13 @@ class RunSummary(Part):
     outcome: str
     reasons: list[str]
     totals: Totals
-    latency: Annotated[list[Quantile], Field(description="service time: sending to last byte; p50 … p99.9, max")]
+    latency: Annotated[
+        list[Quantile], Field(description="service time, from sending to the last byte: p50 … p99.9, max")
+    ]
     response: Annotated[
         list[Quantile] | None, Field(description="open loop only: service time plus how late the request was sent")
     ]
-    failed_latency: Annotated[list[Quantile], Field(description="of failed requests that were answered")]
+    failed_latency: Annotated[list[Quantile], Field(description="latency of failed requests that were answered")]
     curve: list[CurvePoint]
     phases: list[Phase]
     objectives: list[Objective]
@@ -585,7 +598,7 @@ class RunSummary(Part):
     endpoints: list[Endpoint]
     failures: list[Failure]
     task_errors: Annotated[list[TaskError], Field(description="exceptions of the scenario's own code")] = []
-    answers: Annotated[AnswerCheck | None, Field(description="None if they were not compared")] = None
+    answers: Annotated[AnswerCheck | None, Field(description="None if answers were not compared")] = None
     instances: list[Instance]
     cost: Cost | None
     measured: Measured
@@ -598,7 +611,7 @@ class Difference(Part):
     what: str
     a: str
     b: str
-    matters: Annotated[bool, Field(description="whether it makes the comparison unfair")]
+    matters: Annotated[bool, Field(description="whether this difference makes the comparison unfair")]
 
 
 class ComparedLine(Part):
@@ -606,12 +619,12 @@ class ComparedLine(Part):
 
     scope: Annotated[str, Field(description="a phase, `all`, or an endpoint")]
     statistic: Annotated[
-        str, Field(description="p50, p95 or p99; of two targets in one run also mean, error rate and throughput")
+        str, Field(description="p50, p95 or p99; for two targets in one run also mean, error rate and throughput")
     ]
-    a_ms: Annotated[float | None, Field(description="None if `unit` is another one")]
+    a_ms: Annotated[float | None, Field(description="None if `unit` is not ms")]
     b_ms: float | None
     difference_ratio: Annotated[
-        float | None, Field(description="b / a − 1; of an error rate b − a, in failed requests per request")
+        float | None, Field(description="b / a − 1; for an error rate b − a, as a share of the requests")
     ]
     low_ratio: float | None
     high_ratio: float | None
@@ -625,9 +638,7 @@ class ComparedLine(Part):
     unit: Annotated[Literal["ms", "per_s", "ratio"], Field(description="of the two values")] = "ms"
     a_value: Annotated[float | None, Field(description="the first side's value, if `unit` is not ms")] = None
     b_value: float | None = None
-    needed_s: Annotated[float | None, Field(description="the length of a run that would decide, if inconclusive")] = (
-        None
-    )
+    needed_s: Annotated[float | None, Field(description="if inconclusive: how long a run must be to decide")] = None
     why: Annotated[str, Field(description="why there is no interval, if there is none")] = ""
 
 
@@ -643,7 +654,7 @@ class Comparison(Part):
     lines: list[ComparedLine]
     notes: list[str]
     interleaved: Annotated[
-        bool, Field(description="whether both sides are the targets of one run, which shared every second of it")
+        bool, Field(description="whether the two sides are the two targets of one run and shared every second of it")
     ] = False
 
     @property
@@ -664,9 +675,11 @@ class Regression(Part):
     difference_ratio: Annotated[float | None, Field(description="b / a − 1")]
     low_ratio: float | None
     high_ratio: float | None
-    verdict: Annotated[Literal["held", "missed", "undecided"], Field(description="missed: slower beyond the margin")]
+    verdict: Annotated[
+        Literal["held", "missed", "undecided"], Field(description="missed: slower by more than the margin")
+    ]
     why: Annotated[str, Field(description="a clause with the numbers")]
-    would_decide: Annotated[str, Field(description="a sentence: what would decide it, if it is undecided")] = ""
+    would_decide: Annotated[str, Field(description="if undecided: a sentence that says what would decide it")] = ""
 
 
 class Report(Part):
@@ -680,11 +693,11 @@ class Report(Part):
     ]
     runs: Annotated[list[RunSummary], Field(min_length=1)]
     comparisons: Annotated[
-        list[Comparison], Field(description="the first side against each other one; empty for a single run")
+        list[Comparison], Field(description="the first side compared with each other side; empty for a single run")
     ]
     regressions: Annotated[
         list[Regression], Field(description="each given margin, judged for each comparison; empty without margins")
     ] = []
     baseline: Annotated[
-        list[str], Field(description="names of the runs that are only a baseline, whose own objectives decide nothing")
+        list[str], Field(description="names of the runs that are only a baseline; their own objectives do not count")
     ] = []

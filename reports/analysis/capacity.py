@@ -47,14 +47,14 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
         if answered:
             text = f"Capacity was not reached: the service kept up with all {most}."
             if first:
-                text = f"Users still got all their answers, only later, up to {most}: capacity was not reached."
+                text = f"Up to {most}, users still got all their answers, but later: capacity was not reached."
         return _not_reached(first + text, points, per_instance=per_instance)
     knee = plateau * light.mean_s
     scatter = f" ± {2 * light.error_ratio:.0%}" if light.error_ratio > rules.LIGHT_ERROR[0] else ""
     text = (
         f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit} with about {formats.decimal(knee)}"
         f"{scatter} in flight{unit} ({formats.decimal(plateau)}/s × {formats.ms(light.mean_s * 1000)} at light load"
-        f"{f', which {light.requests} requests met' if scatter else ''}). Additional requests only wait."
+        f"{f', measured on {light.requests} requests' if scatter else ''}). Additional requests only wait."
     )
     unknown = light.error_ratio > rules.LIGHT_ERROR[1]
     if unknown:

@@ -56,7 +56,7 @@ def compare(first: Side, second: Side) -> Comparison:
             "from the service."
         )
     if not all(cpu_of(each.run) for each in (*a, *b)):
-        notes.append("How much CPU an instance has is not recorded for every run, and is not compared.")
+        notes.append("The CPU of an instance is not recorded for every run, so it is not compared.")
     notes += busy_machines([*a, *b])
     return Comparison(
         a=list(first.runs),
@@ -130,7 +130,7 @@ def _one_run(lines: Sequence[ComparedLine], a: Sequence[Analysis], b: Sequence[A
     length_s = min(part.series.seconds for part in (*a, *b))
     below = formats.percent(half + rules.MARGIN)
     return (
-        f"{said}, and one of {formats.seconds(length_s)} cannot tell a difference of p95 below ±{below} from drift. "
+        f"{said}, and {formats.seconds(length_s)} are too short to tell a p95 difference below ±{below} from drift. "
         "Run each side three times or more, in turns, and compare all runs; or run longer."
     )
 
@@ -184,7 +184,7 @@ def _resting_on_few(above: Floats, p: float) -> str:
     bursts = float(above.sum()) ** 2 / max(1.0, float((above**2).sum()))
     if bursts >= min(rules.BURSTS_AT_LEAST, len(above) / 6):
         return ""
-    return f"p{p * 100:g} rests on about {max(1, round(bursts))} bursts of slow requests: too few to compare"
+    return f"p{p * 100:g} depends on about {max(1, round(bursts))} bursts of slow requests, too few to compare"
 
 
 def _lacking(window: Window, requests: int, p: float) -> str:
@@ -212,7 +212,7 @@ def _line(scope: Scope, p: float, a: Sequence[_Seen], b: Sequence[_Seen]) -> Com
     a_ms, b_ms = value_ms(scope.a, p, [run.log_us for run in a]), value_ms(scope.b, p, [run.log_us for run in b])
     lacking = next((run.lacking for run in (*a, *b) if run.lacking), "")
     line = {"scope": scope.name, "statistic": formats.quantile(p), "a_ms": a_ms, "b_ms": b_ms}
-    middle = math.log(b_ms / a_ms) if a_ms and b_ms else None  # 0 ms comes from a clock with too low a resolution
+    middle = math.log(b_ms / a_ms) if a_ms and b_ms else None  # 0 ms: the clock's resolution is too low
     if lacking or middle is None:
         return compared_line(line, middle, lacking)
     beyond = drift.offset(_deviations(a), _deviations(b), confidence=rules.CONFIDENCE)

@@ -51,7 +51,7 @@ def cost_of(
             f"{instance_s:,.0f} instance-seconds {source}, {sent:,} requests",
             *([f"{idle_s:.0f} seconds of idle instances that min-instances kept"] if idle_s else []),
             *([_boost(vcpu)] if limits.cpu_boost and cloud_run.boosted_cpu(vcpu) > vcpu else []),
-            f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record names no other)" * unknown),
+            f"instances of {vcpu:g} vCPU and {gib:g} GiB" + (" (assumed: the run's record does not say)" * unknown),
             listed,
             free,
             "no discount, tax, network or build",
@@ -125,13 +125,13 @@ def _instance_s(
         )
         if counted and not fetched and own:
             late = (
-                f"; the billed time is not used: Cloud Monitoring counts no request in the time of the run, which sent "
-                f"{own}, so one of the clocks is wrong"
+                f"; the billed time is not used: Cloud Monitoring counts no request during the run, although the run "
+                f"sent {own}, so one of the clocks is wrong"
             )
         elif whole and counted and own < OWN_SHARE * fetched:
             return total * own / fetched, (
                 f"as the run's share of {total:.0f} that Cloud Monitoring billed (an upper bound) for {fetched:.0f} "
-                f"requests, of which {own} were this run's: others used the service in the same minutes"
+                f"requests, of which {own} came from this run: others used the service in the same minutes"
             )
         elif whole:
             edge = 0.0 if counted else sum(_at_the_edge(metric, series) for metric in billed)

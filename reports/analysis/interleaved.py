@@ -63,7 +63,7 @@ def _on_neither_side(a: Analysis, b: Analysis) -> list[str]:
     left = all_rows - int(a.series.started.sum()) - int(b.series.started.sum())
     if left <= 0:
         return []
-    return [f"{formats.plural(left, 'request')} came from outside of the users' own code and are counted on no side."]
+    return [f"{formats.plural(left, 'request')} came from code outside the users and are counted on neither side."]
 
 
 def _how(*, always_valid: bool) -> str:

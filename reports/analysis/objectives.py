@@ -139,7 +139,9 @@ def _error_rate(objective: Objective, failed: int, sent: int, task_errors: int) 
 
 def _endpoint(objective: Objective, found: EndpointCounts | None, window: Window) -> JudgedObjective:
     if found is None:
-        return _undecided(objective, "no request of that endpoint in it (or it is among those counted together)")
+        return _undecided(
+            objective, "the phase has no request of that endpoint, or the endpoint is counted together with others"
+        )
     if objective.quantile is not None:
         return _percentile(objective, found.ok, found.at_least)
     if objective.unit is Unit.RATIO:
@@ -154,7 +156,7 @@ def _platform(objective: Objective, platform: Platform, window: Window) -> Judge
     """Judge the values that the platform reports: the most instances, starts, the mean CPU, the cost."""
     inside = slice(window.start_s, window.end_s)
     if objective.metric == "instances" and platform.instances is not None and window.length_s:
-        return _decided(objective, float(np.max(platform.instances[inside])), "the highest number at a time")
+        return _decided(objective, float(np.max(platform.instances[inside])), "the highest number at any time")
     if objective.metric == "cold_starts" and platform.became_ready_s is not None:
         started = [at for at in platform.became_ready_s if window.start_s <= at < window.end_s]
         return _decided(objective, float(len(started)), "instances that became able to serve during the load")
@@ -175,7 +177,9 @@ def _wrong_answers(objective: Objective, observed: Observed, window: Window) -> 
     if compared is None:
         return _undecided(objective, "no answers were taken before the load: run with --check-answers")
     if not compared:
-        return _undecided(objective, "no answer was compared: the load sent none of the requests asked before it")
+        return _undecided(
+            objective, "no answer was compared: the load sent none of the requests that were sent before it"
+        )
     wrong = window.sum(observed.series.by_outcome["wrong_answer"])
     sent = int(observed.series.started.sum())
     return _decided(objective, float(wrong), f"{count(compared)} of {plural(sent, 'answer')} compared")
@@ -190,15 +194,15 @@ def _percentile(objective: Objective, exact: Distribution, at_least: Distributio
         if bound_ms is None:
             return _undecided(objective, "no request succeeded in it")
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) or not objective.upper else Judged.MISSED
-        why = f"no request succeeded; of the {censored} without an answer, {objective.metric} is ≥ {bound_ms:.0f} ms"
+        why = f"no request succeeded; {objective.metric} of the {censored} without an answer is ≥ {bound_ms:.0f} ms"
         return _judged(objective, verdict, None, why)
     judged = _decided(objective, found.value_ms, plural(exact.requests, "successful request"))
     among = p * at_least.requests > exact.requests
     if judged.verdict == Judged.HELD.value and objective.upper and among and bound_ms is not None:
         verdict = Judged.UNDECIDED if objective.met_by(bound_ms) else Judged.MISSED
         why = (
-            f"with the {plural(censored, 'request')} without an answer counted, {objective.metric} is "
-            f"≥ {bound_ms:.0f} ms ({found.value_ms:.1f} ms for the successful requests alone)"
+            f"{objective.metric} is ≥ {bound_ms:.0f} ms if the {plural(censored, 'request')} without an answer "
+            f"are included ({found.value_ms:.1f} ms for the successful requests alone)"
         )
         return _judged(objective, verdict, found.value_ms, why)
     return judged
@@ -212,10 +216,10 @@ def _windowed(objective: Objective, series: Series, window: Window) -> JudgedObj
     values = rolling(objective, series, window)
     known = values[~np.isnan(values)]
     if not len(known):
-        return _undecided(objective, "no window in it holds a request")
+        return _undecided(objective, "no period of this phase contains a request")
     worst = float(known.max() if objective.upper else known.min())
     at = window.start_s + int(np.flatnonzero(values == worst)[0])
-    detail = f"the worst of {len(values)} stretches of {width} s, from {at} s on"
+    detail = f"the worst of {len(values)} periods of {width} s, which begins at {at} s"
     judged = _decided(objective, worst, detail)
     missing = len(values) - len(known)
     if judged.verdict == Judged.HELD.value and missing:

@@ -222,7 +222,7 @@ def _lacking(totals: list[npt.NDArray[np.float32]], p: float, length_s: float, b
     if length_s < rules.PAIRED_AT_LEAST_S or blocks < BLOCKS_AT_LEAST:
         return f"{length_s:.0f} s are too short to tell a difference from chance"
     if round(fewest * (1 - p), 6) < rules.PAIRED_BEYOND_AT_LEAST:
-        return f"{fewest} requests a side are too few for p{p * 100:g}"
+        return f"{fewest} requests per side are too few for p{p * 100:g}"
     return ""
 
 

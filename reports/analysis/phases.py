@@ -59,7 +59,7 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
     smooth = rate / covered
     usual = float(np.percentile(smooth, 75))
     kind = "arrivals" if run.scenario.load_model is LoadModel.OPEN else "requests"
-    return _longest(smooth >= UNPLANNED_RATIO * usual), f"no users known; {kind} at ≥ {UNPLANNED_RATIO:.0%} of usual"
+    return _longest(smooth >= UNPLANNED_RATIO * usual), f"users not known; {kind} ≥ {UNPLANNED_RATIO:.0%} of usual"
 
 
 def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[PhaseWindow, ...]:

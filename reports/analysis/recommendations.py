@@ -193,11 +193,11 @@ def _max_instances(served: _Served | None, limits: Capacity, prices: Prices, siz
     return Suggestion(
         option="--max-instances",
         value=str(wanted),
-        why="a limit that this load does not reach, and that bounds the cost of a mistake",
+        why="this load does not reach the limit, and the limit bounds the cost of a mistake",
         arithmetic=(
             f"{served.throughput_per_s:.1f}/s × {rules.HEADROOM:g} ÷ {each:.1f}/s per instance, from {source} "
-            f"= {served.throughput_per_s * rules.HEADROOM / each:.1f}, rounded up, and no less than the "
-            f"{served.most_instances:.0f} that were up"
+            f"= {served.throughput_per_s * rules.HEADROOM / each:.1f}, rounded up, and at least the "
+            f"{served.most_instances:.0f} that were running"
         ),
         assumptions=["the tested load is the peak to plan for", "instances share it evenly", *size.assumed],
         cost=f"at most ${hour:.2f} an hour, if all of them were busy",
@@ -224,11 +224,11 @@ def _concurrency(data: RunData, served: _Served | None, limits: Capacity) -> Sug
     return Suggestion(
         option="--concurrency",
         value=str(value),
-        why="beyond the knee an instance only queues; a lower concurrency makes Cloud Run add instances instead",
+        why="beyond the knee, requests only wait in an instance; with a lower limit, Cloud Run adds instances instead",
         arithmetic=(
             f"{limits.throughput_max_per_s or 0:.1f}/s × light-load time = {knee:.1f} in flight at the knee; "
-            f"{held:.1f} were held without a queue{known}"
+            f"outside spikes, {held:.1f} were in flight{known}"
         ),
-        assumptions=["all requests cost the same", "the knee was seen"],
+        assumptions=["all requests cost the same", "the run reached the knee"],
         cost=cost,
     )

@@ -131,8 +131,8 @@ def _more_data(line: ComparedLine, length_s: float) -> str:
         return "Runs whose requests succeed on both sides would decide it."
     if length_s < rules.COMPARED_AT_LEAST_S:
         return (
-            f"Runs with at least {rules.COMPARED_AT_LEAST_S} s of {formats.phase(line.scope)} would make it decidable "
-            f"(these: {formats.seconds(length_s)})."
+            f"Runs with at least {rules.COMPARED_AT_LEAST_S} s of {formats.phase(line.scope)} would be long enough to "
+            f"decide (these: {formats.seconds(length_s)})."
         )
     p = float(line.statistic.removeprefix("p")) / 100
     needed = math.ceil(round(rules.BEYOND_AT_LEAST / (1 - p), 6))
@@ -159,7 +159,7 @@ def _longer_run(margin: Margin, line: ComparedLine, length_s: float) -> str:
         return "The difference is too close to the margin for a longer run to decide; choose another margin."
     return (
         f"A run with about {formats.seconds(needed_s)} of {formats.phase(line.scope)} (this one: "
-        f"{formats.seconds(length_s)}) would decide it if the difference is what it seems."
+        f"{formats.seconds(length_s)}) would decide it if the true difference is the measured one."
     )
 
 
@@ -172,5 +172,5 @@ def _closer(margin: Margin, line: ComparedLine, length_s: float, *, several: boo
         return f"The difference is too close to the margin for one longer run: {in_turns} would decide it."
     return (
         f"Runs with about {formats.seconds(needed_s)} of {formats.phase(line.scope)} (these: "
-        f"{formats.seconds(length_s)}) would decide it if the difference is what it seems; so would {in_turns}."
+        f"{formats.seconds(length_s)}) would decide it if the true difference is the measured one; so would {in_turns}."
     )

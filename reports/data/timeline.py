@@ -225,7 +225,7 @@ CHARTS = (
     Chart(
         id="latency",
         title="Latency",
-        explained="of successful requests, when they were due or sent; a triangle is a new instance's first answer",
+        explained="of successful requests, by due or sending time; a triangle is a new instance's first answer",
         unit="ms",
         lines=(
             Line("p50_ms", "p50", _quantile_ms(0.5)),
@@ -240,7 +240,7 @@ CHARTS = (
     Chart(
         id="heatmap",
         title="Latency heatmap",
-        explained="the darker, the more successful requests began then and took so long",
+        explained="a darker cell means that more successful requests began then and took that long",
         unit="ms",
         lines=(
             Line("p50_ms", "p50", _quantile_ms(0.5)),
@@ -283,7 +283,7 @@ CHARTS = (
     Chart(
         id="instances-chart",
         title="Instances",
-        explained="of the service, by the platform's own count and by the answers",
+        explained="instances of the service, as the platform counts them and as the answers show them",
         unit="",
         lines=(
             Line("instances_idle", "idle", _gauge(lambda gauge: gauge.idle), step=True),

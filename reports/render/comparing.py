@@ -102,7 +102,7 @@ def verdict_text(line: ComparedLine, comparison: Comparison) -> str:
     """Return the verdict on a compared line. If it is inconclusive, say what would decide it."""
     a, b = comparison.a_name, comparison.b_name
     if line.low_ratio is None:
-        return line.why or "too few data for an interval"
+        return line.why or "too little data for an interval"
     if line.verdict == "equivalent":
         return f"{b} is within {margin()} of {a}"
     if line.verdict != "inconclusive":

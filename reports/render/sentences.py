@@ -29,11 +29,11 @@ MARKS: Mapping[str, str] = {"held": "✓", "missed": "✗", "undecided": "?"}
 VERDICT_TONES: Mapping[str, Tone] = {"held": "good", "missed": "bad", "undecided": "unsure", "unjudged": "unsure"}
 
 LOAD_MODELS: Mapping[str, str] = {
-    "closed": "Users wait for each answer before they ask again (closed loop). When the service stalls they ask less, "
-    "so real callers would see worse than these percentiles during a stall. An open-loop scenario (arrival300) shows "
-    "that.",
-    "open": "Requests follow a schedule whatever the service does (open loop). Service time counts from sending; "
-    "response time counts from when the request was due, which is what a caller would have waited.",
+    "closed": "Users wait for each answer before they ask again (closed loop). When the service stalls, they send "
+    "fewer requests, so real callers would see worse than these percentiles during a stall. An open-loop scenario "
+    "(arrival300) shows that.",
+    "open": "Requests follow a schedule whatever the service does (open loop). Service time begins when the "
+    "request is sent. Response time begins when it was due, so it is how long a caller would have waited.",
     "unknown": "Whether users waited for an answer before asking again is not recorded. If they did (closed loop), "
     "real callers would see worse during a stall.",
 }
@@ -86,7 +86,7 @@ def _run_sentence(run: RunSummary, *, alone: bool) -> str:
     who = "The service" if alone else run.name[:1].upper() + run.name[1:]
     totals = run.totals
     if not totals.requests:
-        return f"{who} was sent no request that was recorded."
+        return f"No request to {'the service' if alone else run.name} was recorded."
     users = f" from {f.plural(totals.peak_users, 'user')}" if totals.peak_users else ""
     took = f"{who} took {f.plural(totals.requests, 'request')}{users}: "
     if totals.generator == totals.requests:
@@ -137,7 +137,7 @@ def _ending(run: RunSummary, *, several: bool) -> str:
     who = run.name if several else "This run"
     reasons = f": {'. '.join(reason.rstrip('.') for reason in run.reasons)}" if run.reasons else ""
     if run.outcome == "running":
-        return f"{who} goes on: these are its first {f.seconds(run.duration_s)}."
+        return f"{who} is still in progress: these are its first {f.seconds(run.duration_s)}."
     if run.outcome == "interrupted":
         planned = f" of {f.elapsed(run.planned_s)}" if run.planned_s and run.planned_s > run.duration_s else ""
         return f"{who} was stopped at {f.elapsed(run.duration_s)}{planned}{reasons}."
@@ -273,19 +273,19 @@ def no_spike_lines(report: Report) -> list[str]:
             worst = run.worst_second
             lines.append(
                 f"{lead}The worst single second: p95 {f.ms(worst.p95_ms)} of {f.plural(worst.requests, 'request')} at "
-                f"{f.elapsed(worst.at_s)}; the usual second has {f.ms(worst.usual_ms)}."
+                f"{f.elapsed(worst.at_s)}; in the usual second it is {f.ms(worst.usual_ms)}."
             )
     return [*lines, not_a_spike()] if lines else []
 
 
 def change_sentence(history: History, change: Change) -> str:
-    """Return a sentence on a change of level in a series of runs: where it is, how large, and what changed first."""
+    """Return a sentence on a change of level in a series of runs: where it is, how large, and what changed there."""
     run = history.runs[change.at]
     moved = "rose" if change.ratio > 0 else "fell"
     by = f.change(abs(change.ratio)).removeprefix("+")
     said = f"p95 {moved} by {by} ({f.ms(change.before_ms)} → {f.ms(change.after_ms)}) with run {run.id} of {run.day}"
     what = f.listing(list(change.what)) if change.what else "nothing that runs record"
-    return f"{said}; changed first: {what}."
+    return f"{said}; what changed there: {what}."
 
 
 def _latency(run: RunSummary) -> Card:
@@ -299,7 +299,7 @@ def _latency(run: RunSummary) -> Card:
         lines.append(f"p95 interval {f.interval_ms(p95.low_ms, p95.high_ms)} ms.")
     if run.response:
         response = quantile_of(run.response, 0.95)
-        lines.append(f"From when it was due: p95 {f.ms(response.value_ms if response else None)} (whole run).")
+        lines.append(f"From the due time: p95 {f.ms(response.value_ms if response else None)} (whole run).")
     elif run.load_model == "closed":
         lines.append("Users wait for each answer, so real callers would see worse during a stall.")
     if said := timeouts(run):

@@ -91,12 +91,12 @@ def chart_script(carriers: Sequence[Carrier] = CARRIERS) -> ChartScript:
             found.append(f"{carrier.package}: {error}")
             continue
         if (_sha256(script), _sha256(style)) != (carrier.script_sha256, carrier.style_sha256):
-            found.append(f"{carrier.package}: its files are not those of {carrier.install}")
+            found.append(f"{carrier.package}: its files differ from those of {carrier.install}")
             continue
         return ChartScript(version=carrier.version, script=script.decode(), style=style.decode())
     raise UnusableError(
-        f"The page's charts need uPlot, which no installed package carries as it was tried ({'; '.join(found)}): "
-        f"pip install {carriers[0].install}, or ask for `--format text`."
+        f"The page's charts need uPlot, but no installed package contains the tested version ({'; '.join(found)}): "
+        f"pip install {carriers[0].install}, or use `--format text`."
     )
 
 

@@ -211,12 +211,12 @@ def _queued(
     said = f"the usual request took {usual_us / 1000:.0f} ms, the fastest {fastest_us / 1000:.0f} ms"
     queued = most_us >= rules.QUEUE_RATIO / 2 * fastest_us and usual_us >= rules.QUEUE_RATIO * fastest_us
     if not queued and _flat(series, load):
-        queued, said = True, f"more users got no more answers, and {said}"
+        queued, said = True, f"more users did not get more answers, and {said}"
     if not queued and (waiting or 0.0) < rules.ONLY_WAITING_RATIO:
         return normal
     users = "users are not known" if waiting is None else f"users waited {min(waiting, 1.0):.0%} of their time"
     if not queued or waiting is None:
-        text = f"It cannot be said whether the run was ever without a queue: {said}, and {users}."
+        text = f"It is not known whether the run was ever without a queue: {said}, and {users}."
         return Baseline(reference="nothing", p95_ms=normal.p95_ms, text=text)
     if waiting < rules.WAITING_RATIO:
         return normal

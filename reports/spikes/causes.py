@@ -98,7 +98,7 @@ def _explanation(finding: Finding, *more: str) -> Explanation:
 
 def _unexplained(slowed: Slowed, added: Added, *, demand_new: bool | None) -> tuple[str, ...]:
     if not added.known:
-        missing = f"instance data {added.missing}: whether instances were added cannot be said"
+        missing = f"instance data {added.missing}, so it is not known whether instances were added"
         if slowed.whole:
             said = "the number of users is not known" if demand_new is None else "demand was not new"
             return slowed.clause, said, missing

@@ -79,7 +79,7 @@ def decide_refused(evidence: Load) -> Finding | None:
     """Find refusals at max instances: answers with 429 while the maximum number of instances was serving."""
     if evidence.refused_ratio < rules.ERROR_RATIO or evidence.at_max is False:
         return None
-    clause = f"{evidence.refused_ratio:.1%} of the requests inside were answered with 429"
+    clause = f"{evidence.refused_ratio:.1%} of the spike's requests were answered with 429"
     if evidence.at_max is None:
         if not evidence.demand.new:
             return None
@@ -99,9 +99,9 @@ def decide_saturation(evidence: Load) -> Finding | None:
         return None
     why = (evidence.no_baseline,) if evidence.no_baseline else (evidence.demand.clause, evidence.slowed.clause)
     if evidence.queued and not evidence.no_baseline:
-        why = (*why, "those that met few others on their instance were not slow: the rest queued behind each other")
+        why = (*why, "requests that met few others on their instance were not slow: the rest queued behind each other")
     if not evidence.added.known:
-        missing = f"instance data {evidence.added.missing}: whether instances were added cannot be said"
+        missing = f"instance data {evidence.added.missing}, so it is not known whether instances were added"
         return Finding(Cause.SATURATION_UNSEEN, Confidence.LOW, (*why, missing))
     sure = Confidence.HIGH if evidence.added.headers else Confidence.MEDIUM
     if not evidence.too_much:
@@ -168,7 +168,7 @@ def decide_failures(evidence: Failures) -> Finding | None:
         return None
     if evidence.chance >= rules.ERROR_CHANCE:
         return None
-    clause = f"{evidence.ratio:.1%} of the requests inside failed, {evidence.outside_ratio:.2%} outside"
+    clause = f"{evidence.ratio:.1%} of the requests in the spike failed, and {evidence.outside_ratio:.2%} outside it"
     return Finding(Cause.ERRORS, Confidence.LOW if evidence.symptom else Confidence.HIGH, (clause,))
 
 

@@ -79,7 +79,7 @@ def decide_endpoint(evidence: Endpoints) -> Finding | None:
     clauses = (
         f"{', '.join(evidence.slow)} its median outside spikes",
         (
-            f"{evidence.kept} requests of other endpoints in the same seconds kept theirs "
+            f"in the same seconds, {evidence.kept} requests of other endpoints were not slower "
             f"(at most {evidence.kept_most:.0%} above their p90 outside spikes)"
         ),
     )
@@ -151,10 +151,10 @@ def decide_slow_instance(evidence: Instances) -> Finding | None:
     which = ", ".join(evidence.slow[:3])
     clauses = (
         (
-            f"{evidence.share_ratio:.0%} of the {evidence.count} slow requests were answered by {which}, "
-            f"{evidence.slow_ratio:.0%} of whose requests were slow"
+            f"{which} answered {evidence.share_ratio:.0%} of the {evidence.count} slow requests, and "
+            f"{evidence.slow_ratio:.0%} of the requests there were slow"
         ),
-        f"of the {evidence.others} other instances' requests {evidence.others_ratio:.0%}",
+        f"on the {evidence.others} other instances, {evidence.others_ratio:.0%} of the requests were slow",
     )
     sure = evidence.served_before and evidence.count >= 10
     return Finding(Cause.SLOW_INSTANCE, Confidence.HIGH if sure else Confidence.MEDIUM, clauses)
@@ -237,7 +237,7 @@ def decide_lost(evidence: Lost) -> Finding | None:
     if not evidence.failed and (evidence.replaced_s is None or evidence.more_users):
         return None
     clauses = [
-        (f"{evidence.name} gave its last answer at {evidence.at_s:.1f} s, {evidence.expected:.0f} more were expected")
+        f"{evidence.name} gave its last answer at {evidence.at_s:.1f} s, although {evidence.expected:.0f} more were due"
     ]
     if evidence.failed:
         clauses.append(f"{evidence.failed} requests failed within 3 s of that")

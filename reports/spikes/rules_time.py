@@ -108,9 +108,9 @@ def decide_throttled(evidence: Waking) -> Finding | None:
     clauses = (
         (
             f"{evidence.ratio:.0%} of the requests that met an instance idle for {evidence.idle_s:g} s or longer were "
-            f"slow ({evidence.times} times), {evidence.others_ratio:.1%} of those that met a busy one"
+            f"slow ({evidence.times} times), but only {evidence.others_ratio:.1%} of those that met a busy one"
         ),
-        "an instance gets no CPU between requests unless it is billed for instances (--no-cpu-throttling)",
+        "an instance gets no CPU between requests unless billing is instance-based (--no-cpu-throttling)",
     )
     sure = Confidence.HIGH if evidence.times >= 5 else Confidence.MEDIUM
     return Finding(Cause.THROTTLED, sure if evidence.named else Confidence.LOW, clauses)
@@ -273,11 +273,11 @@ def decide_dependency(evidence: Dependency) -> Finding | None:
     ]
     if evidence.cpu_ratio is not None:
         clauses.append(
-            f"instances computed no more: CPU utilisation was {evidence.cpu_inside or 0:.0%}, "
-            f"{evidence.cpu_ratio:.2f} times that before"
+            f"instances did not use more CPU: utilisation was {evidence.cpu_inside or 0:.0%}, "
+            f"{evidence.cpu_ratio:.2f} times the value before"
         )
     if not evidence.added.known:
-        clauses.append(f"instance data {evidence.added.missing}: whether instances were lost cannot be said")
+        clauses.append(f"instance data {evidence.added.missing}, so it is not known whether instances were lost")
     clauses.append("look for something that every request waits for: a database, an API, a lock")
     waits = evidence.cpu_ratio is not None and evidence.added.headers
     return Finding(Cause.DEPENDENCY, Confidence.MEDIUM if waits else Confidence.LOW, tuple(clauses))

@@ -23,7 +23,7 @@ def _sentences(run: Run) -> Iterator[tuple[str, str]]:
     for pause in run.pauses:
         stretch = f"{f.seconds(pause.for_s)} from {f.utc(pause.at)} UTC on"
         if pause.held_by:
-            yield "pause", f"{pause.held_by} kept {pause.process} from everything else for {stretch}: no user ran."
+            yield "pause", f"{pause.held_by} blocked {pause.process} for {stretch}: no user ran."
         else:
             yield "pause", f"{pause.process} was paused for {stretch}."
     yield from (("unrecorded worker", _worker(worker)) for worker in run.unrecorded_workers)
@@ -32,7 +32,7 @@ def _sentences(run: Run) -> Iterator[tuple[str, str]]:
             "resent",
             (
                 f"The clients sent a request again by themselves {f.plural(resent, 'time')}, because the service had "
-                "closed its connection: the service may have read as many more requests than there are rows."
+                "closed its connection: the service may have read that many more requests than there are rows."
             ),
         )
     if run.starts_not_known:

@@ -60,4 +60,4 @@ def _type(annotation: object) -> str:
         return "null"
     if isinstance(annotation, type):
         return WORDS.get(annotation) or f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    raise TypeError(f"summary.json has a key of type {annotation!r}, which the page has no words for")
+    raise TypeError(f"summary.json has a key of type {annotation!r}, which this page cannot describe")

@@ -80,7 +80,7 @@ def test_a_missing_cpu_is_mentioned_as_not_compared(tmp_path: Path) -> None:
     here = on(tmp_path / "b", kind="local", capabilities=LOCAL)
     made = compare(Side("x", {"x": elsewhere}), Side("local", {"local": here}))
     assert not [each for each in made.differences if each.matters]
-    assert "How much CPU an instance has is not recorded for every run, and is not compared." in made.notes
+    assert "The CPU of an instance is not recorded for every run, so it is not compared." in made.notes
 
 
 @pytest.mark.parametrize("compared", [compare, partial(compare_sides, always_valid=False)])

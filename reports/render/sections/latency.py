@@ -12,9 +12,9 @@ from reports.render.columns import quantile_cell, table_of
 from reports.render.tree import Beside, Block, Cell, Charts, Column, Section, Table, Words
 
 CHARTS_EXPLAINED = (
-    "Every chart counts from the moment its run's load began. Red bands are the spikes, a grey strip along the top is "
-    "a saturated load generator; a break in a line means that nothing was measured there. Drag across a chart to zoom "
-    "all of them; double-click for the whole run."
+    "In every chart, t = 0 is the start of the load. Red bands are spikes. A grey strip along the top means that "
+    "the load generator was saturated. A break in a line means that nothing was measured there. Drag across a chart to "
+    "zoom all charts; double-click for the whole run."
 )
 
 
@@ -95,8 +95,9 @@ def percentiles(report: Report) -> Section:
     blocks += [Words(sentence, lead=names) for names, sentence in sentences.load_models(report)]
     blocks.append(
         Words(
-            "Read p95 as “95 % of the successful requests took this long or less”. In brackets, or small, is the 95 % "
-            "interval; in italics, or without an upper end, there are too few requests to rely on the number.",
+            "Read p95 as “95 % of the successful requests took this long or less”. The 95 % "
+            "interval is in brackets or in small type. If a number is in italics, or its interval has no upper end, "
+            "there are too few requests to rely on it.",
             tone="muted",
         )
     )

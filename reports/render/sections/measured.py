@@ -72,7 +72,7 @@ def _facts(run: RunSummary) -> Iterator[tuple[str, Cell]]:
     if (measured.machine_busy_ratio or 0) >= rules.MACHINE_SHARE:
         share = f.percent(measured.machine_busy_ratio)
         waits = (
-            "everything on it waited for CPU, so latencies and differences may be the machine's and not the service's"
+            "everything on it waited for CPU, so the machine may have caused latencies and differences, not the service"
         )
         yield "Machine", Cell(f"its CPU was full in {share} of the seconds: {waits}", tone="unsure")
     yield "Options", Cell(_listed(measured.options))
