@@ -41,7 +41,7 @@ fix: $(READY)  ## format the code, apply the linter's fixes, renew the generated
 	$(PY) -m ruff check --fix .
 	$(PY) -m docs.generate
 
-lint: $(READY)  ## check format and lint without changes
+lint: $(READY)  ## check format and lint; change no file
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 

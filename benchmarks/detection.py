@@ -314,7 +314,13 @@ def capacity_lines(runs: int, seed: int, processes: int, *, failures: bool) -> l
 def first_lines(runs: int, seed: int, processes: int) -> list[str]:
     """Return the table of slow first requests."""
     found = first_requests(runs, seed, processes)
-    heads = ("runs", "slow first requests outside spikes", "counted", "runs off by more than 2 and 10 %", "in spikes")
+    heads = (
+        "runs",
+        "slow first requests outside spikes",
+        "counted",
+        "runs that are wrong by more than 2 % and 10 %",
+        "in spikes",
+    )
     lines = ["", "Slow first requests:", "", f"| instances | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for kind in sorted({kind for kind, *_ in found}):
         of = [counts for name, *counts in found if name == kind]

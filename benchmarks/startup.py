@@ -32,8 +32,8 @@ def cpu_s(words: list[str], page: Path | None = None) -> float:
     """Return the seconds of CPU that a command took. Its exit code may be a verdict, so it is not checked.
 
     Args:
-        words: the command's.
-        page: a page that it makes anew.
+        words: the words of the command.
+        page: a page that the command makes again.
     """
     if page is not None:
         page.unlink(missing_ok=True)

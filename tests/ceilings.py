@@ -87,7 +87,8 @@ def draw(rng: Rng) -> Ceiling:
     of = float(rng.uniform(1.25, 3.0) if reached else rng.uniform(0.2, 0.85))
     how = str(rng.choice(["ramp", "steps", "jump"]))
     if load.startswith("no pause"):
-        # users without pauses are all in flight: half of the knee leaves cores idle, twice the knee keeps all busy
+        # users without pauses are always in flight: half the knee leaves cores idle, and twice the knee keeps all cores
+        # busy
         of = float(rng.uniform(2.5, 8.0) if reached else rng.uniform(0.15, 0.5))
         users = max(1.0, np.round(knee * world.warm * of))
         reached = users >= 2 * knee * world.warm

@@ -51,7 +51,7 @@ def cannot_run() -> str | None:
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine with the base image BASE, and a registry called REGISTRY that takes USER with PASSWORD."""
+    """A running engine with the base image BASE, and a registry called REGISTRY with the login USER and PASSWORD."""
 
     folder: Path
     own: dict[str, str]

@@ -84,8 +84,7 @@ def _bash(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Compl
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_workflows_commands_pass_and_find_a_regression(tmp_path: Path) -> None:
-    """A run of main, a similar one (held or undecided), and one with 400 ms more (missed), each with the page's
-    commands.
+    """Three runs with the page's commands: main, a similar one (held or undecided), one with 400 ms more (missed).
 
     Every prediction takes 100 ms, so that other work on this machine does not count as a regression.
     """

@@ -86,7 +86,7 @@ def test_a_master_that_was_paused_is_reported(tmp_path: Path, until: Until) -> N
 
 
 def test_a_master_that_is_stopped_for_good_ends_the_run(tmp_path: Path, until: Until) -> None:
-    """The run ends within a time limit, with a sentence."""
+    """The run ends within a time limit, with a message."""
     with run_struck(tmp_path, until) as (run, master):
         master.suspend()
         code, outcome, reasons = ended(run, tmp_path)

@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-# The plugin that reruns failed tests starts a thread before Locust patches the process, which then never ends.
+# The plugin that reruns failed tests starts a thread before Locust patches the process. The process would then never
+# end.
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:rerunfailures")
 
 

@@ -124,7 +124,7 @@ def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
         "bash",
         "-c",
         f"{installed / 'lt'} --install-completion; exit $?",
-    ]  # one command alone would replace bash
+    ]  # if there were only one command, it would replace the process of bash
     done = subprocess.run(install, cwd=tmp_path, env=outside(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     script = next(tmp_path.rglob("lt.sh"))
@@ -137,7 +137,10 @@ def test_shell_completion_works(installed: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_without_extras_lt_runs_and_reports_and_says_what_else_needs(small: Path, tmp_path: Path) -> None:
-    """A URL is put under load and reported. Each other verb names its extra in a sentence, without a traceback."""
+    """A URL is put under load, and the run is reported.
+
+    Each other verb names its extra in a sentence, without a traceback.
+    """
     import http.server
     import threading
 

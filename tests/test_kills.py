@@ -1,4 +1,4 @@
-"""A verb that is interrupted at any moment ends in time, with a code of the table, no traceback, and nothing left."""
+"""A verb that is interrupted at any moment ends in time, with an exit code of the table, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retired words do not come back: the project speaks the field's standard terms, which docs/terms.md defines."""
+"""Retired words do not come back: the project uses the field's standard terms, which docs/terms.md defines."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_the_examples_of_the_page_run_unchanged(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_a_run_works_in_a_thread(tmp_path: Path) -> None:
-    """Signals belong to the main thread, and a run needs none."""
+    """Only the main thread can handle signals, and a run does not need them."""
     done: list[RecordedRun] = []
     with counting_server() as server:
         options = {"target": server.url, "users": 1, "duration": "1s", "workers": 1, "runs": tmp_path}

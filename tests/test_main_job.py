@@ -67,7 +67,10 @@ class Visitor(FastHttpUser):
 
 
 def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_path: Path) -> None:
-    """Locust's master continues to start users while the workers stop theirs. No user may be replaced meanwhile."""
+    """Locust's master continues to start users while the workers stop theirs.
+
+    No user may be replaced during that time.
+    """
     scenario = tmp_path / "shapeless.py"
     scenario.write_text(SHAPELESS)
     plan = ("--users", "100", "--spawn-rate", "10", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path))
@@ -89,7 +92,7 @@ def test_a_ramp_that_is_cut_short_ends_without_a_burst_and_without_a_loss(tmp_pa
 def test_a_company_proxy_is_not_used_for_this_machine_itself(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many machines name a proxy without exceptions.
+    """On many machines, the environment names a proxy without exceptions.
 
     The proxy here never answers. The load does not use the proxy either.
     """
@@ -244,7 +247,7 @@ def test_an_address_of_another_machine_is_reported_before_anything_is_recorded(t
 
 
 def page_at(url: str) -> str | None:
-    """Return the page that is served there to a browser that keeps cookies; None if nothing is served."""
+    """Return the page that an address serves to a browser that keeps cookies; None if nothing is served."""
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     try:
         with browser.open(url, timeout=5) as answer:

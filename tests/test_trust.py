@@ -146,7 +146,9 @@ def can_make_namespaces() -> bool:
 def test_a_worker_cut_off_on_another_machine_degrades_the_run(
     tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There are three namespaces over veth. The link of one worker goes down, the other worker finishes, and the rows
+    """Three network namespaces are connected by veth pairs.
+
+    The link of one worker goes down, the other worker finishes, and the rows
     agree with the service's count.
 
     lt-m has the master and the service on 10.77.0.1 and 10.77.1.1; lt-a and lt-b have one worker each.
@@ -304,7 +306,7 @@ def test_known_latencies_are_reported_as_they_are(tmp_path: Path) -> None:
 def test_a_stall_of_4_s_lasts_4_s_in_the_series(tmp_path: Path) -> None:
     """A server answers nothing for 4 s, once. The report's p95 by second shows a stall of 4 s ± 1 s."""
     plan = ["--users", "50", "--spawn-rate", "50", "--duration", "20s", "--runs", str(tmp_path)]
-    with counting_server(stall_s=4, every_s=14) as server:  # the first stall is over when the fleet is up, or nearly so
+    with counting_server(stall_s=4, every_s=14) as server:  # the first stall is nearly over when the fleet is ready
         assert lt("run", "-s", "arrival300", "-t", server.url, *plan).code == 0
         rows = find_run(tmp_path, "latest").read_rows()
     second = rows.start.dt.floor("s")

@@ -1,4 +1,4 @@
-"""Kinds of locustfiles found in public run unchanged: every request is a row, and Locust does what they request."""
+"""Locustfiles of the kinds that are published run unchanged: every request is a row, and they work as under Locust."""
 
 from __future__ import annotations
 

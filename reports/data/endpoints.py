@@ -78,7 +78,7 @@ class EndpointCounter:
         numbers = list(map(self._numbers.__getitem__, pairs.keys))
         self._counts = np.pad(self._counts, ((0, 0), (0, len(self._numbers) - self._counts.shape[1])))
         for counts, place in zip(self._counts, (pairs.place, pairs.place[failed]), strict=True):
-            np.add.at(counts, numbers, np.bincount(place, minlength=len(numbers)))  # a text may have two indices
+            np.add.at(counts, numbers, np.bincount(place, minlength=len(numbers)))  # the same text may have two indices
 
     def close(self) -> EndpointIndex:
         """Return the endpoints that are kept apart, ordered by their number of requests: all of them if there are few.

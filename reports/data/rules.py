@@ -116,7 +116,7 @@ because most of such a run may be a ramp with its scaling."""
 
 BASELINE_PASSES = 3
 """Number of passes. Each pass computes the baseline again, without the windows that the pass before found anomalous.
-The second pass settles it; the third is for safety."""
+Two passes are usually enough; the third is for safety."""
 
 BASELINE_NEIGHBOURS = 5
 """With fewer normal neighbours than this, the run's lower quartile is used instead of their median."""

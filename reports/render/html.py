@@ -56,7 +56,8 @@ FILTERS = (
     prose,
     zip,
 )
-"""The functions that templates may call. Templates only lay out; the texts come from the tree and from `formats`."""
+"""The functions that templates may call. Templates only define the layout; the texts come from the tree and from
+`formats`."""
 
 
 def render_html(report: Report) -> str:

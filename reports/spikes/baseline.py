@@ -284,9 +284,9 @@ def _light_stretches(
 ) -> Iterator[tuple[Ints, float]]:
     """Yield two choices of periods with light load, each with the smallest required difference to the run's p95, in ms.
 
-    The first choice are the periods after the first answer with at most half of the users. It exists only for periods
-    of rules.LIGHT_S. The second choice are the `most` periods with the lowest p95, if possible with fewer users than at
-    the peak. It needs a larger difference, because these periods were chosen for their low p95.
+    The first choice consists of the periods after the first answer with at most half of the users. It exists only for
+    periods of rules.LIGHT_S. The second choice consists of the `most` periods with the lowest p95, if possible with
+    fewer users than at the peak. It needs a larger difference, because these periods were chosen for their low p95.
     """
     demand = load.demand
     candidates = enough.copy()

@@ -148,7 +148,7 @@ def _slow(series: Series, begin: int, end: int, limit_us: float) -> tuple[Ints, 
 
 
 def _anomalous_seconds(slow: Ints, there: Ints) -> Bools:
-    """Return which seconds belong to a spike: a fifth of their requests, or half of the spike's share, are slow."""
+    """Return which seconds belong to a spike: their share of slow requests is a fifth, or half of the spike's share."""
     share = slow.sum() / max(1, there.sum())
     needed = np.maximum(1, np.minimum(rules.ANOMALOUS_SECOND_RATIO, share / 2) * there)
     return np.asarray((slow > 0) & (slow >= needed), dtype=np.bool_)

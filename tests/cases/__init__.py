@@ -1,1 +1,1 @@
-"""Small inputs that once went wrong, each with what is expected of it."""
+"""Small inputs that once gave a wrong result, each with the expected result."""

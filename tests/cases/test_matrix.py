@@ -90,7 +90,7 @@ ENDS = ("plan", "SIGINT", "worker killed")
 
 @dataclass
 class Place:
-    """Where the server and the load run, and how to call into it.
+    """Where the server and the load run, and how to run commands there.
 
     Attributes:
         of_server, of_load: `ip netns exec NAME`, which precedes the commands of the server or the load, or nothing.

@@ -26,7 +26,7 @@ def case(number: str) -> Path:
 
 
 def test_a_foreign_shape_is_limited_to_the_requested_users_and_duration(tmp_path: Path) -> None:
-    """09: a shape of 30 users for 30 s runs 3 users for 5 s."""
+    """09: the options of the command line run 3 users for 5 s, although the scenario's shape has 30 users for 30 s."""
     with server() as there:
         words = ("-s", "locustfile.py", "-t", there.url, "--users", "3", "--spawn-rate", "1", "--duration", "5s")
         ran = lt_run(*words, runs=tmp_path, cwd=case("09"))
@@ -186,7 +186,10 @@ def test_a_worker_elsewhere_gets_the_scenario_with_its_modules(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_load_the_scenario_says_so_at_both_ends(tmp_path: Path) -> None:
-    """18: the scenario's data file is not sent to the worker. Both ends report that before the join timeout."""
+    """18: the scenario's data file is not sent to the worker.
+
+    The worker and the master report the missing file before the join timeout.
+    """
     from loadtest.core.addresses import free_port
 
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"

@@ -62,7 +62,7 @@ def command(kept: Path, delay_ms: int) -> str:
 def test_two_commands_share_one_run_and_the_slower_one_is_called(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """B answers after 60 ms and A after 20 ms: rows name their side, twins send the same requests, exit code 1."""
+    """B answers after 60 ms, A after 20 ms: rows name their side, twins send the same requests, the exit code is 1."""
     (tmp_path / "scenario.py").write_text(SCENARIO, encoding="utf-8")
     kept = [tmp_path / "a.txt", tmp_path / "b.txt"]
     code = run_verb(
@@ -87,7 +87,7 @@ def test_two_commands_share_one_run_and_the_slower_one_is_called(
         assert median_ms["b"] >= 60, name
     sent = [Counter(json.loads(line)["number"] for line in file.read_text().splitlines()) for file in kept]
     arrivals = [{number for number in side if number < 1} for side in sent]
-    assert len(arrivals[0] & arrivals[1]) >= 0.9 * max(map(len, arrivals)), "arrivals of a block have one payload"
+    assert len(arrivals[0] & arrivals[1]) >= 0.9 * max(map(len, arrivals)), "arrivals of a block have the same payload"
     assert len(arrivals[0]) > 150, "8 users with 4 arrivals/s each, half of them on each side, for half a minute"
     report = Report.model_validate_json(folder.summary.read_text())
     assert len(report.runs) == 2

@@ -1,4 +1,4 @@
-"""`lt run --check-answers`: a service that answers differently under load is detected, a correct one is not blamed."""
+"""`lt run --check-answers` detects a service that answers differently under load, and does not blame a correct one."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def mixed_up(url: str) -> int:
 
 
 def test_answers_of_every_client_are_compared_and_each_mixed_up_one_is_found(tmp_path: Path) -> None:
-    """As many wrong answers are reported as the service mixed up, for all three clients of two workers.
+    """For all three clients of two workers, all answers that the service mixed up are reported as wrong, and no others.
 
     The exit code is 1.
     """

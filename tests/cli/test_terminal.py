@@ -1,4 +1,4 @@
-"""Terminal output shows control characters, replaces signs that the encoding lacks, and survives a lost reader."""
+"""Terminal output escapes control characters, replaces signs that the encoding lacks, and works without a reader."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_master_that_ends_before_the_plan_is_reported(
 
 
 def test_a_status_and_progress_are_shown_on_a_real_terminal() -> None:
-    """A live display replaces stdout and stderr. Writing through it ends properly, and no output is lost."""
+    """A live display replaces stdout and stderr. Writing through this display ends properly, and no output is lost."""
     program = """
 from loadtest.cli.console import TerminalConsole
 from loadtest.cli.terminal import out, talk

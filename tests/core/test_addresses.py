@@ -24,7 +24,7 @@ def test_a_free_port_is_none_that_an_outgoing_connection_could_take() -> None:
 
 @pytest.mark.parametrize("listens", [True, False])
 def test_a_taken_port_is_not_free(listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even one whose owner will listen later and lets others reuse the address, as the emulator's services do."""
+    """This includes a port whose owner listens later and lets others reuse the address (the emulator's services do)."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", 0))

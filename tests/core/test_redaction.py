@@ -72,7 +72,7 @@ def test_credentials_of_a_scheme_go(secret: str, scheme: str, name: str) -> None
 @quick
 @given(secrets, st.text(st.sampled_from("abc:%!"), max_size=6))
 def test_credentials_in_a_url_go(secret: str, more: str) -> None:
-    """User and password, or a token alone, are removed before the host. The host is kept."""
+    """A user name with a password, or a token alone, is removed if it is in front of the host. The host is kept."""
     for userinfo in (f"me:{more}{secret}", secret, f"me:{secret}@{more}"):
         found = redact(f"could not reach https://{userinfo}@example.com/predict")
         assert secret not in found

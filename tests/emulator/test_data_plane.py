@@ -306,7 +306,7 @@ def test_a_connection_without_a_request_is_no_request() -> None:
             _, writer = await asyncio.open_connection(host, int(number))
             writer.close()
             assert (await get(plane.url)).status == 200
-            await eventually(lambda: plane.log, "the line of the real one")
+            await eventually(lambda: plane.log, "the log line of the real request")
             assert [line.status for line in plane.log] == [200]
 
     asyncio.run(story())

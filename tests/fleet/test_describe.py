@@ -55,7 +55,7 @@ def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("loadtest/__init__.py", "loadtest"),
         slow("loadtest.py", "loadtest"),
-        ("loadtest/users.py", "loadtest.users"),  # a folder without __init__.py, whose module has a name of ours
+        ("loadtest/users.py", "loadtest.users"),  # a folder without __init__.py; its module's name is also ours
     ],
 )
 def test_the_users_own_loadtest_package_wins_and_a_sentence_explains_a_failing_import(

@@ -62,7 +62,7 @@ def test_a_fleet_does_not_listen_off_loopback_without_one(tmp_path: Path) -> Non
 def test_the_command_for_the_other_machines_pastes() -> None:
     """The command contains the secret if it was generated.
 
-    A secret of the environment is not printed; the command has the variable's name.
+    A secret of the environment is not printed; the command contains the variable's name instead.
     """
     said = [
         invitation(missing=1, bind="10.0.0.2", port=5557, secret="s3", environment={}),

@@ -30,7 +30,7 @@ def test_a_growing_spool_is_counted_once(tmp_path: Path) -> None:
         look = follower.look(1.0)
         snapshot, new = look.snapshot, look.new
         assert (snapshot.requests, snapshot.failed, len(new)) == (10, 2, 1)
-        assert snapshot.p50_ms == 6.5  # the percentile of the successful 3 … 10 ms
+        assert snapshot.p50_ms == 6.5  # the percentile of the successful requests, which took 3 … 10 ms
         spool.write(encoded[1][20:] + encoded[2])
         look = follower.look(2.0)
         snapshot, new = look.snapshot, look.new

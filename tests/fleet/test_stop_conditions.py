@@ -16,7 +16,7 @@ NOW = ProgressSnapshot(0, 0, 0.0, None, None, None, 1, 0.0, ())
 
 
 def second(at_s: float, *, latency_ms: float = 10, failed: int = 0, of: int = 10) -> tuple[Recent, ...]:
-    """Return a frame of `of` requests that ended evenly over the second from `at_s`.
+    """Return a frame of `of` requests whose ends are evenly spread over the second that begins at `at_s`.
 
     The first `failed` requests failed.
     """
@@ -75,7 +75,7 @@ def test_throughput_is_successful_requests_per_second_of_the_window() -> None:
 
 
 def test_no_requests_stop_nothing() -> None:
-    """Missing data ends nothing, neither before the first request nor between two requests."""
+    """Missing data does not end a run, neither before the first request nor between two requests."""
     assert first_stop("error_rate > 0% for 1s", [(), second(0, of=0), ()]) is None
 
 

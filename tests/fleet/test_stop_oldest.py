@@ -33,6 +33,6 @@ def test_it_has_to_hold_for_its_window() -> None:
 
 
 def test_it_is_no_objective() -> None:
-    """After a run no request waits any more, so `--slo` refuses it and names the option that accepts it."""
+    """After a run no request waits any more, so `--slo` refuses `oldest` and names the option that accepts it."""
     with pytest.raises(ObjectiveError, match="use it with --stop-on"):
         parse_objective("oldest < 30s")

@@ -469,7 +469,10 @@ def test_a_body_of_exactly_the_limit_is_read() -> None:
 
 
 def test_a_server_that_sends_faster_than_it_is_read_ends_at_the_deadline() -> None:
-    """There is always something to read. The deadline applies nevertheless, and other greenlets run in the meantime."""
+    """The server sends without a pause, so there is always something to read.
+
+    The deadline applies nevertheless, and other greenlets run in the meantime.
+    """
 
     def flood(peer: Peer) -> None:
         peer.read()

@@ -177,7 +177,7 @@ def test_operations_that_change_something_are_left_out_and_never_tried() -> None
 
 
 def test_ids_come_from_what_the_service_lists() -> None:
-    """Only 17, 23 and 99 exist, and all requests of one path have one name."""
+    """Only the ids 17, 23 and 99 exist, and all requests of one path have the same name."""
     with serving(SERVICES["path_parameters"]()) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())
         client = play(written)

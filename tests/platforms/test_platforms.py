@@ -54,7 +54,7 @@ def test_a_new_platform_is_one_file_and_one_line(toy: None, tmp_path: Path, capl
 
 
 def test_a_platform_refuses_unsupported_options(toy: None, tmp_path: Path) -> None:
-    """The cases: limits where the platform creates no service, a cost limit without billing, an unknown name."""
+    """The cases: limits if the platform creates no service, a cost limit if it bills nothing, an unknown name."""
     for words, sentence in (
         ({"cpu": "1"}, r"`--cpu 1`: valid only where the run creates the service"),
         ({"max_cost": 1.0}, r"`--max-cost 1`: only a platform that bills"),

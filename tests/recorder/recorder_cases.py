@@ -266,7 +266,7 @@ def test_a_body_that_breaks_off_as_the_scenario_reads_it_is_no_failed_check(
 ) -> None:
     """With `stream=True` the scenario reads the body.
 
-    The row keeps the transport's reason besides the scenario's message.
+    The row keeps the transport's reason in addition to the scenario's message.
     """
     attributes = {} if kind is HttpUser else {"network_timeout": 0.3}
     client = recording.client(kind, server.url, **attributes)
@@ -507,7 +507,10 @@ def test_a_name_that_cannot_be_resolved_is_a_failed_request_and_no_error_of_the_
 
 
 def test_kinds_of_errors_are_bounded() -> None:
-    """A scenario whose messages never repeat fills 100 kinds and one for the rest. No count is lost."""
+    """A scenario whose messages never repeat fills 100 kinds of failures and one kind for all others.
+
+    No count is lost.
+    """
     errors = TaskErrors("w")
     for number in range(300):
         errors.add(ValueError(f"{'x' * number}"))

@@ -1,4 +1,4 @@
-"""The account of rows: the number of missing rows is exact if a worker reported its count, and else a bound."""
+"""The account of rows: the number of missing rows is exact if a worker reported its count, and a bound if not."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_lost_worker_is_bounded_by_two_flushes_and_what_was_in_flight(in_fligh
 
 
 def test_the_first_moment_of_a_loss_stays_and_a_found_worker_is_not_lost() -> None:
-    """A second look at a lost worker changes nothing. If it reports again, the loss is cancelled."""
+    """A second look at a lost worker changes nothing. If the worker reports again, the loss is cancelled."""
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)
     ledger.lost("w1", at=T0, why="no sign of life for 3 s")

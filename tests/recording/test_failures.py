@@ -91,7 +91,10 @@ def test_a_damaged_failures_file_is_replaced_by_a_new_count_and_reported(tmp_pat
 
 
 def test_a_body_is_in_the_first_line_of_its_endpoint_and_status(tmp_path: Path) -> None:
-    """Sealing takes the bodies from the record. The report shows their content as a sentence."""
+    """Sealing copies the bodies from the record into the list of failures.
+
+    The report shows their content as a sentence.
+    """
     said = '{"detail": [{"type": "missing", "loc": ["body", "age"], "msg": "Field required"}]}'
     kept = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
     other = FailedBodyRecord(method="POST", name="/other", status=500, body="of another endpoint")

@@ -33,7 +33,7 @@ def test_a_folder_that_exists_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_record_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An example is Ctrl-C in this moment."""
+    """One example is Ctrl-C while the record is written."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -109,7 +109,10 @@ def test_many_small_frames_are_sealed_in_order(tmp_path: Path) -> None:
 
 
 def test_a_half_written_last_frame_is_left_out_and_the_spool_kept(tmp_path: Path) -> None:
-    """A kill came in the middle of a write. The valid frames become rows, and the record says where the spool stops."""
+    """The process was killed in the middle of a write.
+
+    The valid frames become rows, and the record says where the spool stops.
+    """
     folder = spooled(tmp_path, frames(3))
     whole = folder.spool.read_bytes()
     folder.spool.write_bytes(whole + encode_frame(frames(4)[3])[:-5])

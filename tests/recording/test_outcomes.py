@@ -130,8 +130,8 @@ def test_an_error_is_one_line_of_bounded_length() -> None:
 
 
 def test_a_resolver_without_descriptors_is_the_generators() -> None:
-    """Without a free file descriptor, a failed lookup says nothing about the service: EAI_AGAIN is then the
-    generator's.
+    """Without a free file descriptor, a failed lookup (EAI_AGAIN) is a failure of the load generator, not of the
+    service.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))

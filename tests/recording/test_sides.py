@@ -98,7 +98,10 @@ def test_each_side_keeps_the_series_of_its_service_or_of_its_revision(
 
 
 def test_two_revisions_of_one_service_are_fetched_one_for_each_side(tmp_path: Path) -> None:
-    """Cloud Monitoring has series of both, and of r3, which no side called. Side B's own have not come."""
+    """Cloud Monitoring has series of both revisions, and of r3, which neither side called.
+
+    Side B's own have not come.
+    """
     end = datetime.now(UTC) - timedelta(hours=1)
     start = end - timedelta(minutes=4)
     place = {"service": "ml", "project": "demo", "region": "europe-west2"}

@@ -132,7 +132,7 @@ def test_the_page_lets_nothing_else_run_or_be_fetched(browser: Browser, pages: P
 
 
 def test_one_endpoint_can_be_looked_at_alone(opened: Opened) -> None:
-    """Latency, throughput and failures show the endpoint's own lines, and say so.
+    """The charts of latency, throughput and failures show the endpoint's own lines, and say so.
 
     The other charts are unchanged, and `all` restores the lines of the run.
     """

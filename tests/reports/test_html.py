@@ -153,7 +153,9 @@ def test_a_changed_chart_script_is_refused_with_a_cure() -> None:
     carrier = CARRIERS[0]
     changed = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"script_sha256": "0" * 64})
     absent = Carrier(**{name: getattr(carrier, name) for name in carrier.__slots__} | {"package": "no_such_package"})
-    with pytest.raises(UnusableError, match=r"differ from those of youplot==1\.0\.0.*no_such_package.*pip install youplot"):
+    with pytest.raises(
+        UnusableError, match=r"differ from those of youplot==1\.0\.0.*no_such_package.*pip install youplot"
+    ):
         chart_script([changed, absent])
     assert chart_script([changed, carrier]).version == carrier.version
 

@@ -53,7 +53,7 @@ def test_workers_are_added_up_and_the_worst_of_them_counts(folder: RunFolder) ->
 def test_two_lines_of_a_worker_in_one_second_are_not_two_workers(folder: RunFolder) -> None:
     """The lines are 0.8 s apart, so two are rounded to second 3 and none is rounded to second 4.
 
-    The users stay 3 + 4 in every second.
+    There are 3 + 4 users in every second.
     """
     lines = [
         {"time_s": T0_S + at_s, "worker": worker, "users": users, "refused": 1}

@@ -86,7 +86,7 @@ def _checked(compared: int) -> dict[str, object]:
 def test_wrong_answers_are_judged_by_what_was_compared(tmp_path: Path) -> None:
     """One wrong answer in 600 misses the objective.
 
-    If no answer was compared, or could be compared, the objective is undecided.
+    If no answer was compared, or if none could be compared, the objective is undecided.
     """
     rows = {**FLAT, "outcome": ["wrong_answer" if at == 9 else "ok" for at in range(600)]}
     missed = judged(tmp_path / "a", "wrong_answers = 0", record=_checked(550), **rows)

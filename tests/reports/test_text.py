@@ -64,7 +64,8 @@ def test_markdown_shows_hostile_names_as_text() -> None:
 def test_the_line_of_blocks_leaves_a_gap_where_nothing_was_measured() -> None:
     """120 s are drawn in 60 blocks.
 
-    The gap from 60 s to 62 s empties the block of 60 s and 61 s; 62 s shares a block with 63 s.
+    A block stands for two seconds. The gap from 60 s to 62 s leaves the block of 60 s and 61 s empty, but not the next
+    one.
     """
     line = p95_over_time(sample.report(sample.run()).runs[0]).split(": ")[1]
     assert len(line) == 60

@@ -29,7 +29,7 @@ def applications() -> list[LoanApplication]:
 
 
 def tutorials_way(application: LoanApplication, classifier: CatBoostClassifier) -> float:
-    """One request in the way of the tutorial: a DataFrame of one row, `predict_proba`, on as many threads as there are
+    """One request as the tutorial handles it: a DataFrame of one row, `predict_proba`, on as many threads as there are
     cores.
     """
     words = {name: str(getattr(application, name)) for name in ("is_new", "same_state")}

@@ -341,7 +341,7 @@ class Once(FastUser):
 
 
 def test_the_user_runs_lean_tasks_and_locusts_rest_mixin(environment: Environment, buffer: RowBuffer) -> None:
-    """`User.run` gets our root of tasks, and Locust's `rest` works on our client."""
+    """`User.run` uses our class for the root task set, and Locust's `rest` works with our client."""
     with scripted(always(JSON)) as server:
         environment.host = f"http://127.0.0.1:{server.port}"
         user = Once(environment)
@@ -351,7 +351,7 @@ def test_the_user_runs_lean_tasks_and_locusts_rest_mixin(environment: Environmen
 
 
 def test_a_task_that_asks_nothing_still_lets_the_others_run(environment: Environment) -> None:
-    """With a wait of 0, only a request may replace the sleep."""
+    """If the wait is 0, the sleep may be left out only after a request."""
 
     class Idle(FastUser):
         abstract = True

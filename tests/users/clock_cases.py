@@ -29,7 +29,7 @@ def test_this_machine_has_the_exact_one() -> None:
 
 
 def test_no_greenlet_wakes_before_it_is_due_and_all_wake_in_order(ticking: Clock) -> None:
-    """1,000 greenlets have due times in any order within 50 ms, and several have the same one."""
+    """1,000 greenlets have due times in any order within 50 ms, and several have the same due time."""
     begin_s = time.perf_counter() + 0.2
     woken: list[tuple[float, float]] = []
     entered_s: list[float] = []

@@ -13,7 +13,7 @@ from loadtest.users.shapes import Burst, Plan, PlannedShape, Ramp, Staircase
 
 PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
     (Ramp(users=300, spawn_rate=5, duration_s=120), ((0, 0), (60, 300), (120, 300))),
-    (Ramp(users=300, spawn_rate=5, duration_s=40), ((0, 0), (40, 200))),  # the end comes before the top
+    (Ramp(users=300, spawn_rate=5, duration_s=40), ((0, 0), (40, 200))),  # the plan ends before it reaches its maximum
     (
         Burst(idle_users=2, users=200, spawn_rate=50, duration_s=120, idle_ratio=0.5),
         ((0, 2), (60, 2), (60 + 198 / 50, 200), (120, 200)),

@@ -19,7 +19,7 @@ from loadtest.users.row_blocks import BLOCK_ROWS, Allocation, Hub
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of 250 rows, and a process that has given out none."""
+    """A file of 250 rows, and a process that has not given out any of them."""
     monkeypatch.setattr("loadtest.users.rows.HUB", Hub())
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps({"id": n}) + "\n" for n in range(250)))
@@ -38,7 +38,7 @@ def test_shuffle_gives_every_row_in_an_order_of_its_seed(path: Path) -> None:
 
 
 def test_once_gives_each_row_to_one_of_many_users_and_then_ends_them(path: Path) -> None:
-    """Twenty greenlets share the rows. Locust's own exception ends each of them when there are no more."""
+    """Twenty greenlets share the rows. When there are no more rows, Locust's own exception ends each greenlet."""
     data, got, ended = rows(path, "once"), [], []
 
     def user() -> None:

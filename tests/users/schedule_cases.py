@@ -71,7 +71,10 @@ def test_poisson_gaps_have_the_mean_and_variance_of_exponential_ones(environment
 
 
 def test_users_draw_streams_of_their_own_and_the_same_ones_each_time() -> None:
-    """Two users with one seed differ. The same user of another run with that seed does not."""
+    """Two users with the same seed have different times.
+
+    The same user in another run with that seed has the same times.
+    """
     runs = []
     for _ in range(2):
         made = Environment(user_classes=[])

@@ -23,7 +23,7 @@ def test_a_large_batch_is_spread_evenly_over_a_second() -> None:
 
 
 def test_a_small_batch_starts_at_once_also_behind_another() -> None:
-    """A batch ends when one of its users runs."""
+    """A batch ends when the first of its users runs."""
     starts = Starts()
     for _ in range(3):
         places = [starts.join() for _ in range(AT_ONCE)]

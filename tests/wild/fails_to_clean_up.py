@@ -1,4 +1,4 @@
-"""A listener that raises when the test has ended, in the master and in its workers."""
+"""A listener that raises an error when the test has ended, in the master and in its workers."""
 
 from locust import HttpUser, constant, events, task
 

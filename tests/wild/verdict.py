@@ -1,4 +1,4 @@
-"""The end as in Locust's docs: fail ratio and percentile decide the exit code, and the master prints its totals."""
+"""As in Locust's docs, fail ratio and percentile decide the exit code. The master prints its own totals."""
 
 import logging
 

@@ -74,7 +74,7 @@ def test_the_same_again_makes_no_new_revision(fake: FakeEmulator, endpoint: str)
 
 
 def test_settings_that_are_not_given_stay_unchanged(fake: FakeEmulator, endpoint: str) -> None:
-    """A new image alone must not remove a service's variables. gcloud, whose command is shown, also keeps them."""
+    """A new image alone must not remove a service's variables. The gcloud command that is shown keeps them too."""
     deploy(SETTINGS, endpoint=endpoint)
     deploy(dataclasses.replace(SETTINGS, image="img:2", env=(), command=()), endpoint=endpoint)
     template = fake.service(KEY).template
