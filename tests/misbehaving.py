@@ -2,13 +2,13 @@
 
     python -m tests.misbehaving PORT [HOST [CERTIFICATE]]
 
-`/ok` answers, `/status/503` answers with that status, `/says/422/TEXT` with that status and body, `/slow/500` after
-500 ms. `/slow-then-fine/20/500` answers its first 20 requests after 500 ms, and later ones at once. `/hang` never
-answers, `/close` closes without an answer, and `/reset` resets the connection. `/half` sends half a head and hangs,
-`/stalls` sends a tenth of a body and hangs, and `/garbage` sends bytes that are not HTTP. `/endless` sends a body
-without an end, `/drip` sends one byte of a body per second, and `/short` closes in the middle of a body. `/bye` answers
-and closes, `/header/NAME/VALUE` answers with that header, and `/hang-after/60` hangs after its first 60 requests.
-`/_counts` returns the number of requests read, by path and query, and `/_down/2` stops the server for 2 s.
+`/ok` answers, `/status/503` answers with that status, `/says/422/TEXT` answers with that status and body, and
+`/slow/500` answers after 500 ms. `/slow-then-fine/20/500` answers its first 20 requests after 500 ms, and later ones at
+once. `/hang` never answers, `/close` closes without an answer, and `/reset` resets the connection. `/half` sends half a
+head and hangs, `/stalls` sends a tenth of a body and hangs, and `/garbage` sends bytes that are not HTTP. `/endless`
+sends a body without an end, `/drip` sends one byte of a body per second, and `/short` closes in the middle of a body.
+`/bye` answers and closes, `/header/NAME/VALUE` answers with that header, and `/hang-after/60` hangs after its first 60
+requests. `/_counts` returns the number of requests read, by path and query, and `/_down/2` stops the server for 2 s.
 With a certificate (a PEM file with its key) it uses TLS; `/_break` closes every connection and makes every later
 handshake fail.
 """

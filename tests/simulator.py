@@ -64,8 +64,8 @@ class Story:
 
     `users` send one request a second each, unless answers take longer. The load climbs over `ramp_s`. `drift` is the
     standard deviation of an AR(1) drift of log latency with a correlation time of `drift_s`; 0.4 % of requests are ten
-    times slower. `stalls_per_h` is the rate of stalls of 2–8 s, and `differs` the standard deviation of the whole run's
-    log latency.
+    times slower. `stalls_per_h` is the rate of stalls of 2–8 s, and `differs` is the standard deviation of the whole
+    run's log latency.
     """
 
     seconds: int = 600

@@ -108,7 +108,7 @@ def package_of(module: str) -> str:
 
 
 def imported(module: str) -> set[str]:
-    """Return the full names of all modules that a file imports anywhere, with relative ones resolved."""
+    """Return the full names of all modules that a file imports anywhere, with relative names resolved."""
     path, found = FILES[module], set()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""The workflow of docs/ci.md is valid by GitHub's schema, and its `run:` lines do what the page says."""
+"""The workflow of docs/ci.md matches GitHub's schema, and its `run:` lines do what the page says."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_an_image_runs_as_a_user_and_brings_no_build_tools(target: str) -> None:
 
 @pytest.mark.parametrize("target", ["service", "loadgen"])
 def test_packages_are_installed_before_the_code_is_copied(target: str) -> None:
-    """After a change of the code, only the last layers are then rebuilt."""
+    """Therefore only the last layers are rebuilt after a change of the code."""
     text = stage(f"{target}-packages")
     assert text.index("uv sync --frozen") < text.index("COPY ")
 

@@ -48,7 +48,7 @@ RETIRED = {
 SCANNED = ("loadtest", "reports", "scenarios", "target_service", "docs", "benchmarks")
 KINDS = {".py", ".md", ".j2", ".js", ".css", ".html"}
 GLOSSARY_PAGE = "docs/terms.md"
-"""The only page that names retired words, to say what they are called now."""
+"""The only page that may contain retired words, because it lists their replacements."""
 
 
 def scanned() -> list[Path]:
@@ -105,7 +105,7 @@ def test_no_retired_word_comes_back(path: Path) -> None:
 
 
 def test_the_glossary_lists_every_retired_term_with_its_successor() -> None:
-    """A reader who meets an old word in an old page or mail finds what it is called now."""
+    """A reader who finds an old word in an old page or mail can look up the current term."""
     terms = (ROOT / GLOSSARY_PAGE).read_text(encoding="utf-8")
     section = terms.partition("## Retired terms")[2]
     for old, new in GLOSSARY.items():

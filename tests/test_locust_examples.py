@@ -1,8 +1,8 @@
-"""Locust's own examples, unchanged: every file runs, and the rows equal Locust's own totals. For all others there is a
-reason.
+"""Locust's own examples, unchanged: a file runs and its rows equal Locust's own totals, or there is a reason why not.
 
-They are not in this repository. LT_LOCUST_EXAMPLES names the folder `examples/` of a checkout of locustio/locust. The
-table is written to the file that LT_LOCUST_EXAMPLES_TABLE names (docs/locust-examples.md is one), else to stdout.
+The examples are not in this repository. LT_LOCUST_EXAMPLES names the folder `examples/` of a checkout of
+locustio/locust. The table is written to the file that LT_LOCUST_EXAMPLES_TABLE names (docs/locust-examples.md is one),
+else to stdout.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def test_an_example_runs_as_under_locust_or_says_why_not(name: str, table: dict[
     said += "; it is about Locust's own page, which is not shown" if name in ABOUT_THE_PAGE else ""
     table[name] = said.replace("|", "/").replace("\n", " ")
     # Locust does not count a request without an answer at the end of the run, or a request whose `with` block raises
-    # before its answer is judged. Both were sent, and are rows.
+    # before its answer is judged. Both requests were sent, so both are rows.
     unanswered = int((ran.rows("outcome").outcome == "unanswered").sum())
     uncounted = unanswered + sum(error.count for error in ran.run.task_errors) if rows != locusts else 0
     if uncounted:

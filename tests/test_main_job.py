@@ -43,7 +43,7 @@ def slow(*values: object) -> object:
     ids=lambda value: Path(value).stem if isinstance(value, str) else "",
 )
 def test_every_request_is_one_row(scenario: str, words: list[str], tmp_path: Path) -> None:
-    """A run has as many rows as the server itself has read requests."""
+    """A run has as many rows as requests that the server itself has read."""
     with counting_server(delay_ms=[1, 3, 30]) as server:
         done = lt("run", "-s", scenario, "-t", server.url, "--workers", "2", "--runs", str(tmp_path), *words)
         fails = (
@@ -209,7 +209,10 @@ def test_help_imports_neither_locust_nor_catboost() -> None:
 
 @pytest.mark.slow
 def test_locusts_own_page_runs_besides_the_recording(tmp_path: Path, until: Until) -> None:
-    """`--ui PORT` serves Locust's web page at the printed address. The run ends by itself, with rows as always."""
+    """`--ui PORT` serves Locust's web page at the printed address.
+
+    The run ends by itself, and its requests are recorded as always.
+    """
     port = free_port()
     plan = ["--users", "5", "--spawn-rate", "5", "--duration", "5s", "--workers", "1", "--runs", str(tmp_path)]
     with counting_server() as server:
@@ -226,7 +229,7 @@ def test_locusts_own_page_runs_besides_the_recording(tmp_path: Path, until: Unti
 
 @pytest.mark.parametrize("option", ["--ui", "--port"])
 def test_a_busy_port_is_reported_with_a_cure(option: str, tmp_path: Path) -> None:
-    """Another process listens there: the exit code is 4, the option is named, nothing is recorded, no load is sent."""
+    """Another process uses the port: the exit code is 4, the option is named, nothing is recorded, no load is sent."""
     with counting_server() as server:
         port = server.url.rsplit(":", 1)[1]
         done = lt("run", "-s", "ramp300", "-t", server.url, option, port, "--duration", "3s", "--runs", str(tmp_path))

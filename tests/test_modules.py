@@ -62,6 +62,6 @@ def test_a_module_that_nothing_names_is_found(tmp_path: Path) -> None:
     """The check can fail: a module that no import and no string names is not reached."""
     path = tmp_path / "lonely.py"
     path.write_text("")
-    lonely = ".".join(["loadtest", "core", "lonely"])  # written as one string, this file would name it
+    lonely = ".".join(["loadtest", "core", "lonely"])  # if this were one string, this file would name the module
     modules = {**_modules(), lonely: path}
     assert modules.keys() - _reached(modules) == {lonely}

@@ -174,7 +174,10 @@ def test_each_of_two_private_services_gets_its_own_token_and_never_the_other_s(
 def test_every_request_carries_the_token_and_no_file_does(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clients are ours, Locust's HttpUser and its FastHttpUser. The server refuses requests without a token."""
+    """The clients are our FastUser, and Locust's HttpUser and FastHttpUser.
+
+    The server refuses requests without a token.
+    """
     token = token_lasting(3600)
     tokens = IdTokens("https://x.run.app", fetch=lambda audience: token)
     plan = ["--users", "4", "--spawn-rate", "4", "--duration", "3s", "--runs", str(tmp_path), "--workers", "1"]

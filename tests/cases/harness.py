@@ -46,7 +46,7 @@ class Server:
 
 @contextmanager
 def server(script: Path = CASES / "server.py", *before: str) -> Iterator[Server]:
-    """Run `python SCRIPT [BEFORE …] PORT` until the block ends; it listens when the block begins."""
+    """Run `python SCRIPT [BEFORE …] PORT` until the block ends; the server listens when the block begins."""
     port = free_port()
     process = subprocess.Popen([sys.executable, str(script), *before, str(port)])
     try:
@@ -91,7 +91,7 @@ class Ran:
 
 
 def lt_run(*words: str, runs: Path, cwd: Path | None = None, timeout_s: float = 100.0, **environment: str) -> Ran:
-    """Run `lt run WORDS --runs RUNS` in a working folder, without the check that no endpoint always fails."""
+    """Run `lt run WORDS --runs RUNS` in a working folder, without the check for endpoints that always fail."""
     import os
 
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_a_foreign_shape_is_limited_to_the_requested_users_and_duration(tmp_path
     assert ran.done.code == 0, ran.said
     assert ran.folder.read_load().users.max() <= 3
     rows = ran.rows("start")
-    assert 5 <= len(rows) <= 3 * 8  # 3 users with one request a second each, 5 s, and some delay of the machine
+    assert 5 <= len(rows) <= 3 * 8  # 3 users send one request a second each for 5 s, plus some delay of the machine
     assert (rows.start.max() - rows.start.min()).total_seconds() < 8
 
 
@@ -121,7 +121,7 @@ def test_a_scenario_that_ends_the_run_is_named_as_the_reason(tmp_path: Path) -> 
 
 
 def test_a_missing_argument_of_the_scenarios_own_is_named_with_the_way_to_give_it(tmp_path: Path) -> None:
-    """17 a: exit code 2 before anything starts, with a command line that contains the argument."""
+    """17 a: the exit code is 2 before anything starts, and the message contains a command line with the argument."""
     ran = lt_run("-s", "needs_an_argument.py", "-t", "http://127.0.0.1:9", *SHORT, runs=tmp_path, cwd=case("17"))
     assert ran.done.code == 2
     assert "--tenant" in ran.said

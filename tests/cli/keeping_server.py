@@ -1,5 +1,5 @@
 """Answer every POST after DELAY_MS and append its body to FILE: `python keeping_server.py FILE DELAY_MS`. The
-environment variable PORT has the port. If a third argument STATUS is given, every tenth answer has that status.
+environment variable PORT contains the port. If a third argument STATUS is given, every tenth answer has that status.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def test_answers_of_every_client_are_compared_and_each_mixed_up_one_is_found(tmp
 
 @pytest.mark.slow
 def test_answers_that_differ_by_themselves_are_reported_before_the_load(tmp_path: Path) -> None:
-    """No load is sent, and the sentence names the field and the option. With that option the run holds.
+    """No load is sent, and the sentence names the field and the option. With this option, the run holds its objectives.
 
     The user class requests the check.
     """

@@ -32,7 +32,7 @@ POISON = {
 """Arguments that keep a verb from starting processes, calling the cloud or writing a file."""
 
 WORDS = ("report", "metrics", "init", "runs rm", "runs label", "runs export", "nosuch")
-"""Verbs that take arguments besides their options."""
+"""Verbs that take arguments in addition to options."""
 
 
 def options_of(verb: str) -> list[str]:

@@ -33,7 +33,7 @@ def imported(*words: str) -> set[str]:
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("--version",)])
 def test_help_and_version_import_no_parser_and_no_verb(words: tuple[str, ...]) -> None:
-    """typer and rich are not imported (they take 0.2 s of CPU together), and the module of no verb is imported."""
+    """typer and rich are not imported (they take 0.2 s of CPU together), and no module of a verb is imported."""
     found = imported(*words)
     assert not {"typer", "rich", "pydantic", "numpy", "loadtest.cli.parser"} & found
     assert not {f"loadtest.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()} & found

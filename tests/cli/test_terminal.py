@@ -1,4 +1,4 @@
-"""Terminal output escapes control characters, replaces signs that the encoding lacks, and works without a reader."""
+"""Terminal output escapes control characters, replaces signs that the encoding lacks, and needs no reader."""
 
 from __future__ import annotations
 

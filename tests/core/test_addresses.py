@@ -1,4 +1,4 @@
-"""Ports that are chosen for listeners stay free until these listen."""
+"""Ports that are chosen for listeners stay free until the listeners use them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ S = 1_000_000_000
 
 
 class Machine:
-    """A wall clock and a monotonic one, set by hand."""
+    """A wall clock and a monotonic clock that a test sets."""
 
     def __init__(self) -> None:
         self.wall_ns, self.monotonic_ns = 1_700_000_000 * S, 5 * S

@@ -160,7 +160,7 @@ def test_errors_that_differ_in_ids_are_one_kind(text: str, kind: str) -> None:
     ],
 )
 def test_numbers_that_tell_errors_apart_stay(text: str) -> None:
-    """Statuses, error codes, ports and limits stay."""
+    """Statuses, error codes, ports and limits are not changed."""
     assert text_template(text) == text
 
 

@@ -1,4 +1,4 @@
-"""Recorded requests and samples come back as Cloud Run's metrics, period by period."""
+"""Recorded requests and samples are returned as Cloud Run's metrics, period by period."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_plan_that_needs_more_cpu_than_the_machine_has_is_warned_of() -> None:
     assert too_much(300, 0.0079, cores=4) == ""
     warning = too_much(300, 0.0079, cores=2)
     assert "2.4 cores for the service alone, and this machine has 2" in warning
-    assert "at most 127 requests/s" in warning, "half of 2 cores, at 7.9 ms each"
+    assert "at most 127 requests/s" in warning, "half of 2 cores, with requests of 7.9 ms each"
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_neighbours_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("loadtest/__init__.py", "loadtest"),
         slow("loadtest.py", "loadtest"),
-        ("loadtest/users.py", "loadtest.users"),  # a folder without __init__.py; its module's name is also ours
+        ("loadtest/users.py", "loadtest.users"),  # a folder without __init__.py; lt has a module of that name
     ],
 )
 def test_the_users_own_loadtest_package_wins_and_a_sentence_explains_a_failing_import(
@@ -194,7 +194,7 @@ def test_shapes_classes_and_tags_are_chosen_by_name(tmp_path: Path) -> None:
 def test_locusts_own_configuration_counts_for_users_and_tasks_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Settings from files and the environment are used and mentioned, or else a message names them as not used.
+    """Settings from files and the environment are used and mentioned. If they are not used, a message says so.
 
     The command line has priority.
     """

@@ -107,7 +107,7 @@ def test_a_condition_on_a_phase_looks_at_requests_that_began_in_it() -> None:
 
 
 def test_failures_in_another_phase_end_nothing() -> None:
-    """Failures in a ramp do not count for the steady phase, and failures in the steady phase do not count for it."""
+    """Failures in a ramp do not count for the steady phase. Failures in the steady phase do not count for the ramp."""
     ramp = [second(at, failed=10 if at < 9 else 0) for at in range(30)]
     assert stopped_at("error_rate(steady) > 5% for 5s", ramp) is None
     assert stopped_at("error_rate(ramp) > 5% for 5s", ramp) == 5

@@ -91,7 +91,7 @@ def test_a_list_is_refreshed_by_age_without_anybody_waiting(resolver: Resolver) 
 
 
 def test_numeric_hosts_need_no_lookup() -> None:
-    """Not even a thread of gevent's pool is needed."""
+    """An address needs no lookup, so not even a thread of gevent's pool is used."""
     book = AddressBook()
     before = gevent.get_hub().threadpool.size
     assert book.of("127.0.0.1", 80, 0.0).addresses[0].info[4] == ("127.0.0.1", 80)

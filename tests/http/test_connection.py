@@ -319,7 +319,7 @@ def test_a_request_larger_than_the_sockets_buffer_arrives_whole(tls: bool) -> No
 
 
 def test_an_answer_that_comes_before_the_request_is_sent_is_taken(tls: bool) -> None:
-    """If a server answers 413 after the head, that answer is returned, and the connection is not used again."""
+    """If a server answers 413 after the head, this answer is returned, and the connection is not used again."""
 
     def too_large(peer: Peer) -> None:
         peer.socket.recv(1000)

@@ -172,7 +172,7 @@ def test_recursive_schemas_end() -> None:
     )
 )
 def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
-    """The generated code runs even if any value replaces a schema."""
+    """The generated code runs even if a schema is replaced by any other value."""
     drawn(schema)
 
 

@@ -163,7 +163,7 @@ def test_the_same_seed_draws_the_same_requests() -> None:
 
 
 def test_operations_that_change_something_are_left_out_and_never_tried() -> None:
-    """A shop's DELETE and its creating POST are listed with the reason. The service received neither."""
+    """A shop's DELETE, and its POST that creates an item, are listed with the reason. The service received neither."""
     app = SERVICES["path_parameters"]()
     with serving(app) as url:
         written = write_scenario(read_document(url, target=None, wire=HttpWire()), wire=HttpWire())

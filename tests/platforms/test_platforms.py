@@ -1,4 +1,4 @@
-"""A platform is one class and one line. Nothing else in the project knows its name."""
+"""A platform consists of one class and one line. Nothing else in the project knows its name."""
 
 from __future__ import annotations
 

@@ -105,7 +105,10 @@ def test_unusual_findings_are_reported_before_the_run() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tls", "slow", "silent", "redirect", "grpc"])
 def test_the_case_ends_as_it_should(kind: str, tmp_path: Path, until: Until) -> None:
-    """Case 08: all kinds of servers are loaded, except the last. For that one there is a sentence and exit code 4."""
+    """Case 08: all kinds of servers are loaded, except the last.
+
+    For the last kind, there is a message and exit code 4.
+    """
     with server(kind, tmp_path / "log", until) as port:
         url = f"{'https' if kind == 'tls' else 'http'}://127.0.0.1:{port}"
         plan = (

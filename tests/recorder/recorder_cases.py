@@ -191,7 +191,7 @@ def test_a_user_that_is_stopped_leaves_an_unanswered_row(
 def test_requests_that_still_wait_at_the_end_are_closed_once(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """close_open writes the row, and the later kill writes none."""
+    """close_open writes the row, and a later kill writes no further row."""
     client = recording.client(kind, server.url)
     waiting = gevent.spawn(client.get, "/hang", name="it")
     with gevent.Timeout(10):
@@ -244,7 +244,7 @@ def test_verdicts_of_with_blocks_are_one_row_each(recording: Recording, server: 
 def test_a_body_that_breaks_off_is_no_failed_check(
     recording: Recording, server: Misbehaving, kind: type[Any], judged: bool
 ) -> None:
-    """A delay inside the body is a timeout, and a close inside it a connection error, also if `failure()` is called."""
+    """A delay in the body is a timeout, and a close in it is a connection error, even if `failure()` is called."""
     attributes = {} if kind is HttpUser else {"network_timeout": 0.3}
     client = recording.client(kind, server.url, **attributes)
     options: dict[str, Any] = {"timeout": 0.3} if kind is HttpUser else {}
@@ -297,7 +297,10 @@ def test_an_error_raised_by_a_check_is_a_failed_check(
 def test_no_listener_costs_a_row(
     recording: Recording, server: Misbehaving, kind: type[Any], raised: type[Exception]
 ) -> None:
-    """Case 01: one listener before and one after ours raise errors. Rows and Locust's own totals have every request."""
+    """Case 01: one listener before and one after ours raise errors.
+
+    The rows and Locust's own totals contain every request.
+    """
 
     def start_over(exception: Any, **_: Any) -> None:
         if exception:
@@ -316,7 +319,7 @@ def test_no_listener_costs_a_row(
 
 
 def test_custom_events_are_rows_or_refusals_and_their_begin_is_not_known(recording: Recording) -> None:
-    """An event whose exception is a text becomes a row. An event without a time is refused.
+    """An event becomes a row even if its exception is a text. An event without a time is refused.
 
     The method is listed among those whose requests are known only when they end.
     """
@@ -386,7 +389,10 @@ def test_a_measured_block_is_known_from_its_begin(recording: Recording) -> None:
 
 
 class Custom(locust.User):
-    """A user with its own client, which reports a request after its end. `where` selects the place of the report."""
+    """A user with its own client, which reports a request after its end.
+
+    `where` selects the place at which the request is reported.
+    """
 
     where = "after"
     wait_time = locust.constant(0)
@@ -527,7 +533,7 @@ def test_in_flight_forgets_greenlets(recording: Recording, server: Misbehaving) 
 
 
 class Master:
-    """The part of a master that the gate uses, with a record of the gate's calls."""
+    """The part of a master that the gate uses. It records the calls of the gate."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

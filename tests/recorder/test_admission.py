@@ -66,7 +66,7 @@ def test_any_value_in_any_place_is_taken_or_refused(name: str, value: object) ->
 @quick
 @given(anything)
 def test_anything_at_all_is_refused(data: object) -> None:
-    """Data of any shape is never accepted by chance as a report or a greeting."""
+    """Data of any form is never accepted as a report or a greeting by chance."""
     with pytest.raises(AdmissionError):
         check_report(data, worker="w1", now_ns=NOW_NS)
     with pytest.raises(AdmissionError):

@@ -83,7 +83,10 @@ def test_a_lost_worker_is_bounded_by_two_flushes_and_what_was_in_flight(in_fligh
 
 
 def test_the_first_moment_of_a_loss_stays_and_a_found_worker_is_not_lost() -> None:
-    """A second look at a lost worker changes nothing. If the worker reports again, the loss is cancelled."""
+    """If a lost worker is checked a second time, nothing changes.
+
+    If the worker reports again, the loss is cancelled.
+    """
     ledger = Ledger()
     ledger.joined("w1", host="here", pid=7)
     ledger.lost("w1", at=T0, why="no sign of life for 3 s")
@@ -132,7 +135,7 @@ def test_a_lost_worker_is_bounded_by_what_it_had_begun() -> None:
 
 @pytest.mark.parametrize("rows_before", [-999_999_976, 9, 10**12])
 def test_a_frame_that_contradicts_those_before_it_is_refused(rows_before: int) -> None:
-    """The frame claims fewer earlier rows than have arrived, more without a missing frame, or more than any run has.
+    """The frame claims fewer earlier rows than arrived, or more although no frame is missing, or more than any run has.
 
     None of the frame's numbers are counted.
     """

@@ -33,7 +33,10 @@ def test_connects_that_the_kernel_tried_again_are_counted_since_the_sample_befor
 
 
 def test_workers_of_one_machine_report_the_same_about_it() -> None:
-    """The counts of a machine are not added over its workers. The counts of the workers' own arrivals are added."""
+    """The counts of a machine are not added up over the machine's workers.
+
+    The counts of each worker's own arrivals are added up.
+    """
     columns = [np.array([2.0, np.nan, 5.0]), np.array([2.0, 3.0, 4.0])]
     assert over_workers([column.copy() for column in columns], "connects_repeated", 3).tolist() == [2, 3, 5]
     assert over_workers(columns, "refused", 3).tolist() == [4, 3, 9]

@@ -25,7 +25,7 @@ def failures_of(path: Path, **rows: object) -> list[Failure]:
 
 
 def test_each_endpoint_has_its_failures_and_their_share(tmp_path: Path) -> None:
-    """27 of 100 requests of a rare endpoint fail: 2.7 % of all requests, 27 % of its own."""
+    """27 of 100 requests of a rare endpoint fail. This is 2.7 % of all requests and 27 % of the endpoint's requests."""
     found = failures_of(
         tmp_path,
         latency_us=[1000] * 1000,

@@ -62,7 +62,7 @@ def test_another_format_version_is_refused_naming_both(version: object, tmp_path
 
 
 def test_keys_that_are_not_known_survive_a_rewrite(tmp_path: Path) -> None:
-    """Keys that a later minor version added are kept by this one."""
+    """This version keeps keys that a later minor version has added."""
     folder = RunFolder.create(tmp_path, record())
     path = folder.path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"mood": "calm"}))
@@ -92,7 +92,10 @@ def test_sealing_writes_every_row_once_and_takes_the_spool(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("offset_us", [1500.0, -2_000_000.25])
 def test_a_clock_offset_moves_the_rows_of_its_worker_alone(offset_us: float, tmp_path: Path) -> None:
-    """The offset is added to `start`, ahead or behind. Rows of a worker without an offset stay unchanged."""
+    """The offset of a clock, ahead or behind, is added to `start`.
+
+    Rows of a worker without an offset stay unchanged.
+    """
     workers = [WorkerRecord(name="w1", clock_offset_us=offset_us), WorkerRecord(name="w2")]
     folder = spooled(tmp_path, [*frames(1), *frames(1, worker="w2")], record(workers=workers))
     folder.seal()
@@ -224,7 +227,10 @@ def test_whatever_interrupts_the_writing_of_a_file_leaves_the_old_one_alone(
 
 
 def test_a_full_disk_gives_a_sentence_and_loses_nothing(tiny_disk: Path) -> None:
-    """Sealing on a full disk is refused with the cure, and keeps spool and record. With free space it works."""
+    """Sealing on a full disk is refused with a message that says what to do.
+
+    The spool and the record are kept. With free space it works.
+    """
     folder = spooled(tiny_disk, frames(200))
     ballast = tiny_disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):

@@ -123,7 +123,7 @@ anything = st.recursive(
     )
 )
 def test_a_sound_checksum_over_nonsense_is_refused(payload: bytes) -> None:
-    """Content that is not a frame raises this format's only error, and no other."""
+    """Content that is not a frame raises the only error of this format, and no other error."""
     with pytest.raises(RunFolderError):
         decode_frame(HEADER.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload)
 

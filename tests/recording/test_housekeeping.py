@@ -29,7 +29,7 @@ def test_a_deleted_run_is_gone(tmp_path: Path) -> None:
 
 
 def test_foreign_files_in_a_run_folder_stay(tmp_path: Path) -> None:
-    """A file and a folder of the user stay, and are named."""
+    """A file and a folder of the user are kept, and the message names them."""
     folder = a_run(tmp_path)
     (folder.path / "notes.txt").write_text("mine")
     (folder.path / "report.html.d").mkdir()

@@ -99,7 +99,7 @@ def test_replaced_rows_are_counted_again_and_damaged_ones_are_reported(tmp_path:
 
 
 def test_columns_are_as_wide_as_their_widest_cell_on_a_terminal() -> None:
-    r"""Wide characters take two columns, combining ones none, and control characters are escaped."""
+    r"""Wide characters take two columns, combining characters take none, and control characters are escaped."""
     assert padded([["a", "1"], ["日本", "20"], ["e\u0301", "3"], ["\x1b", "4"]], right=(1,)) == [
         ["a   ", " 1"],
         ["日本", "20"],

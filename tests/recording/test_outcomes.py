@@ -1,4 +1,4 @@
-"""The outcome of a request follows from status and exception, and its error contains no secrets."""
+"""The status and the exception decide the outcome of a request, and its error contains no secrets."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def caused_by(error: BaseException, cause: BaseException) -> BaseException:
 def test_an_outcome_follows_from_status_and_exception(
     status: int | None, exception: BaseException | None, outcome: int
 ) -> None:
-    """An answer below 400 without objection is ok.
+    """An answer with a status below 400 is ok if the scenario does not reject it.
 
     Without an answer, the exception's class decides between timeout and connection.
     """
@@ -121,7 +121,7 @@ def test_secrets_are_not_recorded(quoted: str) -> None:
 
 
 def test_an_error_is_one_line_of_bounded_length() -> None:
-    """Line breaks become spaces, the length is cut, and an exception without a message shows its class."""
+    """Line breaks become spaces, long texts are cut, and an exception without a message is shown as its class."""
     assert error_text(ValueError("a\n  b\tc")) == "a b c"
     assert len(error_text(ValueError("x" * 10_000))) == MAX_ERROR_CHARS
     assert error_text(ValueError()) == "ValueError()"

@@ -74,7 +74,7 @@ def points(service: str, revision: str) -> pa.Table:
 def test_each_side_keeps_the_series_of_its_service_or_of_its_revision(
     services: tuple[str, str], revisions: list[str | None], tmp_path: Path
 ) -> None:
-    """`only_revision` says whose series are fetched: of every revision, unless both sides are one service."""
+    """`only_revision` says which series are fetched: those of all revisions, unless both sides are the same service."""
     targets = [
         TargetRecord(kind="cloud", url=f"http://{revision}", service=service, revision=revision)
         for service, revision in zip(services, ("r1", "r2"), strict=True)
@@ -100,7 +100,7 @@ def test_each_side_keeps_the_series_of_its_service_or_of_its_revision(
 def test_two_revisions_of_one_service_are_fetched_one_for_each_side(tmp_path: Path) -> None:
     """Cloud Monitoring has series of both revisions, and of r3, which neither side called.
 
-    Side B's own have not come.
+    Side B's own series have not arrived.
     """
     end = datetime.now(UTC) - timedelta(hours=1)
     start = end - timedelta(minutes=4)

@@ -169,7 +169,7 @@ def test_two_runs_of_one_target_are_two_sides(runs: Path) -> None:
 def test_the_exit_code_is_the_verdict_on_the_objectives(
     runs: Path, objectives: Sequence[str], outcome: Outcome, code: int
 ) -> None:
-    """The exit code is 0 if all objectives held, 1 if one was missed, and 3 without data or if the run is degraded."""
+    """The exit code is 0 if all objectives held, 1 if one was missed, 3 if there is no data or the run is degraded."""
     change(runs / "20260817T101500Z-ramp-local", objectives=list(objectives), outcome=outcome)
     assert ask(runs, "20260817T101500Z-ramp-local") == code
 

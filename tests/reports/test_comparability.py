@@ -88,7 +88,7 @@ def test_a_missing_cpu_is_mentioned_as_not_compared(tmp_path: Path) -> None:
 def test_a_comparison_on_a_machine_without_free_cpu_names_the_machine(
     tmp_path: Path, compared: Callable[[Side, Side], Comparison], busy_s: int, *, said: bool
 ) -> None:
-    """If one of two processes gets more CPU, their latencies differ for as long as this lasts."""
+    """If one of two processes gets more CPU than the other, their latencies differ all the time."""
 
     def side(name: str) -> Side:
         folder = on(tmp_path / name, kind="local").folder

@@ -156,7 +156,7 @@ def test_a_bill_without_its_last_minute_is_not_used_as_the_whole_bill(tmp_path: 
     billed(folder, (0, 800.0))
     cost = cost_of(folder)
     assert cost is not None
-    # From the first answer of the only instance to its last: 119.44 s (2,000 requests, evenly over 119.5 s).
+    # From the first to the last answer of the only instance: 119.44 s (2,000 requests, evenly over 119.5 s).
     assert cost.instance_s == pytest.approx(119.44, abs=0.01)
     assert "known up to 60 s only: fetch it again with `lt metrics`" in cost.assumptions[0]
 

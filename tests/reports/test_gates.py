@@ -174,7 +174,7 @@ def test_a_baselines_missed_objective_does_not_count(tmp_path: Path) -> None:
 
 
 def test_copies_of_a_run_are_two_runs(tmp_path: Path) -> None:
-    """Two folders have the same id. The comparison exists, so that a gate on it can be judged."""
+    """Two folders have the same id. A comparison of the two is made, so that a gate on it can be judged."""
     folders = [write_rows(tmp_path / name, latency_us=[100_000] * 600) for name in ("a", "b")]
     made = build_report([folder.path for folder in folders], margins=[parse_margin("p95=5%")])
     assert (len(made.comparisons), len(made.regressions)) == (1, 1)
@@ -229,7 +229,7 @@ def test_github_gets_annotations_and_a_summary(runs: Path, tmp_path: Path, monke
 
 
 def test_no_text_of_a_run_becomes_a_command_of_github() -> None:
-    """A name with line breaks, or with `::`, becomes one line of a message or is placed between stop and resume."""
+    """A name with line breaks or `::` becomes one line of a message, or is between commands that stop and resume."""
     run = sample.run(scenario="a\n::error::b", reasons=["100%\n::set-env name=x::y"], outcome="degraded")
     lines = annotation_lines(sample.report(run)).splitlines()
     assert all(re.match(r"::(error|warning|notice) title=[^:,]*::", line) for line in lines)

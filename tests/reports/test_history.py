@@ -55,7 +55,7 @@ def test_noise_alone_gives_less_than_one_mark_in_a_hundred_runs() -> None:
     "values", [[], [5.0], [5.0] * 5, [5.0] * 200, [1e-3, 1e6] * 20, list(np.geomspace(1, 1e9, 50))]
 )
 def test_any_series_ends_in_marks_within_it(values: list[float]) -> None:
-    """For constant, tiny, alternating or exploding series there is no error, and no mark at the edges."""
+    """Constant, tiny, alternating or exploding series cause no error, and no mark at the edges."""
     assert all(3 <= at <= len(values) - 3 for at in change_points(values))
 
 
@@ -93,7 +93,7 @@ def test_labels_that_take_turns_are_series_of_their_own_and_labels_that_follow_o
 
 
 def test_only_complete_runs_of_one_service_are_one_series() -> None:
-    """An interrupted run, one without a p95 and one against another URL are not in the others' series."""
+    """An interrupted run, a run without a p95 and a run against another URL are not in the series of the other runs."""
     outcomes = [Outcome.COMPLETE] * 5 + [Outcome.INTERRUPTED]
     targets = [TargetRecord(kind="url", url="http://a")] * 4 + [TargetRecord(kind="url", url="http://b")] * 2
     found = measured([50.0] * 6, outcome=outcomes, target=targets)

@@ -24,7 +24,7 @@ from tests.reports import sample
 
 
 def unpacked(payload: dict[str, Any], column: int) -> list[float | None]:
-    """Decode a column in the way of the page's script."""
+    """Decode a column in the same way as the page's script."""
     time = payload["time"]
     raw = np.frombuffer(gzip.decompress(base64.b64decode(time["packed"])), np.uint8)
     planes = raw.reshape(-1, 4, time["length"])[column]
@@ -105,7 +105,7 @@ def test_no_text_of_a_run_becomes_markup() -> None:
 
 
 def test_the_page_is_small() -> None:
-    """An hour in seconds of two runs, with 3,600 points per line, is below 400 KB."""
+    """A page of two runs of an hour, with 3,600 points per line, is smaller than 400 KB."""
     runs = [sample.run(name, cloud=name == "emulator") for name in ("local", "emulator")]
     for run in runs:
         run["series"] = sample.series(3600, 20.0, cloud=run["name"] == "emulator")

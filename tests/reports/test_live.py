@@ -256,7 +256,10 @@ def test_the_timeline_of_nothing_is_empty() -> None:
 
 
 def test_an_endpoint_that_only_fails_is_named_once_with_its_answer(tmp_path: Path) -> None:
-    """An endpoint is named after its first 20 requests if none succeeded. An endpoint with one success is not named."""
+    """A message names an endpoint after its first 20 requests if none succeeded.
+
+    One success is enough to prevent it.
+    """
     said = '{"detail": [{"loc": ["body", "age"], "msg": "Field required"}]}'
     body = FailedBodyRecord(method="POST", name="/predict", status=500, body=said)
     run = LiveRun(RunFolder.create(tmp_path, running_record(SECONDS, failed_bodies=[body])))

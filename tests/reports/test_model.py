@@ -32,7 +32,7 @@ def test_each_result_has_one_class() -> None:
 
 
 def test_a_summary_written_by_an_earlier_version_of_this_format_still_reads_and_renders() -> None:
-    """Version 0.1.0 wrote the file. Fields added since then are None, 0 or empty."""
+    """Version 0.1.0 wrote the file. Fields that were added since then are None, 0 or empty."""
     report = Report.model_validate_json(OLD.read_bytes())
     assert [spike.cause for spike in report.runs[0].spikes] == ["saturation, then scale-out"]
     assert "saturation, then scale-out" in render_text(report)

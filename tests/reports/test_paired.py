@@ -33,7 +33,7 @@ def side(
 
 
 def both(seed: int, seconds: int, shift: float, drift: float = 0.3) -> GrowingCounts:
-    """Return both sides of a run whose latency varies by ± 35 % in one cycle over its length."""
+    """Return both sides of a run. The latency varies by ± 35 % in one cycle over the length of the run."""
     rng = np.random.default_rng(seed)
     level = drift * np.sin(2 * np.pi * np.arange(seconds) / seconds)
     counts = GrowingCounts()
@@ -70,7 +70,7 @@ def test_intervals_of_equal_sides_hold_zero_as_often_as_they_say() -> None:
 def test_intervals_hold_the_truth_where_each_side_drifts_by_itself() -> None:
     """The drift is 2 % over 120 s on each side, in 24 runs of 10 min.
 
-    At 95 %, 22.8 of the intervals should contain the truth; with resampling alone, 13 do.
+    At 95 %, 22.8 of the intervals should contain the true difference; with resampling alone, only 13 do.
     """
     held = {"p50": 0, "p95": 0, "mean": 0}
     for seed in range(24):
@@ -129,7 +129,9 @@ def test_sides_that_report_latencies_of_0_have_no_ratio_of_means(latency_us: tup
 
 
 def test_a_difference_that_rests_on_one_stall_gets_no_verdict() -> None:
-    """For four seconds, one side answers nothing and the other does. This makes its p99 ten times as high.
+    """For four seconds, one side does not answer and the other side does.
+
+    This makes the p99 of the first side ten times as high.
 
     Such a difference only counts one event.
     """

@@ -136,7 +136,7 @@ def test_many_endpoints_are_bounded(tmp_path: Path) -> None:
 
 
 def test_a_name_that_stands_twice_in_a_dictionary_is_one_endpoint() -> None:
-    """A writer of rows may list a text at two indices: `/a` has 2 + 2 requests then, and comes before `/b` with 3."""
+    """A writer of rows may list a text at two indices. `/a` then has 2 + 2 requests, and comes before `/b` with 3."""
     names = pa.DictionaryArray.from_arrays(pa.array([0, 0, 1, 1, 2, 2, 2], pa.int32()), pa.array(["/a", "/a", "/b"]))
     methods = pa.DictionaryArray.from_arrays(pa.array([0] * 7, pa.int32()), pa.array(["GET"]))
     counter = EndpointCounter()

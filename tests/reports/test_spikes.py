@@ -162,7 +162,10 @@ def begun_at_zero(
 
 
 def test_a_cold_start_before_a_slow_minute_is_one_spike_and_not_two(tmp_path: Path) -> None:
-    """The slow minute belongs to the same slow period as the cold start. It is less slow, and it is found first."""
+    """The slow minute belongs to the same slow period as the cold start.
+
+    It is less slow than the cold start, but it is found first.
+    """
     found = begun_at_zero(tmp_path, slow_until_s=60).spikes
     assert [spike.cause for spike in found].count(Cause.COLD_START) == 1
     assert (found[0].onset_s, found[0].end_s) == (0, 4)

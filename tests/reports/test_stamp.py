@@ -59,7 +59,7 @@ def relabel(folder: RunFolder) -> None:
 CHANGES: dict[str, Callable[[RunFolder], object]] = {
     "the record": relabel,
     "a file that was not there": lambda folder: folder.failures.write_text("type,count\n"),
-    "a byte of a file, in the same second": lambda folder: folder.load.write_bytes(
+    "a byte of a file changed in the same second": lambda folder: folder.load.write_bytes(
         folder.load.read_bytes().replace(b"0", b"1", 1)
     ),
     "the page": lambda folder: folder.report.write_text(folder.report.read_text().replace("p95", "p59", 1)),

@@ -1,4 +1,4 @@
-"""One tree is rendered in three formats: all show the same content, and numbers of rules come from the rules."""
+"""One tree is rendered in three formats: all show the same content, and the numbers of rules are not copied into it."""
 
 from __future__ import annotations
 

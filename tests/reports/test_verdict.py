@@ -26,7 +26,7 @@ REQUESTS = 200
 
 
 def expected(outcome: str, share: float, objectives: list[str]) -> str:
-    """The expected verdict by the rules: missed has priority, and an incomplete run is never held."""
+    """The verdict that the rules require: missed has priority, and an incomplete run is never held."""
     limit = 0.2 if "error_rate < 20%" in objectives else 0.01
     nothing_answered = share == 1 and any(text.startswith("p95") for text in objectives)
     if share >= limit or ("p95 < 1ms" in objectives and not nothing_answered):

@@ -146,7 +146,7 @@ def test_a_load_with_an_unknown_plan_is_not_free_and_is_stopped_by_its_cost_so_f
     guard = CostGuard(found)
     assert guard(at(600, 2.0), ()) is None
     assert guard(at(0, 6.0), ()) is None
-    # 300 requests/s for 100 s are the 30,000 of the worked example
+    # 300 requests/s for 100 s are the 30,000 requests of the worked example
     assert guard(at(30_000, 100.0), ()) == "`--max-cost 0.01`: the run has cost about $0.05"
 
 

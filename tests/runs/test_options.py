@@ -85,7 +85,7 @@ def test_expected_workers_come_from_elsewhere_unless_some_are_named() -> None:
     ("text", "seconds"), [("90", 90), ("90s", 90), ("2m", 120), ("1h30m", 5400), ("1.5m", 90), ("1.1m", 66)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    """Hours, minutes and seconds are accepted. A number alone is in seconds."""
+    """Hours, minutes and seconds are accepted. A number without a unit is in seconds."""
     assert parse_duration(text, option="--duration") == seconds
 
 

@@ -35,7 +35,7 @@ def test_rows_are_counted_from_the_spool_if_the_master_was_killed(tmp_path: Path
 def test_the_bound_holds_what_a_worker_sends_until_it_misses_its_master() -> None:
     """A worker stops its users SILENCE_S after the master's last message.
 
-    In addition, one flush may have been in transit, and one is being filled.
+    In addition, one flush may have been in transit, and another one was being filled.
     """
     assert UNHEARD_FLUSHES >= SILENCE_S / REPORT_INTERVAL_S + 2
 

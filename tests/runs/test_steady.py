@@ -1,4 +1,4 @@
-"""If an objective needs a steady phase and the plan has none, that is reported before the load."""
+"""If an objective needs a steady phase and the plan has none, a warning says so before the load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions from rows equal those from the tutorial's one-row DataFrame, to the last bit."""
+"""Predictions that are made from rows equal those from the tutorial's one-row DataFrame, to the last bit."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_it_answers_from_the_moment_its_port_opens_and_counts_what_it_answers(st
 
 
 def test_an_answer_comes_in_one_piece(start: Start) -> None:
-    """Sent separately, head and body would wake the client twice."""
+    """If head and body were sent separately, they would wake the client twice."""
     service = start()
     service.wait_until_open()
     for _ in range(20):

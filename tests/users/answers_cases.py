@@ -108,7 +108,7 @@ def test_a_differing_answer_is_a_wrong_answer_whatever_the_scenario_says(
 
 
 def test_the_expected_answer_is_a_success_and_other_requests_are_not_compared(environment: Environment) -> None:
-    """A request with another body, another header or another cookie is another request."""
+    """A request with another body, header or cookie counts as a different request."""
     with scripted(echo) as server:
         url = f"http://127.0.0.1:{server.port}"
         checker = expecting(environment, url, {"a": 1}, b'{ "a": 1.0 }')

@@ -103,7 +103,7 @@ def test_a_request_is_sent_as_http_says(environment: Environment) -> None:
 
 
 def test_an_answer_has_the_shape_of_fasthttpusers(environment: Environment) -> None:
-    """The answer has status_code, ok, json, text, content, elapsed, url, and headers whose names have any case."""
+    """The answer has status_code, ok, json, text, content, elapsed, url, and headers whose names may be in any case."""
     with scripted(always(JSON)) as server:
         response = client_of(environment, server).get("/x")
         assert (response.status_code, response.ok, response.json(), response.content) == (
@@ -200,7 +200,7 @@ def test_totals_are_what_locust_would_have_counted(environment: Environment, buf
 
 
 def test_a_scenario_judges_an_answer(environment: Environment, buffer: RowBuffer) -> None:
-    """success() accepts an error status, failure() rejects a good one, and an exception in the block is a failed
+    """success() accepts an error status, failure() rejects a good status, and an exception in the block is a failed
     check.
     """
     with scripted(always(answer(404))) as server:

@@ -189,7 +189,8 @@ def test_one_wake_serves_all_who_are_due_and_sets_the_timer_once(stage: Stage) -
 def test_the_sockets_have_their_turn_within_a_backlog(stage: Stage) -> None:
     """150 greenlets are overdue.
 
-    They are woken in groups of 64, 64 and 22. The timer is set for a past time each time, so that it fires at once.
+    They are woken in groups of 64, 64 and 22. Each time, the timer is set for a time in the past, so that it fires at
+    once.
     """
     for _ in range(150):
         stage.wait(1.0)

@@ -174,7 +174,7 @@ def test_json_says_the_same(environment: Environment) -> None:
 
 
 def test_files_arrive_as_the_same_parts(environment: Environment) -> None:
-    """The parts have the same names, file names, types and bytes, with a field of `data` next to them."""
+    """The parts have the same names, file names, types and bytes, even if there is a field of `data` as well."""
     import email
 
     given = {"one": ("a.txt", b"A"), "two": ("b.bin", BytesIO(b"\x00\xff"), "x/y"), "three": b"bare"}
@@ -292,8 +292,8 @@ def redirect(status: int, location: str, *fields: str) -> bytes:
 def test_a_redirect_to_the_same_host_is_followed_as_fasthttpuser_does(
     environment: Environment, status: int, method: str
 ) -> None:
-    """The same requests come in the same order, there is one row under the first name, and the last answer is
-    returned.
+    """Both users send the same requests in the same order, write one row under the first name, and return the last
+    answer.
     """
     events = Events(environment)
     options = {"data": b"body"} if method in ("post", "put") else {}

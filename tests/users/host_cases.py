@@ -1,4 +1,7 @@
-"""Load, data and tokens stay on the named host, even if it redirects to another host. All three clients are tested."""
+"""Load, data and tokens are sent only to the named host, even if that host redirects to another one.
+
+All three clients are tested.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ BASES = [FastUser, FastHttpUser, HttpUser]
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("catch", [False, True])
 def test_a_redirect_to_another_host_is_not_followed(environment: Environment, base: type, catch: bool) -> None:
-    """The redirect is the answer, and a failure that says why and which setting allows it.
+    """The redirect is the answer. It is a failure, and the message says why and which setting allows the redirect.
 
     The other host gets nothing.
     """

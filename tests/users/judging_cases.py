@@ -1,4 +1,4 @@
-"""A scenario's verdict on an answer, and exceptions that leave its `with` block, besides the transport's own reason."""
+"""A scenario's verdict on an answer, and exceptions that leave its `with` block, next to the transport's own reason."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ BEFORE: dict[str, Callable[[Any], object]] = {
 def test_exceptions_that_leave_the_block_are_passed_on_and_the_request_has_its_row(
     environment: Environment, leaving: BaseException, before: str
 ) -> None:
-    """The exception itself is passed on.
+    """The exception is raised again unchanged.
 
     The row has the verdict, else the status, else the exception (unless it is control flow).
     """

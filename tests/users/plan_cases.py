@@ -33,7 +33,7 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
     """The points are those of the plan's docstring, from 0 s to the plan's end.
 
-    Between points the number of users is interpolated linearly; outside of them it is None.
+    Between points, the number of users is interpolated linearly. Before the first and after the last point, it is None.
     """
     assert [*chain(*plan.points())] == pytest.approx([*chain(*points)])
     assert plan.users_at(-0.001) is None
@@ -44,7 +44,7 @@ def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...
 
 
 def test_an_override_replaces_one_field_and_leaves_the_others() -> None:
-    """`--users`, `--spawn-rate` and `--duration` each override one field. 0 is a value, None is not."""
+    """`--users`, `--spawn-rate` and `--duration` each override one field. 0 is a value, but None is not."""
     plan = Ramp(users=300, spawn_rate=5, duration_s=120)
     assert plan.overridden(users=30) == Ramp(users=30, spawn_rate=5, duration_s=120)
     assert plan.overridden(spawn_rate=1, duration_s=10) == Ramp(users=300, spawn_rate=1, duration_s=10)

@@ -1,4 +1,4 @@
-"""Rows reach users in the requested order. This needs Locust in the process."""
+"""Rows reach users in the requested order. These tests need Locust in the process."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_once_gives_each_row_to_one_of_many_users_and_then_ends_them(path: Path)
 
 @given(st.integers(0, 1000), st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1)), max_size=60))
 def test_no_row_is_given_twice_and_what_was_not_sent_is_counted(total: int, asked: list[tuple[str, float]]) -> None:
-    """Whatever the order of calls, ranges do not overlap, and sent and unsent rows add up to the file."""
+    """For any order of calls, ranges do not overlap, and the sent and unsent rows together are the whole file."""
     allocation, given_out, sent = Allocation(Path("f"), "", total), [], {}
     for worker, used_ratio in asked:
         begin, end = allocation.take(worker)

@@ -47,7 +47,7 @@ def gaps_of(user: OpenLoopUser, count: int) -> list[float]:
 
 
 def test_even_arrivals_are_one_gap_apart_however_late_the_user_is(environment: Environment) -> None:
-    """2 arrivals/s are due 0.5 s apart. The schedule continues from the due time, not from the present."""
+    """2 arrivals/s are due 0.5 s apart. The schedule continues from the due time, not from the current time."""
     assert gaps_of(Even(environment), 50) == pytest.approx([0.5] * 50)
 
 
@@ -84,7 +84,7 @@ def test_users_draw_streams_of_their_own_and_the_same_ones_each_time() -> None:
 
 
 def test_an_arrival_that_is_overdue_waits_for_nothing(environment: Environment) -> None:
-    """A user that is 10 s behind catches up arrival by arrival."""
+    """A user that is 10 s late makes up for it, one arrival after the other."""
     user = Even(environment)
     user._due_s = time.perf_counter() - 10
     assert [user.wait_time() for _ in range(19)] == [0.0] * 19

@@ -42,7 +42,10 @@ def test_no_user_is_killed_in_the_middle_of_a_request() -> None:
 
 
 def test_arrivals_under_way_end_before_the_worker_says_its_count() -> None:
-    """Open-loop users get answers after 0.3 s. Arrivals before the stop are finished, however long that takes."""
+    """Open-loop users get answers after 0.3 s.
+
+    Arrivals that began before the stop are finished, no matter how long that takes.
+    """
     requests: Counter[str] = Counter()
 
     class Arriving(OpenLoopUser):

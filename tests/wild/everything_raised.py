@@ -1,4 +1,4 @@
-"""Tasks that end in every way in which a task can end. Requests that were sent before that are still counted."""
+"""Tasks that end in every possible way. Requests that were sent before the end are still counted."""
 
 import random
 

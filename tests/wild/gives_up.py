@@ -1,7 +1,4 @@
-"""Users that cannot log in stop.
-
-A few users log in, and the run ends by itself when all of these have done their work.
-"""
+"""Users stop if they cannot log in. A few users log in, and the run ends by itself when they have done their work."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The master sends the test data to its workers in messages of the scenario's own, and the workers confirm them."""
+"""The master sends the test data to its workers in the scenario's own messages, and the workers confirm them."""
 
 from locust import FastHttpUser, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner

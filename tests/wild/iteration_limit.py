@@ -1,4 +1,4 @@
-"""Every user does five rounds and stops; the test is over when nobody is left."""
+"""Every user does five rounds and stops. The test ends when no user is left."""
 
 import gevent
 from locust import HttpUser, constant, events, task

@@ -1,4 +1,4 @@
-"""The master logs in once and sends the token to its workers in a message of the scenario's own."""
+"""The master logs in once and sends the token to its workers in the scenario's own message."""
 
 import requests
 from locust import HttpUser, between, events, task

@@ -1,4 +1,4 @@
-"""Users that send from their own greenlets, pools and threads, and change the settings of their sessions."""
+"""Users that send from their own greenlets, pools and threads, and change their sessions' settings."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The number of users changes during the run: the scenario sets it on the master, and its classes continue."""
+"""The number of users changes during the run: the scenario sets it on the master, and its user classes continue."""
 
 import gevent
 from locust import FastHttpUser, constant, events, task

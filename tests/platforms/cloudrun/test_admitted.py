@@ -1,6 +1,6 @@
 """A token is sent to a private service, and no token is sent to a public one.
 
-If it is not known which kind a service is and there is no token, a warning says so.
+If it is not known whether a service is private and there is no token, a warning says so.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def test_no_traffic_leaves_it_with_the_revision_that_has_it(fake: FakeEmulator, 
 
 
 def test_no_traffic_twice_leaves_it_where_it_was(fake: FakeEmulator, endpoint: str) -> None:
-    """The revision before the newest had no traffic either, so it must not get the traffic of the newest."""
+    """The revision before the newest one had no traffic either, so it must not get the traffic of the newest one."""
     deploy(SETTINGS, endpoint=endpoint)
     for number, name in enumerate(("second", "third"), start=3):
         later = dataclasses.replace(SETTINGS, concurrency=number, takes_traffic=False, revision_suffix=name)
