@@ -36,7 +36,7 @@ class Slow:
 
 @dataclass(frozen=True)
 class Outage:
-    """From `at_s` for `length_s`, a `share` of new requests fails as `how` says: refused, reset, timeout, silence, a status.
+    """From `at_s` for `length_s`, a `share` of new requests fails (`how`: refused, reset, timeout, silence, a status).
 
     In `silence`, requests hang until the outage ends, and are then answered unless they time out before. `endpoint`
     limits the outage to that endpoint's requests.
