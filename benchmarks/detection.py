@@ -201,7 +201,7 @@ def detection(runs: int, still: int, seed: int, processes: int, conditions: Sequ
 
 @dataclass
 class Reached:
-    """The results for capacity: all runs, correct results, runs that reached capacity, their knees, and false falls."""
+    """The results for capacity: numbers of runs, correct results, runs at capacity and false falls, and the knees."""
 
     runs: int = 0
     right: int = 0

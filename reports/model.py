@@ -56,7 +56,7 @@ class Quantile(Part):
     value_ms: Annotated[float | None, Field(description="None when nothing was measured")]
     low_ms: Annotated[float | None, Field(description="lower end of the interval")] = None
     high_ms: Annotated[
-        float | None, Field(description="upper end; None if there are too few requests for one; read as ≥")
+        float | None, Field(description="upper end; None (shown as ≥) if there are too few requests to know it")
     ] = None
     enough: Annotated[bool, Field(description="whether there are enough requests to trust it")] = True
 
@@ -64,10 +64,8 @@ class Quantile(Part):
 class Phase(Part):
     """One phase of a run: the whole run, warm-up, ramp, steady or drain."""
 
-    name: Annotated[
-        str, Field(description="all, warmup, ramp, steady or drain; only those the run has"), Shown("phase", "phase")
-    ]
-    why: Annotated[str, Field(description="why it begins and ends there")]
+    name: Annotated[str, Field(description="all, warmup, ramp, steady or drain"), Shown("phase", "phase")]
+    why: Annotated[str, Field(description="why the phase begins and ends at these times")]
     start_s: Annotated[float, Shown("from", "moment")]
     end_s: Annotated[float, Shown("to", "moment")]
     requests: Annotated[int, Shown("requests", "count")]
@@ -78,7 +76,7 @@ class Phase(Part):
         float | None, Field(description="successful answers per second"), Shown("answered per s", "decimal")
     ]
     mean_in_flight: Annotated[
-        float | None, Field(description="requests awaiting an answer, mean over seconds"), Shown("in flight", "decimal")
+        float | None, Field(description="mean number of requests that await an answer"), Shown("in flight", "decimal")
     ] = None
     failures: Annotated[int, Shown("failed", "failures")]
     min_ms: Annotated[float | None, Field(description="the fastest successful request"), Shown("min", "ms")] = None
@@ -151,8 +149,8 @@ class Baseline(Part):
     reference: Annotated[
         Literal["normal windows", "light load", "fastest requests", "nothing"],
         Field(
-            description="normal windows or light load: the run has periods without queues; fastest requests: "
-            "requests queued from the first second to the last; nothing: the rows do not show which"
+            description="normal windows, light load: the run has periods without queues; fastest requests: requests "
+            "queued during the whole run; nothing: it is not known whether they did"
         ),
     ]
     p95_ms: Annotated[float | None, Field(description="the baseline; None without requests")]
@@ -245,7 +243,7 @@ class Warmup(Part):
     ]
     settled_s: Annotated[
         float | None,
-        Field(description="until p95 stays near its baseline (rules.SETTLED_RATIO); None if it did not"),
+        Field(description="time until p95 stays near its baseline (rules.SETTLED_RATIO); None if it never did"),
         Shown("p95 settled after", "settled"),
     ]
     peak_p95_ms: Annotated[
@@ -371,7 +369,7 @@ class TaskError(Part):
     user_class: str
     task: str
     count: int
-    traceback: Annotated[str, Field(description="of the first of these exceptions")]
+    traceback: Annotated[str, Field(description="traceback of the first of these exceptions")]
 
 
 class CheckedEndpoint(Part):
@@ -579,7 +577,7 @@ class RunSummary(Part):
         list[Quantile], Field(description="service time, from sending to the last byte: p50 … p99.9, max")
     ]
     response: Annotated[
-        list[Quantile] | None, Field(description="open loop only: service time plus how late the request was sent")
+        list[Quantile] | None, Field(description="open loop only: service time plus the delay after the due time")
     ]
     failed_latency: Annotated[list[Quantile], Field(description="latency of failed requests that were answered")]
     curve: list[CurvePoint]

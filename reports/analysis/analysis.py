@@ -60,8 +60,8 @@ class Latencies:
 class Analysis:
     """The whole analysis of one run.
 
-    `cloud` is None if no series were fetched or they cannot be read; `gauge` is None if these have no instance count.
-    `damage` has a sentence for each file that could not be read; unreadable rows raise an error instead.
+    `cloud` is None if no series were fetched or they cannot be read; `gauge` is None if the series have no instance
+    count. `damage` has a sentence for each file that could not be read; unreadable rows raise an error instead.
     """
 
     folder: RunFolder

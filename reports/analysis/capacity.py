@@ -60,7 +60,7 @@ def capacity(data: RunData, spikes: Sequence[Spike] = ()) -> Capacity:
     if unknown:
         text = (
             f"{first}Capacity was reached: {formats.decimal(plateau)} requests/s{unit}. The number in flight "
-            f"from which requests wait is not known: {formats.plural(light.requests, 'request')} met light load."
+            f"above which requests wait is not known: {formats.plural(light.requests, 'request')} ran at light load."
         )
     beyond = _falls_beyond(in_flight, throughput, knee)
     if beyond is not None:

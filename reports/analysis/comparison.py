@@ -180,7 +180,7 @@ def _seen(part: RunWindow) -> list[_Seen]:
 
 
 def _resting_on_few(above: Floats, p: float) -> str:
-    """Return a sentence if the requests above a quantile came in few bursts; their number then decides the quantile."""
+    """Return a sentence if the requests above a quantile came in few bursts, because they then decide the quantile."""
     bursts = float(above.sum()) ** 2 / max(1.0, float((above**2).sum()))
     if bursts >= min(rules.BURSTS_AT_LEAST, len(above) / 6):
         return ""
@@ -309,7 +309,7 @@ def _needed_s(size: float, half: float, length_s: float, margin: float) -> float
     """Return how long a run would have to be to decide, if the true difference is the measured one.
 
     The half-width falls with the square root of the length. The result is None if the difference equals the margin or
-    more than a day would be needed. More runs are then needed instead.
+    more than a day would be needed. In these cases, more runs are needed.
     """
     gap = abs(size - margin)
     if gap < rules.GAP_AT_LEAST * margin / math.log1p(rules.MARGIN):

@@ -28,11 +28,11 @@ BETWEEN = (0.0, 0.2, 1.0, 5.0, 25.0, 125.0, 600.0)
 seen only if a side has several runs."""
 
 CELLS = 60
-"""A run is cut into about this many cells, enough to see drift that lasts for a twentieth of it."""
+"""A run is cut into about this many cells, enough to see drift that lasts for a twentieth of the run."""
 
 NEGLIGIBLE = 25.0
-"""Combinations whose likelihood is e^25 times smaller than the best one are ignored; they would not move the interval's
-ends."""
+"""Combinations whose likelihood is e^25 times smaller than that of the best one are ignored, because they would not
+move the ends of the interval."""
 
 STILL = 1 / 3
 """Prior probability that the difference of two sides that share every second has no drift. Drift of the environment

@@ -72,7 +72,7 @@ def _how(*, always_valid: bool) -> str:
         "resampling periods of time, each for both sides at once. Drift that only one target has widens them; if it "
         "lasts for half of the run or longer, it may count as a difference."
     )
-    more = " They hold however often they are computed during the run, and are wider for that reason."
+    more = " They hold no matter how often they are computed during the run, and are therefore wider."
     return said + more if always_valid else said
 
 

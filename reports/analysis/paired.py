@@ -59,7 +59,7 @@ class Estimate:
         a, b: both sides' own values: µs, a ratio, or requests per cell; NaN without any.
         difference: the difference of logarithms, or of ratios for the error rate.
         deviation: its standard deviation.
-        blocks: the number of independent periods of time behind it.
+        blocks: the number of independent periods of time that it comes from.
         lacking: why there is no interval; "" if there is one.
     """
 
@@ -93,7 +93,7 @@ def estimates(
     """Yield the differences between two sides, each with its deviation.
 
     Whole periods of time are resampled, the same ones for both sides (a moving-block bootstrap of pairs), so drift of
-    both sides cancels. How long the differences of the cells stay correlated decides the length of a period. If only
+    both sides cancels. The length of a period depends on how long the differences of the cells stay correlated. If only
     one side drifts, for longer than a period, this drift is estimated from p50, where it is most visible. It widens the
     intervals of all latency statistics.
 
@@ -199,7 +199,7 @@ def _errors(
 ) -> Estimate:
     """Return the difference of the error rates.
 
-    Its standard deviation is at least that of chance, even if no request failed.
+    Its standard deviation is at least what chance causes, even if no request failed.
     """
     sent, failed = ([float(side[at].sum()) for side in (a, b)] for at in (0, 1))
     own = [bad / all_ if all_ else math.nan for bad, all_ in zip(failed, sent, strict=True)]

@@ -45,9 +45,9 @@ class PhaseWindow:
 def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, str]:
     """Return the steady phase, and how it was found.
 
-    It is the longest period with at least FULL_RATIO of the highest number of planned users. Without a plan, the
-    running users are used, and without these the request rate. The rate is the worst source, because in a closed loop
-    it falls when the server slows.
+    It is the longest period with at least FULL_RATIO of the highest number of planned users. Without a plan, the number
+    of running users is used, or the request rate if that number is not known. The rate is the worst source, because in
+    a closed loop it falls when the server slows.
     """
     for level, source in ((load.planned_users, "planned users"), (load.users, "running users")):
         if not np.isnan(level).all() and np.nanmax(level) > 0:
@@ -63,11 +63,11 @@ def steady_window(series: Series, load: Load, run: Run) -> tuple[Window | None, 
 
 
 def phases(series: Series, load: Load, run: Run, *, settled_s: float | None) -> tuple[PhaseWindow, ...]:
-    """Return the phases in the order of time, after `all`. Parts that do not exist are left out.
+    """Return `all`, and then the phases in the order of time. Parts that do not exist are left out.
 
     A run has a warm-up if a spike begins with its load and p95 settles before the end of the steady part (see
-    warmup.py). The warm-up lasts until p95 has settled, and steady begins no earlier. The ramp is the time between
-    warm-up and steady; the drain is the time after steady.
+    warmup.py). The warm-up lasts until p95 has settled, and the steady phase begins no earlier. The ramp is the time
+    between warm-up and steady; the drain is the time after steady.
 
     Args:
         series: the run.

@@ -24,9 +24,9 @@ def suggest(
     """Return the recommended settings for Cloud Run; empty if the run shows nothing about settings.
 
     A run does not show what an instance can serve if the run was overloaded to its end, failed, or left its instances
-    idle. Neither does a run on instances that Cloud Run does not offer, such as those of `--cpu auto`, because their
-    capacity says nothing about other instances. No maximum of instances and no concurrency are recommended from such a
-    run. The one exception is a higher maximum if the run reached its own maximum.
+    idle. A run on instances that Cloud Run does not offer, such as those of `--cpu auto`, does not show it either,
+    because their capacity says nothing about other instances. No maximum of instances and no concurrency are
+    recommended from such a run. The one exception is a higher maximum if the run reached its own maximum.
     """
     served = _served(data, parts)
     size = _size(data.run)
@@ -125,7 +125,7 @@ def _size(run: Run) -> _Size:
         return _Size(limits.cpu, limits.memory_mib / 1024, (), is_setting=not limits.not_a_setting())
     vcpu = rules.ASSUMED_VCPU if limits.cpu is None else limits.cpu
     gib = rules.ASSUMED_GIB if limits.memory_mib is None else limits.memory_mib / 1024
-    return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, because the run's record names no other",))
+    return _Size(vcpu, gib, (f"an instance of {vcpu:g} vCPU and {gib:g} GiB, because the run's record does not say",))
 
 
 def _steady(parts: Sequence[PhaseWindow]) -> PhaseWindow:

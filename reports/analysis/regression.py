@@ -18,7 +18,7 @@ DAY_S = 86_400
 def judge_regression(
     margin: Margin, comparison: Comparison, runs: Sequence[RunSummary], decision: DecisionRecord | None = None
 ) -> Regression:
-    """Return whether the second side of a comparison is slower than the first beyond a margin.
+    """Return whether the second side of a comparison is slower than the first by more than a margin.
 
     The margin is missed if the whole 95 % interval of the difference lies above it, and held if the whole interval lies
     below it. Otherwise, or if the sides were run under different conditions, the result is undecided.

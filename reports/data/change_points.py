@@ -106,7 +106,7 @@ def _strength(logs: Floats, changes: list[int], at: int, noise: float) -> float:
     size = abs(float(after.mean() - before.mean()))
     freedom = len(before) + len(after) - 2
     squares = float(((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum())
-    scatter = math.sqrt((squares + 4 * noise**2) / (freedom + 4))  # four values more, with the noise of the series
+    scatter = math.sqrt((squares + 4 * noise**2) / (freedom + 4))  # four further values, with the noise of the series
     deviation = scatter * math.sqrt(1 / len(before) + 1 / len(after))
     return min(size / math.log1p(CHANGE_AT_LEAST), size / (SURE * deviation))
 

@@ -1,4 +1,4 @@
-"""Read the fetched cloud series onto the run's own clock."""
+"""Read the fetched cloud series, and convert their times to the run's own clock."""
 
 from __future__ import annotations
 

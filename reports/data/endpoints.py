@@ -144,5 +144,8 @@ class EndpointIndex:
 
 
 def _ranked(counts: Mapping[EndpointKey, list[int]]) -> list[EndpointKey]:
-    """Return the endpoints, those with the most requests first. Those with equal numbers stay in the given order."""
+    """Return the endpoints, those with the most requests first.
+
+    Endpoints with equal numbers stay in the given order.
+    """
     return sorted(counts, key=lambda key: -counts[key][0])

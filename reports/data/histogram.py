@@ -87,8 +87,8 @@ class Tally:
     Each distinct key is stored once, or a few times before the result is requested.
 
     Keys are kept in sorted runs of key and count. If batches come in the order of their keys (time first), their runs
-    hardly overlap, and no run is merged twice. Other batches produce runs that overlap. These are merged as they grow,
-    so that the stored keys stay within a small factor of the distinct keys.
+    hardly overlap, and no run is merged twice. Other batches produce runs that overlap. Such runs are merged as they
+    grow, so that the number of stored keys is at most a small multiple of the number of distinct keys.
     """
 
     BUFFERED = 1 << 18

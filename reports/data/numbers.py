@@ -70,7 +70,7 @@ def mean_in_flight(series: Series, window: Window) -> float | None:
 
 
 def time_to_first_answer_s(series: Series) -> float | None:
-    """Return when the first successful answer had arrived; None without one.
+    """Return when the first successful answer had arrived; None if there is none.
 
     Formula: min(start + latency) − t0. Population: outcome `ok`. Unit: s after the start of the load. Cannot tell: how
     long the deployment took before the load.

@@ -91,9 +91,10 @@ seconds. The third value is the lowest usual rate that is assumed: one very slow
 
 ORDINARY_BURSTS = 8.0
 """An unexplained spike counts only if its excess latency is at least that of this many usual bursts of its run.
-Ordinary queues can be long, because the probability of the area below a queue decreases only as exp(−√area). On one
-core that is 40 % busy, the largest queue of 7 hours was worth 37 bursts. Simulated rises of a minute were worth 350
-bursts and more, and stops of a second at 10 requests/s about ten."""
+Ordinary queues can be long: the probability that the excess latency of a queue is larger than A decreases only as
+exp(−√A). On one core that is 40 % busy, the largest queue in 7 hours had the excess latency of 37 bursts. Simulated
+rises that last a minute had the excess latency of 350 bursts or more. Stops of a second at 10 requests/s had that of
+about ten bursts."""
 
 CONNECTING_S = 3
 """The first seconds of a load, in which each of its users opens a connection."""
@@ -344,7 +345,7 @@ SETTLED_WINDOWS = 6
 
 # Comparison.
 MARGIN = 0.05
-"""Differences within ± 5 % are called equivalent. Two deploys on shared machines differ by more."""
+"""Differences within ± 5 % are called equivalent. Two deploys of one service on shared machines differ by more."""
 
 COMPARED_AT_LEAST_S = 60
 """Shortest comparable window: sixty cells of one second. A shorter window shows nothing about drift."""
@@ -371,7 +372,7 @@ BURSTS_AT_LEAST = 8
 side and none on the other prove nothing. In a run with fewer than 48 cells, the number is a sixth of the cells."""
 
 GAP_AT_LEAST = 0.005
-"""If the difference is within 0.5 % of the margin, running longer cannot decide."""
+"""If the difference is within 0.5 % of the margin, a longer run cannot decide."""
 
 MIX_TOLERANCE = 0.02
 """If shares of endpoints differ by more than this, a percentile of all requests moves although no endpoint changed."""

@@ -60,7 +60,7 @@ class Levels:
 
 
 def measure(series: Series) -> Windows:
-    """Return the run's windows. The end of the run may cut the last one short."""
+    """Return the run's windows. The end of the run may cut the last window short."""
     narrow = series.cells.grid(0, series.seconds, width_s=rules.WINDOW_S)
     wide, width_s = _reach_back(narrow)
     p95_us, low_us, high_us = interval(wide)

@@ -104,7 +104,7 @@ def _is_one_run(found: Sequence[Analysis]) -> bool:
 
 
 def _decision(margin: Margin, found: Analysis) -> DecisionRecord | None:
-    """Return the decision on this margin by which a run against two targets ended; None if there is none."""
+    """Return the decision on this margin that ended a run against two targets; None if there is none."""
     return next(
         (decision for decision in found.run.decisions if found.folder.share < 1 and decision.margin == margin.text),
         None,
