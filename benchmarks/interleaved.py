@@ -58,7 +58,7 @@ CASES = [
         for lasts in (20, 120, 300)
         for shift in (1.0, 1.1)
     ),
-    Case("drift over 120 s; stalls of both, 12 an hour", 120, 1.0, stalls_per_h=12.0),
+    Case("drift over 120 s; both sides stall 12 times an hour", 120, 1.0, stalls_per_h=12.0),
     *(Case("drift over 120 s; a fifth of requests 6 × as long", 120, s, bimodal=0.2) for s in (1.0, 1.1)),
 ]
 

@@ -83,7 +83,7 @@ def main() -> None:
     how = (
         f"`python -m benchmarks.low_rate`: {USERS} users, each sends a request per second; nginx on loopback; medians "
     )
-    how += f"of {arguments.rounds} rounds that alternate. CPU is that of all processes of the generator."
+    how += f"of {arguments.rounds} rounds that alternate. CPU is the CPU time of all processes of the generator."
     lines = [
         "## Few requests",
         "",

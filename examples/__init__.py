@@ -1,1 +1,1 @@
-"""Example services that the documentation uses, besides the bundled one."""
+"""Example services that the documentation uses in addition to the bundled service."""

@@ -494,7 +494,7 @@ KINDS: tuple[Callable[[Rng], Drawn], ...] = (
 
 @dataclass(frozen=True)
 class Seen:
-    """The data of a run folder besides the rows."""
+    """The data of a run folder, without the rows."""
 
     headers: bool = True
     ages: bool = True

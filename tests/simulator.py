@@ -33,7 +33,7 @@ PER_INSTANCE = 30.0  # number of users that one simulated instance serves at nor
 
 
 class Kind(StrEnum):
-    """The kind of event. The names are those of the report's causes."""
+    """The kind of event. The names are the same as the names of the causes in the report."""
 
     COLD_ZERO = "cold start from zero"
     COLD_ADDED = "cold start of an added instance"

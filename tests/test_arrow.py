@@ -63,7 +63,7 @@ ALLOWED = {
     "scenarios": {"loadtest.users"},
     "target_service": set(),
 }
-"""The packages that each layer may import besides itself. The longest matching name is a module's layer."""
+"""The packages that each layer may import, in addition to itself. The longest matching name is a module's layer."""
 
 SHIMS = {"loadtest.user", "loadtest.shapes", "loadtest.schedule", "loadtest.pacing"}
 """Old import paths that users' locustfiles may contain."""

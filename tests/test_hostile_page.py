@@ -242,7 +242,7 @@ def test_locust_s_own_page_swarms_nothing_else(
 def test_the_master_s_port_takes_no_message_of_a_page(
     browser: Browser, evil_site: str, tmp_path: Path, until: Until, free_port: int
 ) -> None:
-    """ZeroMQ would read the bytes of an HTTP request as those of a worker.
+    """ZeroMQ would read the bytes of an HTTP request as a message of a worker.
 
     The run ends as planned, and receives nothing from a page.
     """

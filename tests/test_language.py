@@ -52,7 +52,7 @@ GLOSSARY_PAGE = "docs/terms.md"
 
 
 def scanned() -> list[Path]:
-    """Return every text of the project that a reader meets."""
+    """Return every text of the project that a reader may see."""
     found = [path for top in SCANNED for path in sorted((ROOT / top).rglob("*")) if path.suffix in KINDS]
     found += [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
     return [path for path in found if path != ROOT / GLOSSARY_PAGE]

@@ -1,4 +1,4 @@
-"""Functions have at most 60 lines and files at most 450. Each exception states its reason where it is."""
+"""Functions have at most 60 lines and files at most 450. Each exception has its reason next to it."""
 
 from __future__ import annotations
 

@@ -138,7 +138,8 @@ def _weighed(sides: Sequence[Sequence[Floats]], *, several: bool) -> tuple[Float
 def _inverses(cells: int) -> tuple[Floats, Floats, Floats]:
     """Return the inverse of a run's covariance for each drift, with the log determinant and the inverse's sum.
 
-    The log determinant is that of the covariance. The unit of the covariance is the variance of one cell's scatter.
+    The log determinant is the one of the covariance, not of the inverse. The unit of the covariance is the variance of
+    one cell's scatter.
     """
     apart = np.abs(np.subtract.outer(np.arange(cells), np.arange(cells)))
     covariance = np.stack(

@@ -94,8 +94,8 @@ def estimates(
 
     Whole periods of time are resampled, the same ones for both sides (a moving-block bootstrap of pairs), so drift of
     both sides cancels. The length of a period depends on how long the differences of the cells stay correlated. If only
-    one side drifts, for longer than a period, this drift is estimated from p50, where it is most visible. It widens the
-    intervals of all latency statistics.
+    one side drifts, and for longer than a period, this drift is estimated from p50, where it is most visible. It widens
+    the intervals of all latency statistics.
 
     Args:
         a: the side that is the baseline.

@@ -35,7 +35,7 @@ class PhaseName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhaseWindow:
-    """One phase of a run, with a sentence that says why it ends where it does."""
+    """One phase of a run, with a sentence that says why it ends at this time."""
 
     name: PhaseName
     window: Window

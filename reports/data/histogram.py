@@ -120,7 +120,7 @@ class Tally:
 
     @property
     def held(self) -> int:
-        """Number of stored keys, which is at least the number of distinct ones."""
+        """Number of stored keys, which is at least the number of distinct keys."""
         return sum(len(keys) for keys, _ in self._fresh) + sum(len(run.counts) for run in self._runs)
 
     def pieces(self) -> Iterator[_Counted]:
@@ -172,7 +172,7 @@ class _Run:
         return self.offsets[part].astype(np.int64) + self.first, self.counts[part]
 
     def overlaps(self, other: _Run) -> bool:
-        """Whether half of the smaller run lies within the range of the other one."""
+        """Whether half of the smaller run lies within the range of the other run."""
         small, large = sorted((self, other), key=lambda run: len(run.counts))
         inside = small._places(large.first, large.last)
         return bool(inside.stop - inside.start > len(small.counts) / 2)

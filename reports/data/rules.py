@@ -90,8 +90,8 @@ SCAN_GAP_S, SCAN_SHARE, SCAN_RATE = 5, 0.05, 0.002
 seconds. The third value is the lowest usual rate that is assumed: one very slow request in 500 s."""
 
 ORDINARY_BURSTS = 8.0
-"""An unexplained spike counts only if its excess latency is at least that of this many usual bursts of its run.
-Ordinary queues can be long: the probability that the excess latency of a queue is larger than A decreases only as
+"""An unexplained spike counts only if its excess latency is at least as large as that of this many usual bursts of its
+run. Ordinary queues can be long: the probability that the excess latency of a queue is larger than A decreases only as
 exp(−√A). On one core that is 40 % busy, the largest queue in 7 hours had the excess latency of 37 bursts. Simulated
 rises that last a minute had the excess latency of 350 bursts or more. Stops of a second at 10 requests/s had that of
 about ten bursts."""
@@ -322,8 +322,8 @@ IDLE_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 some seconds."""
 
 WAKING_SLOW = 0.7
-"""Of the requests that meet an idle instance, at least this share must be slow. The others may have met an instance
-that something else has just woken."""
+"""At least this share of the requests to an idle instance must be slow. The other requests may have been sent to an
+instance that something else has just woken."""
 
 PAUSE_APART_S, PAUSE_REGULAR, PAUSE_MOST = 2.0, 0.15, 0.8
 """Pauses are at least 2 s apart, and four fifths of their intervals are within 15 % of the usual one. Four random

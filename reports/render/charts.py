@@ -214,7 +214,7 @@ def _lines(chart: Chart, number: int, run: RunSummary, report: Report, packer: _
 
 
 def _line_colour(chart: Chart, number: int, at: int, shade: int) -> str:
-    """Return a line's colour: a colour of failures, on a heatmap the colour of another run, or else that of its run."""
+    """Return a line's colour: a colour of failures, the colour of another run on a heatmap, or that of its run."""
     if chart.failures:
         return f"--bad-{min(at, SHADES - 1) + 1}"
     return colour(number + 1, 3 - at) if chart.heatmap else colour(number, shade)

@@ -21,7 +21,7 @@ def environment(
         read: returns a template's source by its name.
         filters: the functions that templates may call.
         kept: the folder of compiled templates.
-        program: what a compiled template depends on besides its source.
+        program: what a compiled template depends on in addition to its source.
     """
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(read),

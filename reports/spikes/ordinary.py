@@ -80,7 +80,7 @@ def _comparable(view: SpikeView, seconds: Bools) -> Bools:
 
 
 def _high(view: SpikeView, seconds: Bools) -> bool:
-    """Whether p95 in the spike is at least rules.SHOWN_RATIO × that of the comparable seconds."""
+    """Whether p95 in the spike is at least rules.SHOWN_RATIO × p95 in the comparable seconds."""
     requests = view.data.requests
     second = np.clip(requests.start_s.astype(np.int64), 0, len(seconds) - 1)
     around = requests.latency_ms[requests.ok & _comparable(view, seconds)[second]]
@@ -89,7 +89,7 @@ def _high(view: SpikeView, seconds: Bools) -> bool:
 
 
 def _stands_out(view: SpikeView, seconds: Bools) -> bool:
-    """Whether the excess latency of the spike is larger than that of usual bursts in the comparable seconds.
+    """Whether the spike has a larger excess latency than the usual bursts in the comparable seconds.
 
     The size of a usual burst is the variance of the excess latency in ten seconds, divided by its mean.
     """

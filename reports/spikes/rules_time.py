@@ -18,14 +18,14 @@ from reports.spikes.view import Added, Demand, Slowed, SpikeView
 
 @dataclass(frozen=True, slots=True)
 class Waking:
-    """The requests of the run, divided into those that met an idle instance and all others.
+    """The requests of the run, divided into requests to an idle instance and all others.
 
     Attributes:
         idle_s: the shortest idle time that counts.
-        times: number of slow requests that met an idle instance.
-        ratio: share of slow requests among all that met an idle instance.
+        times: number of slow requests to an idle instance.
+        ratio: share of slow requests among all requests to an idle instance.
         inside: number of these slow requests in this spike.
-        others_ratio: share of slow requests among those that met a busy instance.
+        others_ratio: share of slow requests among the requests to a busy instance.
         named: whether it is known which instance answered.
     """
 

@@ -164,7 +164,7 @@ class Demand:
 
     @property
     def new(self) -> bool | None:
-        """Whether the service met more load than it served outside spikes; None if users are not known."""
+        """Whether the service got more load than it served outside spikes; None if users are not known."""
         if self.served_ratio is not None:
             return self.served_ratio >= (rules.NEW_ARRIVALS if self.opened else rules.NEW_DEMAND)
         return None if self.before_ratio is None else self.rose

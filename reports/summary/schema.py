@@ -21,7 +21,7 @@ def reference() -> str:
 
 
 def parts(outer: type[Part]) -> list[type[Part]]:
-    """Return `outer` and every part inside it, each once, in the order in which a reader meets them."""
+    """Return `outer` and every part inside it, each once, in the order in which they are used."""
     found = [outer]
     for part in found:  # the loop below adds to this list
         for field in part.model_fields.values():

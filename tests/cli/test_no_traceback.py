@@ -103,7 +103,7 @@ def test_two_thousand_odd_commands_end_in_a_sentence(arguments: list[str], capsy
 @pytest.mark.slow
 @pytest.mark.parametrize("option", sorted(set(OPTIONS["run"]) - {"--workers", "--scenario"}))
 def test_each_option_of_run_refuses_each_odd_value_or_takes_it(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--workers 0` always prevents a run, so the exit code is that of wrong usage."""
+    """`--workers 0` always prevents a run, so the exit code is the code for wrong usage."""
     for odd in ODD:
         words = ["run", "--scenario", "ramp300", option, odd, "--workers", "0"]
         assert run_verb(words) in (ExitCode.USAGE, ExitCode.UNUSABLE), words

@@ -77,7 +77,7 @@ def test_one_endpoint_of_several_is_enough() -> None:
 
 
 def test_answers_to_requests_that_were_sent_before_the_first_answer_count_as_one() -> None:
-    """A hundred users of a burst meet a service that has just started.
+    """A hundred users call a service at once when it has just started.
 
     All their requests fail once, and no later request fails.
     """

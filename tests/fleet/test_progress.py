@@ -69,7 +69,9 @@ def test_load_lines_give_the_users_and_the_busy_workers(tmp_path: Path) -> None:
 
 
 def test_requests_in_flight_are_reported_and_a_silent_workers_users_are_not(tmp_path: Path) -> None:
-    """The numbers of requests in flight of all workers are added. The age is that of the oldest request, and it grows.
+    """The numbers of requests in flight of all workers are added.
+
+    The age is the age of the oldest request, and it grows.
 
     After 6 s without a line, a worker is left out.
     """

@@ -1,4 +1,4 @@
-"""A difference between two sides is found if there is one, and only then."""
+"""A difference between two sides is found only if there is a difference."""
 
 from __future__ import annotations
 

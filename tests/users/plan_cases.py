@@ -31,7 +31,7 @@ PLANS: list[tuple[Plan, tuple[tuple[float, float], ...]]] = [
 
 @pytest.mark.parametrize(("plan", "points"), PLANS)
 def test_a_plan_is_its_points(plan: Plan, points: tuple[tuple[float, float], ...]) -> None:
-    """The points are those of the plan's docstring, from 0 s to the plan's end.
+    """The points are the same as in the plan's docstring, from 0 s to the plan's end.
 
     Between points, the number of users is interpolated linearly. Before the first and after the last point, it is None.
     """

@@ -120,7 +120,7 @@ def test_twins_draw_the_same_in_a_block_and_something_else_in_the_next() -> None
 
 
 def test_users_that_are_stopped_are_stopped_in_pairs() -> None:
-    """Of ten users, Locust stops the first four that it meets: two of each side, in any order of its set."""
+    """Of ten users, Locust stops the first four that it finds: two of each side, in any order of its set."""
     place, running = sides(), NewestFirst()
     twins = [place.join("Reader") for _ in range(10)]
     for twin in twins:
