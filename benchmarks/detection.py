@@ -369,8 +369,8 @@ def main() -> None:
         "developed with these seeds. A spike is material if p95 rises to 1.6 × with ten slow requests, or to 5 × with "
         "four. A cause is acceptable if it claims less than the truth. Without instance data saturation is called "
         "`saturation, scaling not known`, which does not count as right. The runs for capacity come from "
-        "tests/ceilings.py; no knee is given if too few requests were sent at light load. The runs for first requests come from "
-        "tests/lazy.py."
+        "tests/ceilings.py; no knee is given if too few requests were sent at light load. The runs for first requests "
+        "come from tests/lazy.py."
     )
     text = "\n".join(["# Spikes, outages and causes", "", intro, "", *lines])
     if words.write:

@@ -21,8 +21,8 @@ def decide(
 ) -> RunVerdict:
     """Return the verdict on a run: missed, else undecided, else held; unjudged if it has no objective.
 
-    A missed objective stays missed however the run ended, because missing rows cannot improve it. A run that
-    is not complete is otherwise undecided, whatever its objectives say about the recorded part.
+    A missed objective stays missed, no matter how the run ended, because missing rows cannot improve it. A run that is
+    not complete is otherwise undecided, whatever its objectives say about the recorded part.
 
     Args:
         objectives: the run's judged objectives, including the implied one.

@@ -122,7 +122,7 @@ def lt(*words: str, timeout_s: float = 90.0) -> Done:
 def started(*words: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start `python lt.py WORDS` in a separate session, and end its process group at the end of the block.
 
-    `env` adds variables to this process's own.
+    `env` adds variables to the environment of this process.
     """
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "lt.py"), *words],

@@ -130,7 +130,7 @@ def test_a_scenario_runs_with_locust_alone() -> None:
             [sys.executable, "-m", "locust", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert 5 <= server.count() <= 25  # 5 users, at most one request/s each for 3 s, and the rounding of ticks
+        assert 5 <= server.count() <= 25  # 5 users send at most one request/s each for 3 s, plus the rounding of ticks
     assert "/predict" in done.stderr + done.stdout
 
 

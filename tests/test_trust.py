@@ -259,8 +259,9 @@ def test_an_open_loop_reads_a_stall_as_it_is_and_a_closed_loop_is_named_one(tmp_
     """The server stalls for 1 s every 5 s, at 100 evenly spread arrivals/s. The p99 of the response time is within 2 %
     of the p99 that follows from the schedule of stalls.
 
-    Arrivals are even over time. One arrival in five falls into a stall, and waits for the rest of that second. So the
-    responses above x ms (x ≥ the service's own) are (1000 − x) / 5000 of all, and p99 = 1000 − 0.01 × 5000 = 950 ms.
+    Arrivals are even over time. One arrival in five is due during a stall, and waits for the rest of that second. So
+    the responses above x ms (x ≥ the service's own) are (1000 − x) / 5000 of all, and p99 = 1000 − 0.01 × 5000 = 950
+    ms.
     """
     truth_ms = 1000 - 0.01 * 5000
     plan = ["--users", "100", "--spawn-rate", "100", "--duration", "41s", "--runs", str(tmp_path)]

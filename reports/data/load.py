@@ -121,7 +121,7 @@ _OF_MACHINES = frozenset({"connects_repeated"})
 def _note(column: Floats, at: int, value: float, *, name: str) -> None:
     """Enter a worker's value from one line.
 
-    Two lines of a worker may fall into the same second, for example its last two lines.
+    Two lines of a worker may be in the same second, for example its last two lines.
     """
     if math.isnan(value):
         return

@@ -225,7 +225,7 @@ _OF_ENDPOINTS = {"latency": ("p50_ms", "p95_ms", "p99_ms"), "throughput": ("ok_p
 
 
 def _lines_by_endpoint(chart: Chart, report: Report, packer: _Packer) -> dict[str, list[dict[str, object]]]:
-    """Return the lines that a chart shows instead of its own when an endpoint is shown separately."""
+    """Return the lines that replace a chart's own lines when an endpoint is shown separately."""
     found: dict[str, list[dict[str, object]]] = {}
     several = len(report.runs) > 1
     names = {line.column: line.name for line in chart.lines}
@@ -343,5 +343,5 @@ def _capacity(report: Report) -> Iterator[dict[str, object]]:
 
 
 def colour(run: int, shade: int) -> str:
-    """Return the CSS variable of a run's colour; shade 1 is the faintest, 2 the run's own."""
+    """Return the CSS variable of a run's colour; shade 1 is the faintest, and shade 2 is the run's normal colour."""
     return f"--run{run % COLOURS + 1}-{shade}"

@@ -22,9 +22,9 @@ def slow_first_requests(series: Series, levels: Levels, spikes: Sequence[Rise]) 
 
     A request is slow if it took longer than the limit for a spike at that time. `slow_from_the_first_on` decides how
     many requests of an instance belong to its slow beginning. The slow requests are reported only if the rest of the
-    run does not have as many among the same number of requests. Requests in spikes are not counted, nor are an
-    instance's requests after the first rules.FIRSTS_KEPT. Without instance headers, the first seconds of the load are
-    examined instead.
+    run does not have as many among the same number of requests. Requests in spikes are not counted. An instance's
+    requests after the first rules.FIRSTS_KEPT are not counted either. Without instance headers, the first seconds of
+    the load are examined instead.
     """
     found = _of_instances(series, levels, spikes) if series.instances else _of_the_load(series, levels, spikes)
     if not len(found.slow_ms) or found.chance(series, spikes) >= rules.FIRST_CHANCE:

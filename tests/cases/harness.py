@@ -108,6 +108,6 @@ def lt_run(*words: str, runs: Path, cwd: Path | None = None, timeout_s: float = 
 
 
 def split_at_own(words: tuple[str, ...], *more: str) -> list[str]:
-    """Return the arguments with further options before the scenario's own, which follow `--`."""
+    """Return the arguments with further options inserted before `--`, which begins the scenario's own arguments."""
     own = words.index("--") if "--" in words else len(words)
     return [*words[:own], *more, *words[own:]]

@@ -204,7 +204,7 @@ def test_a_limit_that_cannot_be_written_is_an_error_that_names_the_file(monkeypa
 
 @needs_cgroups
 def test_an_emulator_at_real_time_priority_runs_its_instances_at_normal_priority() -> None:
-    """The kernel refuses a real-time process in a cgroup without a real-time budget, and never limits such a process."""
+    """The kernel refuses a real-time process in a cgroup without a real-time budget, and never limits one."""
 
     async def story() -> None:
         async with local_cloud_run() as emulator:

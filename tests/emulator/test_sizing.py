@@ -105,7 +105,7 @@ def scenario(tmp_path: Path) -> Path:
 def test_the_first_requests_are_those_of_the_scenarios_users_by_their_weights(scenario: Path) -> None:
     """Three of four tasks belong to the class with weight 3.
 
-    The answers are on lines of their own, whatever the scenario prints.
+    The answers are on separate lines, whatever the scenario prints.
     """
     with counting_server(delay_ms=[0]) as server:
         command = (*first_requests(scenario, Request(), seed=1), server.url)

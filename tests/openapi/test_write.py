@@ -251,7 +251,7 @@ def test_an_invalid_document_is_reported(text: bytes, sentence: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_an_answer_that_is_no_json_has_no_value(body: bytes) -> None:
-    """There is no value for any such answer, however deeply it is nested."""
+    """Any such answer has no value, no matter how deeply it is nested."""
     assert Answer(200, body).json is None
     assert (Answer(200, b"[1]").json, Answer(404, b"[1]").json) == ([1], None)
 

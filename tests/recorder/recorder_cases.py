@@ -206,7 +206,7 @@ def test_requests_that_still_wait_at_the_end_are_closed_once(
 def test_a_timeout_of_the_scenarios_own_is_a_timeout(
     recording: Recording, server: Misbehaving, kind: type[Any]
 ) -> None:
-    """`with gevent.Timeout(…)` surrounds a call that hangs; FastHttpUser reports it as a failure of its own."""
+    """`with gevent.Timeout(…)` surrounds a call that hangs; FastHttpUser itself reports this as a failure."""
     client = recording.client(kind, server.url)
     with contextlib.suppress(gevent.Timeout), gevent.Timeout(0.1):
         client.get("/hang")

@@ -201,7 +201,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     except OSError as error:
         pytest.skip(f"`mount` is needed: {error}")
     if done.returncode:
-        pytest.skip(f"a file system of its own needs root: {done.stderr.strip()}")
+        pytest.skip(f"a separate file system needs root: {done.stderr.strip()}")
     try:
         yield place
     finally:

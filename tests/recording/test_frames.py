@@ -158,7 +158,7 @@ def test_a_length_beyond_the_file_reserves_no_memory(tmp_path: Path) -> None:
 
 
 def test_half_a_character_in_an_error_loses_no_row() -> None:
-    """A text that UTF-8 cannot encode (half of a surrogate pair in a broken path) is kept with a replacement character."""
+    """A text that UTF-8 cannot encode (half of a surrogate pair in a path) is kept with a replacement character."""
     sound = frame(rows=1)
     broken = Frame(
         sound.worker, sound.seq, sound.rows, sound.rows_before, (*sound.strings, "\udcff.txt"), sound.columns

@@ -49,7 +49,7 @@ def test_each_side_gives_its_rows_its_target_and_half_of_the_users(tmp_path: Pat
 
 
 def points(service: str, revision: str) -> pa.Table:
-    """Return a point of a revision, as it is fetched for a service."""
+    """Return a point of a revision in the form in which it is fetched for a service."""
     return table_of(
         [
             Point(

@@ -101,7 +101,7 @@ def test_wrong_answers_are_judged_by_what_was_compared(tmp_path: Path) -> None:
 def test_a_run_whose_answers_were_compared_is_judged_by_them_unless_it_says_otherwise(tmp_path: Path) -> None:
     """The implied objective on answers is added to the one on errors.
 
-    An objective of the scenario's own replaces it.
+    If the scenario has its own objective on answers, that one replaces the implied one.
     """
     folder = write_rows(tmp_path, record={"objectives": ["error_rate < 5%"], **_checked(5)}, **FLAT)
     run = folder.read_run()

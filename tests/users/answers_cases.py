@@ -149,7 +149,7 @@ def test_a_scenarios_own_verdict_and_failures_stay_what_they_are(environment: En
 
 
 def test_a_request_is_repeated_as_it_was(environment: Environment) -> None:
-    """The repeated request has the same bytes, and is counted neither in the rows nor in Locust's totals."""
+    """The repeated request has the same bytes. The rows and Locust's totals do not count it."""
     heads: list[bytes] = []
 
     def keep(peer: Peer) -> None:

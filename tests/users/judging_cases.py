@@ -123,8 +123,8 @@ def test_raise_for_status_leaves_the_block(environment: Environment) -> None:
 def test_a_timeout_stays_a_timeout_whatever_the_scenario_reports(
     environment: Environment, leaving: Exception | None
 ) -> None:
-    """failure("…") and an exception of the scenario's own both keep the outcome `timeout`, with the reason in addition
-    to the message.
+    """After failure("…") or an exception in the scenario's code, the outcome is still `timeout`, with the reason and
+    the message.
     """
     with scripted(deaf) as server:
         client = FastClient(environment, f"http://127.0.0.1:{server.port}", network_timeout=0.1)

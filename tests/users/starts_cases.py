@@ -44,7 +44,7 @@ class Counted(FastUser):
 
 
 def test_users_of_a_batch_are_stopped_before_their_turn_as_at_any_time() -> None:
-    """No user remains, neither one that has begun nor one that waits for its turn."""
+    """No user remains. This includes users that have begun and users that wait for their turn."""
     environment = Environment(user_classes=[Counted])
     runner = environment.create_local_runner()
     runner.spawn_users({"Counted": 10 * AT_ONCE})

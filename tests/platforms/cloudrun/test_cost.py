@@ -100,7 +100,7 @@ def test_users_lie_on_the_lines_of_the_plan() -> None:
     ramp = [PlanPoint(at_s=0, users=0), PlanPoint(at_s=60, users=300), PlanPoint(at_s=120, users=300)]
     load = Load(plan=ramp, duration_s=500)
     assert [users_at(load.points(), at) for at in (0, 30, 60, 90, 500)] == [0, 150, 300, 300, 300]
-    # a triangle of 60 s and a rectangle of 440 s; until 90.5 s a rectangle of 30.5 s
+    # a triangle of 60 s and a rectangle of 440 s; until 90.5 s, the rectangle is 30.5 s long
     assert estimate(load, LIMITS).requests == pytest.approx(300 * 60 / 2 + 300 * 440)
     half = projected(load, LIMITS, elapsed_s=90.5, requests=(300 * 60 // 2 + 9_150) // 2, region=None)
     assert half.requests == pytest.approx((300 * 60 / 2 + 300 * 440) / 2)
