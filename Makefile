@@ -19,7 +19,7 @@ demo: $(READY)  ## the main example: 300 users load the bundled service; the run
 	$(PY) lt.py run --scenario ramp300
 
 test: $(READY)  ## all tests that are not slow: four to five minutes on 2 cores
-	@echo "every test that is not slow: about 5 min on two quiet cores, more where others use them"
+	@echo "every test that is not slow: about 5 min on two quiet cores, longer if other programs use the cores"
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --reruns $(RERUNS)
 
 slow: $(READY)  ## the tests that take long or need extra tools: about 30 min on 2 cores

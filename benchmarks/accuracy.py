@@ -249,7 +249,7 @@ def stall_lines() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=6.0, help="length of each run except the stall's")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of each run, except the run with stalls")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         beside = peers_lines(options.seconds, Path(folder))

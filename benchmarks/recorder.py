@@ -1,4 +1,4 @@
-"""Measure the cost of recording a request, in addition to the client that sends it.
+"""Measure what it costs to record a request, in addition to the client that sends it.
 
     python -m benchmarks.recorder
 

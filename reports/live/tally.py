@@ -176,7 +176,7 @@ class LiveTally:
                 self.events.append(Event(max(0.0, first_s), text))
 
     def _see_first_requests(self, frame: Frame, column: Mapping[str, Ints], ok: Bools) -> None:
-        """Watch for endpoints that have only failed so far. One success clears an endpoint for good."""
+        """Watch for endpoints that have only failed so far. After one success, an endpoint is never reported."""
         pairs = column["name"].astype(np.int64) * len(frame.strings) + column["method"]
         for pair in np.unique(pairs).tolist():
             name, method = (frame.strings[at] for at in divmod(pair, len(frame.strings)))

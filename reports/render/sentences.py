@@ -33,7 +33,7 @@ LOAD_MODELS: Mapping[str, str] = {
     "fewer requests, so real callers would see worse than these percentiles during a stall. An open-loop scenario "
     "(arrival300) shows that.",
     "open": "Requests follow a schedule whatever the service does (open loop). Service time begins when the "
-    "request is sent. Response time begins when it was due, so it is how long a caller would have waited.",
+    "request is sent. Response time begins when it is due, so it is how long a caller would have waited.",
     "unknown": "Whether users waited for an answer before asking again is not recorded. If they did (closed loop), "
     "real callers would see worse during a stall.",
 }

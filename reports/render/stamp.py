@@ -20,7 +20,7 @@ from loadtest.recording.paths import RunPaths, open_file, run_files
 
 INDEX = "index.html"
 TITLE_WITHIN_BYTES = 8192
-"""The page's title is within the first bytes, this many, before the style."""
+"""The page's title is within this many bytes from the beginning, before the style."""
 
 _HOUSE = Path(__file__).parents[2]
 _STAMP = re.compile(rb"<!-- (\w+) ([0-9a-f]{64}) -->\n\Z")
@@ -35,7 +35,7 @@ def run_sources(folder: Path, notes: Iterable[str]) -> str:
 
 
 def index_sources(runs: Path) -> str:
-    """Return the digest of all inputs of the index; "" while a run goes on, because nothing shows if it is killed."""
+    """Return the digest of all inputs of the index; "" while a run goes on, because no file shows if it is killed."""
     folders = [RunPaths(path) for path in recorded(runs)]
     texts = [f"{paths.path.name} {paths.report.exists()}" for paths in folders]
     try:

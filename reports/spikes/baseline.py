@@ -134,7 +134,7 @@ def _anomalous(windows: Windows, known: Bools, level: Floats, low: Floats, on: F
 
 @dataclass(frozen=True, slots=True)
 class _Long:
-    """log p95 and its lower bound over each rules.LONG_WINDOWS windows, by the first of them; NaN if not known."""
+    """log p95 and its lower bound over rules.LONG_WINDOWS windows that begin at each window; NaN if not known."""
 
     level: Floats
     low: Floats

@@ -123,7 +123,7 @@ class Failures:
         outages: sentences on the outages that overlap with the spike.
         outage_ratio: the largest share of failed requests in one of them.
         symptom: whether the failures may be due to an overload that the recorded data does not show. Two conditions are
-            required: instances are not known, and no outage began with the spike that overload alone cannot explain.
+            required: instances are not known, and overload alone can explain every outage that began with the spike.
     """
 
     ratio: float
@@ -149,7 +149,7 @@ def failures_of(view: SpikeView) -> Failures:
 
 
 def _began_with(outage: Outage, spike: Rise) -> bool:
-    """Whether an outage began with the spike that overload alone cannot explain."""
+    """Whether an outage that overload alone cannot explain began with the spike."""
     made = outage.kind in {SILENCE, "status 429", TIMEOUTS}
     return not made and outage.onset_s <= spike.onset_s + rules.START_NEAR_S
 

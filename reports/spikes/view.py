@@ -423,7 +423,7 @@ class SpikeView:
 
     @cached_property
     def failed(self) -> Sequence[int]:
-        """(failed, sent) inside and outside the spike, with all requests counted."""
+        """The numbers of failed and of sent requests, inside and outside the spike. All requests are counted."""
         series, inside = self.data.series, slice(self.spike.onset_s, self.spike.end_s)
         failed, sent = int(series.failed[inside].sum()), int(series.started[inside].sum())
         return failed, sent, int(series.failed.sum()) - failed, int(series.started.sum()) - sent

@@ -109,7 +109,7 @@ def test_ordinary_words_are_never_grouped(words: list[str]) -> None:
     | st.dates().map(str).filter(lambda day: "1900" <= day < "2100")
 )
 def test_any_two_ids_of_a_kind_are_one_endpoint(ident: str) -> None:
-    """For any id, the endpoint is one of two: the endpoint with an id, or the endpoint with a date."""
+    """For any id, the path becomes one of two endpoints: the endpoint with an id, or the endpoint with a date."""
     assert path_template(f"/things/{ident}/parts") in ("/things/{id}/parts", "/things/{date}/parts")
 
 

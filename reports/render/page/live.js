@@ -46,7 +46,7 @@
   const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
   const titleOf = (details) => details.querySelector("summary")?.textContent ?? "";
-  const put = (html) => { // the parts of the report; charts and controls are kept, and with them zoom and cursor
+  const put = (html) => { // the parts of the report; charts and controls are kept, so that zoom and cursor do not change
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     const body = byId("body");
     const focused = document.activeElement;
