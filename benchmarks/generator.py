@@ -236,8 +236,8 @@ def main() -> None:
     missing = [sample.name for sample in every if sample not in found]
     how = (
         f"nginx on loopback, POST of {PAYLOAD.stat().st_size} B, small JSON answer, {USERS} connections, closed loop. "
-        f"Nginx counts the requests, and the kernel counts the generator's CPU, over {options.seconds:g} s each; medians of "
-        f"{options.rounds} rounds that alternate. *Rows* means that every request is recorded as in a run."
+        f"Nginx counts the requests, and the kernel counts the generator's CPU, over {options.seconds:g} s each; "
+        f"medians of {options.rounds} rounds that alternate. *Rows* means that every request is recorded as in a run."
     )
     text = [
         "## Load generators side by side",

@@ -108,7 +108,7 @@ def scopes(a: Sequence[Analysis], b: Sequence[Analysis]) -> Iterator[Scope]:
 
 
 def _parts(side: Sequence[Analysis], name: PhaseName, endpoint: tuple[str, str] | None) -> tuple[RunWindow, ...]:
-    """Return this phase of every run of a side; nothing if one of them lacks it."""
+    """Return this phase of every run of a side; nothing if one of the runs does not have it."""
     found = []
     for run in side:
         phase = run.phase(name)

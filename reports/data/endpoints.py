@@ -20,8 +20,8 @@ MAX_ENDPOINTS = 512
 others are counted together."""
 
 BY_FAILURES = 64
-"""Of the endpoints with their own statistics, this many are reserved for those with the most failures. An endpoint with
-few requests that all fail deserves a line."""
+"""This many of the endpoints with their own statistics are reserved for the endpoints with the most failures. An
+endpoint with few requests that all fail deserves a line."""
 
 
 COUNTED_PAIRS = 1 << 20

@@ -156,7 +156,7 @@ def _past(measured: MeasuredRun) -> PastRun:
 
 
 def _target(run: Run) -> str:
-    """Return the target of a run: its kind, and the service if there are several of a kind."""
+    """Return the target of a run: its kind, and the service if there are several targets of this kind."""
     target = run.target
     place = "" if target.capabilities.single_process else target.service or target.url
     return f"{target.kind} {place}".rstrip()

@@ -186,7 +186,10 @@ def test_nonsense_in_place_of_a_schema_raises_nothing(schema: Any) -> None:
     ],
 )
 def test_an_ecma_pattern_that_python_reads_otherwise_is_drawn_by(pattern: str, drawn_like: str) -> None:
-    """The patterns have named groups, references to them, and classes of Unicode, of which the ASCII part is drawn."""
+    """The patterns have named groups, references to these, and classes of Unicode.
+
+    Only the ASCII part of a class is drawn.
+    """
     samples = pattern_samples(pattern, 0, None)
     assert samples
     assert all(re.fullmatch(drawn_like, sample) for sample in samples), samples

@@ -71,7 +71,9 @@ def test_keys_that_are_not_known_survive_a_rewrite(tmp_path: Path) -> None:
 
 
 def test_sealing_writes_every_row_once_and_takes_the_spool(tmp_path: Path) -> None:
-    """5 frames of 10 rows, of which 2 failed in each frame, become 50 rows and one line of failures. The spool is gone.
+    """5 frames of 10 rows, with 2 failed rows in each frame, become 50 rows and one line of failures.
+
+    The spool is gone.
 
     A second sealing changes nothing.
     """

@@ -327,7 +327,9 @@ def comparison() -> dict[str, Any]:
                 "verdict": "slower",
             }
         ],
-        "notes": ["One pair cannot show how much runs differ from one day to the next; several runs a side can."],
+        "notes": [
+            "One pair cannot show how much runs differ from one day to the next; several runs per side can show it."
+        ],
     }
 
 

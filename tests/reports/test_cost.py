@@ -204,7 +204,10 @@ def test_settings_that_cloud_run_does_not_take_are_the_reason_on_the_card(tmp_pa
 
 
 def test_every_revision_that_answered_is_named(tmp_path: Path) -> None:
-    """Of three revisions, two answered requests in the run's two minutes, and one only before."""
+    """Two of three revisions answered requests in the run's two minutes.
+
+    The third answered requests only before that.
+    """
     folder = cloud_run_of(tmp_path, ok=120, failed=0, prices={})
     rows = [
         {
